@@ -74,6 +74,24 @@ pub struct Tally {
     pub filtered: u64,
 }
 
+impl Tally {
+    /// Items that ended in any way.
+    pub fn total(&self) -> u64 {
+        let Self { indexed, duplicate, diverted, dead_lettered, parked, filtered } = self;
+        indexed + duplicate + diverted + dead_lettered + parked + filtered
+    }
+
+    /// Adds the counts of `other`.
+    pub fn add(&mut self, other: &Self) {
+        self.indexed += other.indexed;
+        self.duplicate += other.duplicate;
+        self.diverted += other.diverted;
+        self.dead_lettered += other.dead_lettered;
+        self.parked += other.parked;
+        self.filtered += other.filtered;
+    }
+}
+
 /// A batch that came back from an output.
 #[derive(Debug)]
 pub struct Delivery {
