@@ -272,10 +272,16 @@ impl DeadLetters {
     /// between writing it here and saving its position). A torn last line is left out; another line that is
     /// no entry is given as an error and the walk goes on.
     pub fn entries(&self) -> io::Result<Entries> {
+        self.entries_from(0)
+    }
+
+    /// As [`DeadLetters::entries`], from a [`Entries::place`] on.
+    pub(crate) fn entries_from(&self, place: u64) -> io::Result<Entries> {
         let lines = match File::open(self.path()) {
-            Ok(file) => {
+            Ok(mut file) => {
                 let length = file.metadata()?.len();
-                Some(BufReader::new(file.take(length)))
+                file.seek(SeekFrom::Start(place))?;
+                Some(BufReader::new(file.take(length.saturating_sub(place))))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
@@ -283,6 +289,7 @@ impl DeadLetters {
         Ok(Entries {
             lines,
             buffer: Vec::new(),
+            place,
         })
     }
 

@@ -119,9 +119,9 @@ impl<C: Courier> Deliverer<C> {
         let batch_bytes = self.batch_bytes;
         let read = tokio::task::spawn_blocking(move || {
             let mut entries = Vec::new();
-            let (mut bytes, mut place) = (0, from);
-            for entry in file.entries().ok()?.skip(from) {
-                place += 1;
+            let mut bytes = 0;
+            let mut walk = file.entries_from(from).ok()?;
+            for entry in walk.by_ref() {
                 let Ok(entry) = entry else { continue };
                 if entry.kind == Kind::Parked && !refusing.contains(&entry.index) {
                     bytes += entry
@@ -134,6 +134,7 @@ impl<C: Courier> Deliverer<C> {
                     }
                 }
             }
+            let place = walk.place();
             (place > from).then_some((entries, place))
         });
         read.await.ok().flatten()
@@ -152,6 +153,9 @@ impl<C: Courier> Deliverer<C> {
             if entry.item(&mut body).is_some() {
                 sent.push(entry);
             }
+        }
+        if sent.is_empty() {
+            return Passage::Judged;
         }
         let permit = self.pace.enter().await;
         let node = self.nodes.pick();
