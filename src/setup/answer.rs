@@ -16,7 +16,10 @@ pub(super) async fn request<C: Client>(
     body: Option<Bytes>,
 ) -> Result<Answer, SetupError<C::Error>> {
     let answer = client.request(method, path, body).await;
-    answer.map_err(|source| SetupError::Unreachable { request: name(method, path), source })
+    answer.map_err(|source| SetupError::Unreachable {
+        request: name(method, path),
+        source,
+    })
 }
 
 /// Sends a request that must be answered with 2xx and JSON.
@@ -35,13 +38,18 @@ pub(super) fn judge<E>(method: Method, path: &str, answer: Answer) -> Result<Val
     let json = serde_json::from_slice(&answer.body);
     match (answer.status, json) {
         (200..=299, Ok(json)) => Ok(json),
-        (200..=299, Err(_)) => {
-            Err(SetupError::Incomprehensible { request, body: excerpt(&answer.body) })
-        }
+        (200..=299, Err(_)) => Err(SetupError::Incomprehensible {
+            request,
+            body: excerpt(&answer.body),
+        }),
         (status, json) => {
             let reason = json.ok().and_then(|json| reason(&json));
             let reason = reason.unwrap_or_else(|| excerpt(&answer.body));
-            Err(SetupError::Refused { request, status, reason })
+            Err(SetupError::Refused {
+                request,
+                status,
+                reason,
+            })
         }
     }
 }
@@ -79,5 +87,9 @@ pub(super) fn excerpt(body: &[u8]) -> String {
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
-    if head.len() < body.len() { format!("{text}…") } else { text }
+    if head.len() < body.len() {
+        format!("{text}…")
+    } else {
+        text
+    }
 }

@@ -47,7 +47,11 @@ pub async fn detect<C: Client>(client: &C) -> Result<Target, SetupError<C::Error
     let root = request(client, Method::Get, ROOT, None).await?;
     if root.status == 401 {
         judge(Method::Get, ROOT, root)?;
-    } else if let Some(target) = serde_json::from_slice(&root.body).ok().as_ref().and_then(by_root) {
+    } else if let Some(target) = serde_json::from_slice(&root.body)
+        .ok()
+        .as_ref()
+        .and_then(by_root)
+    {
         return Ok(target);
     }
     let nodes = request(client, Method::Get, NODES, None).await?;
@@ -63,8 +67,15 @@ fn by_root(root: &Value) -> Option<Target> {
     // its tagline stays.
     let open = text(version.get("distribution")).contains("opensearch")
         || text(root.get("tagline")).contains("opensearch");
-    let family = if open { Family::OpenSearch } else { Family::Elasticsearch };
-    Some(Target { family, version: number })
+    let family = if open {
+        Family::OpenSearch
+    } else {
+        Family::Elasticsearch
+    };
+    Some(Target {
+        family,
+        version: number,
+    })
 }
 
 fn by_nodes(nodes: &Value) -> Option<Target> {
@@ -76,5 +87,8 @@ fn by_nodes(nodes: &Value) -> Option<Target> {
         1..=3 => Family::OpenSearch,
         _ => return None,
     };
-    Some(Target { family, version: number.to_owned() })
+    Some(Target {
+        family,
+        version: number.to_owned(),
+    })
 }

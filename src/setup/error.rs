@@ -11,7 +11,9 @@ pub enum SetupError<E> {
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// No answer.
-    #[error("{request}: no answer from the cluster: {source}; check `nodes` and that the cluster is up")]
+    #[error(
+        "{request}: no answer from the cluster: {source}; check `nodes` and that the cluster is up"
+    )]
     Unreachable {
         /// Method and path.
         request: String,
@@ -71,8 +73,12 @@ fn advice(status: u16, reason: &str) -> &'static str {
         400 if reason.contains("same priority") => {
             "change the priority or the pattern of the template it names, or choose another `index`"
         }
-        400 => "the cluster cannot take this template; is its version supported (Elasticsearch 8 or 9, OpenSearch)?",
-        429 | 500.. => "the cluster is busy or unwell: run setup again, it goes on where it stopped",
+        400 => {
+            "the cluster cannot take this template; is its version supported (Elasticsearch 8 or 9, OpenSearch)?"
+        }
+        429 | 500.. => {
+            "the cluster is busy or unwell: run setup again, it goes on where it stopped"
+        }
         _ => "check that `nodes` names the cluster itself and not another service before it",
     }
 }

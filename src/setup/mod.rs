@@ -109,10 +109,19 @@ pub async fn run<C: Client>(
             let body = Bytes::from(step.body.to_string());
             answer::accepted(client, step.method, &step.path, Some(body)).await?;
         }
-        changes.push(Change { kind: step.kind, name: step.name.clone(), outcome });
+        changes.push(Change {
+            kind: step.kind,
+            name: step.name.clone(),
+            outcome,
+        });
     }
     let shadowed = shadowed(client, &names).await?;
-    Ok(Report { target, names, changes, shadowed })
+    Ok(Report {
+        target,
+        names,
+        changes,
+        shadowed,
+    })
 }
 
 /// What stands in the cluster under a step's name.
@@ -132,10 +141,13 @@ async fn look<C: Client>(client: &C, step: &Step) -> Result<Found, SetupError<C:
         return Ok(Found::Missing);
     }
     let body = answer::judge(Method::Get, &step.path, answer)?;
-    let current = step.kind.content(&body).ok_or_else(|| SetupError::Incomprehensible {
-        request: answer::name(Method::Get, &step.path),
-        body: answer::excerpt(body.to_string().as_bytes()),
-    })?;
+    let current = step
+        .kind
+        .content(&body)
+        .ok_or_else(|| SetupError::Incomprehensible {
+            request: answer::name(Method::Get, &step.path),
+            body: answer::excerpt(body.to_string().as_bytes()),
+        })?;
     Ok(match current {
         current if same(current, &step.body) => Found::Equal,
         current if plan::is_ours(current) => Found::Older,
@@ -149,8 +161,12 @@ fn same(current: &Value, wanted: &Value) -> bool {
         return false;
     };
     let by_server = |key: &str| key.starts_with("created_date") || key.starts_with("modified_date");
-    wanted.iter().all(|(key, value)| current.get(key) == Some(value))
-        && current.keys().all(|key| wanted.contains_key(key) || by_server(key))
+    wanted
+        .iter()
+        .all(|(key, value)| current.get(key) == Some(value))
+        && current
+            .keys()
+            .all(|key| wanted.contains_key(key) || by_server(key))
 }
 
 /// Asks which template a new index would get; true when it would not be ours. The pattern of a template with a higher
@@ -158,7 +174,11 @@ fn same(current: &Value, wanted: &Value) -> bool {
 async fn shadowed<C: Client>(client: &C, names: &Names) -> Result<bool, SetupError<C::Error>> {
     let path = format!("/_index_template/_simulate_index/{}", names.example);
     let body = answer::accepted(client, Method::Post, &path, None).await?;
-    let losers = body.get("overlapping").and_then(Value::as_array).into_iter().flatten();
+    let losers = body
+        .get("overlapping")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten();
     Ok(losers
         .filter_map(|loser| loser.get("name"))
         .any(|name| name.as_str() == Some(names.template.as_str())))

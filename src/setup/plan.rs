@@ -27,8 +27,16 @@ macro_rules! shipped {
 
 /// In the order in which they are put: the index template names the component templates, which must be there.
 const SHIPPED: [Shipped; 3] = [
-    shipped!(Kind::ComponentTemplate, "@mappings", "component-mappings.json"),
-    shipped!(Kind::ComponentTemplate, "@settings", "component-settings.json"),
+    shipped!(
+        Kind::ComponentTemplate,
+        "@mappings",
+        "component-mappings.json"
+    ),
+    shipped!(
+        Kind::ComponentTemplate,
+        "@settings",
+        "component-settings.json"
+    ),
     shipped!(Kind::IndexTemplate, "", "index-template.json"),
 ];
 
@@ -110,16 +118,26 @@ impl Names {
         let fixed = index.split('%').next().unwrap_or_default();
         let template = fixed.trim_end_matches(['-', '_', '.', '+']);
         if template.is_empty() {
-            return Err(PatternError { index: index.to_owned() });
+            return Err(PatternError {
+                index: index.to_owned(),
+            });
         }
         let unparsed = format!("{template}-unparsed");
         let dated = fixed.len() < index.len();
-        let days = if dated { format!("{fixed}*") } else { index.to_owned() };
+        let days = if dated {
+            format!("{fixed}*")
+        } else {
+            index.to_owned()
+        };
         let mut patterns = vec![days];
         if !(dated && unparsed.starts_with(fixed)) {
             patterns.push(unparsed.clone());
         }
-        Ok(Self { template: template.to_owned(), patterns, example: unparsed })
+        Ok(Self {
+            template: template.to_owned(),
+            patterns,
+            example: unparsed,
+        })
     }
 }
 
@@ -134,7 +152,13 @@ pub fn plan(family: Family, names: &Names) -> Vec<Step> {
             };
             let name = format!("{}{suffix}", names.template);
             let path = format!("/{}/{name}", kind.endpoint());
-            Step { kind: *kind, name, method: Method::Put, path, body: renamed(text, names) }
+            Step {
+                kind: *kind,
+                name,
+                method: Method::Put,
+                path,
+                body: renamed(text, names),
+            }
         })
         .collect()
 }
@@ -163,10 +187,14 @@ fn rename_components(value: &mut Value, template: &str) {
             *text = text.replace(&format!("{SHIPPED_NAME}@"), &format!("{template}@"));
         }
         Value::Array(values) => {
-            values.iter_mut().for_each(|value| rename_components(value, template));
+            values
+                .iter_mut()
+                .for_each(|value| rename_components(value, template));
         }
         Value::Object(entries) => {
-            entries.values_mut().for_each(|value| rename_components(value, template));
+            entries
+                .values_mut()
+                .for_each(|value| rename_components(value, template));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }

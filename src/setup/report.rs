@@ -56,10 +56,19 @@ pub struct Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} {}", self.target.family, self.target.version)?;
-        for Change { kind, name, outcome } in &self.changes {
+        for Change {
+            kind,
+            name,
+            outcome,
+        } in &self.changes
+        {
             writeln!(f, "  {outcome:<11} {} {name}", kind.as_str())?;
         }
-        writeln!(f, "New indices that match {} get it.", self.names.patterns.join(", "))?;
+        writeln!(
+            f,
+            "New indices that match {} get it.",
+            self.names.patterns.join(", ")
+        )?;
         if self.shadowed {
             writeln!(
                 f,

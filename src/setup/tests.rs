@@ -17,8 +17,10 @@ struct Cluster {
     log: Mutex<Vec<String>>,
 }
 
-const ELASTICSEARCH: (u16, &str) =
-    (200, r#"{"version":{"number":"8.19.21"},"tagline":"You Know, for Search"}"#);
+const ELASTICSEARCH: (u16, &str) = (
+    200,
+    r#"{"version":{"number":"8.19.21"},"tagline":"You Know, for Search"}"#,
+);
 
 impl Cluster {
     fn new(fixed: impl IntoIterator<Item = (&'static str, (u16, &'static str))>) -> Self {
@@ -30,7 +32,9 @@ impl Cluster {
 
     fn writes(&self) -> Vec<String> {
         let log = std::mem::take(&mut *self.log.lock().unwrap());
-        log.into_iter().filter(|request| request.starts_with("PUT")).collect()
+        log.into_iter()
+            .filter(|request| request.starts_with("PUT"))
+            .collect()
     }
 }
 
@@ -49,14 +53,26 @@ impl Client for Cluster {
     ) -> Result<Answer, Refused> {
         let request = answer::name(method, path);
         self.log.lock().unwrap().push(request.clone());
-        let answer = |status, body: String| Ok(Answer { status, body: body.into() });
+        let answer = |status, body: String| {
+            Ok(Answer {
+                status,
+                body: body.into(),
+            })
+        };
         if let Some((status, body)) = self.fixed.get(request.as_str()) {
-            return if *status == 0 { Err(Refused) } else { answer(*status, (*body).to_owned()) };
+            return if *status == 0 {
+                Err(Refused)
+            } else {
+                answer(*status, (*body).to_owned())
+            };
         }
         let mut held = self.held.lock().unwrap();
         match (method, held.get(path)) {
             (Method::Put, _) => {
-                held.insert(path.to_owned(), serde_json::from_slice(&body.unwrap()).unwrap());
+                held.insert(
+                    path.to_owned(),
+                    serde_json::from_slice(&body.unwrap()).unwrap(),
+                );
                 answer(200, r#"{"acknowledged":true}"#.to_owned())
             }
             (Method::Post, _) => answer(200, r#"{"overlapping":[]}"#.to_owned()),
@@ -79,7 +95,10 @@ const INDEX: &str = "nginx-access-%Y.%m.%d";
 #[tokio::test]
 async fn a_second_run_changes_nothing_and_an_edit_is_put_right() {
     let cluster = Cluster::new([]);
-    assert_eq!(outcomes(&run(&cluster, INDEX, false).await.unwrap()), [Outcome::Created; 3]);
+    assert_eq!(
+        outcomes(&run(&cluster, INDEX, false).await.unwrap()),
+        [Outcome::Created; 3]
+    );
     assert_eq!(
         cluster.writes(),
         [
@@ -88,14 +107,26 @@ async fn a_second_run_changes_nothing_and_an_edit_is_put_right() {
             "PUT /_index_template/nginx-access",
         ]
     );
-    assert_eq!(outcomes(&run(&cluster, INDEX, false).await.unwrap()), [Outcome::Unchanged; 3]);
+    assert_eq!(
+        outcomes(&run(&cluster, INDEX, false).await.unwrap()),
+        [Outcome::Unchanged; 3]
+    );
     assert!(cluster.writes().is_empty());
 
     let path = "/_component_template/nginx-access@settings";
-    *cluster.held.lock().unwrap().get_mut(path).unwrap().pointer_mut("/template").unwrap() =
-        json!({"settings": {}});
+    *cluster
+        .held
+        .lock()
+        .unwrap()
+        .get_mut(path)
+        .unwrap()
+        .pointer_mut("/template")
+        .unwrap() = json!({"settings": {}});
     let report = run(&cluster, INDEX, false).await.unwrap();
-    assert_eq!(outcomes(&report), [Outcome::Unchanged, Outcome::Updated, Outcome::Unchanged]);
+    assert_eq!(
+        outcomes(&report),
+        [Outcome::Unchanged, Outcome::Updated, Outcome::Unchanged]
+    );
     assert_eq!(cluster.writes(), [format!("PUT {path}")]);
 }
 
@@ -107,7 +138,10 @@ async fn dates_that_the_server_adds_are_no_difference() {
         content["created_date_millis"] = json!(1);
         content["modified_date_millis"] = json!(1);
     }
-    assert_eq!(outcomes(&run(&cluster, INDEX, false).await.unwrap()), [Outcome::Unchanged; 3]);
+    assert_eq!(
+        outcomes(&run(&cluster, INDEX, false).await.unwrap()),
+        [Outcome::Unchanged; 3]
+    );
 }
 
 #[tokio::test]
@@ -121,7 +155,10 @@ async fn what_is_not_ours_stays_as_it_is_and_nothing_else_is_put() {
     insta::assert_snapshot!(error);
 
     let report = run(&cluster, INDEX, true).await.unwrap();
-    assert_eq!(outcomes(&report), [Outcome::Created, Outcome::Created, Outcome::Overwritten]);
+    assert_eq!(
+        outcomes(&report),
+        [Outcome::Created, Outcome::Created, Outcome::Overwritten]
+    );
     insta::assert_snapshot!(report);
 }
 
@@ -129,7 +166,10 @@ async fn what_is_not_ours_stays_as_it_is_and_nothing_else_is_put() {
 async fn a_stronger_template_is_warned_of() {
     let cluster = Cluster::new([(
         "POST /_index_template/_simulate_index/nginx-access-unparsed",
-        (200, r#"{"template":{},"overlapping":[{"name":"nginx-access"}]}"#),
+        (
+            200,
+            r#"{"template":{},"overlapping":[{"name":"nginx-access"}]}"#,
+        ),
     )]);
     let report = run(&cluster, INDEX, false).await.unwrap();
     assert!(report.shadowed);
@@ -147,14 +187,25 @@ async fn refusals_name_the_request_the_reason_and_what_to_do() {
     for (request, answer) in [
         (PUT, (400, NESTED)),
         (PUT, (400, PRIORITY)),
-        (PUT, (403, r#"{"error":{"type":"security_exception","reason":"action is unauthorized"}}"#)),
+        (
+            PUT,
+            (
+                403,
+                r#"{"error":{"type":"security_exception","reason":"action is unauthorized"}}"#,
+            ),
+        ),
         (PUT, (503, "")),
         ("GET /", (401, "Unauthorized")),
         ("GET /", (0, "")),
-        ("GET /_index_template/nginx-access", (200, "<html>\u{1b}[31mhello</html>")),
+        (
+            "GET /_index_template/nginx-access",
+            (200, "<html>\u{1b}[31mhello</html>"),
+        ),
         ("GET /_index_template/nginx-access", (200, "{}")),
     ] {
-        let error = run(&Cluster::new([(request, answer)]), INDEX, false).await.unwrap_err();
+        let error = run(&Cluster::new([(request, answer)]), INDEX, false)
+            .await
+            .unwrap_err();
         messages.push_str(&format!("{error}\n"));
     }
     insta::assert_snapshot!(messages);
@@ -163,21 +214,38 @@ async fn refusals_name_the_request_the_reason_and_what_to_do() {
 #[tokio::test]
 async fn the_family_is_what_the_cluster_says_of_itself() {
     const NODES: &str = "GET /_nodes?filter_path=nodes.*.version";
-    let refused = (405, r#"{"error":"Incorrect HTTP method for uri [/]","status":405}"#);
+    let refused = (
+        405,
+        r#"{"error":"Incorrect HTTP method for uri [/]","status":405}"#,
+    );
     for (root, nodes, family) in [
         (ELASTICSEARCH, (500, ""), Some(Family::Elasticsearch)),
         (
-            (200, r#"{"version":{"distribution":"opensearch","number":"2.19.6"}}"#),
+            (
+                200,
+                r#"{"version":{"distribution":"opensearch","number":"2.19.6"}}"#,
+            ),
             (500, ""),
             Some(Family::OpenSearch),
         ),
         (
-            (200, r#"{"version":{"number":"7.10.2"},"tagline":"The OpenSearch Project: …"}"#),
+            (
+                200,
+                r#"{"version":{"number":"7.10.2"},"tagline":"The OpenSearch Project: …"}"#,
+            ),
             (500, ""),
             Some(Family::OpenSearch),
         ),
-        (refused, (200, r#"{"nodes":{"a":{"version":"8.19.21"}}}"#), Some(Family::Elasticsearch)),
-        (refused, (200, r#"{"nodes":{"a":{"version":"3.1.0"}}}"#), Some(Family::OpenSearch)),
+        (
+            refused,
+            (200, r#"{"nodes":{"a":{"version":"8.19.21"}}}"#),
+            Some(Family::Elasticsearch),
+        ),
+        (
+            refused,
+            (200, r#"{"nodes":{"a":{"version":"3.1.0"}}}"#),
+            Some(Family::OpenSearch),
+        ),
         (refused, (200, r#"{"nodes":{}}"#), None),
         (refused, (403, ""), None),
     ] {
@@ -190,7 +258,11 @@ async fn the_family_is_what_the_cluster_says_of_itself() {
 #[test]
 fn names_follow_the_index_setting() {
     for (index, template, patterns) in [
-        ("nginx-access-%Y.%m.%d", "nginx-access", &["nginx-access-*"][..]),
+        (
+            "nginx-access-%Y.%m.%d",
+            "nginx-access",
+            &["nginx-access-*"][..],
+        ),
         ("web-%Y.%m", "web", &["web-*"]),
         ("web-%Y-eu", "web", &["web-*"]),
         ("web_%Y", "web", &["web_*", "web-unparsed"]),
@@ -198,7 +270,10 @@ fn names_follow_the_index_setting() {
         ("web", "web", &["web", "web-unparsed"]),
     ] {
         let names = Names::of(index).unwrap();
-        assert_eq!((names.template.as_str(), &names.patterns[..]), (template, &to_vec(patterns)[..]));
+        assert_eq!(
+            (names.template.as_str(), &names.patterns[..]),
+            (template, &to_vec(patterns)[..])
+        );
     }
     insta::assert_snapshot!(Names::of("%Y-web").unwrap_err());
 }
@@ -214,7 +289,11 @@ fn no_shipped_name_is_left_when_the_index_is_named_otherwise() {
         let paths: Vec<_> = steps.iter().map(|step| step.path.as_str()).collect();
         assert_eq!(
             paths,
-            ["/_component_template/web@mappings", "/_component_template/web@settings", "/_index_template/web"]
+            [
+                "/_component_template/web@mappings",
+                "/_component_template/web@settings",
+                "/_index_template/web"
+            ]
         );
         for step in &steps {
             let text = step.body.to_string();
@@ -228,7 +307,11 @@ fn no_shipped_name_is_left_when_the_index_is_named_otherwise() {
 /// Every leaf of a mapping: its dotted name and its type, multi-fields included.
 fn leaves(prefix: &str, properties: &Value, out: &mut BTreeMap<String, String>) {
     for (key, field) in properties.as_object().unwrap() {
-        let name = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        let name = if prefix.is_empty() {
+            key.clone()
+        } else {
+            format!("{prefix}.{key}")
+        };
         if let Some(kind) = field.get("type") {
             out.insert(name.clone(), kind.as_str().unwrap().to_owned());
         }
@@ -243,7 +326,11 @@ fn leaves(prefix: &str, properties: &Value, out: &mut BTreeMap<String, String>) 
 fn shipped_types(family: Family) -> BTreeMap<String, String> {
     let steps = plan(family, &Names::of(INDEX).unwrap());
     let mut types = BTreeMap::new();
-    leaves("", &steps[0].body["template"]["mappings"]["properties"], &mut types);
+    leaves(
+        "",
+        &steps[0].body["template"]["mappings"]["properties"],
+        &mut types,
+    );
     types
 }
 
@@ -252,8 +339,14 @@ fn both_families_give_each_field_the_same_portable_type() {
     let types = shipped_types(Family::Elasticsearch);
     assert_eq!(types, shipped_types(Family::OpenSearch));
     let used: BTreeSet<&str> = types.values().map(String::as_str).collect();
-    assert_eq!(used, BTreeSet::from(["date", "geo_point", "ip", "keyword", "long", "text"]));
-    let list: String = types.iter().map(|(name, kind)| format!("{name}: {kind}\n")).collect();
+    assert_eq!(
+        used,
+        BTreeSet::from(["date", "geo_point", "ip", "keyword", "long", "text"])
+    );
+    let list: String = types
+        .iter()
+        .map(|(name, kind)| format!("{name}: {kind}\n"))
+        .collect();
     insta::assert_snapshot!(list);
 }
 
@@ -263,7 +356,12 @@ fn shipped_files_stand_for_themselves() {
         for step in plan(family, &Names::of(INDEX).unwrap()) {
             let meta = &step.body["_meta"];
             assert_eq!(meta["managed_by"], json!("logweir"));
-            assert_eq!(meta["version"], json!(env!("CARGO_PKG_VERSION")), "{family} {}", step.name);
+            assert_eq!(
+                meta["version"],
+                json!(env!("CARGO_PKG_VERSION")),
+                "{family} {}",
+                step.name
+            );
             assert!(plan::is_ours(&step.body));
         }
         let index = &plan(family, &Names::of(INDEX).unwrap())[2].body;
