@@ -11,4 +11,5 @@
 
 pub mod clock;
 pub mod output;
+pub mod setup;
 pub mod tail;

@@ -1,1 +1,5 @@
+//! The one integration binary: whole rooms together, and against real servers where there are any.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod cases;

@@ -1,0 +1,95 @@
+//! Judges the answers to setup's requests: JSON for 2xx, a named refusal for the rest.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::{Answer, Client, Method, SetupError};
+
+/// As much of a body as an error message shows.
+const EXCERPT_BYTES: usize = 300;
+
+/// Sends a request; the error is one of the way.
+pub(super) async fn request<C: Client>(
+    client: &C,
+    method: Method,
+    path: &str,
+    body: Option<Bytes>,
+) -> Result<Answer, SetupError<C::Error>> {
+    let answer = client.request(method, path, body).await;
+    answer.map_err(|source| SetupError::Unreachable {
+        request: name(method, path),
+        source,
+    })
+}
+
+/// Sends a request that must be answered with 2xx and JSON.
+pub(super) async fn accepted<C: Client>(
+    client: &C,
+    method: Method,
+    path: &str,
+    body: Option<Bytes>,
+) -> Result<Value, SetupError<C::Error>> {
+    judge(method, path, request(client, method, path, body).await?)
+}
+
+/// The JSON of a 2xx answer; anything else is the cluster's refusal.
+pub(super) fn judge<E>(method: Method, path: &str, answer: Answer) -> Result<Value, SetupError<E>> {
+    let request = name(method, path);
+    let json = serde_json::from_slice(&answer.body);
+    match (answer.status, json) {
+        (200..=299, Ok(json)) => Ok(json),
+        (200..=299, Err(_)) => Err(SetupError::Incomprehensible {
+            request,
+            body: excerpt(&answer.body),
+        }),
+        (status, json) => {
+            let reason = json.ok().and_then(|json| reason(&json));
+            let reason = reason.unwrap_or_else(|| excerpt(&answer.body));
+            Err(SetupError::Refused {
+                request,
+                status,
+                reason,
+            })
+        }
+    }
+}
+
+/// A request as messages name it.
+pub(super) fn name(method: Method, path: &str) -> String {
+    format!("{} {path}", method.as_str())
+}
+
+/// The innermost cause in an error body: the outer ones say only that something is wrong
+/// (`composable template [x] template after composition is invalid`).
+fn reason(body: &Value) -> Option<String> {
+    let error = body.get("error")?;
+    if let Some(text) = error.as_str() {
+        return Some(text.to_owned());
+    }
+    let mut cause = error;
+    while let Some(inner) = cause.get("caused_by") {
+        cause = inner;
+    }
+    let text = |key| cause.get(key).and_then(Value::as_str);
+    match (text("type"), text("reason")) {
+        (Some(kind), Some(reason)) => Some(format!("{kind}: {reason}")),
+        (kind, reason) => kind.or(reason).map(str::to_owned),
+    }
+}
+
+/// The beginning of a body on one line, without control bytes: it goes to a terminal.
+pub(super) fn excerpt(body: &[u8]) -> String {
+    if body.is_empty() {
+        return "an empty body".to_owned();
+    }
+    let head = body.get(..EXCERPT_BYTES).unwrap_or(body);
+    let text: String = String::from_utf8_lossy(head)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect();
+    if head.len() < body.len() {
+        format!("{text}…")
+    } else {
+        text
+    }
+}

@@ -1,0 +1,94 @@
+//! Finds out whether a cluster is Elasticsearch or OpenSearch.
+//!
+//! It trusts no header and no configuration, only what the cluster says of itself, and says so when that is not
+//! enough: with the wrong family's files the templates would be refused by a message about an unknown field.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::answer::{judge, request};
+use super::{Client, Method, SetupError};
+
+/// The two families, which differ in what an index template may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// Elasticsearch 8 and 9.
+    Elasticsearch,
+    /// OpenSearch.
+    OpenSearch,
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Elasticsearch => "Elasticsearch",
+            Self::OpenSearch => "OpenSearch",
+        })
+    }
+}
+
+/// The cluster's family and version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The family.
+    pub family: Family,
+    /// The version number as the cluster gives it.
+    pub version: String,
+}
+
+const ROOT: &str = "/";
+const NODES: &str = "/_nodes?filter_path=nodes.*.version";
+
+/// Asks the cluster what it is: `GET /` first; where that is not answered (some gateways and embedded nodes say 405 or
+/// 403), by its nodes' version. Elasticsearch's numbers begin at 7 for all versions that know index templates,
+/// OpenSearch's are at 3.
+pub async fn detect<C: Client>(client: &C) -> Result<Target, SetupError<C::Error>> {
+    let root = request(client, Method::Get, ROOT, None).await?;
+    if root.status == 401 {
+        judge(Method::Get, ROOT, root)?;
+    } else if let Some(target) = serde_json::from_slice(&root.body)
+        .ok()
+        .as_ref()
+        .and_then(by_root)
+    {
+        return Ok(target);
+    }
+    let nodes = request(client, Method::Get, NODES, None).await?;
+    let nodes = judge(Method::Get, NODES, nodes)?;
+    by_nodes(&nodes).ok_or(SetupError::Unknown)
+}
+
+fn by_root(root: &Value) -> Option<Target> {
+    let version = root.get("version")?;
+    let number = version.get("number")?.as_str()?.to_owned();
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or("").to_lowercase();
+    // OpenSearch can be set to give Elasticsearch's number (compatibility.override_main_response_version);
+    // its tagline stays.
+    let open = text(version.get("distribution")).contains("opensearch")
+        || text(root.get("tagline")).contains("opensearch");
+    let family = if open {
+        Family::OpenSearch
+    } else {
+        Family::Elasticsearch
+    };
+    Some(Target {
+        family,
+        version: number,
+    })
+}
+
+fn by_nodes(nodes: &Value) -> Option<Target> {
+    let mut nodes = nodes.get("nodes")?.as_object()?.values();
+    let number = nodes.find_map(|node| node.get("version")?.as_str())?;
+    let major: u32 = number.split('.').next()?.parse().ok()?;
+    let family = match major {
+        7.. => Family::Elasticsearch,
+        1..=3 => Family::OpenSearch,
+        _ => return None,
+    };
+    Some(Target {
+        family,
+        version: number.to_owned(),
+    })
+}

@@ -1,0 +1,201 @@
+//! What is put, and under which names: the shipped files, renamed to follow the index setting.
+
+use serde_json::Value;
+use thiserror::Error;
+
+use super::{Family, Method};
+
+/// The name under which the shipped files stand; replaced where the index setting gives another.
+const SHIPPED_NAME: &str = "nginx-access";
+
+/// `_meta.managed_by` of what is ours.
+const MANAGED_BY: &str = "logweir";
+
+/// A shipped file: what it is, its name's end, its text for Elasticsearch and for OpenSearch.
+type Shipped = (Kind, &'static str, &'static str, &'static str);
+
+macro_rules! shipped {
+    ($kind:expr, $suffix:literal, $file:literal) => {
+        (
+            $kind,
+            $suffix,
+            include_str!(concat!("../../mappings/elasticsearch/", $file)),
+            include_str!(concat!("../../mappings/opensearch/", $file)),
+        )
+    };
+}
+
+/// In the order in which they are put: the index template names the component templates, which must be there.
+const SHIPPED: [Shipped; 3] = [
+    shipped!(
+        Kind::ComponentTemplate,
+        "@mappings",
+        "component-mappings.json"
+    ),
+    shipped!(
+        Kind::ComponentTemplate,
+        "@settings",
+        "component-settings.json"
+    ),
+    shipped!(Kind::IndexTemplate, "", "index-template.json"),
+];
+
+/// What a step puts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A building block of index templates.
+    ComponentTemplate,
+    /// What a new index takes its settings and mappings from.
+    IndexTemplate,
+}
+
+impl Kind {
+    /// As messages name it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ComponentTemplate => "component template",
+            Self::IndexTemplate => "index template",
+        }
+    }
+
+    fn endpoint(self) -> &'static str {
+        match self {
+            Self::ComponentTemplate => "_component_template",
+            Self::IndexTemplate => "_index_template",
+        }
+    }
+
+    /// The object itself inside the answer to a GET.
+    pub(super) fn content(self, answer: &Value) -> Option<&Value> {
+        let (list, entry) = match self {
+            Self::ComponentTemplate => ("component_templates", "component_template"),
+            Self::IndexTemplate => ("index_templates", "index_template"),
+        };
+        answer.get(list)?.get(0)?.get(entry)
+    }
+}
+
+/// One thing to put.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// What it is.
+    pub kind: Kind,
+    /// Its name in the cluster.
+    pub name: String,
+    /// How it is put.
+    pub method: Method,
+    /// Where it is put.
+    pub path: String,
+    /// What is put.
+    pub body: Value,
+}
+
+/// The index setting cannot be turned into names.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "index = {index:?} must begin with fixed text, from which the template takes its name and its pattern; \
+     write for example index = \"nginx-access-%Y.%m.%d\""
+)]
+pub struct PatternError {
+    /// The setting.
+    pub index: String,
+}
+
+/// The names that follow the index setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// The index template; its component templates are `NAME@mappings` and `NAME@settings`.
+    pub template: String,
+    /// The indices it is for: those of a day, and `NAME-unparsed`.
+    pub patterns: Vec<String>,
+    /// An index to which it must apply.
+    pub example: String,
+}
+
+impl Names {
+    /// The names for an index setting: the text before its first `%`, without the separators at its end.
+    pub fn of(index: &str) -> Result<Self, PatternError> {
+        let fixed = index.split('%').next().unwrap_or_default();
+        let template = fixed.trim_end_matches(['-', '_', '.', '+']);
+        if template.is_empty() {
+            return Err(PatternError {
+                index: index.to_owned(),
+            });
+        }
+        let unparsed = format!("{template}-unparsed");
+        let dated = fixed.len() < index.len();
+        let days = if dated {
+            format!("{fixed}*")
+        } else {
+            index.to_owned()
+        };
+        let mut patterns = vec![days];
+        if !(dated && unparsed.starts_with(fixed)) {
+            patterns.push(unparsed.clone());
+        }
+        Ok(Self {
+            template: template.to_owned(),
+            patterns,
+            example: unparsed,
+        })
+    }
+}
+
+/// What is to be put into a cluster of this family, in order.
+pub fn plan(family: Family, names: &Names) -> Vec<Step> {
+    SHIPPED
+        .iter()
+        .map(|(kind, suffix, elasticsearch, opensearch)| {
+            let text = match family {
+                Family::Elasticsearch => elasticsearch,
+                Family::OpenSearch => opensearch,
+            };
+            let name = format!("{}{suffix}", names.template);
+            let path = format!("/{}/{name}", kind.endpoint());
+            Step {
+                kind: *kind,
+                name,
+                method: Method::Put,
+                path,
+                body: renamed(text, names),
+            }
+        })
+        .collect()
+}
+
+/// Whether an object in a cluster was put by logweir.
+pub(super) fn is_ours(content: &Value) -> bool {
+    let managed_by = content.get("_meta").and_then(|meta| meta.get("managed_by"));
+    managed_by.and_then(Value::as_str) == Some(MANAGED_BY)
+}
+
+/// A shipped file with the names that follow the index setting.
+fn renamed(text: &str, names: &Names) -> Value {
+    // The files are part of the program; a test parses each of them.
+    let mut body: Value = serde_json::from_str(text).unwrap_or_default();
+    rename_components(&mut body, &names.template);
+    if let Some(patterns) = body.get_mut("index_patterns") {
+        *patterns = Value::from(names.patterns.clone());
+    }
+    body
+}
+
+/// Puts the template's name into each reference to a component template, wherever it stands.
+fn rename_components(value: &mut Value, template: &str) {
+    match value {
+        Value::String(text) => {
+            *text = text.replace(&format!("{SHIPPED_NAME}@"), &format!("{template}@"));
+        }
+        Value::Array(values) => {
+            values
+                .iter_mut()
+                .for_each(|value| rename_components(value, template));
+        }
+        Value::Object(entries) => {
+            entries
+                .values_mut()
+                .for_each(|value| rename_components(value, template));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}

@@ -1,0 +1,380 @@
+//! The shipped templates in real clusters: taken, applied, and kind to whatever a client may have sent.
+
+use bytes::Bytes;
+use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use elasticsearch::http::transport::Transport;
+use logweir::setup::{Answer, Client, Family, Method, Names, Outcome, detect, plan, run};
+use serde_json::{Value, json};
+
+use super::{servers, unique};
+
+/// A cluster by the plainest way there is.
+struct Cluster(Transport);
+
+impl Cluster {
+    fn at(address: &str) -> Self {
+        Self(Transport::single_node(address).unwrap())
+    }
+
+    /// Sends a request that must succeed.
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let body = body.map(|body| Bytes::from(body.to_string()));
+        let answer = self.request(method, path, body).await.unwrap();
+        let text = String::from_utf8_lossy(&answer.body);
+        assert!(
+            (200..300).contains(&answer.status),
+            "{path}: {}: {text}",
+            answer.status
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+}
+
+impl Client for Cluster {
+    type Error = elasticsearch::Error;
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+    ) -> Result<Answer, elasticsearch::Error> {
+        let method = match method {
+            Method::Get => elasticsearch::http::Method::Get,
+            Method::Put => elasticsearch::http::Method::Put,
+            Method::Post => elasticsearch::http::Method::Post,
+        };
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let response = self
+            .0
+            .send(method, path, headers, None::<&()>, body, None)
+            .await?;
+        let status = response.status_code().as_u16();
+        Ok(Answer {
+            status,
+            body: response.bytes().await?,
+        })
+    }
+}
+
+/// The dotted name of every leaf of a document.
+fn fields(prefix: &str, document: &Value, out: &mut Vec<String>) {
+    match document {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                let dot = if prefix.is_empty() { "" } else { "." };
+                fields(&format!("{prefix}{dot}{key}"), value, out);
+            }
+        }
+        _ => out.push(prefix.to_owned()),
+    }
+}
+
+/// The dotted name and the type of every field of a mapping.
+fn types(prefix: &str, mapping: &Value, out: &mut Vec<(String, String)>) {
+    if let Some(kind) = mapping.get("type").and_then(Value::as_str) {
+        out.push((prefix.to_owned(), kind.to_owned()));
+    }
+    for (key, field) in mapping
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+    {
+        let dot = if prefix.is_empty() { "" } else { "." };
+        types(&format!("{prefix}{dot}{key}"), field, out);
+    }
+}
+
+fn types_of(mapping: &Value) -> Vec<(String, String)> {
+    let mut out = Vec::new();
+    types("", mapping, &mut out);
+    assert!(!out.is_empty());
+    out.sort();
+    out
+}
+
+/// A request with every field of the mappings.
+fn full_document() -> Value {
+    json!({
+        "@timestamp": "2026-11-23T09:30:00.123Z",
+        "agent": { "id": "a1", "name": "web-07", "type": "logweir", "version": "0.1.0" },
+        "destination": { "address": "192.0.2.1", "domain": "shop.example", "ip": "192.0.2.1", "port": 443 },
+        "ecs": { "version": "8.11.0" },
+        "error": { "message": "expected a number for $status" },
+        "event": {
+            "category": ["web"], "created": "2026-11-23T09:30:01Z", "dataset": "nginx.access",
+            "duration": 12_000_000, "ingested": "2026-11-23T09:30:02Z", "kind": "event",
+            "module": "nginx", "original": "…", "outcome": "success",
+            "start": "2026-11-23T09:30:00.111Z", "timezone": "+00:00", "type": ["access"],
+        },
+        "host": { "hostname": "web-07", "name": "web-07" },
+        "http": {
+            "request": { "bytes": 480, "id": "5f1c", "method": "GET", "referrer": "https://shop.example/" },
+            "response": { "body": { "bytes": 512 }, "bytes": 733, "status_code": 200 },
+            "route": "/users/{id}/orders", "version": "1.1",
+        },
+        "input": { "type": "log" },
+        "log": { "file": { "path": "/var/log/nginx/access.log" }, "offset": 4_294_967_296_u64 },
+        "nginx": { "access": {
+            "remote_ip_list": ["203.0.113.9", "unknown"], "response_time": 12,
+            "upstream": {
+                "addr": ["10.0.0.1:8080", "10.0.0.2:8080"], "bytes_received": [1, 2], "bytes_sent": [3, 4],
+                "cache_status": "MISS", "connect_time_ms": [0, 1], "header_time_ms": [null, 9],
+                "response_length": [0, 512], "response_time_ms": [0, 10], "status": [502, 200],
+            },
+        } },
+        "related": { "ip": ["203.0.113.9", "2001:db8::1"], "user": "ada" },
+        "service": { "type": "nginx" },
+        "source": {
+            "address": "203.0.113.9", "as": { "number": 64500, "organization": { "name": "Example" } },
+            "geo": {
+                "city_name": "Ghent", "continent_name": "Europe", "country_iso_code": "BE",
+                "country_name": "Belgium", "location": [3.72, 51.05],
+                "region_iso_code": "BE-VOV", "region_name": "East Flanders",
+            },
+            "ip": "203.0.113.9", "port": 51234,
+        },
+        "tags": ["unparsed"],
+        "tls": { "cipher": "TLS_AES_128_GCM_SHA256", "version": "TLSv1.3" },
+        "url": {
+            "domain": "shop.example", "extension": "html", "fragment": "top",
+            "original": "/users/7/orders?x=1", "path": "/users/7/orders", "query": "x=1", "scheme": "https",
+        },
+        "user": { "name": "ada" },
+        "user_agent": {
+            "device": { "name": "Other" }, "name": "curl", "original": "curl/8.5.0",
+            "os": { "full": "Linux 6", "name": "Linux", "version": "6" }, "version": "8.5.0",
+        },
+    })
+}
+
+#[tokio::test]
+async fn the_templates_are_taken_and_a_second_run_changes_nothing() {
+    for (family, address) in servers().clusters() {
+        let cluster = Cluster::at(address);
+        assert_eq!(detect(&cluster).await.unwrap().family.to_string(), family);
+        let index = format!("{}-%Y.%m.%d", unique("twice"));
+        let outcomes = |report: logweir::setup::Report| {
+            assert!(!report.shadowed);
+            report
+                .changes
+                .into_iter()
+                .map(|change| change.outcome)
+                .collect::<Vec<_>>()
+        };
+        let report = run(&cluster, &index, false).await.unwrap();
+        assert_eq!(outcomes(report), [Outcome::Created; 3], "{family}");
+        let report = run(&cluster, &index, false).await.unwrap();
+        assert_eq!(outcomes(report), [Outcome::Unchanged; 3], "{family}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_document_ends_with_the_expected_types() {
+    for (family, address) in servers().clusters() {
+        let cluster = Cluster::at(address);
+        let name = unique("types");
+        let setting = format!("{name}-%Y.%m.%d");
+        let target = run(&cluster, &setting, false).await.unwrap().target;
+        let document = full_document();
+
+        let shipped = &plan(target.family, &Names::of(&setting).unwrap())[0].body;
+        let shipped = types_of(&shipped["template"]["mappings"]);
+        let mut sent = Vec::new();
+        fields("", &document, &mut sent);
+        sent.sort();
+        let mapped: Vec<&String> = shipped.iter().map(|(name, _)| name).collect();
+        assert_eq!(
+            sent.iter().collect::<Vec<_>>(),
+            mapped,
+            "the sample has every field of the mappings"
+        );
+
+        for index in [format!("{name}-2026.11.23"), format!("{name}-unparsed")] {
+            let path = format!("/{index}/_create/1?refresh=true");
+            cluster
+                .ask(Method::Put, &path, Some(document.clone()))
+                .await;
+            let mapping = cluster
+                .ask(Method::Get, &format!("/{index}/_mapping"), None)
+                .await;
+            let given = types_of(&mapping[index.as_str()]["mappings"]);
+            assert_eq!(given, shipped, "{family}: {index}");
+            let search = format!("/{index}/_search");
+            let query = json!({"query": {"exists": {"field": "_ignored"}}});
+            let ignored = cluster.ask(Method::Post, &search, Some(query)).await;
+            assert_eq!(ignored["hits"]["hits"], json!([]), "{family}: {index}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_routes_of_the_last_minute_can_be_counted() {
+    for (family, address) in servers().clusters() {
+        let cluster = Cluster::at(address);
+        let name = unique("routes");
+        run(&cluster, &format!("{name}-%Y.%m.%d"), false)
+            .await
+            .unwrap();
+        for (id, second, route) in [(1, 1, "/a"), (2, 2, "/a"), (3, 2, "/b"), (4, 7, "/a")] {
+            let path = format!("/{name}-2026.11.23/_create/{id}?refresh=true");
+            let document = json!({
+                "@timestamp": format!("2026-11-23T09:30:0{second}Z"), "http": {"route": route},
+            });
+            cluster.ask(Method::Put, &path, Some(document)).await;
+        }
+        let query = json!({"size": 0, "aggs": {"when": {
+            "date_histogram": {"field": "@timestamp", "fixed_interval": "5s"},
+            "aggs": {"route": {"terms": {"field": "http.route"}}},
+        }}});
+        let found = cluster
+            .ask(Method::Post, &format!("/{name}-*/_search"), Some(query))
+            .await;
+        let counts: Vec<Value> = found["aggregations"]["when"]["buckets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|when| {
+                let routes = when["route"]["buckets"].as_array().unwrap().iter();
+                routes
+                    .map(|route| json!([route["key"], route["doc_count"]]))
+                    .collect()
+            })
+            .collect();
+        assert_eq!(
+            counts,
+            [json!([["/a", 2], ["/b", 1]]), json!([["/a", 1]])],
+            "{family}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_length_and_no_rubbish_makes_a_cluster_refuse_a_request() {
+    for (family, address) in servers().clusters() {
+        let cluster = Cluster::at(address);
+        let name = unique("long");
+        run(&cluster, &format!("{name}-%Y.%m.%d"), false)
+            .await
+            .unwrap();
+        // The widest that one character of `ignore_above` (a UTF-16 unit) can be in UTF-8: a term of more than 32766
+        // bytes would have the whole document refused.
+        let wide = "\u{20AC}";
+        let cases = [
+            (json!({"event": {"original": "x".repeat(1 << 20)}}), None),
+            (json!({"url": {"original": wide.repeat(8191)}}), None),
+            (
+                json!({"url": {"original": wide.repeat(8192)}}),
+                Some("url.original"),
+            ),
+            (json!({"url": {"path": wide.repeat(1024)}}), None),
+            (
+                json!({"url": {"path": wide.repeat(262_144)}}),
+                Some("url.path"),
+            ),
+            (
+                json!({"unforeseen": {"text": wide.repeat(262_144)}}),
+                Some("unforeseen.text"),
+            ),
+            (
+                json!({"user_agent": {"original": "a".repeat(1 << 20)}}),
+                Some("user_agent.original"),
+            ),
+            (json!({"source": {"ip": "unix:"}}), Some("source.ip")),
+            (
+                json!({"http": {"response": {"status_code": "abc"}}}),
+                Some("http.response.status_code"),
+            ),
+        ];
+        for (id, (mut document, ignored)) in cases.into_iter().enumerate() {
+            document["@timestamp"] = json!("2026-11-23T09:30:00Z");
+            let index = format!("/{name}-2026.11.23");
+            let path = format!("{index}/_create/{id}?refresh=true");
+            cluster
+                .ask(Method::Put, &path, Some(document.clone()))
+                .await;
+            let query = json!({"query": {"ids": {"values": [id.to_string()]}}});
+            let found = cluster
+                .ask(Method::Post, &format!("{index}/_search"), Some(query))
+                .await;
+            let hit = &found["hits"]["hits"][0];
+            assert!(
+                hit["_source"] == document,
+                "{family}: {id}: the source is kept whole"
+            );
+            let names: Vec<&str> = hit["_ignored"]
+                .as_array()
+                .map(|names| names.iter().map(|name| name.as_str().unwrap()).collect())
+                .unwrap_or_default();
+            // OpenSearch names in `_ignored` what is malformed, and passes over in silence what is too long.
+            let malformed =
+                ignored.is_some_and(|name| name.ends_with("ip") || name.ends_with("code"));
+            let ignored = ignored.filter(|_| family == "Elasticsearch" || malformed);
+            assert_eq!(names, Vec::from_iter(ignored), "{family}: {id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_template_that_is_not_ours_is_left_alone() {
+    for (family, address) in servers().clusters() {
+        let cluster = Cluster::at(address);
+        let name = unique("foreign");
+        let theirs = json!({"index_patterns": [format!("{name}-*")], "priority": 7});
+        let path = format!("/_index_template/{name}");
+        cluster.ask(Method::Put, &path, Some(theirs)).await;
+        let index = format!("{name}-%Y");
+        let error = run(&cluster, &index, false).await.unwrap_err().to_string();
+        assert!(error.contains("--force"), "{family}: {error}");
+        let left = cluster.ask(Method::Get, &path, None).await;
+        assert_eq!(
+            left["index_templates"][0]["index_template"]["priority"],
+            json!(7),
+            "{family}"
+        );
+
+        let report = run(&cluster, &index, true).await.unwrap();
+        assert_eq!(report.changes[2].outcome, Outcome::Overwritten, "{family}");
+    }
+}
+
+#[tokio::test]
+async fn a_stronger_template_is_noticed() {
+    for (family, address) in servers().clusters() {
+        let cluster = Cluster::at(address);
+        let name = unique("shadow");
+        let stronger = json!({"index_patterns": [format!("{name}*")], "priority": 500});
+        cluster
+            .ask(
+                Method::Put,
+                &format!("/_index_template/{name}-stronger"),
+                Some(stronger),
+            )
+            .await;
+        let report = run(&cluster, &format!("{name}-%Y"), false).await.unwrap();
+        assert!(report.shadowed, "{family}");
+    }
+}
+
+#[tokio::test]
+async fn opensearch_would_refuse_the_files_of_elasticsearch() {
+    let Some(address) = servers().opensearch else {
+        return;
+    };
+    let cluster = Cluster::at(&address);
+    let name = unique("family");
+    for step in plan(
+        Family::Elasticsearch,
+        &Names::of(&format!("{name}-%Y")).unwrap(),
+    ) {
+        let body = Bytes::from(step.body.to_string());
+        let answer = cluster
+            .request(step.method, &step.path, Some(body))
+            .await
+            .unwrap();
+        let taken = step.path.starts_with("/_component_template");
+        assert_eq!(answer.status == 200, taken, "{}", step.path);
+    }
+}

@@ -1,0 +1,171 @@
+//! `cargo xtask bench`: what the release agent costs, end to end, against a sink on loopback that throws away.
+//!
+//! CPU time and memory are the agent's alone, as the kernel counts them; the sink and the writer are this program.
+//! Instructions per line are the steady figure: the difference between two file sizes under callgrind, so that start
+//! and end of the program fall out.
+
+mod steady;
+mod whole;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use crate::child::Tied;
+use crate::place::{self, Folder};
+use crate::sink::Sink;
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Lines of the file that is read to its end
+    #[arg(long, default_value_t = 1_000_000)]
+    lines: u64,
+    /// How often that is done
+    #[arg(long, default_value_t = 3)]
+    runs: u32,
+    /// Leave out the instructions per line (needs valgrind, takes some minutes)
+    #[arg(long)]
+    no_instructions: bool,
+    /// Instead: so many lines are appended each second, and measured from writing to sink
+    #[arg(long, value_name = "LINES_PER_SECOND", conflicts_with = "idle")]
+    steady: Option<u64>,
+    /// How long that goes on
+    #[arg(long, default_value_t = 20)]
+    seconds: u64,
+    /// The agent's setting for that
+    #[arg(long, default_value = "250ms")]
+    flush_interval: String,
+    /// Instead: for so many seconds nothing is written
+    #[arg(long, value_name = "SECONDS")]
+    idle: Option<u64>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let folder = Folder::empty("bench")?;
+    let agent = Agent {
+        program: place::build_agent()?,
+        folder: folder.to_path_buf(),
+    };
+    if let Some(rate) = arguments.steady {
+        let duration = Duration::from_secs(arguments.seconds);
+        steady::run(&agent, rate, duration, &arguments.flush_interval)?;
+    } else if let Some(seconds) = arguments.idle {
+        steady::idle(&agent, Duration::from_secs(seconds))?;
+    } else {
+        whole::run(&agent, arguments.lines, arguments.runs)?;
+        if !arguments.no_instructions {
+            whole::instructions(&agent)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The agent under test, each time with a new data_dir and configuration.
+struct Agent {
+    program: PathBuf,
+    folder: PathBuf,
+}
+
+impl Agent {
+    /// A command line of the agent that reads `log` into `sink`. `before` stands before it (`valgrind …`).
+    fn command(
+        &self,
+        before: &[&str],
+        arguments: &[&str],
+        log: &Path,
+        sink: &Sink,
+        flush_interval: &str,
+    ) -> Result<Command> {
+        let data = self.folder.join("data");
+        if data.exists() {
+            fs::remove_dir_all(&data)?;
+        }
+        let config = self.folder.join("logweir.toml");
+        let text = format!(
+            r#"host = "bench"
+data_dir = '{}'
+
+[[logs]]
+paths = ['{}']
+format = "combined"
+
+[elasticsearch]
+nodes = ["{}"]
+gzip = false
+max_in_flight = 1
+flush_interval = "{flush_interval}"
+
+[http]
+listen = "127.0.0.1:{}"
+"#,
+            data.display(),
+            log.display(),
+            sink.address(),
+            place::free_port()?,
+        );
+        fs::write(&config, text)?;
+        let program = self.program.to_string_lossy();
+        let mut words = before
+            .iter()
+            .copied()
+            .chain([&*program])
+            .chain(arguments.iter().copied());
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).arg("-c").arg(&config);
+        Ok(command)
+    }
+
+    fn start(&self, command: &Command) -> Result<Tied> {
+        Tied::start("the agent", command, self.folder.join("agent.log"))
+    }
+}
+
+/// The sink must have what was written: a figure for less is none.
+fn all_arrived(sink: &Sink, lines: u64, child_log: &Path) -> Result<()> {
+    match sink.counts().0 {
+        arrived if arrived == lines => Ok(()),
+        arrived => bail!(
+            "{lines} lines, but {arrived} documents arrived; see {}",
+            child_log.display()
+        ),
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "figures for reading")]
+fn per(count: u64, duration: Duration) -> f64 {
+    count as f64 / duration.as_secs_f64().max(f64::EPSILON)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "figures for reading")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
+}
+
+/// 1234567 as 1,234,567.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_in_groups_of_three() {
+        assert_eq!(
+            [0, 999, 1000, 1_234_567].map(grouped),
+            ["0", "999", "1,000", "1,234,567"]
+        );
+    }
+}

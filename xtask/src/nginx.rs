@@ -1,0 +1,87 @@
+//! An nginx of the chore's own, in a folder of its own, as whoever runs the chore: a shop with a few APIs.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use crate::child::Tied;
+use crate::{place, tools};
+
+/// The access log's format: combined, who sent it before the proxy, and how long it took.
+pub(crate) const FORMAT: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
+\"$http_referer\" \"$http_user_agent\" \"$http_x_forwarded_for\" $request_time";
+
+/// A running nginx.
+pub(crate) struct Nginx {
+    _child: Tied,
+    pub(crate) port: u16,
+    pub(crate) access_log: PathBuf,
+}
+
+impl Nginx {
+    pub(crate) fn start(folder: &Path) -> Result<Self> {
+        let program = tools::nginx().context("nginx is not there")?;
+        let folder = folder.join("nginx");
+        fs::create_dir_all(&folder)?;
+        let port = place::free_port()?;
+        let conf = folder.join("nginx.conf");
+        fs::write(&conf, configuration(&folder, port))?;
+        let mut command = Command::new(program);
+        command
+            .arg("-p")
+            .arg(&folder)
+            .arg("-c")
+            .arg(&conf)
+            .args(["-e", "stderr"]);
+        let mut child = Tied::start("nginx", &command, folder.join("out.log"))?;
+        let answers = |_: &Tied| std::net::TcpStream::connect(("127.0.0.1", port)).ok();
+        child.wait_until("an open port", Duration::from_secs(10), answers)?;
+        Ok(Self {
+            _child: child,
+            port,
+            access_log: folder.join("access.log"),
+        })
+    }
+}
+
+fn configuration(folder: &Path, port: u16) -> String {
+    // As root, nginx would give its workers to an account that may not read this folder.
+    let user = if rustix::process::geteuid().is_root() {
+        "user root;"
+    } else {
+        ""
+    };
+    let folder = folder.display();
+    format!(
+        r#"daemon off;
+{user}
+pid "{folder}/nginx.pid";
+error_log stderr warn;
+worker_processes 1;
+events {{ worker_connections 256; }}
+http {{
+    client_body_temp_path "{folder}/body";
+    proxy_temp_path "{folder}/proxy";
+    fastcgi_temp_path "{folder}/fastcgi";
+    uwsgi_temp_path "{folder}/uwsgi";
+    scgi_temp_path "{folder}/scgi";
+    default_type text/plain;
+    keepalive_requests 1000000;
+    log_format shop '{FORMAT}';
+    access_log "{folder}/access.log" shop;
+    server {{
+        listen 127.0.0.1:{port};
+        server_name shop.example;
+        location / {{ return 200 "a page\n"; }}
+        location = /login {{ return 302 /; }}
+        location /missing/ {{ return 404 "not here\n"; }}
+        location /api/ {{ return 200 "{{}}\n"; }}
+        location /api/search {{ return 503 "too busy\n"; }}
+    }}
+}}
+"#
+    )
+}

@@ -1,0 +1,77 @@
+//! Where things are: the source tree, the build's folder, the folder that a chore may fill.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::fs::{FlockOperation, flock};
+
+/// The root of the source tree.
+pub(crate) fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+/// Cargo's build folder.
+pub(crate) fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => root().join(folder),
+        None => root().join("target"),
+    }
+}
+
+/// An empty folder in the build folder, that no other chore uses as long as this stands.
+pub(crate) struct Folder {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl Folder {
+    /// The folder of this name. What an earlier run left there goes.
+    pub(crate) fn empty(name: &str) -> Result<Self> {
+        let all = target().join("xtask");
+        fs::create_dir_all(&all).with_context(|| format!("cannot create {}", all.display()))?;
+        let lock = File::create(all.join(format!("{name}.lock")))?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive)
+            .with_context(|| format!("another `cargo xtask {name}` is running here"))?;
+        let path = all.join(name);
+        if path.exists() {
+            fs::remove_dir_all(&path)
+                .with_context(|| format!("cannot empty {}", path.display()))?;
+        }
+        fs::create_dir(&path).with_context(|| format!("cannot create {}", path.display()))?;
+        Ok(Self { path, _lock: lock })
+    }
+}
+
+impl Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.path
+    }
+}
+
+/// A free port of this machine. Somebody may take it before it is used; for a chore that is good enough.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// The cargo that runs this chore.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Builds the agent as it is shipped, and tells where it is.
+pub(crate) fn build_agent() -> Result<PathBuf> {
+    let status = cargo()
+        .args(["build", "--release", "--bin", "logweir"])
+        .status()?;
+    ensure!(status.success(), "the agent does not build");
+    Ok(target().join("release").join("logweir"))
+}
