@@ -9,7 +9,7 @@ use libfuzzer_sys::fuzz_target;
 use logweir_parsers::nginx_conf::{self, NginxConf, Settings, Source, Tailable};
 
 /// More pieces than this only make a run slow.
-const MAX_PIECES: usize = 6;
+const MAX_PIECES: usize = 3;
 
 struct Pieces<'d>(Vec<&'d [u8]>);
 
