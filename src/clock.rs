@@ -24,7 +24,9 @@ impl SystemClock {
     /// A clock whose monotonic time starts now.
     #[allow(clippy::disallowed_methods)] // this is the one place
     pub fn new() -> Self {
-        Self { start: Instant::now() }
+        Self {
+            start: Instant::now(),
+        }
     }
 }
 

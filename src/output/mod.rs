@@ -30,7 +30,10 @@ impl Batch {
     /// Bytes of item `index`: its action line and document line.
     pub fn item(&self, index: usize) -> Option<&[u8]> {
         let start = self.items.get(index)?.start as usize;
-        let end = self.items.get(index + 1).map_or(self.body.len(), |next| next.start as usize);
+        let end = self
+            .items
+            .get(index + 1)
+            .map_or(self.body.len(), |next| next.start as usize);
         self.body.get(start..end)
     }
 }
