@@ -3,6 +3,8 @@
 //! Owns the arguments and the exit codes (sysexits.h). Invariant: a command ends with 0 only when it did all
 //! that it was asked for.
 
+mod changes;
+mod check;
 mod exit;
 mod logging;
 mod run;
@@ -13,6 +15,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, ConfigErrors, Loaded};
 
 pub use exit::Exit;
 
@@ -100,4 +104,17 @@ pub fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&cli.common, &args),
     };
     exit.into()
+}
+
+/// Reads the configuration as the arguments say.
+fn read(common: &Common) -> Result<Loaded, ConfigErrors> {
+    config::load(common.config.as_deref(), &config::System, &config::System)
+}
+
+/// Reads the configuration, or prints all that is wrong with it.
+fn load(common: &Common) -> Result<Loaded, Exit> {
+    read(common).map_err(|errors| {
+        eprintln!("{errors}");
+        Exit::Config
+    })
 }

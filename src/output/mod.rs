@@ -5,6 +5,7 @@
 
 pub mod dead_letters;
 pub mod elasticsearch;
+pub mod gate;
 
 use crate::tail::FileKey;
 

@@ -54,11 +54,6 @@ impl Ledger {
     pub(super) fn take_settled(&mut self) -> impl Iterator<Item = (FileKey, u64)> + '_ {
         self.moved.drain()
     }
-
-    /// Nothing is on its way.
-    pub(super) fn is_empty(&self) -> bool {
-        self.files.is_empty()
-    }
 }
 
 #[cfg(test)]
@@ -100,7 +95,7 @@ mod tests {
                     prop_assert_eq!(*offset, first_out.unwrap_or(ends[file]));
                 }
             }
-            prop_assert_eq!(ledger.is_empty(), out.is_empty());
+            prop_assert_eq!(ledger.files.is_empty(), out.is_empty());
         }
     }
 }

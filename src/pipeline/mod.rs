@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::output::{Batch, Delivery};
-use crate::tail::Waker;
+use crate::tail::watch::Waker;
 
 pub use reader::Reader;
 

@@ -11,7 +11,9 @@ use super::road::{Broken, Road};
 use super::{Ended, Output, Settings, Stop};
 use crate::clock::Clock;
 use crate::record::Recorder;
-use crate::tail::{FileSystem, Tailer, Watcher, Woken};
+use crate::tail::Tailer;
+use crate::tail::fs::FileSystem;
+use crate::tail::watch::{Watcher, Woken};
 use crate::telemetry::Telemetry;
 
 /// How often positions are saved while they move.
@@ -31,7 +33,7 @@ const RECALL: Duration = Duration::from_millis(100);
 const LOOKS_PER_FLUSH: u32 = 5;
 
 /// Everything the thread works with.
-pub struct Reader<F: FileSystem, C, O> {
+pub struct Reader<F: FileSystem, C: Clock, O> {
     settings: Settings,
     tailer: Tailer<F, C>,
     clock: C,
@@ -108,7 +110,8 @@ impl<F: FileSystem, C: Clock, O: Output> Reader<F, C, O> {
         while !self.stop.drain.is_cancelled() {
             self.take_returns()?;
             let now = self.clock.now();
-            if now >= self.reconcile_at {
+            // without a watch a rename under load shows only in the name itself
+            if now >= self.reconcile_at || (!armed && self.tailer.names_changed()) {
                 self.reconcile_at = now + self.settings.reconcile_interval;
                 self.tailer.reconcile();
             }
@@ -138,7 +141,7 @@ impl<F: FileSystem, C: Clock, O: Output> Reader<F, C, O> {
             }
             let quiet = now.saturating_sub(self.read_at) >= QUIET && !self.road.is_full();
             if quiet && !armed && !self.settings.once {
-                armed = self.watcher.arm(&self.tailer.directories());
+                armed = self.watcher.arm(self.tailer.dirs_to_watch());
                 if armed {
                     // what was written before the watch stood has no event
                     continue;
@@ -167,7 +170,7 @@ impl<F: FileSystem, C: Clock, O: Output> Reader<F, C, O> {
             // the next look, and costs far less then.
             short = if chunk.bytes.len() < SHORT { short + 1 } else { 0 };
             road.take(chunk, clock.now(), clock.unix_millis());
-            if short > tailer.open_files() && !self.settings.once {
+            if short > tailer.stats().files_open && !self.settings.once {
                 return Found::Lines;
             }
         }
@@ -210,7 +213,10 @@ impl<F: FileSystem, C: Clock, O: Output> Reader<F, C, O> {
 
     fn publish(&self) {
         let (stats, lag) = (self.tailer.stats().clone(), self.tailer.lag());
-        self.telemetry.update(|book| (book.tail, book.lag) = (stats, lag));
+        let millis = self.clock.unix_millis();
+        self.telemetry.update(|book| {
+            (book.tail, book.lag, book.looked_millis) = (stats, lag, Some(millis));
+        });
     }
 
     /// How long the thread may sleep.

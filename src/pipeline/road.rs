@@ -16,7 +16,8 @@ use super::ledger::Ledger;
 use super::{Output, Settings};
 use crate::output::{Batch, Delivery, Span};
 use crate::record::{Recorded, Recorder, Source};
-use crate::tail::{Chunk, FileKey, StreamId, Waker};
+use crate::tail::watch::Waker;
+use crate::tail::{Chunk, FileKey, StreamId};
 use crate::telemetry::Telemetry;
 
 /// Times remembered for lines without one are forgotten beyond this many files.

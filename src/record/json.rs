@@ -11,7 +11,7 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 /// Appends `raw`, a value as nginx escaped it, as the inside of a JSON string (no quotes).
 /// `scratch` holds the undone value for the few that need it.
 pub(super) fn value(out: &mut Vec<u8>, scratch: &mut Vec<u8>, escape: Escape, raw: &[u8]) {
-    if escape.is_plain(raw) {
+    if Escape::is_plain(raw) {
         out.extend_from_slice(raw);
     } else {
         scratch.clear();

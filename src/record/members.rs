@@ -77,7 +77,7 @@ pub(super) fn http(
 
 fn write_route(out: &mut Vec<u8>, buffers: &mut Buffers, escape: Escape, path: &[u8]) {
     buffers.route.clear();
-    if escape.is_plain(path) {
+    if Escape::is_plain(path) {
         route::normalise(&mut buffers.route, &mut buffers.resolved, path);
     } else {
         buffers.path.clear();
@@ -167,7 +167,7 @@ pub(super) fn peers(
         for ip in [remote, proxy].into_iter().flatten().filter_map(client::address) {
             related.add(ip);
         }
-        for ip in forwarded.into_iter().flat_map(client::forwarded).filter_map(client::address) {
+        for ip in forwarded.into_iter().flat_map(forwarders).filter_map(client::address) {
             related.add(ip);
         }
     }
@@ -183,6 +183,11 @@ pub(super) fn peers(
         end_list(text.out);
     }
     json::close(out, mark);
+}
+
+/// The elements of an `X-Forwarded-For` list.
+fn forwarders(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
 }
 
 /// `user_agent`.
@@ -220,7 +225,7 @@ pub(super) fn nginx(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_
     if let Some(list) = values.get(plan.forwarded_for) {
         let remote = values.get(plan.remote_addr);
         let mark = open(text.out, b"\"remote_ip_list\":[");
-        for element in client::forwarded(list).chain(remote) {
+        for element in forwarders(list).chain(remote) {
             text.write(b"\"", Some(element));
         }
         close_list(text.out, mark);

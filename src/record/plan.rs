@@ -151,9 +151,4 @@ impl Plan {
             }
         }
     }
-
-    /// Whether lines of this format can name the site they were asked of.
-    pub(super) fn knows_site(&self) -> bool {
-        self.host.or(self.http_host).or(self.server_name).is_some()
-    }
 }

@@ -57,6 +57,8 @@ pub struct Snapshot {
     pub lag: Vec<tail::Lag>,
     /// Seconds that reading waited because the output did not accept.
     pub backpressure_seconds: f64,
+    /// Milliseconds since the epoch when the reader last looked around.
+    pub looked_millis: Option<i64>,
     /// Milliseconds since the epoch at the last saved checkpoint.
     pub checkpoint_millis: Option<i64>,
     /// Checkpoints that could not be written.

@@ -36,15 +36,10 @@ pub struct View {
     pub unix_millis: i64,
     /// Milliseconds since the epoch, when the process started.
     pub started_millis: i64,
-    /// Seconds since the reader was last seen at work.
-    pub reader_silent_seconds: f64,
 }
 
 /// Gives a view of this moment.
 pub type Source = Arc<dyn Fn() -> View + Send + Sync>;
-
-/// The reader looks around at least once a reconcile interval; silent for so long, it hangs.
-const SILENCE_LIMIT_SECONDS: f64 = 120.0;
 
 /// Takes the address, or says why it cannot be had.
 pub async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
@@ -74,12 +69,10 @@ async fn status_page(State(source): State<Source>) -> Response {
 }
 
 async fn livez(State(source): State<Source>) -> Response {
-    let silent = source().reader_silent_seconds;
-    if silent < SILENCE_LIMIT_SECONDS {
-        return "ok\n".into_response();
+    match status::silent(&source()) {
+        None => "ok\n".into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason + "\n").into_response(),
     }
-    let word = format!("the reader has not moved for {silent:.0} s\n");
-    (StatusCode::SERVICE_UNAVAILABLE, word).into_response()
 }
 
 async fn readyz(State(source): State<Source>) -> Response {

@@ -8,11 +8,8 @@ use crate::output::elasticsearch::State;
 /// How delivery stands.
 #[derive(Debug, Clone)]
 pub enum Delivery {
-    /// The cluster lacks the index template; nothing is sent until it is there.
-    WaitingForTemplate {
-        /// What is missing and the command that brings it.
-        word: String,
-    },
+    /// Nothing is sent yet; the words say what is missing and how it comes.
+    Waiting(String),
     /// As the output says.
     Output(State),
 }
@@ -51,9 +48,7 @@ pub(super) fn page(view: &View) -> Value {
 
 fn delivery(delivery: &Delivery, now: i64) -> Value {
     match delivery {
-        Delivery::WaitingForTemplate { word } => {
-            json!({ "state": "waiting_for_template", "reason": word })
-        }
+        Delivery::Waiting(word) => json!({ "state": "waiting", "reason": word }),
         Delivery::Output(State::Delivering) => json!({ "state": "delivering" }),
         Delivery::Output(State::Retrying { since_unix_millis, reason }) => json!({
             "state": "retrying",
@@ -96,4 +91,13 @@ pub(super) fn unready(view: &View) -> Option<String> {
     let tail = &view.snapshot.tail;
     let blind = tail.files_open == 0 && !tail.problems.is_empty();
     blind.then(|| problems(view).join("\n"))
+}
+
+/// The reader looks around at least once a reconcile interval, which is an hour at most.
+const SILENCE_LIMIT_MILLIS: i64 = 2 * 3600 * 1000;
+
+/// Why the agent does not work any more, if so: its reader hangs.
+pub(super) fn silent(view: &View) -> Option<String> {
+    let silent = view.unix_millis - view.snapshot.looked_millis?;
+    (silent > SILENCE_LIMIT_MILLIS).then(|| format!("the reader has not moved for {} s", silent / 1000))
 }

@@ -694,17 +694,6 @@ impl Parcel {
     }
 }
 
-impl Tally {
-    fn add(&mut self, more: &Self) {
-        self.indexed += more.indexed;
-        self.duplicate += more.duplicate;
-        self.diverted += more.diverted;
-        self.dead_lettered += more.dead_lettered;
-        self.parked += more.parked;
-        self.filtered += more.filtered;
-    }
-}
-
 async fn or_stop<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Result<T, Stopped> {
     stop.run_until_cancelled(work).await.ok_or(Stopped)
 }

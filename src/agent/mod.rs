@@ -4,20 +4,26 @@
 //! the telemetry stays, and the log files are the queue meanwhile. Invariant: while an agent runs, nobody else
 //! works on its state directory.
 
+mod seen_formats;
+mod settings;
+
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::clock::SystemClock;
-use crate::config::Config;
+use crate::config::{Config, ConfigErrors};
 use crate::output::elasticsearch::{Elasticsearch, OutputError};
 use crate::output::gate::Gate;
-use crate::pipeline::{self, Ended, Reader, Stop};
-use crate::record::{self, Recorder};
+use crate::pipeline::{Ended, Reader, Stop};
+use crate::record::Recorder;
+use crate::tail::fs::HostFs;
 use crate::tail::watch::Watcher;
-use crate::tail::{self, TailError, Tailer, fs::RealFileSystem};
+use crate::tail::{TailError, Tailer};
 use crate::telemetry::Telemetry;
+
+pub use settings::output as output_settings;
 
 /// How this run differs from the configured one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,12 +43,9 @@ pub enum StartError {
     /// The cluster's settings.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// No `[elasticsearch]`.
-    #[error(
-        "there is nowhere to send records to: add\n\n    [elasticsearch]\n    nodes = [\"https://localhost:9200\"]\n\n\
-         to the configuration, or set LOGWEIR_ELASTICSEARCH_NODES"
-    )]
-    NoOutput,
+    /// No logs, or nowhere to send them.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
     /// The reader thread.
     #[error("cannot start the reader thread: {0}")]
     Thread(std::io::Error),
@@ -68,12 +71,16 @@ impl Agent {
         telemetry: &Telemetry,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
+        config.ready_to_run()?;
+        let Some(cluster) = &config.elasticsearch else { return Err(StartError::NoCluster) };
         let clock = SystemClock::new();
-        let cluster = config.elasticsearch.as_ref().ok_or(StartError::NoOutput)?;
-        let output = Elasticsearch::connect(cluster.output.clone())?;
-        let tailer = Tailer::open(config.tail(), RealFileSystem::new(), clock)?;
+        let output = Elasticsearch::connect(settings::output(config, cluster))?;
+        let tailer = Tailer::open(settings::tail(config, cluster), HostFs, clock)?;
         let host = tailer.host().to_owned();
-        let watcher = Watcher::new(config.poll);
+        // the tailer holds the lock: nobody else writes in the state directory
+        let mut config = config.clone();
+        seen_formats::join(&mut config);
+        let watcher = Watcher::new(settings::poll(&config));
         let stop = Stop::new(watcher.waker());
         let _inside = runtime.enter();
         let gate = if mode.no_template_check {
@@ -83,10 +90,10 @@ impl Agent {
             Gate::until_template(output, template, stop.abort.clone())
         };
         let reader = Reader::new(
-            config.pipeline(mode.once),
+            settings::pipeline(&config, cluster, mode.once),
             tailer,
             watcher,
-            Recorder::new(config.record(&host)),
+            Recorder::new(settings::record(&config, cluster, &host)),
             Arc::clone(&gate),
             runtime.clone(),
             telemetry.clone(),
