@@ -203,15 +203,16 @@ impl Program {
     /// Where the value that begins at `start` ends; or the byte at which it is wrong.
     #[inline(always)]
     fn value(&self, line: &[u8], start: usize, read: &Reading, back: u32) -> Result<usize, usize> {
+        // No other value begins so; see `Reading::dash`.
+        if read.dash && line.get(start) == Some(&b'-') {
+            return Ok(start + 1);
+        }
         let stop = self.stop(line, start, read);
         let mut end = match stop.checked_sub(back as usize) {
             Some(end) if end >= start => end,
             _ => return Err(stop),
         };
         if end == start {
-            if read.dash && line.get(start) == Some(&b'-') {
-                return Ok(start + 1);
-            }
             return if read.empty { Ok(start) } else { Err(start) };
         }
         if read.give_back != 0 && line[end - 1] == b'-' {
@@ -662,5 +663,7 @@ fn error(field: Option<u16>, line: &[u8], at: usize, expected: Expected) -> Pars
     }
 }
 
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 pub(crate) mod tests_support;
