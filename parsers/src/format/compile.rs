@@ -241,6 +241,15 @@ impl Compiler<'_> {
         at: usize,
         rest: &[Part],
     ) -> Result<(), FormatError> {
+        // Neither `-` nor nothing can be told from a text that begins with `-`.
+        let unclear = self.escape == Escape::Default && look.empty && look.dash;
+        if unclear && !look.wide.has(b'-') && can_begin(rest, b"-") {
+            let look = Look {
+                wide: look.wide.or(ByteSet::of(b"-")),
+                ..*look
+            };
+            return self.guess(field, &look, look.wide, grammar, at, rest, false);
+        }
         let certain = |set: ByteSet| anchor(&set, look.pairs, rest).map(|anchor| (set, anchor));
         let mut found = certain(look.wide);
         if found.is_none() && !only_one_end(look, rest) {
