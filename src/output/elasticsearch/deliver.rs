@@ -717,5 +717,9 @@ fn gzip(plain: &[u8]) -> Option<Bytes> {
 }
 
 #[cfg(test)]
+#[path = "../../../tests/support/fake_cluster.rs"]
+mod fake_cluster;
+
+#[cfg(test)]
 #[path = "deliver_tests.rs"]
 mod tests;

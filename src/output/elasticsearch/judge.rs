@@ -32,6 +32,10 @@ impl Reason {
             text.push_str(": ");
             text.push_str(&error.cause_reason);
         }
+        // It goes into logs and lists: one line, whatever the server quotes.
+        if text.contains(char::is_control) {
+            text = text.replace(char::is_control, " ");
+        }
         if text.len() > REASON_BYTES {
             text.truncate(text.floor_char_boundary(REASON_BYTES));
             text.push('…');
