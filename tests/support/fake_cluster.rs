@@ -169,7 +169,10 @@ impl Cluster {
         let body = std::str::from_utf8(body).unwrap();
         assert!(body.ends_with('\n'), "a bulk body ends with a line end");
         let lines: Vec<&str> = body.lines().collect();
-        assert!(lines.len() % 2 == 0, "a bulk body is pairs of lines");
+        assert!(
+            lines.len().is_multiple_of(2),
+            "a bulk body is pairs of lines"
+        );
         let pairs = lines.chunks(2).enumerate();
         pairs
             .map(|(at, pair)| json!({"create": self.create(at, pair[0], pair[1], fault)}))
@@ -188,10 +191,9 @@ impl Cluster {
             status,
             kind,
         } = fault
+            && at.is_multiple_of(*every)
         {
-            if at % every == 0 {
-                return refuse(*status, kind, "as the script says");
-            }
+            return refuse(*status, kind, "as the script says");
         }
         if self.closed.contains(&index) {
             return refuse(400, "index_closed_exception", "closed");
@@ -208,11 +210,11 @@ impl Cluster {
             );
         }
         match fault {
-            Fault::FailureStore { every } if at % every == 0 => {
+            Fault::FailureStore { every } if at.is_multiple_of(*every) => {
                 self.diverted.insert(place, document.to_owned());
                 json!({"status": 201, "failure_store": "used"})
             }
-            Fault::Dropped { every } if at % every == 0 => {
+            Fault::Dropped { every } if at.is_multiple_of(*every) => {
                 self.dropped.insert(place);
                 json!({"status": 200})
             }

@@ -13,6 +13,7 @@ use super::super::error::Fault as NodeFault;
 use super::fake_cluster::{Cluster, Fault, Reaction};
 use super::*;
 use crate::clock::SystemClock;
+use crate::output::{Item, Span};
 use crate::tail::FileKey;
 
 const MINUTE: Duration = Duration::from_secs(60);
