@@ -19,11 +19,13 @@ use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, Transp
 use secrecy::ExposeSecret;
 use url::{Host, Url};
 
+use super::Answer;
 use super::bulk::FILTER_PATH;
+use super::deliver::{Courier, Reply};
 use super::error::{Fault, OutputError};
+use super::parcel::Wire;
 use super::settings::{Settings, shown};
 use super::tls::{Roots, identity};
-use super::{Answer, deliver::Courier, deliver::Reply, deliver::Wire};
 
 const NAME: &str = concat!("logweir/", env!("CARGO_PKG_VERSION"));
 

@@ -6,13 +6,10 @@
 //! `settled` has counted them all. Guards against every way in which an answer can be less than a yes.
 
 use std::future::Future;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -23,19 +20,13 @@ use super::judge::{Reason, RequestVerdict, RetryReason, Verdict, judge, judge_re
 use super::nodes::Nodes;
 use super::notice::Notice;
 use super::pace::Pace;
+use super::parcel::{Job, Parcel, Wire, gzip};
 use super::refusals::{DeadShare, Refusals};
 use super::settings::Settings;
 use super::stats::{State, Stats, Ticket, Troubles};
 use crate::clock::Clock;
 use crate::output::dead_letters::{BuryError, DeadLetters, Entry, Kind};
-use crate::output::{Batch, Delivery, Item, Span, Tally, place};
-
-/// A body ready to be sent, kept for repeats.
-#[derive(Debug, Clone)]
-pub(crate) struct Wire {
-    pub(crate) body: Bytes,
-    pub(crate) gzip: bool,
-}
+use crate::output::{Batch, Delivery, Tally};
 
 /// What a node answered.
 #[derive(Debug)]
@@ -86,28 +77,6 @@ struct Said {
     held: Notice,
     buried: Notice,
     too_large: Notice,
-}
-
-/// The batch taken apart: its body as shared bytes, so that sending it copies nothing.
-struct Job {
-    raw: Bytes,
-    items: Vec<Item>,
-    spans: Vec<Span>,
-    tally: Tally,
-    /// To be kept in the dead-letter file when all others are settled.
-    dead: Vec<(u32, Reason)>,
-    parked: Vec<(u32, Reason)>,
-}
-
-/// Items that travel in one request.
-struct Parcel {
-    /// `None`: the whole batch.
-    items: Option<Vec<u32>>,
-    wire: Option<Wire>,
-    /// Whole-request failures since it was last taken in part.
-    failures: u32,
-    /// How often it was halved without being told to.
-    halved: u32,
 }
 
 /// How a parcel fared.
@@ -165,15 +134,7 @@ impl<C: Courier> Deliverer<C> {
 
     /// Delivers a batch, for as long as it takes.
     pub(crate) async fn deliver(&self, batch: Batch, stop: &CancellationToken) -> Delivery {
-        let Batch { body, items, spans } = batch;
-        let mut job = Job {
-            raw: Bytes::from(body),
-            items,
-            spans,
-            tally: Tally::default(),
-            dead: Vec::new(),
-            parked: Vec::new(),
-        };
+        let mut job = Job::new(batch);
         let settled = job.items.is_empty() || self.drive(&mut job, stop).await.is_ok();
         if settled {
             self.share
@@ -289,10 +250,12 @@ impl<C: Courier> Deliverer<C> {
             self.retry(trouble, why, &reason);
             parcel.failures += 1;
             let hopeful = !matches!(why, RetryReason::Unreachable | RetryReason::Unavailable);
-            if hopeful && parcel.failures >= FAILURES_BEFORE_HALVING && parcel.halved < HALVINGS {
-                if let Some((first, second)) = parcel.halves(job) {
-                    return Ok(Sent::Halves(first, second));
-                }
+            if hopeful
+                && parcel.failures >= FAILURES_BEFORE_HALVING
+                && parcel.halved < HALVINGS
+                && let Some((first, second)) = parcel.halves(job)
+            {
+                return Ok(Sent::Halves(first, second));
             }
         }
     }
@@ -595,115 +558,13 @@ impl<C: Courier> Deliverer<C> {
     }
 }
 
-impl Job {
-    fn item(&self, item: u32) -> &[u8] {
-        let item = item as usize;
-        let start = self.items.get(item).map_or(0, |item| item.start as usize);
-        let end = self
-            .items
-            .get(item + 1)
-            .map_or(self.raw.len(), |next| next.start as usize);
-        self.raw.get(start..end).unwrap_or_default()
-    }
-
-    /// Action line and document line.
-    fn parts(&self, item: u32) -> (&[u8], &[u8]) {
-        let bytes = self.item(item);
-        let split = self
-            .items
-            .get(item as usize)
-            .map_or(0, |item| item.document - item.start);
-        bytes
-            .split_at_checked(split as usize)
-            .unwrap_or((bytes, &[]))
-    }
-
-    fn index(&self, item: u32) -> &str {
-        place(self.parts(item).0).map_or("", |(index, _)| index)
-    }
-
-    /// Takes back what was to be buried.
-    fn exhume(&mut self) -> Vec<u32> {
-        let mut items: Vec<u32> = self
-            .dead
-            .drain(..)
-            .chain(self.parked.drain(..))
-            .map(|(item, _)| item)
-            .collect();
-        items.sort_unstable();
-        items
-    }
-
-    fn finish(self, settled: bool) -> Delivery {
-        // The client has let go of the body by now, unless it was stopped: then a new one is made.
-        let mut body = match self.raw.try_into_mut() {
-            Ok(mut body) => {
-                body.clear();
-                Vec::from(body)
-            }
-            Err(_) => Vec::new(),
-        };
-        body.clear();
-        let batch = Batch {
-            body,
-            items: self.items,
-            spans: self.spans,
-        };
-        Delivery {
-            batch,
-            tally: self.tally,
-            settled,
-        }
-    }
-}
-
-impl Parcel {
-    fn new(items: Option<Vec<u32>>) -> Self {
-        Self {
-            items,
-            wire: None,
-            failures: 0,
-            halved: 0,
-        }
-    }
-
-    fn count(&self, job: &Job) -> usize {
-        self.items.as_ref().map_or(job.items.len(), Vec::len)
-    }
-
-    /// The item at this place of the request.
-    fn at(&self, place: usize) -> u32 {
-        match &self.items {
-            Some(items) => items.get(place).copied().unwrap_or(u32::MAX),
-            None => u32::try_from(place).unwrap_or(u32::MAX),
-        }
-    }
-
-    fn halves(&mut self, job: &Job) -> Option<(Self, Self)> {
-        let count = self.count(job);
-        if count < 2 {
-            return None;
-        }
-        let mut first: Vec<u32> = (0..count).map(|place| self.at(place)).collect();
-        let second = first.split_off(count / 2);
-        let half = |items| Self {
-            halved: self.halved + 1,
-            ..Self::new(Some(items))
-        };
-        Some((half(first), half(second)))
-    }
-}
-
 async fn or_stop<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> Result<T, Stopped> {
     stop.run_until_cancelled(work).await.ok_or(Stopped)
 }
 
-fn gzip(plain: &[u8]) -> Option<Bytes> {
-    let packed = Vec::with_capacity(plain.len() / 8);
-    let mut encoder = GzEncoder::new(packed, Compression::fast());
-    encoder.write_all(plain).ok()?;
-    encoder.finish().ok().map(Bytes::from)
-}
+#[cfg(test)]
+#[path = "../../../tests/support/fake_cluster.rs"]
+mod fake_cluster;
 
 #[cfg(test)]
 #[path = "deliver_tests.rs"]

@@ -32,8 +32,15 @@ impl Reason {
             text.push_str(": ");
             text.push_str(&error.cause_reason);
         }
+        // It goes into logs and lists: one line, whatever the server quotes.
+        if text.contains(char::is_control) {
+            text = text.replace(char::is_control, " ");
+        }
         if text.len() > REASON_BYTES {
-            text.truncate(text.floor_char_boundary(REASON_BYTES));
+            let cut = (0..=REASON_BYTES)
+                .rev()
+                .find(|at| text.is_char_boundary(*at));
+            text.truncate(cut.unwrap_or(0));
             text.push('…');
         }
         Self {
@@ -263,7 +270,7 @@ pub(crate) fn way_out(reason: &Reason, credentials: &str) -> String {
             "create the ingest pipeline, or remove index.default_pipeline from the template"
         }
         (_, "mapper_parsing_exception") => "correct the index template; `logweir setup` puts ours",
-        (404 | 405 | 406, "") => {
+        (404..=406, "") => {
             "check nodes in [elasticsearch]: what answers there is not Elasticsearch or OpenSearch"
         }
         _ => "see the cluster's own log; delivery goes on by itself once it accepts",

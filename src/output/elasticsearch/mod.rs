@@ -18,6 +18,7 @@ mod judge;
 mod nodes;
 mod notice;
 mod pace;
+mod parcel;
 mod parked;
 mod refusals;
 mod settings;

@@ -11,8 +11,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::bulk::walk;
-use super::deliver::{Courier, Deliverer, Wire};
+use super::deliver::{Courier, Deliverer};
 use super::judge::{Reason, Verdict, judge};
+use super::parcel::Wire;
 use crate::output::dead_letters::{Entry, Fate, Kind};
 
 /// How often the file is walked, at the least.

@@ -151,14 +151,13 @@ impl Settings {
                 problems.push(SettingsProblem::QueryInUrl(shown));
             }
         }
-        if let Some(header) = self.auth.header() {
-            if !header
+        if let Some(header) = self.auth.header()
+            && !header
                 .expose_secret()
                 .bytes()
                 .all(|byte| (0x20..0x7f).contains(&byte))
-            {
-                problems.push(SettingsProblem::UnprintableSecret(self.auth.setting()));
-            }
+        {
+            problems.push(SettingsProblem::UnprintableSecret(self.auth.setting()));
         }
         let tls = self.nodes.iter().any(|node| node.scheme() == "https");
         if !tls && self.ca_file.is_some() {
