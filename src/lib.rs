@@ -10,5 +10,6 @@
 //! Each room knows its neighbour's type and nothing of its inside; the way back is the ack alone.
 
 pub mod clock;
+pub mod config;
 pub mod output;
 pub mod tail;
