@@ -9,11 +9,14 @@
 use crate::error::{Expected, ParseError};
 use crate::escape::Escape;
 use crate::format::{Fixed, Format, Grammar, Literal, Program, Reading, Scan, Step};
-use memchr::{memchr, memchr2};
+use memchr::{memchr, memchr2, memrchr};
 
 /// How much a guess may cost: so many bytes looked at per byte of the line, and at least so many.
 const EFFORT_PER_BYTE: usize = 64;
 const EFFORT_LEAST: usize = 16 * 1024;
+
+/// A time with milliseconds has no more bytes: a `u64` of seconds, a dot, three digits.
+const MAX_SECONDS: usize = 24;
 
 /// The fields of a line, as places in it. Reused from line to line.
 #[derive(Clone, Debug, Default)]
@@ -77,6 +80,15 @@ enum Flow {
     },
 }
 
+/// What a run through the steps leaves behind besides its outcome.
+#[derive(Default)]
+struct Trace {
+    /// Bytes looked at beyond those that were read.
+    effort: usize,
+    /// The last step, and its start, whose end was counted back from a later byte.
+    counted_back: Option<(usize, usize)>,
+}
+
 impl Format {
     /// Reads a line (without its `\n`; a `\r` before it is part of the line).
     ///
@@ -102,10 +114,16 @@ impl Format {
         };
         captures.absent = absent;
         captures.spans.resize(program.fields.len(), (0, 0));
-        let flow = program.run(line, &mut captures.spans, 0, 0)?;
-        match flow {
-            Flow::Done => Ok(()),
-            Flow::Guess { step, start } => program.guess(line, captures, step, start),
+        let mut trace = Trace::default();
+        match program.run(line, &mut captures.spans, 0, 0, &mut trace) {
+            Ok(Flow::Done) => Ok(()),
+            Ok(Flow::Guess { step, start }) => program.guess(line, captures, step, start),
+            Err(failed) => Err(match trace.counted_back {
+                None => failed,
+                Some((step, start)) => {
+                    program.diagnose(line, &mut captures.spans, step, start, failed)
+                }
+            }),
         }
     }
 }
@@ -119,9 +137,9 @@ impl Program {
         spans: &mut [(u32, u32)],
         mut step: usize,
         mut at: usize,
+        trace: &mut Trace,
     ) -> Result<Flow, ParseError> {
-        let mut last_back = None;
-        let failed = loop {
+        Err(loop {
             let Some(next) = self.steps.get(step) else {
                 if at == line.len() {
                     return Ok(Flow::Done);
@@ -143,10 +161,13 @@ impl Program {
                     back,
                 } => {
                     if *back > 0 {
-                        last_back = Some((step, at));
+                        trace.counted_back = Some((step, at));
                     }
                     match self.value(line, at, reading, *back) {
                         Ok(end) => {
+                            if *back > 0 {
+                                trace.effort += end - at;
+                            }
                             set(spans, *field, at, end);
                             at = end;
                         }
@@ -167,7 +188,7 @@ impl Program {
                     }
                 },
                 Step::List { field, mask, empty } => {
-                    let end = self.list_end(line, at, *mask, line.len());
+                    let end = self.list_end(line, at, *mask);
                     if end == at && !empty {
                         let expected = Expected::Value(self.grammar(*field));
                         break error(Some(*field), line, at, expected);
@@ -178,10 +199,6 @@ impl Program {
                 Step::Guess { .. } => return Ok(Flow::Guess { step, start: at }),
             }
             step += 1;
-        };
-        Err(match last_back {
-            Some((step, start)) => self.diagnose(line, spans, step, start, failed),
-            None => failed,
         })
     }
 }
@@ -203,15 +220,16 @@ impl Program {
     /// Where the value that begins at `start` ends; or the byte at which it is wrong.
     #[inline(always)]
     fn value(&self, line: &[u8], start: usize, read: &Reading, back: u32) -> Result<usize, usize> {
+        // No other value begins so; see `Reading::dash`.
+        if read.dash && line.get(start) == Some(&b'-') {
+            return Ok(start + 1);
+        }
         let stop = self.stop(line, start, read);
         let mut end = match stop.checked_sub(back as usize) {
             Some(end) if end >= start => end,
             _ => return Err(stop),
         };
         if end == start {
-            if read.dash && line.get(start) == Some(&b'-') {
-                return Ok(start + 1);
-            }
             return if read.empty { Ok(start) } else { Err(start) };
         }
         if read.give_back != 0 && line[end - 1] == b'-' {
@@ -259,10 +277,8 @@ impl Program {
         at
     }
 
-    /// The end of a list's greatest reading that does not go beyond `limit`: elements joined by `, `
-    /// and ` : `, of which only the first and those after a separator can be empty.
-    fn list_end(&self, line: &[u8], start: usize, mask: u64, limit: usize) -> usize {
-        let line = &line[..limit];
+    /// The end of a list's greatest reading: elements, which can be empty, joined by `, ` and ` : `.
+    fn list_end(&self, line: &[u8], start: usize, mask: u64) -> usize {
         let mut at = start;
         loop {
             at += self.class_end(&line[at..], mask);
@@ -381,7 +397,7 @@ fn misfit(grammar: Grammar, value: &[u8]) -> Option<usize> {
     match grammar {
         Grammar::Status if value.len() != 3 => Some(value.len().min(3)),
         Grammar::Seconds | Grammar::Msec => {
-            let fits = value.len() > 4
+            let fits = (5..=MAX_SECONDS).contains(&value.len())
                 && value[value.len() - 4] == b'.'
                 && value.iter().filter(|byte| **byte == b'.').count() == 1;
             if fits { None } else { seconds_misfit(value) }
@@ -392,6 +408,7 @@ fn misfit(grammar: Grammar, value: &[u8]) -> Option<usize> {
 
 #[cold]
 fn seconds_misfit(value: &[u8]) -> Option<usize> {
+    let value = &value[..value.len().min(MAX_SECONDS)];
     let is_dot = |byte: &u8| *byte == b'.';
     let Some(dot) = value.iter().position(is_dot) else {
         return Some(value.len());
@@ -417,33 +434,39 @@ impl Program {
     ) -> Result<(), ParseError> {
         captures.guesses.clear();
         captures.failed.clear();
-        let mut effort = line.len().saturating_mul(EFFORT_PER_BYTE).max(EFFORT_LEAST);
+        let limit = line.len().saturating_mul(EFFORT_PER_BYTE).max(EFFORT_LEAST);
+        let mut trace = Trace::default();
         let mut farthest: Option<ParseError> = None;
-        self.enter(line, captures, step, start, &mut farthest);
+        self.enter(line, captures, step, start);
         while let Some(mut guess) = captures.guesses.pop() {
-            let before = guess.end.unwrap_or(guess.start);
-            let next = self.next_end(line, &mut guess);
-            let looked_at = next.unwrap_or(guess.stop).abs_diff(before) + 1;
-            let Some(end) = next else {
+            let before = guess.end;
+            let Some(end) = self.next_end(line, &mut guess) else {
                 let Guess {
-                    step, start, stop, ..
+                    step,
+                    start,
+                    stop,
+                    end,
                 } = guess;
+                if end.is_none() {
+                    keep_farthest(&mut farthest, self.no_end(line, step, start, stop));
+                }
                 captures.failed.push(Failed {
                     step,
                     from: start,
                     stop,
                 });
-                effort = effort.saturating_sub(looked_at);
+                trace.effort += stop - start + 1;
                 continue;
             };
             captures.guesses.push(guess);
             if let Some(Step::Guess { field, .. }) = self.steps.get(guess.step) {
                 set(&mut captures.spans, *field, guess.start, end);
             }
-            let reached = match self.run(line, &mut captures.spans, guess.step + 1, end) {
+            let reached = match self.run(line, &mut captures.spans, guess.step + 1, end, &mut trace)
+            {
                 Ok(Flow::Done) => return Ok(()),
                 Ok(Flow::Guess { step, start }) => {
-                    self.enter(line, captures, step, start, &mut farthest);
+                    self.enter(line, captures, step, start);
                     start
                 }
                 Err(error) => {
@@ -451,57 +474,50 @@ impl Program {
                     error.offset as usize
                 }
             };
-            effort = effort.saturating_sub(looked_at + reached.saturating_sub(end));
-            if effort == 0 {
-                return Err(error(
-                    self.field_before(guess.step + 1),
-                    line,
-                    end,
-                    Expected::LessEffort,
-                ));
+            trace.effort += before.unwrap_or(guess.start).abs_diff(end) + reached.abs_diff(end) + 1;
+            // The memory of failures is searched for each guess.
+            trace.effort += captures.failed.len();
+            if trace.effort > limit {
+                let field = self.field_before(guess.step + 1);
+                return Err(error(field, line, end, Expected::LessEffort));
             }
         }
         Err(farthest.unwrap_or_else(|| error(None, line, 0, Expected::EndOfLine)))
     }
 
-    /// Begins to guess a step's value, unless its ends are known to fail.
-    fn enter(
-        &self,
-        line: &[u8],
-        captures: &mut Captures,
-        step: usize,
-        start: usize,
-        farthest: &mut Option<ParseError>,
-    ) {
-        let known =
-            |failed: &Failed| failed.step == step && (failed.from..=failed.stop).contains(&start);
-        if captures.failed.iter().any(known) {
-            return;
-        }
-        let Some(Step::Guess {
-            field,
-            reading,
-            list,
-        }) = self.steps.get(step)
-        else {
-            return;
+    /// The error of a guess for which no end was found at all.
+    #[cold]
+    fn no_end(&self, line: &[u8], step: usize, start: usize, stop: usize) -> ParseError {
+        let Some(Step::Guess { field, reading, .. }) = self.steps.get(step) else {
+            return error(None, line, stop, Expected::EndOfLine);
         };
-        let mut stop = if *list {
-            self.list_end(line, start, reading.mask, line.len())
-        } else {
-            self.stop(line, start, reading)
-        };
-        if reading.dash && line.get(start) == Some(&b'-') {
-            stop = stop.max(start + 1);
-        }
-        // Reported if no end fits: the literal was looked for up to here.
         let expected = match self.steps.get(step + 1) {
             Some(Step::Literal(index)) if reading.empty || stop > start => {
                 Expected::Literal(*index)
             }
             _ => Expected::Value(reading.grammar),
         };
-        keep_farthest(farthest, error(Some(*field), line, stop, expected));
+        error(Some(*field), line, stop, expected)
+    }
+
+    /// Begins to guess a step's value, unless its ends are known to fail.
+    fn enter(&self, line: &[u8], captures: &mut Captures, step: usize, start: usize) {
+        let known =
+            |failed: &Failed| failed.step == step && (failed.from..=failed.stop).contains(&start);
+        if captures.failed.iter().any(known) {
+            return;
+        }
+        let Some(Step::Guess { reading, list, .. }) = self.steps.get(step) else {
+            return;
+        };
+        let mut stop = if *list {
+            self.list_end(line, start, reading.mask)
+        } else {
+            self.stop(line, start, reading)
+        };
+        if reading.dash && line.get(start) == Some(&b'-') {
+            stop = stop.max(start + 1);
+        }
         captures.guesses.push(Guess {
             step,
             start,
@@ -521,7 +537,12 @@ impl Program {
         let literal = &self.literals[usize::from(*literal)];
         loop {
             let end = if *list {
-                self.list_end_before(line, guess, reading.mask)?
+                last_literal(
+                    line,
+                    guess.start,
+                    guess.end.unwrap_or(guess.stop + 1),
+                    literal,
+                )?
             } else {
                 let from = guess.end.map_or(guess.start, |end| end + 1);
                 next_literal(line, from, guess.stop, literal)?
@@ -531,34 +552,11 @@ impl Program {
             let fits = match value {
                 [] => reading.empty,
                 b"-" => true,
+                _ if *list => whole_elements(value),
                 _ => misfit(reading.grammar, value).is_none(),
             };
-            if fits && literal.begins(&line[end..]) {
+            if fits {
                 return Some(end);
-            }
-        }
-    }
-
-    /// The greatest end of a list's element before the one that was tried last.
-    fn list_end_before(&self, line: &[u8], guess: &Guess, mask: u64) -> Option<usize> {
-        let Some(last) = guess.end else {
-            return Some(guess.stop);
-        };
-        let mut at = guess.start;
-        let mut best = None;
-        loop {
-            at += self.class_end(&line[at..], mask);
-            if at >= last {
-                return best;
-            }
-            best = Some(at);
-            let rest = &line[at..];
-            if rest.starts_with(b", ") {
-                at += 2;
-            } else if rest.starts_with(b" : ") {
-                at += 3;
-            } else {
-                return best;
             }
         }
     }
@@ -577,7 +575,7 @@ impl Program {
     ) -> ParseError {
         /// Enough for a good message; a line can hold thousands.
         const TRIED: usize = 4;
-        let mut farthest = Some(failed);
+        let mut farthest = None;
         let (Some(Step::Run { reading, .. }), Some(Step::Literal(index))) =
             (self.steps.get(step), self.steps.get(step + 1))
         else {
@@ -585,12 +583,15 @@ impl Program {
         };
         let literal = &self.literals[usize::from(*index)];
         let stop = self.stop(line, start, reading);
+        if failed.offset as usize > stop {
+            return failed;
+        }
         let mut from = start;
         for _ in 0..TRIED {
             let Some(end) = next_literal(line, from, stop, literal) else {
                 break;
             };
-            if let Err(error) = self.run(line, spans, step + 1, end) {
+            if let Err(error) = self.run(line, spans, step + 1, end, &mut Trace::default()) {
                 keep_farthest(&mut farthest, error);
             }
             from = end + 1;
@@ -645,6 +646,31 @@ fn next_literal(line: &[u8], from: usize, stop: usize, literal: &Literal) -> Opt
     None
 }
 
+/// The last place of a literal from `from` to before `before`.
+fn last_literal(line: &[u8], from: usize, before: usize, literal: &Literal) -> Option<usize> {
+    let first = *literal.bytes().first()?;
+    let mut before = before.min(line.len());
+    while before > from {
+        let at = from + memrchr(first, &line[from..before])?;
+        if literal.begins(&line[at..]) {
+            return Some(at);
+        }
+        before = at;
+    }
+    None
+}
+
+/// Whether a beginning of a list is not cut inside a separator.
+fn whole_elements(value: &[u8]) -> bool {
+    !value.ends_with(b",")
+        && !value.ends_with(b" :")
+        && (!value.ends_with(b" ") || ends_in_separator(value))
+}
+
+fn ends_in_separator(value: &[u8]) -> bool {
+    value.ends_with(b", ") || value.ends_with(b" : ")
+}
+
 fn keep_farthest(farthest: &mut Option<ParseError>, error: ParseError) {
     if farthest.is_none_or(|known| error.offset >= known.offset) {
         *farthest = Some(error);
@@ -662,5 +688,7 @@ fn error(field: Option<u16>, line: &[u8], at: usize, expected: Expected) -> Pars
     }
 }
 
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 pub(crate) mod tests_support;

@@ -302,7 +302,7 @@ pub(crate) struct Look {
     pub(crate) first: ByteSet,
     /// Whether it can be empty.
     pub(crate) empty: bool,
-    /// Whether it can be `-` although that is not in the set.
+    /// Whether it can be a `-`, as all absent values under `escape=default`.
     pub(crate) dash: bool,
     /// Whether a `\` hides the byte after it.
     pub(crate) pairs: bool,
@@ -355,7 +355,7 @@ impl Look {
             narrow: None,
             first: wide,
             empty: absent,
-            dash: !wide.has(b'-'),
+            dash: true,
             pairs: false,
         };
         let client = |wide: ByteSet| Look {
@@ -414,7 +414,6 @@ impl Look {
             Grammar::RequestUri => Look {
                 narrow: Some(text.without(SPACE)),
                 first: ByteSet::of(b"/?"),
-                dash: true,
                 empty: absent,
                 ..client(text)
             },
