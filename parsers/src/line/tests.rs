@@ -188,7 +188,7 @@ fn shown(bytes: &[u8]) -> String {
 #[test]
 fn what_nginx_writes_comes_back() {
     let mut runner = TestRunner::new(Config {
-        cases: Config::default().cases.max(2048),
+        cases: Config::default().cases.max(4096),
         ..Config::default()
     });
     let accepted = std::cell::Cell::new(0);
