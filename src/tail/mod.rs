@@ -25,10 +25,14 @@ mod identity;
 mod lines;
 mod reader;
 mod reconcile;
+#[cfg(test)]
+pub(crate) mod sim;
 mod state;
 mod stats;
 pub mod stem;
 mod tailer;
+#[cfg(test)]
+mod tests;
 mod track;
 pub mod watch;
 

@@ -81,6 +81,8 @@ pub(super) struct Reader<F: FileSystem> {
     pub(super) quiet_since: Duration,
     /// The last attempt found nothing.
     pub(super) at_end: bool,
+    /// Bytes of an unterminated line that it saw there.
+    pub(super) half_line: u64,
 }
 
 /// What one attempt gave.
@@ -126,6 +128,7 @@ impl<F: FileSystem> Reader<F> {
             caught_up_from_name: !live,
             quiet_since,
             at_end: false,
+            half_line: 0,
         }
     }
 
@@ -163,9 +166,10 @@ impl<F: FileSystem> Reader<F> {
         }
     }
 
-    /// Bytes of an unterminated line at the end.
-    pub(super) fn half_line(&self, track: &Track) -> u64 {
-        self.scanned.saturating_sub(track.read.offset)
+    /// Nothing is left to read for now.
+    pub(super) fn rest(&mut self, track: &Track) {
+        self.at_end = true;
+        self.half_line = self.scanned.saturating_sub(track.read.offset);
     }
 
     pub(super) fn start_again(&mut self) {
@@ -199,7 +203,12 @@ impl<F: FileSystem> Plain<'_, F> {
         let bytes = &buffer.bytes()[..count];
         let data = &bytes[window..];
         if data.is_empty() {
-            return Ok(Step::Idle);
+            // Before the first line there is no marker; that something was there is all that is known.
+            return Ok(if offset == 0 && track.size > 0 {
+                Step::Replaced
+            } else {
+                Step::Idle
+            });
         }
         let at_end = count < length;
         match lines::head(data, self.limits.line_bytes) {

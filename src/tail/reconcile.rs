@@ -25,6 +25,13 @@ use crate::clock::Clock;
 /// when it was quiet for this long. (`ngx_reopen_files` runs in each worker's own event loop.)
 const GRACE: Duration = Duration::from_secs(5);
 
+/// The same for who still writes a compressed file.
+const GRACE_MILLIS: u64 = 5_000;
+
+/// A renamed file that nothing replaced yet: nginx still writes there, and to find that out by a scan would
+/// be slow.
+const GRACE_OF_THE_FINDABLE: Duration = Duration::from_secs(60);
+
 /// A file that nobody can find again and that nothing replaced is let go only after this.
 const GRACE_OF_THE_LAST: Duration = Duration::from_secs(3600);
 
@@ -63,7 +70,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         self.place_open_files(&scan, now, wall);
         for candidate in scan.live.iter().chain(&scan.siblings) {
-            if let Err(error) = self.admit(candidate, &scan, now, wall) {
+            if let Err(error) = self.admit(candidate, now, wall) {
                 let gone = error.kind() == io::ErrorKind::NotFound;
                 if !gone {
                     self.stats
@@ -130,13 +137,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Opens a file that the scan found, if it holds something unread.
-    fn admit(
-        &mut self,
-        candidate: &Candidate,
-        scan: &Scan,
-        now: Duration,
-        wall: i64,
-    ) -> io::Result<()> {
+    fn admit(&mut self, candidate: &Candidate, now: Duration, wall: i64) -> io::Result<()> {
         let Metadata {
             inode,
             size,
@@ -194,7 +195,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .map(|name| (Arc::clone(name), stream_id(&self.host, name, &line)))
             .collect();
         if compressed {
-            self.admit_compressed(candidate, scan, file, &metadata, &streams, now, wall)
+            self.admit_compressed(candidate, file, &metadata, &streams, now, wall)
         } else {
             self.admit_plain(candidate, file, &metadata, &streams, now, wall)
         }
@@ -228,6 +229,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         if let Some((offset, key)) = best {
             if self.reader_of(key).is_some() {
+                if self.goes_beyond(metadata.size, key, false)? {
+                    self.read_anew(candidate, file, metadata, streams, now, wall);
+                }
                 // A copy of what is being read: the open file goes on. Looked at again next time.
             } else if candidate.live || metadata.size > offset {
                 self.attach(key, Source::Plain(file), candidate, metadata, now, wall);
@@ -257,6 +261,21 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             self.done(key, metadata, wall);
             return Ok(());
         }
+        self.read_anew(candidate, file, metadata, streams, now, wall);
+        Ok(())
+    }
+
+    /// From the beginning, under whatever identity it has.
+    fn read_anew(
+        &mut self,
+        candidate: &Candidate,
+        file: Arc<F::File>,
+        metadata: &Metadata,
+        streams: &[(Arc<str>, StreamId)],
+        now: Duration,
+        wall: i64,
+    ) {
+        let (name, stream) = &streams[0];
         if self
             .by_stream
             .get(stream)
@@ -266,52 +285,67 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         let key = self.add_track(name, Some(*stream), Place::start());
         self.attach(key, Source::Plain(file), candidate, metadata, now, wall);
-        Ok(())
+    }
+
+    /// Whether a file that begins as the one being read holds more than that one: then they are two that
+    /// merely begin alike. Of a compressed one nobody knows without decoding that it does not.
+    fn goes_beyond(&self, size: u64, key: FileKey, compressed: bool) -> io::Result<bool> {
+        let (Some(reader), Some(track)) = (self.reader_of(key), self.tracks.get(&key)) else {
+            return Ok(false);
+        };
+        let Source::Plain(open) = &reader.source else {
+            return Ok(false);
+        };
+        if !reader.live && self.grace(reader, &track.name) < GRACE_OF_THE_LAST {
+            // It soon will, and this one continues it.
+            return Ok(false);
+        }
+        // An open file that was truncated just now is the original of a copy: the next read finds out.
+        let beyond = self.fs.metadata_of(open)?.size < size || compressed && reader.live;
+        Ok(beyond && holds(&self.fs, &**open, track.read)?)
     }
 
     #[allow(clippy::too_many_arguments)] // one look at one file
     fn admit_compressed(
         &mut self,
         candidate: &Candidate,
-        scan: &Scan,
         file: Arc<F::File>,
         metadata: &Metadata,
         streams: &[(Arc<str>, StreamId)],
         now: Duration,
         wall: i64,
     ) -> io::Result<()> {
-        let mut best: Option<(u64, FileKey)> = None;
+        if wall.abs_diff(metadata.modified / 1_000_000) < GRACE_MILLIS {
+            // gzip is perhaps still writing.
+            return Ok(());
+        }
+        let mut best: Option<((bool, u64), FileKey)> = None;
+        let mut another = false;
         for key in self.keys_of(streams) {
             let Some(track) = self.tracks.get(&key) else {
                 continue;
             };
+            let size = self.uncompressed_size(&file, metadata)?;
             if self.reader_of(key).is_some() {
-                // One reader per identity: an open file goes on.
-                return Ok(());
-            }
-            if track.skipped {
+                // One reader per identity: an open file goes on, if it is the one that was compressed.
+                if !self.goes_beyond(size, key, true)? {
+                    return Ok(());
+                }
+                another = true;
+            } else if track.skipped || track.finished && low_bits(track.read.offset) == size {
+                // Compressed after it was read to its end: most are, and need not be decoded to see it.
                 self.done(key, metadata, wall);
                 return Ok(());
-            }
-            if best.is_none_or(|(offset, _)| offset < track.read.offset) {
-                best = Some((track.read.offset, key));
+            } else {
+                // The longest that it can hold; but for files over 4 GiB, whose size is not known.
+                let rank = (track.read.offset <= size, track.read.offset);
+                if best.is_none_or(|(best, _)| best < rank) {
+                    best = Some((rank, key));
+                }
             }
         }
         let (name, stream) = &streams[0];
-        if let Some((offset, key)) = best {
-            // The plain file that it is made of is preferred while it is there.
-            let plain = scan.live.iter().chain(&scan.siblings).any(|other| {
-                let done = self.done.get(&other.metadata.inode);
-                other.compression.is_none() && done.is_some_and(|done| done.key == key)
-            });
-            let finished = self.tracks.get(&key).is_some_and(|track| track.finished);
-            if plain || finished && self.uncompressed_size(&file, metadata)? == low_bits(offset) {
-                if !plain {
-                    self.done(key, metadata, wall);
-                }
-                return Ok(());
-            }
-        } else if self.is_history(candidate, name, wall) {
+        if best.is_none() && !another && self.is_history(candidate, name, wall) {
             let key = self.add_track(name, Some(*stream), Place::start());
             if let Some(track) = self.tracks.get_mut(&key) {
                 track.log = candidate.log;
@@ -476,22 +510,30 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             Source::Plain(file) => file,
         };
         let quiet = now.saturating_sub(reader.quiet_since);
-        let replaced = self
-            .live_inodes
-            .get(&track.name)
-            .is_some_and(|inodes| inodes.iter().any(|inode| *inode != reader.inode));
-        let findable = reader.visible && reader.caught_up_from_name;
-        if quiet < GRACE_OF_THE_LAST && (quiet < GRACE || !(replaced || findable)) {
+        if quiet < self.grace(reader, &track.name) {
             return false;
         }
         // Written to since the last read? Then that comes first.
         let compressed = matches!(reader.source, Source::Gzip(_));
-        let seen = track.read.offset + reader.half_line(track);
+        let seen = track.read.offset + reader.half_line;
         compressed
             || self
                 .fs
                 .metadata_of(file)
                 .map_or(true, |metadata| metadata.size <= seen)
+    }
+
+    /// How long a file that is not live must be quiet before it is let go.
+    fn grace(&self, reader: &Reader<F>, name: &Arc<str>) -> Duration {
+        let another = |inodes: &Vec<Inode>| inodes.iter().any(|inode| *inode != reader.inode);
+        let replaced = self.live_inodes.get(name).is_some_and(another);
+        if replaced || reader.visible && reader.caught_up_from_name {
+            GRACE
+        } else if reader.visible {
+            GRACE_OF_THE_FINDABLE
+        } else {
+            GRACE_OF_THE_LAST
+        }
     }
 
     fn let_go(&mut self, reader: &Reader<F>) {
@@ -500,14 +542,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             Source::Gzip(gzip) => gzip.file(),
         };
         let metadata = self.fs.metadata_of(file).ok();
-        let half_line = match self.tracks.get_mut(&reader.key) {
-            Some(track) => {
-                track.finished = true;
-                self.dirty = true;
-                reader.half_line(track)
-            }
-            None => 0,
-        };
+        if let Some(track) = self.tracks.get_mut(&reader.key) {
+            track.finished = true;
+            self.dirty = true;
+        }
         match metadata {
             Some(metadata) if metadata.links > 0 => {
                 let Metadata {
@@ -525,8 +563,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     },
                 );
             }
-            _ if half_line > 0 => {
-                *self.stats.lost_bytes.entry("unterminated").or_default() += half_line;
+            _ if reader.half_line > 0 => {
+                *self.stats.lost_bytes.entry("unterminated").or_default() += reader.half_line;
             }
             _ => {}
         }
@@ -594,7 +632,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .looks
             .last
             .map(|last| last.saturating_sub(CLOCK_SLACK_MILLIS));
-        !since.is_some_and(|since| modified >= since)
+        since.is_none_or(|since| modified < since)
             && self.is_over_age(
                 candidate.metadata.modified,
                 wall,
@@ -670,13 +708,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         ));
     }
 
-    /// The low bits of the length of what a gzip file holds (RFC 1952, 2.3.1: ISIZE), to tell cheaply that
-    /// nothing was added before it was compressed.
-    fn uncompressed_size(&self, file: &Arc<F::File>, metadata: &Metadata) -> io::Result<[u8; 4]> {
+    /// The low 32 bits of the length of what a gzip file holds (RFC 1952, 2.3.1: ISIZE), to tell cheaply
+    /// that nothing was added before it was compressed.
+    fn uncompressed_size(&self, file: &Arc<F::File>, metadata: &Metadata) -> io::Result<u64> {
         let mut size = [0; 4];
         self.fs
             .read_at(file, &mut size, metadata.size.saturating_sub(4))?;
-        Ok(size)
+        Ok(u64::from(u32::from_le_bytes(size)))
     }
 
     fn done(&mut self, key: FileKey, metadata: &Metadata, wall: i64) {
@@ -716,7 +754,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 }
 
 /// What gzip stores of a length.
-#[allow(clippy::cast_possible_truncation)] // the low bits are meant
-fn low_bits(length: u64) -> [u8; 4] {
-    (length as u32).to_le_bytes()
+fn low_bits(length: u64) -> u64 {
+    length & u64::from(u32::MAX)
 }
