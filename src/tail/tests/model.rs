@@ -383,8 +383,9 @@ impl World {
         let mut lines = vec![];
         let mut offset = chunk.offset;
         let mut push = |line: &[u8], end: u64, offset: u64| {
-            let number =
-                String::from_utf8_lossy(&line[line.len().saturating_sub(6)..]).into_owned();
+            // A cut line keeps its number in front, the rest of a truncated one has it at the end.
+            let (front, back) = (&line[..line.len().min(6)], &line[line.len().saturating_sub(6)..]);
+            let number = format!("{}…{}", front.escape_ascii(), back.escape_ascii());
             lines.push(((chunk.stream, offset, number), end, line.to_vec()));
         };
         if chunk.cut {
@@ -579,7 +580,17 @@ fn live(same_first_line: bool, read_bytes: usize, acts: &[Act]) {
     world.drain();
     world.host.start();
     let again = world.host.read();
-    assert!(again.is_empty(), "read again and again: {again:.60?}");
+    // But a compressed beginning of something longer: only decoding tells.
+    let compressed = world
+        .host
+        .fs
+        .names("/logs")
+        .iter()
+        .any(|name| name.ends_with(".gz"));
+    assert!(
+        again.is_empty() || compressed,
+        "read again and again: {again:.60?}"
+    );
     assert!(world.host.fs.exists(DATA));
 }
 
