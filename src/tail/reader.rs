@@ -81,8 +81,6 @@ pub(super) struct Reader<F: FileSystem> {
     pub(super) quiet_since: Duration,
     /// The last attempt found nothing.
     pub(super) at_end: bool,
-    /// Bytes of an unterminated line that it saw there.
-    pub(super) half_line: u64,
 }
 
 /// What one attempt gave.
@@ -128,7 +126,6 @@ impl<F: FileSystem> Reader<F> {
             caught_up_from_name: !live,
             quiet_since,
             at_end: false,
-            half_line: 0,
         }
     }
 
@@ -166,12 +163,12 @@ impl<F: FileSystem> Reader<F> {
         }
     }
 
-    /// Nothing is left to read for now.
-    pub(super) fn rest(&mut self, track: &Track) {
-        self.at_end = true;
-        self.half_line = self.scanned.saturating_sub(track.read.offset);
+    /// Bytes of the unterminated line at the end, as far as they were looked at.
+    pub(super) fn half_line(&self, track: &Track) -> u64 {
+        self.scanned.saturating_sub(track.read.offset)
     }
 
+    /// Forgets what was seen behind the track's position.
     pub(super) fn start_again(&mut self) {
         self.scanned = 0;
     }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::FileKey;
 use super::discover::{Candidate, Scan};
 use super::fs::{FileSystem, Inode, Metadata};
-use super::reader::{Reader, Source};
+use super::reader::{Reader, Source, Step};
 use super::tailer::{Done, Tailer};
 use crate::clock::Clock;
 
@@ -32,6 +32,13 @@ const GRACE_FOR_A_COPY: Duration = Duration::from_secs(60);
 
 /// Positions of content not seen for longer are forgotten, where no retention says otherwise.
 const DEFAULT_MEMORY: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// A file at its end.
+struct Last {
+    metadata: Option<Metadata>,
+    /// Bytes of an unterminated line.
+    half_line: u64,
+}
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Reads the directories afresh and follows what happened there: new, renamed, truncated, deleted files.
@@ -116,9 +123,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let before = self.readers.len();
         let mut index = 0;
         while index < self.readers.len() {
-            if self.is_finished(&self.readers[index], now) {
+            if self.may_go(&self.readers[index], now)
+                && let Some(last) = self.last_attempt(index)
+            {
                 let reader = self.readers.swap_remove(index);
-                self.let_go(&reader);
+                self.let_go(&reader, last);
             } else {
                 index += 1;
             }
@@ -127,30 +136,48 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         before - self.readers.len()
     }
 
-    fn is_finished(&self, reader: &Reader<F>, now: Duration) -> bool {
+    /// Whether a file is at its end and nobody is expected to write to it.
+    fn may_go(&self, reader: &Reader<F>, now: Duration) -> bool {
         if reader.live || !reader.at_end {
             return false;
         }
         let Some(track) = self.tracks.get(&reader.key) else {
             return true;
         };
+        let complete = matches!(&reader.source, Source::Gzip(gzip) if gzip.is_complete());
+        complete || now.saturating_sub(reader.quiet_since) >= self.grace(reader, &track.name)
+    }
+
+    /// The last attempt to read was perhaps long ago, and the file written to or truncated since. What the
+    /// file was like before another one that found nothing; `None` when that finds something.
+    fn last_attempt(&mut self, index: usize) -> Option<Last> {
+        let reader = &mut self.readers[index];
         let file = match &reader.source {
-            Source::Gzip(gzip) if gzip.is_complete() => return true,
-            Source::Gzip(gzip) => gzip.file(),
             Source::Plain(file) => file,
+            Source::Gzip(gzip) => gzip.file(),
         };
-        let quiet = now.saturating_sub(reader.quiet_since);
-        if quiet < self.grace(reader, &track.name) {
-            return false;
+        let metadata = self.fs.metadata_of(file).ok();
+        let Some(track) = self.tracks.get_mut(&reader.key) else {
+            return Some(Last {
+                metadata,
+                half_line: 0,
+            });
+        };
+        reader.start_again();
+        loop {
+            match reader.step(&self.fs, track, &mut self.buffer, self.limits) {
+                Ok(Step::Idle) => break,
+                Ok(Step::More) => {}
+                Ok(Step::Lines(_) | Step::Replaced) | Err(_) => {
+                    reader.start_again();
+                    return None;
+                }
+            }
         }
-        // Written to since the last read? Then that comes first.
-        let compressed = matches!(reader.source, Source::Gzip(_));
-        let seen = track.read.offset + reader.half_line;
-        compressed
-            || self
-                .fs
-                .metadata_of(file)
-                .map_or(true, |metadata| metadata.size <= seen)
+        Some(Last {
+            metadata,
+            half_line: reader.half_line(track),
+        })
     }
 
     /// How long a file that is not live must be quiet before it is let go.
@@ -166,24 +193,19 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    fn let_go(&mut self, reader: &Reader<F>) {
-        let file = match &reader.source {
-            Source::Plain(file) => file,
-            Source::Gzip(gzip) => gzip.file(),
-        };
-        let metadata = self.fs.metadata_of(file).ok();
+    fn let_go(&mut self, reader: &Reader<F>, last: Last) {
         if let Some(track) = self.tracks.get_mut(&reader.key) {
             track.finished = true;
             self.dirty = true;
         }
-        match metadata {
-            Some(metadata) if metadata.links > 0 => {
-                let Metadata {
-                    size,
-                    modified,
-                    inode,
-                    ..
-                } = metadata;
+        match last.metadata {
+            Some(Metadata {
+                size,
+                modified,
+                inode,
+                links,
+                ..
+            }) if links > 0 => {
                 self.done.insert(
                     inode,
                     Done {
@@ -193,8 +215,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     },
                 );
             }
-            _ if reader.half_line > 0 => {
-                *self.stats.lost_bytes.entry("unterminated").or_default() += reader.half_line;
+            _ if last.half_line > 0 => {
+                *self.stats.lost_bytes.entry("unterminated").or_default() += last.half_line;
             }
             _ => {}
         }

@@ -8,7 +8,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -73,6 +73,7 @@ struct World {
     journal: Vec<Change>,
     /// Changes to the durable root until the process is dead.
     fuse: Option<usize>,
+    bytes_read: usize,
 }
 
 /// The file system; clones are the same one.
@@ -237,6 +238,7 @@ impl SimFs {
             durable: BTreeMap::new(),
             journal: vec![],
             fuse: None,
+            bytes_read: 0,
         };
         let root = world.new_node(Kind::Directory, false);
         world.names.insert("/".into(), Name::Directory(root));
@@ -308,6 +310,22 @@ impl SimFs {
         let bytes = self.content(from);
         self.rm(to);
         self.append(to, &bytes);
+    }
+
+    /// What gzip does: a compressed file beside the plain one, then in its place; its bytes.
+    pub(crate) fn gzip(&self, from: &str, to: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+        encoder.write_all(&self.content(from)).unwrap();
+        let bytes = encoder.finish().unwrap();
+        self.rm(to);
+        self.append(to, &bytes);
+        self.rm(from);
+        bytes
+    }
+
+    /// Bytes that positioned reads returned so far.
+    pub(crate) fn bytes_read(&self) -> usize {
+        self.world().bytes_read
     }
 
     pub(crate) fn rm(&self, path: &str) {
@@ -470,6 +488,7 @@ impl FileSystem for SimFs {
         let from = usize::try_from(offset).unwrap().min(data.len());
         let count = buffer.len().min(data.len() - from);
         buffer[..count].copy_from_slice(&data[from..from + count]);
+        world.bytes_read += count;
         Ok(count)
     }
 

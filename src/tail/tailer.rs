@@ -45,7 +45,7 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) directories: BTreeSet<PathBuf>,
     /// What the next reconcile must know about the ones before.
     pub(super) looks: Looks,
-    buffer: Buffer,
+    pub(super) buffer: Buffer,
     /// Something differs from what was saved.
     pub(super) dirty: bool,
     /// Files wait until others are read to their end and closed.
@@ -278,7 +278,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     idle = 0;
                 }
                 Ok(Step::Idle) => {
-                    reader.rest(track);
+                    reader.at_end = true;
                     self.turn = index + 1;
                     idle += 1;
                 }
