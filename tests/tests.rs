@@ -1,1 +1,4 @@
+//! The one integration binary: cases by noun.
 
+mod cases;
+mod support;

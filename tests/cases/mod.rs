@@ -1,0 +1,3 @@
+//! Cases by noun.
+
+mod output;

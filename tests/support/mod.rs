@@ -1,0 +1,4 @@
+//! What the integration tests stand on.
+
+pub mod fake_cluster;
+pub mod fake_es;
