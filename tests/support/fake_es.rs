@@ -4,8 +4,8 @@
 #![allow(
     dead_code,
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
+    unreachable_pub,
     missing_docs
 )]
 

@@ -1,4 +1,4 @@
 //! What the integration tests stand on.
 
-pub mod fake_cluster;
-pub mod fake_es;
+pub(crate) mod fake_cluster;
+pub(crate) mod fake_es;
