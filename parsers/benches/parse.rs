@@ -1,7 +1,8 @@
 //! `cargo bench -p logweir-parsers`: lines per second through [`Format::parse`] alone.
 
-use criterion::{Criterion, Throughput, black_box, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use logweir_parsers::{Captures, Escape, Format};
+use std::hint::black_box;
 
 const COMBINED: &str = "203.0.113.195 - - [23/Nov/2026:05:41:14 +0000] \
     \"GET /api/v1/users/18345/orders?page=2&size=50 HTTP/1.1\" 200 1843 \

@@ -52,7 +52,7 @@ fn value(grammar: Grammar, escape: Escape) -> BoxedStrategy<Option<Vec<u8>>> {
                 .prop_map(|rest| [b"/", &rest[..]].concat()),
         ),
         Grammar::Query => absent(bytes(|byte| byte > b' ' && byte != 0x7f)),
-        Grammar::IsArgs => maybe("\\??"),
+        Grammar::IsArgs => always("\\??"),
         Grammar::Pipe => always("[p.]"),
         Grammar::CacheStatus => maybe("[A-Z]{3,11}"),
         Grammar::Word => maybe("[A-Za-z0-9_.:+-]{0,12}"),
