@@ -60,6 +60,7 @@ fn neighbours_that_cannot_be_told_apart_are_refused() {
         "$remote_addr [$status$body_bytes_sent]",
         "$uri$is_args$args",
         "$upstream_addr$upstream_status",
+        "$upstream_status${request_uri}, ",
         "$status$is_args$body_bytes_sent",
     ]
     .map(|source| format!("{source:?}: {}", error(source)));
