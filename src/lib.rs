@@ -10,6 +10,10 @@
 //! Each room knows its neighbour's type and nothing of its inside; the way back is the ack alone.
 
 pub mod clock;
+pub mod config;
 pub mod output;
+pub mod pipeline;
+pub mod record;
 pub mod setup;
 pub mod tail;
+pub mod telemetry;

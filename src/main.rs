@@ -1,2 +1,7 @@
-//! tmp
-fn main() {}
+//! The `logweir` binary; everything it does is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    logweir::cli::main()
+}

@@ -3,7 +3,9 @@
 //! This module owns the shape of a [`Batch`]; it refuses to know where the lines came from or how a cluster
 //! is reached. Invariant: a delivery that says `settled` has accounted for every item of its batch.
 
+pub mod dead_letters;
 pub mod elasticsearch;
+pub mod gate;
 
 use crate::tail::FileKey;
 
@@ -36,6 +38,21 @@ impl Batch {
             .map_or(self.body.len(), |next| next.start as usize);
         self.body.get(start..end)
     }
+}
+
+/// Index and id of an action line (with or without its line end); `None` when it is not one of ours.
+pub fn place(action: &[u8]) -> Option<(&str, &str)> {
+    let action = action.strip_suffix(b"\n").unwrap_or(action);
+    let rest = action
+        .strip_prefix(b"{\"create\":{\"_index\":\"")?
+        .strip_suffix(b"\"}}")?;
+    let (index, rest) = rest.split_at(memchr::memchr(b'"', rest)?);
+    let id = rest.strip_prefix(b"\",\"_id\":\"")?;
+    let whole = !index.is_empty() && !id.is_empty() && !id.contains(&b'"');
+    whole.then_some((
+        std::str::from_utf8(index).ok()?,
+        std::str::from_utf8(id).ok()?,
+    ))
 }
 
 /// One bulk item's place in [`Batch::body`], in bytes.
@@ -77,6 +94,24 @@ pub struct Tally {
     pub filtered: u64,
 }
 
+impl Tally {
+    /// Items that ended in any way.
+    pub fn total(&self) -> u64 {
+        let Self { indexed, duplicate, diverted, dead_lettered, parked, filtered } = self;
+        indexed + duplicate + diverted + dead_lettered + parked + filtered
+    }
+
+    /// Adds the counts of `other`.
+    pub fn add(&mut self, other: &Self) {
+        self.indexed += other.indexed;
+        self.duplicate += other.duplicate;
+        self.diverted += other.diverted;
+        self.dead_lettered += other.dead_lettered;
+        self.parked += other.parked;
+        self.filtered += other.filtered;
+    }
+}
+
 /// A batch that came back from an output.
 #[derive(Debug)]
 pub struct Delivery {
@@ -86,4 +121,23 @@ pub struct Delivery {
     pub tally: Tally,
     /// True when every item is durable elsewhere; false only when delivery was stopped.
     pub settled: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place;
+
+    #[test]
+    fn an_action_line_tells_its_place() {
+        let action = b"{\"create\":{\"_index\":\"nginx-access-2026.11.23\",\"_id\":\"aGk\"}}\n";
+        assert_eq!(place(action), Some(("nginx-access-2026.11.23", "aGk")));
+        assert_eq!(place(&action[..action.len() - 1]), place(action));
+        assert_eq!(place(b"{\"index\":{\"_index\":\"a\",\"_id\":\"b\"}}"), None);
+        assert_eq!(
+            place(b"{\"create\":{\"_index\":\"a\",\"_id\":\"b\",\"x\":\"y\"}}"),
+            None
+        );
+        assert_eq!(place(b"{\"create\":{\"_index\":\"\",\"_id\":\"b\"}}"), None);
+        assert_eq!(place(b""), None);
+    }
 }

@@ -1,8 +1,47 @@
 //! Finds the log files and hands out their complete lines with their place.
+//!
+//! Owns: which bytes are a line, whose they are, and how far they are safely delivered. Refuses to know:
+//! what a line says and where it goes. Invariant: a complete line in a file that exists or is held open is
+//! handed out, always under the same [`StreamId`] and offset, until it is settled; the saved position is
+//! never ahead of what is settled. The failure it guards against: lines lost or doubled by rotation,
+//! truncation, compression, or a crash.
+//!
+//! One plain thread owns the [`Tailer`]:
+//!
+//! - [`Tailer::reconcile`] reads the directories afresh; right even if no event ever came;
+//! - [`Tailer::read`] gives the next complete lines of any file;
+//! - [`Tailer::settle`] takes the acks, [`Tailer::save`] makes them durable;
+//! - [`watch::Watcher`] waits for something to happen.
+//!
+//! The parts: `discover` (which files), `stem` (whose rotated file), `identity` (is it still the same),
+//! `reader` and `gzip` (lines of one file), `track` (position in one stream), `tailer` and `reconcile`
+//! (all of them together), `checkpoint` and `state` (what survives).
 
-use std::path::Path;
+mod checkpoint;
+mod discover;
+pub mod fs;
+mod gzip;
+mod identity;
+mod lines;
+mod reader;
+mod reconcile;
+mod state;
+mod stats;
+pub mod stem;
+mod tailer;
+mod track;
+pub mod watch;
 
-/// One generation of one open file in this process; never reused.
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use stats::{Lag, Problem, Rotations, Stats};
+pub use tailer::Tailer;
+
+/// One generation of one stream in this process; never reused. It stays the same when the rest of a
+/// stream is read from another file (a renamed, copied or compressed one).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileKey(pub u64);
 
@@ -10,12 +49,20 @@ pub struct FileKey(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct StreamId(pub [u8; 10]);
 
+impl fmt::Display for StreamId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .iter()
+            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
 /// Complete lines of one file.
 #[derive(Debug, Clone, Copy)]
 pub struct Chunk<'b> {
     /// The file generation the lines come from.
     pub file: FileKey,
-    /// Index into `Settings::logs`.
+    /// Index into [`Settings::logs`].
     pub log: usize,
     /// Identity of the file's content.
     pub stream: StreamId,
@@ -29,4 +76,81 @@ pub struct Chunk<'b> {
     pub bytes: &'b [u8],
     /// `bytes` is the beginning of one line longer than the limit.
     pub cut: bool,
+}
+
+/// What to tail and how.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The host's name in the identity of each line; the one of the first start in `data_dir` stays.
+    pub host: String,
+    /// Where positions are kept, under `run/`.
+    pub data_dir: PathBuf,
+    /// The logs.
+    pub logs: Vec<LogSettings>,
+    /// More directories with rotated files (logrotate's `olddir`).
+    pub rotated_dirs: Vec<PathBuf>,
+    /// At the first start, and for a log that is new, rotated files changed this recently are read.
+    pub history: Duration,
+    /// Rotated files not changed for longer are never read.
+    pub retention: Option<Duration>,
+    /// A longer line is cut.
+    pub max_line_bytes: usize,
+    /// Bytes read at once.
+    pub read_bytes: usize,
+    /// How often the directories are read although nothing seems to have happened.
+    pub reconcile_interval: Duration,
+    /// Whose acks the positions are, such as `elasticsearch:nginx-access-%Y.%m.%d`.
+    pub output: String,
+}
+
+/// One `[[logs]]`.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// Absolute paths with `*`, `?`, `[…]`, `{…}` and `**`.
+    pub paths: Vec<String>,
+    /// Patterns for files to leave alone: of the whole path with a `/` in it, else of the name.
+    pub exclude: Vec<String>,
+    /// The log's name in the identity of its lines, instead of its live path.
+    pub name: Option<String>,
+}
+
+/// Why the tailer cannot start, or cannot save.
+#[derive(Debug, thiserror::Error)]
+pub enum TailError {
+    /// Another process works on the same state.
+    #[error(
+        "{} is locked: another logweir runs on this data_dir; stop it, or give each agent a data_dir of its own",
+        path.display()
+    )]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The state directory does not do as it should.
+    #[error("cannot {action} {}: {source}", path.display())]
+    State {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A pattern that cannot be used.
+    #[error("the path pattern `{glob}` cannot be used: {reason}")]
+    Glob {
+        /// As configured.
+        glob: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A log without a lasting name.
+    #[error(
+        "{} carries a date in its name: give its [[logs]] a `name`, so that its lines keep their identity \
+         from day to day", path.display()
+    )]
+    DatedName {
+        /// The file.
+        path: PathBuf,
+    },
 }

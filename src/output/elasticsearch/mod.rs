@@ -1,1 +1,172 @@
 //! Delivery into Elasticsearch and OpenSearch.
+//!
+//! Owns everything between an encoded batch and its settling: the client, the judging of answers, repeats,
+//! limits, the dead letters. Refuses to know what a log line is. Invariant: a batch comes back settled only
+//! when each of its items is durable, in the cluster or in the dead-letter file. Guards against every bad
+//! day a cluster can have.
+//!
+//! [`settings`] say where and as whom → [`client`] carries requests to [`nodes`] → [`bulk`] reads the answer →
+//! [`judge`] says what it means → [`deliver`] acts on it, at the speed of [`pace`]; [`refusals`] remembers
+//! over batches, [`parked`] brings back what was put aside.
+
+mod backoff;
+mod bulk;
+mod client;
+mod deliver;
+mod error;
+mod judge;
+mod nodes;
+mod notice;
+mod pace;
+mod parcel;
+mod parked;
+mod refusals;
+mod settings;
+mod stats;
+mod tls;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+use tokio_util::sync::CancellationToken;
+
+pub use ::elasticsearch::http::Method;
+
+pub use self::backoff::{Backoff, InvalidBackoff};
+pub use self::error::{Fault, OutputError};
+pub use self::judge::{Reason, RetryReason};
+pub use self::settings::{
+    Auth, ClientCertificate, DEFAULT_BATCH_BYTES, DEFAULT_DEAD_LETTER_BYTES, DEFAULT_MAX_IN_FLIGHT,
+    DEFAULT_PARK_AFTER, DEFAULT_REQUEST_TIMEOUT, Settings, SettingsProblem,
+};
+pub use self::stats::{SECONDS, State, Stats};
+
+use self::bulk::request_error;
+use self::client::Client;
+use self::deliver::Deliverer;
+use super::dead_letters::DeadLetters;
+use super::{Batch, Delivery};
+use crate::clock::SystemClock;
+
+/// A cluster to deliver into.
+pub struct Elasticsearch {
+    deliverer: Arc<Deliverer<Client>>,
+    retries_parked: AtomicBool,
+}
+
+impl std::fmt::Debug for Elasticsearch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Elasticsearch")
+            .field("state", &self.state())
+            .finish_non_exhaustive()
+    }
+}
+
+/// A cluster's answer to one request.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body, decompressed.
+    pub body: Bytes,
+}
+
+/// Whether an index template is in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TemplateState {
+    /// It is.
+    Present,
+    /// It is not.
+    Missing,
+    /// The cluster was asked and did not tell (these credentials may not ask).
+    Unknown(String),
+    /// The cluster could not be asked: ask again.
+    Unreachable(String),
+}
+
+impl Elasticsearch {
+    /// Makes the client; no request is made.
+    pub fn connect(settings: Settings) -> Result<Arc<Self>, OutputError> {
+        let problems = settings.problems();
+        if !problems.is_empty() {
+            return Err(OutputError::Settings(problems));
+        }
+        let client = Client::new(&settings)?;
+        let deliverer = Deliverer::new(client, &settings, Arc::new(SystemClock::new()));
+        Ok(Arc::new(Self {
+            deliverer: Arc::new(deliverer),
+            retries_parked: AtomicBool::new(false),
+        }))
+    }
+
+    /// Delivers a batch: returns when each item is settled, or when `stop` is cancelled. Must be called on a
+    /// tokio runtime; the first call also starts the task that brings back parked documents.
+    pub async fn deliver(&self, batch: Batch, stop: &CancellationToken) -> Delivery {
+        if !self.retries_parked.swap(true, Ordering::Relaxed) {
+            let deliverer = Arc::downgrade(&self.deliverer);
+            tokio::spawn(parked::bring_back(deliverer, stop.clone()));
+        }
+        self.deliverer.deliver(batch, stop).await
+    }
+
+    /// Asks whether this index template is there.
+    pub async fn check_template(&self, name: &str) -> TemplateState {
+        match self
+            .request(Method::Get, &format!("_index_template/{name}"), None)
+            .await
+        {
+            Ok(Answer { status: 200, .. }) => TemplateState::Present,
+            Ok(Answer { status: 404, .. }) => TemplateState::Missing,
+            Ok(Answer { status, body }) => {
+                let reason = Reason::new(status, &request_error(&body)).to_string();
+                if status == 429 || status >= 500 {
+                    TemplateState::Unreachable(reason)
+                } else {
+                    TemplateState::Unknown(reason)
+                }
+            }
+            Err(error) => TemplateState::Unreachable(error.to_string()),
+        }
+    }
+
+    /// One request to the API, at the first node that answers; `path` may carry a query.
+    pub async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, OutputError> {
+        let Deliverer { courier, nodes, .. } = &*self.deliverer;
+        let body = body.map(Bytes::from);
+        let mut tried = 1;
+        loop {
+            let node = nodes.pick();
+            let answer = courier.request(node, method, path, body.clone()).await;
+            match answer {
+                Err(OutputError::Node { .. }) if tried < nodes.count() => nodes.failed(node),
+                Err(error) => return Err(error),
+                Ok(answer) => {
+                    nodes.answered(node);
+                    return Ok(answer);
+                }
+            }
+            tried += 1;
+        }
+    }
+
+    /// What was counted so far.
+    pub fn stats(&self) -> &Stats {
+        &self.deliverer.stats
+    }
+
+    /// How delivery is doing now.
+    pub fn state(&self) -> State {
+        self.deliverer.state()
+    }
+
+    /// The file of documents that the cluster does not take.
+    pub fn dead_letters(&self) -> &DeadLetters {
+        &self.deliverer.dead_letters
+    }
+}

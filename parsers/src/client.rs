@@ -1,0 +1,151 @@
+//! Who sent the request: the peer of the connection, or, behind proxies that are trusted, the
+//! address they forwarded.
+//!
+//! Anyone can send an `X-Forwarded-For`. Its entries are believed from the right, and only as far as
+//! each was written by a trusted proxy; the first address that is no such proxy is the client. An
+//! agent that took the left end would let an attacker choose the address that is counted.
+
+use ipnet::IpNet;
+use std::net::{IpAddr, Ipv6Addr};
+
+/// The client of a request, as chosen by [`choose`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chosen<'a> {
+    /// The address as written, without port and brackets, and without the `::ffff:` of a mapped
+    /// IPv4 address; so one client has one text. The raw peer if that is no address (`unix:`).
+    pub text: &'a [u8],
+    /// The address; IPv4-mapped IPv6 addresses are IPv4. `None` if the peer has none (`unix:`).
+    pub ip: Option<IpAddr>,
+    /// Whether the address comes from the forwarded list.
+    pub forwarded: bool,
+}
+
+/// Reads an address: IPv4 or IPv6, with or without a port (`v4:port`, `[v6]:port`, `[v6]`).
+///
+/// IPv4-mapped IPv6 addresses (`::ffff:192.0.2.1`) give the IPv4 address. A zone (`fe80::1%eth0`) is
+/// dropped. `None` for `unix:`, names, `unknown` and rubbish.
+///
+/// ```
+/// use logweir_parsers::client;
+/// assert_eq!(client::address(b"[2001:db8::1]:443"), "2001:db8::1".parse().ok());
+/// assert_eq!(client::address(b"unix:"), None);
+/// ```
+pub fn address(raw: &[u8]) -> Option<IpAddr> {
+    read(raw).map(|(_, ip)| ip)
+}
+
+/// Chooses the client from the connection's peer (`$remote_addr`, or `$realip_remote_addr` where
+/// nginx already replaced it) and the forwarded list (`$http_x_forwarded_for`), both as logged.
+///
+/// The peer counts unless it is inside `trusted`. Then the list is walked from its right end, trusted
+/// proxies are skipped, and the first other address is the client. If all are trusted, it is the
+/// leftmost. An entry that is no address (`unknown`, a name, rubbish) ends the walk, and the proxy
+/// that sent it counts: beyond it nothing is vouched for (as in nginx's `real_ip_recursive`).
+///
+/// ```
+/// use logweir_parsers::client;
+/// let trusted = ["10.0.0.0/8".parse().unwrap()];
+/// let chosen = client::choose(b"10.0.0.1", Some(b"6.6.6.6, 203.0.113.9, 10.0.0.2"), &trusted);
+/// assert_eq!(chosen.text, b"203.0.113.9");
+/// ```
+pub fn choose<'a>(remote: &'a [u8], forwarded: Option<&'a [u8]>, trusted: &[IpNet]) -> Chosen<'a> {
+    let Some((text, ip)) = read(remote) else {
+        return Chosen {
+            text: remote,
+            ip: None,
+            forwarded: false,
+        };
+    };
+    let mut chosen = Chosen {
+        text,
+        ip: Some(ip),
+        forwarded: false,
+    };
+    let mut last = ip;
+    for entry in forwarded.unwrap_or_default().rsplit(|byte| *byte == b',') {
+        if !is_trusted(last, trusted) {
+            break;
+        }
+        let Some((text, ip)) = read(trim(entry)) else {
+            break;
+        };
+        chosen = Chosen {
+            text,
+            ip: Some(ip),
+            forwarded: true,
+        };
+        last = ip;
+    }
+    chosen
+}
+
+fn is_trusted(ip: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted
+        .iter()
+        .any(|net| net.contains(&ip) || mapped(ip).is_some_and(|ip| net.contains(&ip)))
+}
+
+/// The IPv6 form of an IPv4 address: a CIDR may be written as `::ffff:10.0.0.0/104`.
+fn mapped(ip: IpAddr) -> Option<IpAddr> {
+    match ip {
+        IpAddr::V4(v4) => Some(IpAddr::V6(v4.to_ipv6_mapped())),
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// The address within `raw`: its text and its value.
+fn read(raw: &[u8]) -> Option<(&[u8], IpAddr)> {
+    let host = host(raw)?;
+    // Also refuses what is not ASCII; longer texts than an address can have are not looked at.
+    let text = std::str::from_utf8(host).ok()?;
+    if let Ok(v4) = text.parse() {
+        return Some((host, IpAddr::V4(v4)));
+    }
+    let v6: Ipv6Addr = text.parse().ok()?;
+    match v6.to_ipv4_mapped() {
+        None => Some((host, IpAddr::V6(v6))),
+        Some(v4) => {
+            let tail = host.rsplit(|byte| *byte == b':').next().unwrap_or(host);
+            let dotted = tail.contains(&b'.');
+            Some((if dotted { tail } else { host }, IpAddr::V4(v4)))
+        }
+    }
+}
+
+/// Takes port, brackets and zone away.
+fn host(raw: &[u8]) -> Option<&[u8]> {
+    let host = if let Some(rest) = raw.strip_prefix(b"[") {
+        let end = memchr::memchr(b']', rest)?;
+        match &rest[end + 1..] {
+            [] => {}
+            [b':', port @ ..] if is_port(port) => {}
+            _ => return None,
+        }
+        &rest[..end]
+    } else {
+        match memchr::memchr(b':', raw) {
+            Some(colon) if memchr::memchr(b'.', &raw[..colon]).is_some() => {
+                if !is_port(&raw[colon + 1..]) {
+                    return None;
+                }
+                &raw[..colon]
+            }
+            _ => raw,
+        }
+    };
+    Some(match memchr::memchr(b'%', host) {
+        Some(zone) => &host[..zone],
+        None => host,
+    })
+}
+
+fn is_port(raw: &[u8]) -> bool {
+    raw.len() <= 5 && crate::number::unsigned(raw).is_some_and(|port| port <= 65_535)
+}
+
+fn trim(raw: &[u8]) -> &[u8] {
+    raw.trim_ascii()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,128 @@
+use super::*;
+use proptest::prelude::*;
+
+fn ip(text: &str) -> Option<IpAddr> {
+    Some(text.parse().unwrap())
+}
+
+#[test]
+fn addresses_in_every_dress() {
+    for (raw, expected) in [
+        ("192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1:8080", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("[fe80::1%25eth0]:80", "fe80::1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("[::ffff:192.0.2.1]:80", "192.0.2.1"),
+        ("::ffff:c000:201", "192.0.2.1"),
+        ("::", "::"),
+    ] {
+        assert_eq!(address(raw.as_bytes()), ip(expected), "{raw}");
+    }
+    for raw in [
+        "",
+        "-",
+        "unix:",
+        "unix:/run/a.sock",
+        "unknown",
+        "example.com",
+        "example.com:80",
+        "1.2.3",
+        "1.2.3.4.5",
+        "1.2.3.4:",
+        "1.2.3.4:99999",
+        "1.2.3.4:x",
+        "[::1",
+        "[::1]x",
+        "[::1]:",
+        "[]",
+        "256.1.1.1",
+        "01.2.3.4",
+        "_hidden",
+        "::ffff:1.2.3.4:80",
+        "1.2.3.4 ",
+        "\u{e4}",
+    ] {
+        assert_eq!(address(raw.as_bytes()), None, "{raw}");
+    }
+}
+
+fn chosen(remote: &str, forwarded: Option<&str>) -> String {
+    let trusted: Vec<IpNet> = ["10.0.0.0/8", "fd00::/8"]
+        .iter()
+        .map(|net| net.parse().unwrap())
+        .collect();
+    let chosen = choose(remote.as_bytes(), forwarded.map(str::as_bytes), &trusted);
+    assert_eq!(chosen.ip, address(chosen.text), "text and address differ");
+    String::from_utf8(chosen.text.to_vec()).unwrap()
+}
+
+#[test]
+fn a_stranger_is_not_believed() {
+    assert_eq!(chosen("203.0.113.9", Some("10.0.0.1")), "203.0.113.9");
+    assert_eq!(chosen("203.0.113.9", None), "203.0.113.9");
+    assert_eq!(chosen("unix:", Some("203.0.113.9")), "unix:");
+}
+
+#[test]
+fn trusted_hops_are_skipped_from_the_right() {
+    assert_eq!(chosen("10.0.0.1", None), "10.0.0.1");
+    assert_eq!(chosen("10.0.0.1", Some("203.0.113.9")), "203.0.113.9");
+    assert_eq!(
+        chosen("10.0.0.1", Some("6.6.6.6, 203.0.113.9")),
+        "203.0.113.9"
+    );
+    assert_eq!(
+        chosen("10.0.0.1", Some("6.6.6.6,203.0.113.9 ,\t10.1.1.1")),
+        "203.0.113.9"
+    );
+    assert_eq!(
+        chosen("fd00::1", Some("2001:db8::7, [fd00::2]:80")),
+        "2001:db8::7"
+    );
+    assert_eq!(chosen("10.0.0.1", Some("203.0.113.9:55555")), "203.0.113.9");
+    // A request from within: the leftmost of the trusted is as near to the client as can be known.
+    assert_eq!(chosen("10.0.0.1", Some("10.3.3.3, 10.2.2.2")), "10.3.3.3");
+}
+
+#[test]
+fn rubbish_ends_the_walk() {
+    assert_eq!(chosen("10.0.0.1", Some("unknown")), "10.0.0.1");
+    assert_eq!(
+        chosen("10.0.0.1", Some("6.6.6.6, unknown, 10.0.0.2")),
+        "10.0.0.2"
+    );
+    assert_eq!(
+        chosen("10.0.0.1", Some("6.6.6.6, evil.example")),
+        "10.0.0.1"
+    );
+    assert_eq!(chosen("10.0.0.1", Some("6.6.6.6,")), "10.0.0.1");
+    assert_eq!(chosen("10.0.0.1", Some("")), "10.0.0.1");
+    assert_eq!(chosen("10.0.0.1", Some(r"6.6.6.6\x22, \x00")), "10.0.0.1");
+}
+
+#[test]
+fn mapped_addresses_are_the_ipv4_ones() {
+    assert_eq!(
+        chosen("::ffff:10.0.0.1", Some("::ffff:203.0.113.9")),
+        "203.0.113.9"
+    );
+    assert_eq!(chosen("::ffff:203.0.113.9", Some("6.6.6.6")), "203.0.113.9");
+    let wide = ["::ffff:10.0.0.0/104".parse().unwrap()];
+    assert_eq!(
+        choose(b"10.0.0.1", Some(b"203.0.113.9"), &wide).text,
+        b"203.0.113.9"
+    );
+}
+
+proptest! {
+    /// Whatever a client puts at the left, the hop that the trusted proxy saw is chosen.
+    #[test]
+    fn a_client_cannot_choose_its_address(forged in "[^,]{0,12}(, ?[0-9.:a-f]{0,12}){0,4}") {
+        let list = format!("{forged}, 203.0.113.9, 10.0.0.7");
+        prop_assert_eq!(chosen("10.0.0.1", Some(&list)), "203.0.113.9");
+    }
+}

@@ -1,0 +1,144 @@
+//! Why a format is refused, or accepted with a doubt; the texts of both.
+
+use std::fmt;
+
+/// A format that cannot be compiled: what is wrong, and at which byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormatError {
+    source: String,
+    offset: usize,
+    problem: FormatProblem,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FormatProblem {
+    NoName,
+    OpenBrace,
+    NoFormat,
+    NoVariable,
+    Newline,
+    TooMany,
+    Words,
+    Escape,
+    Neighbours { left: String, right: String },
+}
+
+/// How much of the format a message shows before the place.
+const CONTEXT: usize = 24;
+
+impl FormatError {
+    pub(crate) fn new(source: &str, offset: usize, problem: FormatProblem) -> Self {
+        FormatError {
+            source: source.to_owned(),
+            offset,
+            problem,
+        }
+    }
+
+    /// The byte of [`FormatError::source`] at which the problem stands.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// The text that was compiled.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.problem {
+            FormatProblem::NoName => f.write_str("a `$` without a variable's name")?,
+            FormatProblem::OpenBrace => f.write_str("a `${` without its `}`")?,
+            FormatProblem::NoFormat => f.write_str("log_format without a name and a format")?,
+            FormatProblem::NoVariable => {
+                f.write_str("the format has no variable, so its lines would tell nothing")?;
+            }
+            FormatProblem::Newline => {
+                f.write_str("the format holds a newline; logs are read line by line")?;
+            }
+            FormatProblem::TooMany => f.write_str("more than 65,535 variables or texts")?,
+            FormatProblem::Words => {
+                f.write_str("not the words of a log_format: a quote is open, or text follows")?;
+            }
+            FormatProblem::Escape => f.write_str("escape= must be default, json or none")?,
+            FormatProblem::Neighbours { left, right } => write!(
+                f,
+                "${left} and ${right} stand side by side and cannot be told apart; \
+                 put a text between them that ${left} cannot hold, such as a double quote"
+            )?,
+        }
+        write!(f, ", at byte {}", self.offset)?;
+        let near = self.near();
+        if !near.is_empty() {
+            write!(f, ": …{near}…")?;
+        }
+        Ok(())
+    }
+}
+
+impl FormatError {
+    /// The format around the place.
+    fn near(&self) -> String {
+        let end = self.offset.saturating_add(CONTEXT);
+        let start = self.offset.saturating_sub(CONTEXT);
+        let inside = |at: &(usize, char)| (start..end).contains(&at.0);
+        let text: String = self
+            .source
+            .char_indices()
+            .filter(inside)
+            .map(|(_, c)| c)
+            .collect();
+        text.escape_debug().to_string()
+    }
+}
+
+impl std::error::Error for FormatError {}
+
+/// A format that is read, but not with certainty: the end of a field must be guessed, for its value
+/// can hold the text that follows it.
+///
+/// Where a client chooses that value, it can write a line whose later fields are its own: put the
+/// field in double quotes, under `escape=default` or `escape=json`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FormatWarning {
+    pub(crate) field: String,
+    pub(crate) offset: usize,
+    pub(crate) follows: String,
+    pub(crate) list: bool,
+}
+
+impl FormatWarning {
+    /// The variable whose end is uncertain, without `$`.
+    pub fn field(&self) -> &str {
+        &self.field
+    }
+
+    /// The byte of the format's source at which that variable stands.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+}
+
+impl fmt::Display for FormatWarning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (field, follows) = (&self.field, self.follows.escape_debug());
+        if self.list {
+            write!(
+                f,
+                "the list ${field} (at byte {}) can be continued by what follows it, so fields can \
+                 be forged; write \"${field}\" in double quotes",
+                self.offset
+            )
+        } else {
+            write!(
+                f,
+                "${field} (at byte {}) can hold the text `{follows}` that ends it, so the fields \
+                 after it can be forged; write \"${field}\" in double quotes, with escape=default \
+                 or escape=json",
+                self.offset
+            )
+        }
+    }
+}

@@ -1,0 +1,694 @@
+//! Runs a compiled format over one line. Owns the hot loop; knows nothing of what values mean.
+//!
+//! Its invariants: spans lie inside the line and in its order; nothing is allocated once the
+//! [`Captures`] have seen a line of the format; the effort is bounded for any line. A format whose
+//! fields all have a certain end is read in one pass. Where an end must be guessed, the places of the
+//! literal text after it are tried from the left (for a list: from the right), with a memory of what
+//! failed and a limit in proportion to the line's length.
+
+use crate::error::{Expected, ParseError};
+use crate::escape::Escape;
+use crate::format::{Fixed, Format, Grammar, Literal, Program, Reading, Scan, Step};
+use memchr::{memchr, memchr2, memrchr};
+
+/// How much a guess may cost: so many bytes looked at per byte of the line, and at least so many.
+const EFFORT_PER_BYTE: usize = 64;
+const EFFORT_LEAST: usize = 16 * 1024;
+
+/// A time with milliseconds has no more bytes: a `u64` of seconds, a dot, three digits.
+const MAX_SECONDS: usize = 24;
+
+/// The fields of a line, as places in it. Reused from line to line.
+#[derive(Clone, Debug, Default)]
+pub struct Captures {
+    spans: Vec<(u32, u32)>,
+    /// The text of an absent value: `-`, or nothing.
+    absent: &'static [u8],
+    guesses: Vec<Guess>,
+    failed: Vec<Failed>,
+}
+
+/// A field whose end is being tried.
+#[derive(Clone, Copy, Debug)]
+struct Guess {
+    step: usize,
+    start: usize,
+    /// The end that was tried last; none yet.
+    end: Option<usize>,
+    /// Where the value ends at the latest.
+    stop: usize,
+}
+
+/// The stretch of a line in which a field's ends have all failed.
+#[derive(Clone, Copy, Debug)]
+struct Failed {
+    step: usize,
+    from: usize,
+    stop: usize,
+}
+
+impl Captures {
+    /// Empty captures, for lines of any format.
+    pub fn new() -> Captures {
+        Captures::default()
+    }
+
+    /// The raw text of a field of the last line that was parsed, still escaped as nginx wrote it.
+    ///
+    /// `None` if the value is absent (`-` under `escape=default`, empty under `json` and `none`), if
+    /// there is no such field, or if `line` is not that line.
+    pub fn get<'l>(&self, line: &'l [u8], index: usize) -> Option<&'l [u8]> {
+        let (from, to) = *self.spans.get(index)?;
+        let value = line.get(from as usize..to as usize)?;
+        (value != self.absent).then_some(value)
+    }
+
+    /// Where a field stands in the line, from its first byte to the one after its last; absent values
+    /// too.
+    pub fn span(&self, index: usize) -> Option<(u32, u32)> {
+        self.spans.get(index).copied()
+    }
+}
+
+/// Where a run through the steps came to.
+enum Flow {
+    Done,
+    /// The value of this step, beginning here, must be guessed.
+    Guess {
+        step: usize,
+        start: usize,
+    },
+}
+
+/// What a run through the steps leaves behind besides its outcome.
+#[derive(Default)]
+struct Trace {
+    /// Bytes looked at beyond those that were read.
+    effort: usize,
+    /// The last step, and its start, whose end was counted back from a later byte.
+    counted_back: Option<(usize, usize)>,
+}
+
+impl Format {
+    /// Reads a line (without its `\n`; a `\r` before it is part of the line).
+    ///
+    /// # Errors
+    ///
+    /// The field and the byte at which the line does not fit the format. The captures are then
+    /// unspecified.
+    pub fn parse(&self, line: &[u8], captures: &mut Captures) -> Result<(), ParseError> {
+        let program = &*self.program;
+        if u32::try_from(line.len()).is_err() {
+            let expected = Expected::ShortLine;
+            return Err(ParseError {
+                field: None,
+                offset: u32::MAX,
+                expected,
+                found: None,
+            });
+        }
+        let absent: &[u8] = if program.escape == Escape::Default {
+            b"-"
+        } else {
+            b""
+        };
+        captures.absent = absent;
+        captures.spans.resize(program.fields.len(), (0, 0));
+        let mut trace = Trace::default();
+        match program.run(line, &mut captures.spans, 0, 0, &mut trace) {
+            Ok(Flow::Done) => Ok(()),
+            Ok(Flow::Guess { step, start }) => program.guess(line, captures, step, start),
+            Err(failed) => Err(match trace.counted_back {
+                None => failed,
+                Some((step, start)) => {
+                    program.diagnose(line, &mut captures.spans, step, start, failed)
+                }
+            }),
+        }
+    }
+}
+
+impl Program {
+    /// Runs the steps from `step` on, until the end or a step that must be guessed.
+    #[inline]
+    fn run(
+        &self,
+        line: &[u8],
+        spans: &mut [(u32, u32)],
+        mut step: usize,
+        mut at: usize,
+        trace: &mut Trace,
+    ) -> Result<Flow, ParseError> {
+        Err(loop {
+            let Some(next) = self.steps.get(step) else {
+                if at == line.len() {
+                    return Ok(Flow::Done);
+                }
+                break error(self.field_before(step), line, at, Expected::EndOfLine);
+            };
+            match next {
+                Step::Literal(index) => {
+                    let literal = &self.literals[usize::from(*index)];
+                    let rest = line.get(at..).unwrap_or_default();
+                    if !literal.begins(rest) {
+                        break self.literal_error(line, at, step, *index);
+                    }
+                    at += literal.bytes().len();
+                }
+                Step::Run {
+                    field,
+                    reading,
+                    back,
+                } => {
+                    if *back > 0 {
+                        trace.counted_back = Some((step, at));
+                    }
+                    match self.value(line, at, reading, *back) {
+                        Ok(end) => {
+                            if *back > 0 {
+                                trace.effort += end - at;
+                            }
+                            set(spans, *field, at, end);
+                            at = end;
+                        }
+                        Err(bad) => {
+                            let expected = Expected::Value(reading.grammar);
+                            break error(Some(*field), line, bad, expected);
+                        }
+                    }
+                }
+                Step::Fixed { field, fixed } => match fixed_value(line, at, *fixed) {
+                    Ok(end) => {
+                        set(spans, *field, at, end);
+                        at = end;
+                    }
+                    Err(bad) => {
+                        let expected = Expected::Value(self.grammar(*field));
+                        break error(Some(*field), line, bad, expected);
+                    }
+                },
+                Step::List { field, mask, empty } => {
+                    let end = self.list_end(line, at, *mask);
+                    if end == at && !empty {
+                        let expected = Expected::Value(self.grammar(*field));
+                        break error(Some(*field), line, at, expected);
+                    }
+                    set(spans, *field, at, end);
+                    at = end;
+                }
+                Step::Guess { .. } => return Ok(Flow::Guess { step, start: at }),
+            }
+            step += 1;
+        })
+    }
+}
+
+#[inline(always)]
+fn set(spans: &mut [(u32, u32)], field: u16, from: usize, to: usize) {
+    if let Some(span) = spans.get_mut(usize::from(field)) {
+        // The length of the line was checked.
+        #[allow(clippy::cast_possible_truncation)]
+        let (from, to) = (from as u32, to as u32);
+        *span = (from, to);
+    }
+}
+
+// ---------------------------------------------------------------------------------------------
+// Values
+
+impl Program {
+    /// Where the value that begins at `start` ends; or the byte at which it is wrong.
+    #[inline(always)]
+    fn value(&self, line: &[u8], start: usize, read: &Reading, back: u32) -> Result<usize, usize> {
+        // No other value begins so; see `Reading::dash`.
+        if read.dash && line.get(start) == Some(&b'-') {
+            return Ok(start + 1);
+        }
+        let stop = self.stop(line, start, read);
+        let mut end = match stop.checked_sub(back as usize) {
+            Some(end) if end >= start => end,
+            _ => return Err(stop),
+        };
+        if end == start {
+            return if read.empty { Ok(start) } else { Err(start) };
+        }
+        if read.give_back != 0 && line[end - 1] == b'-' {
+            let begins = |byte: &u8| self.classes[usize::from(*byte)] & read.give_back != 0;
+            end -= usize::from(!line.get(end).is_some_and(begins));
+        }
+        match misfit(read.grammar, &line[start..end]) {
+            None => Ok(end),
+            Some(place) => Err(start + place),
+        }
+    }
+
+    /// The first byte from `start` on that cannot belong to the value.
+    #[inline(always)]
+    fn stop(&self, line: &[u8], start: usize, read: &Reading) -> usize {
+        let rest = line.get(start..).unwrap_or_default();
+        start
+            + match read.scan {
+                Scan::Class => self.class_end(rest, read.mask),
+                Scan::ClassPairs => self.class_pairs_end(rest, read.mask),
+                Scan::Text => text_end(rest),
+                Scan::JsonText => json_text_end(rest),
+                Scan::All => rest.len(),
+            }
+    }
+
+    #[inline(always)]
+    fn class_end(&self, rest: &[u8], mask: u64) -> usize {
+        rest.iter()
+            .position(|byte| self.classes[usize::from(*byte)] & mask == 0)
+            .unwrap_or(rest.len())
+    }
+
+    fn class_pairs_end(&self, rest: &[u8], mask: u64) -> usize {
+        let mut at = 0;
+        while let Some(byte) = rest.get(at) {
+            if *byte == b'\\' && rest.get(at + 1).is_some_and(|next| *next >= b' ') {
+                at += 2;
+            } else if self.classes[usize::from(*byte)] & mask != 0 {
+                at += 1;
+            } else {
+                break;
+            }
+        }
+        at
+    }
+
+    /// The end of a list's greatest reading: elements, which can be empty, joined by `, ` and ` : `.
+    fn list_end(&self, line: &[u8], start: usize, mask: u64) -> usize {
+        let mut at = start;
+        loop {
+            at += self.class_end(&line[at..], mask);
+            let rest = &line[at..];
+            if rest.starts_with(b", ") {
+                at += 2;
+            } else if rest.starts_with(b" : ") {
+                at += 3;
+            } else {
+                return at;
+            }
+        }
+    }
+
+    fn grammar(&self, field: u16) -> Grammar {
+        self.fields
+            .get(usize::from(field))
+            .map_or(Grammar::Text, |field| field.grammar())
+    }
+}
+
+/// Text under `escape=default` ends at a `"` or at a control byte, which nginx would have escaped.
+#[inline(always)]
+fn text_end(rest: &[u8]) -> usize {
+    let end = memchr(b'"', rest).unwrap_or(rest.len());
+    let odd = |byte: u8| (byte < b' ') | (byte == 0x7f);
+    // Without an early exit: the loop becomes vector instructions.
+    let bad = rest[..end]
+        .iter()
+        .fold(0u8, |found, byte| found | u8::from(odd(*byte)));
+    if bad == 0 {
+        end
+    } else {
+        first(&rest[..end], odd)
+    }
+}
+
+/// Text under `escape=json` ends at a `"` that no `\` hides, or at a control byte.
+fn json_text_end(rest: &[u8]) -> usize {
+    let mut end = 0;
+    loop {
+        match memchr2(b'"', b'\\', &rest[end..]) {
+            None => {
+                end = rest.len();
+                break;
+            }
+            Some(more) if rest[end + more] == b'"' => {
+                end += more;
+                break;
+            }
+            Some(more) => end = (end + more + 2).min(rest.len()),
+        }
+    }
+    let odd = |byte: u8| byte < b' ';
+    let bad = rest[..end]
+        .iter()
+        .fold(0u8, |found, byte| found | u8::from(odd(*byte)));
+    if bad == 0 {
+        end
+    } else {
+        first(&rest[..end], odd)
+    }
+}
+
+#[cold]
+fn first(bytes: &[u8], is: impl Fn(u8) -> bool) -> usize {
+    bytes
+        .iter()
+        .position(|byte| is(*byte))
+        .unwrap_or(bytes.len())
+}
+
+#[inline(always)]
+fn fixed_value(line: &[u8], start: usize, fixed: Fixed) -> Result<usize, usize> {
+    let end = start + fixed.len();
+    let Some(value) = line.get(start..end) else {
+        let rest = line.get(start..).unwrap_or_default();
+        return Err(start + fixed_misfit(rest, fixed).unwrap_or(rest.len()));
+    };
+    let fits = match fixed {
+        Fixed::TimeLocal => fits::<26>(value, fixed),
+        Fixed::TimeIso8601 => fits::<25>(value, fixed),
+        Fixed::Pipe => matches!(value, [b'p' | b'.']),
+    };
+    if fits {
+        Ok(end)
+    } else {
+        Err(start + fixed_misfit(value, fixed).unwrap_or(0))
+    }
+}
+
+#[inline(always)]
+fn fits<const N: usize>(value: &[u8], fixed: Fixed) -> bool {
+    let Ok(value) = <&[u8; N]>::try_from(value) else {
+        return false;
+    };
+    let shape = fixed.shape();
+    let mut bad = 0u8;
+    for (index, byte) in value.iter().enumerate() {
+        bad |= u8::from(*byte < shape.low[index]) | u8::from(*byte > shape.high[index]);
+    }
+    bad == 0
+}
+
+#[cold]
+fn fixed_misfit(value: &[u8], fixed: Fixed) -> Option<usize> {
+    value
+        .iter()
+        .enumerate()
+        .position(|(place, byte)| !fixed.at(place).has(*byte))
+}
+
+/// The place at which a value, whose bytes are all of its set, is still wrong.
+#[inline(always)]
+fn misfit(grammar: Grammar, value: &[u8]) -> Option<usize> {
+    match grammar {
+        Grammar::Status if value.len() != 3 => Some(value.len().min(3)),
+        Grammar::Seconds | Grammar::Msec => {
+            let fits = (5..=MAX_SECONDS).contains(&value.len())
+                && value[value.len() - 4] == b'.'
+                && value.iter().filter(|byte| **byte == b'.').count() == 1;
+            if fits { None } else { seconds_misfit(value) }
+        }
+        _ => None,
+    }
+}
+
+#[cold]
+fn seconds_misfit(value: &[u8]) -> Option<usize> {
+    let value = &value[..value.len().min(MAX_SECONDS)];
+    let is_dot = |byte: &u8| *byte == b'.';
+    let Some(dot) = value.iter().position(is_dot) else {
+        return Some(value.len());
+    };
+    if dot == 0 {
+        return Some(0);
+    }
+    let fraction = &value[dot + 1..];
+    let digits = fraction.iter().position(is_dot).unwrap_or(fraction.len());
+    Some(dot + 1 + digits.min(3))
+}
+
+// ---------------------------------------------------------------------------------------------
+// Guesses
+
+impl Program {
+    fn guess(
+        &self,
+        line: &[u8],
+        captures: &mut Captures,
+        step: usize,
+        start: usize,
+    ) -> Result<(), ParseError> {
+        captures.guesses.clear();
+        captures.failed.clear();
+        let limit = line.len().saturating_mul(EFFORT_PER_BYTE).max(EFFORT_LEAST);
+        let mut trace = Trace::default();
+        let mut farthest: Option<ParseError> = None;
+        self.enter(line, captures, step, start);
+        while let Some(mut guess) = captures.guesses.pop() {
+            let before = guess.end;
+            let Some(end) = self.next_end(line, &mut guess) else {
+                let Guess {
+                    step,
+                    start,
+                    stop,
+                    end,
+                } = guess;
+                if end.is_none() {
+                    keep_farthest(&mut farthest, self.no_end(line, step, start, stop));
+                }
+                captures.failed.push(Failed {
+                    step,
+                    from: start,
+                    stop,
+                });
+                trace.effort += stop - start + 1;
+                continue;
+            };
+            captures.guesses.push(guess);
+            if let Some(Step::Guess { field, .. }) = self.steps.get(guess.step) {
+                set(&mut captures.spans, *field, guess.start, end);
+            }
+            let reached = match self.run(line, &mut captures.spans, guess.step + 1, end, &mut trace)
+            {
+                Ok(Flow::Done) => return Ok(()),
+                Ok(Flow::Guess { step, start }) => {
+                    self.enter(line, captures, step, start);
+                    start
+                }
+                Err(error) => {
+                    keep_farthest(&mut farthest, error);
+                    error.offset as usize
+                }
+            };
+            trace.effort += before.unwrap_or(guess.start).abs_diff(end) + reached.abs_diff(end) + 1;
+            // The memory of failures is searched for each guess.
+            trace.effort += captures.failed.len();
+            if trace.effort > limit {
+                let field = self.field_before(guess.step + 1);
+                return Err(error(field, line, end, Expected::LessEffort));
+            }
+        }
+        Err(farthest.unwrap_or_else(|| error(None, line, 0, Expected::EndOfLine)))
+    }
+
+    /// The error of a guess for which no end was found at all.
+    #[cold]
+    fn no_end(&self, line: &[u8], step: usize, start: usize, stop: usize) -> ParseError {
+        let Some(Step::Guess { field, reading, .. }) = self.steps.get(step) else {
+            return error(None, line, stop, Expected::EndOfLine);
+        };
+        let expected = match self.steps.get(step + 1) {
+            Some(Step::Literal(index)) if reading.empty || stop > start => {
+                Expected::Literal(*index)
+            }
+            _ => Expected::Value(reading.grammar),
+        };
+        error(Some(*field), line, stop, expected)
+    }
+
+    /// Begins to guess a step's value, unless its ends are known to fail.
+    fn enter(&self, line: &[u8], captures: &mut Captures, step: usize, start: usize) {
+        let known =
+            |failed: &Failed| failed.step == step && (failed.from..=failed.stop).contains(&start);
+        if captures.failed.iter().any(known) {
+            return;
+        }
+        let Some(Step::Guess { reading, list, .. }) = self.steps.get(step) else {
+            return;
+        };
+        let mut stop = if *list {
+            self.list_end(line, start, reading.mask)
+        } else {
+            self.stop(line, start, reading)
+        };
+        if reading.dash && line.get(start) == Some(&b'-') {
+            stop = stop.max(start + 1);
+        }
+        captures.guesses.push(Guess {
+            step,
+            start,
+            end: None,
+            stop,
+        });
+    }
+
+    /// The next end to try for a guess: before the literal that follows.
+    fn next_end(&self, line: &[u8], guess: &mut Guess) -> Option<usize> {
+        let Some(Step::Guess { reading, list, .. }) = self.steps.get(guess.step) else {
+            return None;
+        };
+        let Some(Step::Literal(literal)) = self.steps.get(guess.step + 1) else {
+            return None;
+        };
+        let literal = &self.literals[usize::from(*literal)];
+        loop {
+            let end = if *list {
+                last_literal(
+                    line,
+                    guess.start,
+                    guess.end.unwrap_or(guess.stop + 1),
+                    literal,
+                )?
+            } else {
+                let from = guess.end.map_or(guess.start, |end| end + 1);
+                next_literal(line, from, guess.stop, literal)?
+            };
+            guess.end = Some(end);
+            let value = &line[guess.start..end];
+            let fits = match value {
+                [] => reading.empty,
+                b"-" => true,
+                _ if *list => whole_elements(value),
+                _ => misfit(reading.grammar, value).is_none(),
+            };
+            if fits {
+                return Some(end);
+            }
+        }
+    }
+
+    /// After a failure behind a field whose end was counted back from a later byte: the wrong byte may
+    /// stand between the two, which makes the counted end the wrong one to report from. Looks whether
+    /// the line fits farther with an end before the literal itself.
+    #[cold]
+    fn diagnose(
+        &self,
+        line: &[u8],
+        spans: &mut [(u32, u32)],
+        step: usize,
+        start: usize,
+        failed: ParseError,
+    ) -> ParseError {
+        /// Enough for a good message; a line can hold thousands.
+        const TRIED: usize = 4;
+        let mut farthest = None;
+        let (Some(Step::Run { reading, .. }), Some(Step::Literal(index))) =
+            (self.steps.get(step), self.steps.get(step + 1))
+        else {
+            return failed;
+        };
+        let literal = &self.literals[usize::from(*index)];
+        let stop = self.stop(line, start, reading);
+        if failed.offset as usize > stop {
+            return failed;
+        }
+        let mut from = start;
+        for _ in 0..TRIED {
+            let Some(end) = next_literal(line, from, stop, literal) else {
+                break;
+            };
+            if let Err(error) = self.run(line, spans, step + 1, end, &mut Trace::default()) {
+                keep_farthest(&mut farthest, error);
+            }
+            from = end + 1;
+        }
+        farthest.unwrap_or(failed)
+    }
+
+    /// The field of the nearest step before `step`.
+    #[cold]
+    fn field_before(&self, step: usize) -> Option<u16> {
+        self.steps
+            .get(..step)?
+            .iter()
+            .rev()
+            .find_map(|step| match step {
+                Step::Literal(_) => None,
+                Step::Fixed { field, .. }
+                | Step::Run { field, .. }
+                | Step::List { field, .. }
+                | Step::Guess { field, .. } => Some(*field),
+            })
+    }
+
+    #[cold]
+    fn literal_error(&self, line: &[u8], at: usize, step: usize, index: u16) -> ParseError {
+        let literal = self.literals[usize::from(index)].bytes();
+        let rest = line.get(at..).unwrap_or_default();
+        let same = literal.iter().zip(rest).take_while(|(a, b)| a == b).count();
+        error(
+            self.field_before(step),
+            line,
+            at + same,
+            Expected::Literal(index),
+        )
+    }
+}
+
+/// The next place of a literal from `from` to `stop`.
+fn next_literal(line: &[u8], from: usize, stop: usize, literal: &Literal) -> Option<usize> {
+    let first = *literal.bytes().first()?;
+    let mut at = from;
+    while at <= stop {
+        at += memchr(first, line.get(at..)?)?;
+        if at > stop {
+            return None;
+        }
+        if literal.begins(&line[at..]) {
+            return Some(at);
+        }
+        at += 1;
+    }
+    None
+}
+
+/// The last place of a literal from `from` to before `before`.
+fn last_literal(line: &[u8], from: usize, before: usize, literal: &Literal) -> Option<usize> {
+    let first = *literal.bytes().first()?;
+    let mut before = before.min(line.len());
+    while before > from {
+        let at = from + memrchr(first, &line[from..before])?;
+        if literal.begins(&line[at..]) {
+            return Some(at);
+        }
+        before = at;
+    }
+    None
+}
+
+/// Whether a beginning of a list is not cut inside a separator.
+fn whole_elements(value: &[u8]) -> bool {
+    !value.ends_with(b",")
+        && !value.ends_with(b" :")
+        && (!value.ends_with(b" ") || ends_in_separator(value))
+}
+
+fn ends_in_separator(value: &[u8]) -> bool {
+    value.ends_with(b", ") || value.ends_with(b" : ")
+}
+
+fn keep_farthest(farthest: &mut Option<ParseError>, error: ParseError) {
+    if farthest.is_none_or(|known| error.offset >= known.offset) {
+        *farthest = Some(error);
+    }
+}
+
+#[cold]
+fn error(field: Option<u16>, line: &[u8], at: usize, expected: Expected) -> ParseError {
+    let offset = u32::try_from(at).unwrap_or(u32::MAX);
+    ParseError {
+        field,
+        offset,
+        expected,
+        found: line.get(at).copied(),
+    }
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod tests_support;

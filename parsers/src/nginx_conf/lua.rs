@@ -1,0 +1,77 @@
+//! The body of a `…_by_lua_block { … }` of lua-nginx-module, which nginx's own tokenizer never sees.
+//!
+//! Owns just enough of Lua's lexical rules to find the closing brace: strings, long brackets, comments
+//! (`ngx_http_lua_lex.rl` in lua-nginx-module does the same). Guards against a brace, quote or `--` in Lua
+//! code that would put the rest of the file out of step.
+
+use nom::IResult;
+
+/// Takes everything up to and with the `}` that closes the block; fails when there is none.
+pub(super) fn body(input: &[u8]) -> IResult<&[u8], &[u8], ()> {
+    let mut depth = 0usize;
+    let mut at = 0;
+    while let Some(&byte) = input.get(at) {
+        let rest = &input[at..];
+        at += match byte {
+            b'{' => {
+                depth += 1;
+                1
+            }
+            b'}' if depth == 0 => return Ok((&input[at + 1..], &input[..=at])),
+            b'}' => {
+                depth -= 1;
+                1
+            }
+            b'"' | b'\'' => string(rest).ok_or(nom::Err::Error(()))?,
+            b'-' if rest.starts_with(b"--") => comment(rest).ok_or(nom::Err::Error(()))?,
+            b'[' => match opening(rest) {
+                Some(level) => long(rest, level).ok_or(nom::Err::Error(()))?,
+                None => 1,
+            },
+            _ => 1,
+        };
+    }
+    Err(nom::Err::Error(()))
+}
+
+/// Length of the string literal at the start of `input`, with its quotes.
+fn string(input: &[u8]) -> Option<usize> {
+    let quote = *input.first()?;
+    let mut at = 1;
+    loop {
+        match *input.get(at)? {
+            b'\\' => at += 2,
+            byte if byte == quote => return Some(at + 1),
+            _ => at += 1,
+        }
+    }
+}
+
+/// Length of the comment at the start of `input`; a line comment ends before its line feed.
+fn comment(input: &[u8]) -> Option<usize> {
+    let text = &input[2..];
+    match opening(text) {
+        Some(level) => Some(2 + long(text, level)?),
+        None => Some(2 + memchr::memchr(b'\n', text).unwrap_or(text.len())),
+    }
+}
+
+/// The number of `=` when `input` begins with a long bracket, `[[` or `[==[`.
+fn opening(input: &[u8]) -> Option<usize> {
+    let after = input.strip_prefix(b"[")?;
+    let level = after.iter().take_while(|&&byte| byte == b'=').count();
+    (after.get(level) == Some(&b'[')).then_some(level)
+}
+
+/// Length of the long bracket of `level` at the start of `input`, with its closing `]==]`.
+fn long(input: &[u8], level: usize) -> Option<usize> {
+    let mut from = level + 2;
+    loop {
+        let close = from + memchr::memchr(b']', input.get(from..)?)?;
+        let after = input.get(close + 1..)?;
+        if after.get(level) == Some(&b']') && after[..level].iter().all(|&byte| byte == b'=') {
+            return Some(close + level + 2);
+        }
+        from = close + 1;
+    }
+}

@@ -1,0 +1,205 @@
+//! The tokens of nginx's configuration, by the rules of `ngx_conf_read_token` (`src/core/ngx_conf_file.c`).
+//!
+//! Owns words, quotes, backslashes, comments and the three marks `;` `{` `}`; refuses to know directives.
+//! Invariant: each call moves forward or ends, and the line numbers are those an editor shows.
+//!
+//! The rules that surprise: a quote, `#` or `}` is special only where a word begins (`a"b`, `a#b` and
+//! `foo}` are plain words); `{` after `$` belongs to the word (`${host}`); a backslash hides the next byte
+//! from all of this and stays in the word, except before a quote, a backslash, `t`, `r` and `n`; after a
+//! closing quote only a blank, `;`, `{` or `)` may follow.
+
+use nom::branch::alt;
+use nom::bytes::complete::{is_not, take, take_till, take_while, take_while1};
+use nom::character::complete::char;
+use nom::combinator::recognize;
+use nom::multi::{many0_count, many1_count};
+use nom::sequence::{delimited, preceded};
+use nom::{IResult, Parser};
+
+use super::lua;
+
+/// What ended a run of words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// `;`: a simple directive.
+    Semicolon,
+    /// `{`: a block begins.
+    Open,
+    /// `}`: a block ends; there were no words.
+    Close,
+    /// The end of the file; there were no words.
+    File,
+}
+
+/// Why a file cannot be read further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// The file ends within a directive.
+    End,
+    /// The file ends within a string that this quote began.
+    Quote(u8),
+    /// This byte may not stand here.
+    Unexpected(u8),
+    /// The file ends within a Lua block.
+    Lua,
+}
+
+/// Directives and blocks of one file, one after the other.
+pub(super) struct Tokens<'i> {
+    rest: &'i [u8],
+    line: u32,
+    /// Line of the last directive's first word, or of the mark or flaw that came instead.
+    pub(super) start: u32,
+    /// The last directive's words, unescaped.
+    pub(super) words: Vec<Vec<u8>>,
+}
+
+impl<'i> Tokens<'i> {
+    pub(super) fn new(text: &'i [u8]) -> Self {
+        Tokens {
+            rest: text,
+            line: 1,
+            start: 1,
+            words: Vec::new(),
+        }
+    }
+
+    /// Reads the next directive's words into `words` and says what ended them.
+    pub(super) fn next(&mut self) -> Result<End, Flaw> {
+        self.words.clear();
+        loop {
+            self.step(blank);
+            if self.words.is_empty() {
+                self.start = self.line;
+            }
+            let empty = self.words.is_empty();
+            match self.rest.first().copied() {
+                None if empty => return Ok(End::File),
+                None => return Err(Flaw::End),
+                Some(mark @ (b';' | b'{')) => {
+                    if empty {
+                        return Err(Flaw::Unexpected(mark));
+                    }
+                    self.step(take(1usize));
+                    return Ok(if mark == b';' {
+                        End::Semicolon
+                    } else {
+                        End::Open
+                    });
+                }
+                Some(b'}') => {
+                    if !empty {
+                        self.start = self.line;
+                        return Err(Flaw::Unexpected(b'}'));
+                    }
+                    self.step(take(1usize));
+                    return Ok(End::Close);
+                }
+                Some(quote @ (b'"' | b'\'')) => self.quoted(quote)?,
+                Some(_) => self.bare()?,
+            }
+        }
+    }
+
+    /// Steps over the body of a `…_by_lua_block`, whose opening brace has just been read.
+    pub(super) fn skip_lua(&mut self) -> Result<(), Flaw> {
+        self.step(lua::body).map(|_| ()).ok_or(Flaw::Lua)
+    }
+
+    fn quoted(&mut self, quote: u8) -> Result<(), Flaw> {
+        let line = self.line;
+        let parsed = if quote == b'"' {
+            self.step(double_quoted)
+        } else {
+            self.step(single_quoted)
+        };
+        let Some(raw) = parsed else {
+            self.start = line;
+            return Err(Flaw::Quote(quote));
+        };
+        self.words.push(unescape(raw));
+        match self.rest.first().copied() {
+            None => Err(Flaw::End),
+            Some(b';' | b'{' | b')') => Ok(()),
+            Some(byte) if is_blank(byte) => Ok(()),
+            Some(byte) => {
+                self.start = self.line;
+                Err(Flaw::Unexpected(byte))
+            }
+        }
+    }
+
+    fn bare(&mut self) -> Result<(), Flaw> {
+        let raw = self.step(bare).ok_or(Flaw::End)?;
+        self.words.push(unescape(raw));
+        Ok(())
+    }
+
+    /// Runs `parser` on what is left; on success moves past it and counts its lines.
+    fn step<O>(&mut self, mut parser: impl Parser<&'i [u8], Output = O, Error = ()>) -> Option<O> {
+        let (rest, output) = parser.parse(self.rest).ok()?;
+        let used = self.rest.len() - rest.len();
+        let lines = memchr::memchr_iter(b'\n', &self.rest[..used]).count();
+        self.line = self
+            .line
+            .saturating_add(u32::try_from(lines).unwrap_or(u32::MAX));
+        self.rest = rest;
+        Some(output)
+    }
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Blanks and comments.
+fn blank(input: &[u8]) -> IResult<&[u8], usize, ()> {
+    let comment = preceded(char('#'), take_till(|byte| byte == b'\n'));
+    many0_count(alt((take_while1(is_blank), comment))).parse(input)
+}
+
+fn escaped(input: &[u8]) -> IResult<&[u8], &[u8], ()> {
+    preceded(char('\\'), take(1usize)).parse(input)
+}
+
+fn double_quoted(input: &[u8]) -> IResult<&[u8], &[u8], ()> {
+    let inner = recognize(many0_count(alt((is_not(&b"\"\\"[..]), escaped))));
+    delimited(char('"'), inner, char('"')).parse(input)
+}
+
+fn single_quoted(input: &[u8]) -> IResult<&[u8], &[u8], ()> {
+    let inner = recognize(many0_count(alt((is_not(&b"'\\"[..]), escaped))));
+    delimited(char('\''), inner, char('\'')).parse(input)
+}
+
+/// A word without quotes; it must be followed by what ends it, so that a file cut short is noticed.
+fn bare(input: &[u8]) -> IResult<&[u8], &[u8], ()> {
+    let variable = preceded(char('$'), take_while(|byte| byte == b'{'));
+    let piece = alt((is_not(&b" \t\r\n;{\\$"[..]), variable, escaped));
+    let (rest, word) = recognize(many1_count(piece)).parse(input)?;
+    if rest.is_empty() || rest[0] == b'\\' {
+        Err(nom::Err::Error(()))
+    } else {
+        Ok((rest, word))
+    }
+}
+
+fn unescape(raw: &[u8]) -> Vec<u8> {
+    let mut word = Vec::with_capacity(raw.len());
+    let mut bytes = raw.iter().copied().peekable();
+    while let Some(byte) = bytes.next() {
+        let plain = match (byte, bytes.peek()) {
+            (b'\\', Some(&next @ (b'"' | b'\'' | b'\\'))) => next,
+            (b'\\', Some(b't')) => b'\t',
+            (b'\\', Some(b'r')) => b'\r',
+            (b'\\', Some(b'n')) => b'\n',
+            _ => {
+                word.push(byte);
+                continue;
+            }
+        };
+        bytes.next();
+        word.push(plain);
+    }
+    word
+}

@@ -1,0 +1,367 @@
+//! Walks nginx.conf and its includes and gathers what stands at which level.
+//!
+//! Owns blocks, includes and their bounds; refuses to know what follows from a level's place (that is
+//! `resolve`). Invariant: blocks are kept on a list, not on the stack, and includes are bounded, so no
+//! text can make the walk endless or overflow.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::access_log::{self, Directive};
+use super::resolve::{Kind, Level, OwnLog, resolve};
+use super::token::{End, Tokens};
+use super::{
+    COMBINED, LogFormat, NginxConf, Place, Problem, Server, Settings, Source, StreamLog, Wrong,
+};
+
+/// Includes within includes; real configurations have three.
+const MAX_DEPTH: usize = 32;
+/// Files read, repeats included; the largest shared hosts have some ten thousand.
+const MAX_FILES: usize = 50_000;
+/// Bytes read, repeats included.
+const MAX_BYTES: usize = 256 << 20;
+
+/// What the directives of a block mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Context {
+    Main,
+    /// `http` and the blocks below it that take `access_log`, as an index into `Walk::levels`.
+    Level(usize),
+    /// A block within `server` or `location` whose directives are of the HTTP core and take no log.
+    NoLog,
+    Stream,
+    /// A block of which nothing matters here: `events`, `types`, `map`, `upstream`, `mail` …
+    Other,
+}
+
+struct Block {
+    name: String,
+    line: u32,
+    context: Context,
+}
+
+struct Walk<'s> {
+    settings: &'s Settings,
+    source: &'s dyn Source,
+    conf: NginxConf,
+    levels: Vec<Level>,
+    /// Files that are being read now, outermost first.
+    open: Vec<String>,
+    seen: HashSet<String>,
+    files: usize,
+    bytes: usize,
+}
+
+pub(super) fn walk(settings: &Settings, source: &dyn Source) -> NginxConf {
+    let mut walk = Walk {
+        settings,
+        source,
+        conf: NginxConf::default(),
+        levels: Vec::new(),
+        open: Vec::new(),
+        seen: HashSet::new(),
+        files: 0,
+        bytes: 0,
+    };
+    let whole = Place {
+        file: settings.conf.as_str().into(),
+        line: 1,
+    };
+    walk.file(&settings.conf, Context::Main, &whole);
+    let Walk {
+        mut conf, levels, ..
+    } = walk;
+    resolve(&mut conf, levels, settings);
+    conf
+}
+
+impl Walk<'_> {
+    fn wrong(&mut self, place: &Place, wrong: impl Into<Wrong>) {
+        self.conf.problems.push(Problem {
+            place: place.clone(),
+            wrong: wrong.into(),
+        });
+    }
+
+    /// Reads the file at `path`, whose outermost directives are those of `context`.
+    fn file(&mut self, path: &str, context: Context, from: &Place) {
+        if self.open.iter().any(|open| open == path) {
+            return self.wrong(
+                from,
+                Wrong::Cycle {
+                    path: path.to_owned(),
+                },
+            );
+        }
+        if self.open.len() >= MAX_DEPTH {
+            return self.wrong(from, Wrong::TooDeep);
+        }
+        if self.files >= MAX_FILES || self.bytes >= MAX_BYTES {
+            // Once is enough to say so.
+            if self
+                .conf
+                .problems
+                .last()
+                .is_none_or(|last| last.wrong != Wrong::TooMuch)
+            {
+                self.wrong(from, Wrong::TooMuch);
+            }
+            return;
+        }
+        self.files += 1;
+        let text = match self.source.read(path) {
+            Ok(text) => text,
+            Err(reason) => {
+                return self.wrong(
+                    from,
+                    Wrong::Unreadable {
+                        path: path.to_owned(),
+                        reason,
+                    },
+                );
+            }
+        };
+        self.bytes += text.len();
+        if self.seen.insert(path.to_owned()) {
+            self.conf.files.push(path.to_owned());
+        }
+        self.open.push(path.to_owned());
+        self.text(&text, &path.into(), context);
+        self.open.pop();
+    }
+
+    fn text(&mut self, text: &[u8], file: &Arc<str>, outermost: Context) {
+        let mut tokens = Tokens::new(text);
+        let mut blocks: Vec<Block> = Vec::new();
+        loop {
+            let end = tokens.next();
+            let place = Place {
+                file: file.clone(),
+                line: tokens.start,
+            };
+            let context = blocks.last().map_or(outermost, |block| block.context);
+            match end {
+                Ok(End::Semicolon) => self.directive(&tokens.words, context, &place),
+                Ok(End::Open) => {
+                    let name = word(&tokens.words, 0);
+                    if name.ends_with("_by_lua_block") {
+                        if let Err(flaw) = tokens.skip_lua() {
+                            return self.wrong(&place, flaw);
+                        }
+                        continue;
+                    }
+                    let context = self.block(&name, &tokens.words, context, &place);
+                    blocks.push(Block {
+                        name,
+                        line: place.line,
+                        context,
+                    });
+                }
+                Ok(End::Close) => {
+                    if blocks.pop().is_none() {
+                        return self.wrong(&place, Wrong::Unexpected { byte: b'}' });
+                    }
+                }
+                Ok(End::File) => {
+                    if let Some(Block { name, line, .. }) = blocks.pop() {
+                        let place = Place { line, ..place };
+                        self.wrong(&place, Wrong::UnclosedBlock { name });
+                    }
+                    return;
+                }
+                Err(flaw) => return self.wrong(&place, flaw),
+            }
+        }
+    }
+
+    /// What a block's directives mean, from its name and where it stands.
+    fn block(&mut self, name: &str, words: &[Vec<u8>], outer: Context, place: &Place) -> Context {
+        let (kind, server) = match (outer, name) {
+            (Context::Main, "http") => (Kind::Http, None),
+            (Context::Main, "stream") => return Context::Stream,
+            (Context::Stream, _) => return Context::Stream,
+            (Context::Level(at), _) => match (self.levels[at].kind, name) {
+                (Kind::Http, "server") if words.len() == 1 => {
+                    self.conf.servers.push(Server {
+                        names: Vec::new(),
+                        listens: Vec::new(),
+                        place: place.clone(),
+                    });
+                    (Kind::Server, Some(self.conf.servers.len() - 1))
+                }
+                (Kind::Server | Kind::Nested, "location")
+                | (Kind::Nested, "if" | "limit_except") => (Kind::Nested, self.levels[at].server),
+                (Kind::Server, "if") => return Context::NoLog,
+                _ => return Context::Other,
+            },
+            _ => return Context::Other,
+        };
+        self.levels.push(Level::new(kind, server));
+        Context::Level(self.levels.len() - 1)
+    }
+
+    fn directive(&mut self, words: &[Vec<u8>], context: Context, place: &Place) {
+        if context == Context::Other {
+            return;
+        }
+        let name = words.first().map(Vec::as_slice).unwrap_or_default();
+        let arguments = words.get(1..).unwrap_or_default();
+        match (name, context) {
+            (b"include", _) => self.include(arguments, context, place),
+            (b"access_log", Context::Level(at)) => self.access_log(arguments, at, place),
+            (b"access_log", Context::Stream) => {
+                let path = word(words, 1);
+                if path != "off" {
+                    self.conf.stream_logs.push(StreamLog {
+                        path,
+                        place: place.clone(),
+                    });
+                }
+            }
+            (b"access_log", _) => self.wrong(
+                place,
+                Wrong::NotAllowed {
+                    directive: "access_log",
+                },
+            ),
+            // A stream's formats are its own.
+            (b"log_format", Context::Stream) => {}
+            (b"log_format", Context::Level(at)) if self.levels[at].kind == Kind::Http => {
+                self.log_format(arguments, place);
+            }
+            (b"log_format", _) => self.wrong(
+                place,
+                Wrong::NotAllowed {
+                    directive: "log_format",
+                },
+            ),
+            (b"server_name" | b"listen", Context::Level(at)) => {
+                let level = &self.levels[at];
+                let Some(server) = level.server.filter(|_| level.kind == Kind::Server) else {
+                    return;
+                };
+                let server = &mut self.conf.servers[server];
+                let mut texts = arguments.iter().map(|word| lossy(word));
+                if name == b"listen" {
+                    server.listens.extend(texts.next());
+                } else {
+                    server.names.extend(texts);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn access_log(&mut self, arguments: &[Vec<u8>], at: usize, place: &Place) {
+        let mut wrong = Vec::new();
+        let directive = access_log::access_log(arguments, &mut wrong);
+        match directive {
+            None => {}
+            Some(Directive::Off) => self.levels[at].off = Some(place.clone()),
+            Some(Directive::Log {
+                target,
+                format,
+                options,
+            }) => {
+                let known = self.conf.format(&format).map(|known| known.name.clone());
+                let combined = format.eq_ignore_ascii_case(COMBINED);
+                let format = match known {
+                    Some(name) => name,
+                    None if combined => COMBINED.to_owned(),
+                    None => {
+                        wrong.push(Wrong::UnknownFormat {
+                            name: format.clone(),
+                        });
+                        format
+                    }
+                };
+                let place = place.clone();
+                self.levels[at].logs.push(OwnLog {
+                    target,
+                    format,
+                    options,
+                    place,
+                });
+            }
+        }
+        for wrong in wrong {
+            self.wrong(place, wrong);
+        }
+    }
+
+    fn log_format(&mut self, arguments: &[Vec<u8>], place: &Place) {
+        match access_log::log_format(arguments) {
+            Err(wrong) => self.wrong(place, wrong),
+            // nginx compares exactly here, and without case when a format is used.
+            Ok((name, ..))
+                if name == COMBINED || self.conf.formats.iter().any(|known| known.name == name) =>
+            {
+                self.wrong(place, Wrong::DuplicateFormat { name });
+            }
+            Ok((name, escape, value)) => {
+                let place = place.clone();
+                self.conf.formats.push(LogFormat {
+                    name,
+                    escape,
+                    value,
+                    place,
+                });
+            }
+        }
+    }
+
+    fn include(&mut self, arguments: &[Vec<u8>], context: Context, place: &Place) {
+        let [path] = arguments else {
+            return self.wrong(
+                place,
+                Wrong::Arguments {
+                    directive: "include",
+                },
+            );
+        };
+        let Ok(path) = std::str::from_utf8(path) else {
+            return self.wrong(
+                place,
+                Wrong::NotUtf8 {
+                    directive: "include",
+                },
+            );
+        };
+        let folder = self
+            .settings
+            .conf
+            .rsplit_once('/')
+            .map_or("", |(folder, _)| folder);
+        let path = full_path(folder, path);
+        // `ngx_conf_include`: only these three make it a pattern, and a pattern may match nothing.
+        if !path.contains(['*', '?', '[']) {
+            return self.file(&path, context, place);
+        }
+        if !self.conf.patterns.contains(&path) {
+            self.conf.patterns.push(path.clone());
+        }
+        match self.source.glob(&path) {
+            Ok(files) => files
+                .iter()
+                .for_each(|file| self.file(file, context, place)),
+            Err(reason) => self.wrong(place, Wrong::Unreadable { path, reason }),
+        }
+    }
+}
+
+/// `ngx_get_full_name` (`src/core/ngx_file.c`): the prefix is put before anything that begins without `/`.
+pub(super) fn full_path(folder: &str, path: &str) -> String {
+    if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("{}/{path}", folder.trim_end_matches('/'))
+    }
+}
+
+fn word(words: &[Vec<u8>], at: usize) -> String {
+    words.get(at).map(|word| lossy(word)).unwrap_or_default()
+}
+
+fn lossy(word: &[u8]) -> String {
+    String::from_utf8_lossy(word).into_owned()
+}

@@ -1,0 +1,81 @@
+//! What each room gets of the one configuration.
+
+use std::path::PathBuf;
+
+use crate::config::{Config, Elasticsearch, Log, Poll};
+use crate::output::elasticsearch as output;
+use crate::{pipeline, record, tail};
+
+/// Bytes read from a log at once; with the batch buffers the bulk of the agent's memory.
+const READ_BYTES: usize = 256 * 1024;
+
+pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
+    let logs = config.logs.iter().map(|log| tail::LogSettings {
+        paths: log.paths.clone(),
+        exclude: log.exclude.clone(),
+        name: log.name.clone(),
+    });
+    let mut rotated_dirs: Vec<PathBuf> =
+        config.logs.iter().flat_map(|log| log.rotated_dirs.iter().cloned()).collect();
+    rotated_dirs.sort();
+    rotated_dirs.dedup();
+    tail::Settings {
+        host: config.host.clone(),
+        data_dir: config.data_dir.clone(),
+        logs: logs.collect(),
+        rotated_dirs,
+        history: config.history,
+        retention: config.retention,
+        max_line_bytes: config.max_line_bytes.as_usize(),
+        read_bytes: READ_BYTES,
+        reconcile_interval: config.reconcile_interval,
+        output: format!("elasticsearch:{}", cluster.index),
+    }
+}
+
+pub(super) fn record(config: &Config, cluster: &Elasticsearch, host: &str) -> record::Settings {
+    let log = |log: &Log| record::LogSettings {
+        formats: log.formats.iter().map(|named| named.format.clone()).collect(),
+        fields: log.fields.clone(),
+    };
+    record::Settings {
+        index: cluster.index.clone(),
+        host: host.to_owned(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        keep_original: config.keep_original,
+        retention: config.retention,
+        logs: config.logs.iter().map(log).collect(),
+    }
+}
+
+pub(super) fn pipeline(config: &Config, cluster: &Elasticsearch, once: bool) -> pipeline::Settings {
+    pipeline::Settings {
+        batch_bytes: cluster.batch_bytes.as_usize(),
+        batch_count: cluster.batch_count,
+        flush_interval: cluster.flush_interval,
+        max_in_flight: cluster.max_in_flight,
+        reconcile_interval: config.reconcile_interval,
+        shutdown_timeout: config.shutdown_timeout,
+        once,
+    }
+}
+
+/// The cluster's settings; `check --connect` and `setup` use them too.
+pub fn output(config: &Config, cluster: &Elasticsearch) -> output::Settings {
+    output::Settings {
+        auth: cluster.auth.clone(),
+        ca_file: cluster.ca_file.clone(),
+        client_certificate: cluster.client_certificate.clone(),
+        gzip: cluster.gzip,
+        request_timeout: cluster.request_timeout,
+        batch_bytes: cluster.batch_bytes.as_usize(),
+        max_in_flight: cluster.max_in_flight,
+        dead_letter_bytes: config.dead_letter_bytes.get(),
+        ..output::Settings::new(cluster.nodes.clone(), config.data_dir.clone())
+    }
+}
+
+/// Whether files are looked at by the clock instead of waiting for events.
+pub(super) fn poll(config: &Config) -> bool {
+    config.poll == Poll::Always
+}

@@ -1,0 +1,66 @@
+//! Notices that nginx.conf, or what it includes, is not what it was.
+//!
+//! Looks by the clock: an editor's rename, a mount that appears and a new file in `sites-enabled` all look the
+//! same this way. Knows nothing of what the files say.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::config::{Files, Loaded, System};
+
+/// How often it looks.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// Inode, size and time of change in nanoseconds; `None` for what is not there.
+type Mark = Option<(u64, u64, i128)>;
+
+/// The files as they were when the configuration was read.
+#[derive(Debug)]
+pub(super) struct Changes {
+    patterns: Vec<String>,
+    marks: Vec<(PathBuf, Mark)>,
+}
+
+impl Changes {
+    /// The files that nginx.conf consists of. logweir's own file is read again at a SIGHUP only: an operator
+    /// who edits it chooses the moment.
+    pub(super) fn of(loaded: &Loaded) -> Self {
+        let nginx = loaded.nginx.iter().flat_map(|nginx| &nginx.files).map(PathBuf::from);
+        let marks = nginx.map(|path| (path.clone(), mark(&path))).collect();
+        Self { patterns: loaded.patterns.clone(), marks }
+    }
+
+    /// Waits for a change; never returns when there is nothing to look at.
+    pub(super) async fn next(&mut self) {
+        if self.marks.is_empty() {
+            return std::future::pending().await;
+        }
+        loop {
+            tokio::time::sleep(INTERVAL).await;
+            let now = self.look();
+            if now != self.marks {
+                self.marks = now;
+                return;
+            }
+        }
+    }
+
+    fn look(&self) -> Vec<(PathBuf, Mark)> {
+        let mut paths: Vec<PathBuf> = self.marks.iter().map(|(path, _)| path.clone()).collect();
+        for pattern in &self.patterns {
+            for path in System.glob(pattern).unwrap_or_default() {
+                if !paths.contains(&path) {
+                    paths.push(path);
+                }
+            }
+        }
+        paths.into_iter().map(|path| (path.clone(), mark(&path))).collect()
+    }
+}
+
+fn mark(path: &Path) -> Mark {
+    let metadata = std::fs::metadata(path).ok()?;
+    let changed = i128::from(metadata.mtime()) * 1_000_000_000 + i128::from(metadata.mtime_nsec());
+    Some((metadata.ino(), metadata.size(), changed))
+}

@@ -1,0 +1,120 @@
+//! The command line: one file a command, and what the process says when it ends.
+//!
+//! Owns the arguments and the exit codes (sysexits.h). Invariant: a command ends with 0 only when it did all
+//! that it was asked for.
+
+mod changes;
+mod check;
+mod exit;
+mod logging;
+mod run;
+mod setup;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, ConfigErrors, Loaded};
+
+pub use exit::Exit;
+
+/// Indexes each line of nginx's access logs exactly once into Elasticsearch or OpenSearch.
+#[derive(Debug, Parser)]
+#[command(name = "logweir", version, propagate_version = true)]
+pub struct Cli {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Arguments of every command.
+#[derive(Debug, Args)]
+struct Common {
+    /// Configuration file; without it /etc/logweir/logweir.toml, and without that the defaults.
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Follow the logs and index each request.
+    Run(RunArgs),
+    /// Check the configuration; with --connect the cluster, with --parse a log.
+    Check(CheckArgs),
+    /// Put the index templates into the cluster.
+    Setup(SetupArgs),
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Read what is there, have it settled, and end.
+    #[arg(long)]
+    once: bool,
+    /// With --once: give up (exit code 69) when the output has not taken everything by then.
+    #[arg(long, requires = "once", value_name = "TIME", value_parser = crate::config::duration)]
+    timeout: Option<Duration>,
+    /// Do not ask whether the cluster has the index template.
+    #[arg(long)]
+    no_template_check: bool,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+struct CheckArgs {
+    /// Ask the cluster too: reachability, authentication, template.
+    #[arg(long)]
+    connect: bool,
+    /// Read this log and show how its lines are understood.
+    #[arg(long, value_name = "FILE")]
+    parse: Option<PathBuf>,
+    /// With --parse: the format, as it stands in nginx.conf, instead of the configured ones.
+    #[arg(long, requires = "parse", value_name = "FORMAT")]
+    format: Option<String>,
+    /// With --parse: show the fields of this many lines.
+    #[arg(long, requires = "parse", default_value_t = 3, value_name = "N")]
+    lines: usize,
+}
+
+/// Arguments of `setup`.
+#[derive(Debug, Args)]
+struct SetupArgs {
+    /// Overwrite templates of the same name that are not logweir's.
+    #[arg(long)]
+    force: bool,
+}
+
+/// Runs the command that the process was called with.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            // a closed pipe is no failure of ours
+            let _ = error.print();
+            return exit.into();
+        }
+    };
+    let exit = match cli.command {
+        Command::Run(args) => run::run(&cli.common, &args),
+        Command::Check(args) => check::run(&cli.common, &args),
+        Command::Setup(args) => setup::run(&cli.common, &args),
+    };
+    exit.into()
+}
+
+/// Reads the configuration as the arguments say.
+fn read(common: &Common) -> Result<Loaded, ConfigErrors> {
+    config::load(common.config.as_deref(), &config::System, &config::System)
+}
+
+/// Reads the configuration, or prints all that is wrong with it.
+fn load(common: &Common) -> Result<Loaded, Exit> {
+    read(common).map_err(|errors| {
+        eprintln!("{errors}");
+        Exit::Config
+    })
+}

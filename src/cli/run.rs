@@ -1,0 +1,278 @@
+//! `logweir run`: start, serve the pages, obey signals, end with the right code.
+//!
+//! SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads the configuration again and goes on
+//! with the old one if the new one is wrong. A change of nginx.conf is like a SIGHUP: a new log or a new
+//! format must not need a hand.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
+
+use super::changes::Changes;
+use super::{Common, Exit, RunArgs, load, logging, read};
+use crate::agent::{Agent, Mode, StartError};
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Loaded};
+use crate::output::gate::{Gate, Standing};
+use crate::pipeline::Ended;
+use crate::tail::TailError;
+use crate::telemetry::Telemetry;
+use crate::web::{self, Delivery, View};
+
+/// Threads that send and serve; reading and encoding have their own.
+const WORKERS: usize = 2;
+
+pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
+    let loaded = match load(common) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    logging::init(&loaded.config);
+    for note in &loaded.notes {
+        tracing::warn!("{note}");
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!(%error, "cannot start");
+            return Exit::Internal;
+        }
+    };
+    let exit = runtime.block_on(async {
+        let signals = Signals::new().map_err(|error| {
+            tracing::error!(%error, "cannot listen for signals");
+            Exit::Internal
+        })?;
+        let supervisor = Supervisor { common, args, telemetry: Telemetry::default(), signals };
+        supervisor.run(loaded).await
+    });
+    // what a second signal left behind is not waited for
+    runtime.shutdown_background();
+    exit.unwrap_or_else(|exit| exit)
+}
+
+struct Supervisor<'a> {
+    common: &'a Common,
+    args: &'a RunArgs,
+    telemetry: Telemetry,
+    signals: Signals,
+}
+
+/// The agent that the pages speak of.
+type Shown = Arc<Mutex<Option<(String, Arc<Gate>)>>>;
+
+impl Supervisor<'_> {
+    /// Starts agents one after the other until one ends for good.
+    async fn run(mut self, mut loaded: Loaded) -> Result<Exit, Exit> {
+        let shown = Shown::default();
+        // a run that ends by itself may stand beside a live agent, which has the address
+        if !self.args.once {
+            self.serve(&loaded.config, Arc::clone(&shown)).await?;
+        }
+        loop {
+            let mode = Mode { once: self.args.once, no_template_check: self.args.no_template_check };
+            let agent = Agent::start(&loaded.config, mode, &self.telemetry, &Handle::current())
+                .map_err(refused)?;
+            *shown.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some((agent.host.clone(), Arc::clone(&agent.gate)));
+            tracing::info!(host = agent.host, logs = loaded.config.logs.len(), "started");
+            match self.watch_over(agent, &loaded).await {
+                Next::End(exit) => return Ok(exit),
+                Next::Restart(new) => loaded = *new,
+            }
+        }
+    }
+
+    /// Lets an agent work until it ends, or is to be replaced.
+    async fn watch_over(&mut self, mut agent: Agent, loaded: &Loaded) -> Next {
+        let deadline = self.args.timeout.map(|limit| Instant::now() + limit);
+        let mut changes = Changes::of(loaded);
+        let mut restart = None;
+        let mut timed_out = false;
+        let mut draining = false;
+        loop {
+            let reload = tokio::select! {
+                ended = agent.ended() => {
+                    return match restart {
+                        Some(new) if ended != Ended::Broken => Next::Restart(new),
+                        _ => Next::End(exit_of(ended, timed_out)),
+                    };
+                }
+                order = self.signals.next() => match order {
+                    Order::Reload => "SIGHUP",
+                    Order::Stop if draining => {
+                        tracing::warn!(
+                            "stopping at once; what is on its way is read again at the next start"
+                        );
+                        restart = None;
+                        agent.stop.abort();
+                        continue;
+                    }
+                    Order::Stop => {
+                        tracing::info!(
+                            "stopping: what is on its way arrives first; a second signal stops at once"
+                        );
+                        draining = true;
+                        agent.stop.drain();
+                        continue;
+                    }
+                },
+                () = changes.next() => "nginx.conf has changed",
+                () = at(deadline), if !timed_out => {
+                    timed_out = true;
+                    tracing::warn!("the output did not take everything in time (--timeout)");
+                    agent.stop.abort();
+                    continue;
+                }
+            };
+            if !draining {
+                restart = self.reload(reload);
+                if restart.is_some() {
+                    draining = true;
+                    agent.stop.drain();
+                }
+            }
+        }
+    }
+
+    /// Reads the configuration again; `None` when the old one stays.
+    fn reload(&self, why: &str) -> Option<Box<Loaded>> {
+        let loaded = read(self.common)
+            .and_then(|loaded| loaded.config.ready_to_run().map(|()| loaded));
+        let result = if loaded.is_ok() { "taken" } else { "refused" };
+        self.telemetry.update(|book| *book.reloads.entry(result).or_default() += 1);
+        match loaded {
+            Ok(loaded) => {
+                tracing::info!("{why}: going on with the configuration read afresh");
+                Some(Box::new(loaded))
+            }
+            Err(errors) => {
+                tracing::warn!("{why}, but the configuration is wrong; the old one stays\n{errors}");
+                None
+            }
+        }
+    }
+
+    async fn serve(&self, config: &Config, shown: Shown) -> Result<(), Exit> {
+        let listener = web::bind(config.http_listen).await.map_err(|error| {
+            tracing::error!(
+                "cannot listen on {} ({error}): another agent may run here; set http.listen",
+                config.http_listen
+            );
+            Exit::Config
+        })?;
+        let (telemetry, clock) = (self.telemetry.clone(), SystemClock::new());
+        let started_millis = clock.unix_millis();
+        let source = Arc::new(move || {
+            let shown = shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            view(&telemetry, shown, started_millis, clock.unix_millis())
+        });
+        tokio::spawn(async move {
+            if let Err(error) = web::serve(listener, source).await {
+                tracing::warn!(%error, "the pages are not served any more");
+            }
+        });
+        Ok(())
+    }
+}
+
+/// What follows after an agent.
+enum Next {
+    End(Exit),
+    Restart(Box<Loaded>),
+}
+
+fn view(
+    telemetry: &Telemetry,
+    shown: Option<(String, Arc<Gate>)>,
+    started_millis: i64,
+    unix_millis: i64,
+) -> View {
+    let (host, gate) = shown.map_or((String::new(), None), |(host, gate)| (host, Some(gate)));
+    let delivery = match gate.as_ref().map(|gate| gate.standing()) {
+        None => Delivery::Waiting("starting".to_owned()),
+        Some(Standing::Closed(word)) => Delivery::Waiting(word),
+        Some(Standing::Open) => gate.as_ref().map_or_else(
+            || Delivery::Waiting("starting".to_owned()),
+            |gate| Delivery::Output(gate.output().state()),
+        ),
+    };
+    View {
+        snapshot: telemetry.snapshot(),
+        delivery,
+        output: gate.map(|gate| Arc::clone(gate.output())),
+        host,
+        unix_millis,
+        started_millis,
+    }
+}
+
+/// Says why an agent cannot start.
+fn refused(error: StartError) -> Exit {
+    tracing::error!("{error}");
+    match error {
+        StartError::Tail(TailError::State { source, .. })
+            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+        {
+            Exit::Permission
+        }
+        StartError::Tail(TailError::State { .. }) => Exit::CannotCreate,
+        StartError::Tail(TailError::Locked { .. }) => Exit::Unavailable,
+        StartError::Thread(_) => Exit::Internal,
+        StartError::Tail(_) | StartError::Output(_) | StartError::Config(_) => Exit::Config,
+    }
+}
+
+fn exit_of(ended: Ended, timed_out: bool) -> Exit {
+    match ended {
+        Ended::Settled => Exit::Ok,
+        Ended::Released(lines) => {
+            tracing::warn!(lines, "not taken by the output; they are read again at the next start");
+            if timed_out { Exit::Unavailable } else { Exit::Ok }
+        }
+        Ended::Broken => Exit::Internal,
+    }
+}
+
+async fn at(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Stop,
+    Reload,
+}
+
+/// The signals of the process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Order {
+        tokio::select! {
+            _ = self.terminate.recv() => Order::Stop,
+            _ = self.interrupt.recv() => Order::Stop,
+            _ = self.hang_up.recv() => Order::Reload,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The name of the index of a day.
+//!
+//! Owns the pattern `nginx-access-%Y.%m.%d` and everything that is named after it. Refuses to know now():
+//! a name follows from the event's time alone, so that a repeated line meets its twin. Invariant: every
+//! name it gives is one that Elasticsearch and OpenSearch take, and matches [`IndexPattern::wildcard`].
+
+use std::fmt;
+
+use chrono::{DateTime, Datelike as _, NaiveDate};
+
+/// Longest name of an index, in bytes (Elasticsearch, "Create index API", path parameters).
+const MAX_NAME: usize = 255;
+/// What no index name may hold (the same page; `:` since 7.0).
+const FORBIDDEN: [char; 12] = ['\\', '/', '*', '?', '"', '<', '>', '|', ' ', ',', '#', ':'];
+
+/// A strftime pattern of the event's day in UTC that gives the names of indices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexPattern {
+    source: String,
+    pieces: Vec<Piece>,
+    prefix: String,
+    suffix: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Piece {
+    Text(String),
+    Year,
+    Month,
+    Day,
+}
+
+/// Why a pattern is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum IndexPatternError {
+    /// No `%Y`.
+    #[error("it holds no date, so old days could not be deleted; write it as in nginx-access-%Y.%m.%d")]
+    NoDate,
+    /// `%d` without `%m`, or `%m` without `%Y`.
+    #[error("%d needs %m and %m needs %Y, or days of different months would share an index")]
+    GapInDate,
+    /// Another `%` than the three.
+    #[error("only %Y, %m and %d are understood")]
+    UnknownField,
+    /// It begins with the date.
+    #[error("a name must come before the date, as in nginx-access-%Y.%m.%d")]
+    NoPrefix,
+    /// An upper-case letter.
+    #[error("Elasticsearch takes lower-case index names only")]
+    UpperCase,
+    /// One of the characters that no index name may hold.
+    #[error("Elasticsearch takes no '{0}' in an index name")]
+    Forbidden(char),
+    /// Begins with `-`, `_`, `+` or `.`.
+    #[error("Elasticsearch takes no index name that begins with '{0}'")]
+    BadStart(char),
+    /// Longer than 255 bytes.
+    #[error("the name would be longer than 255 bytes")]
+    TooLong,
+}
+
+impl IndexPattern {
+    /// Checks a pattern.
+    pub fn parse(source: &str) -> Result<Self, IndexPatternError> {
+        use IndexPatternError as Error;
+
+        let mut pieces = Vec::new();
+        let mut rest = source;
+        while let Some(at) = rest.find('%') {
+            if at > 0 {
+                pieces.push(Piece::Text(rest[..at].to_owned()));
+            }
+            pieces.push(match rest.as_bytes().get(at + 1) {
+                Some(b'Y') => Piece::Year,
+                Some(b'm') => Piece::Month,
+                Some(b'd') => Piece::Day,
+                _ => return Err(Error::UnknownField),
+            });
+            rest = &rest[at + 2..];
+        }
+        if pieces.is_empty() {
+            return Err(Error::NoDate);
+        }
+        let suffix = rest.to_owned();
+        if !rest.is_empty() {
+            pieces.push(Piece::Text(suffix.clone()));
+        }
+        let has = |piece| pieces.contains(&piece);
+        if has(Piece::Day) && !has(Piece::Month) || has(Piece::Month) && !has(Piece::Year) {
+            return Err(Error::GapInDate);
+        }
+        let Some(Piece::Text(prefix)) = pieces.first().cloned() else {
+            return Err(Error::NoPrefix);
+        };
+        let mut texts = pieces.iter().filter_map(|piece| match piece {
+            Piece::Text(text) => Some(text),
+            _ => None,
+        });
+        if let Some(start) = prefix.chars().next().filter(|c| "-_+.".contains(*c)) {
+            return Err(Error::BadStart(start));
+        }
+        for char in texts.by_ref().flat_map(|text| text.chars()) {
+            if char.is_uppercase() {
+                return Err(Error::UpperCase);
+            }
+            if FORBIDDEN.contains(&char) || char.is_control() || char.is_whitespace() {
+                return Err(Error::Forbidden(char));
+            }
+        }
+        let pattern = IndexPattern { source: source.to_owned(), pieces, prefix, suffix };
+        let longest = pattern.name(NaiveDate::MAX).len().max(pattern.unparsed().len());
+        if longest > MAX_NAME { Err(Error::TooLong) } else { Ok(pattern) }
+    }
+
+    /// The pattern as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.source
+    }
+
+    /// The index of a day.
+    pub fn name(&self, day: NaiveDate) -> String {
+        use std::fmt::Write as _;
+
+        let mut name = String::with_capacity(self.source.len() + 4);
+        for piece in &self.pieces {
+            // Writing into a String cannot fail.
+            let _ = match piece {
+                Piece::Text(text) => {
+                    name.push_str(text);
+                    Ok(())
+                }
+                Piece::Year => write!(name, "{:04}", day.year()),
+                Piece::Month => write!(name, "{:02}", day.month()),
+                Piece::Day => write!(name, "{:02}", day.day()),
+            };
+        }
+        name
+    }
+
+    /// The index of the day of a Unix second, in UTC; None outside of what a date can hold.
+    pub fn name_at(&self, seconds: i64) -> Option<String> {
+        DateTime::from_timestamp(seconds, 0).map(|time| self.name(time.date_naive()))
+    }
+
+    /// What stands before the date: `nginx-access-`.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// A pattern that matches every index of ours: `nginx-access-*`.
+    pub fn wildcard(&self) -> String {
+        format!("{}*{}", self.prefix, self.suffix)
+    }
+
+    /// The name of the index template and what belongs to it: `nginx-access`.
+    pub fn template(&self) -> &str {
+        self.prefix.trim_end_matches(['-', '.', '_'])
+    }
+
+    /// The index of lines without a readable time: `nginx-access-unparsed`.
+    pub fn unparsed(&self) -> String {
+        let joint = if self.prefix.ends_with(['-', '.', '_']) { "" } else { "-" };
+        format!("{}{joint}unparsed{}", self.prefix, self.suffix)
+    }
+}
+
+impl fmt::Display for IndexPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn names_follow_from_the_day() {
+        let pattern = IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap();
+        assert_eq!(pattern.name_at(1_795_392_000 - 1).unwrap(), "nginx-access-2026.11.22");
+        assert_eq!(pattern.name_at(1_795_392_000).unwrap(), "nginx-access-2026.11.23");
+        assert_eq!(pattern.name_at(i64::MAX), None);
+        assert_eq!(pattern.prefix(), "nginx-access-");
+        assert_eq!(pattern.wildcard(), "nginx-access-*");
+        assert_eq!(pattern.template(), "nginx-access");
+        assert_eq!(pattern.unparsed(), "nginx-access-unparsed");
+    }
+
+    #[test]
+    fn a_date_in_the_middle_or_without_a_joint() {
+        let middle = IndexPattern::parse("web-%Y.%m-eu").unwrap();
+        assert_eq!(middle.name_at(0).unwrap(), "web-1970.01-eu");
+        assert_eq!((middle.wildcard(), middle.unparsed()), ("web-*-eu".into(), "web-unparsed-eu".into()));
+        let tight = IndexPattern::parse("web%Y").unwrap();
+        assert_eq!((tight.wildcard(), tight.unparsed()), ("web*".into(), "web-unparsed".into()));
+    }
+
+    #[test]
+    fn what_elasticsearch_refuses_is_refused() {
+        use IndexPatternError as Error;
+        let error = |text: &str| IndexPattern::parse(text).unwrap_err();
+        assert_eq!(error("nginx-access"), Error::NoDate);
+        assert_eq!(error(""), Error::NoDate);
+        assert_eq!(error("%Y-nginx"), Error::NoPrefix);
+        assert_eq!(error("nginx-%d"), Error::GapInDate);
+        assert_eq!(error("nginx-%Y-%d"), Error::GapInDate);
+        assert_eq!(error("nginx-%H"), Error::UnknownField);
+        assert_eq!(error("nginx-%Y-%"), Error::UnknownField);
+        assert_eq!(error("nginx-%é"), Error::UnknownField);
+        assert_eq!(error("Nginx-%Y"), Error::UpperCase);
+        assert_eq!(error("nginx %Y"), Error::Forbidden(' '));
+        assert_eq!(error("nginx-%Y:%m"), Error::Forbidden(':'));
+        assert_eq!(error(".nginx-%Y"), Error::BadStart('.'));
+        assert_eq!(error("_nginx-%Y"), Error::BadStart('_'));
+        assert_eq!(error(&format!("{}-%Y", "n".repeat(250))), Error::TooLong);
+    }
+}

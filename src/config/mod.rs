@@ -1,0 +1,3 @@
+//! Configuration.
+mod index_pattern;
+pub use index_pattern::{IndexPattern, IndexPatternError};

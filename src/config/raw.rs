@@ -1,0 +1,429 @@
+//! From text to values: which keys are set, where, and of what type.
+//!
+//! Owns TOML, the environment and the laying of the one over the other. Refuses to know what a value means.
+//! Invariant: every key of the text is either a value of a setting or a problem; nothing is passed over.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::problem::{Fault, Origin, Problem, nearest};
+use super::settings::{Kind, PREFIX, SETTINGS, Section, Setting, find};
+
+/// A value as it was written, of the type its setting asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    /// Texts, sizes, times, words, paths.
+    Text(String),
+    Number(i64),
+    Bool(bool),
+    /// Each with its own place.
+    List(Vec<(String, Origin)>),
+    Constants(Vec<(String, String, Origin)>),
+}
+
+/// A value and where it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Given {
+    pub(super) value: Value,
+    pub(super) origin: Origin,
+}
+
+/// The values of one section, by the names of their settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Values {
+    /// The header.
+    pub(super) origin: Origin,
+    pub(super) given: BTreeMap<&'static str, Given>,
+}
+
+/// The values of a whole configuration.
+#[derive(Debug, Default)]
+pub(super) struct Raw {
+    /// Every section but `[[logs]]`, by name; those which are absent are absent.
+    pub(super) sections: BTreeMap<Section, Values>,
+    pub(super) logs: Vec<Values>,
+    pub(super) problems: Vec<Problem>,
+    /// Lines that are not TOML: what is said about them besides is noise.
+    broken_lines: Vec<usize>,
+}
+
+impl Values {
+    fn new(origin: Origin) -> Self {
+        Values { origin, given: BTreeMap::new() }
+    }
+}
+
+impl Raw {
+    /// Reads a file's text.
+    pub(super) fn of_text(text: &str, path: &Path) -> Self {
+        let mut reader =
+            Reader { text, path: path.into(), raw: Raw::default() };
+        let (table, errors) = DeTable::parse_recoverable(text);
+        reader.syntax(errors);
+        reader.top(table.get_ref());
+        reader.raw
+    }
+
+    /// Lays the environment over what is there.
+    pub(super) fn environment(&mut self, mut variables: Vec<(String, String)>) {
+        variables.sort();
+        for (name, text) in variables {
+            if !name.starts_with(PREFIX) || is_of_kubernetes(&name) || text.is_empty() {
+                continue;
+            }
+            let origin = Origin::Variable(name.clone());
+            let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == name) else {
+                let known: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
+                let suggestion = nearest(&name, known.iter().map(String::as_str)).map(str::to_owned);
+                self.problem(origin, "", Fault::UnknownVariable { suggestion });
+                continue;
+            };
+            match of_variable(setting, &text, &origin) {
+                Ok(value) => self.set_from_environment(setting, Given { value, origin }),
+                Err(fault) => self.problem(origin, &setting.key(), fault),
+            }
+        }
+    }
+
+    fn set_from_environment(&mut self, setting: &'static Setting, given: Given) {
+        let values = match (setting.section, self.logs.len()) {
+            (Section::Logs, 0) => {
+                self.logs.push(Values::new(given.origin.clone()));
+                &mut self.logs[0]
+            }
+            (Section::Logs, 1) => &mut self.logs[0],
+            (Section::Logs, _) => {
+                let other = format!("the several [[logs]] from {} on", self.logs[0].origin);
+                let way_out = "set it in the section that is meant";
+                return self.problem(given.origin, &setting.key(), Fault::Conflict { other, way_out });
+            }
+            (section, _) => {
+                self.sections.entry(section).or_insert_with(|| Values::new(given.origin.clone()))
+            }
+        };
+        values.given.insert(setting.name, given);
+    }
+
+    fn problem(&mut self, origin: Origin, key: &str, fault: Fault) {
+        self.problems.push(Problem { origin, key: key.to_owned(), fault });
+    }
+
+    /// Did any line fail to be TOML? Then what is missing may stand there.
+    pub(super) fn is_broken(&self) -> bool {
+        !self.broken_lines.is_empty()
+    }
+
+    /// Is this said about a line that is not TOML in the first place?
+    pub(super) fn is_noise(&self, problem: &Problem) -> bool {
+        match (&problem.origin, &problem.fault) {
+            (_, Fault::Syntax(_)) => false,
+            (Origin::File { line, .. }, _) if self.broken_lines.contains(line) => true,
+            (_, Fault::Missing { .. }) => self.is_broken(),
+            _ => false,
+        }
+    }
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    path: Arc<Path>,
+    raw: Raw,
+}
+
+type Entry<'a, 't> = (&'a Spanned<std::borrow::Cow<'t, str>>, &'a Spanned<DeValue<'t>>);
+
+impl Reader<'_> {
+    fn line(&self, span: &Range<usize>) -> usize {
+        let before = self.text.as_bytes().get(..span.start).unwrap_or(self.text.as_bytes());
+        memchr::memchr_iter(b'\n', before).count() + 1
+    }
+
+    fn origin(&self, span: Range<usize>) -> Origin {
+        Origin::File { path: self.path.clone(), line: self.line(&span) }
+    }
+
+    fn syntax(&mut self, errors: Vec<toml::de::Error>) {
+        for error in errors {
+            let span = error.span().unwrap_or(0..0);
+            let line = self.line(&span);
+            // One slip makes a chain of complaints; the first on a line is the one to mend.
+            let duplicate = error.message() == "duplicate key";
+            if self.raw.broken_lines.contains(&line) {
+                continue;
+            }
+            let mut message = error.message().to_owned();
+            let key = if duplicate { self.text.get(span.clone()).unwrap_or("") } else { "" };
+            if duplicate {
+                message.push_str("; it stands further up already, keep one of the two");
+            }
+            let origin = self.origin(span);
+            self.raw.problem(origin, key, Fault::Syntax(message));
+            self.raw.broken_lines.push(line);
+        }
+    }
+
+    fn top(&mut self, table: &DeTable<'_>) {
+        let mut top = Values::new(Origin::File { path: self.path.clone(), line: 0 });
+        for (key, value) in table {
+            let name: &str = key.get_ref();
+            let section = Section::ALL.into_iter().find(|section| section.name() == name);
+            match section.filter(|section| *section != Section::Top) {
+                Some(Section::Logs) => self.logs(key.span(), value),
+                Some(section) => match value.get_ref() {
+                    DeValue::Table(table) => {
+                        let mut values = Values::new(self.origin(key.span()));
+                        for entry in table {
+                            self.entry(section, section.name(), entry, &mut values);
+                        }
+                        self.raw.sections.insert(section, values);
+                    }
+                    _ => {
+                        let header = match section {
+                            Section::Elasticsearch => "[elasticsearch]",
+                            Section::Http => "[http]",
+                            _ => "[log]",
+                        };
+                        let origin = self.origin(key.span());
+                        self.raw.problem(origin, name, Fault::WrongSection { header });
+                    }
+                },
+                None => self.entry(Section::Top, "", (key, value), &mut top),
+            }
+        }
+        self.raw.sections.insert(Section::Top, top);
+    }
+
+    fn logs(&mut self, key: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        let wrong = Fault::WrongSection { header: "[[logs]]" };
+        let DeValue::Array(sections) = value.get_ref() else {
+            let origin = self.origin(key);
+            return self.raw.problem(origin, "logs", wrong);
+        };
+        for (at, section) in sections.iter().enumerate() {
+            let origin = self.origin(section.span());
+            let DeValue::Table(table) = section.get_ref() else {
+                self.raw.problem(origin, "logs", wrong.clone());
+                continue;
+            };
+            let mut values = Values::new(origin);
+            for entry in table {
+                self.entry(Section::Logs, &format!("logs[{at}]"), entry, &mut values);
+            }
+            self.raw.logs.push(values);
+        }
+    }
+
+    fn entry(&mut self, section: Section, prefix: &str, entry: Entry<'_, '_>, into: &mut Values) {
+        let (key, value) = entry;
+        let name: &str = key.get_ref();
+        let origin = self.origin(key.span());
+        let joint = if prefix.is_empty() { "" } else { "." };
+        let path = format!("{prefix}{joint}{name}");
+        let Some(setting) = find(section, name) else {
+            let fault = unknown(section, name, value.get_ref());
+            return self.raw.problem(origin, &path, fault);
+        };
+        match self.value(setting.kind, value) {
+            Ok(value) => {
+                into.given.insert(setting.name, Given { value, origin });
+            }
+            Err((span, fault)) => {
+                let origin = self.origin(span);
+                self.raw.problem(origin, &path, fault);
+            }
+        }
+    }
+
+    /// The value, if it has the type that `kind` asks for.
+    fn value(
+        &self,
+        kind: Kind,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<Value, (Range<usize>, Fault)> {
+        let wrong = |value: &Spanned<DeValue<'_>>, expected: &str| {
+            let fault =
+                Fault::WrongType { expected: expected.to_owned(), found: type_name(value.get_ref()) };
+            (value.span(), fault)
+        };
+        let number = |text: &str, radix| i64::from_str_radix(&text.replace('_', ""), radix).ok();
+        let expected = match kind {
+            Kind::Text | Kind::Secret => "a text in quotes",
+            Kind::Path => "a path in quotes",
+            Kind::Texts => "a list of texts, such as [\"…\", \"…\"]",
+            Kind::Bytes => "a size, such as \"2MiB\"",
+            Kind::Duration => "a time with its unit, such as \"1s\"",
+            Kind::Count => "a whole number",
+            Kind::Bool => "true or false",
+            Kind::OneOf(words) => &format!("one of {}", words.join(", ")),
+            Kind::Formats => "a format in quotes, or a list of them",
+            Kind::Constants => "a table of texts, such as { \"url.domain\" = \"shop.example\" }",
+        };
+        match (kind, value.get_ref()) {
+            (
+                Kind::Text
+                | Kind::Secret
+                | Kind::Path
+                | Kind::Bytes
+                | Kind::Duration
+                | Kind::OneOf(_),
+                DeValue::String(text),
+            ) => Ok(Value::Text(text.clone().into_owned())),
+            (Kind::Bytes, DeValue::Integer(integer)) if number(integer.as_str(), 10).is_some() => {
+                Ok(Value::Text(integer.as_str().replace('_', "")))
+            }
+            (Kind::OneOf(words), DeValue::Boolean(bool))
+                if words.contains(&bool.to_string().as_str()) =>
+            {
+                Ok(Value::Text(bool.to_string()))
+            }
+            (Kind::Bool, DeValue::Boolean(bool)) => Ok(Value::Bool(*bool)),
+            (Kind::Count, DeValue::Integer(integer)) => number(integer.as_str(), integer.radix())
+                .map(Value::Number)
+                .ok_or_else(|| wrong(value, expected)),
+            (Kind::Formats, DeValue::String(text)) => {
+                Ok(Value::List(vec![(text.clone().into_owned(), self.origin(value.span()))]))
+            }
+            (Kind::Texts | Kind::Formats, DeValue::Array(array)) => array
+                .iter()
+                .map(|item| match item.get_ref() {
+                    DeValue::String(text) => Ok((text.clone().into_owned(), self.origin(item.span()))),
+                    _ => Err(wrong(item, "a text in quotes")),
+                })
+                .collect::<Result<_, _>>()
+                .map(Value::List),
+            (Kind::Constants, DeValue::Table(table)) => {
+                let mut constants = Vec::new();
+                self.constants("", table, &mut constants)
+                    .map_err(|item| wrong(item, "a text in quotes"))?;
+                Ok(Value::Constants(constants))
+            }
+            _ => Err(wrong(value, expected)),
+        }
+    }
+
+    /// `url.domain = "x"` and `"url.domain" = "x"` are the same constant.
+    fn constants<'v, 't>(
+        &self,
+        prefix: &str,
+        table: &'v DeTable<'t>,
+        into: &mut Vec<(String, String, Origin)>,
+    ) -> Result<(), &'v Spanned<DeValue<'t>>> {
+        for (key, value) in table {
+            let name = format!("{prefix}{}", key.get_ref());
+            match value.get_ref() {
+                DeValue::String(text) => {
+                    into.push((name, text.clone().into_owned(), self.origin(key.span())));
+                }
+                DeValue::Table(inner) => self.constants(&format!("{name}."), inner, into)?,
+                _ => return Err(value),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unknown(section: Section, name: &str, value: &DeValue<'_>) -> Fault {
+    let quoted = |text: &str| Some(format!("\"{text}\""));
+    let is_section = match value {
+        DeValue::Table(_) => true,
+        DeValue::Array(array) => matches!(array.iter().next().map(Spanned::get_ref), Some(DeValue::Table(_))),
+        _ => false,
+    };
+    if section == Section::Top && is_section {
+        let sections = Section::ALL.into_iter().map(Section::name).filter(|name| !name.is_empty());
+        let suggestion = nearest(name, sections).and_then(quoted);
+        return Fault::UnknownSection { suggestion };
+    }
+    let here = SETTINGS.iter().filter(|setting| setting.section == section).map(|setting| setting.name);
+    // The right key in the wrong section is the commonest slip of all: TOML's top ends at the first header.
+    let elsewhere = SETTINGS.iter().find(|setting| setting.name == name);
+    let suggestion = match (elsewhere, nearest(name, here)) {
+        (Some(setting), _) if setting.section == Section::Top => {
+            Some(format!("\"{name}\" before the first section"))
+        }
+        (Some(setting), _) => Some(format!("\"{name}\" in [{}]", setting.section.name())),
+        (None, Some(near)) => quoted(near),
+        (None, None) => {
+            let all: Vec<String> = SETTINGS.iter().map(Setting::key).collect();
+            let keys = all.iter().map(|key| key.rsplit('.').next().unwrap_or(key));
+            nearest(name, keys)
+                .and_then(|near| SETTINGS.iter().find(|setting| setting.name == near))
+                .and_then(|setting| quoted(&setting.key()))
+        }
+    };
+    Fault::UnknownKey { suggestion }
+}
+
+fn type_name(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a number",
+        DeValue::Float(_) => "a number with a fraction",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// The value of a variable, if its text has the form that the setting asks for.
+fn of_variable(setting: &Setting, text: &str, origin: &Origin) -> Result<Value, Fault> {
+    let wrong = |expected: &str| Fault::WrongType { expected: expected.to_owned(), found: "other text" };
+    Ok(match setting.kind {
+        Kind::Text
+        | Kind::Secret
+        | Kind::Path
+        | Kind::Bytes
+        | Kind::Duration
+        | Kind::OneOf(_) => Value::Text(text.to_owned()),
+        Kind::Bool => Value::Bool(text.parse().map_err(|_| wrong("true or false"))?),
+        Kind::Count => Value::Number(text.parse().map_err(|_| wrong("a whole number"))?),
+        // A format holds commas of its own: one variable is one format.
+        Kind::Formats => Value::List(vec![(text.to_owned(), origin.clone())]),
+        Kind::Texts => {
+            let items = outside_braces(text).map(str::trim).filter(|item| !item.is_empty());
+            Value::List(items.map(|item| (item.to_owned(), origin.clone())).collect())
+        }
+        Kind::Constants => Value::Constants(
+            text.split(',')
+                .map(|pair| {
+                    let (name, value) =
+                        pair.split_once('=').ok_or_else(|| wrong("name=value,name=value"))?;
+                    Ok((name.trim().to_owned(), value.trim().to_owned(), origin.clone()))
+                })
+                .collect::<Result<_, Fault>>()?,
+        ),
+    })
+}
+
+/// The parts between commas, but for those in the braces of a glob.
+fn outside_braces(text: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0usize;
+    text.split(move |char| {
+        match char {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        char == ',' && depth == 0
+    })
+}
+
+/// Kubernetes gives each container variables for every Service, so one called `logweir` makes
+/// `LOGWEIR_SERVICE_HOST`, `LOGWEIR_PORT_9280_TCP_ADDR` and others (Kubernetes documentation, "Service",
+/// "Environment variables"). None of them is meant for us.
+fn is_of_kubernetes(name: &str) -> bool {
+    let service = name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_SERVICE_PORT")
+        || name.contains("_SERVICE_PORT_");
+    let link = name.split_once("_PORT").is_some_and(|(_, rest)| {
+        let number = rest.strip_prefix('_').and_then(|rest| rest.split_once('_'));
+        rest.is_empty() || number.is_some_and(|(port, _)| port.bytes().all(|b| b.is_ascii_digit()))
+    });
+    service || link
+}

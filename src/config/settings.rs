@@ -1,0 +1,460 @@
+//! The table of settings: the one place that says which there are.
+//!
+//! From it come the detection of unknown keys, the names of environment variables, the defaults, the
+//! annotated sample and the reference. Invariant: what is not in this table cannot be set.
+
+/// A part of the configuration file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    /// Before the first header.
+    Top,
+    /// `[[logs]]`, any number of times.
+    Logs,
+    /// `[elasticsearch]`.
+    Elasticsearch,
+    /// `[http]`.
+    Http,
+    /// `[log]`.
+    Log,
+}
+
+impl Section {
+    /// All of them, in the order of the sample.
+    pub const ALL: [Section; 5] =
+        [Section::Top, Section::Logs, Section::Elasticsearch, Section::Http, Section::Log];
+
+    /// The name in the header; empty for the top.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Section::Top => "",
+            Section::Logs => "logs",
+            Section::Elasticsearch => "elasticsearch",
+            Section::Http => "http",
+            Section::Log => "log",
+        }
+    }
+
+    /// What the section is for.
+    pub const fn doc(self) -> &'static str {
+        match self {
+            Section::Top => "The agent itself.",
+            Section::Logs => {
+                "The logs to follow, one section for each kind. Without any, every access log that \
+                 nginx.conf names is followed."
+            }
+            Section::Elasticsearch => "The Elasticsearch or OpenSearch cluster that takes the records.",
+            Section::Http => "The agent's own pages: /metrics, /status, /livez, /readyz.",
+            Section::Log => "What the agent says about itself, on standard error.",
+        }
+    }
+}
+
+/// What a value must look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Any text.
+    Text,
+    /// A text that is never shown.
+    Secret,
+    /// An absolute path.
+    Path,
+    /// A list of texts.
+    Texts,
+    /// A size such as `"2MiB"`.
+    Bytes,
+    /// A time such as `"250ms"` or `"7d"`.
+    Duration,
+    /// A whole number.
+    Count,
+    /// `true` or `false`.
+    Bool,
+    /// One of these words; `true` and `false` among them may be written without quotes.
+    OneOf(&'static [&'static str]),
+    /// A format or a list of formats.
+    Formats,
+    /// A table of constant texts.
+    Constants,
+}
+
+impl Kind {
+    /// What it is, in a message or a table.
+    pub fn name(self) -> String {
+        match self {
+            Kind::Text => "text".to_owned(),
+            Kind::Secret => "secret text".to_owned(),
+            Kind::Path => "path".to_owned(),
+            Kind::Texts => "list of texts".to_owned(),
+            Kind::Bytes => "size".to_owned(),
+            Kind::Duration => "time".to_owned(),
+            Kind::Count => "whole number".to_owned(),
+            Kind::Bool => "true or false".to_owned(),
+            Kind::OneOf(words) => words.join(" | "),
+            Kind::Formats => "text or list of texts".to_owned(),
+            Kind::Constants => "table of texts".to_owned(),
+        }
+    }
+}
+
+/// One setting.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Where it stands.
+    pub section: Section,
+    /// Its key in that section.
+    pub name: &'static str,
+    /// What its value looks like.
+    pub kind: Kind,
+    /// Its value when it is not set, as TOML; empty when that is nothing.
+    pub default: &'static str,
+    /// A value to show, as TOML; empty when the default shows enough.
+    pub example: &'static str,
+    /// What it does, and the effect of its absence where there is no default.
+    pub doc: &'static str,
+}
+
+impl Setting {
+    /// The whole key, such as `elasticsearch.nodes`.
+    pub fn key(&self) -> String {
+        match self.section {
+            Section::Top => self.name.to_owned(),
+            section => format!("{}.{}", section.name(), self.name),
+        }
+    }
+
+    /// The environment variable, such as `LOGWEIR_ELASTICSEARCH_NODES`.
+    pub fn variable(&self) -> String {
+        format!("{PREFIX}{}", self.key().replace('.', "_").to_ascii_uppercase())
+    }
+}
+
+/// What the names of environment variables begin with.
+pub const PREFIX: &str = "LOGWEIR_";
+
+/// The setting `name` of `section`.
+pub fn find(section: Section, name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.section == section && setting.name == name)
+}
+
+const fn setting(
+    section: Section,
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    example: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting { section, name, kind, default, example, doc }
+}
+
+use Section::{Elasticsearch, Http, Log, Logs, Top};
+
+/// Every setting, in the order of the sample.
+pub static SETTINGS: &[Setting] = &[
+    setting(
+        Top,
+        "host",
+        Kind::Text,
+        "",
+        r#""web-07""#,
+        "Name of this host. It is part of each line's identity and is fixed in data_dir at the first start. \
+         Default: the system's host name; in a container set it to something that outlives the container.",
+    ),
+    setting(
+        Top,
+        "data_dir",
+        Kind::Path,
+        r#""/var/lib/logweir""#,
+        "",
+        "Where the agent keeps its positions and dead letters. It must survive restarts.",
+    ),
+    setting(
+        Top,
+        "nginx_conf",
+        Kind::Path,
+        r#""/etc/nginx/nginx.conf""#,
+        "",
+        "nginx's configuration, read for its logs, formats and server names. An absent file is an error only \
+         when this is set.",
+    ),
+    setting(
+        Top,
+        "history",
+        Kind::Duration,
+        r#""0d""#,
+        r#""7d""#,
+        "At the first start, also read rotated files this far back. Live logs are read from their beginning.",
+    ),
+    setting(
+        Top,
+        "retention",
+        Kind::Duration,
+        "",
+        r#""30d""#,
+        "Lines older than this are not indexed, and counted as expired. Not set: every line is indexed.",
+    ),
+    setting(
+        Top,
+        "trusted_proxies",
+        Kind::Texts,
+        "[]",
+        r#"["10.0.0.0/8", "fd00::/8"]"#,
+        "Addresses of proxies, as CIDRs, whose X-Forwarded-For is believed.",
+    ),
+    setting(
+        Top,
+        "keep_original",
+        Kind::Bool,
+        "false",
+        "",
+        "Keep each whole line in event.original. A line that cannot be parsed always keeps it.",
+    ),
+    setting(
+        Top,
+        "max_line_bytes",
+        Kind::Bytes,
+        r#""1MiB""#,
+        "",
+        "A longer line is cut here, tagged and counted. 1KiB to 16MiB, and at most elasticsearch.batch_bytes.",
+    ),
+    setting(
+        Top,
+        "reconcile_interval",
+        Kind::Duration,
+        r#""10s""#,
+        "",
+        "How often all folders are read afresh, whatever the file system reported. 100ms to 1h.",
+    ),
+    setting(
+        Top,
+        "poll",
+        Kind::OneOf(&["auto", "true", "false"]),
+        r#""auto""#,
+        "",
+        "Look at files regularly instead of waiting for events: for file systems without events (NFS, some \
+         overlays).",
+    ),
+    setting(
+        Top,
+        "shutdown_timeout",
+        Kind::Duration,
+        r#""25s""#,
+        "",
+        "How long a stop may take to deliver what was read; the rest is read again at the next start. Keep it \
+         below the limit of what stops the agent (Kubernetes kills after 30s, systemd after 90s). 0s to 1h.",
+    ),
+    setting(
+        Top,
+        "dead_letter_bytes",
+        Kind::Bytes,
+        r#""100MiB""#,
+        "",
+        "Size of the dead-letter file at which delivery holds. 1MiB to 1TiB.",
+    ),
+    setting(
+        Logs,
+        "paths",
+        Kind::Texts,
+        "",
+        r#"["/var/log/nginx/*access.log"]"#,
+        "Globs of the live logs (`*`, `?`, `[…]`, `{a,b}`, `**`). Their rotated files are found by themselves. \
+         Required in each [[logs]].",
+    ),
+    setting(
+        Logs,
+        "exclude",
+        Kind::Texts,
+        "[]",
+        r#"["/var/log/nginx/health-*.log"]"#,
+        "Globs of files to leave out; one without a slash is matched against the file's name.",
+    ),
+    setting(
+        Logs,
+        "name",
+        Kind::Text,
+        "",
+        r#""shop""#,
+        "The log's name, part of each line's identity. Default: the live file's path. Set it where the live \
+         path changes, such as a name with a date.",
+    ),
+    setting(
+        Logs,
+        "format",
+        Kind::Formats,
+        r#""auto""#,
+        "",
+        "auto (every log_format of nginx.conf, the log's own first, then combined), combined, a log_format as \
+         it stands in nginx.conf, or a list of these, tried in order.",
+    ),
+    setting(
+        Logs,
+        "escape",
+        Kind::OneOf(&["default", "json", "none"]),
+        r#""default""#,
+        "",
+        "The escaping of formats that do not say escape= themselves.",
+    ),
+    setting(
+        Logs,
+        "fields",
+        Kind::Constants,
+        "{}",
+        r#"{ "url.domain" = "shop.example" }"#,
+        "Constants for every record of these logs.",
+    ),
+    setting(
+        Logs,
+        "rotated_dirs",
+        Kind::Texts,
+        "[]",
+        r#"["/var/log/nginx/old"]"#,
+        "Other folders that rotated files are moved to (logrotate's olddir).",
+    ),
+    setting(
+        Elasticsearch,
+        "nodes",
+        Kind::Texts,
+        "",
+        r#"["https://es-1:9200", "https://es-2:9200"]"#,
+        "Addresses of the cluster's nodes. Required.",
+    ),
+    setting(
+        Elasticsearch,
+        "api_key",
+        Kind::Secret,
+        "",
+        r#""id:key""#,
+        "An API key: id:key, or its base64 form. One kind of authentication can be set: api_key, \
+         username and password, or bearer_token.",
+    ),
+    setting(
+        Elasticsearch,
+        "api_key_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/api-key""#,
+        "A file that holds the API key.",
+    ),
+    setting(
+        Elasticsearch,
+        "username",
+        Kind::Text,
+        "",
+        r#""logweir""#,
+        "User name; needs password or password_file.",
+    ),
+    setting(Elasticsearch, "password", Kind::Secret, "", r#""…""#, "The user's password."),
+    setting(
+        Elasticsearch,
+        "password_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/password""#,
+        "A file that holds the password.",
+    ),
+    setting(
+        Elasticsearch,
+        "bearer_token",
+        Kind::Secret,
+        "",
+        r#""…""#,
+        "A bearer token (service account, JWT).",
+    ),
+    setting(
+        Elasticsearch,
+        "bearer_token_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/token""#,
+        "A file that holds the bearer token.",
+    ),
+    setting(
+        Elasticsearch,
+        "client_cert",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/client.pem""#,
+        "A client certificate in PEM form, for clusters that ask for one; needs client_key.",
+    ),
+    setting(
+        Elasticsearch,
+        "client_key",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/client.key""#,
+        "The private key of client_cert, in PEM form.",
+    ),
+    setting(
+        Elasticsearch,
+        "ca_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/ca.pem""#,
+        "Certificates of authorities to trust besides the system's, in PEM form.",
+    ),
+    setting(
+        Elasticsearch,
+        "index",
+        Kind::Text,
+        r#""nginx-access-%Y.%m.%d""#,
+        "",
+        "The index of a record, by the event's day in UTC: %Y, %m and %d. Template and wildcard follow it.",
+    ),
+    setting(
+        Elasticsearch,
+        "batch_bytes",
+        Kind::Bytes,
+        r#""2MiB""#,
+        "",
+        "A bulk request is sent at this size before compression. 64KiB to 64MiB.",
+    ),
+    setting(
+        Elasticsearch,
+        "batch_count",
+        Kind::Count,
+        "10000",
+        "",
+        "A bulk request is sent at this number of records. 1 to 1000000.",
+    ),
+    setting(
+        Elasticsearch,
+        "flush_interval",
+        Kind::Duration,
+        r#""1s""#,
+        "",
+        "A bulk request is sent when its first record is this old. 1ms to 1h.",
+    ),
+    setting(
+        Elasticsearch,
+        "max_in_flight",
+        Kind::Count,
+        "2",
+        "",
+        "Bulk requests under way at once; one while the cluster refuses. 1 to 64.",
+    ),
+    setting(Elasticsearch, "gzip", Kind::Bool, "true", "", "Compress requests."),
+    setting(
+        Elasticsearch,
+        "request_timeout",
+        Kind::Duration,
+        r#""60s""#,
+        "",
+        "A request without a complete answer after this time is repeated. 1s to 1h.",
+    ),
+    setting(
+        Http,
+        "listen",
+        Kind::Text,
+        r#""127.0.0.1:9280""#,
+        "",
+        "Address and port of the agent's own pages.",
+    ),
+    setting(
+        Log,
+        "level",
+        Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
+        r#""info""#,
+        "",
+        "error: data was lost; warn: something to look at; info: the life of the agent.",
+    ),
+    setting(Log, "format", Kind::OneOf(&["text", "json"]), r#""text""#, "", "How lines look."),
+];

@@ -1,0 +1,451 @@
+//! The file of documents that the cluster does not take: `dead-letters/dead-letters.ndjson` in the state directory.
+//!
+//! Owns the file, its size and its durability; refuses to know why a document is put here. Invariant: an
+//! append that returned `Ok` is on disk whole, whatever happens next, and only the very entries that a
+//! caller names leave the file. Guards against a line that is settled and nowhere to be found.
+//!
+//! Every change is made under a lock of its own file, and the file is opened anew for each, so that another
+//! process (a command that lists or replays) may work on it beside the agent.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use chrono::{DateTime, SecondsFormat};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::elasticsearch::Reason;
+
+const DIRECTORY: &str = "dead-letters";
+const FILE: &str = "dead-letters.ndjson";
+const NEXT: &str = "dead-letters.ndjson.next";
+const LOCK: &str = "dead-letters.lock";
+
+/// Why an entry is here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Refused for the document's own fault; it stays until somebody replays or deletes it.
+    Dead,
+    /// Its index refuses while others accept; it is sent again from here by itself.
+    Parked,
+}
+
+/// One document and why it is here.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Entry {
+    /// When it was put here (RFC 3339).
+    pub at: String,
+    /// Dead or parked.
+    pub kind: Kind,
+    /// The index it belongs to.
+    #[serde(rename = "_index")]
+    pub index: String,
+    /// Its id.
+    #[serde(rename = "_id")]
+    pub id: String,
+    /// What the cluster said.
+    pub reason: Reason,
+    /// The log file of its line, where the document tells it.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// The place of its line in that file, uncompressed.
+    #[serde(default)]
+    pub offset: Option<u64>,
+    /// The document as it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<Box<RawValue>>,
+    /// The document, base64, when it is no JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_base64: Option<String>,
+}
+
+impl Entry {
+    /// An entry for this action and document line.
+    pub fn new(
+        kind: Kind,
+        unix_millis: i64,
+        action: &[u8],
+        document: &[u8],
+        reason: Reason,
+    ) -> Self {
+        let at = DateTime::from_timestamp_millis(unix_millis).unwrap_or_default();
+        let (index, id) = super::place(action).unwrap_or_default();
+        let document = document.strip_suffix(b"\n").unwrap_or(document);
+        let raw = std::str::from_utf8(document)
+            .ok()
+            .filter(|text| !text.contains('\n'))
+            .and_then(|text| RawValue::from_string(text.to_owned()).ok());
+        let origin: Origin = raw
+            .as_ref()
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default();
+        Self {
+            at: at.to_rfc3339_opts(SecondsFormat::Millis, true),
+            kind,
+            index: index.to_owned(),
+            id: id.to_owned(),
+            reason,
+            file: origin.dotted_path.or(origin.log.file.path),
+            offset: origin
+                .dotted_offset
+                .or(origin.log.offset)
+                .or_else(|| offset_in(id)),
+            document_base64: raw.is_none().then(|| STANDARD.encode(document)),
+            document: raw,
+        }
+    }
+
+    /// The bulk item to send again: action line and document line.
+    pub fn item(&self, body: &mut Vec<u8>) -> Option<super::Item> {
+        let document = match (&self.document, &self.document_base64) {
+            (Some(raw), _) => raw.get().as_bytes().to_vec(),
+            (None, Some(text)) => STANDARD.decode(text).ok()?,
+            (None, None) => return None,
+        };
+        let start = u32::try_from(body.len()).ok()?;
+        body.extend_from_slice(b"{\"create\":{\"_index\":\"");
+        body.extend_from_slice(self.index.as_bytes());
+        body.extend_from_slice(b"\",\"_id\":\"");
+        body.extend_from_slice(self.id.as_bytes());
+        body.extend_from_slice(b"\"}}\n");
+        let place = u32::try_from(body.len()).ok()?;
+        body.extend_from_slice(&document);
+        body.push(b'\n');
+        Some(super::Item {
+            start,
+            document: place,
+        })
+    }
+}
+
+/// Where a document says it comes from: nested or dotted, both are ECS.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Origin {
+    log: OriginLog,
+    #[serde(rename = "log.file.path")]
+    dotted_path: Option<String>,
+    #[serde(rename = "log.offset")]
+    dotted_offset: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OriginLog {
+    file: OriginFile,
+    offset: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OriginFile {
+    path: Option<String>,
+}
+
+/// The last five bytes of an id are the line's offset, big-endian.
+fn offset_in(id: &str) -> Option<u64> {
+    let bytes = URL_SAFE_NO_PAD
+        .decode(id)
+        .ok()
+        .filter(|bytes| bytes.len() == 15)?;
+    Some(
+        bytes
+            .get(10..)?
+            .iter()
+            .fold(0, |offset, byte| offset << 8 | u64::from(*byte)),
+    )
+}
+
+/// Why entries were not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum BuryError {
+    /// The file would grow over its limit.
+    #[error("{} has reached its limit of {limit} bytes", path.display())]
+    Full {
+        /// The file.
+        path: PathBuf,
+        /// Its limit.
+        limit: u64,
+    },
+    /// The system does not write.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        error: io::Error,
+    },
+}
+
+/// What becomes of an entry when the file is rewritten.
+#[derive(Debug)]
+pub enum Fate {
+    /// It stays.
+    Keep,
+    /// It is somewhere safe now.
+    Drop,
+    /// It stays as this.
+    Become(Box<Entry>),
+}
+
+/// The file.
+#[derive(Debug)]
+pub struct DeadLetters {
+    directory: PathBuf,
+    limit: u64,
+    bytes: AtomicU64,
+}
+
+impl DeadLetters {
+    /// The file of this state directory; it and its directory are made when first needed.
+    pub fn new(data_dir: &Path, limit: u64) -> Self {
+        let directory = data_dir.join(DIRECTORY);
+        let bytes = std::fs::metadata(directory.join(FILE)).map_or(0, |meta| meta.len());
+        Self {
+            directory,
+            limit,
+            bytes: AtomicU64::new(bytes),
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        self.directory.join(FILE)
+    }
+
+    /// Its size when last touched.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Appends entries and returns when they are on disk.
+    pub fn append(&self, entries: &[Entry]) -> Result<(), BuryError> {
+        let io = |error| BuryError::Io {
+            path: self.path(),
+            error,
+        };
+        let mut lines = Vec::new();
+        for entry in entries {
+            serde_json::to_writer(&mut lines, entry).map_err(|error| io(error.into()))?;
+            lines.push(b'\n');
+        }
+        let lock = self.lock().map_err(io)?;
+        let existed = self.path().exists();
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(self.path())
+            .map_err(io)?;
+        let length = repair(&mut file).map_err(io)?;
+        self.bytes.store(length, Ordering::Relaxed);
+        if length + lines.len() as u64 > self.limit {
+            return Err(BuryError::Full {
+                path: self.path(),
+                limit: self.limit,
+            });
+        }
+        let written = file.write_all(&lines).and_then(|()| file.sync_data());
+        if let Err(error) = written {
+            // What stands there half is not settled; if this fails too, the next append repairs it.
+            let _ = file.set_len(length);
+            return Err(io(error));
+        }
+        if !existed {
+            self.sync_directory().map_err(io)?;
+        }
+        self.bytes
+            .store(length + lines.len() as u64, Ordering::Relaxed);
+        drop(lock);
+        Ok(())
+    }
+
+    /// The entries as they stand now, oldest first. One document may stand here twice (the agent died
+    /// between writing it here and saving its position). A torn last line is left out; another line that is
+    /// no entry is given as an error and the walk goes on.
+    pub fn entries(&self) -> io::Result<Entries> {
+        self.entries_from(0)
+    }
+
+    /// As [`DeadLetters::entries`], from a [`Entries::place`] on.
+    pub(crate) fn entries_from(&self, place: u64) -> io::Result<Entries> {
+        let lines = match File::open(self.path()) {
+            Ok(mut file) => {
+                let length = file.metadata()?.len();
+                file.seek(SeekFrom::Start(place))?;
+                Some(BufReader::new(file.take(length.saturating_sub(place))))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Entries {
+            lines,
+            buffer: Vec::new(),
+            place,
+        })
+    }
+
+    /// Writes the file anew with what `fate` leaves of it; a line that is no entry stays as it is. Either
+    /// the old file or the new one is there at any instant.
+    pub fn rewrite(&self, mut fate: impl FnMut(&Entry) -> Fate) -> io::Result<()> {
+        let lock = self.lock()?;
+        let mut old = match OpenOptions::new().read(true).append(true).open(self.path()) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        repair(&mut old)?;
+        let next = self.directory.join(NEXT);
+        let options = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&next)?;
+        let mut new = BufWriter::new(options);
+        let mut old = BufReader::new(old);
+        let mut line = Vec::new();
+        while old.read_until(b'\n', &mut line)? > 0 {
+            match serde_json::from_slice::<Entry>(&line).map(|entry| fate(&entry)) {
+                Ok(Fate::Drop) => {}
+                Ok(Fate::Become(entry)) => {
+                    serde_json::to_writer(&mut new, &entry)?;
+                    new.write_all(b"\n")?;
+                }
+                Ok(Fate::Keep) | Err(_) => new.write_all(&line)?,
+            }
+            line.clear();
+        }
+        let new = new.into_inner().map_err(io::IntoInnerError::into_error)?;
+        new.sync_all()?;
+        let length = new.metadata()?.len();
+        std::fs::rename(&next, self.path())?;
+        self.sync_directory()?;
+        self.bytes.store(length, Ordering::Relaxed);
+        drop(lock);
+        Ok(())
+    }
+
+    fn lock(&self) -> io::Result<File> {
+        if !self.directory.is_dir() {
+            DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&self.directory)?;
+            if let Some(parent) = self.directory.parent() {
+                File::open(parent)?.sync_all()?;
+            }
+        }
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(self.directory.join(LOCK))?;
+        flock(&lock, FlockOperation::LockExclusive)?;
+        Ok(lock)
+    }
+
+    fn sync_directory(&self) -> io::Result<()> {
+        File::open(&self.directory)?.sync_all()
+    }
+}
+
+/// Makes the file end with a whole line and gives its length. A torn last line was never settled, so cutting
+/// it loses nothing; one that lacks only its line end (an editor) gets it.
+fn repair(file: &mut File) -> io::Result<u64> {
+    let length = file.metadata()?.len();
+    if length == 0 {
+        return Ok(0);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    if last != *b"\n" {
+        let (start, torn) = last_line(file, length)?;
+        if serde_json::from_slice::<Entry>(&torn).is_ok() {
+            file.write_all(b"\n")?;
+        } else {
+            tracing::warn!(
+                bytes = torn.len(),
+                "cut a torn last line off the dead-letter file"
+            );
+            file.set_len(start)?;
+        }
+        file.sync_data()?;
+    }
+    file.rewind()?;
+    Ok(file.metadata()?.len())
+}
+
+/// Start and bytes of the last line, which has no end.
+fn last_line(file: &mut File, length: u64) -> io::Result<(u64, Vec<u8>)> {
+    const STEP: u64 = 64 * 1024;
+    let mut tail = Vec::new();
+    let mut start = length;
+    while start > 0 {
+        let from = start.saturating_sub(STEP);
+        let mut block = vec![0; usize::try_from(start - from).unwrap_or(0)];
+        file.seek(SeekFrom::Start(from))?;
+        file.read_exact(&mut block)?;
+        let end = memchr::memrchr(b'\n', &block);
+        let line = block.split_off(end.map_or(0, |end| end + 1));
+        start = from + block.len() as u64;
+        tail.splice(0..0, line);
+        if end.is_some() {
+            break;
+        }
+    }
+    Ok((start, tail))
+}
+
+/// Walks the entries of the file.
+#[derive(Debug)]
+pub struct Entries {
+    lines: Option<BufReader<io::Take<File>>>,
+    buffer: Vec<u8>,
+    place: u64,
+}
+
+impl Entries {
+    /// The byte after the last entry given.
+    pub(crate) fn place(&self) -> u64 {
+        self.place
+    }
+}
+
+impl Iterator for Entries {
+    type Item = io::Result<Entry>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.buffer.clear();
+        match self.lines.as_mut()?.read_until(b'\n', &mut self.buffer) {
+            Ok(0) => None,
+            Err(error) => {
+                self.lines = None;
+                Some(Err(error))
+            }
+            Ok(bytes) => {
+                self.place += bytes as u64;
+                match serde_json::from_slice(&self.buffer) {
+                    Ok(entry) => Some(Ok(entry)),
+                    // The last line, torn: as if it were not there.
+                    Err(_) if self.buffer.last() != Some(&b'\n') => None,
+                    Err(error) => Some(Err(error.into())),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "dead_letters_tests.rs"]
+mod tests;

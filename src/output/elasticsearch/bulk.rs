@@ -1,0 +1,298 @@
+//! Reads the answer of `_bulk`.
+//!
+//! Owns the shape of the answer; refuses to know what an outcome means (that is [`judge`](super::judge)).
+//! Invariant: a caller sees the items of a *whole* answer with exactly the expected number of them, in
+//! request order, or nothing: what is cut, of another shape or of another length is [`Malformed`], its
+//! outcome unknown. Guards against an item that vanishes in a half-read answer.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// The smallest answer that still judges every item. `result` is not asked for: a `create` that succeeds
+/// answers 201, and only a document dropped by an ingest pipeline answers 200 (`result: noop`;
+/// `BulkRequestModifier.markItemAsDropped` and `UpdateResponse.status` in Elasticsearch's source).
+pub(crate) const FILTER_PATH: &str = "items.*.status,items.*.error,items.*.failure_store";
+
+/// What the cluster said of one item.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Outcome<'a> {
+    /// HTTP status of this item alone.
+    pub(crate) status: u16,
+    /// Why not.
+    #[serde(borrow, default)]
+    pub(crate) error: Option<ItemError<'a>>,
+    /// `used`, `not_enabled`, `failed`; absent where there is no failure store.
+    #[serde(borrow, default)]
+    pub(crate) failure_store: Text<'a>,
+}
+
+/// An error as Elasticsearch and OpenSearch write it.
+#[derive(Debug, Default)]
+pub(crate) struct ItemError<'a> {
+    /// Snake-case name of the exception.
+    pub(crate) kind: Text<'a>,
+    /// The message.
+    pub(crate) reason: Text<'a>,
+    /// Name of the exception behind it.
+    pub(crate) cause_kind: Text<'a>,
+    /// Message of the exception behind it.
+    pub(crate) cause_reason: Text<'a>,
+}
+
+/// A string borrowed from the answer where no escape stands in the way; anything else is empty.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+
+impl std::ops::Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The answer is not one to this request: whether it was applied is unknown.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Malformed {
+    /// Not JSON, cut, or JSON of another shape.
+    #[error("it is not an answer of _bulk ({0}): {1}")]
+    Shape(String, String),
+    /// Another number of items than was sent.
+    #[error("it judges {got} items of {sent} sent")]
+    Count {
+        /// Items in the answer.
+        got: usize,
+        /// Items in the request.
+        sent: usize,
+    },
+}
+
+/// Walks the answer to a request of `sent` items; `each` sees every outcome with its place. The caller must
+/// throw away what `each` gathered when this fails.
+pub(crate) fn walk<'a>(
+    answer: &'a [u8],
+    sent: usize,
+    each: impl FnMut(usize, Outcome<'a>),
+) -> Result<(), Malformed> {
+    let malformed = |error: serde_json::Error| Malformed::Shape(error.to_string(), excerpt(answer));
+    let mut json = serde_json::Deserializer::from_slice(answer);
+    let got = Answer(each, PhantomData)
+        .deserialize(&mut json)
+        .map_err(malformed)?;
+    json.end().map_err(malformed)?;
+    if got == sent {
+        Ok(())
+    } else {
+        Err(Malformed::Count { got, sent })
+    }
+}
+
+/// The beginning of a strange answer, fit for a log line.
+pub(crate) fn excerpt(answer: &[u8]) -> String {
+    const SHOWN: usize = 120;
+    if answer.is_empty() {
+        return "an empty body".to_owned();
+    }
+    let head = String::from_utf8_lossy(answer.get(..SHOWN).unwrap_or(answer));
+    let mut shown = String::with_capacity(SHOWN + 8);
+    for word in head.split_whitespace() {
+        if !shown.is_empty() {
+            shown.push(' ');
+        }
+        shown.extend(
+            word.chars()
+                .map(|c| if c.is_control() { '\u{fffd}' } else { c }),
+        );
+    }
+    if answer.len() > SHOWN {
+        shown.push('…');
+    }
+    shown
+}
+
+/// `{"items":[…], …}`, giving the number of items.
+struct Answer<'a, F>(F, PhantomData<&'a ()>);
+
+impl<'a, F: FnMut(usize, Outcome<'a>)> DeserializeSeed<'a> for Answer<'a, F> {
+    type Value = usize;
+
+    fn deserialize<D: Deserializer<'a>>(self, json: D) -> Result<usize, D::Error> {
+        json.deserialize_map(self)
+    }
+}
+
+impl<'a, F: FnMut(usize, Outcome<'a>)> Visitor<'a> for Answer<'a, F> {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with items")
+    }
+
+    fn visit_map<M: MapAccess<'a>>(mut self, mut map: M) -> Result<usize, M::Error> {
+        let mut got = None;
+        while let Some(key) = map.next_key::<Text<'a>>()? {
+            if &*key != "items" {
+                map.next_value::<IgnoredAny>()?;
+            } else if got
+                .replace(map.next_value_seed(Items(&mut self.0, PhantomData))?)
+                .is_some()
+            {
+                return Err(de::Error::duplicate_field("items"));
+            }
+        }
+        got.ok_or_else(|| de::Error::missing_field("items"))
+    }
+}
+
+/// `[{"create":{…}}, …]`.
+struct Items<'f, 'a, F>(&'f mut F, PhantomData<&'a ()>);
+
+impl<'a, F: FnMut(usize, Outcome<'a>)> DeserializeSeed<'a> for Items<'_, 'a, F> {
+    type Value = usize;
+
+    fn deserialize<D: Deserializer<'a>>(self, json: D) -> Result<usize, D::Error> {
+        json.deserialize_seq(self)
+    }
+}
+
+impl<'a, F: FnMut(usize, Outcome<'a>)> Visitor<'a> for Items<'_, 'a, F> {
+    type Value = usize;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of items")
+    }
+
+    fn visit_seq<S: SeqAccess<'a>>(self, mut items: S) -> Result<usize, S::Error> {
+        let mut place = 0;
+        while let Some(Keyed(outcome)) = items.next_element::<Keyed<'a>>()? {
+            (self.0)(place, outcome);
+            place += 1;
+        }
+        Ok(place)
+    }
+}
+
+/// `{"create":{…}}`; the key may be any operation's, there is exactly one.
+struct Keyed<'a>(Outcome<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Keyed<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct One;
+        impl<'de> Visitor<'de> for One {
+            type Value = Outcome<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an item with one operation")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Outcome<'de>, M::Error> {
+                let Some((IgnoredAny, outcome)) = map.next_entry::<IgnoredAny, Outcome<'de>>()?
+                else {
+                    return Err(de::Error::invalid_length(0, &self));
+                };
+                match map.next_key::<IgnoredAny>()? {
+                    None => Ok(outcome),
+                    Some(_) => Err(de::Error::invalid_length(2, &self)),
+                }
+            }
+        }
+        json.deserialize_map(One).map(Keyed)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+
+            fn visit_unit<E>(self) -> Result<Text<'de>, E> {
+                Ok(Text::default())
+            }
+        }
+        json.deserialize_any(Any)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for ItemError<'a> {
+    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
+        struct Any;
+        impl<'de> Visitor<'de> for Any {
+            type Value = ItemError<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an error")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<ItemError<'de>, E> {
+                Ok(ItemError {
+                    reason: Text(Cow::Borrowed(text)),
+                    ..ItemError::default()
+                })
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<ItemError<'de>, E> {
+                Ok(ItemError {
+                    reason: Text(Cow::Owned(text.to_owned())),
+                    ..ItemError::default()
+                })
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<ItemError<'de>, M::Error> {
+                let mut error = ItemError::default();
+                while let Some(key) = map.next_key::<Text<'de>>()? {
+                    match &*key {
+                        "type" => error.kind = map.next_value()?,
+                        "reason" => error.reason = map.next_value()?,
+                        "caused_by" => {
+                            let cause: ItemError<'de> = map.next_value()?;
+                            error.cause_kind = cause.kind;
+                            error.cause_reason = cause.reason;
+                        }
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(error)
+            }
+        }
+        json.deserialize_any(Any)
+    }
+}
+
+/// The error of a whole refused request: `{"error":{…},"status":429}`, `{"error":"text"}` or anything else.
+pub(crate) fn request_error(answer: &[u8]) -> ItemError<'_> {
+    #[derive(Deserialize)]
+    struct Refusal<'a> {
+        #[serde(borrow)]
+        error: ItemError<'a>,
+    }
+    serde_json::from_slice::<Refusal<'_>>(answer).map_or_else(
+        |_| ItemError {
+            reason: Text(Cow::Owned(excerpt(answer))),
+            ..ItemError::default()
+        },
+        |refusal| refusal.error,
+    )
+}
+
+#[cfg(test)]
+#[path = "bulk_tests.rs"]
+mod tests;

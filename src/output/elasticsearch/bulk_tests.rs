@@ -1,0 +1,98 @@
+#![allow(clippy::unwrap_used)]
+use super::*;
+use proptest::prelude::*;
+
+const ANSWER: &str = r#"{"took":3,"errors":true,"items":[{"create":{"status":201}},{"index":{"_id":"x","status":409,"error":{"type":"version_conflict_engine_exception","reason":"[1]: \"version\" conflict","index":"i"}}},{"create":{"status":400,"failure_store":"not_enabled","error":{"type":"document_parsing_exception","reason":null,"caused_by":{"type":"number_format_exception","reason":"For input string: \"a\"","caused_by":{"type":"deep","reason":"deeper"}}}}}],"ingest_took":1}"#;
+
+fn seen(answer: &str, sent: usize) -> Result<Vec<(usize, u16, String, String)>, Malformed> {
+    let mut seen = Vec::new();
+    walk(answer.as_bytes(), sent, |at, outcome| {
+        let error = outcome.error.unwrap_or_default();
+        seen.push((
+            at,
+            outcome.status,
+            error.kind.to_string(),
+            error.cause_reason.to_string(),
+        ));
+    })?;
+    Ok(seen)
+}
+
+#[test]
+fn items_come_in_order_with_their_errors() {
+    let seen = seen(ANSWER, 3).unwrap();
+    assert_eq!(seen[0], (0, 201, String::new(), String::new()));
+    assert_eq!(seen[1].2, "version_conflict_engine_exception");
+    assert_eq!(seen[2].3, "For input string: \"a\"");
+}
+
+#[test]
+fn names_without_escapes_are_borrowed() {
+    walk(ANSWER.as_bytes(), 3, |_, outcome| {
+        if let Some(error) = outcome.error {
+            assert!(matches!(error.kind.0, Cow::Borrowed(_)));
+        }
+    })
+    .unwrap();
+}
+
+#[test]
+fn another_number_of_items_is_no_answer() {
+    assert_eq!(seen(ANSWER, 2), Err(Malformed::Count { got: 3, sent: 2 }));
+    assert_eq!(seen(ANSWER, 4), Err(Malformed::Count { got: 3, sent: 4 }));
+    assert_eq!(
+        seen(r#"{"items":[]}"#, 1),
+        Err(Malformed::Count { got: 0, sent: 1 })
+    );
+}
+
+#[test]
+fn what_is_not_an_answer_is_said_shortly() {
+    for rubbish in [
+        "",
+        "null",
+        "[]",
+        "{}",
+        "<html>\n<head><title>502\x07 Bad</title>",
+        r#"{"errors":false}"#,
+        r#"{"items":[{}]}"#,
+        r#"{"items":[{"create":{"status":201},"index":{"status":201}}]}"#,
+        r#"{"items":[{"create":{}}]}"#,
+        r#"{"items":[{"create":{"status":99999}}]}"#,
+        r#"{"items":[{"create":{"status":201}}],"items":[]}"#,
+        r#"{"items":[{"create":{"status":201}}]} trailing"#,
+    ] {
+        let said = seen(rubbish, 1).unwrap_err().to_string();
+        assert!(
+            said.len() < 400 && !said.contains('\x07') && !said.contains('\n'),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn the_error_of_a_whole_request_is_read_in_all_its_shapes() {
+    let error =
+        request_error(br#"{"error":{"root_cause":[],"type":"a","reason":"b"},"status":429}"#);
+    assert_eq!((&*error.kind, &*error.reason), ("a", "b"));
+    assert_eq!(
+        &*request_error(br#"{"error":"no handler found","status":400}"#).reason,
+        "no handler found"
+    );
+    assert_eq!(&*request_error(b"Unauthorized").reason, "Unauthorized");
+    assert_eq!(&*request_error(b"").reason, "an empty body");
+}
+
+proptest! {
+    /// A prefix of an answer never passes for one.
+    #[test]
+    fn a_cut_answer_is_malformed(cut in 0..ANSWER.len()) {
+        prop_assert!(seen(&ANSWER[..cut], 3).is_err());
+    }
+
+    #[test]
+    fn rubbish_never_panics(rubbish in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = walk(&rubbish, 1, |_, _| {});
+        let _ = request_error(&rubbish);
+    }
+}

@@ -1,0 +1,283 @@
+//! What an answer means for the lines it is about.
+//!
+//! Owns the one table of outcomes, of items and of whole requests; refuses to know how it is waited, repeated
+//! or kept. Invariant: [`Verdict::DeadLetter`] only where the document itself can never be accepted; every
+//! refusal that is not understood is the cluster's state, so nothing is given up. Guards against lines that
+//! are dropped because an index was closed or a disk was full for an hour.
+
+use std::fmt;
+
+use super::bulk::{ItemError, Outcome, request_error};
+
+/// How long a kept reason may be; servers put whole stack descriptions into it.
+const REASON_BYTES: usize = 1024;
+
+/// Why something was refused, in the cluster's own words.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Reason {
+    /// Snake-case name of the exception; empty when the answer had none.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The message, with that of its cause where it has one.
+    #[serde(rename = "reason")]
+    pub text: String,
+    /// HTTP status of the item or request.
+    pub status: u16,
+}
+
+impl Reason {
+    pub(crate) fn new(status: u16, error: &ItemError<'_>) -> Self {
+        let mut text = error.reason.to_string();
+        if !error.cause_reason.is_empty() && !text.contains(&*error.cause_reason) {
+            text.push_str(": ");
+            text.push_str(&error.cause_reason);
+        }
+        // It goes into logs and lists: one line, whatever the server quotes.
+        if text.contains(char::is_control) {
+            text = text.replace(char::is_control, " ");
+        }
+        if text.len() > REASON_BYTES {
+            let cut = (0..=REASON_BYTES)
+                .rev()
+                .find(|at| text.is_char_boundary(*at));
+            text.truncate(cut.unwrap_or(0));
+            text.push('…');
+        }
+        Self {
+            kind: error.kind.to_string(),
+            text,
+            status,
+        }
+    }
+
+    pub(crate) fn said(status: u16, kind: &str, text: impl Into<String>) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            text: text.into(),
+            status,
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.status != 0 {
+            write!(f, "{} ", self.status)?;
+        }
+        match (self.kind.is_empty(), self.text.is_empty()) {
+            (true, true) => f.write_str("(no reason given)"),
+            (true, false) => f.write_str(&self.text),
+            (false, true) => f.write_str(&self.kind),
+            (false, false) => write!(f, "{}: {}", self.kind, self.text),
+        }
+    }
+}
+
+/// Why something is sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RetryReason {
+    /// 429: the cluster has too much to do.
+    Overloaded,
+    /// 5xx: a shard, a node or a proxy is away for now.
+    Unavailable,
+    /// No connection.
+    Unreachable,
+    /// No answer in time; it may have been applied.
+    Timeout,
+    /// The connection ended before the whole answer; it may have been applied.
+    Broken,
+    /// An answer that is none; it may have been applied.
+    Malformed,
+    /// 413: sent again in halves.
+    TooLarge,
+    /// The cluster's state does not allow it.
+    Held,
+}
+
+impl RetryReason {
+    /// All of them, in the order of [`RetryReason::place`].
+    pub const ALL: [Self; 8] = [
+        Self::Overloaded,
+        Self::Unavailable,
+        Self::Unreachable,
+        Self::Timeout,
+        Self::Broken,
+        Self::Malformed,
+        Self::TooLarge,
+        Self::Held,
+    ];
+
+    /// A label for metrics.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Overloaded => "overloaded",
+            Self::Unavailable => "unavailable",
+            Self::Unreachable => "unreachable",
+            Self::Timeout => "timeout",
+            Self::Broken => "connection_broken",
+            Self::Malformed => "malformed_answer",
+            Self::TooLarge => "too_large",
+            Self::Held => "held",
+        }
+    }
+
+    pub(crate) fn place(self) -> usize {
+        self as usize
+    }
+}
+
+/// What one item's outcome means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Newly in the index.
+    Indexed,
+    /// There already.
+    Duplicate,
+    /// In Elasticsearch's failure store.
+    Diverted,
+    /// Dropped by an ingest pipeline.
+    Filtered,
+    /// Send this item again.
+    RetryItem(RetryReason),
+    /// The document's own fault, for good.
+    DeadLetter(Reason),
+    /// The cluster's state: keep it and ask again.
+    HoldCluster(Reason),
+}
+
+/// Judges one item.
+pub(crate) fn judge(outcome: &Outcome<'_>) -> Verdict {
+    let Some(error) = &outcome.error else {
+        return match outcome.status {
+            _ if &*outcome.failure_store == "used" => Verdict::Diverted,
+            // On `create` only a pipeline's drop answers 200 (see `bulk::FILTER_PATH`).
+            200 => Verdict::Filtered,
+            201..=299 => Verdict::Indexed,
+            409 => Verdict::Duplicate,
+            429 => Verdict::RetryItem(RetryReason::Overloaded),
+            500..=599 => Verdict::RetryItem(RetryReason::Unavailable),
+            status => Verdict::HoldCluster(Reason::new(status, &ItemError::default())),
+        };
+    };
+    let kind = &*error.kind;
+    let reason = || Reason::new(outcome.status, error);
+    match outcome.status {
+        409 if kind == "version_conflict_engine_exception" => Verdict::Duplicate,
+        // A full disk answers 429 too (`read_only_allow_delete`), but hurrying does not help it.
+        429 if kind == "cluster_block_exception" => Verdict::HoldCluster(reason()),
+        429 => Verdict::RetryItem(RetryReason::Overloaded),
+        500..=599 => Verdict::RetryItem(RetryReason::Unavailable),
+        413 => Verdict::DeadLetter(reason()),
+        400 if documents_own_fault(error) => Verdict::DeadLetter(reason()),
+        _ => Verdict::HoldCluster(reason()),
+    }
+}
+
+/// True when no change of the cluster short of another mapping could make it take this document.
+fn documents_own_fault(error: &ItemError<'_>) -> bool {
+    match &*error.kind {
+        "document_parsing_exception" | "strict_dynamic_mapping_exception" => true,
+        "mapper_parsing_exception" => !is_about_a_mapping(&error.reason),
+        "illegal_argument_exception" => {
+            !is_about_a_mapping(&error.reason) && names_a_field(&error.reason)
+        }
+        _ => false,
+    }
+}
+
+/// A template or mapping that cannot be compiled when the day's index is created says
+/// `mapper_parsing_exception` as well; that is the cluster's state, not the document's.
+fn is_about_a_mapping(reason: &str) -> bool {
+    const SIGNS: [&str; 5] = [
+        "Failed to parse mapping",
+        "declared on field",
+        "Root mapping definition",
+        "unsupported parameters",
+        "composable template",
+    ];
+    SIGNS.iter().any(|sign| reason.contains(sign))
+}
+
+/// The ways in which Elasticsearch, Lucene and OpenSearch name the field they cannot take.
+fn names_a_field(reason: &str) -> bool {
+    const SIGNS: [&str; 9] = [
+        "field [",
+        "fields [",
+        "field=\"",
+        "Field [",
+        "DocValuesField \"",
+        "mapper [",
+        "object mapping [",
+        "non-nested mapping [",
+        "object field",
+    ];
+    SIGNS.iter().any(|sign| reason.contains(sign))
+}
+
+/// What the status of a whole request means.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum RequestVerdict {
+    /// The body judges the items.
+    Items,
+    /// Send it in halves.
+    TooLarge,
+    /// Send it again.
+    Retry(RetryReason, Reason),
+    /// The cluster's state (or ours: credentials, address): ask again slowly.
+    Hold(Reason),
+}
+
+/// Judges a whole answer by its status and, where it is a refusal, its body.
+pub(crate) fn judge_request(status: u16, body: &[u8]) -> RequestVerdict {
+    let reason = || Reason::new(status, &request_error(body));
+    match status {
+        200..=299 => RequestVerdict::Items,
+        413 => RequestVerdict::TooLarge,
+        429 => match reason() {
+            block if block.kind == "cluster_block_exception" => RequestVerdict::Hold(block),
+            busy => RequestVerdict::Retry(RetryReason::Overloaded, busy),
+        },
+        // 408: a proxy's word for a timeout.
+        408 | 500..=599 => RequestVerdict::Retry(RetryReason::Unavailable, reason()),
+        _ => RequestVerdict::Hold(reason()),
+    }
+}
+
+/// What an operator can do about a state that holds delivery.
+pub(crate) fn way_out(reason: &Reason, credentials: &str) -> String {
+    let text = match (reason.status, &*reason.kind) {
+        (401, _) => {
+            return format!(
+                "check {credentials} in [elasticsearch]: the cluster does not accept it"
+            );
+        }
+        (_, "security_exception") | (403, "" | "exception") => {
+            return format!(
+                "give the user or key of {credentials} the index privileges create_doc and \
+                 auto_configure on the target indices"
+            );
+        }
+        (_, "cluster_block_exception") => {
+            "free disk space, or lift the block (index.blocks.* or cluster.blocks.* in the settings)"
+        }
+        (_, "index_closed_exception") => "open the index again (POST INDEX/_open)",
+        (_, "validation_exception") => "delete old indices, or raise cluster.max_shards_per_node",
+        (_, "index_not_found_exception") => {
+            "allow the index to be created (action.auto_create_index), or create it"
+        }
+        (_, "invalid_index_name_exception") => "correct index in [elasticsearch]",
+        (_, "illegal_argument_exception") if reason.text.contains("pipeline") => {
+            "create the ingest pipeline, or remove index.default_pipeline from the template"
+        }
+        (_, "mapper_parsing_exception") => "correct the index template; `logweir setup` puts ours",
+        (404..=406, "") => {
+            "check nodes in [elasticsearch]: what answers there is not Elasticsearch or OpenSearch"
+        }
+        _ => "see the cluster's own log; delivery goes on by itself once it accepts",
+    };
+    text.to_owned()
+}
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

@@ -1,0 +1,219 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+//! The table of outcomes over answers that real servers gave (`tests/fixtures/bulk/`).
+
+use super::super::bulk::walk;
+use super::*;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+#[derive(Deserialize)]
+struct Captured {
+    server: String,
+    call: String,
+    item: Box<RawValue>,
+}
+
+#[derive(Deserialize)]
+struct CapturedRequest {
+    server: String,
+    call: String,
+    status: u16,
+    body: String,
+}
+
+fn fixture(name: &str) -> String {
+    let path = format!("{}/tests/fixtures/bulk/{name}", env!("CARGO_MANIFEST_DIR"));
+    std::fs::read_to_string(path).unwrap()
+}
+
+fn verdict(item: &str) -> Verdict {
+    let answer = format!(r#"{{"errors":true,"items":[{item}]}}"#);
+    let mut verdict = None;
+    walk(answer.as_bytes(), 1, |_, outcome| {
+        verdict = Some(judge(&outcome))
+    })
+    .unwrap();
+    verdict.unwrap()
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(110).collect()
+}
+
+#[test]
+fn items_that_real_servers_answered() {
+    let mut table = String::new();
+    for line in fixture("items.ndjson").lines() {
+        let captured: Captured = serde_json::from_str(line).unwrap();
+        let said = match verdict(captured.item.get()) {
+            Verdict::DeadLetter(reason) => format!("dead letter   {reason}"),
+            Verdict::HoldCluster(reason) => format!("hold          {reason}"),
+            Verdict::RetryItem(why) => format!("retry         {}", why.label()),
+            other => format!("{other:?}").to_lowercase(),
+        };
+        let line = format!("{:32} {:42} {said}", captured.server, captured.call);
+        table.push_str(&format!("{:.180}\n", line));
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[test]
+fn requests_that_real_servers_refused() {
+    let mut table = String::new();
+    for line in fixture("requests.ndjson").lines() {
+        let captured: CapturedRequest = serde_json::from_str(line).unwrap();
+        let said = match judge_request(captured.status, captured.body.as_bytes()) {
+            RequestVerdict::Items => "items".to_owned(),
+            RequestVerdict::TooLarge => "too large".to_owned(),
+            RequestVerdict::Retry(why, reason) => {
+                format!("retry {}: {}", why.label(), short(&reason.to_string()))
+            }
+            RequestVerdict::Hold(reason) => format!(
+                "hold: {}\n{:60} → {}",
+                short(&reason.to_string()),
+                "",
+                way_out(&reason, "api_key")
+            ),
+        };
+        table.push_str(&format!(
+            "{:32} {:48} {said}\n",
+            captured.server, captured.call
+        ));
+    }
+    insta::assert_snapshot!(table);
+}
+
+/// What the captured servers did not happen to say, from Elasticsearch's and Lucene's sources.
+#[test]
+fn items_known_from_the_sources() {
+    let refused = |kind: &str, reason: &str| {
+        let error = serde_json::json!({"type": kind, "reason": reason});
+        verdict(&format!(r#"{{"create":{{"status":400,"error":{error}}}}}"#))
+    };
+    for (kind, reason) in [
+        (
+            "illegal_argument_exception",
+            "Document contains at least one immense term in field=\"a\" (whose UTF8 encoding is longer than the max length 32766)",
+        ),
+        (
+            "illegal_argument_exception",
+            "Limit of total fields [1000] has been exceeded",
+        ),
+        (
+            "illegal_argument_exception",
+            "mapper [a] cannot be changed from type [long] to [text]",
+        ),
+        (
+            "illegal_argument_exception",
+            "Can't merge a non object mapping [a] with an object mapping [a]",
+        ),
+        (
+            "illegal_argument_exception",
+            "DocValuesField \"a\" is too large, must be <= 32766",
+        ),
+        (
+            "mapper_parsing_exception",
+            "failed to parse field [a] of type [date]",
+        ),
+        ("strict_dynamic_mapping_exception", "mapping set to strict"),
+    ] {
+        let said = refused(kind, reason);
+        assert!(
+            matches!(said, Verdict::DeadLetter(_)),
+            "{kind}: {reason}: {said:?}"
+        );
+    }
+    for (kind, reason) in [
+        (
+            "mapper_parsing_exception",
+            "Failed to parse mapping [_doc]: No handler for type [wildcard] declared on field [a]",
+        ),
+        (
+            "mapper_parsing_exception",
+            "The mapper type [scaled_float] declared on field [a] does not exist.",
+        ),
+        (
+            "illegal_argument_exception",
+            "pipeline with id [x] does not exist",
+        ),
+        (
+            "illegal_argument_exception",
+            "no write index is defined for alias [x]",
+        ),
+        (
+            "illegal_argument_exception",
+            "composable template [t] template after composition is invalid",
+        ),
+        (
+            "resource_already_exists_exception",
+            "index [x] already exists",
+        ),
+        (
+            "action_request_validation_exception",
+            "Validation Failed: 1: index is missing;",
+        ),
+        ("", ""),
+    ] {
+        let said = refused(kind, reason);
+        assert!(
+            matches!(said, Verdict::HoldCluster(_)),
+            "{kind}: {reason}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn every_status_without_a_reason() {
+    for status in 100..=599 {
+        let said = verdict(&format!(r#"{{"create":{{"status":{status}}}}}"#));
+        let right = match status {
+            200 => said == Verdict::Filtered,
+            201..=299 => said == Verdict::Indexed,
+            409 => said == Verdict::Duplicate,
+            429 => said == Verdict::RetryItem(RetryReason::Overloaded),
+            500..=599 => said == Verdict::RetryItem(RetryReason::Unavailable),
+            _ => matches!(said, Verdict::HoldCluster(_)),
+        };
+        assert!(right, "{status}: {said:?}");
+    }
+}
+
+/// No status, with any error, may bury a document but 400 and 413.
+#[test]
+fn only_a_bad_request_can_bury() {
+    for status in (100..=599).filter(|status| ![400, 413].contains(status)) {
+        let said = verdict(&format!(
+            r#"{{"create":{{"status":{status},"error":{{"type":"document_parsing_exception","reason":"field [a]"}}}}}}"#
+        ));
+        assert!(
+            !matches!(said, Verdict::DeadLetter(_)),
+            "{status}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn the_failure_store_and_a_foreign_conflict() {
+    let diverted = r#"{"create":{"status":201,"failure_store":"used"}}"#;
+    assert_eq!(verdict(diverted), Verdict::Diverted);
+    let not = r#"{"create":{"status":201,"failure_store":"not_applicable_or_unknown"}}"#;
+    assert_eq!(verdict(not), Verdict::Indexed);
+    let failed =
+        r#"{"create":{"status":503,"failure_store":"failed","error":{"type":"x","reason":"y"}}}"#;
+    assert_eq!(
+        verdict(failed),
+        Verdict::RetryItem(RetryReason::Unavailable)
+    );
+    let conflict = r#"{"create":{"status":409,"error":{"type":"snapshot_in_progress_exception","reason":"y"}}}"#;
+    assert!(matches!(verdict(conflict), Verdict::HoldCluster(_)));
+}
+
+#[test]
+fn a_long_reason_is_cut_at_a_character() {
+    let error = ItemError {
+        reason: super::super::bulk::Text("ß".repeat(5000).into()),
+        ..ItemError::default()
+    };
+    let reason = Reason::new(400, &error);
+    assert!(reason.text.len() <= REASON_BYTES + 3 && reason.text.ends_with('…'));
+}

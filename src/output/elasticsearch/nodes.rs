@@ -1,0 +1,146 @@
+//! Which node gets the next request.
+//!
+//! Owns the round robin and how long a node that failed is left alone; refuses to know why it failed.
+//! Invariant: [`Nodes::pick`] always names a node, the one whose rest ends first when all are resting.
+//! Guards against every third bulk waiting for a timeout because one node of three is gone.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Health {
+    failures: u32,
+    rests_until: Option<Instant>,
+}
+
+impl Health {
+    fn rests(&self, now: Instant) -> bool {
+        self.rests_until.is_some_and(|until| until > now)
+    }
+}
+
+/// The nodes, by number.
+#[derive(Debug)]
+pub(crate) struct Nodes {
+    health: Mutex<Vec<Health>>,
+    turn: AtomicUsize,
+    backoff: Backoff,
+}
+
+impl Nodes {
+    pub(crate) fn new(count: usize, backoff: Backoff) -> Self {
+        let health = Mutex::new(vec![Health::default(); count.max(1)]);
+        Self {
+            health,
+            turn: AtomicUsize::new(0),
+            backoff,
+        }
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.health().len()
+    }
+
+    /// The next node in turn that does not rest.
+    pub(crate) fn pick(&self) -> usize {
+        let now = Instant::now();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let health = self.health();
+        let count = health.len();
+        let in_turn = || (0..count).map(|step| (turn.wrapping_add(step)) % count);
+        let until = |node: &usize| health.get(*node).and_then(|h| h.rests_until);
+        in_turn()
+            .find(|node| health.get(*node).is_some_and(|h| !h.rests(now)))
+            .or_else(|| in_turn().min_by_key(until))
+            .unwrap_or(0)
+    }
+
+    /// True while a node is left that does not rest.
+    pub(crate) fn any_awake(&self) -> bool {
+        let now = Instant::now();
+        self.health().iter().any(|node| !node.rests(now))
+    }
+
+    /// It gave no answer: it rests, longer each time.
+    pub(crate) fn failed(&self, node: usize) {
+        if let Some(health) = self.health().get_mut(node) {
+            let factor = 2u32.checked_pow(health.failures).unwrap_or(u32::MAX);
+            let rest = self
+                .backoff
+                .min()
+                .saturating_mul(factor)
+                .min(self.backoff.max());
+            health.failures = health.failures.saturating_add(1);
+            health.rests_until = Some(Instant::now() + rest);
+        }
+    }
+
+    /// It answered, whatever it said.
+    pub(crate) fn answered(&self, node: usize) {
+        if let Some(health) = self.health().get_mut(node) {
+            *health = Health::default();
+        }
+    }
+
+    fn health(&self) -> std::sync::MutexGuard<'_, Vec<Health>> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::time::Duration;
+
+    fn three() -> Nodes {
+        let backoff = Backoff::try_new(Duration::from_secs(1), Duration::from_secs(8)).unwrap();
+        Nodes::new(3, backoff)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failed_node_is_left_out_until_it_has_rested() {
+        let nodes = three();
+        assert_eq!(
+            [nodes.pick(), nodes.pick(), nodes.pick(), nodes.pick()],
+            [0, 1, 2, 0]
+        );
+        nodes.failed(1);
+        let picked: Vec<usize> = (0..6).map(|_| nodes.pick()).collect();
+        assert!(!picked.contains(&1), "{picked:?}");
+        tokio::time::advance(Duration::from_millis(1001)).await;
+        let picked: Vec<usize> = (0..3).map(|_| nodes.pick()).collect();
+        assert!(picked.contains(&1), "{picked:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rests_grow_and_end_at_the_limit() {
+        let nodes = three();
+        for _ in 0..10 {
+            nodes.failed(0);
+        }
+        tokio::time::advance(Duration::from_millis(7900)).await;
+        assert!(!(0..6).map(|_| nodes.pick()).any(|node| node == 0));
+        tokio::time::advance(Duration::from_millis(200)).await;
+        assert!((0..6).map(|_| nodes.pick()).any(|node| node == 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_all_rest_the_first_to_wake_is_picked() {
+        let nodes = three();
+        nodes.failed(0);
+        nodes.failed(0);
+        nodes.failed(1);
+        nodes.failed(1);
+        nodes.failed(2);
+        assert!(!nodes.any_awake());
+        assert_eq!(nodes.pick(), 2);
+        nodes.answered(0);
+        assert!(nodes.any_awake());
+        assert_eq!(nodes.pick(), 0);
+    }
+}

@@ -1,0 +1,46 @@
+//! Says a thing once a minute, however often it happens.
+//!
+//! Owns the rate of repeated log lines; refuses to know their text. Invariant: what is not said is counted
+//! and told with the next. Guards against a log that fills the disk during an outage.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+const EVERY: Duration = Duration::from_secs(60);
+
+/// One kind of repeated message.
+#[derive(Debug, Default)]
+pub(crate) struct Notice(Mutex<(Option<Instant>, u64)>);
+
+impl Notice {
+    /// `Some(how often it happened unsaid)` when it may be said now.
+    pub(crate) fn due(&self) -> Option<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if state.0.is_some_and(|said| now - said < EVERY) {
+            state.1 += 1;
+            return None;
+        }
+        let unsaid = state.1;
+        *state = (Some(now), 0);
+        Some(unsaid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn once_a_minute_with_the_count_between() {
+        let notice = Notice::default();
+        assert_eq!(notice.due(), Some(0));
+        assert_eq!((notice.due(), notice.due()), (None, None));
+        tokio::time::advance(EVERY).await;
+        assert_eq!(notice.due(), Some(2));
+        tokio::time::advance(EVERY).await;
+        assert_eq!(notice.due(), Some(0));
+    }
+}

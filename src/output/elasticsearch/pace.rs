@@ -1,0 +1,245 @@
+//! How many requests may be under way, and when the next may start.
+//!
+//! Owns the one limit all deliveries share; refuses to know what is sent. Invariant: at most one request in
+//! flight after a refusal (of a whole request or of single items) until one is accepted without, then one
+//! more for each such answer, up to the maximum. Guards against a cluster that is trampled by the repeats of
+//! what it has just refused.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::backoff::{Backoff, Jitter};
+
+#[derive(Debug)]
+struct State {
+    in_flight: usize,
+    limit: usize,
+    /// Nothing starts before.
+    resume_at: Option<Instant>,
+    /// Whole requests refused in a row.
+    refusals: u32,
+}
+
+/// The shared limiter.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    state: Mutex<State>,
+    changed: Notify,
+    max: usize,
+    backoff: Backoff,
+    jitter: Jitter,
+}
+
+/// One request under way. Dropping it without a word (a stop) only gives its place back.
+#[derive(Debug)]
+pub(crate) struct Permit<'p> {
+    pace: &'p Pace,
+    /// Refusals in a row when it began: two requests refused by the same fault lengthen the wait once.
+    refusals: u32,
+}
+
+impl Pace {
+    pub(crate) fn new(max: usize, backoff: Backoff) -> Self {
+        let max = max.max(1);
+        Self {
+            state: Mutex::new(State {
+                in_flight: 0,
+                limit: max,
+                resume_at: None,
+                refusals: 0,
+            }),
+            changed: Notify::new(),
+            max,
+            backoff,
+            jitter: Jitter::new(),
+        }
+    }
+
+    /// Waits for its turn.
+    pub(crate) async fn enter(&self) -> Permit<'_> {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            let resume_at = {
+                let mut state = self.state();
+                if state.in_flight < state.limit {
+                    match state.resume_at {
+                        Some(at) if at > Instant::now() => Some(at),
+                        _ => {
+                            state.in_flight += 1;
+                            return Permit {
+                                pace: self,
+                                refusals: state.refusals,
+                            };
+                        }
+                    }
+                } else {
+                    None
+                }
+            };
+            match resume_at {
+                Some(at) => tokio::select! {
+                    () = changed => {}
+                    () = tokio::time::sleep_until(at) => {}
+                },
+                None => changed.await,
+            }
+        }
+    }
+
+    /// The wait before items that were refused are sent again.
+    pub(crate) fn item_wait(&self, round: u32) -> Duration {
+        self.backoff.wait(round, None, &self.jitter)
+    }
+
+    /// The wait while the cluster's state refuses.
+    pub(crate) fn slow_wait(&self) -> Duration {
+        self.backoff.slow(&self.jitter)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Permit<'_> {
+    /// Taken whole.
+    pub(crate) fn accepted(self) {
+        let mut state = self.pace.state();
+        state.limit = (state.limit + 1).min(self.pace.max);
+        state.refusals = 0;
+        state.resume_at = None;
+    }
+
+    /// Taken in part: the cluster is there, but has enough.
+    pub(crate) fn partly_refused(self) {
+        let mut state = self.pace.state();
+        state.limit = 1;
+        state.refusals = 0;
+        state.resume_at = None;
+    }
+
+    /// Refused whole: nobody sends until the wait is over.
+    pub(crate) fn refused(self, retry_after: Option<Duration>) {
+        let pace = self.pace;
+        let mut state = pace.state();
+        state.limit = 1;
+        if state.refusals == self.refusals {
+            state.refusals = state.refusals.saturating_add(1);
+        }
+        let wait = pace.backoff.wait(self.refusals, retry_after, &pace.jitter);
+        state.resume_at = state.resume_at.max(Some(Instant::now() + wait));
+    }
+
+    /// Refused by a state that somebody must change.
+    pub(crate) fn held(self) {
+        let mut state = self.pace.state();
+        state.limit = 1;
+        let wait = self.pace.slow_wait();
+        state.resume_at = state.resume_at.max(Some(Instant::now() + wait));
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let mut state = self.pace.state();
+        state.in_flight = state.in_flight.saturating_sub(1);
+        drop(state);
+        self.pace.changed.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use futures_now_or_never::now_or_never;
+
+    /// Polls once.
+    mod futures_now_or_never {
+        use std::future::Future;
+        use std::pin::pin;
+        use std::task::{Context, Poll, Waker};
+
+        pub(super) fn now_or_never<F: Future>(future: F) -> Option<F::Output> {
+            match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(output) => Some(output),
+                Poll::Pending => None,
+            }
+        }
+    }
+
+    fn pace(max: usize) -> Pace {
+        let backoff = Backoff::try_new(Duration::from_secs(1), Duration::from_secs(8)).unwrap();
+        Pace::new(max, backoff)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refused_item_leaves_one_in_flight_and_acceptance_opens_again() {
+        let pace = pace(3);
+        let (a, b, c) = (pace.enter().await, pace.enter().await, pace.enter().await);
+        assert!(now_or_never(pace.enter()).is_none());
+        a.partly_refused();
+        b.partly_refused();
+        assert!(
+            now_or_never(pace.enter()).is_none(),
+            "one is still in flight"
+        );
+        c.partly_refused();
+        let a = now_or_never(pace.enter()).unwrap();
+        assert!(now_or_never(pace.enter()).is_none());
+        a.accepted();
+        let (a, b) = (
+            now_or_never(pace.enter()).unwrap(),
+            now_or_never(pace.enter()).unwrap(),
+        );
+        assert!(now_or_never(pace.enter()).is_none());
+        a.accepted();
+        b.accepted();
+        assert_eq!(pace.state().limit, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_whole_refusal_nobody_starts_before_the_wait_is_over() {
+        let pace = pace(2);
+        let asked = Duration::from_secs(5);
+        pace.enter().await.refused(Some(asked));
+        let before = Instant::now();
+        let permit = pace.enter().await;
+        assert!(before.elapsed() >= asked);
+        permit.held();
+        let before = Instant::now();
+        drop(pace.enter().await);
+        assert!(before.elapsed() >= Duration::from_secs(4));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn two_refused_by_one_fault_count_once_and_a_dropped_permit_gives_its_place_back() {
+        let pace = pace(2);
+        let (a, b) = (pace.enter().await, pace.enter().await);
+        a.refused(None);
+        b.refused(None);
+        assert_eq!(pace.state().refusals, 1);
+        drop(pace.enter().await);
+        assert_eq!(pace.state().in_flight, 0);
+        pace.enter().await.refused(None);
+        assert_eq!(pace.state().refusals, 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiter_wakes_when_a_place_becomes_free() {
+        let pace = std::sync::Arc::new(pace(1));
+        let permit = pace.enter().await;
+        let waiter = tokio::spawn({
+            let pace = pace.clone();
+            async move { pace.enter().await.accepted() }
+        });
+        tokio::task::yield_now().await;
+        permit.accepted();
+        waiter.await.unwrap();
+    }
+}

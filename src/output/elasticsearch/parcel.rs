@@ -1,0 +1,172 @@
+//! The batch taken apart, and the requests it travels in.
+//!
+//! Owns the bytes of a batch and which of its items go together; refuses to know how they fare. Invariant:
+//! while nothing has to be left out or compressed, what is sent are the batch's own bytes, never a copy, and
+//! its memory goes back to whoever filled it. Guards against a second budget of memory for repeats.
+
+use std::io::Write as _;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::judge::Reason;
+use crate::output::{Batch, Delivery, Item, Span, Tally, place};
+
+/// A body ready to be sent, kept for repeats.
+#[derive(Debug, Clone)]
+pub(crate) struct Wire {
+    pub(crate) body: Bytes,
+    pub(crate) gzip: bool,
+}
+
+/// The batch taken apart: its body as shared bytes, so that sending it copies nothing.
+pub(crate) struct Job {
+    pub(crate) raw: Bytes,
+    pub(crate) items: Vec<Item>,
+    pub(crate) spans: Vec<Span>,
+    pub(crate) tally: Tally,
+    /// To be kept in the dead-letter file when all others are settled.
+    pub(crate) dead: Vec<(u32, Reason)>,
+    pub(crate) parked: Vec<(u32, Reason)>,
+}
+
+/// Items that travel in one request.
+pub(crate) struct Parcel {
+    /// `None`: the whole batch.
+    pub(crate) items: Option<Vec<u32>>,
+    pub(crate) wire: Option<Wire>,
+    /// Whole-request failures since it was last taken in part.
+    pub(crate) failures: u32,
+    /// How often it was halved without being told to.
+    pub(crate) halved: u32,
+}
+
+impl Job {
+    pub(crate) fn new(batch: Batch) -> Self {
+        let Batch { body, items, spans } = batch;
+        Self {
+            raw: Bytes::from(body),
+            items,
+            spans,
+            tally: Tally::default(),
+            dead: Vec::new(),
+            parked: Vec::new(),
+        }
+    }
+
+    pub(crate) fn item(&self, item: u32) -> &[u8] {
+        let item = item as usize;
+        let start = self.items.get(item).map_or(0, |item| item.start as usize);
+        let end = self
+            .items
+            .get(item + 1)
+            .map_or(self.raw.len(), |next| next.start as usize);
+        self.raw.get(start..end).unwrap_or_default()
+    }
+
+    /// Action line and document line.
+    pub(crate) fn parts(&self, item: u32) -> (&[u8], &[u8]) {
+        let bytes = self.item(item);
+        let split = self
+            .items
+            .get(item as usize)
+            .map_or(0, |item| item.document - item.start);
+        bytes
+            .split_at_checked(split as usize)
+            .unwrap_or((bytes, &[]))
+    }
+
+    pub(crate) fn index(&self, item: u32) -> &str {
+        place(self.parts(item).0).map_or("", |(index, _)| index)
+    }
+
+    /// Takes back what was to be buried.
+    pub(crate) fn exhume(&mut self) -> Vec<u32> {
+        let mut items: Vec<u32> = self
+            .dead
+            .drain(..)
+            .chain(self.parked.drain(..))
+            .map(|(item, _)| item)
+            .collect();
+        items.sort_unstable();
+        items
+    }
+
+    pub(crate) fn finish(self, settled: bool) -> Delivery {
+        // The client has let go of the body by now, unless it was stopped: then a new one is made.
+        let mut body = match self.raw.try_into_mut() {
+            Ok(mut body) => {
+                body.clear();
+                Vec::from(body)
+            }
+            Err(_) => Vec::new(),
+        };
+        body.clear();
+        let batch = Batch {
+            body,
+            items: self.items,
+            spans: self.spans,
+        };
+        Delivery {
+            batch,
+            tally: self.tally,
+            settled,
+        }
+    }
+}
+
+impl Parcel {
+    pub(crate) fn new(items: Option<Vec<u32>>) -> Self {
+        Self {
+            items,
+            wire: None,
+            failures: 0,
+            halved: 0,
+        }
+    }
+
+    pub(crate) fn count(&self, job: &Job) -> usize {
+        self.items.as_ref().map_or(job.items.len(), Vec::len)
+    }
+
+    /// The item at this place of the request.
+    pub(crate) fn at(&self, place: usize) -> u32 {
+        match &self.items {
+            Some(items) => items.get(place).copied().unwrap_or(u32::MAX),
+            None => u32::try_from(place).unwrap_or(u32::MAX),
+        }
+    }
+
+    pub(crate) fn halves(&mut self, job: &Job) -> Option<(Self, Self)> {
+        let count = self.count(job);
+        if count < 2 {
+            return None;
+        }
+        let mut first: Vec<u32> = (0..count).map(|place| self.at(place)).collect();
+        let second = first.split_off(count / 2);
+        let half = |items| Self {
+            halved: self.halved + 1,
+            ..Self::new(Some(items))
+        };
+        Some((half(first), half(second)))
+    }
+}
+
+impl Tally {
+    pub(crate) fn add(&mut self, more: &Self) {
+        self.indexed += more.indexed;
+        self.duplicate += more.duplicate;
+        self.diverted += more.diverted;
+        self.dead_lettered += more.dead_lettered;
+        self.parked += more.parked;
+        self.filtered += more.filtered;
+    }
+}
+
+pub(crate) fn gzip(plain: &[u8]) -> Option<Bytes> {
+    let packed = Vec::with_capacity(plain.len() / 8);
+    let mut encoder = GzEncoder::new(packed, Compression::fast());
+    encoder.write_all(plain).ok()?;
+    encoder.finish().ok().map(Bytes::from)
+}

@@ -1,0 +1,210 @@
+//! Remembers which indices refuse while others accept, and how many documents die.
+//!
+//! Owns the two judgements that need more than one batch: when an index's lines are parked, and when so many
+//! documents are refused for their own fault that the fault must be elsewhere. Refuses to know what is done
+//! then. Invariant: nothing is parked unless another index accepted lately. Guards against one closed old day
+//! that stops a whole site, and against a wrong template that sends a day of lines into the dead letters.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How many indices are remembered before the quiet ones are forgotten.
+const REMEMBERED: usize = 1024;
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Standing {
+    accepted: Option<Instant>,
+    refusing_since: Option<Instant>,
+}
+
+/// What each index has said of late.
+#[derive(Debug)]
+pub(crate) struct Refusals {
+    indices: Mutex<HashMap<String, Standing>>,
+    park_after: Duration,
+}
+
+impl Refusals {
+    pub(crate) fn new(park_after: Duration) -> Self {
+        Self {
+            indices: Mutex::default(),
+            park_after,
+        }
+    }
+
+    /// An item of this index was taken.
+    pub(crate) fn accepted(&self, index: &str) {
+        let now = Instant::now();
+        let mut indices = self.indices();
+        if let Some(standing) = indices.get_mut(index) {
+            *standing = Standing {
+                accepted: Some(now),
+                refusing_since: None,
+            };
+            return;
+        }
+        if indices.len() >= REMEMBERED {
+            indices.retain(|_, standing| {
+                standing.refusing_since.is_some()
+                    || standing
+                        .accepted
+                        .is_some_and(|at| now - at < self.park_after)
+            });
+        }
+        indices.insert(
+            index.to_owned(),
+            Standing {
+                accepted: Some(now),
+                refusing_since: None,
+            },
+        );
+    }
+
+    /// An item of this index was refused; true when its lines are to be parked: it has refused all of the
+    /// time, and another index accepted since it began. What that other said must be young (half as long
+    /// again as the time to wait): when every request waits for this index alone, nothing younger can be
+    /// known, and when the whole cluster has stopped accepting, parking stops soon after.
+    pub(crate) fn refused(&self, index: &str) -> bool {
+        let now = Instant::now();
+        let mut indices = self.indices();
+        let since = match indices.get_mut(index) {
+            Some(standing) => *standing.refusing_since.get_or_insert(now),
+            None => {
+                let standing = Standing {
+                    accepted: None,
+                    refusing_since: Some(now),
+                };
+                indices.insert(index.to_owned(), standing);
+                now
+            }
+        };
+        let young = self.park_after * 3 / 2;
+        now - since >= self.park_after
+            && indices.iter().any(|(other, standing)| {
+                other != index
+                    && standing.refusing_since.is_none()
+                    && standing
+                        .accepted
+                        .is_some_and(|at| at >= since && now - at < young)
+            })
+    }
+
+    fn indices(&self) -> MutexGuard<'_, HashMap<String, Standing>> {
+        self.indices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The share of documents refused for their own fault above which the fault is not theirs: one in twenty.
+const DEAD_SHARE: u64 = 20;
+/// So many may die in one batch whatever its size, or a batch of one line could never be settled.
+const DEAD_IN_BATCH: u64 = 5;
+/// So many may die in the window whatever its size.
+const DEAD_IN_WINDOW: u64 = 20;
+/// Documents after which the window forgets half.
+const WINDOW: u64 = 10_000;
+
+/// Counts dead documents over many small batches.
+#[derive(Debug, Default)]
+pub(crate) struct DeadShare(Mutex<(u64, u64)>);
+
+impl DeadShare {
+    /// May a batch of `items` bury `dead` of them?
+    pub(crate) fn allows(&self, items: u64, dead: u64) -> bool {
+        let (all, died) = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        dead <= (items / DEAD_SHARE).max(DEAD_IN_BATCH)
+            && died + dead <= ((all + items) / DEAD_SHARE).max(DEAD_IN_WINDOW)
+    }
+
+    /// A batch of `items` is settled, `dead` of them buried.
+    pub(crate) fn settled(&self, items: u64, dead: u64) {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *window = (window.0 + items, window.1 + dead);
+        while window.0 > WINDOW {
+            *window = (window.0 / 2, window.1 / 2);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEN: Duration = Duration::from_secs(600);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn an_index_is_parked_only_after_its_time_and_only_while_others_accept() {
+        let refusals = Refusals::new(TEN);
+        assert!(!refusals.refused("old"));
+        tokio::time::advance(TEN + SECOND).await;
+        assert!(
+            !refusals.refused("old"),
+            "nobody else accepted: the cluster is at fault"
+        );
+        refusals.accepted("today");
+        assert!(refusals.refused("old"));
+        refusals.accepted("old");
+        assert!(!refusals.refused("old"), "its time begins anew");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_others_said_grows_old() {
+        let refusals = Refusals::new(TEN);
+        assert!(!refusals.refused("today"));
+        refusals.accepted("yesterday");
+        tokio::time::advance(TEN).await;
+        assert!(refusals.refused("today"));
+        tokio::time::advance(TEN / 2).await;
+        assert!(
+            !refusals.refused("today"),
+            "the cluster has stopped accepting anything"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_index_that_refuses_by_now_is_no_witness() {
+        let refusals = Refusals::new(TEN);
+        assert!(!refusals.refused("a"));
+        refusals.accepted("b");
+        assert!(!refusals.refused("b"));
+        tokio::time::advance(TEN).await;
+        assert!(!refusals.refused("a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_of_quiet_indices_is_bounded() {
+        let refusals = Refusals::new(TEN);
+        assert!(!refusals.refused("refusing"));
+        for day in 0..5 * REMEMBERED {
+            refusals.accepted(&format!("day-{day}"));
+            tokio::time::advance(SECOND).await;
+        }
+        assert!(refusals.indices().len() <= REMEMBERED + 1);
+        assert!(refusals.indices().contains_key("refusing"));
+    }
+
+    #[test]
+    fn one_in_twenty_may_die_and_a_few_in_a_small_batch() {
+        let share = DeadShare::default();
+        assert!(share.allows(1, 1));
+        assert!(share.allows(100, 5) && !share.allows(100, 6));
+        assert!(!share.allows(1000, 51));
+        share.settled(100_000, 0);
+        assert!(share.allows(1000, 50) && !share.allows(1000, 51));
+    }
+
+    #[test]
+    fn a_trickle_of_dead_documents_is_noticed() {
+        let share = DeadShare::default();
+        let mut buried = 0;
+        while share.allows(1, 1) {
+            share.settled(1, 1);
+            buried += 1;
+            assert!(buried <= DEAD_IN_WINDOW);
+        }
+        assert_eq!(buried, DEAD_IN_WINDOW);
+    }
+}

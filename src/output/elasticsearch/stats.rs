@@ -1,0 +1,322 @@
+//! What this output counts, and the state it shows.
+//!
+//! Owns the counters of requests and the word for `/status`; refuses to count lines (the tally of each
+//! delivery does). Invariant: counters only grow, gauges come back to zero when nothing is under way.
+//! Guards against an agent that holds delivery without anybody being able to see why.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::judge::RetryReason;
+
+/// Upper bounds of the request histogram's buckets, in seconds; one more bucket has no bound.
+pub const SECONDS: [f64; 12] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
+];
+
+const STATUSES: usize = 600;
+
+/// Counters of this output.
+#[derive(Debug)]
+pub struct Stats {
+    requests: [AtomicU64; STATUSES],
+    buckets: [AtomicU64; SECONDS.len() + 1],
+    nanos: AtomicU64,
+    retries: [AtomicU64; RetryReason::ALL.len()],
+    sent_bytes: AtomicU64,
+    in_flight: AtomicU64,
+    in_flight_bytes: AtomicU64,
+    unparked: AtomicU64,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            requests: std::array::from_fn(|_| AtomicU64::new(0)),
+            buckets: std::array::from_fn(|_| AtomicU64::new(0)),
+            nanos: AtomicU64::new(0),
+            retries: std::array::from_fn(|_| AtomicU64::new(0)),
+            sent_bytes: AtomicU64::new(0),
+            in_flight: AtomicU64::new(0),
+            in_flight_bytes: AtomicU64::new(0),
+            unparked: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Stats {
+    /// Bulk requests by HTTP status, those that occurred; status 0 is a request without a whole answer.
+    pub fn requests(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
+        (0u16..).zip(&self.requests).filter_map(|(status, count)| {
+            let count = count.load(Ordering::Relaxed);
+            (count > 0).then_some((status, count))
+        })
+    }
+
+    /// Requests per bucket of [`SECONDS`] (not cumulative), the last without a bound.
+    pub fn request_buckets(&self) -> [u64; SECONDS.len() + 1] {
+        std::array::from_fn(|at| {
+            self.buckets
+                .get(at)
+                .map_or(0, |n| n.load(Ordering::Relaxed))
+        })
+    }
+
+    /// Time spent in all requests.
+    pub fn request_time(&self) -> Duration {
+        Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
+    }
+
+    /// Documents sent again, by reason.
+    pub fn retries(&self) -> impl Iterator<Item = (RetryReason, u64)> + '_ {
+        RetryReason::ALL
+            .into_iter()
+            .zip(self.retries.iter().map(|n| n.load(Ordering::Relaxed)))
+    }
+
+    /// Bytes of all bodies, as sent (compressed where gzip is on).
+    pub fn sent_bytes(&self) -> u64 {
+        self.sent_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Requests under way.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of the bodies under way, as sent.
+    pub fn in_flight_bytes(&self) -> u64 {
+        self.in_flight_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Parked documents that were accepted in the end.
+    pub fn unparked(&self) -> u64 {
+        self.unparked.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn retried(&self, reason: RetryReason, documents: usize) {
+        if let Some(count) = self.retries.get(reason.place()) {
+            count.fetch_add(documents as u64, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn unparked_more(&self, documents: u64) {
+        self.unparked.fetch_add(documents, Ordering::Relaxed);
+    }
+
+    pub(crate) fn begin(&self, bytes: usize) -> UnderWay<'_> {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.in_flight_bytes
+            .fetch_add(bytes as u64, Ordering::Relaxed);
+        self.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        UnderWay {
+            stats: self,
+            bytes: bytes as u64,
+        }
+    }
+}
+
+/// A request under way; dropping it ends it.
+#[derive(Debug)]
+pub(crate) struct UnderWay<'s> {
+    stats: &'s Stats,
+    bytes: u64,
+}
+
+impl UnderWay<'_> {
+    /// It ended with this status, 0 without one.
+    pub(crate) fn end(self, status: u16, took: Duration) {
+        let stats = self.stats;
+        if let Some(count) = stats.requests.get(usize::from(status)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        let bucket = SECONDS
+            .iter()
+            .position(|bound| took.as_secs_f64() <= *bound);
+        if let Some(count) = stats.buckets.get(bucket.unwrap_or(SECONDS.len())) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        stats.nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.stats.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.stats
+            .in_flight_bytes
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// How delivery is doing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Well.
+    Delivering,
+    /// Something is sent again and again; it needs nobody.
+    Retrying {
+        /// Since when, in milliseconds since the Unix epoch.
+        since_unix_millis: i64,
+        /// What the cluster says, or what failed.
+        reason: String,
+    },
+    /// Nothing moves until somebody acts.
+    Holding {
+        /// Since when, in milliseconds since the Unix epoch.
+        since_unix_millis: i64,
+        /// What the cluster says.
+        reason: String,
+        /// What to do.
+        way_out: String,
+    },
+}
+
+impl State {
+    fn since(&self) -> i64 {
+        match self {
+            Self::Delivering => i64::MAX,
+            Self::Retrying {
+                since_unix_millis, ..
+            }
+            | Self::Holding {
+                since_unix_millis, ..
+            } => *since_unix_millis,
+        }
+    }
+}
+
+/// The troubles of the deliveries under way.
+#[derive(Debug, Default)]
+pub(crate) struct Troubles {
+    next: AtomicU64,
+    open: Mutex<HashMap<u64, State>>,
+}
+
+impl Troubles {
+    pub(crate) fn ticket(&self) -> Ticket<'_> {
+        Ticket {
+            troubles: self,
+            number: self.next.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    /// The worst, and of equal ones the oldest.
+    pub(crate) fn state(&self) -> State {
+        self.open()
+            .values()
+            .min_by_key(|state| (!matches!(state, State::Holding { .. }), state.since()))
+            .cloned()
+            .unwrap_or(State::Delivering)
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, State>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One delivery's place among the troubles; dropping it ends its trouble.
+#[derive(Debug)]
+pub(crate) struct Ticket<'t> {
+    troubles: &'t Troubles,
+    number: u64,
+}
+
+impl Ticket<'_> {
+    pub(crate) fn retrying(&self, now_unix_millis: i64, reason: String) {
+        let since_unix_millis = self.since(now_unix_millis);
+        self.set(State::Retrying {
+            since_unix_millis,
+            reason,
+        });
+    }
+
+    pub(crate) fn holding(&self, now_unix_millis: i64, reason: String, way_out: String) {
+        let since_unix_millis = self.since(now_unix_millis);
+        self.set(State::Holding {
+            since_unix_millis,
+            reason,
+            way_out,
+        });
+    }
+
+    pub(crate) fn fine(&self) {
+        self.troubles.open().remove(&self.number);
+    }
+
+    fn since(&self, now: i64) -> i64 {
+        self.troubles
+            .open()
+            .get(&self.number)
+            .map_or(now, State::since)
+    }
+
+    fn set(&self, state: State) {
+        self.troubles.open().insert(self.number, state);
+    }
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        self.fine();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worst_and_oldest_trouble_is_shown() {
+        let troubles = Troubles::default();
+        let (a, b, c) = (troubles.ticket(), troubles.ticket(), troubles.ticket());
+        assert_eq!(troubles.state(), State::Delivering);
+        a.retrying(10, "busy".into());
+        b.holding(30, "closed".into(), "open it".into());
+        c.holding(20, "full".into(), "free it".into());
+        assert!(matches!(
+            troubles.state(),
+            State::Holding {
+                since_unix_millis: 20,
+                ..
+            }
+        ));
+        c.holding(99, "still full".into(), "free it".into());
+        assert!(matches!(
+            troubles.state(),
+            State::Holding {
+                since_unix_millis: 20,
+                ..
+            }
+        ));
+        drop(c);
+        b.fine();
+        assert!(matches!(
+            troubles.state(),
+            State::Retrying {
+                since_unix_millis: 10,
+                ..
+            }
+        ));
+        drop(a);
+        assert_eq!(troubles.state(), State::Delivering);
+    }
+
+    #[test]
+    fn requests_are_counted_by_status_and_time_and_gauges_come_back() {
+        let stats = Stats::default();
+        stats.begin(100).end(200, Duration::from_millis(7));
+        stats.begin(50).end(200, Duration::from_secs(100));
+        let open = stats.begin(7);
+        assert_eq!((stats.in_flight(), stats.in_flight_bytes()), (1, 7));
+        drop(open);
+        assert_eq!((stats.in_flight(), stats.in_flight_bytes()), (0, 0));
+        assert_eq!(stats.requests().collect::<Vec<_>>(), [(200, 2)]);
+        assert_eq!(stats.sent_bytes(), 157);
+        let buckets = stats.request_buckets();
+        assert_eq!((buckets[1], buckets[SECONDS.len()]), (1, 1));
+    }
+}

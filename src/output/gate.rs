@@ -1,0 +1,118 @@
+//! Holds deliveries back until the cluster has the index template.
+//!
+//! Without the template the first document would make an index whose fields have guessed types, and no later
+//! template mends that. Invariant: nothing passes before the template is there, or the operator said not to
+//! ask, or the cluster does not let us ask. While it waits nothing is lost: batches wait, reading stops, and
+//! the tailer keeps hold of its files.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::elasticsearch::{Elasticsearch, TemplateState};
+use super::{Batch, Delivery};
+use crate::pipeline;
+
+/// How often the cluster is asked again for a missing template.
+const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// How often a cluster that does not answer is asked again.
+const KNOCK_AGAIN: Duration = Duration::from_secs(5);
+
+/// An output behind its gate.
+#[derive(Debug)]
+pub struct Gate {
+    output: Arc<Elasticsearch>,
+    standing: watch::Sender<Standing>,
+}
+
+/// How the gate stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// Deliveries pass.
+    Open,
+    /// They wait; the words say for what.
+    Closed(String),
+}
+
+impl Gate {
+    /// A gate that is open from the start.
+    pub fn open(output: Arc<Elasticsearch>) -> Arc<Self> {
+        Arc::new(Self { output, standing: watch::Sender::new(Standing::Open) })
+    }
+
+    /// A gate that opens when the cluster has `template`; it asks until `stop` is cancelled. Must be called
+    /// on a tokio runtime.
+    pub fn until_template(
+        output: Arc<Elasticsearch>,
+        template: String,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
+        let asking = Standing::Closed("asking the cluster for its index template".to_owned());
+        let gate = Arc::new(Self { output, standing: watch::Sender::new(asking) });
+        let asked = Arc::clone(&gate);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = asked.ask(&template) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+        gate
+    }
+
+    /// How the gate stands now.
+    pub fn standing(&self) -> Standing {
+        self.standing.borrow().clone()
+    }
+
+    /// The output behind it.
+    pub fn output(&self) -> &Arc<Elasticsearch> {
+        &self.output
+    }
+
+    async fn ask(&self, template: &str) {
+        loop {
+            let (word, pause) = match self.output.check_template(template).await {
+                TemplateState::Present => break,
+                TemplateState::Unknown(reason) => {
+                    tracing::warn!(
+                        "cannot ask whether the index template {template} is there ({reason}); going on. \
+                         `logweir setup` puts it; --no-template-check spares the question"
+                    );
+                    break;
+                }
+                TemplateState::Missing => (
+                    format!(
+                        "the cluster has no index template {template}: run `logweir setup` with the same \
+                         configuration; nothing is sent until then, and nothing is lost"
+                    ),
+                    ASK_AGAIN,
+                ),
+                TemplateState::Unreachable(reason) => {
+                    (format!("the cluster does not answer: {reason}"), KNOCK_AGAIN)
+                }
+            };
+            let closed = Standing::Closed(word.clone());
+            if self.standing.send_replace(closed.clone()) != closed {
+                tracing::warn!("{word}");
+            }
+            tokio::time::sleep(pause).await;
+        }
+        self.standing.send_replace(Standing::Open);
+    }
+}
+
+impl pipeline::Output for Gate {
+    async fn deliver(&self, batch: Batch, stop: &CancellationToken) -> Delivery {
+        let mut standing = self.standing.subscribe();
+        tokio::select! {
+            // the sender lives in `self`, so waiting cannot fail
+            _ = standing.wait_for(|standing| *standing == Standing::Open) => {}
+            () = stop.cancelled() => {
+                return Delivery { batch, tally: super::Tally::default(), settled: false };
+            }
+        }
+        self.output.deliver(batch, stop).await
+    }
+}

@@ -1,0 +1,90 @@
+//! Joins the rooms: reads lines, has them recorded, gathers batches, hands them to the output and takes the
+//! acks back to the tailer.
+//!
+//! Owns the memory budget (a fixed number of batch buffers that go round), the order of acks and the way to
+//! stop. Knows nothing of log formats or of how a cluster answers. Reading and encoding run on one plain
+//! thread; deliveries run on tokio. Invariant: a position is handed to the tailer only when every line before
+//! it is settled; when the output does not accept, reading stops, because the log file is the queue.
+
+mod ledger;
+mod reader;
+mod road;
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::output::{Batch, Delivery};
+use crate::tail::watch::Waker;
+
+pub use reader::Reader;
+
+/// Sizes and times of the pipeline.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// A batch is sent when its body has this many bytes.
+    pub batch_bytes: usize,
+    /// A batch is sent when it has this many documents.
+    pub batch_count: usize,
+    /// A batch is sent when its first document has waited this long.
+    pub flush_interval: Duration,
+    /// Batches on their way at one time.
+    pub max_in_flight: usize,
+    /// How often directories are read afresh although no event said so.
+    pub reconcile_interval: Duration,
+    /// How long a stop waits for what is on its way.
+    pub shutdown_timeout: Duration,
+    /// Read what is there, have it settled, and end.
+    pub once: bool,
+}
+
+/// Delivers one batch; runs until every item is settled or `stop` is cancelled.
+pub trait Output: Send + Sync + 'static {
+    /// See [`Delivery`].
+    fn deliver(
+        &self,
+        batch: Batch,
+        stop: &CancellationToken,
+    ) -> impl Future<Output = Delivery> + Send;
+}
+
+/// How the pipeline is told to stop, from any thread.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    /// Stop reading, and let what is on its way arrive.
+    pub drain: CancellationToken,
+    /// Stop now.
+    pub abort: CancellationToken,
+    waker: Waker,
+}
+
+impl Stop {
+    /// Nothing is stopped yet.
+    pub fn new(waker: Waker) -> Self {
+        Self { drain: CancellationToken::new(), abort: CancellationToken::new(), waker }
+    }
+
+    /// Stops reading and lets what is on its way arrive, within the limit of the settings.
+    pub fn drain(&self) {
+        self.drain.cancel();
+        self.waker.wake();
+    }
+
+    /// Stops now; what is on its way is read again at the next start.
+    pub fn abort(&self) {
+        self.drain.cancel();
+        self.abort.cancel();
+        self.waker.wake();
+    }
+}
+
+/// How a run of the pipeline ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Every line that was read is settled, and the position saved.
+    Settled,
+    /// Lines were handed back unread; they are read again at the next start.
+    Released(u64),
+    /// A delivery ended by a bug; nothing is lost, since its lines are not settled.
+    Broken,
+}

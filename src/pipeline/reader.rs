@@ -1,0 +1,273 @@
+//! The reader thread: when to read, when to wait, when to save, how to stop.
+//!
+//! Owns the rhythm. While a log is busy it is looked at by the clock, since an event for every request would
+//! cost more than the request; when all is quiet the thread sleeps until an event or the next reconcile.
+//! Invariant: it never waits without a limit, and a stop is seen at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::road::{Broken, Road};
+use super::{Ended, Output, Settings, Stop};
+use crate::clock::Clock;
+use crate::record::Recorder;
+use crate::tail::Tailer;
+use crate::tail::fs::FileSystem;
+use crate::tail::watch::{Watcher, Woken};
+use crate::telemetry::Telemetry;
+
+/// How often positions are saved while they move.
+const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+/// Without new lines for this long, the reader waits for events instead of looking by the clock.
+const QUIET: Duration = Duration::from_secs(1);
+/// Bounds of how often a busy log is looked at.
+const LOOK: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_millis(100);
+/// A chunk below this size has caught up with its file.
+const SHORT: usize = 32 * 1024;
+/// After this many chunks the reader sees to acks, positions and directories again.
+const CHUNKS_PER_LOOK: usize = 16;
+/// How long a recalled delivery may take to come back before it is asked for again.
+const RECALL: Duration = Duration::from_millis(100);
+/// A busy log is looked at this often while a batch fills.
+const LOOKS_PER_FLUSH: u32 = 5;
+
+/// Everything the thread works with.
+pub struct Reader<F: FileSystem, C: Clock, O> {
+    settings: Settings,
+    tailer: Tailer<F, C>,
+    clock: C,
+    watcher: Watcher,
+    road: Road<O>,
+    telemetry: Telemetry,
+    stop: Stop,
+    look_interval: Duration,
+    reconcile_at: Duration,
+    save_at: Duration,
+    /// A position moved since the last save.
+    unsaved: bool,
+    /// Lines handed back before this run of the pipeline, in the same process.
+    released_before: u64,
+    /// When a line was read last.
+    read_at: Duration,
+    /// Since when reading has stood still because no buffer is free.
+    full_since: Option<Duration>,
+}
+
+impl<F: FileSystem, C: Clock, O: Output> Reader<F, C, O> {
+    /// Puts the rooms together; nothing is read yet.
+    #[allow(clippy::too_many_arguments)] // each is one room of the road
+    pub fn new(
+        settings: Settings,
+        tailer: Tailer<F, C>,
+        watcher: Watcher,
+        recorder: Recorder,
+        output: Arc<O>,
+        runtime: tokio::runtime::Handle,
+        telemetry: Telemetry,
+        clock: C,
+        stop: Stop,
+    ) -> Self {
+        let waker = watcher.waker();
+        let now = clock.now();
+        let look_interval = (settings.flush_interval / LOOKS_PER_FLUSH)
+            .clamp(*LOOK.start(), *LOOK.end());
+        Self {
+            released_before: telemetry.snapshot().accounts.released,
+            road: Road::new(&settings, recorder, output, runtime, waker, telemetry.clone()),
+            settings,
+            tailer,
+            clock,
+            watcher,
+            telemetry,
+            stop,
+            look_interval,
+            unsaved: false,
+            reconcile_at: now,
+            save_at: now,
+            read_at: now,
+            full_since: None,
+        }
+    }
+
+    /// Reads until told to stop; with `once` until everything there is has been settled.
+    pub fn run(mut self) -> Ended {
+        let ended = match self.read_on() {
+            Ok(()) => self.drain(),
+            Err(Broken) => Err(Broken),
+        };
+        self.publish();
+        ended.unwrap_or_else(|Broken| {
+            tracing::error!(
+                "a delivery ended by a bug; stopping, its lines are read again at the next start"
+            );
+            Ended::Broken
+        })
+    }
+
+    fn read_on(&mut self) -> Result<(), Broken> {
+        let mut armed = false;
+        while !self.stop.drain.is_cancelled() {
+            self.take_returns()?;
+            let now = self.clock.now();
+            // without a watch a rename under load shows only in the name itself
+            if now >= self.reconcile_at || (!armed && self.tailer.names_changed()) {
+                self.reconcile_at = now + self.settings.reconcile_interval;
+                self.tailer.reconcile();
+            }
+            let found = self.read();
+            let now = self.clock.now();
+            self.note_full(now);
+            if self.road.flush_at().is_some_and(|at| now >= at) {
+                self.road.send();
+            }
+            if now >= self.save_at {
+                self.save(now);
+            }
+            if found != Found::Nothing {
+                self.read_at = now;
+                if std::mem::take(&mut armed) {
+                    self.watcher.disarm();
+                }
+            }
+            if found == Found::More && !self.road.is_full() {
+                continue;
+            }
+            if self.settings.once && found == Found::Nothing && !self.road.is_full() {
+                self.road.send();
+                if self.road.is_empty() {
+                    return Ok(());
+                }
+            }
+            let quiet = now.saturating_sub(self.read_at) >= QUIET && !self.road.is_full();
+            if quiet && !armed && !self.settings.once {
+                armed = self.watcher.arm(self.tailer.dirs_to_watch());
+                if armed {
+                    // what was written before the watch stood has no event
+                    continue;
+                }
+            }
+            if self.watcher.wait(self.wait_limit(now, armed)) == Woken::Rescan {
+                self.reconcile_at = Duration::ZERO;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads until there is nothing more, a look's worth is read, or no buffer is free.
+    fn read(&mut self) -> Found {
+        let Self { road, tailer, clock, .. } = self;
+        road.resume(clock.now(), clock.unix_millis());
+        let mut found = Found::Nothing;
+        let mut short = 0;
+        for _ in 0..CHUNKS_PER_LOOK {
+            if road.is_full() {
+                return Found::More;
+            }
+            let Some(chunk) = tailer.read() else { return found };
+            found = Found::Lines;
+            // A file that gives little has been caught up with: what trickles in meanwhile can wait for
+            // the next look, and costs far less then.
+            short = if chunk.bytes.len() < SHORT { short + 1 } else { 0 };
+            road.take(chunk, clock.now(), clock.unix_millis());
+            if short > tailer.stats().files_open && !self.settings.once {
+                return Found::Lines;
+            }
+        }
+        Found::More
+    }
+
+    fn take_returns(&mut self) -> Result<(), Broken> {
+        let Self { road, tailer, unsaved, .. } = self;
+        road.take_returns(|file, offset| {
+            tailer.settle(file, offset);
+            *unsaved = true;
+        })
+    }
+
+    /// Counts how long reading stands still because the output does not accept.
+    fn note_full(&mut self, now: Duration) {
+        if let Some(since) = self.full_since.take() {
+            let waited = now.saturating_sub(since).as_secs_f64();
+            self.telemetry.update(|book| book.backpressure_seconds += waited);
+        }
+        if self.road.is_full() {
+            self.full_since = Some(now);
+        }
+    }
+
+    fn save(&mut self, now: Duration) {
+        self.save_at = now + SAVE_INTERVAL;
+        let saved = self.tailer.save();
+        let millis = self.clock.unix_millis();
+        self.telemetry.update(|book| match &saved {
+            Ok(()) => book.checkpoint_millis = Some(millis),
+            Err(_) => book.checkpoint_errors += 1,
+        });
+        match saved {
+            Ok(()) => self.unsaved = false,
+            Err(error) => tracing::warn!(%error, "positions are not saved; trying again"),
+        }
+        self.publish();
+    }
+
+    fn publish(&self) {
+        let (stats, lag) = (self.tailer.stats().clone(), self.tailer.lag());
+        let millis = self.clock.unix_millis();
+        self.telemetry.update(|book| {
+            (book.tail, book.lag, book.looked_millis) = (stats, lag, Some(millis));
+        });
+    }
+
+    /// How long the thread may sleep.
+    fn wait_limit(&self, now: Duration, armed: bool) -> Duration {
+        let mut until = self.reconcile_at;
+        if let Some(flush) = self.road.flush_at() {
+            until = until.min(flush);
+        }
+        if self.unsaved {
+            until = until.min(self.save_at);
+        }
+        if !armed && !self.road.is_full() {
+            until = until.min(now + self.look_interval);
+        }
+        until.saturating_sub(now)
+    }
+
+    /// Lets what is on its way arrive, within the limit, and saves.
+    fn drain(&mut self) -> Result<Ended, Broken> {
+        if !self.stop.abort.is_cancelled() {
+            self.road.send();
+        }
+        let limit = self.clock.now() + self.settings.shutdown_timeout;
+        loop {
+            self.take_returns()?;
+            if self.road.sent() == 0 {
+                break;
+            }
+            let now = self.clock.now();
+            if now >= limit || self.stop.abort.is_cancelled() {
+                self.road.recall();
+                self.watcher.wait(RECALL);
+            } else {
+                self.watcher.wait(limit - now);
+            }
+        }
+        self.road.release();
+        self.save(self.clock.now());
+        match self.telemetry.snapshot().accounts.released - self.released_before {
+            0 => Ok(Ended::Settled),
+            lines => Ok(Ended::Released(lines)),
+        }
+    }
+}
+
+/// What a look at the files gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Nothing,
+    /// Lines, and no more of them for now.
+    Lines,
+    /// Lines, and there may be more at once.
+    More,
+}

@@ -1,0 +1,363 @@
+//! The members of a document that a parsed line's values feed: `http`, `url`, `source`, `tls`, `nginx.access` …
+//!
+//! Owns how each value is written; which capture feeds it is the plan's matter. Invariant: a value that is
+//! absent, or that its field's type would refuse, leaves no member, so that one odd value never costs the
+//! document.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::IpNet;
+use logweir_parsers::{Escape, client, list, number, request};
+
+use super::plan::{Upstream, UpstreamForm};
+use super::target::{self, Target};
+use super::{Buffers, Values, json, route};
+
+/// Addresses kept apart in `related.ip`; a longer chain of proxies stands whole in `remote_ip_list`.
+const RELATED: usize = 8;
+
+/// What is known of the request line, whole or by its parts.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Request<'l> {
+    method: Option<&'l [u8]>,
+    original: Option<&'l [u8]>,
+    target: Target<'l>,
+    path: Option<&'l [u8]>,
+    query: Option<&'l [u8]>,
+    version: Option<&'l [u8]>,
+}
+
+impl<'l> Request<'l> {
+    pub(super) fn new(values: &Values<'l>) -> Self {
+        let plan = values.plan;
+        let line = values.get(plan.request).and_then(request::split);
+        let original = line.map(|line| line.target).or_else(|| values.get(plan.request_uri));
+        let target = original.map(Target::split).unwrap_or_default();
+        let version = line.and_then(|line| line.version);
+        Self {
+            method: line.map(|line| line.method).or_else(|| values.get(plan.request_method)),
+            original,
+            target,
+            path: target.path.or_else(|| values.get(plan.uri)),
+            query: target.query.or_else(|| values.get(plan.args)),
+            version: version.or_else(|| values.get(plan.server_protocol)?.strip_prefix(b"HTTP/")),
+        }
+    }
+}
+
+/// `http`: method, referrer, sizes, status, version and route.
+pub(super) fn http(
+    out: &mut Vec<u8>,
+    buffers: &mut Buffers,
+    values: &Values<'_>,
+    request: &Request<'_>,
+) {
+    let plan = values.plan;
+    let http = open(out, b"\"http\":{");
+    let mut text = Text { out, scratch: &mut buffers.value, escape: plan.escape };
+    let inner = open(text.out, b"\"request\":{");
+    text.write(b"\"method\":\"", request.method);
+    text.write(b"\"referrer\":\"", values.get(plan.referrer));
+    text.write(b"\"id\":\"", values.get(plan.request_id));
+    integer(text.out, b"\"bytes\":", values.get(plan.request_length));
+    json::close(text.out, inner);
+    let inner = open(text.out, b"\"response\":{");
+    integer(text.out, b"\"status_code\":", values.get(plan.status));
+    let body = open(text.out, b"\"body\":{");
+    integer(text.out, b"\"bytes\":", values.get(plan.body_bytes_sent));
+    json::close(text.out, body);
+    integer(text.out, b"\"bytes\":", values.get(plan.bytes_sent));
+    json::close(text.out, inner);
+    text.write(b"\"version\":\"", request.version);
+    if let Some(path) = request.path {
+        write_route(out, buffers, plan.escape, path);
+    }
+    json::close(out, http);
+}
+
+fn write_route(out: &mut Vec<u8>, buffers: &mut Buffers, escape: Escape, path: &[u8]) {
+    buffers.route.clear();
+    if Escape::is_plain(path) {
+        route::normalise(&mut buffers.route, &mut buffers.resolved, path);
+    } else {
+        buffers.path.clear();
+        escape.decode(path, &mut buffers.path);
+        route::normalise(&mut buffers.route, &mut buffers.resolved, &buffers.path);
+    }
+    out.extend_from_slice(b"\"route\":\"");
+    json::text(out, &buffers.route);
+    out.extend_from_slice(b"\",");
+}
+
+/// `url`; `site` is the domain where the line does not tell it.
+pub(super) fn url(
+    out: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+    values: &Values<'_>,
+    request: &Request<'_>,
+    site: Option<&str>,
+) {
+    let plan = values.plan;
+    let url = open(out, b"\"url\":{");
+    let mut text = Text { out, scratch, escape: plan.escape };
+    text.write(b"\"original\":\"", request.original);
+    text.write(b"\"path\":\"", request.path);
+    text.write(b"\"extension\":\"", request.path.and_then(target::extension));
+    text.write(b"\"query\":\"", request.query);
+    text.write(b"\"fragment\":\"", request.target.fragment);
+    let domain = values
+        .get(plan.host)
+        .or_else(|| values.get(plan.http_host).map(target::host))
+        .or_else(|| request.target.authority.map(target::host))
+        // `_` is what a catch-all block is called, not a site
+        .or_else(|| values.get(plan.server_name).filter(|name| *name != b"_"));
+    match (domain, site) {
+        (Some(domain), _) => text.write(b"\"domain\":\"", Some(domain)),
+        (None, Some(site)) => {
+            text.out.extend_from_slice(b"\"domain\":\"");
+            text.out.extend_from_slice(site.as_bytes());
+            text.out.extend_from_slice(b"\",");
+        }
+        (None, None) => {}
+    }
+    let scheme = values.get(plan.scheme).or(request.target.scheme);
+    let scheme = scheme.or_else(|| values.get(plan.https).map(|_| &b"https"[..]));
+    text.write(b"\"scheme\":\"", scheme);
+    json::close(out, url);
+}
+
+/// `source`, `destination`, `user` and `related`: who asked whom.
+pub(super) fn peers(
+    out: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+    values: &Values<'_>,
+    trusted: &[IpNet],
+) {
+    let plan = values.plan;
+    let proxy = values.get(plan.realip_remote_addr);
+    let remote = values.get(plan.remote_addr).or(proxy);
+    let forwarded = values.get(plan.forwarded_for);
+    let mut related = Related::new();
+    let mut text = Text { out, scratch, escape: plan.escape };
+    // without the peer's own address nothing vouches for the header
+    if let Some(chosen) = remote.map(|remote| client::choose(remote, forwarded, trusted)) {
+        let source = open(text.out, b"\"source\":{");
+        text.write(b"\"address\":\"", Some(chosen.text));
+        if let Some(ip) = chosen.ip {
+            related.add(ip);
+            address(text.out, b"\"ip\":\"", ip);
+        }
+        json::close(text.out, source);
+    }
+    let destination = open(text.out, b"\"destination\":{");
+    text.write(b"\"domain\":\"", values.get(plan.host));
+    if let Some(ip) = values.get(plan.server_addr).and_then(client::address) {
+        related.add(ip);
+        address(text.out, b"\"ip\":\"", ip);
+    }
+    integer(text.out, b"\"port\":", values.get(plan.server_port));
+    json::close(text.out, destination);
+    let user = values.get(plan.remote_user);
+    if user.is_some() {
+        text.out.extend_from_slice(b"\"user\":{");
+        text.write(b"\"name\":\"", user);
+        json::end(text.out);
+    }
+    if forwarded.is_some() || proxy.is_some() {
+        for ip in [remote, proxy].into_iter().flatten().filter_map(client::address) {
+            related.add(ip);
+        }
+        for ip in forwarded.into_iter().flat_map(forwarders).filter_map(client::address) {
+            related.add(ip);
+        }
+    }
+    let mark = open(text.out, b"\"related\":{");
+    let list = open(text.out, b"\"ip\":[");
+    for ip in related.addresses() {
+        address(text.out, b"\"", *ip);
+    }
+    close_list(text.out, list);
+    if user.is_some() {
+        text.out.extend_from_slice(b"\"user\":[");
+        text.write(b"\"", user);
+        end_list(text.out);
+    }
+    json::close(out, mark);
+}
+
+/// The elements of an `X-Forwarded-For` list.
+fn forwarders(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+}
+
+/// `user_agent`.
+pub(super) fn user_agent(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_>) {
+    let mark = open(out, b"\"user_agent\":{");
+    let mut text = Text { out, scratch, escape: values.plan.escape };
+    text.write(b"\"original\":\"", values.get(values.plan.user_agent));
+    json::close(out, mark);
+}
+
+/// `tls`; nginx writes `TLSv1.3`, ECS wants the protocol and its version apart.
+pub(super) fn tls(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_>) {
+    let plan = values.plan;
+    let mark = open(out, b"\"tls\":{");
+    let mut text = Text { out, scratch, escape: plan.escape };
+    if let Some(protocol) = values.get(plan.ssl_protocol) {
+        match protocol.strip_prefix(b"TLSv") {
+            Some(version) => {
+                text.write(b"\"version\":\"", Some(version));
+                text.out.extend_from_slice(b"\"version_protocol\":\"tls\",");
+            }
+            None => text.write(b"\"version\":\"", Some(protocol)),
+        }
+    }
+    text.write(b"\"cipher\":\"", values.get(plan.ssl_cipher));
+    json::close(out, mark);
+}
+
+/// `nginx.access`: what ECS has no place for.
+pub(super) fn nginx(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_>) {
+    let plan = values.plan;
+    let nginx = open(out, b"\"nginx\":{");
+    let access = open(out, b"\"access\":{");
+    let mut text = Text { out, scratch, escape: plan.escape };
+    if let Some(list) = values.get(plan.forwarded_for) {
+        let remote = values.get(plan.remote_addr);
+        let mark = open(text.out, b"\"remote_ip_list\":[");
+        for element in forwarders(list).chain(remote) {
+            text.write(b"\"", Some(element));
+        }
+        close_list(text.out, mark);
+    }
+    if let Some(nanos) = values.get(plan.request_time).and_then(number::seconds_to_nanos) {
+        text.out.extend_from_slice(b"\"response_time\":");
+        json::integer(text.out, nanos / NANOS_PER_MILLI);
+        text.out.push(b',');
+    }
+    if !plan.upstreams.is_empty() {
+        let mark = open(text.out, b"\"upstream\":{");
+        for upstream in &plan.upstreams {
+            if let Some(raw) = values.get(Some(upstream.capture)) {
+                text.upstream(upstream, raw);
+            }
+        }
+        json::close(text.out, mark);
+    }
+    for (key, capture) in &plan.others {
+        text.write(key.as_bytes(), values.get(Some(*capture)));
+    }
+    json::close(out, access);
+    json::close(out, nginx);
+}
+
+const NANOS_PER_MILLI: u64 = 1_000_000;
+
+/// Writes string members of one format's escaping.
+struct Text<'o> {
+    out: &'o mut Vec<u8>,
+    scratch: &'o mut Vec<u8>,
+    escape: Escape,
+}
+
+impl Text<'_> {
+    /// Appends `key` (which ends with the opening quote), the value and `",`.
+    fn write(&mut self, key: &[u8], raw: Option<&[u8]>) {
+        if let Some(raw) = raw {
+            self.out.extend_from_slice(key);
+            json::value(self.out, self.scratch, self.escape, raw);
+            self.out.extend_from_slice(b"\",");
+        }
+    }
+
+    /// Appends an upstream list; an element that was not measured is `null`, so that positions match.
+    fn upstream(&mut self, upstream: &Upstream, raw: &[u8]) {
+        let mark = open(self.out, upstream.key.as_bytes());
+        for element in list::upstream(raw) {
+            let number = match upstream.form {
+                UpstreamForm::Text if element.is_some() => {
+                    self.write(b"\"", element);
+                    continue;
+                }
+                UpstreamForm::Text => None,
+                UpstreamForm::Number => element.and_then(number::unsigned),
+                UpstreamForm::Milliseconds => element
+                    .and_then(number::seconds_to_nanos)
+                    .map(|nanos| nanos / NANOS_PER_MILLI),
+            };
+            match number {
+                Some(number) => json::integer(self.out, number),
+                None => self.out.extend_from_slice(b"null"),
+            }
+            self.out.push(b',');
+        }
+        close_list(self.out, mark);
+    }
+}
+
+/// Appends `key` and gives the place where it began.
+fn open(out: &mut Vec<u8>, key: &[u8]) -> usize {
+    let mark = out.len();
+    out.extend_from_slice(key);
+    mark
+}
+
+/// Appends an integer member; what is not an integer that Elasticsearch's `long` holds is left out.
+fn integer(out: &mut Vec<u8>, key: &[u8], raw: Option<&[u8]>) {
+    if let Some(value) = raw.and_then(number::unsigned).filter(|value| i64::try_from(*value).is_ok())
+    {
+        out.extend_from_slice(key);
+        json::integer(out, value);
+        out.push(b',');
+    }
+}
+
+/// Appends `key` (which ends with the opening quote), the address and `",`.
+fn address(out: &mut Vec<u8>, key: &[u8], ip: IpAddr) {
+    out.extend_from_slice(key);
+    match ip {
+        IpAddr::V4(v4) => {
+            for octet in v4.octets() {
+                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
+                out.push(b'.');
+            }
+            out.pop();
+        }
+        IpAddr::V6(v6) => out.extend_from_slice(v6.to_string().as_bytes()),
+    }
+    out.extend_from_slice(b"\",");
+}
+
+/// Ends a list whose elements each ended with a comma.
+fn end_list(out: &mut Vec<u8>) {
+    out.pop();
+    out.extend_from_slice(b"],");
+}
+
+/// Ends a list; one without elements is taken back to `mark`.
+fn close_list(out: &mut Vec<u8>, mark: usize) {
+    if out.last() == Some(&b',') { end_list(out) } else { out.truncate(mark) }
+}
+
+/// The different addresses of a line.
+struct Related {
+    addresses: [IpAddr; RELATED],
+    len: usize,
+}
+
+impl Related {
+    fn new() -> Self {
+        Self { addresses: [IpAddr::V4(Ipv4Addr::UNSPECIFIED); RELATED], len: 0 }
+    }
+
+    fn add(&mut self, ip: IpAddr) {
+        if self.len < RELATED && !self.addresses().contains(&ip) {
+            self.addresses[self.len] = ip;
+            self.len += 1;
+        }
+    }
+
+    fn addresses(&self) -> &[IpAddr] {
+        &self.addresses[..self.len]
+    }
+}

@@ -1,0 +1,338 @@
+//! Turns a line into an ECS document, written straight into the bulk body.
+//!
+//! Owns what a record looks like (ECS 8.11 names, types and units) and how its index and id follow from the
+//! line and its place. Knows nothing of files being rotated, batches being sent or clusters answering.
+//!
+//! Invariants: every line handed in ends as exactly one bulk item, or is counted as expired; a line that no
+//! format takes is indexed all the same, whole, with the reason; index and id of a document depend on the
+//! line and its place alone, so that reading it again meets its twin.
+
+mod document;
+mod json;
+mod members;
+mod plan;
+mod route;
+mod stamp;
+mod target;
+mod unparsed;
+
+use std::path::Path;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use logweir_parsers::{Captures, Format};
+use logweir_parsers::time::{self, Stamp};
+
+use crate::config::IndexPattern;
+use crate::output::Batch;
+use crate::tail::StreamId;
+use plan::{Plan, TimeForm};
+
+/// What the record needs to know of the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Names the index of a day.
+    pub index: IndexPattern,
+    /// `host.name`.
+    pub host: String,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Keep the line in `event.original` although it parses.
+    pub keep_original: bool,
+    /// Lines older than this are not indexed.
+    pub retention: Option<Duration>,
+    /// By the same index as `tail::Settings::logs`.
+    pub logs: Vec<LogSettings>,
+}
+
+/// One log's formats and constants.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// Tried in this order.
+    pub formats: Vec<Format>,
+    /// Constant fields of every record of this log, such as `url.domain`.
+    pub fields: Vec<(String, String)>,
+}
+
+/// How a line ended here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recorded {
+    /// Written; the format at this position of the log's list took it.
+    Parsed(usize),
+    /// Written whole, with the reason why the log's first format did not take it.
+    Unparsed(&'static str),
+    /// Older than the retention: not written.
+    Expired,
+}
+
+/// Where the lines that follow stand: one file, as far as it stays under one path.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'s> {
+    /// Index into `Settings::logs`.
+    pub log: usize,
+    /// Identity of the file's content.
+    pub stream: StreamId,
+    /// The path that the lines are read from.
+    pub path: &'s Path,
+}
+
+/// Writes records. One per reader thread; all its buffers are reused.
+#[derive(Debug)]
+pub struct Recorder {
+    logs: Vec<LogRecorder>,
+    captures: Captures,
+    frame: Frame,
+    buffers: Buffers,
+}
+
+/// One log's formats and constants, made ready.
+#[derive(Debug)]
+struct LogRecorder {
+    formats: Vec<(Format, Plan)>,
+    /// `url.domain` where the line does not tell it, as the inside of a JSON string.
+    site: Option<String>,
+    /// The other constant fields, as members of the document.
+    constants: String,
+}
+
+/// What the lines of one source, read at one time, have in common.
+#[derive(Debug)]
+struct Frame {
+    trusted_proxies: Vec<IpNet>,
+    keep_original: bool,
+    retention: Option<i64>,
+    index: IndexPattern,
+    /// `","event":{…,"created":"…",`
+    event: Vec<u8>,
+    /// `"log":{"file":{"path":"…"},"offset":`
+    place: Vec<u8>,
+    /// Everything after the offset that is the same in every record.
+    tail: Vec<u8>,
+    log: usize,
+    stream: StreamId,
+    now_millis: i64,
+    /// The last readable time of the source, for lines without one.
+    last: Option<Stamp>,
+    times: TimeMemo,
+    actions: ActionMemo,
+}
+
+/// Scratch space for the values that are not copied as they stand.
+#[derive(Debug, Default)]
+struct Buffers {
+    value: Vec<u8>,
+    path: Vec<u8>,
+    resolved: Vec<u8>,
+    route: Vec<u8>,
+}
+
+impl Recorder {
+    /// Makes the plans of all formats.
+    pub fn new(settings: Settings) -> Self {
+        let frame = Frame {
+            trusted_proxies: settings.trusted_proxies,
+            keep_original: settings.keep_original,
+            retention: settings
+                .retention
+                .map(|age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)),
+            tail: document::tail(&settings.host),
+            actions: ActionMemo::default(),
+            index: settings.index,
+            event: Vec::new(),
+            place: Vec::new(),
+            log: 0,
+            stream: StreamId([0; 10]),
+            now_millis: 0,
+            last: None,
+            times: TimeMemo::default(),
+        };
+        Self {
+            logs: settings.logs.into_iter().map(LogRecorder::new).collect(),
+            captures: Captures::new(),
+            frame,
+            buffers: Buffers::default(),
+        }
+    }
+
+    /// The lines that follow come from `source`, read at `now_millis`; `last` is the last readable time of
+    /// the lines before them in the same file.
+    pub fn begin(&mut self, source: Source<'_>, now_millis: i64, last: Option<Stamp>) {
+        let frame = &mut self.frame;
+        frame.log = source.log;
+        frame.stream = source.stream;
+        frame.now_millis = now_millis;
+        frame.last = last;
+        document::event_head(&mut frame.event, now_millis);
+        document::place(&mut frame.place, source.path);
+    }
+
+    /// The last readable time so far, to be given back at the next [`Recorder::begin`] of this file.
+    pub fn last_time(&self) -> Option<Stamp> {
+        self.frame.last
+    }
+
+    /// Writes the record of `line`, which stands at `offset` of the source, as one item of `batch`.
+    /// `cut`: the line was longer than the limit and this is its beginning.
+    pub fn record(&mut self, offset: u64, line: &[u8], cut: bool, batch: &mut Batch) -> Recorded {
+        let Self { logs, captures, frame, buffers } = self;
+        let log = &logs[frame.log];
+        let place = Place { offset, line, cut };
+        let mut first_error = None;
+        for (index, (format, plan)) in log.formats.iter().enumerate() {
+            match format.parse(line, captures) {
+                Ok(()) => {
+                    let stamp = frame.times.read(plan, line, captures);
+                    let values = Values { plan, captures, line };
+                    let Some(placed) = frame.place(stamp) else { return Recorded::Expired };
+                    frame.parsed(&placed, log, &values, &place, buffers, batch);
+                    return Recorded::Parsed(index);
+                }
+                Err(error) => first_error = first_error.or(Some((format, error))),
+            }
+        }
+        let Some(placed) = frame.place(unparsed::find_time(line)) else { return Recorded::Expired };
+        let (reason, message) = match first_error {
+            Some((format, error)) => (error.reason(), format.explain(&error).to_string()),
+            None => ("no_format", "no format is configured for this log".to_owned()),
+        };
+        frame.unparsed(&placed, log, &message, &place, batch);
+        Recorded::Unparsed(reason)
+    }
+}
+
+impl LogRecorder {
+    fn new(settings: LogSettings) -> Self {
+        let mut site = None;
+        let mut constants = String::new();
+        for (field, value) in &settings.fields {
+            if field == "url.domain" {
+                site = Some(json::constant(value));
+            } else {
+                // A dotted name beside nested objects means the same field to Elasticsearch.
+                constants.push_str(&format!(
+                    "\"{}\":\"{}\",",
+                    json::constant(field),
+                    json::constant(value)
+                ));
+            }
+        }
+        let formats = settings
+            .formats
+            .into_iter()
+            .map(|format| {
+                let plan = Plan::new(&format);
+                (format, plan)
+            })
+            .collect();
+        Self { formats, site, constants }
+    }
+}
+
+/// A line and where it stands.
+#[derive(Debug, Clone, Copy)]
+struct Place<'l> {
+    offset: u64,
+    line: &'l [u8],
+    cut: bool,
+}
+
+/// A parsed line's values by the place they feed.
+#[derive(Clone, Copy)]
+struct Values<'l> {
+    plan: &'l Plan,
+    captures: &'l Captures,
+    line: &'l [u8],
+}
+
+impl<'l> Values<'l> {
+    fn get(&self, capture: Option<usize>) -> Option<&'l [u8]> {
+        self.captures.get(self.line, capture?)
+    }
+}
+
+/// When a record happened, as far as is known.
+#[derive(Debug, Clone, Copy)]
+struct Placed {
+    /// What `@timestamp` says.
+    shown: Stamp,
+    /// The second in the id: 0 where the line has no readable time.
+    second: i64,
+    /// The line has a readable time of its own.
+    readable: bool,
+    /// That time lies more than a day ahead.
+    ahead: bool,
+}
+
+impl Frame {
+    /// Settles when the record happened; `None` when that is longer ago than the retention.
+    fn place(&mut self, stamp: Option<Stamp>) -> Option<Placed> {
+        let now = self.now_millis.div_euclid(1000);
+        let Some(stamp) = stamp.filter(stamp::readable) else {
+            let millis = self.now_millis.rem_euclid(1000);
+            let nanos = u32::try_from(millis).unwrap_or(0) * 1_000_000;
+            let read = Stamp { seconds: now, nanos, offset_minutes: None };
+            let shown = self.last.unwrap_or(read);
+            return Some(Placed { shown, second: 0, readable: false, ahead: false });
+        };
+        if self.retention.is_some_and(|age| now.saturating_sub(stamp.seconds) > age) {
+            return None;
+        }
+        self.last = Some(stamp);
+        let ahead = stamp.seconds > now + stamp::DAY;
+        Some(Placed { shown: stamp, second: stamp.seconds, readable: true, ahead })
+    }
+}
+
+/// The time text read last and what it says: most lines share their second with the one before.
+#[derive(Debug, Default)]
+struct TimeMemo {
+    text: Vec<u8>,
+    stamp: Option<Stamp>,
+}
+
+impl TimeMemo {
+    /// The first readable time among those that the format gives.
+    fn read(&mut self, plan: &Plan, line: &[u8], captures: &Captures) -> Option<Stamp> {
+        for &(form, capture) in &plan.times {
+            let Some(text) = captures.get(line, capture) else { continue };
+            if self.stamp.is_some() && self.text == text {
+                return self.stamp;
+            }
+            let stamp = match form {
+                TimeForm::Local => time::local(text),
+                TimeForm::Iso8601 => time::iso8601(text),
+                TimeForm::Msec => time::msec(text),
+            };
+            if stamp.is_some() {
+                self.text.clear();
+                self.text.extend_from_slice(text);
+                self.stamp = stamp;
+                return stamp;
+            }
+        }
+        None
+    }
+}
+
+/// The action line of the day written last, up to the id.
+#[derive(Debug, Default)]
+struct ActionMemo {
+    day: Option<i64>,
+    line: Vec<u8>,
+}
+
+impl ActionMemo {
+    fn line(&mut self, index: &IndexPattern, placed: &Placed) -> &[u8] {
+        let day = if placed.readable { placed.second.div_euclid(stamp::DAY) } else { i64::MIN };
+        if self.day != Some(day) {
+            self.day = Some(day);
+            self.line.clear();
+            self.line.extend_from_slice(b"{\"create\":{\"_index\":\"");
+            let dated = placed.readable.then(|| index.name_at(placed.second)).flatten();
+            let name = dated.unwrap_or_else(|| index.unparsed());
+            json::text(&mut self.line, name.as_bytes());
+            self.line.extend_from_slice(b"\",\"_id\":\"");
+        }
+        &self.line
+    }
+}

@@ -1,0 +1,154 @@
+//! Which capture of a format feeds which field of the record, settled once per format.
+//!
+//! Owns the table from nginx variables to ECS fields (ECS 8.11, and the nginx integration's own
+//! `nginx.access.*`); no line passes through here. Invariant: every field of the format ends in the record,
+//! a variable without a place in ECS under `nginx.access.<variable>`.
+
+use logweir_parsers::{Escape, Format};
+
+/// How the line's time is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TimeForm {
+    Local,
+    Iso8601,
+    Msec,
+}
+
+/// How an upstream list's elements are written out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum UpstreamForm {
+    Text,
+    Number,
+    /// Decimal seconds, written as milliseconds.
+    Milliseconds,
+}
+
+/// One upstream list.
+#[derive(Debug, Clone)]
+pub(super) struct Upstream {
+    /// `"addr":[`
+    pub(super) key: String,
+    pub(super) capture: usize,
+    pub(super) form: UpstreamForm,
+}
+
+/// Captures by the place they feed; `None` where the format does not tell.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Plan {
+    /// The most exact time first: `$msec` knows milliseconds, the others whole seconds.
+    pub(super) times: Vec<(TimeForm, usize)>,
+    pub(super) remote_addr: Option<usize>,
+    pub(super) forwarded_for: Option<usize>,
+    pub(super) realip_remote_addr: Option<usize>,
+    pub(super) remote_user: Option<usize>,
+    pub(super) request: Option<usize>,
+    pub(super) request_method: Option<usize>,
+    pub(super) request_uri: Option<usize>,
+    pub(super) uri: Option<usize>,
+    pub(super) args: Option<usize>,
+    pub(super) server_protocol: Option<usize>,
+    pub(super) status: Option<usize>,
+    pub(super) body_bytes_sent: Option<usize>,
+    pub(super) bytes_sent: Option<usize>,
+    pub(super) request_length: Option<usize>,
+    pub(super) request_time: Option<usize>,
+    pub(super) referrer: Option<usize>,
+    pub(super) user_agent: Option<usize>,
+    pub(super) request_id: Option<usize>,
+    pub(super) host: Option<usize>,
+    pub(super) http_host: Option<usize>,
+    pub(super) server_name: Option<usize>,
+    pub(super) server_addr: Option<usize>,
+    pub(super) server_port: Option<usize>,
+    pub(super) scheme: Option<usize>,
+    pub(super) https: Option<usize>,
+    pub(super) ssl_protocol: Option<usize>,
+    pub(super) ssl_cipher: Option<usize>,
+    pub(super) upstreams: Vec<Upstream>,
+    /// `"pipe":"` and the capture, for variables without a place in ECS.
+    pub(super) others: Vec<(String, usize)>,
+    pub(super) escape: Escape,
+}
+
+impl Plan {
+    pub(super) fn new(format: &Format) -> Self {
+        let mut plan = Self { escape: format.escape(), ..Self::default() };
+        for (capture, field) in format.fields().iter().enumerate() {
+            plan.place(field.name(), capture);
+        }
+        plan.times.sort_by_key(|(form, _)| match form {
+            TimeForm::Msec => 0,
+            TimeForm::Iso8601 => 1,
+            TimeForm::Local => 2,
+        });
+        plan
+    }
+
+    /// A variable that stands twice feeds its place once, from its first standing.
+    fn place(&mut self, name: &str, capture: usize) {
+        let slot = match name {
+            "time_local" => return self.times.push((TimeForm::Local, capture)),
+            "time_iso8601" => return self.times.push((TimeForm::Iso8601, capture)),
+            "msec" => return self.times.push((TimeForm::Msec, capture)),
+            "remote_addr" => &mut self.remote_addr,
+            "http_x_forwarded_for" | "proxy_add_x_forwarded_for" => &mut self.forwarded_for,
+            "realip_remote_addr" => &mut self.realip_remote_addr,
+            "remote_user" => &mut self.remote_user,
+            "request" => &mut self.request,
+            "request_method" => &mut self.request_method,
+            "request_uri" => &mut self.request_uri,
+            "uri" | "document_uri" => &mut self.uri,
+            "args" | "query_string" => &mut self.args,
+            "server_protocol" => &mut self.server_protocol,
+            "status" => &mut self.status,
+            "body_bytes_sent" => &mut self.body_bytes_sent,
+            "bytes_sent" => &mut self.bytes_sent,
+            "request_length" => &mut self.request_length,
+            "request_time" => &mut self.request_time,
+            "http_referer" => &mut self.referrer,
+            "http_user_agent" => &mut self.user_agent,
+            "request_id" | "req_id" => &mut self.request_id,
+            "host" => &mut self.host,
+            "http_host" => &mut self.http_host,
+            "server_name" => &mut self.server_name,
+            "server_addr" => &mut self.server_addr,
+            "server_port" => &mut self.server_port,
+            "scheme" => &mut self.scheme,
+            "https" => &mut self.https,
+            "ssl_protocol" => &mut self.ssl_protocol,
+            "ssl_cipher" => &mut self.ssl_cipher,
+            other => return self.place_elsewhere(other, capture),
+        };
+        slot.get_or_insert(capture);
+    }
+
+    fn place_elsewhere(&mut self, name: &str, capture: usize) {
+        let upstream = match name {
+            "upstream_addr" => Some(("addr", UpstreamForm::Text)),
+            "upstream_cache_status" => Some(("cache_status", UpstreamForm::Text)),
+            "upstream_status" => Some(("status", UpstreamForm::Number)),
+            "upstream_response_length" => Some(("response_length", UpstreamForm::Number)),
+            "upstream_bytes_received" => Some(("bytes_received", UpstreamForm::Number)),
+            "upstream_bytes_sent" => Some(("bytes_sent", UpstreamForm::Number)),
+            "upstream_connect_time" => Some(("connect_time_ms", UpstreamForm::Milliseconds)),
+            "upstream_header_time" => Some(("header_time_ms", UpstreamForm::Milliseconds)),
+            "upstream_response_time" => Some(("response_time_ms", UpstreamForm::Milliseconds)),
+            "upstream_queue_time" => Some(("queue_time_ms", UpstreamForm::Milliseconds)),
+            _ => None,
+        };
+        match upstream {
+            Some((key, form)) => {
+                let key = format!("\"{key}\":[");
+                if self.upstreams.iter().all(|known| known.key != key) {
+                    self.upstreams.push(Upstream { key, capture, form });
+                }
+            }
+            None => {
+                let key = format!("\"{}\":\"", super::json::constant(name));
+                if self.others.iter().all(|(known, _)| *known != key) {
+                    self.others.push((key, capture));
+                }
+            }
+        }
+    }
+}

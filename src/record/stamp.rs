@@ -1,0 +1,123 @@
+//! What follows from a line's time alone: index, id prefix and `@timestamp`, kept while the second lasts.
+//!
+//! Owns the rule that place and identity of a document depend on the line and its place, never on now().
+//! Most lines share their second with the one before, so everything here is made once a second.
+
+use chrono::{DateTime, Datelike, SecondsFormat, Timelike};
+use logweir_parsers::time::Stamp;
+
+/// First and last second whose time counts as readable: the years 2000 to 2099.
+const READABLE: std::ops::Range<i64> = 946_684_800..4_102_444_800;
+
+/// Seconds in a day.
+pub(super) const DAY: i64 = 86_400;
+
+/// Whether a time is one that a web server can have logged; others are read as noise.
+pub(super) fn readable(stamp: &Stamp) -> bool {
+    READABLE.contains(&stamp.seconds)
+}
+
+/// Appends `2026-11-23T05:26:59.000Z`; `seconds` outside chrono's range give the epoch.
+pub(super) fn timestamp(out: &mut Vec<u8>, seconds: i64, nanos: u32) {
+    let time = DateTime::from_timestamp(seconds, nanos).unwrap_or_default();
+    let mut text = *b"0000-00-00T00:00:00.000Z";
+    let year = time.year();
+    if !(0..=9999).contains(&year) {
+        out.extend_from_slice(time.to_rfc3339_opts(SecondsFormat::Millis, true).as_bytes());
+        return;
+    }
+    digits(&mut text[0..4], year.unsigned_abs());
+    digits(&mut text[5..7], time.month());
+    digits(&mut text[8..10], time.day());
+    digits(&mut text[11..13], time.hour());
+    digits(&mut text[14..16], time.minute());
+    digits(&mut text[17..19], time.second());
+    digits(&mut text[20..23], nanos / 1_000_000);
+    out.extend_from_slice(&text);
+}
+
+fn digits(out: &mut [u8], mut value: u32) {
+    for digit in out.iter_mut().rev() {
+        *digit = b'0' + (value % 10) as u8;
+        value /= 10;
+    }
+}
+
+/// Appends a zone as ECS has it: `+02:00`.
+pub(super) fn zone(out: &mut Vec<u8>, offset_minutes: i16) {
+    let mut text = *b"+00:00";
+    if offset_minutes < 0 {
+        text[0] = b'-';
+    }
+    let minutes = u32::from(offset_minutes.unsigned_abs());
+    digits(&mut text[1..3], minutes / 60);
+    digits(&mut text[4..6], minutes % 60);
+    out.extend_from_slice(&text);
+}
+
+/// Length of a document id in characters.
+pub(super) const ID_LEN: usize = 20;
+
+/// A document's id: base64url of event second (4 bytes), stream (6) and line offset (5), all big-endian.
+/// Time comes first because Lucene then skips whole segments when it looks an id up.
+/// An unparsed line has second 0.
+pub(super) fn document_id(second: i64, stream: &[u8; 10], offset: u64) -> [u8; ID_LEN] {
+    let mut key = [0; 15];
+    // four bytes carry seconds up to the year 2106, beyond READABLE
+    key[0..4].copy_from_slice(&u32::try_from(second).unwrap_or(0).to_be_bytes());
+    key[4..10].copy_from_slice(&stream[..6]);
+    key[10..15].copy_from_slice(&offset.to_be_bytes()[3..]);
+    let mut id = [0; ID_LEN];
+    for (three, four) in key.chunks_exact(3).zip(id.chunks_exact_mut(4)) {
+        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
+        for (at, out) in four.iter_mut().enumerate() {
+            *out = ALPHABET[(bits >> (18 - 6 * at)) as usize & 63];
+        }
+    }
+    id
+}
+
+/// RFC 4648, section 5.
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use base64::Engine;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn an_id_is_base64url_of_its_parts(
+            second in 0..u32::MAX, stream in any::<[u8; 10]>(), offset in 0..1_u64 << 40,
+        ) {
+            let mut key = second.to_be_bytes().to_vec();
+            key.extend_from_slice(&stream[..6]);
+            key.extend_from_slice(&offset.to_be_bytes()[3..]);
+            let id = document_id(i64::from(second), &stream, offset);
+            let expected = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(key);
+            prop_assert_eq!(std::str::from_utf8(&id).unwrap(), expected);
+        }
+
+        #[test]
+        fn a_timestamp_is_what_chrono_writes(seconds in READABLE, millis in 0..1000_u32) {
+            let mut out = Vec::new();
+            timestamp(&mut out, seconds, millis * 1_000_000);
+            let time = DateTime::from_timestamp(seconds, millis * 1_000_000).unwrap();
+            let expected = time.to_rfc3339_opts(SecondsFormat::Millis, true);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn zones() {
+        let text = |minutes| {
+            let mut out = Vec::new();
+            zone(&mut out, minutes);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(text(0), "+00:00");
+        assert_eq!(text(-210), "-03:30");
+        assert_eq!(text(345), "+05:45");
+    }
+}

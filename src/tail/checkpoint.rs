@@ -1,0 +1,290 @@
+//! The bytes of a checkpoint: positions that survive the process.
+//!
+//! Owns: the on-disk form (`docs/STATE.md`), version [`VERSION`]. Refuses to know: files, fsync, locks.
+//! Invariant: what decodes was encoded whole (CRC-32C), and version 1 loads for ever. The failure it
+//! guards against: a torn or foreign file believed, and with it positions that were never settled.
+//!
+//! JSON lines, so that a person can read it: a header, one line a stream, a last line with the checksum.
+
+use serde::{Deserialize, Serialize};
+
+use super::StreamId;
+
+/// The version written now.
+pub(super) const VERSION: u32 = 1;
+
+/// Says what the file is to people and to `file(1)`.
+const MAGIC: &str = "logweir checkpoint";
+
+/// The rules by which a line's time, id and index are found; another number means other ids.
+pub(super) const IDENTITY_RULES: u32 = 1;
+
+/// The first line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Header {
+    magic: String,
+    version: u32,
+    identity_rules: u32,
+    /// Counts the saves; the newest valid one is used.
+    pub(super) generation: u64,
+    /// The output whose acks these positions are.
+    pub(super) output: String,
+    /// The host in every stream id.
+    pub(super) host: String,
+    /// Wall time of the last look at the directories, milliseconds.
+    pub(super) looked: i64,
+    /// Names of all logs ever seen, so that a log's first rotation is not taken for old history.
+    pub(super) logs: Vec<String>,
+}
+
+/// One stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
+    #[serde(with = "hex_stream")]
+    pub(super) stream: StreamId,
+    pub(super) log: String,
+    pub(super) offset: u64,
+    #[serde(with = "hex_u64")]
+    pub(super) marker: u64,
+    /// Where the content was last seen; a hint, lossy where the name is no UTF-8.
+    pub(super) path: String,
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    /// The greatest length seen.
+    pub(super) size: u64,
+    /// Wall time when the content was last seen, milliseconds.
+    pub(super) seen: i64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) finished: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) skipped: bool,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Trailer {
+    crc32c: u32,
+}
+
+/// All that is saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Checkpoint {
+    pub(super) header: Header,
+    pub(super) entries: Vec<Entry>,
+}
+
+/// Why a checkpoint is not believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Invalid {
+    #[error("it is empty")]
+    Empty,
+    #[error("it is cut off or damaged")]
+    Damaged,
+    #[error("it is no checkpoint of logweir")]
+    Foreign,
+    #[error("it has version {0}, which this logweir does not know")]
+    Version(u32),
+}
+
+impl Header {
+    pub(super) fn new(
+        generation: u64,
+        output: &str,
+        host: &str,
+        looked: i64,
+        logs: Vec<String>,
+    ) -> Self {
+        Self {
+            magic: MAGIC.to_owned(),
+            version: VERSION,
+            identity_rules: IDENTITY_RULES,
+            generation,
+            output: output.to_owned(),
+            host: host.to_owned(),
+            looked,
+            logs,
+        }
+    }
+}
+
+/// The file's bytes.
+pub(super) fn encode(checkpoint: &Checkpoint) -> serde_json::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(512 + checkpoint.entries.len() * 256);
+    serde_json::to_writer(&mut bytes, &checkpoint.header)?;
+    bytes.push(b'\n');
+    for entry in &checkpoint.entries {
+        serde_json::to_writer(&mut bytes, entry)?;
+        bytes.push(b'\n');
+    }
+    let trailer = Trailer {
+        crc32c: crc32c::crc32c(&bytes),
+    };
+    serde_json::to_writer(&mut bytes, &trailer)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+/// Reads what [`encode`] wrote, of this version or an older one.
+pub(super) fn decode(bytes: &[u8]) -> Result<Checkpoint, Invalid> {
+    if bytes.is_empty() {
+        return Err(Invalid::Empty);
+    }
+    let body = bytes.strip_suffix(b"\n").ok_or(Invalid::Damaged)?;
+    let at = memchr::memrchr(b'\n', body).ok_or(Invalid::Damaged)? + 1;
+    let (checked, trailer) = body.split_at(at);
+    let trailer: Trailer = serde_json::from_slice(trailer).map_err(|_| Invalid::Damaged)?;
+    if trailer.crc32c != crc32c::crc32c(checked) {
+        return Err(Invalid::Damaged);
+    }
+    let mut lines = checked.split_inclusive(|&byte| byte == b'\n');
+    let first = lines.next().unwrap_or_default();
+    // Magic and version first: a later version may have another header.
+    #[derive(Deserialize)]
+    struct Kind {
+        magic: String,
+        version: u32,
+    }
+    let kind: Kind = serde_json::from_slice(first).map_err(|_| Invalid::Foreign)?;
+    if kind.magic != MAGIC {
+        return Err(Invalid::Foreign);
+    }
+    if kind.version == 0 || kind.version > VERSION {
+        return Err(Invalid::Version(kind.version));
+    }
+    let header = serde_json::from_slice(first).map_err(|_| Invalid::Damaged)?;
+    let entries = lines
+        .map(serde_json::from_slice)
+        .collect::<Result<_, _>>()
+        .map_err(|_| Invalid::Damaged)?;
+    Ok(Checkpoint { header, entries })
+}
+
+mod hex_u64 {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(value: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{value:016x}"))
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<u64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        u64::from_str_radix(&text, 16).map_err(D::Error::custom)
+    }
+}
+
+mod hex_stream {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error};
+
+    use crate::tail::StreamId;
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &StreamId,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(
+        deserializer: D,
+    ) -> Result<StreamId, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut id = [0; 10];
+        if text.len() != 20 || !text.is_ascii() {
+            return Err(D::Error::custom("a stream id has 20 hexadecimal digits"));
+        }
+        for (byte, at) in id.iter_mut().zip((0..20).step_by(2)) {
+            *byte = u8::from_str_radix(&text[at..at + 2], 16).map_err(D::Error::custom)?;
+        }
+        Ok(StreamId(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    /// Written by the first release of the format; must load for ever.
+    const VERSION_1: &[u8] = include_bytes!("../../tests/fixtures/state/checkpoint-1");
+
+    fn sample() -> Checkpoint {
+        Checkpoint {
+            header: Header::new(
+                7,
+                "elasticsearch:nginx-access-%Y.%m.%d",
+                "web-07",
+                1_795_000_000_000,
+                vec!["/var/log/nginx/access.log".to_owned()],
+            ),
+            entries: vec![
+                Entry {
+                    stream: StreamId([1, 2, 3, 4, 5, 6, 7, 8, 9, 0xff]),
+                    log: "/var/log/nginx/access.log".to_owned(),
+                    offset: 1_234_567,
+                    marker: 0x00ab_cdef_0123_4567,
+                    path: "/var/log/nginx/access.log".to_owned(),
+                    device: 66_306,
+                    inode: 42,
+                    size: 1_300_000,
+                    seen: 1_795_000_000_000,
+                    finished: false,
+                    skipped: false,
+                },
+                Entry {
+                    stream: StreamId([9; 10]),
+                    log: "/var/log/nginx/access.log".to_owned(),
+                    offset: 99,
+                    marker: 5,
+                    path: "/var/log/nginx/access.log.2.gz".to_owned(),
+                    device: 66_306,
+                    inode: 43,
+                    size: 99,
+                    seen: 1_794_000_000_000,
+                    finished: true,
+                    skipped: true,
+                },
+            ],
+        }
+    }
+
+    #[test]
+    fn version_1_loads_for_ever() {
+        assert_eq!(decode(VERSION_1), Ok(sample()));
+    }
+
+    #[test]
+    fn what_is_written_now_is_what_the_fixture_holds() {
+        // When the form changes on purpose: raise the version, add a fixture, keep this one above.
+        let bytes = encode(&sample()).unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&bytes),
+            String::from_utf8_lossy(VERSION_1)
+        );
+    }
+
+    #[test]
+    fn every_cut_and_every_flipped_bit_is_noticed() {
+        let bytes = encode(&sample()).unwrap();
+        for length in 0..bytes.len() {
+            assert!(decode(&bytes[..length]).is_err(), "cut at {length}");
+        }
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x04;
+            assert!(decode(&damaged).is_err(), "flipped at {at}");
+        }
+        assert_eq!(decode(&vec![0; bytes.len()]), Err(Invalid::Damaged));
+        assert_eq!(decode(b""), Err(Invalid::Empty));
+    }
+
+    #[test]
+    fn a_later_version_is_named() {
+        let mut checkpoint = sample();
+        checkpoint.header.version = 2;
+        assert_eq!(
+            decode(&encode(&checkpoint).unwrap()),
+            Err(Invalid::Version(2))
+        );
+        checkpoint.header.magic = "something".to_owned();
+        assert_eq!(decode(&encode(&checkpoint).unwrap()), Err(Invalid::Foreign));
+    }
+}

@@ -1,0 +1,222 @@
+//! The file system as the tailer sees it: a port with the host's implementation behind it.
+//!
+//! Owns: every system call on log files and on the state directory. Refuses to know: what a log, a line
+//! or a checkpoint is. Invariant: no other module of this room touches `std::fs`, so that the simulated
+//! file system (`sim`) can take its place and thousands of rotations and crashes run without a disk.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+/// What kind of thing a path names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A regular file, the only kind that has positions.
+    File,
+    /// A directory.
+    Directory,
+    /// A pipe or FIFO.
+    Pipe,
+    /// A terminal, `/dev/null` and the like.
+    Device,
+    /// A socket.
+    Socket,
+}
+
+impl Kind {
+    /// The word for it in a message.
+    pub fn word(self) -> &'static str {
+        match self {
+            Kind::File => "a file",
+            Kind::Directory => "a directory",
+            Kind::Pipe => "a pipe",
+            Kind::Device => "a device",
+            Kind::Socket => "a socket",
+        }
+    }
+}
+
+/// Where the content of a file lives: device and inode. Exact while the file is held open, a mere hint
+/// afterwards, for inodes are used again.
+pub type Inode = (u64, u64);
+
+/// What the file system knows about a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metadata {
+    /// Device and inode.
+    pub inode: Inode,
+    /// Length in bytes.
+    pub size: u64,
+    /// Last modification, nanoseconds since the Unix epoch.
+    pub modified: i64,
+    /// Names that the file has; 0 when it was deleted while open.
+    pub links: u64,
+    /// What it is.
+    pub kind: Kind,
+    /// The group that owns it: who may not read the file is told which group would help.
+    pub group: u32,
+}
+
+/// All that the tailer asks of the operating system.
+pub trait FileSystem: Clone + Send + 'static {
+    /// An open file.
+    type File: Send + Sync + 'static;
+    /// Holds an exclusive lock until dropped.
+    type Lock: Send + 'static;
+
+    /// Opens for reading; never waits (a pipe has no writer yet).
+    fn open(&self, path: &Path) -> io::Result<Self::File>;
+    /// Reads at a position; fewer bytes than asked for only at the end of the file.
+    fn read_at(&self, file: &Self::File, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// What is behind a path, links followed.
+    fn metadata(&self, path: &Path) -> io::Result<Metadata>;
+    /// What is behind an open file, whatever its name is by now.
+    fn metadata_of(&self, file: &Self::File) -> io::Result<Metadata>;
+    /// Whether the path's last part is a symbolic link.
+    fn is_symlink(&self, path: &Path) -> bool;
+    /// The path with all links resolved.
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
+    /// The names in a directory, in any order.
+    fn read_dir(&self, directory: &Path) -> io::Result<Vec<OsString>>;
+
+    /// Makes a directory and its parents.
+    fn create_dir_all(&self, directory: &Path) -> io::Result<()>;
+    /// Reads a small file whole.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Creates an empty file, or empties the one that is there.
+    fn create(&self, path: &Path) -> io::Result<Self::File>;
+    /// Appends bytes to a file made by [`FileSystem::create`].
+    fn write_all(&self, file: &Self::File, bytes: &[u8]) -> io::Result<()>;
+    /// Returns when the file's bytes are on stable storage.
+    fn sync(&self, file: &Self::File) -> io::Result<()>;
+    /// Gives a file another name, replacing what bore it.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Returns when the directory's names are on stable storage.
+    fn sync_dir(&self, directory: &Path) -> io::Result<()>;
+    /// Takes the exclusive lock on a file, making it if needed; `None` when another process holds it.
+    fn lock(&self, path: &Path) -> io::Result<Option<Self::Lock>>;
+}
+
+/// The host's file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HostFs;
+
+impl FileSystem for HostFs {
+    type File = File;
+    type Lock = File;
+
+    fn open(&self, path: &Path) -> io::Result<File> {
+        // NONBLOCK: between the look and the open the file may have become a FIFO, whose open would hang.
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
+        OpenOptions::new()
+            .read(true)
+            .custom_flags(flags.cast_signed())
+            .open(path)
+    }
+
+    fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while filled < buffer.len() {
+            match file.read_at(&mut buffer[filled..], offset + filled as u64) {
+                Ok(0) => break,
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+
+    fn metadata(&self, path: &Path) -> io::Result<Metadata> {
+        Ok(describe(&std::fs::metadata(path)?))
+    }
+
+    fn metadata_of(&self, file: &File) -> io::Result<Metadata> {
+        Ok(describe(&file.metadata()?))
+    }
+
+    fn is_symlink(&self, path: &Path) -> bool {
+        path.is_symlink()
+    }
+
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        std::fs::canonicalize(path)
+    }
+
+    fn read_dir(&self, directory: &Path) -> io::Result<Vec<OsString>> {
+        std::fs::read_dir(directory)?
+            .map(|entry| Ok(entry?.file_name()))
+            .collect()
+    }
+
+    fn create_dir_all(&self, directory: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(directory)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<File> {
+        File::create(path)
+    }
+
+    fn write_all(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
+        file.write_all(bytes)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        file.sync_all()
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn sync_dir(&self, directory: &Path) -> io::Result<()> {
+        File::open(directory)?.sync_all()
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<File>> {
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(file)),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn describe(metadata: &std::fs::Metadata) -> Metadata {
+    let kind = metadata.file_type();
+    let kind = if kind.is_file() {
+        Kind::File
+    } else if kind.is_dir() {
+        Kind::Directory
+    } else if kind.is_fifo() {
+        Kind::Pipe
+    } else if kind.is_socket() {
+        Kind::Socket
+    } else {
+        Kind::Device
+    };
+    Metadata {
+        inode: (metadata.dev(), metadata.ino()),
+        size: metadata.len(),
+        modified: metadata
+            .mtime()
+            .saturating_mul(1_000_000_000)
+            .saturating_add(metadata.mtime_nsec()),
+        links: metadata.nlink(),
+        kind,
+        group: metadata.gid(),
+    }
+}

@@ -1,0 +1,310 @@
+//! A gzip-compressed rotated file, read at positions of the lines inside it.
+//!
+//! Owns: decoding, and the resumption in the middle (decode and discard). Refuses to know: why the file is
+//! read. Invariant: an offset means the same as in the plain file that was compressed, so a line keeps its
+//! identity. The failure it guards against: a file that gzip is still writing taken for a damaged or a
+//! finished one; it is tried again when it has changed.
+
+use std::io::{self, BufReader, ErrorKind, Read};
+use std::sync::Arc;
+
+use flate2::bufread::MultiGzDecoder;
+use memchr::memchr;
+
+use super::fs::FileSystem;
+use super::identity::{FIRST_LINE_BYTES, MARKER_BYTES, Place, marker_length};
+use super::lines::{self, Head};
+use super::reader::{Buffer, Found, Limits, Step};
+use super::track::Track;
+
+/// Compressed bytes fetched at once.
+const INPUT_BYTES: usize = 32 * 1024;
+
+/// Where a first line must have ended to be looked for at all.
+const MAX_FIRST_LINE: usize = 64 * 1024 * 1024;
+
+/// Reads an open file from its beginning.
+struct FromStart<F: FileSystem> {
+    fs: F,
+    file: Arc<F::File>,
+    offset: u64,
+}
+
+impl<F: FileSystem> Read for FromStart<F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.fs.read_at(&self.file, buffer, self.offset)?;
+        self.offset += count as u64;
+        Ok(count)
+    }
+}
+
+type Decoder<F> = MultiGzDecoder<BufReader<FromStart<F>>>;
+
+fn decoder<F: FileSystem>(fs: &F, file: &Arc<F::File>) -> Decoder<F> {
+    let input = FromStart {
+        fs: fs.clone(),
+        file: Arc::clone(file),
+        offset: 0,
+    };
+    MultiGzDecoder::new(BufReader::with_capacity(INPUT_BYTES, input))
+}
+
+/// The first complete line of a file, without its `\n` and at most as much of it as makes the identity.
+pub(super) fn first_line<F: FileSystem>(
+    fs: &F,
+    file: &Arc<F::File>,
+    compressed: bool,
+) -> io::Result<Option<Vec<u8>>> {
+    let found = if compressed {
+        first_line_of(decoder(fs, file))
+    } else {
+        first_line_of(FromStart {
+            fs: fs.clone(),
+            file: Arc::clone(file),
+            offset: 0,
+        })
+    };
+    match found {
+        // gzip is still writing.
+        Err(error) if compressed && error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+        found => found,
+    }
+}
+
+fn first_line_of(mut input: impl Read) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let mut length = 0;
+    let mut block = [0; FIRST_LINE_BYTES];
+    while length < MAX_FIRST_LINE {
+        let count = input.read(&mut block)?;
+        if count == 0 {
+            return Ok(None);
+        }
+        let end = memchr(b'\n', &block[..count]);
+        let part = &block[..end.unwrap_or(count)];
+        let room = FIRST_LINE_BYTES - line.len();
+        line.extend_from_slice(&part[..part.len().min(room)]);
+        if end.is_some() {
+            return Ok(Some(line));
+        }
+        length += count;
+    }
+    Ok(None)
+}
+
+/// Size and time of change of the compressed file when decoding came to its end.
+type Version = (u64, i64);
+
+/// A compressed file being read.
+pub(super) struct Gzip<F: FileSystem> {
+    fs: F,
+    file: Arc<F::File>,
+    decoder: Option<Decoder<F>>,
+    /// Up to [`MARKER_BYTES`] bytes before `offset`.
+    window: Vec<u8>,
+    /// Decoded bytes from `offset` on, not handed on.
+    carry: Vec<u8>,
+    offset: u64,
+    /// Nothing more comes until the file is another one.
+    ended: Option<Version>,
+    /// The end was a clean one.
+    complete: bool,
+}
+
+impl<F: FileSystem> Gzip<F> {
+    pub(super) fn new(fs: F, file: Arc<F::File>) -> Self {
+        Self {
+            fs,
+            file,
+            decoder: None,
+            window: Vec::new(),
+            carry: Vec::new(),
+            offset: 0,
+            ended: None,
+            complete: false,
+        }
+    }
+
+    pub(super) fn file(&self) -> &F::File {
+        &self.file
+    }
+
+    /// Whether the whole file was decoded and its end is where gzip ended it.
+    pub(super) fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    pub(super) fn step(
+        &mut self,
+        track: &mut Track,
+        buffer: &mut Buffer,
+        limits: Limits,
+    ) -> io::Result<Step> {
+        if let Some(version) = self.ended {
+            if self.version()? == version {
+                return Ok(Step::Idle);
+            }
+            self.ended = None;
+        }
+        if self.decoder.is_none() || self.offset != track.read.offset {
+            match self.resume(track.read) {
+                Ok(true) => {}
+                Ok(false) => return Ok(Step::Replaced),
+                Err(error) => return self.stop(error),
+            }
+        }
+        let window = self.window.len();
+        let length = window + self.carry.len() + limits.read_bytes;
+        let bytes = buffer.take(length, MARKER_BYTES + limits.read_bytes);
+        bytes[..window].copy_from_slice(&self.window);
+        bytes[window..window + self.carry.len()].copy_from_slice(&self.carry);
+        let mut count = window + self.carry.len();
+        let end = loop {
+            match self.decode(&mut bytes[count..]) {
+                Ok(0) => break Some(None),
+                Ok(more) => count += more,
+                Err(error) => break Some(Some(error)),
+            }
+            if count == length {
+                break None;
+            }
+        };
+        let data = &bytes[window..count];
+        track.size = track.size.max(self.offset + data.len() as u64);
+        let step = match lines::head(data, limits.line_bytes) {
+            Head::Lines(lines) => {
+                let end = Place::after(&bytes[..window + lines], self.offset + lines as u64);
+                self.carry.clear();
+                self.carry.extend_from_slice(&bytes[window + lines..count]);
+                self.keep_window(end.offset, window + lines, buffer);
+                Some(Found {
+                    start: window,
+                    length: lines,
+                    end,
+                    cut: false,
+                })
+            }
+            Head::Partial => {
+                self.carry.clear();
+                self.carry.extend_from_slice(data);
+                None
+            }
+            Head::Long => match self.skip_long_line(count, buffer, limits, end.is_none()) {
+                Ok(found) => found,
+                Err(error) => return self.stop(error),
+            },
+        };
+        match (step, end) {
+            (Some(found), _) => Ok(Step::Lines(found)),
+            (None, None) => Ok(Step::More),
+            (None, Some(None)) => {
+                self.complete = true;
+                self.pause()
+            }
+            (None, Some(Some(error))) => self.stop(error),
+        }
+    }
+
+    /// Decodes up to `place` and checks that the file holds what was read before it.
+    fn resume(&mut self, place: Place) -> io::Result<bool> {
+        self.decoder = Some(decoder(&self.fs, &self.file));
+        self.carry.clear();
+        self.window.clear();
+        self.offset = 0;
+        let mut block = vec![0; INPUT_BYTES];
+        while self.offset < place.offset {
+            let left = usize::try_from(place.offset - self.offset).unwrap_or(usize::MAX);
+            let wanted = left.min(block.len());
+            let count = self.decode(&mut block[..wanted])?;
+            if count == 0 {
+                return Ok(false);
+            }
+            self.offset += count as u64;
+            self.slide_window(&block[..count]);
+        }
+        Ok(Place::after(&self.window, self.offset) == place)
+    }
+
+    /// The line at `offset` is over the limit: its beginning is in the buffer, the rest is passed over.
+    fn skip_long_line(
+        &mut self,
+        count: usize,
+        buffer: &mut Buffer,
+        limits: Limits,
+        more: bool,
+    ) -> io::Result<Option<Found>> {
+        let start = self.window.len();
+        let data = buffer.bytes()[start..count].to_vec();
+        let mut block = vec![0; INPUT_BYTES];
+        let mut rest = data.as_slice();
+        let mut from_block;
+        let mut end = self.offset;
+        loop {
+            let line = memchr(b'\n', rest).map(|at| at + 1);
+            let passed = &rest[..line.unwrap_or(rest.len())];
+            end += passed.len() as u64;
+            self.slide_window(passed);
+            if let Some(line) = line {
+                self.carry.clear();
+                self.carry.extend_from_slice(&rest[line..]);
+                break;
+            }
+            from_block = if more { self.decode(&mut block)? } else { 0 };
+            if from_block == 0 {
+                // No end of the line in this file: it stays unread, and so does its beginning.
+                self.decoder = None;
+                return Ok(None);
+            }
+            rest = &block[..from_block];
+        }
+        self.offset = end;
+        Ok(Some(Found {
+            start,
+            length: limits.line_bytes,
+            end: Place::after(&self.window, end),
+            cut: true,
+        }))
+    }
+
+    fn decode(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match &mut self.decoder {
+            Some(decoder) => decoder.read(buffer),
+            None => Ok(0),
+        }
+    }
+
+    fn keep_window(&mut self, offset: u64, end: usize, buffer: &Buffer) {
+        let start = end - marker_length(offset);
+        self.window.clear();
+        self.window.extend_from_slice(&buffer.bytes()[start..end]);
+        self.offset = offset;
+    }
+
+    fn slide_window(&mut self, passed: &[u8]) {
+        let passed = &passed[passed.len().saturating_sub(MARKER_BYTES)..];
+        let over = (self.window.len() + passed.len()).saturating_sub(MARKER_BYTES);
+        self.window.drain(..over);
+        self.window.extend_from_slice(passed);
+    }
+
+    /// A file that ends early is unfinished; one that cannot be decoded is damaged.
+    fn stop(&mut self, error: io::Error) -> io::Result<Step> {
+        if error.kind() == ErrorKind::UnexpectedEof {
+            self.pause()
+        } else {
+            Err(error)
+        }
+    }
+
+    fn pause(&mut self) -> io::Result<Step> {
+        self.decoder = None;
+        self.carry = Vec::new();
+        self.ended = Some(self.version()?);
+        Ok(Step::Idle)
+    }
+
+    fn version(&self) -> io::Result<Version> {
+        let metadata = self.fs.metadata_of(&self.file)?;
+        Ok((metadata.size, metadata.modified))
+    }
+}

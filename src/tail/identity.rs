@@ -1,0 +1,105 @@
+//! What makes a file this file: the beginning of its content, and the bytes before a position.
+//!
+//! Owns: the stream id and the marker. Refuses to know: inodes and paths, which are used again.
+//! Invariant: both are pure functions of their arguments and part of what is on disk and in the index for
+//! ever; another rule needs another domain string. The failure it guards against: a recycled inode, a
+//! truncated and regrown file, or a restored copy taken for something it is not.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::StreamId;
+
+/// How much of the first line counts.
+pub(super) const FIRST_LINE_BYTES: usize = 4096;
+
+/// How many bytes before a position its marker covers.
+pub(super) const MARKER_BYTES: usize = 1024;
+
+/// Separates this use of the hash from any other, and this rule from later ones.
+const DOMAIN: &str = "logweir stream 1";
+
+/// The id of a file of `log` on `host` whose first complete line, without its `\n`, is `first_line`.
+///
+/// Lengths go before the parts, so that no two triples run together to the same bytes.
+pub(super) fn stream_id(host: &str, log: &str, first_line: &[u8]) -> StreamId {
+    let first_line = &first_line[..first_line.len().min(FIRST_LINE_BYTES)];
+    let mut hasher = blake3::Hasher::new_derive_key(DOMAIN);
+    for part in [host.as_bytes(), log.as_bytes(), first_line] {
+        hasher.update(&(part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
+    let mut id = [0; 10];
+    id.copy_from_slice(&hasher.finalize().as_bytes()[..10]);
+    StreamId(id)
+}
+
+/// How many bytes before `offset` are hashed.
+pub(super) fn marker_length(offset: u64) -> usize {
+    usize::try_from(offset).map_or(MARKER_BYTES, |offset| offset.min(MARKER_BYTES))
+}
+
+/// The hash of the bytes before a position.
+pub(super) fn marker(window: &[u8]) -> u64 {
+    xxh3_64(window)
+}
+
+/// A position and the hash of what stands before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) offset: u64,
+    pub(super) marker: u64,
+}
+
+impl Place {
+    /// The beginning of a file.
+    pub(super) fn start() -> Self {
+        Self {
+            offset: 0,
+            marker: marker(&[]),
+        }
+    }
+
+    /// The place after `bytes`, of which the last are the last before `offset`.
+    pub(super) fn after(bytes: &[u8], offset: u64) -> Self {
+        Self {
+            offset,
+            marker: marker(&bytes[bytes.len() - marker_length(offset)..]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule_of_the_id_never_changes() {
+        // Documents in people's indices carry these ids: a change here doubles every line on a re-read.
+        let id = stream_id("web-07", "/var/log/nginx/access.log", b"203.0.113.7 - - x");
+        let hex: String = id.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        insta::assert_snapshot!(hex);
+        assert_eq!(marker(b"line\n"), xxh3_64(b"line\n"));
+    }
+
+    #[test]
+    fn each_part_counts_and_parts_do_not_run_together() {
+        let id = stream_id("a", "b", b"c");
+        assert_ne!(id, stream_id("x", "b", b"c"));
+        assert_ne!(id, stream_id("a", "x", b"c"));
+        assert_ne!(id, stream_id("a", "b", b"x"));
+        assert_ne!(stream_id("ab", "c", b""), stream_id("a", "bc", b""));
+    }
+
+    #[test]
+    fn only_the_first_four_kibibytes_of_the_line_count() {
+        let long = vec![b'x'; FIRST_LINE_BYTES + 10];
+        assert_eq!(
+            stream_id("h", "l", &long),
+            stream_id("h", "l", &long[..FIRST_LINE_BYTES])
+        );
+        assert_ne!(
+            stream_id("h", "l", &long),
+            stream_id("h", "l", &long[..FIRST_LINE_BYTES - 1])
+        );
+    }
+}

@@ -1,0 +1,348 @@
+//! One open file and the next complete lines in it.
+//!
+//! Owns: how bytes are fetched, and the check that they still belong to what was read before. Refuses to
+//! know: other files, names, rotation. Invariant: nothing is handed on unless the same read also returned,
+//! unchanged, the bytes before it; half a line is never handed on. The failures it guards against: a file
+//! truncated (and perhaps regrown) between two reads, and a half line of a mebibyte read again and again.
+//!
+//! A read asks for the marker's window and the new bytes at once: what comes back is one piece of one file,
+//! so a truncation between a check and a read cannot slip in.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use memchr::memchr;
+
+use super::FileKey;
+use super::fs::{FileSystem, Inode};
+use super::gzip::Gzip;
+use super::identity::{MARKER_BYTES, Place, marker, marker_length};
+use super::lines::{self, Head};
+use super::track::Track;
+
+/// The limits of a read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Asked for at once.
+    pub(super) read_bytes: usize,
+    /// Longer lines are cut.
+    pub(super) line_bytes: usize,
+}
+
+/// The one buffer of all files; grows for one long line and shrinks after it.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+}
+
+impl Buffer {
+    /// At least `length` bytes, but not much more than `usual` when less is needed.
+    pub(super) fn take(&mut self, length: usize, usual: usize) -> &mut [u8] {
+        let wanted = length.max(usual);
+        if self.bytes.len() != wanted {
+            self.bytes.resize(wanted, 0);
+            if self.bytes.capacity() > wanted.saturating_mul(2) {
+                self.bytes.shrink_to(wanted);
+            }
+        }
+        &mut self.bytes[..length]
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Where the bytes come from.
+pub(super) enum Source<F: FileSystem> {
+    /// The file holds the lines themselves.
+    Plain(Arc<F::File>),
+    /// The file holds them compressed; positions are those of the lines all the same.
+    Gzip(Box<Gzip<F>>),
+}
+
+/// An open file.
+pub(super) struct Reader<F: FileSystem> {
+    pub(super) key: FileKey,
+    pub(super) source: Source<F>,
+    pub(super) inode: Inode,
+    pub(super) path: PathBuf,
+    /// Bytes from the track's `read` to here hold no `\n`.
+    scanned: u64,
+    /// Its name is the log's live name.
+    pub(super) live: bool,
+    /// The last scan found a name for it.
+    pub(super) visible: bool,
+    /// It was opened as a rotated file: a scan would find it again.
+    pub(super) caught_up_from_name: bool,
+    /// Monotonic time since when nothing new was found in it.
+    pub(super) quiet_since: Duration,
+    /// The last attempt found nothing.
+    pub(super) at_end: bool,
+}
+
+/// What one attempt gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Lines, in the buffer from `start` on.
+    Lines(Found),
+    /// Bytes were looked at, but no line is complete yet; try again.
+    More,
+    /// Nothing to read now.
+    Idle,
+    /// The file no longer holds what was read from it.
+    Replaced,
+}
+
+/// Complete lines in the buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Found {
+    pub(super) start: usize,
+    pub(super) length: usize,
+    /// The place after the last line.
+    pub(super) end: Place,
+    pub(super) cut: bool,
+}
+
+impl<F: FileSystem> Reader<F> {
+    pub(super) fn new(
+        key: FileKey,
+        source: Source<F>,
+        inode: Inode,
+        path: PathBuf,
+        live: bool,
+        quiet_since: Duration,
+    ) -> Self {
+        Self {
+            key,
+            source,
+            inode,
+            path,
+            scanned: 0,
+            live,
+            visible: true,
+            caught_up_from_name: !live,
+            quiet_since,
+            at_end: false,
+        }
+    }
+
+    /// Looks for the next complete lines behind `track.read`.
+    pub(super) fn step(
+        &mut self,
+        fs: &F,
+        track: &mut Track,
+        buffer: &mut Buffer,
+        limits: Limits,
+    ) -> io::Result<Step> {
+        let file = match &mut self.source {
+            Source::Gzip(gzip) => return gzip.step(track, buffer, limits),
+            Source::Plain(file) => file,
+        };
+        let plain = Plain {
+            fs,
+            file,
+            limits,
+            read: track.read,
+        };
+        if self.scanned > track.read.offset {
+            plain.go_on_with_half_line(&mut self.scanned, track, buffer)
+        } else {
+            self.scanned = track.read.offset;
+            plain.lines(&mut self.scanned, track, buffer, 0)
+        }
+    }
+
+    /// Forgets how far a half line was looked through. A truncated and regrown file may have a `\n` there by
+    /// now; the caller does it now and then, for to do it always would be quadratic in a long line.
+    pub(super) fn look_again(&mut self, track: &Track, limits: Limits) {
+        if self.scanned.saturating_sub(track.read.offset) <= limits.line_bytes as u64 {
+            self.scanned = track.read.offset;
+        }
+    }
+
+    /// Bytes of an unterminated line at the end.
+    pub(super) fn half_line(&self, track: &Track) -> u64 {
+        self.scanned.saturating_sub(track.read.offset)
+    }
+
+    pub(super) fn start_again(&mut self) {
+        self.scanned = 0;
+    }
+}
+
+/// A plain file, read behind a place.
+struct Plain<'a, F: FileSystem> {
+    fs: &'a F,
+    file: &'a F::File,
+    limits: Limits,
+    read: Place,
+}
+
+impl<F: FileSystem> Plain<'_, F> {
+    /// Reads the window before `read` and at least `need` bytes behind it.
+    fn lines(
+        &self,
+        scanned: &mut u64,
+        track: &mut Track,
+        buffer: &mut Buffer,
+        need: usize,
+    ) -> io::Result<Step> {
+        let Place { offset, .. } = self.read;
+        let window = marker_length(offset);
+        let length = window + need.max(self.limits.read_bytes);
+        let Some(count) = self.window_and(length, buffer)? else {
+            return Ok(Step::Replaced);
+        };
+        let bytes = &buffer.bytes()[..count];
+        let data = &bytes[window..];
+        if data.is_empty() {
+            return Ok(Step::Idle);
+        }
+        let at_end = count < length;
+        match lines::head(data, self.limits.line_bytes) {
+            Head::Lines(lines) => {
+                let end = Place::after(&bytes[..window + lines], offset + lines as u64);
+                // The bytes were there; that the file still is tells a truncation during the read.
+                let size = self.fs.metadata_of(self.file)?.size;
+                if size < end.offset {
+                    return Ok(Step::Replaced);
+                }
+                track.size = track.size.max(size);
+                *scanned = end.offset;
+                Ok(Step::Lines(Found {
+                    start: window,
+                    length: lines,
+                    end,
+                    cut: false,
+                }))
+            }
+            Head::Long if let Some(line) = memchr(b'\n', data) => {
+                self.long_line(offset + line as u64 + 1, scanned, buffer)
+            }
+            Head::Long | Head::Partial => {
+                *scanned = offset + data.len() as u64;
+                track.size = track.size.max(*scanned);
+                Ok(if at_end { Step::Idle } else { Step::More })
+            }
+        }
+    }
+
+    /// Looks for the `\n` only in what is new since the last time.
+    fn go_on_with_half_line(
+        &self,
+        scanned: &mut u64,
+        track: &mut Track,
+        buffer: &mut Buffer,
+    ) -> io::Result<Step> {
+        let Place { offset, .. } = self.read;
+        let part = buffer.take(self.limits.read_bytes, self.usual());
+        let count = self.fs.read_at(self.file, part, *scanned)?;
+        if count == 0 {
+            if self.fs.metadata_of(self.file)?.size < *scanned {
+                *scanned = offset;
+                return self.lines(scanned, track, buffer, 0);
+            }
+            let unchanged = self.window_and(marker_length(offset), buffer)?.is_some();
+            return Ok(if unchanged {
+                Step::Idle
+            } else {
+                Step::Replaced
+            });
+        }
+        let Some(at) = memchr(b'\n', &part[..count]) else {
+            *scanned += count as u64;
+            track.size = track.size.max(*scanned);
+            return Ok(Step::More);
+        };
+        let end = *scanned + at as u64 + 1;
+        match usize::try_from(end - offset) {
+            Ok(length) if length <= self.limits.line_bytes + 1 => {
+                self.lines(scanned, track, buffer, length)
+            }
+            _ => self.long_line(end, scanned, buffer),
+        }
+    }
+
+    /// The beginning of the line behind `read`, which ends before `end`.
+    fn long_line(&self, end: u64, scanned: &mut u64, buffer: &mut Buffer) -> io::Result<Step> {
+        let mut tail = [0; MARKER_BYTES];
+        let tail = &mut tail[..marker_length(end)];
+        let before = end - tail.len() as u64;
+        if self.fs.read_at(self.file, tail, before)? < tail.len() || tail.last() != Some(&b'\n') {
+            *scanned = self.read.offset;
+            return Ok(Step::More);
+        }
+        let window = marker_length(self.read.offset);
+        let length = window + self.limits.line_bytes;
+        match self.window_and(length, buffer)? {
+            Some(count) if count == length => {}
+            _ => return Ok(Step::Replaced),
+        }
+        *scanned = end;
+        Ok(Step::Lines(Found {
+            start: window,
+            length: self.limits.line_bytes,
+            end: Place {
+                offset: end,
+                marker: marker(tail),
+            },
+            cut: true,
+        }))
+    }
+
+    /// Reads `length` bytes from the beginning of the window before `read`; `None` when the window is not
+    /// what it was.
+    fn window_and(&self, length: usize, buffer: &mut Buffer) -> io::Result<Option<usize>> {
+        let window = marker_length(self.read.offset);
+        let bytes = buffer.take(length, self.usual());
+        let count = self
+            .fs
+            .read_at(self.file, bytes, self.read.offset - window as u64)?;
+        let unchanged = count >= window && marker(&bytes[..window]) == self.read.marker;
+        Ok(unchanged.then_some(count))
+    }
+
+    fn usual(&self) -> usize {
+        MARKER_BYTES + self.limits.read_bytes
+    }
+}
+
+/// Whether `file` holds what was read up to `place`.
+pub(super) fn holds<F: FileSystem>(fs: &F, file: &F::File, place: Place) -> io::Result<bool> {
+    let mut window = [0; MARKER_BYTES];
+    let window = &mut window[..marker_length(place.offset)];
+    let count = fs.read_at(file, window, place.offset - window.len() as u64)?;
+    Ok(count == window.len() && marker(window) == place.marker)
+}
+
+/// The place after the last complete line of a file of `size` bytes.
+pub(super) fn last_line_end<F: FileSystem>(fs: &F, file: &F::File, size: u64) -> io::Result<Place> {
+    let mut block = [0; 8192];
+    let mut end = size;
+    loop {
+        let start = end.saturating_sub(block.len() as u64);
+        let length = usize::try_from(end - start).unwrap_or(block.len());
+        let count = fs.read_at(file, &mut block[..length], start)?;
+        if let Some(at) = memchr::memrchr(b'\n', &block[..count]) {
+            return place_at(fs, file, start + at as u64 + 1);
+        }
+        if start == 0 {
+            return Ok(Place::start());
+        }
+        end = start;
+    }
+}
+
+/// The place at `offset`, with the marker of what stands before it now.
+pub(super) fn place_at<F: FileSystem>(fs: &F, file: &F::File, offset: u64) -> io::Result<Place> {
+    let mut window = [0; MARKER_BYTES];
+    let window = &mut window[..marker_length(offset)];
+    let count = fs.read_at(file, window, offset - window.len() as u64)?;
+    Ok(Place {
+        offset,
+        marker: marker(&window[..count]),
+    })
+}

@@ -1,0 +1,204 @@
+//! The state directory: its lock, the host's name fixed for ever, the checkpoint's generations.
+//!
+//! Owns: `run/lock`, `run/checkpoint`, `run/checkpoint.previous` and `identity` under `data_dir`. Refuses
+//! to know: what the positions mean. Invariant: at every instant a power cut leaves at least one whole
+//! checkpoint that was once saved (write, fsync, rename, fsync of the directory, in this order). The failure
+//! it guards against: an empty or torn file after a crash, and two agents on one directory.
+
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+use super::Problem;
+use super::TailError;
+use super::checkpoint::{self, Checkpoint};
+use super::fs::FileSystem;
+
+/// What the state directory said at the start.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Nobody was here before.
+    FirstStart,
+    /// Somebody was, but no checkpoint can be used; all within reach is read again.
+    Used,
+    /// The newest valid checkpoint, of the same output.
+    Checkpoint(Box<Checkpoint>),
+}
+
+/// The state directory, locked while this lives.
+pub(super) struct State<F: FileSystem> {
+    fs: F,
+    data_dir: PathBuf,
+    run: PathBuf,
+    _lock: F::Lock,
+    generation: u64,
+}
+
+impl<F: FileSystem> State<F> {
+    /// Takes the lock; a second agent on the same directory is refused.
+    pub(super) fn lock(fs: F, data_dir: &Path) -> Result<Self, TailError> {
+        let run = data_dir.join("run");
+        let failed = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| TailError::State {
+                action,
+                path,
+                source,
+            }
+        };
+        fs.create_dir_all(&run).map_err(failed("create", &run))?;
+        let path = run.join("lock");
+        let lock = fs.lock(&path).map_err(failed("lock", &path))?;
+        let lock = lock.ok_or_else(|| TailError::Locked { path: path.clone() })?;
+        Ok(Self {
+            fs,
+            data_dir: data_dir.to_owned(),
+            run,
+            _lock: lock,
+            generation: 0,
+        })
+    }
+
+    /// Reads what is there; what cannot be used is said in `problems`.
+    pub(super) fn load(
+        &mut self,
+        output: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Result<(Found, Option<String>), TailError> {
+        let identity = self.read_file(&self.data_dir.join("identity"))?;
+        let mut host = identity.as_deref().and_then(parse_identity);
+        let mut used = identity.is_some();
+        let mut newest: Option<Checkpoint> = None;
+        for name in ["checkpoint", "checkpoint.previous"] {
+            let path = self.run.join(name);
+            let Some(bytes) = self.read_file(&path)? else {
+                continue;
+            };
+            used = true;
+            match checkpoint::decode(&bytes) {
+                Ok(found) => {
+                    let newer = newest
+                        .as_ref()
+                        .is_none_or(|old| old.header.generation < found.header.generation);
+                    if newer {
+                        newest = Some(found);
+                    }
+                }
+                Err(invalid) => problems.push(Problem::new(
+                    &path,
+                    format!(
+                        "is not used: {invalid}; what it knew is read again, which doubles nothing"
+                    ),
+                )),
+            }
+        }
+        let Some(newest) = newest else {
+            return Ok((if used { Found::Used } else { Found::FirstStart }, host));
+        };
+        // The identity file is written after the first checkpoint: a crash in between leaves it to us.
+        host.get_or_insert_with(|| newest.header.host.clone());
+        self.generation = newest.header.generation;
+        if newest.header.output != output {
+            problems.push(Problem::new(
+                &self.run.join("checkpoint"),
+                format!(
+                    "belongs to the output {}, not to {output}: its positions are not used and the logs are \
+                     read from their beginning; give each output a data_dir of its own",
+                    newest.header.output
+                ),
+            ));
+            return Ok((Found::Used, host));
+        }
+        Ok((Found::Checkpoint(Box::new(newest)), host))
+    }
+
+    /// The number of the next save.
+    pub(super) fn next_generation(&self) -> u64 {
+        self.generation + 1
+    }
+
+    /// Makes `checkpoint` the newest, durably; the one before stays as the previous.
+    pub(super) fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), TailError> {
+        let bytes = checkpoint::encode(checkpoint)
+            .map_err(|source| self.failed("write", "checkpoint.new", source.into()))?;
+        let current = self.run.join("checkpoint");
+        self.write_synced("checkpoint.new", &self.run.clone(), &bytes)?;
+        match self
+            .fs
+            .rename(&current, &self.run.join("checkpoint.previous"))
+        {
+            Err(source) if source.kind() != ErrorKind::NotFound => {
+                return Err(self.failed("rename", "checkpoint", source));
+            }
+            _ => {}
+        }
+        self.fs
+            .rename(&self.run.join("checkpoint.new"), &current)
+            .map_err(|source| self.failed("rename", "checkpoint.new", source))?;
+        self.fs
+            .sync_dir(&self.run)
+            .map_err(|source| self.failed("fsync", "", source))?;
+        self.generation = checkpoint.header.generation;
+        Ok(())
+    }
+
+    /// Fixes the host's name in this directory for ever.
+    pub(super) fn fix_host(&self, host: &str) -> Result<(), TailError> {
+        let text = serde_json::json!({ "magic": "logweir identity", "version": 1, "host": host });
+        self.write_synced(
+            "identity.new",
+            &self.data_dir,
+            format!("{text}\n").as_bytes(),
+        )?;
+        let path = self.data_dir.join("identity");
+        let failed = |source| TailError::State {
+            action: "rename",
+            path: path.clone(),
+            source,
+        };
+        self.fs
+            .rename(&self.data_dir.join("identity.new"), &path)
+            .map_err(failed)?;
+        self.fs.sync_dir(&self.data_dir).map_err(failed)
+    }
+
+    fn write_synced(&self, name: &str, directory: &Path, bytes: &[u8]) -> Result<(), TailError> {
+        let path = directory.join(name);
+        let failed = |action| {
+            let path = path.clone();
+            move |source| TailError::State {
+                action,
+                path,
+                source,
+            }
+        };
+        let file = self.fs.create(&path).map_err(failed("create"))?;
+        self.fs.write_all(&file, bytes).map_err(failed("write"))?;
+        self.fs.sync(&file).map_err(failed("fsync"))
+    }
+
+    fn read_file(&self, path: &Path) -> Result<Option<Vec<u8>>, TailError> {
+        match self.fs.read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            // Unreadable is not absent: to start without it would read everything again on each start.
+            Err(source) => Err(TailError::State {
+                action: "read",
+                path: path.to_owned(),
+                source,
+            }),
+        }
+    }
+
+    fn failed(&self, action: &'static str, name: &str, source: io::Error) -> TailError {
+        TailError::State {
+            action,
+            path: self.run.join(name),
+            source,
+        }
+    }
+}
+
+fn parse_identity(bytes: &[u8]) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_slice(bytes).ok()?;
+    Some(value.get("host")?.as_str()?.to_owned())
+}

@@ -1,0 +1,92 @@
+//! What the tailer counts and what it complains of.
+//!
+//! Owns: plain counters and the words of problems. Refuses to know: metrics formats. Invariant: counters
+//! only go up; gauges and problems are as of the last reconcile.
+
+use std::collections::BTreeMap;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// Rotations by kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rotations {
+    /// The file got another name.
+    pub renamed: u64,
+    /// The file was copied and emptied; found when the copy was.
+    pub copied: u64,
+    /// The file was deleted, or moved out of sight.
+    pub removed: u64,
+}
+
+/// Unread bytes of one log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lag {
+    /// Index into the settings.
+    pub log: usize,
+    /// Its path.
+    pub path: PathBuf,
+    /// Bytes behind what was handed out.
+    pub unread: u64,
+}
+
+/// Counters and complaints.
+#[derive(Debug, Clone, Default)]
+pub struct Stats {
+    /// Uncompressed bytes handed out, with the passed-over rest of over-long lines.
+    pub bytes_read: u64,
+    /// Rotations seen.
+    pub rotations: Rotations,
+    /// Files that no longer held what was read from them.
+    pub truncations: u64,
+    /// Bytes that were written and can be read nowhere, by reason, where their number can be known.
+    pub lost_bytes: BTreeMap<&'static str, u64>,
+    /// Lines cut for their length.
+    pub long_lines: u64,
+    /// Files held open.
+    pub files_open: usize,
+    /// Of these, the bytes of files that have no name any more: disk space that closing would free.
+    pub deleted_open_bytes: u64,
+    /// Different contents met under one identity; harmless but for lines of one second at one offset.
+    pub stream_id_collisions: u64,
+    /// Checkpoints saved.
+    pub saves: u64,
+    /// What stands in the way now.
+    pub problems: Vec<Problem>,
+}
+
+/// A path and what is wrong with it, in words that say what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub path: PathBuf,
+    /// What; reads on after the path.
+    pub text: String,
+}
+
+impl Problem {
+    pub(super) fn new(path: &Path, text: String) -> Self {
+        Self {
+            path: path.to_owned(),
+            text,
+        }
+    }
+
+    pub(super) fn io(path: &Path, error: &io::Error) -> Self {
+        let advice = match error.kind() {
+            ErrorKind::PermissionDenied => {
+                "; let logweir's user join the group that may read it (on Debian `adm`)"
+            }
+            _ if error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
+                "; raise the limit of open files (LimitNOFILE)"
+            }
+            _ => "; it is tried again",
+        };
+        Self::new(path, format!("cannot be read: {error}{advice}"))
+    }
+}
+
+impl std::fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} {}", self.path.display(), self.text)
+    }
+}

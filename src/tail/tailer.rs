@@ -1,0 +1,453 @@
+//! All files together: what to read next, what is settled, what is saved.
+//!
+//! Owns: the open files, the tracks of all known streams, and the checkpoint's contents. Refuses to know:
+//! how a directory is understood (`reconcile`) and how one file is read (`reader`). Invariant: a track is
+//! read by at most one open file, and each open file reads exactly one track.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::checkpoint::{Checkpoint, Entry, Header};
+use super::discover::Discover;
+use super::fs::{FileSystem, Inode};
+use super::identity::{FIRST_LINE_BYTES, Place, stream_id};
+use super::lines;
+use super::reader::{Buffer, Found, Limits, Reader, Source, Step};
+use super::state::{self, State};
+use super::stats::{Lag, Problem, Stats};
+use super::track::{Missing, Track};
+use super::{Chunk, FileKey, Settings, StreamId, TailError};
+use crate::clock::Clock;
+
+/// Reads logs; see the room's tour.
+pub struct Tailer<F: FileSystem, C: Clock> {
+    pub(super) settings: Settings,
+    pub(super) fs: F,
+    pub(super) clock: C,
+    pub(super) discover: Discover,
+    state: State<F>,
+    pub(super) host: String,
+    pub(super) limits: Limits,
+    pub(super) readers: Vec<Reader<F>>,
+    /// The reader whose turn it is.
+    turn: usize,
+    pub(super) tracks: BTreeMap<FileKey, Track>,
+    pub(super) by_stream: HashMap<StreamId, Vec<FileKey>>,
+    next_key: u64,
+    /// Names of logs ever seen.
+    pub(super) known: HashSet<Arc<str>>,
+    /// Rotated files of which nothing is wanted as long as they stay as they are.
+    pub(super) done: HashMap<Inode, Done>,
+    /// Where each log's live file was at the last look.
+    pub(super) live_inodes: HashMap<Arc<str>, Vec<Inode>>,
+    pub(super) directories: BTreeSet<PathBuf>,
+    /// What the next reconcile must know about the ones before.
+    pub(super) looks: Looks,
+    buffer: Buffer,
+    /// Something differs from what was saved.
+    pub(super) dirty: bool,
+    /// Files wait until others are read to their end and closed.
+    pub(super) backlog: bool,
+    /// Complaints that no reconcile finds again: about the state directory, and from reading.
+    pub(super) start_problems: Vec<Problem>,
+    pub(super) stats: Stats,
+}
+
+/// The looks at the directories so far.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Looks {
+    /// None in this process yet.
+    pub(super) first: bool,
+    /// Positions were lost: all rotated files count as unread.
+    pub(super) read_all: bool,
+    /// Wall time of the last one, milliseconds; it may have been another process.
+    pub(super) last: Option<i64>,
+    /// Monotonic time of the last one.
+    pub(super) at: Duration,
+}
+
+/// A file as it was when nothing more was wanted of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Done {
+    pub(super) size: u64,
+    pub(super) modified: i64,
+    pub(super) key: FileKey,
+}
+
+impl<F: FileSystem, C: Clock> Tailer<F, C> {
+    /// Locks and loads the state directory and looks for the logs.
+    ///
+    /// # Errors
+    /// When the state directory is in use or cannot be used, or a pattern makes no sense.
+    pub fn open(settings: Settings, fs: F, clock: C) -> Result<Self, TailError> {
+        let discover = Discover::new(&settings.logs, &settings.rotated_dirs)?;
+        let mut state = State::lock(fs.clone(), &settings.data_dir)?;
+        let mut problems = Vec::new();
+        let (found, stored_host) = state.load(&settings.output, &mut problems)?;
+        let host = stored_host.clone().unwrap_or_else(|| settings.host.clone());
+        if host != settings.host {
+            problems.push(Problem::new(
+                &settings.data_dir,
+                format!(
+                    "was started as host `{host}`, which stays part of every line's identity; the name `{}` is \
+                     not used here (start with an empty data_dir to change it)",
+                    settings.host
+                ),
+            ));
+        }
+        let limits = Limits {
+            read_bytes: settings.read_bytes.max(1),
+            // The identity needs this much of a cut line.
+            line_bytes: settings.max_line_bytes.max(FIRST_LINE_BYTES),
+        };
+        let looks = Looks {
+            first: true,
+            read_all: matches!(found, state::Found::Used),
+            last: None,
+            at: clock.now(),
+        };
+        let first_start = matches!(found, state::Found::FirstStart);
+        let mut tailer = Self {
+            settings,
+            fs,
+            clock,
+            discover,
+            state,
+            host,
+            limits,
+            readers: Vec::new(),
+            turn: 0,
+            tracks: BTreeMap::new(),
+            by_stream: HashMap::new(),
+            next_key: 0,
+            known: HashSet::new(),
+            done: HashMap::new(),
+            live_inodes: HashMap::new(),
+            directories: BTreeSet::new(),
+            looks,
+            buffer: Buffer::default(),
+            dirty: true,
+            backlog: false,
+            start_problems: problems,
+            stats: Stats::default(),
+        };
+        if let state::Found::Checkpoint(checkpoint) = found {
+            tailer.restore(*checkpoint);
+        }
+        tailer.refuse_dated_names()?;
+        tailer.reconcile();
+        if first_start {
+            // What is old history is decided once: saved before anything else can happen, and before the
+            // identity, whose presence says that somebody was here.
+            tailer.save()?;
+        }
+        if stored_host.is_none() {
+            tailer.state.fix_host(&tailer.host)?;
+        }
+        Ok(tailer)
+    }
+
+    /// The next complete lines of any file; `None` when there is nothing to read now.
+    pub fn read(&mut self) -> Option<Chunk<'_>> {
+        let (key, found, offset) = self.advance()?;
+        let track = self.tracks.get(&key)?;
+        let reader = self.readers.iter().find(|reader| reader.key == key)?;
+        Some(Chunk {
+            file: key,
+            log: track.log,
+            stream: track.stream?,
+            path: &reader.path,
+            offset,
+            end: found.end.offset,
+            bytes: &self.buffer.bytes()[found.start..found.start + found.length],
+            cut: found.cut,
+        })
+    }
+
+    /// Everything of `file` before `offset` is durable elsewhere. The caller calls with growing offsets and
+    /// guarantees that none before is missing.
+    pub fn settle(&mut self, file: FileKey, offset: u64) {
+        if let Some(track) = self.tracks.get_mut(&file)
+            && track.settle(offset)
+        {
+            self.dirty = true;
+        }
+    }
+
+    /// Saves the settled positions durably, if they changed.
+    ///
+    /// # Errors
+    /// When the state directory does not take them; the caller tries again later, nothing is lost by it.
+    pub fn save(&mut self) -> Result<(), TailError> {
+        if !self.dirty {
+            return Ok(());
+        }
+        let checkpoint = self.checkpoint();
+        self.state.save(&checkpoint)?;
+        self.dirty = false;
+        self.stats.saves += 1;
+        Ok(())
+    }
+
+    /// Counters, and gauges as of the last reconcile.
+    pub fn stats(&self) -> &Stats {
+        &self.stats
+    }
+
+    /// The host in every line's identity: that of the first start in this data_dir.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Directories in which something may happen.
+    pub fn dirs_to_watch(&self) -> impl Iterator<Item = &Path> {
+        self.directories.iter().map(PathBuf::as_path)
+    }
+
+    /// Where a file was last seen.
+    pub fn file_path(&self, file: FileKey) -> Option<&Path> {
+        self.tracks.get(&file).map(|track| track.path.as_path())
+    }
+
+    /// Whether the directories are due to be read again.
+    pub fn reconcile_due(&self) -> bool {
+        self.clock.now().saturating_sub(self.looks.at) >= self.settings.reconcile_interval
+    }
+
+    /// Whether a live path names another file than the one being read: one look at each, for the time when
+    /// no events are asked for. `true` calls for a reconcile.
+    pub fn names_changed(&self) -> bool {
+        self.readers
+            .iter()
+            .filter(|reader| reader.live)
+            .any(|reader| {
+                self.fs
+                    .metadata(&reader.path)
+                    .map_or(true, |now| now.inode != reader.inode)
+            })
+    }
+
+    /// What is unread in each open file, as of now.
+    pub fn lag(&self) -> Vec<Lag> {
+        self.readers
+            .iter()
+            .filter_map(|reader| {
+                let track = self.tracks.get(&reader.key)?;
+                let size = match &reader.source {
+                    Source::Plain(file) => self.fs.metadata_of(file).ok()?.size,
+                    Source::Gzip(_) => track.size,
+                };
+                let unread = size.saturating_sub(track.read.offset);
+                Some(Lag {
+                    log: track.log,
+                    path: reader.path.clone(),
+                    unread,
+                })
+            })
+            .collect()
+    }
+
+    /// Steps the readers in turn until one has lines.
+    fn advance(&mut self) -> Option<(FileKey, Found, u64)> {
+        let mut idle = 0;
+        loop {
+            if idle >= self.readers.len() {
+                // All is read. Does something wait for a place?
+                if self.backlog && self.close_finished() > 0 {
+                    self.reconcile();
+                    idle = 0;
+                    continue;
+                }
+                return None;
+            }
+            let index = self.turn % self.readers.len();
+            let reader = &mut self.readers[index];
+            let Some(track) = self.tracks.get_mut(&reader.key) else {
+                self.readers.swap_remove(index);
+                continue;
+            };
+            match reader.step(&self.fs, track, &mut self.buffer, self.limits) {
+                Ok(Step::Lines(found)) => {
+                    self.turn = index + 1;
+                    return Some(self.hand_on(index, found));
+                }
+                Ok(Step::More) => {
+                    self.turn = index + 1;
+                    idle = 0;
+                }
+                Ok(Step::Idle) => {
+                    reader.at_end = true;
+                    self.turn = index + 1;
+                    idle += 1;
+                }
+                Ok(Step::Replaced) => {
+                    self.start_new_generation(index);
+                    // The copy, if there is one, is there by now; soon it may be compressed.
+                    self.reconcile();
+                    idle = 0;
+                }
+                Err(error) => {
+                    // Its track stays; the next reconcile opens the file again where that is possible.
+                    let problem = Problem::io(&reader.path, &error);
+                    self.stats.problems.push(problem);
+                    self.readers.swap_remove(index);
+                    self.stats.files_open = self.readers.len();
+                    idle = 0;
+                }
+            }
+        }
+    }
+
+    fn hand_on(&mut self, index: usize, found: Found) -> (FileKey, Found, u64) {
+        let reader = &mut self.readers[index];
+        let key = reader.key;
+        reader.at_end = false;
+        reader.quiet_since = self.clock.now();
+        let Some(track) = self.tracks.get_mut(&key) else {
+            return (key, found, 0);
+        };
+        let offset = track.read.offset;
+        if offset == 0 {
+            // The identity comes from the very bytes that are handed on, whatever an earlier look saw.
+            let bytes = &self.buffer.bytes()[found.start..found.start + found.length];
+            let line = lines::first(bytes).map_or(bytes, |length| &bytes[..length - 1]);
+            let stream = stream_id(&self.host, &track.name, line);
+            if track.stream != Some(stream) {
+                track.stream = Some(stream);
+                self.by_stream.entry(stream).or_default().push(key);
+            }
+        }
+        track.finished = false;
+        track.hand_on(found.end);
+        self.stats.bytes_read += found.end.offset - offset;
+        self.stats.long_lines += u64::from(found.cut);
+        (key, found, offset)
+    }
+
+    /// The open file holds something else now: its old content becomes a track without a file, which a copy
+    /// may continue; what it holds now is read from the beginning.
+    fn start_new_generation(&mut self, index: usize) {
+        self.stats.truncations += 1;
+        let key = self.new_key();
+        let reader = &mut self.readers[index];
+        let old = std::mem::replace(&mut reader.key, key);
+        reader.start_again();
+        reader.at_end = false;
+        reader.quiet_since = self.clock.now();
+        let (name, log) = match self.tracks.get_mut(&old) {
+            Some(track) => {
+                let bytes = track.size.saturating_sub(track.read.offset);
+                if bytes > 0 {
+                    let since = self.clock.now();
+                    track.missing = Some(Missing {
+                        bytes,
+                        since,
+                        reason: "truncated",
+                    });
+                }
+                (Arc::clone(&track.name), track.log)
+            }
+            None => return,
+        };
+        let mut track = Track::new(name, None, Place::start());
+        track.log = log;
+        track.path.clone_from(&reader.path);
+        track.inode = reader.inode;
+        track.seen = self.clock.unix_millis();
+        self.tracks.insert(key, track);
+    }
+
+    pub(super) fn new_key(&mut self) -> FileKey {
+        let key = FileKey(self.next_key);
+        self.next_key += 1;
+        key
+    }
+
+    /// Adds a stream that is not read yet.
+    pub(super) fn add_track(
+        &mut self,
+        name: &Arc<str>,
+        stream: Option<StreamId>,
+        place: Place,
+    ) -> FileKey {
+        let key = self.new_key();
+        self.tracks
+            .insert(key, Track::new(Arc::clone(name), stream, place));
+        if let Some(stream) = stream {
+            self.by_stream.entry(stream).or_default().push(key);
+        }
+        key
+    }
+
+    fn restore(&mut self, checkpoint: Checkpoint) {
+        self.looks.last = Some(checkpoint.header.looked);
+        self.known = checkpoint.header.logs.into_iter().map(Arc::from).collect();
+        for entry in checkpoint.entries {
+            let name: Arc<str> = entry.log.into();
+            let place = Place {
+                offset: entry.offset,
+                marker: entry.marker,
+            };
+            let key = self.add_track(&name, Some(entry.stream), place);
+            if let Some(track) = self.tracks.get_mut(&key) {
+                track.path = entry.path.into();
+                track.inode = (entry.device, entry.inode);
+                track.size = entry.size;
+                track.seen = entry.seen;
+                track.finished = entry.finished;
+                track.skipped = entry.skipped;
+            }
+        }
+        self.dirty = false;
+    }
+
+    fn checkpoint(&self) -> Checkpoint {
+        let mut logs: Vec<String> = self.known.iter().map(|name| name.to_string()).collect();
+        logs.sort_unstable();
+        let entries = self
+            .tracks
+            .values()
+            .filter_map(|track| {
+                let stream = track.stream?;
+                let place = track.settled();
+                // A stream of which nothing is settled is read from its beginning without an entry too.
+                (place.offset > 0 || track.skipped).then(|| Entry {
+                    stream,
+                    log: track.name.to_string(),
+                    offset: place.offset,
+                    marker: place.marker,
+                    path: track.path.to_string_lossy().into_owned(),
+                    device: track.inode.0,
+                    inode: track.inode.1,
+                    size: track.size,
+                    seen: track.seen,
+                    finished: track.finished && !track.in_flight(),
+                    skipped: track.skipped,
+                })
+            })
+            .collect();
+        let header = Header::new(
+            self.state.next_generation(),
+            &self.settings.output,
+            &self.host,
+            self.looks.last.unwrap_or(0),
+            logs,
+        );
+        Checkpoint { header, entries }
+    }
+
+    fn refuse_dated_names(&self) -> Result<(), TailError> {
+        match self
+            .discover
+            .scan(&self.fs, &self.known)
+            .dated
+            .into_iter()
+            .next()
+        {
+            Some(path) => Err(TailError::DatedName { path }),
+            None => Ok(()),
+        }
+    }
+}

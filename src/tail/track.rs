@@ -1,0 +1,146 @@
+//! The position in one stream of bytes, apart from the file that holds them just now.
+//!
+//! Owns: how far a stream was read, how far it is settled, and the marker of both. Refuses to know: how
+//! bytes are read and why they are settled. Invariant: `settled ≤ read`, and the settled place was the end
+//! of a chunk whose bytes were all handed on and settled. The failure it guards against: a position saved
+//! ahead of what is durable elsewhere, the one way in which a restart loses lines.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::StreamId;
+use super::fs::Inode;
+use super::identity::Place;
+
+/// Places remembered between `settled` and `read`. Beyond it the newest are merged: coarser, never wrong.
+const MAX_PENDING: usize = 64;
+
+/// One generation of one stream.
+#[derive(Debug)]
+pub(super) struct Track {
+    /// Index into the settings; means nothing before a file is opened for it.
+    pub(super) log: usize,
+    /// The log's name, part of the identity.
+    pub(super) name: Arc<str>,
+    /// Known from the first complete line on.
+    pub(super) stream: Option<StreamId>,
+    /// Everything before it was handed on.
+    pub(super) read: Place,
+    /// Everything before it is durable elsewhere.
+    settled: Place,
+    /// Ends of chunks behind `settled`, ascending; the last one is `read`.
+    pending: VecDeque<Place>,
+    /// Where the content was last seen, and in which inode: hints for people and for symlinks.
+    pub(super) path: PathBuf,
+    pub(super) inode: Inode,
+    /// The greatest length seen: what is beyond `read` when the content vanishes is lost.
+    pub(super) size: u64,
+    /// Wall time of the last look at a file with this content, milliseconds.
+    pub(super) seen: i64,
+    /// Rotated, and read to its end.
+    pub(super) finished: bool,
+    /// Old history that was not asked for, in a compressed file whose length nobody knows: never read.
+    pub(super) skipped: bool,
+    /// The content was truncated away with bytes unread; a copy may still turn up.
+    pub(super) missing: Option<Missing>,
+}
+
+/// Bytes that were written, not read, and are in no file that we know.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Missing {
+    pub(super) bytes: u64,
+    /// Monotonic time of the loss.
+    pub(super) since: std::time::Duration,
+    pub(super) reason: &'static str,
+}
+
+impl Track {
+    /// A stream to be read from `place`, which counts as settled.
+    pub(super) fn new(name: Arc<str>, stream: Option<StreamId>, place: Place) -> Self {
+        Self {
+            log: 0,
+            name,
+            stream,
+            read: place,
+            settled: place,
+            pending: VecDeque::new(),
+            path: PathBuf::new(),
+            inode: (0, 0),
+            size: place.offset,
+            seen: 0,
+            finished: false,
+            skipped: false,
+            missing: None,
+        }
+    }
+
+    /// A chunk that ends at `place` is handed on.
+    pub(super) fn hand_on(&mut self, place: Place) {
+        self.read = place;
+        self.size = self.size.max(place.offset);
+        if self.pending.len() >= MAX_PENDING {
+            self.pending.pop_back();
+        }
+        self.pending.push_back(place);
+    }
+
+    /// Everything before `offset` is durable; true when the settled place moved.
+    pub(super) fn settle(&mut self, offset: u64) -> bool {
+        let before = self.settled.offset;
+        while let Some(place) = self.pending.front()
+            && place.offset <= offset
+        {
+            self.settled = *place;
+            self.pending.pop_front();
+        }
+        self.settled.offset != before
+    }
+
+    pub(super) fn settled(&self) -> Place {
+        self.settled
+    }
+
+    /// Whether handed-on lines still wait for their ack.
+    pub(super) fn in_flight(&self) -> bool {
+        !self.pending.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(offset: u64) -> Place {
+        Place {
+            offset,
+            marker: offset,
+        }
+    }
+
+    #[test]
+    fn settles_only_at_ends_of_chunks() {
+        let mut track = Track::new("l".into(), None, Place::start());
+        track.hand_on(place(10));
+        track.hand_on(place(30));
+        assert!(!track.settle(9));
+        assert_eq!(track.settled().offset, 0);
+        assert!(track.settle(29));
+        assert_eq!(track.settled(), place(10));
+        assert!(track.settle(30));
+        assert!(!track.in_flight());
+    }
+
+    #[test]
+    fn many_small_chunks_cost_bounded_memory_and_still_settle_to_the_end() {
+        let mut track = Track::new("l".into(), None, Place::start());
+        for offset in 1..=10_000 {
+            track.hand_on(place(offset));
+        }
+        assert_eq!(track.pending.len(), MAX_PENDING);
+        assert!(track.settle(5_000));
+        assert!(track.settled().offset < MAX_PENDING as u64);
+        assert!(track.settle(10_000));
+        assert_eq!(track.settled(), place(10_000));
+    }
+}

@@ -1,0 +1,93 @@
+//! What the agent has done, in numbers that always add up.
+//!
+//! Owns the accounts of lines. Every room reports to it; it reports to nobody. Invariant, at every moment at
+//! which a snapshot can be taken: `read = indexed + duplicate + diverted + dead_lettered + parked + filtered +
+//! expired + released + in_flight`.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::output::Tally;
+use crate::tail;
+
+/// Where every line that was read is now. All are counts of lines.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Accounts {
+    /// Complete lines read.
+    pub read: u64,
+    /// Items that the output settled, by how.
+    pub settled: Tally,
+    /// Older than the retention, not sent.
+    pub expired: u64,
+    /// Handed back unread at a stop or a reload, because the output did not take them in time; they are read
+    /// again from the saved position.
+    pub released: u64,
+    /// Encoded, and not yet settled.
+    pub in_flight: u64,
+}
+
+impl Accounts {
+    /// Whether every line that was read is accounted for.
+    pub fn balance(&self) -> bool {
+        self.read == self.settled.total() + self.expired + self.released + self.in_flight
+    }
+}
+
+/// How lines were understood.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Parsing {
+    /// Lines that a format took.
+    pub parsed: u64,
+    /// Lines by log and position of the format that took them.
+    pub by_format: BTreeMap<(usize, usize), u64>,
+    /// Lines that no format took, by the first format's reason.
+    pub errors: BTreeMap<&'static str, u64>,
+}
+
+/// One consistent view of everything counted.
+#[derive(Debug, Default, Clone)]
+pub struct Snapshot {
+    /// Where every line is.
+    pub accounts: Accounts,
+    /// How lines were understood.
+    pub parsing: Parsing,
+    /// What the tailer sees.
+    pub tail: tail::Stats,
+    /// Unread bytes per log.
+    pub lag: Vec<tail::Lag>,
+    /// Seconds that reading waited because the output did not accept.
+    pub backpressure_seconds: f64,
+    /// Milliseconds since the epoch when the reader last looked around.
+    pub looked_millis: Option<i64>,
+    /// Milliseconds since the epoch at the last saved checkpoint.
+    pub checkpoint_millis: Option<i64>,
+    /// Checkpoints that could not be written.
+    pub checkpoint_errors: u64,
+    /// Reloads of the configuration, by whether it was taken.
+    pub reloads: BTreeMap<&'static str, u64>,
+}
+
+/// The shared account book. Locked a few times per batch, never per line.
+#[derive(Debug, Default, Clone)]
+pub struct Telemetry {
+    book: Arc<Mutex<Snapshot>>,
+}
+
+impl Telemetry {
+    /// The numbers as they stand.
+    pub fn snapshot(&self) -> Snapshot {
+        self.book().clone()
+    }
+
+    /// Changes the numbers; what is written under one call is seen at once.
+    pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+        let mut book = self.book();
+        change(&mut book);
+        debug_assert!(book.accounts.balance(), "accounts do not add up: {:?}", book.accounts);
+    }
+
+    /// Counting goes on although a thread died while it counted.
+    fn book(&self) -> MutexGuard<'_, Snapshot> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,196 @@
+//! The Prometheus page.
+//!
+//! Owns metric names, help texts and labels (OpenMetrics 1.0; base units, `_total` on counters). Invariant:
+//! one page is written from one snapshot, so that the accounts on it add up; no label grows with traffic or
+//! with the number of files.
+
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Registry;
+
+use super::View;
+use crate::output::elasticsearch::SECONDS;
+
+/// The page's media type.
+pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Writes the page.
+pub(super) fn page(view: View) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("logweir");
+    registry.register_collector(Box::new(view));
+    let mut page = String::new();
+    encode(&mut page, &registry)?;
+    Ok(page)
+}
+
+/// A metric's samples: the value of one label, and the number.
+type Samples<'s> = &'s mut dyn Iterator<Item = (String, u64)>;
+
+/// Writes one metric after the other.
+struct Page<'e>(DescriptorEncoder<'e>);
+
+impl Page<'_> {
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(value).encode(encoder)
+    }
+
+    fn seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(value).encode(encoder)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(value).encode(encoder)
+    }
+
+    fn counters(&mut self, name: &str, help: &str, label: &str, samples: Samples<'_>) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for (value, count) in samples {
+            let labels = [(label, value.as_str())];
+            let encoder = family.encode_family(&labels)?;
+            ConstCounter::new(count).encode(encoder)?;
+        }
+        Ok(())
+    }
+}
+
+impl Collector for View {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut page = Page(encoder);
+        self.lines(&mut page)?;
+        self.files(&mut page)?;
+        self.delivery(&mut page)
+    }
+}
+
+impl View {
+    fn lines(&self, page: &mut Page<'_>) -> fmt::Result {
+        let accounts = &self.snapshot.accounts;
+        let settled = &accounts.settled;
+        page.counter("lines_read", "Complete lines read", accounts.read)?;
+        let mut outcomes = [
+            ("indexed", settled.indexed),
+            ("duplicate", settled.duplicate),
+            ("diverted", settled.diverted),
+            ("dead_lettered", settled.dead_lettered),
+            ("parked", settled.parked),
+            ("filtered", settled.filtered),
+            ("expired", accounts.expired),
+            ("released", accounts.released),
+        ]
+        .into_iter()
+        .map(|(outcome, lines)| (outcome.to_owned(), lines));
+        page.counters(
+            "documents",
+            "Lines by how they ended; with logweir_in_flight_lines they add up to logweir_lines_read_total",
+            "outcome",
+            &mut outcomes,
+        )?;
+        page.gauge("in_flight_lines", "Lines read and not settled yet", accounts.in_flight as f64)?;
+        let parsing = &self.snapshot.parsing;
+        page.counter("lines_parsed", "Lines that a format took", parsing.parsed)?;
+        let mut errors =
+            parsing.errors.iter().map(|(reason, lines)| ((*reason).to_owned(), *lines));
+        page.counters("parse_errors", "Lines that no format took", "reason", &mut errors)?;
+        page.seconds(
+            "backpressure_seconds",
+            "Time for which reading stood still because the output did not accept",
+            self.snapshot.backpressure_seconds,
+        )
+    }
+
+    fn files(&self, page: &mut Page<'_>) -> fmt::Result {
+        let tail = &self.snapshot.tail;
+        page.counter("bytes_read", "Bytes read from logs, before compression", tail.bytes_read)?;
+        page.gauge("files_open", "Log files held open", tail.files_open as f64)?;
+        page.gauge(
+            "files_deleted_open_bytes",
+            "Bytes of deleted log files that are held open until they are read",
+            tail.deleted_open_bytes as f64,
+        )?;
+        let mut rotations = [
+            ("renamed", tail.rotations.renamed),
+            ("copied", tail.rotations.copied),
+            ("removed", tail.rotations.removed),
+        ]
+        .into_iter()
+        .map(|(kind, count)| (kind.to_owned(), count));
+        page.counters("rotations", "Rotations seen", "kind", &mut rotations)?;
+        page.counter("truncations", "Files found shorter or other than read", tail.truncations)?;
+        let mut lost = tail.lost_bytes.iter().map(|(reason, bytes)| ((*reason).to_owned(), *bytes));
+        page.counters(
+            "lost_bytes",
+            "Bytes that no file holds any more, where the number can be known",
+            "reason",
+            &mut lost,
+        )?;
+        page.counter("long_lines", "Lines cut for their length", tail.long_lines)?;
+        page.counter(
+            "stream_id_collisions",
+            "Different files that begin with the same line",
+            tail.stream_id_collisions,
+        )?;
+        let lag: u64 = self.snapshot.lag.iter().map(|lag| lag.unread).sum();
+        page.gauge("source_lag_bytes", "Bytes written and not read yet", lag as f64)?;
+        if let Some(saved) = self.snapshot.checkpoint_millis {
+            page.gauge(
+                "checkpoint_age_seconds",
+                "Time since positions were last saved, or found unchanged",
+                (self.unix_millis - saved) as f64 / 1000.0,
+            )?;
+        }
+        page.counter(
+            "checkpoint_errors",
+            "Times that positions could not be saved",
+            self.snapshot.checkpoint_errors,
+        )?;
+        let mut reloads =
+            self.snapshot.reloads.iter().map(|(result, count)| ((*result).to_owned(), *count));
+        page.counters("config_reloads", "Reloads of the configuration", "result", &mut reloads)
+    }
+
+    fn delivery(&self, page: &mut Page<'_>) -> fmt::Result {
+        let mut info = page.0.encode_descriptor("build", "The agent", None, MetricType::Info)?;
+        info.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
+        let Some(output) = &self.output else { return Ok(()) };
+        let stats = output.stats();
+        let mut requests = stats.requests().map(|(status, count)| {
+            let status = if status == 0 { "none".to_owned() } else { status.to_string() };
+            (status, count)
+        });
+        page.counters(
+            "bulk_requests",
+            "Bulk requests by HTTP status; none: no whole answer came",
+            "status",
+            &mut requests,
+        )?;
+        let mut retries =
+            stats.retries().map(|(reason, documents)| (reason.label().to_owned(), documents));
+        page.counters("documents_retried", "Documents sent again", "reason", &mut retries)?;
+        page.counter("bulk_request_bytes", "Bytes of bulk bodies as sent", stats.sent_bytes())?;
+        page.gauge("inflight_bytes", "Bytes of bodies on their way", stats.in_flight_bytes() as f64)?;
+        page.gauge("inflight_requests", "Bulk requests on their way", stats.in_flight() as f64)?;
+        page.counter(
+            "documents_unparked",
+            "Parked documents that their index took in the end",
+            stats.unparked(),
+        )?;
+        let buckets = stats.request_buckets();
+        let bounds = SECONDS.into_iter().chain([f64::MAX]);
+        let buckets: Vec<(f64, u64)> = bounds.zip(buckets).collect();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        let help = "Time from sending a bulk request to its whole answer";
+        let mut histogram =
+            page.0.encode_descriptor("bulk_request_seconds", help, None, MetricType::Histogram)?;
+        let sum = stats.request_time().as_secs_f64();
+        histogram.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+    }
+}

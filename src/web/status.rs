@@ -1,0 +1,103 @@
+//! `/status`: how the agent stands, in JSON for people and scripts; and the word behind `/readyz`.
+
+use serde_json::{Value, json};
+
+use super::View;
+use crate::output::elasticsearch::State;
+
+/// How delivery stands.
+#[derive(Debug, Clone)]
+pub enum Delivery {
+    /// Nothing is sent yet; the words say what is missing and how it comes.
+    Waiting(String),
+    /// As the output says.
+    Output(State),
+}
+
+/// The page.
+pub(super) fn page(view: &View) -> Value {
+    let accounts = &view.snapshot.accounts;
+    let settled = &accounts.settled;
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "host": view.host,
+        "uptime_seconds": (view.unix_millis - view.started_millis) / 1000,
+        "delivery": delivery(&view.delivery, view.unix_millis),
+        "lines": {
+            "read": accounts.read,
+            "indexed": settled.indexed,
+            "duplicate": settled.duplicate,
+            "diverted": settled.diverted,
+            "dead_lettered": settled.dead_lettered,
+            "parked": settled.parked,
+            "filtered": settled.filtered,
+            "expired": accounts.expired,
+            "released": accounts.released,
+            "in_flight": accounts.in_flight,
+        },
+        "parsing": {
+            "parsed": view.snapshot.parsing.parsed,
+            "errors": view.snapshot.parsing.errors,
+        },
+        "checkpoint_age_seconds":
+            view.snapshot.checkpoint_millis.map(|at| (view.unix_millis - at) / 1000),
+        "files": files(view),
+        "problems": problems(view),
+    })
+}
+
+fn delivery(delivery: &Delivery, now: i64) -> Value {
+    match delivery {
+        Delivery::Waiting(word) => json!({ "state": "waiting", "reason": word }),
+        Delivery::Output(State::Delivering) => json!({ "state": "delivering" }),
+        Delivery::Output(State::Retrying { since_unix_millis, reason }) => json!({
+            "state": "retrying",
+            "for_seconds": (now - since_unix_millis) / 1000,
+            "reason": reason,
+        }),
+        Delivery::Output(State::Holding { since_unix_millis, reason, way_out }) => json!({
+            "state": "holding",
+            "for_seconds": (now - since_unix_millis) / 1000,
+            "reason": reason,
+            "way_out": way_out,
+        }),
+    }
+}
+
+fn files(view: &View) -> Value {
+    let tail = &view.snapshot.tail;
+    let logs: Vec<Value> = view
+        .snapshot
+        .lag
+        .iter()
+        .map(|lag| json!({ "path": lag.path, "unread_bytes": lag.unread }))
+        .collect();
+    json!({
+        "open": tail.files_open,
+        "deleted_open_bytes": tail.deleted_open_bytes,
+        "truncations": tail.truncations,
+        "lost_bytes": tail.lost_bytes,
+        "long_lines": tail.long_lines,
+        "logs": logs,
+    })
+}
+
+fn problems(view: &View) -> Vec<String> {
+    view.snapshot.tail.problems.iter().map(ToString::to_string).collect()
+}
+
+/// Why the agent cannot do its work on this host, if so: no log is readable.
+pub(super) fn unready(view: &View) -> Option<String> {
+    let tail = &view.snapshot.tail;
+    let blind = tail.files_open == 0 && !tail.problems.is_empty();
+    blind.then(|| problems(view).join("\n"))
+}
+
+/// The reader looks around at least once a reconcile interval, which is an hour at most.
+const SILENCE_LIMIT_MILLIS: i64 = 2 * 3600 * 1000;
+
+/// Why the agent does not work any more, if so: its reader hangs.
+pub(super) fn silent(view: &View) -> Option<String> {
+    let silent = view.unix_millis - view.snapshot.looked_millis?;
+    (silent > SILENCE_LIMIT_MILLIS).then(|| format!("the reader has not moved for {} s", silent / 1000))
+}
