@@ -9,6 +9,8 @@
 //!
 //! Each room knows its neighbour's type and nothing of its inside; the way back is the ack alone.
 
+pub mod agent;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod output;
@@ -17,3 +19,4 @@ pub mod record;
 pub mod setup;
 pub mod tail;
 pub mod telemetry;
+pub mod web;

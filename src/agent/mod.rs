@@ -71,8 +71,7 @@ impl Agent {
         telemetry: &Telemetry,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
-        config.ready_to_run()?;
-        let Some(cluster) = &config.elasticsearch else { return Err(StartError::NoCluster) };
+        let cluster = config.ready_to_run()?;
         let clock = SystemClock::new();
         let output = Elasticsearch::connect(settings::output(config, cluster))?;
         let tailer = Tailer::open(settings::tail(config, cluster), HostFs, clock)?;

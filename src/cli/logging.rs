@@ -1,18 +1,28 @@
 //! What the agent says about itself, on standard error: ERROR means data was lost, WARN that it was not.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::prelude::*;
 
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, LogLevel, LogStyle};
 
 /// Sets the log up; the first call in a process counts.
 pub(super) fn init(config: &Config) {
-    let filter = EnvFilter::new(format!("warn,logweir={}", config.log.level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    // a second call finds the log set up already
-    let _ = match config.log.format {
-        LogFormat::Json => builder.json().try_init(),
-        LogFormat::Text => builder.with_target(false).try_init(),
+    let level = match config.log_level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+        LogLevel::Trace => LevelFilter::TRACE,
     };
+    // what libraries say matters only when something is wrong
+    let filter = Targets::new().with_default(LevelFilter::WARN).with_target("logweir", level);
+    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+    let lines = match config.log_format {
+        LogStyle::Json => lines.json().boxed(),
+        LogStyle::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
+    };
+    // a second call in one process finds the log set up already
+    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
 }

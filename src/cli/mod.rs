@@ -55,7 +55,7 @@ struct RunArgs {
     #[arg(long)]
     once: bool,
     /// With --once: give up (exit code 69) when the output has not taken everything by then.
-    #[arg(long, requires = "once", value_name = "TIME", value_parser = crate::config::duration)]
+    #[arg(long, requires = "once", value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
     /// Do not ask whether the cluster has the index template.
     #[arg(long)]
@@ -104,6 +104,21 @@ pub fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&cli.common, &args),
     };
     exit.into()
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    config::parse_duration(text).ok_or_else(|| format!("`{text}` is no time, such as 30s or 5m"))
+}
+
+/// Runs one asynchronous piece of a command that ends by itself.
+fn block_on(work: impl Future<Output = Exit>) -> Exit {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => {
+            eprintln!("cannot start: {error}");
+            Exit::Internal
+        }
+    }
 }
 
 /// Reads the configuration as the arguments say.

@@ -142,7 +142,7 @@ impl Supervisor<'_> {
     /// Reads the configuration again; `None` when the old one stays.
     fn reload(&self, why: &str) -> Option<Box<Loaded>> {
         let loaded = read(self.common)
-            .and_then(|loaded| loaded.config.ready_to_run().map(|()| loaded));
+            .and_then(|loaded| loaded.config.ready_to_run().map(drop).map(|()| loaded));
         let result = if loaded.is_ok() { "taken" } else { "refused" };
         self.telemetry.update(|book| *book.reloads.entry(result).or_default() += 1);
         match loaded {

@@ -9,6 +9,7 @@
 //! documents arrive but their fields have the types of somebody else's template.
 
 mod answer;
+mod cluster;
 mod detect;
 mod error;
 mod plan;

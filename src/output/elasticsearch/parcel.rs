@@ -153,17 +153,6 @@ impl Parcel {
     }
 }
 
-impl Tally {
-    pub(crate) fn add(&mut self, more: &Self) {
-        self.indexed += more.indexed;
-        self.duplicate += more.duplicate;
-        self.diverted += more.diverted;
-        self.dead_lettered += more.dead_lettered;
-        self.parked += more.parked;
-        self.filtered += more.filtered;
-    }
-}
-
 pub(crate) fn gzip(plain: &[u8]) -> Option<Bytes> {
     let packed = Vec::with_capacity(plain.len() / 8);
     let mut encoder = GzEncoder::new(packed, Compression::fast());
