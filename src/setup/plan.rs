@@ -1,9 +1,10 @@
 //! What is put, and under which names: the shipped files, renamed to follow the index setting.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::{Family, Method};
+use crate::config::{IndexPattern, IndexPatternError};
 
 /// The name under which the shipped files stand; replaced where the index setting gives another.
 const SHIPPED_NAME: &str = "nginx-access";
@@ -90,15 +91,14 @@ pub struct Step {
     pub body: Value,
 }
 
-/// The index setting cannot be turned into names.
+/// The index setting gives no names.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error(
-    "index = {index:?} must begin with fixed text, from which the template takes its name and its pattern; \
-     write for example index = \"nginx-access-%Y.%m.%d\""
-)]
+#[error("index = {index:?}: {reason}")]
 pub struct PatternError {
     /// The setting.
     pub index: String,
+    /// What is wrong with it.
+    pub reason: IndexPatternError,
 }
 
 /// The names that follow the index setting.
@@ -106,37 +106,21 @@ pub struct PatternError {
 pub struct Names {
     /// The index template; its component templates are `NAME@mappings` and `NAME@settings`.
     pub template: String,
-    /// The indices it is for: those of a day, and `NAME-unparsed`.
-    pub patterns: Vec<String>,
-    /// An index to which it must apply.
+    /// The indices it is for.
+    pub pattern: String,
+    /// One of them: that of lines without a readable time.
     pub example: String,
 }
 
 impl Names {
-    /// The names for an index setting: the text before its first `%`, without the separators at its end.
+    /// The names for an index setting.
     pub fn of(index: &str) -> Result<Self, PatternError> {
-        let fixed = index.split('%').next().unwrap_or_default();
-        let template = fixed.trim_end_matches(['-', '_', '.', '+']);
-        if template.is_empty() {
-            return Err(PatternError {
-                index: index.to_owned(),
-            });
-        }
-        let unparsed = format!("{template}-unparsed");
-        let dated = fixed.len() < index.len();
-        let days = if dated {
-            format!("{fixed}*")
-        } else {
-            index.to_owned()
-        };
-        let mut patterns = vec![days];
-        if !(dated && unparsed.starts_with(fixed)) {
-            patterns.push(unparsed.clone());
-        }
+        let index = IndexPattern::parse(index)
+            .map_err(|reason| PatternError { index: index.to_owned(), reason })?;
         Ok(Self {
-            template: template.to_owned(),
-            patterns,
-            example: unparsed,
+            template: index.template().to_owned(),
+            pattern: index.wildcard(),
+            example: index.unparsed(),
         })
     }
 }
@@ -175,7 +159,7 @@ fn renamed(text: &str, names: &Names) -> Value {
     let mut body: Value = serde_json::from_str(text).unwrap_or_default();
     rename_components(&mut body, &names.template);
     if let Some(patterns) = body.get_mut("index_patterns") {
-        *patterns = Value::from(names.patterns.clone());
+        *patterns = json!([names.pattern]);
     }
     body
 }

@@ -67,7 +67,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "New indices that match {} get it.",
-            self.names.patterns.join(", ")
+            self.names.pattern
         )?;
         if self.shadowed {
             writeln!(

@@ -68,10 +68,10 @@ pub(crate) fn request(random: &mut Random, out: &mut String) -> &'static str {
             "/api/carts/6f1c{id:08x}-7d3b-4c1e-9a55-{:012x}",
             id * 7919
         ),
-        11 => write!(out, "/static/app.{:040x}.js", id * 1_000_003),
-        12..14 => write!(out, "/static/img/{id}.webp"),
+        11 => write!(out, "/static/{:040x}/app.js", id * 1_000_003),
+        12..14 => write!(out, "/static/img/{id}/large.webp"),
         14 => write!(out, "/api/export/customers?from=2026-01-{:02}", id % 28 + 1),
-        15 => write!(out, "/missing/{id}.php"),
+        15 => write!(out, "/missing/{id}"),
         16 => write!(out, "/health"),
         17 => {
             let _ = write!(out, "/login");

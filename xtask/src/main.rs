@@ -1,2 +1,54 @@
-//! tmp
-fn main() {}
+//! The project's own chores, as `cargo xtask NAME`. A file for each chore, and the few things they share.
+
+#![allow(
+    clippy::disallowed_methods,
+    reason = "chores measure real time and wait for real processes; there is no clock to move"
+)]
+
+mod bench;
+mod child;
+mod load;
+mod nginx;
+mod place;
+mod server;
+mod sink;
+mod test;
+mod tools;
+mod try_it;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The project's own chores")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Run all tests, with real servers: sets up what is missing, starts the servers on free ports, stops them.
+    Test(test::Arguments),
+    /// See it work: nginx, traffic, the agent, Elasticsearch, and the top APIs of the last minute.
+    Try(try_it::Arguments),
+    /// Measure the agent, end to end into a sink that throws away.
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().chore {
+        Chore::Test(arguments) => test::run(&arguments),
+        Chore::Try(arguments) => try_it::run(&arguments),
+        Chore::Bench(arguments) => bench::run(&arguments),
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

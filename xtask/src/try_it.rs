@@ -66,11 +66,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 
     println!("sending traffic for {} s …", arguments.seconds);
     let sent = send(nginx.port, Duration::from_secs(arguments.seconds))?;
-    let arrived = agent.wait_until("all requests in the index", ARRIVE_WITHIN, |_| {
-        count(&elasticsearch)
-            .ok()
-            .filter(|arrived| *arrived >= sent)
-    })?;
+    let mut last = String::new();
+    let arrived = agent
+        .wait_until("all requests in the index", ARRIVE_WITHIN, |_| {
+            let found = count(&elasticsearch);
+            last = format!("{found:?} of {sent}");
+            found.ok().filter(|arrived| *arrived >= sent)
+        })
+        .with_context(|| format!("Elasticsearch has {last}"))?;
     let logged = fs::read(&nginx.access_log)?
         .iter()
         .filter(|byte| **byte == b'\n')
@@ -147,17 +150,34 @@ fn send(port: u16, duration: Duration) -> Result<u64> {
     Ok(sent)
 }
 
+/// Sends a request to Elasticsearch; a refusal is an error with its words.
+fn ask(address: &str, body: Option<&Value>) -> Result<Value> {
+    let request = ureq::post(address)
+        .config()
+        .http_status_as_error(false)
+        .build();
+    let mut answer = match body {
+        Some(body) => request.send_json(body)?,
+        None => request.send_empty()?,
+    };
+    let text = answer.body_mut().read_to_string()?;
+    ensure!(
+        answer.status().is_success(),
+        "POST {address}: {}: {text}",
+        answer.status()
+    );
+    serde_json::from_str(&text).with_context(|| format!("POST {address}: not JSON: {text}"))
+}
+
 fn search(elasticsearch: &str, query: &Value) -> Result<Value> {
-    let mut answer =
-        ureq::post(format!("{elasticsearch}/nginx-access-*/_search")).send_json(query)?;
-    answer
-        .body_mut()
-        .read_json()
-        .context("the answer to the search is not JSON")
+    ask(
+        &format!("{elasticsearch}/nginx-access-*/_search"),
+        Some(query),
+    )
 }
 
 fn count(elasticsearch: &str) -> Result<u64> {
-    ureq::post(format!("{elasticsearch}/nginx-access-*/_refresh")).send_empty()?;
+    ask(&format!("{elasticsearch}/nginx-access-*/_refresh"), None)?;
     let found = search(elasticsearch, &json!({"size": 0, "track_total_hits": true}))?;
     found
         .pointer("/hits/total/value")
