@@ -64,7 +64,10 @@ fn road(criterion: &mut Criterion) {
         trusted_proxies: Vec::new(),
         keep_original: false,
         retention: None,
-        logs: vec![LogSettings { formats: vec![Format::combined()], fields: Vec::new() }],
+        logs: vec![LogSettings {
+            formats: vec![Format::combined()],
+            fields: Vec::new(),
+        }],
     });
     let source = Source {
         log: 0,

@@ -104,7 +104,12 @@ impl Agent {
             .name("reader".to_owned())
             .spawn(move || end.send(reader.run()))
             .map_err(StartError::Thread)?;
-        Ok(Self { host, stop, gate, ended })
+        Ok(Self {
+            host,
+            stop,
+            gate,
+            ended,
+        })
     }
 
     /// Waits for the end. A reader that died without a word counts as broken.

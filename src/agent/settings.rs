@@ -15,8 +15,11 @@ pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
         exclude: log.exclude.clone(),
         name: log.name.clone(),
     });
-    let mut rotated_dirs: Vec<PathBuf> =
-        config.logs.iter().flat_map(|log| log.rotated_dirs.iter().cloned()).collect();
+    let mut rotated_dirs: Vec<PathBuf> = config
+        .logs
+        .iter()
+        .flat_map(|log| log.rotated_dirs.iter().cloned())
+        .collect();
     rotated_dirs.sort();
     rotated_dirs.dedup();
     tail::Settings {
@@ -35,7 +38,11 @@ pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
 
 pub(super) fn record(config: &Config, cluster: &Elasticsearch, host: &str) -> record::Settings {
     let log = |log: &Log| record::LogSettings {
-        formats: log.formats.iter().map(|named| named.format.clone()).collect(),
+        formats: log
+            .formats
+            .iter()
+            .map(|named| named.format.clone())
+            .collect(),
         fields: log.fields.clone(),
     };
     record::Settings {

@@ -26,9 +26,16 @@ impl Changes {
     /// The files that nginx.conf consists of. logweir's own file is read again at a SIGHUP only: an operator
     /// who edits it chooses the moment.
     pub(super) fn of(loaded: &Loaded) -> Self {
-        let nginx = loaded.nginx.iter().flat_map(|nginx| &nginx.files).map(PathBuf::from);
+        let nginx = loaded
+            .nginx
+            .iter()
+            .flat_map(|nginx| &nginx.files)
+            .map(PathBuf::from);
         let marks = nginx.map(|path| (path.clone(), mark(&path))).collect();
-        Self { patterns: loaded.patterns.clone(), marks }
+        Self {
+            patterns: loaded.patterns.clone(),
+            marks,
+        }
     }
 
     /// Waits for a change; never returns when there is nothing to look at.
@@ -55,7 +62,10 @@ impl Changes {
                 }
             }
         }
-        paths.into_iter().map(|path| (path.clone(), mark(&path))).collect()
+        paths
+            .into_iter()
+            .map(|path| (path.clone(), mark(&path)))
+            .collect()
     }
 }
 

@@ -17,12 +17,18 @@ pub(super) fn init(config: &Config) {
         LogLevel::Trace => LevelFilter::TRACE,
     };
     // what libraries say matters only when something is wrong
-    let filter = Targets::new().with_default(LevelFilter::WARN).with_target("logweir", level);
-    let lines = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target("logweir", level);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_target(false);
     let lines = match config.log_format {
         LogStyle::Json => lines.json().boxed(),
         LogStyle::Text => lines.with_ansi(io::stderr().is_terminal()).boxed(),
     };
     // a second call in one process finds the log set up already
-    let _ = tracing_subscriber::registry().with(lines.with_filter(filter)).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .try_init();
 }

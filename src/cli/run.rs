@@ -33,8 +33,10 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -47,7 +49,12 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
             tracing::error!(%error, "cannot listen for signals");
             Exit::Internal
         })?;
-        let supervisor = Supervisor { common, args, telemetry: Telemetry::default(), signals };
+        let supervisor = Supervisor {
+            common,
+            args,
+            telemetry: Telemetry::default(),
+            signals,
+        };
         supervisor.run(loaded).await
     });
     // what a second signal left behind is not waited for
@@ -74,12 +81,19 @@ impl Supervisor<'_> {
             self.serve(&loaded.config, Arc::clone(&shown)).await?;
         }
         loop {
-            let mode = Mode { once: self.args.once, no_template_check: self.args.no_template_check };
+            let mode = Mode {
+                once: self.args.once,
+                no_template_check: self.args.no_template_check,
+            };
             let agent = Agent::start(&loaded.config, mode, &self.telemetry, &Handle::current())
                 .map_err(refused)?;
             *shown.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some((agent.host.clone(), Arc::clone(&agent.gate)));
-            tracing::info!(host = agent.host, logs = loaded.config.logs.len(), "started");
+            tracing::info!(
+                host = agent.host,
+                logs = loaded.config.logs.len(),
+                "started"
+            );
             match self.watch_over(agent, &loaded).await {
                 Next::End(exit) => return Ok(exit),
                 Next::Restart(new) => loaded = *new,
@@ -144,14 +158,17 @@ impl Supervisor<'_> {
         let loaded = read(self.common)
             .and_then(|loaded| loaded.config.ready_to_run().map(drop).map(|()| loaded));
         let result = if loaded.is_ok() { "taken" } else { "refused" };
-        self.telemetry.update(|book| *book.reloads.entry(result).or_default() += 1);
+        self.telemetry
+            .update(|book| *book.reloads.entry(result).or_default() += 1);
         match loaded {
             Ok(loaded) => {
                 tracing::info!("{why}: going on with the configuration read afresh");
                 Some(Box::new(loaded))
             }
             Err(errors) => {
-                tracing::warn!("{why}, but the configuration is wrong; the old one stays\n{errors}");
+                tracing::warn!(
+                    "{why}, but the configuration is wrong; the old one stays\n{errors}"
+                );
                 None
             }
         }
@@ -231,8 +248,15 @@ fn exit_of(ended: Ended, timed_out: bool) -> Exit {
     match ended {
         Ended::Settled => Exit::Ok,
         Ended::Released(lines) => {
-            tracing::warn!(lines, "not taken by the output; they are read again at the next start");
-            if timed_out { Exit::Unavailable } else { Exit::Ok }
+            tracing::warn!(
+                lines,
+                "not taken by the output; they are read again at the next start"
+            );
+            if timed_out {
+                Exit::Unavailable
+            } else {
+                Exit::Ok
+            }
         }
         Ended::Broken => Exit::Internal,
     }

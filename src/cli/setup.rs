@@ -11,7 +11,9 @@ pub(super) fn run(common: &Common, args: &SetupArgs) -> Exit {
         Err(exit) => return exit,
     };
     let Some(cluster) = &loaded.config.elasticsearch else {
-        eprintln!("there is no cluster to set up: add a section [elasticsearch] with nodes = [\"https://HOST:9200\"]");
+        eprintln!(
+            "there is no cluster to set up: add a section [elasticsearch] with nodes = [\"https://HOST:9200\"]"
+        );
         return Exit::Config;
     };
     let output = match Elasticsearch::connect(agent::output_settings(&loaded.config, cluster)) {

@@ -39,7 +39,10 @@ pub enum Standing {
 impl Gate {
     /// A gate that is open from the start.
     pub fn open(output: Arc<Elasticsearch>) -> Arc<Self> {
-        Arc::new(Self { output, standing: watch::Sender::new(Standing::Open) })
+        Arc::new(Self {
+            output,
+            standing: watch::Sender::new(Standing::Open),
+        })
     }
 
     /// A gate that opens when the cluster has `template`; it asks until `stop` is cancelled. Must be called
@@ -50,7 +53,10 @@ impl Gate {
         stop: CancellationToken,
     ) -> Arc<Self> {
         let asking = Standing::Closed("asking the cluster for its index template".to_owned());
-        let gate = Arc::new(Self { output, standing: watch::Sender::new(asking) });
+        let gate = Arc::new(Self {
+            output,
+            standing: watch::Sender::new(asking),
+        });
         let asked = Arc::clone(&gate);
         tokio::spawn(async move {
             tokio::select! {
@@ -89,9 +95,10 @@ impl Gate {
                     ),
                     ASK_AGAIN,
                 ),
-                TemplateState::Unreachable(reason) => {
-                    (format!("the cluster does not answer: {reason}"), KNOCK_AGAIN)
-                }
+                TemplateState::Unreachable(reason) => (
+                    format!("the cluster does not answer: {reason}"),
+                    KNOCK_AGAIN,
+                ),
             };
             let closed = Standing::Closed(word.clone());
             if self.standing.send_replace(closed.clone()) != closed {

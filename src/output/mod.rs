@@ -97,7 +97,14 @@ pub struct Tally {
 impl Tally {
     /// Items that ended in any way.
     pub fn total(&self) -> u64 {
-        let Self { indexed, duplicate, diverted, dead_lettered, parked, filtered } = self;
+        let Self {
+            indexed,
+            duplicate,
+            diverted,
+            dead_lettered,
+            parked,
+            filtered,
+        } = self;
         indexed + duplicate + diverted + dead_lettered + parked + filtered
     }
 

@@ -27,7 +27,11 @@ impl Ledger {
     /// The spans of a batch that is being handed to the output.
     pub(super) fn send(&mut self, spans: &[Span]) {
         for span in spans {
-            let stretch = Stretch { from: span.from, to: span.to, settled: false };
+            let stretch = Stretch {
+                from: span.from,
+                to: span.to,
+                settled: false,
+            };
             self.files.entry(span.file).or_default().push_back(stretch);
         }
     }
@@ -35,8 +39,13 @@ impl Ledger {
     /// The spans of a batch that came back settled.
     pub(super) fn settle(&mut self, spans: &[Span]) {
         for span in spans {
-            let Some(stretches) = self.files.get_mut(&span.file) else { continue };
-            if let Some(stretch) = stretches.iter_mut().find(|s| s.from == span.from && !s.settled) {
+            let Some(stretches) = self.files.get_mut(&span.file) else {
+                continue;
+            };
+            if let Some(stretch) = stretches
+                .iter_mut()
+                .find(|s| s.from == span.from && !s.settled)
+            {
                 stretch.settled = true;
             }
             while stretches.front().is_some_and(|front| front.settled) {
@@ -62,7 +71,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn span(file: u64, from: u64, to: u64) -> Span {
-        Span { file: FileKey(file), from, to, lines: 1 }
+        Span {
+            file: FileKey(file),
+            from,
+            to,
+            lines: 1,
+        }
     }
 
     proptest! {

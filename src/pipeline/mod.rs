@@ -61,7 +61,11 @@ pub struct Stop {
 impl Stop {
     /// Nothing is stopped yet.
     pub fn new(waker: Waker) -> Self {
-        Self { drain: CancellationToken::new(), abort: CancellationToken::new(), waker }
+        Self {
+            drain: CancellationToken::new(),
+            abort: CancellationToken::new(),
+            waker,
+        }
     }
 
     /// Stops reading and lets what is on its way arrive, within the limit of the settings.

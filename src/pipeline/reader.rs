@@ -70,11 +70,18 @@ impl<F: FileSystem, C: Clock, O: Output> Reader<F, C, O> {
     ) -> Self {
         let waker = watcher.waker();
         let now = clock.now();
-        let look_interval = (settings.flush_interval / LOOKS_PER_FLUSH)
-            .clamp(*LOOK.start(), *LOOK.end());
+        let look_interval =
+            (settings.flush_interval / LOOKS_PER_FLUSH).clamp(*LOOK.start(), *LOOK.end());
         Self {
             released_before: telemetry.snapshot().accounts.released,
-            road: Road::new(&settings, recorder, output, runtime, waker, telemetry.clone()),
+            road: Road::new(
+                &settings,
+                recorder,
+                output,
+                runtime,
+                waker,
+                telemetry.clone(),
+            ),
             settings,
             tailer,
             clock,
@@ -156,7 +163,12 @@ impl<F: FileSystem, C: Clock, O: Output> Reader<F, C, O> {
 
     /// Reads until there is nothing more, a look's worth is read, or no buffer is free.
     fn read(&mut self) -> Found {
-        let Self { road, tailer, clock, .. } = self;
+        let Self {
+            road,
+            tailer,
+            clock,
+            ..
+        } = self;
         road.resume(clock.now(), clock.unix_millis());
         let mut found = Found::Nothing;
         let mut short = 0;
@@ -164,11 +176,17 @@ impl<F: FileSystem, C: Clock, O: Output> Reader<F, C, O> {
             if road.is_full() {
                 return Found::More;
             }
-            let Some(chunk) = tailer.read() else { return found };
+            let Some(chunk) = tailer.read() else {
+                return found;
+            };
             found = Found::Lines;
             // A file that gives little has been caught up with: what trickles in meanwhile can wait for
             // the next look, and costs far less then.
-            short = if chunk.bytes.len() < SHORT { short + 1 } else { 0 };
+            short = if chunk.bytes.len() < SHORT {
+                short + 1
+            } else {
+                0
+            };
             road.take(chunk, clock.now(), clock.unix_millis());
             if short > tailer.stats().files_open && !self.settings.once {
                 return Found::Lines;
@@ -178,7 +196,12 @@ impl<F: FileSystem, C: Clock, O: Output> Reader<F, C, O> {
     }
 
     fn take_returns(&mut self) -> Result<(), Broken> {
-        let Self { road, tailer, unsaved, .. } = self;
+        let Self {
+            road,
+            tailer,
+            unsaved,
+            ..
+        } = self;
         road.take_returns(|file, offset| {
             tailer.settle(file, offset);
             *unsaved = true;
@@ -189,7 +212,8 @@ impl<F: FileSystem, C: Clock, O: Output> Reader<F, C, O> {
     fn note_full(&mut self, now: Duration) {
         if let Some(since) = self.full_since.take() {
             let waited = now.saturating_sub(since).as_secs_f64();
-            self.telemetry.update(|book| book.backpressure_seconds += waited);
+            self.telemetry
+                .update(|book| book.backpressure_seconds += waited);
         }
         if self.road.is_full() {
             self.full_since = Some(now);

@@ -146,7 +146,9 @@ impl<O: Output> Road<O> {
 
     /// When the batch being filled has to leave.
     pub(super) fn flush_at(&self) -> Option<Duration> {
-        self.filling.as_ref().map(|filling| filling.since + self.limits.age)
+        self.filling
+            .as_ref()
+            .map(|filling| filling.since + self.limits.age)
     }
 
     /// Records the lines of `chunk`; what finds no room is kept and taken up by [`Road::resume`].
@@ -188,11 +190,21 @@ impl<O: Output> Road<O> {
 
     /// Records lines until the chunk ends or no buffer is free; gives the bytes taken.
     fn record(&mut self, chunk: &Chunk<'_>, now: Duration, unix_millis: i64) -> usize {
-        let source = Source { log: chunk.log, stream: chunk.stream, path: chunk.path };
-        self.recorder.begin(source, unix_millis, self.last_times.get(&chunk.file).copied());
+        let source = Source {
+            log: chunk.log,
+            stream: chunk.stream,
+            path: chunk.path,
+        };
+        self.recorder.begin(
+            source,
+            unix_millis,
+            self.last_times.get(&chunk.file).copied(),
+        );
         let mut taken = 0;
         while taken < chunk.bytes.len() {
-            let Some(mut filling) = self.filling.take().or_else(|| self.buffer(now)) else { break };
+            let Some(mut filling) = self.filling.take().or_else(|| self.buffer(now)) else {
+                break;
+            };
             taken = self.fill(&mut filling.batch, chunk, taken);
             self.filling = Some(filling);
             self.book(chunk.log);
@@ -235,13 +247,22 @@ impl<O: Output> Road<O> {
             taken += width;
             lines += 1;
         }
-        let to = if taken == chunk.bytes.len() { chunk.end } else { chunk.offset + taken as u64 };
+        let to = if taken == chunk.bytes.len() {
+            chunk.end
+        } else {
+            chunk.offset + taken as u64
+        };
         match batch.spans.last_mut() {
             Some(last) if last.file == chunk.file && last.to == from => {
                 last.to = to;
                 last.lines += lines;
             }
-            _ => batch.spans.push(Span { file: chunk.file, from, to, lines }),
+            _ => batch.spans.push(Span {
+                file: chunk.file,
+                from,
+                to,
+                lines,
+            }),
         }
         taken
     }
@@ -275,7 +296,9 @@ impl<O: Output> Road<O> {
 
     /// Sends the batch being filled on its way, if there is one.
     pub(super) fn send(&mut self) {
-        let Some(Filling { batch, .. }) = self.filling.take() else { return };
+        let Some(Filling { batch, .. }) = self.filling.take() else {
+            return;
+        };
         self.ledger.send(&batch.spans);
         if batch.items.is_empty() {
             // every line was expired: there is nothing to deliver
@@ -287,9 +310,14 @@ impl<O: Output> Road<O> {
         let items = batch.items.len() as u64;
         let (output, recall) = (Arc::clone(&self.output), self.recall.clone());
         let (give_back, waker) = (self.give_back.clone(), self.waker.clone());
-        let delivery = self.runtime.spawn(async move { output.deliver(batch, &recall).await });
+        let delivery = self
+            .runtime
+            .spawn(async move { output.deliver(batch, &recall).await });
         self.runtime.spawn(async move {
-            let returned = Returned { delivery: delivery.await.ok(), items };
+            let returned = Returned {
+                delivery: delivery.await.ok(),
+                items,
+            };
             // the channel has room for every buffer there is; a reader that is gone needs no answer
             let _ = give_back.try_send(returned);
             waker.wake();
@@ -331,7 +359,9 @@ impl<O: Output> Road<O> {
     /// Drops what was read and not sent; it is read again at the next start.
     pub(super) fn release(&mut self) -> u64 {
         self.rest = None;
-        let Some(filling) = self.filling.take() else { return 0 };
+        let Some(filling) = self.filling.take() else {
+            return 0;
+        };
         let items = filling.batch.items.len() as u64;
         self.telemetry.update(|book| {
             book.accounts.in_flight -= items;

@@ -79,7 +79,13 @@ impl Frame {
         self.event(out, placed, values, place);
         let request = Request::new(values);
         members::http(out, buffers, values, &request);
-        members::url(out, &mut buffers.value, values, &request, log.site.as_deref());
+        members::url(
+            out,
+            &mut buffers.value,
+            values,
+            &request,
+            log.site.as_deref(),
+        );
         members::peers(out, &mut buffers.value, values, &self.trusted_proxies);
         members::user_agent(out, &mut buffers.value, values);
         members::tls(out, &mut buffers.value, values);
@@ -100,7 +106,9 @@ impl Frame {
         original(&mut batch.body, place.line);
         json::end(&mut batch.body);
         if let Some(site) = &log.site {
-            batch.body.extend_from_slice(format!("\"url\":{{\"domain\":\"{site}\"}},").as_bytes());
+            batch
+                .body
+                .extend_from_slice(format!("\"url\":{{\"domain\":\"{site}\"}},").as_bytes());
         }
         self.close(placed, log, place, Whole::Unparsed(reason), batch);
     }
@@ -110,22 +118,20 @@ impl Frame {
         let out = &mut batch.body;
         let start = out.len();
         out.extend_from_slice(self.actions.line(&self.index, placed));
-        out.extend_from_slice(&stamp::document_id(placed.second, &self.stream.0, place.offset));
+        out.extend_from_slice(&stamp::document_id(
+            placed.second,
+            &self.stream.0,
+            place.offset,
+        ));
         out.extend_from_slice(b"\"}}\n");
         let document = out.len();
         // A batch is sealed far below 4 GiB: see the limits of `batch_bytes` and the longest line.
         #[allow(clippy::cast_possible_truncation)]
-        batch.items.push(Item { start: start as u32, document: document as u32 });
-        out.extend_from_slice(b"{\"@timestamp\":\"");
-        stamp::timestamp(out, placed.shown.seconds, placed.shown.nanos);
-        out.extend_from_slice(&self.event);
-        if placed.readable
-            && let Some(offset) = placed.shown.offset_minutes
-        {
-            out.extend_from_slice(b"\"timezone\":\"");
-            stamp::zone(out, offset);
-            out.extend_from_slice(b"\",");
-        }
+        batch.items.push(Item {
+            start: start as u32,
+            document: document as u32,
+        });
+        out.extend_from_slice(self.heads.text(&self.event, placed));
     }
 
     /// Ends the document with its place, its tags and the constants.
@@ -178,8 +184,9 @@ impl Frame {
                 _ => b"\"outcome\":\"failure\",",
             });
         }
-        if let Some(nanos) =
-            values.get(values.plan.request_time).and_then(number::seconds_to_nanos)
+        if let Some(nanos) = values
+            .get(values.plan.request_time)
+            .and_then(number::seconds_to_nanos)
         {
             out.extend_from_slice(b"\"duration\":");
             json::integer(out, nanos);

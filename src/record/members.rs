@@ -31,11 +31,15 @@ impl<'l> Request<'l> {
     pub(super) fn new(values: &Values<'l>) -> Self {
         let plan = values.plan;
         let line = values.get(plan.request).and_then(request::split);
-        let original = line.map(|line| line.target).or_else(|| values.get(plan.request_uri));
+        let original = line
+            .map(|line| line.target)
+            .or_else(|| values.get(plan.request_uri));
         let target = original.map(Target::split).unwrap_or_default();
         let version = line.and_then(|line| line.version);
         Self {
-            method: line.map(|line| line.method).or_else(|| values.get(plan.request_method)),
+            method: line
+                .map(|line| line.method)
+                .or_else(|| values.get(plan.request_method)),
             original,
             target,
             path: target.path.or_else(|| values.get(plan.uri)),
@@ -54,7 +58,12 @@ pub(super) fn http(
 ) {
     let plan = values.plan;
     let http = open(out, b"\"http\":{");
-    let mut text = Text { out, scratch: &mut buffers.value, escape: plan.escape };
+    let mut text = Text {
+        out,
+        scratch: &mut buffers.value,
+        escape: plan.escape,
+        plain: values.plain,
+    };
     let inner = open(text.out, b"\"request\":{");
     text.write(b"\"method\":\"", request.method);
     text.write(b"\"referrer\":\"", values.get(plan.referrer));
@@ -70,18 +79,18 @@ pub(super) fn http(
     json::close(text.out, inner);
     text.write(b"\"version\":\"", request.version);
     if let Some(path) = request.path {
-        write_route(out, buffers, plan.escape, path);
+        write_route(out, buffers, values, path);
     }
     json::close(out, http);
 }
 
-fn write_route(out: &mut Vec<u8>, buffers: &mut Buffers, escape: Escape, path: &[u8]) {
+fn write_route(out: &mut Vec<u8>, buffers: &mut Buffers, values: &Values<'_>, path: &[u8]) {
     buffers.route.clear();
-    if Escape::is_plain(path) {
+    if values.plain || Escape::is_plain(path) {
         route::normalise(&mut buffers.route, &mut buffers.resolved, path);
     } else {
         buffers.path.clear();
-        escape.decode(path, &mut buffers.path);
+        values.plan.escape.decode(path, &mut buffers.path);
         route::normalise(&mut buffers.route, &mut buffers.resolved, &buffers.path);
     }
     out.extend_from_slice(b"\"route\":\"");
@@ -99,10 +108,18 @@ pub(super) fn url(
 ) {
     let plan = values.plan;
     let url = open(out, b"\"url\":{");
-    let mut text = Text { out, scratch, escape: plan.escape };
+    let mut text = Text {
+        out,
+        scratch,
+        escape: plan.escape,
+        plain: values.plain,
+    };
     text.write(b"\"original\":\"", request.original);
     text.write(b"\"path\":\"", request.path);
-    text.write(b"\"extension\":\"", request.path.and_then(target::extension));
+    text.write(
+        b"\"extension\":\"",
+        request.path.and_then(target::extension),
+    );
     text.write(b"\"query\":\"", request.query);
     text.write(b"\"fragment\":\"", request.target.fragment);
     let domain = values
@@ -138,14 +155,24 @@ pub(super) fn peers(
     let remote = values.get(plan.remote_addr).or(proxy);
     let forwarded = values.get(plan.forwarded_for);
     let mut related = Related::new();
-    let mut text = Text { out, scratch, escape: plan.escape };
+    let mut text = Text {
+        out,
+        scratch,
+        escape: plan.escape,
+        plain: values.plain,
+    };
     // without the peer's own address nothing vouches for the header
     if let Some(chosen) = remote.map(|remote| client::choose(remote, forwarded, trusted)) {
         let source = open(text.out, b"\"source\":{");
         text.write(b"\"address\":\"", Some(chosen.text));
         if let Some(ip) = chosen.ip {
             related.add(ip);
-            address(text.out, b"\"ip\":\"", ip);
+            if ip.is_ipv4() {
+                // an IPv4 address has one text, and this is it
+                text.write(b"\"ip\":\"", Some(chosen.text));
+            } else {
+                address(text.out, b"\"ip\":\"", ip);
+            }
         }
         json::close(text.out, source);
     }
@@ -164,10 +191,18 @@ pub(super) fn peers(
         json::end(text.out);
     }
     if forwarded.is_some() || proxy.is_some() {
-        for ip in [remote, proxy].into_iter().flatten().filter_map(client::address) {
+        for ip in [remote, proxy]
+            .into_iter()
+            .flatten()
+            .filter_map(client::address)
+        {
             related.add(ip);
         }
-        for ip in forwarded.into_iter().flat_map(forwarders).filter_map(client::address) {
+        for ip in forwarded
+            .into_iter()
+            .flat_map(forwarders)
+            .filter_map(client::address)
+        {
             related.add(ip);
         }
     }
@@ -187,13 +222,20 @@ pub(super) fn peers(
 
 /// The elements of an `X-Forwarded-For` list.
 fn forwarders(list: &[u8]) -> impl Iterator<Item = &[u8]> {
-    list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|element| !element.is_empty())
+    list.split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|element| !element.is_empty())
 }
 
 /// `user_agent`.
 pub(super) fn user_agent(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_>) {
     let mark = open(out, b"\"user_agent\":{");
-    let mut text = Text { out, scratch, escape: values.plan.escape };
+    let mut text = Text {
+        out,
+        scratch,
+        escape: values.plan.escape,
+        plain: values.plain,
+    };
     text.write(b"\"original\":\"", values.get(values.plan.user_agent));
     json::close(out, mark);
 }
@@ -202,7 +244,12 @@ pub(super) fn user_agent(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Valu
 pub(super) fn tls(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_>) {
     let plan = values.plan;
     let mark = open(out, b"\"tls\":{");
-    let mut text = Text { out, scratch, escape: plan.escape };
+    let mut text = Text {
+        out,
+        scratch,
+        escape: plan.escape,
+        plain: values.plain,
+    };
     if let Some(protocol) = values.get(plan.ssl_protocol) {
         match protocol.strip_prefix(b"TLSv") {
             Some(version) => {
@@ -221,7 +268,12 @@ pub(super) fn nginx(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_
     let plan = values.plan;
     let nginx = open(out, b"\"nginx\":{");
     let access = open(out, b"\"access\":{");
-    let mut text = Text { out, scratch, escape: plan.escape };
+    let mut text = Text {
+        out,
+        scratch,
+        escape: plan.escape,
+        plain: values.plain,
+    };
     if let Some(list) = values.get(plan.forwarded_for) {
         let remote = values.get(plan.remote_addr);
         let mark = open(text.out, b"\"remote_ip_list\":[");
@@ -230,7 +282,10 @@ pub(super) fn nginx(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_
         }
         close_list(text.out, mark);
     }
-    if let Some(nanos) = values.get(plan.request_time).and_then(number::seconds_to_nanos) {
+    if let Some(nanos) = values
+        .get(plan.request_time)
+        .and_then(number::seconds_to_nanos)
+    {
         text.out.extend_from_slice(b"\"response_time\":");
         json::integer(text.out, nanos / NANOS_PER_MILLI);
         text.out.push(b',');
@@ -258,6 +313,7 @@ struct Text<'o> {
     out: &'o mut Vec<u8>,
     scratch: &'o mut Vec<u8>,
     escape: Escape,
+    plain: bool,
 }
 
 impl Text<'_> {
@@ -265,7 +321,7 @@ impl Text<'_> {
     fn write(&mut self, key: &[u8], raw: Option<&[u8]>) {
         if let Some(raw) = raw {
             self.out.extend_from_slice(key);
-            json::value(self.out, self.scratch, self.escape, raw);
+            json::value(self.out, self.scratch, self.escape, self.plain, raw);
             self.out.extend_from_slice(b"\",");
         }
     }
@@ -304,24 +360,43 @@ fn open(out: &mut Vec<u8>, key: &[u8]) -> usize {
 
 /// Appends an integer member; what is not an integer that Elasticsearch's `long` holds is left out.
 fn integer(out: &mut Vec<u8>, key: &[u8], raw: Option<&[u8]>) {
-    if let Some(value) = raw.and_then(number::unsigned).filter(|value| i64::try_from(*value).is_ok())
+    let Some(raw) = raw else { return };
+    out.extend_from_slice(key);
+    if matches!(raw.first(), Some(b'1'..=b'9'))
+        && raw.len() <= SURE_DIGITS
+        && raw.iter().all(u8::is_ascii_digit)
     {
-        out.extend_from_slice(key);
+        out.extend_from_slice(raw);
+    } else if let Some(value) = number::unsigned(raw).filter(|value| i64::try_from(*value).is_ok())
+    {
         json::integer(out, value);
-        out.push(b',');
+    } else {
+        out.truncate(out.len() - key.len());
+        return;
     }
+    out.push(b',');
 }
+
+/// So many digits always fit into a `long`.
+const SURE_DIGITS: usize = 18;
 
 /// Appends `key` (which ends with the opening quote), the address and `",`.
 fn address(out: &mut Vec<u8>, key: &[u8], ip: IpAddr) {
     out.extend_from_slice(key);
     match ip {
         IpAddr::V4(v4) => {
+            let mut text = [b'.'; 16];
+            let mut len = 0;
             for octet in v4.octets() {
-                out.extend_from_slice(itoa::Buffer::new().format(octet).as_bytes());
-                out.push(b'.');
+                for (least, unit) in [(100, 100), (10, 10), (0, 1)] {
+                    if octet >= least {
+                        text[len] = b'0' + octet / unit % 10;
+                        len += 1;
+                    }
+                }
+                len += 1; // the dot is there
             }
-            out.pop();
+            out.extend_from_slice(&text[..len - 1]);
         }
         IpAddr::V6(v6) => out.extend_from_slice(v6.to_string().as_bytes()),
     }
@@ -336,7 +411,11 @@ fn end_list(out: &mut Vec<u8>) {
 
 /// Ends a list; one without elements is taken back to `mark`.
 fn close_list(out: &mut Vec<u8>, mark: usize) {
-    if out.last() == Some(&b',') { end_list(out) } else { out.truncate(mark) }
+    if out.last() == Some(&b',') {
+        end_list(out)
+    } else {
+        out.truncate(mark)
+    }
 }
 
 /// The different addresses of a line.
@@ -347,7 +426,10 @@ struct Related {
 
 impl Related {
     fn new() -> Self {
-        Self { addresses: [IpAddr::V4(Ipv4Addr::UNSPECIFIED); RELATED], len: 0 }
+        Self {
+            addresses: [IpAddr::V4(Ipv4Addr::UNSPECIFIED); RELATED],
+            len: 0,
+        }
     }
 
     fn add(&mut self, ip: IpAddr) {

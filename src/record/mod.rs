@@ -20,8 +20,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use logweir_parsers::{Captures, Format};
 use logweir_parsers::time::{self, Stamp};
+use logweir_parsers::{Captures, Format};
 
 use crate::config::IndexPattern;
 use crate::output::Batch;
@@ -104,6 +104,7 @@ struct Frame {
     index: IndexPattern,
     /// `","event":{…,"created":"…",`
     event: Vec<u8>,
+    heads: HeadMemo,
     /// `"log":{"file":{"path":"…"},"offset":`
     place: Vec<u8>,
     /// Everything after the offset that is the same in every record.
@@ -139,6 +140,7 @@ impl Recorder {
             actions: ActionMemo::default(),
             index: settings.index,
             event: Vec::new(),
+            heads: HeadMemo::default(),
             place: Vec::new(),
             log: 0,
             stream: StreamId([0; 10]),
@@ -163,6 +165,7 @@ impl Recorder {
         frame.now_millis = now_millis;
         frame.last = last;
         document::event_head(&mut frame.event, now_millis);
+        frame.heads.forget();
         document::place(&mut frame.place, source.path);
     }
 
@@ -174,7 +177,12 @@ impl Recorder {
     /// Writes the record of `line`, which stands at `offset` of the source, as one item of `batch`.
     /// `cut`: the line was longer than the limit and this is its beginning.
     pub fn record(&mut self, offset: u64, line: &[u8], cut: bool, batch: &mut Batch) -> Recorded {
-        let Self { logs, captures, frame, buffers } = self;
+        let Self {
+            logs,
+            captures,
+            frame,
+            buffers,
+        } = self;
         let log = &logs[frame.log];
         let place = Place { offset, line, cut };
         let mut first_error = None;
@@ -182,18 +190,31 @@ impl Recorder {
             match format.parse(line, captures) {
                 Ok(()) => {
                     let stamp = frame.times.read(plan, line, captures);
-                    let values = Values { plan, captures, line };
-                    let Some(placed) = frame.place(stamp) else { return Recorded::Expired };
+                    let plain = json::line_is_plain(line, plan.quotes);
+                    let values = Values {
+                        plan,
+                        captures,
+                        line,
+                        plain,
+                    };
+                    let Some(placed) = frame.place(stamp) else {
+                        return Recorded::Expired;
+                    };
                     frame.parsed(&placed, log, &values, &place, buffers, batch);
                     return Recorded::Parsed(index);
                 }
                 Err(error) => first_error = first_error.or(Some((format, error))),
             }
         }
-        let Some(placed) = frame.place(unparsed::find_time(line)) else { return Recorded::Expired };
+        let Some(placed) = frame.place(unparsed::find_time(line)) else {
+            return Recorded::Expired;
+        };
         let (reason, message) = match first_error {
             Some((format, error)) => (error.reason(), format.explain(&error).to_string()),
-            None => ("no_format", "no format is configured for this log".to_owned()),
+            None => (
+                "no_format",
+                "no format is configured for this log".to_owned(),
+            ),
         };
         frame.unparsed(&placed, log, &message, &place, batch);
         Recorded::Unparsed(reason)
@@ -224,7 +245,11 @@ impl LogRecorder {
                 (format, plan)
             })
             .collect();
-        Self { formats, site, constants }
+        Self {
+            formats,
+            site,
+            constants,
+        }
     }
 }
 
@@ -242,6 +267,8 @@ struct Values<'l> {
     plan: &'l Plan,
     captures: &'l Captures,
     line: &'l [u8],
+    /// No value needs undoing or escaping.
+    plain: bool,
 }
 
 impl<'l> Values<'l> {
@@ -270,16 +297,33 @@ impl Frame {
         let Some(stamp) = stamp.filter(stamp::readable) else {
             let millis = self.now_millis.rem_euclid(1000);
             let nanos = u32::try_from(millis).unwrap_or(0) * 1_000_000;
-            let read = Stamp { seconds: now, nanos, offset_minutes: None };
+            let read = Stamp {
+                seconds: now,
+                nanos,
+                offset_minutes: None,
+            };
             let shown = self.last.unwrap_or(read);
-            return Some(Placed { shown, second: 0, readable: false, ahead: false });
+            return Some(Placed {
+                shown,
+                second: 0,
+                readable: false,
+                ahead: false,
+            });
         };
-        if self.retention.is_some_and(|age| now.saturating_sub(stamp.seconds) > age) {
+        if self
+            .retention
+            .is_some_and(|age| now.saturating_sub(stamp.seconds) > age)
+        {
             return None;
         }
         self.last = Some(stamp);
         let ahead = stamp.seconds > now + stamp::DAY;
-        Some(Placed { shown: stamp, second: stamp.seconds, readable: true, ahead })
+        Some(Placed {
+            shown: stamp,
+            second: stamp.seconds,
+            readable: true,
+            ahead,
+        })
     }
 }
 
@@ -294,7 +338,9 @@ impl TimeMemo {
     /// The first readable time among those that the format gives.
     fn read(&mut self, plan: &Plan, line: &[u8], captures: &Captures) -> Option<Stamp> {
         for &(form, capture) in &plan.times {
-            let Some(text) = captures.get(line, capture) else { continue };
+            let Some(text) = captures.get(line, capture) else {
+                continue;
+            };
             if self.stamp.is_some() && self.text == text {
                 return self.stamp;
             }
@@ -314,6 +360,38 @@ impl TimeMemo {
     }
 }
 
+/// The document's beginning as written last: from `@timestamp` to `event.timezone`.
+#[derive(Debug, Default)]
+struct HeadMemo {
+    time: Option<(Stamp, bool)>,
+    text: Vec<u8>,
+}
+
+impl HeadMemo {
+    fn forget(&mut self) {
+        self.time = None;
+    }
+
+    fn text(&mut self, event: &[u8], placed: &Placed) -> &[u8] {
+        let time = Some((placed.shown, placed.readable));
+        if self.time != time {
+            self.time = time;
+            self.text.clear();
+            self.text.extend_from_slice(b"{\"@timestamp\":\"");
+            stamp::timestamp(&mut self.text, placed.shown.seconds, placed.shown.nanos);
+            self.text.extend_from_slice(event);
+            if placed.readable
+                && let Some(offset) = placed.shown.offset_minutes
+            {
+                self.text.extend_from_slice(b"\"timezone\":\"");
+                stamp::zone(&mut self.text, offset);
+                self.text.extend_from_slice(b"\",");
+            }
+        }
+        &self.text
+    }
+}
+
 /// The action line of the day written last, up to the id.
 #[derive(Debug, Default)]
 struct ActionMemo {
@@ -323,12 +401,19 @@ struct ActionMemo {
 
 impl ActionMemo {
     fn line(&mut self, index: &IndexPattern, placed: &Placed) -> &[u8] {
-        let day = if placed.readable { placed.second.div_euclid(stamp::DAY) } else { i64::MIN };
+        let day = if placed.readable {
+            placed.second.div_euclid(stamp::DAY)
+        } else {
+            i64::MIN
+        };
         if self.day != Some(day) {
             self.day = Some(day);
             self.line.clear();
             self.line.extend_from_slice(b"{\"create\":{\"_index\":\"");
-            let dated = placed.readable.then(|| index.name_at(placed.second)).flatten();
+            let dated = placed
+                .readable
+                .then(|| index.name_at(placed.second))
+                .flatten();
             let name = dated.unwrap_or_else(|| index.unparsed());
             json::text(&mut self.line, name.as_bytes());
             self.line.extend_from_slice(b"\",\"_id\":\"");

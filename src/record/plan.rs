@@ -68,11 +68,18 @@ pub(super) struct Plan {
     /// `"pipe":"` and the capture, for variables without a place in ECS.
     pub(super) others: Vec<(String, usize)>,
     pub(super) escape: Escape,
+    /// How many `"` the format itself puts into a line.
+    pub(super) quotes: usize,
 }
 
 impl Plan {
     pub(super) fn new(format: &Format) -> Self {
-        let mut plan = Self { escape: format.escape(), ..Self::default() };
+        let quotes = format.source().bytes().filter(|byte| *byte == b'"').count();
+        let mut plan = Self {
+            escape: format.escape(),
+            quotes,
+            ..Self::default()
+        };
         for (capture, field) in format.fields().iter().enumerate() {
             plan.place(field.name(), capture);
         }

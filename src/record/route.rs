@@ -147,14 +147,28 @@ mod tests {
         assert_eq!(route("/users/17/orders"), "/users/{id}/orders");
         assert_eq!(route("/users/17"), "/users/{id}");
         assert_eq!(route("/17/"), "/{id}/");
-        assert_eq!(route("/d/550e8400-e29b-41d4-a716-446655440000"), "/d/{uuid}");
-        assert_eq!(route("/blob/d41d8cd98f00b204e9800998ecf8427e/raw"), "/blob/{hash}/raw");
+        assert_eq!(
+            route("/d/550e8400-e29b-41d4-a716-446655440000"),
+            "/d/{uuid}"
+        );
+        assert_eq!(
+            route("/blob/d41d8cd98f00b204e9800998ecf8427e/raw"),
+            "/blob/{hash}/raw"
+        );
         assert_eq!(route("/1/2/3"), "/{id}/{id}/{id}");
     }
 
     #[test]
     fn words_stay() {
-        for path in ["/", "/cafe", "/deadbeefdeadbeef/x", "/v1/users", "/a1", "/img/17.png", "/feed"] {
+        for path in [
+            "/",
+            "/cafe",
+            "/deadbeefdeadbeef/x",
+            "/v1/users",
+            "/a1",
+            "/img/17.png",
+            "/feed",
+        ] {
             assert_eq!(route(path), path);
         }
     }

@@ -29,7 +29,10 @@ impl<'l> Target<'l> {
             };
             target.scheme = Some(&rest[..at]);
             rest = &rest[at + 3..];
-            let end = rest.iter().position(|b| matches!(b, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+            let end = rest
+                .iter()
+                .position(|b| matches!(b, b'/' | b'?' | b'#'))
+                .unwrap_or(rest.len());
             target.authority = Some(&rest[..end]);
             rest = &rest[end..];
         }
@@ -59,7 +62,9 @@ fn some(bytes: &[u8]) -> Option<&[u8]> {
 /// RFC 3986, section 3.1.
 fn is_scheme(bytes: &[u8]) -> bool {
     bytes.first().is_some_and(u8::is_ascii_alphabetic)
-        && bytes.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+        && bytes
+            .iter()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
 /// The file name's extension (`css` of `/a/site.css`), where there is one.

@@ -19,9 +19,15 @@ pub(super) fn find_time(line: &[u8]) -> Option<Stamp> {
     // every form has two digits and a separator before its month
     memchr::memchr2_iter(b'/', b'-', line)
         .find_map(|at| {
-            let local = at.checked_sub(2).and_then(|from| line.get(from..from + LOCAL_LEN));
-            let iso = at.checked_sub(4).and_then(|from| line.get(from..from + ISO_LEN));
-            local.and_then(time::local).or_else(|| iso.and_then(time::iso8601))
+            let local = at
+                .checked_sub(2)
+                .and_then(|from| line.get(from..from + LOCAL_LEN));
+            let iso = at
+                .checked_sub(4)
+                .and_then(|from| line.get(from..from + ISO_LEN));
+            local
+                .and_then(time::local)
+                .or_else(|| iso.and_then(time::iso8601))
         })
         .filter(super::stamp::readable)
 }
@@ -37,7 +43,10 @@ mod tests {
     #[test]
     fn the_first_readable_time_counts() {
         let expected = Some(1_795_411_619);
-        assert_eq!(seconds("x - - [23/Nov/2026:05:26:59 +0000] rubbish"), expected);
+        assert_eq!(
+            seconds("x - - [23/Nov/2026:05:26:59 +0000] rubbish"),
+            expected
+        );
         assert_eq!(seconds("x 2026-11-23T05:26:59+00:00 rubbish"), expected);
         assert_eq!(seconds("1/2 x-y [23/Nov/2026:05:26:59 +0000"), expected);
         assert_eq!(seconds("23/Nov/2026:05:26:59 +0000"), expected);

@@ -83,7 +83,11 @@ impl Telemetry {
     pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
         let mut book = self.book();
         change(&mut book);
-        debug_assert!(book.accounts.balance(), "accounts do not add up: {:?}", book.accounts);
+        debug_assert!(
+            book.accounts.balance(),
+            "accounts do not add up: {:?}",
+            book.accounts
+        );
     }
 
     /// Counting goes on although a thread died while it counted.

@@ -37,22 +37,36 @@ struct Page<'e>(DescriptorEncoder<'e>);
 
 impl Page<'_> {
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let encoder = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
         ConstCounter::new(value).encode(encoder)
     }
 
     fn seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
-        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+        let encoder = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
         ConstCounter::new(value).encode(encoder)
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
-        let encoder = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        let encoder = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Gauge)?;
         ConstGauge::new(value).encode(encoder)
     }
 
-    fn counters(&mut self, name: &str, help: &str, label: &str, samples: Samples<'_>) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+    fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        samples: Samples<'_>,
+    ) -> fmt::Result {
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Counter)?;
         for (value, count) in samples {
             let labels = [(label, value.as_str())];
             let encoder = family.encode_family(&labels)?;
@@ -94,12 +108,23 @@ impl View {
             "outcome",
             &mut outcomes,
         )?;
-        page.gauge("in_flight_lines", "Lines read and not settled yet", accounts.in_flight as f64)?;
+        page.gauge(
+            "in_flight_lines",
+            "Lines read and not settled yet",
+            accounts.in_flight as f64,
+        )?;
         let parsing = &self.snapshot.parsing;
         page.counter("lines_parsed", "Lines that a format took", parsing.parsed)?;
-        let mut errors =
-            parsing.errors.iter().map(|(reason, lines)| ((*reason).to_owned(), *lines));
-        page.counters("parse_errors", "Lines that no format took", "reason", &mut errors)?;
+        let mut errors = parsing
+            .errors
+            .iter()
+            .map(|(reason, lines)| ((*reason).to_owned(), *lines));
+        page.counters(
+            "parse_errors",
+            "Lines that no format took",
+            "reason",
+            &mut errors,
+        )?;
         page.seconds(
             "backpressure_seconds",
             "Time for which reading stood still because the output did not accept",
@@ -109,7 +134,11 @@ impl View {
 
     fn files(&self, page: &mut Page<'_>) -> fmt::Result {
         let tail = &self.snapshot.tail;
-        page.counter("bytes_read", "Bytes read from logs, before compression", tail.bytes_read)?;
+        page.counter(
+            "bytes_read",
+            "Bytes read from logs, before compression",
+            tail.bytes_read,
+        )?;
         page.gauge("files_open", "Log files held open", tail.files_open as f64)?;
         page.gauge(
             "files_deleted_open_bytes",
@@ -124,8 +153,15 @@ impl View {
         .into_iter()
         .map(|(kind, count)| (kind.to_owned(), count));
         page.counters("rotations", "Rotations seen", "kind", &mut rotations)?;
-        page.counter("truncations", "Files found shorter or other than read", tail.truncations)?;
-        let mut lost = tail.lost_bytes.iter().map(|(reason, bytes)| ((*reason).to_owned(), *bytes));
+        page.counter(
+            "truncations",
+            "Files found shorter or other than read",
+            tail.truncations,
+        )?;
+        let mut lost = tail
+            .lost_bytes
+            .iter()
+            .map(|(reason, bytes)| ((*reason).to_owned(), *bytes));
         page.counters(
             "lost_bytes",
             "Bytes that no file holds any more, where the number can be known",
@@ -139,7 +175,11 @@ impl View {
             tail.stream_id_collisions,
         )?;
         let lag: u64 = self.snapshot.lag.iter().map(|lag| lag.unread).sum();
-        page.gauge("source_lag_bytes", "Bytes written and not read yet", lag as f64)?;
+        page.gauge(
+            "source_lag_bytes",
+            "Bytes written and not read yet",
+            lag as f64,
+        )?;
         if let Some(saved) = self.snapshot.checkpoint_millis {
             page.gauge(
                 "checkpoint_age_seconds",
@@ -152,18 +192,34 @@ impl View {
             "Times that positions could not be saved",
             self.snapshot.checkpoint_errors,
         )?;
-        let mut reloads =
-            self.snapshot.reloads.iter().map(|(result, count)| ((*result).to_owned(), *count));
-        page.counters("config_reloads", "Reloads of the configuration", "result", &mut reloads)
+        let mut reloads = self
+            .snapshot
+            .reloads
+            .iter()
+            .map(|(result, count)| ((*result).to_owned(), *count));
+        page.counters(
+            "config_reloads",
+            "Reloads of the configuration",
+            "result",
+            &mut reloads,
+        )
     }
 
     fn delivery(&self, page: &mut Page<'_>) -> fmt::Result {
-        let mut info = page.0.encode_descriptor("build", "The agent", None, MetricType::Info)?;
+        let mut info = page
+            .0
+            .encode_descriptor("build", "The agent", None, MetricType::Info)?;
         info.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
-        let Some(output) = &self.output else { return Ok(()) };
+        let Some(output) = &self.output else {
+            return Ok(());
+        };
         let stats = output.stats();
         let mut requests = stats.requests().map(|(status, count)| {
-            let status = if status == 0 { "none".to_owned() } else { status.to_string() };
+            let status = if status == 0 {
+                "none".to_owned()
+            } else {
+                status.to_string()
+            };
             (status, count)
         });
         page.counters(
@@ -172,12 +228,30 @@ impl View {
             "status",
             &mut requests,
         )?;
-        let mut retries =
-            stats.retries().map(|(reason, documents)| (reason.label().to_owned(), documents));
-        page.counters("documents_retried", "Documents sent again", "reason", &mut retries)?;
-        page.counter("bulk_request_bytes", "Bytes of bulk bodies as sent", stats.sent_bytes())?;
-        page.gauge("inflight_bytes", "Bytes of bodies on their way", stats.in_flight_bytes() as f64)?;
-        page.gauge("inflight_requests", "Bulk requests on their way", stats.in_flight() as f64)?;
+        let mut retries = stats
+            .retries()
+            .map(|(reason, documents)| (reason.label().to_owned(), documents));
+        page.counters(
+            "documents_retried",
+            "Documents sent again",
+            "reason",
+            &mut retries,
+        )?;
+        page.counter(
+            "bulk_request_bytes",
+            "Bytes of bulk bodies as sent",
+            stats.sent_bytes(),
+        )?;
+        page.gauge(
+            "inflight_bytes",
+            "Bytes of bodies on their way",
+            stats.in_flight_bytes() as f64,
+        )?;
+        page.gauge(
+            "inflight_requests",
+            "Bulk requests on their way",
+            stats.in_flight() as f64,
+        )?;
         page.counter(
             "documents_unparked",
             "Parked documents that their index took in the end",
@@ -189,7 +263,8 @@ impl View {
         let count = buckets.iter().map(|(_, count)| count).sum();
         let help = "Time from sending a bulk request to its whole answer";
         let mut histogram =
-            page.0.encode_descriptor("bulk_request_seconds", help, None, MetricType::Histogram)?;
+            page.0
+                .encode_descriptor("bulk_request_seconds", help, None, MetricType::Histogram)?;
         let sum = stats.request_time().as_secs_f64();
         histogram.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
     }

@@ -50,12 +50,19 @@ fn delivery(delivery: &Delivery, now: i64) -> Value {
     match delivery {
         Delivery::Waiting(word) => json!({ "state": "waiting", "reason": word }),
         Delivery::Output(State::Delivering) => json!({ "state": "delivering" }),
-        Delivery::Output(State::Retrying { since_unix_millis, reason }) => json!({
+        Delivery::Output(State::Retrying {
+            since_unix_millis,
+            reason,
+        }) => json!({
             "state": "retrying",
             "for_seconds": (now - since_unix_millis) / 1000,
             "reason": reason,
         }),
-        Delivery::Output(State::Holding { since_unix_millis, reason, way_out }) => json!({
+        Delivery::Output(State::Holding {
+            since_unix_millis,
+            reason,
+            way_out,
+        }) => json!({
             "state": "holding",
             "for_seconds": (now - since_unix_millis) / 1000,
             "reason": reason,
@@ -83,7 +90,12 @@ fn files(view: &View) -> Value {
 }
 
 fn problems(view: &View) -> Vec<String> {
-    view.snapshot.tail.problems.iter().map(ToString::to_string).collect()
+    view.snapshot
+        .tail
+        .problems
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// Why the agent cannot do its work on this host, if so: no log is readable.
@@ -99,5 +111,6 @@ const SILENCE_LIMIT_MILLIS: i64 = 2 * 3600 * 1000;
 /// Why the agent does not work any more, if so: its reader hangs.
 pub(super) fn silent(view: &View) -> Option<String> {
     let silent = view.unix_millis - view.snapshot.looked_millis?;
-    (silent > SILENCE_LIMIT_MILLIS).then(|| format!("the reader has not moved for {} s", silent / 1000))
+    (silent > SILENCE_LIMIT_MILLIS)
+        .then(|| format!("the reader has not moved for {} s", silent / 1000))
 }

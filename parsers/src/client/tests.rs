@@ -126,3 +126,10 @@ proptest! {
         prop_assert_eq!(chosen("10.0.0.1", Some(&list)), "203.0.113.9");
     }
 }
+
+proptest::proptest! {
+    #[test]
+    fn a_dotted_address_is_what_the_standard_library_reads(text in "[0-9.]{1,16}|[0-9]{1,3}(\\.[0-9]{1,3}){3}") {
+        proptest::prop_assert_eq!(dotted(text.as_bytes()), text.parse().ok());
+    }
+}
