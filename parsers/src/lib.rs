@@ -15,8 +15,8 @@
 //! assert_eq!(captures.get(line, status), Some(&b"200"[..]));
 //! ```
 //!
-//! - [`format`]: a `log_format` string, compiled once to a sequence of steps.
-//! - [`line`]: those steps run over one line.
+//! - [`mod@format`]: a `log_format` string, compiled once to a sequence of steps.
+//! - [`mod@line`]: those steps run over one line.
 //! - [`nginx_conf`]: nginx.conf, to find the logs and their formats.
 //! - [`escape`], [`time`], [`request`], [`number`], [`list`], [`client`]: the values of single fields.
 

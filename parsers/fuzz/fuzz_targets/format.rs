@@ -8,7 +8,10 @@ fuzz_target!(|input: (String, Vec<u8>)| {
     let (source, line) = input;
     let mut captures = Captures::new();
     for escape in [Escape::Default, Escape::Json, Escape::None] {
-        let ways = [Format::compile(&source, escape), Format::from_directive(&source, escape)];
+        let ways = [
+            Format::compile(&source, escape),
+            Format::from_directive(&source, escape),
+        ];
         for format in ways {
             match format {
                 Ok(format) => {

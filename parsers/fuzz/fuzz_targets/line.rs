@@ -34,7 +34,9 @@ fuzz_target!(|line: &[u8]| {
                     let (from, to) = captures.span(index).unwrap();
                     assert!(last <= from && from <= to && to as usize <= line.len());
                     last = to;
-                    let Some(value) = captures.get(line, index) else { continue };
+                    let Some(value) = captures.get(line, index) else {
+                        continue;
+                    };
                     text.clear();
                     format.escape().decode(value, &mut text);
                     std::str::from_utf8(&text).unwrap();
