@@ -206,7 +206,10 @@ mod tests {
         refusals.accepted("yesterday");
         assert!(!refusals.refused_now("today"));
         tokio::time::advance(TEN).await;
-        assert!(!refusals.refused_now("today"), "since then nobody has accepted anything");
+        assert!(
+            !refusals.refused_now("today"),
+            "since then nobody has accepted anything"
+        );
     }
 
     #[tokio::test(start_paused = true)]
