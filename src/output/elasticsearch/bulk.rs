@@ -1,6 +1,6 @@
 //! Reads the answer of `_bulk`.
 //!
-//! Owns the shape of the answer; refuses to know what an outcome means (that is [`judge`](super::judge)).
+//! Owns the shape of the answer; refuses to know what an outcome means (that is `judge`).
 //! Invariant: a caller sees the items of a *whole* answer with exactly the expected number of them, in
 //! request order, or nothing: what is cut, of another shape or of another length is [`Malformed`], its
 //! outcome unknown. Guards against an item that vanishes in a half-read answer.

@@ -23,6 +23,7 @@ struct InProcess {
     cluster: Arc<Mutex<Cluster>>,
     nodes: usize,
     dead: Option<usize>,
+    latency: Duration,
 }
 
 impl Courier for InProcess {
@@ -41,7 +42,7 @@ impl Courier for InProcess {
             return failed(NodeFault::Refused);
         }
         assert!(!wire.gzip);
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(self.latency).await;
         let reaction = self.cluster.lock().unwrap().bulk(&wire.body);
         match reaction {
             Reaction::Answer {
@@ -96,12 +97,23 @@ impl Lab {
         let mut settings = settings(directory.path());
         change(&mut settings);
         let cluster = Arc::new(Mutex::new(cluster));
+        let latency = Duration::from_millis(10);
         let courier = InProcess {
             cluster: cluster.clone(),
             nodes,
             dead,
+            latency,
         };
-        let deliverer = Deliverer::new(courier, &settings, Arc::new(SystemClock::new()));
+        Self::over(courier, cluster, directory, &settings)
+    }
+
+    fn over(
+        courier: InProcess,
+        cluster: Arc<Mutex<Cluster>>,
+        directory: TempDir,
+        settings: &Settings,
+    ) -> Self {
+        let deliverer = Deliverer::new(courier, settings, Arc::new(SystemClock::new()));
         Self {
             deliverer: Arc::new(deliverer),
             cluster,
@@ -110,9 +122,10 @@ impl Lab {
     }
 
     async fn deliver(&self, batch: Batch) -> Delivery {
-        self.deliverer
-            .deliver(batch, &CancellationToken::new())
-            .await
+        let stop = CancellationToken::new();
+        // Virtual: a delivery that never ends fails at once.
+        let day = tokio::time::timeout(24 * 60 * MINUTE, self.deliverer.deliver(batch, &stop));
+        day.await.unwrap()
     }
 
     /// Starts a delivery that goes on by itself.
@@ -659,24 +672,29 @@ async fn while_items_are_refused_one_request_is_in_flight() {
         status: 429,
         kind: "rejected_execution_exception",
     };
-    let lab = Lab::with(
-        Cluster::with((0..40).map(|_| refuse())),
-        1,
-        None,
-        |settings| {
-            settings.max_in_flight = 4;
-        },
-    );
+    let cluster = Arc::new(Mutex::new(Cluster::with((0..20).map(|_| refuse()))));
+    let directory = TempDir::new().unwrap();
+    let settings = Settings {
+        max_in_flight: 4,
+        ..settings(directory.path())
+    };
+    // Far longer than any wait between repeats: without the limit they would run side by side.
+    let latency = 10 * MINUTE;
+    let courier = InProcess {
+        cluster: cluster.clone(),
+        nodes: 1,
+        dead: None,
+        latency,
+    };
+    let lab = Lab::over(courier, cluster, directory, &settings);
     let stop = CancellationToken::new();
     let running: Vec<_> = (0..4).map(|_| lab.start(good(50), &stop)).collect();
-    tokio::time::sleep(Duration::from_millis(5)).await;
+    tokio::time::sleep(MINUTE).await;
     assert_eq!(lab.deliverer.stats.in_flight(), 4);
-    for _ in 0..200 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        if lab.cluster().script.is_empty() {
-            break;
-        }
+    tokio::time::sleep(10 * MINUTE).await;
+    while !lab.cluster().script.is_empty() {
         assert!(lab.deliverer.stats.in_flight() <= 1);
+        tokio::time::sleep(MINUTE).await;
     }
     for delivery in running {
         assert!(delivery.await.unwrap().settled);

@@ -37,9 +37,6 @@ pub enum OutputError {
         /// What is wrong with it.
         message: String,
     },
-    /// The state directory does not take the dead-letter file.
-    #[error("data_dir: {0}")]
-    DeadLetters(String),
     /// The client could not be made.
     #[error("cannot set up the HTTP client: {0}")]
     Client(String),

@@ -95,7 +95,7 @@ pub enum RetryReason {
 }
 
 impl RetryReason {
-    /// All of them, in the order of [`RetryReason::place`].
+    /// All of them, in the order of their declaration.
     pub const ALL: [Self; 8] = [
         Self::Overloaded,
         Self::Unavailable,

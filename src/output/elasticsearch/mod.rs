@@ -5,9 +5,9 @@
 //! when each of its items is durable, in the cluster or in the dead-letter file. Guards against every bad
 //! day a cluster can have.
 //!
-//! [`settings`] say where and as whom → [`client`] carries requests to [`nodes`] → [`bulk`] reads the answer →
-//! [`judge`] says what it means → [`deliver`] acts on it, at the speed of [`pace`]; [`refusals`] remembers
-//! over batches, [`parked`] brings back what was put aside.
+//! `settings` say where and as whom → `client` carries requests to `nodes` → `bulk` reads the answer →
+//! `judge` says what it means → `deliver` acts on it, at the speed of `pace`; `refusals` remembers
+//! over batches, `parked` brings back what was put aside.
 
 mod backoff;
 mod bulk;

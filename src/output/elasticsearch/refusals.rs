@@ -201,6 +201,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_others_said_before_does_not_count() {
+        let refusals = Refusals::new(TEN);
+        refusals.accepted("yesterday");
+        assert!(!refusals.refused_now("today"));
+        tokio::time::advance(TEN).await;
+        assert!(
+            !refusals.refused_now("today"),
+            "since then nobody has accepted anything"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn another_index_that_refuses_by_now_is_no_witness() {
         let refusals = Refusals::new(TEN);
         assert!(!refusals.refused_now("a"));
