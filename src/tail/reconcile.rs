@@ -100,8 +100,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     }
                     reader.live = candidate.live;
                     reader.visible = true;
-                    reader.path.clone_from(&candidate.path);
-                    track.path.clone_from(&candidate.path);
+                    if reader.path != candidate.path {
+                        // A live file keeps the path behind its link.
+                        reader.path.clone_from(&candidate.path);
+                        track.path.clone_from(&candidate.path);
+                    }
                     track.seen = wall;
                 }
                 None => {
@@ -228,7 +231,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             if let Some(missing) = track.missing
                 && now.saturating_sub(missing.since) >= GRACE_FOR_A_COPY
             {
-                *self.stats.lost_bytes.entry(missing.reason).or_default() += missing.bytes;
+                if missing.bytes > 0 {
+                    *self.stats.lost_bytes.entry(missing.reason).or_default() += missing.bytes;
+                }
                 track.missing = None;
             }
         }

@@ -344,14 +344,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let (name, log) = match self.tracks.get_mut(&old) {
             Some(track) => {
                 let bytes = track.size.saturating_sub(track.read.offset);
-                if bytes > 0 {
-                    let since = self.clock.now();
-                    track.missing = Some(Missing {
-                        bytes,
-                        since,
-                        reason: "truncated",
-                    });
-                }
+                let since = self.clock.now();
+                track.missing = Some(Missing {
+                    bytes,
+                    since,
+                    reason: "truncated",
+                });
                 (Arc::clone(&track.name), track.log)
             }
             None => return,

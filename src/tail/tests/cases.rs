@@ -468,6 +468,8 @@ fn positions_of_what_is_gone_are_forgotten_only_after_retention() {
     host.texts();
     host.settle();
     assert_eq!(entries(&host), 2);
+    host.wait(10);
+    host.texts();
     host.clock.advance(29 * DAY);
     host.texts();
     host.restart();
