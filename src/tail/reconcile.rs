@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::FileKey;
 use super::discover::{Candidate, Scan};
 use super::fs::{FileSystem, Inode, Metadata};
+use super::gzip::Trailer;
 use super::reader::{Reader, Source, Step};
 use super::tailer::{Done, Tailer};
 use crate::clock::Clock;
@@ -201,6 +202,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             track.finished = true;
             self.dirty = true;
         }
+        self.remember_compressed(reader, &last);
         match last.metadata {
             Some(Metadata {
                 size,
@@ -222,6 +224,18 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 *self.stats.lost_bytes.entry("unterminated").or_default() += last.half_line;
             }
             _ => {}
+        }
+    }
+
+    /// A compressed file that was decoded to its end need not be decoded again after the next start.
+    fn remember_compressed(&mut self, reader: &Reader<F>, last: &Last) {
+        if let Source::Gzip(gzip) = &reader.source
+            && gzip.is_complete()
+            && let Some(metadata) = last.metadata
+            && let Ok(trailer) = Trailer::of(&self.fs, gzip.file(), metadata.size)
+            && let Some(track) = self.tracks.get_mut(&reader.key)
+        {
+            track.gzip = Some(trailer);
         }
     }
 

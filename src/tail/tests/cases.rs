@@ -563,9 +563,12 @@ fn a_compressed_file_is_read_on_where_the_plain_one_was_left() {
     let mut lines = host.texts();
     lines.sort();
     assert_eq!(lines, ["five", "new"]);
-    host.restart();
     host.wait(10);
+    host.texts();
+    host.restart();
     assert!(host.texts().is_empty());
+    // It was not even opened again.
+    assert_eq!(host.tailer().stats().files_open, 1);
 }
 
 #[test]
