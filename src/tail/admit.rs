@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::discover::{Candidate, Scan};
 use super::fs::{FileSystem, Kind, Metadata};
-use super::gzip::{Gzip, first_line};
+use super::gzip::{Gzip, Trailer, first_line};
 use super::identity::{Place, stream_id};
 use super::reader::{Reader, Source, holds, last_line_end, place_at};
 use super::reconcile::GRACE_OF_THE_LAST;
@@ -241,8 +241,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             metadata,
             streams,
         } = &subject;
-        let size = self.uncompressed_size(file, metadata)?;
-        let mut best: Option<((bool, u64), FileKey)> = None;
+        let trailer = Trailer::of(&self.fs, &**file, metadata.size)?;
+        let size = u64::from(trailer.size);
+        let mut best: Option<((bool, bool, u64), FileKey)> = None;
         let mut another = false;
         for key in self.keys_of(streams) {
             let Some(track) = self.tracks.get(&key) else {
@@ -254,13 +255,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     return Ok(());
                 }
                 another = true;
-            } else if track.skipped || track.finished && low_bits(track.read.offset) == size {
-                // Compressed after it was read to its end: most are, and need not be decoded to see it.
+            } else if track.skipped || track.finished && track.gzip == Some(trailer) {
+                // Decoded once, and known from then on.
                 self.set_done(key, metadata, look.wall);
                 return Ok(());
             } else {
                 // The longest that it can hold; but for files over 4 GiB, whose size is not known.
-                let rank = (track.read.offset <= size, track.read.offset);
+                let offset = track.read.offset;
+                let rank = (offset == size, offset <= size, offset);
                 if best.is_none_or(|(best, _)| best < rank) {
                     best = Some((rank, key));
                 }
@@ -601,24 +603,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             ),
         ));
     }
-
-    /// The low 32 bits of the length of what a gzip file holds (RFC 1952, 2.3.1: ISIZE), to tell cheaply
-    /// that nothing was added before it was compressed.
-    fn uncompressed_size(&self, file: &Arc<F::File>, metadata: &Metadata) -> io::Result<u64> {
-        let mut size = [0; 4];
-        self.fs
-            .read_at(file, &mut size, metadata.size.saturating_sub(4))?;
-        Ok(u64::from(u32::from_le_bytes(size)))
-    }
 }
 
 fn is_over_age(modified: i64, wall: i64, limit: Option<Duration>) -> bool {
     let Some(limit) = limit else { return false };
     let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
     wall.saturating_sub(modified / 1_000_000) >= limit
-}
-
-/// What gzip stores of a length.
-fn low_bits(length: u64) -> u64 {
-    length & u64::from(u32::MAX)
 }

@@ -58,6 +58,9 @@ pub(super) struct Entry {
     pub(super) finished: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) skipped: bool,
+    /// CRC-32 and size at the end of the gzip file that holds this content and no more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) gzip: Option<(u32, u32)>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -228,6 +231,7 @@ mod tests {
                     seen: 1_795_000_000_000,
                     finished: false,
                     skipped: false,
+                    gzip: None,
                 },
                 Entry {
                     stream: StreamId([9; 10]),
@@ -241,6 +245,7 @@ mod tests {
                     seen: 1_794_000_000_000,
                     finished: true,
                     skipped: true,
+                    gzip: Some((7, 99)),
                 },
             ],
         }

@@ -129,6 +129,8 @@ impl Discover {
                     0,
                     &mut directories,
                 );
+                // Where rotated files of many logs lie no log is live.
+                directories.retain(|directory| !self.rotated_dirs.contains(directory));
                 for directory in directories {
                     walk.log_directory(index, log, &directory, &pattern.file);
                     leaves.push((index, log, directory, &pattern.file));
@@ -270,7 +272,7 @@ impl<F: FileSystem> Walk<'_, F> {
             let mut found: Option<(usize, Option<Compression>)> = None;
             let mut log_names: Vec<Arc<str>> = Vec::new();
             for (index, log, home, file) in leaves {
-                if home == directory || log.excludes(&path, name) {
+                if log.excludes(&path, name) {
                     continue;
                 }
                 let names = self.list(home);

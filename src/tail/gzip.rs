@@ -49,6 +49,28 @@ fn decoder<F: FileSystem>(fs: &F, file: &Arc<F::File>) -> Decoder<F> {
     MultiGzDecoder::new(BufReader::with_capacity(INPUT_BYTES, input))
 }
 
+/// What stands at the end of a gzip file (RFC 1952, 2.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Trailer {
+    /// Of what the last member holds.
+    pub(super) crc32: u32,
+    /// Its length's low bits: of a file in one piece under 4 GiB, the uncompressed size.
+    pub(super) size: u32,
+}
+
+impl Trailer {
+    pub(super) fn of<F: FileSystem>(fs: &F, file: &F::File, size: u64) -> io::Result<Self> {
+        let mut bytes = [0; 8];
+        fs.read_at(file, &mut bytes, size.saturating_sub(8))?;
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let (crc32, size) = (
+            u32::from_le_bytes([a, b, c, d]),
+            u32::from_le_bytes([e, f, g, h]),
+        );
+        Ok(Self { crc32, size })
+    }
+}
+
 /// The first complete line of a file, without its `\n` and at most as much of it as makes the identity.
 pub(super) fn first_line<F: FileSystem>(
     fs: &F,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::FileKey;
 use super::discover::{Candidate, Scan};
 use super::fs::{FileSystem, Inode, Metadata};
+use super::gzip::Trailer;
 use super::reader::{Reader, Source, Step};
 use super::tailer::{Done, Tailer};
 use crate::clock::Clock;
@@ -100,8 +101,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     }
                     reader.live = candidate.live;
                     reader.visible = true;
-                    reader.path.clone_from(&candidate.path);
-                    track.path.clone_from(&candidate.path);
+                    if reader.path != candidate.path {
+                        // A live file keeps the path behind its link.
+                        reader.path.clone_from(&candidate.path);
+                        track.path.clone_from(&candidate.path);
+                    }
                     track.seen = wall;
                 }
                 None => {
@@ -198,6 +202,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             track.finished = true;
             self.dirty = true;
         }
+        self.remember_compressed(reader, &last);
         match last.metadata {
             Some(Metadata {
                 size,
@@ -222,13 +227,27 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
+    /// A compressed file that was decoded to its end need not be decoded again after the next start.
+    fn remember_compressed(&mut self, reader: &Reader<F>, last: &Last) {
+        if let Source::Gzip(gzip) = &reader.source
+            && gzip.is_complete()
+            && let Some(metadata) = last.metadata
+            && let Ok(trailer) = Trailer::of(&self.fs, gzip.file(), metadata.size)
+            && let Some(track) = self.tracks.get_mut(&reader.key)
+        {
+            track.gzip = Some(trailer);
+        }
+    }
+
     /// Bytes truncated away of which no copy turned up are lost, and said to be.
     fn give_up_missing(&mut self, now: Duration) {
         for track in self.tracks.values_mut() {
             if let Some(missing) = track.missing
                 && now.saturating_sub(missing.since) >= GRACE_FOR_A_COPY
             {
-                *self.stats.lost_bytes.entry(missing.reason).or_default() += missing.bytes;
+                if missing.bytes > 0 {
+                    *self.stats.lost_bytes.entry(missing.reason).or_default() += missing.bytes;
+                }
                 track.missing = None;
             }
         }

@@ -264,7 +264,8 @@ impl SimFs {
         if let Ok(inode) = world.inode(Path::new(path)) {
             return inode;
         }
-        let inode = world.new_node(Kind::File, false);
+        let durable = Path::new(path).starts_with(&world.durable_root);
+        let inode = world.new_node(Kind::File, durable);
         world.set(Path::new(path), Some(Name::Inode(inode)));
         inode
     }

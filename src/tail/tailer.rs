@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::checkpoint::{Checkpoint, Entry, Header};
 use super::discover::Discover;
 use super::fs::{FileSystem, Inode};
+use super::gzip::Trailer;
 use super::identity::{FIRST_LINE_BYTES, Place, stream_id};
 use super::lines;
 use super::reader::{Buffer, Found, Limits, Reader, Source, Step};
@@ -344,14 +345,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let (name, log) = match self.tracks.get_mut(&old) {
             Some(track) => {
                 let bytes = track.size.saturating_sub(track.read.offset);
-                if bytes > 0 {
-                    let since = self.clock.now();
-                    track.missing = Some(Missing {
-                        bytes,
-                        since,
-                        reason: "truncated",
-                    });
-                }
+                let since = self.clock.now();
+                track.missing = Some(Missing {
+                    bytes,
+                    since,
+                    reason: "truncated",
+                });
                 (Arc::clone(&track.name), track.log)
             }
             None => return,
@@ -411,6 +410,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 track.seen = entry.seen;
                 track.finished = entry.finished;
                 track.skipped = entry.skipped;
+                track.gzip = entry.gzip.map(|(crc32, size)| Trailer { crc32, size });
             }
         }
         self.dirty = false;
@@ -438,6 +438,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     seen: track.seen,
                     finished: track.finished && !track.in_flight(),
                     skipped: track.skipped,
+                    gzip: track.gzip.map(|trailer| (trailer.crc32, trailer.size)),
                 })
             })
             .collect();

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::StreamId;
 use super::fs::Inode;
+use super::gzip::Trailer;
 use super::identity::Place;
 
 /// Places remembered between `settled` and `read`. Beyond it the newest are merged: coarser, never wrong.
@@ -42,6 +43,8 @@ pub(super) struct Track {
     pub(super) finished: bool,
     /// Old history that was not asked for, in a compressed file whose length nobody knows: never read.
     pub(super) skipped: bool,
+    /// The trailer of the compressed file that was found to hold this content and no more.
+    pub(super) gzip: Option<Trailer>,
     /// The content was truncated away with bytes unread; a copy may still turn up.
     pub(super) missing: Option<Missing>,
 }
@@ -71,6 +74,7 @@ impl Track {
             seen: 0,
             finished: false,
             skipped: false,
+            gzip: None,
             missing: None,
         }
     }

@@ -338,6 +338,53 @@ fn a_failed_save_is_told_and_made_up_for() {
 }
 
 #[test]
+fn what_is_saved_survives_a_power_cut() {
+    for torn in [0, 128, 255] {
+        let mut host = started();
+        host.texts();
+        host.settle();
+        let saved = host.fs.content("/state/logweir/run/checkpoint");
+        host.kill();
+        host.fs.power_cut(0, torn);
+        assert_eq!(host.fs.content("/state/logweir/run/checkpoint"), saved);
+        host.start();
+        assert!(host.texts().is_empty());
+    }
+}
+
+#[test]
+fn a_power_cut_at_any_step_of_a_save_leaves_a_whole_checkpoint() {
+    for steps in 0..7 {
+        for kept in 0..4 {
+            let mut host = started();
+            host.texts();
+            host.settle();
+            host.fs.append(LIVE, b"three\n");
+            host.texts();
+            for (file, end) in std::mem::take(&mut host.ends) {
+                host.tailer().settle(file, end);
+            }
+            host.fs.die_after(steps);
+            let saved = host.tailer().save().is_ok();
+            host.fs.heal();
+            host.kill();
+            host.fs.power_cut(kept, 128);
+            host.start();
+            // The position before or the one after, never from the beginning.
+            let again = host.texts();
+            assert!(
+                again.is_empty() || again == ["three"],
+                "{steps}, {kept}: {again:?}"
+            );
+            assert!(
+                again.is_empty() || !saved,
+                "{steps}, {kept}: saved, and read again"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_log_that_may_not_be_read_is_named_and_read_later() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"one\n");
@@ -468,6 +515,8 @@ fn positions_of_what_is_gone_are_forgotten_only_after_retention() {
     host.texts();
     host.settle();
     assert_eq!(entries(&host), 2);
+    host.wait(10);
+    host.texts();
     host.clock.advance(29 * DAY);
     host.texts();
     host.restart();
@@ -514,9 +563,12 @@ fn a_compressed_file_is_read_on_where_the_plain_one_was_left() {
     let mut lines = host.texts();
     lines.sort();
     assert_eq!(lines, ["five", "new"]);
-    host.restart();
     host.wait(10);
+    host.texts();
+    host.restart();
     assert!(host.texts().is_empty());
+    // It was not even opened again.
+    assert_eq!(host.tailer().stats().files_open, 1);
 }
 
 #[test]

@@ -109,3 +109,10 @@ fn the_container_images_link_to_the_console_is_explained() {
     let problem = tailer.stats().problems[0].to_string();
     assert!(problem.contains("is a device, not a file"), "{problem}");
 }
+
+#[test]
+fn the_tailer_moves_to_its_thread() {
+    fn moves<T: Send>() {}
+    moves::<HostTailer>();
+    moves::<Watcher>();
+}

@@ -197,10 +197,11 @@ impl World {
     fn line(&mut self, long: bool) -> Vec<u8> {
         self.written += 1;
         let number = self.written;
+        let repeat = usize::try_from(number % 40).unwrap();
         let filler = if long {
             "l".repeat(CUT + 100)
         } else {
-            "x".repeat(number as usize % 40)
+            "x".repeat(repeat)
         };
         // Whatever part of it is cut off, its number is at the end.
         format!("{number:06} {filler} {number:06}\n").into_bytes()
@@ -467,7 +468,7 @@ impl World {
         self.host.kill();
         // Requests on their way may arrive, any of them, and no ack comes back.
         for (at, chunk) in std::mem::take(&mut self.in_flight).into_iter().enumerate() {
-            if (at + applied) % 3 == 0 {
+            if (at + applied).is_multiple_of(3) {
                 for (id, _, line) in chunk.lines {
                     self.index(id, line);
                 }
@@ -577,7 +578,8 @@ fn live(same_first_line: bool, read_bytes: usize, acts: &[Act]) {
     world.drain();
     world.host.start();
     let again = world.host.read();
-    // But a compressed beginning of something longer: only decoding tells.
+    // But a compressed beginning of something longer, which only decoding tells, and files that begin
+    // alike and cannot all be told apart by their length: of these what was delivered before.
     let compressed = world
         .host
         .fs
@@ -585,9 +587,15 @@ fn live(same_first_line: bool, read_bytes: usize, acts: &[Act]) {
         .iter()
         .any(|name| name.ends_with(".gz"));
     assert!(
-        again.is_empty() || compressed,
+        again.is_empty() || compressed || same_first_line,
         "read again and again: {again:.60?}"
     );
+    for (_, _, text) in again {
+        assert!(
+            world.places.contains_key(text.as_bytes()),
+            "first read at the last start: {text:.60}"
+        );
+    }
     assert!(world.host.fs.exists(DATA));
 }
 
@@ -600,7 +608,7 @@ proptest! {
     })]
 
     #[test]
-    fn every_line_once(read_bytes in 1_usize..200, acts in prop::collection::vec(act(), 1..45)) {
+    fn every_line_once(read_bytes in 8_usize..400, acts in prop::collection::vec(act(), 1..45)) {
         live(false, read_bytes, &acts);
     }
 }
@@ -615,7 +623,7 @@ proptest! {
 
     #[test]
     fn every_line_once_though_all_files_begin_alike(
-        read_bytes in 1_usize..200,
+        read_bytes in 8_usize..400,
         acts in prop::collection::vec(act(), 1..45),
     ) {
         live(true, read_bytes, &acts);
