@@ -51,3 +51,43 @@ impl Clock for SystemClock {
         }
     }
 }
+
+/// A clock that stands still until a test moves it.
+#[cfg(test)]
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ManualClock(std::sync::Arc<std::sync::Mutex<(Duration, i64)>>);
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+impl ManualClock {
+    /// A clock that shows `unix_millis` and has run for an hour.
+    pub(crate) fn new(unix_millis: i64) -> Self {
+        let clock = Self::default();
+        *clock.0.lock().unwrap() = (Duration::from_secs(3600), unix_millis);
+        clock
+    }
+
+    /// Time goes by.
+    pub(crate) fn advance(&self, by: Duration) {
+        let mut now = self.0.lock().unwrap();
+        now.0 += by;
+        now.1 += i64::try_from(by.as_millis()).unwrap();
+    }
+
+    /// Somebody sets the wall clock.
+    pub(crate) fn jump(&self, millis: i64) {
+        self.0.lock().unwrap().1 += millis;
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+impl Clock for ManualClock {
+    fn now(&self) -> Duration {
+        self.0.lock().unwrap().0
+    }
+
+    fn unix_millis(&self) -> i64 {
+        self.0.lock().unwrap().1
+    }
+}

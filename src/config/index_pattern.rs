@@ -34,7 +34,9 @@ enum Piece {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IndexPatternError {
     /// No `%Y`.
-    #[error("it holds no date, so old days could not be deleted; write it as in nginx-access-%Y.%m.%d")]
+    #[error(
+        "it holds no date, so old days could not be deleted; write it as in nginx-access-%Y.%m.%d"
+    )]
     NoDate,
     /// `%d` without `%m`, or `%m` without `%Y`.
     #[error("%d needs %m and %m needs %Y, or days of different months would share an index")]
@@ -107,9 +109,21 @@ impl IndexPattern {
                 return Err(Error::Forbidden(char));
             }
         }
-        let pattern = IndexPattern { source: source.to_owned(), pieces, prefix, suffix };
-        let longest = pattern.name(NaiveDate::MAX).len().max(pattern.unparsed().len());
-        if longest > MAX_NAME { Err(Error::TooLong) } else { Ok(pattern) }
+        let pattern = IndexPattern {
+            source: source.to_owned(),
+            pieces,
+            prefix,
+            suffix,
+        };
+        let longest = pattern
+            .name(NaiveDate::MAX)
+            .len()
+            .max(pattern.unparsed().len());
+        if longest > MAX_NAME {
+            Err(Error::TooLong)
+        } else {
+            Ok(pattern)
+        }
     }
 
     /// The pattern as it was written.
@@ -159,7 +173,11 @@ impl IndexPattern {
 
     /// The index of lines without a readable time: `nginx-access-unparsed`.
     pub fn unparsed(&self) -> String {
-        let joint = if self.prefix.ends_with(['-', '.', '_']) { "" } else { "-" };
+        let joint = if self.prefix.ends_with(['-', '.', '_']) {
+            ""
+        } else {
+            "-"
+        };
         format!("{}{joint}unparsed{}", self.prefix, self.suffix)
     }
 }
@@ -179,8 +197,14 @@ mod tests {
     #[test]
     fn names_follow_from_the_day() {
         let pattern = IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap();
-        assert_eq!(pattern.name_at(1_795_392_000 - 1).unwrap(), "nginx-access-2026.11.22");
-        assert_eq!(pattern.name_at(1_795_392_000).unwrap(), "nginx-access-2026.11.23");
+        assert_eq!(
+            pattern.name_at(1_795_392_000 - 1).unwrap(),
+            "nginx-access-2026.11.22"
+        );
+        assert_eq!(
+            pattern.name_at(1_795_392_000).unwrap(),
+            "nginx-access-2026.11.23"
+        );
         assert_eq!(pattern.name_at(i64::MAX), None);
         assert_eq!(pattern.prefix(), "nginx-access-");
         assert_eq!(pattern.wildcard(), "nginx-access-*");
@@ -192,9 +216,15 @@ mod tests {
     fn a_date_in_the_middle_or_without_a_joint() {
         let middle = IndexPattern::parse("web-%Y.%m-eu").unwrap();
         assert_eq!(middle.name_at(0).unwrap(), "web-1970.01-eu");
-        assert_eq!((middle.wildcard(), middle.unparsed()), ("web-*-eu".into(), "web-unparsed-eu".into()));
+        assert_eq!(
+            (middle.wildcard(), middle.unparsed()),
+            ("web-*-eu".into(), "web-unparsed-eu".into())
+        );
         let tight = IndexPattern::parse("web%Y").unwrap();
-        assert_eq!((tight.wildcard(), tight.unparsed()), ("web*".into(), "web-unparsed".into()));
+        assert_eq!(
+            (tight.wildcard(), tight.unparsed()),
+            ("web*".into(), "web-unparsed".into())
+        );
     }
 
     #[test]

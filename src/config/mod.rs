@@ -1,3 +1,396 @@
-//! Configuration.
+//! The configuration: TOML text, environment and secret files become one validated [`Config`].
+//!
+//! Owns what can be set ([`settings`]), where a value comes from and whether it can be true. Refuses to
+//! know what the rooms do with it. Two steps: `raw` finds the values with their places, the rest checks
+//! them; nothing after this room checks again. Invariant: [`load`] gives either a `Config` in which
+//! everything is decided, or all problems at once. It guards against an agent that starts with other
+//! settings than its operator wrote.
+
+mod elasticsearch;
 mod index_pattern;
+mod logs;
+mod nginx;
+mod ports;
+mod problem;
+mod raw;
+mod reference;
+mod scope;
+pub mod settings;
+mod units;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ipnet::IpNet;
+use logweir_parsers::nginx_conf::NginxConf;
+
+pub use elasticsearch::Elasticsearch;
 pub use index_pattern::{IndexPattern, IndexPatternError};
+pub use logs::{Log, NamedFormat};
+pub use ports::{Env, Files, System};
+pub use problem::{ConfigErrors, Fault, Origin, Problem};
+pub use reference::{reference, sample};
+pub use units::Bytes;
+pub(crate) use units::parse_duration;
+
+use raw::Raw;
+use scope::{Scope, unreadable};
+use settings::Section;
+
+/// Read when no file is named.
+pub const DEFAULT_FILE: &str = "/etc/logweir/logweir.toml";
+
+/// Everything that is set.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The host's name, part of each line's identity.
+    pub host: String,
+    /// Where positions and dead letters are kept.
+    pub data_dir: PathBuf,
+    /// How far back rotated files are read at the first start.
+    pub history: Duration,
+    /// Age from which lines are not indexed any more; None: never.
+    pub retention: Option<Duration>,
+    /// Whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Keep each whole line.
+    pub keep_original: bool,
+    /// A longer line is cut.
+    pub max_line_bytes: Bytes,
+    /// How often folders are read afresh.
+    pub reconcile_interval: Duration,
+    /// Whether to wait for events or look regularly.
+    pub poll: Poll,
+    /// How long a stop may take.
+    pub shutdown_timeout: Duration,
+    /// Size at which the dead-letter file is full.
+    pub dead_letter_bytes: Bytes,
+    /// The logs to follow; see [`Config::ready_to_run`].
+    pub logs: Vec<Log>,
+    /// The cluster; None without such a section.
+    pub elasticsearch: Option<Elasticsearch>,
+    /// Address of the agent's own pages.
+    pub http_listen: SocketAddr,
+    /// Least level of the agent's own log lines.
+    pub log_level: LogLevel,
+    /// How they look.
+    pub log_format: LogStyle,
+}
+
+/// Whether to look at files regularly instead of waiting for events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Poll {
+    /// Where the file system gives no events.
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+/// Levels of the agent's own log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Data was lost.
+    Error,
+    /// Something to look at.
+    Warn,
+    /// The life of the agent.
+    Info,
+    /// For its developers.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// How the agent's own log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogStyle {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Something to know that stops nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Where it comes from.
+    pub origin: Origin,
+    /// What.
+    pub text: String,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.origin, self.text)
+    }
+}
+
+/// A configuration and what was learned on the way.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What to know besides.
+    pub notes: Vec<Note>,
+    /// What nginx.conf says, when it could be read.
+    pub nginx: Option<NginxConf>,
+    /// The files it depends on: a change in one of them is a reason to load again.
+    pub files: Vec<PathBuf>,
+    /// Patterns of nginx's includes: a new file that matches one is such a reason too.
+    pub patterns: Vec<String>,
+}
+
+impl Config {
+    /// What `run` needs besides a valid configuration: a log and a cluster.
+    ///
+    /// # Errors
+    ///
+    /// Each that is missing, with what to write.
+    pub fn ready_to_run(&self) -> Result<&Elasticsearch, ConfigErrors> {
+        let mut problems = Vec::new();
+        let mut missing = |key: &str, way_out| {
+            let fault = Fault::Missing { way_out };
+            problems.push(Problem {
+                origin: Origin::Nowhere,
+                key: key.to_owned(),
+                fault,
+            });
+        };
+        if self.logs.is_empty() {
+            missing(
+                "logs",
+                "nginx.conf names no log that can be followed, or cannot be read: add a section [[logs]] \
+                 with paths = [\"/var/log/nginx/access.log\"], or set nginx_conf",
+            );
+        }
+        if self.elasticsearch.is_none() {
+            missing(
+                "elasticsearch",
+                "add a section [elasticsearch] with nodes = [\"https://HOST:9200\"] and an api_key",
+            );
+        }
+        match &self.elasticsearch {
+            Some(cluster) if problems.is_empty() => Ok(cluster),
+            _ => Err(ConfigErrors(problems)),
+        }
+    }
+}
+
+const MIN_LINE: Bytes = Bytes::new(1 << 10);
+const MAX_LINE: Bytes = Bytes::new(16 << 20);
+const MIN_DEAD_LETTERS: Bytes = Bytes::new(1 << 20);
+const MAX_DEAD_LETTERS: Bytes = Bytes::new(1 << 40);
+const HOUR: Duration = Duration::from_secs(3600);
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+/// Linux allows 64 bytes, DNS 255.
+const MAX_HOST: usize = 255;
+
+/// Reads a configuration: the file named `source`, else [`DEFAULT_FILE`] when there is one, then the
+/// environment over it.
+///
+/// # Errors
+///
+/// All problems at once; that a named file is absent is one.
+pub fn load(
+    source: Option<&Path>,
+    env: &dyn Env,
+    files: &dyn Files,
+) -> Result<Loaded, ConfigErrors> {
+    let path = source.unwrap_or(Path::new(DEFAULT_FILE));
+    let whole = Origin::File {
+        path: path.into(),
+        line: 0,
+    };
+    let alone = |fault| {
+        ConfigErrors(vec![Problem {
+            origin: whole.clone(),
+            key: String::new(),
+            fault,
+        }])
+    };
+    let mut read = Vec::new();
+    let mut raw = match files.read(path) {
+        Ok(content) => {
+            read.push(path.to_owned());
+            let text = String::from_utf8(content)
+                .map_err(|_| alone(Fault::Syntax("the file is not UTF-8".to_owned())))?;
+            Raw::of_text(&text, path)
+        }
+        Err(error) if source.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+            Raw::default()
+        }
+        // A failed mount must not start an agent with other settings.
+        Err(error) => return Err(alone(unreadable(path, &error))),
+    };
+    raw.environment(env.variables());
+
+    let mut problems = std::mem::take(&mut raw.problems);
+    let mut notes = Vec::new();
+    let checked = check(&raw, env, files, &mut problems, &mut notes);
+    // A value that cannot be read is not missing too.
+    let told: HashSet<String> = problems
+        .iter()
+        .filter(|problem| !matches!(problem.fault, Fault::Missing { .. }))
+        .map(|problem| problem.key.clone())
+        .collect();
+    problems.retain(|problem| {
+        let doubled = matches!(problem.fault, Fault::Missing { .. }) && told.contains(&problem.key);
+        !doubled && !raw.is_noise(problem)
+    });
+    problems.sort_by(|a, b| a.origin.cmp(&b.origin));
+    match checked {
+        Some((config, nginx)) if problems.is_empty() => {
+            let conf = nginx.as_ref();
+            read.extend(conf.iter().flat_map(|conf| &conf.files).map(PathBuf::from));
+            let patterns = conf.map(|conf| conf.patterns.clone()).unwrap_or_default();
+            Ok(Loaded {
+                config,
+                notes,
+                nginx,
+                files: read,
+                patterns,
+            })
+        }
+        _ => Err(ConfigErrors(problems)),
+    }
+}
+
+fn check(
+    raw: &Raw,
+    env: &dyn Env,
+    files: &dyn Files,
+    problems: &mut Vec<Problem>,
+    notes: &mut Vec<Note>,
+) -> Option<(Config, Option<NginxConf>)> {
+    let section = |section| raw.sections.get(&section);
+    let mut top = Scope::new(Section::Top, section(Section::Top), problems);
+    let host = host(&mut top, env);
+    let data_dir = top.path("data_dir");
+    let history = top.duration("history", Duration::ZERO..=CENTURY);
+    let retention = top.duration("retention", HOUR..=CENTURY);
+    let trusted_proxies = trusted_proxies(&mut top);
+    let keep_original = top.bool("keep_original");
+    let max_line_bytes = top.bytes("max_line_bytes", MIN_LINE..=MAX_LINE);
+    let reconcile_interval = top.duration("reconcile_interval", Duration::from_millis(100)..=HOUR);
+    let poll = top.one_of(
+        "poll",
+        &[
+            ("auto", Poll::Auto),
+            ("true", Poll::Always),
+            ("false", Poll::Never),
+        ],
+        Poll::Auto,
+    );
+    let shutdown_timeout = top.duration("shutdown_timeout", Duration::ZERO..=HOUR);
+    let dead_letter_bytes = top.bytes("dead_letter_bytes", MIN_DEAD_LETTERS..=MAX_DEAD_LETTERS);
+    let nginx = nginx::read(&mut top, files, notes);
+
+    let logs = logs::read(&raw.logs, nginx.as_ref(), problems, notes);
+    let elasticsearch = section(Section::Elasticsearch)
+        .map(|values| elasticsearch::read(values, files, problems, notes));
+
+    let mut http = Scope::new(Section::Http, section(Section::Http), problems);
+    let http_listen = listen(&mut http);
+
+    let mut log = Scope::new(Section::Log, section(Section::Log), problems);
+    let levels = [
+        ("error", LogLevel::Error),
+        ("warn", LogLevel::Warn),
+        ("info", LogLevel::Info),
+        ("debug", LogLevel::Debug),
+        ("trace", LogLevel::Trace),
+    ];
+    let log_level = log.one_of("level", &levels, LogLevel::Info);
+    let log_format = log.one_of(
+        "format",
+        &[("text", LogStyle::Text), ("json", LogStyle::Json)],
+        LogStyle::Text,
+    );
+
+    let elasticsearch = match elasticsearch {
+        Some(read) => Some(read?),
+        None => None,
+    };
+    let is_faulty = |key: &str| problems.iter().any(|problem| problem.key == key);
+    if let Some(cluster) = &elasticsearch
+        && max_line_bytes > cluster.batch_bytes
+        && !is_faulty("max_line_bytes")
+        && !is_faulty("elasticsearch.batch_bytes")
+    {
+        let mut top = Scope::new(Section::Top, section(Section::Top), problems);
+        let origin = top
+            .written("max_line_bytes")
+            .map_or(Origin::Nowhere, |given| given.origin.clone());
+        let other = format!("elasticsearch.batch_bytes ({})", cluster.batch_bytes);
+        let way_out = "a line must fit into a batch; lower the one or raise the other";
+        top.fault("max_line_bytes", origin, Fault::Conflict { other, way_out });
+    }
+    let config = Config {
+        host,
+        data_dir: data_dir?,
+        history: history?,
+        retention,
+        trusted_proxies,
+        keep_original,
+        max_line_bytes,
+        reconcile_interval: reconcile_interval?,
+        poll,
+        shutdown_timeout: shutdown_timeout?,
+        dead_letter_bytes,
+        logs,
+        elasticsearch,
+        http_listen: http_listen?,
+        log_level,
+        log_format,
+    };
+    Some((config, nginx.map(|nginx| nginx.conf)))
+}
+
+fn host(top: &mut Scope<'_>, env: &dyn Env) -> String {
+    let (host, origin) = match top.text("host") {
+        Some(written) => written,
+        None => (env.host_name(), Origin::Nowhere),
+    };
+    let why = if host.is_empty() {
+        "the host has no name; set one, as in host = \"web-07\""
+    } else if host.len() > MAX_HOST || host.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        "must be at most 255 bytes without blanks and control characters"
+    } else {
+        return host;
+    };
+    top.bad("host", origin, &host, why);
+    host
+}
+
+fn trusted_proxies(top: &mut Scope<'_>) -> Vec<IpNet> {
+    let mut nets = Vec::new();
+    for (text, origin) in top.list("trusted_proxies") {
+        let address = || text.parse::<std::net::IpAddr>().ok().map(IpNet::from);
+        match text.parse::<IpNet>().ok().or_else(address) {
+            Some(net) => nets.push(net.trunc()),
+            None => {
+                let why = "is no address or CIDR; write it as in \"10.0.0.0/8\" or \"fd00::/8\"";
+                top.bad("trusted_proxies", origin, &text, why);
+            }
+        }
+    }
+    nets
+}
+
+fn listen(http: &mut Scope<'_>) -> Option<SocketAddr> {
+    let (text, origin) = http.text("listen")?;
+    let address = text.parse().ok();
+    if address.is_none() {
+        let why = "is no address and port; write them as in \"127.0.0.1:9280\" or \"[::]:9280\"";
+        http.bad("listen", origin, &text, why);
+    }
+    address
+}

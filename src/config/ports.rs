@@ -39,7 +39,9 @@ pub struct System;
 impl Env for System {
     fn variables(&self) -> Vec<(String, String)> {
         let text = |text: OsString| text.to_string_lossy().into_owned();
-        std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect()
+        std::env::vars_os()
+            .map(|(name, value)| (text(name), text(value)))
+            .collect()
     }
 
     fn host_name(&self) -> String {
@@ -56,7 +58,11 @@ impl Files for System {
         }
         let mut content = Vec::new();
         file.take(MAX_FILE + 1).read_to_end(&mut content)?;
-        if content.len() as u64 > MAX_FILE { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(content) }
+        if content.len() as u64 > MAX_FILE {
+            Err(io::ErrorKind::FileTooLarge.into())
+        } else {
+            Ok(content)
+        }
     }
 
     fn glob(&self, pattern: &str) -> io::Result<Vec<PathBuf>> {
@@ -92,7 +98,10 @@ fn matching(folders: &[PathBuf], part: &str) -> io::Result<Vec<PathBuf>> {
         let entries = match fs::read_dir(folder) {
             Ok(entries) => entries,
             Err(error)
-                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) =>
             {
                 continue;
             }
@@ -118,14 +127,24 @@ mod tests {
     #[test]
     fn globs_match_as_the_c_library_does() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["b.conf", "a.conf", ".hidden.conf", "a.conf~", "{x}.conf", "sub/c.conf"] {
+        for name in [
+            "b.conf",
+            "a.conf",
+            ".hidden.conf",
+            "a.conf~",
+            "{x}.conf",
+            "sub/c.conf",
+        ] {
             let path = folder.path().join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "").unwrap();
         }
         let glob = |pattern: &str| {
-            let found = System.glob(&format!("{}/{pattern}", folder.path().display())).unwrap();
-            let relative = |path: &PathBuf| path.strip_prefix(&folder).unwrap().display().to_string();
+            let found = System
+                .glob(&format!("{}/{pattern}", folder.path().display()))
+                .unwrap();
+            let relative =
+                |path: &PathBuf| path.strip_prefix(&folder).unwrap().display().to_string();
             found.iter().map(relative).collect::<Vec<_>>().join(" ")
         };
         assert_eq!(glob("*.conf"), "a.conf b.conf {x}.conf");
@@ -141,7 +160,10 @@ mod tests {
 
     #[test]
     fn a_folder_and_an_endless_file_are_errors() {
-        assert_eq!(System.read(Path::new("/")).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        assert_eq!(
+            System.read(Path::new("/")).unwrap_err().kind(),
+            io::ErrorKind::IsADirectory
+        );
         assert_eq!(
             System.read(Path::new("/dev/zero")).unwrap_err().kind(),
             io::ErrorKind::FileTooLarge

@@ -143,10 +143,11 @@ const FORMAT_COLUMNS: usize = 72;
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let did_you_mean = |f: &mut fmt::Formatter<'_>, suggestion: &Option<String>| match suggestion {
-            Some(suggestion) => write!(f, "; did you mean {suggestion}?"),
-            None => Ok(()),
-        };
+        let did_you_mean =
+            |f: &mut fmt::Formatter<'_>, suggestion: &Option<String>| match suggestion {
+                Some(suggestion) => write!(f, "; did you mean {suggestion}?"),
+                None => Ok(()),
+            };
         match self {
             Fault::Syntax(message) => f.write_str(message),
             Fault::UnknownKey { suggestion } => {
@@ -155,6 +156,9 @@ impl fmt::Display for Fault {
             }
             Fault::UnknownSection { suggestion } => {
                 f.write_str("unknown section")?;
+                if suggestion.is_none() {
+                    f.write_str("; there are [[logs]], [elasticsearch], [http] and [log]")?;
+                }
                 did_you_mean(f, suggestion)
             }
             Fault::WrongSection { header } => write!(f, "write this section as {header}"),
@@ -163,14 +167,19 @@ impl fmt::Display for Fault {
                 did_you_mean(f, suggestion)
             }
             Fault::WrongType { expected, found } => write!(f, "expected {expected}, found {found}"),
-            Fault::BadValue { value: Some(value), why } => write!(f, "{value:?}: {why}"),
+            Fault::BadValue {
+                value: Some(value),
+                why,
+            } => write!(f, "{value:?}: {why}"),
             Fault::BadValue { value: None, why } => f.write_str(why),
             Fault::OutOfRange { value, least, most } => {
                 write!(f, "{value} is out of range; write {least} to {most}")
             }
             Fault::Conflict { other, way_out } => write!(f, "conflicts with {other}; {way_out}"),
             Fault::Missing { way_out } => write!(f, "missing; {way_out}"),
-            Fault::Unreadable { path, reason } => write!(f, "cannot read {}: {reason}", path.display()),
+            Fault::Unreadable { path, reason } => {
+                write!(f, "cannot read {}: {reason}", path.display())
+            }
             Fault::Format(error) => {
                 write!(f, "{error}")?;
                 caret(f, error.source(), error.offset())
@@ -182,9 +191,17 @@ impl fmt::Display for Fault {
 
 /// The format on a line of its own and a caret under the byte.
 fn caret(f: &mut fmt::Formatter<'_>, source: &str, offset: usize) -> fmt::Result {
-    let before: Vec<char> = source.char_indices().filter(|(at, _)| *at < offset).map(|(_, c)| c).collect();
+    let before: Vec<char> = source
+        .char_indices()
+        .filter(|(at, _)| *at < offset)
+        .map(|(_, c)| c)
+        .collect();
     let from = before.len().saturating_sub(FORMAT_COLUMNS / 2);
-    let (lead, column) = if from > 0 { ("…", before.len() - from + 1) } else { ("", before.len()) };
+    let (lead, column) = if from > 0 {
+        ("…", before.len() - from + 1)
+    } else {
+        ("", before.len())
+    };
     let shown: String = source
         .chars()
         .skip(from)

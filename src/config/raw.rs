@@ -54,17 +54,35 @@ pub(super) struct Raw {
 
 impl Values {
     fn new(origin: Origin) -> Self {
-        Values { origin, given: BTreeMap::new() }
+        Values {
+            origin,
+            given: BTreeMap::new(),
+        }
     }
 }
 
 impl Raw {
     /// Reads a file's text.
     pub(super) fn of_text(text: &str, path: &Path) -> Self {
-        let mut reader =
-            Reader { text, path: path.into(), raw: Raw::default() };
-        let (table, errors) = DeTable::parse_recoverable(text);
-        reader.syntax(errors);
+        let mut text = text.to_owned();
+        let mut ends = Vec::new();
+        // The parser recovers from every slip but a key without a value, where it gives up: that line is
+        // blanked, with all offsets kept, and the rest is read again.
+        while let Some(error) = end_of_recovery(&text) {
+            let at = error.span().map_or(text.len(), |span| span.start);
+            ends.push(error);
+            if ends.len() > MAX_ENDS || !blank_line(&mut text, at) {
+                break;
+            }
+        }
+        let mut reader = Reader {
+            text: &text,
+            path: path.into(),
+            raw: Raw::default(),
+        };
+        let (table, errors) = DeTable::parse_recoverable(&text);
+        ends.extend(errors);
+        reader.syntax(ends);
         reader.top(table.get_ref());
         reader.raw
     }
@@ -73,13 +91,17 @@ impl Raw {
     pub(super) fn environment(&mut self, mut variables: Vec<(String, String)>) {
         variables.sort();
         for (name, text) in variables {
-            if !name.starts_with(PREFIX) || is_of_kubernetes(&name) || text.is_empty() {
+            if !name.starts_with(PREFIX) || text.is_empty() {
                 continue;
             }
             let origin = Origin::Variable(name.clone());
             let Some(setting) = SETTINGS.iter().find(|setting| setting.variable() == name) else {
+                if is_of_kubernetes(&name) {
+                    continue;
+                }
                 let known: Vec<String> = SETTINGS.iter().map(Setting::variable).collect();
-                let suggestion = nearest(&name, known.iter().map(String::as_str)).map(str::to_owned);
+                let suggestion =
+                    nearest(&name, known.iter().map(String::as_str)).map(str::to_owned);
                 self.problem(origin, "", Fault::UnknownVariable { suggestion });
                 continue;
             };
@@ -100,17 +122,26 @@ impl Raw {
             (Section::Logs, _) => {
                 let other = format!("the several [[logs]] from {} on", self.logs[0].origin);
                 let way_out = "set it in the section that is meant";
-                return self.problem(given.origin, &setting.key(), Fault::Conflict { other, way_out });
+                return self.problem(
+                    given.origin,
+                    &setting.key(),
+                    Fault::Conflict { other, way_out },
+                );
             }
-            (section, _) => {
-                self.sections.entry(section).or_insert_with(|| Values::new(given.origin.clone()))
-            }
+            (section, _) => self
+                .sections
+                .entry(section)
+                .or_insert_with(|| Values::new(given.origin.clone())),
         };
         values.given.insert(setting.name, given);
     }
 
     fn problem(&mut self, origin: Origin, key: &str, fault: Fault) {
-        self.problems.push(Problem { origin, key: key.to_owned(), fault });
+        self.problems.push(Problem {
+            origin,
+            key: key.to_owned(),
+            fault,
+        });
     }
 
     /// Did any line fail to be TOML? Then what is missing may stand there.
@@ -129,22 +160,53 @@ impl Raw {
     }
 }
 
+/// Lines without a value that are told; a file with more of them is no configuration.
+const MAX_ENDS: usize = 50;
+
+fn end_of_recovery(text: &str) -> Option<toml::de::Error> {
+    let (_, errors) = DeTable::parse_recoverable(text);
+    errors
+        .into_iter()
+        .find(|error| error.message().starts_with("key with no value"))
+}
+
+/// Makes blanks of the line around byte `at`; false when it is blank already.
+fn blank_line(text: &mut String, at: usize) -> bool {
+    let bytes = text.as_bytes();
+    let at = at.min(bytes.len());
+    let from = memchr::memrchr(b'\n', &bytes[..at]).map_or(0, |before| before + 1);
+    let to = memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |after| at + after);
+    let has_text = !text[from..to].trim().is_empty();
+    text.replace_range(from..to, &" ".repeat(to - from));
+    has_text
+}
+
 struct Reader<'t> {
     text: &'t str,
     path: Arc<Path>,
     raw: Raw,
 }
 
-type Entry<'a, 't> = (&'a Spanned<std::borrow::Cow<'t, str>>, &'a Spanned<DeValue<'t>>);
+type Entry<'a, 't> = (
+    &'a Spanned<std::borrow::Cow<'t, str>>,
+    &'a Spanned<DeValue<'t>>,
+);
 
 impl Reader<'_> {
     fn line(&self, span: &Range<usize>) -> usize {
-        let before = self.text.as_bytes().get(..span.start).unwrap_or(self.text.as_bytes());
+        let before = self
+            .text
+            .as_bytes()
+            .get(..span.start)
+            .unwrap_or(self.text.as_bytes());
         memchr::memchr_iter(b'\n', before).count() + 1
     }
 
     fn origin(&self, span: Range<usize>) -> Origin {
-        Origin::File { path: self.path.clone(), line: self.line(&span) }
+        Origin::File {
+            path: self.path.clone(),
+            line: self.line(&span),
+        }
     }
 
     fn syntax(&mut self, errors: Vec<toml::de::Error>) {
@@ -157,7 +219,11 @@ impl Reader<'_> {
                 continue;
             }
             let mut message = error.message().to_owned();
-            let key = if duplicate { self.text.get(span.clone()).unwrap_or("") } else { "" };
+            let key = if duplicate {
+                self.text.get(span.clone()).unwrap_or("")
+            } else {
+                ""
+            };
             if duplicate {
                 message.push_str("; it stands further up already, keep one of the two");
             }
@@ -168,10 +234,15 @@ impl Reader<'_> {
     }
 
     fn top(&mut self, table: &DeTable<'_>) {
-        let mut top = Values::new(Origin::File { path: self.path.clone(), line: 0 });
+        let mut top = Values::new(Origin::File {
+            path: self.path.clone(),
+            line: 0,
+        });
         for (key, value) in table {
             let name: &str = key.get_ref();
-            let section = Section::ALL.into_iter().find(|section| section.name() == name);
+            let section = Section::ALL
+                .into_iter()
+                .find(|section| section.name() == name);
             match section.filter(|section| *section != Section::Top) {
                 Some(Section::Logs) => self.logs(key.span(), value),
                 Some(section) => match value.get_ref() {
@@ -189,7 +260,8 @@ impl Reader<'_> {
                             _ => "[log]",
                         };
                         let origin = self.origin(key.span());
-                        self.raw.problem(origin, name, Fault::WrongSection { header });
+                        self.raw
+                            .problem(origin, name, Fault::WrongSection { header });
                     }
                 },
                 None => self.entry(Section::Top, "", (key, value), &mut top),
@@ -246,8 +318,10 @@ impl Reader<'_> {
         value: &Spanned<DeValue<'_>>,
     ) -> Result<Value, (Range<usize>, Fault)> {
         let wrong = |value: &Spanned<DeValue<'_>>, expected: &str| {
-            let fault =
-                Fault::WrongType { expected: expected.to_owned(), found: type_name(value.get_ref()) };
+            let fault = Fault::WrongType {
+                expected: expected.to_owned(),
+                found: type_name(value.get_ref()),
+            };
             (value.span(), fault)
         };
         let number = |text: &str, radix| i64::from_str_radix(&text.replace('_', ""), radix).ok();
@@ -285,13 +359,16 @@ impl Reader<'_> {
             (Kind::Count, DeValue::Integer(integer)) => number(integer.as_str(), integer.radix())
                 .map(Value::Number)
                 .ok_or_else(|| wrong(value, expected)),
-            (Kind::Formats, DeValue::String(text)) => {
-                Ok(Value::List(vec![(text.clone().into_owned(), self.origin(value.span()))]))
-            }
+            (Kind::Formats, DeValue::String(text)) => Ok(Value::List(vec![(
+                text.clone().into_owned(),
+                self.origin(value.span()),
+            )])),
             (Kind::Texts | Kind::Formats, DeValue::Array(array)) => array
                 .iter()
                 .map(|item| match item.get_ref() {
-                    DeValue::String(text) => Ok((text.clone().into_owned(), self.origin(item.span()))),
+                    DeValue::String(text) => {
+                        Ok((text.clone().into_owned(), self.origin(item.span())))
+                    }
                     _ => Err(wrong(item, "a text in quotes")),
                 })
                 .collect::<Result<_, _>>()
@@ -327,19 +404,49 @@ impl Reader<'_> {
     }
 }
 
+/// The value of a setting that is not set; its default is TOML too and is read by the same code.
+pub(super) fn default_of(setting: &Setting) -> Option<Given> {
+    of_literal(setting, setting.default)
+}
+
+/// Reads a piece of TOML as the setting's value.
+pub(super) fn of_literal(setting: &Setting, text: &str) -> Option<Given> {
+    let reader = Reader {
+        text,
+        path: Path::new("").into(),
+        raw: Raw::default(),
+    };
+    let value = reader
+        .value(setting.kind, &DeValue::parse(text).ok()?)
+        .ok()?;
+    Some(Given {
+        value,
+        origin: Origin::Nowhere,
+    })
+}
+
 fn unknown(section: Section, name: &str, value: &DeValue<'_>) -> Fault {
     let quoted = |text: &str| Some(format!("\"{text}\""));
     let is_section = match value {
         DeValue::Table(_) => true,
-        DeValue::Array(array) => matches!(array.iter().next().map(Spanned::get_ref), Some(DeValue::Table(_))),
+        DeValue::Array(array) => matches!(
+            array.iter().next().map(Spanned::get_ref),
+            Some(DeValue::Table(_))
+        ),
         _ => false,
     };
     if section == Section::Top && is_section {
-        let sections = Section::ALL.into_iter().map(Section::name).filter(|name| !name.is_empty());
+        let sections = Section::ALL
+            .into_iter()
+            .map(Section::name)
+            .filter(|name| !name.is_empty());
         let suggestion = nearest(name, sections).and_then(quoted);
         return Fault::UnknownSection { suggestion };
     }
-    let here = SETTINGS.iter().filter(|setting| setting.section == section).map(|setting| setting.name);
+    let here = SETTINGS
+        .iter()
+        .filter(|setting| setting.section == section)
+        .map(|setting| setting.name);
     // The right key in the wrong section is the commonest slip of all: TOML's top ends at the first header.
     let elsewhere = SETTINGS.iter().find(|setting| setting.name == name);
     let suggestion = match (elsewhere, nearest(name, here)) {
@@ -373,28 +480,39 @@ fn type_name(value: &DeValue<'_>) -> &'static str {
 
 /// The value of a variable, if its text has the form that the setting asks for.
 fn of_variable(setting: &Setting, text: &str, origin: &Origin) -> Result<Value, Fault> {
-    let wrong = |expected: &str| Fault::WrongType { expected: expected.to_owned(), found: "other text" };
+    let wrong = |expected: &str| Fault::WrongType {
+        expected: expected.to_owned(),
+        found: "other text",
+    };
     Ok(match setting.kind {
-        Kind::Text
-        | Kind::Secret
-        | Kind::Path
-        | Kind::Bytes
-        | Kind::Duration
-        | Kind::OneOf(_) => Value::Text(text.to_owned()),
+        Kind::Text | Kind::Secret | Kind::Path | Kind::Bytes | Kind::Duration | Kind::OneOf(_) => {
+            Value::Text(text.to_owned())
+        }
         Kind::Bool => Value::Bool(text.parse().map_err(|_| wrong("true or false"))?),
         Kind::Count => Value::Number(text.parse().map_err(|_| wrong("a whole number"))?),
         // A format holds commas of its own: one variable is one format.
         Kind::Formats => Value::List(vec![(text.to_owned(), origin.clone())]),
         Kind::Texts => {
-            let items = outside_braces(text).map(str::trim).filter(|item| !item.is_empty());
-            Value::List(items.map(|item| (item.to_owned(), origin.clone())).collect())
+            let items = outside_braces(text)
+                .map(str::trim)
+                .filter(|item| !item.is_empty());
+            Value::List(
+                items
+                    .map(|item| (item.to_owned(), origin.clone()))
+                    .collect(),
+            )
         }
         Kind::Constants => Value::Constants(
             text.split(',')
                 .map(|pair| {
-                    let (name, value) =
-                        pair.split_once('=').ok_or_else(|| wrong("name=value,name=value"))?;
-                    Ok((name.trim().to_owned(), value.trim().to_owned(), origin.clone()))
+                    let (name, value) = pair
+                        .split_once('=')
+                        .ok_or_else(|| wrong("name=value,name=value"))?;
+                    Ok((
+                        name.trim().to_owned(),
+                        value.trim().to_owned(),
+                        origin.clone(),
+                    ))
                 })
                 .collect::<Result<_, Fault>>()?,
         ),

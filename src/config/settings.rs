@@ -20,8 +20,13 @@ pub enum Section {
 
 impl Section {
     /// All of them, in the order of the sample.
-    pub const ALL: [Section; 5] =
-        [Section::Top, Section::Logs, Section::Elasticsearch, Section::Http, Section::Log];
+    pub const ALL: [Section; 5] = [
+        Section::Top,
+        Section::Logs,
+        Section::Elasticsearch,
+        Section::Http,
+        Section::Log,
+    ];
 
     /// The name in the header; empty for the top.
     pub const fn name(self) -> &'static str {
@@ -42,7 +47,9 @@ impl Section {
                 "The logs to follow, one section for each kind. Without any, every access log that \
                  nginx.conf names is followed."
             }
-            Section::Elasticsearch => "The Elasticsearch or OpenSearch cluster that takes the records.",
+            Section::Elasticsearch => {
+                "The Elasticsearch or OpenSearch cluster that takes the records."
+            }
             Section::Http => "The agent's own pages: /metrics, /status, /livez, /readyz.",
             Section::Log => "What the agent says about itself, on standard error.",
         }
@@ -123,7 +130,10 @@ impl Setting {
 
     /// The environment variable, such as `LOGWEIR_ELASTICSEARCH_NODES`.
     pub fn variable(&self) -> String {
-        format!("{PREFIX}{}", self.key().replace('.', "_").to_ascii_uppercase())
+        format!(
+            "{PREFIX}{}",
+            self.key().replace('.', "_").to_ascii_uppercase()
+        )
     }
 }
 
@@ -132,7 +142,9 @@ pub const PREFIX: &str = "LOGWEIR_";
 
 /// The setting `name` of `section`.
 pub fn find(section: Section, name: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.section == section && setting.name == name)
+    SETTINGS
+        .iter()
+        .find(|setting| setting.section == section && setting.name == name)
 }
 
 const fn setting(
@@ -143,7 +155,14 @@ const fn setting(
     example: &'static str,
     doc: &'static str,
 ) -> Setting {
-    Setting { section, name, kind, default, example, doc }
+    Setting {
+        section,
+        name,
+        kind,
+        default,
+        example,
+        doc,
+    }
 }
 
 use Section::{Elasticsearch, Http, Log, Logs, Top};
@@ -342,7 +361,14 @@ pub static SETTINGS: &[Setting] = &[
         r#""logweir""#,
         "User name; needs password or password_file.",
     ),
-    setting(Elasticsearch, "password", Kind::Secret, "", r#""…""#, "The user's password."),
+    setting(
+        Elasticsearch,
+        "password",
+        Kind::Secret,
+        "",
+        r#""…""#,
+        "The user's password.",
+    ),
     setting(
         Elasticsearch,
         "password_file",
@@ -431,7 +457,14 @@ pub static SETTINGS: &[Setting] = &[
         "",
         "Bulk requests under way at once; one while the cluster refuses. 1 to 64.",
     ),
-    setting(Elasticsearch, "gzip", Kind::Bool, "true", "", "Compress requests."),
+    setting(
+        Elasticsearch,
+        "gzip",
+        Kind::Bool,
+        "true",
+        "",
+        "Compress requests.",
+    ),
     setting(
         Elasticsearch,
         "request_timeout",
@@ -456,5 +489,12 @@ pub static SETTINGS: &[Setting] = &[
         "",
         "error: data was lost; warn: something to look at; info: the life of the agent.",
     ),
-    setting(Log, "format", Kind::OneOf(&["text", "json"]), r#""text""#, "", "How lines look."),
+    setting(
+        Log,
+        "format",
+        Kind::OneOf(&["text", "json"]),
+        r#""text""#,
+        "",
+        "How lines look.",
+    ),
 ];

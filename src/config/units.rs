@@ -69,8 +69,13 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let mut millis = 0u64;
     loop {
         let (number, after) = split_number(rest);
-        let length = after.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(after.len());
-        let factor = TIME_UNITS.iter().find(|(name, _)| *name == &after[..length])?.1;
+        let length = after
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .unwrap_or(after.len());
+        let factor = TIME_UNITS
+            .iter()
+            .find(|(name, _)| *name == &after[..length])?
+            .1;
         millis = millis.checked_add(number.parse::<u64>().ok()?.checked_mul(factor)?)?;
         rest = after[length..].trim_start();
         if rest.is_empty() {
@@ -83,12 +88,20 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
 pub(crate) fn show_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let fits = |(_, factor): &&(&str, u64)| millis >= *factor && millis.is_multiple_of(*factor);
-    let (unit, factor) = TIME_UNITS.iter().rev().find(fits).copied().unwrap_or(("s", 1_000));
+    let (unit, factor) = TIME_UNITS
+        .iter()
+        .rev()
+        .find(fits)
+        .copied()
+        .unwrap_or(("s", 1_000));
     format!("{}{unit}", millis / factor)
 }
 
 fn split_number(text: &str) -> (&str, &str) {
-    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
+    text.split_at(
+        text.find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len()),
+    )
 }
 
 #[cfg(test)]
@@ -106,7 +119,16 @@ mod tests {
         assert_eq!(bytes("64 kib"), Some(64 << 10));
         assert_eq!(bytes("1GB"), Some(1_000_000_000));
         assert_eq!(bytes("512"), Some(512));
-        for bad in ["", "MiB", "2MiBs", "-1", "1.5MiB", "2 M", "99999999999GiB", "²MiB"] {
+        for bad in [
+            "",
+            "MiB",
+            "2MiBs",
+            "-1",
+            "1.5MiB",
+            "2 M",
+            "99999999999GiB",
+            "²MiB",
+        ] {
             assert_eq!(bytes(bad), None, "{bad}");
         }
     }
@@ -119,7 +141,17 @@ mod tests {
         assert_eq!(millis("1h 30m"), Some(5_400_000));
         assert_eq!(millis("0d"), Some(0));
         assert_eq!(millis("7d"), Some(604_800_000));
-        for bad in ["", "1", "s", "1.5s", "-1s", "1s 2", "1S", "1y", "99999999999999999999d"] {
+        for bad in [
+            "",
+            "1",
+            "s",
+            "1.5s",
+            "-1s",
+            "1s 2",
+            "1S",
+            "1y",
+            "99999999999999999999d",
+        ] {
             assert_eq!(millis(bad), None, "{bad}");
         }
     }

@@ -1,1 +1,204 @@
+#![allow(clippy::unwrap_used)]
+use std::os::unix::fs::PermissionsExt;
 
+use super::*;
+use tempfile::TempDir;
+
+fn entry(id: &str, document: &[u8]) -> Entry {
+    let action = format!("{{\"create\":{{\"_index\":\"day\",\"_id\":\"{id}\"}}}}\n");
+    let reason = Reason {
+        kind: "index_closed_exception".into(),
+        text: "closed".into(),
+        status: 400,
+    };
+    Entry::new(
+        Kind::Parked,
+        1_795_397_256_789,
+        action.as_bytes(),
+        document,
+        reason,
+    )
+}
+
+fn ids(file: &DeadLetters) -> Vec<String> {
+    file.entries()
+        .unwrap()
+        .map(|entry| entry.unwrap().id)
+        .collect()
+}
+
+fn lab() -> (TempDir, DeadLetters) {
+    let directory = TempDir::new().unwrap();
+    let file = DeadLetters::new(directory.path(), 1 << 20);
+    (directory, file)
+}
+
+#[test]
+fn an_entry_tells_where_its_line_came_from() {
+    let nested =
+        br#"{"@timestamp":1,"log":{"file":{"path":"/var/log/nginx/access.log"},"offset":42}}"#;
+    let dotted = br#"{"log.file.path":"/a","log.offset":7}"#;
+    // Second 1, file 2, offset 0x0102030405.
+    let id = URL_SAFE_NO_PAD.encode([0, 0, 0, 1, 0, 0, 0, 0, 0, 2, 1, 2, 3, 4, 5]);
+    let told = |id: &str, document: &[u8]| {
+        let entry = entry(id, document);
+        (entry.file, entry.offset)
+    };
+    assert_eq!(
+        told("x", nested),
+        (Some("/var/log/nginx/access.log".into()), Some(42))
+    );
+    assert_eq!(told("x", dotted), (Some("/a".into()), Some(7)));
+    assert_eq!(told(&id, b"{}"), (None, Some(0x01_0203_0405)));
+    assert_eq!(told("x", b"{}"), (None, None));
+}
+
+#[test]
+fn the_shape_on_disk() {
+    let line = serde_json::to_string(&entry("abc", b"{\"n\": 1.0}\n")).unwrap();
+    insta::assert_snapshot!(line);
+}
+
+#[test]
+fn a_document_comes_back_byte_for_byte_whatever_it_is() {
+    for document in [
+        &b"{\"a\":1.000,\"b\":\"\\u00e4\"}"[..],
+        b"{\"cut\":",
+        b"\xff\xfe",
+        b"",
+        b"{} {}",
+    ] {
+        let line = serde_json::to_vec(&entry("x", document)).unwrap();
+        let back: Entry = serde_json::from_slice(&line).unwrap();
+        let mut body = Vec::new();
+        let item = back.item(&mut body).unwrap();
+        assert_eq!(&body[item.document as usize..body.len() - 1], document);
+        assert_eq!(
+            super::super::place(&body[..item.document as usize]),
+            Some(("day", "x"))
+        );
+    }
+}
+
+#[test]
+fn nothing_is_made_before_it_is_needed_and_nobody_else_may_read_it() {
+    let (directory, file) = lab();
+    assert_eq!(file.entries().unwrap().count(), 0);
+    file.rewrite(|_| Fate::Drop).unwrap();
+    assert!(!file.path().exists());
+    file.append(&[entry("a", b"{}")]).unwrap();
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&file.path()), 0o600);
+    assert_eq!(mode(&directory.path().join(DIRECTORY)), 0o700);
+    assert_eq!(file.bytes(), std::fs::metadata(file.path()).unwrap().len());
+    assert_eq!(DeadLetters::new(directory.path(), 1).bytes(), file.bytes());
+    file.rewrite(|_| Fate::Keep).unwrap();
+    assert_eq!(mode(&file.path()), 0o600);
+}
+
+#[test]
+fn a_torn_last_line_is_left_out_and_cut_off_wherever_it_is_torn() {
+    let (_directory, file) = lab();
+    // Longer than one step of the search for the last line end.
+    let long = format!("{{\"x\":\"{}\"}}", "y".repeat(150_000));
+    file.append(&[entry("a", b"{}"), entry("b", long.as_bytes())])
+        .unwrap();
+    let whole = std::fs::read(file.path()).unwrap();
+    let second = memchr::memchr(b'\n', &whole).unwrap() + 1;
+    for cut in [second + 1, second + 70_000, whole.len() - 2] {
+        std::fs::write(file.path(), &whole[..cut]).unwrap();
+        assert_eq!(ids(&file), ["a"]);
+        file.append(&[entry("c", b"{}")]).unwrap();
+        assert_eq!(ids(&file), ["a", "c"]);
+    }
+    // A whole entry that lacks only its line end was settled, and stays.
+    std::fs::write(file.path(), &whole[..whole.len() - 1]).unwrap();
+    assert_eq!(ids(&file), ["a", "b"]);
+    file.append(&[entry("c", b"{}")]).unwrap();
+    assert_eq!(ids(&file), ["a", "b", "c"]);
+    // The very first line, torn.
+    std::fs::write(file.path(), &whole[..10]).unwrap();
+    file.append(&[entry("c", b"{}")]).unwrap();
+    assert_eq!(ids(&file), ["c"]);
+}
+
+#[test]
+fn a_full_file_takes_nothing_and_keeps_what_it_has() {
+    let directory = TempDir::new().unwrap();
+    let file = DeadLetters::new(directory.path(), 500);
+    file.append(&[entry("a", b"{}")]).unwrap();
+    let many: Vec<Entry> = (0..5).map(|_| entry("b", b"{}")).collect();
+    assert!(matches!(file.append(&many), Err(BuryError::Full { .. })));
+    assert_eq!(ids(&file), ["a"]);
+    file.rewrite(|_| Fate::Drop).unwrap();
+    assert_eq!(file.bytes(), 0);
+    file.append(&many[..1]).unwrap();
+    assert_eq!(ids(&file), ["b"]);
+}
+
+#[test]
+fn rewriting_touches_the_named_entries_only() {
+    let (_directory, file) = lab();
+    file.append(&[entry("a", b"{}"), entry("b", b"{}"), entry("c", b"{}")])
+        .unwrap();
+    let mut text = std::fs::read_to_string(file.path()).unwrap();
+    text.push_str("a line of somebody else\n");
+    std::fs::write(file.path(), &text).unwrap();
+    file.rewrite(|entry| match entry.id.as_str() {
+        "a" => Fate::Drop,
+        "b" => Fate::Become(Box::new(Entry {
+            kind: Kind::Dead,
+            ..entry.clone()
+        })),
+        _ => Fate::Keep,
+    })
+    .unwrap();
+    let after = std::fs::read_to_string(file.path()).unwrap();
+    assert!(after.ends_with("a line of somebody else\n"));
+    let left: Vec<_> = file.entries().unwrap().collect();
+    assert_eq!(left.len(), 3);
+    assert_eq!(left[0].as_ref().unwrap().kind, Kind::Dead);
+    assert_eq!(left[1].as_ref().unwrap().id, "c");
+    assert!(left[2].is_err());
+}
+
+#[test]
+fn a_death_before_the_rename_leaves_the_old_file() {
+    let (directory, file) = lab();
+    file.append(&[entry("a", b"{}")]).unwrap();
+    std::fs::write(
+        directory.path().join(DIRECTORY).join(NEXT),
+        b"half a new fi",
+    )
+    .unwrap();
+    assert_eq!(ids(&file), ["a"]);
+    file.rewrite(|_| Fate::Keep).unwrap();
+    assert_eq!(ids(&file), ["a"]);
+}
+
+#[test]
+fn two_processes_may_append_and_rewrite_at_once() {
+    let (directory, _) = lab();
+    let path = directory.path();
+    std::thread::scope(|scope| {
+        for writer in 0..3 {
+            scope.spawn(move || {
+                let file = DeadLetters::new(path, 1 << 20);
+                for n in 0..20 {
+                    file.append(&[entry(&format!("{writer}-{n}"), b"{}")])
+                        .unwrap();
+                }
+            });
+        }
+        scope.spawn(move || {
+            let file = DeadLetters::new(path, 1 << 20);
+            for _ in 0..20 {
+                file.rewrite(|_| Fate::Keep).unwrap();
+            }
+        });
+    });
+    let mut ids = ids(&DeadLetters::new(path, 1 << 20));
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 60);
+}

@@ -14,9 +14,10 @@
 //! - [`watch::Watcher`] waits for something to happen.
 //!
 //! The parts: `discover` (which files), `stem` (whose rotated file), `identity` (is it still the same),
-//! `reader` and `gzip` (lines of one file), `track` (position in one stream), `tailer` and `reconcile`
-//! (all of them together), `checkpoint` and `state` (what survives).
+//! `reader` and `gzip` (lines of one file), `track` (position in one stream), `tailer`, `reconcile` and
+//! `admit` (all of them together), `checkpoint` and `state` (what survives).
 
+mod admit;
 mod checkpoint;
 mod discover;
 pub mod fs;
@@ -25,10 +26,14 @@ mod identity;
 mod lines;
 mod reader;
 mod reconcile;
+#[cfg(test)]
+pub(crate) mod sim;
 mod state;
 mod stats;
 pub mod stem;
 mod tailer;
+#[cfg(test)]
+mod tests;
 mod track;
 pub mod watch;
 

@@ -163,11 +163,12 @@ impl<F: FileSystem> Reader<F> {
         }
     }
 
-    /// Bytes of an unterminated line at the end.
+    /// Bytes of the unterminated line at the end, as far as they were looked at.
     pub(super) fn half_line(&self, track: &Track) -> u64 {
         self.scanned.saturating_sub(track.read.offset)
     }
 
+    /// Forgets what was seen behind the track's position.
     pub(super) fn start_again(&mut self) {
         self.scanned = 0;
     }
@@ -199,7 +200,12 @@ impl<F: FileSystem> Plain<'_, F> {
         let bytes = &buffer.bytes()[..count];
         let data = &bytes[window..];
         if data.is_empty() {
-            return Ok(Step::Idle);
+            // Before the first line there is no marker; that something was there is all that is known.
+            return Ok(if offset == 0 && track.size > 0 {
+                Step::Replaced
+            } else {
+                Step::Idle
+            });
         }
         let at_end = count < length;
         match lines::head(data, self.limits.line_bytes) {

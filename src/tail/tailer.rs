@@ -45,7 +45,7 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) directories: BTreeSet<PathBuf>,
     /// What the next reconcile must know about the ones before.
     pub(super) looks: Looks,
-    buffer: Buffer,
+    pub(super) buffer: Buffer,
     /// Something differs from what was saved.
     pub(super) dirty: bool,
     /// Files wait until others are read to their end and closed.
@@ -315,7 +315,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             let line = lines::first(bytes).map_or(bytes, |length| &bytes[..length - 1]);
             let stream = stream_id(&self.host, &track.name, line);
             if track.stream != Some(stream) {
-                track.stream = Some(stream);
+                if let Some(before) = track.stream.replace(stream)
+                    && let Some(keys) = self.by_stream.get_mut(&before)
+                {
+                    // Truncated and written again before anything was read of it.
+                    keys.retain(|other| *other != key);
+                }
                 self.by_stream.entry(stream).or_default().push(key);
             }
         }
@@ -351,6 +356,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             }
             None => return,
         };
+        if self
+            .tracks
+            .get(&old)
+            .is_some_and(|track| track.stream.is_none())
+        {
+            // Not one complete line was in it.
+            self.tracks.remove(&old);
+        }
         let mut track = Track::new(name, None, Place::start());
         track.log = log;
         track.path.clone_from(&reader.path);

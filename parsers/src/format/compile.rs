@@ -218,7 +218,10 @@ impl Compiler<'_> {
     ) -> Result<(), FormatError> {
         let certain = matches!(
             anchor(&look.wide, false, rest),
-            Some(Anchor { back: 0, .. })
+            Some(Anchor {
+                back: 0,
+                give_back: None
+            })
         ) && !can_begin(rest, b", ")
             && !can_begin(rest, b" : ");
         if certain {
@@ -383,6 +386,8 @@ struct Anchor {
 /// Proves that the first byte outside `set` stands at a fixed distance after the value's end.
 fn anchor(set: &ByteSet, pairs: bool, rest: &[Part]) -> Option<Anchor> {
     let mut back = 0u32;
+    // After a field that may be empty, what follows must stop the scan at the same place.
+    let mut maybe_here = false;
     let certain = |back| {
         Some(Anchor {
             back,
@@ -396,8 +401,8 @@ fn anchor(set: &ByteSet, pairs: bool, rest: &[Part]) -> Option<Anchor> {
                     if !set.has(*byte) {
                         return certain(back);
                     }
-                    // The scan would take the literal's `\` for the beginning of an escape.
-                    if pairs && *byte == b'\\' {
+                    // And the scan would take a literal's `\` for the beginning of an escape.
+                    if maybe_here || (pairs && *byte == b'\\') {
                         return None;
                     }
                     back += 1;
@@ -410,7 +415,7 @@ fn anchor(set: &ByteSet, pairs: bool, rest: &[Part]) -> Option<Anchor> {
                         if !set.meets(&bytes) {
                             return certain(back);
                         }
-                        if !set.covers(&bytes) {
+                        if maybe_here || !set.covers(&bytes) {
                             return None;
                         }
                         back += 1;
@@ -421,6 +426,7 @@ fn anchor(set: &ByteSet, pairs: bool, rest: &[Part]) -> Option<Anchor> {
                         if !look.empty {
                             return certain(back);
                         }
+                        maybe_here = true;
                     } else if index == 0 && look.dash && !look.empty && !look.first.meets(set) {
                         // Only the `-` of an absent value could belong to both.
                         return Some(Anchor {

@@ -427,8 +427,10 @@ impl Look {
                 narrow: Some(text.without(SPACE)),
                 ..client(text)
             },
+            // Always found, and empty without arguments (`ngx_http_variable_is_args`).
             Grammar::IsArgs => Look {
                 empty: true,
+                dash: false,
                 ..run(ByteSet::of(b"?"))
             },
             Grammar::CacheStatus => run(UPPER),

@@ -101,8 +101,8 @@ impl Format {
     /// (`log_format main escape=json '…' "…";`), only its quoted pieces, or the bare value.
     ///
     /// Quotes and backslashes are undone as nginx's own reader does (ngx_conf_file.c,
-    /// `ngx_conf_read_token`). A bare value that consists of quoted words, such as `"$a" "$b"`, is taken
-    /// as pieces if these compile, else as it stands. `default_escape` holds where the text has no
+    /// `ngx_conf_read_token`). A bare value of words in double quotes, such as `"$a" "$b"`, is taken as
+    /// pieces if these compile, else as it stands. `default_escape` holds where the text has no
     /// `escape=`.
     ///
     /// # Errors
@@ -127,7 +127,13 @@ impl Format {
             None => bare(),
             Some(pieces) => {
                 let escape = pieces.escape.unwrap_or(default_escape);
-                Format::compile(&pieces.value, escape).or_else(|error| bare().map_err(|_| error))
+                Format::compile(&pieces.value, escape).or_else(|error| {
+                    if pieces.maybe_bare {
+                        bare().map_err(|_| error)
+                    } else {
+                        Err(error)
+                    }
+                })
             }
         }
     }

@@ -85,7 +85,7 @@ pub(super) fn pieces(source: &str) -> Result<Vec<(usize, Piece<'_>)>, FormatErro
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Word {
     text: String,
-    quoted: bool,
+    quote: Option<char>,
 }
 
 fn blank(input: &str) -> Parsed<'_, ()> {
@@ -121,7 +121,7 @@ fn word(input: &str) -> Parsed<'_, Word> {
                 rest,
                 Word {
                     text: undo(text),
-                    quoted: true,
+                    quote: Some(quote),
                 },
             ))
         }
@@ -134,7 +134,7 @@ fn word(input: &str) -> Parsed<'_, Word> {
                 rest,
                 Word {
                     text: undo(text),
-                    quoted: false,
+                    quote: None,
                 },
             ))
         }
@@ -202,6 +202,8 @@ fn words(input: &str) -> Parsed<'_, Vec<Word>> {
 pub(super) struct Directive {
     pub(super) value: String,
     pub(super) escape: Option<Escape>,
+    /// Whether the text could as well be a bare value, whose own quotes these are.
+    pub(super) maybe_bare: bool,
 }
 
 /// Reads `log_format name [escape=…] piece…;`. `None` if the text does not begin so.
@@ -226,10 +228,15 @@ pub(super) fn quoted(text: &str) -> Result<Option<Directive>, FormatError> {
         Some((first, rest)) if first.text.starts_with("escape=") => rest,
         _ => &words[..],
     };
-    if pieces.is_empty() || pieces.iter().any(|word| !word.quoted) {
+    if pieces.is_empty() || pieces.iter().any(|word| word.quote.is_none()) {
         return Ok(None);
     }
-    from_words(text, words).map(Some)
+    let maybe_bare = words.iter().all(|word| word.quote == Some('"'));
+    let directive = from_words(text, words)?;
+    Ok(Some(Directive {
+        maybe_bare,
+        ..directive
+    }))
 }
 
 fn keyword(text: &str) -> Parsed<'_, &str> {
@@ -274,6 +281,7 @@ fn from_words(text: &str, mut words: Vec<Word>) -> Result<Directive, FormatError
     Ok(Directive {
         value: join(&pieces)?,
         escape,
+        maybe_bare: false,
     })
 }
 

@@ -52,7 +52,7 @@ fn value(grammar: Grammar, escape: Escape) -> BoxedStrategy<Option<Vec<u8>>> {
                 .prop_map(|rest| [b"/", &rest[..]].concat()),
         ),
         Grammar::Query => absent(bytes(|byte| byte > b' ' && byte != 0x7f)),
-        Grammar::IsArgs => maybe("\\??"),
+        Grammar::IsArgs => always("\\??"),
         Grammar::Pipe => always("[p.]"),
         Grammar::CacheStatus => maybe("[A-Z]{3,11}"),
         Grammar::Word => maybe("[A-Za-z0-9_.:+-]{0,12}"),
@@ -228,6 +228,88 @@ fn what_nginx_writes_comes_back() {
         "only {} formats were accepted",
         accepted.get()
     );
+}
+
+/// Values at the edges of the proofs; most were found by the property above.
+#[test]
+fn values_at_the_edges_come_back() {
+    let some = |text: &str| Some(text.as_bytes().to_vec());
+    let cases = [
+        // An absent value before a text that the wide set holds.
+        (
+            "$server_protocol $time_iso8601://",
+            Escape::Default,
+            vec![None, some("2026-11-23T05:41:14+00:00")],
+        ),
+        (
+            "$remote_addr-$http_user_agent",
+            Escape::Default,
+            vec![None, None],
+        ),
+        ("$remote_port-", Escape::Default, vec![None]),
+        ("$remote_port-", Escape::Default, vec![some("")]),
+        // Behind a field that may be empty nothing is certain.
+        (
+            "\"$server_protocol $scheme \"",
+            Escape::Json,
+            vec![None, some("http")],
+        ),
+        (
+            "\"$server_protocol $scheme \"",
+            Escape::Json,
+            vec![some("HTTP/1.1"), None],
+        ),
+        // Only one of the two can have the last `-`.
+        (
+            "$scheme://$host$request_uri",
+            Escape::Default,
+            vec![some("http"), some("a-"), None],
+        ),
+        (
+            "$scheme://$host$request_uri",
+            Escape::Default,
+            vec![some("http"), some("a-"), some("/-")],
+        ),
+        (
+            "$request_method$status",
+            Escape::Default,
+            vec![some("M-"), some("200")],
+        ),
+        // A group of servers that none was reached of.
+        (
+            "$upstream_addr $upstream_status",
+            Escape::Default,
+            vec![some("[::1]:80 : "), some("502 : -")],
+        ),
+        (
+            "$upstream_addr $upstream_status",
+            Escape::Json,
+            vec![some(""), some("502")],
+        ),
+        // A literal `\` is no escape of the value's last byte.
+        (
+            "\"$http_a\\\"$status",
+            Escape::Json,
+            vec![some("a\\"), some("200")],
+        ),
+    ];
+    for (source, escape, values) in cases {
+        let format = Format::compile(source, escape).unwrap();
+        let (line, texts) = write(&format, &values);
+        let mut captures = Captures::new();
+        format.parse(&line, &mut captures).unwrap_or_else(|error| {
+            panic!("{source}: {}: {}", shown(&line), format.explain(&error));
+        });
+        for (index, text) in texts.iter().enumerate() {
+            let (from, to) = captures.span(index).unwrap();
+            assert_eq!(
+                shown(&line[from as usize..to as usize]),
+                shown(text),
+                "{}",
+                shown(&line)
+            );
+        }
+    }
 }
 
 #[test]

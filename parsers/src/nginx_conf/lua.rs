@@ -23,7 +23,7 @@ pub(super) fn body(input: &[u8]) -> IResult<&[u8], &[u8], ()> {
                 1
             }
             b'"' | b'\'' => string(rest).ok_or(nom::Err::Error(()))?,
-            b'-' if rest.starts_with(b"--") => comment(rest).ok_or(nom::Err::Error(()))?,
+            b'-' if rest.starts_with(b"--") => comment(rest),
             b'[' => match opening(rest) {
                 Some(level) => long(rest, level).ok_or(nom::Err::Error(()))?,
                 None => 1,
@@ -47,12 +47,12 @@ fn string(input: &[u8]) -> Option<usize> {
     }
 }
 
-/// Length of the comment at the start of `input`; a line comment ends before its line feed.
-fn comment(input: &[u8]) -> Option<usize> {
-    let text = &input[2..];
-    match opening(text) {
-        Some(level) => Some(2 + long(text, level)?),
-        None => Some(2 + memchr::memchr(b'\n', text).unwrap_or(text.len())),
+/// Length of the line comment at the start of `input`, before its line feed; of a block comment only the
+/// dashes, for what follows them is a long bracket like any other.
+fn comment(input: &[u8]) -> usize {
+    match opening(&input[2..]) {
+        Some(_) => 2,
+        None => memchr::memchr(b'\n', input).unwrap_or(input.len()),
     }
 }
 

@@ -320,6 +320,17 @@ impl<C: Courier> Deliverer<C> {
         })
         .map_err(|malformed| malformed.to_string())?;
         job.tally.add(&tally);
+        let refused = odd
+            .iter()
+            .filter(|(_, verdict)| !matches!(verdict, Verdict::DeadLetter(_)));
+        let mut last = "";
+        for (at, _) in refused {
+            let index = job.index(parcel.at(*at));
+            if index != last {
+                self.refusals.refused(index);
+                last = index;
+            }
+        }
         let mut left = Vec::with_capacity(odd.len());
         let mut odd = odd.into_iter().peekable();
         let mut last = "";
@@ -362,7 +373,7 @@ impl<C: Courier> Deliverer<C> {
                 // `judge_items` has settled the others.
                 _ => continue,
             };
-            if self.refusals.refused(job.index(item)) {
+            if self.refusals.parkable(job.index(item)) {
                 let reason = reason.unwrap_or_else(|| Reason::said(0, why.label(), ""));
                 job.parked.push((item, reason));
                 continue;

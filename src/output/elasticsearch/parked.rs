@@ -193,8 +193,7 @@ impl<C: Courier> Deliverer<C> {
             let key = (entry.index.clone(), entry.id.clone());
             match verdict {
                 Verdict::RetryItem(_) | Verdict::HoldCluster(_) => {
-                    // Says the index's standing on; whether it is to be parked is no question here.
-                    let _ = self.refusals.refused(&entry.index);
+                    self.refusals.refused(&entry.index);
                     refusing.insert(entry.index.clone());
                 }
                 Verdict::DeadLetter(reason) => {

@@ -14,86 +14,115 @@ use tokio::time::Instant;
 /// How many indices are remembered before the quiet ones are forgotten.
 const REMEMBERED: usize = 1024;
 
-#[derive(Debug, Default, Clone, Copy)]
-struct Standing {
-    accepted: Option<Instant>,
-    refusing_since: Option<Instant>,
+/// When something was said: by the clock, and in the order of what was said. Two items of one answer are
+/// told apart by the order alone.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    at: Instant,
+    order: u64,
 }
 
-/// What each index has said of late.
+#[derive(Debug, Default, Clone, Copy)]
+struct Standing {
+    accepted: Option<Said>,
+    refusing_since: Option<Said>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    indices: HashMap<String, Standing>,
+    order: u64,
+}
+
+impl Memory {
+    fn now(&mut self) -> Said {
+        self.order += 1;
+        Said {
+            at: Instant::now(),
+            order: self.order,
+        }
+    }
+}
+
+/// What each index has said of late. Of one answer the refusals are told first.
 #[derive(Debug)]
 pub(crate) struct Refusals {
-    indices: Mutex<HashMap<String, Standing>>,
+    memory: Mutex<Memory>,
     park_after: Duration,
 }
 
 impl Refusals {
     pub(crate) fn new(park_after: Duration) -> Self {
         Self {
-            indices: Mutex::default(),
+            memory: Mutex::default(),
             park_after,
         }
     }
 
     /// An item of this index was taken.
     pub(crate) fn accepted(&self, index: &str) {
-        let now = Instant::now();
-        let mut indices = self.indices();
-        if let Some(standing) = indices.get_mut(index) {
-            *standing = Standing {
-                accepted: Some(now),
-                refusing_since: None,
-            };
+        let mut memory = self.memory();
+        let now = memory.now();
+        let standing = Standing {
+            accepted: Some(now),
+            refusing_since: None,
+        };
+        if let Some(known) = memory.indices.get_mut(index) {
+            *known = standing;
             return;
         }
-        if indices.len() >= REMEMBERED {
-            indices.retain(|_, standing| {
+        if memory.indices.len() >= REMEMBERED {
+            memory.indices.retain(|_, standing| {
                 standing.refusing_since.is_some()
                     || standing
                         .accepted
-                        .is_some_and(|at| now - at < self.park_after)
+                        .is_some_and(|said| now.at - said.at < self.park_after)
             });
         }
-        indices.insert(
-            index.to_owned(),
-            Standing {
-                accepted: Some(now),
-                refusing_since: None,
-            },
-        );
+        memory.indices.insert(index.to_owned(), standing);
     }
 
-    /// An item of this index was refused; true when its lines are to be parked: it has refused all of the
-    /// time, and another index accepted since it began. What that other said must be young (half as long
-    /// again as the time to wait): when every request waits for this index alone, nothing younger can be
-    /// known, and when the whole cluster has stopped accepting, parking stops soon after.
-    pub(crate) fn refused(&self, index: &str) -> bool {
+    /// An item of this index was refused.
+    pub(crate) fn refused(&self, index: &str) {
+        let mut memory = self.memory();
+        let now = memory.now();
+        if let Some(known) = memory.indices.get_mut(index) {
+            known.refusing_since.get_or_insert(now);
+        } else {
+            let standing = Standing {
+                accepted: None,
+                refusing_since: Some(now),
+            };
+            memory.indices.insert(index.to_owned(), standing);
+        }
+    }
+
+    /// True when this index's lines are to be parked: it has refused all of the time, and another index
+    /// accepted since it began. What that other said must be young (half as long again as the time to wait):
+    /// when every request waits for this index alone, nothing younger can be known, and when the whole
+    /// cluster has stopped accepting, parking stops soon after.
+    pub(crate) fn parkable(&self, index: &str) -> bool {
         let now = Instant::now();
-        let mut indices = self.indices();
-        let since = match indices.get_mut(index) {
-            Some(standing) => *standing.refusing_since.get_or_insert(now),
-            None => {
-                let standing = Standing {
-                    accepted: None,
-                    refusing_since: Some(now),
-                };
-                indices.insert(index.to_owned(), standing);
-                now
-            }
+        let memory = self.memory();
+        let Some(since) = memory
+            .indices
+            .get(index)
+            .and_then(|known| known.refusing_since)
+        else {
+            return false;
         };
         let young = self.park_after * 3 / 2;
-        now - since >= self.park_after
-            && indices.iter().any(|(other, standing)| {
-                other != index
-                    && standing.refusing_since.is_none()
-                    && standing
+        now - since.at >= self.park_after
+            && memory.indices.values().any(|other| {
+                other.refusing_since.is_none()
+                    && other
                         .accepted
-                        .is_some_and(|at| at >= since && now - at < young)
+                        .is_some_and(|said| said.order > since.order && now - said.at < young)
             })
     }
 
-    fn indices(&self) -> MutexGuard<'_, HashMap<String, Standing>> {
-        self.indices.lock().unwrap_or_else(PoisonError::into_inner)
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -135,31 +164,38 @@ mod tests {
     const TEN: Duration = Duration::from_secs(600);
     const SECOND: Duration = Duration::from_secs(1);
 
+    impl Refusals {
+        fn refused_now(&self, index: &str) -> bool {
+            self.refused(index);
+            self.parkable(index)
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_index_is_parked_only_after_its_time_and_only_while_others_accept() {
         let refusals = Refusals::new(TEN);
-        assert!(!refusals.refused("old"));
+        assert!(!refusals.refused_now("old"));
         tokio::time::advance(TEN + SECOND).await;
         assert!(
-            !refusals.refused("old"),
+            !refusals.refused_now("old"),
             "nobody else accepted: the cluster is at fault"
         );
         refusals.accepted("today");
-        assert!(refusals.refused("old"));
+        assert!(refusals.refused_now("old"));
         refusals.accepted("old");
-        assert!(!refusals.refused("old"), "its time begins anew");
+        assert!(!refusals.refused_now("old"), "its time begins anew");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_others_said_grows_old() {
         let refusals = Refusals::new(TEN);
-        assert!(!refusals.refused("today"));
+        assert!(!refusals.refused_now("today"));
         refusals.accepted("yesterday");
         tokio::time::advance(TEN).await;
-        assert!(refusals.refused("today"));
+        assert!(refusals.refused_now("today"));
         tokio::time::advance(TEN / 2).await;
         assert!(
-            !refusals.refused("today"),
+            !refusals.refused_now("today"),
             "the cluster has stopped accepting anything"
         );
     }
@@ -167,23 +203,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn another_index_that_refuses_by_now_is_no_witness() {
         let refusals = Refusals::new(TEN);
-        assert!(!refusals.refused("a"));
+        assert!(!refusals.refused_now("a"));
         refusals.accepted("b");
-        assert!(!refusals.refused("b"));
+        assert!(!refusals.refused_now("b"));
         tokio::time::advance(TEN).await;
-        assert!(!refusals.refused("a"));
+        assert!(!refusals.refused_now("a"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn memory_of_quiet_indices_is_bounded() {
         let refusals = Refusals::new(TEN);
-        assert!(!refusals.refused("refusing"));
+        assert!(!refusals.refused_now("refusing"));
         for day in 0..5 * REMEMBERED {
             refusals.accepted(&format!("day-{day}"));
             tokio::time::advance(SECOND).await;
         }
-        assert!(refusals.indices().len() <= REMEMBERED + 1);
-        assert!(refusals.indices().contains_key("refusing"));
+        assert!(refusals.memory().indices.len() <= REMEMBERED + 1);
+        assert!(refusals.memory().indices.contains_key("refusing"));
     }
 
     #[test]

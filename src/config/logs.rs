@@ -1,0 +1,458 @@
+//! The logs to follow: `[[logs]]`, or what nginx.conf says, and the formats of each.
+//!
+//! Invariant: each log has at least one format, and `auto` ends with combined. A section whose globs match
+//! logs that nginx.conf names is split, one [`Log`] for each of those files and one for the rest: only so
+//! each file is tried with its own format first and gets the site of its own server.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use globset::{Glob, GlobBuilder, GlobMatcher};
+use logweir_parsers::nginx_conf::{AccessLog, COMBINED, Tailable};
+use logweir_parsers::{Escape, Format};
+
+use super::nginx::{Nginx, directive, note};
+use super::problem::{Fault, Problem, nearest};
+use super::raw::Values;
+use super::scope::Scope;
+use super::{Config, Note};
+
+/// Files of one kind.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// The name in each line's identity; None: the live file's path.
+    pub name: Option<String>,
+    /// Globs of the live files.
+    pub paths: Vec<String>,
+    /// Globs to leave out.
+    pub exclude: Vec<String>,
+    /// Other folders of rotated files.
+    pub rotated_dirs: Vec<PathBuf>,
+    /// Tried in this order.
+    pub formats: Vec<NamedFormat>,
+    /// `auto` is among the formats: those seen before may be added, see [`Config::add_formats`].
+    pub auto: bool,
+    /// Constants for each record, by field name.
+    pub fields: Vec<(String, String)>,
+}
+
+/// A format and what to call it.
+#[derive(Debug, Clone)]
+pub struct NamedFormat {
+    /// The `log_format`'s name, or `format N` for one without.
+    pub name: String,
+    /// The format.
+    pub format: Format,
+}
+
+impl NamedFormat {
+    /// nginx's predefined format.
+    pub fn combined() -> Self {
+        NamedFormat {
+            name: COMBINED.to_owned(),
+            format: Format::combined(),
+        }
+    }
+
+    /// Would it read every line alike?
+    pub fn is_same(&self, other: &NamedFormat) -> bool {
+        let key = |format: &Format| (format.source().to_owned(), format.escape());
+        key(&self.format) == key(&other.format)
+    }
+
+    /// As a `log_format` directive, which [`Config::add_formats`] takes back.
+    pub fn directive(&self) -> String {
+        directive(&self.name.replace(' ', "-"), &self.format)
+    }
+}
+
+impl Config {
+    /// Adds formats that were seen at an earlier start to every log with `auto`, before combined. Each is a
+    /// `log_format` directive; one that cannot be compiled any more becomes a note.
+    pub fn add_formats(&mut self, directives: &[String]) -> Vec<Note> {
+        let mut notes = Vec::new();
+        let mut seen = Vec::new();
+        for text in directives {
+            let name = text
+                .split_whitespace()
+                .nth(1)
+                .unwrap_or("format")
+                .to_owned();
+            match Format::from_directive(text, Escape::Default) {
+                Ok(format) => seen.push(NamedFormat { name, format }),
+                Err(error) => notes.push(Note {
+                    origin: super::Origin::Nowhere,
+                    text: format!("format {name}, seen before, cannot be used: {error}"),
+                }),
+            }
+        }
+        for log in self.logs.iter_mut().filter(|log| log.auto) {
+            let last_is_combined = log.formats.len() > 1
+                && log
+                    .formats
+                    .last()
+                    .is_some_and(|last| last.is_same(&NamedFormat::combined()));
+            let combined = if last_is_combined {
+                log.formats.pop()
+            } else {
+                None
+            };
+            push_new(&mut log.formats, seen.iter().cloned().chain(combined));
+        }
+        notes
+    }
+}
+
+pub(super) fn read(
+    sections: &[Values],
+    nginx: Option<&Nginx>,
+    problems: &mut Vec<Problem>,
+    notes: &mut Vec<Note>,
+) -> Vec<Log> {
+    if sections.is_empty() {
+        return nginx
+            .map(|nginx| of_nginx(nginx, notes))
+            .unwrap_or_default();
+    }
+    let mut seen = HashMap::new();
+    let mut logs = Vec::new();
+    for (at, values) in sections.iter().enumerate() {
+        let mut scope = Scope::log(at, values, problems);
+        let paths = paths(&mut scope, &mut seen);
+        let exclude: Vec<String> = globs(&mut scope, "exclude");
+        let name = scope.text("name");
+        if let Some((name, origin)) = &name
+            && (name.is_empty() || name.chars().any(char::is_control))
+        {
+            scope.bad(
+                "name",
+                origin.clone(),
+                name,
+                "must not be empty nor hold control characters",
+            );
+        }
+        let formats = formats(&mut scope, notes);
+        let log = Log {
+            name: name.map(|(name, _)| name),
+            paths,
+            exclude,
+            rotated_dirs: rotated_dirs(&mut scope),
+            auto: formats.iter().any(|format| matches!(format, Choice::Auto)),
+            formats: Vec::new(),
+            fields: fields(&mut scope),
+        };
+        logs.extend(split(log, &formats, nginx));
+    }
+    logs
+}
+
+/// One of the values of `format`.
+enum Choice {
+    Auto,
+    Format(NamedFormat),
+}
+
+/// Every log of nginx.conf that can be followed; a note for each other one.
+fn of_nginx(nginx: &Nginx, notes: &mut Vec<Note>) -> Vec<Log> {
+    let mut logs = Vec::new();
+    for log in &nginx.conf.logs {
+        let Some(writer) = log.writers.first() else {
+            continue;
+        };
+        match log.tailable {
+            Tailable::Yes => logs.push(of_access_log(nginx, log)),
+            Tailable::Gzip => {
+                let text = format!(
+                    "{} is written compressed and is not followed; take gzip off its access_log",
+                    log.path
+                );
+                notes.push(note(&writer.place, text));
+            }
+            Tailable::No(nginx_reason) => {
+                if nginx_reason != logweir_parsers::nginx_conf::Reason::Off {
+                    let text = format!(
+                        "access_log {:?} cannot be followed: {}",
+                        log.path,
+                        nginx_reason.as_str()
+                    );
+                    notes.push(note(&writer.place, text));
+                }
+            }
+        }
+    }
+    for log in &nginx.conf.stream_logs {
+        let text = format!(
+            "{} is a log of stream connections, not of HTTP requests",
+            log.path
+        );
+        notes.push(note(&log.place, text));
+    }
+    logs
+}
+
+fn of_access_log(nginx: &Nginx, log: &AccessLog) -> Log {
+    let whole = Log {
+        name: None,
+        paths: vec![globset::escape(&log.path)],
+        exclude: Vec::new(),
+        rotated_dirs: Vec::new(),
+        formats: Vec::new(),
+        auto: true,
+        fields: Vec::new(),
+    };
+    one_of_nginx(whole, &[Choice::Auto], nginx, &[log])
+}
+
+/// Fills in formats and site of a log whose files are those of nginx's `logs`.
+fn one_of_nginx(mut log: Log, choices: &[Choice], nginx: &Nginx, logs: &[&AccessLog]) -> Log {
+    let mut own = Vec::new();
+    for access_log in logs {
+        push_new(&mut own, nginx.formats_of(access_log));
+    }
+    log.formats = chosen(choices, &own, Some(nginx));
+    let tells_site = log.fields.iter().any(|(name, _)| name == "url.domain");
+    let telling = if log.auto { &own } else { &log.formats };
+    let mut sites = logs.iter().map(|log| nginx.site_of(log, telling));
+    if let Some(Some(site)) = sites.next()
+        && !tells_site
+        && sites.all(|other| other == Some(site))
+    {
+        log.fields.push(("url.domain".to_owned(), site.to_owned()));
+    }
+    log
+}
+
+fn chosen(choices: &[Choice], own: &[NamedFormat], nginx: Option<&Nginx>) -> Vec<NamedFormat> {
+    let mut formats = Vec::new();
+    for choice in choices {
+        match choice {
+            Choice::Format(format) => push_new(&mut formats, [format.clone()]),
+            Choice::Auto => {
+                push_new(&mut formats, own.iter().cloned());
+                push_new(
+                    &mut formats,
+                    nginx
+                        .into_iter()
+                        .flat_map(|nginx| nginx.formats.iter().cloned()),
+                );
+                push_new(&mut formats, [NamedFormat::combined()]);
+            }
+        }
+    }
+    formats
+}
+
+fn push_new(formats: &mut Vec<NamedFormat>, more: impl IntoIterator<Item = NamedFormat>) {
+    for format in more {
+        if !formats.iter().any(|known| known.is_same(&format)) {
+            formats.push(format);
+        }
+    }
+}
+
+fn split(log: Log, choices: &[Choice], nginx: Option<&Nginx>) -> Vec<Log> {
+    let matched: Vec<&AccessLog> = nginx.map(|nginx| matched(&log, nginx)).unwrap_or_default();
+    let Some(nginx) = nginx.filter(|_| !matched.is_empty()) else {
+        return vec![Log {
+            formats: chosen(choices, &[], nginx),
+            ..log
+        }];
+    };
+    // Files of one name are one log, however many there are.
+    if log.name.is_some() {
+        return vec![one_of_nginx(log, choices, nginx, &matched)];
+    }
+    let mut logs = Vec::new();
+    let mut rest = log.clone();
+    for access_log in matched {
+        let path = globset::escape(&access_log.path);
+        if rest.paths.contains(&access_log.path) {
+            rest.paths.retain(|literal| *literal != access_log.path);
+        }
+        // Its rotated files belong to it too, wherever the glob is wide enough to match them.
+        rest.exclude
+            .extend(["", ".*", "-*"].map(|tail| format!("{path}{tail}")));
+        let alone = Log {
+            paths: vec![path],
+            ..log.clone()
+        };
+        logs.push(one_of_nginx(alone, choices, nginx, &[access_log]));
+    }
+    if !rest.paths.is_empty() {
+        rest.formats = chosen(choices, &[], Some(nginx));
+        logs.push(rest);
+    }
+    logs
+}
+
+/// The logs of nginx.conf whose files this section takes.
+fn matched<'n>(log: &Log, nginx: &'n Nginx) -> Vec<&'n AccessLog> {
+    let globs = |texts: &[String]| -> Vec<(GlobMatcher, bool)> {
+        texts
+            .iter()
+            .filter_map(|text| Some((compile(text).ok()?.compile_matcher(), text.contains('/'))))
+            .collect()
+    };
+    let (paths, exclude) = (globs(&log.paths), globs(&log.exclude));
+    let hits = |globs: &[(GlobMatcher, bool)], path: &str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        globs
+            .iter()
+            .any(|(glob, whole)| glob.is_match(if *whole { path } else { name }))
+    };
+    let logs = nginx
+        .conf
+        .logs
+        .iter()
+        .filter(|log| log.tailable == Tailable::Yes);
+    logs.filter(|log| hits(&paths, &log.path) && !hits(&exclude, &log.path))
+        .collect()
+}
+
+fn compile(glob: &str) -> Result<Glob, globset::Error> {
+    GlobBuilder::new(glob).literal_separator(true).build()
+}
+
+fn paths(scope: &mut Scope<'_>, seen: &mut HashMap<String, String>) -> Vec<String> {
+    let list = globs_with_origin(scope, "paths");
+    if list.is_empty() && scope.list("paths").is_empty() {
+        let origin = scope
+            .written("paths")
+            .map_or(scope.origin(), |given| given.origin.clone());
+        let way_out = "name the files, as in paths = [\"/var/log/nginx/*access.log\"]";
+        scope.fault("paths", origin, Fault::Missing { way_out });
+    }
+    let mut paths = Vec::new();
+    for (path, origin) in list {
+        let why = if !path.starts_with('/') {
+            Some("is not absolute; write the whole path from / on")
+        } else if path.split('/').any(|part| part == "..") {
+            Some("holds \"..\"; write the path without it")
+        } else if path.ends_with('/') || path.ends_with("/**") {
+            Some("names a folder; write a glob for its files, as in \"/var/log/nginx/*access.log\"")
+        } else if matches!(&*path, "/dev/stdout" | "/dev/stderr") || path.starts_with("/proc/") {
+            Some("is a stream and cannot be followed; let nginx write to a file in a shared folder")
+        } else {
+            None
+        };
+        if let Some(why) = why {
+            scope.bad("paths", origin, &path, why);
+        } else if let Some(other) = seen.insert(path.clone(), origin.to_string()) {
+            let other = format!("the same path ({other})");
+            let way_out = "keep it in one [[logs]]; its formats can be a list";
+            scope.fault("paths", origin, Fault::Conflict { other, way_out });
+        } else {
+            paths.push(path);
+        }
+    }
+    paths
+}
+
+fn globs(scope: &mut Scope<'_>, name: &str) -> Vec<String> {
+    globs_with_origin(scope, name)
+        .into_iter()
+        .map(|(glob, _)| glob)
+        .collect()
+}
+
+fn globs_with_origin(scope: &mut Scope<'_>, name: &str) -> Vec<(String, super::Origin)> {
+    let mut globs = Vec::new();
+    for (glob, origin) in scope.list(name) {
+        match compile(&glob) {
+            Ok(_) => globs.push((glob, origin)),
+            Err(error) => scope.bad(name, origin, &glob, format!("is no glob: {}", error.kind())),
+        }
+    }
+    globs
+}
+
+fn rotated_dirs(scope: &mut Scope<'_>) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    for (folder, origin) in scope.list("rotated_dirs") {
+        if folder.starts_with('/') {
+            folders.push(PathBuf::from(folder));
+        } else {
+            scope.bad(
+                "rotated_dirs",
+                origin,
+                &folder,
+                "is not absolute; write the whole path from / on",
+            );
+        }
+    }
+    folders
+}
+
+fn formats(scope: &mut Scope<'_>, notes: &mut Vec<Note>) -> Vec<Choice> {
+    let words = [
+        ("default", Escape::Default),
+        ("json", Escape::Json),
+        ("none", Escape::None),
+    ];
+    let escape = scope.one_of("escape", &words, Escape::Default);
+    let list = scope.list("format");
+    if list.is_empty()
+        && let Some(given) = scope.written("format")
+    {
+        let why = "names no format; write \"auto\" or a log_format as in nginx.conf".to_owned();
+        scope.fault(
+            "format",
+            given.origin.clone(),
+            Fault::BadValue { value: None, why },
+        );
+    }
+    let mut choices = Vec::new();
+    for (at, (text, origin)) in list.into_iter().enumerate() {
+        let is_word = text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+        match &*text {
+            "auto" => choices.push(Choice::Auto),
+            COMBINED => choices.push(Choice::Format(NamedFormat::combined())),
+            _ if is_word => {
+                let why = match nearest(&text, ["auto", COMBINED]) {
+                    Some(near) => format!("did you mean {near:?}?"),
+                    None => "is no format; write auto, combined or the whole text of a log_format"
+                        .to_owned(),
+                };
+                scope.bad("format", origin, &text, why);
+            }
+            _ => match Format::from_directive(&text, escape) {
+                Ok(format) => {
+                    for warning in format.warnings() {
+                        notes.push(Note {
+                            origin: origin.clone(),
+                            text: format!("format: {warning}"),
+                        });
+                    }
+                    let name = format!("format {}", at + 1);
+                    choices.push(Choice::Format(NamedFormat { name, format }));
+                }
+                Err(error) => scope.fault("format", origin, Fault::Format(Box::new(error))),
+            },
+        }
+    }
+    choices
+}
+
+/// Fields that the agent itself decides; a constant there would break identity or order.
+const OWN_FIELDS: [&str; 2] = ["@timestamp", "event.original"];
+
+fn fields(scope: &mut Scope<'_>) -> Vec<(String, String)> {
+    let mut fields: Vec<(String, String)> = Vec::new();
+    for (name, value, origin) in scope.constants("fields") {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-@".contains(&byte);
+        let why = if name.split('.').any(str::is_empty) || !name.bytes().all(is_name) {
+            "is no field name; write it as in \"url.domain\""
+        } else if OWN_FIELDS.contains(&&*name) || name.starts_with('_') {
+            "is a field of which the agent decides"
+        } else if fields.iter().any(|(known, _)| *known == name) {
+            "stands here twice"
+        } else {
+            fields.push((name, value));
+            continue;
+        };
+        scope.bad("fields", origin, &name, why);
+    }
+    fields
+}

@@ -1,0 +1,193 @@
+//! nginx.conf as a source of defaults: found, read, its formats compiled.
+//!
+//! Owns the guess of what only `nginx -V` knows (prefix and default log). Refuses to fail for what is
+//! nginx's matter: whatever is odd in nginx.conf becomes a note, for the agent must run while someone
+//! edits it.
+
+use std::path::Path;
+
+use logweir_parsers::nginx_conf::{
+    self, AccessLog, COMBINED, LogFormat, NginxConf, Settings, Source,
+};
+use logweir_parsers::{Escape, Format};
+
+use super::Note;
+use super::logs::NamedFormat;
+use super::ports::Files;
+use super::problem::Origin;
+use super::scope::{Scope, unreadable};
+
+/// What nginx.conf says, ready for use.
+pub(super) struct Nginx {
+    pub(super) conf: NginxConf,
+    /// Those of its formats that compile, in order.
+    pub(super) formats: Vec<NamedFormat>,
+}
+
+/// Reads the file that is set, or the default one if it is there.
+pub(super) fn read(top: &mut Scope<'_>, files: &dyn Files, notes: &mut Vec<Note>) -> Option<Nginx> {
+    let written = top.written("nginx_conf").map(|given| given.origin.clone());
+    let path = top.path("nginx_conf")?;
+    // Asked first by itself, so that an absent default stays silent and a wrong setting is an error.
+    if let Err(error) = files.read(&path) {
+        let fault = unreadable(&path, &error);
+        match written {
+            Some(origin) => top.fault("nginx_conf", origin, fault),
+            None if error.kind() == std::io::ErrorKind::NotFound => {}
+            None => notes.push(Note {
+                origin: Origin::Nowhere,
+                text: fault.to_string(),
+            }),
+        }
+        return None;
+    }
+    let conf = path.to_str().and_then(|path| parse(path, files))?;
+    for problem in &conf.problems {
+        notes.push(note(&problem.place, problem.wrong.to_string()));
+    }
+    let mut formats = Vec::new();
+    for LogFormat {
+        name,
+        escape,
+        value,
+        place,
+    } in &conf.formats
+    {
+        match Format::compile(value, *escape) {
+            Ok(format) => formats.push(NamedFormat {
+                name: name.clone(),
+                format,
+            }),
+            Err(error) => {
+                let text = format!("log_format {name} cannot be used: {error}");
+                notes.push(note(place, text));
+            }
+        }
+    }
+    Some(Nginx { conf, formats })
+}
+
+pub(super) fn note(place: &nginx_conf::Place, text: String) -> Note {
+    let line = usize::try_from(place.line).unwrap_or(usize::MAX);
+    Note {
+        origin: Origin::File {
+            path: Path::new(&*place.file).into(),
+            line,
+        },
+        text,
+    }
+}
+
+impl Nginx {
+    /// A log's own formats, in the order of its writers.
+    pub(super) fn formats_of(&self, log: &AccessLog) -> Vec<NamedFormat> {
+        let mut own: Vec<NamedFormat> = Vec::new();
+        for writer in &log.writers {
+            let format = if writer.format == COMBINED {
+                Some(NamedFormat::combined())
+            } else {
+                self.formats
+                    .iter()
+                    .find(|format| format.name == writer.format)
+                    .cloned()
+            };
+            own.extend(format.filter(|format| !own.iter().any(|known| known.is_same(format))));
+        }
+        own
+    }
+
+    /// The log's site, where its lines cannot tell it.
+    pub(super) fn site_of(&self, log: &AccessLog, formats: &[NamedFormat]) -> Option<&str> {
+        let tells = |format: &NamedFormat| {
+            let names = ["host", "http_host", "server_name"];
+            format
+                .format
+                .fields()
+                .iter()
+                .any(|field| names.contains(&field.name()))
+        };
+        if formats.iter().any(tells) {
+            None
+        } else {
+            self.conf.host_of(log)
+        }
+    }
+}
+
+/// A nginx.conf in a folder `conf` is that of a build with nginx's own layout, PREFIX/conf/nginx.conf
+/// (`auto/options` in nginx's source; OpenResty too). Distributions keep it elsewhere and log to
+/// `/var/log/nginx`; their prefix matters for relative log paths only, and nginx creates its logs, so the
+/// prefix under which most logs exist is the right one.
+fn parse(conf: &str, files: &dyn Files) -> Option<NginxConf> {
+    let source = Adapter(files);
+    let folder = Path::new(conf).parent()?.to_str()?;
+    let read = |prefix: &str, default_log: &str| {
+        let settings = Settings {
+            conf: conf.to_owned(),
+            prefix: prefix.to_owned(),
+            default_log: default_log.to_owned(),
+        };
+        nginx_conf::read(&settings, &source)
+    };
+    if let Some(prefix) = folder.strip_suffix("/conf") {
+        return Some(read(prefix, "logs/access.log"));
+    }
+    // Debian and Red Hat; nginx.org's packages; Alpine.
+    let prefixes = ["/usr/share/nginx", folder, "/var/lib/nginx"];
+    let read = |prefix: &str| read(prefix, "/var/log/nginx/access.log");
+    let first = read(prefixes[0]);
+    let is_relative = |log: &AccessLog| log.path.starts_with(&format!("{}/", prefixes[0]));
+    if !first.logs.iter().any(is_relative) {
+        return Some(first);
+    }
+    let there = |conf: &NginxConf| {
+        conf.logs
+            .iter()
+            .filter(|log| files.exists(Path::new(&log.path)))
+            .count()
+    };
+    let others = prefixes[1..].iter().map(|prefix| read(prefix));
+    Some(others.fold(first, |best, other| {
+        if there(&other) > there(&best) {
+            other
+        } else {
+            best
+        }
+    }))
+}
+
+/// The reader's door to the files of this machine.
+struct Adapter<'f>(&'f dyn Files);
+
+impl Source for Adapter<'_> {
+    fn read(&self, path: &str) -> Result<Vec<u8>, String> {
+        self.0
+            .read(Path::new(path))
+            .map_err(|error| error.to_string())
+    }
+
+    fn glob(&self, pattern: &str) -> Result<Vec<String>, String> {
+        let paths = self.0.glob(pattern).map_err(|error| error.to_string())?;
+        Ok(paths
+            .into_iter()
+            .filter_map(|path| path.into_os_string().into_string().ok())
+            .collect())
+    }
+}
+
+/// The text of a `log_format` directive that gives this format again.
+pub(super) fn directive(name: &str, format: &Format) -> String {
+    let escape = match format.escape() {
+        Escape::Default => "default",
+        Escape::Json => "json",
+        Escape::None => "none",
+    };
+    let mut value = String::with_capacity(format.source().len() + 2);
+    for char in format.source().chars() {
+        if matches!(char, '\'' | '\\') {
+            value.push('\\');
+        }
+        value.push(char);
+    }
+    format!("log_format {name} escape={escape} '{value}';")
+}

@@ -1,0 +1,110 @@
+//! The annotated sample and the reference, written from the table of settings.
+
+use std::fmt::Write as _;
+
+use super::settings::{SETTINGS, Section, Setting};
+
+/// Width of the sample's comments.
+const WIDTH: usize = 100;
+
+/// A configuration file in which every setting stands, commented out, with its default or an example.
+pub fn sample() -> String {
+    let mut out = String::from(
+        "# Configuration of logweir. Every setting is here; a line that begins with \"#\" and a key shows\n\
+         # the default, or an example where there is none. Each can be set by the environment instead.\n",
+    );
+    for section in Section::ALL {
+        if section != Section::Top {
+            out.push('\n');
+            comment(&mut out, section.doc());
+        }
+        match section {
+            Section::Top => {}
+            Section::Logs => out.push_str("#[[logs]]\n"),
+            _ => {
+                let _ = writeln!(out, "#[{}]", section.name());
+            }
+        }
+        for setting in SETTINGS.iter().filter(|setting| setting.section == section) {
+            out.push('\n');
+            comment(&mut out, setting.doc);
+            let value = if setting.default.is_empty() {
+                setting.example
+            } else {
+                setting.default
+            };
+            let _ = writeln!(out, "#{} = {value}", setting.name);
+        }
+    }
+    out
+}
+
+/// The reference in Markdown.
+pub fn reference() -> String {
+    let mut out = String::from(
+        "# Configuration\n\n\
+         logweir reads the file named with `-c FILE`; an absent file that was named is an error. Without `-c` it\n\
+         reads `/etc/logweir/logweir.toml`, and without that the defaults hold. The file is TOML;\n\
+         [logweir.toml](logweir.toml) shows every setting. All problems are reported at once, with line and key;\n\
+         the exit code is then 78.\n\n\
+         An environment variable goes before the file. One that is empty counts as not set; a list is written\n\
+         with commas, a table as `name=value,name=value`. `LOGWEIR_LOGS_…` sets the one `[[logs]]` section, and\n\
+         makes it if there is none. Variables that Kubernetes makes for a Service called `logweir` are ignored;\n\
+         any other unknown `LOGWEIR_…` is an error.\n\n\
+         Sizes are whole numbers with `B`, `KiB`, `MiB`, `GiB` (or `KB`, `MB`, `GB` by thousands); times are whole\n\
+         numbers with `ms`, `s`, `m`, `h`, `d`, `w`, as in `1h30m`. Paths are absolute.\n",
+    );
+    for section in Section::ALL {
+        let header = match section {
+            Section::Top => "At the top".to_owned(),
+            Section::Logs => "`[[logs]]`".to_owned(),
+            section => format!("`[{}]`", section.name()),
+        };
+        let _ = write!(out, "\n## {header}\n\n{}\n\n", section.doc());
+        out.push_str("| key | value | default | variable |\n| --- | --- | --- | --- |\n");
+        let settings = || SETTINGS.iter().filter(|setting| setting.section == section);
+        for setting in settings() {
+            let _ = writeln!(out, "{}", row(setting));
+        }
+        out.push('\n');
+        for setting in settings() {
+            let _ = write!(out, "- **`{}`** {}", setting.name, setting.doc);
+            if !setting.example.is_empty() {
+                let _ = write!(out, " Example: `{} = {}`", setting.name, setting.example);
+            }
+            out.push('\n');
+        }
+    }
+    out
+}
+
+fn row(setting: &Setting) -> String {
+    let default = match setting.default {
+        "" => "–".to_owned(),
+        default => format!("`{default}`"),
+    };
+    let kind = setting.kind.name().replace('|', "\\|");
+    format!(
+        "| `{}` | {kind} | {default} | `{}` |",
+        setting.name,
+        setting.variable()
+    )
+}
+
+fn comment(out: &mut String, text: &str) {
+    let mut column = 0;
+    for word in text.split_whitespace() {
+        let width = word.chars().count();
+        if column == 0 || column + 1 + width > WIDTH {
+            if column > 0 {
+                out.push('\n');
+            }
+            out.push('#');
+            column = 1;
+        }
+        out.push(' ');
+        out.push_str(word);
+        column += 1 + width;
+    }
+    out.push('\n');
+}

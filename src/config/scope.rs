@@ -1,0 +1,315 @@
+//! Reads the values of one section: typed, within bounds, with defaults from the table.
+//!
+//! Invariant: each reader returns a usable value whatever was written; what was wrong stands among the
+//! problems, so that reading goes on and all problems are found in one go.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::ports::Files;
+use super::problem::{Fault, Origin, Problem};
+use super::raw::{Given, Value, Values, default_of};
+use super::settings::{Section, Setting, find};
+use super::units::{Bytes, parse_duration, show_duration};
+
+/// One section, and where its problems go.
+pub(super) struct Scope<'a> {
+    section: Section,
+    /// What stands before a key in a message, with the dot.
+    prefix: String,
+    values: Option<&'a Values>,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl<'a> Scope<'a> {
+    pub(super) fn new(
+        section: Section,
+        values: Option<&'a Values>,
+        problems: &'a mut Vec<Problem>,
+    ) -> Self {
+        let prefix = match section {
+            Section::Top => String::new(),
+            section => format!("{}.", section.name()),
+        };
+        Scope {
+            section,
+            prefix,
+            values,
+            problems,
+        }
+    }
+
+    /// The section `[[logs]]` number `at`.
+    pub(super) fn log(at: usize, values: &'a Values, problems: &'a mut Vec<Problem>) -> Self {
+        let section = Section::Logs;
+        Scope {
+            section,
+            prefix: format!("logs[{at}]."),
+            values: Some(values),
+            problems,
+        }
+    }
+
+    /// What was written for a key, without its default.
+    pub(super) fn written(&self, name: &str) -> Option<&'a Given> {
+        self.values?.given.get(name)
+    }
+
+    /// Where the section begins.
+    pub(super) fn origin(&self) -> Origin {
+        self.values
+            .map_or(Origin::Nowhere, |values| values.origin.clone())
+    }
+
+    pub(super) fn fault(&mut self, name: &str, origin: Origin, fault: Fault) {
+        let key = format!("{}{name}", self.prefix);
+        self.problems.push(Problem { origin, key, fault });
+    }
+
+    pub(super) fn bad(&mut self, name: &str, origin: Origin, value: &str, why: impl Into<String>) {
+        let value = Some(value.to_owned());
+        self.fault(
+            name,
+            origin,
+            Fault::BadValue {
+                value,
+                why: why.into(),
+            },
+        );
+    }
+
+    /// Two settings were written that exclude each other: told at the second, naming the first.
+    pub(super) fn conflict(&mut self, first: &str, second: &str, way_out: &'static str) {
+        let (Some(one), Some(other)) = (self.written(first), self.written(second)) else {
+            return;
+        };
+        let (origin, named) = (
+            other.origin.clone(),
+            format!("{}{first} ({})", self.prefix, one.origin),
+        );
+        self.fault(
+            second,
+            origin,
+            Fault::Conflict {
+                other: named,
+                way_out,
+            },
+        );
+    }
+
+    fn given(&self, name: &str) -> Option<Given> {
+        self.written(name)
+            .cloned()
+            .or_else(|| default_of(self.setting(name)?))
+    }
+
+    fn setting(&self, name: &str) -> Option<&'static Setting> {
+        let setting = find(self.section, name);
+        debug_assert!(setting.is_some(), "no setting {}{name}", self.prefix);
+        setting
+    }
+
+    pub(super) fn text(&self, name: &str) -> Option<(String, Origin)> {
+        match self.given(name)? {
+            Given {
+                value: Value::Text(text),
+                origin,
+            } => Some((text, origin)),
+            _ => None,
+        }
+    }
+
+    pub(super) fn list(&self, name: &str) -> Vec<(String, Origin)> {
+        match self.given(name) {
+            Some(Given {
+                value: Value::List(items),
+                ..
+            }) => items,
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn constants(&self, name: &str) -> Vec<(String, String, Origin)> {
+        match self.given(name) {
+            Some(Given {
+                value: Value::Constants(constants),
+                ..
+            }) => constants,
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn bool(&self, name: &str) -> bool {
+        matches!(
+            self.given(name),
+            Some(Given {
+                value: Value::Bool(true),
+                ..
+            })
+        )
+    }
+
+    /// One of the setting's words, by its place among them.
+    pub(super) fn one_of<T: Copy>(&mut self, name: &str, words: &[(&str, T)], otherwise: T) -> T {
+        let Some((text, origin)) = self.text(name) else {
+            return otherwise;
+        };
+        match words.iter().find(|(word, _)| *word == text) {
+            Some((_, value)) => *value,
+            None => {
+                let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+                let why = match super::problem::nearest(&text, words.iter().copied()) {
+                    Some(near) => format!("did you mean {near:?}?"),
+                    None => format!("write one of {}", words.join(", ")),
+                };
+                self.bad(name, origin, &text, why);
+                otherwise
+            }
+        }
+    }
+
+    pub(super) fn count(&mut self, name: &str, range: RangeInclusive<usize>) -> usize {
+        let (number, origin) = match self.given(name) {
+            Some(Given {
+                value: Value::Number(number),
+                origin,
+            }) => (number, origin),
+            _ => return *range.start(),
+        };
+        let in_range = usize::try_from(number)
+            .ok()
+            .filter(|number| range.contains(number));
+        in_range.unwrap_or_else(|| {
+            self.out_of_range(name, origin, number, range.start(), range.end());
+            *range.start()
+        })
+    }
+
+    pub(super) fn bytes(&mut self, name: &str, range: RangeInclusive<Bytes>) -> Bytes {
+        let Some((text, origin)) = self.text(name) else {
+            return *range.start();
+        };
+        match Bytes::parse(&text) {
+            Some(bytes) if range.contains(&bytes) => return bytes,
+            Some(bytes) => self.out_of_range(name, origin, bytes, range.start(), range.end()),
+            None => {
+                let why =
+                    "is no size; write a whole number with B, KiB, MiB or GiB, as in \"2MiB\"";
+                self.bad(name, origin, &text, why);
+            }
+        }
+        *range.start()
+    }
+
+    pub(super) fn duration(
+        &mut self,
+        name: &str,
+        range: RangeInclusive<Duration>,
+    ) -> Option<Duration> {
+        let (text, origin) = self.text(name)?;
+        match parse_duration(&text) {
+            Some(time) if range.contains(&time) => return Some(time),
+            Some(time) => {
+                let show = |time: &Duration| show_duration(*time);
+                let (least, most) = (show(range.start()), show(range.end()));
+                self.out_of_range(name, origin, show(&time), least, most);
+            }
+            None => {
+                let why = "is no time; write whole numbers with ms, s, m, h, d or w, as in \"250ms\" \
+                           or \"1h30m\"";
+                self.bad(name, origin, &text, why);
+            }
+        }
+        Some(*range.start())
+    }
+
+    fn out_of_range(
+        &mut self,
+        name: &str,
+        origin: Origin,
+        value: impl ToString,
+        least: impl ToString,
+        most: impl ToString,
+    ) {
+        let (value, least, most) = (value.to_string(), least.to_string(), most.to_string());
+        self.fault(name, origin, Fault::OutOfRange { value, least, most });
+    }
+
+    /// An absolute path.
+    pub(super) fn path(&mut self, name: &str) -> Option<PathBuf> {
+        let (text, origin) = self.text(name)?;
+        if !text.starts_with('/') {
+            let why = "is not absolute; write the whole path from / on (~ and variables mean nothing here)";
+            self.bad(name, origin, &text, why);
+        }
+        Some(PathBuf::from(text))
+    }
+
+    /// The content of the file that the setting names.
+    pub(super) fn file(&mut self, name: &str, files: &dyn Files) -> Option<(PathBuf, Vec<u8>)> {
+        let path = self.path(name)?;
+        let origin = self
+            .written(name)
+            .map_or(Origin::Nowhere, |given| given.origin.clone());
+        match files.read(&path) {
+            Ok(content) => Some((path, content)),
+            Err(error) => {
+                self.fault(name, origin, unreadable(&path, &error));
+                None
+            }
+        }
+    }
+
+    /// A secret, from `name` or from the file that `name_file` names; both at once is a conflict.
+    pub(super) fn secret(&mut self, name: &str, files: &dyn Files) -> Option<SecretString> {
+        let file = format!("{name}_file");
+        self.conflict(name, &file, "keep one of the two");
+        let (secret, key) = match self.text(name) {
+            Some((secret, _)) => (secret, name),
+            None => {
+                let (path, content) = self.file(&file, files)?;
+                let origin = self
+                    .written(&file)
+                    .map_or(Origin::Nowhere, |given| given.origin.clone());
+                let text = String::from_utf8(content).ok();
+                let Some(text) = text else {
+                    let value = Some(path.display().to_string());
+                    let why = "the file holds no text".to_owned();
+                    self.fault(&file, origin, Fault::BadValue { value, why });
+                    return None;
+                };
+                // Editors and `echo` end a file with a line feed that is no part of the secret.
+                (text.trim_end_matches(['\r', '\n']).to_owned(), &*file)
+            }
+        };
+        let origin = self
+            .written(key)
+            .map_or(Origin::Nowhere, |given| given.origin.clone());
+        if secret.is_empty() {
+            let why = "is empty".to_owned();
+            self.fault(key, origin, Fault::BadValue { value: None, why });
+            return None;
+        }
+        Some(SecretString::from(secret))
+    }
+}
+
+/// The words for a file that cannot be read, the same for every kind of file.
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
+    use std::io::ErrorKind;
+
+    let reason = match error.kind() {
+        ErrorKind::NotFound => "there is no such file".to_owned(),
+        ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
+        ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        ErrorKind::FileTooLarge => "it is larger than 64MiB".to_owned(),
+        _ => error.to_string(),
+    };
+    Fault::Unreadable {
+        path: path.to_owned(),
+        reason,
+    }
+}

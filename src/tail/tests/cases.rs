@@ -1,0 +1,540 @@
+//! One behaviour a test, on the simulated host.
+
+use rustix::io::Errno;
+
+use super::{DATA, DAY, Host, LIVE, settings};
+use crate::tail::sim::Op;
+use crate::tail::{LogSettings, TailError};
+
+const GLOB: &str = "/logs/*access.log";
+
+fn started() -> Host {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, b"one\ntwo\n");
+    host.start();
+    host
+}
+
+#[test]
+fn half_a_line_waits_for_its_end() {
+    let mut host = started();
+    host.fs.append(LIVE, b"thr");
+    assert_eq!(host.texts(), ["one", "two"]);
+    host.fs.append(LIVE, b"ee\nfo");
+    assert_eq!(host.texts(), ["three"]);
+    assert!(host.texts().is_empty());
+}
+
+#[test]
+fn a_long_line_is_cut_and_the_next_one_is_whole() {
+    let mut host = started();
+    let long = "x".repeat(4_097);
+    host.fs.append(
+        LIVE,
+        format!("{}\n{}\nfour\n", &long[..4_096], long).as_bytes(),
+    );
+    let texts = host.texts();
+    assert_eq!(texts.len(), 5);
+    assert_eq!([texts[2].len(), texts[3].len()], [4_096, 4_096]);
+    assert_eq!(texts[4], "four");
+    assert_eq!(host.tailer().stats().long_lines, 1);
+    host.restart();
+    host.fs.append(LIVE, b"five\n");
+    assert_eq!(host.texts(), ["five"]);
+}
+
+#[test]
+fn a_growing_half_line_costs_no_more_than_its_bytes() {
+    let mut host = started();
+    host.texts();
+    let line = vec![b'x'; 64];
+    let before = host.fs.bytes_read();
+    for _ in 0..60 {
+        host.fs.append(LIVE, &line);
+        assert!(host.read().is_empty());
+    }
+    host.fs.append(LIVE, b"\n");
+    assert_eq!(host.read().len(), 1);
+    let read = host.fs.bytes_read() - before;
+    assert!(
+        read < 3 * 60 * 64 + 10_000,
+        "{read} bytes read for a line of {}",
+        60 * 64
+    );
+}
+
+#[test]
+fn a_rename_is_followed_and_the_new_file_read_from_its_beginning() {
+    let mut host = started();
+    host.texts();
+    let old = host.fs.touch(LIVE);
+    host.fs.mv(LIVE, "/logs/access.log.1");
+    host.fs.append_inode(old, b"late\n");
+    host.fs.append(LIVE, b"new\n");
+    let mut texts = host.texts();
+    texts.sort();
+    assert_eq!(texts, ["late", "new"]);
+    assert_eq!(host.tailer().stats().rotations.renamed, 1);
+    assert_eq!(host.tailer().stats().files_open, 2);
+    // nginx is done with the old one.
+    host.wait(6);
+    host.texts();
+    assert_eq!(host.tailer().stats().files_open, 1);
+    // Or so it seemed.
+    host.fs.append("/logs/access.log.1", b"later\n");
+    assert_eq!(host.texts(), ["later"]);
+}
+
+#[test]
+fn several_rotations_while_stopped_are_caught_up_oldest_first() {
+    let mut host = started();
+    host.texts();
+    host.settle();
+    host.kill();
+    host.fs.append(LIVE, b"three\n");
+    host.fs.mv(LIVE, "/logs/access.log.1");
+    host.fs.append(LIVE, b"four\n");
+    host.fs.mv("/logs/access.log.1", "/logs/access.log.2");
+    host.fs.mv(LIVE, "/logs/access.log.1");
+    host.fs.append(LIVE, b"five\n");
+    host.start();
+    let mut texts = host.texts();
+    texts.sort();
+    assert_eq!(texts, ["five", "four", "three"]);
+}
+
+#[test]
+fn the_first_rotation_of_an_empty_log_while_stopped_is_no_history() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.touch(LIVE);
+    host.start();
+    host.restart();
+    host.kill();
+    host.fs.append(LIVE, b"one\n");
+    host.fs.mv(LIVE, "/logs/access.log.1");
+    host.start();
+    assert_eq!(host.texts(), ["one"]);
+}
+
+#[test]
+fn the_rest_of_a_copytruncate_comes_from_the_copy() {
+    let mut host = started();
+    host.texts();
+    host.fs.append(LIVE, b"unread\n");
+    host.fs.cp(LIVE, "/logs/access.log.1");
+    host.fs.truncate(LIVE, 0);
+    host.fs.append(LIVE, b"new\n");
+    let file = host.tailer().lag()[0].path.clone();
+    assert_eq!(file.to_str(), Some(LIVE));
+    let mut lines = host.read();
+    lines.sort_by_key(|line| line.2.clone());
+    assert_eq!((lines[0].1, lines[0].2.as_str()), (0, "new"));
+    assert_eq!((lines[1].1, lines[1].2.as_str()), (8, "unread"));
+    let stats = host.tailer().stats();
+    assert_eq!((stats.truncations, stats.rotations.copied), (1, 1));
+    host.wait(120);
+    host.texts();
+    assert!(host.tailer().stats().lost_bytes.is_empty());
+}
+
+#[test]
+fn a_truncation_that_regrows_past_the_old_offset_is_noticed() {
+    let mut host = started();
+    host.texts();
+    host.fs.truncate(LIVE, 0);
+    host.fs
+        .append(LIVE, b"another and longer line\nand one more\n");
+    assert_eq!(host.texts(), ["another and longer line", "and one more"]);
+}
+
+#[test]
+fn bytes_truncated_away_unread_are_counted() {
+    let mut host = started();
+    host.fs.append(LIVE, &b"0123456789abcde\n".repeat(20));
+    host.tailer().reconcile();
+    host.tailer().read().unwrap();
+    host.fs.truncate(LIVE, 0);
+    assert!(host.texts().is_empty());
+    host.wait(61);
+    host.texts();
+    assert!(host.tailer().stats().lost_bytes["truncated"] > 200);
+}
+
+#[test]
+fn an_inode_used_again_is_a_new_file() {
+    let mut host = started();
+    host.texts();
+    host.settle();
+    host.kill();
+    let old = host.fs.touch(LIVE);
+    host.fs.rm(LIVE);
+    assert_eq!(host.fs.append(LIVE, b"uno\ndos\ntres\n"), old);
+    host.start();
+    assert_eq!(host.texts(), ["uno", "dos", "tres"]);
+}
+
+#[test]
+fn a_deleted_file_is_read_to_its_end_and_counted() {
+    let mut host = started();
+    host.fs.rm(LIVE);
+    assert_eq!(host.texts(), ["one", "two"]);
+    assert_eq!(host.tailer().stats().deleted_open_bytes, 8);
+    host.fs.append(LIVE, b"three\n");
+    host.wait(1);
+    assert_eq!(host.texts(), ["three"]);
+    host.wait(6);
+    host.texts();
+    assert_eq!(host.tailer().stats().deleted_open_bytes, 0);
+}
+
+#[test]
+fn a_link_that_is_swapped_leads_to_both_files_even_over_a_restart() {
+    let mut host = Host::logs(&[LIVE]);
+    host.fs.mkdir("/data");
+    host.fs.append("/data/a", b"a1\n");
+    host.fs.symlink("/data/a", LIVE);
+    host.start();
+    assert_eq!(host.texts(), ["a1"]);
+    assert!(
+        host.tailer()
+            .dirs_to_watch()
+            .any(|dir| dir.ends_with("data"))
+    );
+    host.settle();
+    host.kill();
+    host.fs.append("/data/a", b"a2\n");
+    host.fs.append("/data/b", b"b1\n");
+    host.fs.rm(LIVE);
+    host.fs.symlink("/data/b", LIVE);
+    host.start();
+    let mut texts = host.texts();
+    texts.sort();
+    assert_eq!(texts, ["a2", "b1"]);
+}
+
+#[test]
+fn one_file_by_two_names_is_read_once_under_the_real_one() {
+    let mut host = Host::logs(&["/logs/*.log", "/logs/access.*"]);
+    host.fs.append(LIVE, b"one\n");
+    host.fs.symlink(LIVE, "/logs/a.log");
+    host.fs.ln(LIVE, "/logs/hard.log");
+    host.start();
+    assert_eq!(host.texts(), ["one"]);
+    assert_eq!(host.tailer().lag()[0].path.to_str(), Some(LIVE));
+}
+
+#[test]
+fn rotated_files_that_match_the_pattern_are_no_logs_of_their_own() {
+    let mut host = Host::logs(&["/logs/*"]);
+    host.fs.append(LIVE, b"new\n");
+    host.fs.append("/logs/access.log.1", b"old\n");
+    host.start();
+    assert_eq!(host.texts(), ["new"]);
+}
+
+#[test]
+fn history_is_read_as_far_back_as_asked_for_and_only_at_the_first_start() {
+    let mut settings = settings(&[GLOB]);
+    settings.history = 3 * DAY;
+    let mut host = Host::new(settings);
+    for (days, name) in [(5, "3"), (2, "2"), (1, "1")] {
+        host.clock.jump(-days * 86_400_000);
+        host.fs.append(
+            &format!("{LIVE}.{name}"),
+            format!("from .{name}\n").as_bytes(),
+        );
+        host.clock.jump(days * 86_400_000);
+    }
+    host.fs.append(LIVE, b"live\n");
+    host.start();
+    assert_eq!(host.texts().len(), 3);
+    host.restart();
+    assert!(host.texts().is_empty());
+    // What is history stays history by any name, but what is added is new.
+    host.kill();
+    host.fs.mv("/logs/access.log.3", "/logs/access.log.4");
+    host.fs.append("/logs/access.log.4", b"added\n");
+    host.start();
+    assert_eq!(host.texts(), ["added"]);
+}
+
+#[test]
+fn without_a_checkpoint_in_a_used_directory_all_is_read_again() {
+    let mut host = started();
+    host.fs.append("/logs/access.log.1", b"old\n");
+    host.texts();
+    host.settle();
+    host.kill();
+    host.fs.rm("/state/logweir/run/checkpoint");
+    host.fs.rm("/state/logweir/run/checkpoint.previous");
+    host.start();
+    assert_eq!(host.texts().len(), 3);
+}
+
+#[test]
+fn files_older_than_retention_are_left() {
+    let mut settings = settings(&[GLOB]);
+    settings.history = 100 * DAY;
+    settings.retention = Some(30 * DAY);
+    let mut host = Host::new(settings);
+    host.fs.append("/logs/access.log.1", b"too old\n");
+    host.clock.advance(31 * DAY);
+    host.fs.append(LIVE, b"live\n");
+    host.start();
+    assert_eq!(host.texts(), ["live"]);
+}
+
+#[test]
+fn a_checkpoint_of_another_output_is_not_used() {
+    let mut host = started();
+    host.texts();
+    host.settle();
+    host.settings.output = "null:y".to_owned();
+    host.start();
+    assert_eq!(host.texts(), ["one", "two"]);
+    assert!(host.problems()[0].contains("belongs to the output null:x, not to null:y"));
+}
+
+#[test]
+fn the_host_of_the_first_start_stays() {
+    let mut host = started();
+    let id = host.read()[0].0;
+    host.settings.host = "web-08".to_owned();
+    host.start();
+    assert_eq!(host.tailer().host(), "web-07");
+    assert!(host.problems()[0].contains("was started as host `web-07`"));
+    assert_eq!(host.read()[0].0, id);
+}
+
+#[test]
+fn a_second_agent_on_the_same_directory_is_refused() {
+    let mut host = started();
+    let first = host.tailer.take();
+    let error = host.try_start().unwrap_err();
+    assert!(matches!(error, TailError::Locked { .. }));
+    assert!(
+        error.to_string().contains("/state/logweir/run/lock"),
+        "{error}"
+    );
+    drop(first);
+    host.start();
+}
+
+#[test]
+fn a_failed_save_is_told_and_made_up_for() {
+    for op in [Op::Create, Op::Write, Op::Sync, Op::Rename, Op::SyncDir] {
+        let mut host = started();
+        host.texts();
+        for (file, end) in std::mem::take(&mut host.ends) {
+            host.tailer().settle(file, end);
+        }
+        host.fs.fail(op, DATA, Errno::NOSPC, 1);
+        let error = host.tailer().save().unwrap_err();
+        assert!(matches!(error, TailError::State { .. }), "{error}");
+        host.tailer().save().unwrap();
+        host.start();
+        assert!(host.texts().is_empty(), "{op:?}");
+    }
+}
+
+#[test]
+fn a_log_that_may_not_be_read_is_named_and_read_later() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, b"one\n");
+    host.fs.fail(Op::Open, LIVE, Errno::ACCESS, 100);
+    host.start();
+    assert!(host.texts().is_empty());
+    assert!(host.problems()[0].contains("/logs/access.log cannot be read: Permission denied"));
+    assert!(host.problems()[0].contains("adm"));
+    host.fs.heal();
+    assert_eq!(host.texts(), ["one"]);
+    assert!(host.problems().is_empty());
+}
+
+#[test]
+fn a_read_error_costs_nothing_but_time() {
+    let mut host = started();
+    host.tailer().reconcile();
+    host.fs.fail(Op::Read, LIVE, Errno::STALE, 1);
+    assert!(host.read().is_empty());
+    assert_eq!(host.tailer().stats().problems.len(), 1);
+    assert_eq!(host.texts(), ["one", "two"]);
+}
+
+#[test]
+fn a_pipe_is_said_to_be_one() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.mkfifo("/logs/pipe");
+    host.fs.symlink("/logs/pipe", LIVE);
+    host.start();
+    assert!(
+        host.problems()[0].contains("is a pipe, not a file"),
+        "{:?}",
+        host.problems()
+    );
+}
+
+#[test]
+fn a_live_name_with_a_date_needs_a_lasting_one() {
+    let mut host = Host::logs(&["/logs/access-*.log"]);
+    host.clock.jump(-86_400_000);
+    host.fs.append("/logs/access-20261122.log", b"yesterday\n");
+    host.clock.jump(86_400_000);
+    host.fs.append("/logs/access-20261123.log", b"today\n");
+    assert!(matches!(host.try_start(), Err(TailError::DatedName { .. })));
+    host.settings.logs[0].name = Some("shop".to_owned());
+    host.start();
+    // The older ones are this log's history.
+    assert_eq!(host.texts(), ["today"]);
+    host.fs.append("/logs/access-20261124.log", b"tomorrow\n");
+    assert_eq!(host.texts(), ["tomorrow"]);
+}
+
+#[test]
+fn equal_first_lines_in_two_directories_stay_two_also_in_a_shared_olddir() {
+    let mut settings = settings(&["/logs/*/access.log"]);
+    settings.rotated_dirs = vec!["/logs/old".into()];
+    let mut host = Host::new(settings);
+    for directory in ["/logs/a", "/logs/b", "/logs/old"] {
+        host.fs.mkdir(directory);
+    }
+    host.fs.append("/logs/a/access.log", b"same\n");
+    host.fs.append("/logs/b/access.log", b"same\nmore\n");
+    host.start();
+    let lines = host.read();
+    assert_eq!(lines.len(), 3);
+    let ids: std::collections::HashSet<_> = lines.iter().map(|line| line.0).collect();
+    assert_eq!(ids.len(), 2);
+    host.settle();
+    host.kill();
+    host.fs.append("/logs/b/access.log", b"last\n");
+    host.fs.mv("/logs/b/access.log", "/logs/old/access.log.1");
+    host.start();
+    let lines = host.read();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_eq!((lines[0].1, lines[0].2.as_str()), (10, "last"));
+}
+
+#[test]
+fn excludes_are_names_or_paths() {
+    let mut settings = settings(&["/logs/**/*.log"]);
+    settings.logs[0].exclude = vec!["debug*".to_owned(), "/logs/b/*".to_owned()];
+    let mut host = Host::new(settings);
+    for directory in ["/logs/a", "/logs/b", "/logs/c/d"] {
+        host.fs.mkdir(directory);
+    }
+    for name in ["a/x.log", "a/debug.log", "b/x.log", "c/d/x.log"] {
+        host.fs
+            .append(&format!("/logs/{name}"), format!("{name}\n").as_bytes());
+    }
+    host.start();
+    let mut texts = host.texts();
+    texts.sort();
+    assert_eq!(texts, ["a/x.log", "c/d/x.log"]);
+}
+
+#[test]
+fn a_bad_pattern_is_refused_by_name() {
+    for (glob, word) in [
+        ("logs/*.log", "absolute"),
+        ("/logs/[", "/logs/["),
+        ("/logs/../x.log", ".."),
+        ("/logs/", "names directories"),
+        ("/", "names no file"),
+    ] {
+        let mut host = Host::logs(&[glob]);
+        let error = host.try_start().unwrap_err().to_string();
+        assert!(error.contains(word), "{glob}: {error}");
+    }
+}
+
+#[test]
+fn positions_of_what_is_gone_are_forgotten_only_after_retention() {
+    let mut settings = settings(&[GLOB]);
+    settings.retention = Some(30 * DAY);
+    let mut host = Host::new(settings);
+    host.fs.append(LIVE, b"one\n");
+    host.start();
+    host.texts();
+    host.settle();
+    let entries = |host: &Host| {
+        let text = host.fs.content("/state/logweir/run/checkpoint");
+        text.split(|&byte| byte == b'\n')
+            .filter(|line| line.starts_with(b"{\"stream"))
+            .count()
+    };
+    host.fs.rm(LIVE);
+    host.fs.append(LIVE, b"two\n");
+    host.texts();
+    host.settle();
+    assert_eq!(entries(&host), 2);
+    host.clock.advance(29 * DAY);
+    host.texts();
+    host.restart();
+    assert_eq!(entries(&host), 2);
+    host.clock.advance(2 * DAY);
+    host.texts();
+    host.settle();
+    assert_eq!(entries(&host), 1);
+}
+
+#[test]
+fn a_new_log_of_a_used_directory_starts_as_at_the_first_start() {
+    let mut host = started();
+    host.fs.mkdir("/other");
+    host.fs.append("/other/access.log.1", b"old\n");
+    host.fs.append("/other/access.log", b"live\n");
+    host.clock.advance(DAY);
+    host.texts();
+    host.settle();
+    host.settings.logs.push(LogSettings {
+        paths: vec!["/other/access.log".to_owned()],
+        exclude: vec![],
+        name: None,
+    });
+    host.start();
+    assert_eq!(host.texts(), ["live"]);
+}
+
+#[test]
+fn a_compressed_file_is_read_on_where_the_plain_one_was_left() {
+    let mut host = started();
+    host.fs.append(LIVE, b"three\nfour\n");
+    host.tailer().reconcile();
+    let chunk = host.tailer().read().unwrap();
+    let (file, end) = (chunk.file, chunk.end);
+    host.tailer().settle(file, end);
+    host.tailer().save().unwrap();
+    host.kill();
+    host.fs.append(LIVE, b"five\nhalf");
+    host.fs.gzip(LIVE, "/logs/access.log.2.gz");
+    host.fs.append(LIVE, b"new\n");
+    host.start();
+    host.wait(10);
+    let mut lines = host.texts();
+    lines.sort();
+    assert_eq!(lines, ["five", "new"]);
+    host.restart();
+    host.wait(10);
+    assert!(host.texts().is_empty());
+}
+
+#[test]
+fn a_compressed_file_that_ends_early_is_tried_again_when_it_changed() {
+    let mut host = started();
+    host.texts();
+    host.settle();
+    host.kill();
+    host.fs.append(LIVE, &b"more\n".repeat(3_000));
+    let gz = host.fs.gzip(LIVE, "/logs/access.log.1.gz");
+    host.fs.truncate("/logs/access.log.1.gz", gz.len() / 2);
+    host.start();
+    host.wait(10);
+    let first = host.texts().len();
+    assert!(first < 3_000);
+    host.wait(10);
+    assert!(host.texts().is_empty());
+    host.fs.append("/logs/access.log.1.gz", &gz[gz.len() / 2..]);
+    host.wait(10);
+    assert_eq!(host.texts().len() + first, 3_000);
+}
