@@ -21,6 +21,9 @@ impl Client for Elasticsearch {
         };
         let path = path.trim_start_matches('/');
         let answer = Elasticsearch::request(self, method, path, body.map(Vec::from)).await?;
-        Ok(Answer { status: answer.status, body: answer.body })
+        Ok(Answer {
+            status: answer.status,
+            body: answer.body,
+        })
     }
 }

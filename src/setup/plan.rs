@@ -115,8 +115,10 @@ pub struct Names {
 impl Names {
     /// The names for an index setting.
     pub fn of(index: &str) -> Result<Self, PatternError> {
-        let index = IndexPattern::parse(index)
-            .map_err(|reason| PatternError { index: index.to_owned(), reason })?;
+        let index = IndexPattern::parse(index).map_err(|reason| PatternError {
+            index: index.to_owned(),
+            reason,
+        })?;
         Ok(Self {
             template: index.template().to_owned(),
             pattern: index.wildcard(),

@@ -64,11 +64,7 @@ impl fmt::Display for Report {
         {
             writeln!(f, "  {outcome:<11} {} {name}", kind.as_str())?;
         }
-        writeln!(
-            f,
-            "New indices that match {} get it.",
-            self.names.pattern
-        )?;
+        writeln!(f, "New indices that match {} get it.", self.names.pattern)?;
         if self.shadowed {
             writeln!(
                 f,

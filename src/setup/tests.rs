@@ -258,12 +258,20 @@ async fn the_family_is_what_the_cluster_says_of_itself() {
 #[test]
 fn names_follow_the_index_setting() {
     for (index, template, pattern, example) in [
-        ("nginx-access-%Y.%m.%d", "nginx-access", "nginx-access-*", "nginx-access-unparsed"),
+        (
+            "nginx-access-%Y.%m.%d",
+            "nginx-access",
+            "nginx-access-*",
+            "nginx-access-unparsed",
+        ),
         ("web_%Y", "web", "web_*", "web_unparsed"),
         ("web%Y", "web", "web*", "web-unparsed"),
     ] {
         let names = Names::of(index).unwrap();
-        assert_eq!([names.template, names.pattern, names.example], [template, pattern, example]);
+        assert_eq!(
+            [names.template, names.pattern, names.example],
+            [template, pattern, example]
+        );
     }
     insta::assert_snapshot!(Names::of("%Y-web").unwrap_err());
 }
