@@ -63,12 +63,8 @@ pub(crate) fn request(random: &mut Random, out: &mut String) -> &'static str {
         0..5 => write!(out, "/api/products/{id}"),
         5..8 => write!(out, "/api/search?q=boots&page={}", id % 40),
         8..10 => write!(out, "/api/users/{id}/orders"),
-        10 => write!(
-            out,
-            "/api/carts/6f1c{id:08x}-7d3b-4c1e-9a55-{:012x}",
-            id * 7919
-        ),
-        11 => write!(out, "/static/{:040x}/app.js", id * 1_000_003),
+        10 => write!(out, "/api/carts/{id:08x}-7d3b-4c1e-9a55-{:012x}", id * 7919),
+        11 => write!(out, "/static/a{:039x}/app.js", id * 1_000_003),
         12..14 => write!(out, "/static/img/{id}/large.webp"),
         14 => write!(out, "/api/export/customers?from=2026-01-{:02}", id % 28 + 1),
         15 => write!(out, "/missing/{id}"),

@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     }
 
     let mut test = place::cargo();
-    test.args(["test", "--workspace"])
+    test.args(["test", "--workspace", "--no-fail-fast"])
         .args(&arguments.arguments);
     for (kind, server) in kinds.iter().zip(&mut servers) {
         test.env(kind.variable(), server.address()?);
