@@ -1,5 +1,7 @@
 //! Parse, and parse + encode, of combined lines: the two figures that the agent's speed rests on.
 
+#![allow(clippy::expect_used, reason = "a bench has no other way to fail")]
+
 use std::hint::black_box;
 use std::path::Path;
 
