@@ -85,7 +85,7 @@ impl Agent {
         let gate = if mode.no_template_check {
             Gate::open(output)
         } else {
-            let template = cluster.index.template().to_owned();
+            let template = cluster.index.template();
             Gate::until_template(output, template, stop.abort.clone())
         };
         let reader = Reader::new(
