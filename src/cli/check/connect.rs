@@ -13,7 +13,7 @@ use super::report::Report;
 use crate::agent;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Elasticsearch as Cluster};
-use crate::output::elasticsearch::{Answer, Elasticsearch, Method, TemplateState, shown};
+use crate::output::elasticsearch::{Answer, Auth, Elasticsearch, Method, TemplateState, shown};
 use crate::setup::{self, SetupError};
 
 /// A difference of clocks from which on records of "the last minute" are missed.
@@ -23,60 +23,67 @@ const UNAUTHORIZED: u16 = 401;
 
 pub(super) async fn describe(config: &Config, cluster: &Cluster, report: &mut Report) {
     let settings = agent::output_settings(config, cluster);
+    let mut answering = 0;
     for node in &settings.nodes {
         report.section(&format!("node {}", shown(node)));
         let mut alone = settings.clone();
         alone.nodes = vec![node.clone()];
         // a wrong setting was told by the check that needs no network
         if let Ok(node) = Elasticsearch::connect(alone) {
-            self::node(&node, cluster, report).await;
+            match self::node(&node, cluster, report).await {
+                Ok(()) => answering += 1,
+                Err(text) => report.fail(Exit::Unavailable, &text),
+            }
         }
     }
-    if let Ok(output) = Elasticsearch::connect(settings) {
+    if answering > 0
+        && let Ok(output) = Elasticsearch::connect(settings)
+    {
         report.section("cluster");
         template(&output, cluster, report).await;
         durability(&output, cluster, report).await;
     }
 }
 
-async fn node(node: &Elasticsearch, cluster: &Cluster, report: &mut Report) {
+/// One node; the error is why it will not do.
+async fn node(node: &Elasticsearch, cluster: &Cluster, report: &mut Report) -> Result<(), String> {
     let clock = SystemClock::new();
-    let answer = match node.request(Method::Get, "", None).await {
-        Ok(answer) => answer,
-        Err(error) => return report.fail(Exit::Unavailable, &error.to_string()),
-    };
+    let answer = node
+        .request(Method::Get, "", None)
+        .await
+        .map_err(|error| error.to_string())?;
     report.item("answers", &format!("after {} ms", clock.now().as_millis()));
     if answer.status == UNAUTHORIZED {
-        return report.fail(Exit::Unavailable, &unauthorized(cluster));
+        return Err(unauthorized(cluster));
     }
     match setup::detect(node).await {
         Ok(target) => report.item("is", &format!("{} {}", target.family, target.version)),
         Err(SetupError::Refused {
             status: UNAUTHORIZED,
             ..
-        }) => {
-            return report.fail(Exit::Unavailable, &unauthorized(cluster));
-        }
+        }) => return Err(unauthorized(cluster)),
+        // `run` does not need to know
         Err(SetupError::Refused { status: 403, .. }) => {
-            report.item(
-                "is",
-                "not told to these credentials, which run does not need",
-            );
+            report.item("is", "not told to these credentials");
         }
-        Err(error) => return report.fail(Exit::Unavailable, &error.to_string()),
+        Err(error) => return Err(error.to_string()),
     }
     if !(200..300).contains(&answer.status) {
         let text = format!(
-            "with status {}, which is no fault; it was asked otherwise",
+            "answered with {}, which is no fault; asked otherwise",
             answer.status
         );
         report.item("GET /", &text);
     }
-    report.item(
-        "credentials",
-        &format!("{}, accepted", cluster.auth.setting()),
-    );
+    match cluster.auth {
+        Auth::None => report.item("credentials", "none set, none asked for"),
+        _ => report.item(
+            "credentials",
+            &format!("{}, accepted", cluster.auth.setting()),
+        ),
+    }
     clocks(&answer, clock.unix_millis(), report);
+    Ok(())
 }
 
 fn unauthorized(cluster: &Cluster) -> String {

@@ -13,12 +13,12 @@ use logweir_parsers::nginx_conf::{Reason, Tailable};
 use super::super::Exit;
 use super::names;
 use super::needs::{self, Need};
-use super::report::{Report, size};
+use super::report::{Report, count, size};
 use super::sample::{self, Proxy, Sample};
 use crate::agent;
 use crate::config::{Loaded, Log, NamedFormat};
 use crate::tail::fs::HostFs;
-use crate::tail::{LogFile, Survey, survey};
+use crate::tail::{LogFile, Problem, Survey, survey};
 
 /// A format that logs are written in, and what these logs want of it.
 pub(super) struct Used {
@@ -52,20 +52,24 @@ pub(super) fn describe(loaded: &Loaded, report: &mut Report) -> Vec<Used> {
     for (index, log) in loaded.config.logs.iter().enumerate() {
         look.log(index, log, report);
     }
-    let (readable, mut denied) = (look.readable, look.denied);
-    if !survey.problems.is_empty() {
+    let (readable, denied) = (look.readable, look.denied);
+    let of_no_log = |problem: &&Problem| {
+        !problem
+            .path
+            .to_str()
+            .is_some_and(|path| is_followed(&loaded.config.logs, path))
+    };
+    let rest: Vec<&Problem> = survey.problems.iter().filter(of_no_log).collect();
+    if !rest.is_empty() {
         report.section("in the way");
     }
-    for problem in &survey.problems {
-        let is_folder_closed = std::fs::read_dir(&problem.path)
-            .is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
-        denied += usize::from(is_folder_closed);
-        if survey.dated.contains(&problem.path) {
-            report.fail(Exit::Config, &problem.to_string());
-        } else {
-            report.warn(&problem.to_string());
-        }
-    }
+    let closed = rest
+        .iter()
+        .filter(|problem| is_closed(&problem.path))
+        .count();
+    let denied = denied + closed;
+    rest.iter()
+        .for_each(|problem| report.warn(&problem.to_string()));
     if readable == 0 && denied > 0 {
         let user = names::user();
         report.fail(
@@ -74,6 +78,16 @@ pub(super) fn describe(loaded: &Loaded, report: &mut Report) -> Vec<Used> {
         );
     }
     used
+}
+
+/// Whether a folder or file is there and must not be read.
+fn is_closed(path: &Path) -> bool {
+    let error = match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => std::fs::read_dir(path).err(),
+        Ok(_) => None,
+        Err(error) => Some(error),
+    };
+    error.is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 /// What was seen on the way through the logs.
@@ -104,7 +118,20 @@ impl Look<'_> {
         let files = || self.survey.files.iter().filter(|file| file.log == index);
         let live: Vec<&LogFile> = files().filter(|file| file.live).collect();
         let rotated: Vec<&LogFile> = files().filter(|file| !file.live).collect();
-        if live.is_empty() {
+        let problems = self.survey.problems.iter().filter(|problem| {
+            let path = problem.path.to_str();
+            path.is_some_and(|path| is_followed(std::slice::from_ref(log), path))
+        });
+        let problems: Vec<&Problem> = problems.collect();
+        for problem in &problems {
+            self.denied += usize::from(is_closed(&problem.path));
+            if self.survey.dated.contains(&problem.path) {
+                report.fail(Exit::Config, &problem.to_string());
+            } else {
+                report.warn(&problem.to_string());
+            }
+        }
+        if live.is_empty() && problems.is_empty() {
             report.warn("no such file now; it is followed once it is there");
         }
         let mut samples = 0;
@@ -124,7 +151,7 @@ impl Look<'_> {
             } else {
                 "; the first start reads those within history"
             };
-            let text = format!("{} files, {}{history}", rotated.len(), size(bytes));
+            let text = format!("{}, {}{history}", count(rotated.len(), "file"), size(bytes));
             report.item("rotated", &text);
         }
     }
@@ -132,6 +159,14 @@ impl Look<'_> {
     /// One live file; its last lines, when it can be read.
     fn file(&mut self, log: &Log, file: &LogFile, report: &mut Report) -> Option<Sample> {
         let what = format!("{}, {}", file.path.display(), size(file.metadata.size));
+        if is_console(&file.path) {
+            report.item("live", &what);
+            report.warn(
+                "is a link to the console: nginx's container image makes it; let nginx write to a file on a volume \
+                 that both share",
+            );
+            return None;
+        }
         if let Err(error) = File::open(&file.path) {
             report.item("live", &what);
             if error.kind() == ErrorKind::PermissionDenied {
@@ -203,6 +238,16 @@ impl Look<'_> {
             }
         }
     }
+}
+
+/// Whether a log is a link to standard output or error: read here, these are our own and not nginx's, and
+/// may well be a file.
+fn is_console(path: &Path) -> bool {
+    std::fs::read_link(path).is_ok_and(|target| {
+        ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc/self/fd"]
+            .iter()
+            .any(|console| target.starts_with(console))
+    })
 }
 
 /// Which formats take the last lines.

@@ -40,7 +40,7 @@ const ALWAYS: [Need; 9] = [
 
 /// Quotes are added until no field's end must be guessed; each round mends at least one field.
 const ROUNDS: usize = 64;
-/// A piece of a directive to paste is about as long as this.
+/// A piece of a directive to paste is no longer than this, where it can be parted.
 const PIECE_COLUMNS: usize = 72;
 
 impl Need {
@@ -61,23 +61,23 @@ impl Need {
         }
     }
 
-    /// What is missing without it.
+    /// What is missing without it; reads on after "no".
     pub(super) fn missing(self) -> &'static str {
         match self {
-            Time => "no time: every line would go to the index of unparsed lines ($msec)",
-            Client => "no client address: nobody can be counted ($remote_addr)",
+            Time => "time: every line would go to the index of unparsed lines ($msec)",
+            Client => "client address: nobody can be counted ($remote_addr)",
             Forwarded => {
-                "no forwarded address: behind a proxy all clients look like the proxy \
+                "forwarded address: behind a proxy all clients look like the proxy \
                  ($http_x_forwarded_for)"
             }
-            Path => "no path: requests have no route ($request)",
-            Method => "no method ($request_method)",
-            Status => "no status: success and failure look the same ($status)",
-            Site => "no site: /login of all servers in this log is one ($host)",
-            Duration => "no durations ($request_time)",
-            Bytes => "no response sizes ($body_bytes_sent)",
-            Agent => "no user agent ($http_user_agent)",
-            Milliseconds => "no milliseconds: requests of one second have no order ($msec)",
+            Path => "path: requests have no route ($request)",
+            Method => "method ($request_method)",
+            Status => "status: success and failure look the same ($status)",
+            Site => "site: /login of all servers in this log is one ($host)",
+            Duration => "durations ($request_time)",
+            Bytes => "response sizes ($body_bytes_sent)",
+            Agent => "user agent ($http_user_agent)",
+            Milliseconds => "milliseconds: requests of one second have no order ($msec)",
         }
     }
 
@@ -181,23 +181,16 @@ pub(super) fn directive(name: &str, format: &Format) -> String {
     };
     let mut out = format!("log_format {name}{escape}");
     let mut piece = String::new();
-    let mut flush = |piece: &mut String| {
-        if !piece.is_empty() {
+    // a piece must not end within a variable's name, which is then another one
+    for word in format.source().split_inclusive([' ', ',']) {
+        let word = word.replace('\\', "\\\\").replace('\'', "\\'");
+        if !piece.is_empty() && piece.len() + word.len() > PIECE_COLUMNS {
             out.push_str(&format!("\n    '{piece}'"));
             piece.clear();
         }
-    };
-    for char in format.source().chars() {
-        // a piece must not end within a variable's name, nor within what nginx's reader takes together
-        if matches!(char, '\'' | '\\') {
-            piece.push('\\');
-        }
-        piece.push(char);
-        if matches!(char, ' ' | ',') && piece.len() >= PIECE_COLUMNS {
-            flush(&mut piece);
-        }
+        piece.push_str(&word);
     }
-    flush(&mut piece);
+    out.push_str(&format!("\n    '{piece}'"));
     out.push(';');
     out
 }

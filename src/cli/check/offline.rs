@@ -3,7 +3,7 @@
 //! Owns the order of what is said. Invariant: it writes nothing and asks no network; where `run` would refuse
 //! to start, this ends with the same exit code.
 
-use logweir_parsers::nginx_conf::{COMBINED, NginxConf};
+use logweir_parsers::nginx_conf::COMBINED;
 
 use super::super::Exit;
 use super::logs::{self, Used};
@@ -30,11 +30,11 @@ pub(super) fn describe(loaded: &Loaded, report: &mut Report) {
         }
         left_out
             .iter()
-            .for_each(|text| report.item("not followed", text));
+            .for_each(|text| report.item("left out", text));
         doubled.iter().for_each(|text| report.warn(text));
     }
     for used in &used {
-        format(used, loaded.nginx.as_ref(), report);
+        format(used, loaded, report);
     }
     if let Err(errors) = loaded.config.ready_to_run() {
         report.section("missing");
@@ -91,7 +91,8 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
 }
 
 /// What a format does not tell, and a better one.
-fn format(used: &Used, nginx: Option<&NginxConf>, report: &mut Report) {
+fn format(used: &Used, loaded: &Loaded, report: &mut Report) {
+    let nginx = loaded.nginx.as_ref();
     let format = &used.format.format;
     let place = nginx
         .and_then(|nginx| nginx.format(&used.format.name))
@@ -102,18 +103,25 @@ fn format(used: &Used, nginx: Option<&NginxConf>, report: &mut Report) {
     }
     report.section(&match place {
         Some(place) => format!("format {} ({place})", used.format.name),
+        None if used.format.name.starts_with("format ") => used.format.name.clone(),
         None => format!("format {}", used.format.name),
     });
     report.item("used by", &used.logs.join(", "));
     for need in &used.needs {
         if GRAVE.contains(need) {
-            report.warn(need.missing());
+            report.warn(&format!("no {}", need.missing()));
         } else {
             report.item("lacks", need.missing());
         }
     }
-    for warning in format.warnings() {
-        report.warn(&warning.to_string());
+    for warning in format.warnings().iter().map(ToString::to_string) {
+        let is_told = loaded
+            .notes
+            .iter()
+            .any(|note| note.text.ends_with(&warning));
+        if !is_told {
+            report.warn(&warning);
+        }
     }
     let Some(better) = needs::better(format, &used.needs) else {
         return;

@@ -63,10 +63,6 @@ impl Report {
 
     /// Prints all of it with its summing up.
     pub(super) fn finish(mut self) -> Exit {
-        let count = |number: usize, noun: &str| match number {
-            1 => format!("1 {noun}"),
-            number => format!("{number} {noun}s"),
-        };
         let verdict = match (self.failures.len(), self.warnings) {
             (0, 0) => "usable".to_owned(),
             (0, warnings) => format!("usable, with {}", count(warnings, "warning")),
@@ -96,6 +92,14 @@ impl Report {
 /// Writes to standard output; that nobody listens any more is no failure of ours.
 pub(super) fn print(text: &str) {
     let _ = io::stdout().write_all(text.as_bytes());
+}
+
+/// A number of things for people.
+pub(super) fn count(number: usize, noun: &str) -> String {
+    match number {
+        1 => format!("1 {noun}"),
+        number => format!("{number} {noun}s"),
+    }
 }
 
 /// A size for people.
