@@ -23,6 +23,8 @@ use crate::tail::watch::Watcher;
 use crate::tail::{TailError, Tailer};
 use crate::telemetry::Telemetry;
 
+pub use seen_formats::seen as seen_formats;
+pub use settings::logs as log_settings;
 pub use settings::output as output_settings;
 
 /// How this run differs from the configured one.

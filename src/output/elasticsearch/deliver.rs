@@ -33,6 +33,7 @@ use crate::output::{Batch, Delivery, Tally};
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<String>,
+    pub(crate) date: Option<String>,
     pub(crate) body: Bytes,
 }
 
