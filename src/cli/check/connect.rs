@@ -114,7 +114,7 @@ fn clocks(answer: &Answer, here_millis: i64, report: &mut Report) {
 
 async fn template(output: &Elasticsearch, cluster: &Cluster, report: &mut Report) {
     let name = cluster.index.template();
-    match output.check_template(name).await {
+    match output.check_template(&name).await {
         TemplateState::Present => report.item("template", &format!("{name}, there")),
         TemplateState::Missing => {
             report.item("template", &format!("{name}, missing"));

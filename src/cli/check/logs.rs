@@ -17,7 +17,7 @@ use super::report::{Report, count, size};
 use super::sample::{self, Proxy, Sample};
 use crate::agent;
 use crate::config::{Loaded, Log, NamedFormat};
-use crate::tail::fs::HostFs;
+use crate::tail::fs::{HostFs, is_console};
 use crate::tail::{LogFile, Problem, Survey, survey};
 
 /// A format that logs are written in, and what these logs want of it.
@@ -238,16 +238,6 @@ impl Look<'_> {
             }
         }
     }
-}
-
-/// Whether a log is a link to standard output or error: read here, these are our own and not nginx's, and
-/// may well be a file.
-fn is_console(path: &Path) -> bool {
-    std::fs::read_link(path).is_ok_and(|target| {
-        ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc/self/fd"]
-            .iter()
-            .any(|console| target.starts_with(console))
-    })
 }
 
 /// Which formats take the last lines.
