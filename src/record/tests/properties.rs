@@ -51,65 +51,94 @@ const OTHERS: &[&str] = &[
     "upstream_cache_status",
 ];
 
-/// Values that some variable has, so that arbitrary formats often find what they look for.
-const VALUES: &[&str] = &[
-    "-",
-    "",
-    "0",
-    "007",
-    "200",
-    "499",
-    "18446744073709551615",
-    "9223372036854775808",
-    "9999999999.999",
-    "0.001",
-    "1795412474.123",
-    "0.000",
-    "4102444800.000",
-    "23/Nov/2026:05:41:14 +0000",
-    "01/Jan/1970:00:00:00 +0000",
-    "24/Nov/2026:23:59:59 -0330",
-    "2026-11-23T05:41:14+05:45",
-    "2100-01-01T00:00:00+00:00",
-    "10.0.0.1",
-    "203.0.113.9",
-    "2001:db8::1",
-    "::ffff:192.0.2.1",
-    "::ffff:c000:201",
-    "fe80::1%eth0",
-    "unix:",
-    "unix:/a \"b",
-    "6.6.6.6, unknown, [2001:DB8::9]:443, 10.0.0.2",
-    "502, - : 200",
-    "0.001, -, 18446744073709.000",
-    "10.0.0.1:80, unix:/run/a.sock",
-    "shop.example",
-    "[::1]",
-    "[::1]:8080",
-    "_",
-    "https",
-    "on",
-    "GET /users/17/a.css?x=%20#f HTTP/1.1",
-    "GET http://[::1]:80 HTTP/2.0",
-    "CONNECT a:1 HTTP/1.1",
-    "OPTIONS * HTTP/1.1",
-    "GET /%ff%00/..//./x HTTP/1.1",
-    "\u{16}\u{3}\u{1}",
-    "/a/../%2e%2e/b?c",
-    "HTTP/3.0",
-    "GET",
-    "8f3b2c6d9e0a4b1c8d7e6f5a4b3c2d1e",
-    "TLSv1.3",
-    "SSLv3",
-    "TLSv",
-    "MISS",
-];
+/// Values that a variable may have, odd ones first of all.
+fn values(name: &str) -> &'static [&'static str] {
+    match name {
+        "remote_addr" | "realip_remote_addr" | "server_addr" => &[
+            "-",
+            "10.0.0.1",
+            "203.0.113.9",
+            "2001:db8::1",
+            "::ffff:192.0.2.1",
+            "::ffff:c000:201",
+            "2001:DB8:A::9",
+            "unix:",
+        ],
+        "time_local" => &[
+            "23/Nov/2026:05:41:14 +0000",
+            "23/Nov/2026:23:59:59 -0330",
+            "24/Nov/2026:23:59:59 +0000",
+            "01/Jan/1970:00:00:00 +0000",
+            "99/Nov/2026:05:41:14 +0000",
+        ],
+        "time_iso8601" => &[
+            "2026-11-23T05:41:14+05:45",
+            "2026-11-24T05:41:14+00:00",
+            "2100-01-01T00:00:00+00:00",
+        ],
+        "msec" => &[
+            "1795412474.123",
+            "1795412474.456",
+            "0.000",
+            "4102444800.000",
+        ],
+        "status" => &["200", "499", "000"],
+        "request_time" => &["0.001", "9999999999.999", "-"],
+        "body_bytes_sent" | "bytes_sent" | "request_length" => &[
+            "0",
+            "007",
+            "9223372036854775808",
+            "18446744073709551616",
+            "-",
+        ],
+        "server_port" => &["443", "0", ""],
+        "upstream_status" | "upstream_response_length" => &[
+            "502, - : 200",
+            "-",
+            "18446744073709551615, 9223372036854775808",
+        ],
+        "upstream_response_time" => &["0.001, - : 2.000", "-", "18446744073709.000"],
+        "upstream_addr" => &["10.0.0.1:80, unix:/run/a.sock : [::1]:80", "-"],
+        "host" | "server_name" => &["shop.example", "[::1]", "_", "-"],
+        "scheme" => &["https", "-"],
+        "uri" | "request_uri" => &["/a/../%2e%2e/b?c", "/users/17/a.css", "//x/./"],
+        "args" => &["x=%20", "-", ""],
+        "request_method" => &["GET", "-"],
+        "server_protocol" => &["HTTP/3.0", "-"],
+        "request_id" => &["8f3b2c6d9e0a4b1c8d7e6f5a4b3c2d1e", "-"],
+        "ssl_protocol" => &["TLSv1.3", "SSLv3", "TLSv", "-"],
+        "ssl_cipher" | "upstream_cache_status" => &["MISS", "-"],
+        "request" => &[
+            "GET /users/17/a.css?x=%20#f HTTP/1.1",
+            "GET http://[::1]:80 HTTP/2.0",
+            "CONNECT a:1 HTTP/1.1",
+            "OPTIONS * HTTP/1.1",
+            "GET /%ff%00/..//./x HTTP/1.1",
+            "\u{16}\u{3}\u{1}\u{0}",
+            "",
+        ],
+        "http_x_forwarded_for" => &[
+            "6.6.6.6, unknown, [2001:DB8::9]:443, 10.0.0.2",
+            "fe80::1%eth0, ::ffff:c000:207",
+            ", ,",
+        ],
+        "http_host" => &["[::1]:8080", "shop.example:80", ":", "["],
+        _ => &["-", "", "Mozilla/5.0 (X11)"],
+    }
+}
+
+fn value_of(name: &'static str) -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        9 => prop::sample::select(values(name)).prop_map(|value| value.as_bytes().to_vec()),
+        1 => any_value(),
+    ]
+}
 
 fn any_value() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
-        4 => prop::sample::select(VALUES).prop_map(|value| value.as_bytes().to_vec()),
-        1 => prop::collection::vec(any::<u8>().prop_filter("a line", |byte| *byte != b'\n'), 0..24),
-        1 => "[ -~é☃\u{7f}\\\\\"]{0,16}".prop_map(String::into_bytes),
+        1 => Just(b"-".to_vec()),
+        4 => prop::collection::vec(any::<u8>().prop_filter("a line", |byte| *byte != b'\n'), 0..24),
+        4 => "[ -~é☃\u{7f}\\\\\"]{0,16}".prop_map(String::into_bytes),
     ]
 }
 
@@ -117,42 +146,33 @@ fn any_escape() -> impl Strategy<Value = Escape> {
     prop::sample::select(&[Escape::Default, Escape::Json, Escape::None])
 }
 
-fn any_format() -> impl Strategy<Value = (Format, Vec<String>)> {
-    let name = prop_oneof![prop::sample::select(TEXTS), prop::sample::select(OTHERS)];
-    let literal = prop::sample::select(&["\" \"", " ", "\",\"", "] [", "\\", "é \"", "|"][..]);
-    (prop::collection::vec((name, literal), 1..8), any_escape()).prop_filter_map(
-        "the format is refused",
-        |(parts, escape)| {
-            let mut source = "\"".to_owned();
-            let mut literals = vec!["\"".to_owned()];
-            for (name, literal) in parts {
-                source.push_str(&format!("${{{name}}}{literal}"));
-                literals.push(literal.to_owned());
-            }
-            Some((Format::compile(&source, escape).ok()?, literals))
-        },
-    )
-}
-
 /// A format, and a line that nginx might write under it or that is anything.
 fn any_line() -> impl Strategy<Value = (Format, Vec<u8>)> {
-    (
-        any_format(),
-        prop::collection::vec(any_value(), 8),
-        any_value(),
-        0..8_u8,
-    )
-        .prop_map(|((format, literals), values, anything, odd)| {
-            if odd == 0 {
-                return (format, anything);
-            }
-            let mut line = literals[0].clone().into_bytes();
-            for (literal, value) in literals[1..].iter().zip(values) {
-                write_escaped(format.escape(), &value, &mut line);
+    let name = prop_oneof![
+        1 => prop::sample::select(TEXTS),
+        2 => prop::sample::select(OTHERS),
+    ];
+    let literal = prop_oneof![
+        4 => Just("\" \""),
+        1 => prop::sample::select(&[" ", "\",\"", "] [", "\\", "é \"", "|"][..]),
+    ];
+    let part = (name, literal)
+        .prop_flat_map(|(name, literal)| (Just(name), Just(literal), value_of(name)));
+    let parts = prop::collection::vec(part, 1..8);
+    (parts, any_escape(), any_value(), 0..16_u8).prop_filter_map(
+        "the format is refused",
+        |(parts, escape, anything, odd)| {
+            let mut source = "\"".to_owned();
+            let mut line = source.clone().into_bytes();
+            for (name, literal, value) in parts {
+                source.push_str(&format!("${{{name}}}{literal}"));
+                write_escaped(escape, &value, &mut line);
                 line.extend_from_slice(literal.as_bytes());
             }
-            (format, line)
-        })
+            let format = Format::compile(&source, escape).ok()?;
+            Some((format, if odd == 0 { anything } else { line }))
+        },
+    )
 }
 
 /// What must hold of every document, whatever it was made from.
