@@ -106,3 +106,16 @@ fn name_all(name: &str, mapping: &Value, named: &mut Vec<String>) {
         None => named.push(name.to_owned()),
     }
 }
+
+/// A constant of the configuration must not stand beside a field of the record.
+#[test]
+fn no_constant_may_meet_a_field_of_the_record() {
+    for document in documents() {
+        let mut found = vec![];
+        leaves("", &document, &mut found);
+        for (field, _) in found {
+            let constant = ["url.domain", "labels.env", "service.name"].contains(&field.as_str());
+            assert!(constant || crate::config::is_own_field(&field), "{field}");
+        }
+    }
+}
