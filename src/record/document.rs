@@ -191,6 +191,7 @@ impl Frame {
         if let Some(nanos) = values
             .get(values.plan.request_time)
             .and_then(number::seconds_to_nanos)
+            .filter(json::is_long)
         {
             out.extend_from_slice(b"\"duration\":");
             json::integer(out, nanos);

@@ -14,6 +14,8 @@ mod plan;
 mod route;
 mod stamp;
 mod target;
+#[cfg(test)]
+mod tests;
 mod unparsed;
 
 use std::path::Path;
@@ -291,10 +293,10 @@ struct Placed {
 }
 
 impl Frame {
-    /// Settles when the record happened; `None` when that is longer ago than the retention.
+    /// Settles when the record happened, by the line's readable time; `None` when that is longer ago than the retention.
     fn place(&mut self, stamp: Option<Stamp>) -> Option<Placed> {
         let now = self.now_millis.div_euclid(1000);
-        let Some(stamp) = stamp.filter(stamp::readable) else {
+        let Some(stamp) = stamp else {
             let millis = self.now_millis.rem_euclid(1000);
             let nanos = u32::try_from(millis).unwrap_or(0) * 1_000_000;
             let read = Stamp {
@@ -349,6 +351,7 @@ impl TimeMemo {
                 TimeForm::Iso8601 => time::iso8601(text),
                 TimeForm::Msec => time::msec(text),
             };
+            let stamp = stamp.filter(stamp::readable);
             if stamp.is_some() {
                 self.text.clear();
                 self.text.extend_from_slice(text);

@@ -1,8 +1,9 @@
 //! Which capture of a format feeds which field of the record, settled once per format.
 //!
 //! Owns the table from nginx variables to ECS fields (ECS 8.11, and the nginx integration's own
-//! `nginx.access.*`); no line passes through here. Invariant: every field of the format ends in the record,
-//! a variable without a place in ECS under `nginx.access.<variable>`.
+//! `nginx.access.*`); no line passes through here. Invariant: a variable without a place in ECS ends under
+//! `nginx.access.<variable>`, and no two feed the same member: of two that say the same (`$host` and
+//! `$http_host`, `$request` and `$request_method`) the one that says more counts.
 
 use logweir_parsers::{Escape, Format};
 
@@ -75,6 +76,10 @@ pub(super) struct Plan {
     /// How many `"` the format itself puts into a line.
     pub(super) quotes: usize,
 }
+
+/// Members of `nginx.access` that are made from other variables. Whoever sets a `$upstream` of his own finds it
+/// under `nginx.access.upstream-variable`: a key that stands twice would cost the document.
+const TAKEN: [&str; 3] = ["remote_ip_list", "response_time", "upstream"];
 
 impl Plan {
     pub(super) fn new(format: &Format) -> Self {
@@ -163,7 +168,13 @@ impl Plan {
                 }
             }
             None => {
-                let key = format!("\"{}\":\"", super::json::constant(name));
+                // no variable's name has a `-` in it
+                let suffix = if TAKEN.contains(&name) {
+                    "-variable"
+                } else {
+                    ""
+                };
+                let key = format!("\"{}{suffix}\":\"", super::json::constant(name));
                 if self.others.iter().all(|(known, _)| *known != key) {
                     self.others.push((key, capture));
                 }
