@@ -1,4 +1,7 @@
 //! What the integration tests stand on.
 
+pub(crate) mod agent;
 pub(crate) mod fake_cluster;
 pub(crate) mod fake_es;
+pub(crate) mod http;
+pub(crate) mod stage;
