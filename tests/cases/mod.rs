@@ -13,9 +13,12 @@
 //! one server at the same time: each takes index names of its own by [`unique`].
 
 mod output;
+mod pages;
+mod reload;
 mod run;
 mod setup;
 mod signals;
+mod template;
 
 use std::io::Write as _;
 use std::path::PathBuf;
