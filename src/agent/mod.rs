@@ -23,6 +23,8 @@ use crate::tail::watch::Watcher;
 use crate::tail::{TailError, Tailer};
 use crate::telemetry::Telemetry;
 
+pub use seen_formats::seen as seen_formats;
+pub use settings::logs as log_settings;
 pub use settings::output as output_settings;
 
 /// How this run differs from the configured one.
@@ -85,7 +87,7 @@ impl Agent {
         let gate = if mode.no_template_check {
             Gate::open(output)
         } else {
-            let template = cluster.index.template().to_owned();
+            let template = cluster.index.template();
             Gate::until_template(output, template, stop.abort.clone())
         };
         let reader = Reader::new(

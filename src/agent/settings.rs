@@ -9,7 +9,8 @@ use crate::{pipeline, record, tail};
 /// Bytes read from a log at once; with the batch buffers the bulk of the agent's memory.
 const READ_BYTES: usize = 256 * 1024;
 
-pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
+/// The logs as the tailer takes them, and the folders of rotated files.
+pub fn logs(config: &Config) -> (Vec<tail::LogSettings>, Vec<PathBuf>) {
     let logs = config.logs.iter().map(|log| tail::LogSettings {
         paths: log.paths.clone(),
         exclude: log.exclude.clone(),
@@ -22,10 +23,15 @@ pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
         .collect();
     rotated_dirs.sort();
     rotated_dirs.dedup();
+    (logs.collect(), rotated_dirs)
+}
+
+pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
+    let (logs, rotated_dirs) = logs(config);
     tail::Settings {
         host: config.host.clone(),
         data_dir: config.data_dir.clone(),
-        logs: logs.collect(),
+        logs,
         rotated_dirs,
         history: config.history,
         retention: config.retention,

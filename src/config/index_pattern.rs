@@ -13,6 +13,9 @@ const MAX_NAME: usize = 255;
 /// What no index name may hold (the same page; `:` since 7.0).
 const FORBIDDEN: [char; 12] = ['\\', '/', '*', '?', '"', '<', '>', '|', ' ', ',', '#', ':'];
 
+/// What joins the parts of a name.
+const JOINTS: [char; 3] = ['-', '.', '_'];
+
 /// A strftime pattern of the event's day in UTC that gives the names of indices.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexPattern {
@@ -166,14 +169,15 @@ impl IndexPattern {
         format!("{}*{}", self.prefix, self.suffix)
     }
 
-    /// The name of the index template and what belongs to it: `nginx-access`.
-    pub fn template(&self) -> &str {
-        self.prefix.trim_end_matches(['-', '.', '_'])
+    /// The name of the index template and what belongs to it: `nginx-access`; with text after the date that
+    /// too, since `web-%Y-eu` and `web-%Y-us` are not one template.
+    pub fn template(&self) -> String {
+        format!("{}{}", self.prefix.trim_end_matches(JOINTS), self.suffix)
     }
 
     /// The index of lines without a readable time: `nginx-access-unparsed`.
     pub fn unparsed(&self) -> String {
-        let joint = if self.prefix.ends_with(['-', '.', '_']) {
+        let joint = if self.prefix.ends_with(JOINTS) {
             ""
         } else {
             "-"
@@ -220,6 +224,7 @@ mod tests {
             (middle.wildcard(), middle.unparsed()),
             ("web-*-eu".into(), "web-unparsed-eu".into())
         );
+        assert_eq!(middle.template(), "web-eu");
         let tight = IndexPattern::parse("web%Y").unwrap();
         assert_eq!(
             (tight.wildcard(), tight.unparsed()),

@@ -144,6 +144,10 @@ pub struct Loaded {
     pub nginx: Option<NginxConf>,
     /// The files it depends on: a change in one of them is a reason to load again.
     pub files: Vec<PathBuf>,
+    /// The environment's variables among its sources.
+    pub variables: Vec<String>,
+    /// `host` is set, and not the system's name.
+    pub host_is_set: bool,
     /// Patterns of nginx's includes: a new file that matches one is such a reason too.
     pub patterns: Vec<String>,
 }
@@ -256,6 +260,8 @@ pub fn load(
                 notes,
                 nginx,
                 files: read,
+                variables: raw.variables(),
+                host_is_set: raw.sets(Section::Top, "host"),
                 patterns,
             })
         }

@@ -85,16 +85,27 @@ pub(super) fn http(
 }
 
 fn write_route(out: &mut Vec<u8>, buffers: &mut Buffers, values: &Values<'_>, path: &[u8]) {
-    buffers.route.clear();
-    if values.plain || Escape::is_plain(path) {
-        route::normalise(&mut buffers.route, &mut buffers.resolved, path);
-    } else {
-        buffers.path.clear();
-        values.plan.escape.decode(path, &mut buffers.path);
-        route::normalise(&mut buffers.route, &mut buffers.resolved, &buffers.path);
-    }
+    let Buffers {
+        path: decoded,
+        resolved,
+        route,
+        ..
+    } = buffers;
     out.extend_from_slice(b"\"route\":\"");
-    json::text(out, &buffers.route);
+    let plain = values.plain || Escape::is_plain(path);
+    let path = if plain {
+        path
+    } else {
+        decoded.clear();
+        values.plan.escape.decode(path, decoded);
+        decoded
+    };
+    route.clear();
+    if route::normalise(route, resolved, path) || !plain {
+        json::text(out, route);
+    } else {
+        out.extend_from_slice(route);
+    }
     out.extend_from_slice(b"\",");
 }
 
@@ -176,14 +187,16 @@ pub(super) fn peers(
         }
         json::close(text.out, source);
     }
-    let destination = open(text.out, b"\"destination\":{");
-    text.write(b"\"domain\":\"", values.get(plan.host));
-    if let Some(ip) = values.get(plan.server_addr).and_then(client::address) {
-        related.add(ip);
-        address(text.out, b"\"ip\":\"", ip);
+    if plan.names_server {
+        let destination = open(text.out, b"\"destination\":{");
+        text.write(b"\"domain\":\"", values.get(plan.host));
+        if let Some(ip) = values.get(plan.server_addr).and_then(client::address) {
+            related.add(ip);
+            address(text.out, b"\"ip\":\"", ip);
+        }
+        integer(text.out, b"\"port\":", values.get(plan.server_port));
+        json::close(text.out, destination);
     }
-    integer(text.out, b"\"port\":", values.get(plan.server_port));
-    json::close(text.out, destination);
     let user = values.get(plan.remote_user);
     if user.is_some() {
         text.out.extend_from_slice(b"\"user\":{");

@@ -68,6 +68,10 @@ pub(super) struct Plan {
     /// `"pipe":"` and the capture, for variables without a place in ECS.
     pub(super) others: Vec<(String, usize)>,
     pub(super) escape: Escape,
+    /// The format tells something of `destination`, of `tls`, of `nginx.access`.
+    pub(super) names_server: bool,
+    pub(super) tells_tls: bool,
+    pub(super) tells_more: bool,
     /// How many `"` the format itself puts into a line.
     pub(super) quotes: usize,
 }
@@ -83,6 +87,14 @@ impl Plan {
         for (capture, field) in format.fields().iter().enumerate() {
             plan.place(field.name(), capture);
         }
+        plan.names_server = plan
+            .host
+            .or(plan.server_addr)
+            .or(plan.server_port)
+            .is_some();
+        plan.tells_tls = plan.ssl_protocol.or(plan.ssl_cipher).is_some();
+        plan.tells_more = plan.forwarded_for.or(plan.request_time).is_some()
+            || !(plan.upstreams.is_empty() && plan.others.is_empty());
         plan.times.sort_by_key(|(form, _)| match form {
             TimeForm::Msec => 0,
             TimeForm::Iso8601 => 1,

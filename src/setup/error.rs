@@ -2,14 +2,9 @@
 
 use thiserror::Error;
 
-use super::PatternError;
-
 /// Setup stopped. `E` is the error of the way to the cluster.
 #[derive(Debug, Error)]
 pub enum SetupError<E> {
-    /// The index setting gives no names.
-    #[error(transparent)]
-    Pattern(#[from] PatternError),
     /// No answer.
     #[error(
         "{request}: no answer from the cluster: {source}; check `nodes` and that the cluster is up"

@@ -22,9 +22,11 @@ use std::future::Future;
 use bytes::Bytes;
 use serde_json::Value;
 
+use crate::config::IndexPattern;
+
 pub use self::detect::{Family, Target, detect};
 pub use self::error::SetupError;
-pub use self::plan::{Kind, Names, PatternError, Step, plan};
+pub use self::plan::{Kind, Names, Step, plan};
 pub use self::report::{Change, Outcome, Report};
 
 /// The verbs that setup needs.
@@ -77,10 +79,10 @@ pub trait Client {
 /// With `force`, a template of the same name that is not logweir's is overwritten.
 pub async fn run<C: Client>(
     client: &C,
-    index: &str,
+    index: &IndexPattern,
     force: bool,
 ) -> Result<Report, SetupError<C::Error>> {
-    let names = Names::of(index)?;
+    let names = Names::of(index);
     let target = detect(client).await?;
     let steps = plan(target.family, &names);
 

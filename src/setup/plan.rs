@@ -1,10 +1,9 @@
 //! What is put, and under which names: the shipped files, renamed to follow the index setting.
 
 use serde_json::{Value, json};
-use thiserror::Error;
 
 use super::{Family, Method};
-use crate::config::{IndexPattern, IndexPatternError};
+use crate::config::IndexPattern;
 
 /// The name under which the shipped files stand; replaced where the index setting gives another.
 const SHIPPED_NAME: &str = "nginx-access";
@@ -91,16 +90,6 @@ pub struct Step {
     pub body: Value,
 }
 
-/// The index setting gives no names.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("index = {index:?}: {reason}")]
-pub struct PatternError {
-    /// The setting.
-    pub index: String,
-    /// What is wrong with it.
-    pub reason: IndexPatternError,
-}
-
 /// The names that follow the index setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
@@ -114,16 +103,12 @@ pub struct Names {
 
 impl Names {
     /// The names for an index setting.
-    pub fn of(index: &str) -> Result<Self, PatternError> {
-        let index = IndexPattern::parse(index).map_err(|reason| PatternError {
-            index: index.to_owned(),
-            reason,
-        })?;
-        Ok(Self {
-            template: index.template().to_owned(),
+    pub fn of(index: &IndexPattern) -> Self {
+        Self {
+            template: index.template(),
             pattern: index.wildcard(),
             example: index.unparsed(),
-        })
+        }
     }
 }
 

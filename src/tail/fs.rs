@@ -101,6 +101,16 @@ pub trait FileSystem: Clone + Send + 'static {
     fn lock(&self, path: &Path) -> io::Result<Option<Self::Lock>>;
 }
 
+/// Whether a log is a link to standard output or error: read here, these are our own and not nginx's, and
+/// may well be a file.
+pub fn is_console(path: &Path) -> bool {
+    std::fs::read_link(path).is_ok_and(|target| {
+        ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc/self/fd"]
+            .iter()
+            .any(|console| target.starts_with(console))
+    })
+}
+
 /// The host's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HostFs;
@@ -132,7 +142,11 @@ impl FileSystem for HostFs {
     }
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
-        Ok(describe(&std::fs::metadata(path)?))
+        let mut metadata = describe(&std::fs::metadata(path)?);
+        if is_console(path) {
+            metadata.kind = Kind::Device;
+        }
+        Ok(metadata)
     }
 
     fn metadata_of(&self, file: &File) -> io::Result<Metadata> {
@@ -218,5 +232,22 @@ fn describe(metadata: &std::fs::Metadata) -> Metadata {
         links: metadata.nlink(),
         kind,
         group: metadata.gid(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Standard output of a test run may well be a regular file.
+    #[test]
+    fn a_link_to_the_console_is_never_a_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("access.log");
+        std::os::unix::fs::symlink("/dev/stdout", &link).unwrap();
+        assert_eq!(HostFs.metadata(&link).unwrap().kind, Kind::Device);
+        let file = directory.path().join("real.log");
+        std::fs::write(&file, "a\n").unwrap();
+        assert_eq!(HostFs.metadata(&file).unwrap().kind, Kind::File);
     }
 }

@@ -15,7 +15,8 @@
 //!
 //! The parts: `discover` (which files), `stem` (whose rotated file), `identity` (is it still the same),
 //! `reader` and `gzip` (lines of one file), `track` (position in one stream), `tailer`, `reconcile` and
-//! `admit` (all of them together), `checkpoint` and `state` (what survives).
+//! `admit` (all of them together), `checkpoint` and `state` (what survives); `survey` shows beforehand what
+//! would be read.
 
 mod admit;
 mod checkpoint;
@@ -31,6 +32,7 @@ pub(crate) mod sim;
 mod state;
 mod stats;
 pub mod stem;
+mod survey;
 mod tailer;
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use stats::{Lag, Problem, Rotations, Stats};
+pub use survey::{LogFile, Survey, survey};
 pub use tailer::Tailer;
 
 /// One generation of one stream in this process; never reused. It stays the same when the rest of a

@@ -12,6 +12,7 @@
 //! look like more than it was, [`what_is_left_out_is_said`] writes one line past libtest's capture. Several cases use
 //! one server at the same time: each takes index names of its own by [`unique`].
 
+mod check;
 mod output;
 mod pages;
 mod reload;

@@ -3,10 +3,16 @@
 use bytes::Bytes;
 use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use elasticsearch::http::transport::Transport;
+use logweir::config::IndexPattern;
 use logweir::setup::{Answer, Client, Family, Method, Names, Outcome, detect, plan, run};
 use serde_json::{Value, json};
 
 use super::{servers, unique};
+
+/// An index setting.
+fn pattern_of(index: &str) -> IndexPattern {
+    IndexPattern::parse(index).unwrap()
+}
 
 /// A cluster by the plainest way there is.
 struct Cluster(Transport);
@@ -164,9 +170,9 @@ async fn the_templates_are_taken_and_a_second_run_changes_nothing() {
                 .map(|change| change.outcome)
                 .collect::<Vec<_>>()
         };
-        let report = run(&cluster, &index, false).await.unwrap();
+        let report = run(&cluster, &pattern_of(&index), false).await.unwrap();
         assert_eq!(outcomes(report), [Outcome::Created; 3], "{family}");
-        let report = run(&cluster, &index, false).await.unwrap();
+        let report = run(&cluster, &pattern_of(&index), false).await.unwrap();
         assert_eq!(outcomes(report), [Outcome::Unchanged; 3], "{family}");
     }
 }
@@ -177,10 +183,13 @@ async fn a_full_document_ends_with_the_expected_types() {
         let cluster = Cluster::at(address);
         let name = unique("types");
         let setting = format!("{name}-%Y.%m.%d");
-        let target = run(&cluster, &setting, false).await.unwrap().target;
+        let target = run(&cluster, &pattern_of(&setting), false)
+            .await
+            .unwrap()
+            .target;
         let document = full_document();
 
-        let shipped = &plan(target.family, &Names::of(&setting).unwrap())[0].body;
+        let shipped = &plan(target.family, &Names::of(&pattern_of(&setting)))[0].body;
         let shipped = types_of(&shipped["template"]["mappings"]);
         let mut sent = Vec::new();
         fields("", &document, &mut sent);
@@ -215,7 +224,7 @@ async fn the_routes_of_the_last_minute_can_be_counted() {
     for (family, address) in servers().clusters() {
         let cluster = Cluster::at(address);
         let name = unique("routes");
-        run(&cluster, &format!("{name}-%Y.%m.%d"), false)
+        run(&cluster, &pattern_of(&format!("{name}-%Y.%m.%d")), false)
             .await
             .unwrap();
         for (id, second, route) in [(1, 1, "/a"), (2, 2, "/a"), (3, 2, "/b"), (4, 7, "/a")] {
@@ -256,7 +265,7 @@ async fn no_length_and_no_rubbish_makes_a_cluster_refuse_a_request() {
     for (family, address) in servers().clusters() {
         let cluster = Cluster::at(address);
         let name = unique("long");
-        run(&cluster, &format!("{name}-%Y.%m.%d"), false)
+        run(&cluster, &pattern_of(&format!("{name}-%Y.%m.%d")), false)
             .await
             .unwrap();
         // The widest that one character of `ignore_above` (a UTF-16 unit) can be in UTF-8: a term of more than 32766
@@ -326,7 +335,10 @@ async fn a_template_that_is_not_ours_is_left_alone() {
         let path = format!("/_index_template/{name}");
         cluster.ask(Method::Put, &path, Some(theirs)).await;
         let index = format!("{name}-%Y");
-        let error = run(&cluster, &index, false).await.unwrap_err().to_string();
+        let error = run(&cluster, &pattern_of(&index), false)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("--force"), "{family}: {error}");
         let left = cluster.ask(Method::Get, &path, None).await;
         assert_eq!(
@@ -335,7 +347,7 @@ async fn a_template_that_is_not_ours_is_left_alone() {
             "{family}"
         );
 
-        let report = run(&cluster, &index, true).await.unwrap();
+        let report = run(&cluster, &pattern_of(&index), true).await.unwrap();
         assert_eq!(report.changes[2].outcome, Outcome::Overwritten, "{family}");
     }
 }
@@ -353,7 +365,9 @@ async fn a_stronger_template_is_noticed() {
                 Some(stronger),
             )
             .await;
-        let report = run(&cluster, &format!("{name}-%Y"), false).await.unwrap();
+        let report = run(&cluster, &pattern_of(&format!("{name}-%Y")), false)
+            .await
+            .unwrap();
         assert!(report.shadowed, "{family}");
     }
 }
@@ -367,7 +381,7 @@ async fn opensearch_would_refuse_the_files_of_elasticsearch() {
     let name = unique("family");
     for step in plan(
         Family::Elasticsearch,
-        &Names::of(&format!("{name}-%Y")).unwrap(),
+        &Names::of(&pattern_of(&format!("{name}-%Y"))),
     ) {
         let body = Bytes::from(step.body.to_string());
         let answer = cluster
