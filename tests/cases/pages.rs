@@ -104,19 +104,22 @@ fn the_metrics_are_well_formed_and_add_up_at_every_scrape_under_load() {
     {
         let mut cluster = stage.cluster();
         // bad days of all kinds, which move lines between the accounts
-        for _ in 0..3 {
-            cluster.script.extend([
-                Fault::None,
-                Fault::ResetAfter,
-                Fault::Items {
-                    every: 7,
-                    status: 429,
-                    kind: "es_rejected_execution_exception",
-                },
-                Fault::FailureStore { every: 5 },
-                Fault::Dropped { every: 9 },
-                Fault::Status(429, None, "circuit_breaking_exception"),
-            ]);
+        let bad_days = [
+            Fault::ResetAfter,
+            Fault::Items {
+                every: 7,
+                status: 429,
+                kind: "es_rejected_execution_exception",
+            },
+            Fault::FailureStore { every: 5 },
+            Fault::Dropped { every: 9 },
+            Fault::Status(429, None, "circuit_breaking_exception"),
+        ];
+        for fault in bad_days.iter().cycle().take(4 * bad_days.len()) {
+            // what was refused is through before the next bad day
+            cluster
+                .script
+                .extend([fault.clone(), Fault::None, Fault::None, Fault::None]);
         }
     }
     let mut agent = home.run();

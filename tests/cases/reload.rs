@@ -92,6 +92,37 @@ fn reloads_in_a_row_under_load_lose_and_double_nothing() {
     stage.assert_exactly(0..10_000);
 }
 
+/// The way to the new configuration leads through a cluster that is slow to answer; who asks meanwhile is heard.
+#[test]
+fn a_stop_during_a_reload_is_a_good_stop_and_a_reload_during_a_reload_counts() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let sections = section_log(&home.log(), "combined")
+        + &section_cluster(&stage.address())
+        + "request_timeout = \"1h\"\n";
+    home.configure("shutdown_timeout = \"1h\"\n", &sections);
+    stage.cluster().always = Some(Fault::Status(503, None, "unavailable"));
+    home.append(0..100);
+    let mut agent = home.run();
+    agent.until_so("a request", || !stage.cluster().bulks.is_empty());
+    for taken in 1..=2 {
+        agent.signal(Signal::HUP);
+        agent.until("the reload", |agent| {
+            (agent.words().matches("SIGHUP: going on").count() == taken).then_some(())
+        });
+    }
+    agent.signal(Signal::TERM);
+    agent.until_said("a second signal stops at once");
+    stage.cluster().always = None;
+    let ended = agent.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.words);
+    assert!(
+        !ended.words.contains("stopping at once;"),
+        "{}",
+        ended.words
+    );
+    stage.assert_exactly(0..100);
+}
+
 const NGINX: &str = "events {}\nhttp {\n";
 
 #[test]

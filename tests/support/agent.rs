@@ -35,17 +35,6 @@ impl Deadline {
     }
 }
 
-/// Looks again and again until `look` gives something.
-pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Deadline::new();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        deadline.pause(|| what.to_owned());
-    }
-}
-
 /// A port that nobody else gets meanwhile: below those that the kernel hands out, and for each call another.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
