@@ -44,11 +44,7 @@ pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
 
 pub(super) fn record(config: &Config, cluster: &Elasticsearch, host: &str) -> record::Settings {
     let log = |log: &Log| record::LogSettings {
-        formats: log
-            .formats
-            .iter()
-            .map(|named| named.format.clone())
-            .collect(),
+        formats: log.formats.clone(),
         fields: log.fields.clone(),
     };
     record::Settings {

@@ -91,8 +91,8 @@ impl Frame {
         if values.plan.tells_tls {
             members::tls(out, &mut buffers.value, values);
         }
-        if values.plan.tells_more {
-            members::nginx(out, &mut buffers.value, values);
+        if values.plan.tells_more || request.rubbish.is_some() {
+            members::nginx(out, &mut buffers.value, values, &request);
         }
         self.close(placed, log, place, Whole::Parsed, batch);
     }

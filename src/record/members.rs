@@ -25,18 +25,22 @@ pub(super) struct Request<'l> {
     path: Option<&'l [u8]>,
     query: Option<&'l [u8]>,
     version: Option<&'l [u8]>,
+    /// TLS on a plain port and other probes: worth keeping whole, though it asks for nothing.
+    pub(super) rubbish: Option<&'l [u8]>,
 }
 
 impl<'l> Request<'l> {
     pub(super) fn new(values: &Values<'l>) -> Self {
         let plan = values.plan;
-        let line = values.get(plan.request).and_then(request::split);
+        let whole = values.get(plan.request);
+        let line = whole.and_then(request::split);
         let original = line
             .map(|line| line.target)
             .or_else(|| values.get(plan.request_uri));
         let target = original.map(Target::split).unwrap_or_default();
         let version = line.and_then(|line| line.version);
         Self {
+            rubbish: whole.filter(|whole| line.is_none() && !whole.is_empty()),
             method: line
                 .map(|line| line.method)
                 .or_else(|| values.get(plan.request_method)),
@@ -281,7 +285,12 @@ pub(super) fn tls(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_>)
 }
 
 /// `nginx.access`: what ECS has no place for.
-pub(super) fn nginx(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_>) {
+pub(super) fn nginx(
+    out: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+    values: &Values<'_>,
+    request: &Request<'_>,
+) {
     let plan = values.plan;
     let nginx = open(out, b"\"nginx\":{");
     let access = open(out, b"\"access\":{");
@@ -307,11 +316,7 @@ pub(super) fn nginx(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_
         json::integer(text.out, nanos / NANOS_PER_MILLI);
         text.out.push(b',');
     }
-    // TLS on a plain port and other probes: what was sent is worth keeping, though it asks for nothing
-    let rubbish = values
-        .get(plan.request)
-        .filter(|line| !line.is_empty() && request::split(line).is_none());
-    text.write(b"\"request\":\"", rubbish);
+    text.write(b"\"request\":\"", request.rubbish);
     if !plan.upstreams.is_empty() {
         let mark = open(text.out, b"\"upstream\":{");
         for upstream in &plan.upstreams {

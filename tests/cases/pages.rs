@@ -49,7 +49,7 @@ fn a_cluster_that_refuses_shows_in_the_status_and_a_good_day_too() {
     let status = agent.status().unwrap();
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(status["host"], "web");
-    assert_eq!(status["parsing"]["parsed"], 10);
+    assert_eq!(status["parsing"]["parsed"]["combined"], 10);
     assert_eq!(status["files"]["open"], 1);
     assert_eq!(status["problems"], Value::Array(vec![]));
     agent.stop();
@@ -151,7 +151,10 @@ fn the_metrics_are_well_formed_and_add_up_at_every_scrape_under_load() {
         assert_eq!(outcome(&last, name), places as f64, "{name}");
     }
     drop(cluster);
-    assert_eq!(last["logweir_lines_parsed_total"], 10_000.0);
+    assert_eq!(
+        last["logweir_lines_parsed_total{format=\"combined\"}"],
+        10_000.0
+    );
     agent.stop();
 }
 
