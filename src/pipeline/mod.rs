@@ -6,6 +6,8 @@
 //! thread; deliveries run on tokio. Invariant: a position is handed to the tailer only when every line before
 //! it is settled; when the output does not accept, reading stops, because the log file is the queue.
 
+#[cfg(test)]
+mod desk;
 mod ledger;
 mod reader;
 mod road;
