@@ -69,9 +69,15 @@ pub(crate) fn cargo() -> Command {
 
 /// Builds the agent as it is shipped, and tells where it is.
 pub(crate) fn build_agent() -> Result<PathBuf> {
+    build_agent_as("release")
+}
+
+/// Builds the agent with this profile of cargo, and tells where it is.
+pub(crate) fn build_agent_as(profile: &str) -> Result<PathBuf> {
     let status = cargo()
-        .args(["build", "--release", "--bin", "logweir"])
+        .args(["build", "--profile", profile, "--bin", "logweir"])
         .status()?;
     ensure!(status.success(), "the agent does not build");
-    Ok(target().join("release").join("logweir"))
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(target().join(folder).join("logweir"))
 }
