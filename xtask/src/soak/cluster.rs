@@ -41,10 +41,11 @@ impl Cluster {
         }
     }
 
-    /// Sends `body` by POST, or PUT.
+    /// Sends `body`; none when it is null.
     pub(super) fn ask(&self, method: &str, path: &str, body: &Value) -> Result<Value> {
         let url = format!("{}/{path}", self.url);
         let sent = match method {
+            "POST" if body.is_null() => self.agent.post(&url).send_empty(),
             "PUT" => self.agent.put(&url).send_json(body),
             "POST" => self.agent.post(&url).send_json(body),
             "DELETE" => self.agent.delete(&url).force_send_body().send_json(body),
@@ -93,7 +94,7 @@ impl Cluster {
 
     /// Hands each document of all indices to `each`.
     pub(super) fn documents(&self, mut each: impl FnMut(Document<'_>)) -> Result<u64> {
-        self.ask("POST", &format!("{INDICES}/_refresh"), &json!({}))?;
+        self.ask("POST", &format!("{INDICES}/_refresh"), &Value::Null)?;
         let opened = self.ask("POST", &format!("{INDICES}/_pit?keep_alive=5m"), &json!({}))?;
         let mut pit = opened["id"].clone();
         let mut after = Value::Null;

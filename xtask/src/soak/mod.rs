@@ -79,10 +79,15 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     tools::provide(&[Tool::Nginx, Tool::Logrotate, Tool::Jdk, Tool::Maven])?;
-    let folder = Folder::empty("soak")?;
+    let folder = Folder::empty(match arguments.history {
+        true => "soak-history",
+        false => "soak",
+    })?;
     println!("starting Elasticsearch (the first time it is downloaded), building the agent …");
     let mut server = Server::start(Kind::Elasticsearch, &folder)?;
-    let program = place::build_agent_as(&arguments.profile)?;
+    // A copy, so that a build meanwhile changes nothing.
+    let program = folder.join("logweir");
+    fs::copy(place::build_agent_as(&arguments.profile)?, &program)?;
     let url = server.address()?;
     let tally = Arc::new(Tally::default());
     let proxy = Proxy::start(

@@ -58,7 +58,7 @@ pub(super) struct Run {
 
 /// The table that goes into the reliability report.
 pub(super) fn table(run: &Run, verdict: &Verdict, tally: &Tally) -> String {
-    let mut out = String::new();
+    let mut out = format!("| {:<44} | {:>14} |\n| --- | ---: |\n", "", "");
     let mut row = |name: &str, value: String| {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "| {name:<44} | {value:>14} |");
@@ -106,7 +106,7 @@ pub(super) fn table(run: &Run, verdict: &Verdict, tally: &Tally) -> String {
     row("**faults that hit**", tally.hits().to_string());
     let _ = writeln!(
         out,
-        "\n| {:<44} | {:>8} | {:>8} |",
+        "\n| {:<44} | {:>8} | {:>8} |\n| --- | ---: | ---: |",
         "fault", "injected", "hit"
     );
     for (fault, count) in tally.counts().iter() {

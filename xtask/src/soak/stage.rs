@@ -297,9 +297,13 @@ impl<'a> Stage<'a> {
                 Ok(true)
             }
             Event::WriteBlock { time } => self.block("write", b"FORBIDDEN/8/", event, time, now),
-            Event::DiskBlock { time } => {
-                self.block("read_only_allow_delete", b"FORBIDDEN/12/", event, time, now)
-            }
+            Event::DiskBlock { time } => self.block(
+                "read_only_allow_delete",
+                b"/12/disk usage",
+                event,
+                time,
+                now,
+            ),
             Event::ShardLimit { time } => {
                 self.cluster.limit_shards(Some(1))?;
                 self.proxy

@@ -102,14 +102,18 @@ struct Scribe {
 impl Scribe {
     fn write(&mut self, rate: u64, blocks: bool) -> io::Result<()> {
         let start = Instant::now();
+        let mut looked = start;
         let mut owed = 0;
         let mut buffer = Vec::new();
         while !self.shared.stop.load(Ordering::Relaxed) {
             self.change_file()?;
-            // Twice as many in every other second, and now and then nothing for a while.
+            // All of it in every other second, and now and then nothing for a while.
+            let since = looked.elapsed();
+            looked += since;
             let second = start.elapsed().as_secs();
             if second.is_multiple_of(2) && second % 20 != 18 {
-                owed += rate * 2 * 10 + self.dice.below(1000);
+                let millis = u64::try_from(since.as_millis()).unwrap_or(0);
+                owed += rate * 2 * millis + self.dice.below(1000);
             }
             while owed >= 1000 {
                 owed -= 1000;
