@@ -6,6 +6,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
 use ureq::Agent;
 
+use super::oracle::Index;
+
 /// All indices of the agent.
 pub(super) const INDICES: &str = "nginx-access-*";
 /// Documents fetched at once.
@@ -91,9 +93,10 @@ impl Cluster {
         self.block("write", false)?;
         self.block("read_only_allow_delete", false)
     }
+}
 
-    /// Hands each document of all indices to `each`.
-    pub(super) fn documents(&self, mut each: impl FnMut(Document<'_>)) -> Result<u64> {
+impl Index for Cluster {
+    fn documents(&self, each: &mut dyn FnMut(Document<'_>)) -> Result<u64> {
         self.ask("POST", &format!("{INDICES}/_refresh"), &Value::Null)?;
         let opened = self.ask("POST", &format!("{INDICES}/_pit?keep_alive=5m"), &json!({}))?;
         let mut pit = opened["id"].clone();

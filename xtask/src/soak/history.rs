@@ -4,9 +4,10 @@
 use std::fs::{self, File, FileTimes};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::agent::Agent;
 use super::cluster::Cluster;
@@ -21,6 +22,7 @@ const LINES_IN_FILE: usize = 700;
 /// The files are of the days up to now.
 const DAYS: u64 = 25;
 const SECONDS_IN_DAY: u64 = 86_400;
+const LOOK: Duration = Duration::from_millis(200);
 const WITHIN: Duration = Duration::from_secs(600);
 /// The log that all belongs to; under this name in both places.
 const LETTER: char = 'c';
@@ -48,10 +50,15 @@ pub(super) fn run(
             &place.join("access.log"),
             &folder.join(format!("data-{name}")),
         );
-        // Killed in the middle, so that the rest is read by another.
         agent.start()?;
-        std::thread::sleep(dice.millis(2000, 4000));
-        agent.kill()?;
+        let found_again = if name == "live" {
+            // Killed in the middle, so that the rest is read by another.
+            sleep(dice.millis(1500, 3000));
+            agent.kill()?;
+            None
+        } else {
+            Some(read_all(&mut agent, (FILES + 1) * LINES_IN_FILE as u64)?)
+        };
         agent.run_once(WITHIN)?;
         let verdict = oracle::judge(&truth, &[logs::only(LETTER, place)], &cluster, agent.data())?;
         println!(
@@ -63,6 +70,13 @@ pub(super) fn run(
             verdict.doubled,
             verdict.strange,
         );
+        if let Some(found_again) = found_again {
+            println!("{name}: {found_again} lines read and found to be there already");
+            ensure!(
+                found_again == verdict.written,
+                "the copies were not read to their end"
+            );
+        }
         verdicts.push(verdict);
     }
     for words in verdicts.iter().flat_map(|verdict| &verdict.words) {
@@ -72,6 +86,24 @@ pub(super) fn run(
         && verdicts
             .iter()
             .all(|verdict| verdict.documents == verdict.written))
+}
+
+/// Lets the agent read so many lines; of how many the cluster said that they were there already.
+fn read_all(agent: &mut Agent, lines: u64) -> Result<u64> {
+    let start = Instant::now();
+    while start.elapsed() < WITHIN {
+        if let Some(numbers) = agent.scrape() {
+            numbers.balance()?;
+            let read = numbers.sum("logweir_lines_read_total");
+            if read >= lines as f64 && numbers.sum("logweir_in_flight_lines") == 0.0 {
+                agent.kill()?;
+                let again = numbers.one("logweir_documents_total{outcome=\"duplicate\"}");
+                return format!("{again:.0}").parse().context("a count");
+            }
+        }
+        sleep(LOOK);
+    }
+    bail!("{lines} lines were not read within {} s", WITHIN.as_secs())
 }
 
 /// The rotated files, oldest first and the live one last; every other older one is compressed.

@@ -8,12 +8,18 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use flate2::read::MultiGzDecoder;
 
-use super::cluster::Cluster;
+use super::cluster::Document;
 use super::line;
 use super::logs::Log;
 
 /// So many lines are named of each kind of failure.
 const NAMED: usize = 20;
+
+/// Where the documents are.
+pub(super) trait Index {
+    /// Hands each document to `each`; gives their number.
+    fn documents(&self, each: &mut dyn FnMut(Document<'_>)) -> Result<u64>;
+}
 
 /// What was written to one log: the hash of each line by its number, 0 where there is none.
 pub(super) type Truth = BTreeMap<char, Vec<u64>>;
@@ -63,7 +69,7 @@ pub(super) fn read_truth(path: &Path) -> Result<Vec<u64>> {
 pub(super) fn judge(
     truth: &Truth,
     logs: &[Log],
-    cluster: &Cluster,
+    index: &dyn Index,
     data: &Path,
 ) -> Result<Verdict> {
     let mut verdict = Verdict::default();
@@ -76,7 +82,7 @@ pub(super) fn judge(
             .any(|log| log.copytruncate && log.owns(Path::new(path)))
     };
     let mut doubled = BTreeSet::new();
-    verdict.documents = cluster.documents(|document| {
+    verdict.documents = index.documents(&mut |document| {
         let line = document.original.as_bytes();
         let found = line::find(line).and_then(|(letter, number)| {
             let written = truth.get(&letter)?.get(number)?;
@@ -107,7 +113,7 @@ pub(super) fn judge(
         }
     })?;
     if !doubled.is_empty() {
-        name_doubled(&doubled, cluster, &mut verdict)?;
+        name_doubled(&doubled, index, &mut verdict)?;
     }
     let mut missing = BTreeMap::new();
     for (letter, hashes) in truth {
@@ -126,11 +132,11 @@ pub(super) fn judge(
 
 fn name_doubled(
     doubled: &BTreeSet<(char, usize)>,
-    cluster: &Cluster,
+    index: &dyn Index,
     verdict: &mut Verdict,
 ) -> Result<()> {
     let named: BTreeSet<_> = doubled.iter().take(NAMED).collect();
-    cluster.documents(|document| {
+    index.documents(&mut |document| {
         let line = document.original.as_bytes();
         if let Some(mark) = line::find(line).filter(|mark| named.contains(mark)) {
             verdict.words.push(format!(
@@ -266,4 +272,98 @@ pub(super) fn each_line(path: &Path, mut each: impl FnMut(u64, &[u8], bool)) -> 
 
 fn beginning(line: &[u8]) -> String {
     String::from_utf8_lossy(&line[..line.len().min(300)]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::soak::{fault, logs};
+
+    /// Documents of log `c`, unless the path says otherwise.
+    struct Given<'a>(Vec<(&'a str, &'a str)>);
+
+    impl Index for Given<'_> {
+        fn documents(&self, each: &mut dyn FnMut(Document<'_>)) -> Result<u64> {
+            for (path, original) in &self.0 {
+                each(Document {
+                    index: "i",
+                    id: "d",
+                    original,
+                    path,
+                    offset: 0,
+                });
+            }
+            Ok(self.0.len() as u64)
+        }
+    }
+
+    fn judged(lines: &[&str], kept: &str, documents: &[&str], copytruncate: bool) -> Verdict {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = logs::only('c', folder.path());
+        log.copytruncate = copytruncate;
+        fs::write(&log.path, "").unwrap();
+        let rotated = folder.path().join("access.log-20261123.gz");
+        fs::write(rotated, fault::gzip(kept.as_bytes()).unwrap()).unwrap();
+        let path = log.path.to_str().unwrap().to_owned();
+        let documents = documents.iter().map(|line| (&*path, *line)).collect();
+        let hashes = lines.iter().map(|line| line::hash(line.as_bytes()));
+        let truth = Truth::from([('c', hashes.collect())]);
+        judge(&truth, &[log], &Given(documents), folder.path()).unwrap()
+    }
+
+    const LINES: [&str; 3] = [
+        "GET /?mark=c-0. a",
+        "GET /?mark=c-1. b",
+        "GET /?mark=c-2. c",
+    ];
+
+    #[test]
+    fn what_is_there_once_is_good() {
+        let verdict = judged(&LINES, "", &LINES, false);
+        assert!(verdict.is_good(), "{verdict:?}");
+        assert_eq!((verdict.written, verdict.documents), (3, 3));
+    }
+
+    #[test]
+    fn a_line_that_is_missing_is_lost_and_found_in_its_file() {
+        let kept = format!("{}\n{}\n", LINES[0], LINES[1]);
+        let verdict = judged(&LINES, &kept, &[LINES[0], LINES[2]], true);
+        assert_eq!((verdict.lost, verdict.doubled), (1, 0));
+        assert!(!verdict.is_good());
+        assert!(
+            verdict.words[0].contains(".gz at 18: GET /?mark=c-1. b"),
+            "{:?}",
+            verdict.words
+        );
+    }
+
+    #[test]
+    fn what_no_file_has_is_destroyed_only_where_a_log_is_truncated() {
+        let destroyed = |truncated| {
+            let verdict = judged(&LINES, "", &LINES[1..], truncated);
+            (verdict.lost, verdict.destroyed, verdict.is_good())
+        };
+        assert_eq!(destroyed(true), (0, 1, true));
+        assert_eq!(destroyed(false), (1, 0, false));
+    }
+
+    #[test]
+    fn a_second_document_of_a_line_is_doubled() {
+        let verdict = judged(&LINES, "", &[LINES[0], LINES[1], LINES[2], LINES[1]], false);
+        assert_eq!((verdict.lost, verdict.doubled), (0, 1));
+        assert!(!verdict.is_good());
+        assert_eq!(verdict.words.len(), 2, "both are named");
+    }
+
+    #[test]
+    fn half_a_line_is_strange_where_nothing_truncates() {
+        let documents = [LINES[0], LINES[1], LINES[2], "ET /?mark=c-2. x"];
+        let counts = |truncated| {
+            let verdict = judged(&LINES, "", &documents, truncated);
+            (verdict.strange, verdict.pieces, verdict.is_good())
+        };
+        assert_eq!(counts(false), (1, 0, false));
+        assert_eq!(counts(true), (0, 1, true));
+    }
 }
