@@ -64,6 +64,17 @@ pub(crate) fn free_port() -> Result<u16> {
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    // What cargo told this chore about its package would make build scripts run again, and half of all crates be
+    // built anew, here and at the next build by hand.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|beginning| name.starts_with(beginning))
+        {
+            command.env_remove(&*name);
+        }
+    }
     command
 }
 
