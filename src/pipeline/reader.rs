@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::road::{Broken, Road};
-use super::{Ended, Output, Settings, Stop};
+use super::{Ended, Settings, Stop};
 use crate::clock::Clock;
+use crate::output::Output;
 use crate::record::Recorder;
 use crate::tail::Tailer;
 use crate::tail::fs::FileSystem;

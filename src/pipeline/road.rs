@@ -12,9 +12,9 @@ use std::time::Duration;
 use logweir_parsers::time::Stamp;
 use tokio_util::sync::CancellationToken;
 
+use super::Settings;
 use super::ledger::Ledger;
-use super::{Output, Settings};
-use crate::output::{Batch, Delivery, Span};
+use crate::output::{Batch, Delivery, Output, Span};
 use crate::record::{Recorded, Recorder, Source};
 use crate::tail::watch::Waker;
 use crate::tail::{Chunk, FileKey, StreamId};
