@@ -120,7 +120,8 @@ pub fn is_silent(directory: &Path) -> bool {
     const NINE_P: u64 = 0x0102_1997;
     const FUSE: u64 = 0x6573_5546;
     rustix::fs::statfs(directory).is_ok_and(|about| {
-        // the type is signed on some platforms; its low 32 bits are the number
+        // of another width on other platforms; the low 32 bits are the number
+        #[allow(clippy::useless_conversion)]
         let magic = u64::from_ne_bytes(i64::from(about.f_type).to_ne_bytes()) & 0xffff_ffff;
         magic == NFS || magic == NINE_P || magic == FUSE || SMB.contains(&magic)
     })
