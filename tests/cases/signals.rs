@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rustix::process::Signal;
 
-use crate::support::agent::{Home, section_cluster, section_log};
+use crate::support::agent::{Home, SetOnDrop, section_cluster, section_log};
 use crate::support::fake_cluster::Fault;
 use crate::support::stage::Stage;
 
@@ -144,6 +144,7 @@ fn killed_in_the_middle_of_deliveries_it_still_indexes_each_line_once() {
     // the first start decides what is old history: it happens before anything rotates
     home.once();
     std::thread::scope(|scope| {
+        let _end = SetOnDrop(&writer.stop);
         scope.spawn(|| writer.write(&home, &stage));
         for round in 0..6 {
             let before = stage.count();
@@ -159,7 +160,6 @@ fn killed_in_the_middle_of_deliveries_it_still_indexes_each_line_once() {
             });
             agent.kill();
         }
-        writer.stop.store(true, Ordering::Relaxed);
     });
     stage.cluster().always = None;
     home.once();

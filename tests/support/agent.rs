@@ -7,7 +7,7 @@ use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -21,17 +21,31 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// The time after which a wait is in vain.
-struct Deadline(Instant);
+pub(crate) struct Deadline(Instant);
 
 impl Deadline {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(Instant::now() + PATIENCE)
     }
 
     /// Lets some time pass; fails when there is none left.
-    fn pause(&self, what: impl FnOnce() -> String) {
+    pub(crate) fn pause(&self, what: impl FnOnce() -> String) {
         assert!(Instant::now() < self.0, "waited in vain for {}", what());
         std::thread::sleep(LOOK);
+    }
+}
+
+/// Lets the others have the processor: a load that takes all of it tests nothing but the machine.
+pub(crate) fn breathe() {
+    std::thread::sleep(LOOK);
+}
+
+/// Tells threads to end, also when the test that started them fails.
+pub(crate) struct SetOnDrop<'f>(pub(crate) &'f AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -88,15 +102,6 @@ impl Home {
         self.path("logweir.toml")
     }
 
-    /// The keys that every configuration here begins with.
-    fn top(&self) -> String {
-        format!(
-            "host = \"web\"\ndata_dir = '{}'\nnginx_conf = '{}'\n",
-            self.data().display(),
-            self.nginx_conf().display()
-        )
-    }
-
     /// Where nginx's configuration lies; an empty one, when the test makes no other.
     pub(crate) fn nginx_conf(&self) -> PathBuf {
         let path = self.path("nginx.conf");
@@ -106,11 +111,18 @@ impl Home {
         path
     }
 
-    /// Writes the configuration: `top` keys, then sections.
+    /// Writes the configuration: keys of the top, then sections.
     pub(crate) fn configure(&self, top: &str, sections: &str) {
+        self.configure_nginx(&self.nginx_conf(), top, sections);
+    }
+
+    /// The same beside an nginx with this configuration.
+    pub(crate) fn configure_nginx(&self, nginx_conf: &Path, top: &str, sections: &str) {
         let text = format!(
-            "{}{top}\n{sections}\n[http]\nlisten = \"127.0.0.1:{}\"\n",
-            self.top(),
+            "host = \"web\"\ndata_dir = '{}'\nnginx_conf = '{}'\n{top}\n{sections}\n\
+             [http]\nlisten = \"127.0.0.1:{}\"\n",
+            self.data().display(),
+            nginx_conf.display(),
             self.port
         );
         fs::write(self.config(), text).unwrap();

@@ -5,4 +5,6 @@ pub(crate) mod fake_cluster;
 pub(crate) mod fake_es;
 pub(crate) mod http;
 pub(crate) mod metrics;
+pub(crate) mod nginx;
 pub(crate) mod stage;
+pub(crate) mod traffic;
