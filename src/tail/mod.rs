@@ -18,6 +18,7 @@
 //! `admit` (all of them together), `checkpoint` and `state` (what survives); `survey` shows beforehand what
 //! would be read.
 
+mod access;
 mod admit;
 mod checkpoint;
 mod discover;
