@@ -109,7 +109,7 @@ impl Writer {
             }
             home.append(from..from + 7);
             self.next.store(from + 7, Ordering::Relaxed);
-            if from % 350 == 0 {
+            if from.is_multiple_of(350) {
                 rotate(home);
             }
         }
