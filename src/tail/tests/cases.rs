@@ -781,3 +781,63 @@ fn a_compressed_file_that_ends_in_a_long_half_line_is_read_to_there_and_no_furth
     host.wait(10);
     assert!(host.texts().is_empty());
 }
+
+#[test]
+fn beyond_the_limit_the_oldest_deleted_files_are_let_go_and_their_bytes_counted() {
+    let mut host = Host::logs(&[GLOB]);
+    host.settings.held_open_bytes = 2_500;
+    host.fs.append(LIVE, b"");
+    host.start();
+    for file in 0..4 {
+        host.fs
+            .append(LIVE, format!("line of {file}\n").repeat(100).as_bytes());
+        host.texts_of_one_chunk();
+        host.fs.rm(LIVE);
+        host.fs.touch(LIVE);
+        host.wait(1);
+        host.tailer().reconcile();
+        let stats = host.tailer().stats();
+        let lost = stats.lost_bytes.get("held_open_limit").copied();
+        // Each has 1000 bytes, of which some are read.
+        match file {
+            0 | 1 => assert_eq!(lost, None),
+            _ => assert!(lost.unwrap() >= (file - 1) * 900 && lost.unwrap() < (file - 1) * 1_000),
+        }
+        assert!(stats.deleted_open_bytes <= 2_500);
+    }
+    assert!(
+        host.problems()
+            .iter()
+            .any(|problem| problem.contains("held_open_bytes"))
+    );
+    let left: std::collections::BTreeSet<String> = host.texts().into_iter().collect();
+    assert_eq!(
+        left.into_iter().collect::<Vec<_>>(),
+        ["line of 2", "line of 3"]
+    );
+}
+
+#[test]
+fn rotated_files_with_a_name_are_not_all_held_open() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.touch(LIVE);
+    host.start();
+    for file in 0..600 {
+        host.fs.append(LIVE, format!("line of {file}\n").as_bytes());
+        host.fs.append(LIVE, b"more\n");
+        // The output is away: the file is opened and nothing read.
+        host.tailer().reconcile();
+        host.fs
+            .mv(LIVE, &format!("{LIVE}-20261123-{}", 1_795_406_400 + file));
+        host.fs.touch(LIVE);
+    }
+    host.tailer().reconcile();
+    assert!(host.tailer().stats().files_open <= 514);
+    let mut lines = 0;
+    for _ in 0..10 {
+        host.wait(10);
+        lines += host.texts().len();
+    }
+    assert_eq!(lines, 1_200);
+    assert!(host.tailer().stats().lost_bytes.is_empty());
+}
