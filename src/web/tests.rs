@@ -32,8 +32,7 @@ fn view() -> View {
             in_flight: 109,
         },
         parsing: Parsing {
-            parsed: 120,
-            by_format: BTreeMap::from([((0, 0), 120)]),
+            parsed: BTreeMap::from([("combined".to_owned(), 120)]),
             errors: BTreeMap::from([("literal", 121), ("status", 122)]),
         },
         tail: tail::Stats {

@@ -151,6 +151,7 @@ impl Lab {
             }],
             rotated_dirs: vec![],
             history: Duration::ZERO,
+            held_open_bytes: u64::MAX,
             retention: None,
             max_line_bytes: 4096,
             read_bytes: 256,
