@@ -23,6 +23,8 @@ use crate::tail::watch::Watcher;
 use crate::tail::{TailError, Tailer};
 use crate::telemetry::Telemetry;
 
+pub use seen_formats::seen as seen_formats;
+pub use settings::logs as log_settings;
 pub use settings::output as output_settings;
 
 /// How this run differs from the configured one.
@@ -79,7 +81,7 @@ impl Agent {
         // the tailer holds the lock: nobody else writes in the state directory
         let mut config = config.clone();
         seen_formats::join(&mut config);
-        let watcher = Watcher::new(settings::poll(&config));
+        let watcher = Watcher::new(settings::poll(&config, tailer.dirs_to_watch()));
         let stop = Stop::new(watcher.waker());
         let _inside = runtime.enter();
         let gate = if mode.no_template_check {

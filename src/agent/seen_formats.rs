@@ -34,6 +34,11 @@ pub(super) fn join(config: &mut Config) {
     }
 }
 
+/// The formats that earlier starts saw, as `log_format` directives.
+pub fn seen(config: &Config) -> Vec<String> {
+    read(&config.data_dir.join(FILE))
+}
+
 fn read(path: &Path) -> Vec<String> {
     match std::fs::read(path) {
         Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {

@@ -1,15 +1,17 @@
 //! What each room gets of the one configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Elasticsearch, Log, Poll};
 use crate::output::elasticsearch as output;
+use crate::tail::fs::is_silent;
 use crate::{pipeline, record, tail};
 
 /// Bytes read from a log at once; with the batch buffers the bulk of the agent's memory.
 const READ_BYTES: usize = 256 * 1024;
 
-pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
+/// The logs as the tailer takes them, and the folders of rotated files.
+pub fn logs(config: &Config) -> (Vec<tail::LogSettings>, Vec<PathBuf>) {
     let logs = config.logs.iter().map(|log| tail::LogSettings {
         paths: log.paths.clone(),
         exclude: log.exclude.clone(),
@@ -22,15 +24,21 @@ pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
         .collect();
     rotated_dirs.sort();
     rotated_dirs.dedup();
+    (logs.collect(), rotated_dirs)
+}
+
+pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
+    let (logs, rotated_dirs) = logs(config);
     tail::Settings {
         host: config.host.clone(),
         data_dir: config.data_dir.clone(),
-        logs: logs.collect(),
+        logs,
         rotated_dirs,
         history: config.history,
         retention: config.retention,
         max_line_bytes: config.max_line_bytes.as_usize(),
         read_bytes: READ_BYTES,
+        held_open_bytes: config.held_open_bytes.get(),
         reconcile_interval: config.reconcile_interval,
         output: format!("elasticsearch:{}", cluster.index),
     }
@@ -38,11 +46,7 @@ pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
 
 pub(super) fn record(config: &Config, cluster: &Elasticsearch, host: &str) -> record::Settings {
     let log = |log: &Log| record::LogSettings {
-        formats: log
-            .formats
-            .iter()
-            .map(|named| named.format.clone())
-            .collect(),
+        formats: log.formats.clone(),
         fields: log.fields.clone(),
     };
     record::Settings {
@@ -83,6 +87,10 @@ pub fn output(config: &Config, cluster: &Elasticsearch) -> output::Settings {
 }
 
 /// Whether files are looked at by the clock instead of waiting for events.
-pub(super) fn poll(config: &Config) -> bool {
-    config.poll == Poll::Always
+pub(super) fn poll<'p>(config: &Config, directories: impl IntoIterator<Item = &'p Path>) -> bool {
+    match config.poll {
+        Poll::Always => true,
+        Poll::Never => false,
+        Poll::Auto => directories.into_iter().any(is_silent),
+    }
 }

@@ -66,12 +66,12 @@ struct RunArgs {
 #[derive(Debug, Args)]
 struct CheckArgs {
     /// Ask the cluster too: reachability, authentication, template.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "parse")]
     connect: bool,
-    /// Read this log and show how its lines are understood.
+    /// Read this log (`-`: standard input) and show how its lines are understood.
     #[arg(long, value_name = "FILE")]
     parse: Option<PathBuf>,
-    /// With --parse: the format, as it stands in nginx.conf, instead of the configured ones.
+    /// With --parse: the format, as it stands in nginx.conf or its name there, instead of the configured ones.
     #[arg(long, requires = "parse", value_name = "FORMAT")]
     format: Option<String>,
     /// With --parse: show the fields of this many lines.

@@ -177,7 +177,11 @@ impl IndexPattern {
 
     /// The index of lines without a readable time: `nginx-access-unparsed`.
     pub fn unparsed(&self) -> String {
-        let joint = if self.prefix.ends_with(JOINTS) { "" } else { "-" };
+        let joint = if self.prefix.ends_with(JOINTS) {
+            ""
+        } else {
+            "-"
+        };
         format!("{}{joint}unparsed{}", self.prefix, self.suffix)
     }
 }

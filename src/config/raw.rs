@@ -112,6 +112,30 @@ impl Raw {
         }
     }
 
+    /// The variables that a value comes from.
+    pub(super) fn variables(&self) -> Vec<String> {
+        let given = self
+            .sections
+            .values()
+            .chain(&self.logs)
+            .flat_map(|values| values.given.values());
+        let names = given.filter_map(|given| match &given.origin {
+            Origin::Variable(name) => Some(name.clone()),
+            _ => None,
+        });
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+
+    /// Whether a setting of a section other than `[[logs]]` is written somewhere.
+    pub(super) fn sets(&self, section: Section, name: &str) -> bool {
+        self.sections
+            .get(&section)
+            .is_some_and(|values| values.given.contains_key(name))
+    }
+
     fn set_from_environment(&mut self, setting: &'static Setting, given: Given) {
         let values = match (setting.section, self.logs.len()) {
             (Section::Logs, 0) => {

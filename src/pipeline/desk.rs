@@ -12,9 +12,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use super::Output;
-use crate::config::IndexPattern;
-use crate::output::{self, Batch, Delivery, Span, Tally};
+use crate::config::{IndexPattern, NamedFormat};
+use crate::output::{self, Batch, Delivery, Output, Span, Tally};
 use crate::record::{LogSettings, Recorder, Settings};
 
 /// How a delivery ends.
@@ -145,7 +144,10 @@ pub(super) fn runtime() -> Runtime {
 /// Writes records of lines such as `1795412474.123 x`.
 pub(super) fn recorder(retention: Option<std::time::Duration>) -> Recorder {
     let log = LogSettings {
-        formats: vec![Format::compile("$msec $my_own", Escape::Default).unwrap()],
+        formats: vec![NamedFormat {
+            name: "own".to_owned(),
+            format: Format::compile("$msec $my_own", Escape::Default).unwrap(),
+        }],
         fields: vec![],
     };
     Recorder::new(Settings {

@@ -12,9 +12,9 @@ use std::time::Duration;
 use logweir_parsers::time::Stamp;
 use tokio_util::sync::CancellationToken;
 
+use super::Settings;
 use super::ledger::Ledger;
-use super::{Output, Settings};
-use crate::output::{Batch, Delivery, Span};
+use crate::output::{Batch, Delivery, Output, Span};
 use crate::record::{Recorded, Recorder, Source};
 use crate::tail::watch::Waker;
 use crate::tail::{Chunk, FileKey, StreamId};
@@ -271,15 +271,25 @@ impl<O: Output> Road<O> {
     }
 
     fn book(&mut self, log: usize) {
-        let counted = &mut self.counted;
-        self.telemetry.update(|book| {
+        let Self {
+            counted,
+            recorder,
+            telemetry,
+            ..
+        } = self;
+        telemetry.update(|book| {
             book.accounts.read += counted.lines;
             book.accounts.expired += counted.expired;
             book.accounts.in_flight += counted.items;
             for (format, lines) in counted.by_format.iter_mut().enumerate() {
                 if *lines > 0 {
-                    book.parsing.parsed += *lines;
-                    *book.parsing.by_format.entry((log, format)).or_default() += *lines;
+                    let name = recorder.format_name(log, format);
+                    match book.parsing.parsed.get_mut(name) {
+                        Some(parsed) => *parsed += *lines,
+                        None => {
+                            book.parsing.parsed.insert(name.to_owned(), *lines);
+                        }
+                    }
                     *lines = 0;
                 }
             }

@@ -88,8 +88,12 @@ impl Frame {
         );
         members::peers(out, &mut buffers.value, values, &self.trusted_proxies);
         members::user_agent(out, &mut buffers.value, values);
-        members::tls(out, &mut buffers.value, values);
-        members::nginx(out, &mut buffers.value, values);
+        if values.plan.tells_tls {
+            members::tls(out, &mut buffers.value, values);
+        }
+        if values.plan.tells_more || request.rubbish.is_some() {
+            members::nginx(out, &mut buffers.value, values, &request);
+        }
         self.close(placed, log, place, Whole::Parsed, batch);
     }
 

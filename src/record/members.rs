@@ -25,18 +25,22 @@ pub(super) struct Request<'l> {
     path: Option<&'l [u8]>,
     query: Option<&'l [u8]>,
     version: Option<&'l [u8]>,
+    /// TLS on a plain port and other probes: worth keeping whole, though it asks for nothing.
+    pub(super) rubbish: Option<&'l [u8]>,
 }
 
 impl<'l> Request<'l> {
     pub(super) fn new(values: &Values<'l>) -> Self {
         let plan = values.plan;
-        let line = values.get(plan.request).and_then(request::split);
+        let whole = values.get(plan.request);
+        let line = whole.and_then(request::split);
         let original = line
             .map(|line| line.target)
             .or_else(|| values.get(plan.request_uri));
         let target = original.map(Target::split).unwrap_or_default();
         let version = line.and_then(|line| line.version);
         Self {
+            rubbish: whole.filter(|whole| line.is_none() && !whole.is_empty()),
             method: line
                 .map(|line| line.method)
                 .or_else(|| values.get(plan.request_method)),
@@ -85,16 +89,27 @@ pub(super) fn http(
 }
 
 fn write_route(out: &mut Vec<u8>, buffers: &mut Buffers, values: &Values<'_>, path: &[u8]) {
-    buffers.route.clear();
-    if values.plain || Escape::is_plain(path) {
-        route::normalise(&mut buffers.route, &mut buffers.resolved, path);
-    } else {
-        buffers.path.clear();
-        values.plan.escape.decode(path, &mut buffers.path);
-        route::normalise(&mut buffers.route, &mut buffers.resolved, &buffers.path);
-    }
+    let Buffers {
+        path: decoded,
+        resolved,
+        route,
+        ..
+    } = buffers;
     out.extend_from_slice(b"\"route\":\"");
-    json::text(out, &buffers.route);
+    let plain = values.plain || Escape::is_plain(path);
+    let path = if plain {
+        path
+    } else {
+        decoded.clear();
+        values.plan.escape.decode(path, decoded);
+        decoded
+    };
+    route.clear();
+    if route::normalise(route, resolved, path) || !plain {
+        json::text(out, route);
+    } else {
+        out.extend_from_slice(route);
+    }
     out.extend_from_slice(b"\",");
 }
 
@@ -180,14 +195,16 @@ pub(super) fn peers(
         }
         json::close(text.out, source);
     }
-    let destination = open(text.out, b"\"destination\":{");
-    text.write(b"\"domain\":\"", values.get(plan.host));
-    if let Some(ip) = values.get(plan.server_addr).and_then(client::address) {
-        related.add(ip);
-        address(text.out, b"\"ip\":\"", ip);
+    if plan.names_server {
+        let destination = open(text.out, b"\"destination\":{");
+        text.write(b"\"domain\":\"", values.get(plan.host));
+        if let Some(ip) = values.get(plan.server_addr).and_then(client::address) {
+            related.add(ip);
+            address(text.out, b"\"ip\":\"", ip);
+        }
+        integer(text.out, b"\"port\":", values.get(plan.server_port));
+        json::close(text.out, destination);
     }
-    integer(text.out, b"\"port\":", values.get(plan.server_port));
-    json::close(text.out, destination);
     let user = values.get(plan.remote_user);
     if user.is_some() {
         text.out.extend_from_slice(b"\"user\":{");
@@ -268,7 +285,12 @@ pub(super) fn tls(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_>)
 }
 
 /// `nginx.access`: what ECS has no place for.
-pub(super) fn nginx(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_>) {
+pub(super) fn nginx(
+    out: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+    values: &Values<'_>,
+    request: &Request<'_>,
+) {
     let plan = values.plan;
     let nginx = open(out, b"\"nginx\":{");
     let access = open(out, b"\"access\":{");
@@ -294,11 +316,7 @@ pub(super) fn nginx(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_
         json::integer(text.out, nanos / NANOS_PER_MILLI);
         text.out.push(b',');
     }
-    // TLS on a plain port and other probes: what was sent is worth keeping, though it asks for nothing
-    let rubbish = values
-        .get(plan.request)
-        .filter(|line| !line.is_empty() && request::split(line).is_none());
-    text.write(b"\"request\":\"", rubbish);
+    text.write(b"\"request\":\"", request.rubbish);
     if !plan.upstreams.is_empty() {
         let mark = open(text.out, b"\"upstream\":{");
         for upstream in &plan.upstreams {

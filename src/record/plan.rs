@@ -7,13 +7,7 @@
 
 use logweir_parsers::{Escape, Format};
 
-/// How the line's time is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TimeForm {
-    Local,
-    Iso8601,
-    Msec,
-}
+use super::times::TimeFields;
 
 /// How an upstream list's elements are written out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +30,7 @@ pub(super) struct Upstream {
 /// Captures by the place they feed; `None` where the format does not tell.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Plan {
-    /// The most exact time first: `$msec` knows milliseconds, the others whole seconds.
-    pub(super) times: Vec<(TimeForm, usize)>,
+    pub(super) times: TimeFields,
     pub(super) remote_addr: Option<usize>,
     pub(super) forwarded_for: Option<usize>,
     pub(super) realip_remote_addr: Option<usize>,
@@ -69,6 +62,10 @@ pub(super) struct Plan {
     /// `"pipe":"` and the capture, for variables without a place in ECS.
     pub(super) others: Vec<(String, usize)>,
     pub(super) escape: Escape,
+    /// The format tells something of `destination`, of `tls`, of `nginx.access`.
+    pub(super) names_server: bool,
+    pub(super) tells_tls: bool,
+    pub(super) tells_more: bool,
     /// How many `"` the format itself puts into a line.
     pub(super) quotes: usize,
 }
@@ -88,20 +85,23 @@ impl Plan {
         for (capture, field) in format.fields().iter().enumerate() {
             plan.place(field.name(), capture);
         }
-        plan.times.sort_by_key(|(form, _)| match form {
-            TimeForm::Msec => 0,
-            TimeForm::Iso8601 => 1,
-            TimeForm::Local => 2,
-        });
+        plan.names_server = plan
+            .host
+            .or(plan.server_addr)
+            .or(plan.server_port)
+            .is_some();
+        plan.tells_tls = plan.ssl_protocol.or(plan.ssl_cipher).is_some();
+        plan.tells_more = plan.forwarded_for.or(plan.request_time).is_some()
+            || !(plan.upstreams.is_empty() && plan.others.is_empty());
+        plan.times = TimeFields::of(format);
         plan
     }
 
     /// A variable that stands twice feeds its place once, from its first standing.
     fn place(&mut self, name: &str, capture: usize) {
         let slot = match name {
-            "time_local" => return self.times.push((TimeForm::Local, capture)),
-            "time_iso8601" => return self.times.push((TimeForm::Iso8601, capture)),
-            "msec" => return self.times.push((TimeForm::Msec, capture)),
+            // see `times`
+            "time_local" | "time_iso8601" | "msec" => return,
             "remote_addr" => &mut self.remote_addr,
             "http_x_forwarded_for" | "proxy_add_x_forwarded_for" => &mut self.forwarded_for,
             "realip_remote_addr" => &mut self.realip_remote_addr,

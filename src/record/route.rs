@@ -8,15 +8,18 @@
 const HASH_LEN: usize = 16;
 
 /// Appends the route of `path` (bytes after nginx's log escaping was undone) to `out`; `scratch` is for paths
-/// that need normalising first.
-pub(super) fn normalise(out: &mut Vec<u8>, scratch: &mut Vec<u8>, path: &[u8]) {
-    if needs_resolving(path) {
+/// that need normalising first. Gives whether normalising was needed: then the route may hold bytes that the
+/// path did not show.
+pub(super) fn normalise(out: &mut Vec<u8>, scratch: &mut Vec<u8>, path: &[u8]) -> bool {
+    let resolving = needs_resolving(path);
+    if resolving {
         scratch.clear();
         resolve(scratch, path);
         segments(out, scratch);
     } else {
         segments(out, path);
     }
+    resolving
 }
 
 /// Replaces identifier segments by their kind.

@@ -33,10 +33,18 @@ fn settings(formats: Vec<Format>) -> Settings {
         keep_original: false,
         retention: None,
         logs: vec![LogSettings {
-            formats,
+            formats: named(formats),
             fields: vec![],
         }],
     }
+}
+
+fn named(formats: Vec<Format>) -> Vec<NamedFormat> {
+    let name = |(at, format)| NamedFormat {
+        name: format!("format {at}"),
+        format,
+    };
+    formats.into_iter().enumerate().map(name).collect()
 }
 
 fn source(log: usize, path: &Path) -> Source<'_> {

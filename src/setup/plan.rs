@@ -104,7 +104,11 @@ pub struct Names {
 impl Names {
     /// The names for an index setting.
     pub fn of(index: &IndexPattern) -> Self {
-        Self { template: index.template(), pattern: index.wildcard(), example: index.unparsed() }
+        Self {
+            template: index.template(),
+            pattern: index.wildcard(),
+            example: index.unparsed(),
+        }
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Metadata {
     pub kind: Kind,
     /// The group that owns it: who may not read the file is told which group would help.
     pub group: u32,
+    /// Permission bits: whether that group may read it.
+    pub mode: u32,
 }
 
 /// All that the tailer asks of the operating system.
@@ -101,6 +103,32 @@ pub trait FileSystem: Clone + Send + 'static {
     fn lock(&self, path: &Path) -> io::Result<Option<Self::Lock>>;
 }
 
+/// Whether a log is a link to standard output or error: read here, these are our own and not nginx's, and
+/// may well be a file.
+pub fn is_console(path: &Path) -> bool {
+    std::fs::read_link(path).is_ok_and(|target| {
+        ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc/self/fd"]
+            .iter()
+            .any(|console| target.starts_with(console))
+    })
+}
+
+/// Whether a directory's file system tells nothing of what other machines, or the host outside a container's
+/// virtual machine, write: NFS, SMB, 9p, FUSE (magic numbers: linux/magic.h). One that cannot be asked counts
+/// as telling.
+pub fn is_silent(directory: &Path) -> bool {
+    const NFS: u64 = 0x6969;
+    const SMB: [u64; 3] = [0x517b, 0xff53_4d42, 0xfe53_4d42];
+    const NINE_P: u64 = 0x0102_1997;
+    const FUSE: u64 = 0x6573_5546;
+    rustix::fs::statfs(directory).is_ok_and(|about| {
+        // of another width on other platforms; the low 32 bits are the number
+        #[allow(clippy::useless_conversion)]
+        let magic = u64::from_ne_bytes(i64::from(about.f_type).to_ne_bytes()) & 0xffff_ffff;
+        magic == NFS || magic == NINE_P || magic == FUSE || SMB.contains(&magic)
+    })
+}
+
 /// The host's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HostFs;
@@ -132,7 +160,11 @@ impl FileSystem for HostFs {
     }
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
-        Ok(describe(&std::fs::metadata(path)?))
+        let mut metadata = describe(&std::fs::metadata(path)?);
+        if is_console(path) {
+            metadata.kind = Kind::Device;
+        }
+        Ok(metadata)
     }
 
     fn metadata_of(&self, file: &File) -> io::Result<Metadata> {
@@ -218,5 +250,29 @@ fn describe(metadata: &std::fs::Metadata) -> Metadata {
         links: metadata.nlink(),
         kind,
         group: metadata.gid(),
+        mode: metadata.mode() & 0o7777,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_system_known_to_be_silent_is() {
+        assert!(!is_silent(Path::new("/proc")));
+        assert!(!is_silent(Path::new("/no/such/place")));
+    }
+
+    /// Standard output of a test run may well be a regular file.
+    #[test]
+    fn a_link_to_the_console_is_never_a_log() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = directory.path().join("access.log");
+        std::os::unix::fs::symlink("/dev/stdout", &link).unwrap();
+        assert_eq!(HostFs.metadata(&link).unwrap().kind, Kind::Device);
+        let file = directory.path().join("real.log");
+        std::fs::write(&file, "a\n").unwrap();
+        assert_eq!(HostFs.metadata(&file).unwrap().kind, Kind::File);
     }
 }

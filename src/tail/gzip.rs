@@ -9,7 +9,7 @@ use std::io::{self, BufReader, ErrorKind, Read};
 use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
-use memchr::memchr;
+use memchr::memchr2;
 
 use super::fs::FileSystem;
 use super::identity::{FIRST_LINE_BYTES, MARKER_BYTES, Place, marker_length};
@@ -96,18 +96,34 @@ pub(super) fn first_line<F: FileSystem>(
 fn first_line_of(mut input: impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let mut length = 0;
+    let mut among_nuls = false;
     let mut block = [0; FIRST_LINE_BYTES];
     while length < MAX_FIRST_LINE {
         let count = input.read(&mut block)?;
         if count == 0 {
             return Ok(None);
         }
-        let end = memchr(b'\n', &block[..count]);
-        let part = &block[..end.unwrap_or(count)];
-        let room = FIRST_LINE_BYTES - line.len();
-        line.extend_from_slice(&part[..part.len().min(room)]);
-        if end.is_some() {
-            return Ok(Some(line));
+        let mut rest = &block[..count];
+        loop {
+            if among_nuls {
+                let Some(run) = lines::after_nuls(rest) else {
+                    break;
+                };
+                rest = &rest[run..];
+                among_nuls = false;
+            }
+            let end = memchr2(b'\n', 0, rest);
+            let part = &rest[..end.unwrap_or(rest.len())];
+            let room = FIRST_LINE_BYTES - line.len();
+            line.extend_from_slice(&part[..part.len().min(room)]);
+            let Some(end) = end else { break };
+            if rest[end] == b'\n' {
+                return Ok(Some(line));
+            }
+            // What stands before NULs is no line.
+            line.clear();
+            among_nuls = true;
+            rest = &rest[end..];
         }
         length += count;
     }
@@ -116,6 +132,15 @@ fn first_line_of(mut input: impl Read) -> io::Result<Option<Vec<u8>>> {
 
 /// Size and time of change of the compressed file when decoding came to its end.
 type Version = (u64, i64);
+
+/// What stood where an over-long line seemed to begin.
+enum Skipped {
+    Line(Found),
+    /// NULs, with what they tore off before them.
+    Nuls(u64),
+    /// Something without an end.
+    Nothing,
+}
 
 /// A compressed file being read.
 pub(super) struct Gzip<F: FileSystem> {
@@ -131,6 +156,8 @@ pub(super) struct Gzip<F: FileSystem> {
     ended: Option<Version>,
     /// The end was a clean one.
     complete: bool,
+    /// What the decoder met behind the lines that were handed on; asked again, it might say that all is well.
+    failed: Option<io::Error>,
 }
 
 impl<F: FileSystem> Gzip<F> {
@@ -144,6 +171,7 @@ impl<F: FileSystem> Gzip<F> {
             offset: 0,
             ended: None,
             complete: false,
+            failed: None,
         }
     }
 
@@ -193,7 +221,17 @@ impl<F: FileSystem> Gzip<F> {
         };
         let data = &bytes[window..count];
         track.size = track.size.max(self.offset + data.len() as u64);
+        let mut passed = 0;
         let step = match lines::head(data, limits.line_bytes) {
+            Head::Nuls(nuls) => {
+                let end = Place::after(&bytes[..window + nuls], self.offset + nuls as u64);
+                self.carry.clear();
+                self.carry.extend_from_slice(&bytes[window + nuls..count]);
+                self.keep_window(end.offset, window + nuls, buffer);
+                track.pass_over(end);
+                passed = nuls as u64;
+                None
+            }
             Head::Lines(lines) => {
                 let end = Place::after(&bytes[..window + lines], self.offset + lines as u64);
                 self.carry.clear();
@@ -211,13 +249,29 @@ impl<F: FileSystem> Gzip<F> {
                 self.carry.extend_from_slice(data);
                 None
             }
-            Head::Long => match self.skip_long_line(count, buffer, limits, end.is_none()) {
-                Ok(found) => found,
+            Head::Long => match self.skip_long_line(count, buffer, limits, &end) {
+                Ok(Skipped::Line(found)) => Some(found),
+                Ok(Skipped::Nuls(bytes)) => {
+                    track.pass_over(Place::after(&self.window, self.offset));
+                    passed = bytes;
+                    None
+                }
+                Ok(Skipped::Nothing) => {
+                    self.complete = true;
+                    return self.pause();
+                }
                 Err(error) => return self.stop(error),
             },
         };
         match (step, end) {
-            (Some(found), _) => Ok(Step::Lines(found)),
+            (Some(found), end) => {
+                self.failed = end.flatten();
+                Ok(Step::Lines(found))
+            }
+            (None, end) if passed > 0 => {
+                self.failed = end.flatten();
+                Ok(Step::Passed(passed))
+            }
             (None, None) => Ok(Step::More),
             (None, Some(None)) => {
                 self.complete = true;
@@ -253,16 +307,27 @@ impl<F: FileSystem> Gzip<F> {
         count: usize,
         buffer: &mut Buffer,
         limits: Limits,
-        more: bool,
-    ) -> io::Result<Option<Found>> {
+        end_of_data: &Option<Option<io::Error>>,
+    ) -> io::Result<Skipped> {
         let start = self.window.len();
         let data = buffer.bytes()[start..count].to_vec();
         let mut block = vec![0; INPUT_BYTES];
         let mut rest = data.as_slice();
         let mut from_block;
         let mut end = self.offset;
+        let mut among_nuls = false;
         loop {
-            let line = memchr(b'\n', rest).map(|at| at + 1);
+            let line = if among_nuls {
+                lines::after_nuls(rest)
+            } else {
+                match memchr2(b'\n', 0, rest) {
+                    Some(at) if rest[at] == 0 => {
+                        among_nuls = true;
+                        lines::after_nuls(&rest[at..]).map(|run| at + run)
+                    }
+                    at => at.map(|at| at + 1),
+                }
+            };
             let passed = &rest[..line.unwrap_or(rest.len())];
             end += passed.len() as u64;
             self.slide_window(passed);
@@ -271,16 +336,23 @@ impl<F: FileSystem> Gzip<F> {
                 self.carry.extend_from_slice(&rest[line..]);
                 break;
             }
-            from_block = if more { self.decode(&mut block)? } else { 0 };
+            from_block = match end_of_data {
+                None => self.decode(&mut block)?,
+                Some(None) => 0,
+                Some(Some(error)) => return Err(io::Error::new(error.kind(), error.to_string())),
+            };
             if from_block == 0 {
                 // No end of the line in this file: it stays unread, and so does its beginning.
-                self.decoder = None;
-                return Ok(None);
+                return Ok(Skipped::Nothing);
             }
             rest = &block[..from_block];
         }
+        let passed = end - self.offset;
         self.offset = end;
-        Ok(Some(Found {
+        if among_nuls {
+            return Ok(Skipped::Nuls(passed));
+        }
+        Ok(Skipped::Line(Found {
             start,
             length: limits.line_bytes,
             end: Place::after(&self.window, end),
@@ -289,6 +361,9 @@ impl<F: FileSystem> Gzip<F> {
     }
 
     fn decode(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         match &mut self.decoder {
             Some(decoder) => decoder.read(buffer),
             None => Ok(0),
@@ -314,6 +389,7 @@ impl<F: FileSystem> Gzip<F> {
         if error.kind() == ErrorKind::UnexpectedEof {
             self.pause()
         } else {
+            self.decoder = None;
             Err(error)
         }
     }

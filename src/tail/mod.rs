@@ -15,8 +15,10 @@
 //!
 //! The parts: `discover` (which files), `stem` (whose rotated file), `identity` (is it still the same),
 //! `reader` and `gzip` (lines of one file), `track` (position in one stream), `tailer`, `reconcile` and
-//! `admit` (all of them together), `checkpoint` and `state` (what survives).
+//! `admit` (all of them together), `checkpoint` and `state` (what survives); `survey` shows beforehand what
+//! would be read.
 
+mod access;
 mod admit;
 mod checkpoint;
 mod discover;
@@ -31,6 +33,7 @@ pub(crate) mod sim;
 mod state;
 mod stats;
 pub mod stem;
+mod survey;
 mod tailer;
 #[cfg(test)]
 mod tests;
@@ -43,6 +46,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use stats::{Lag, Problem, Rotations, Stats};
+pub use survey::{LogFile, Survey, survey};
 pub use tailer::Tailer;
 
 /// One generation of one stream in this process; never reused. It stays the same when the rest of a
@@ -102,6 +106,8 @@ pub struct Settings {
     pub max_line_bytes: usize,
     /// Bytes read at once.
     pub read_bytes: usize,
+    /// Deleted files with unread lines are held open up to this many bytes of disk space.
+    pub held_open_bytes: u64,
     /// How often the directories are read although nothing seems to have happened.
     pub reconcile_interval: Duration,
     /// Whose acks the positions are, such as `elasticsearch:nginx-access-%Y.%m.%d`.

@@ -5,13 +5,14 @@
 //! read by at most one open file, and each open file reads exactly one track.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::checkpoint::{Checkpoint, Entry, Header};
 use super::discover::Discover;
-use super::fs::{FileSystem, Inode};
+use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Trailer;
 use super::identity::{FIRST_LINE_BYTES, Place, stream_id};
 use super::lines;
@@ -43,6 +44,8 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) done: HashMap<Inode, Done>,
     /// Where each log's live file was at the last look.
     pub(super) live_inodes: HashMap<Arc<str>, Vec<Inode>>,
+    /// Live names that a rotation left without a file, and until when they are looked for.
+    pub(super) vacant: Vec<(PathBuf, Duration)>,
     pub(super) directories: BTreeSet<PathBuf>,
     /// What the next reconcile must know about the ones before.
     pub(super) looks: Looks,
@@ -126,6 +129,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             known: HashSet::new(),
             done: HashMap::new(),
             live_inodes: HashMap::new(),
+            vacant: Vec::new(),
             directories: BTreeSet::new(),
             looks,
             buffer: Buffer::default(),
@@ -217,17 +221,20 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.clock.now().saturating_sub(self.looks.at) >= self.settings.reconcile_interval
     }
 
-    /// Whether a live path names another file than the one being read: one look at each, for the time when
-    /// no events are asked for. `true` calls for a reconcile.
+    /// Whether a live path names another file than the one being read, or a file again: one look at each, for
+    /// the time when no events are asked for. `true` calls for a reconcile.
     pub fn names_changed(&self) -> bool {
-        self.readers
-            .iter()
-            .filter(|reader| reader.live)
-            .any(|reader| {
-                self.fs
-                    .metadata(&reader.path)
-                    .map_or(true, |now| now.inode != reader.inode)
-            })
+        let filled = |(path, _): &(PathBuf, Duration)| self.fs.metadata(path).is_ok();
+        self.vacant.iter().any(filled)
+            || self
+                .readers
+                .iter()
+                .filter(|reader| reader.live)
+                .any(|reader| {
+                    self.fs
+                        .metadata(&reader.path)
+                        .map_or(true, |now| now.inode != reader.inode)
+                })
     }
 
     /// What is unread in each open file, as of now.
@@ -278,6 +285,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     self.turn = index + 1;
                     idle = 0;
                 }
+                Ok(Step::Passed(bytes)) => {
+                    *self.stats.lost_bytes.entry("nul_filled").or_default() += bytes;
+                    self.turn = index + 1;
+                    idle = 0;
+                }
                 Ok(Step::Idle) => {
                     reader.at_end = true;
                     self.turn = index + 1;
@@ -290,15 +302,57 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     idle = 0;
                 }
                 Err(error) => {
-                    // Its track stays; the next reconcile opens the file again where that is possible.
-                    let problem = Problem::io(&reader.path, &error);
-                    self.stats.problems.push(problem);
-                    self.readers.swap_remove(index);
-                    self.stats.files_open = self.readers.len();
-                    idle = 0;
+                    self.turn = index + 1;
+                    idle += 1;
+                    if self.read_failed(index, &error) {
+                        idle = 0;
+                    }
                 }
             }
         }
+    }
+
+    /// A file that its name leads to is closed, which mends a stale handle: the next reconcile opens it again,
+    /// its track stays. One without a name is kept, since nobody could open it again. True when it was closed.
+    fn read_failed(&mut self, index: usize, error: &io::Error) -> bool {
+        let reader = &self.readers[index];
+        let mut problem = Problem::io(&self.fs, &reader.path, error);
+        let found = self.fs.metadata(&reader.path).ok();
+        let found = found.filter(|metadata| metadata.inode == reader.inode);
+        let damaged = matches!(reader.source, Source::Gzip(_))
+            && matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+            );
+        if damaged {
+            problem.text = format!(
+                "is damaged ({error}): what stands behind the damage cannot be read; it is tried again when the \
+                 file changes"
+            );
+            if !self.start_problems.contains(&problem) {
+                self.start_problems.push(problem.clone());
+            }
+        }
+        if !self.stats.problems.contains(&problem) {
+            self.stats.problems.push(problem);
+        }
+        if found.is_none() && !damaged {
+            return false;
+        }
+        let reader = self.readers.swap_remove(index);
+        self.stats.files_open = self.readers.len();
+        if let Some(Metadata { size, modified, .. }) = found
+            && damaged
+        {
+            let key = reader.key;
+            let done = Done {
+                size,
+                modified,
+                key,
+            };
+            self.done.insert(reader.inode, done);
+        }
+        true
     }
 
     fn hand_on(&mut self, index: usize, found: Found) -> (FileKey, Found, u64) {
@@ -310,7 +364,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             return (key, found, 0);
         };
         let offset = track.read.offset;
-        if offset == 0 {
+        if offset == 0 || track.stream.is_none() {
             // The identity comes from the very bytes that are handed on, whatever an earlier look saw.
             let bytes = &self.buffer.bytes()[found.start..found.start + found.length];
             let line = lines::first(bytes).map_or(bytes, |length| &bytes[..length - 1]);

@@ -183,7 +183,10 @@ async fn a_full_document_ends_with_the_expected_types() {
         let cluster = Cluster::at(address);
         let name = unique("types");
         let setting = format!("{name}-%Y.%m.%d");
-        let target = run(&cluster, &pattern_of(&setting), false).await.unwrap().target;
+        let target = run(&cluster, &pattern_of(&setting), false)
+            .await
+            .unwrap()
+            .target;
         let document = full_document();
 
         let shipped = &plan(target.family, &Names::of(&pattern_of(&setting)))[0].body;
@@ -332,7 +335,10 @@ async fn a_template_that_is_not_ours_is_left_alone() {
         let path = format!("/_index_template/{name}");
         cluster.ask(Method::Put, &path, Some(theirs)).await;
         let index = format!("{name}-%Y");
-        let error = run(&cluster, &pattern_of(&index), false).await.unwrap_err().to_string();
+        let error = run(&cluster, &pattern_of(&index), false)
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("--force"), "{family}: {error}");
         let left = cluster.ask(Method::Get, &path, None).await;
         assert_eq!(
@@ -359,7 +365,9 @@ async fn a_stronger_template_is_noticed() {
                 Some(stronger),
             )
             .await;
-        let report = run(&cluster, &pattern_of(&format!("{name}-%Y")), false).await.unwrap();
+        let report = run(&cluster, &pattern_of(&format!("{name}-%Y")), false)
+            .await
+            .unwrap();
         assert!(report.shadowed, "{family}");
     }
 }

@@ -230,7 +230,7 @@ fn sent_at(line: &[u8]) -> Option<Duration> {
 fn bulk_answer(documents: u64) -> String {
     const ITEM: &str = r#"{"create":{"status":201}}"#;
     let items = vec![ITEM; usize::try_from(documents).unwrap_or(0)].join(",");
-    format!(r#"{{"errors":false,"items":[{items}]}}"#)
+    format!(r#"{{"items":[{items}]}}"#)
 }
 
 fn respond(out: &mut Vec<u8>, body: &str, is_head: bool) {

@@ -90,6 +90,24 @@ proptest! {
         prop_assert!(seen(&ANSWER[..cut], 3).is_err());
     }
 
+    /// The short way says yes to the plain answer of so many items, and where any byte differs only if the long
+    /// way would too.
+    #[test]
+    fn all_created_is_what_walking_says(
+        items in 1..20_usize, sent in 0..22_usize, at in any::<prop::sample::Index>(), byte in any::<u8>(),
+    ) {
+        let mut answer =
+            format!("{{\"items\":[{}]}}", vec![r#"{"create":{"status":201}}"#; items].join(",")).into_bytes();
+        prop_assert_eq!(all_created(&answer, sent), items == sent);
+        let place = at.index(answer.len());
+        answer[place] = byte;
+        if all_created(&answer, items) {
+            let mut created = 0;
+            walk(&answer, items, |_, outcome| created += usize::from(outcome.status == 201)).unwrap();
+            prop_assert_eq!(created, items);
+        }
+    }
+
     #[test]
     fn rubbish_never_panics(rubbish in proptest::collection::vec(any::<u8>(), 0..200)) {
         let _ = walk(&rubbish, 1, |_, _| {});

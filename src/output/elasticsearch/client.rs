@@ -12,7 +12,7 @@ use bytes::Bytes;
 use elasticsearch::auth::{ClientCertificate, Credentials};
 use elasticsearch::http::Method;
 use elasticsearch::http::headers::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue,
     RETRY_AFTER, USER_AGENT,
 };
 use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
@@ -127,6 +127,7 @@ impl Client {
         Ok(Answer {
             status: reply.status,
             body: reply.body,
+            date: reply.date,
         })
     }
 
@@ -148,15 +149,16 @@ impl Client {
             .await
             .map_err(fault)?;
         let status = response.status_code().as_u16();
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
+        let header = |name| {
+            let value = response.headers().get(name)?;
+            value.to_str().ok().map(str::to_owned)
+        };
+        let (retry_after, date) = (header(RETRY_AFTER), header(DATE));
         let body = response.bytes().await.map_err(fault)?;
         Ok(Reply {
             status,
             retry_after,
+            date,
             body,
         })
     }

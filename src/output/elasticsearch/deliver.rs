@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::bulk::walk;
+use super::bulk::{all_created, walk};
 use super::error::OutputError;
 use super::judge::{Reason, RequestVerdict, RetryReason, Verdict, judge, judge_request, way_out};
 use super::nodes::Nodes;
@@ -33,6 +33,7 @@ use crate::output::{Batch, Delivery, Tally};
 pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<String>,
+    pub(crate) date: Option<String>,
     pub(crate) body: Bytes,
 }
 
@@ -309,16 +310,19 @@ impl<C: Courier> Deliverer<C> {
         // Nothing is settled before the answer is known to be whole.
         let mut tally = Tally::default();
         let mut odd: Vec<(usize, Verdict)> = Vec::new();
-        walk(answer, parcel.count(job), |at, outcome| {
-            match judge(&outcome) {
+        let sent = parcel.count(job);
+        if all_created(answer, sent) {
+            tally.indexed = sent as u64;
+        } else {
+            walk(answer, sent, |at, outcome| match judge(&outcome) {
                 Verdict::Indexed => tally.indexed += 1,
                 Verdict::Duplicate => tally.duplicate += 1,
                 Verdict::Diverted => tally.diverted += 1,
                 Verdict::Filtered => tally.filtered += 1,
                 other => odd.push((at, other)),
-            }
-        })
-        .map_err(|malformed| malformed.to_string())?;
+            })
+            .map_err(|malformed| malformed.to_string())?;
+        }
         job.tally.add(&tally);
         let refused = odd
             .iter()
@@ -333,17 +337,15 @@ impl<C: Courier> Deliverer<C> {
         }
         let mut left = Vec::with_capacity(odd.len());
         let mut odd = odd.into_iter().peekable();
-        let mut last = "";
-        for at in 0..parcel.count(job) {
+        let mut last: &[u8] = b"";
+        for at in 0..sent {
             let item = parcel.at(at);
             if odd.peek().is_some_and(|(place, _)| *place == at) {
                 left.extend(odd.next().map(|(_, verdict)| (item, verdict)));
-            } else {
-                let index = job.index(item);
-                if index != last {
-                    self.refusals.accepted(index);
-                    last = index;
-                }
+            } else if last.is_empty() || !job.item(item).starts_with(last) {
+                // as far as the index goes, the lines of one day begin alike
+                last = job.head(item);
+                self.refusals.accepted(job.index(item));
             }
         }
         Ok(left)

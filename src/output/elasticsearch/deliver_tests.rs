@@ -55,6 +55,7 @@ impl Courier for InProcess {
                 Ok(Reply {
                     status,
                     retry_after,
+                    date: None,
                     body: body.into(),
                 })
             }

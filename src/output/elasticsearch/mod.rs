@@ -36,6 +36,7 @@ pub use ::elasticsearch::http::Method;
 pub use self::backoff::{Backoff, InvalidBackoff};
 pub use self::error::{Fault, OutputError};
 pub use self::judge::{Reason, RetryReason};
+pub(crate) use self::settings::shown;
 pub use self::settings::{
     Auth, ClientCertificate, DEFAULT_BATCH_BYTES, DEFAULT_DEAD_LETTER_BYTES, DEFAULT_MAX_IN_FLIGHT,
     DEFAULT_PARK_AFTER, DEFAULT_REQUEST_TIMEOUT, Settings, SettingsProblem,
@@ -70,6 +71,8 @@ pub struct Answer {
     pub status: u16,
     /// The body, decompressed.
     pub body: Bytes,
+    /// The header `Date`; a proxy or gateway sends it, the cluster itself does not.
+    pub date: Option<String>,
 }
 
 /// Whether an index template is in the cluster.
@@ -118,7 +121,7 @@ impl Elasticsearch {
         {
             Ok(Answer { status: 200, .. }) => TemplateState::Present,
             Ok(Answer { status: 404, .. }) => TemplateState::Missing,
-            Ok(Answer { status, body }) => {
+            Ok(Answer { status, body, .. }) => {
                 let reason = Reason::new(status, &request_error(&body)).to_string();
                 if status == 429 || status >= 500 {
                     TemplateState::Unreachable(reason)

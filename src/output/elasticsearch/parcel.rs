@@ -81,6 +81,13 @@ impl Job {
         place(self.parts(item).0).map_or("", |(index, _)| index)
     }
 
+    /// The action line up to the end of the index's name.
+    pub(crate) fn head(&self, item: u32) -> &[u8] {
+        let action = self.parts(item).0;
+        let id = memchr::memmem::find(action, b"\",\"_id\":").map_or(0, |at| at + 1);
+        action.get(..id).unwrap_or_default()
+    }
+
     /// Takes back what was to be buried.
     pub(crate) fn exhume(&mut self) -> Vec<u32> {
         let mut items: Vec<u32> = self

@@ -220,7 +220,10 @@ impl Lab {
         assert_eq!(accounts.expired, expired as u64);
         let parsing = self.telemetry.snapshot().parsing;
         let errors: u64 = parsing.errors.values().sum();
-        assert_eq!(parsing.parsed + errors + accounts.expired, accounts.read);
+        assert_eq!(
+            parsing.parsed.values().sum::<u64>() + errors + accounts.expired,
+            accounts.read
+        );
         for (file, settled) in (0..).zip(&self.settled) {
             let filling = road.filling.iter().flat_map(|filling| &filling.batch.spans);
             let held = self.out.iter().flatten().chain(filling);

@@ -1,0 +1,156 @@
+//! Which formats a log is tried with by `check --parse`.
+//!
+//! Owns the choice alone: what was asked for, else what is configured for this very file, else all that
+//! nginx.conf knows. Invariant: never empty, and in the order in which the agent would try.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use logweir_parsers::nginx_conf::COMBINED;
+use logweir_parsers::{Escape, Format, FormatError};
+
+use super::terminal;
+use crate::agent;
+use crate::config::{Loaded, NamedFormat};
+use crate::tail::fs::HostFs;
+use crate::tail::survey;
+
+/// The formats and where they come from.
+#[derive(Debug)]
+pub(super) struct Chosen {
+    pub(super) formats: Vec<NamedFormat>,
+    /// For people.
+    pub(super) source: String,
+    /// Constants of the records of this log.
+    pub(super) fields: Vec<(String, String)>,
+}
+
+/// A `--format` that cannot be used.
+#[derive(Debug)]
+pub(super) enum BadFormat {
+    /// It does not compile.
+    Compile(Box<FormatError>),
+    /// It looks like a name and is none.
+    Unknown { name: String, known: Vec<String> },
+}
+
+impl BadFormat {
+    /// For people, with a caret under the place.
+    pub(super) fn explain(&self) -> String {
+        match self {
+            BadFormat::Compile(error) => {
+                let place = terminal::with_caret(error.source().as_bytes(), error.offset(), "    ");
+                format!("--format: {}\n{place}", terminal::safe(&error.to_string()))
+            }
+            BadFormat::Unknown { name, known } => format!(
+                "--format: `{}` has no variable and is no log_format of nginx.conf; there are {}\n",
+                terminal::safe(name),
+                terminal::safe(&known.join(", "))
+            ),
+        }
+    }
+}
+
+/// The format that was asked for: a name, or as it stands in nginx.conf.
+pub(super) fn asked_for(text: &str, loaded: &Loaded) -> Result<Chosen, BadFormat> {
+    let only = |named: NamedFormat| Chosen {
+        source: format!("--format {}", named.name),
+        formats: vec![named],
+        fields: Vec::new(),
+    };
+    let name = text.trim();
+    if name == "auto" {
+        return Ok(all(loaded));
+    }
+    if let Some(known) = all(loaded)
+        .formats
+        .into_iter()
+        .find(|known| known.name == name)
+    {
+        return Ok(only(known));
+    }
+    if !text.contains(['$', ' ', '\'', '"']) {
+        let known = all(loaded)
+            .formats
+            .into_iter()
+            .map(|known| known.name)
+            .collect();
+        return Err(BadFormat::Unknown {
+            name: name.to_owned(),
+            known,
+        });
+    }
+    let format = Format::from_directive(text, Escape::Default);
+    let format = format.map_err(|error| BadFormat::Compile(Box::new(error)))?;
+    Ok(Chosen {
+        formats: vec![NamedFormat {
+            name: "--format".to_owned(),
+            format,
+        }],
+        source: "--format".to_owned(),
+        fields: Vec::new(),
+    })
+}
+
+/// The formats that `run` would try on this file.
+pub(super) fn configured(path: &Path, loaded: &Loaded) -> Chosen {
+    let Some(log) = log_of(path, loaded).and_then(|log| loaded.config.logs.get(log)) else {
+        return all(loaded);
+    };
+    Chosen {
+        formats: log.formats.clone(),
+        source: format!("those of the log {}", log.paths.join(", ")),
+        fields: log.fields.clone(),
+    }
+}
+
+/// The configured log that takes this file, live or rotated.
+fn log_of(path: &Path, loaded: &Loaded) -> Option<usize> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let inode = (metadata.dev(), metadata.ino());
+    let (logs, rotated_dirs) = agent::log_settings(&loaded.config);
+    let found = survey(&logs, &rotated_dirs, &HostFs).ok()?;
+    found
+        .files
+        .iter()
+        .find(|file| file.metadata.inode == inode)
+        .map(|file| file.log)
+}
+
+/// Every format of nginx.conf, then those of the configuration, then combined.
+fn all(loaded: &Loaded) -> Chosen {
+    let mut formats: Vec<NamedFormat> = Vec::new();
+    let mut push = |format: NamedFormat| {
+        if !formats.iter().any(|known| known.is_same(&format)) {
+            formats.push(format);
+        }
+    };
+    let of_nginx = loaded.nginx.iter().flat_map(|nginx| &nginx.formats);
+    for known in of_nginx {
+        // one that does not compile was told when the configuration was read
+        if let Ok(format) = Format::compile(&known.value, known.escape) {
+            push(NamedFormat {
+                name: known.name.clone(),
+                format,
+            });
+        }
+    }
+    let configured = loaded.config.logs.iter().flat_map(|log| &log.formats);
+    configured
+        .filter(|named| named.name != COMBINED)
+        .cloned()
+        .for_each(&mut push);
+    push(NamedFormat::combined());
+    let source = match &loaded.nginx {
+        Some(nginx) => format!(
+            "all of {}",
+            nginx.files.first().map_or("nginx.conf", |file| file)
+        ),
+        None => "this file is of no configured log, and there is no nginx.conf".to_owned(),
+    };
+    Chosen {
+        formats,
+        source,
+        fields: Vec::new(),
+    }
+}

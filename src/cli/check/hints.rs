@@ -1,0 +1,121 @@
+//! What an odd line probably is, where its look tells.
+//!
+//! Owns the looks of lines that are found in access logs and are none. A hint never decides anything: it
+//! stands beside the parser's own word.
+
+use logweir_parsers::{Expected, ParseError};
+
+/// What to do about a line that no format takes.
+pub(super) fn hint(line: &[u8], error: &ParseError, ended: bool) -> Option<&'static str> {
+    let begins = |head: &[u8]| line.starts_with(head);
+    let offset = usize::try_from(error.offset).unwrap_or(usize::MAX);
+    if line.is_empty() {
+        return Some("an empty line, which nginx does not write");
+    }
+    if line.iter().take(64).all(|byte| *byte == 0) {
+        return Some(
+            "NUL bytes: the file was emptied (copytruncate) while nginx went on writing at its old place; \
+             rotate by rename and USR1 instead",
+        );
+    }
+    if !ended {
+        return Some("the line has no end: nginx may still be writing it, or its disk was full");
+    }
+    if line.get(offset) == Some(&b'\r') && offset + 1 == line.len() {
+        return Some("Windows line ends: nginx writes none, something rewrote this file");
+    }
+    if begins(b"{\"log\":") || begins(b"{\"stream\":") {
+        return Some(
+            "Docker's json-file wraps each line; let nginx write to a file on a shared volume",
+        );
+    }
+    if is_cri(line) {
+        return Some(
+            "a container runtime wraps each line; let nginx write to a file on a shared volume",
+        );
+    }
+    if begins(b"{") && offset == 0 {
+        return Some(
+            "a JSON line: give its log_format, with escape=json, by --format or in [[logs]] format",
+        );
+    }
+    if begins(b"<") && line.get(1).is_some_and(u8::is_ascii_digit) {
+        return Some("a syslog header: let nginx write to a file");
+    }
+    if is_error_log(line) {
+        return Some("a line of an error_log; give error_log a file of its own");
+    }
+    if error.expected == Expected::EndOfLine {
+        return Some("the line goes on: it was written by a longer log_format");
+    }
+    if offset >= line.len() {
+        return Some(
+            "the line stops short: it was written by a shorter log_format, or cut off when the disk was full",
+        );
+    }
+    None
+}
+
+/// `2026/11/23 05:41:14 [error] 12#12: …` (ngx_log.c, `ngx_log_error_core`).
+fn is_error_log(line: &[u8]) -> bool {
+    like(line, b"0000/00/00 00:00:00 [")
+}
+
+/// `2026-11-23T05:41:14.123456789Z stdout F …` (Kubernetes' CRI log format).
+fn is_cri(line: &[u8]) -> bool {
+    let mut words = line.splitn(3, |byte| *byte == b' ');
+    let time = words.next().unwrap_or_default();
+    like(time, b"0000-00-00T00:00:00.") && matches!(words.next(), Some(b"stdout" | b"stderr"))
+}
+
+/// Whether a line begins like this; `0` stands for a digit.
+fn like(line: &[u8], pattern: &[u8]) -> bool {
+    line.len() >= pattern.len()
+        && line.iter().zip(pattern).all(|(byte, like)| match like {
+            b'0' => byte.is_ascii_digit(),
+            other => byte == other,
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use logweir_parsers::{Captures, Format};
+
+    #[test]
+    fn lines_are_known_by_their_look() {
+        let said = |line: &str, word: &str| {
+            let format = Format::combined();
+            let error = format
+                .parse(line.as_bytes(), &mut Captures::new())
+                .unwrap_err();
+            let hint = hint(line.as_bytes(), &error, true).unwrap_or_default();
+            assert!(hint.contains(word), "{line:?}: {hint:?}");
+        };
+        let good = "1.2.3.4 - - [23/Nov/2026:05:41:14 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"-\"";
+        said("", "empty");
+        said("\0\0\0 - -", "");
+        said("\0\0\0", "NUL");
+        said(&format!("{good}\r"), "Windows");
+        said(&format!("{good} 0.001"), "longer");
+        said(&good[..60], "short");
+        said("{\"log\":\"1.2.3.4 - -\"}", "Docker");
+        said("{\"time\":\"x\"}", "JSON");
+        said(
+            "2026-11-23T05:41:14.123456789Z stdout F 1.2.3.4 - -",
+            "container",
+        );
+        said("<190>Nov 23 05:41:14 web nginx: 1.2.3.4 - -", "syslog");
+        said("2026/11/23 05:41:14 [error] 12#12: *1 open()", "error_log");
+    }
+
+    #[test]
+    fn an_unfinished_line_is_said_to_be_one() {
+        let error = Format::combined()
+            .parse(b"1.2.3.4", &mut Captures::new())
+            .unwrap_err();
+        assert!(hint(b"1.2.3.4", &error, false).unwrap().contains("no end"));
+    }
+}

@@ -1,0 +1,113 @@
+//! The machine around the agent: is the host's name one that lasts, can the state be kept.
+//!
+//! Owns the looks of containers and the rights on `data_dir`. Invariant: it changes nothing.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+
+use super::super::Exit;
+use super::names;
+use super::report::Report;
+use crate::config::Loaded;
+
+/// Files that container runtimes put into each container (Docker; Podman).
+const CONTAINER_FILES: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
+/// Parts of a container's control group (cgroups(7), version 1; with version 2 it is often hidden).
+const CONTAINER_GROUPS: [&str; 5] = ["docker", "kubepods", "containerd", "libpod", "/lxc/"];
+/// Length of the ids that Docker names containers by.
+const ID_LENGTHS: [usize; 2] = [12, 64];
+
+/// The host, with a warning where its name will not outlive a container.
+pub(super) fn name(loaded: &Loaded, report: &mut Report) {
+    let host = &loaded.config.host;
+    let from = if loaded.host_is_set {
+        ""
+    } else {
+        " (the system's name)"
+    };
+    report.item("host", &format!("{host}{from}"));
+    if loaded.host_is_set {
+        return;
+    }
+    let why = if is_container_id(host) {
+        "the name looks like a container's id"
+    } else if is_in_container() {
+        "this is a container, whose name may change when it is made anew"
+    } else {
+        return;
+    };
+    report.warn(&format!(
+        "{why}; the host is part of each line's identity: set host to a name that outlives the container"
+    ));
+}
+
+fn is_container_id(host: &str) -> bool {
+    ID_LENGTHS.contains(&host.len())
+        && host
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+}
+
+fn is_in_container() -> bool {
+    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    CONTAINER_FILES.iter().any(|file| Path::new(file).exists())
+        || CONTAINER_GROUPS.iter().any(|group| groups.contains(group))
+}
+
+/// Whether this user can keep the state where it is to be kept.
+pub(super) fn data_dir(path: &Path, report: &mut Report) {
+    let shown = path.display();
+    let user = names::user();
+    let fail = |report: &mut Report, at: &Path, error: &std::io::Error| {
+        report.item("data_dir", &shown.to_string());
+        let exit = match error.kind() {
+            ErrorKind::PermissionDenied => Exit::Permission,
+            _ => Exit::CannotCreate,
+        };
+        let text = format!(
+            "data_dir: {} cannot be written by {user} ({error}); make {shown} a folder of that user, or set \
+             data_dir",
+            at.display()
+        );
+        report.fail(exit, &text);
+    };
+    match fs::metadata(path) {
+        Ok(found) if !found.is_dir() => fail(report, path, &ErrorKind::NotADirectory.into()),
+        Ok(_) => match may_write(path) {
+            Ok(()) => report.item("data_dir", &format!("{shown}, writable")),
+            Err(error) => fail(report, path, &error),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            let parent = path.ancestors().find(|parent| parent.exists());
+            match parent.map(|parent| (parent, may_write(parent))) {
+                Some((parent, Err(error))) => fail(report, parent, &error),
+                _ => report.item("data_dir", &format!("{shown}, will be made")),
+            }
+        }
+        Err(error) => fail(report, path, &error),
+    }
+}
+
+fn may_write(folder: &Path) -> std::io::Result<()> {
+    Ok(access(
+        folder,
+        Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK,
+    )?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn container_ids_are_known_by_their_look() {
+        assert!(is_container_id("3f2a9c0d11be"));
+        assert!(is_container_id(&"0a".repeat(32)));
+        assert!(!is_container_id("web-07"));
+        assert!(!is_container_id("webserver-07"));
+        assert!(!is_container_id("3f2a9c0d11b"));
+    }
+}

@@ -1,0 +1,63 @@
+//! `logweir check`: is the configuration right, before it is deployed.
+//!
+//! Three questions: what would `run` do here ([`offline`]), does the cluster take it ([`connect`]), and how is
+//! a log understood ([`parse`]). Owns what is said to people; every judgement is asked of the room that `run`
+//! asks too. Invariant: nothing is written, neither here nor in the cluster.
+
+mod connect;
+mod doubles;
+mod formats;
+mod hints;
+mod host;
+mod lines;
+mod logs;
+mod names;
+mod needs;
+mod offline;
+mod parse;
+mod report;
+mod sample;
+mod shown;
+mod tally;
+mod terminal;
+
+use super::{CheckArgs, Common, Exit, load};
+use crate::agent;
+use crate::config::Loaded;
+use report::Report;
+
+pub(super) fn run(common: &Common, args: &CheckArgs) -> Exit {
+    let mut loaded = match load(common) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    // `run` tries these too
+    let seen = agent::seen_formats(&loaded.config);
+    loaded.notes.extend(loaded.config.add_formats(&seen));
+    match &args.parse {
+        Some(path) => {
+            let format = args.format.as_deref();
+            parse::run(
+                &loaded,
+                parse::Asked {
+                    path,
+                    format,
+                    lines: args.lines,
+                },
+            )
+        }
+        None => describe(&loaded, args.connect),
+    }
+}
+
+fn describe(loaded: &Loaded, connect: bool) -> Exit {
+    let mut report = Report::default();
+    offline::describe(loaded, &mut report);
+    match &loaded.config.elasticsearch {
+        Some(cluster) if connect => super::block_on(async {
+            connect::describe(&loaded.config, cluster, &mut report).await;
+            report.finish()
+        }),
+        _ => report.finish(),
+    }
+}

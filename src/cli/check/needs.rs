@@ -1,0 +1,277 @@
+//! What a format cannot tell, and a better one to paste into nginx.conf.
+//!
+//! Owns the list of what the record wants to know and which variables tell it. Invariant: a better format has
+//! every field of the present one, in its order, compiles, and reads without guessing.
+
+use logweir_parsers::{Escape, Format};
+
+use Need::{
+    Agent, Bytes, Client, Duration, Forwarded, Method, Milliseconds, Path, Site, Status, Time,
+};
+
+/// Something that the record wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Need {
+    Time,
+    Client,
+    Forwarded,
+    Path,
+    Method,
+    Status,
+    Site,
+    Duration,
+    Bytes,
+    Agent,
+    Milliseconds,
+}
+
+/// All that every format should tell; [`Need::Forwarded`] and [`Need::Site`] depend on the log.
+const ALWAYS: [Need; 9] = [
+    Time,
+    Client,
+    Path,
+    Method,
+    Status,
+    Duration,
+    Bytes,
+    Agent,
+    Milliseconds,
+];
+
+/// Quotes are added until no field's end must be guessed; each round mends at least one field.
+const ROUNDS: usize = 64;
+/// A piece of a directive to paste is no longer than this, where it can be parted.
+const PIECE_COLUMNS: usize = 72;
+
+impl Need {
+    /// The variables each of which tells it.
+    fn told_by(self) -> &'static [&'static str] {
+        match self {
+            Time => &["msec", "time_iso8601", "time_local"],
+            Client => &["remote_addr", "realip_remote_addr", "proxy_protocol_addr"],
+            Forwarded => &["http_x_forwarded_for", "proxy_add_x_forwarded_for"],
+            Path => &["request", "request_uri", "uri", "document_uri"],
+            Method => &["request", "request_method"],
+            Status => &["status"],
+            Site => &["host", "http_host", "server_name"],
+            Duration => &["request_time"],
+            Bytes => &["body_bytes_sent", "bytes_sent"],
+            Agent => &["http_user_agent"],
+            Milliseconds => &["msec"],
+        }
+    }
+
+    /// What is missing without it; reads on after "no".
+    pub(super) fn missing(self) -> &'static str {
+        match self {
+            Time => "time: every line would go to the index of unparsed lines ($msec)",
+            Client => "client address: nobody can be counted ($remote_addr)",
+            Forwarded => {
+                "forwarded address: behind a proxy all clients look like the proxy \
+                 ($http_x_forwarded_for)"
+            }
+            Path => "path: requests have no route ($request)",
+            Method => "method ($request_method)",
+            Status => "status: success and failure look the same ($status)",
+            Site => "site: /login of all servers in this log is one ($host)",
+            Duration => "durations ($request_time)",
+            Bytes => "response sizes ($body_bytes_sent)",
+            Agent => "user agent ($http_user_agent)",
+            Milliseconds => "milliseconds: requests of one second have no order ($msec)",
+        }
+    }
+
+    /// The variable that tells it best, and whether a client chooses its value.
+    fn variable(self) -> (&'static str, bool) {
+        match self {
+            Time | Milliseconds => ("msec", false),
+            Client => ("remote_addr", false),
+            Forwarded => ("http_x_forwarded_for", true),
+            Path => ("request", true),
+            Method => ("request_method", true),
+            Status => ("status", false),
+            Site => ("host", true),
+            Duration => ("request_time", false),
+            Bytes => ("body_bytes_sent", false),
+            Agent => ("http_user_agent", true),
+        }
+    }
+
+    fn is_told(self, format: &Format) -> bool {
+        format
+            .fields()
+            .iter()
+            .any(|field| self.told_by().contains(&field.name()))
+    }
+}
+
+/// What a format does not tell; `forwarded` and `site`: whether the log needs these.
+pub(super) fn of(format: &Format, forwarded: bool, site: bool) -> Vec<Need> {
+    let mut needs: Vec<Need> = ALWAYS.to_vec();
+    needs.extend(forwarded.then_some(Forwarded));
+    needs.extend(site.then_some(Site));
+    needs.retain(|need| !need.is_told(format));
+    needs.sort();
+    // one missing variable is named once
+    if needs.contains(&Time) {
+        needs.retain(|need| *need != Milliseconds);
+    }
+    if needs.contains(&Path) {
+        needs.retain(|need| *need != Method);
+    }
+    needs
+}
+
+/// A format with all fields of this one and those that it needs.
+pub(super) fn better(format: &Format, needs: &[Need]) -> Option<Format> {
+    let source = format.source().trim_end();
+    let json = source.trim_start().starts_with('{') && source.ends_with('}');
+    let escape = match format.escape() {
+        Escape::None if json => Escape::Json,
+        Escape::None => Escape::Default,
+        escape => escape,
+    };
+    let mut better = if json {
+        source[..source.len() - 1].trim_end().to_owned()
+    } else {
+        source.to_owned()
+    };
+    for need in needs {
+        let (name, quoted) = need.variable();
+        better.push_str(&match (json, quoted) {
+            (true, _) => format!(",\"{name}\":\"${name}\""),
+            (false, true) => format!(" \"${name}\""),
+            (false, false) => format!(" ${name}"),
+        });
+    }
+    if json {
+        better.push('}');
+    }
+    for _ in 0..ROUNDS {
+        let compiled = Format::compile(&better, escape).ok()?;
+        let Some(warning) = compiled.warnings().last() else {
+            return Some(compiled);
+        };
+        better = quoted(&better, warning.offset())?;
+    }
+    None
+}
+
+/// The source with the variable at `offset` in double quotes.
+fn quoted(source: &str, offset: usize) -> Option<String> {
+    let (before, rest) = source.split_at_checked(offset)?;
+    let name = rest.strip_prefix('$')?;
+    let length = if name.starts_with('{') {
+        name.find('}')? + 1
+    } else {
+        name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .unwrap_or(name.len())
+    };
+    let (variable, after) = rest.split_at(length + 1);
+    let already = before.ends_with('"') && after.starts_with('"');
+    (!already).then(|| format!("{before}\"{variable}\"{after}"))
+}
+
+/// The directive that makes this format, in pieces of readable length.
+pub(super) fn directive(name: &str, format: &Format) -> String {
+    let escape = match format.escape() {
+        Escape::Default => "",
+        Escape::Json => " escape=json",
+        Escape::None => " escape=none",
+    };
+    let mut out = format!("log_format {name}{escape}");
+    let mut piece = String::new();
+    // a piece must not end within a variable's name, which is then another one
+    for word in format.source().split_inclusive([' ', ',']) {
+        let word = word.replace('\\', "\\\\").replace('\'', "\\'");
+        if !piece.is_empty() && piece.len() + word.len() > PIECE_COLUMNS {
+            out.push_str(&format!("\n    '{piece}'"));
+            piece.clear();
+        }
+        piece.push_str(&word);
+    }
+    out.push_str(&format!("\n    '{piece}'"));
+    out.push(';');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use proptest::prelude::*;
+
+    fn names(format: &Format) -> Vec<&str> {
+        format.fields().iter().map(|field| field.name()).collect()
+    }
+
+    #[test]
+    fn combined_lacks_what_everybody_misses() {
+        let combined = Format::combined();
+        assert_eq!(of(&combined, false, true), [Site, Duration, Milliseconds]);
+        assert_eq!(
+            of(&combined, true, false),
+            [Forwarded, Duration, Milliseconds]
+        );
+        let better = better(&combined, &of(&combined, true, true)).unwrap();
+        assert!(of(&better, true, true).is_empty());
+        insta::assert_snapshot!(directive("logweir", &better));
+    }
+
+    #[test]
+    fn a_json_format_stays_json() {
+        let source = r#"{"time":"$time_iso8601","status":$status,"uri":"$request_uri" }"#;
+        let format = Format::compile(source, Escape::Json).unwrap();
+        let better = better(&format, &of(&format, false, true)).unwrap();
+        assert_eq!(better.escape(), Escape::Json);
+        insta::assert_snapshot!(directive("json", &better));
+    }
+
+    #[test]
+    fn what_must_be_guessed_is_put_in_quotes() {
+        let source = "$remote_addr $http_x_a $http_x_b ${http_user_agent} $status";
+        let format = Format::compile(source, Escape::Default).unwrap();
+        assert!(!format.warnings().is_empty());
+        let better = better(&format, &[]).unwrap();
+        assert!(better.warnings().is_empty());
+        assert_eq!(names(&better), names(&format));
+        // what follows is then told from the field before by its quote, which no value holds
+        let expected = "$remote_addr $http_x_a \"$http_x_b\" ${http_user_agent} $status";
+        assert_eq!(better.source(), expected);
+    }
+
+    #[test]
+    fn without_escaping_there_is_no_safe_format() {
+        let format = Format::compile("$remote_addr \"$request\" $status", Escape::None).unwrap();
+        assert_eq!(better(&format, &[Site]).unwrap().escape(), Escape::Default);
+    }
+
+    proptest! {
+        #[test]
+        fn nginx_reads_from_the_directive_what_was_meant(
+            words in proptest::collection::vec(r#"(\$status|\$\{host\}|"\$args"|[a-z ,'\\"]{1,30}) "#, 1..20),
+        ) {
+            let source = words.concat();
+            let Ok(format) = Format::compile(&source, Escape::Json) else { return Ok(()) };
+            let again = Format::from_directive(&directive("x", &format), Escape::Default).unwrap();
+            prop_assert_eq!(again.source(), format.source());
+            prop_assert_eq!(again.escape(), format.escape());
+        }
+
+        #[test]
+        fn a_better_format_has_all_the_fields(
+            words in proptest::collection::vec(
+                prop_oneof![Just("$status"), Just("$http_x_a"), Just("\"$request\""), Just("[$time_local]"),
+                            Just("$remote_addr"), Just("$upstream_addr"), Just("x")], 1..8),
+        ) {
+            let Ok(format) = Format::compile(&words.join(" "), Escape::Default) else { return Ok(()) };
+            let needs = of(&format, true, true);
+            if let Some(better) = better(&format, &needs) {
+                prop_assert!(of(&better, true, true).is_empty());
+                prop_assert!(better.warnings().is_empty());
+                prop_assert!(names(&better).starts_with(&names(&format)));
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! `logweir check`: what `run` would do with this configuration on this machine, without doing it.
+//!
+//! Owns the order of what is said. Invariant: it writes nothing and asks no network; where `run` would refuse
+//! to start, this ends with the same exit code.
+
+use logweir_parsers::nginx_conf::COMBINED;
+
+use super::super::Exit;
+use super::logs::{self, Used};
+use super::needs::{self, Need};
+use super::report::Report;
+use super::{doubles, host, names};
+use crate::agent;
+use crate::config::{DEFAULT_FILE, Loaded};
+use crate::output::elasticsearch::{Elasticsearch, shown};
+
+/// What the records cannot do without; the lack of anything else is no warning.
+const GRAVE: [Need; 4] = [Need::Time, Need::Client, Need::Forwarded, Need::Path];
+/// What a better format for a log of nginx's predefined one is called.
+const BETTER: &str = "logweir";
+
+pub(super) fn describe(loaded: &Loaded, report: &mut Report) {
+    configuration(loaded, report);
+    let used = logs::describe(loaded, report);
+    if let Some(nginx) = &loaded.nginx {
+        let left_out = logs::left_out(loaded);
+        let doubled = doubles::find(nginx, |path| logs::is_followed(&loaded.config.logs, path));
+        if !left_out.is_empty() || !doubled.is_empty() {
+            report.section("other logs of nginx.conf");
+        }
+        left_out
+            .iter()
+            .for_each(|text| report.item("left out", text));
+        doubled.iter().for_each(|text| report.warn(text));
+    }
+    for used in &used {
+        format(used, loaded, report);
+    }
+    if let Err(errors) = loaded.config.ready_to_run() {
+        report.section("missing");
+        errors
+            .0
+            .iter()
+            .for_each(|problem| report.fail(Exit::Config, &problem.to_string()));
+    }
+}
+
+fn configuration(loaded: &Loaded, report: &mut Report) {
+    report.section("configuration");
+    let config = &loaded.config;
+    let of_nginx = loaded.nginx.as_ref().map_or(0, |nginx| nginx.files.len());
+    match loaded.files.get(..loaded.files.len() - of_nginx) {
+        Some([file, ..]) => report.item("file", &file.display().to_string()),
+        _ => report.item(
+            "file",
+            &format!("none ({DEFAULT_FILE} is not there), so the defaults"),
+        ),
+    }
+    if !loaded.variables.is_empty() {
+        report.item("environment", &loaded.variables.join(", "));
+    }
+    match loaded.nginx.as_ref().map(|nginx| nginx.files.as_slice()) {
+        Some([file]) => report.item("nginx.conf", file),
+        Some([file, includes @ ..]) => {
+            report.item(
+                "nginx.conf",
+                &format!("{file} and {} included", includes.len()),
+            );
+        }
+        _ => report.item("nginx.conf", "none"),
+    }
+    let root = if names::is_root() {
+        ", who may read all; the agent's own user may not"
+    } else {
+        ""
+    };
+    report.item("user", &format!("{}{root}", names::user()));
+    host::name(loaded, report);
+    host::data_dir(&config.data_dir, report);
+    if let Some(cluster) = &config.elasticsearch {
+        let nodes: Vec<String> = cluster.nodes.iter().map(shown).collect();
+        report.item("nodes", &nodes.join(", "));
+        report.item("index", cluster.index.as_str());
+        if let Err(error) = Elasticsearch::connect(agent::output_settings(config, cluster)) {
+            report.fail(Exit::Config, &error.to_string());
+        }
+    }
+    for note in &loaded.notes {
+        report.warn(&note.to_string());
+    }
+}
+
+/// What a format does not tell, and a better one.
+fn format(used: &Used, loaded: &Loaded, report: &mut Report) {
+    let nginx = loaded.nginx.as_ref();
+    let format = &used.format.format;
+    let place = nginx
+        .and_then(|nginx| nginx.format(&used.format.name))
+        .map(|known| &known.place);
+    let is_forgeable = !format.warnings().is_empty();
+    if used.needs.is_empty() && !is_forgeable {
+        return;
+    }
+    report.section(&match place {
+        Some(place) => format!("format {} ({place})", used.format.name),
+        None if used.format.name.starts_with("format ") => used.format.name.clone(),
+        None => format!("format {}", used.format.name),
+    });
+    report.item("used by", &used.logs.join(", "));
+    for need in &used.needs {
+        if GRAVE.contains(need) {
+            report.warn(&format!("no {}", need.missing()));
+        } else {
+            report.item("lacks", need.missing());
+        }
+    }
+    for warning in format.warnings().iter().map(ToString::to_string) {
+        let is_told = loaded
+            .notes
+            .iter()
+            .any(|note| note.text.ends_with(&warning));
+        if !is_told {
+            report.warn(&warning);
+        }
+    }
+    let Some(better) = needs::better(format, &used.needs) else {
+        return;
+    };
+    let (name, advice) = match place {
+        Some(place) => (
+            used.format.name.as_str(),
+            format!("instead of the one at {place}:"),
+        ),
+        None if used.format.name == COMBINED => {
+            let text =
+                format!("in http {{ }}, and its name in access_log (access_log PATH {BETTER};):");
+            (BETTER, text)
+        }
+        None => (
+            BETTER,
+            "in nginx.conf, with its name in access_log:".to_owned(),
+        ),
+    };
+    report.item("better", &advice);
+    report.paste(&needs::directive(name, &better));
+    if !used.auto {
+        report.item(
+            "",
+            "and the same in [[logs]] format, before the present one: format = [new, old]",
+        );
+    }
+}

@@ -1,0 +1,253 @@
+//! `logweir check --parse FILE`: how a log's lines are understood, and why the odd ones are not.
+//!
+//! Owns the walk through one file. Invariant: each line is counted, the file may be of any size, and of each
+//! reason for an odd line at least one is shown with its place.
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use logweir_parsers::{Captures, ParseError};
+
+use super::super::Exit;
+use super::formats::{self, Chosen};
+use super::lines::{self, Line, Lines};
+use super::report::print;
+use super::tally::Tally;
+use super::{hints, names, shown, terminal};
+use crate::config::Loaded;
+use crate::record::TimeFields;
+
+/// Odd lines shown for each reason.
+const SHOWN_PER_REASON: u64 = 10;
+/// The reason of a line over the limit, as the agent's metrics name it.
+const TOO_LONG: &str = "too_long";
+/// The reason of a line whose time cannot be true.
+const NO_TIME: &str = "time_unreadable";
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) path: &'a Path,
+    pub(super) format: Option<&'a str>,
+    /// Lines whose fields are shown.
+    pub(super) lines: usize,
+}
+
+pub(super) fn run(loaded: &Loaded, asked: Asked<'_>) -> Exit {
+    let chosen = match asked.format {
+        None => formats::configured(asked.path, loaded),
+        Some(text) => match formats::asked_for(text, loaded) {
+            Ok(chosen) => chosen,
+            Err(bad) => {
+                eprint!("{}", bad.explain());
+                return Exit::Usage;
+            }
+        },
+    };
+    let limit = loaded.config.max_line_bytes.as_usize();
+    let mut lines = match lines::open(asked.path, limit) {
+        Ok(lines) => lines,
+        Err(error) => return unreadable(asked.path, &error),
+    };
+    let mut walk = Walk::new(loaded, &chosen, asked);
+    let result = walk.all(&mut lines);
+    print(&walk.text(lines.bytes()));
+    match result {
+        Err(error) => unreadable(asked.path, &error),
+        Ok(()) if walk.tally.odd_lines() > 0 => Exit::Data,
+        Ok(()) => Exit::Ok,
+    }
+}
+
+/// Says why a file cannot be read to its end.
+fn unreadable(path: &Path, error: &io::Error) -> Exit {
+    let (exit, advice) = match error.kind() {
+        ErrorKind::PermissionDenied => (Exit::Permission, names::who_may_read(path)),
+        ErrorKind::UnexpectedEof | ErrorKind::InvalidInput | ErrorKind::InvalidData => (
+            Exit::Io,
+            "; the compressed file is damaged or still being written".to_owned(),
+        ),
+        _ => (Exit::Io, String::new()),
+    };
+    let text = format!("cannot read {}: {error}{advice}", path.display());
+    eprintln!("{}", terminal::safe(&text));
+    exit
+}
+
+/// One log on its way through its formats.
+struct Walk<'a> {
+    loaded: &'a Loaded,
+    chosen: &'a Chosen,
+    asked: Asked<'a>,
+    times: Vec<TimeFields>,
+    captures: Captures,
+    tally: Tally,
+    /// The tables of the first lines.
+    tables: Vec<String>,
+    record: Option<String>,
+    /// Odd lines with their explanations.
+    odd: Vec<String>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(loaded: &'a Loaded, chosen: &'a Chosen, asked: Asked<'a>) -> Self {
+        Self {
+            loaded,
+            chosen,
+            asked,
+            times: chosen
+                .formats
+                .iter()
+                .map(|named| TimeFields::of(&named.format))
+                .collect(),
+            captures: Captures::new(),
+            tally: Tally::new(chosen.formats.len()),
+            tables: Vec::new(),
+            record: None,
+            odd: Vec::new(),
+        }
+    }
+
+    fn all(&mut self, lines: &mut Lines) -> io::Result<()> {
+        while let Some(line) = lines.next()? {
+            self.tally.unfinished = !line.ended;
+            self.line(&line);
+        }
+        Ok(())
+    }
+
+    fn line(&mut self, line: &Line<'_>) {
+        if line.length > line.bytes.len() as u64 {
+            return self.too_long(line);
+        }
+        let mut furthest: Option<(usize, ParseError)> = None;
+        for (index, named) in self.chosen.formats.iter().enumerate() {
+            match named.format.parse(line.bytes, &mut self.captures) {
+                Ok(()) => return self.parsed(index, line),
+                Err(error) if furthest.is_none_or(|(_, best)| error.offset > best.offset) => {
+                    furthest = Some((index, error));
+                }
+                Err(_) => {}
+            }
+        }
+        if let Some((index, error)) = furthest {
+            self.not_parsed(index, &error, line);
+        }
+    }
+
+    fn parsed(&mut self, index: usize, line: &Line<'_>) {
+        let times = &self.times[index];
+        let stamp = times.read(&self.captures, line.bytes);
+        if stamp.is_none()
+            && let Some(capture) = times.capture()
+        {
+            return self.no_time(index, capture, line);
+        }
+        self.tally.parsed(index, stamp);
+        let named = &self.chosen.formats[index];
+        if self.tables.len() < self.asked.lines {
+            let table = shown::table(&named.format, &self.captures, line.bytes);
+            let by = terminal::safe(&named.name);
+            self.tables
+                .push(format!("line {}, by {by}\n{table}", line.number));
+        }
+        if self.record.is_none() {
+            self.record = shown::record(&self.loaded.config, self.chosen, self.asked.path, line);
+        }
+    }
+
+    fn not_parsed(&mut self, index: usize, error: &ParseError, line: &Line<'_>) {
+        if self.tally.odd(error.reason(), line.number) > SHOWN_PER_REASON {
+            return;
+        }
+        let named = &self.chosen.formats[index];
+        let mut text = format!("line {}: {}", line.number, named.format.explain(error));
+        if self.chosen.formats.len() > 1 {
+            text.push_str(&format!(" ({})", named.name));
+        }
+        let offset = usize::try_from(error.offset).unwrap_or(usize::MAX);
+        let place = terminal::with_caret(line.bytes, offset, "    ");
+        let mut text = format!("{}\n{place}", terminal::safe(&text));
+        if let Some(hint) = hints::hint(line.bytes, error, line.ended) {
+            text.push_str(&format!("    {hint}\n"));
+        }
+        self.odd.push(text);
+    }
+
+    /// The line parses, but its time is no date, or none that a server can have logged.
+    fn no_time(&mut self, index: usize, capture: usize, line: &Line<'_>) {
+        if self.tally.odd(NO_TIME, line.number) > SHOWN_PER_REASON {
+            return;
+        }
+        let field = &self.chosen.formats[index].format.fields()[capture];
+        let offset = self
+            .captures
+            .span(capture)
+            .map_or(0, |(start, _)| start as usize);
+        let place = terminal::with_caret(line.bytes, offset, "    ");
+        self.odd.push(format!(
+            "line {}: ${} at byte {offset} is no date of a year from 2000 to 2099; the line goes to the index of \
+             unparsed lines\n{place}",
+            line.number,
+            field.name()
+        ));
+    }
+
+    fn too_long(&mut self, line: &Line<'_>) {
+        if self.tally.odd(TOO_LONG, line.number) > SHOWN_PER_REASON {
+            return;
+        }
+        let (length, limit) = (line.length, self.loaded.config.max_line_bytes);
+        let place = terminal::with_caret(line.bytes, line.bytes.len(), "    ");
+        self.odd.push(format!(
+            "line {}: has {length} bytes and is cut at max_line_bytes ({limit})\n{place}",
+            line.number
+        ));
+    }
+
+    /// All that there is to say, the summary last, where it is seen.
+    fn text(&self, bytes: u64) -> String {
+        let names: Vec<&str> = self
+            .chosen
+            .formats
+            .iter()
+            .map(|named| named.name.as_str())
+            .collect();
+        let mut parts = vec![terminal::safe(&format!(
+            "{}: formats {} ({})",
+            self.asked.path.display(),
+            names.join(", "),
+            self.chosen.source
+        ))];
+        parts[0].push('\n');
+        if self.asked.format.is_none() {
+            for note in &self.loaded.notes {
+                parts[0].push_str(&terminal::safe(&format!("note: {note}")));
+                parts[0].push('\n');
+            }
+        }
+        for (at, named) in self.chosen.formats.iter().enumerate() {
+            for warning in named
+                .format
+                .warnings()
+                .iter()
+                .filter(|_| self.tally.used(at))
+            {
+                let text = format!("warning: {}: {warning}", named.name);
+                parts[0].push_str(&terminal::safe(&text));
+                parts[0].push('\n');
+            }
+        }
+        parts.extend(self.tables.iter().cloned());
+        parts.extend(self.record.clone());
+        parts.extend(self.odd.iter().cloned());
+        let hidden = self.tally.odd_lines() - self.odd.len() as u64;
+        if hidden > 0 {
+            parts.push(format!(
+                "{hidden} more odd lines for the same reasons are not shown\n"
+            ));
+        }
+        parts.push(self.tally.summary(&names, bytes));
+        parts.join("\n")
+    }
+}

@@ -1,0 +1,207 @@
+//! The last lines of a live log: which formats take them, and whose requests they are.
+//!
+//! Owns one short look at a file's end. Invariant: at most [`SAMPLE_BYTES`] are read, whatever the size of the
+//! file. It guards against the two slips that only the lines show: a log written in another format than
+//! nginx.conf says, and a proxy whose address stands for every client.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::net::IpAddr;
+use std::path::Path;
+
+use ipnet::IpNet;
+use logweir_parsers::{Captures, client};
+
+use crate::config::NamedFormat;
+
+/// Read from the end of a log.
+const SAMPLE_BYTES: u64 = 256 * 1024;
+/// Lines looked at.
+const SAMPLE_LINES: usize = 1000;
+/// Fewer lines say nothing about who the clients are.
+const ENOUGH_LINES: usize = 100;
+/// So many of a hundred lines from one private address: that is no client.
+const PROXY_PERCENT: usize = 95;
+
+/// What the last lines say.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Sample {
+    /// Lines looked at.
+    pub(super) lines: usize,
+    /// Lines taken, by position of the format.
+    pub(super) taken: Vec<usize>,
+    /// The peer that nearly all requests come from, when it is a private address.
+    pub(super) proxy: Option<Proxy>,
+}
+
+/// One peer for nearly all requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Proxy {
+    Address(IpAddr),
+    /// A Unix socket, which nginx logs as `unix:`.
+    Socket,
+}
+
+impl Sample {
+    /// The format that takes most of the lines; the first one when there are none.
+    pub(super) fn main_format(&self) -> usize {
+        let most = self.taken.iter().copied().max().unwrap_or(0);
+        self.taken
+            .iter()
+            .position(|taken| *taken == most)
+            .unwrap_or(0)
+    }
+
+    /// Lines that no format takes.
+    pub(super) fn odd(&self) -> usize {
+        self.lines - self.taken.iter().sum::<usize>()
+    }
+}
+
+impl Proxy {
+    pub(super) fn is_trusted(&self, trusted: &[IpNet]) -> bool {
+        match self {
+            Proxy::Address(address) => trusted.iter().any(|net| net.contains(address)),
+            Proxy::Socket => false,
+        }
+    }
+}
+
+/// Looks at the end of a log.
+pub(super) fn take(path: &Path, formats: &[NamedFormat]) -> io::Result<Sample> {
+    let mut file = File::open(path)?;
+    let start = file.metadata()?.len().saturating_sub(SAMPLE_BYTES);
+    file.seek(SeekFrom::Start(start))?;
+    let mut bytes = Vec::new();
+    file.take(SAMPLE_BYTES).read_to_end(&mut bytes)?;
+    // what is cut off at either end is no whole line
+    let from = match start {
+        0 => 0,
+        _ => memchr::memchr(b'\n', &bytes).map_or(bytes.len(), |end| end + 1),
+    };
+    let to = memchr::memrchr(b'\n', &bytes).map_or(from, |end| end.max(from));
+    let mut lines: Vec<&[u8]> = match &bytes[from..to] {
+        [] => Vec::new(),
+        whole => whole
+            .rsplit(|byte| *byte == b'\n')
+            .take(SAMPLE_LINES)
+            .collect(),
+    };
+    lines.reverse();
+    Ok(of(&lines, formats))
+}
+
+fn of(lines: &[&[u8]], formats: &[NamedFormat]) -> Sample {
+    let mut captures = Captures::new();
+    let mut taken = vec![0; formats.len()];
+    let mut peers: HashMap<Proxy, usize> = HashMap::new();
+    let mut with_peer = 0;
+    for line in lines {
+        let parses = |named: &NamedFormat| named.format.parse(line, &mut captures).is_ok();
+        let Some(index) = formats.iter().position(parses) else {
+            continue;
+        };
+        taken[index] += 1;
+        let fields = formats[index].format.fields();
+        let peer = fields
+            .iter()
+            .position(|field| field.name() == "remote_addr");
+        let Some(peer) = peer.and_then(|peer| captures.get(line, peer)) else {
+            continue;
+        };
+        with_peer += 1;
+        if let Some(private) = private(peer) {
+            *peers.entry(private).or_default() += 1;
+        }
+    }
+    let most = peers.into_iter().max_by_key(|(_, lines)| *lines);
+    let proxy = most
+        .filter(|(_, lines)| with_peer >= ENOUGH_LINES && lines * 100 >= with_peer * PROXY_PERCENT);
+    Sample {
+        lines: lines.len(),
+        taken,
+        proxy: proxy.map(|(proxy, _)| proxy),
+    }
+}
+
+/// An address that no client on the internet has (RFC 1918, 4193, 6598, 3927, 4291).
+fn private(raw: &[u8]) -> Option<Proxy> {
+    if raw == b"unix:" {
+        return Some(Proxy::Socket);
+    }
+    let address = client::address(raw)?;
+    let is_private = match address {
+        IpAddr::V4(v4) => {
+            let shared = matches!(v4.octets(), [100, 64..=127, ..]);
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || shared
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    };
+    is_private.then_some(Proxy::Address(address))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn line(address: &str) -> String {
+        format!("{address} - - [23/Nov/2026:05:41:14 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"-\"")
+    }
+
+    fn sample(lines: &[String]) -> Sample {
+        let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+        of(&lines, &[NamedFormat::combined()])
+    }
+
+    #[test]
+    fn one_private_peer_is_a_proxy() {
+        let lines = |private: usize, public: usize| {
+            let mut lines = vec![line("10.0.0.7"); private];
+            lines.extend((0..public).map(|at| line(&format!("203.0.113.{at}"))));
+            lines
+        };
+        let proxy = Some(Proxy::Address("10.0.0.7".parse().unwrap()));
+        assert_eq!(sample(&lines(95, 5)).proxy, proxy);
+        assert_eq!(sample(&lines(94, 6)).proxy, None);
+        assert_eq!(sample(&lines(99, 0)).proxy, None);
+        assert_eq!(sample(&vec![line("203.0.113.9"); 200]).proxy, None);
+        assert_eq!(sample(&vec![line("unix:"); 200]).proxy, Some(Proxy::Socket));
+    }
+
+    #[test]
+    fn private_is_what_the_internet_does_not_route() {
+        let is = |raw: &str| private(raw.as_bytes()).is_some();
+        assert!(is("172.16.0.1") && is("192.168.1.1") && is("127.0.0.1") && is("100.64.0.1"));
+        assert!(is("::1") && is("fd00::1") && is("fe80::1") && is("::ffff:10.0.0.1"));
+        assert!(!is("8.8.8.8") && !is("2001:db8::1") && !is("100.128.0.1") && !is("x"));
+    }
+
+    #[test]
+    fn only_whole_lines_of_the_end_are_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let formats = [NamedFormat::combined()];
+        let look = |text: String| {
+            std::fs::write(&path, text).unwrap();
+            take(&path, &formats).unwrap()
+        };
+        assert_eq!(look(String::new()).lines, 0);
+        assert_eq!(look("\n".to_owned()).lines, 0);
+        let three = format!(
+            "{0}\nodd\n{0}\n{1}",
+            line("203.0.113.9"),
+            "203.0.113.9 - - [23/"
+        );
+        let found = look(three);
+        assert_eq!((found.lines, found.odd()), (3, 1));
+        let many = format!("{}\n", line("203.0.113.9")).repeat(10_000);
+        let found = look(many);
+        assert_eq!((found.lines, found.odd()), (SAMPLE_LINES, 0));
+        let long = format!("{}\n{}\n", "x".repeat(300 * 1024), line("203.0.113.9"));
+        assert_eq!(look(long).lines, 1);
+        assert_eq!(look("x".repeat(600 * 1024)).lines, 0);
+    }
+}

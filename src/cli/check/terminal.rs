@@ -1,0 +1,282 @@
+//! What may go to a terminal: text without bytes that move the cursor, hide or reorder what is shown.
+//!
+//! Owns which characters are safe and how many columns they take. Refuses to know what the text means.
+//! Invariant: what comes out has no control characters. It guards against a log line, which any client can
+//! write, that speaks to the operator's terminal.
+
+use std::fmt::Write as _;
+
+/// Columns of an excerpt of a line.
+const EXCERPT_COLUMNS: usize = 96;
+/// Of these, at most so many before the byte in question.
+const COLUMNS_BEFORE: usize = 60;
+/// No character is written with more bytes per column than this, so more bytes need not be looked at.
+const BYTES_PER_COLUMN: usize = 4;
+
+/// Any text, made safe.
+pub(super) fn safe(text: &str) -> String {
+    text.chars()
+        .fold(String::with_capacity(text.len()), |mut out, char| {
+            push_safe(&mut out, char);
+            out
+        })
+}
+
+/// Any bytes, made safe; those that are not UTF-8 become `\xHH`.
+pub(super) fn safe_bytes(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        chunk
+            .valid()
+            .chars()
+            .for_each(|char| push_safe(&mut out, char));
+        for byte in chunk.invalid() {
+            push_byte(&mut out, *byte);
+        }
+    }
+    out
+}
+
+/// JSON text, made safe without changing what it says: control characters stand in its strings only.
+pub(super) fn safe_json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        if is_safe(char) {
+            out.push(char);
+        } else {
+            for unit in char.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+    }
+    out
+}
+
+/// Safe text, cut with `…` to so many columns.
+pub(super) fn cut(text: &str, columns: usize) -> String {
+    let wide = |char: char| if char >= '\u{1100}' { 2 } else { 1 };
+    if text.chars().map(wide).sum::<usize>() <= columns {
+        return text.to_owned();
+    }
+    let mut left = columns.saturating_sub(1);
+    let mut out = String::new();
+    for char in text.chars() {
+        match left.checked_sub(wide(char)) {
+            Some(rest) => left = rest,
+            None => break,
+        }
+        out.push(char);
+    }
+    out.push('…');
+    out
+}
+
+/// The part of a line around the byte at `offset`, and the column of that byte in it.
+///
+/// Only characters that are one column wide everywhere are shown as they are, so the caret is right whatever
+/// the terminal thinks of the others.
+pub(super) fn excerpt(line: &[u8], offset: usize) -> (String, usize) {
+    let offset = offset.min(line.len());
+    let start = boundary(
+        line,
+        offset.saturating_sub(COLUMNS_BEFORE * BYTES_PER_COLUMN),
+    );
+    let end = line.len().min(offset + EXCERPT_COLUMNS * BYTES_PER_COLUMN);
+    let cells = cells(&line[start..end], start);
+    // the cell that holds the byte, or the place behind the last one
+    let caret = cells.iter().rposition(|(at, _)| *at <= offset);
+    let caret = caret.filter(|_| offset < line.len()).unwrap_or(cells.len());
+    let width = |cells: &[(usize, String)]| {
+        cells
+            .iter()
+            .map(|(_, text)| text.chars().count())
+            .sum::<usize>()
+    };
+
+    let mut from = caret;
+    while from > 0 && width(&cells[from - 1..caret]) <= COLUMNS_BEFORE {
+        from -= 1;
+    }
+    // a short line is shown whole, though its fault stands at its end
+    if start == 0 && end == line.len() && width(&cells) <= EXCERPT_COLUMNS {
+        from = 0;
+    }
+    let mut column = width(&cells[from..caret]);
+    let mut text = String::new();
+    if start > 0 || from > 0 {
+        text.push('…');
+        column += 1;
+    }
+    let mut columns = text.chars().count();
+    for (index, (_, cell)) in cells.iter().enumerate().skip(from) {
+        columns += cell.chars().count();
+        if columns > EXCERPT_COLUMNS && index > caret {
+            text.push('…');
+            return (text, column);
+        }
+        text.push_str(cell);
+    }
+    if end < line.len() {
+        text.push('…');
+    }
+    (text, column)
+}
+
+/// [`excerpt`] as two lines, the second with a caret, both indented.
+pub(super) fn with_caret(line: &[u8], offset: usize, indent: &str) -> String {
+    let (text, column) = excerpt(line, offset);
+    format!("{indent}{text}\n{indent}{:column$}^\n", "")
+}
+
+/// The beginning of the character that the byte at `at` belongs to.
+fn boundary(line: &[u8], at: usize) -> usize {
+    (at.saturating_sub(3)..=at)
+        .rev()
+        .find(|at| line.get(*at).is_none_or(|byte| byte & 0xc0 != 0x80))
+        .unwrap_or(at)
+}
+
+/// The characters of `bytes`: where each stands in the line, and what is shown for it.
+fn cells(bytes: &[u8], start: usize) -> Vec<(usize, String)> {
+    let mut cells = Vec::new();
+    let mut at = start;
+    for chunk in bytes.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            let mut text = String::new();
+            if is_narrow(char) {
+                text.push(char);
+            } else {
+                push_escaped(&mut text, char);
+            }
+            cells.push((at, text));
+            at += char.len_utf8();
+        }
+        for byte in chunk.invalid() {
+            let mut text = String::new();
+            push_byte(&mut text, *byte);
+            cells.push((at, text));
+            at += 1;
+        }
+    }
+    cells
+}
+
+fn push_safe(out: &mut String, char: char) {
+    if is_safe(char) {
+        out.push(char);
+    } else {
+        push_escaped(out, char);
+    }
+}
+
+fn push_escaped(out: &mut String, char: char) {
+    match u8::try_from(char) {
+        Ok(byte) if byte.is_ascii() => push_byte(out, byte),
+        _ => {
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(char));
+        }
+    }
+}
+
+fn push_byte(out: &mut String, byte: u8) {
+    // as nginx writes it
+    let _ = write!(out, "\\x{byte:02X}");
+}
+
+/// Moves no cursor, is not invisible and does not reorder what stands around it.
+fn is_safe(char: char) -> bool {
+    !char.is_control()
+        && !matches!(char,
+            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}')
+}
+
+/// One column wide in every terminal: ASCII, and the letters of Latin, Greek and Cyrillic.
+fn is_narrow(char: char) -> bool {
+    is_safe(char)
+        && matches!(char, ' '..='~' | '\u{c0}'..='\u{24f}' | '\u{391}'..='\u{3c9}' | '\u{400}'..='\u{45f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The character over the caret.
+    fn pointed_at(line: &[u8], offset: usize) -> Option<char> {
+        let (text, column) = excerpt(line, offset);
+        text.chars().nth(column)
+    }
+
+    #[test]
+    fn the_caret_stands_under_the_byte() {
+        assert_eq!(excerpt(b"GET / x", 6), ("GET / x".to_owned(), 6));
+        assert_eq!(excerpt(b"GET", 3), ("GET".to_owned(), 3));
+        assert_eq!(excerpt(b"", 0), (String::new(), 0));
+        assert_eq!(with_caret(b"ab", 1, "  "), "  ab\n   ^\n");
+    }
+
+    #[test]
+    fn escaped_and_multibyte_characters_are_counted_as_they_are_shown() {
+        assert_eq!(excerpt("äö x".as_bytes(), 5), ("äö x".to_owned(), 3));
+        assert_eq!(excerpt(b"\x1b[2J x", 5), ("\\x1B[2J x".to_owned(), 8));
+        assert_eq!(excerpt(b"\xff x", 2), ("\\xFF x".to_owned(), 5));
+        assert_eq!(excerpt("中x".as_bytes(), 3), ("\\u{4e2d}x".to_owned(), 8));
+        // the second byte of a character
+        assert_eq!(pointed_at("ä".as_bytes(), 1), Some('ä'));
+    }
+
+    #[test]
+    fn a_long_line_is_cut_around_the_place() {
+        let mut line = vec![b'a'; 5000];
+        line[2500] = b'X';
+        let (text, column) = excerpt(&line, 2500);
+        assert_eq!(text.chars().nth(column), Some('X'));
+        assert!(text.starts_with('…') && text.ends_with('…'), "{text}");
+        assert!(text.chars().count() <= EXCERPT_COLUMNS + 1);
+        let (text, column) = excerpt(&line, 5000);
+        assert!(!text.ends_with('…'));
+        assert_eq!(text.chars().count(), column);
+        assert_eq!(pointed_at(&line, 0), Some('a'));
+        assert!(!excerpt(&line, 0).0.starts_with('…'));
+    }
+
+    #[test]
+    fn nothing_speaks_to_the_terminal() {
+        assert_eq!(
+            safe("a\u{1b}]0;x\u{7}\u{9b}\u{202e}"),
+            "a\\x1B]0;x\\x07\\u{9b}\\u{202e}"
+        );
+        assert_eq!(safe_bytes(b"\xc3\xa4\xc3\0"), "ä\\xC3\\x00");
+        assert_eq!(safe_json("\"\u{7f}\u{202e}ä\""), "\"\\u007f\\u202eä\"");
+    }
+
+    #[test]
+    fn wide_values_are_cut() {
+        assert_eq!(cut("abcd", 4), "abcd");
+        assert_eq!(cut("abcde", 4), "abc…");
+        assert_eq!(cut("中中中", 4), "中…");
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_of_every_line_has_its_caret(
+            line in proptest::collection::vec(any::<u8>(), 0..700), at in 0_usize..700,
+        ) {
+            let at = at.min(line.len());
+            let (text, column) = excerpt(&line, at);
+            prop_assert!(!text.chars().any(char::is_control));
+            prop_assert!(text.chars().count() <= EXCERPT_COLUMNS + 12);
+            let shown = text.chars().nth(column);
+            match line.get(at) {
+                None => prop_assert_eq!(shown, None),
+                Some(byte) if (b' '..=b'~').contains(byte) => {
+                    prop_assert_eq!(shown, Some(char::from(*byte)));
+                }
+                Some(byte) if byte.is_ascii() => prop_assert_eq!(shown, Some('\\')),
+                Some(_) => prop_assert!(shown.is_some()),
+            }
+        }
+    }
+}

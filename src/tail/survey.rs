@@ -1,0 +1,67 @@
+//! The files that a tailer with these settings would take, without taking any.
+//!
+//! Owns nothing: it shows what `discover` finds, so that a command can say beforehand what `run` will do.
+//! Invariant: the answer is the tailer's own, but for logs that only a saved position remembers.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use super::discover::Discover;
+use super::fs::{FileSystem, Metadata};
+use super::stem::Compression;
+use super::{LogSettings, Problem, TailError};
+
+/// A file that belongs to a log.
+#[derive(Debug, Clone)]
+pub struct LogFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Index into the settings.
+    pub log: usize,
+    /// nginx writes here now; else a rotated file.
+    pub live: bool,
+    /// What the file system says of it.
+    pub metadata: Metadata,
+    /// How it is compressed.
+    pub compression: Option<Compression>,
+}
+
+/// All that was found.
+#[derive(Debug, Clone)]
+pub struct Survey {
+    /// Live logs first, then rotated files; each file once.
+    pub files: Vec<LogFile>,
+    /// What stands in the way.
+    pub problems: Vec<Problem>,
+    /// Live files with a date in their name and no lasting one: the tailer refuses to start.
+    pub dated: Vec<PathBuf>,
+}
+
+/// Looks into the directories as they are now.
+///
+/// # Errors
+///
+/// A pattern that cannot be used.
+pub fn survey<F: FileSystem>(
+    logs: &[LogSettings],
+    rotated_dirs: &[PathBuf],
+    fs: &F,
+) -> Result<Survey, TailError> {
+    let scan = Discover::new(logs, rotated_dirs)?.scan(fs, &HashSet::new());
+    let files = scan
+        .live
+        .into_iter()
+        .chain(scan.siblings)
+        .map(|candidate| LogFile {
+            path: candidate.path,
+            log: candidate.log,
+            live: candidate.live,
+            metadata: candidate.metadata,
+            compression: candidate.compression,
+        });
+    Ok(Survey {
+        files: files.collect(),
+        problems: scan.problems,
+        dated: scan.dated,
+    })
+}

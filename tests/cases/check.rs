@@ -1,0 +1,459 @@
+//! `logweir check` as its user sees it: the real binary's output and exit code over fixture logs.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A folder with logs, a configuration and state, and the command that works on it.
+struct Bench {
+    folder: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// What a command left behind.
+struct Ended {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures/check")
+        .join(name)
+}
+
+impl Bench {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        fs::create_dir(folder.path().join("logs")).unwrap();
+        let variables = vec![("LOGWEIR_HOST".to_owned(), "web-07".to_owned())];
+        let bench = Self { folder, variables }
+            .set("LOGWEIR_DATA_DIR", "DIR/data")
+            .set("LOGWEIR_NGINX_CONF", "DIR/nginx.conf");
+        let conf = fs::read_to_string(fixture("nginx.conf")).unwrap();
+        bench.write("nginx.conf", conf.replace("LOGS", &bench.at("logs")));
+        bench
+    }
+
+    /// A bench whose cluster is never asked.
+    fn with_cluster() -> Self {
+        Self::new().set("LOGWEIR_ELASTICSEARCH_NODES", "http://127.0.0.1:1")
+    }
+
+    fn set(mut self, name: &str, value: &str) -> Self {
+        let value = value.replace("DIR", self.folder.path().to_str().unwrap());
+        self.variables.push((name.to_owned(), value));
+        self
+    }
+
+    fn at(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        fs::write(self.folder.path().join(name), content).unwrap();
+        self.at(name)
+    }
+
+    fn command(&self, binary: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary);
+        command
+            .env_clear()
+            .envs(self.variables.iter().cloned())
+            .arg("check")
+            .args(arguments);
+        command
+    }
+
+    fn check(&self, arguments: &[&str]) -> Ended {
+        self.check_of(self.command(env!("CARGO_BIN_EXE_logweir"), arguments), b"")
+    }
+
+    fn check_of(&self, mut command: Command, input: &[u8]) -> Ended {
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        // who ends before all of it is read says why
+        let _ = child.stdin.take().unwrap().write_all(input);
+        let output = child.wait_with_output().unwrap();
+        let text = |bytes: Vec<u8>| self.stable(&String::from_utf8(bytes).unwrap());
+        Ended {
+            code: output.status.code().unwrap(),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
+    }
+
+    /// The output without what differs from run to run.
+    fn stable(&self, text: &str) -> String {
+        let text = text.replace(self.folder.path().to_str().unwrap(), "DIR");
+        let replace = |text: &str, what: &str, by: &str| {
+            regex::Regex::new(what)
+                .unwrap()
+                .replace_all(text, by)
+                .into_owned()
+        };
+        let text = replace(
+            &text,
+            r#""event.created": "[^"]*""#,
+            r#""event.created": "NOW""#,
+        );
+        let text = replace(&text, r"  user        .*", "  user        USER");
+        let text = replace(&text, r"after \d+ ms", "after N ms");
+        let text = replace(
+            &text,
+            r#""agent.version": "[^"]*""#,
+            r#""agent.version": "X""#,
+        );
+        replace(&text, r"127\.0\.0\.1:\d{2,}", "127.0.0.1:PORT")
+    }
+}
+
+fn good(at: u32) -> String {
+    format!(
+        "203.0.113.{} - - [23/Nov/2026:05:41:{:02} +0000] \"GET /{at} HTTP/1.1\" 200 612 \"-\" \"curl/8.5.0\"\n",
+        at % 250,
+        at % 60
+    )
+}
+
+#[test]
+fn each_odd_line_is_explained() {
+    let bench = Bench::new();
+    let log = bench.write("logs/shop.log", fs::read(fixture("odd.log")).unwrap());
+    let ended = bench.check(&["--parse", &log]);
+    assert_eq!((ended.code, ended.err.as_str()), (65, ""));
+    insta::assert_snapshot!(ended.out);
+    assert!(!ended.out.contains('\u{1b}'));
+}
+
+#[test]
+fn a_log_that_parses_ends_well_from_wherever_it_comes() {
+    let bench = Bench::new();
+    let text: String = (0..250).map(good).collect();
+    let log = bench.write("access.log", &text);
+    let plain = bench.check(&["--parse", &log, "--lines", "1"]);
+    assert_eq!((plain.code, plain.err.as_str()), (0, ""));
+    insta::assert_snapshot!(plain.out);
+
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    let bytes = encoder.finish().unwrap();
+    let packed = bench.write("access.log.2.gz", &bytes);
+    let unpacked = bench.check(&["--parse", &packed, "--lines", "1"]);
+    assert_eq!(
+        unpacked.out.replace("access.log.2.gz", "access.log"),
+        plain.out
+    );
+    assert_eq!(unpacked.code, 0);
+
+    let command = bench.command(
+        env!("CARGO_BIN_EXE_logweir"),
+        &["--parse", "-", "--lines", "1"],
+    );
+    let piped = bench.check_of(command, &bytes);
+    assert_eq!(
+        piped
+            .out
+            .replace("-: formats", "DIR/access.log: formats")
+            .lines()
+            .last(),
+        plain.out.lines().last()
+    );
+    assert_eq!(piped.code, 0);
+
+    let torn = bench.write("torn.gz", &bytes[..bytes.len() / 2]);
+    let torn = bench.check(&["--parse", &torn]);
+    assert_eq!(torn.code, 74);
+    assert!(
+        torn.err.contains("damaged or still being written"),
+        "{}",
+        torn.err
+    );
+}
+
+#[test]
+fn of_each_reason_ten_lines_are_shown() {
+    let bench = Bench::new();
+    let odd = |at: u32| good(at).replace(" 200 ", " 20x ");
+    let text: String = (0..40).map(odd).chain((0..3).map(good)).collect();
+    let log = bench.write("access.log", format!("{text}{}", good(3).trim_end()));
+    let ended = bench.check(&["--parse", &log, "--lines", "0"]);
+    assert_eq!(ended.code, 65);
+    assert_eq!(
+        ended
+            .out
+            .matches("expected a status of three digits")
+            .count(),
+        10
+    );
+    assert!(ended.out.contains("30 more odd lines"), "{}", ended.out);
+    insta::assert_snapshot!(ended.out.split("summary").last().unwrap());
+}
+
+#[test]
+fn a_line_over_the_limit_is_one_odd_line() {
+    let bench = Bench::new().set("LOGWEIR_MAX_LINE_BYTES", "1KiB");
+    let long = good(1).replace("/1 ", &format!("/{} ", "x".repeat(5000)));
+    let log = bench.write("access.log", format!("{}{long}{}", good(0), good(2)));
+    let ended = bench.check(&["--parse", &log, "--lines", "0"]);
+    assert_eq!(ended.code, 65);
+    let said = "line 2: has 5086 bytes and is cut at max_line_bytes (1KiB)";
+    assert!(ended.out.contains(said), "{}", ended.out);
+    assert!(
+        ended.out.contains("parsed                      2"),
+        "{}",
+        ended.out
+    );
+}
+
+#[test]
+fn the_format_can_be_given_as_in_nginx_conf() {
+    let bench = Bench::new();
+    let log = bench.write("own.log", "200 /a 0.001\n404 /b 1.500\n");
+    let formats = [
+        "$status $uri $request_time",
+        "'$status $uri ' '$request_time'",
+        "log_format own '$status $uri ' \"$request_time\";",
+    ];
+    for format in formats {
+        let ended = bench.check(&["--parse", &log, "--format", format]);
+        assert_eq!(ended.code, 0, "{}", ended.out);
+    }
+    let by_name = bench.check(&["--parse", &log, "--format", "api"]);
+    assert_eq!(by_name.code, 65);
+    assert!(
+        by_name.out.contains("formats api (--format api)"),
+        "{}",
+        by_name.out
+    );
+
+    let unknown = bench.check(&["--parse", &log, "--format", "mian"]);
+    assert_eq!(unknown.code, 64);
+    let neighbours = bench.check(&["--parse", &log, "--format", "$status ä $http_a$http_b x"]);
+    assert_eq!(neighbours.code, 64);
+    insta::assert_snapshot!(format!("{}{}", unknown.err, neighbours.err));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_said_so() {
+    let bench = Bench::new();
+    let absent = bench.check(&["--parse", &bench.at("absent.log")]);
+    assert_eq!(absent.code, 74);
+    assert!(
+        absent.err.contains("cannot read DIR/absent.log"),
+        "{}",
+        absent.err
+    );
+    assert_eq!(bench.check(&["--parse", &bench.at("logs")]).code, 74);
+}
+
+#[test]
+fn what_run_would_do_is_told() {
+    let bench = Bench::with_cluster();
+    bench.write("logs/shop.log", fs::read(fixture("odd.log")).unwrap());
+    bench.write("logs/shop.log.1", good(1));
+    let through_proxy = |at| good(at).replacen(&format!("203.0.113.{} ", at % 250), "10.0.0.7 ", 1);
+    bench.write(
+        "logs/blog.log",
+        (0..150).map(through_proxy).collect::<String>(),
+    );
+    std::os::unix::fs::symlink("/dev/stdout", bench.at("logs/api.log")).unwrap();
+    let ended = bench.check(&[]);
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    insta::assert_snapshot!(ended.out);
+}
+
+#[test]
+fn a_trusted_proxy_wants_its_header_in_the_log() {
+    let bench = Bench::with_cluster().set("LOGWEIR_TRUSTED_PROXIES", "10.0.0.0/8");
+    let toml = format!(
+        "[[logs]]\npaths = [\"{}\"]\nformat = \"$remote_addr $http_x_a $http_x_b $status\"\n",
+        bench.at("logs/own.log")
+    );
+    let toml = bench.write("logweir.toml", toml);
+    bench.write("logs/own.log", "10.0.0.7 a b 200\n".repeat(120));
+    let ended = bench.check(&["-c", &toml]);
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    insta::assert_snapshot!(ended.out);
+}
+
+#[test]
+fn a_wrong_configuration_ends_as_run_would() {
+    let bench = Bench::new();
+    let nowhere = bench.check(&[]);
+    assert_eq!(nowhere.code, 78);
+    assert!(
+        nowhere.out.contains("add a section [elasticsearch]"),
+        "{}",
+        nowhere.out
+    );
+
+    let toml = bench.write("logweir.toml", "hots = \"x\"\nhistory = \"soon\"\n");
+    let wrong = bench.check(&["-c", &toml]);
+    assert_eq!((wrong.code, wrong.out.as_str()), (78, ""));
+    assert!(wrong.err.contains("2 problems"), "{}", wrong.err);
+    assert_eq!(bench.check(&["-c", &bench.at("absent.toml")]).code, 78);
+
+    let bench = Bench::with_cluster();
+    bench.write("data", "a file where a folder should be");
+    assert_eq!(bench.check(&[]).code, 73);
+}
+
+/// Rights mean nothing to root, who therefore takes another user's shape; the binary goes where that user may.
+#[test]
+fn logs_that_may_not_be_read_name_the_group() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    const NOBODY: u32 = 65_534;
+    let bench = Bench::with_cluster();
+    let open = |path: &str, mode: u32| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    fs::create_dir(bench.at("data")).unwrap();
+    for folder in ["", "data", "logs"] {
+        open(&bench.at(folder), 0o777);
+    }
+    let log = bench.write("logs/blog.log", good(1));
+    open(&log, 0o040);
+    open(&bench.at("nginx.conf"), 0o644);
+    let binary = bench.at("logweir");
+    fs::copy(env!("CARGO_BIN_EXE_logweir"), &binary).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = bench.command(&binary, arguments);
+        if fs::metadata(bench.at("")).unwrap().uid() == 0 {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        bench.check_of(command, b"")
+    };
+    let ended = run(&[]);
+    assert_eq!(ended.code, 77, "{}", ended.out);
+    assert!(
+        ended.out.contains("may read none of the logs"),
+        "{}",
+        ended.out
+    );
+    if fs::metadata(&log).unwrap().uid() == 0 {
+        assert!(
+            ended.out.contains("the group root may read it"),
+            "{}",
+            ended.out
+        );
+    }
+    assert_eq!(run(&["--parse", &log]).code, 77);
+}
+
+/// A server that answers each path as the script says, on one connection after the other.
+fn serve(script: &[(&str, u16, &str, &str)]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let script: HashMap<String, (u16, String, String)> = script
+        .iter()
+        .map(|(path, status, header, body)| {
+            (
+                (*path).to_owned(),
+                (*status, (*header).to_owned(), (*body).to_owned()),
+            )
+        })
+        .collect();
+    // ends with the process
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            answer(stream.unwrap(), &script);
+        }
+    });
+    address
+}
+
+fn answer(stream: TcpStream, script: &HashMap<String, (u16, String, String)>) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut request = String::new();
+    reader.read_line(&mut request).unwrap();
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).unwrap() == 0 || line == "\r\n" {
+            break;
+        }
+        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
+            length = value.trim().parse().unwrap();
+        }
+    }
+    reader.take(length).read_to_end(&mut Vec::new()).unwrap();
+    let target = request.split(' ').nth(1).unwrap_or_default();
+    let path = target.split('?').next().unwrap_or_default();
+    let unknown = (404, String::new(), "{}".to_owned());
+    let (status, header, body) = script.get(path).unwrap_or(&unknown);
+    let mut stream = stream;
+    let _ = write!(
+        stream,
+        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\nconnection: close\r\n{header}content-length: \
+         {}\r\n\r\n{body}",
+        body.len()
+    );
+}
+
+const ROOT: &str = r#"{"version":{"number":"8.19.2"},"tagline":"You Know, for Search"}"#;
+const TEMPLATE: &str = "/_index_template/nginx-access";
+const SETTINGS: &str = "/nginx-access-*/_settings/index.translog.durability";
+
+fn connect(nodes: &str) -> Ended {
+    let bench = Bench::new().set("LOGWEIR_ELASTICSEARCH_NODES", nodes);
+    let ended = bench.check(&["--connect"]);
+    assert_eq!(ended.err, "");
+    let start = ended.out.find("\nnode ").unwrap_or(0);
+    Ended {
+        out: ended.out[start..].to_owned(),
+        ..ended
+    }
+}
+
+#[test]
+fn a_cluster_that_does_is_told() {
+    let date = "date: Mon, 23 Nov 2020 05:41:14 GMT\r\n";
+    let lax = r#"{"nginx-access-2026.11.23":{"settings":{"index.translog.durability":"async"}},"b":{"settings":{}}}"#;
+    let first = serve(&[
+        ("/", 200, date, ROOT),
+        (TEMPLATE, 200, "", "{}"),
+        (SETTINGS, 200, "", lax),
+    ]);
+    let ended = connect(&format!("http://{first}"));
+    let out = regex::Regex::new(r"clock is \d+ s")
+        .unwrap()
+        .replace(&ended.out, "clock is N s")
+        .into_owned();
+    assert_eq!(ended.code, 0, "{out}");
+    insta::assert_snapshot!(out);
+}
+
+#[test]
+fn a_root_that_answers_405_is_no_fault() {
+    let nodes = r#"{"nodes":{"a":{"version":"2.19.6"}}}"#;
+    let node = serve(&[
+        ("/", 405, "", "{}"),
+        ("/_nodes", 200, "", nodes),
+        (TEMPLATE, 200, "", "{}"),
+    ]);
+    let ended = connect(&format!("http://{node}"));
+    assert_eq!(ended.code, 0, "{}", ended.out);
+    insta::assert_snapshot!(ended.out);
+}
+
+#[test]
+fn a_node_that_does_not_is_named_with_the_setting() {
+    let stranger = serve(&[("/", 401, "", "{}")]);
+    let bare = serve(&[("/", 200, "", ROOT)]);
+    let ended = connect(&format!(
+        "http://127.0.0.1:1,http://{stranger},http://{bare}"
+    ));
+    assert_eq!(ended.code, 69);
+    insta::assert_snapshot!(ended.out);
+}
