@@ -153,6 +153,7 @@ impl Lab {
             history: Duration::ZERO,
             held_open_bytes: u64::MAX,
             retention: None,
+            held_open_bytes: 1 << 30,
             max_line_bytes: 4096,
             read_bytes: 256,
             reconcile_interval: self.settings.reconcile_interval,
