@@ -12,8 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::elasticsearch::{Elasticsearch, TemplateState};
-use super::{Batch, Delivery};
-use crate::pipeline;
+use super::{Batch, Delivery, Output};
 
 /// How often the cluster is asked again for a missing template.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -110,7 +109,7 @@ impl Gate {
     }
 }
 
-impl pipeline::Output for Gate {
+impl Output for Gate {
     async fn deliver(&self, batch: Batch, stop: &CancellationToken) -> Delivery {
         let mut standing = self.standing.subscribe();
         tokio::select! {

@@ -114,7 +114,16 @@ impl View {
             accounts.in_flight as f64,
         )?;
         let parsing = &self.snapshot.parsing;
-        page.counter("lines_parsed", "Lines that a format took", parsing.parsed)?;
+        let mut parsed = parsing
+            .parsed
+            .iter()
+            .map(|(name, lines)| (name.clone(), *lines));
+        page.counters(
+            "lines_parsed",
+            "Lines that a format took",
+            "format",
+            &mut parsed,
+        )?;
         let mut errors = parsing
             .errors
             .iter()
@@ -258,7 +267,7 @@ impl View {
             stats.unparked(),
         )?;
         let buckets = stats.request_buckets();
-        let bounds = SECONDS.into_iter().chain([f64::MAX]);
+        let bounds = SECONDS.into_iter().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(buckets).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
         let help = "Time from sending a bulk request to its whole answer";
