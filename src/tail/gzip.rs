@@ -9,7 +9,7 @@ use std::io::{self, BufReader, ErrorKind, Read};
 use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
-use memchr::memchr2;
+use memchr::memchr;
 
 use super::fs::FileSystem;
 use super::identity::{FIRST_LINE_BYTES, MARKER_BYTES, Place, marker_length};
@@ -96,34 +96,18 @@ pub(super) fn first_line<F: FileSystem>(
 fn first_line_of(mut input: impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let mut length = 0;
-    let mut among_nuls = false;
     let mut block = [0; FIRST_LINE_BYTES];
     while length < MAX_FIRST_LINE {
         let count = input.read(&mut block)?;
         if count == 0 {
             return Ok(None);
         }
-        let mut rest = &block[..count];
-        loop {
-            if among_nuls {
-                let Some(run) = lines::after_nuls(rest) else {
-                    break;
-                };
-                rest = &rest[run..];
-                among_nuls = false;
-            }
-            let end = memchr2(b'\n', 0, rest);
-            let part = &rest[..end.unwrap_or(rest.len())];
-            let room = FIRST_LINE_BYTES - line.len();
-            line.extend_from_slice(&part[..part.len().min(room)]);
-            let Some(end) = end else { break };
-            if rest[end] == b'\n' {
-                return Ok(Some(line));
-            }
-            // What stands before NULs is no line.
-            line.clear();
-            among_nuls = true;
-            rest = &rest[end..];
+        let end = memchr(b'\n', &block[..count]);
+        let part = &block[..end.unwrap_or(count)];
+        let room = FIRST_LINE_BYTES - line.len();
+        line.extend_from_slice(&part[..part.len().min(room)]);
+        if end.is_some() {
+            return Ok(Some(line));
         }
         length += count;
     }
@@ -132,15 +116,6 @@ fn first_line_of(mut input: impl Read) -> io::Result<Option<Vec<u8>>> {
 
 /// Size and time of change of the compressed file when decoding came to its end.
 type Version = (u64, i64);
-
-/// What stood where an over-long line seemed to begin.
-enum Skipped {
-    Line(Found),
-    /// NULs, with what they tore off before them.
-    Nuls(u64),
-    /// Something without an end.
-    Nothing,
-}
 
 /// A compressed file being read.
 pub(super) struct Gzip<F: FileSystem> {
@@ -190,6 +165,9 @@ impl<F: FileSystem> Gzip<F> {
         buffer: &mut Buffer,
         limits: Limits,
     ) -> io::Result<Step> {
+        if let Some(error) = self.failed.take() {
+            return self.stop(error);
+        }
         if let Some(version) = self.ended {
             if self.version()? == version {
                 return Ok(Step::Idle);
@@ -221,17 +199,7 @@ impl<F: FileSystem> Gzip<F> {
         };
         let data = &bytes[window..count];
         track.size = track.size.max(self.offset + data.len() as u64);
-        let mut passed = 0;
         let step = match lines::head(data, limits.line_bytes) {
-            Head::Nuls(nuls) => {
-                let end = Place::after(&bytes[..window + nuls], self.offset + nuls as u64);
-                self.carry.clear();
-                self.carry.extend_from_slice(&bytes[window + nuls..count]);
-                self.keep_window(end.offset, window + nuls, buffer);
-                track.pass_over(end);
-                passed = nuls as u64;
-                None
-            }
             Head::Lines(lines) => {
                 let end = Place::after(&bytes[..window + lines], self.offset + lines as u64);
                 self.carry.clear();
@@ -249,14 +217,10 @@ impl<F: FileSystem> Gzip<F> {
                 self.carry.extend_from_slice(data);
                 None
             }
-            Head::Long => match self.skip_long_line(count, buffer, limits, &end) {
-                Ok(Skipped::Line(found)) => Some(found),
-                Ok(Skipped::Nuls(bytes)) => {
-                    track.pass_over(Place::after(&self.window, self.offset));
-                    passed = bytes;
-                    None
-                }
-                Ok(Skipped::Nothing) => {
+            Head::Long => match self.skip_long_line(count, buffer, limits, end.is_none()) {
+                Ok(Some(found)) => Some(found),
+                // An over-long line that has no end yet: decoding on would begin it again and again.
+                Ok(None) => {
                     self.complete = true;
                     return self.pause();
                 }
@@ -267,10 +231,6 @@ impl<F: FileSystem> Gzip<F> {
             (Some(found), end) => {
                 self.failed = end.flatten();
                 Ok(Step::Lines(found))
-            }
-            (None, end) if passed > 0 => {
-                self.failed = end.flatten();
-                Ok(Step::Passed(passed))
             }
             (None, None) => Ok(Step::More),
             (None, Some(None)) => {
@@ -307,27 +267,16 @@ impl<F: FileSystem> Gzip<F> {
         count: usize,
         buffer: &mut Buffer,
         limits: Limits,
-        end_of_data: &Option<Option<io::Error>>,
-    ) -> io::Result<Skipped> {
+        more: bool,
+    ) -> io::Result<Option<Found>> {
         let start = self.window.len();
         let data = buffer.bytes()[start..count].to_vec();
         let mut block = vec![0; INPUT_BYTES];
         let mut rest = data.as_slice();
         let mut from_block;
         let mut end = self.offset;
-        let mut among_nuls = false;
         loop {
-            let line = if among_nuls {
-                lines::after_nuls(rest)
-            } else {
-                match memchr2(b'\n', 0, rest) {
-                    Some(at) if rest[at] == 0 => {
-                        among_nuls = true;
-                        lines::after_nuls(&rest[at..]).map(|run| at + run)
-                    }
-                    at => at.map(|at| at + 1),
-                }
-            };
+            let line = memchr(b'\n', rest).map(|at| at + 1);
             let passed = &rest[..line.unwrap_or(rest.len())];
             end += passed.len() as u64;
             self.slide_window(passed);
@@ -336,23 +285,16 @@ impl<F: FileSystem> Gzip<F> {
                 self.carry.extend_from_slice(&rest[line..]);
                 break;
             }
-            from_block = match end_of_data {
-                None => self.decode(&mut block)?,
-                Some(None) => 0,
-                Some(Some(error)) => return Err(io::Error::new(error.kind(), error.to_string())),
-            };
+            from_block = if more { self.decode(&mut block)? } else { 0 };
             if from_block == 0 {
                 // No end of the line in this file: it stays unread, and so does its beginning.
-                return Ok(Skipped::Nothing);
+                self.decoder = None;
+                return Ok(None);
             }
             rest = &block[..from_block];
         }
-        let passed = end - self.offset;
         self.offset = end;
-        if among_nuls {
-            return Ok(Skipped::Nuls(passed));
-        }
-        Ok(Skipped::Line(Found {
+        Ok(Some(Found {
             start,
             length: limits.line_bytes,
             end: Place::after(&self.window, end),
@@ -361,9 +303,6 @@ impl<F: FileSystem> Gzip<F> {
     }
 
     fn decode(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
         match &mut self.decoder {
             Some(decoder) => decoder.read(buffer),
             None => Ok(0),

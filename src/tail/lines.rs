@@ -3,10 +3,6 @@
 //! Owns: what a line is (bytes up to and with `\n`) and when it is too long. Refuses to know: files.
 //! Invariant: what is handed on ends with `\n` or is the marked beginning of an over-long line.
 //! The failure it guards against: half a line sent, which could not be mended, since its id is its place.
-//!
-//! NUL bytes are never part of a line (nginx escapes them, `ngx_http_log_module.c`): after a power cut a file
-//! system leaves them where it had promised room and written nothing, so what stands before them is torn, and
-//! behind them begins a line of its own.
 
 use memchr::{memchr, memrchr};
 
@@ -19,23 +15,10 @@ pub(super) enum Head {
     Long,
     /// The beginning of one line within the limit, so far.
     Partial,
-    /// This many bytes are no line: NULs, with what they tore off before them.
-    Nuls(usize),
 }
 
 /// Judges `bytes`; a line over `limit` bytes (without its `\n`) is long.
 pub(super) fn head(bytes: &[u8], limit: usize) -> Head {
-    let bytes = match memchr(0, bytes) {
-        None => bytes,
-        Some(nul) => match memrchr(b'\n', &bytes[..nul]) {
-            Some(end) => &bytes[..=end],
-            None => match after_nuls(&bytes[nul..]) {
-                Some(run) => return Head::Nuls(nul + run),
-                // What follows them is not known yet.
-                None => bytes,
-            },
-        },
-    };
     let mut complete = 0;
     loop {
         let rest = &bytes[complete..];
@@ -48,12 +31,6 @@ pub(super) fn head(bytes: &[u8], limit: usize) -> Head {
             None => return Head::Partial,
         }
     }
-}
-
-/// How many NULs `bytes` begin with, and the `\n` that would end nothing else; `None` where nothing follows.
-pub(super) fn after_nuls(bytes: &[u8]) -> Option<usize> {
-    let run = bytes.iter().position(|&byte| byte != 0)?;
-    Some(run + usize::from(bytes[run] == b'\n'))
 }
 
 /// The length of the first line with its `\n`, if it is complete.
@@ -75,16 +52,6 @@ mod tests {
         assert_eq!(head(b"", 3), Head::Partial);
         assert_eq!(head(b"a\nabcd\n", 3), Head::Lines(2));
         assert_eq!(head(b"a\nabc", 3), Head::Lines(2));
-    }
-
-    #[test]
-    fn nuls_are_no_line_and_end_what_they_tore() {
-        assert_eq!(head(b"\0\0ab\n", 9), Head::Nuls(2));
-        assert_eq!(head(b"to\0\0ab\n", 9), Head::Nuls(4));
-        assert_eq!(head(b"ok\nto\0\0ab\n", 9), Head::Lines(3));
-        assert_eq!(head(b"\0\0\nab\n", 9), Head::Nuls(3));
-        assert_eq!(head(b"to\0\0", 9), Head::Partial);
-        assert_eq!(head(b"to\0\0", 3), Head::Long);
     }
 
     proptest! {

@@ -90,8 +90,6 @@ pub(super) enum Step {
     Lines(Found),
     /// Bytes were looked at, but no line is complete yet; try again.
     More,
-    /// This many bytes are no lines, and were passed over; try again.
-    Passed(u64),
     /// Nothing to read now.
     Idle,
     /// The file no longer holds what was read from it.
@@ -227,14 +225,8 @@ impl<F: FileSystem> Plain<'_, F> {
                     cut: false,
                 }))
             }
-            Head::Nuls(nuls) => {
-                let place = Place::after(&bytes[..window + nuls], offset + nuls as u64);
-                track.pass_over(place);
-                *scanned = place.offset;
-                Ok(Step::Passed(nuls as u64))
-            }
             Head::Long if let Some(line) = memchr(b'\n', data) => {
-                self.long_line(offset + line as u64 + 1, scanned, track, buffer)
+                self.long_line(offset + line as u64 + 1, scanned, buffer)
             }
             Head::Long | Head::Partial => {
                 *scanned = offset + data.len() as u64;
@@ -276,30 +268,12 @@ impl<F: FileSystem> Plain<'_, F> {
             Ok(length) if length <= self.limits.line_bytes + 1 => {
                 self.lines(scanned, track, buffer, length)
             }
-            _ => self.long_line(end, scanned, track, buffer),
+            _ => self.long_line(end, scanned, buffer),
         }
     }
 
     /// The beginning of the line behind `read`, which ends before `end`.
-    fn long_line(
-        &self,
-        end: u64,
-        scanned: &mut u64,
-        track: &mut Track,
-        buffer: &mut Buffer,
-    ) -> io::Result<Step> {
-        if let Some(begin) = self.behind_nuls(end, buffer)? {
-            let place = place_at(self.fs, self.file, begin)?;
-            if self
-                .window_and(marker_length(self.read.offset), buffer)?
-                .is_none()
-            {
-                return Ok(Step::Replaced);
-            }
-            track.pass_over(place);
-            *scanned = begin;
-            return Ok(Step::Passed(begin - self.read.offset));
-        }
+    fn long_line(&self, end: u64, scanned: &mut u64, buffer: &mut Buffer) -> io::Result<Step> {
         let mut tail = [0; MARKER_BYTES];
         let tail = &mut tail[..marker_length(end)];
         let before = end - tail.len() as u64;
@@ -323,31 +297,6 @@ impl<F: FileSystem> Plain<'_, F> {
             },
             cut: true,
         }))
-    }
-
-    /// Where a line begins behind the first NULs between `read` and `end`.
-    fn behind_nuls(&self, end: u64, buffer: &mut Buffer) -> io::Result<Option<u64>> {
-        let mut at = self.read.offset;
-        let mut among = false;
-        while at < end {
-            let part = buffer.take(self.limits.read_bytes, self.usual());
-            let count = self.fs.read_at(self.file, part, at)?;
-            if count == 0 {
-                break;
-            }
-            let mut from = 0;
-            if !among {
-                match memchr(0, &part[..count]) {
-                    Some(nul) => (among, from) = (true, nul),
-                    None => from = count,
-                }
-            }
-            if let Some(run) = lines::after_nuls(&part[from..count]) {
-                return Ok(Some(at + (from + run) as u64));
-            }
-            at += count as u64;
-        }
-        Ok(None)
     }
 
     /// Reads `length` bytes from the beginning of the window before `read`; `None` when the window is not

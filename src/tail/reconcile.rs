@@ -197,7 +197,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         loop {
             match reader.step(&self.fs, track, &mut self.buffer, self.limits) {
                 Ok(Step::Idle) => break,
-                Ok(Step::More | Step::Passed(_)) => {}
+                Ok(Step::More) => {}
                 Ok(Step::Lines(_) | Step::Replaced) | Err(_) => {
                     reader.start_again();
                     return None;

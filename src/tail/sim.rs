@@ -306,18 +306,6 @@ impl SimFs {
         }
     }
 
-    /// What a file system leaves of bytes that it had not written when the power failed.
-    pub(crate) fn zero_tail(&self, path: &str, bytes: usize) {
-        let mut world = self.world();
-        let modified = world.stamp();
-        if let Ok(inode) = world.inode(Path::new(path)) {
-            let node = world.nodes.get_mut(&inode).unwrap();
-            let from = node.data.len().saturating_sub(bytes);
-            node.data[from..].fill(0);
-            node.modified = modified;
-        }
-    }
-
     pub(crate) fn mv(&self, from: &str, to: &str) -> bool {
         self.rename(Path::new(from), Path::new(to)).is_ok()
     }

@@ -285,11 +285,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     self.turn = index + 1;
                     idle = 0;
                 }
-                Ok(Step::Passed(bytes)) => {
-                    *self.stats.lost_bytes.entry("nul_filled").or_default() += bytes;
-                    self.turn = index + 1;
-                    idle = 0;
-                }
                 Ok(Step::Idle) => {
                     reader.at_end = true;
                     self.turn = index + 1;
@@ -364,7 +359,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             return (key, found, 0);
         };
         let offset = track.read.offset;
-        if offset == 0 || track.stream.is_none() {
+        if offset == 0 {
             // The identity comes from the very bytes that are handed on, whatever an earlier look saw.
             let bytes = &self.buffer.bytes()[found.start..found.start + found.length];
             let line = lines::first(bytes).map_or(bytes, |length| &bytes[..length - 1]);

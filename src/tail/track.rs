@@ -89,12 +89,6 @@ impl Track {
         self.pending.push_back(place);
     }
 
-    /// Bytes before `place` that are no lines need no ack.
-    pub(super) fn pass_over(&mut self, place: Place) {
-        self.read = place;
-        self.size = self.size.max(place.offset);
-    }
-
     /// Everything before `offset` is durable; true when the settled place moved.
     pub(super) fn settle(&mut self, offset: u64) -> bool {
         let before = self.settled.offset;

@@ -43,11 +43,6 @@ enum Act {
     },
     /// Emptied in place.
     Truncate,
-    /// The machine loses power: the log's last bytes are NULs, and nginx starts anew.
-    LogPowerCut {
-        bytes: usize,
-        applied: usize,
-    },
     /// The live file is deleted and the writer writes on, or opens a new one.
     Delete {
         reopen: bool,
@@ -119,7 +114,6 @@ fn act() -> impl Strategy<Value = Act> {
         3 => Just(Act::Reopen),
         3 => (0_usize..2).prop_map(|between| Act::Copytruncate { between }),
         1 => Just(Act::Truncate),
-        1 => (prop_oneof![9 => 1_usize..200, 1 => 1_usize..9_000], 0_usize..8).prop_map(|(bytes, applied)| Act::LogPowerCut { bytes, applied }),
         1 => any::<bool>().prop_map(|reopen| Act::Delete { reopen }),
         1 => (0_usize..4).prop_map(|keep| Act::DropOld { keep }),
         2 => (0_usize..4).prop_map(|which| Act::Compress { which }),
@@ -298,17 +292,6 @@ impl World {
                     self.append(between, false, false);
                     self.host.fs.truncate(LIVE, 0);
                 }
-            }
-            Act::LogPowerCut { bytes, applied } => {
-                self.host.fs.zero_tail(LIVE, bytes);
-                self.reopen();
-                self.kill(
-                    applied,
-                    Crash::Power {
-                        kept: applied % 4,
-                        torn: 128,
-                    },
-                );
             }
             Act::Truncate => self.host.fs.truncate(LIVE, 0),
             Act::Delete { reopen } => {
@@ -566,17 +549,14 @@ fn gunzip(data: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Complete lines as they are to be delivered: without `\n`, over-long ones cut. NULs are of no line, and what
-/// they tore off is none.
+/// Complete lines as they are to be delivered: without `\n`, over-long ones cut.
 fn complete_lines(data: &[u8]) -> Vec<Vec<u8>> {
-    let mut lines: Vec<&[u8]> = data.split(|&byte| byte == b'\n').collect();
+    let mut lines: Vec<Vec<u8>> = data
+        .split(|&byte| byte == b'\n')
+        .map(|line| line[..line.len().min(CUT)].to_vec())
+        .collect();
     lines.pop();
     lines
-        .into_iter()
-        .filter(|line| line.last() != Some(&0))
-        .filter_map(|line| line.rsplit(|&byte| byte == 0).next())
-        .map(|line| line[..line.len().min(CUT)].to_vec())
-        .collect()
 }
 
 fn live(same_first_line: bool, read_bytes: usize, acts: &[Act]) {
