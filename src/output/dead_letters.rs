@@ -7,10 +7,13 @@
 //! Every change is made under a lock of its own file, and the file is opened anew for each, so that another
 //! process (a command that lists or replays) may work on it beside the agent.
 
+mod disk;
+
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
@@ -21,6 +24,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::elasticsearch::Reason;
+use disk::{Disk, HostDisk};
 
 const DIRECTORY: &str = "dead-letters";
 const FILE: &str = "dead-letters.ndjson";
@@ -201,6 +205,7 @@ pub struct DeadLetters {
     directory: PathBuf,
     limit: u64,
     bytes: AtomicU64,
+    disk: Arc<dyn Disk>,
 }
 
 impl DeadLetters {
@@ -212,6 +217,7 @@ impl DeadLetters {
             directory,
             limit,
             bytes: AtomicU64::new(bytes),
+            disk: Arc::new(HostDisk),
         }
     }
 
@@ -237,7 +243,6 @@ impl DeadLetters {
             lines.push(b'\n');
         }
         let lock = self.lock().map_err(io)?;
-        let existed = self.path().exists();
         let mut file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -245,7 +250,7 @@ impl DeadLetters {
             .mode(0o600)
             .open(self.path())
             .map_err(io)?;
-        let length = repair(&mut file).map_err(io)?;
+        let length = repair(&*self.disk, &mut file).map_err(io)?;
         self.bytes.store(length, Ordering::Relaxed);
         if length + lines.len() as u64 > self.limit {
             return Err(BuryError::Full {
@@ -253,15 +258,18 @@ impl DeadLetters {
                 limit: self.limit,
             });
         }
-        let written = file.write_all(&lines).and_then(|()| file.sync_data());
+        let written = self
+            .disk
+            .write(&mut file, &lines)
+            .and_then(|()| self.disk.sync(&file));
         if let Err(error) = written {
             // What stands there half is not settled; if this fails too, the next append repairs it.
-            let _ = file.set_len(length);
+            let _ = self.disk.cut(&file, length);
             return Err(io(error));
         }
-        if !existed {
-            self.sync_directory().map_err(io)?;
-        }
+        // Always: that the file has its name already does not say that the name is durable. An earlier attempt,
+        // or another process between its rename and its fsync, may have died or failed.
+        self.sync_directory().map_err(io)?;
         self.bytes
             .store(length + lines.len() as u64, Ordering::Relaxed);
         drop(lock);
@@ -302,7 +310,7 @@ impl DeadLetters {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
-        repair(&mut old)?;
+        repair(&*self.disk, &mut old)?;
         let next = self.directory.join(NEXT);
         let options = OpenOptions::new()
             .write(true)
@@ -310,7 +318,7 @@ impl DeadLetters {
             .truncate(true)
             .mode(0o600)
             .open(&next)?;
-        let mut new = BufWriter::new(options);
+        let mut new = BufWriter::new(Through(&*self.disk, options));
         let mut old = BufReader::new(old);
         let mut line = Vec::new();
         while old.read_until(b'\n', &mut line)? > 0 {
@@ -324,10 +332,10 @@ impl DeadLetters {
             }
             line.clear();
         }
-        let new = new.into_inner().map_err(io::IntoInnerError::into_error)?;
-        new.sync_all()?;
+        let Through(_, new) = new.into_inner().map_err(io::IntoInnerError::into_error)?;
+        self.disk.sync(&new)?;
         let length = new.metadata()?.len();
-        std::fs::rename(&next, self.path())?;
+        self.disk.rename(&next, &self.path())?;
         self.sync_directory()?;
         self.bytes.store(length, Ordering::Relaxed);
         drop(lock);
@@ -340,9 +348,6 @@ impl DeadLetters {
                 .recursive(true)
                 .mode(0o700)
                 .create(&self.directory)?;
-            if let Some(parent) = self.directory.parent() {
-                File::open(parent)?.sync_all()?;
-            }
         }
         let lock = OpenOptions::new()
             .write(true)
@@ -355,13 +360,30 @@ impl DeadLetters {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        File::open(&self.directory)?.sync_all()
+        self.disk.sync_directory(&self.directory)?;
+        match self.directory.parent() {
+            Some(parent) => self.disk.sync_directory(parent),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Writes through the port.
+struct Through<'d>(&'d dyn Disk, File);
+
+impl Write for Through<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(&mut self.1, bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
 /// Makes the file end with a whole line and gives its length. A torn last line was never settled, so cutting
 /// it loses nothing; one that lacks only its line end (an editor) gets it.
-fn repair(file: &mut File) -> io::Result<u64> {
+fn repair(disk: &dyn Disk, file: &mut File) -> io::Result<u64> {
     let length = file.metadata()?.len();
     if length == 0 {
         return Ok(0);
@@ -372,15 +394,15 @@ fn repair(file: &mut File) -> io::Result<u64> {
     if last != *b"\n" {
         let (start, torn) = last_line(file, length)?;
         if serde_json::from_slice::<Entry>(&torn).is_ok() {
-            file.write_all(b"\n")?;
+            disk.write(file, b"\n")?;
         } else {
             tracing::warn!(
                 bytes = torn.len(),
                 "cut a torn last line off the dead-letter file"
             );
-            file.set_len(start)?;
+            disk.cut(file, start)?;
         }
-        file.sync_data()?;
+        disk.sync(file)?;
     }
     file.rewind()?;
     Ok(file.metadata()?.len())
@@ -449,3 +471,6 @@ impl Iterator for Entries {
 #[cfg(test)]
 #[path = "dead_letters_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod faults;
