@@ -221,6 +221,7 @@ fn whole_sample() -> Machine {
         "#bearer_token_file",
         "#username",
         "#password_file",
+        "#data_stream = ",
     ];
     let toml: Vec<String> = sample()
         .lines()

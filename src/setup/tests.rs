@@ -90,8 +90,12 @@ fn outcomes(report: &Report) -> Vec<Outcome> {
     report.changes.iter().map(|change| change.outcome).collect()
 }
 
-fn setting(index: &str) -> IndexPattern {
-    IndexPattern::parse(index).unwrap()
+fn setting(index: &str) -> config::Target {
+    config::IndexPattern::parse(index).unwrap().into()
+}
+
+fn stream(name: &str) -> config::Target {
+    config::DataStream::parse(name).unwrap().into()
 }
 
 const INDEX: &str = "nginx-access-%Y.%m.%d";
