@@ -123,7 +123,7 @@ impl Entry {
     /// spoil all the others.
     pub fn is_sendable(&self) -> bool {
         let name = |text: &str| !text.is_empty() && !text.contains(['"', '\\', '\n', '\r']);
-        let whole = |bytes: Cow<'_, [u8]>| !bytes.contains(&b'\n');
+        let whole = |bytes: Cow<'_, [u8]>| !bytes.is_empty() && !bytes.contains(&b'\n');
         name(&self.index) && name(&self.id) && self.bytes().is_some_and(whole)
     }
 

@@ -26,12 +26,12 @@ enum Stop {
     /// The file cannot be read.
     Read(io::Error),
     /// Nobody listens any more.
-    Write(io::Error),
+    Write,
 }
 
 impl From<io::Error> for Stop {
-    fn from(error: io::Error) -> Self {
-        Self::Write(error)
+    fn from(_: io::Error) -> Self {
+        Self::Write
     }
 }
 
@@ -51,7 +51,7 @@ pub(super) fn run(config: &Config, args: &ListArgs) -> Exit {
     let mut out = BufWriter::new(io::stdout().lock());
     match print(&file, args, &mut out).and_then(|()| Ok(out.flush()?)) {
         // that nobody listens any more is no failure of ours
-        Ok(()) | Err(Stop::Write(_)) => Exit::Ok,
+        Ok(()) | Err(Stop::Write) => Exit::Ok,
         Err(Stop::Read(error)) => {
             let _ = out.flush();
             refused(&file.path(), &error)
