@@ -13,6 +13,7 @@
 //! one server at the same time: each takes index names of its own by [`unique`].
 
 mod check;
+mod data_stream;
 mod output;
 mod setup;
 
