@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use logweir::config::IndexPattern;
+use logweir::config::{IndexPattern, NamedFormat};
 use logweir::output::Batch;
 use logweir::record::{LogSettings, Recorder, Settings, Source};
 use logweir::tail::StreamId;
@@ -69,7 +69,7 @@ fn road(criterion: &mut Criterion) {
         keep_original: false,
         retention: None,
         logs: vec![LogSettings {
-            formats: vec![Format::combined()],
+            formats: vec![NamedFormat::combined()],
             fields: Vec::new(),
         }],
     });

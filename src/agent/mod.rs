@@ -81,7 +81,7 @@ impl Agent {
         // the tailer holds the lock: nobody else writes in the state directory
         let mut config = config.clone();
         seen_formats::join(&mut config);
-        let watcher = Watcher::new(settings::poll(&config));
+        let watcher = Watcher::new(settings::poll(&config, tailer.dirs_to_watch()));
         let stop = Stop::new(watcher.waker());
         let _inside = runtime.enter();
         let gate = if mode.no_template_check {

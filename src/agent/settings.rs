@@ -1,9 +1,10 @@
 //! What each room gets of the one configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::config::{Config, Elasticsearch, Log, Poll};
 use crate::output::elasticsearch as output;
+use crate::tail::fs::is_silent;
 use crate::{pipeline, record, tail};
 
 /// Bytes read from a log at once; with the batch buffers the bulk of the agent's memory.
@@ -44,11 +45,7 @@ pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
 
 pub(super) fn record(config: &Config, cluster: &Elasticsearch, host: &str) -> record::Settings {
     let log = |log: &Log| record::LogSettings {
-        formats: log
-            .formats
-            .iter()
-            .map(|named| named.format.clone())
-            .collect(),
+        formats: log.formats.clone(),
         fields: log.fields.clone(),
     };
     record::Settings {
@@ -90,6 +87,10 @@ pub fn output(config: &Config, cluster: &Elasticsearch) -> output::Settings {
 }
 
 /// Whether files are looked at by the clock instead of waiting for events.
-pub(super) fn poll(config: &Config) -> bool {
-    config.poll == Poll::Always
+pub(super) fn poll<'p>(config: &Config, directories: impl IntoIterator<Item = &'p Path>) -> bool {
+    match config.poll {
+        Poll::Always => true,
+        Poll::Never => false,
+        Poll::Auto => directories.into_iter().any(is_silent),
+    }
 }

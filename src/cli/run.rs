@@ -107,7 +107,8 @@ impl Supervisor<'_> {
         let mut changes = Changes::of(loaded);
         let mut restart = None;
         let mut timed_out = false;
-        let mut draining = false;
+        // a drain for a reload is none: what is asked meanwhile is done all the same
+        let mut stopping = false;
         loop {
             let reload = tokio::select! {
                 ended = agent.ended() => {
@@ -118,11 +119,10 @@ impl Supervisor<'_> {
                 }
                 order = self.signals.next() => match order {
                     Order::Reload => "SIGHUP",
-                    Order::Stop if draining => {
+                    Order::Stop if stopping => {
                         tracing::warn!(
                             "stopping at once; what is on its way is read again at the next start"
                         );
-                        restart = None;
                         agent.stop.abort();
                         continue;
                     }
@@ -130,7 +130,8 @@ impl Supervisor<'_> {
                         tracing::info!(
                             "stopping: what is on its way arrives first; a second signal stops at once"
                         );
-                        draining = true;
+                        stopping = true;
+                        restart = None;
                         agent.stop.drain();
                         continue;
                     }
@@ -143,12 +144,9 @@ impl Supervisor<'_> {
                     continue;
                 }
             };
-            if !draining {
-                restart = self.reload(reload);
-                if restart.is_some() {
-                    draining = true;
-                    agent.stop.drain();
-                }
+            if !stopping && let Some(new) = self.reload(reload) {
+                restart = Some(new);
+                agent.stop.drain();
             }
         }
     }

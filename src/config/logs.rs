@@ -435,8 +435,68 @@ fn formats(scope: &mut Scope<'_>, notes: &mut Vec<Note>) -> Vec<Choice> {
     choices
 }
 
-/// Fields that the agent itself decides; a constant there would break identity or order.
-const OWN_FIELDS: [&str; 2] = ["@timestamp", "event.original"];
+/// Fields that records carry of themselves. A constant beside one of them would break identity or order, or
+/// make a key that stands twice, a list, or text where an object is: Elasticsearch would refuse each document,
+/// or count it under both values. `url.domain` is the exception, because the agent knows how to give way.
+const OWN_FIELDS: [&str; 41] = [
+    "@timestamp",
+    "agent.name",
+    "agent.type",
+    "agent.version",
+    "destination.domain",
+    "destination.ip",
+    "destination.port",
+    "ecs.version",
+    "error.message",
+    "event.category",
+    "event.created",
+    "event.dataset",
+    "event.duration",
+    "event.kind",
+    "event.module",
+    "event.original",
+    "event.outcome",
+    "event.start",
+    "event.timezone",
+    "event.type",
+    "host.name",
+    "http",
+    "input.type",
+    "log.file.path",
+    "log.offset",
+    "nginx",
+    "related.ip",
+    "related.user",
+    "service.type",
+    "source.address",
+    "source.ip",
+    "tags",
+    "tls",
+    "url.extension",
+    "url.fragment",
+    "url.original",
+    "url.path",
+    "url.query",
+    "url.scheme",
+    "user.name",
+    "user_agent.original",
+];
+
+/// Whether a constant field of this name would meet one that records carry of themselves.
+pub(crate) fn is_own_field(name: &str) -> bool {
+    OWN_FIELDS.iter().any(|own| overlap(own, name)) || name.starts_with('_')
+}
+
+/// Whether two fields are one, or one would be an object that holds the other.
+fn overlap(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() <= other.len() {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    long.strip_prefix(short)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
 
 fn fields(scope: &mut Scope<'_>) -> Vec<(String, String)> {
     let mut fields: Vec<(String, String)> = Vec::new();
@@ -444,10 +504,12 @@ fn fields(scope: &mut Scope<'_>) -> Vec<(String, String)> {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-@".contains(&byte);
         let why = if name.split('.').any(str::is_empty) || !name.bytes().all(is_name) {
             "is no field name; write it as in \"url.domain\""
-        } else if OWN_FIELDS.contains(&&*name) || name.starts_with('_') {
+        } else if is_own_field(&name) || overlap(&name, "url.domain") && name != "url.domain" {
             "is a field of which the agent decides"
         } else if fields.iter().any(|(known, _)| *known == name) {
             "stands here twice"
+        } else if fields.iter().any(|(known, _)| overlap(known, &name)) {
+            "cannot hold a value and other fields at once"
         } else {
             fields.push((name, value));
             continue;

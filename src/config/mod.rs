@@ -35,6 +35,8 @@ use logweir_parsers::nginx_conf::NginxConf;
 pub use data_stream::{DataStream, DataStreamError, PROMISE};
 pub use elasticsearch::Elasticsearch;
 pub use index_pattern::{IndexPattern, IndexPatternError};
+#[cfg(test)]
+pub(crate) use logs::is_own_field;
 pub use logs::{Log, NamedFormat};
 pub use ports::{Env, Files, System};
 pub use problem::{ConfigErrors, Fault, Origin, Problem};

@@ -636,6 +636,9 @@ fn bad_logs_are_told() {
         logs("paths = [\"/a\"]\nformat = []"),
         logs("paths = [\"/a\"]\nescape = \"jsn\""),
         logs("paths = [\"/a\"]\nfields = { \"@timestamp\" = \"x\", \"a b\" = \"y\" }"),
+        logs(
+            "paths = [\"/a\"]\nfields = { tags = \"x\", host = \"y\", \"url.path.x\" = \"z\", labels = \"a\", \"labels.b\" = \"c\" }",
+        ),
         logs("paths = [\"/a\"]\nrotated_dirs = [\"old\"]"),
         logs("paths = [\"/a\"]\nname = \"\""),
         logs("paths = [\"/a\"]\n[[logs]]\npaths = [\"/a\"]"),

@@ -12,9 +12,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::elasticsearch::{Elasticsearch, TemplateState};
-use super::{Batch, Delivery};
+use super::{Batch, Delivery, Output};
 use crate::config::Target;
-use crate::pipeline;
 
 /// How often the cluster is asked again for a missing template.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -120,7 +119,7 @@ impl Gate {
     }
 }
 
-impl pipeline::Output for Gate {
+impl Output for Gate {
     async fn deliver(&self, batch: Batch, stop: &CancellationToken) -> Delivery {
         let mut standing = self.standing.subscribe();
         tokio::select! {

@@ -7,6 +7,8 @@ pub mod dead_letters;
 pub mod elasticsearch;
 pub mod gate;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::tail::FileKey;
 
 /// Encoded records on their way to an output, and the stretches of files they came from.
@@ -128,6 +130,16 @@ pub struct Delivery {
     pub tally: Tally,
     /// True when every item is durable elsewhere; false only when delivery was stopped.
     pub settled: bool,
+}
+
+/// Delivers one batch; runs until every item is settled or `stop` is cancelled.
+pub trait Output: Send + Sync + 'static {
+    /// See [`Delivery`].
+    fn deliver(
+        &self,
+        batch: Batch,
+        stop: &CancellationToken,
+    ) -> impl Future<Output = Delivery> + Send;
 }
 
 #[cfg(test)]

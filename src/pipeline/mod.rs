@@ -6,6 +6,8 @@
 //! thread; deliveries run on tokio. Invariant: a position is handed to the tailer only when every line before
 //! it is settled; when the output does not accept, reading stops, because the log file is the queue.
 
+#[cfg(test)]
+mod desk;
 mod ledger;
 mod reader;
 mod road;
@@ -14,7 +16,6 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::output::{Batch, Delivery};
 use crate::tail::watch::Waker;
 
 pub use reader::Reader;
@@ -36,16 +37,6 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// Read what is there, have it settled, and end.
     pub once: bool,
-}
-
-/// Delivers one batch; runs until every item is settled or `stop` is cancelled.
-pub trait Output: Send + Sync + 'static {
-    /// See [`Delivery`].
-    fn deliver(
-        &self,
-        batch: Batch,
-        stop: &CancellationToken,
-    ) -> impl Future<Output = Delivery> + Send;
 }
 
 /// How the pipeline is told to stop, from any thread.

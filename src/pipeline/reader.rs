@@ -8,12 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::road::{Broken, Road};
-use super::{Ended, Output, Settings, Stop};
+use super::{Ended, Settings, Stop};
 use crate::clock::Clock;
+use crate::output::Output;
 use crate::record::Recorder;
 use crate::tail::Tailer;
 use crate::tail::fs::FileSystem;
-use crate::tail::watch::{Watcher, Woken};
+use crate::tail::watch::{Wait, Watcher, Woken};
 use crate::telemetry::Telemetry;
 
 /// How often positions are saved while they move.
@@ -27,17 +28,18 @@ const LOOK: std::ops::RangeInclusive<Duration> =
 const SHORT: usize = 32 * 1024;
 /// After this many chunks the reader sees to acks, positions and directories again.
 const CHUNKS_PER_LOOK: usize = 16;
-/// How long a recalled delivery may take to come back before it is asked for again.
+/// How long an abort waits for recalled deliveries; a drain waits for as long as it takes, because the agent
+/// after a reload works on the same state directory.
 const RECALL: Duration = Duration::from_millis(100);
 /// A busy log is looked at this often while a batch fills.
 const LOOKS_PER_FLUSH: u32 = 5;
 
 /// Everything the thread works with.
-pub struct Reader<F: FileSystem, C: Clock, O> {
+pub struct Reader<F: FileSystem, C: Clock, O, W = Watcher> {
     settings: Settings,
     tailer: Tailer<F, C>,
     clock: C,
-    watcher: Watcher,
+    watcher: W,
     road: Road<O>,
     telemetry: Telemetry,
     stop: Stop,
@@ -50,17 +52,19 @@ pub struct Reader<F: FileSystem, C: Clock, O> {
     released_before: u64,
     /// When a line was read last.
     read_at: Duration,
+    /// Before this time no events are asked for: the last time they could not be had.
+    arm_at: Duration,
     /// Since when reading has stood still because no buffer is free.
     full_since: Option<Duration>,
 }
 
-impl<F: FileSystem, C: Clock, O: Output> Reader<F, C, O> {
+impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
     /// Puts the rooms together; nothing is read yet.
     #[allow(clippy::too_many_arguments)] // each is one room of the road
     pub fn new(
         settings: Settings,
         tailer: Tailer<F, C>,
-        watcher: Watcher,
+        watcher: W,
         recorder: Recorder,
         output: Arc<O>,
         runtime: tokio::runtime::Handle,
@@ -93,6 +97,7 @@ impl<F: FileSystem, C: Clock, O: Output> Reader<F, C, O> {
             reconcile_at: now,
             save_at: now,
             read_at: now,
+            arm_at: now,
             full_since: None,
         }
     }
@@ -147,12 +152,15 @@ impl<F: FileSystem, C: Clock, O: Output> Reader<F, C, O> {
                 }
             }
             let quiet = now.saturating_sub(self.read_at) >= QUIET && !self.road.is_full();
-            if quiet && !armed && !self.settings.once {
+            if quiet && !armed && !self.settings.once && now >= self.arm_at {
                 armed = self.watcher.arm(self.tailer.dirs_to_watch());
                 if armed {
                     // what was written before the watch stood has no event
                     continue;
                 }
+                // events from some of the directories would wake once per request while others are polled
+                self.watcher.disarm();
+                self.arm_at = now + self.settings.reconcile_interval;
             }
             if self.watcher.wait(self.wait_limit(now, armed)) == Woken::Rescan {
                 self.reconcile_at = Duration::ZERO;
@@ -264,17 +272,27 @@ impl<F: FileSystem, C: Clock, O: Output> Reader<F, C, O> {
             self.road.send();
         }
         let limit = self.clock.now() + self.settings.shutdown_timeout;
+        let mut abandon_at = None;
         loop {
             self.take_returns()?;
             if self.road.sent() == 0 {
                 break;
             }
             let now = self.clock.now();
-            if now >= limit || self.stop.abort.is_cancelled() {
-                self.road.recall();
-                self.watcher.wait(RECALL);
-            } else {
+            let aborted = self.stop.abort.is_cancelled();
+            if !aborted && now < limit {
                 self.watcher.wait(limit - now);
+                continue;
+            }
+            self.road.recall();
+            let abandon_at = *abandon_at.get_or_insert(now + RECALL);
+            if !aborted {
+                self.watcher.wait(RECALL);
+            } else if now < abandon_at {
+                self.watcher.wait(abandon_at - now);
+            } else {
+                // a delivery that does not hear must not keep the process from ending
+                break;
             }
         }
         self.road.release();
@@ -285,6 +303,9 @@ impl<F: FileSystem, C: Clock, O: Output> Reader<F, C, O> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
 
 /// What a look at the files gave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,9 +12,9 @@ use std::time::Duration;
 use logweir_parsers::time::Stamp;
 use tokio_util::sync::CancellationToken;
 
+use super::Settings;
 use super::ledger::Ledger;
-use super::{Output, Settings};
-use crate::output::{Batch, Delivery, Span};
+use crate::output::{Batch, Delivery, Output, Span};
 use crate::record::{Recorded, Recorder, Source};
 use crate::tail::watch::Waker;
 use crate::tail::{Chunk, FileKey, StreamId};
@@ -39,6 +39,8 @@ pub(super) struct Road<O> {
     /// What a full road left of a chunk.
     rest: Option<Rest>,
     sent: usize,
+    /// Items of the batches on their way.
+    sent_items: u64,
     give_back: SyncSender<Returned>,
     returns: Receiver<Returned>,
     ledger: Ledger,
@@ -120,6 +122,7 @@ impl<O: Output> Road<O> {
             filling: None,
             rest: None,
             sent: 0,
+            sent_items: 0,
             give_back,
             returns,
             ledger: Ledger::default(),
@@ -268,15 +271,25 @@ impl<O: Output> Road<O> {
     }
 
     fn book(&mut self, log: usize) {
-        let counted = &mut self.counted;
-        self.telemetry.update(|book| {
+        let Self {
+            counted,
+            recorder,
+            telemetry,
+            ..
+        } = self;
+        telemetry.update(|book| {
             book.accounts.read += counted.lines;
             book.accounts.expired += counted.expired;
             book.accounts.in_flight += counted.items;
             for (format, lines) in counted.by_format.iter_mut().enumerate() {
                 if *lines > 0 {
-                    book.parsing.parsed += *lines;
-                    *book.parsing.by_format.entry((log, format)).or_default() += *lines;
+                    let name = recorder.format_name(log, format);
+                    match book.parsing.parsed.get_mut(name) {
+                        Some(parsed) => *parsed += *lines,
+                        None => {
+                            book.parsing.parsed.insert(name.to_owned(), *lines);
+                        }
+                    }
                     *lines = 0;
                 }
             }
@@ -308,6 +321,7 @@ impl<O: Output> Road<O> {
         }
         self.sent += 1;
         let items = batch.items.len() as u64;
+        self.sent_items += items;
         let (output, recall) = (Arc::clone(&self.output), self.recall.clone());
         let (give_back, waker) = (self.give_back.clone(), self.waker.clone());
         let delivery = self
@@ -330,8 +344,9 @@ impl<O: Output> Road<O> {
         mut settled: impl FnMut(FileKey, u64),
     ) -> Result<(), Broken> {
         while let Ok(Returned { delivery, items }) = self.returns.try_recv() {
-            self.sent -= 1;
             let delivery = delivery.ok_or(Broken)?;
+            self.sent -= 1;
+            self.sent_items -= items;
             self.telemetry.update(|book| {
                 book.accounts.in_flight -= items;
                 if delivery.settled {
@@ -356,18 +371,17 @@ impl<O: Output> Road<O> {
         self.recall.cancel();
     }
 
-    /// Drops what was read and not sent; it is read again at the next start.
-    pub(super) fn release(&mut self) -> u64 {
+    /// Drops what was read and not settled, even if it is still on its way; it is read again at the next start.
+    pub(super) fn release(&mut self) {
         self.rest = None;
-        let Some(filling) = self.filling.take() else {
-            return 0;
-        };
-        let items = filling.batch.items.len() as u64;
+        let filling = self.filling.take();
+        let filled = filling.map_or(0, |filling| filling.batch.items.len() as u64);
+        let items = filled + std::mem::take(&mut self.sent_items);
+        self.sent = 0;
         self.telemetry.update(|book| {
             book.accounts.in_flight -= items;
             book.accounts.released += items;
         });
-        items
     }
 
     fn recycle(&mut self, mut batch: Batch) {
@@ -397,3 +411,6 @@ impl Counted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

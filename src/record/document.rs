@@ -100,8 +100,8 @@ impl Frame {
         if values.plan.tells_tls {
             members::tls(out, &mut buffers.value, values);
         }
-        if values.plan.tells_more {
-            members::nginx(out, &mut buffers.value, values);
+        if values.plan.tells_more || request.rubbish.is_some() {
+            members::nginx(out, &mut buffers.value, values, &request);
         }
         self.close(placed, log, place, Whole::Parsed, batch);
     }
@@ -200,6 +200,7 @@ impl Frame {
         if let Some(nanos) = values
             .get(values.plan.request_time)
             .and_then(number::seconds_to_nanos)
+            .filter(json::is_long)
         {
             out.extend_from_slice(b"\"duration\":");
             json::integer(out, nanos);

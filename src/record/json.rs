@@ -78,6 +78,11 @@ pub(super) fn constant(value: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// Whether Elasticsearch's `long` holds the number; a greater one would cost the whole document.
+pub(super) fn is_long(value: &u64) -> bool {
+    i64::try_from(*value).is_ok()
+}
+
 /// Appends an integer.
 pub(super) fn integer(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());

@@ -25,18 +25,22 @@ pub(super) struct Request<'l> {
     path: Option<&'l [u8]>,
     query: Option<&'l [u8]>,
     version: Option<&'l [u8]>,
+    /// TLS on a plain port and other probes: worth keeping whole, though it asks for nothing.
+    pub(super) rubbish: Option<&'l [u8]>,
 }
 
 impl<'l> Request<'l> {
     pub(super) fn new(values: &Values<'l>) -> Self {
         let plan = values.plan;
-        let line = values.get(plan.request).and_then(request::split);
+        let whole = values.get(plan.request);
+        let line = whole.and_then(request::split);
         let original = line
             .map(|line| line.target)
             .or_else(|| values.get(plan.request_uri));
         let target = original.map(Target::split).unwrap_or_default();
         let version = line.and_then(|line| line.version);
         Self {
+            rubbish: whole.filter(|whole| line.is_none() && !whole.is_empty()),
             method: line
                 .map(|line| line.method)
                 .or_else(|| values.get(plan.request_method)),
@@ -175,15 +179,19 @@ pub(super) fn peers(
     // without the peer's own address nothing vouches for the header
     if let Some(chosen) = remote.map(|remote| client::choose(remote, forwarded, trusted)) {
         let source = open(text.out, b"\"source\":{");
-        text.write(b"\"address\":\"", Some(chosen.text));
-        if let Some(ip) = chosen.ip {
-            related.add(ip);
-            if ip.is_ipv4() {
-                // an IPv4 address has one text, and this is it
-                text.write(b"\"ip\":\"", Some(chosen.text));
-            } else {
+        chosen.ip.into_iter().for_each(|ip| related.add(ip));
+        match chosen.ip {
+            // IPv6 has many texts, and one client must be counted under one
+            Some(ip) if chosen.text.contains(&b':') => {
+                address(text.out, b"\"address\":\"", ip);
                 address(text.out, b"\"ip\":\"", ip);
             }
+            // a dotted IPv4 address has one text, and this is it
+            Some(_) => {
+                text.write(b"\"address\":\"", Some(chosen.text));
+                text.write(b"\"ip\":\"", Some(chosen.text));
+            }
+            None => text.write(b"\"address\":\"", Some(chosen.text)),
         }
         json::close(text.out, source);
     }
@@ -277,7 +285,12 @@ pub(super) fn tls(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_>)
 }
 
 /// `nginx.access`: what ECS has no place for.
-pub(super) fn nginx(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_>) {
+pub(super) fn nginx(
+    out: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+    values: &Values<'_>,
+    request: &Request<'_>,
+) {
     let plan = values.plan;
     let nginx = open(out, b"\"nginx\":{");
     let access = open(out, b"\"access\":{");
@@ -303,6 +316,7 @@ pub(super) fn nginx(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_
         json::integer(text.out, nanos / NANOS_PER_MILLI);
         text.out.push(b',');
     }
+    text.write(b"\"request\":\"", request.rubbish);
     if !plan.upstreams.is_empty() {
         let mark = open(text.out, b"\"upstream\":{");
         for upstream in &plan.upstreams {
@@ -349,7 +363,7 @@ impl Text<'_> {
                     continue;
                 }
                 UpstreamForm::Text => None,
-                UpstreamForm::Number => element.and_then(number::unsigned),
+                UpstreamForm::Number => element.and_then(number::unsigned).filter(json::is_long),
                 UpstreamForm::Milliseconds => element
                     .and_then(number::seconds_to_nanos)
                     .map(|nanos| nanos / NANOS_PER_MILLI),
@@ -380,8 +394,7 @@ fn integer(out: &mut Vec<u8>, key: &[u8], raw: Option<&[u8]>) {
         && raw.iter().all(u8::is_ascii_digit)
     {
         out.extend_from_slice(raw);
-    } else if let Some(value) = number::unsigned(raw).filter(|value| i64::try_from(*value).is_ok())
-    {
+    } else if let Some(value) = number::unsigned(raw).filter(json::is_long) {
         json::integer(out, value);
     } else {
         out.truncate(out.len() - key.len());

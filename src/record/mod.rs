@@ -14,19 +14,25 @@ mod plan;
 mod route;
 mod stamp;
 mod target;
+#[cfg(test)]
+mod tests;
+mod times;
 mod unparsed;
 
 use std::path::Path;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use logweir_parsers::time::{self, Stamp};
-use logweir_parsers::{Captures, Format};
+use logweir_parsers::Captures;
+use logweir_parsers::time::Stamp;
 
-use crate::config::Target;
+use crate::config::{NamedFormat, Target};
 use crate::output::Batch;
 use crate::tail::StreamId;
-use plan::{Plan, TimeForm};
+use plan::Plan;
+use times::TimeMemo;
+
+pub use times::TimeFields;
 
 /// What the record needs to know of the configuration.
 #[derive(Debug, Clone)]
@@ -49,7 +55,7 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct LogSettings {
     /// Tried in this order.
-    pub formats: Vec<Format>,
+    pub formats: Vec<NamedFormat>,
     /// Constant fields of every record of this log, such as `url.domain`.
     pub fields: Vec<(String, String)>,
 }
@@ -88,7 +94,7 @@ pub struct Recorder {
 /// One log's formats and constants, made ready.
 #[derive(Debug)]
 struct LogRecorder {
-    formats: Vec<(Format, Plan)>,
+    formats: Vec<(NamedFormat, Plan)>,
     /// `url.domain` where the line does not tell it, as the inside of a JSON string.
     site: Option<String>,
     /// The other constant fields, as members of the document.
@@ -174,6 +180,14 @@ impl Recorder {
         self.frame.last
     }
 
+    /// The name of a format by the log and its position in the log's list.
+    pub fn format_name(&self, log: usize, format: usize) -> &str {
+        self.logs
+            .get(log)
+            .and_then(|log| log.formats.get(format))
+            .map_or("", |(named, _)| &named.name)
+    }
+
     /// Writes the record of `line`, which stands at `offset` of the source, as one item of `batch`.
     /// `cut`: the line was longer than the limit and this is its beginning.
     pub fn record(&mut self, offset: u64, line: &[u8], cut: bool, batch: &mut Batch) -> Recorded {
@@ -186,10 +200,10 @@ impl Recorder {
         let log = &logs[frame.log];
         let place = Place { offset, line, cut };
         let mut first_error = None;
-        for (index, (format, plan)) in log.formats.iter().enumerate() {
+        for (index, (NamedFormat { format, .. }, plan)) in log.formats.iter().enumerate() {
             match format.parse(line, captures) {
                 Ok(()) => {
-                    let stamp = frame.times.read(plan, line, captures);
+                    let stamp = frame.times.read(&plan.times, captures, line);
                     let plain = json::line_is_plain(line, plan.quotes);
                     let values = Values {
                         plan,
@@ -240,9 +254,9 @@ impl LogRecorder {
         let formats = settings
             .formats
             .into_iter()
-            .map(|format| {
-                let plan = Plan::new(&format);
-                (format, plan)
+            .map(|named| {
+                let plan = Plan::new(&named.format);
+                (named, plan)
             })
             .collect();
         Self {
@@ -291,10 +305,10 @@ struct Placed {
 }
 
 impl Frame {
-    /// Settles when the record happened; `None` when that is longer ago than the retention.
+    /// Settles when the record happened, by the line's readable time; `None` when that is longer ago than the retention.
     fn place(&mut self, stamp: Option<Stamp>) -> Option<Placed> {
         let now = self.now_millis.div_euclid(1000);
-        let Some(stamp) = stamp.filter(stamp::readable) else {
+        let Some(stamp) = stamp else {
             let millis = self.now_millis.rem_euclid(1000);
             let nanos = u32::try_from(millis).unwrap_or(0) * 1_000_000;
             let read = Stamp {
@@ -324,39 +338,6 @@ impl Frame {
             readable: true,
             ahead,
         })
-    }
-}
-
-/// The time text read last and what it says: most lines share their second with the one before.
-#[derive(Debug, Default)]
-struct TimeMemo {
-    text: Vec<u8>,
-    stamp: Option<Stamp>,
-}
-
-impl TimeMemo {
-    /// The first readable time among those that the format gives.
-    fn read(&mut self, plan: &Plan, line: &[u8], captures: &Captures) -> Option<Stamp> {
-        for &(form, capture) in &plan.times {
-            let Some(text) = captures.get(line, capture) else {
-                continue;
-            };
-            if self.stamp.is_some() && self.text == text {
-                return self.stamp;
-            }
-            let stamp = match form {
-                TimeForm::Local => time::local(text),
-                TimeForm::Iso8601 => time::iso8601(text),
-                TimeForm::Msec => time::msec(text),
-            };
-            if stamp.is_some() {
-                self.text.clear();
-                self.text.extend_from_slice(text);
-                self.stamp = stamp;
-                return stamp;
-            }
-        }
-        None
     }
 }
 

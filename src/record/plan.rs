@@ -1,18 +1,13 @@
 //! Which capture of a format feeds which field of the record, settled once per format.
 //!
 //! Owns the table from nginx variables to ECS fields (ECS 8.11, and the nginx integration's own
-//! `nginx.access.*`); no line passes through here. Invariant: every field of the format ends in the record,
-//! a variable without a place in ECS under `nginx.access.<variable>`.
+//! `nginx.access.*`); no line passes through here. Invariant: a variable without a place in ECS ends under
+//! `nginx.access.<variable>`, and no two feed the same member: of two that say the same (`$host` and
+//! `$http_host`, `$request` and `$request_method`) the one that says more counts.
 
 use logweir_parsers::{Escape, Format};
 
-/// How the line's time is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TimeForm {
-    Local,
-    Iso8601,
-    Msec,
-}
+use super::times::TimeFields;
 
 /// How an upstream list's elements are written out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +30,7 @@ pub(super) struct Upstream {
 /// Captures by the place they feed; `None` where the format does not tell.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Plan {
-    /// The most exact time first: `$msec` knows milliseconds, the others whole seconds.
-    pub(super) times: Vec<(TimeForm, usize)>,
+    pub(super) times: TimeFields,
     pub(super) remote_addr: Option<usize>,
     pub(super) forwarded_for: Option<usize>,
     pub(super) realip_remote_addr: Option<usize>,
@@ -76,6 +70,10 @@ pub(super) struct Plan {
     pub(super) quotes: usize,
 }
 
+/// Members of `nginx.access` that are made from other variables. Whoever sets a `$upstream` of his own finds it
+/// under `nginx.access.upstream-variable`: a key that stands twice would cost the document.
+const TAKEN: [&str; 3] = ["remote_ip_list", "response_time", "upstream"];
+
 impl Plan {
     pub(super) fn new(format: &Format) -> Self {
         let quotes = format.source().bytes().filter(|byte| *byte == b'"').count();
@@ -95,20 +93,15 @@ impl Plan {
         plan.tells_tls = plan.ssl_protocol.or(plan.ssl_cipher).is_some();
         plan.tells_more = plan.forwarded_for.or(plan.request_time).is_some()
             || !(plan.upstreams.is_empty() && plan.others.is_empty());
-        plan.times.sort_by_key(|(form, _)| match form {
-            TimeForm::Msec => 0,
-            TimeForm::Iso8601 => 1,
-            TimeForm::Local => 2,
-        });
+        plan.times = TimeFields::of(format);
         plan
     }
 
     /// A variable that stands twice feeds its place once, from its first standing.
     fn place(&mut self, name: &str, capture: usize) {
         let slot = match name {
-            "time_local" => return self.times.push((TimeForm::Local, capture)),
-            "time_iso8601" => return self.times.push((TimeForm::Iso8601, capture)),
-            "msec" => return self.times.push((TimeForm::Msec, capture)),
+            // see `times`
+            "time_local" | "time_iso8601" | "msec" => return,
             "remote_addr" => &mut self.remote_addr,
             "http_x_forwarded_for" | "proxy_add_x_forwarded_for" => &mut self.forwarded_for,
             "realip_remote_addr" => &mut self.realip_remote_addr,
@@ -163,7 +156,13 @@ impl Plan {
                 }
             }
             None => {
-                let key = format!("\"{}\":\"", super::json::constant(name));
+                // no variable's name has a `-` in it
+                let suffix = if TAKEN.contains(&name) {
+                    "-variable"
+                } else {
+                    ""
+                };
+                let key = format!("\"{}{suffix}\":\"", super::json::constant(name));
                 if self.others.iter().all(|(known, _)| *known != key) {
                     self.others.push((key, capture));
                 }

@@ -80,11 +80,12 @@ pub(super) fn extension(path: &[u8]) -> Option<&[u8]> {
         .then_some(extension)
 }
 
-/// A host without its port: `shop.example:8080`, `[::1]:80`.
+/// A host without its port: `shop.example:8080`, `[::1]:80`. An IPv6 address keeps its brackets, as in nginx's
+/// `$host` and as ECS has it (ECS 8.11, `url.domain`).
 pub(super) fn host(authority: &[u8]) -> &[u8] {
     if authority.first() == Some(&b'[') {
         return match memchr::memchr(b']', authority) {
-            Some(end) => &authority[1..end],
+            Some(end) => &authority[..=end],
             None => authority,
         };
     }
@@ -129,7 +130,7 @@ mod tests {
     #[test]
     fn hosts_lose_their_port() {
         assert_eq!(host(b"shop.example:8080"), b"shop.example");
-        assert_eq!(host(b"[::1]:80"), b"::1");
+        assert_eq!(host(b"[::1]:80"), b"[::1]");
         assert_eq!(host(b"shop.example"), b"shop.example");
     }
 }

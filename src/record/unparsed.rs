@@ -17,19 +17,18 @@ const SEARCHED: usize = 4096;
 pub(super) fn find_time(line: &[u8]) -> Option<Stamp> {
     let line = &line[..line.len().min(SEARCHED)];
     // every form has two digits and a separator before its month
-    memchr::memchr2_iter(b'/', b'-', line)
-        .find_map(|at| {
-            let local = at
-                .checked_sub(2)
-                .and_then(|from| line.get(from..from + LOCAL_LEN));
-            let iso = at
-                .checked_sub(4)
-                .and_then(|from| line.get(from..from + ISO_LEN));
-            local
-                .and_then(time::local)
-                .or_else(|| iso.and_then(time::iso8601))
-        })
-        .filter(super::stamp::readable)
+    memchr::memchr2_iter(b'/', b'-', line).find_map(|at| {
+        let local = at
+            .checked_sub(2)
+            .and_then(|from| line.get(from..from + LOCAL_LEN));
+        let iso = at
+            .checked_sub(4)
+            .and_then(|from| line.get(from..from + ISO_LEN));
+        local
+            .and_then(time::local)
+            .or_else(|| iso.and_then(time::iso8601))
+            .filter(super::stamp::readable)
+    })
 }
 
 #[cfg(test)]
@@ -52,6 +51,10 @@ mod tests {
         assert_eq!(seconds("23/Nov/2026:05:26:59 +0000"), expected);
         assert_eq!(seconds("no time / here - at all"), None);
         assert_eq!(seconds("23/Nov/1926:05:26:59 +0000"), None);
+        assert_eq!(
+            seconds("23/Nov/1926:05:26:59 +0000 2026-11-23T05:26:59+00:00"),
+            expected
+        );
         assert_eq!(seconds(""), None);
     }
 }

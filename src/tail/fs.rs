@@ -111,6 +111,22 @@ pub fn is_console(path: &Path) -> bool {
     })
 }
 
+/// Whether a directory's file system tells nothing of what other machines, or the host outside a container's
+/// virtual machine, write: NFS, SMB, 9p, FUSE (magic numbers: linux/magic.h). One that cannot be asked counts
+/// as telling.
+pub fn is_silent(directory: &Path) -> bool {
+    const NFS: u64 = 0x6969;
+    const SMB: [u64; 3] = [0x517b, 0xff53_4d42, 0xfe53_4d42];
+    const NINE_P: u64 = 0x0102_1997;
+    const FUSE: u64 = 0x6573_5546;
+    rustix::fs::statfs(directory).is_ok_and(|about| {
+        // of another width on other platforms; the low 32 bits are the number
+        #[allow(clippy::useless_conversion)]
+        let magic = u64::from_ne_bytes(i64::from(about.f_type).to_ne_bytes()) & 0xffff_ffff;
+        magic == NFS || magic == NINE_P || magic == FUSE || SMB.contains(&magic)
+    })
+}
+
 /// The host's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HostFs;
@@ -238,6 +254,12 @@ fn describe(metadata: &std::fs::Metadata) -> Metadata {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_file_system_known_to_be_silent_is() {
+        assert!(!is_silent(Path::new("/proc")));
+        assert!(!is_silent(Path::new("/no/such/place")));
+    }
 
     /// Standard output of a test run may well be a regular file.
     #[test]

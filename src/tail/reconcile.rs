@@ -25,6 +25,9 @@ const GRACE: Duration = Duration::from_secs(5);
 /// be slow.
 const GRACE_OF_THE_FINDABLE: Duration = Duration::from_secs(60);
 
+/// A name that a rotation left without a file is looked for this long; then the next reconcile finds it.
+const VACANCY: Duration = Duration::from_secs(60);
+
 /// A file that nobody can find again and that nothing replaced is let go only after this.
 pub(super) const GRACE_OF_THE_LAST: Duration = Duration::from_secs(3600);
 
@@ -47,6 +50,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     pub fn reconcile(&mut self) {
         let now = self.clock.now();
         let wall = self.clock.unix_millis();
+        // before the scan: what gets a file from here on is noticed by the next look
+        self.vacant
+            .retain(|(path, until)| now < *until && self.fs.metadata(path).is_err());
         let mut scan = self.discover.scan(&self.fs, &self.known);
         self.backlog = false;
         self.stats.problems.clone_from(&self.start_problems);
@@ -97,6 +103,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 Some(candidate) => {
                     if reader.live && !candidate.live {
                         self.stats.rotations.renamed += 1;
+                        if scan.live.iter().all(|live| live.path != reader.path) {
+                            self.vacant.push((reader.path.clone(), now + VACANCY));
+                        }
                         reader.quiet_since = now;
                     }
                     reader.live = candidate.live;
@@ -111,6 +120,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 None => {
                     if reader.live {
                         self.stats.rotations.removed += 1;
+                        if scan.live.iter().all(|live| live.path != reader.path) {
+                            self.vacant.push((reader.path.clone(), now + VACANCY));
+                        }
                         reader.quiet_since = now;
                     }
                     reader.live = false;

@@ -43,6 +43,8 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) done: HashMap<Inode, Done>,
     /// Where each log's live file was at the last look.
     pub(super) live_inodes: HashMap<Arc<str>, Vec<Inode>>,
+    /// Live names that a rotation left without a file, and until when they are looked for.
+    pub(super) vacant: Vec<(PathBuf, Duration)>,
     pub(super) directories: BTreeSet<PathBuf>,
     /// What the next reconcile must know about the ones before.
     pub(super) looks: Looks,
@@ -126,6 +128,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             known: HashSet::new(),
             done: HashMap::new(),
             live_inodes: HashMap::new(),
+            vacant: Vec::new(),
             directories: BTreeSet::new(),
             looks,
             buffer: Buffer::default(),
@@ -217,17 +220,20 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.clock.now().saturating_sub(self.looks.at) >= self.settings.reconcile_interval
     }
 
-    /// Whether a live path names another file than the one being read: one look at each, for the time when
-    /// no events are asked for. `true` calls for a reconcile.
+    /// Whether a live path names another file than the one being read, or a file again: one look at each, for
+    /// the time when no events are asked for. `true` calls for a reconcile.
     pub fn names_changed(&self) -> bool {
-        self.readers
-            .iter()
-            .filter(|reader| reader.live)
-            .any(|reader| {
-                self.fs
-                    .metadata(&reader.path)
-                    .map_or(true, |now| now.inode != reader.inode)
-            })
+        let filled = |(path, _): &(PathBuf, Duration)| self.fs.metadata(path).is_ok();
+        self.vacant.iter().any(filled)
+            || self
+                .readers
+                .iter()
+                .filter(|reader| reader.live)
+                .any(|reader| {
+                    self.fs
+                        .metadata(&reader.path)
+                        .map_or(true, |now| now.inode != reader.inode)
+                })
     }
 
     /// What is unread in each open file, as of now.

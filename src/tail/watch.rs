@@ -68,6 +68,36 @@ impl Waker {
     }
 }
 
+/// How the reader sleeps; a port, so that tests move time instead of waiting for it.
+pub trait Wait {
+    /// The handle for other threads.
+    fn waker(&self) -> Waker;
+    /// See [`Watcher::arm`].
+    fn arm<'p>(&mut self, directories: impl IntoIterator<Item = &'p Path>) -> bool;
+    /// See [`Watcher::disarm`].
+    fn disarm(&mut self);
+    /// See [`Watcher::wait`].
+    fn wait(&self, timeout: Duration) -> Woken;
+}
+
+impl Wait for Watcher {
+    fn waker(&self) -> Waker {
+        Self::waker(self)
+    }
+
+    fn arm<'p>(&mut self, directories: impl IntoIterator<Item = &'p Path>) -> bool {
+        Self::arm(self, directories)
+    }
+
+    fn disarm(&mut self) {
+        Self::disarm(self);
+    }
+
+    fn wait(&self, timeout: Duration) -> Woken {
+        Self::wait(self, timeout)
+    }
+}
+
 /// Waits for events in directories.
 pub struct Watcher {
     signal: Arc<Signal>,

@@ -36,10 +36,8 @@ impl Accounts {
 /// How lines were understood.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Parsing {
-    /// Lines that a format took.
-    pub parsed: u64,
-    /// Lines by log and position of the format that took them.
-    pub by_format: BTreeMap<(usize, usize), u64>,
+    /// Lines that a format took, by its name.
+    pub parsed: BTreeMap<String, u64>,
     /// Lines that no format took, by the first format's reason.
     pub errors: BTreeMap<&'static str, u64>,
 }

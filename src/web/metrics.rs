@@ -114,7 +114,16 @@ impl View {
             accounts.in_flight as f64,
         )?;
         let parsing = &self.snapshot.parsing;
-        page.counter("lines_parsed", "Lines that a format took", parsing.parsed)?;
+        let mut parsed = parsing
+            .parsed
+            .iter()
+            .map(|(name, lines)| (name.clone(), *lines));
+        page.counters(
+            "lines_parsed",
+            "Lines that a format took",
+            "format",
+            &mut parsed,
+        )?;
         let mut errors = parsing
             .errors
             .iter()

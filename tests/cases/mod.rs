@@ -14,12 +14,21 @@
 
 mod check;
 mod data_stream;
+mod dead_letters;
+mod nginx;
 mod output;
+mod pages;
+mod reload;
+mod run;
 mod setup;
+mod signals;
+mod template;
 
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use crate::support::agent::free_port;
 
 /// The real servers of this run.
 pub(crate) struct Servers {
@@ -55,6 +64,11 @@ pub(crate) fn unique(purpose: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("test-{purpose}-{}-{count}", std::process::id())
+}
+
+/// The address of a cluster where nobody listens.
+pub(crate) fn cluster_down() -> String {
+    format!("http://127.0.0.1:{}", free_port())
 }
 
 /// Not a check: says what this run did not try. Written to standard error itself, because libtest captures only what

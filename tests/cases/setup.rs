@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use elasticsearch::http::transport::Transport;
-use logweir::config::{DataStream, IndexPattern, Target};
+use logweir::config::{IndexPattern, Target};
 use logweir::setup::{Answer, Client, Family, Method, Names, Outcome, detect, plan, run};
 use serde_json::{Value, json};
 
@@ -12,11 +12,6 @@ use super::{servers, unique};
 /// An index setting.
 fn pattern_of(index: &str) -> Target {
     IndexPattern::parse(index).unwrap().into()
-}
-
-/// A data stream setting.
-fn stream_of(name: &str) -> Target {
-    DataStream::parse(name).unwrap().into()
 }
 
 /// A cluster by the plainest way there is.

@@ -75,6 +75,10 @@ pub struct Cluster {
     pub dropped: BTreeSet<(String, String)>,
     /// What befalls the next requests.
     pub script: VecDeque<Fault>,
+    /// What befalls every request after those.
+    pub always: Option<Fault>,
+    /// Documents that were there already when they came, counted each time.
+    pub conflicts: usize,
     /// Indices that are closed.
     pub closed: BTreeSet<String>,
     /// Bodies over this size are answered 413.
@@ -138,7 +142,8 @@ impl Cluster {
     /// Takes a plain bulk body.
     pub fn bulk(&mut self, body: &[u8]) -> Reaction {
         self.bulks.push(body.len());
-        let fault = self.script.pop_front().unwrap_or(Fault::None);
+        let fault = self.script.pop_front().or_else(|| self.always.clone());
+        let fault = fault.unwrap_or(Fault::None);
         match &fault {
             Fault::Refused => return Reaction::Refused,
             Fault::ResetBefore => return Reaction::Reset,
@@ -243,6 +248,7 @@ impl Cluster {
             return refuse(400, "index_closed_exception", "closed");
         }
         if self.documents.contains_key(&place) {
+            self.conflicts += 1;
             let reason = "[x]: version conflict, document already exists";
             return refuse(409, "version_conflict_engine_exception", reason);
         }

@@ -1,4 +1,10 @@
 //! What the integration tests stand on.
 
+pub(crate) mod agent;
 pub(crate) mod fake_cluster;
 pub(crate) mod fake_es;
+pub(crate) mod http;
+pub(crate) mod metrics;
+pub(crate) mod nginx;
+pub(crate) mod stage;
+pub(crate) mod traffic;

@@ -151,7 +151,18 @@ impl Caller {
 
     /// One request and its whole answer.
     pub(crate) fn call(&mut self) -> io::Result<()> {
+        self.call_marked(|_| String::new())
+    }
+
+    /// The same, with what `mark` makes of the path at the end of its query.
+    pub(crate) fn call_marked(&mut self, mark: impl FnOnce(&str) -> String) -> io::Result<()> {
         let method = request(&mut self.random, &mut self.path);
+        let mark = mark(&self.path);
+        if !mark.is_empty() {
+            self.path
+                .push(if self.path.contains('?') { '&' } else { '?' });
+            self.path.push_str(&mark);
+        }
         client(&mut self.random, &mut self.client);
         let agent = self.random.of(&AGENTS);
         let length = if method == "POST" {

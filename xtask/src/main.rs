@@ -12,6 +12,7 @@ mod nginx;
 mod place;
 mod server;
 mod sink;
+mod soak;
 mod test;
 mod tools;
 mod try_it;
@@ -36,6 +37,8 @@ enum Chore {
     Try(try_it::Arguments),
     /// Measure the agent, end to end into a sink that throws away.
     Bench(bench::Arguments),
+    /// Break the agent in every way there is for a while, and count the lines: none lost, none doubled.
+    Soak(soak::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Try(arguments) => try_it::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments),
+        Chore::Soak(arguments) => soak::run(&arguments),
     };
     match done {
         Ok(code) => code,

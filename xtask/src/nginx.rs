@@ -21,14 +21,35 @@ pub(crate) struct Nginx {
     pub(crate) access_log: PathBuf,
 }
 
+/// What is particular to one nginx.
+pub(crate) struct Particulars {
+    pub(crate) workers: u32,
+    /// `access_log` directives for everything, in format `shop`.
+    pub(crate) logs: String,
+    /// The same for the API alone; empty where it has none of its own.
+    pub(crate) api_logs: String,
+}
+
 impl Nginx {
     pub(crate) fn start(folder: &Path) -> Result<Self> {
+        let log = folder.join("nginx/access.log");
+        Self::start_as(
+            folder,
+            &Particulars {
+                workers: 1,
+                logs: format!("access_log \"{}\" shop;", log.display()),
+                api_logs: String::new(),
+            },
+        )
+    }
+
+    pub(crate) fn start_as(folder: &Path, particulars: &Particulars) -> Result<Self> {
         let program = tools::nginx().context("nginx is not there")?;
         let folder = folder.join("nginx");
         fs::create_dir_all(&folder)?;
         let port = place::free_port()?;
         let conf = folder.join("nginx.conf");
-        fs::write(&conf, configuration(&folder, port))?;
+        fs::write(&conf, configuration(&folder, port, particulars))?;
         let mut command = Command::new(program);
         command
             .arg("-p")
@@ -47,7 +68,7 @@ impl Nginx {
     }
 }
 
-fn configuration(folder: &Path, port: u16) -> String {
+fn configuration(folder: &Path, port: u16, particulars: &Particulars) -> String {
     // As root, nginx would give its workers to an account that may not read this folder.
     let user = if rustix::process::geteuid().is_root() {
         "user root;"
@@ -55,12 +76,17 @@ fn configuration(folder: &Path, port: u16) -> String {
         ""
     };
     let folder = folder.display();
+    let Particulars {
+        workers,
+        logs,
+        api_logs,
+    } = particulars;
     format!(
         r#"daemon off;
 {user}
 pid "{folder}/nginx.pid";
 error_log stderr warn;
-worker_processes 1;
+worker_processes {workers};
 events {{ worker_connections 256; }}
 http {{
     client_body_temp_path "{folder}/body";
@@ -71,15 +97,15 @@ http {{
     default_type text/plain;
     keepalive_requests 1000000;
     log_format shop '{FORMAT}';
-    access_log "{folder}/access.log" shop;
+    {logs}
     server {{
         listen 127.0.0.1:{port};
         server_name shop.example;
         location / {{ return 200 "a page\n"; }}
         location = /login {{ return 302 /; }}
         location /missing/ {{ return 404 "not here\n"; }}
-        location /api/ {{ return 200 "{{}}\n"; }}
-        location /api/search {{ return 503 "too busy\n"; }}
+        location /api/ {{ {api_logs} return 200 "{{}}\n"; }}
+        location /api/search {{ {api_logs} return 503 "too busy\n"; }}
     }}
 }}
 "#

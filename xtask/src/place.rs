@@ -64,14 +64,31 @@ pub(crate) fn free_port() -> Result<u16> {
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
+    // What cargo told this chore about its package would make build scripts run again, and half of all crates be
+    // built anew, here and at the next build by hand.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if ["CARGO_PKG_", "CARGO_MANIFEST_"]
+            .iter()
+            .any(|beginning| name.starts_with(beginning))
+        {
+            command.env_remove(&*name);
+        }
+    }
     command
 }
 
 /// Builds the agent as it is shipped, and tells where it is.
 pub(crate) fn build_agent() -> Result<PathBuf> {
+    build_agent_as("release")
+}
+
+/// Builds the agent with this profile of cargo, and tells where it is.
+pub(crate) fn build_agent_as(profile: &str) -> Result<PathBuf> {
     let status = cargo()
-        .args(["build", "--release", "--bin", "logweir"])
+        .args(["build", "--profile", profile, "--bin", "logweir"])
         .status()?;
     ensure!(status.success(), "the agent does not build");
-    Ok(target().join("release").join("logweir"))
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(target().join(folder).join("logweir"))
 }

@@ -14,6 +14,8 @@ pub(crate) enum Tool {
     Jdk,
     /// It fetches the servers' artefacts.
     Maven,
+    /// It rotates logs.
+    Logrotate,
 }
 
 impl Tool {
@@ -22,6 +24,7 @@ impl Tool {
             Self::Nginx => "nginx",
             Self::Jdk => "a JDK, 17 or newer",
             Self::Maven => "Maven",
+            Self::Logrotate => "logrotate",
         }
     }
 
@@ -30,6 +33,7 @@ impl Tool {
             Self::Nginx => "nginx-light",
             Self::Jdk => "default-jdk-headless",
             Self::Maven => "maven",
+            Self::Logrotate => "logrotate",
         }
     }
 
@@ -38,6 +42,7 @@ impl Tool {
             Self::Nginx => nginx().is_some(),
             Self::Jdk => jdk().is_some() || answers("javac", "-version"),
             Self::Maven => answers("mvn", "-version"),
+            Self::Logrotate => logrotate().is_some(),
         }
     }
 }
@@ -77,12 +82,22 @@ pub(crate) fn provide(tools: &[Tool]) -> Result<()> {
     }
 }
 
-/// Where nginx is. Debian keeps it where an ordinary user's PATH does not look.
+/// Where nginx is.
 pub(crate) fn nginx() -> Option<PathBuf> {
+    system_program("nginx")
+}
+
+/// Where logrotate is.
+pub(crate) fn logrotate() -> Option<PathBuf> {
+    system_program("logrotate")
+}
+
+/// Where a program is that Debian keeps where an ordinary user's PATH does not look.
+fn system_program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     folders
-        .map(|folder| folder.join("nginx"))
+        .map(|folder| folder.join(name))
         .find(|program| program.is_file())
 }
 

@@ -13,14 +13,17 @@ use super::super::terminal;
 use super::formats::{self, Chosen};
 use super::lines::{self, Line, Lines};
 use super::report::print;
-use super::tally::{Tally, TimeFields};
+use super::tally::Tally;
 use super::{hints, names, shown};
 use crate::config::Loaded;
+use crate::record::TimeFields;
 
 /// Odd lines shown for each reason.
 const SHOWN_PER_REASON: u64 = 10;
 /// The reason of a line over the limit, as the agent's metrics name it.
 const TOO_LONG: &str = "too_long";
+/// The reason of a line whose time cannot be true.
+const NO_TIME: &str = "time_unreadable";
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -134,7 +137,13 @@ impl<'a> Walk<'a> {
     }
 
     fn parsed(&mut self, index: usize, line: &Line<'_>) {
-        let stamp = self.times[index].read(&self.captures, line.bytes);
+        let times = &self.times[index];
+        let stamp = times.read(&self.captures, line.bytes);
+        if stamp.is_none()
+            && let Some(capture) = times.capture()
+        {
+            return self.no_time(index, capture, line);
+        }
         self.tally.parsed(index, stamp);
         let named = &self.chosen.formats[index];
         if self.tables.len() < self.asked.lines {
@@ -164,6 +173,25 @@ impl<'a> Walk<'a> {
             text.push_str(&format!("    {hint}\n"));
         }
         self.odd.push(text);
+    }
+
+    /// The line parses, but its time is no date, or none that a server can have logged.
+    fn no_time(&mut self, index: usize, capture: usize, line: &Line<'_>) {
+        if self.tally.odd(NO_TIME, line.number) > SHOWN_PER_REASON {
+            return;
+        }
+        let field = &self.chosen.formats[index].format.fields()[capture];
+        let offset = self
+            .captures
+            .span(capture)
+            .map_or(0, |(start, _)| start as usize);
+        let place = terminal::with_caret(line.bytes, offset, "    ");
+        self.odd.push(format!(
+            "line {}: ${} at byte {offset} is no date of a year from 2000 to 2099; the line goes to the index of \
+             unparsed lines\n{place}",
+            line.number,
+            field.name()
+        ));
     }
 
     fn too_long(&mut self, line: &Line<'_>) {

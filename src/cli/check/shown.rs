@@ -67,11 +67,7 @@ pub(super) fn record(
         }
     };
     let log = record::LogSettings {
-        formats: chosen
-            .formats
-            .iter()
-            .map(|named| named.format.clone())
-            .collect(),
+        formats: chosen.formats.clone(),
         fields: chosen.fields.clone(),
     };
     let mut recorder = Recorder::new(record::Settings {

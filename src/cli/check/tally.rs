@@ -6,13 +6,9 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat};
-use logweir_parsers::time::{self, Stamp};
-use logweir_parsers::{Captures, Format, Grammar};
+use logweir_parsers::time::Stamp;
 
 use super::report::{percent, size};
-
-/// The years that the agent takes a time from; another is indexed as unparsed.
-const READABLE_SECONDS: std::ops::Range<i64> = 946_684_800..4_102_444_800;
 
 /// Counts of one log.
 #[derive(Debug, Default)]
@@ -20,7 +16,7 @@ pub(super) struct Tally {
     pub(super) lines: u64,
     by_format: Vec<u64>,
     odd: BTreeMap<&'static str, Odd>,
-    /// Parsed, but without a time of their own.
+    /// Parsed by a format that does not tell the time.
     timeless: u64,
     times: Option<(Stamp, Stamp)>,
     /// The last line has no `\n`.
@@ -46,7 +42,7 @@ impl Tally {
     pub(super) fn parsed(&mut self, format: usize, stamp: Option<Stamp>) {
         self.lines += 1;
         self.by_format[format] += 1;
-        let Some(stamp) = stamp.filter(|stamp| READABLE_SECONDS.contains(&stamp.seconds)) else {
+        let Some(stamp) = stamp else {
             self.timeless += 1;
             return;
         };
@@ -133,39 +129,6 @@ fn shown(stamp: &Stamp) -> String {
     time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
 }
 
-/// Reads the time of lines of one format, from the field that knows it best.
-#[derive(Debug, Clone)]
-pub(super) struct TimeFields(Vec<(Grammar, usize)>);
-
-impl TimeFields {
-    pub(super) fn of(format: &Format) -> Self {
-        let rank = |grammar| match grammar {
-            Grammar::Msec => Some(0),
-            Grammar::TimeIso8601 => Some(1),
-            Grammar::TimeLocal => Some(2),
-            _ => None,
-        };
-        let fields = format.fields().iter().enumerate();
-        let times = fields.filter(|(_, field)| rank(field.grammar()).is_some());
-        let mut times: Vec<_> = times
-            .map(|(index, field)| (field.grammar(), index))
-            .collect();
-        times.sort_by_key(|(grammar, _)| rank(*grammar));
-        Self(times)
-    }
-
-    pub(super) fn read(&self, captures: &Captures, line: &[u8]) -> Option<Stamp> {
-        self.0.iter().find_map(|(grammar, index)| {
-            let raw = captures.get(line, *index)?;
-            match grammar {
-                Grammar::Msec => time::msec(raw),
-                Grammar::TimeIso8601 => time::iso8601(raw),
-                _ => time::local(raw),
-            }
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,23 +145,12 @@ mod tests {
         let mut tally = Tally::new(2);
         tally.parsed(0, stamp(1_795_412_474));
         tally.parsed(1, stamp(1_795_412_470));
-        tally.parsed(1, stamp(1));
+        tally.parsed(1, None);
         tally.parsed(0, None);
         assert_eq!(tally.odd("time", 5), 1);
         assert_eq!(tally.odd("time", 6), 2);
         assert_eq!(tally.odd("literal", 7), 1);
         assert_eq!((tally.lines, tally.odd_lines()), (7, 3));
         insta::assert_snapshot!(tally.summary(&["main", "combined"], 4096));
-    }
-
-    #[test]
-    fn the_most_exact_time_is_read() {
-        let format = Format::compile("[$time_local] $msec", Default::default());
-        let format = format.unwrap_or_else(|_| Format::combined());
-        let line = b"[23/Nov/2026:05:41:14 +0000] 1795412474.123";
-        let mut captures = Captures::new();
-        assert!(format.parse(line, &mut captures).is_ok());
-        let stamp = TimeFields::of(&format).read(&captures, line);
-        assert_eq!(stamp.map(|stamp| stamp.nanos), Some(123_000_000));
     }
 }

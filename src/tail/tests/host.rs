@@ -76,6 +76,29 @@ fn rotation_restart_and_lock_on_real_files() {
     assert_eq!(texts(&mut tailer), ["late"]);
 }
 
+/// Between `mv` and the signal to nginx there is no live file; who looks just then must not wait for the next
+/// scan to see the new one.
+#[test]
+fn a_new_file_is_noticed_although_a_look_fell_into_the_gap_of_a_rotation() {
+    let directory = tempfile::tempdir().unwrap();
+    let logs = directory.path().join("logs");
+    fs::create_dir(&logs).unwrap();
+    let live = logs.join("access.log");
+    fs::write(&live, b"one\n").unwrap();
+    let mut tailer = open(directory.path()).unwrap();
+    assert_eq!(texts(&mut tailer), ["one"]);
+
+    fs::rename(&live, logs.join("access.log.1")).unwrap();
+    assert!(tailer.names_changed());
+    tailer.reconcile();
+    assert!(!tailer.names_changed());
+    fs::write(&live, b"new\n").unwrap();
+    assert!(tailer.names_changed());
+    tailer.reconcile();
+    assert!(!tailer.names_changed());
+    assert_eq!(texts(&mut tailer), ["new"]);
+}
+
 #[test]
 fn an_event_wakes_the_reader_and_the_line_is_there() {
     let directory = tempfile::tempdir().unwrap();

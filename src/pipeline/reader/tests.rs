@@ -1,0 +1,628 @@
+//! The whole reader over a simulated file system and a clock that the test moves. Its waits are where the world
+//! moves on: each calls a script, which writes, rotates, ends deliveries, stops, and says how long it took.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+use proptest::prelude::*;
+use tokio::runtime::Runtime;
+
+use super::super::desk::{self, Desk, Verdict};
+use super::*;
+use crate::clock::ManualClock;
+use crate::tail::sim::SimFs;
+use crate::tail::watch::Waker;
+use crate::tail::{self, LogSettings};
+
+const LIVE: &str = "/logs/access.log";
+/// 2026-11-23, 04:00 UTC, in milliseconds.
+const NOW: i64 = 1_795_406_400_000;
+const SECOND: Duration = Duration::from_secs(1);
+/// A script that needs more waits than this will never end.
+const WAITS: usize = 5_000;
+
+/// One wait of the reader, as its script sees it.
+struct Moment<'w> {
+    desk: &'w Desk,
+    clock: &'w ManualClock,
+    stop: &'w Stop,
+    /// How long the reader would sleep.
+    timeout: Duration,
+    /// Waits before this one.
+    waits: usize,
+}
+
+type Script<'s> = Box<dyn FnMut(&Moment<'_>) -> Duration + 's>;
+
+/// A watcher whose time is the script's.
+struct Sleep<'s> {
+    calls: Watcher,
+    runtime: Rc<Runtime>,
+    desk: Arc<Desk>,
+    clock: ManualClock,
+    stop: Stop,
+    script: RefCell<Script<'s>>,
+    waits: Cell<usize>,
+    /// Whether events can be had.
+    events: bool,
+    armed: Rc<Cell<Armed>>,
+}
+
+/// How often events were asked for, and whether they are now.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Armed {
+    times: usize,
+    now: bool,
+}
+
+impl Wait for Sleep<'_> {
+    fn waker(&self) -> Waker {
+        self.calls.waker()
+    }
+
+    fn arm<'p>(&mut self, directories: impl IntoIterator<Item = &'p Path>) -> bool {
+        assert!(directories.into_iter().count() > 0);
+        let times = self.armed.get().times + 1;
+        self.armed.set(Armed { times, now: true });
+        self.events
+    }
+
+    fn disarm(&mut self) {
+        let times = self.armed.get().times;
+        self.armed.set(Armed { times, now: false });
+    }
+
+    fn wait(&self, timeout: Duration) -> Woken {
+        desk::turn(&self.runtime);
+        let woken = self.calls.wait(Duration::ZERO);
+        if woken != Woken::Timeout {
+            return woken;
+        }
+        let waits = self.waits.replace(self.waits.get() + 1);
+        assert!(waits < WAITS, "the script does not end");
+        let passed = (self.script.borrow_mut())(&Moment {
+            desk: &self.desk,
+            clock: &self.clock,
+            stop: &self.stop,
+            timeout,
+            waits,
+        });
+        self.clock.advance(passed.min(timeout));
+        desk::turn(&self.runtime);
+        self.calls.wait(Duration::ZERO)
+    }
+}
+
+/// A host with logs and a state directory, on which readers run one after the other.
+struct Lab {
+    fs: SimFs,
+    clock: ManualClock,
+    desk: Arc<Desk>,
+    telemetry: RefCell<Telemetry>,
+    settings: Settings,
+    events: bool,
+    armed: Rc<Cell<Armed>>,
+}
+
+impl Lab {
+    fn new() -> Self {
+        let clock = ManualClock::new(NOW);
+        let fs = SimFs::new(&clock, "/state");
+        fs.mkdir("/logs");
+        Self {
+            fs,
+            clock,
+            desk: desk::desk(),
+            telemetry: RefCell::default(),
+            settings: Settings {
+                batch_bytes: 4096,
+                batch_count: 5,
+                flush_interval: SECOND,
+                max_in_flight: 2,
+                reconcile_interval: 10 * SECOND,
+                shutdown_timeout: 5 * SECOND,
+                once: false,
+            },
+            events: true,
+            armed: Rc::default(),
+        }
+    }
+
+    fn write(&self, lines: std::ops::Range<usize>) {
+        for line in lines {
+            let line = format!("1795406399.{:03} n{line}\n", line % 1000);
+            self.fs.append(LIVE, line.as_bytes());
+        }
+    }
+
+    fn tailer(&self) -> Tailer<SimFs, ManualClock> {
+        let settings = tail::Settings {
+            host: "web-07".to_owned(),
+            data_dir: "/state/logweir".into(),
+            logs: vec![LogSettings {
+                paths: vec!["/logs/*access.log".to_owned()],
+                exclude: vec![],
+                name: None,
+            }],
+            rotated_dirs: vec![],
+            history: Duration::ZERO,
+            retention: None,
+            max_line_bytes: 4096,
+            read_bytes: 256,
+            reconcile_interval: self.settings.reconcile_interval,
+            output: "desk:x".to_owned(),
+        };
+        Tailer::open(settings, self.fs.clone(), self.clock.clone()).unwrap()
+    }
+
+    /// Runs a reader until it ends.
+    fn run(&self, script: impl FnMut(&Moment<'_>) -> Duration) -> Ended {
+        let calls = Watcher::new(true);
+        let stop = Stop::new(calls.waker());
+        let runtime = Rc::new(desk::runtime());
+        let sleep = Sleep {
+            calls,
+            runtime: Rc::clone(&runtime),
+            desk: Arc::clone(&self.desk),
+            clock: self.clock.clone(),
+            stop: stop.clone(),
+            script: RefCell::new(Box::new(script)),
+            waits: Cell::new(0),
+            events: self.events,
+            armed: Rc::clone(&self.armed),
+        };
+        let reader = Reader::new(
+            self.settings.clone(),
+            self.tailer(),
+            sleep,
+            desk::recorder(None),
+            Arc::clone(&self.desk),
+            runtime.handle().clone(),
+            self.telemetry.borrow().clone(),
+            self.clock.clone(),
+            stop,
+        );
+        let ended = reader.run();
+        let accounts = self.telemetry.borrow().snapshot().accounts;
+        assert!(accounts.balance());
+        assert!(
+            ended == Ended::Broken || accounts.in_flight == 0,
+            "{accounts:?}"
+        );
+        ended
+    }
+
+    /// What a reader started now would read: what is not saved as settled.
+    fn unsaved(&self) -> usize {
+        let mut tailer = self.tailer();
+        let mut lines = 0;
+        while let Some(chunk) = tailer.read() {
+            lines += memchr::memchr_iter(b'\n', chunk.bytes).count();
+        }
+        lines
+    }
+
+    fn settled(&self) -> u64 {
+        self.telemetry.borrow().snapshot().accounts.settled.total()
+    }
+}
+
+/// Ends all deliveries well.
+fn settle_all(moment: &Moment<'_>) -> usize {
+    let mut lines = 0;
+    while moment.desk.waiting() > 0 {
+        lines += moment.desk.end(0, Verdict::Settled).len();
+    }
+    lines
+}
+
+#[test]
+fn once_ends_when_all_is_settled_and_saved_and_not_before() {
+    let mut lab = Lab::new();
+    lab.settings.once = true;
+    lab.write(0..13);
+    lab.fs.append(LIVE, b"1795406399.999 unterminated");
+    let mut delivered = 0;
+    let ended = lab.run(|moment| {
+        // withheld for long, then one at a time
+        if moment.waits > 20 && moment.desk.waiting() > 0 {
+            delivered += moment.desk.end(0, Verdict::Settled).len();
+        }
+        moment.timeout
+    });
+    assert_eq!(ended, Ended::Settled);
+    assert_eq!(delivered, 13);
+    assert_eq!(lab.settled(), 13);
+    assert_eq!(lab.unsaved(), 0);
+}
+
+#[test]
+fn when_nothing_is_settled_reading_stops_and_memory_stays() {
+    let lab = Lab::new();
+    lab.write(0..500);
+    let (fs, telemetry) = (lab.fs.clone(), lab.telemetry.borrow().clone());
+    let mut read = None;
+    let ended = lab.run(|moment| {
+        if moment.waits < 200 {
+            // buffers: those on their way and the one that is full too
+            assert_eq!(moment.desk.waiting(), lab.settings.max_in_flight + 1);
+            let lines = telemetry.snapshot().accounts.read;
+            assert_eq!(lines, 15);
+            let handed_out = telemetry.snapshot().tail.bytes_read;
+            assert!(handed_out <= 15 * 32 + 256, "{handed_out}");
+            if moment.waits > 100 {
+                // directories are looked at still, and logs are not
+                assert!(fs.bytes_read() < read.unwrap_or(usize::MAX).saturating_add(64 * 1024));
+            }
+            read.get_or_insert(fs.bytes_read());
+            return moment.timeout;
+        }
+        settle_all(moment);
+        if telemetry.snapshot().accounts.read == 500 {
+            moment.stop.drain();
+        }
+        moment.timeout
+    });
+    assert_eq!(ended, Ended::Settled);
+    assert_eq!(lab.settled(), 500);
+    assert_eq!(lab.unsaved(), 0);
+    let waited = lab.telemetry.borrow().snapshot().backpressure_seconds;
+    assert!(waited > 100.0, "{waited}");
+}
+
+#[test]
+fn a_batch_leaves_when_its_first_line_is_old_enough() {
+    let lab = Lab::new();
+    lab.write(0..1);
+    let began = lab.clock.now();
+    let mut second_at = None;
+    lab.run(|moment| {
+        let age = moment.clock.now() - began;
+        if moment.desk.waiting() == 0 {
+            assert!(age < SECOND, "{age:?}");
+            if age >= SECOND / 2 && second_at.is_none() {
+                lab.write(1..2);
+                second_at = Some(age);
+            }
+        } else {
+            assert_eq!(age, SECOND);
+            assert_eq!(moment.desk.orders.lock().unwrap()[0].texts, ["n0", "n1"]);
+            settle_all(moment);
+            moment.stop.drain();
+        }
+        moment.timeout
+    });
+    assert_eq!(lab.settled(), 2);
+}
+
+#[test]
+fn a_drain_waits_for_what_is_on_its_way_until_its_limit() {
+    let lab = Lab::new();
+    lab.write(0..7);
+    let mut stopped_at = None;
+    let ended = lab.run(|moment| {
+        if stopped_at.is_none() && moment.desk.waiting() == 1 {
+            lab.write(7..9);
+            stopped_at = Some(moment.clock.now());
+            moment.stop.drain();
+            return Duration::ZERO;
+        } else if moment.desk.waiting() == 2 {
+            // of two batches the second arrives
+            assert_eq!(moment.desk.end(1, Verdict::Settled).len(), 2);
+        }
+        moment.timeout
+    });
+    assert_eq!(ended, Ended::Released(5));
+    assert_eq!(
+        lab.clock.now() - stopped_at.unwrap(),
+        lab.settings.shutdown_timeout
+    );
+    assert_eq!(lab.settled(), 2);
+    // nothing is saved beyond the batch that did not arrive
+    assert_eq!(lab.unsaved(), 9);
+}
+
+#[test]
+fn a_drain_is_over_when_all_has_arrived() {
+    let lab = Lab::new();
+    lab.write(0..7);
+    let mut stopped_at = None;
+    let ended = lab.run(|moment| {
+        if stopped_at.is_none() {
+            stopped_at = Some(moment.clock.now());
+            moment.stop.drain();
+        } else {
+            settle_all(moment);
+            return Duration::ZERO;
+        }
+        moment.timeout
+    });
+    assert_eq!(ended, Ended::Settled);
+    assert_eq!(lab.unsaved(), 0);
+    assert!(lab.clock.now() - stopped_at.unwrap() <= *LOOK.end() + SECOND);
+}
+
+#[test]
+fn an_abort_ends_at_once() {
+    let lab = Lab::new();
+    lab.write(0..30);
+    let mut stopped_at = None;
+    let ended = lab.run(|moment| {
+        stopped_at.get_or_insert(moment.clock.now());
+        moment.stop.abort();
+        Duration::ZERO
+    });
+    assert_eq!(ended, Ended::Released(15));
+    assert_eq!(lab.clock.now(), stopped_at.unwrap());
+    assert_eq!(lab.unsaved(), 30);
+}
+
+#[test]
+fn an_abort_leaves_behind_a_delivery_that_does_not_hear() {
+    let lab = Lab::new();
+    lab.desk.deaf.store(true, Ordering::Relaxed);
+    lab.write(0..7);
+    let mut stopped_at = None;
+    let ended = lab.run(|moment| {
+        stopped_at.get_or_insert(moment.clock.now());
+        moment.stop.abort();
+        moment.timeout
+    });
+    assert_eq!(ended, Ended::Released(7));
+    let took = lab.clock.now() - stopped_at.unwrap();
+    assert!(took <= 2 * RECALL, "{took:?}");
+    assert_eq!(lab.unsaved(), 7);
+}
+
+#[test]
+fn a_drain_goes_on_asking_a_delivery_that_does_not_hear() {
+    let lab = Lab::new();
+    lab.desk.deaf.store(true, Ordering::Relaxed);
+    lab.write(0..5);
+    let began = lab.clock.now();
+    let ended = lab.run(|moment| {
+        moment.stop.drain();
+        if moment.clock.now() - began > 60 * SECOND {
+            settle_all(moment);
+        }
+        moment.timeout
+    });
+    // the state directory is free only when nobody works on it any more
+    assert_eq!(ended, Ended::Settled);
+    assert_eq!(lab.unsaved(), 0);
+}
+
+#[test]
+fn a_delivery_that_panics_ends_the_run_and_nothing_beyond_it_is_settled() {
+    for second_settles in [false, true] {
+        let lab = Lab::new();
+        lab.write(0..10);
+        let ended = lab.run(|moment| {
+            if moment.desk.waiting() == 2 {
+                if second_settles {
+                    moment.desk.end(1, Verdict::Settled);
+                }
+                moment.desk.end(0, Verdict::Panic);
+            }
+            moment.timeout
+        });
+        assert_eq!(ended, Ended::Broken);
+        assert_eq!(lab.unsaved(), 10);
+    }
+}
+
+#[test]
+fn a_quiet_log_is_left_to_events_and_a_busy_one_to_the_clock() {
+    let lab = Lab::new();
+    lab.write(0..1);
+    let armed = Rc::clone(&lab.armed);
+    let mut quiet = 0;
+    lab.run(|moment| {
+        settle_all(moment);
+        if armed.get().now {
+            quiet += 1;
+            // nothing but the reconcile is due
+            assert!(
+                quiet == 1 || moment.timeout > SECOND,
+                "{:?}",
+                moment.timeout
+            );
+            if quiet == 4 {
+                lab.write(1..2);
+            }
+        } else {
+            let draining = moment.stop.drain.is_cancelled();
+            assert!(draining || moment.timeout <= *LOOK.end());
+            if quiet >= 4 {
+                moment.stop.drain();
+            }
+        }
+        moment.timeout
+    });
+    assert_eq!(
+        lab.armed.get(),
+        Armed {
+            times: 1,
+            now: false
+        }
+    );
+}
+
+#[test]
+fn where_events_cannot_be_had_they_are_asked_for_with_each_reconcile() {
+    let mut lab = Lab::new();
+    lab.events = false;
+    lab.write(0..1);
+    let armed = Rc::clone(&lab.armed);
+    let began = lab.clock.now();
+    lab.run(|moment| {
+        settle_all(moment);
+        // a watch on some of the directories would wake for every request
+        assert!(!armed.get().now);
+        assert!(moment.timeout <= *LOOK.end());
+        if moment.clock.now() - began > 25 * SECOND {
+            moment.stop.drain();
+        }
+        moment.timeout
+    });
+    assert_eq!(lab.armed.get().times, 3);
+}
+
+/// What happens while the reader waits.
+#[derive(Debug, Clone)]
+enum Event {
+    Write(usize),
+    /// The beginning of a line, whose end comes with the next write.
+    Part,
+    Rotate,
+    Settle(prop::sample::Index),
+    /// A part of the time that the reader would sleep, in percent.
+    Pass(u32),
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (1..20_usize).prop_map(Event::Write),
+        1 => Just(Event::Part),
+        1 => Just(Event::Rotate),
+        6 => any::<prop::sample::Index>().prop_map(Event::Settle),
+        2 => (0..=100_u32).prop_map(Event::Pass),
+    ]
+}
+
+/// How one run of several ends.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    Drain,
+    Abort,
+    Panic,
+}
+
+/// The index: what was delivered and settled, by place, and what it says.
+#[derive(Default)]
+struct Index {
+    documents: BTreeMap<([u8; 6], u64), String>,
+}
+
+impl Index {
+    fn end(&mut self, desk: &Desk, index: usize) {
+        let order = desk.orders.lock().unwrap().remove(index);
+        let mut before = BTreeMap::new();
+        for (place, text) in order.lines.iter().zip(&order.texts) {
+            assert!(
+                before
+                    .insert(place.0, place.1)
+                    .is_none_or(|at| at < place.1)
+            );
+            let twin = self.documents.insert(*place, text.clone());
+            assert!(
+                twin.is_none_or(|twin| twin == *text),
+                "{text} has the place of another"
+            );
+        }
+        order.end(Verdict::Settled);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Whatever is written, rotated, withheld and broken off: in the end each line is in the index once.
+    #[test]
+    fn every_line_arrives_once_over_several_runs(
+        runs in prop::collection::vec(
+            (
+                prop::collection::vec(any_event(), 0..25),
+                prop::sample::select(&[End::Drain, End::Abort, End::Panic][..]),
+            ),
+            1..4,
+        ),
+    ) {
+        let lab = Lab::new();
+        let mut index = Index::default();
+        let (mut written, mut rotated, mut part) = (0, 0, false);
+        for (events, end) in &runs {
+            let mut events = events.iter();
+            let mut stopped = false;
+            lab.run(|moment| {
+                within_budget(moment, &lab);
+                match events.next() {
+                    Some(Event::Write(lines)) => {
+                        if std::mem::take(&mut part) {
+                            lab.fs.append(LIVE, b"\n");
+                        }
+                        lab.write(written..written + lines);
+                        written += lines;
+                    }
+                    Some(Event::Part) if !part => {
+                        part = true;
+                        let line = format!("1795406399.000 n{written}");
+                        lab.fs.append(LIVE, line.as_bytes());
+                        written += 1;
+                    }
+                    // a line is written by one call: the end of a torn one goes where its beginning went
+                    Some(Event::Rotate) if !part && lab.fs.exists(LIVE) => {
+                        rotated += 1;
+                        for number in (1..rotated).rev() {
+                            let (from, to) = (format!("{LIVE}.{number}"), format!("{LIVE}.{}", number + 1));
+                            lab.fs.mv(&from, &to);
+                        }
+                        lab.fs.mv(LIVE, &format!("{LIVE}.1"));
+                        lab.fs.touch(LIVE);
+                    }
+                    Some(Event::Part | Event::Rotate) => {}
+                    Some(Event::Settle(which)) => {
+                        if moment.desk.waiting() > 0 {
+                            index.end(moment.desk, which.index(moment.desk.waiting()));
+                        }
+                    }
+                    Some(Event::Pass(percent)) => return moment.timeout * *percent / 100,
+                    None => match end {
+                        End::Panic if moment.desk.waiting() > 0 => {
+                            moment.desk.end(moment.desk.waiting() - 1, Verdict::Panic);
+                        }
+                        End::Drain | End::Panic if !std::mem::replace(&mut stopped, true) => {
+                            moment.stop.drain();
+                        }
+                        End::Drain | End::Panic => {}
+                        End::Abort => moment.stop.abort(),
+                    },
+                }
+                (moment.timeout / 10).max(Duration::from_millis(1))
+            });
+            // the process is gone, and what it had on its way with it
+            lab.telemetry.take();
+            lab.desk.orders.lock().unwrap().clear();
+        }
+        let ended = lab.run(|moment| {
+            if std::mem::take(&mut part) {
+                lab.fs.append(LIVE, b"\n");
+            }
+            let idle = moment.desk.waiting() == 0 && moment.waits > 100;
+            while moment.desk.waiting() > 0 {
+                index.end(moment.desk, moment.desk.waiting() - 1);
+            }
+            if idle {
+                moment.stop.drain();
+            }
+            moment.timeout
+        });
+        prop_assert_eq!(ended, Ended::Settled);
+        prop_assert_eq!(lab.unsaved(), 0);
+        let texts: BTreeSet<_> = index.documents.values().cloned().collect();
+        prop_assert_eq!(texts.len(), index.documents.len(), "a line stands twice in the index");
+        let expected: BTreeSet<_> = (0..written).map(|line| format!("n{line}")).collect();
+        prop_assert_eq!(texts, expected);
+    }
+}
+
+fn within_budget(moment: &Moment<'_>, lab: &Lab) {
+    assert!(moment.desk.waiting() <= lab.settings.max_in_flight + 1);
+    let accounts = lab.telemetry.borrow().snapshot().accounts;
+    assert!(accounts.balance(), "{accounts:?}");
+}

@@ -1,0 +1,172 @@
+//! A configuration that changes while the agent runs: its own by SIGHUP, nginx's by itself.
+
+use std::fs;
+
+use rustix::process::Signal;
+
+use crate::support::agent::{Home, append, append_text, section_cluster, section_log};
+use crate::support::fake_cluster::Fault;
+use crate::support::stage::Stage;
+
+#[test]
+fn sighup_takes_a_new_log_and_a_wrong_configuration_changes_nothing() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    home.append(0..10);
+    let mut agent = home.run();
+    agent.until_so("the first log", || stage.count() == 10);
+
+    let second = home.path("second.log");
+    append(&second, 10..20);
+    let both = section_log(&home.log(), "combined")
+        + &section_log(&second, "combined")
+        + &section_cluster(&stage.address());
+    home.configure("", &both);
+    agent.signal(Signal::HUP);
+    agent.until_so("the second log", || stage.count() == 20);
+
+    home.configure("retention = \"tomorrow\"\n", &both);
+    agent.signal(Signal::HUP);
+    agent.until_said("the old one stays");
+    assert!(agent.words().contains("tomorrow"), "{}", agent.words());
+    home.append(20..30);
+    append(&second, 30..40);
+    agent.until_so("lines of both logs", || stage.count() == 40);
+
+    let metrics = agent.page("/metrics").unwrap().body;
+    for result in ["taken", "refused"] {
+        let sample = format!("logweir_config_reloads_total{{result=\"{result}\"}} 1\n");
+        assert!(metrics.contains(&sample), "{metrics}");
+    }
+    agent.stop();
+    stage.assert_exactly(0..40);
+    assert_eq!(stage.cluster().conflicts, 0);
+}
+
+/// An operator mends a wrong address: lines that the old one did not take go to the new one.
+#[test]
+fn sighup_leads_from_a_cluster_that_does_not_answer_to_one_that_does() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let log = section_log(&home.log(), "combined");
+    let top = "shutdown_timeout = \"1s\"\n";
+    home.configure(
+        top,
+        &(log.clone() + &section_cluster(&super::cluster_down())),
+    );
+    home.append(0..100);
+    let mut agent = home.run();
+    agent.until_said("does not answer");
+    home.configure(top, &(log + &section_cluster(&stage.address())));
+    agent.signal(Signal::HUP);
+    agent.until_so("the lines", || stage.count() == 100);
+    agent.until("accounts that say so", |agent| {
+        let settled =
+            agent.number("/lines/indexed")? == 100 && agent.number("/lines/in_flight")? == 0;
+        settled.then_some(())
+    });
+    agent.stop();
+    stage.assert_exactly(0..100);
+}
+
+#[test]
+fn reloads_in_a_row_under_load_lose_and_double_nothing() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    stage.cluster().script = vec![
+        Fault::None,
+        Fault::ResetAfter,
+        Fault::Status(429, None, "x"),
+    ]
+    .into();
+    let mut agent = home.run();
+    for turn in 0..5 {
+        home.append(turn * 2000..turn * 2000 + 2000);
+        agent.signal(Signal::HUP);
+        let taken = usize::try_from(turn).unwrap() + 1;
+        agent.until("the reload", |agent| {
+            (agent.words().matches("SIGHUP: going on").count() == taken).then_some(())
+        });
+    }
+    agent.until_so("all lines", || stage.count() == 10_000);
+    agent.stop();
+    stage.assert_exactly(0..10_000);
+}
+
+/// The way to the new configuration leads through a cluster that is slow to answer; who asks meanwhile is heard.
+#[test]
+fn a_stop_during_a_reload_is_a_good_stop_and_a_reload_during_a_reload_counts() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let sections = section_log(&home.log(), "combined")
+        + &section_cluster(&stage.address())
+        + "request_timeout = \"1h\"\n";
+    home.configure("shutdown_timeout = \"1h\"\n", &sections);
+    stage.cluster().always = Some(Fault::Status(503, None, "unavailable"));
+    home.append(0..100);
+    let mut agent = home.run();
+    agent.until_so("a request", || !stage.cluster().bulks.is_empty());
+    for taken in 1..=2 {
+        agent.signal(Signal::HUP);
+        agent.until("the reload", |agent| {
+            (agent.words().matches("SIGHUP: going on").count() == taken).then_some(())
+        });
+    }
+    agent.signal(Signal::TERM);
+    agent.until_said("a second signal stops at once");
+    stage.cluster().always = None;
+    let ended = agent.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.words);
+    assert!(
+        !ended.words.contains("stopping at once;"),
+        "{}",
+        ended.words
+    );
+    stage.assert_exactly(0..100);
+}
+
+const NGINX: &str = "events {}\nhttp {\n";
+
+#[test]
+fn a_log_and_a_format_that_are_new_in_nginx_conf_are_taken_without_a_signal() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let (log, second) = (home.log(), home.path("second.log"));
+    let write = |text: &str| fs::write(home.nginx_conf(), format!("{NGINX}{text}}}\n")).unwrap();
+    write(&format!("access_log {};\n", log.display()));
+    home.configure("", &section_cluster(&stage.address()));
+    home.append(0..10);
+    let mut agent = home.run();
+    agent.until_so("the log of nginx.conf", || stage.count() == 10);
+
+    write(&format!(
+        "log_format short '$msec $status \"$request\"';\n\
+         access_log {};\nserver {{ access_log {} short; }}\n",
+        log.display(),
+        second.display()
+    ));
+    append_text(
+        &second,
+        "1773309600.250 418 \"GET /item/10 HTTP/1.1\"\n1773309600.500 418 \"GET /item/11 HTTP/1.1\"\n",
+    );
+    home.append(12..20);
+    agent.until_so("the second log too", || stage.count() == 20);
+
+    // someone is in the middle of editing: what is wrong in it stops nothing
+    fs::write(
+        home.nginx_conf(),
+        format!("{NGINX}access_log {}", log.display()),
+    )
+    .unwrap();
+    home.append(20..30);
+    agent.until_so("lines written meanwhile", || stage.count() == 30);
+
+    agent.stop();
+    stage.assert_exactly(0..30);
+    let documents = stage.documents();
+    let teapots = documents
+        .iter()
+        .filter(|document| document["http"]["response"]["status_code"] == 418);
+    assert_eq!(teapots.count(), 2);
+    let unparsed = documents
+        .iter()
+        .filter(|document| document.get("error").is_some());
+    assert_eq!(unparsed.count(), 0);
+}

@@ -1,0 +1,142 @@
+//! `logweir run --once`, and the starts that fail: what is indexed, and with which code and words it ends.
+
+use std::fs;
+
+use super::cluster_down;
+use crate::support::agent::{Home, append_text, line, section_cluster, section_log};
+use crate::support::fake_cluster::Fault;
+use crate::support::stage::Stage;
+
+#[test]
+fn once_indexes_each_complete_line_and_holds_an_unfinished_one() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    home.append(0..500);
+    let unfinished = line(500);
+    append_text(&home.log(), unfinished.trim_end());
+    home.once();
+    stage.assert_exactly(0..500);
+    append_text(&home.log(), "\n");
+    home.once();
+    stage.assert_exactly(0..501);
+}
+
+#[test]
+fn a_second_run_sends_nothing_and_one_without_its_positions_only_duplicates() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    home.append(0..500);
+    home.once();
+    let bulks = stage.cluster().bulks.len();
+    home.once();
+    assert_eq!(stage.cluster().bulks.len(), bulks);
+    // the positions alone: the identity stays
+    for name in ["checkpoint", "checkpoint.previous"] {
+        fs::remove_file(home.data().join("run").join(name)).unwrap();
+    }
+    home.once();
+    assert_eq!(stage.cluster().conflicts, 500);
+    stage.assert_exactly(0..500);
+}
+
+#[test]
+fn the_same_lines_are_the_same_documents_from_an_empty_state_too() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    home.append(0..500);
+    home.once();
+    fs::remove_dir_all(home.data()).unwrap();
+    home.once();
+    assert_eq!(stage.cluster().conflicts, 500);
+    stage.assert_exactly(0..500);
+}
+
+#[test]
+fn once_gives_up_in_time_and_marks_nothing_done() {
+    let home = Home::new();
+    home.append(0..500);
+    let limited = ["run", "--once", "--timeout", "2s"];
+
+    home.configure_log(&cluster_down());
+    let ended = home.end_of(&limited);
+    assert_eq!(ended.code, Some(69), "{}", ended.words);
+    assert!(ended.words.contains("--timeout"), "{}", ended.words);
+
+    let stage = Stage::new();
+    home.configure_log(&stage.address());
+    stage.cluster().always = Some(Fault::Status(503, None, "unavailable"));
+    let ended = home.end_of(&limited);
+    assert_eq!(ended.code, Some(69), "{}", ended.words);
+    assert_ne!(stage.cluster().bulks.len(), 0);
+
+    stage.cluster().always = None;
+    home.once();
+    stage.assert_exactly(0..500);
+    assert_eq!(stage.cluster().conflicts, 0);
+}
+
+/// Positions move by what was read at once, not by line: little of what was settled is sent again.
+#[test]
+fn most_of_what_was_settled_before_the_timeout_is_not_sent_again() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let cluster = section_cluster(&stage.address()) + "batch_count = 1000\nmax_in_flight = 1\n";
+    let log = section_log(&home.log(), "combined");
+    home.configure("", &(log + &cluster));
+    home.append(0..12_000);
+    {
+        let mut cluster = stage.cluster();
+        cluster.script = vec![Fault::None; 8].into();
+        cluster.always = Some(Fault::Status(503, None, "unavailable"));
+    }
+    let ended = home.end_of(&["run", "--once", "--timeout", "5s"]);
+    assert_eq!(ended.code, Some(69), "{}", ended.words);
+    stage.assert_exactly(0..8000);
+    stage.cluster().always = None;
+    home.once();
+    stage.assert_exactly(0..12_000);
+    let again = stage.cluster().conflicts;
+    assert!(again < 4000, "{again} of 8000 were sent again");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_run_ends_with_78_and_says_what_to_do() {
+    let home = Home::new();
+    let log = section_log(&home.log(), "combined");
+    let cases = [
+        (log.clone(), "add a section [elasticsearch] with nodes"),
+        (
+            section_cluster("http://127.0.0.1:1"),
+            "add a section [[logs]]",
+        ),
+        (log + "[elasticsearch\nnodes = 1\n", "logweir.toml:"),
+    ];
+    for (sections, word) in cases {
+        home.configure("", &sections);
+        let ended = home.end_of(&["run"]);
+        assert_eq!(ended.code, Some(78), "{}", ended.words);
+        assert!(ended.words.contains(word), "{word}: {}", ended.words);
+    }
+    fs::remove_file(home.config()).unwrap();
+    let ended = home.end_of(&["run"]);
+    assert_eq!(ended.code, Some(78), "{}", ended.words);
+    assert!(ended.words.contains("logweir.toml"), "{}", ended.words);
+    assert!(!home.data().exists(), "nothing was begun");
+}
+
+#[test]
+fn a_second_agent_on_the_same_state_is_refused() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    home.append(0..10);
+    let mut first = home.run();
+    first.until_so("its lines", || stage.count() == 10);
+    let ended = home.end_of(&["run", "--once"]);
+    assert_eq!(ended.code, Some(69), "{}", ended.words);
+    let word = "another logweir runs on this data_dir";
+    assert!(ended.words.contains(word), "{}", ended.words);
+    // the first one does not mind
+    home.append(10..20);
+    first.until_so("more lines", || stage.count() == 20);
+    first.stop();
+    stage.assert_exactly(0..20);
+}

@@ -1,0 +1,208 @@
+//! An agent that runs on: it follows its log, and however it is stopped, nothing is lost or doubled.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use rustix::process::Signal;
+
+use crate::support::agent::{Home, SetOnDrop, section_cluster, section_log};
+use crate::support::fake_cluster::Fault;
+use crate::support::stage::Stage;
+
+/// One log, this cluster, and these keys.
+fn configure(home: &Home, top: &str, cluster: &str) {
+    home.configure(top, &(section_log(&home.log(), "combined") + cluster));
+}
+
+#[test]
+fn lines_arrive_as_they_are_written() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    let mut agent = home.run();
+    // the log is not there yet, then it grows in steps, each seen only after the one before has arrived
+    for step in 0..5 {
+        home.append(step * 10..step * 10 + 10);
+        let there = usize::try_from(step * 10 + 10).unwrap();
+        agent.until_so("the step's lines", || stage.count() == there);
+    }
+    agent.stop();
+    stage.assert_exactly(0..50);
+}
+
+#[test]
+fn sigterm_lets_arrive_what_was_read() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let cluster = section_cluster(&stage.address()).replace("20ms", "1h");
+    configure(&home, "", &cluster);
+    home.append(0..100);
+    let mut agent = home.run();
+    agent.until("all lines read", |agent| {
+        (agent.number("/lines/in_flight")? == 100).then_some(())
+    });
+    assert_eq!(stage.count(), 0, "a batch is sent when it is an hour old");
+    agent.stop();
+    stage.assert_exactly(0..100);
+    // and the position is saved
+    home.once();
+    assert_eq!(stage.cluster().bulks.len(), 1);
+}
+
+#[test]
+fn a_stop_waits_for_a_cluster_that_hangs_no_longer_than_it_may() {
+    let (home, stage) = (Home::new(), Stage::new());
+    // the requests themselves would hang for an hour
+    let cluster = section_cluster(&stage.address()) + "request_timeout = \"1h\"\n";
+    configure(&home, "shutdown_timeout = \"1s\"\n", &cluster);
+    stage.cluster().always = Some(Fault::HangAfter);
+    home.append(0..100);
+    let mut agent = home.run();
+    agent.until_so("a request", || stage.count() == 100);
+    let ended = agent.stop();
+    let word = "read again at the next start";
+    assert!(ended.words.contains(word), "{}", ended.words);
+
+    stage.cluster().always = None;
+    home.append(100..200);
+    home.once();
+    stage.assert_exactly(0..200);
+    assert_eq!(stage.cluster().conflicts, 100);
+}
+
+#[test]
+fn a_second_signal_stops_at_once() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let cluster = section_cluster(&stage.address()) + "request_timeout = \"1h\"\n";
+    configure(&home, "shutdown_timeout = \"1h\"\n", &cluster);
+    stage.cluster().always = Some(Fault::HangAfter);
+    home.append(0..100);
+    let mut agent = home.run();
+    agent.until_so("a request", || stage.count() == 100);
+    agent.signal(Signal::TERM);
+    agent.until_said("a second signal stops at once");
+    agent.signal(Signal::INT);
+    let ended = agent.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.words);
+
+    stage.cluster().always = None;
+    home.once();
+    stage.assert_exactly(0..100);
+    assert_eq!(stage.cluster().conflicts, 100);
+}
+
+/// So many lines the writer may be ahead of the cluster.
+const AHEAD: u32 = 1000;
+
+/// Writes lines, a few at a time, until told to stop.
+struct Writer {
+    next: AtomicU32,
+    stop: AtomicBool,
+}
+
+impl Writer {
+    fn write(&self, home: &Home, stage: &Stage) {
+        while !self.stop.load(Ordering::Relaxed) {
+            let from = self.next.load(Ordering::Relaxed);
+            let there = u32::try_from(stage.count()).unwrap();
+            if from > there + AHEAD {
+                std::thread::yield_now();
+                continue;
+            }
+            home.append(from..from + 7);
+            self.next.store(from + 7, Ordering::Relaxed);
+            if from.is_multiple_of(350) {
+                rotate(home);
+            }
+        }
+    }
+
+    fn numbers(&self) -> Range<u32> {
+        0..self.next.load(Ordering::Relaxed)
+    }
+}
+
+/// As logrotate does, keeping all.
+fn rotate(home: &Home) {
+    let rotated = |number: u32| home.path(&format!("access.log.{number}"));
+    let last = (1..).find(|number| !rotated(*number).exists()).unwrap();
+    for number in (1..last).rev() {
+        std::fs::rename(rotated(number), rotated(number + 1)).unwrap();
+    }
+    std::fs::rename(home.log(), rotated(1)).unwrap();
+}
+
+/// The agent dies of SIGKILL again and again, each time with a request under way that the cluster has taken
+/// and not answered, while the log is written and rotated.
+#[test]
+fn killed_in_the_middle_of_deliveries_it_still_indexes_each_line_once() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let cluster = section_cluster(&stage.address()) + "batch_count = 50\n";
+    configure(&home, "", &cluster);
+    let writer = Writer {
+        next: AtomicU32::new(0),
+        stop: AtomicBool::new(false),
+    };
+    // the first start decides what is old history: it happens before anything rotates
+    home.once();
+    std::thread::scope(|scope| {
+        let _end = SetOnDrop(&writer.stop);
+        scope.spawn(|| writer.write(&home, &stage));
+        for round in 0..6 {
+            let before = stage.count();
+            {
+                let mut cluster = stage.cluster();
+                // some batches are settled, then answers stay out
+                cluster.script = vec![Fault::None; round * 3].into();
+                cluster.always = Some(Fault::HangAfter);
+            }
+            let mut agent = home.run();
+            agent.until_so("more lines", || {
+                stage.cluster().script.is_empty() && stage.count() > before + 20
+            });
+            agent.kill();
+        }
+    });
+    stage.cluster().always = None;
+    home.once();
+    stage.assert_exactly(writer.numbers());
+    assert!(stage.cluster().conflicts > 0, "some were sent twice");
+}
+
+#[test]
+fn a_rotated_log_is_read_to_its_end_and_the_new_one_from_its_beginning() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    home.append(0..10);
+    let mut agent = home.run();
+    agent.until_so("the first lines", || stage.count() == 10);
+    for turn in 1..=4 {
+        rotate(&home);
+        // nginx writes into the old file until it hears of the new one
+        let old = home.path("access.log.1");
+        crate::support::agent::append(&old, turn * 100..turn * 100 + 10);
+        home.append(turn * 100 + 10..turn * 100 + 20);
+        let there = usize::try_from(turn * 20 + 10).unwrap();
+        agent.until_so("both files' lines", || stage.count() == there);
+    }
+    agent.stop();
+    let expected = (0..10).chain((1..=4).flat_map(|turn| turn * 100..turn * 100 + 20));
+    assert_eq!(stage.numbers(), expected.collect::<Vec<u32>>());
+    assert_eq!(stage.cluster().conflicts, 0);
+}
+
+#[test]
+fn an_agent_that_is_gone_while_the_log_rotates_finds_what_it_missed() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    home.append(0..10);
+    home.run().stop();
+    home.append(10..20);
+    rotate(&home);
+    home.append(20..30);
+    rotate(&home);
+    home.append(30..40);
+    let mut agent = home.run();
+    agent.until_so("all lines", || stage.count() == 40);
+    agent.stop();
+    stage.assert_exactly(0..40);
+    assert_eq!(stage.cluster().conflicts, 0);
+}

@@ -1,0 +1,78 @@
+//! The question for the index template, before anything is delivered.
+
+use crate::support::agent::{Home, section_cluster, section_log};
+use crate::support::fake_cluster::Cluster;
+use crate::support::stage::{Stage, TEMPLATE};
+
+#[test]
+fn without_its_template_the_agent_waits_says_so_and_delivers_when_it_is_there() {
+    let (home, stage) = (Home::new(), Stage::of(Cluster::default()));
+    home.configure_log(&stage.address());
+    home.append(0..100);
+    let mut agent = home.run();
+    agent.until("the reason in /status", |agent| {
+        let status = agent.status()?;
+        let delivery = &status["delivery"];
+        let reason = delivery["reason"].as_str()?;
+        (delivery["state"] == "waiting"
+            && reason.contains(TEMPLATE)
+            && reason.contains("`logweir setup`"))
+        .then_some(())
+    });
+    agent.until_said("`logweir setup`");
+    // it has read what it may hold, and it is fit for work
+    agent.until("the lines in flight", |agent| {
+        (agent.number("/lines/in_flight")? == 100).then_some(())
+    });
+    assert_eq!(agent.page("/readyz").unwrap().status, 200);
+    assert_eq!(stage.asked("POST"), 0);
+
+    stage.cluster().templates.insert(TEMPLATE.to_owned());
+    agent.until_so("the lines", || stage.count() == 100);
+    agent.stop();
+    stage.assert_exactly(0..100);
+}
+
+#[test]
+fn a_stop_while_the_template_is_missing_loses_nothing() {
+    let (home, stage) = (Home::new(), Stage::of(Cluster::default()));
+    let sections = section_log(&home.log(), "combined") + &section_cluster(&stage.address());
+    home.configure("shutdown_timeout = \"1s\"\n", &sections);
+    home.append(0..100);
+    let mut agent = home.run();
+    agent.until_said("`logweir setup`");
+    agent.stop();
+    assert_eq!(stage.asked("POST"), 0);
+    stage.cluster().templates.insert(TEMPLATE.to_owned());
+    home.once();
+    stage.assert_exactly(0..100);
+}
+
+#[test]
+fn an_agent_that_may_not_ask_warns_and_goes_on() {
+    let (home, stage) = (Home::new(), Stage::of(Cluster::default()));
+    // the cluster refuses to speak about templates of such names
+    let cluster = section_cluster(&stage.address()) + "index = \"secret-%Y.%m.%d\"\n";
+    home.configure("", &(section_log(&home.log(), "combined") + &cluster));
+    home.append(0..100);
+    let ended = home.end_of(&["run", "--once"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.words);
+    stage.assert_exactly(0..100);
+    assert!(ended.words.contains("WARN"), "{}", ended.words);
+    assert!(
+        ended.words.contains("--no-template-check"),
+        "{}",
+        ended.words
+    );
+}
+
+#[test]
+fn the_question_can_be_spared() {
+    let (home, stage) = (Home::new(), Stage::of(Cluster::default()));
+    home.configure_log(&stage.address());
+    home.append(0..100);
+    let ended = home.end_of(&["run", "--once", "--no-template-check"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.words);
+    stage.assert_exactly(0..100);
+    assert_eq!(stage.asked("GET"), 0);
+}

@@ -1,0 +1,331 @@
+//! The program itself as a child process, in a folder of its own.
+
+#![allow(clippy::disallowed_methods)] // another process is waited for by the clock
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use super::http::{self, Answer};
+
+/// What has not come by then never comes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a waiting test looks.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The time after which a wait is in vain.
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now() + PATIENCE)
+    }
+
+    /// Lets some time pass; fails when there is none left.
+    pub(crate) fn pause(&self, what: impl FnOnce() -> String) {
+        assert!(Instant::now() < self.0, "waited in vain for {}", what());
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Lets the others have the processor: a load that takes all of it tests nothing but the machine.
+pub(crate) fn breathe() {
+    std::thread::sleep(LOOK);
+}
+
+/// Tells threads to end, also when the test that started them fails.
+pub(crate) struct SetOnDrop<'f>(pub(crate) &'f AtomicBool);
+
+impl Drop for SetOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A port that nobody else gets meanwhile: below those that the kernel hands out, and for each call another.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 12_000;
+    let start = u16::try_from(std::process::id() % u32::from(COUNT)).unwrap();
+    loop {
+        let next = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(next < COUNT, "no port is free");
+        // Two test runs at the same time have ids close together: each takes a stride of its own.
+        let port = FIRST + (start.wrapping_mul(61) + next) % COUNT;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+/// A folder with a configuration, logs and the agent's state.
+pub(crate) struct Home {
+    folder: tempfile::TempDir,
+    port: u16,
+    runs: AtomicU32,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            port: free_port(),
+            runs: AtomicU32::new(0),
+        }
+    }
+
+    /// A path in the folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The log that [`Home::append`] writes.
+    pub(crate) fn log(&self) -> PathBuf {
+        self.path("access.log")
+    }
+
+    /// The state directory.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// The configuration's file.
+    pub(crate) fn config(&self) -> PathBuf {
+        self.path("logweir.toml")
+    }
+
+    /// Where nginx's configuration lies; an empty one, when the test makes no other.
+    pub(crate) fn nginx_conf(&self) -> PathBuf {
+        let path = self.path("nginx.conf");
+        if !path.exists() {
+            fs::write(&path, "events {}\nhttp { access_log off; }\n").unwrap();
+        }
+        path
+    }
+
+    /// Writes the configuration: keys of the top, then sections.
+    pub(crate) fn configure(&self, top: &str, sections: &str) {
+        self.configure_nginx(&self.nginx_conf(), top, sections);
+    }
+
+    /// The same beside an nginx with this configuration.
+    pub(crate) fn configure_nginx(&self, nginx_conf: &Path, top: &str, sections: &str) {
+        let text = format!(
+            "host = \"web\"\ndata_dir = '{}'\nnginx_conf = '{}'\n{top}\n{sections}\n\
+             [http]\nlisten = \"127.0.0.1:{}\"\n",
+            self.data().display(),
+            nginx_conf.display(),
+            self.port
+        );
+        fs::write(self.config(), text).unwrap();
+    }
+
+    /// The usual configuration: this one log, this cluster, quick batches.
+    pub(crate) fn configure_log(&self, cluster: &str) {
+        self.configure(
+            "",
+            &format!(
+                "{}{}",
+                section_log(&self.log(), "combined"),
+                section_cluster(cluster)
+            ),
+        );
+    }
+
+    /// Appends a complete line for each number.
+    pub(crate) fn append(&self, numbers: std::ops::Range<u32>) {
+        append(&self.log(), numbers);
+    }
+
+    /// Starts the agent with these arguments, and the configuration's file.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Agent {
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let words = self.path(&format!("words-{run}"));
+        let file = File::create(&words).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_logweir"))
+            .args(arguments)
+            .arg("--config")
+            .arg(self.config())
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .spawn()
+            .unwrap();
+        Agent {
+            child,
+            words,
+            port: self.port,
+        }
+    }
+
+    /// Starts `logweir run`, to run on, and waits until it follows its logs and obeys signals.
+    pub(crate) fn run(&self) -> Agent {
+        let mut agent = self.start(&["run"]);
+        agent.until_said("started");
+        agent
+    }
+
+    /// Runs a command to its end.
+    pub(crate) fn end_of(&self, arguments: &[&str]) -> Ended {
+        self.start(arguments).end()
+    }
+
+    /// Runs `logweir run --once` to its end, which must be a good one.
+    pub(crate) fn once(&self) {
+        let ended = self.end_of(&["run", "--once"]);
+        assert_eq!(ended.code, Some(0), "{}", ended.words);
+    }
+}
+
+/// A `[[logs]]` of one file.
+pub(crate) fn section_log(path: &Path, format: &str) -> String {
+    let path = path.display();
+    format!("[[logs]]\npaths = ['{path}']\nformat = '{format}'\n")
+}
+
+/// An `[elasticsearch]` with quick batches.
+pub(crate) fn section_cluster(address: &str) -> String {
+    format!("[elasticsearch]\nnodes = [\"{address}\"]\nflush_interval = \"20ms\"\n")
+}
+
+/// A line in the combined format with this number in its path; a second has ten of them.
+pub(crate) fn line(number: u32) -> String {
+    let (minute, second) = (number / 600 % 60, number / 10 % 60);
+    format!(
+        "192.0.2.{} - - [12/Mar/2026:10:{minute:02}:{second:02} +0000] \"GET /item/{number} HTTP/1.1\" 200 17 \
+         \"-\" \"test\"\n",
+        number % 200
+    )
+}
+
+/// Appends a complete line for each number, in one write.
+pub(crate) fn append(log: &Path, numbers: std::ops::Range<u32>) {
+    append_text(log, &numbers.map(line).collect::<String>());
+}
+
+/// Appends a text in one write.
+pub(crate) fn append_text(log: &Path, text: &str) {
+    let mut file = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(log)
+        .unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// `None`: by a signal.
+    pub(crate) code: Option<i32>,
+    pub(crate) words: String,
+}
+
+/// A running agent; killed when dropped.
+pub(crate) struct Agent {
+    child: Child,
+    words: PathBuf,
+    port: u16,
+}
+
+impl Agent {
+    /// All that it has said.
+    pub(crate) fn words(&self) -> String {
+        fs::read_to_string(&self.words).unwrap()
+    }
+
+    /// Waits until it says something that holds `text`.
+    pub(crate) fn until_said(&mut self, text: &str) {
+        self.until(text, |agent| agent.words().contains(text).then_some(()));
+    }
+
+    /// Looks again and again until `look` gives something; fails when the agent ends first.
+    pub(crate) fn until<T>(&mut self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
+        let deadline = Deadline::new();
+        loop {
+            if let Some(found) = look(self) {
+                return found;
+            }
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("{status} before {what}; it said:\n{}", self.words());
+            }
+            deadline.pause(|| {
+                let status = self.page("/status").map_or(String::new(), |page| page.body);
+                format!("{what}; it said:\n{}\nand shows:\n{status}", self.words())
+            });
+        }
+    }
+
+    /// Looks again and again until `is_so`.
+    pub(crate) fn until_so(&mut self, what: &str, mut is_so: impl FnMut() -> bool) {
+        self.until(what, |_| is_so().then_some(()));
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(mut self) -> Ended {
+        let deadline = Deadline::new();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            deadline.pause(|| format!("its end; it said:\n{}", self.words()));
+        };
+        Ended {
+            code: status.code(),
+            words: self.words(),
+        }
+    }
+
+    /// Sends SIGTERM and waits for the end, which must be a good one.
+    pub(crate) fn stop(self) -> Ended {
+        self.signal(Signal::TERM);
+        let ended = self.end();
+        assert_eq!(ended.code, Some(0), "{}", ended.words);
+        ended
+    }
+
+    /// Ends it as a power cut would.
+    pub(crate) fn kill(self) {
+        self.signal(Signal::KILL);
+        assert_eq!(self.end().code, None);
+    }
+
+    /// One of its pages; `None` while nobody listens.
+    pub(crate) fn page(&self, path: &str) -> Option<Answer> {
+        http::ask(&format!("127.0.0.1:{}", self.port), "GET", path, "").ok()
+    }
+
+    /// The page `/status`; `None` while nobody listens.
+    pub(crate) fn status(&self) -> Option<Value> {
+        let page = self.page("/status")?;
+        assert_eq!(page.status, 200, "{}", page.body);
+        Some(serde_json::from_str(&page.body).unwrap())
+    }
+
+    /// A number of `/status`, by its pointer.
+    pub(crate) fn number(&self, pointer: &str) -> Option<u64> {
+        self.status()?.pointer(pointer)?.as_u64()
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        // one that has been waited for is not signalled any more
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

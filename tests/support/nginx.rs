@@ -1,0 +1,312 @@
+//! An nginx of the test's own: its virtual hosts, what stands behind it, and its rotation.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use rustix::process::{Pid, Signal, geteuid, kill_process};
+
+use super::agent::{Deadline, free_port};
+
+/// A virtual host with a log of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Site {
+    pub(crate) name: &'static str,
+    pub(crate) port: u16,
+}
+
+/// A running nginx.
+pub(crate) struct Nginx {
+    child: Child,
+    folder: PathBuf,
+    pub(crate) conf: PathBuf,
+    pub(crate) sites: Vec<Site>,
+    /// It listens on `::1` too.
+    pub(crate) ipv6: bool,
+    _upstream: Upstream,
+}
+
+/// The sites' names; each has the format that is named so in [`FORMATS`].
+pub(crate) const SHOP: &str = "shop";
+pub(crate) const API: &str = "api";
+pub(crate) const INGRESS: &str = "ingress";
+pub(crate) const TIMING: &str = "timing";
+pub(crate) const BEHIND: &str = "behind";
+
+/// `shop` has nginx's own, combined. That of `ingress` is ingress-nginx's `upstreaminfo`.
+const FORMATS: &str = r#"
+    log_format api escape=json
+        '{"time":"$time_iso8601","msec":$msec,"client":"$remote_addr","port":"$remote_port","user":"$remote_user",'
+        '"host":"$host","server":"$server_name","scheme":"$scheme","request":"$request","method":"$request_method",'
+        '"uri":"$uri","args":"$args","request_uri":"$request_uri","protocol":"$server_protocol","status":$status,'
+        '"sent":$body_bytes_sent,"bytes":$bytes_sent,"length":$request_length,"took":$request_time,'
+        '"referer":"$http_referer","agent":"$http_user_agent","xff":"$http_x_forwarded_for","id":"$request_id",'
+        '"connection":$connection,"nth":$connection_requests,"pipe":"$pipe","tls":"$ssl_protocol",'
+        '"upstream":"$upstream_addr","upstream_took":"$upstream_response_time"}';
+    log_format ingress
+        '$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" '
+        '"$http_user_agent" $request_length $request_time [$proxy_upstream_name] '
+        '[$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length $upstream_response_time '
+        '$upstream_status $request_id';
+    log_format timing '$msec $request_time $status "$request"';
+    log_format behind '$remote_addr - $remote_user [$time_iso8601] "$request" $status $body_bytes_sent '
+        '"$http_referer" "$http_user_agent" "$http_x_forwarded_for"';
+"#;
+
+/// What the sites without anything behind them answer.
+const PAGES: &str = r#"
+        location / { return 200 "a page\n"; }
+        location = /login { return 302 /; }
+        location /missing/ { return 404 "not here\n"; }
+        location /api/search { return 503 "too busy\n"; }
+"#;
+
+impl Nginx {
+    /// Starts `program` with everything that it writes in `folder`.
+    pub(crate) fn start(program: &Path, folder: &Path) -> Self {
+        fs::create_dir_all(folder).unwrap();
+        let ipv6 = TcpListener::bind("[::1]:0").is_ok();
+        let sites: Vec<Site> = [SHOP, API, INGRESS, TIMING, BEHIND]
+            .into_iter()
+            .map(|name| Site {
+                name,
+                port: free_port(),
+            })
+            .collect();
+        let upstream = Upstream::start();
+        let conf = folder.join("nginx.conf");
+        fs::write(&conf, configuration(folder, &sites, ipv6, upstream.address)).unwrap();
+        let child = Command::new(program)
+            .arg("-p")
+            .arg(folder)
+            .arg("-c")
+            .arg(&conf)
+            .args(["-e", "stderr"])
+            // a zone of its own, and no whole hours
+            .env("TZ", "IST-5:30")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(fs::File::create(folder.join("words")).unwrap())
+            .spawn()
+            .unwrap();
+        let mut nginx = Self {
+            child,
+            folder: folder.to_owned(),
+            conf,
+            sites,
+            ipv6,
+            _upstream: upstream,
+        };
+        let deadline = Deadline::new();
+        while !nginx.sites.iter().all(|site| site.connect(false).is_some()) {
+            let status = nginx.child.try_wait().unwrap();
+            assert_eq!(status, None, "nginx ended: {}", nginx.words());
+            deadline.pause(|| format!("nginx; it said:\n{}", nginx.words()));
+        }
+        nginx
+    }
+
+    /// What it complains of.
+    pub(crate) fn words(&self) -> String {
+        fs::read_to_string(self.folder.join("words")).unwrap_or_default()
+    }
+
+    /// The live log of a site.
+    pub(crate) fn log(&self, site: &str) -> PathBuf {
+        self.folder.join(format!("{site}.log"))
+    }
+
+    fn rotated(&self, site: &str, number: u32) -> PathBuf {
+        self.folder.join(format!("{site}.log.{number}"))
+    }
+
+    /// All logs of a site: the live one, then the rotated ones.
+    pub(crate) fn logs(&self, site: &str) -> Vec<PathBuf> {
+        let rotated = (1..).map(|number| self.rotated(site, number));
+        let mut logs = vec![self.log(site)];
+        logs.extend(rotated.take_while(|path| path.exists()));
+        logs
+    }
+
+    /// As logrotate does it: names move, then nginx hears of it and opens new files.
+    pub(crate) fn rotate(&self) {
+        for site in &self.sites {
+            let count = u32::try_from(self.logs(site.name).len()).unwrap();
+            for number in (1..count).rev() {
+                let (from, to) = (
+                    self.rotated(site.name, number),
+                    self.rotated(site.name, number + 1),
+                );
+                fs::rename(from, to).unwrap();
+            }
+            fs::rename(self.log(site.name), self.rotated(site.name, 1)).unwrap();
+        }
+        self.signal(Signal::USR1);
+        let deadline = Deadline::new();
+        while !self.sites.iter().all(|site| self.log(site.name).exists()) {
+            deadline.pause(|| format!("new logs; nginx said:\n{}", self.words()));
+        }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
+    }
+
+    /// Lets every request end, with its line written.
+    pub(crate) fn quit(mut self) {
+        self.signal(Signal::QUIT);
+        let deadline = Deadline::new();
+        while self.child.try_wait().unwrap().is_none() {
+            deadline.pause(|| format!("nginx's end; it said:\n{}", self.words()));
+        }
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // SIGKILL would leave its workers behind
+        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
+            self.signal(Signal::TERM);
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Site {
+    /// Connects over IPv4 or IPv6.
+    pub(crate) fn connect(&self, ipv6: bool) -> Option<TcpStream> {
+        let host = if ipv6 { "::1" } else { "127.0.0.1" };
+        TcpStream::connect((host, self.port)).ok()
+    }
+}
+
+fn configuration(folder: &Path, sites: &[Site], ipv6: bool, live: SocketAddr) -> String {
+    // As root, nginx would give its workers to an account that may not read this folder.
+    let user = if geteuid().is_root() {
+        "user root;"
+    } else {
+        ""
+    };
+    let (folder, dead) = (folder.display(), free_port());
+    let servers: String = sites
+        .iter()
+        .map(|Site { name, port }| {
+            let pages = if *name == INGRESS {
+                // both are tried in turn, however often the one has failed
+                "set $proxy_upstream_name shop-api-80; set $proxy_alternative_upstream_name \"\";
+        location / { proxy_pass http://shop_api; }"
+            } else {
+                PAGES
+            };
+            let format = if *name == SHOP { "" } else { name };
+            let ipv6 = if ipv6 {
+                format!("listen [::1]:{port};")
+            } else {
+                String::new()
+            };
+            format!(
+                "    server {{
+        listen 127.0.0.1:{port}; {ipv6}
+        server_name {name}.example;
+        access_log {folder}/{name}.log {format};
+        {pages}
+    }}\n"
+            )
+        })
+        .collect();
+    format!(
+        r#"daemon off;
+{user}
+pid "{folder}/nginx.pid";
+error_log stderr error;
+worker_processes 2;
+events {{ worker_connections 512; }}
+http {{
+    client_body_temp_path "{folder}/body";
+    proxy_temp_path "{folder}/proxy";
+    fastcgi_temp_path "{folder}/fastcgi";
+    uwsgi_temp_path "{folder}/uwsgi";
+    scgi_temp_path "{folder}/scgi";
+    default_type text/plain;
+    {FORMATS}
+    upstream shop_api {{
+        server 127.0.0.1:{dead} max_fails=0;
+        server {live} max_fails=0;
+    }}
+{servers}}}
+"#
+    )
+}
+
+/// What stands behind `ingress`: answers, but for `/slow`, where it waits for the other to give up.
+struct Upstream {
+    address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Upstream {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if stopped.load(Ordering::Relaxed) {
+                    return;
+                }
+                let Ok(stream) = stream else { continue };
+                std::thread::spawn(move || answer(stream));
+            }
+        });
+        Self {
+            address,
+            stop,
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn answer(mut stream: TcpStream) {
+    let (mut head, mut byte) = (Vec::new(), [0]);
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => return,
+        }
+    }
+    let head = String::from_utf8_lossy(&head);
+    let path = head.split(' ').nth(1).unwrap_or_default();
+    if path.starts_with("/slow") {
+        let _ = stream.read(&mut byte);
+        return;
+    }
+    let status = if path.starts_with("/missing") {
+        404
+    } else if path.starts_with("/api/search") {
+        503
+    } else {
+        200
+    };
+    let _ = write!(
+        stream,
+        "HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    );
+}

@@ -1,0 +1,274 @@
+//! `cargo xtask soak`: the agent between real logs and a real Elasticsearch, with everything going wrong that can,
+//! and at the end an account of every line.
+//!
+//! A seed decides what goes wrong when (`schedule`) and what befalls which request (`fault`), so that a run can be
+//! had again; how the processes meet is theirs. The truth is what nginx wrote into a second log that nobody rotates,
+//! and what the own writers know that they wrote.
+
+mod agent;
+mod cluster;
+mod fault;
+mod history;
+mod line;
+mod logs;
+mod oracle;
+mod proxy;
+mod random;
+mod report;
+mod schedule;
+mod stage;
+mod traffic;
+mod wire;
+mod writer;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow};
+
+use crate::place::{self, Folder};
+use crate::server::{Kind, Server};
+use crate::tools::{self, Tool};
+use agent::Agent;
+use cluster::Cluster;
+use oracle::{Truth, Verdict};
+use proxy::Proxy;
+use random::Dice;
+use report::{Run, Tally};
+use stage::Stage;
+use traffic::Traffic;
+use writer::Shared;
+
+/// More memory than this means that some buffer is not bounded.
+const MEMORY_BOUND: u64 = 128 * 1024 * 1024;
+/// All that was held up arrives within this.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(1200);
+/// And the last run, which finds nothing new.
+const ONCE_WITHIN: Duration = Duration::from_secs(300);
+
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// Decides what goes wrong when; a failure names it
+    #[arg(long, default_value_t = 7)]
+    seed: u64,
+    /// How long things go wrong
+    #[arg(long, default_value_t = 10)]
+    minutes: u64,
+    /// The same in seconds
+    #[arg(long, conflicts_with = "minutes")]
+    seconds: Option<u64>,
+    /// Lines a second that the own writers write, all together; nginx adds some hundred
+    #[arg(long, default_value_t = 1500)]
+    rate: u64,
+    /// Of a hundred bulk requests so many are hit
+    #[arg(long, default_value_t = 25)]
+    percent: u64,
+    /// Cargo's profile for the agent (release, dev)
+    #[arg(long, default_value = "release")]
+    profile: String,
+    /// Instead: 200 rotated files, half of them compressed, read live and again from copies elsewhere
+    #[arg(long)]
+    history: bool,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    tools::provide(&[Tool::Nginx, Tool::Logrotate, Tool::Jdk, Tool::Maven])?;
+    let folder = Folder::empty(match arguments.history {
+        true => "soak-history",
+        false => "soak",
+    })?;
+    println!("starting Elasticsearch (the first time it is downloaded), building the agent …");
+    let mut server = Server::start(Kind::Elasticsearch, &folder)?;
+    // A copy, so that a build meanwhile changes nothing.
+    let program = folder.join("logweir");
+    fs::copy(place::build_agent_as(&arguments.profile)?, &program)?;
+    let url = server.address()?;
+    let tally = Arc::new(Tally::default());
+    let proxy = Proxy::start(
+        &url,
+        steady_listener(1)?,
+        Dice::new(arguments.seed, "proxy"),
+        Arc::clone(&tally),
+    )?;
+    let port = steady_listener(2)?.local_addr()?.port();
+    let agent = Agent::new(
+        program,
+        &folder,
+        proxy.url(),
+        port,
+        Dice::new(arguments.seed, "settings"),
+    );
+    let went = match arguments.history {
+        true => history::run(arguments, &folder, agent, &proxy, &url),
+        false => soak(arguments, &folder, agent, proxy, &url, &tally),
+    };
+    let good = went.with_context(|| failure(arguments, &folder))?;
+    if !good {
+        println!("\nFAILED: {}", failure(arguments, &folder));
+    }
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn failure(arguments: &Arguments, folder: &Path) -> String {
+    format!(
+        "seed {}; logs, the agent's words and its state are kept in {}",
+        arguments.seed,
+        folder.display()
+    )
+}
+
+fn soak(
+    arguments: &Arguments,
+    folder: &Path,
+    mut agent: Agent,
+    proxy: Proxy,
+    url: &str,
+    tally: &Arc<Tally>,
+) -> Result<bool> {
+    let length = Duration::from_secs(arguments.seconds.unwrap_or(arguments.minutes * 60));
+    let logs = logs::all(folder);
+    let nginx_pid = folder.join("nginx/nginx.pid");
+    let configurations = logs
+        .iter()
+        .map(|log| log.write_configuration(folder, &nginx_pid))
+        .collect::<Result<Vec<_>>>()?;
+    fs::create_dir_all(folder.join("flags"))?;
+    let events = schedule::draw(arguments.seed, length, logs.len());
+    write_schedule(arguments, folder, &events)?;
+    agent.set_up(url)?;
+
+    let mut traffic = Traffic::start(folder, arguments.seed)?;
+    let shared = Arc::new(Shared {
+        stop: AtomicBool::new(false),
+        days: AtomicU64::new(1),
+        lines: AtomicU64::new(0),
+    });
+    let own = logs.iter().filter(|log| log.writer != logs::Writer::Nginx);
+    let rate = arguments.rate / own.clone().count().max(1) as u64;
+    let mut writers = Vec::new();
+    for log in own {
+        if let Some(writing) = writer::start(log, folder, arguments.seed, rate, &shared)? {
+            writers.push((log.letter, writing));
+        }
+    }
+    proxy.hit(arguments.percent);
+    let mut stage = Stage::new(
+        folder,
+        &logs,
+        agent,
+        proxy,
+        Cluster::new(url),
+        Arc::clone(tally),
+        Arc::clone(&shared),
+        configurations,
+    );
+    let played = stage.play(&events, length);
+    // Whatever happened, those who write stop first.
+    shared.stop.store(true, Ordering::Relaxed);
+    let mut truth = Truth::new();
+    for (letter, writing) in writers {
+        let hashes = writing.join().map_err(|_| anyhow!("a writer broke off"))?;
+        truth.insert(letter, hashes?);
+    }
+    traffic.quiet()?;
+    played?;
+    println!(
+        "{} s are over; faults off, {} lines written by own writers",
+        length.as_secs(),
+        shared.lines.load(Ordering::Relaxed)
+    );
+    let caught_up = stage.catch_up(CATCH_UP_WITHIN)?;
+    let Stage {
+        mut agent,
+        cluster,
+        mut wrong,
+        rotations,
+        rotations_while_stopped,
+        identity_checks,
+        proxy: _proxy,
+        ..
+    } = stage;
+    agent.kill()?;
+    agent.run_once(ONCE_WITHIN)?;
+    for letter in ['a', 'b'] {
+        let path = folder.join(format!("truth/{letter}.log"));
+        truth.insert(letter, oracle::read_truth(&path)?);
+    }
+    let verdict = oracle::judge(&truth, &logs, &cluster, agent.data())?;
+    let run = Run {
+        seed: arguments.seed,
+        seconds: length.as_secs(),
+        profile: arguments.profile.clone(),
+        starts: agent.starts,
+        rotations,
+        rotations_while_stopped,
+        peak_bytes: agent.peak,
+        bound_bytes: MEMORY_BOUND,
+        identity_checks,
+        caught_up_seconds: caught_up.as_secs(),
+    };
+    let table = report::table(&run, &verdict, tally);
+    fs::write(folder.join("report.md"), &table)?;
+    println!("\n{table}");
+    if agent.peak > MEMORY_BOUND {
+        wrong.push("the agent took more memory than it may".to_owned());
+    }
+    Ok(say(&verdict, &wrong))
+}
+
+/// Names what is wrong; true when nothing is.
+fn say(verdict: &Verdict, wrong: &[String]) -> bool {
+    for words in wrong.iter().chain(&verdict.words) {
+        println!("! {words}");
+    }
+    println!("lost {}, doubled {}", verdict.lost, verdict.doubled);
+    wrong.is_empty() && verdict.is_good()
+}
+
+fn write_schedule(
+    arguments: &Arguments,
+    folder: &Path,
+    events: &[(Duration, schedule::Event)],
+) -> Result<()> {
+    let mut text = format!("seed {}\n", arguments.seed);
+    for (at, event) in events {
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{:7.1} s  {event}", at.as_secs_f64());
+    }
+    let path = folder.join("schedule.txt");
+    fs::write(&path, text)?;
+    println!(
+        "seed {}: {} events, {} of them rotations ({}), and {} % of all bulk requests",
+        arguments.seed,
+        events.len(),
+        events
+            .iter()
+            .filter(|(_, event)| matches!(event, schedule::Event::Rotate(_)))
+            .count(),
+        path.display(),
+        arguments.percent
+    );
+    Ok(())
+}
+
+/// A listener on a port that no outgoing connection gets by chance, so that it can be let go and had again.
+fn steady_listener(salt: u64) -> Result<TcpListener> {
+    const FIRST: u16 = 20_000;
+    const COUNT: u64 = 10_000;
+    let mut dice = Dice::new(u64::from(std::process::id()) + salt, "ports");
+    let found = (0..200).find_map(|_| {
+        let port = FIRST + u16::try_from(dice.below(COUNT)).ok()?;
+        TcpListener::bind(("127.0.0.1", port)).ok()
+    });
+    found.context("no free port")
+}

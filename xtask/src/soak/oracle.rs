@@ -1,0 +1,369 @@
+//! Compares what was written with what is in the index, line by line, byte for byte.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use flate2::read::MultiGzDecoder;
+
+use super::cluster::Document;
+use super::line;
+use super::logs::Log;
+
+/// So many lines are named of each kind of failure.
+const NAMED: usize = 20;
+
+/// Where the documents are.
+pub(super) trait Index {
+    /// Hands each document to `each`; gives their number.
+    fn documents(&self, each: &mut dyn FnMut(Document<'_>)) -> Result<u64>;
+}
+
+/// What was written to one log: the hash of each line by its number, 0 where there is none.
+pub(super) type Truth = BTreeMap<char, Vec<u64>>;
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Verdict {
+    pub(super) written: u64,
+    pub(super) documents: u64,
+    pub(super) lost: u64,
+    pub(super) doubled: u64,
+    /// In no file any more, of a log that is copied and truncated.
+    pub(super) destroyed: u64,
+    /// Documents of what a truncation left of a line.
+    pub(super) pieces: u64,
+    /// Documents that are no line, of a log that is never truncated.
+    pub(super) strange: u64,
+    pub(super) dead_lettered: u64,
+    pub(super) files: u64,
+    /// The first lost, doubled and strange lines, with their places.
+    pub(super) words: Vec<String>,
+}
+
+impl Verdict {
+    pub(super) fn is_good(&self) -> bool {
+        self.lost == 0 && self.doubled == 0 && self.strange == 0 && self.dead_lettered == 0
+    }
+}
+
+/// The lines of a file that no rotation touches, by their numbers.
+pub(super) fn read_truth(path: &Path) -> Result<Vec<u64>> {
+    let mut hashes = Vec::new();
+    each_line(path, |_, line, complete| {
+        if let (Some((_, number)), true) = (line::find(line), complete) {
+            if hashes.len() <= number {
+                hashes.resize(number + 1, 0);
+            }
+            if let Some(hash) = hashes.get_mut(number) {
+                *hash = line::hash(line);
+            }
+        }
+    })?;
+    Ok(hashes)
+}
+
+/// Compares.
+pub(super) fn judge(
+    truth: &Truth,
+    logs: &[Log],
+    index: &dyn Index,
+    data: &Path,
+) -> Result<Verdict> {
+    let mut verdict = Verdict::default();
+    let mut seen: BTreeMap<char, Vec<u8>> = truth
+        .iter()
+        .map(|(letter, hashes)| (*letter, vec![0; hashes.len()]))
+        .collect();
+    let truncated = |path: &str| {
+        logs.iter()
+            .any(|log| log.copytruncate && log.owns(Path::new(path)))
+    };
+    let mut doubled = BTreeSet::new();
+    verdict.documents = index.documents(&mut |document| {
+        let line = document.original.as_bytes();
+        let found = line::find(line).and_then(|(letter, number)| {
+            let written = truth.get(&letter)?.get(number)?;
+            (*written == line::hash(line)).then_some((letter, number))
+        });
+        if let Some((letter, number)) = found {
+            if let Some(count) = seen.get_mut(&letter).and_then(|seen| seen.get_mut(number)) {
+                *count = count.saturating_add(1);
+                if *count > 1 {
+                    verdict.doubled += 1;
+                    doubled.insert((letter, number));
+                }
+            }
+        } else if truncated(document.path) {
+            verdict.pieces += 1;
+        } else {
+            verdict.strange += 1;
+            if verdict.strange <= NAMED as u64 {
+                verdict.words.push(format!(
+                    "nobody wrote {} of {}: {} at {}: {}",
+                    document.id,
+                    document.index,
+                    document.path,
+                    document.offset,
+                    beginning(line)
+                ));
+            }
+        }
+    })?;
+    if !doubled.is_empty() {
+        name_doubled(&doubled, index, &mut verdict)?;
+    }
+    let mut missing = BTreeMap::new();
+    for (letter, hashes) in truth {
+        let seen = seen.get(letter).map_or(&[][..], |seen| seen);
+        for (number, (hash, seen)) in hashes.iter().zip(seen).enumerate() {
+            verdict.written += u64::from(*hash != 0);
+            if *hash != 0 && *seen == 0 {
+                missing.insert((*letter, number), *hash);
+            }
+        }
+    }
+    take_dead_letters(data, &mut missing, &mut verdict)?;
+    look_in_files(missing, logs, &mut verdict)?;
+    Ok(verdict)
+}
+
+fn name_doubled(
+    doubled: &BTreeSet<(char, usize)>,
+    index: &dyn Index,
+    verdict: &mut Verdict,
+) -> Result<()> {
+    let named: BTreeSet<_> = doubled.iter().take(NAMED).collect();
+    index.documents(&mut |document| {
+        let line = document.original.as_bytes();
+        if let Some(mark) = line::find(line).filter(|mark| named.contains(mark)) {
+            verdict.words.push(format!(
+                "doubled {}-{}: {} of {}, {} at {}",
+                mark.0, mark.1, document.id, document.index, document.path, document.offset
+            ));
+        }
+    })?;
+    verdict.words.sort();
+    Ok(())
+}
+
+/// Lines that were put aside are not lost; but nothing here is a document's own fault.
+fn take_dead_letters(
+    data: &Path,
+    missing: &mut BTreeMap<(char, usize), u64>,
+    verdict: &mut Verdict,
+) -> Result<()> {
+    let path = data.join("dead-letters/dead-letters.ndjson");
+    if !path.exists() {
+        return Ok(());
+    }
+    each_line(&path, |_, entry, _| {
+        verdict.dead_lettered += 1;
+        if verdict.dead_lettered <= NAMED as u64 {
+            verdict
+                .words
+                .push(format!("dead-lettered: {}", beginning(entry)));
+        }
+        if let Some(mark) = line::find(entry) {
+            missing.remove(&mark);
+        }
+    })
+}
+
+/// A missing line is lost when some file still has it.
+fn look_in_files(
+    mut missing: BTreeMap<(char, usize), u64>,
+    logs: &[Log],
+    verdict: &mut Verdict,
+) -> Result<()> {
+    for path in files(logs)? {
+        verdict.files += 1;
+        if missing.is_empty() {
+            continue;
+        }
+        each_line(&path, |offset, line, complete| {
+            let found = line::find(line).filter(|mark| {
+                complete
+                    && missing
+                        .get(mark)
+                        .is_some_and(|hash| *hash == line::hash(line))
+            });
+            if let Some(mark) = found {
+                missing.remove(&mark);
+                verdict.lost += 1;
+                if verdict.lost <= NAMED as u64 {
+                    verdict.words.push(format!(
+                        "lost {}-{}: {} at {offset}: {}",
+                        mark.0,
+                        mark.1,
+                        path.display(),
+                        beginning(line)
+                    ));
+                }
+            }
+        })?;
+    }
+    for (letter, number) in missing.into_keys() {
+        if logs
+            .iter()
+            .any(|log| log.letter == letter && log.copytruncate)
+        {
+            verdict.destroyed += 1;
+        } else {
+            verdict.lost += 1;
+            if verdict.lost <= NAMED as u64 {
+                verdict.words.push(format!(
+                    "lost {letter}-{number}: in no file, though none was removed"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// All files of these logs.
+fn files(logs: &[Log]) -> Result<BTreeSet<PathBuf>> {
+    let mut files = BTreeSet::new();
+    for log in logs {
+        for folder in log.folders() {
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                if log.owns(&path) {
+                    files.insert(path);
+                }
+            }
+        }
+    }
+    Ok(files)
+}
+
+impl Log {
+    /// Whether this is one of its files.
+    fn owns(&self, path: &Path) -> bool {
+        let name = path.file_name().and_then(|name| name.to_str());
+        self.folders().any(|folder| path.parent() == Some(folder))
+            && name.is_some_and(|name| {
+                name.strip_prefix(self.name())
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
+            })
+    }
+}
+
+/// Calls `each` with the offset and the bytes of each line, and whether it has its end.
+pub(super) fn each_line(path: &Path, mut each: impl FnMut(u64, &[u8], bool)) -> Result<()> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let bytes: Box<dyn Read> = match path.extension() {
+        Some(gz) if gz == "gz" => Box::new(MultiGzDecoder::new(file)),
+        _ => Box::new(file),
+    };
+    let mut lines = BufReader::with_capacity(1 << 18, bytes);
+    let mut line = Vec::new();
+    let mut offset = 0;
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        let whole = line.strip_suffix(b"\n");
+        each(offset, whole.unwrap_or(&line), whole.is_some());
+        offset += line.len() as u64;
+        line.clear();
+    }
+    Ok(())
+}
+
+fn beginning(line: &[u8]) -> String {
+    String::from_utf8_lossy(&line[..line.len().min(300)]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::soak::{fault, logs};
+
+    /// Documents of log `c`, unless the path says otherwise.
+    struct Given<'a>(Vec<(&'a str, &'a str)>);
+
+    impl Index for Given<'_> {
+        fn documents(&self, each: &mut dyn FnMut(Document<'_>)) -> Result<u64> {
+            for (path, original) in &self.0 {
+                each(Document {
+                    index: "i",
+                    id: "d",
+                    original,
+                    path,
+                    offset: 0,
+                });
+            }
+            Ok(self.0.len() as u64)
+        }
+    }
+
+    fn judged(lines: &[&str], kept: &str, documents: &[&str], copytruncate: bool) -> Verdict {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = logs::only('c', folder.path());
+        log.copytruncate = copytruncate;
+        fs::write(&log.path, "").unwrap();
+        let rotated = folder.path().join("access.log-20261123.gz");
+        fs::write(rotated, fault::gzip(kept.as_bytes()).unwrap()).unwrap();
+        let path = log.path.to_str().unwrap().to_owned();
+        let documents = documents.iter().map(|line| (&*path, *line)).collect();
+        let hashes = lines.iter().map(|line| line::hash(line.as_bytes()));
+        let truth = Truth::from([('c', hashes.collect())]);
+        judge(&truth, &[log], &Given(documents), folder.path()).unwrap()
+    }
+
+    const LINES: [&str; 3] = [
+        "GET /?mark=c-0. a",
+        "GET /?mark=c-1. b",
+        "GET /?mark=c-2. c",
+    ];
+
+    #[test]
+    fn what_is_there_once_is_good() {
+        let verdict = judged(&LINES, "", &LINES, false);
+        assert!(verdict.is_good(), "{verdict:?}");
+        assert_eq!((verdict.written, verdict.documents), (3, 3));
+    }
+
+    #[test]
+    fn a_line_that_is_missing_is_lost_and_found_in_its_file() {
+        let kept = format!("{}\n{}\n", LINES[0], LINES[1]);
+        let verdict = judged(&LINES, &kept, &[LINES[0], LINES[2]], true);
+        assert_eq!((verdict.lost, verdict.doubled), (1, 0));
+        assert!(!verdict.is_good());
+        assert!(
+            verdict.words[0].contains(".gz at 18: GET /?mark=c-1. b"),
+            "{:?}",
+            verdict.words
+        );
+    }
+
+    #[test]
+    fn what_no_file_has_is_destroyed_only_where_a_log_is_truncated() {
+        let destroyed = |truncated| {
+            let verdict = judged(&LINES, "", &LINES[1..], truncated);
+            (verdict.lost, verdict.destroyed, verdict.is_good())
+        };
+        assert_eq!(destroyed(true), (0, 1, true));
+        assert_eq!(destroyed(false), (1, 0, false));
+    }
+
+    #[test]
+    fn a_second_document_of_a_line_is_doubled() {
+        let verdict = judged(&LINES, "", &[LINES[0], LINES[1], LINES[2], LINES[1]], false);
+        assert_eq!((verdict.lost, verdict.doubled), (0, 1));
+        assert!(!verdict.is_good());
+        assert_eq!(verdict.words.len(), 2, "both are named");
+    }
+
+    #[test]
+    fn half_a_line_is_strange_where_nothing_truncates() {
+        let documents = [LINES[0], LINES[1], LINES[2], "ET /?mark=c-2. x"];
+        let counts = |truncated| {
+            let verdict = judged(&LINES, "", &documents, truncated);
+            (verdict.strange, verdict.pieces, verdict.is_good())
+        };
+        assert_eq!(counts(false), (1, 0, false));
+        assert_eq!(counts(true), (0, 1, true));
+    }
+}

@@ -1,0 +1,120 @@
+//! Counts of faults, and the table at the end.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::oracle::Verdict;
+
+/// How often each fault was injected, and how often something was there to be hit.
+#[derive(Debug, Default)]
+pub(super) struct Tally(Mutex<BTreeMap<&'static str, Count>>);
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Count {
+    injected: u64,
+    hit: u64,
+}
+
+impl Tally {
+    pub(super) fn injected(&self, fault: &'static str) {
+        self.counts().entry(fault).or_default().injected += 1;
+    }
+
+    pub(super) fn hit(&self, fault: &'static str) {
+        self.counts().entry(fault).or_default().hit += 1;
+    }
+
+    /// Injected and hit at once.
+    pub(super) fn done(&self, fault: &'static str) {
+        self.injected(fault);
+        self.hit(fault);
+    }
+
+    /// All that hit something.
+    pub(super) fn hits(&self) -> u64 {
+        self.counts().values().map(|count| count.hit).sum()
+    }
+
+    fn counts(&self) -> MutexGuard<'_, BTreeMap<&'static str, Count>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a run was, besides what the oracle says of it.
+#[derive(Debug)]
+pub(super) struct Run {
+    pub(super) seed: u64,
+    pub(super) seconds: u64,
+    pub(super) profile: String,
+    pub(super) starts: u64,
+    pub(super) rotations: u64,
+    pub(super) rotations_while_stopped: u64,
+    pub(super) peak_bytes: u64,
+    pub(super) bound_bytes: u64,
+    pub(super) identity_checks: u64,
+    pub(super) caught_up_seconds: u64,
+}
+
+/// The table that goes into the reliability report.
+pub(super) fn table(run: &Run, verdict: &Verdict, tally: &Tally) -> String {
+    let mut out = format!("| {:<44} | {:>14} |\n| --- | ---: |\n", "", "");
+    let mut row = |name: &str, value: String| {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "| {name:<44} | {value:>14} |");
+    };
+    row("seed", run.seed.to_string());
+    row("duration, seconds", run.seconds.to_string());
+    row("agent", run.profile.clone());
+    row("lines written", verdict.written.to_string());
+    row("documents", verdict.documents.to_string());
+    row(
+        "**lost** (in a kept file, not in the index)",
+        verdict.lost.to_string(),
+    );
+    row("**doubled**", verdict.doubled.to_string());
+    row(
+        "destroyed by copytruncate (in no file)",
+        verdict.destroyed.to_string(),
+    );
+    row(
+        "pieces of lines torn by copytruncate",
+        verdict.pieces.to_string(),
+    );
+    row("dead-lettered", verdict.dead_lettered.to_string());
+    row("documents that nobody wrote", verdict.strange.to_string());
+    row("starts of the agent", run.starts.to_string());
+    row("rotations", run.rotations.to_string());
+    row(
+        "rotations while it was stopped",
+        run.rotations_while_stopped.to_string(),
+    );
+    row("kept files at the end", verdict.files.to_string());
+    row(
+        "peak memory, MB (bound)",
+        format!(
+            "{} ({})",
+            run.peak_bytes / 1_000_000,
+            run.bound_bytes / 1_000_000
+        ),
+    );
+    row("accounts checked", run.identity_checks.to_string());
+    row(
+        "caught up after, seconds",
+        run.caught_up_seconds.to_string(),
+    );
+    row("**faults that hit**", tally.hits().to_string());
+    let _ = writeln!(
+        out,
+        "\n| {:<44} | {:>8} | {:>8} |\n| --- | ---: | ---: |",
+        "fault", "injected", "hit"
+    );
+    for (fault, count) in tally.counts().iter() {
+        let _ = writeln!(
+            out,
+            "| {fault:<44} | {:>8} | {:>8} |",
+            count.injected, count.hit
+        );
+    }
+    out
+}

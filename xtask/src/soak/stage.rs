@@ -1,0 +1,433 @@
+//! The run itself: what is due is done, and everything is looked at all the time.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use rustix::process::{Rlimit, Signal};
+
+use super::agent::{Agent, Metrics};
+use super::cluster::Cluster;
+use super::logs::Log;
+use super::proxy::Proxy;
+use super::report::Tally;
+use super::schedule::Event;
+use super::writer::Shared;
+use crate::child::Tied;
+use crate::tools;
+
+/// How often everything is looked at.
+const TICK: Duration = Duration::from_millis(20);
+/// How often the agent is asked for its numbers.
+const LOOK: Duration = Duration::from_millis(700);
+/// Two rotations of one log are so far apart: logrotate's dated names differ by the second.
+const BETWEEN_ROTATIONS: Duration = Duration::from_millis(2600);
+/// A stop may take so long.
+const STOP_WITHIN: Duration = Duration::from_secs(15);
+/// The agent has caught up when there was nothing to do for so long: longer than it waits for a rotated file to
+/// be quiet, or for a compressed one to be whole, and then looks at the directories.
+const QUIET: Duration = Duration::from_secs(22);
+
+/// What follows.
+#[derive(Debug, Clone)]
+enum Act {
+    Event(Event),
+    Start,
+    Thaw,
+    UnblockState { errors: usize },
+    UnlimitFiles { before: Rlimit, said: usize },
+    Accept { before: f64 },
+    Authorize,
+    LiftBlock(&'static str),
+    LiftShards,
+}
+
+/// Everybody who takes part.
+pub(super) struct Stage<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) logs: &'a [Log],
+    pub(super) agent: Agent,
+    pub(super) proxy: Proxy,
+    pub(super) cluster: Cluster,
+    pub(super) tally: Arc<Tally>,
+    pub(super) writers: Arc<Shared>,
+    pub(super) start: Instant,
+    pub(super) configurations: Vec<PathBuf>,
+    pub(super) rotations: u64,
+    pub(super) rotations_while_stopped: u64,
+    pub(super) identity_checks: u64,
+    /// What should not have been.
+    pub(super) wrong: Vec<String>,
+    due: Vec<Reverse<(Duration, u64)>>,
+    acts: BTreeMap<u64, Act>,
+    next: u64,
+    rotating: BTreeMap<usize, Tied>,
+    rotated: BTreeMap<usize, Duration>,
+    /// SIGTERM was sent then, and how long the agent stays away.
+    stopping: Option<(Duration, Duration)>,
+    frozen: bool,
+    looked: Duration,
+    quiet_since: Option<Duration>,
+}
+
+impl<'a> Stage<'a> {
+    #[allow(clippy::too_many_arguments, reason = "each is somebody who takes part")]
+    pub(super) fn new(
+        folder: &'a Path,
+        logs: &'a [Log],
+        agent: Agent,
+        proxy: Proxy,
+        cluster: Cluster,
+        tally: Arc<Tally>,
+        writers: Arc<Shared>,
+        configurations: Vec<PathBuf>,
+    ) -> Self {
+        Self {
+            folder,
+            logs,
+            agent,
+            proxy,
+            cluster,
+            tally,
+            writers,
+            start: Instant::now(),
+            configurations,
+            rotations: 0,
+            rotations_while_stopped: 0,
+            identity_checks: 0,
+            wrong: Vec::new(),
+            due: Vec::new(),
+            acts: BTreeMap::new(),
+            next: 0,
+            rotating: BTreeMap::new(),
+            rotated: BTreeMap::new(),
+            stopping: None,
+            frozen: false,
+            looked: Duration::ZERO,
+            quiet_since: None,
+        }
+    }
+
+    /// Plays the schedule to its end.
+    pub(super) fn play(&mut self, events: &[(Duration, Event)], length: Duration) -> Result<()> {
+        for (at, event) in events {
+            self.at(*at, Act::Event(*event));
+        }
+        self.agent.start()?;
+        while self.start.elapsed() < length {
+            self.step()?;
+        }
+        // What was begun comes to its end: nobody stays frozen or blocked.
+        self.acts.retain(|_, act| !matches!(act, Act::Event(_)));
+        while !self.acts.is_empty() || !self.rotating.is_empty() || self.stopping.is_some() {
+            if self.start.elapsed() > length + Duration::from_secs(120) {
+                bail!("what was begun does not end: {:?}", self.acts);
+            }
+            self.step()?;
+        }
+        Ok(())
+    }
+
+    /// Runs on without faults until the agent has nothing left to do.
+    pub(super) fn catch_up(&mut self, within: Duration) -> Result<Duration> {
+        self.proxy.hit(0);
+        self.cluster.mend()?;
+        let begin = self.start.elapsed();
+        self.quiet_since = None;
+        loop {
+            if !self.agent.is_running() {
+                self.agent.start()?;
+            }
+            self.step()?;
+            let now = self.start.elapsed();
+            match self.quiet_since {
+                Some(since) if now.saturating_sub(since) >= QUIET => {
+                    return Ok(since.saturating_sub(begin));
+                }
+                _ if now.saturating_sub(begin) > within => bail!(
+                    "the agent has not caught up after {} s without faults",
+                    within.as_secs()
+                ),
+                _ => {}
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<()> {
+        let now = self.start.elapsed();
+        self.due.sort_unstable();
+        while let Some(Reverse((at, number))) = self.due.last().copied()
+            && at <= now
+        {
+            self.due.pop();
+            if let Some(act) = self.acts.remove(&number) {
+                self.act(act, now)?;
+            }
+        }
+        self.reap_rotations(now)?;
+        self.watch_agent(now)?;
+        if now.saturating_sub(self.looked) >= LOOK {
+            self.looked = now;
+            self.look(now);
+        }
+        sleep(TICK);
+        Ok(())
+    }
+
+    fn at(&mut self, at: Duration, act: Act) {
+        self.acts.insert(self.next, act);
+        self.due.push(Reverse((at, self.next)));
+        self.next += 1;
+    }
+
+    fn act(&mut self, act: Act, now: Duration) -> Result<()> {
+        match act {
+            Act::Event(Event::Rotate(log)) => self.rotate(log, now)?,
+            Act::Event(event) => {
+                self.say(now, &event.to_string());
+                self.tally.injected(event.name());
+                if self.inflict(event, now)? {
+                    self.tally.hit(event.name());
+                }
+            }
+            Act::Start => {
+                if !self.agent.is_running() {
+                    self.agent.start()?;
+                }
+            }
+            Act::Thaw => {
+                self.agent.signal(Signal::CONT)?;
+                self.frozen = false;
+            }
+            Act::UnblockState { errors } => {
+                self.agent.block_state(false)?;
+                if self.agent.says(CANNOT_SAVE) > errors {
+                    self.tally.hit(Event::StateBlocked { time: now }.name());
+                }
+            }
+            Act::UnlimitFiles { before, said } => {
+                self.agent.limit_files(Some(before))?;
+                if self.agent.says(TOO_MANY_FILES) > said {
+                    self.tally.hit(Event::FilesLimited { time: now }.name());
+                }
+            }
+            Act::Accept { before } => {
+                self.proxy.refuse(false);
+                let after = self.agent.scrape().map(|numbers| refused(&numbers));
+                if after.is_some_and(|after| after > before) {
+                    self.tally.hit(Event::Refuse { time: now }.name());
+                }
+            }
+            Act::Authorize => self.proxy.unauthorized(false),
+            Act::LiftBlock(block) => {
+                self.cluster.block(block, false)?;
+                self.proxy.look_for(None);
+            }
+            Act::LiftShards => {
+                self.cluster.limit_shards(None)?;
+                self.proxy.look_for(None);
+            }
+        }
+        Ok(())
+    }
+
+    /// Does it; true when it is known to have hit something already.
+    fn inflict(&mut self, event: Event, now: Duration) -> Result<bool> {
+        match event {
+            Event::Rotate(_) => Ok(false),
+            Event::Kill { down, tamper } => {
+                let hit = self.agent.kill()?;
+                let tampered = match tamper {
+                    Some(tamper) => self.agent.tamper(tamper)?,
+                    None => true,
+                };
+                self.at(now + down, Act::Start);
+                if tamper.is_some() && hit {
+                    self.tally.done(Event::Kill { down, tamper: None }.name());
+                }
+                Ok(hit && tampered)
+            }
+            Event::Terminate { down } => {
+                let hit = self.agent.signal(Signal::TERM)?;
+                if hit {
+                    self.stopping = Some((now, down));
+                }
+                Ok(hit)
+            }
+            Event::Freeze { time } => {
+                self.frozen = self.agent.signal(Signal::STOP)?;
+                self.at(now + time, Act::Thaw);
+                Ok(self.frozen)
+            }
+            Event::HangUp => {
+                self.agent.write_settings()?;
+                self.agent.signal(Signal::HUP)
+            }
+            Event::StateBlocked { time } => {
+                if self.agent.data().join("run").is_dir() {
+                    let errors = self.agent.says(CANNOT_SAVE);
+                    self.agent.block_state(true)?;
+                    self.at(now + time, Act::UnblockState { errors });
+                }
+                Ok(false)
+            }
+            Event::FilesLimited { time } => {
+                let said = self.agent.says(TOO_MANY_FILES);
+                if let Some(before) = self.agent.limit_files(None)? {
+                    self.at(now + time, Act::UnlimitFiles { before, said });
+                }
+                Ok(false)
+            }
+            Event::Refuse { time } => {
+                let before = self.agent.scrape().map_or(0.0, |numbers| refused(&numbers));
+                self.proxy.refuse(true);
+                self.at(now + time, Act::Accept { before });
+                Ok(false)
+            }
+            Event::Unauthorized { time } => {
+                self.proxy.unauthorized(true);
+                self.at(now + time, Act::Authorize);
+                // The proxy counts those that it turned away.
+                Ok(true)
+            }
+            Event::WriteBlock { time } => self.block("write", b"FORBIDDEN/8/", event, time, now),
+            Event::DiskBlock { time } => self.block(
+                "read_only_allow_delete",
+                b"/12/disk usage",
+                event,
+                time,
+                now,
+            ),
+            Event::ShardLimit { time } => {
+                self.cluster.limit_shards(Some(1))?;
+                self.proxy
+                    .look_for(Some((event.name(), b"maximum normal shards")));
+                self.writers.days.fetch_add(1, Ordering::Relaxed);
+                self.at(now + time, Act::LiftShards);
+                Ok(false)
+            }
+        }
+    }
+
+    fn block(
+        &mut self,
+        block: &'static str,
+        sign: &'static [u8],
+        event: Event,
+        time: Duration,
+        now: Duration,
+    ) -> Result<bool> {
+        self.cluster.block(block, true)?;
+        self.proxy.look_for(Some((event.name(), sign)));
+        self.at(now + time, Act::LiftBlock(block));
+        Ok(false)
+    }
+
+    fn rotate(&mut self, place: usize, now: Duration) -> Result<()> {
+        let since = self.rotated.get(&place).map(|at| now.saturating_sub(*at));
+        if self.rotating.contains_key(&place)
+            || since.is_some_and(|since| since < BETWEEN_ROTATIONS)
+        {
+            self.at(now + BETWEEN_ROTATIONS, Act::Event(Event::Rotate(place)));
+            return Ok(());
+        }
+        let (Some(log), Some(configuration)) =
+            (self.logs.get(place), self.configurations.get(place))
+        else {
+            return Ok(());
+        };
+        let program = tools::logrotate().context("logrotate is not there")?;
+        let mut command = Command::new(program);
+        command
+            .arg("-f")
+            .arg("-s")
+            .arg(self.folder.join(format!("logrotate-{}.state", log.letter)))
+            .arg(configuration);
+        let out = self.folder.join(format!("logrotate-{}.log", log.letter));
+        self.rotating
+            .insert(place, Tied::start("logrotate", &command, out)?);
+        self.rotated.insert(place, now);
+        self.rotations += 1;
+        self.rotations_while_stopped += u64::from(!self.agent.is_running());
+        Ok(())
+    }
+
+    fn reap_rotations(&mut self, now: Duration) -> Result<()> {
+        let mut ended = Vec::new();
+        for (place, child) in &mut self.rotating {
+            if let Some(status) = child.ended()? {
+                if !status.success() {
+                    self.wrong
+                        .push(format!("logrotate ended with {status}: {}", child.tail()));
+                }
+                ended.push(*place);
+            }
+        }
+        for place in ended {
+            self.rotating.remove(&place);
+            self.rotated.insert(place, now);
+        }
+        Ok(())
+    }
+
+    /// Ends that were asked for, and those that were not.
+    fn watch_agent(&mut self, now: Duration) -> Result<()> {
+        if let Some((status, tail)) = self.agent.ended()? {
+            match self.stopping.take() {
+                Some((_, down)) if status.success() => self.at(now + down, Act::Start),
+                _ => {
+                    let words = format!("the agent ended by itself with {status}; {tail}");
+                    self.say(now, &words);
+                    self.wrong.push(words);
+                    self.at(now + Duration::from_millis(500), Act::Start);
+                }
+            }
+        }
+        if let Some((since, _)) = self.stopping
+            && now.saturating_sub(since) > STOP_WITHIN
+        {
+            bail!("the agent does not stop");
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, now: Duration) {
+        self.agent.look();
+        if self.frozen || self.stopping.is_some() {
+            return;
+        }
+        let Some(numbers) = self.agent.scrape() else {
+            self.quiet_since = None;
+            return;
+        };
+        self.identity_checks += 1;
+        if let Err(error) = numbers.balance() {
+            self.wrong.push(error.to_string());
+        }
+        let busy = numbers.sum("logweir_in_flight_lines") + numbers.sum("logweir_source_lag_bytes");
+        let started = numbers.sum("logweir_lines_read_total") > 0.0 || now > QUIET * 3;
+        if busy > 0.0 || !started {
+            self.quiet_since = None;
+        } else {
+            self.quiet_since.get_or_insert(now);
+        }
+    }
+
+    fn say(&self, now: Duration, words: &str) {
+        println!("{:7.1} s  {words}", now.as_secs_f64());
+    }
+}
+
+const CANNOT_SAVE: &str = "checkpoint.new";
+const TOO_MANY_FILES: &str = "os error 24";
+
+/// Documents that found no connection.
+fn refused(numbers: &Metrics) -> f64 {
+    numbers.one("logweir_documents_retried_total{reason=\"unreachable\"}")
+}
