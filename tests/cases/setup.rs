@@ -3,15 +3,15 @@
 use bytes::Bytes;
 use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use elasticsearch::http::transport::Transport;
-use logweir::config::IndexPattern;
+use logweir::config::{IndexPattern, Target};
 use logweir::setup::{Answer, Client, Family, Method, Names, Outcome, detect, plan, run};
 use serde_json::{Value, json};
 
 use super::{servers, unique};
 
 /// An index setting.
-fn pattern_of(index: &str) -> IndexPattern {
-    IndexPattern::parse(index).unwrap()
+fn pattern_of(index: &str) -> Target {
+    IndexPattern::parse(index).unwrap().into()
 }
 
 /// A cluster by the plainest way there is.

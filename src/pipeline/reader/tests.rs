@@ -151,7 +151,6 @@ impl Lab {
             }],
             rotated_dirs: vec![],
             history: Duration::ZERO,
-            held_open_bytes: u64::MAX,
             retention: None,
             held_open_bytes: 1 << 30,
             max_line_bytes: 4096,
