@@ -134,10 +134,11 @@ fn rotate(home: &Home) {
 /// Waits until the agent has saved its positions once more: a line of which it knows nothing yet would be safe
 /// however wrong they are.
 fn until_saved(agent: &mut Agent) {
-    let mut age = 0.0;
+    let mut last = None;
     agent.until("saved positions", |agent| {
         let samples = metrics::parse(&agent.page("/metrics")?.body);
-        let before = std::mem::replace(&mut age, samples["logweir_checkpoint_age_seconds"]);
+        let age = *samples.get("logweir_checkpoint_age_seconds")?;
+        let before = last.replace(age)?;
         (age < before).then_some(())
     });
 }
