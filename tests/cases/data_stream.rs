@@ -126,6 +126,7 @@ async fn without_the_template_nothing_is_written_until_it_is_there() {
             if let State::Holding { way_out, .. } = output.state() {
                 break way_out;
             }
+            assert!(!delivery.is_finished(), "it was taken");
             tokio::task::yield_now().await;
         };
         assert!(es.cluster().documents.is_empty());
@@ -161,6 +162,7 @@ async fn a_plain_index_of_the_name_gets_nothing() {
         if let State::Holding { reason, .. } = output.state() {
             break reason;
         }
+        assert!(!delivery.is_finished(), "it was taken");
         tokio::task::yield_now().await;
     };
     assert!(reason.contains("not a data stream"), "{reason}");
