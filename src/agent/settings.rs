@@ -38,6 +38,7 @@ pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
         retention: config.retention,
         max_line_bytes: config.max_line_bytes.as_usize(),
         read_bytes: READ_BYTES,
+        held_open_bytes: config.held_open_bytes.get(),
         reconcile_interval: config.reconcile_interval,
         output: cluster.target.output(),
     }

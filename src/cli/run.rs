@@ -80,13 +80,27 @@ impl Supervisor<'_> {
         if !self.args.once {
             self.serve(&loaded.config, Arc::clone(&shown)).await?;
         }
+        let mode = Mode {
+            once: self.args.once,
+            no_template_check: self.args.no_template_check,
+        };
+        let mut changes = Changes::of(&loaded);
+        let mut before = None;
         loop {
-            let mode = Mode {
-                once: self.args.once,
-                no_template_check: self.args.no_template_check,
+            let started = Agent::start(&loaded.config, mode, &self.telemetry, &Handle::current());
+            let agent = match (started, before.take()) {
+                (Ok(agent), _) => agent,
+                // what only the start shows must not end an agent that worked
+                (Err(error), Some(old)) => {
+                    self.count_reload("refused");
+                    tracing::warn!(
+                        "the new configuration does not start; the old one stays\n{error}"
+                    );
+                    loaded = old;
+                    continue;
+                }
+                (Err(error), None) => return Err(refused(error)),
             };
-            let agent = Agent::start(&loaded.config, mode, &self.telemetry, &Handle::current())
-                .map_err(refused)?;
             *shown.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some((agent.host.clone(), Arc::clone(&agent.gate)));
             tracing::info!(
@@ -94,17 +108,17 @@ impl Supervisor<'_> {
                 logs = loaded.config.logs.len(),
                 "started"
             );
-            match self.watch_over(agent, &loaded).await {
+            match self.watch_over(agent, &mut changes).await {
                 Next::End(exit) => return Ok(exit),
-                Next::Restart(new) => loaded = *new,
+                Next::Restart(new) => before = Some(std::mem::replace(&mut loaded, *new)),
             }
         }
     }
 
-    /// Lets an agent work until it ends, or is to be replaced.
-    async fn watch_over(&mut self, mut agent: Agent, loaded: &Loaded) -> Next {
+    /// Lets an agent work until it ends, or is to be replaced; then `changes` are those since the new
+    /// configuration was read.
+    async fn watch_over(&mut self, mut agent: Agent, changes: &mut Changes) -> Next {
         let deadline = self.args.timeout.map(|limit| Instant::now() + limit);
-        let mut changes = Changes::of(loaded);
         let mut restart = None;
         let mut timed_out = false;
         // a drain for a reload is none: what is asked meanwhile is done all the same
@@ -145,6 +159,7 @@ impl Supervisor<'_> {
                 }
             };
             if !stopping && let Some(new) = self.reload(reload) {
+                *changes = Changes::of(&new);
                 restart = Some(new);
                 agent.stop.drain();
             }
@@ -155,9 +170,7 @@ impl Supervisor<'_> {
     fn reload(&self, why: &str) -> Option<Box<Loaded>> {
         let loaded = read(self.common)
             .and_then(|loaded| loaded.config.ready_to_run().map(drop).map(|()| loaded));
-        let result = if loaded.is_ok() { "taken" } else { "refused" };
-        self.telemetry
-            .update(|book| *book.reloads.entry(result).or_default() += 1);
+        self.count_reload(if loaded.is_ok() { "taken" } else { "refused" });
         match loaded {
             Ok(loaded) => {
                 tracing::info!("{why}: going on with the configuration read afresh");
@@ -170,6 +183,11 @@ impl Supervisor<'_> {
                 None
             }
         }
+    }
+
+    fn count_reload(&self, result: &'static str) {
+        self.telemetry
+            .update(|book| *book.reloads.entry(result).or_default() += 1);
     }
 
     async fn serve(&self, config: &Config, shown: Shown) -> Result<(), Exit> {

@@ -69,6 +69,8 @@ pub struct Config {
     pub keep_original: bool,
     /// A longer line is cut.
     pub max_line_bytes: Bytes,
+    /// Disk space of deleted logs that are held open while they are unread.
+    pub held_open_bytes: Bytes,
     /// How often folders are read afresh.
     pub reconcile_interval: Duration,
     /// Whether to wait for events or look regularly.
@@ -196,6 +198,8 @@ impl Config {
 
 const MIN_LINE: Bytes = Bytes::new(1 << 10);
 const MAX_LINE: Bytes = Bytes::new(16 << 20);
+const MIN_HELD_OPEN: Bytes = Bytes::new(1 << 20);
+const MAX_HELD_OPEN: Bytes = Bytes::new(1 << 50);
 const MIN_DEAD_LETTERS: Bytes = Bytes::new(1 << 20);
 const MAX_DEAD_LETTERS: Bytes = Bytes::new(1 << 40);
 const HOUR: Duration = Duration::from_secs(3600);
@@ -291,6 +295,7 @@ fn check(
     let trusted_proxies = trusted_proxies(&mut top);
     let keep_original = top.bool("keep_original");
     let max_line_bytes = top.bytes("max_line_bytes", MIN_LINE..=MAX_LINE);
+    let held_open_bytes = top.bytes("held_open_bytes", MIN_HELD_OPEN..=MAX_HELD_OPEN);
     let reconcile_interval = top.duration("reconcile_interval", Duration::from_millis(100)..=HOUR);
     let poll = top.one_of(
         "poll",
@@ -353,6 +358,7 @@ fn check(
         trusted_proxies,
         keep_original,
         max_line_bytes,
+        held_open_bytes,
         reconcile_interval: reconcile_interval?,
         poll,
         shutdown_timeout: shutdown_timeout?,

@@ -237,6 +237,15 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(
         Top,
+        "held_open_bytes",
+        Kind::Bytes,
+        r#""10GiB""#,
+        "",
+        "Deleted logs that are not read yet are held open up to this size, which keeps their disk space. Beyond \
+         it the oldest are let go, and their unread bytes counted as lost (held_open_limit). 1MiB to 1048576GiB.",
+    ),
+    setting(
+        Top,
         "reconcile_interval",
         Kind::Duration,
         r#""10s""#,

@@ -7,11 +7,14 @@
 //! Every change is made under a lock of its own file, and the file is opened anew for each, so that another
 //! process (a command that lists or replays) may work on it beside the agent.
 
+mod disk;
+
 use std::borrow::Cow;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -22,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::elasticsearch::Reason;
+use disk::{Disk, HostDisk};
 
 const DIRECTORY: &str = "dead-letters";
 const FILE: &str = "dead-letters.ndjson";
@@ -244,6 +248,7 @@ pub enum Fate {
 pub struct DeadLetters {
     directory: PathBuf,
     limit: u64,
+    disk: Arc<dyn Disk>,
 }
 
 /// Held while entries are replayed.
@@ -258,6 +263,7 @@ impl DeadLetters {
         Self {
             directory: data_dir.join(DIRECTORY),
             limit,
+            disk: Arc::new(HostDisk),
         }
     }
 
@@ -293,7 +299,6 @@ impl DeadLetters {
             lines.push(b'\n');
         }
         let lock = self.lock().map_err(io)?;
-        let existed = self.path().exists();
         let mut file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -301,22 +306,25 @@ impl DeadLetters {
             .mode(0o600)
             .open(self.path())
             .map_err(io)?;
-        let length = repair(&mut file).map_err(io)?;
+        let length = repair(&*self.disk, &mut file).map_err(io)?;
         if length + lines.len() as u64 > self.limit {
             return Err(BuryError::Full {
                 path: self.path(),
                 limit: self.limit,
             });
         }
-        let written = file.write_all(&lines).and_then(|()| file.sync_data());
+        let written = self
+            .disk
+            .write(&mut file, &lines)
+            .and_then(|()| self.disk.sync(&file));
         if let Err(error) = written {
             // What stands there half is not settled; if this fails too, the next append repairs it.
-            let _ = file.set_len(length);
+            let _ = self.disk.cut(&file, length);
             return Err(io(error));
         }
-        if !existed {
-            self.sync_directory().map_err(io)?;
-        }
+        // Always: that the file has its name already does not say that the name is durable. An earlier attempt,
+        // or another process between its rename and its fsync, may have died or failed.
+        self.sync_directory().map_err(io)?;
         drop(lock);
         Ok(())
     }
@@ -348,7 +356,7 @@ impl DeadLetters {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
-        repair(&mut old)?;
+        repair(&*self.disk, &mut old)?;
         let owner = old.metadata()?;
         let next = self.directory.join(NEXT);
         let new = OpenOptions::new()
@@ -358,7 +366,7 @@ impl DeadLetters {
             .mode(0o600)
             .open(&next)?;
         give(&new, &owner)?;
-        let mut new = BufWriter::new(new);
+        let mut new = BufWriter::new(Through(&*self.disk, new));
         let mut old = BufReader::new(old);
         let mut line = Vec::new();
         while old.read_until(b'\n', &mut line)? > 0 {
@@ -372,9 +380,9 @@ impl DeadLetters {
             }
             line.clear();
         }
-        let new = new.into_inner().map_err(io::IntoInnerError::into_error)?;
-        new.sync_all()?;
-        std::fs::rename(&next, self.path())?;
+        let Through(_, new) = new.into_inner().map_err(io::IntoInnerError::into_error)?;
+        self.disk.sync(&new)?;
+        self.disk.rename(&next, &self.path())?;
         self.sync_directory()?;
         drop(lock);
         Ok(())
@@ -386,9 +394,6 @@ impl DeadLetters {
                 .recursive(true)
                 .mode(0o700)
                 .create(&self.directory)?;
-            if let Some(parent) = self.directory.parent() {
-                File::open(parent)?.sync_all()?;
-            }
         }
         let lock = self.open_lock(LOCK)?;
         flock(&lock, FlockOperation::LockExclusive)?;
@@ -407,7 +412,24 @@ impl DeadLetters {
     }
 
     fn sync_directory(&self) -> io::Result<()> {
-        File::open(&self.directory)?.sync_all()
+        self.disk.sync_directory(&self.directory)?;
+        match self.directory.parent() {
+            Some(parent) => self.disk.sync_directory(parent),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Writes through the port.
+struct Through<'d>(&'d dyn Disk, File);
+
+impl Write for Through<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(&mut self.1, bytes).map(|()| bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -423,7 +445,7 @@ fn give(file: &File, owner: &Metadata) -> io::Result<()> {
 
 /// Makes the file end with a whole line and gives its length. A torn last line was never settled, so cutting
 /// it loses nothing; one that lacks only its line end (an editor) gets it.
-fn repair(file: &mut File) -> io::Result<u64> {
+fn repair(disk: &dyn Disk, file: &mut File) -> io::Result<u64> {
     let length = file.metadata()?.len();
     if length == 0 {
         return Ok(0);
@@ -434,15 +456,15 @@ fn repair(file: &mut File) -> io::Result<u64> {
     if last != *b"\n" {
         let (start, torn) = last_line(file, length)?;
         if serde_json::from_slice::<Entry>(&torn).is_ok() {
-            file.write_all(b"\n")?;
+            disk.write(file, b"\n")?;
         } else {
             tracing::warn!(
                 bytes = torn.len(),
                 "cut a torn last line off the dead-letter file"
             );
-            file.set_len(start)?;
+            disk.cut(file, start)?;
         }
-        file.sync_data()?;
+        disk.sync(file)?;
     }
     file.rewind()?;
     Ok(file.metadata()?.len())
@@ -509,3 +531,6 @@ impl Iterator for Entries {
 #[cfg(test)]
 #[path = "dead_letters_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod faults;

@@ -247,6 +247,12 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         let (stats, lag) = (self.tailer.stats().clone(), self.tailer.lag());
         let millis = self.clock.unix_millis();
         self.telemetry.update(|book| {
+            for (reason, bytes) in &stats.lost_bytes {
+                let before = book.tail.lost_bytes.get(reason).copied().unwrap_or(0);
+                if *bytes > before {
+                    tracing::error!(reason, bytes = bytes - before, "bytes of a log are lost");
+                }
+            }
             (book.tail, book.lag, book.looked_millis) = (stats, lag, Some(millis));
         });
     }

@@ -31,8 +31,9 @@ const MAX_OPEN_COMPRESSED: usize = 4;
 /// A compressed file changed this recently may still be written, milliseconds.
 const COMPRESSION_GRACE: u64 = 5_000;
 
-/// The kernel stamps files with a clock a little behind, milliseconds.
-const CLOCK_SLACK: i64 = 2_000;
+/// How far a file's time may be off, milliseconds: the kernel's clock is a little behind, and a clock may have
+/// been set while nobody looked. To read a little that was not asked for is better than to miss a line.
+const CLOCK_SLACK: i64 = 3_600_000;
 
 /// What a look at one file found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,7 +94,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             if error.kind() != io::ErrorKind::NotFound {
                 self.stats
                     .problems
-                    .push(Problem::io(&candidate.path, &error));
+                    .push(Problem::io(&self.fs, &candidate.path, &error));
             }
             Verdict::Decided
         })
@@ -223,7 +224,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             return Ok(Verdict::Decided);
         }
         let (name, stream) = &streams[0];
-        if !candidate.live && self.is_history(candidate, name, look.wall) {
+        if !candidate.live && self.is_history(candidate, name, look) {
             // It counts as read up to now; what nginx still writes into it is not history.
             let place = last_line_end(&self.fs, &**file, metadata.size)?;
             let key = self.add_track(name, Some(*stream), place);
@@ -271,7 +272,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let (name, stream) = &streams[0];
         match best {
             Some((_, key)) => self.attach_compressed(key, subject, look),
-            None if !another && self.is_history(candidate, name, look.wall) => {
+            None if !another && self.is_history(candidate, name, look) => {
                 let key = self.add_track(name, Some(*stream), Place::start());
                 self.set_history(key, &subject, true, look.wall);
             }
@@ -368,6 +369,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .now
             .saturating_sub(Duration::from_millis(age.unwrap_or(0)));
         self.done.remove(&metadata.inode);
+        self.start_problems
+            .retain(|problem| problem.path != candidate.path);
         let (path, live) = (candidate.path.clone(), candidate.live);
         self.readers.push(Reader::new(
             key,
@@ -446,16 +449,22 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Whether a rotated file that no track knows was there before anybody asked for it.
-    fn is_history(&self, candidate: &Candidate, name: &Arc<str>, wall: i64) -> bool {
+    fn is_history(&self, candidate: &Candidate, name: &Arc<str>, look: Look) -> bool {
         // A log seen before had no other rotated files: this one came since.
         if self.looks.read_all || self.known.contains(name) {
             return false;
         }
         let modified = candidate.metadata.modified;
         // A new log: what was written since the last look is no history, however it is named by now.
-        let since = self.looks.last.map(|last| last.saturating_sub(CLOCK_SLACK));
+        let since = self.looks.last.map(|last| {
+            // The last look in the time of today's clock, which may have been set back since.
+            let elapsed = look.now.saturating_sub(self.looks.at).as_millis();
+            let elapsed = i64::try_from(elapsed).unwrap_or(i64::MAX);
+            last.min(look.wall.saturating_sub(elapsed))
+                .saturating_sub(CLOCK_SLACK)
+        });
         since.is_none_or(|since| modified / 1_000_000 < since)
-            && is_over_age(modified, wall, Some(self.settings.history))
+            && is_over_age(modified, look.wall, Some(self.settings.history))
     }
 
     /// A stream that counts as read as far as its file goes now, or (`skipped`) wholly.

@@ -344,7 +344,7 @@ impl<F: FileSystem> Walk<'_, F> {
     }
 
     fn problem(&mut self, path: &Path, error: &io::Error) {
-        self.scan.problems.push(Problem::io(path, error));
+        self.scan.problems.push(Problem::io(self.fs, path, error));
     }
 
     fn finish(mut self) -> Scan {

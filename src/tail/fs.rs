@@ -59,6 +59,8 @@ pub struct Metadata {
     pub kind: Kind,
     /// The group that owns it: who may not read the file is told which group would help.
     pub group: u32,
+    /// Permission bits: whether that group may read it.
+    pub mode: u32,
 }
 
 /// All that the tailer asks of the operating system.
@@ -248,6 +250,7 @@ fn describe(metadata: &std::fs::Metadata) -> Metadata {
         links: metadata.nlink(),
         kind,
         group: metadata.gid(),
+        mode: metadata.mode() & 0o7777,
     }
 }
 

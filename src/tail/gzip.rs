@@ -131,6 +131,8 @@ pub(super) struct Gzip<F: FileSystem> {
     ended: Option<Version>,
     /// The end was a clean one.
     complete: bool,
+    /// What the decoder met behind the lines that were handed on; asked again, it might say that all is well.
+    failed: Option<io::Error>,
 }
 
 impl<F: FileSystem> Gzip<F> {
@@ -144,6 +146,7 @@ impl<F: FileSystem> Gzip<F> {
             offset: 0,
             ended: None,
             complete: false,
+            failed: None,
         }
     }
 
@@ -162,6 +165,9 @@ impl<F: FileSystem> Gzip<F> {
         buffer: &mut Buffer,
         limits: Limits,
     ) -> io::Result<Step> {
+        if let Some(error) = self.failed.take() {
+            return self.stop(error);
+        }
         if let Some(version) = self.ended {
             if self.version()? == version {
                 return Ok(Step::Idle);
@@ -212,12 +218,20 @@ impl<F: FileSystem> Gzip<F> {
                 None
             }
             Head::Long => match self.skip_long_line(count, buffer, limits, end.is_none()) {
-                Ok(found) => found,
+                Ok(Some(found)) => Some(found),
+                // An over-long line that has no end yet: decoding on would begin it again and again.
+                Ok(None) => {
+                    self.complete = true;
+                    return self.pause();
+                }
                 Err(error) => return self.stop(error),
             },
         };
         match (step, end) {
-            (Some(found), _) => Ok(Step::Lines(found)),
+            (Some(found), end) => {
+                self.failed = end.flatten();
+                Ok(Step::Lines(found))
+            }
             (None, None) => Ok(Step::More),
             (None, Some(None)) => {
                 self.complete = true;
@@ -314,6 +328,7 @@ impl<F: FileSystem> Gzip<F> {
         if error.kind() == ErrorKind::UnexpectedEof {
             self.pause()
         } else {
+            self.decoder = None;
             Err(error)
         }
     }

@@ -18,6 +18,7 @@
 //! `admit` (all of them together), `checkpoint` and `state` (what survives); `survey` shows beforehand what
 //! would be read.
 
+mod access;
 mod admit;
 mod checkpoint;
 mod discover;
@@ -105,6 +106,8 @@ pub struct Settings {
     pub max_line_bytes: usize,
     /// Bytes read at once.
     pub read_bytes: usize,
+    /// Deleted files with unread lines are held open up to this many bytes of disk space.
+    pub held_open_bytes: u64,
     /// How often the directories are read although nothing seems to have happened.
     pub reconcile_interval: Duration,
     /// Whose acks the positions are, such as `elasticsearch:nginx-access-%Y.%m.%d`.

@@ -14,6 +14,7 @@ use super::discover::{Candidate, Scan};
 use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Trailer;
 use super::reader::{Reader, Source, Step};
+use super::stats::Problem;
 use super::tailer::{Done, Tailer};
 use crate::clock::Clock;
 
@@ -36,6 +37,18 @@ const GRACE_FOR_A_COPY: Duration = Duration::from_secs(60);
 
 /// Positions of content not seen for longer are forgotten, where no retention says otherwise.
 const DEFAULT_MEMORY: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// Files open at once that no log's live name leads to. Each costs a descriptor, of which the connections to
+/// the cluster need some too; a service has 1024 where nobody says otherwise.
+const MAX_OPEN_UNNAMED: usize = 512;
+
+/// A deleted file with something unread.
+struct Held {
+    key: FileKey,
+    modified: i64,
+    size: u64,
+    unread: u64,
+}
 
 /// A file at its end.
 struct Last {
@@ -77,6 +90,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         self.directories = scan.directories;
         self.close_finished();
+        self.keep_to_held_open_limit();
         self.give_up_missing(now);
         self.forget_old(wall);
         self.looks.first = false;
@@ -249,6 +263,79 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         {
             track.gzip = Some(trailer);
         }
+    }
+
+    /// Deleted files are held open while something in them is unread, up to a limit: beyond it their disk space
+    /// is worth more than their lines, the oldest of which go, and are counted.
+    fn keep_to_held_open_limit(&mut self) {
+        // What has a name can be opened again.
+        while self.readers.iter().filter(|reader| !reader.live).count() > MAX_OPEN_UNNAMED
+            && let Some(index) = self
+                .readers
+                .iter()
+                .rposition(|reader| !reader.live && reader.visible)
+        {
+            self.readers.swap_remove(index);
+            self.backlog = true;
+        }
+        let mut held: Vec<Held> = self
+            .readers
+            .iter()
+            .filter_map(|reader| self.held(reader))
+            .collect();
+        held.sort_by_key(|held| (held.modified, held.key));
+        let mut bytes: u64 = held.iter().map(|held| held.size).sum();
+        let mut count = held.len();
+        for Held {
+            key, size, unread, ..
+        } in held
+        {
+            if bytes <= self.settings.held_open_bytes && count <= MAX_OPEN_UNNAMED {
+                break;
+            }
+            (bytes, count) = (bytes.saturating_sub(size), count - 1);
+            *self.stats.lost_bytes.entry("held_open_limit").or_default() += unread;
+            self.readers.retain(|reader| reader.key != key);
+            if let Some(track) = self.tracks.get_mut(&key) {
+                track.finished = true;
+                self.dirty = true;
+                self.stats.problems.push(Problem::new(
+                    &track.path,
+                    format!(
+                        "was deleted before it was read and is let go with {unread} bytes unread, because deleted \
+                         logs took more than held_open_bytes of disk space; raise it, or keep rotated logs longer"
+                    ),
+                ));
+            }
+        }
+    }
+
+    fn held(&self, reader: &Reader<F>) -> Option<Held> {
+        let track = self.tracks.get(&reader.key)?;
+        let file = match &reader.source {
+            Source::Plain(file) => file,
+            Source::Gzip(gzip) => gzip.file(),
+        };
+        let Metadata {
+            links,
+            size,
+            modified,
+            ..
+        } = self.fs.metadata_of(file).ok()?;
+        let known = match reader.source {
+            Source::Plain(_) => size,
+            // How much more it holds only decoding tells.
+            Source::Gzip(_) => track
+                .size
+                .max(track.read.offset + u64::from(!reader.at_end)),
+        };
+        let unread = known.saturating_sub(track.read.offset);
+        (links == 0 && unread > 0).then_some(Held {
+            key: reader.key,
+            modified,
+            size,
+            unread,
+        })
     }
 
     /// Bytes truncated away of which no copy turned up are lost, and said to be.

@@ -52,6 +52,7 @@ struct Node {
     modified: i64,
     kind: Kind,
     durable: bool,
+    mode: u32,
 }
 
 /// What one system call did to names, whole or not at all.
@@ -121,6 +122,7 @@ impl World {
             modified,
             kind,
             durable,
+            mode: 0o640,
         };
         self.nodes.insert(inode, node);
         inode
@@ -219,6 +221,7 @@ impl World {
             links: node.links,
             kind: node.kind,
             group: 4,
+            mode: node.mode,
         }
     }
 }
@@ -365,6 +368,12 @@ impl SimFs {
     pub(crate) fn put(&self, path: &str, bytes: &[u8]) {
         self.truncate(path, 0);
         self.append(path, bytes);
+    }
+
+    pub(crate) fn chmod(&self, path: &str, mode: u32) {
+        let mut world = self.world();
+        let inode = world.inode(Path::new(path)).unwrap();
+        world.nodes.get_mut(&inode).unwrap().mode = mode;
     }
 
     pub(crate) fn exists(&self, path: &str) -> bool {

@@ -31,6 +31,8 @@ pub(super) struct State<F: FileSystem> {
     run: PathBuf,
     _lock: F::Lock,
     generation: u64,
+    /// The newest file was found damaged: it must not push out the whole one before it.
+    damaged: bool,
 }
 
 impl<F: FileSystem> State<F> {
@@ -55,6 +57,7 @@ impl<F: FileSystem> State<F> {
             run,
             _lock: lock,
             generation: 0,
+            damaged: false,
         })
     }
 
@@ -83,12 +86,15 @@ impl<F: FileSystem> State<F> {
                         newest = Some(found);
                     }
                 }
-                Err(invalid) => problems.push(Problem::new(
-                    &path,
-                    format!(
-                        "is not used: {invalid}; what it knew is read again, which doubles nothing"
-                    ),
-                )),
+                Err(invalid) => {
+                    self.damaged |= name == "checkpoint";
+                    problems.push(Problem::new(
+                        &path,
+                        format!(
+                            "is not used: {invalid}; what it knew is read again, which doubles nothing"
+                        ),
+                    ));
+                }
             }
         }
         let Some(newest) = newest else {
@@ -122,14 +128,14 @@ impl<F: FileSystem> State<F> {
             .map_err(|source| self.failed("write", "checkpoint.new", source.into()))?;
         let current = self.run.join("checkpoint");
         self.write_synced("checkpoint.new", &self.run.clone(), &bytes)?;
-        match self
-            .fs
-            .rename(&current, &self.run.join("checkpoint.previous"))
-        {
-            Err(source) if source.kind() != ErrorKind::NotFound => {
-                return Err(self.failed("rename", "checkpoint", source));
+        if !self.damaged {
+            let previous = self.run.join("checkpoint.previous");
+            match self.fs.rename(&current, &previous) {
+                Err(source) if source.kind() != ErrorKind::NotFound => {
+                    return Err(self.failed("rename", "checkpoint", source));
+                }
+                _ => {}
             }
-            _ => {}
         }
         self.fs
             .rename(&self.run.join("checkpoint.new"), &current)
@@ -138,6 +144,7 @@ impl<F: FileSystem> State<F> {
             .sync_dir(&self.run)
             .map_err(|source| self.failed("fsync", "", source))?;
         self.generation = checkpoint.header.generation;
+        self.damaged = false;
         Ok(())
     }
 

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::access;
+use super::fs::FileSystem;
+
 /// Rotations by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rotations {
@@ -71,15 +74,13 @@ impl Problem {
         }
     }
 
-    pub(super) fn io(path: &Path, error: &io::Error) -> Self {
+    pub(super) fn io<F: FileSystem>(fs: &F, path: &Path, error: &io::Error) -> Self {
         let advice = match error.kind() {
-            ErrorKind::PermissionDenied => {
-                "; let logweir's user join the group that may read it (on Debian `adm`)"
-            }
+            ErrorKind::PermissionDenied => access::who_may_read(fs, path),
             _ if error.raw_os_error() == Some(rustix::io::Errno::MFILE.raw_os_error()) => {
-                "; raise the limit of open files (LimitNOFILE)"
+                "; raise the limit of open files (LimitNOFILE)".to_owned()
             }
-            _ => "; it is tried again",
+            _ => "; it is tried again".to_owned(),
         };
         Self::new(path, format!("cannot be read: {error}{advice}"))
     }

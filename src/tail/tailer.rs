@@ -5,13 +5,14 @@
 //! read by at most one open file, and each open file reads exactly one track.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::checkpoint::{Checkpoint, Entry, Header};
 use super::discover::Discover;
-use super::fs::{FileSystem, Inode};
+use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Trailer;
 use super::identity::{FIRST_LINE_BYTES, Place, stream_id};
 use super::lines;
@@ -296,15 +297,57 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     idle = 0;
                 }
                 Err(error) => {
-                    // Its track stays; the next reconcile opens the file again where that is possible.
-                    let problem = Problem::io(&reader.path, &error);
-                    self.stats.problems.push(problem);
-                    self.readers.swap_remove(index);
-                    self.stats.files_open = self.readers.len();
-                    idle = 0;
+                    self.turn = index + 1;
+                    idle += 1;
+                    if self.read_failed(index, &error) {
+                        idle = 0;
+                    }
                 }
             }
         }
+    }
+
+    /// A file that its name leads to is closed, which mends a stale handle: the next reconcile opens it again,
+    /// its track stays. One without a name is kept, since nobody could open it again. True when it was closed.
+    fn read_failed(&mut self, index: usize, error: &io::Error) -> bool {
+        let reader = &self.readers[index];
+        let mut problem = Problem::io(&self.fs, &reader.path, error);
+        let found = self.fs.metadata(&reader.path).ok();
+        let found = found.filter(|metadata| metadata.inode == reader.inode);
+        let damaged = matches!(reader.source, Source::Gzip(_))
+            && matches!(
+                error.kind(),
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+            );
+        if damaged {
+            problem.text = format!(
+                "is damaged ({error}): what stands behind the damage cannot be read; it is tried again when the \
+                 file changes"
+            );
+            if !self.start_problems.contains(&problem) {
+                self.start_problems.push(problem.clone());
+            }
+        }
+        if !self.stats.problems.contains(&problem) {
+            self.stats.problems.push(problem);
+        }
+        if found.is_none() && !damaged {
+            return false;
+        }
+        let reader = self.readers.swap_remove(index);
+        self.stats.files_open = self.readers.len();
+        if let Some(Metadata { size, modified, .. }) = found
+            && damaged
+        {
+            let key = reader.key;
+            let done = Done {
+                size,
+                modified,
+                key,
+            };
+            self.done.insert(reader.inode, done);
+        }
+        true
     }
 
     fn hand_on(&mut self, index: usize, found: Found) -> (FileKey, Found, u64) {

@@ -267,7 +267,7 @@ impl View {
             stats.unparked(),
         )?;
         let buckets = stats.request_buckets();
-        let bounds = SECONDS.into_iter().chain([f64::MAX]);
+        let bounds = SECONDS.into_iter().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(buckets).collect();
         let count = buckets.iter().map(|(_, count)| count).sum();
         let help = "Time from sending a bulk request to its whole answer";

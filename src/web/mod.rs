@@ -6,6 +6,8 @@
 
 mod metrics;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

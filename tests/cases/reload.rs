@@ -43,6 +43,26 @@ fn sighup_takes_a_new_log_and_a_wrong_configuration_changes_nothing() {
     assert_eq!(stage.cluster().conflicts, 0);
 }
 
+/// Some things show only when the agent starts; one that worked must not end by them.
+#[test]
+fn a_configuration_that_does_not_start_leaves_the_old_one_at_work() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    home.append(0..10);
+    let mut agent = home.run();
+    agent.until_so("the log", || stage.count() == 10);
+    let dated = home.path("shop-2026-03-12.log");
+    append(&dated, 10..20);
+    let cluster = section_cluster(&stage.address());
+    home.configure("", &(section_log(&dated, "combined") + &cluster));
+    agent.signal(Signal::HUP);
+    agent.until_said("the old one stays");
+    home.append(20..30);
+    agent.until_so("more of the log", || stage.count() == 20);
+    agent.stop();
+    assert_eq!(stage.numbers(), (0..10).chain(20..30).collect::<Vec<_>>());
+}
+
 /// An operator mends a wrong address: lines that the old one did not take go to the new one.
 #[test]
 fn sighup_leads_from_a_cluster_that_does_not_answer_to_one_that_does() {

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rustix::process::Signal;
 
-use crate::support::agent::{Home, SetOnDrop, section_cluster, section_log};
+use crate::support::agent::{Agent, Home, SetOnDrop, section_cluster, section_log};
 use crate::support::fake_cluster::Fault;
+use crate::support::metrics;
 use crate::support::stage::Stage;
 
 /// One log, this cluster, and these keys.
@@ -130,6 +131,17 @@ fn rotate(home: &Home) {
     std::fs::rename(home.log(), rotated(1)).unwrap();
 }
 
+/// Waits until the agent has saved its positions once more: a line of which it knows nothing yet would be safe
+/// however wrong they are.
+fn until_saved(agent: &mut Agent) {
+    let mut age = 0.0;
+    agent.until("saved positions", |agent| {
+        let samples = metrics::parse(&agent.page("/metrics")?.body);
+        let before = std::mem::replace(&mut age, samples["logweir_checkpoint_age_seconds"]);
+        (age < before).then_some(())
+    });
+}
+
 /// The agent dies of SIGKILL again and again, each time with a request under way that the cluster has taken
 /// and not answered, while the log is written and rotated.
 #[test]
@@ -158,6 +170,7 @@ fn killed_in_the_middle_of_deliveries_it_still_indexes_each_line_once() {
             agent.until_so("more lines", || {
                 stage.cluster().script.is_empty() && stage.count() > before + 20
             });
+            until_saved(&mut agent);
             agent.kill();
         }
     });

@@ -242,7 +242,9 @@ impl Reader {
         let line: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
         let odd = String::from_utf8_lossy(AGENT);
         Seen {
-            second: line["msec"].as_f64().unwrap().floor() as i64,
+            second: chrono::DateTime::parse_from_rfc3339(line["time"].as_str().unwrap())
+                .unwrap()
+                .timestamp(),
             status: line["status"].as_u64().unwrap(),
             route: self.route(line["request"].as_str().unwrap().as_bytes()),
             client: None,

@@ -152,6 +152,7 @@ impl Lab {
             rotated_dirs: vec![],
             history: Duration::ZERO,
             retention: None,
+            held_open_bytes: 1 << 30,
             max_line_bytes: 4096,
             read_bytes: 256,
             reconcile_interval: self.settings.reconcile_interval,
@@ -374,6 +375,8 @@ fn an_abort_leaves_behind_a_delivery_that_does_not_hear() {
         moment.timeout
     });
     assert_eq!(ended, Ended::Released(7));
+    // the two lines of the batch being filled were not sent any more
+    assert_eq!(lab.desk.waiting(), 1);
     let took = lab.clock.now() - stopped_at.unwrap();
     assert!(took <= 2 * RECALL, "{took:?}");
     assert_eq!(lab.unsaved(), 7);

@@ -389,10 +389,15 @@ fn a_log_that_may_not_be_read_is_named_and_read_later() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"one\n");
     host.fs.fail(Op::Open, LIVE, Errno::ACCESS, 100);
+    host.fs.mkdir("/etc");
+    host.fs.append("/etc/group", b"root:x:0:\nadm:x:4:syslog\n");
     host.start();
     assert!(host.texts().is_empty());
     assert!(host.problems()[0].contains("/logs/access.log cannot be read: Permission denied"));
-    assert!(host.problems()[0].contains("adm"));
+    assert!(host.problems()[0].contains("the group adm may read it"));
+    host.fs.chmod(LIVE, 0o600);
+    host.texts();
+    assert!(host.problems()[0].contains("not even its group adm"));
     host.fs.heal();
     assert_eq!(host.texts(), ["one"]);
     assert!(host.problems().is_empty());
@@ -589,4 +594,196 @@ fn a_compressed_file_that_ends_early_is_tried_again_when_it_changed() {
     host.fs.append("/logs/access.log.1.gz", &gz[gz.len() / 2..]);
     host.wait(10);
     assert_eq!(host.texts().len() + first, 3_000);
+}
+
+#[test]
+fn a_clock_set_back_makes_no_history_of_a_new_log() {
+    let mut host = Host::logs(&[GLOB]);
+    host.start();
+    for back in [2, 7, 90] {
+        host.clock.jump(-back * 1_000_000);
+        let name = format!("/logs/{back}.access.log");
+        host.fs.append(&name, b"one\n");
+        host.fs.cp(&name, &format!("{name}.1"));
+        host.fs.truncate(&name, 0);
+        assert_eq!(host.texts(), ["one"], "{back}");
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_does_not_push_out_the_whole_one() {
+    const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
+    for damage in [
+        &b""[..],
+        b"{\"magic\":\"logweir checkpoint\",\"version\":1,",
+    ] {
+        for steps in 0..6 {
+            let mut host = started();
+            host.texts();
+            host.settle();
+            host.fs.append(LIVE, b"three\n");
+            host.texts();
+            host.settle();
+            host.kill();
+            host.fs.put(CHECKPOINT, damage);
+            host.start();
+            assert_eq!(host.texts(), ["three"]);
+            for (file, end) in std::mem::take(&mut host.ends) {
+                host.tailer().settle(file, end);
+            }
+            // Dies in the first save.
+            host.fs.die_after(steps);
+            let _ = host.tailer().save();
+            host.fs.heal();
+            host.start();
+            let again = host.texts();
+            assert!(again.is_empty() || again == ["three"], "{steps}: {again:?}");
+        }
+    }
+}
+
+#[test]
+fn a_read_error_does_not_let_go_of_a_deleted_file() {
+    let mut host = started();
+    host.tailer().reconcile();
+    host.fs.rm(LIVE);
+    host.fs.fail(Op::Read, LIVE, Errno::IO, 3);
+    for _ in 0..3 {
+        assert!(host.texts().is_empty());
+        assert!(host.problems()[0].contains("cannot be read"));
+    }
+    assert_eq!(host.texts(), ["one", "two"]);
+    assert!(host.problems().is_empty());
+}
+
+#[test]
+fn a_damaged_compressed_file_gives_what_it_can_and_is_not_decoded_again_and_again() {
+    let mut host = started();
+    host.texts();
+    host.settle();
+    host.kill();
+    host.fs.append(LIVE, &b"more\n".repeat(3_000));
+    let mut gz = host.fs.gzip(LIVE, "/logs/access.log.1.gz");
+    let second = {
+        host.fs.append("/logs/x", b"behind the damage\n");
+        host.fs.gzip("/logs/x", "/logs/x.gz")
+    };
+    host.fs.rm("/logs/x.gz");
+    // The first member's checksum is wrong.
+    let at = gz.len() - 8;
+    gz[at] ^= 1;
+    gz.extend(second);
+    host.fs.put("/logs/access.log.1.gz", &gz);
+    host.start();
+    host.wait(10);
+    assert_eq!(host.texts().len(), 3_000);
+    assert!(
+        host.problems()
+            .iter()
+            .any(|problem| problem.contains("is damaged")),
+        "{:?}",
+        host.problems()
+    );
+    let before = host.fs.bytes_read();
+    for _ in 0..5 {
+        host.wait(10);
+        host.texts();
+    }
+    assert_eq!(host.fs.bytes_read() - before, 0);
+    assert!(host.problems()[0].contains("is damaged"));
+    // Put right again.
+    gz[at] ^= 1;
+    host.fs.put("/logs/access.log.1.gz", &gz);
+    host.wait(10);
+    assert_eq!(host.texts(), ["behind the damage"]);
+}
+
+/// After a power cut a file system may leave NULs where it had promised room and written nothing, and nginx
+/// appends behind them. What they mean is not ours to say: the bytes up to the next `\n` are one line.
+#[test]
+fn nuls_after_a_power_cut_are_part_of_a_line() {
+    let mut host = started();
+    host.fs.append(LIVE, b"three\nto");
+    assert_eq!(host.texts(), ["one", "two", "three"]);
+    host.settle();
+    host.kill();
+    host.fs.append(LIVE, b"\0\0\0real\nmore\n");
+    host.start();
+    assert_eq!(host.texts(), ["to\0\0\0real", "more"]);
+}
+
+#[test]
+fn a_compressed_file_that_ends_in_a_long_half_line_is_read_to_there_and_no_further() {
+    let mut host = started();
+    host.texts();
+    host.settle();
+    host.kill();
+    host.fs.append(LIVE, b"three\n");
+    host.fs.append(LIVE, &[b'x'; 20_000]);
+    host.fs.gzip(LIVE, "/logs/access.log.1.gz");
+    host.start();
+    host.wait(10);
+    assert_eq!(host.texts(), ["three"]);
+    host.wait(10);
+    assert!(host.texts().is_empty());
+}
+
+#[test]
+fn beyond_the_limit_the_oldest_deleted_files_are_let_go_and_their_bytes_counted() {
+    let mut host = Host::logs(&[GLOB]);
+    host.settings.held_open_bytes = 2_500;
+    host.fs.append(LIVE, b"");
+    host.start();
+    for file in 0..4 {
+        host.fs
+            .append(LIVE, format!("line of {file}\n").repeat(100).as_bytes());
+        host.texts_of_one_chunk();
+        host.fs.rm(LIVE);
+        host.fs.touch(LIVE);
+        host.wait(1);
+        host.tailer().reconcile();
+        let stats = host.tailer().stats();
+        let lost = stats.lost_bytes.get("held_open_limit").copied();
+        // Each has 1000 bytes, of which some are read.
+        match file {
+            0 | 1 => assert_eq!(lost, None),
+            _ => assert!(lost.unwrap() >= (file - 1) * 900 && lost.unwrap() < (file - 1) * 1_000),
+        }
+        assert!(stats.deleted_open_bytes <= 2_500);
+    }
+    assert!(
+        host.problems()
+            .iter()
+            .any(|problem| problem.contains("held_open_bytes"))
+    );
+    let left: std::collections::BTreeSet<String> = host.texts().into_iter().collect();
+    assert_eq!(
+        left.into_iter().collect::<Vec<_>>(),
+        ["line of 2", "line of 3"]
+    );
+}
+
+#[test]
+fn rotated_files_with_a_name_are_not_all_held_open() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.touch(LIVE);
+    host.start();
+    for file in 0..600 {
+        host.fs.append(LIVE, format!("line of {file}\n").as_bytes());
+        host.fs.append(LIVE, b"more\n");
+        // The output is away: the file is opened and nothing read.
+        host.tailer().reconcile();
+        host.fs
+            .mv(LIVE, &format!("{LIVE}-20261123-{}", 1_795_406_400 + file));
+        host.fs.touch(LIVE);
+    }
+    host.tailer().reconcile();
+    assert!(host.tailer().stats().files_open <= 514);
+    let mut lines = 0;
+    for _ in 0..10 {
+        host.wait(10);
+        lines += host.texts().len();
+    }
+    assert_eq!(lines, 1_200);
+    assert!(host.tailer().stats().lost_bytes.is_empty());
 }

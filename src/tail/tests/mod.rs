@@ -33,6 +33,7 @@ pub(super) fn settings(globs: &[&str]) -> Settings {
         retention: None,
         max_line_bytes: 4096,
         read_bytes: 64,
+        held_open_bytes: 1 << 30,
         reconcile_interval: Duration::from_secs(10),
         output: "null:x".to_owned(),
     }
@@ -123,6 +124,16 @@ impl Host {
     pub(super) fn texts(&mut self) -> Vec<String> {
         self.tailer().reconcile();
         self.read().into_iter().map(|(_, _, text)| text).collect()
+    }
+
+    /// Looks at the directories and reads a little.
+    pub(super) fn texts_of_one_chunk(&mut self) {
+        self.tailer().reconcile();
+        while let Some(chunk) = self.tailer().read() {
+            if chunk.offset == 0 {
+                return;
+            }
+        }
     }
 
     /// All that was read is durable, and saved.

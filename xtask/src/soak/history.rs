@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::agent::Agent;
 use super::cluster::Cluster;
-use super::oracle::{self, Truth, Verdict};
+use super::oracle::{self, Truth, Verdict, Written};
 use super::proxy::Proxy;
 use super::random::Dice;
 use super::{Arguments, fault, line, logs};
@@ -38,9 +38,9 @@ pub(super) fn run(
     let mut dice = Dice::new(arguments.seed, "history");
     let first = folder.join("first");
     let second = folder.join("second");
-    let hashes = write_files(&first, &mut dice)?;
+    let written = write_files(&first, &mut dice)?;
     copy_files(&first, &second, &mut dice)?;
-    let truth = Truth::from([(LETTER, hashes)]);
+    let truth = Truth::from([(LETTER, written)]);
     agent.set_up(url)?;
     proxy.hit(arguments.percent);
 
@@ -107,9 +107,9 @@ fn read_all(agent: &mut Agent, lines: u64) -> Result<u64> {
 }
 
 /// The rotated files, oldest first and the live one last; every other older one is compressed.
-fn write_files(folder: &Path, dice: &mut Dice) -> Result<Vec<u64>> {
+fn write_files(folder: &Path, dice: &mut Dice) -> Result<Written> {
     fs::create_dir_all(folder)?;
-    let mut hashes = Vec::new();
+    let mut written = Written::default();
     let mut text = load::Random::new(dice.next());
     let (mut path, mut client) = (String::new(), String::new());
     let step = DAYS * SECONDS_IN_DAY / FILES;
@@ -126,9 +126,9 @@ fn write_files(folder: &Path, dice: &mut Dice) -> Result<Vec<u64>> {
                 lines,
                 "{client} - - [{}] \"{method} {path}{sign}{} HTTP/1.1\" 200 {place} \"-\" \"soak/1\"",
                 line::time_local(second),
-                line::mark(LETTER, hashes.len()),
+                line::mark(LETTER, written.lines.len()),
             )?;
-            hashes.push(line::hash(&lines[from..]));
+            written.lines.push(line::hash(&lines[from..]));
             lines.push(b'\n');
         }
         let (name, bytes) = match age {
@@ -138,7 +138,7 @@ fn write_files(folder: &Path, dice: &mut Dice) -> Result<Vec<u64>> {
         };
         put(&folder.join(name), &bytes, end)?;
     }
-    Ok(hashes)
+    Ok(written)
 }
 
 /// The same files elsewhere, some of them decompressed or compressed on the way.

@@ -1,6 +1,6 @@
 //! Compares what was written with what is in the index, line by line, byte for byte.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -21,8 +21,17 @@ pub(super) trait Index {
     fn documents(&self, each: &mut dyn FnMut(Document<'_>)) -> Result<u64>;
 }
 
-/// What was written to one log: the hash of each line by its number, 0 where there is none.
-pub(super) type Truth = BTreeMap<char, Vec<u64>>;
+/// What was written to each log.
+pub(super) type Truth = BTreeMap<char, Written>;
+
+/// What was written to one log.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// The hash of each line by its number, 0 where there is none.
+    pub(super) lines: Vec<u64>,
+    /// The hashes of what remains of lines that came in two writes, when the log is truncated between them.
+    pub(super) pieces: HashSet<u64>,
+}
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -35,7 +44,7 @@ pub(super) struct Verdict {
     pub(super) destroyed: u64,
     /// Documents of what a truncation left of a line.
     pub(super) pieces: u64,
-    /// Documents that are no line, of a log that is never truncated.
+    /// Documents of something else.
     pub(super) strange: u64,
     pub(super) dead_lettered: u64,
     pub(super) files: u64,
@@ -50,7 +59,7 @@ impl Verdict {
 }
 
 /// The lines of a file that no rotation touches, by their numbers.
-pub(super) fn read_truth(path: &Path) -> Result<Vec<u64>> {
+pub(super) fn read_truth(path: &Path) -> Result<Written> {
     let mut hashes = Vec::new();
     each_line(path, |_, line, complete| {
         if let (Some((_, number)), true) = (line::find(line), complete) {
@@ -62,7 +71,10 @@ pub(super) fn read_truth(path: &Path) -> Result<Vec<u64>> {
             }
         }
     })?;
-    Ok(hashes)
+    Ok(Written {
+        lines: hashes,
+        ..Written::default()
+    })
 }
 
 /// Compares.
@@ -75,17 +87,19 @@ pub(super) fn judge(
     let mut verdict = Verdict::default();
     let mut seen: BTreeMap<char, Vec<u8>> = truth
         .iter()
-        .map(|(letter, hashes)| (*letter, vec![0; hashes.len()]))
+        .map(|(letter, written)| (*letter, vec![0; written.lines.len()]))
         .collect();
-    let truncated = |path: &str| {
+    let is_piece = |path: &str, line: &[u8]| {
         logs.iter()
-            .any(|log| log.copytruncate && log.owns(Path::new(path)))
+            .filter(|log| log.copytruncate && log.owns(Path::new(path)))
+            .filter_map(|log| truth.get(&log.letter))
+            .any(|written| written.pieces.contains(&line::hash(line)))
     };
     let mut doubled = BTreeSet::new();
     verdict.documents = index.documents(&mut |document| {
         let line = document.original.as_bytes();
         let found = line::find(line).and_then(|(letter, number)| {
-            let written = truth.get(&letter)?.get(number)?;
+            let written = truth.get(&letter)?.lines.get(number)?;
             (*written == line::hash(line)).then_some((letter, number))
         });
         if let Some((letter, number)) = found {
@@ -96,7 +110,7 @@ pub(super) fn judge(
                     doubled.insert((letter, number));
                 }
             }
-        } else if truncated(document.path) {
+        } else if is_piece(document.path, line) {
             verdict.pieces += 1;
         } else {
             verdict.strange += 1;
@@ -116,9 +130,9 @@ pub(super) fn judge(
         name_doubled(&doubled, index, &mut verdict)?;
     }
     let mut missing = BTreeMap::new();
-    for (letter, hashes) in truth {
+    for (letter, written) in truth {
         let seen = seen.get(letter).map_or(&[][..], |seen| seen);
-        for (number, (hash, seen)) in hashes.iter().zip(seen).enumerate() {
+        for (number, (hash, seen)) in written.lines.iter().zip(seen).enumerate() {
             verdict.written += u64::from(*hash != 0);
             if *hash != 0 && *seen == 0 {
                 missing.insert((*letter, number), *hash);
@@ -308,7 +322,11 @@ mod tests {
         let path = log.path.to_str().unwrap().to_owned();
         let documents = documents.iter().map(|line| (&*path, *line)).collect();
         let hashes = lines.iter().map(|line| line::hash(line.as_bytes()));
-        let truth = Truth::from([('c', hashes.collect())]);
+        let written = Written {
+            lines: hashes.collect(),
+            pieces: HashSet::from([line::hash(b"=c-2. c")]),
+        };
+        let truth = Truth::from([('c', written)]);
         judge(&truth, &[log], &Given(documents), folder.path()).unwrap()
     }
 
@@ -357,13 +375,14 @@ mod tests {
     }
 
     #[test]
-    fn half_a_line_is_strange_where_nothing_truncates() {
-        let documents = [LINES[0], LINES[1], LINES[2], "ET /?mark=c-2. x"];
-        let counts = |truncated| {
+    fn the_rest_of_a_line_is_a_piece_where_it_was_torn_and_strange_elsewhere() {
+        let counts = |piece, truncated| {
+            let documents = [LINES[0], LINES[1], LINES[2], piece];
             let verdict = judged(&LINES, "", &documents, truncated);
             (verdict.strange, verdict.pieces, verdict.is_good())
         };
-        assert_eq!(counts(false), (1, 0, false));
-        assert_eq!(counts(true), (0, 1, true));
+        assert_eq!(counts("=c-2. c", true), (0, 1, true));
+        assert_eq!(counts("=c-2. c", false), (1, 0, false));
+        assert_eq!(counts("c-2. c", true), (1, 0, false));
     }
 }

@@ -13,6 +13,7 @@ use anyhow::Result;
 
 use super::line;
 use super::logs::{Log, Writer};
+use super::oracle::Written;
 use super::random::Dice;
 use crate::load;
 
@@ -31,8 +32,8 @@ pub(super) struct Shared {
     pub(super) lines: AtomicU64,
 }
 
-/// A running writer; it gives the hash of each line, by its number.
-pub(super) type Writing = JoinHandle<io::Result<Vec<u64>>>;
+/// A running writer; it gives what it wrote.
+pub(super) type Writing = JoinHandle<io::Result<Written>>;
 
 /// Starts the writer of `log`, with so many lines a second on average.
 pub(super) fn start(
@@ -68,12 +69,12 @@ pub(super) fn start(
         text: load::Random::new(seed ^ u64::from(u32::from(log.letter))),
         path_text: String::new(),
         client: String::new(),
-        hashes: Vec::new(),
+        written: Written::default(),
         shared: Arc::clone(shared),
     };
     Ok(Some(thread::spawn(move || {
         scribe.write(rate, blocks)?;
-        Ok(scribe.hashes)
+        Ok(scribe.written)
     })))
 }
 
@@ -95,7 +96,7 @@ struct Scribe {
     text: load::Random,
     path_text: String,
     client: String,
-    hashes: Vec<u64>,
+    written: Written,
     shared: Arc<Shared>,
 }
 
@@ -134,7 +135,7 @@ impl Scribe {
 
     fn line(&mut self, out: &mut Vec<u8>) {
         let from = out.len();
-        let number = self.hashes.len();
+        let number = self.written.lines.len();
         let method = load::request(&mut self.text, &mut self.path_text);
         load::client(&mut self.text, &mut self.client);
         let sign = if self.path_text.contains('?') {
@@ -163,7 +164,7 @@ impl Scribe {
             self.dice.below(60_000),
             "z".repeat(filling),
         );
-        self.hashes.push(line::hash(&out[from..]));
+        self.written.lines.push(line::hash(&out[from..]));
         out.push(b'\n');
         self.shared.lines.fetch_add(1, Ordering::Relaxed);
     }
@@ -176,6 +177,8 @@ impl Scribe {
             let (first, rest) = bytes.split_at(self.dice.place(bytes.len()));
             self.file.write_all(first)?;
             sleep(self.dice.millis(1, 400));
+            let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+            self.written.pieces.insert(line::hash(&rest[..end]));
             return self.file.write_all(rest);
         }
         self.file.write_all(bytes)

@@ -1,0 +1,66 @@
+//! Which group would let this user read what it cannot.
+//!
+//! Owns: the advice behind "Permission denied". Refuses to know: why the file is read. Invariant: it never
+//! fails; a group without a name is given by its number. The failure it guards against: an operator who sees
+//! that a rotated log became unreadable and not what to do about it.
+
+use std::path::Path;
+
+use super::fs::{FileSystem, Kind, Metadata};
+
+/// Names of groups (group(5)).
+const GROUPS: &str = "/etc/group";
+
+/// Read permission of the group, and permission to pass a folder.
+const GROUP_MAY_READ: u32 = 0o040;
+const GROUP_MAY_PASS: u32 = 0o010;
+
+/// What lets this user read `path`, to be put behind the reason why it cannot.
+pub(super) fn who_may_read<F: FileSystem>(fs: &F, path: &Path) -> String {
+    // The first of these of which anything can be known is the one that bars the way.
+    let barred = path
+        .ancestors()
+        .find_map(|at| fs.metadata(at).ok().map(|metadata| (at, metadata)));
+    let Some((
+        at,
+        Metadata {
+            group, mode, kind, ..
+        },
+    )) = barred
+    else {
+        return String::new();
+    };
+    let what = if at == path {
+        "it".to_owned()
+    } else {
+        at.display().to_string()
+    };
+    let needed = match kind {
+        Kind::Directory => GROUP_MAY_READ | GROUP_MAY_PASS,
+        _ => GROUP_MAY_READ,
+    };
+    let group = group_name(fs, group);
+    if mode & needed == needed {
+        format!(
+            "; the group {group} may read {what}: let logweir's user join it (usermod -aG {group} USER, or \
+             SupplementaryGroups={group} in the unit); nothing is lost as long as the file is kept"
+        )
+    } else {
+        format!(
+            "; not even its group {group} may read {what}: let the group read it (logrotate: create 0640 … adm); \
+             nothing is lost as long as the file is kept"
+        )
+    }
+}
+
+fn group_name<F: FileSystem>(fs: &F, id: u32) -> String {
+    let text = fs.read(Path::new(GROUPS)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let name = text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let number: u32 = fields.nth(1)?.parse().ok()?;
+        (number == id).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| id.to_string())
+}

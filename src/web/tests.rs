@@ -1,0 +1,254 @@
+//! The pages of a view in which each number is another one.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::*;
+use crate::output::Tally;
+use crate::output::elasticsearch::{Settings, State};
+use crate::tail::{self, Lag, Problem, Rotations};
+use crate::telemetry::{Accounts, Parsing};
+
+/// 2026-11-23, 04:00 UTC, in milliseconds.
+const NOW: i64 = 1_795_406_400_000;
+
+fn view() -> View {
+    let snapshot = Snapshot {
+        accounts: Accounts {
+            read: 101 + 102 + 103 + 104 + 105 + 106 + 107 + 108 + 109,
+            settled: Tally {
+                indexed: 101,
+                duplicate: 102,
+                diverted: 103,
+                dead_lettered: 104,
+                parked: 105,
+                filtered: 106,
+            },
+            expired: 107,
+            released: 108,
+            in_flight: 109,
+        },
+        parsing: Parsing {
+            parsed: BTreeMap::from([("main".to_owned(), 119), ("combined".to_owned(), 120)]),
+            errors: BTreeMap::from([("literal", 121), ("status", 122)]),
+        },
+        tail: tail::Stats {
+            bytes_read: 130,
+            rotations: Rotations {
+                renamed: 131,
+                copied: 132,
+                removed: 133,
+            },
+            truncations: 134,
+            lost_bytes: BTreeMap::from([("truncated", 135)]),
+            long_lines: 136,
+            files_open: 137,
+            deleted_open_bytes: 138,
+            stream_id_collisions: 139,
+            saves: 0,
+            problems: vec![Problem {
+                path: "/logs/error \"quoted\".log".into(),
+                text: "cannot be read: \u{1b}[31m".to_owned(),
+            }],
+        },
+        lag: [("/logs/a", 140), ("/logs/b", 1000)]
+            .map(|(path, unread)| Lag {
+                log: 0,
+                path: PathBuf::from(path),
+                unread,
+            })
+            .into(),
+        backpressure_seconds: 141.5,
+        looked_millis: Some(NOW - 2_000),
+        checkpoint_millis: Some(NOW - 142_000),
+        checkpoint_errors: 143,
+        reloads: BTreeMap::from([("refused", 144), ("taken", 145)]),
+    };
+    View {
+        snapshot,
+        delivery: Delivery::Output(State::Delivering),
+        output: None,
+        host: "web-07".to_owned(),
+        unix_millis: NOW,
+        started_millis: NOW - 3_600_000,
+    }
+}
+
+fn with_output() -> View {
+    let settings = Settings::new(
+        vec!["http://127.0.0.1:9200".parse().unwrap()],
+        "/nonexistent".into(),
+    );
+    let output = Elasticsearch::connect(settings).unwrap();
+    let millis = Duration::from_millis;
+    output.stats().begin(150).end(200, millis(7));
+    output.stats().begin(151).end(429, millis(70));
+    output.stats().begin(152).end(200, Duration::from_secs(100));
+    output.stats().unparked_more(153);
+    View {
+        output: Some(output),
+        ..view()
+    }
+}
+
+/// Each sample of a page: name with labels, and value.
+fn samples(page: &str) -> BTreeMap<&str, f64> {
+    let mut samples = BTreeMap::new();
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        let twice = samples.insert(name, value.parse().unwrap());
+        assert!(twice.is_none(), "{name} stands twice");
+    }
+    samples
+}
+
+#[test]
+fn the_metrics_page() {
+    let page = metrics::page(with_output()).unwrap();
+    let page = page.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("metrics", page);
+    });
+}
+
+#[test]
+fn each_metric_is_told_once_and_by_the_rules() {
+    let page = metrics::page(with_output()).unwrap();
+    assert!(page.ends_with("# EOF\n"));
+    let mut described = BTreeSet::new();
+    let mut types = BTreeMap::new();
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = rest.split_once(' ').unwrap();
+            assert!(types.insert(name, kind).is_none(), "{name} has two types");
+        } else if let Some(rest) = line.strip_prefix("# HELP ") {
+            assert!(described.insert(rest.split_once(' ').unwrap().0), "{rest}");
+        }
+    }
+    for sample in samples(&page).keys() {
+        let name = sample.split('{').next().unwrap();
+        let family = ["_total", "_info", "_sum", "_count", "_bucket"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix))
+            .unwrap_or(name);
+        assert!(name.starts_with("logweir_"), "{name}");
+        assert!(described.contains(family), "{name} has no help");
+        match types[family] {
+            "counter" => assert!(name.ends_with("_total"), "{name}"),
+            "gauge" => assert!(!name.ends_with("_total"), "{name}"),
+            "info" | "histogram" => {}
+            other => panic!("{name} is a {other}"),
+        }
+    }
+}
+
+#[test]
+fn the_accounts_on_the_page_add_up() {
+    let page = metrics::page(view()).unwrap();
+    let samples = samples(&page);
+    let outcomes: Vec<_> = samples
+        .iter()
+        .filter(|(name, _)| name.starts_with("logweir_documents_total{"))
+        .map(|(_, lines)| *lines)
+        .collect();
+    assert_eq!(outcomes.len(), 8);
+    let in_flight = samples["logweir_in_flight_lines"];
+    let read = samples["logweir_lines_read_total"];
+    assert_eq!(outcomes.iter().sum::<f64>() + in_flight, read);
+    // each number of the view stands on the page, and none stands for another
+    let values: Vec<_> = samples.values().copied().collect();
+    for value in (101..=109)
+        .chain(119..=122)
+        .chain(130..=139)
+        .chain(142..=145)
+    {
+        let value = f64::from(value);
+        let found = values.iter().filter(|found| **found == value).count();
+        assert_eq!(found, 1, "{value}");
+    }
+    assert_eq!(samples["logweir_source_lag_bytes"], 1140.0);
+    assert_eq!(samples["logweir_backpressure_seconds_total"], 141.5);
+}
+
+#[test]
+fn the_histogram_ends_in_its_count() {
+    let page = metrics::page(with_output()).unwrap();
+    let samples = samples(&page);
+    let name = "logweir_bulk_request_seconds";
+    assert_eq!(samples[format!("{name}_count").as_str()], 3.0);
+    assert_eq!(
+        samples[format!("{name}_bucket{{le=\"+Inf\"}}").as_str()],
+        3.0
+    );
+    assert_eq!(
+        samples[format!("{name}_bucket{{le=\"0.01\"}}").as_str()],
+        1.0
+    );
+    assert_eq!(
+        samples[format!("{name}_bucket{{le=\"60.0\"}}").as_str()],
+        2.0
+    );
+    assert_eq!(samples[format!("{name}_sum").as_str()], 100.077);
+}
+
+#[test]
+fn the_status_page() {
+    let states = [
+        Delivery::Output(State::Delivering),
+        Delivery::Waiting("no index template; run `logweir setup`".to_owned()),
+        Delivery::Output(State::Retrying {
+            since_unix_millis: NOW - 5_000,
+            reason: "no connection".to_owned(),
+        }),
+        Delivery::Output(State::Holding {
+            since_unix_millis: NOW - 65_000,
+            reason: "index is read-only".to_owned(),
+            way_out: "free some disk".to_owned(),
+        }),
+    ];
+    let mut pages = Vec::new();
+    for delivery in states {
+        let mut page = status::page(&View { delivery, ..view() });
+        page["version"] = "VERSION".into();
+        pages.push(if pages.is_empty() {
+            page
+        } else {
+            page["delivery"].take()
+        });
+    }
+    let pages: Vec<_> = pages.iter().map(|page| format!("{page:#}")).collect();
+    insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
+        insta::assert_snapshot!("status", pages.join("\n"));
+    });
+    let lines = status::page(&view())["lines"].clone();
+    let lines: BTreeMap<String, u64> = serde_json::from_value(lines).unwrap();
+    assert_eq!(lines.values().sum::<u64>(), 2 * lines["read"]);
+}
+
+#[test]
+fn readiness_speaks_of_logs_and_never_of_the_output() {
+    let mut view = view();
+    view.delivery = Delivery::Waiting("no index template".to_owned());
+    assert_eq!(status::unready(&view), None);
+    view.snapshot.tail.files_open = 0;
+    assert!(status::unready(&view).unwrap().contains("cannot be read"));
+    view.snapshot.tail.problems.clear();
+    // no log yet is no fault
+    assert_eq!(status::unready(&view), None);
+}
+
+#[test]
+fn a_reader_that_is_silent_for_hours_is_not_alive() {
+    let mut view = view();
+    assert_eq!(status::silent(&view), None);
+    view.snapshot.looked_millis = Some(NOW - 3 * 3600 * 1000);
+    assert_eq!(
+        status::silent(&view).unwrap(),
+        "the reader has not moved for 10800 s"
+    );
+    view.snapshot.looked_millis = None;
+    assert_eq!(status::silent(&view), None);
+}
