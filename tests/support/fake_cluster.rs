@@ -20,6 +20,8 @@ pub enum Fault {
     ResetBefore,
     /// Applied, then reset without an answer.
     ResetAfter,
+    /// Nothing is applied, and no answer comes.
+    HangBefore,
     /// Applied; the answer never comes.
     HangAfter,
     /// Applied; the answer stops after so many bytes, though complete by its own length.
@@ -147,6 +149,7 @@ impl Cluster {
         match &fault {
             Fault::Refused => return Reaction::Refused,
             Fault::ResetBefore => return Reaction::Reset,
+            Fault::HangBefore => return Reaction::Hang,
             Fault::Html => {
                 let body = b"<html><body>Sign in to continue</body></html>".to_vec();
                 return Reaction::Answer {
