@@ -14,6 +14,8 @@ mod bulk;
 mod client;
 mod deliver;
 mod error;
+#[cfg(test)]
+pub(crate) mod in_process;
 mod judge;
 mod nodes;
 mod notice;
