@@ -61,7 +61,9 @@ fn road(criterion: &mut Criterion) {
         });
     });
     let mut recorder = Recorder::new(Settings {
-        index: IndexPattern::parse("nginx-access-%Y.%m.%d").expect("a pattern"),
+        target: IndexPattern::parse("nginx-access-%Y.%m.%d")
+            .expect("a pattern")
+            .into(),
         host: "web-07".to_owned(),
         trusted_proxies: Vec::new(),
         keep_original: false,

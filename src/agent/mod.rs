@@ -87,8 +87,7 @@ impl Agent {
         let gate = if mode.no_template_check {
             Gate::open(output)
         } else {
-            let template = cluster.index.template();
-            Gate::until_template(output, template, stop.abort.clone())
+            Gate::until_template(output, cluster.target.clone(), stop.abort.clone())
         };
         let reader = Reader::new(
             settings::pipeline(&config, cluster, mode.once),

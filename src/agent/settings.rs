@@ -40,7 +40,7 @@ pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
         read_bytes: READ_BYTES,
         held_open_bytes: config.held_open_bytes.get(),
         reconcile_interval: config.reconcile_interval,
-        output: format!("elasticsearch:{}", cluster.index),
+        output: cluster.target.output(),
     }
 }
 
@@ -50,7 +50,7 @@ pub(super) fn record(config: &Config, cluster: &Elasticsearch, host: &str) -> re
         fields: log.fields.clone(),
     };
     record::Settings {
-        index: cluster.index.clone(),
+        target: cluster.target.clone(),
         host: host.to_owned(),
         trusted_proxies: config.trusted_proxies.clone(),
         keep_original: config.keep_original,
@@ -77,6 +77,7 @@ pub fn output(config: &Config, cluster: &Elasticsearch) -> output::Settings {
         auth: cluster.auth.clone(),
         ca_file: cluster.ca_file.clone(),
         client_certificate: cluster.client_certificate.clone(),
+        data_stream: cluster.target.stream().cloned(),
         gzip: cluster.gzip,
         request_timeout: cluster.request_timeout,
         batch_bytes: cluster.batch_bytes.as_usize(),

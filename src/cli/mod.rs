@@ -5,18 +5,21 @@
 
 mod changes;
 mod check;
+mod dead_letters;
 mod exit;
 mod logging;
 mod run;
 mod setup;
+mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::config::{self, ConfigErrors, Loaded};
+use crate::output::dead_letters::Kind;
 
 pub use exit::Exit;
 
@@ -46,6 +49,9 @@ enum Command {
     Check(CheckArgs),
     /// Put the index templates into the cluster.
     Setup(SetupArgs),
+    /// Look at what the cluster did not take, and send it again.
+    #[command(subcommand)]
+    DeadLetters(DeadLettersCommand),
 }
 
 /// Arguments of `run`.
@@ -87,6 +93,68 @@ struct SetupArgs {
     force: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum DeadLettersCommand {
+    /// Show the entries, and count them by reason.
+    List(ListArgs),
+    /// Send entries again, with the same index and id; what the cluster takes leaves the file.
+    Replay(ReplayArgs),
+}
+
+/// Which entries are meant.
+#[derive(Debug, Args)]
+struct Which {
+    /// Only entries whose reason holds this text, whatever its case.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Only entries of this kind.
+    #[arg(long)]
+    kind: Option<EntryKind>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum EntryKind {
+    /// Refused for the document's own fault.
+    Dead,
+    /// Put aside because its index refuses; `run` sends it again by itself.
+    Parked,
+}
+
+impl From<EntryKind> for Kind {
+    fn from(kind: EntryKind) -> Self {
+        match kind {
+            EntryKind::Dead => Self::Dead,
+            EntryKind::Parked => Self::Parked,
+        }
+    }
+}
+
+/// Arguments of `dead-letters list`.
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[command(flatten)]
+    which: Which,
+    /// One JSON object a line, with the document, and nothing else.
+    #[arg(long)]
+    json: bool,
+    /// Show at most so many entries, the oldest first; all are counted.
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+}
+
+/// Arguments of `dead-letters replay`.
+#[derive(Debug, Args)]
+struct ReplayArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Only say how many would be sent.
+    #[arg(long)]
+    dry_run: bool,
+    /// Give up (exit code 69) what the cluster has not taken by then.
+    #[arg(long, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    timeout: Duration,
+}
+
 /// Runs the command that the process was called with.
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -106,6 +174,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&cli.common, &args),
         Command::Check(args) => check::run(&cli.common, &args),
         Command::Setup(args) => setup::run(&cli.common, &args),
+        Command::DeadLetters(command) => dead_letters::run(&cli.common, &command),
     };
     exit.into()
 }

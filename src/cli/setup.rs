@@ -24,7 +24,7 @@ pub(super) fn run(common: &Common, args: &SetupArgs) -> Exit {
         }
     };
     super::block_on(async {
-        match setup::run(&*output, &cluster.index, args.force).await {
+        match setup::run(&*output, &cluster.target, args.force).await {
             Ok(report) => {
                 println!("{report}");
                 Exit::Ok

@@ -10,12 +10,14 @@ use url::Url;
 use crate::output::elasticsearch::{Auth, ClientCertificate};
 
 use super::Note;
+use super::data_stream::DataStream;
 use super::index_pattern::IndexPattern;
 use super::ports::Files;
 use super::problem::{Fault, Origin, Problem};
 use super::raw::Values;
 use super::scope::Scope;
 use super::settings::Section;
+use super::target::Target;
 use super::units::Bytes;
 
 /// A cluster and how to deliver to it.
@@ -30,7 +32,7 @@ pub struct Elasticsearch {
     /// Authorities to trust besides the system's.
     pub ca_file: Option<PathBuf>,
     /// The index of a record.
-    pub index: IndexPattern,
+    pub target: Target,
     /// Target size of a bulk body before compression.
     pub batch_bytes: Bytes,
     /// Most records of a bulk body.
@@ -83,13 +85,13 @@ pub(super) fn read(
     let flush_interval = scope.duration("flush_interval", Duration::from_millis(1)..=HOUR);
     let max_in_flight = scope.count("max_in_flight", 1..=MAX_IN_FLIGHT);
     let request_timeout = scope.duration("request_timeout", Duration::from_secs(1)..=HOUR);
-    let index = index(&mut scope)?;
+    let target = target(&mut scope)?;
     Some(Elasticsearch {
         nodes,
         auth,
         client_certificate,
         ca_file,
-        index,
+        target,
         batch_bytes,
         batch_count,
         flush_interval: flush_interval?,
@@ -99,10 +101,24 @@ pub(super) fn read(
     })
 }
 
-fn index(scope: &mut Scope<'_>) -> Option<IndexPattern> {
+fn target(scope: &mut Scope<'_>) -> Option<Target> {
+    scope.conflict(
+        "index",
+        "data_stream",
+        "keep one of them: each record goes to one place",
+    );
+    if let Some((name, origin)) = scope.text("data_stream") {
+        return match DataStream::parse(&name) {
+            Ok(stream) => Some(stream.into()),
+            Err(error) => {
+                scope.bad("data_stream", origin, &name, error.to_string());
+                None
+            }
+        };
+    }
     let (pattern, origin) = scope.text("index")?;
     match IndexPattern::parse(&pattern) {
-        Ok(index) => Some(index),
+        Ok(index) => Some(index.into()),
         Err(error) => {
             scope.fault("index", origin, Fault::Index { pattern, error });
             None

@@ -6,6 +6,7 @@
 //! everything is decided, or all problems at once. It guards against an agent that starts with other
 //! settings than its operator wrote.
 
+mod data_stream;
 mod elasticsearch;
 mod index_pattern;
 mod logs;
@@ -16,6 +17,7 @@ mod raw;
 mod reference;
 mod scope;
 pub mod settings;
+mod target;
 mod units;
 
 #[cfg(test)]
@@ -30,6 +32,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use logweir_parsers::nginx_conf::NginxConf;
 
+pub use data_stream::{DataStream, DataStreamError, PROMISE};
 pub use elasticsearch::Elasticsearch;
 pub use index_pattern::{IndexPattern, IndexPatternError};
 #[cfg(test)]
@@ -38,6 +41,7 @@ pub use logs::{Log, NamedFormat};
 pub use ports::{Env, Files, System};
 pub use problem::{ConfigErrors, Fault, Origin, Problem};
 pub use reference::{reference, sample};
+pub use target::Target;
 pub use units::Bytes;
 pub(crate) use units::parse_duration;
 

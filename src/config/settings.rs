@@ -436,6 +436,16 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(
         Elasticsearch,
+        "data_stream",
+        Kind::Text,
+        "",
+        r#""logs-nginx.access-default""#,
+        "Write to this data stream (TYPE-DATASET-NAMESPACE) instead of index. Ids are unique only within one of \
+         its backing indices, so each line is there once, except when a rollover falls between a request and its \
+         repeat, or the checkpoint is lost.",
+    ),
+    setting(
+        Elasticsearch,
         "batch_bytes",
         Kind::Bytes,
         r#""2MiB""#,

@@ -221,6 +221,7 @@ fn whole_sample() -> Machine {
         "#bearer_token_file",
         "#username",
         "#password_file",
+        "#data_stream = ",
     ];
     let toml: Vec<String> = sample()
         .lines()
@@ -276,6 +277,35 @@ fn the_committed_sample_and_reference_are_those_of_the_table() {
             "{path:?} is stale: run UPDATE=1 cargo test --lib config"
         );
     }
+}
+
+#[test]
+fn a_data_stream_stands_instead_of_the_index() {
+    let target = |more: &str| cluster(more).config().elasticsearch.unwrap().target;
+    let daily = target("");
+    assert_eq!(daily.output(), "elasticsearch:nginx-access-%Y.%m.%d");
+    let stream = target("data_stream = \"logs-nginx.access-default\"\n");
+    assert_eq!(stream.template(), "logs-nginx.access");
+    assert_eq!(stream.wildcard(), "logs-nginx.access-*");
+    assert_eq!(stream.example(), "logs-nginx.access-default");
+    // the checkpoint of the one is none of the other's, even under one name
+    let one = Target::from(IndexPattern::parse("logs-%Y-a").unwrap());
+    let other = Target::from(DataStream::parse("logs-%y-a").unwrap());
+    assert_ne!(
+        one.output().split(':').next(),
+        other.output().split(':').next()
+    );
+}
+
+#[test]
+fn index_and_data_stream_exclude_each_other_and_a_wrong_name_is_told() {
+    let both = "index = \"web-%Y\"\ndata_stream = \"logs-nginx.access-default\"\n";
+    let wrong = "data_stream = \"logs-nginx-access-default\"\n";
+    insta::assert_snapshot!(format!(
+        "{}\n{}",
+        cluster(both).errors(),
+        cluster(wrong).errors()
+    ));
 }
 
 #[test]

@@ -9,17 +9,18 @@
 
 mod disk;
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::borrow::Cow;
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use chrono::{DateTime, SecondsFormat};
 use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -30,6 +31,7 @@ const DIRECTORY: &str = "dead-letters";
 const FILE: &str = "dead-letters.ndjson";
 const NEXT: &str = "dead-letters.ndjson.next";
 const LOCK: &str = "dead-letters.lock";
+const REPLAY_LOCK: &str = "replay.lock";
 
 /// Why an entry is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +53,9 @@ pub struct Entry {
     /// The index it belongs to.
     #[serde(rename = "_index")]
     pub index: String,
+    /// The index is a data stream, and must not become a plain index when this is sent again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub data_stream: bool,
     /// Its id.
     #[serde(rename = "_id")]
     pub id: String,
@@ -94,6 +99,7 @@ impl Entry {
             at: at.to_rfc3339_opts(SecondsFormat::Millis, true),
             kind,
             index: index.to_owned(),
+            data_stream: false,
             id: id.to_owned(),
             reason,
             file: origin.dotted_path.or(origin.log.file.path),
@@ -106,26 +112,64 @@ impl Entry {
         }
     }
 
-    /// The bulk item to send again: action line and document line.
-    pub fn item(&self, body: &mut Vec<u8>) -> Option<super::Item> {
-        let document = match (&self.document, &self.document_base64) {
-            (Some(raw), _) => raw.get().as_bytes().to_vec(),
-            (None, Some(text)) => STANDARD.decode(text).ok()?,
-            (None, None) => return None,
-        };
-        let start = u32::try_from(body.len()).ok()?;
+    /// Appends the bulk item to send again: action line and document line.
+    pub fn item(&self, body: &mut Vec<u8>) {
         body.extend_from_slice(b"{\"create\":{\"_index\":\"");
         body.extend_from_slice(self.index.as_bytes());
         body.extend_from_slice(b"\",\"_id\":\"");
         body.extend_from_slice(self.id.as_bytes());
         body.extend_from_slice(b"\"}}\n");
-        let place = u32::try_from(body.len()).ok()?;
-        body.extend_from_slice(&document);
+        body.extend_from_slice(&self.bytes().unwrap_or_default());
         body.push(b'\n');
-        Some(super::Item {
-            start,
-            document: place,
-        })
+    }
+
+    /// False for what would not be one item of a bulk body (somebody edited the file): in a request it would
+    /// spoil all the others.
+    pub fn is_sendable(&self) -> bool {
+        let name = |text: &str| !text.is_empty() && !text.contains(['"', '\\', '\n', '\r']);
+        let whole = |bytes: Cow<'_, [u8]>| !bytes.is_empty() && !bytes.contains(&b'\n');
+        name(&self.index) && name(&self.id) && self.bytes().is_some_and(whole)
+    }
+
+    /// About as much as it weighs in a request.
+    pub(crate) fn size(&self) -> usize {
+        let raw = self.document.as_ref().map_or(0, |raw| raw.get().len());
+        let base64 = self.document_base64.as_ref().map_or(0, String::len);
+        raw + base64 + self.index.len() + self.id.len()
+    }
+
+    fn bytes(&self) -> Option<Cow<'_, [u8]>> {
+        match (&self.document, &self.document_base64) {
+            (Some(raw), _) => Some(Cow::Borrowed(raw.get().as_bytes())),
+            (None, Some(text)) => STANDARD.decode(text).ok().map(Cow::Owned),
+            (None, None) => None,
+        }
+    }
+}
+
+/// Which entries are meant.
+#[derive(Debug, Clone, Default)]
+pub struct Choice {
+    kind: Option<Kind>,
+    reason: Option<String>,
+}
+
+impl Choice {
+    /// Entries of this kind whose reason holds this text, whatever its case.
+    pub fn of(kind: Option<Kind>, reason: Option<&str>) -> Self {
+        Self {
+            kind,
+            reason: reason.map(str::to_lowercase),
+        }
+    }
+
+    /// Whether this entry is meant.
+    pub fn takes(&self, entry: &Entry) -> bool {
+        self.kind.is_none_or(|kind| kind == entry.kind)
+            && self.reason.as_ref().is_none_or(|text| {
+                let reason = entry.reason.to_string().to_lowercase();
+                reason.contains(text)
+            })
     }
 }
 
@@ -204,19 +248,21 @@ pub enum Fate {
 pub struct DeadLetters {
     directory: PathBuf,
     limit: u64,
-    bytes: AtomicU64,
     disk: Arc<dyn Disk>,
+}
+
+/// Held while entries are replayed.
+#[derive(Debug)]
+pub struct ReplayLock {
+    _file: File,
 }
 
 impl DeadLetters {
     /// The file of this state directory; it and its directory are made when first needed.
     pub fn new(data_dir: &Path, limit: u64) -> Self {
-        let directory = data_dir.join(DIRECTORY);
-        let bytes = std::fs::metadata(directory.join(FILE)).map_or(0, |meta| meta.len());
         Self {
-            directory,
+            directory: data_dir.join(DIRECTORY),
             limit,
-            bytes: AtomicU64::new(bytes),
             disk: Arc::new(HostDisk),
         }
     }
@@ -226,9 +272,19 @@ impl DeadLetters {
         self.directory.join(FILE)
     }
 
-    /// Its size when last touched.
+    /// Its size, whoever changed it last.
     pub fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
+        std::fs::metadata(self.path()).map_or(0, |meta| meta.len())
+    }
+
+    /// Takes the lock of replays; `None` when another has it. There must be a file.
+    pub fn lock_replay(&self) -> io::Result<Option<ReplayLock>> {
+        let lock = self.open_lock(REPLAY_LOCK)?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(ReplayLock { _file: lock })),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Appends entries and returns when they are on disk.
@@ -251,7 +307,6 @@ impl DeadLetters {
             .open(self.path())
             .map_err(io)?;
         let length = repair(&*self.disk, &mut file).map_err(io)?;
-        self.bytes.store(length, Ordering::Relaxed);
         if length + lines.len() as u64 > self.limit {
             return Err(BuryError::Full {
                 path: self.path(),
@@ -270,8 +325,6 @@ impl DeadLetters {
         // Always: that the file has its name already does not say that the name is durable. An earlier attempt,
         // or another process between its rename and its fsync, may have died or failed.
         self.sync_directory().map_err(io)?;
-        self.bytes
-            .store(length + lines.len() as u64, Ordering::Relaxed);
         drop(lock);
         Ok(())
     }
@@ -280,16 +333,10 @@ impl DeadLetters {
     /// between writing it here and saving its position). A torn last line is left out; another line that is
     /// no entry is given as an error and the walk goes on.
     pub fn entries(&self) -> io::Result<Entries> {
-        self.entries_from(0)
-    }
-
-    /// As [`DeadLetters::entries`], from a [`Entries::place`] on.
-    pub(crate) fn entries_from(&self, place: u64) -> io::Result<Entries> {
         let lines = match File::open(self.path()) {
-            Ok(mut file) => {
+            Ok(file) => {
                 let length = file.metadata()?.len();
-                file.seek(SeekFrom::Start(place))?;
-                Some(BufReader::new(file.take(length.saturating_sub(place))))
+                Some(BufReader::new(file.take(length)))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
@@ -297,7 +344,6 @@ impl DeadLetters {
         Ok(Entries {
             lines,
             buffer: Vec::new(),
-            place,
         })
     }
 
@@ -311,14 +357,16 @@ impl DeadLetters {
             Err(error) => return Err(error),
         };
         repair(&*self.disk, &mut old)?;
+        let owner = old.metadata()?;
         let next = self.directory.join(NEXT);
-        let options = OpenOptions::new()
+        let new = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(true)
             .mode(0o600)
             .open(&next)?;
-        let mut new = BufWriter::new(Through(&*self.disk, options));
+        give(&new, &owner)?;
+        let mut new = BufWriter::new(Through(&*self.disk, new));
         let mut old = BufReader::new(old);
         let mut line = Vec::new();
         while old.read_until(b'\n', &mut line)? > 0 {
@@ -334,10 +382,8 @@ impl DeadLetters {
         }
         let Through(_, new) = new.into_inner().map_err(io::IntoInnerError::into_error)?;
         self.disk.sync(&new)?;
-        let length = new.metadata()?.len();
         self.disk.rename(&next, &self.path())?;
         self.sync_directory()?;
-        self.bytes.store(length, Ordering::Relaxed);
         drop(lock);
         Ok(())
     }
@@ -349,13 +395,19 @@ impl DeadLetters {
                 .mode(0o700)
                 .create(&self.directory)?;
         }
+        let lock = self.open_lock(LOCK)?;
+        flock(&lock, FlockOperation::LockExclusive)?;
+        Ok(lock)
+    }
+
+    fn open_lock(&self, name: &str) -> io::Result<File> {
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(self.directory.join(LOCK))?;
-        flock(&lock, FlockOperation::LockExclusive)?;
+            .open(self.directory.join(name))?;
+        give(&lock, &std::fs::metadata(&self.directory)?)?;
         Ok(lock)
     }
 
@@ -379,6 +431,16 @@ impl Write for Through<'_> {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Leaves a file to whom the other belongs: what root made in passing must not lock the agent out.
+fn give(file: &File, owner: &Metadata) -> io::Result<()> {
+    let now = file.metadata()?;
+    if (now.uid(), now.gid()) == (owner.uid(), owner.gid()) || !rustix::process::geteuid().is_root()
+    {
+        return Ok(());
+    }
+    fchown(file, Some(owner.uid()), Some(owner.gid()))
 }
 
 /// Makes the file end with a whole line and gives its length. A torn last line was never settled, so cutting
@@ -434,14 +496,15 @@ fn last_line(file: &mut File, length: u64) -> io::Result<(u64, Vec<u8>)> {
 pub struct Entries {
     lines: Option<BufReader<io::Take<File>>>,
     buffer: Vec<u8>,
-    place: u64,
 }
 
-impl Entries {
-    /// The byte after the last entry given.
-    pub(crate) fn place(&self) -> u64 {
-        self.place
-    }
+/// True when an error of [`Entries`] is about one line, and the walk goes on.
+pub fn is_no_entry(error: &io::Error) -> bool {
+    // so says serde_json of what is no JSON, or of another shape
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
+    )
 }
 
 impl Iterator for Entries {
@@ -455,15 +518,12 @@ impl Iterator for Entries {
                 self.lines = None;
                 Some(Err(error))
             }
-            Ok(bytes) => {
-                self.place += bytes as u64;
-                match serde_json::from_slice(&self.buffer) {
-                    Ok(entry) => Some(Ok(entry)),
-                    // The last line, torn: as if it were not there.
-                    Err(_) if self.buffer.last() != Some(&b'\n') => None,
-                    Err(error) => Some(Err(error.into())),
-                }
-            }
+            Ok(_) => match serde_json::from_slice(&self.buffer) {
+                Ok(entry) => Some(Ok(entry)),
+                // The last line, torn: as if it were not there.
+                Err(_) if self.buffer.last() != Some(&b'\n') => None,
+                Err(error) => Some(Err(error.into())),
+            },
         }
     }
 }

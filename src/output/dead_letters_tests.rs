@@ -71,13 +71,91 @@ fn a_document_comes_back_byte_for_byte_whatever_it_is() {
         let line = serde_json::to_vec(&entry("x", document)).unwrap();
         let back: Entry = serde_json::from_slice(&line).unwrap();
         let mut body = Vec::new();
-        let item = back.item(&mut body).unwrap();
-        assert_eq!(&body[item.document as usize..body.len() - 1], document);
-        assert_eq!(
-            super::super::place(&body[..item.document as usize]),
-            Some(("day", "x"))
-        );
+        back.item(&mut body);
+        let action = memchr::memchr(b'\n', &body).unwrap() + 1;
+        assert_eq!(&body[action..body.len() - 1], document);
+        assert_eq!(super::super::place(&body[..action]), Some(("day", "x")));
     }
+}
+
+#[test]
+fn what_would_spoil_a_request_is_not_sendable() {
+    let good = entry("x", b"{\"a\":1}");
+    assert!(good.is_sendable());
+    assert!(entry("x", b"\xff").is_sendable());
+    for bad in [
+        entry("x", b""),
+        entry("x", b"{\"a\":1}\n{}"),
+        entry("", b"{}"),
+        Entry {
+            index: "a\"b".to_owned(),
+            ..good.clone()
+        },
+        Entry {
+            id: "a\nb".to_owned(),
+            ..good.clone()
+        },
+        Entry {
+            document: None,
+            document_base64: Some("?".to_owned()),
+            ..good.clone()
+        },
+        Entry {
+            document: None,
+            ..good
+        },
+    ] {
+        assert!(!bad.is_sendable(), "{bad:?}");
+    }
+}
+
+#[test]
+fn a_choice_is_by_kind_and_by_words_of_the_reason() {
+    let parked = entry("x", b"{}");
+    let takes = |kind, reason| Choice::of(kind, reason).takes(&parked);
+    assert!(takes(None, None));
+    assert!(takes(Some(Kind::Parked), Some("Index_CLOSED")));
+    assert!(takes(None, Some("400")));
+    assert!(!takes(Some(Kind::Dead), None));
+    assert!(!takes(None, Some("mapping")));
+}
+
+#[test]
+fn a_walk_sees_each_entry_once_whoever_rewrites_the_file_meanwhile() {
+    let (_directory, file) = lab();
+    let many: Vec<Entry> = (0..1000)
+        .map(|id| entry(&format!("id-{id}"), b"{\"n\":1}"))
+        .collect();
+    file.append(&many).unwrap();
+    let mut walk = file.entries().unwrap();
+    assert_eq!(walk.next().unwrap().unwrap().id, "id-0");
+    file.rewrite(|entry| {
+        if entry.id.ends_with('7') {
+            Fate::Keep
+        } else {
+            Fate::Drop
+        }
+    })
+    .unwrap();
+    file.append(&[entry("new", b"{}")]).unwrap();
+    let rest: Vec<String> = walk.map(|entry| entry.unwrap().id).collect();
+    assert_eq!(rest.len(), 999);
+    assert_eq!(rest[998], "id-999");
+    assert_eq!(ids(&file).len(), 101);
+}
+
+#[test]
+fn one_replay_at_a_time() {
+    let (directory, file) = lab();
+    file.append(&[entry("a", b"{}")]).unwrap();
+    let lock = file.lock_replay().unwrap();
+    assert!(lock.is_some());
+    let other = DeadLetters::new(directory.path(), 1 << 20);
+    assert!(other.lock_replay().unwrap().is_none());
+    // the agent goes on meanwhile
+    file.append(&[entry("b", b"{}")]).unwrap();
+    drop(lock);
+    assert!(other.lock_replay().unwrap().is_some());
 }
 
 #[test]

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::elasticsearch::{Elasticsearch, TemplateState};
 use super::{Batch, Delivery, Output};
+use crate::config::Target;
 
 /// How often the cluster is asked again for a missing template.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
@@ -44,11 +45,11 @@ impl Gate {
         })
     }
 
-    /// A gate that opens when the cluster has `template`; it asks until `stop` is cancelled. Must be called
-    /// on a tokio runtime.
+    /// A gate that opens when the cluster has the index template of `target`; it asks until `stop` is
+    /// cancelled. Must be called on a tokio runtime.
     pub fn until_template(
         output: Arc<Elasticsearch>,
-        template: String,
+        target: Target,
         stop: CancellationToken,
     ) -> Arc<Self> {
         let asking = Standing::Closed("asking the cluster for its index template".to_owned());
@@ -59,7 +60,7 @@ impl Gate {
         let asked = Arc::clone(&gate);
         tokio::spawn(async move {
             tokio::select! {
-                () = asked.ask(&template) => {}
+                () = asked.ask(&target) => {}
                 () = stop.cancelled() => {}
             }
         });
@@ -76,9 +77,11 @@ impl Gate {
         &self.output
     }
 
-    async fn ask(&self, template: &str) {
+    async fn ask(&self, target: &Target) {
+        let template = target.template();
+        let for_stream = target.stream().is_some();
         loop {
-            let (word, pause) = match self.output.check_template(template).await {
+            let (word, pause) = match self.output.check_template(&template, for_stream).await {
                 TemplateState::Present => break,
                 TemplateState::Unknown(reason) => {
                     tracing::warn!(
@@ -91,6 +94,13 @@ impl Gate {
                     format!(
                         "the cluster has no index template {template}: run `logweir setup` with the same \
                          configuration; nothing is sent until then, and nothing is lost"
+                    ),
+                    ASK_AGAIN,
+                ),
+                TemplateState::NotForStreams => (
+                    format!(
+                        "the cluster's index template {template} makes no data streams: run `logweir setup` with \
+                         the same configuration; nothing is sent until then, and nothing is lost"
                     ),
                     ASK_AGAIN,
                 ),

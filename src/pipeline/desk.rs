@@ -151,7 +151,7 @@ pub(super) fn recorder(retention: Option<std::time::Duration>) -> Recorder {
         fields: vec![],
     };
     Recorder::new(Settings {
-        index: IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap(),
+        target: IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap().into(),
         host: "web-07".to_owned(),
         trusted_proxies: vec![],
         keep_original: false,

@@ -10,6 +10,7 @@ use logweir_parsers::{number, time::Stamp};
 
 use super::members::{self, Request};
 use super::{Buffers, Frame, LogRecorder, Place, Placed, Values, json, stamp};
+use crate::config::DataStream;
 use crate::output::{Batch, Item};
 
 /// The ECS version whose names are used.
@@ -32,13 +33,21 @@ enum Whole<'e> {
 }
 
 /// Members after `log.offset` that are the same in every record.
-pub(super) fn tail(host: &str) -> Vec<u8> {
+pub(super) fn tail(host: &str, stream: Option<&DataStream>) -> Vec<u8> {
     let host = json::constant(host);
     let version = env!("CARGO_PKG_VERSION");
+    let stream = stream.map_or_else(String::new, |stream| {
+        format!(
+            "\"data_stream\":{{\"type\":\"{}\",\"dataset\":\"{}\",\"namespace\":\"{}\"}},",
+            json::constant(stream.kind()),
+            json::constant(stream.dataset()),
+            json::constant(stream.namespace())
+        )
+    });
     format!(
         "\"ecs\":{{\"version\":\"{ECS_VERSION}\"}},\"host\":{{\"name\":\"{host}\"}},\
          \"agent\":{{\"name\":\"{host}\",\"type\":\"logweir\",\"version\":\"{version}\"}},\
-         \"input\":{{\"type\":\"log\"}},\"service\":{{\"type\":\"nginx\"}},"
+         \"input\":{{\"type\":\"log\"}},\"service\":{{\"type\":\"nginx\"}},{stream}"
     )
     .into_bytes()
 }
@@ -121,7 +130,7 @@ impl Frame {
     fn open(&mut self, placed: &Placed, place: &Place<'_>, batch: &mut Batch) {
         let out = &mut batch.body;
         let start = out.len();
-        out.extend_from_slice(self.actions.line(&self.index, placed));
+        out.extend_from_slice(self.actions.line(&self.target, placed));
         out.extend_from_slice(&stamp::document_id(
             placed.second,
             &self.stream.0,

@@ -26,7 +26,7 @@ use ipnet::IpNet;
 use logweir_parsers::Captures;
 use logweir_parsers::time::Stamp;
 
-use crate::config::{IndexPattern, NamedFormat};
+use crate::config::{NamedFormat, Target};
 use crate::output::Batch;
 use crate::tail::StreamId;
 use plan::Plan;
@@ -37,8 +37,8 @@ pub use times::TimeFields;
 /// What the record needs to know of the configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Names the index of a day.
-    pub index: IndexPattern,
+    /// Names the index of a record.
+    pub target: Target,
     /// `host.name`.
     pub host: String,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -107,7 +107,7 @@ struct Frame {
     trusted_proxies: Vec<IpNet>,
     keep_original: bool,
     retention: Option<i64>,
-    index: IndexPattern,
+    target: Target,
     /// `","event":{…,"created":"…",`
     event: Vec<u8>,
     heads: HeadMemo,
@@ -142,9 +142,9 @@ impl Recorder {
             retention: settings
                 .retention
                 .map(|age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)),
-            tail: document::tail(&settings.host),
+            tail: document::tail(&settings.host, settings.target.stream()),
             actions: ActionMemo::default(),
-            index: settings.index,
+            target: settings.target,
             event: Vec::new(),
             heads: HeadMemo::default(),
             place: Vec::new(),
@@ -373,7 +373,7 @@ impl HeadMemo {
     }
 }
 
-/// The action line of the day written last, up to the id.
+/// The action line of the place written last, up to the id.
 #[derive(Debug, Default)]
 struct ActionMemo {
     day: Option<i64>,
@@ -381,22 +381,29 @@ struct ActionMemo {
 }
 
 impl ActionMemo {
-    fn line(&mut self, index: &IndexPattern, placed: &Placed) -> &[u8] {
-        let day = if placed.readable {
-            placed.second.div_euclid(stamp::DAY)
-        } else {
-            i64::MIN
+    fn line(&mut self, target: &Target, placed: &Placed) -> &[u8] {
+        let day = match target {
+            // what has no readable time has an index of its own
+            Target::Daily(_) if !placed.readable => i64::MIN,
+            Target::Daily(_) => placed.second.div_euclid(stamp::DAY),
+            // all days are one
+            Target::Stream(_) => 0,
         };
         if self.day != Some(day) {
             self.day = Some(day);
             self.line.clear();
             self.line.extend_from_slice(b"{\"create\":{\"_index\":\"");
-            let dated = placed
-                .readable
-                .then(|| index.name_at(placed.second))
-                .flatten();
-            let name = dated.unwrap_or_else(|| index.unparsed());
-            json::text(&mut self.line, name.as_bytes());
+            match target {
+                Target::Daily(pattern) => {
+                    let dated = placed
+                        .readable
+                        .then(|| pattern.name_at(placed.second))
+                        .flatten();
+                    let name = dated.unwrap_or_else(|| pattern.unparsed());
+                    json::text(&mut self.line, name.as_bytes());
+                }
+                Target::Stream(stream) => json::text(&mut self.line, stream.as_str().as_bytes()),
+            }
             self.line.extend_from_slice(b"\",\"_id\":\"");
         }
         &self.line

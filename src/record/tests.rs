@@ -15,6 +15,7 @@ use logweir_parsers::{Escape, Format};
 use serde_json::Value;
 
 use super::*;
+use crate::config::IndexPattern;
 use crate::output;
 
 /// 2026-11-23, 06:00 UTC, in milliseconds.
@@ -24,7 +25,7 @@ const STREAM: StreamId = StreamId([0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa
 
 fn settings(formats: Vec<Format>) -> Settings {
     Settings {
-        index: IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap(),
+        target: IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap().into(),
         host: "web-07".to_owned(),
         trusted_proxies: vec![
             "10.0.0.0/8".parse().unwrap(),
@@ -152,4 +153,34 @@ fn as_text(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+#[test]
+fn in_a_data_stream_all_lines_have_one_place_and_say_its_name() {
+    let daily = settings(vec![Format::combined()]);
+    let stream = crate::config::DataStream::parse("logs-nginx.access-eu").unwrap();
+    let mut recorders = [
+        Recorder::new(Settings {
+            target: stream.into(),
+            ..daily.clone()
+        }),
+        Recorder::new(daily),
+    ];
+    for line in [
+        &b"1.2.3.4 - - [23/Nov/2026:05:26:59 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"-\""[..],
+        b"1.2.3.4 - - [22/Nov/2026:05:26:59 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"-\"",
+        b"no format takes this",
+    ] {
+        let [streamed, daily] = recorders
+            .each_mut()
+            .map(|recorder| take_apart(&item(recorder, 7, line).unwrap()).unwrap());
+        assert_eq!(streamed.0, "logs-nginx.access-eu");
+        assert_eq!(streamed.1, daily.1, "the id is of the line alone");
+        let mut document = streamed.2;
+        assert_eq!(
+            document.as_object_mut().unwrap().remove("data_stream"),
+            Some(serde_json::json!({"type": "logs", "dataset": "nginx.access", "namespace": "eu"}))
+        );
+        assert_eq!(document, daily.2);
+    }
 }

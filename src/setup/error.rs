@@ -45,7 +45,7 @@ pub enum SetupError<E> {
     /// Something of the same name that is not ours.
     #[error(
         "not overwritten, because they were not put by logweir (no \"_meta\": {{\"managed_by\": \"logweir\"}}): \
-         {}; choose another `index`, or run setup with --force to replace them; nothing was changed",
+         {}; choose another `index` or `data_stream`, or run setup with --force to replace them; nothing was changed",
         names.join(", ")
     )]
     Foreign {
@@ -66,7 +66,7 @@ fn advice(status: u16, reason: &str) -> &'static str {
              cluster_monitor, cluster_manage_index_templates); give setup a key of its own that has them"
         }
         400 if reason.contains("same priority") => {
-            "change the priority or the pattern of the template it names, or choose another `index`"
+            "change the priority or the pattern of the template it names, or choose another `index` or `data_stream`"
         }
         400 => {
             "the cluster cannot take this template; is its version supported (Elasticsearch 8 or 9, OpenSearch)?"

@@ -22,7 +22,7 @@ use std::future::Future;
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::config::IndexPattern;
+use crate::config;
 
 pub use self::detect::{Family, Target, detect};
 pub use self::error::SetupError;
@@ -74,15 +74,15 @@ pub trait Client {
     ) -> impl Future<Output = Result<Answer, Self::Error>> + Send;
 }
 
-/// Puts the templates for the index setting `index` (such as `nginx-access-%Y.%m.%d`) into the cluster.
+/// Puts the templates for the setting `index` (such as `nginx-access-%Y.%m.%d`) or `data_stream` into the cluster.
 ///
 /// With `force`, a template of the same name that is not logweir's is overwritten.
 pub async fn run<C: Client>(
     client: &C,
-    index: &IndexPattern,
+    place: &config::Target,
     force: bool,
 ) -> Result<Report, SetupError<C::Error>> {
-    let names = Names::of(index);
+    let names = Names::of(place);
     let target = detect(client).await?;
     let steps = plan(target.family, &names);
 
@@ -158,15 +158,20 @@ async fn look<C: Client>(client: &C, step: &Step) -> Result<Found, SetupError<C:
     })
 }
 
-/// Whether the cluster holds exactly what we would put, but for the dates which newer servers add by themselves.
+/// Whether the cluster holds exactly what we would put, but for what servers add by themselves: dates, and the
+/// defaults of `data_stream`.
 fn same(current: &Value, wanted: &Value) -> bool {
     let (Some(current), Some(wanted)) = (current.as_object(), wanted.as_object()) else {
         return false;
     };
     let by_server = |key: &str| key.starts_with("created_date") || key.starts_with("modified_date");
-    wanted
-        .iter()
-        .all(|(key, value)| current.get(key) == Some(value))
+    let holds = |key: &str, value: &Value| match (key, current.get(key), value) {
+        ("data_stream", Some(Value::Object(current)), Value::Object(wanted)) => wanted
+            .iter()
+            .all(|(key, value)| current.get(key) == Some(value)),
+        (_, current, value) => current == Some(value),
+    };
+    wanted.iter().all(|(key, value)| holds(key, value))
         && current
             .keys()
             .all(|key| wanted.contains_key(key) || by_server(key))

@@ -1,11 +1,11 @@
-//! What is put, and under which names: the shipped files, renamed to follow the index setting.
+//! What is put, and under which names: the shipped files, renamed to follow the setting `index` or `data_stream`.
 
 use serde_json::{Value, json};
 
 use super::{Family, Method};
-use crate::config::IndexPattern;
+use crate::config;
 
-/// The name under which the shipped files stand; replaced where the index setting gives another.
+/// The name under which the shipped files stand; replaced where the setting gives another.
 const SHIPPED_NAME: &str = "nginx-access";
 
 /// `_meta.managed_by` of what is ours.
@@ -26,7 +26,7 @@ macro_rules! shipped {
 }
 
 /// In the order in which they are put: the index template names the component templates, which must be there.
-const SHIPPED: [Shipped; 3] = [
+const COMPONENTS: [Shipped; 2] = [
     shipped!(
         Kind::ComponentTemplate,
         "@mappings",
@@ -37,8 +37,13 @@ const SHIPPED: [Shipped; 3] = [
         "@settings",
         "component-settings.json"
     ),
-    shipped!(Kind::IndexTemplate, "", "index-template.json"),
 ];
+
+/// The template of daily indices.
+const DAILY: Shipped = shipped!(Kind::IndexTemplate, "", "index-template.json");
+
+/// The template of data streams, of the same components.
+const STREAM: Shipped = shipped!(Kind::IndexTemplate, "", "data-stream-template.json");
 
 /// What a step puts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,32 +95,37 @@ pub struct Step {
     pub body: Value,
 }
 
-/// The names that follow the index setting.
+/// The names that follow the setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     /// The index template; its component templates are `NAME@mappings` and `NAME@settings`.
     pub template: String,
-    /// The indices it is for.
+    /// The indices, or data streams, it is for.
     pub pattern: String,
-    /// One of them: that of lines without a readable time.
+    /// One of them: the index of lines without a readable time, or the data stream itself.
     pub example: String,
+    /// It is for data streams.
+    pub stream: bool,
 }
 
 impl Names {
-    /// The names for an index setting.
-    pub fn of(index: &IndexPattern) -> Self {
+    /// The names for a setting.
+    pub fn of(place: &config::Target) -> Self {
         Self {
-            template: index.template(),
-            pattern: index.wildcard(),
-            example: index.unparsed(),
+            template: place.template(),
+            pattern: place.wildcard(),
+            example: place.example(),
+            stream: place.stream().is_some(),
         }
     }
 }
 
 /// What is to be put into a cluster of this family, in order.
 pub fn plan(family: Family, names: &Names) -> Vec<Step> {
-    SHIPPED
+    let index = if names.stream { STREAM } else { DAILY };
+    COMPONENTS
         .iter()
+        .chain([&index])
         .map(|(kind, suffix, elasticsearch, opensearch)| {
             let text = match family {
                 Family::Elasticsearch => elasticsearch,
@@ -140,7 +150,7 @@ pub(super) fn is_ours(content: &Value) -> bool {
     managed_by.and_then(Value::as_str) == Some(MANAGED_BY)
 }
 
-/// A shipped file with the names that follow the index setting.
+/// A shipped file with the names that follow the setting.
 fn renamed(text: &str, names: &Names) -> Value {
     // The files are part of the program; a test parses each of them.
     let mut body: Value = serde_json::from_str(text).unwrap_or_default();

@@ -45,7 +45,7 @@ pub struct Change {
 pub struct Report {
     /// The cluster.
     pub target: Target,
-    /// The names that follow the index setting.
+    /// The names that follow the setting.
     pub names: Names,
     /// Each step's end, in order.
     pub changes: Vec<Change>,
@@ -64,11 +64,24 @@ impl fmt::Display for Report {
         {
             writeln!(f, "  {outcome:<11} {} {name}", kind.as_str())?;
         }
-        writeln!(f, "New indices that match {} get it.", self.names.pattern)?;
-        if self.shadowed {
+        let pattern = &self.names.pattern;
+        if self.names.stream {
             writeln!(
                 f,
-                "Warning: an index such as {} would not get it: another index template with a higher priority \
+                "New data streams that match {pattern} get it; one that is there takes it at its next rollover."
+            )?;
+        } else {
+            writeln!(f, "New indices that match {pattern} get it.")?;
+        }
+        if self.shadowed {
+            let noun = if self.names.stream {
+                "a data stream"
+            } else {
+                "an index"
+            };
+            writeln!(
+                f,
+                "Warning: {noun} such as {} would not get it: another index template with a higher priority \
                  matches. Find it with GET /_index_template and lower its priority or narrow its pattern.",
                 self.names.example
             )?;

@@ -90,8 +90,12 @@ fn outcomes(report: &Report) -> Vec<Outcome> {
     report.changes.iter().map(|change| change.outcome).collect()
 }
 
-fn setting(index: &str) -> IndexPattern {
-    IndexPattern::parse(index).unwrap()
+fn setting(index: &str) -> config::Target {
+    config::IndexPattern::parse(index).unwrap().into()
+}
+
+fn stream(name: &str) -> config::Target {
+    config::DataStream::parse(name).unwrap().into()
 }
 
 const INDEX: &str = "nginx-access-%Y.%m.%d";
@@ -132,6 +136,53 @@ async fn a_second_run_changes_nothing_and_an_edit_is_put_right() {
         [Outcome::Unchanged, Outcome::Updated, Outcome::Unchanged]
     );
     assert_eq!(cluster.writes(), [format!("PUT {path}")]);
+}
+
+#[tokio::test]
+async fn a_data_stream_gets_a_template_that_makes_one_and_a_second_run_changes_nothing() {
+    let cluster = Cluster::new([]);
+    let place = stream("logs-nginx.access-default");
+    let report = run(&cluster, &place, false).await.unwrap();
+    assert_eq!(outcomes(&report), [Outcome::Created; 3]);
+    assert_eq!(
+        cluster.writes(),
+        [
+            "PUT /_component_template/logs-nginx.access@mappings",
+            "PUT /_component_template/logs-nginx.access@settings",
+            "PUT /_index_template/logs-nginx.access",
+        ]
+    );
+    insta::assert_snapshot!(report);
+    // as the families fill it in
+    for filled in [
+        json!({"hidden": false, "allow_custom_routing": false}),
+        json!({"timestamp_field": {"name": "@timestamp"}}),
+    ] {
+        let path = "/_index_template/logs-nginx.access";
+        cluster.held.lock().unwrap().get_mut(path).unwrap()["data_stream"] = filled;
+        assert_eq!(
+            outcomes(&run(&cluster, &place, false).await.unwrap()),
+            [Outcome::Unchanged; 3]
+        );
+    }
+    assert!(cluster.writes().is_empty());
+}
+
+#[tokio::test]
+async fn a_template_without_a_data_stream_is_not_the_wanted_one() {
+    let cluster = Cluster::new([]);
+    let place = stream("logs-nginx.access-default");
+    run(&cluster, &place, false).await.unwrap();
+    let path = "/_index_template/logs-nginx.access";
+    let mut held = std::mem::take(&mut *cluster.held.lock().unwrap());
+    held.get_mut(path)
+        .unwrap()
+        .as_object_mut()
+        .unwrap()
+        .remove("data_stream");
+    *cluster.held.lock().unwrap() = held;
+    let report = run(&cluster, &place, false).await.unwrap();
+    assert_eq!(report.changes[2].outcome, Outcome::Updated);
 }
 
 #[tokio::test]
@@ -276,6 +327,31 @@ fn names_follow_the_index_setting() {
             [names.template, names.pattern, names.example],
             [template, pattern, example]
         );
+    }
+}
+
+#[test]
+fn a_data_stream_has_the_components_of_an_index_and_fields_for_its_name() {
+    for family in [Family::Elasticsearch, Family::OpenSearch] {
+        let daily = plan(family, &Names::of(&setting("logs-%Y")));
+        let steps = plan(family, &Names::of(&stream("logs-nginx.shop-eu")));
+        assert_eq!(steps[0].body, daily[0].body, "{family}");
+        let template = &steps[2].body;
+        assert_eq!(template["index_patterns"], json!(["logs-nginx.shop-*"]));
+        assert_eq!(template["data_stream"], json!({}));
+        assert_eq!(template["priority"], json!(200));
+        assert_eq!(
+            template["composed_of"][0],
+            json!("logs-nginx.shop@mappings")
+        );
+        assert!(plan::is_ours(template));
+        let fields = &template["template"]["mappings"]["properties"]["data_stream"]["properties"];
+        for name in ["type", "dataset", "namespace"] {
+            assert_eq!(fields[name]["type"], json!("keyword"), "{family}: {name}");
+        }
+        let text = template.to_string();
+        assert!(!text.contains("nginx-access"), "{family}: {text}");
+        assert!(!text.contains("nginx.access"), "{family}: {text}");
     }
 }
 

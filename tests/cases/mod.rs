@@ -13,6 +13,8 @@
 //! one server at the same time: each takes index names of its own by [`unique`].
 
 mod check;
+mod data_stream;
+mod dead_letters;
 mod nginx;
 mod output;
 mod pages;

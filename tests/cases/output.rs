@@ -277,7 +277,7 @@ async fn credentials_travel_in_a_header_of_our_own() {
         let es = FakeEs::start(Cluster::default()).await;
         let lab = lab(vec![es.url()], |settings| settings.auth = auth);
         lab.deliver(batch(0..1)).await;
-        lab.output.check_template("x").await;
+        lab.output.check_template("x", false).await;
         for request in es.seen() {
             assert_eq!(request.header("authorization"), Some(expected));
         }
@@ -289,7 +289,7 @@ async fn a_template_is_there_or_not_or_nobody_may_know() {
     let es = FakeEs::start(Cluster::default()).await;
     let lab = self::lab(vec![es.url()], |_| {});
     assert_eq!(
-        lab.output.check_template("ours").await,
+        lab.output.check_template("ours", false).await,
         TemplateState::Missing
     );
     let put = lab
@@ -298,15 +298,15 @@ async fn a_template_is_there_or_not_or_nobody_may_know() {
         .await;
     assert_eq!(put.unwrap().status, 200);
     assert_eq!(
-        lab.output.check_template("ours").await,
+        lab.output.check_template("ours", false).await,
         TemplateState::Present
     );
-    let TemplateState::Unknown(why) = lab.output.check_template("secret").await else {
+    let TemplateState::Unknown(why) = lab.output.check_template("secret", false).await else {
         panic!()
     };
     assert!(why.contains("403"), "{why}");
     let absent = self::lab(vec![nobody().await], |_| {});
-    let TemplateState::Unreachable(why) = absent.output.check_template("ours").await else {
+    let TemplateState::Unreachable(why) = absent.output.check_template("ours", false).await else {
         panic!()
     };
     assert!(why.contains("connection refused"), "{why}");

@@ -3,15 +3,15 @@
 use bytes::Bytes;
 use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use elasticsearch::http::transport::Transport;
-use logweir::config::IndexPattern;
+use logweir::config::{IndexPattern, Target};
 use logweir::setup::{Answer, Client, Family, Method, Names, Outcome, detect, plan, run};
 use serde_json::{Value, json};
 
 use super::{servers, unique};
 
 /// An index setting.
-fn pattern_of(index: &str) -> IndexPattern {
-    IndexPattern::parse(index).unwrap()
+fn pattern_of(index: &str) -> Target {
+    IndexPattern::parse(index).unwrap().into()
 }
 
 /// A cluster by the plainest way there is.
@@ -128,7 +128,7 @@ fn full_document() -> Value {
             "upstream": {
                 "addr": ["10.0.0.1:8080", "10.0.0.2:8080"], "bytes_received": [1, 2], "bytes_sent": [3, 4],
                 "cache_status": "MISS", "connect_time_ms": [0, 1], "header_time_ms": [null, 9],
-                "response_length": [0, 512], "response_time_ms": [0, 10], "status": [502, 200],
+                "queue_time_ms": 0, "response_length": [0, 512], "response_time_ms": [0, 10], "status": [502, 200],
             },
         } },
         "related": { "ip": ["203.0.113.9", "2001:db8::1"], "user": "ada" },
@@ -143,7 +143,7 @@ fn full_document() -> Value {
             "ip": "203.0.113.9", "port": 51234,
         },
         "tags": ["unparsed"],
-        "tls": { "cipher": "TLS_AES_128_GCM_SHA256", "version": "TLSv1.3" },
+        "tls": { "cipher": "TLS_AES_128_GCM_SHA256", "version": "1.3", "version_protocol": "tls" },
         "url": {
             "domain": "shop.example", "extension": "html", "fragment": "top",
             "original": "/users/7/orders?x=1", "path": "/users/7/orders", "query": "x=1", "scheme": "https",

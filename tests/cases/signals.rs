@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rustix::process::Signal;
 
-use crate::support::agent::{Home, SetOnDrop, section_cluster, section_log};
+use crate::support::agent::{Agent, Home, SetOnDrop, section_cluster, section_log};
 use crate::support::fake_cluster::Fault;
+use crate::support::metrics;
 use crate::support::stage::Stage;
 
 /// One log, this cluster, and these keys.
@@ -130,8 +131,20 @@ fn rotate(home: &Home) {
     std::fs::rename(home.log(), rotated(1)).unwrap();
 }
 
-/// The agent dies of SIGKILL again and again, each time with a request under way that the cluster has taken
-/// and not answered, while the log is written and rotated.
+/// Waits until the agent has saved its positions once more: a line of which it knows nothing yet would be safe
+/// however wrong they are.
+fn until_saved(agent: &mut Agent) {
+    let mut last = None;
+    agent.until("saved positions", |agent| {
+        let samples = metrics::parse(&agent.page("/metrics")?.body);
+        let age = *samples.get("logweir_checkpoint_age_seconds")?;
+        let before = last.replace(age)?;
+        (age < before).then_some(())
+    });
+}
+
+/// The agent dies of SIGKILL again and again, each time with a request under way that the cluster has not
+/// answered, whether it took it or not, while the log is written and rotated.
 #[test]
 fn killed_in_the_middle_of_deliveries_it_still_indexes_each_line_once() {
     let (home, stage) = (Home::new(), Stage::new());
@@ -147,17 +160,23 @@ fn killed_in_the_middle_of_deliveries_it_still_indexes_each_line_once() {
         let _end = SetOnDrop(&writer.stop);
         scope.spawn(|| writer.write(&home, &stage));
         for round in 0..6 {
-            let before = stage.count();
-            {
+            let hang = if round % 2 == 0 {
+                Fault::HangAfter
+            } else {
+                Fault::HangBefore
+            };
+            let answered = round * 3;
+            let wanted = {
                 let mut cluster = stage.cluster();
-                // some batches are settled, then answers stay out
-                cluster.script = vec![Fault::None; round * 3].into();
-                cluster.always = Some(Fault::HangAfter);
-            }
+                cluster.script = vec![Fault::None; answered].into();
+                cluster.always = Some(hang);
+                cluster.bulks.len() + answered + 1
+            };
             let mut agent = home.run();
-            agent.until_so("more lines", || {
-                stage.cluster().script.is_empty() && stage.count() > before + 20
+            agent.until_so("a request that hangs", || {
+                stage.cluster().bulks.len() >= wanted
             });
+            until_saved(&mut agent);
             agent.kill();
         }
     });

@@ -20,6 +20,8 @@ pub enum Fault {
     ResetBefore,
     /// Applied, then reset without an answer.
     ResetAfter,
+    /// Nothing is applied, and no answer comes.
+    HangBefore,
     /// Applied; the answer never comes.
     HangAfter,
     /// Applied; the answer stops after so many bytes, though complete by its own length.
@@ -85,6 +87,14 @@ pub struct Cluster {
     pub max_bytes: Option<usize>,
     /// Templates that are there.
     pub templates: BTreeSet<String>,
+    /// Those of them that make data streams, for every name that begins with theirs.
+    pub stream_templates: BTreeSet<String>,
+    /// Names that are data streams.
+    pub streams: BTreeSet<String>,
+    /// It knows `require_data_stream`.
+    pub requires_streams: bool,
+    /// It has no API for data streams, or does not let us use it.
+    pub no_stream_api: bool,
     /// Bytes of each bulk body, as it came in.
     pub bulks: Vec<usize>,
 }
@@ -98,6 +108,39 @@ impl Cluster {
         }
     }
 
+    /// Whether a name is a data stream, or becomes one with its first document.
+    pub fn makes_stream(&self, name: &str) -> bool {
+        let mut templates = self.stream_templates.iter();
+        self.streams.contains(name) || templates.any(|template| name.starts_with(template))
+    }
+
+    /// Takes a bulk body with `require_data_stream=true`.
+    pub fn stream_bulk(&mut self, body: &[u8]) -> Reaction {
+        if !self.requires_streams {
+            let reason = "request [/_bulk] contains unrecognized parameter: [require_data_stream] -> did you \
+                          mean [require_alias]?";
+            let error = json!({"type": "illegal_argument_exception", "reason": reason});
+            return Reaction::Answer {
+                status: 400,
+                retry_after: None,
+                body: json!({"error": error, "status": 400})
+                    .to_string()
+                    .into_bytes(),
+                html: false,
+            };
+        }
+        let text = std::str::from_utf8(body).unwrap();
+        let first: Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        if !self.makes_stream(first["create"]["_index"].as_str().unwrap()) {
+            self.script.push_front(Fault::Items {
+                every: 1,
+                status: 404,
+                kind: "index_not_found_exception",
+            });
+        }
+        self.bulk(body)
+    }
+
     /// Takes a plain bulk body.
     pub fn bulk(&mut self, body: &[u8]) -> Reaction {
         self.bulks.push(body.len());
@@ -106,6 +149,7 @@ impl Cluster {
         match &fault {
             Fault::Refused => return Reaction::Refused,
             Fault::ResetBefore => return Reaction::Reset,
+            Fault::HangBefore => return Reaction::Hang,
             Fault::Html => {
                 let body = b"<html><body>Sign in to continue</body></html>".to_vec();
                 return Reaction::Answer {
@@ -188,6 +232,9 @@ impl Cluster {
         let action: Value = serde_json::from_str(action).unwrap();
         let index = action["create"]["_index"].as_str().unwrap().to_owned();
         let id = action["create"]["_id"].as_str().unwrap().to_owned();
+        if self.makes_stream(&index) {
+            self.streams.insert(index.clone());
+        }
         let place = (index.clone(), id);
         let parsed: Value = serde_json::from_str(document).unwrap();
         let refuse = |status: u16, kind: &str, reason: &str| json!({"status": status, "error": {"type": kind, "reason": reason}});

@@ -253,11 +253,20 @@ fn answer(request: &Seen, body: &[u8], cluster: &Mutex<Cluster>) -> Reaction {
             } else {
                 body.to_vec()
             };
-            cluster.bulk(&unpacked)
+            if target.contains("require_data_stream=true") {
+                cluster.stream_bulk(&unpacked)
+            } else {
+                cluster.bulk(&unpacked)
+            }
         }
         ("GET", path) if path.contains("/_index_template/") => {
             let name = path.rsplit('/').next().unwrap();
-            if cluster.templates.contains(name) {
+            if cluster.stream_templates.contains(name) {
+                plain(
+                    200,
+                    r#"{"index_templates":[{"index_template":{"data_stream":{}}}]}"#,
+                )
+            } else if cluster.templates.contains(name) {
                 plain(200, r#"{"index_templates":[{}]}"#)
             } else if name.starts_with("secret") {
                 plain(
@@ -276,6 +285,35 @@ fn answer(request: &Seen, body: &[u8], cluster: &Mutex<Cluster>) -> Reaction {
                 .templates
                 .insert(path.rsplit('/').next().unwrap().to_owned());
             plain(200, r#"{"acknowledged":true}"#)
+        }
+        ("GET", path) if path.contains("/_resolve/index/") => {
+            let name = path.rsplit('/').next().unwrap();
+            let entry = format!(r#"[{{"name":"{name}"}}]"#);
+            let is_index = cluster.documents.keys().any(|(index, _)| index == name);
+            if cluster.streams.contains(name) {
+                plain(200, &format!(r#"{{"indices":[],"data_streams":{entry}}}"#))
+            } else if is_index {
+                plain(200, &format!(r#"{{"indices":{entry},"data_streams":[]}}"#))
+            } else {
+                plain(
+                    404,
+                    r#"{"error":{"type":"index_not_found_exception"},"status":404}"#,
+                )
+            }
+        }
+        ("PUT", path) if path.contains("/_data_stream/") => {
+            let name = path.rsplit('/').next().unwrap();
+            if cluster.no_stream_api {
+                plain(405, r#"{"error":"Incorrect HTTP method","status":405}"#)
+            } else if cluster.makes_stream(name) {
+                cluster.streams.insert(name.to_owned());
+                plain(200, r#"{"acknowledged":true}"#)
+            } else {
+                plain(
+                    400,
+                    r#"{"error":{"type":"illegal_argument_exception","reason":"no matching index template found"},"status":400}"#,
+                )
+            }
         }
         // As clusters assembled without the full distribution do.
         (_, "/") => plain(405, r#"{"error":"Incorrect HTTP method","status":405}"#),

@@ -46,11 +46,18 @@ impl Stage {
         self.es.cluster()
     }
 
-    /// The requests that begin so, as many as came.
-    pub(crate) fn asked(&self, beginning: &str) -> usize {
+    /// The first lines of all requests, as they came.
+    pub(crate) fn requests(&self) -> Vec<String> {
         let seen = self.es.seen();
-        seen.iter()
-            .filter(|request| request.line.starts_with(beginning))
+        seen.into_iter().map(|request| request.line).collect()
+    }
+
+    /// How many requests begin so.
+    pub(crate) fn asked(&self, beginning: &str) -> usize {
+        let requests = self.requests();
+        requests
+            .iter()
+            .filter(|line| line.starts_with(beginning))
             .count()
     }
 

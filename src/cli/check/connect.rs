@@ -113,14 +113,25 @@ fn clocks(answer: &Answer, here_millis: i64, report: &mut Report) {
 }
 
 async fn template(output: &Elasticsearch, cluster: &Cluster, report: &mut Report) {
-    let name = cluster.index.template();
-    match output.check_template(&name).await {
+    let name = cluster.target.template();
+    let for_stream = cluster.target.stream().is_some();
+    match output.check_template(&name, for_stream).await {
         TemplateState::Present => report.item("template", &format!("{name}, there")),
         TemplateState::Missing => {
             report.item("template", &format!("{name}, missing"));
             report.fail(
                 Exit::Unavailable,
                 "the index template is missing and run would wait for it: logweir setup puts it there",
+            );
+        }
+        TemplateState::NotForStreams => {
+            report.item(
+                "template",
+                &format!("{name}, there, but it makes no data streams"),
+            );
+            report.fail(
+                Exit::Unavailable,
+                "run would wait for a template that does: logweir setup puts it there",
             );
         }
         TemplateState::Unknown(reason) => report.warn(&format!(
@@ -135,7 +146,7 @@ async fn durability(output: &Elasticsearch, cluster: &Cluster, report: &mut Repo
     const SETTING: &str = "index.translog.durability";
     let path = format!(
         "{}/_settings/{SETTING}?flat_settings=true",
-        cluster.index.wildcard()
+        cluster.target.all()
     );
     // without the right to look, or without an index, there is nothing to say
     let Ok(Answer {

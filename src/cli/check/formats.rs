@@ -9,7 +9,7 @@ use std::path::Path;
 use logweir_parsers::nginx_conf::COMBINED;
 use logweir_parsers::{Escape, Format, FormatError};
 
-use super::terminal;
+use super::super::terminal;
 use crate::agent;
 use crate::config::{Loaded, NamedFormat};
 use crate::tail::fs::HostFs;

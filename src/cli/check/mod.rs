@@ -19,7 +19,6 @@ mod report;
 mod sample;
 mod shown;
 mod tally;
-mod terminal;
 
 use super::{CheckArgs, Common, Exit, load};
 use crate::agent;

@@ -11,7 +11,7 @@ use super::needs::{self, Need};
 use super::report::Report;
 use super::{doubles, host, names};
 use crate::agent;
-use crate::config::{DEFAULT_FILE, Loaded};
+use crate::config::{DEFAULT_FILE, Loaded, PROMISE, Target};
 use crate::output::elasticsearch::{Elasticsearch, shown};
 
 /// What the records cannot do without; the lack of anything else is no warning.
@@ -80,7 +80,13 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
     if let Some(cluster) = &config.elasticsearch {
         let nodes: Vec<String> = cluster.nodes.iter().map(shown).collect();
         report.item("nodes", &nodes.join(", "));
-        report.item("index", cluster.index.as_str());
+        match &cluster.target {
+            Target::Daily(pattern) => report.item("index", pattern.as_str()),
+            Target::Stream(stream) => {
+                report.item("data stream", stream.as_str());
+                report.item("each line", PROMISE);
+            }
+        }
         if let Err(error) = Elasticsearch::connect(agent::output_settings(config, cluster)) {
             report.fail(Exit::Config, &error.to_string());
         }

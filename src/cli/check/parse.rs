@@ -9,11 +9,12 @@ use std::path::Path;
 use logweir_parsers::{Captures, ParseError};
 
 use super::super::Exit;
+use super::super::terminal;
 use super::formats::{self, Chosen};
 use super::lines::{self, Line, Lines};
 use super::report::print;
 use super::tally::Tally;
-use super::{hints, names, shown, terminal};
+use super::{hints, names, shown};
 use crate::config::Loaded;
 use crate::record::TimeFields;
 

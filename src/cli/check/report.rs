@@ -6,7 +6,7 @@
 use std::io::{self, Write as _};
 
 use super::super::Exit;
-use super::terminal;
+use super::super::terminal;
 
 /// Columns before a value.
 const LABEL_COLUMNS: usize = 12;

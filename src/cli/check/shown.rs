@@ -9,9 +9,9 @@ use std::path::Path;
 use logweir_parsers::{Captures, Format};
 use serde_json::Value;
 
+use super::super::terminal;
 use super::formats::Chosen;
 use super::lines::Line;
-use super::terminal;
 use crate::clock::{Clock, SystemClock};
 use crate::config::settings::{self, Section};
 use crate::config::{Config, IndexPattern};
@@ -57,11 +57,13 @@ pub(super) fn record(
     path: &Path,
     line: &Line<'_>,
 ) -> Option<String> {
-    let index = match &config.elasticsearch {
-        Some(cluster) => cluster.index.clone(),
+    let target = match &config.elasticsearch {
+        Some(cluster) => cluster.target.clone(),
         None => {
             let setting = settings::find(Section::Elasticsearch, "index")?;
-            IndexPattern::parse(setting.default.trim_matches('"')).ok()?
+            IndexPattern::parse(setting.default.trim_matches('"'))
+                .ok()?
+                .into()
         }
     };
     let log = record::LogSettings {
@@ -69,7 +71,7 @@ pub(super) fn record(
         fields: chosen.fields.clone(),
     };
     let mut recorder = Recorder::new(record::Settings {
-        index,
+        target,
         host: config.host.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
         keep_original: config.keep_original,

@@ -93,7 +93,7 @@ impl Tally {
             .filter(|(_, lines)| **lines > 0)
         {
             row(
-                &format!("  by {}", super::terminal::cut(name, 14)),
+                &format!("  by {}", super::super::terminal::cut(name, 14)),
                 &share(*lines),
             );
         }

@@ -25,6 +25,7 @@ use super::deliver::{Courier, Reply};
 use super::error::{Fault, OutputError};
 use super::parcel::Wire;
 use super::settings::{Settings, shown};
+use super::stream::{PARAMETER, Streams};
 use super::tls::{Roots, identity};
 
 const NAME: &str = concat!("logweir/", env!("CARGO_PKG_VERSION"));
@@ -32,6 +33,8 @@ const NAME: &str = concat!("logweir/", env!("CARGO_PKG_VERSION"));
 struct Node {
     base: Url,
     bulk: String,
+    /// The same, refused for what is no data stream.
+    stream_bulk: String,
     shown: String,
 }
 
@@ -41,6 +44,7 @@ pub(crate) struct Client {
     nodes: Vec<Node>,
     headers: HeaderMap,
     request_timeout: Duration,
+    streams: Streams,
     /// Whom we trust, for the message when that is not enough.
     trusted: String,
 }
@@ -60,9 +64,11 @@ impl Client {
                 settings.request_timeout.as_millis() / 2
             );
             let bulk = join(&base, &path)?.to_string();
+            let stream_bulk = format!("{bulk}&{PARAMETER}=true");
             nodes.push(Node {
                 shown: shown(&base),
                 bulk,
+                stream_bulk,
                 base,
             });
         }
@@ -100,6 +106,7 @@ impl Client {
             nodes,
             headers: headers(settings)?,
             request_timeout: settings.request_timeout,
+            streams: Streams::default(),
             trusted,
         })
     }
@@ -170,7 +177,26 @@ impl Courier for Client {
     }
 
     async fn bulk(&self, node: usize, wire: Wire) -> Result<Reply, OutputError> {
-        let url = self.nodes.get(node).map_or("", |node| &node.bulk);
+        let Some(addresses) = self.nodes.get(node) else {
+            return Err(OutputError::Path("_bulk".to_owned()));
+        };
+        if let Some(stream) = &wire.stream {
+            if self.streams.take_parameter() {
+                let reply = self.post(node, &addresses.stream_bulk, &wire).await?;
+                if !self.streams.is_refusal(&reply) {
+                    return Ok(reply);
+                }
+            }
+            if let Some(refusal) = self.streams.ensure(self, node, stream).await? {
+                return Ok(refusal);
+            }
+        }
+        self.post(node, &addresses.bulk, &wire).await
+    }
+}
+
+impl Client {
+    async fn post(&self, node: usize, url: &str, wire: &Wire) -> Result<Reply, OutputError> {
         let mut headers = self.headers.clone();
         headers.insert(
             CONTENT_TYPE,
@@ -179,7 +205,7 @@ impl Courier for Client {
         if wire.gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        self.send(node, Method::Post, url, headers, Some(wire.body))
+        self.send(node, Method::Post, url, headers, Some(wire.body.clone()))
             .await
     }
 }

@@ -25,6 +25,7 @@ use super::refusals::{DeadShare, Refusals};
 use super::settings::Settings;
 use super::stats::{State, Stats, Ticket, Troubles};
 use crate::clock::Clock;
+use crate::config::DataStream;
 use crate::output::dead_letters::{BuryError, DeadLetters, Entry, Kind};
 use crate::output::{Batch, Delivery, Tally};
 
@@ -66,6 +67,7 @@ pub(crate) struct Deliverer<C> {
     pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) batch_bytes: usize,
+    stream: Option<Arc<DataStream>>,
     gzip: bool,
     backoff: Backoff,
     credentials: &'static str,
@@ -122,6 +124,7 @@ impl<C: Courier> Deliverer<C> {
             )),
             clock,
             batch_bytes: settings.batch_bytes,
+            stream: settings.data_stream.clone().map(Arc::new),
             gzip: settings.gzip,
             backoff,
             credentials: settings.auth.setting(),
@@ -288,16 +291,22 @@ impl<C: Courier> Deliverer<C> {
                 Bytes::from(body)
             }
         };
+        let stream = self.stream.clone();
         if self.gzip {
             let plain = body.clone();
             if let Ok(Some(packed)) = tokio::task::spawn_blocking(move || gzip(&plain)).await {
                 return Wire {
                     body: packed,
                     gzip: true,
+                    stream,
                 };
             }
         }
-        Wire { body, gzip: false }
+        Wire {
+            body,
+            gzip: false,
+            stream,
+        }
     }
 
     /// Reads an answer and settles what it settles; gives the rest with what it needs.
@@ -487,7 +496,10 @@ impl<C: Courier> Deliverer<C> {
         let now = self.clock.unix_millis();
         let entry = |kind, (item, reason): &(u32, Reason)| {
             let (action, document) = job.parts(*item);
-            Entry::new(kind, now, action, document, reason.clone())
+            Entry {
+                data_stream: self.stream.is_some(),
+                ..Entry::new(kind, now, action, document, reason.clone())
+            }
         };
         let mut entries: Vec<Entry> = Vec::with_capacity(job.dead.len() + job.parked.len());
         entries.extend(job.dead.iter().map(|one| entry(Kind::Dead, one)));
@@ -552,7 +564,7 @@ impl<C: Courier> Deliverer<C> {
     }
 
     /// `Retry-After` in either of its shapes (RFC 9110, 10.2.3).
-    fn retry_after(&self, header: Option<&str>) -> Option<Duration> {
+    pub(crate) fn retry_after(&self, header: Option<&str>) -> Option<Duration> {
         let header = header?.trim();
         if let Ok(seconds) = header.parse() {
             return Some(Duration::from_secs(seconds));
@@ -563,6 +575,11 @@ impl<C: Courier> Deliverer<C> {
         Some(Duration::from_millis(
             u64::try_from(at - self.clock.unix_millis()).unwrap_or(0),
         ))
+    }
+
+    /// The setting to look at when the cluster does not know us.
+    pub(crate) fn credentials(&self) -> &'static str {
+        self.credentials
     }
 
     /// How long repeated work that nobody waits for may rest.

@@ -69,6 +69,9 @@ impl Courier for InProcess {
     }
 }
 
+#[path = "replay_tests.rs"]
+mod replay;
+
 struct Lab {
     deliverer: Arc<Deliverer<InProcess>>,
     cluster: Arc<Mutex<Cluster>>,

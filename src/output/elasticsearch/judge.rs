@@ -8,6 +8,7 @@
 use std::fmt;
 
 use super::bulk::{ItemError, Outcome, request_error};
+use super::stream;
 
 /// How long a kept reason may be; servers put whole stack descriptions into it.
 const REASON_BYTES: usize = 1024;
@@ -47,6 +48,15 @@ impl Reason {
             kind: error.kind.to_string(),
             text,
             status,
+        }
+    }
+
+    /// What to count it under: the exception's name, else the status.
+    pub fn label(&self) -> String {
+        match (&*self.kind, self.status) {
+            ("", 0) => "(no reason given)".to_owned(),
+            ("", status) => format!("status {status}"),
+            (kind, _) => kind.to_owned(),
         }
     }
 
@@ -262,6 +272,17 @@ pub(crate) fn way_out(reason: &Reason, credentials: &str) -> String {
         }
         (_, "index_closed_exception") => "open the index again (POST INDEX/_open)",
         (_, "validation_exception") => "delete old indices, or raise cluster.max_shards_per_node",
+        (_, "index_not_found_exception") if reason.text.contains("requires a data stream") => {
+            "put an index template that makes data streams: `logweir setup` with the same configuration"
+        }
+        (_, "resource_not_found_exception") if reason.text.contains(stream::PARAMETER) => {
+            "a plain index or an alias has the name of the data stream: delete or rename it"
+        }
+        (_, stream::NO_STREAM) => {
+            "run `logweir setup` with the same configuration; where an index has the name of the data stream, \
+             delete or rename it; where it cannot be found out, give the key the privileges \
+             view_index_metadata and auto_configure on it"
+        }
         (_, "index_not_found_exception") => {
             "allow the index to be created (action.auto_create_index), or create it"
         }

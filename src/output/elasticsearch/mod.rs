@@ -5,14 +5,16 @@
 //! when each of its items is durable, in the cluster or in the dead-letter file. Guards against every bad
 //! day a cluster can have.
 //!
-//! `settings` say where and as whom → `client` carries requests to `nodes` → `bulk` reads the answer →
+//! `settings` say where and as whom → `client` carries requests to `nodes`, `stream` sees to it that a data
+//! stream stays one → `bulk` reads the answer →
 //! `judge` says what it means → `deliver` acts on it, at the speed of `pace`; `refusals` remembers
-//! over batches, `parked` brings back what was put aside.
+//! over batches, `entries` sends what stands in the dead-letter file: `parked` by the clock, `replay` by hand.
 
 mod backoff;
 mod bulk;
 mod client;
 mod deliver;
+mod entries;
 mod error;
 #[cfg(test)]
 pub(crate) mod in_process;
@@ -23,12 +25,16 @@ mod pace;
 mod parcel;
 mod parked;
 mod refusals;
+mod replay;
 mod settings;
 mod stats;
+mod stream;
 mod tls;
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
@@ -38,6 +44,7 @@ pub use ::elasticsearch::http::Method;
 pub use self::backoff::{Backoff, InvalidBackoff};
 pub use self::error::{Fault, OutputError};
 pub use self::judge::{Reason, RetryReason};
+pub use self::replay::Replayed;
 pub(crate) use self::settings::shown;
 pub use self::settings::{
     Auth, ClientCertificate, DEFAULT_BATCH_BYTES, DEFAULT_DEAD_LETTER_BYTES, DEFAULT_MAX_IN_FLIGHT,
@@ -48,7 +55,7 @@ pub use self::stats::{SECONDS, State, Stats};
 use self::bulk::request_error;
 use self::client::Client;
 use self::deliver::Deliverer;
-use super::dead_letters::DeadLetters;
+use super::dead_letters::{Choice, DeadLetters};
 use super::{Batch, Delivery};
 use crate::clock::SystemClock;
 
@@ -84,6 +91,8 @@ pub enum TemplateState {
     Present,
     /// It is not.
     Missing,
+    /// It is, but makes plain indices where a data stream is wanted.
+    NotForStreams,
     /// The cluster was asked and did not tell (these credentials may not ask).
     Unknown(String),
     /// The cluster could not be asked: ask again.
@@ -115,12 +124,21 @@ impl Elasticsearch {
         self.deliverer.deliver(batch, stop).await
     }
 
-    /// Asks whether this index template is there.
-    pub async fn check_template(&self, name: &str) -> TemplateState {
+    /// Sends the chosen entries of the dead-letter file again, until each is judged or `time` is over. What
+    /// the cluster has then has left the file.
+    pub async fn replay(&self, choice: &Choice, time: Duration) -> io::Result<Replayed> {
+        self.deliverer.replay(choice, time).await
+    }
+
+    /// Asks whether this index template is there and, for a data stream, makes data streams.
+    pub async fn check_template(&self, name: &str, for_stream: bool) -> TemplateState {
         match self
             .request(Method::Get, &format!("_index_template/{name}"), None)
             .await
         {
+            Ok(Answer {
+                status: 200, body, ..
+            }) if for_stream && !stream::makes_streams(&body) => TemplateState::NotForStreams,
             Ok(Answer { status: 200, .. }) => TemplateState::Present,
             Ok(Answer { status: 404, .. }) => TemplateState::Missing,
             Ok(Answer { status, body, .. }) => {

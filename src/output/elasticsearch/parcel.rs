@@ -5,12 +5,14 @@
 //! its memory goes back to whoever filled it. Guards against a second budget of memory for repeats.
 
 use std::io::Write as _;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::judge::Reason;
+use crate::config::DataStream;
 use crate::output::{Batch, Delivery, Item, Span, Tally, place};
 
 /// A body ready to be sent, kept for repeats.
@@ -18,6 +20,8 @@ use crate::output::{Batch, Delivery, Item, Span, Tally, place};
 pub(crate) struct Wire {
     pub(crate) body: Bytes,
     pub(crate) gzip: bool,
+    /// The data stream that all items are for, and must not become a plain index.
+    pub(crate) stream: Option<Arc<DataStream>>,
 }
 
 /// The batch taken apart: its body as shared bytes, so that sending it copies nothing.

@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::backoff::Backoff;
+use crate::config::DataStream;
 
 /// Time after which a request without a complete answer counts as failed.
 pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -98,6 +99,8 @@ pub struct Settings {
     pub ca_file: Option<PathBuf>,
     /// For clusters that ask for a client certificate.
     pub client_certificate: Option<ClientCertificate>,
+    /// What batches are for, where it is a data stream.
+    pub data_stream: Option<DataStream>,
     /// Compress bodies, and ask for compressed answers.
     pub gzip: bool,
     /// Time for one request, from connecting to the last byte of the answer.
@@ -124,6 +127,7 @@ impl Settings {
             auth: Auth::None,
             ca_file: None,
             client_certificate: None,
+            data_stream: None,
             gzip: true,
             request_timeout: DEFAULT_REQUEST_TIMEOUT,
             batch_bytes: DEFAULT_BATCH_BYTES,

@@ -152,6 +152,7 @@ impl Lab {
             rotated_dirs: vec![],
             history: Duration::ZERO,
             retention: None,
+            held_open_bytes: 1 << 30,
             max_line_bytes: 4096,
             read_bytes: 256,
             held_open_bytes: 1 << 30,

@@ -180,19 +180,22 @@ fn of_the_agent(seed: u64, length: Duration, logs: usize, events: &mut Vec<(Dura
             },
         };
         events.push((at, event));
-        at += time + dice.millis(2000, 9000);
+        at += time + dice.millis(1500, 7000);
     }
 }
 
 fn tamper(dice: &mut Dice, at: Duration, length: Duration) -> Option<Tamper> {
-    // Without any checkpoint all is read again, which takes the longer the more there is.
-    let cheap = at < length.min(Duration::from_secs(600)) / 2;
+    // Whatever a position saved too early has lost is found again when the positions are lost or old: both only in
+    // the beginning, so that the rest of the run shows it. Without any all is read again, which takes the longer
+    // the more there is.
+    let of_late = at > length / 2;
+    let all_again = at < length.min(Duration::from_secs(1200)) / 4;
     dice.weighted(&[
         (3, Tamper::RemoveNewest),
-        (u64::from(cheap), Tamper::RemoveBoth),
+        (2 * u64::from(all_again), Tamper::RemoveBoth),
         (3, Tamper::Cut),
         (2, Tamper::Empty),
-        (3, Tamper::Older),
+        (3 * u64::from(!of_late), Tamper::Older),
     ])
 }
 

@@ -1,0 +1,92 @@
+//! Where records go in the cluster: an index for each day, or a data stream.
+//!
+//! Owns the names that follow from the one setting that was written. Refuses to know what is put under them.
+
+use std::fmt;
+
+use super::{DataStream, IndexPattern};
+
+/// The place of records in the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// An index for each day of the event, in UTC.
+    Daily(IndexPattern),
+    /// One data stream for all records.
+    Stream(DataStream),
+}
+
+impl Target {
+    /// The setting as it was written.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Daily(pattern) => pattern.as_str(),
+            Self::Stream(stream) => stream.as_str(),
+        }
+    }
+
+    /// The data stream, where it is one.
+    pub fn stream(&self) -> Option<&DataStream> {
+        match self {
+            Self::Daily(_) => None,
+            Self::Stream(stream) => Some(stream),
+        }
+    }
+
+    /// What the checkpoint belongs to: another output has acknowledged nothing.
+    pub fn output(&self) -> String {
+        match self {
+            Self::Daily(pattern) => format!("elasticsearch:{pattern}"),
+            Self::Stream(stream) => format!("elasticsearch data stream:{stream}"),
+        }
+    }
+
+    /// The name of the index template and what belongs to it.
+    pub fn template(&self) -> String {
+        match self {
+            Self::Daily(pattern) => pattern.template(),
+            Self::Stream(stream) => stream.template().to_owned(),
+        }
+    }
+
+    /// What the template is for.
+    pub fn wildcard(&self) -> String {
+        match self {
+            Self::Daily(pattern) => pattern.wildcard(),
+            Self::Stream(stream) => stream.wildcard(),
+        }
+    }
+
+    /// A name that records of this target go to.
+    pub fn example(&self) -> String {
+        match self {
+            Self::Daily(pattern) => pattern.unparsed(),
+            Self::Stream(stream) => stream.as_str().to_owned(),
+        }
+    }
+
+    /// An expression for every index of ours that there may be, and no other.
+    pub fn all(&self) -> String {
+        match self {
+            Self::Daily(pattern) => pattern.wildcard(),
+            Self::Stream(stream) => stream.as_str().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl From<IndexPattern> for Target {
+    fn from(pattern: IndexPattern) -> Self {
+        Self::Daily(pattern)
+    }
+}
+
+impl From<DataStream> for Target {
+    fn from(stream: DataStream) -> Self {
+        Self::Stream(stream)
+    }
+}

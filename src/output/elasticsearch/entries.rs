@@ -1,0 +1,231 @@
+//! Sends entries of the dead-letter file, and says what became of them.
+//!
+//! Owns one request with such entries and the rule what an outcome means for the file; refuses to know why
+//! they are sent (`parked` by the clock, `replay` by hand). Invariant: an entry is dropped only when the
+//! cluster has its document, and a walk sees each entry of the file once, whoever rewrites it meanwhile.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use super::bulk::walk;
+use super::deliver::{Courier, Deliverer};
+use super::judge::{Reason, RequestVerdict, Verdict, judge, judge_request};
+use super::parcel::Wire;
+use crate::config::DataStream;
+use crate::output::dead_letters::{Choice, Entries, Entry, Fate, Kind, is_no_entry};
+
+/// What is kept of outcomes before the file is rewritten, in bytes.
+const MUCH: usize = 16 << 20;
+
+/// Entries that travel in one request.
+pub(super) struct Load<'e> {
+    pub(super) entries: Vec<&'e Entry>,
+    /// All of them are for this data stream, or none is for one.
+    stream: Option<Arc<DataStream>>,
+}
+
+/// How one request fared.
+pub(super) enum Passage {
+    /// Each entry is judged, in order.
+    Judged(Vec<Verdict>),
+    /// Halves may pass.
+    TooLarge,
+    /// No answer, or none that judges; it will pass by itself.
+    Busy(String),
+    /// Somebody must act.
+    Held(Reason),
+}
+
+impl<'e> Load<'e> {
+    /// Sorts entries into loads; those that cannot be sent stand apart.
+    pub(super) fn sort(entries: &'e [Entry]) -> (Vec<Self>, Vec<&'e Entry>) {
+        let mut loads: Vec<Self> = Vec::new();
+        let mut unsendable = Vec::new();
+        for entry in entries {
+            let stream = match entry.data_stream {
+                true => DataStream::parse(&entry.index).ok(),
+                false => None,
+            };
+            if !entry.is_sendable() || entry.data_stream != stream.is_some() {
+                unsendable.push(entry);
+                continue;
+            }
+            let mut known = loads.iter_mut();
+            match known.find(|load| load.stream.as_deref() == stream.as_ref()) {
+                Some(load) => load.entries.push(entry),
+                None => loads.push(Self {
+                    entries: vec![entry],
+                    stream: stream.map(Arc::new),
+                }),
+            }
+        }
+        (loads, unsendable)
+    }
+
+    /// These entries of the load.
+    pub(super) fn with(&self, entries: Vec<&'e Entry>) -> Self {
+        Self {
+            entries,
+            stream: self.stream.clone(),
+        }
+    }
+
+    /// Two loads, unless it is one entry only.
+    pub(super) fn halves(&self) -> Option<(Self, Self)> {
+        let (first, second) = self.entries.split_at(self.entries.len() / 2);
+        (!first.is_empty()).then(|| (self.with(first.to_vec()), self.with(second.to_vec())))
+    }
+}
+
+impl<C: Courier> Deliverer<C> {
+    /// The next entries of a walk that are `chosen`, about a batch of them; none at its end.
+    pub(super) async fn next_entries(
+        &self,
+        mut walk: Entries,
+        chosen: impl Fn(&Entry) -> bool + Send + 'static,
+    ) -> io::Result<(Entries, Vec<Entry>)> {
+        let batch_bytes = self.batch_bytes;
+        let read = tokio::task::spawn_blocking(move || {
+            let mut entries = Vec::new();
+            let mut bytes = 0;
+            while bytes < batch_bytes {
+                match walk.next() {
+                    None => break,
+                    Some(Ok(entry)) if chosen(&entry) => {
+                        bytes += entry.size();
+                        entries.push(entry);
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) if is_no_entry(&error) => {}
+                    Some(Err(error)) => return Err(error),
+                }
+            }
+            Ok((walk, entries))
+        });
+        read.await.map_err(io::Error::other)?
+    }
+
+    /// Sends a load once.
+    pub(super) async fn pass(&self, load: &Load<'_>) -> Passage {
+        let mut body = Vec::new();
+        for entry in &load.entries {
+            entry.item(&mut body);
+        }
+        let wire = Wire {
+            body: body.into(),
+            gzip: false,
+            stream: load.stream.clone(),
+        };
+        let permit = self.pace.enter().await;
+        let node = self.nodes.pick();
+        let reply = match self.carry(node, wire).await {
+            Ok(reply) => reply,
+            Err(error) => {
+                permit.refused(None);
+                return Passage::Busy(error.to_string());
+            }
+        };
+        match judge_request(reply.status, &reply.body) {
+            RequestVerdict::Items => {}
+            RequestVerdict::TooLarge => {
+                permit.accepted();
+                return Passage::TooLarge;
+            }
+            RequestVerdict::Retry(_, reason) => {
+                permit.refused(self.retry_after(reply.retry_after.as_deref()));
+                return Passage::Busy(reason.to_string());
+            }
+            RequestVerdict::Hold(reason) => {
+                // what is wrong may be wrong with these entries only: live batches do not wait for it
+                drop(permit);
+                return Passage::Held(reason);
+            }
+        }
+        let mut verdicts = Vec::with_capacity(load.entries.len());
+        let whole = walk(&reply.body, load.entries.len(), |_, outcome| {
+            verdicts.push(judge(&outcome));
+        });
+        match whole {
+            Ok(()) => {
+                permit.accepted();
+                Passage::Judged(verdicts)
+            }
+            Err(malformed) => {
+                permit.refused(None);
+                Passage::Busy(malformed.to_string())
+            }
+        }
+    }
+
+    /// Writes what became of entries into the file, durably, and forgets it.
+    pub(super) async fn settle(&self, ends: &mut Ends, choice: &Choice) -> io::Result<()> {
+        if ends.map.is_empty() {
+            return Ok(());
+        }
+        let (ends, choice) = (std::mem::take(ends), choice.clone());
+        let file = self.dead_letters.clone();
+        let rewritten = tokio::task::spawn_blocking(move || {
+            file.rewrite(|entry| {
+                if choice.takes(entry) {
+                    ends.fate(entry)
+                } else {
+                    Fate::Keep
+                }
+            })
+        });
+        rewritten.await.map_err(io::Error::other)?
+    }
+}
+
+/// What became of an entry.
+pub(super) enum End {
+    /// The cluster has it.
+    Taken,
+    /// Refused for its own fault.
+    Dead(Reason),
+    /// Not taken as things stand.
+    Waits(Reason),
+}
+
+/// What became of entries, by index and id.
+#[derive(Default)]
+pub(super) struct Ends {
+    map: HashMap<(String, String), End>,
+    bytes: usize,
+}
+
+impl Ends {
+    pub(super) fn insert(&mut self, entry: &Entry, end: End) {
+        let reason = match &end {
+            End::Taken => 0,
+            End::Dead(reason) | End::Waits(reason) => reason.kind.len() + reason.text.len(),
+        };
+        self.bytes += size_of::<((String, String), End)>() + entry.index.len() + entry.id.len();
+        self.bytes += reason;
+        self.map
+            .insert((entry.index.clone(), entry.id.clone()), end);
+    }
+
+    /// It is time to write them down.
+    pub(super) fn are_many(&self) -> bool {
+        self.bytes >= MUCH
+    }
+
+    fn fate(&self, entry: &Entry) -> Fate {
+        let end = self.map.get(&(entry.index.clone(), entry.id.clone()));
+        let now = |kind, reason: &Reason| {
+            Fate::Become(Box::new(Entry {
+                kind,
+                reason: reason.clone(),
+                ..entry.clone()
+            }))
+        };
+        match end {
+            None => Fate::Keep,
+            Some(End::Taken) => Fate::Drop,
+            Some(End::Dead(reason)) => now(Kind::Dead, reason),
+            Some(End::Waits(reason)) => now(entry.kind, reason),
+        }
+    }
+}

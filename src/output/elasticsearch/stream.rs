@@ -1,0 +1,150 @@
+//! Sees to it that what is meant for a data stream never makes a plain index of that name.
+//!
+//! A bulk to a name that does not exist makes what the cluster's templates say: without the right template a
+//! plain index, with guessed types, for ever in the way of the data stream. Elasticsearch since 8.13 refuses
+//! that itself when asked (`require_data_stream`, elastic/elasticsearch#101872); older ones and OpenSearch
+//! refuse the parameter. There the name is made sure of before the first bulk. Invariant: without the
+//! parameter no bulk goes to a name that was not found to be a data stream, or to be made one.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use elasticsearch::http::Method;
+use serde_json::{Value, json};
+
+use super::bulk::request_error;
+use super::client::Client;
+use super::deliver::Reply;
+use super::error::OutputError;
+use super::judge::Reason;
+use crate::config::DataStream;
+
+/// The parameter of `_bulk`.
+pub(crate) const PARAMETER: &str = "require_data_stream";
+
+/// The type of the refusals that stand here in the cluster's stead.
+pub(crate) const NO_STREAM: &str = "no_data_stream";
+
+/// What the servers were found to know and to have. Asked once and remembered.
+#[derive(Debug, Default)]
+pub(crate) struct Streams {
+    refuses_parameter: AtomicBool,
+    sure: Mutex<HashSet<String>>,
+}
+
+/// How a name was found.
+enum Found {
+    /// It is a data stream, or the first bulk makes it one.
+    Stream,
+    /// It is not, or that cannot be known, for this reason.
+    Not(String),
+}
+
+impl Streams {
+    /// The servers take [`PARAMETER`], as far as is known.
+    pub(crate) fn take_parameter(&self) -> bool {
+        !self.refuses_parameter.load(Ordering::Relaxed)
+    }
+
+    /// True when this answer says that the server does not know [`PARAMETER`]; it is not asked again.
+    pub(crate) fn is_refusal(&self, reply: &Reply) -> bool {
+        let error = (reply.status == 400).then(|| request_error(&reply.body));
+        let refused = error.is_some_and(|error| {
+            error.reason.contains("unrecognized parameter") && error.reason.contains(PARAMETER)
+        });
+        if refused {
+            self.refuses_parameter.store(true, Ordering::Relaxed);
+        }
+        refused
+    }
+
+    /// Makes sure that a bulk to this name ends in a data stream; if not, gives an answer that refuses it.
+    pub(crate) async fn ensure(
+        &self,
+        client: &Client,
+        node: usize,
+        stream: &DataStream,
+    ) -> Result<Option<Reply>, OutputError> {
+        if self.sure().contains(stream.as_str()) {
+            return Ok(None);
+        }
+        match find(client, node, stream).await? {
+            Found::Stream => {
+                self.sure().insert(stream.as_str().to_owned());
+                Ok(None)
+            }
+            Found::Not(reason) => {
+                let error = json!({"type": NO_STREAM, "reason": reason});
+                Ok(Some(Reply {
+                    status: 404,
+                    retry_after: None,
+                    date: None,
+                    body: json!({"error": error, "status": 404}).to_string().into(),
+                }))
+            }
+        }
+    }
+
+    fn sure(&self) -> std::sync::MutexGuard<'_, HashSet<String>> {
+        self.sure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Looks whether it is there, else makes it: that succeeds only where the template that counts makes data
+/// streams and no index stands in the way. Where neither may be asked, our own template must do.
+async fn find(client: &Client, node: usize, stream: &DataStream) -> Result<Found, OutputError> {
+    let name = stream.as_str();
+    let path = format!("_resolve/index/{name}");
+    let there = client.request(node, Method::Get, &path, None).await?;
+    if there.status == 200 {
+        let there: Value = serde_json::from_slice(&there.body).unwrap_or_default();
+        let lists = |kind: &str| {
+            let entries = there.get(kind).and_then(Value::as_array);
+            let mut names = entries.into_iter().flatten().map(|entry| &entry["name"]);
+            names.any(|entry| entry == name)
+        };
+        if lists("data_streams") {
+            return Ok(Found::Stream);
+        }
+        if lists("indices") || lists("aliases") {
+            let text = format!("{name} is an index or an alias, not a data stream");
+            return Ok(Found::Not(text));
+        }
+    }
+    let path = format!("_data_stream/{name}");
+    let made = client.request(node, Method::Put, &path, None).await?;
+    let error = request_error(&made.body);
+    match made.status {
+        200..=299 => return Ok(Found::Stream),
+        400 if &*error.kind == "resource_already_exists_exception" => return Ok(Found::Stream),
+        // not allowed, or not there: a server without the API says 405, or 400 without a type
+        401 | 403..=405 => {}
+        400 if error.kind.is_empty() => {}
+        status => return Ok(Found::Not(Reason::new(status, &error).to_string())),
+    }
+    let template = stream.template();
+    let path = format!("_index_template/{template}");
+    let answer = client.request(node, Method::Get, &path, None).await?;
+    Ok(match answer.status {
+        200 if makes_streams(&answer.body) => Found::Stream,
+        200 => Found::Not(format!(
+            "the index template {template} makes no data streams"
+        )),
+        404 => Found::Not(format!("there is no index template {template}")),
+        status => {
+            let reason = Reason::new(status, &request_error(&answer.body));
+            Found::Not(format!(
+                "cannot find out whether {name} is a data stream: {reason}"
+            ))
+        }
+    })
+}
+
+/// Whether the answer to `GET _index_template/NAME` is a template that makes data streams.
+pub(crate) fn makes_streams(answer: &[u8]) -> bool {
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    answer
+        .pointer("/index_templates/0/index_template/data_stream")
+        .is_some_and(Value::is_object)
+}
