@@ -9,6 +9,8 @@
 #[cfg(test)]
 mod desk;
 mod ledger;
+#[cfg(test)]
+mod model;
 mod reader;
 mod road;
 

@@ -165,9 +165,6 @@ impl<F: FileSystem> Gzip<F> {
         buffer: &mut Buffer,
         limits: Limits,
     ) -> io::Result<Step> {
-        if let Some(error) = self.failed.take() {
-            return self.stop(error);
-        }
         if let Some(version) = self.ended {
             if self.version()? == version {
                 return Ok(Step::Idle);
@@ -221,6 +218,9 @@ impl<F: FileSystem> Gzip<F> {
                 Ok(Some(found)) => Some(found),
                 // An over-long line that has no end yet: decoding on would begin it again and again.
                 Ok(None) => {
+                    if let Some(error) = end.flatten() {
+                        return self.stop(error);
+                    }
                     self.complete = true;
                     return self.pause();
                 }
@@ -303,6 +303,9 @@ impl<F: FileSystem> Gzip<F> {
     }
 
     fn decode(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         match &mut self.decoder {
             Some(decoder) => decoder.read(buffer),
             None => Ok(0),

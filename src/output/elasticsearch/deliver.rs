@@ -594,7 +594,7 @@ async fn or_stop<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> 
 
 #[cfg(test)]
 #[path = "../../../tests/support/fake_cluster.rs"]
-mod fake_cluster;
+pub(super) mod fake_cluster;
 
 #[cfg(test)]
 #[path = "deliver_tests.rs"]

@@ -16,6 +16,8 @@ mod client;
 mod deliver;
 mod entries;
 mod error;
+#[cfg(test)]
+pub(crate) mod in_process;
 mod judge;
 mod nodes;
 mod notice;

@@ -1,0 +1,104 @@
+//! The output as it is, over a scripted cluster in this process: for tests of the whole road.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+pub(crate) use super::deliver::fake_cluster::{Cluster, Fault, Reaction};
+use super::deliver::{Courier, Deliverer, Reply};
+use super::error::Fault as NodeFault;
+use super::parcel::Wire;
+use super::{OutputError, Settings};
+use crate::output::dead_letters::DeadLetters;
+use crate::output::{Batch, Delivery, Output};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Carries requests to the cluster; in virtual time it takes a while before and after the cluster acts.
+struct Scripted {
+    cluster: Arc<Mutex<Cluster>>,
+    clock: Arc<dyn crate::clock::Clock>,
+}
+
+impl Courier for Scripted {
+    fn nodes(&self) -> usize {
+        1
+    }
+
+    async fn bulk(&self, _: usize, wire: Wire) -> Result<Reply, OutputError> {
+        let failed = |fault| {
+            Err(OutputError::Node {
+                node: "node-0".to_owned(),
+                fault,
+            })
+        };
+        // Whoever dies during one of these waits has sent nothing, or does not hear the answer.
+        let now = self.clock.now().subsec_millis();
+        tokio::time::sleep(Duration::from_millis(u64::from(now % 90))).await;
+        let reaction = self.cluster.lock().unwrap().bulk(&wire.body);
+        tokio::time::sleep(Duration::from_millis(40)).await;
+        match reaction {
+            Reaction::Answer {
+                status,
+                retry_after,
+                body,
+                ..
+            } => Ok(Reply {
+                status,
+                retry_after: retry_after.map(str::to_owned),
+                date: None,
+                body: body.into(),
+            }),
+            Reaction::Cut { .. } | Reaction::Reset => failed(NodeFault::Broken("reset".into())),
+            Reaction::Refused => failed(NodeFault::Refused),
+            Reaction::Hang => {
+                tokio::time::sleep(TIMEOUT).await;
+                failed(NodeFault::Timeout(TIMEOUT))
+            }
+        }
+    }
+}
+
+/// An output in front of the cluster.
+pub(crate) struct InProcess(Arc<Deliverer<Scripted>>);
+
+impl InProcess {
+    pub(crate) fn new(
+        cluster: Arc<Mutex<Cluster>>,
+        data_dir: &Path,
+        clock: Arc<dyn crate::clock::Clock>,
+    ) -> Arc<Self> {
+        let node = Url::parse("http://es:9200").unwrap();
+        let settings = Settings {
+            gzip: false,
+            max_in_flight: 2,
+            batch_bytes: 2048,
+            ..Settings::new(vec![node], data_dir.to_owned())
+        };
+        let courier = Scripted {
+            cluster,
+            clock: Arc::clone(&clock),
+        };
+        Arc::new(Self(Arc::new(Deliverer::new(courier, &settings, clock))))
+    }
+
+    /// Sends again what is parked.
+    pub(crate) async fn bring_back(&self) {
+        self.0.bring_back_once().await;
+    }
+
+    pub(crate) fn dead_letters(&self) -> &DeadLetters {
+        &self.0.dead_letters
+    }
+}
+
+impl Output for InProcess {
+    async fn deliver(&self, batch: Batch, stop: &CancellationToken) -> Delivery {
+        self.0.deliver(batch, stop).await
+    }
+}

@@ -1,0 +1,685 @@
+//! Random lives of a whole agent, from the log's bytes to the cluster's documents, in virtual time.
+//!
+//! Real are the tailer, the recorder, the reader with its rhythm, the delivery with its repeats and the
+//! dead-letter file; played are the disk of logs and positions, the clock, and the cluster with its bad days.
+//! What happens, happens while the reader waits: nginx writes (in two formats, as after a reload), logrotate
+//! rotates, copies, compresses, the cluster refuses, resets, closes an index, the clock is set, the disk is
+//! full, and the agent is stopped or killed. At the end all is well for a while, and then each complete line
+//! in a file that exists stands exactly once in the cluster, whole and understood, or in the dead-letter file
+//! if the cluster called it bad; and nothing else is there.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use logweir_parsers::{Escape, Format};
+use proptest::prelude::*;
+use rustix::io::Errno;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::{Ended, Reader, Settings, Stop};
+use crate::clock::{Clock, ManualClock};
+use crate::config::{IndexPattern, NamedFormat};
+use crate::output::elasticsearch::in_process::{Cluster, Fault, InProcess};
+use crate::record::{self, Recorder};
+use crate::tail::sim::{Op, SimFs};
+use crate::tail::watch::{Wait, Waker, Watcher, Woken};
+use crate::tail::{self, Tailer};
+use crate::telemetry::Telemetry;
+
+const LIVE: &str = "/logs/access.log";
+const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
+/// 2026-11-23, 23:58 UTC: midnight is near.
+const NOW: i64 = 1_795_478_280_000;
+const SECOND: Duration = Duration::from_secs(1);
+/// The reader needs fewer waits than this for any life.
+const WAITS: usize = 60_000;
+
+#[derive(Debug, Clone)]
+enum Act {
+    Append {
+        lines: usize,
+        half: bool,
+    },
+    /// The new workers' format, until the next one; the old ones write on in theirs.
+    Reload,
+    Rotate {
+        reopen: bool,
+    },
+    Reopen,
+    Copytruncate,
+    Compress {
+        which: usize,
+    },
+    Delete,
+    /// What befalls the next requests.
+    Cluster(Vec<Fault>),
+    /// The day of now, or the day before, is closed, or open again.
+    Close {
+        today: bool,
+        open: bool,
+    },
+    Limit {
+        bytes: Option<usize>,
+    },
+    /// Of these system calls so many fail.
+    Disk {
+        op: Op,
+        path: &'static str,
+        error: Errno,
+        times: usize,
+    },
+    Heal,
+    ClockJump {
+        millis: i64,
+    },
+    Wait {
+        millis: u64,
+    },
+    /// The agent is stopped and started in good order.
+    Restart,
+    Kill(Crash),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Crash {
+    Process,
+    Power {
+        kept: usize,
+        torn: u8,
+    },
+    /// So many steps into the saves that follow.
+    InSave {
+        steps: usize,
+    },
+    TornCheckpoint,
+    LostCheckpoint,
+}
+
+fn fault() -> impl Strategy<Value = Fault> {
+    let items = |status, kind| {
+        (1_usize..6).prop_map(move |every| Fault::Items {
+            every,
+            status,
+            kind,
+        })
+    };
+    prop_oneof![
+        1 => Just(Fault::Refused),
+        1 => Just(Fault::ResetBefore),
+        3 => Just(Fault::ResetAfter),
+        2 => Just(Fault::HangAfter),
+        1 => (0_usize..400).prop_map(Fault::CutJson),
+        1 => (0_usize..400).prop_map(Fault::CutBody),
+        1 => Just(Fault::Html),
+        1 => Just(Fault::WrongCount),
+        1 => Just(Fault::Status(413, None, "")),
+        1 => Just(Fault::Status(429, Some("2"), "es_rejected_execution_exception")),
+        1 => Just(Fault::Status(503, None, "unavailable")),
+        1 => Just(Fault::Status(401, None, "security_exception")),
+        1 => Just(Fault::Status(400, None, "illegal_argument_exception")),
+        2 => items(429, "es_rejected_execution_exception"),
+        2 => items(503, "unavailable_shards_exception"),
+        1 => items(403, "cluster_block_exception"),
+        1 => items(400, "validation_exception"),
+        1 => items(400, "document_parsing_exception"),
+        1 => (1_usize..6).prop_map(|every| Fault::FailureStore { every }),
+    ]
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let call = prop_oneof![
+        (Just(Op::Open), Just("/logs"), Just(Errno::ACCESS)),
+        (Just(Op::Open), Just("/"), Just(Errno::MFILE)),
+        (Just(Op::Read), Just("/logs"), Just(Errno::IO)),
+        (Just(Op::ReadDir), Just("/logs"), Just(Errno::MFILE)),
+        (Just(Op::Create), Just("/state"), Just(Errno::NOSPC)),
+        (Just(Op::Write), Just("/state"), Just(Errno::NOSPC)),
+        (Just(Op::Sync), Just("/state"), Just(Errno::IO)),
+        (Just(Op::Rename), Just("/state"), Just(Errno::IO)),
+        (Just(Op::SyncDir), Just("/state"), Just(Errno::IO)),
+    ];
+    prop_oneof![
+        12 => (1_usize..12, any::<bool>()).prop_map(|(lines, half)| Act::Append { lines, half }),
+        1 => Just(Act::Reload),
+        3 => any::<bool>().prop_map(|reopen| Act::Rotate { reopen }),
+        2 => Just(Act::Reopen),
+        2 => Just(Act::Copytruncate),
+        2 => (0_usize..4).prop_map(|which| Act::Compress { which }),
+        1 => Just(Act::Delete),
+        5 => prop::collection::vec(fault(), 1..4).prop_map(Act::Cluster),
+        2 => any::<(bool, bool)>().prop_map(|(today, open)| Act::Close { today, open }),
+        1 => prop::option::of(600_usize..3_000).prop_map(|bytes| Act::Limit { bytes }),
+        2 => (call, 1_usize..6)
+            .prop_map(|((op, path, error), times)| Act::Disk { op, path, error, times }),
+        2 => Just(Act::Heal),
+        1 => (-10_000_000_i64..10_000_000).prop_map(|millis| Act::ClockJump { millis }),
+        8 => (1_u64..4_000).prop_map(|millis| Act::Wait { millis }),
+        1 => (60_000_u64..1_000_000).prop_map(|millis| Act::Wait { millis }),
+        2 => Just(Act::Restart),
+        5 => crash().prop_map(Act::Kill),
+    ]
+}
+
+fn crash() -> impl Strategy<Value = Crash> {
+    prop_oneof![
+        4 => Just(Crash::Process),
+        2 => (0_usize..4, any::<u8>()).prop_map(|(kept, torn)| Crash::Power { kept, torn }),
+        2 => (0_usize..8).prop_map(|steps| Crash::InSave { steps }),
+        1 => Just(Crash::TornCheckpoint),
+        1 => Just(Crash::LostCheckpoint),
+    ]
+}
+
+/// What unwinds a reader that is killed.
+struct Killed;
+
+/// Everything outside of the agent.
+struct World {
+    fs: SimFs,
+    clock: ManualClock,
+    cluster: Arc<Mutex<Cluster>>,
+    data_dir: TempDir,
+    acts: VecDeque<Act>,
+    /// How the agent that runs now ends, and the state it leaves.
+    crash: Option<Crash>,
+    writer: u64,
+    rest: Vec<u8>,
+    iso: bool,
+    written: u64,
+    ever: BTreeSet<String>,
+    /// Lines as nginx means them; what a torn line runs into is none.
+    meant: BTreeSet<String>,
+    /// The time until the next act.
+    left: Duration,
+    waits: usize,
+    /// Nothing happened in the cluster for so long.
+    quiet: Duration,
+    bulks: usize,
+    /// Indices in which something was refused for a while.
+    finished: bool,
+}
+
+impl World {
+    fn new(acts: &[Act]) -> Self {
+        let clock = ManualClock::new(NOW);
+        let fs = SimFs::new(&clock, "/state");
+        fs.mkdir("/logs");
+        let writer = fs.touch(LIVE);
+        fs.hold(writer, true);
+        Self {
+            fs,
+            clock,
+            cluster: Arc::default(),
+            data_dir: TempDir::new().unwrap(),
+            acts: acts.iter().cloned().collect(),
+            crash: None,
+            writer,
+            rest: vec![],
+            iso: false,
+            written: 0,
+            ever: BTreeSet::new(),
+            meant: BTreeSet::new(),
+            left: Duration::ZERO,
+            waits: 0,
+            quiet: Duration::ZERO,
+            bulks: 0,
+            finished: false,
+        }
+    }
+
+    fn line(&mut self) -> String {
+        self.written += 1;
+        let (number, pad) = (
+            self.written,
+            "x".repeat(usize::try_from(self.written % 30).unwrap()),
+        );
+        let at = chrono::DateTime::from_timestamp_millis(self.clock.unix_millis()).unwrap();
+        // Workers of before and after a reload take turns.
+        let iso = self.iso && !number.is_multiple_of(3);
+        let line = match number % 17 {
+            0 => format!("rubbish {number:06} {pad}"),
+            _ if iso => format!(
+                "{number:06}{pad} {} 200 \"GET /l/{number:06} HTTP/1.1\"",
+                at.to_rfc3339_opts(chrono::SecondsFormat::Secs, false)
+            ),
+            _ => format!(
+                "203.0.113.7 - - [{}] \"GET /l/{number:06}{pad} HTTP/1.1\" 200 5 \"-\" \"curl/8\"",
+                at.format("%d/%b/%Y:%H:%M:%S +0000")
+            ),
+        };
+        self.meant.insert(line.clone());
+        line
+    }
+
+    fn append(&mut self, lines: usize, half: bool) {
+        let mut bytes = std::mem::take(&mut self.rest);
+        for _ in 0..lines {
+            bytes.extend(self.line().into_bytes());
+            bytes.push(b'\n');
+        }
+        if half {
+            let line = self.line() + "\n";
+            let (begun, rest) = line.split_at(9);
+            bytes.extend(begun.bytes());
+            self.rest = rest.as_bytes().to_vec();
+        }
+        self.fs.append_inode(self.writer, &bytes);
+        self.ever.extend(complete_lines(&self.fs.data(self.writer)));
+    }
+
+    fn reopen(&mut self) {
+        self.fs.hold(self.writer, false);
+        self.writer = self.fs.touch(LIVE);
+        self.fs.hold(self.writer, true);
+        self.rest.clear();
+    }
+
+    fn shift(&mut self) {
+        let names = self.fs.names("/logs");
+        for number in (1..30).rev() {
+            for suffix in ["", ".gz"] {
+                let from = format!("{LIVE}.{number}{suffix}");
+                if names.contains(&from) {
+                    self.fs.mv(&from, &format!("{LIVE}.{}{suffix}", number + 1));
+                }
+            }
+        }
+    }
+
+    fn act(&mut self, act: Act) {
+        match act {
+            Act::Append { lines, half } => self.append(lines, half),
+            Act::Reload => self.iso = !self.iso,
+            Act::Rotate { reopen } => {
+                self.shift();
+                self.fs.mv(LIVE, &format!("{LIVE}.1"));
+                if reopen {
+                    self.reopen();
+                }
+            }
+            Act::Reopen => self.reopen(),
+            Act::Copytruncate => {
+                self.shift();
+                if self.fs.exists(LIVE) {
+                    self.fs.cp(LIVE, &format!("{LIVE}.1"));
+                    self.fs.truncate(LIVE, 0);
+                }
+            }
+            Act::Compress { which } => {
+                let plain: Vec<String> = self.fs.names("/logs");
+                let plain: Vec<&String> = plain
+                    .iter()
+                    .filter(|name| *name != LIVE && !name.ends_with(".gz"))
+                    .collect();
+                if let Some(name) = plain.get(which % plain.len().max(1)) {
+                    self.fs.gzip(name, &format!("{name}.gz"));
+                }
+            }
+            Act::Delete => self.fs.rm(LIVE),
+            Act::Cluster(faults) => self.cluster.lock().unwrap().script.extend(faults),
+            Act::Close { today, open } => {
+                let day = self.clock.unix_millis() - if today { 0 } else { 86_400_000 };
+                let day = chrono::DateTime::from_timestamp_millis(day).unwrap();
+                let index = day.format("nginx-access-%Y.%m.%d").to_string();
+                let mut cluster = self.cluster.lock().unwrap();
+                if open {
+                    cluster.closed.remove(&index);
+                } else {
+                    cluster.closed.insert(index);
+                }
+            }
+            Act::Limit { bytes } => self.cluster.lock().unwrap().max_bytes = bytes,
+            Act::Disk {
+                op,
+                path,
+                error,
+                times,
+            } => self.fs.fail(op, path, error, times),
+            Act::Heal => self.fs.heal(),
+            Act::ClockJump { millis } => self.clock.jump(millis),
+            Act::Wait { millis } => self.left = Duration::from_millis(millis),
+            Act::Restart => self.crash = None,
+            Act::Kill(crash) => {
+                if let Crash::InSave { steps } = crash {
+                    self.fs.die_after(steps);
+                    self.left = 3 * SECOND;
+                }
+                self.crash = Some(crash);
+            }
+        }
+    }
+
+    /// What the dead agent left on the disk.
+    fn leave(&mut self) {
+        match self.crash.take() {
+            None | Some(Crash::Process) => {}
+            Some(Crash::Power { kept, torn }) => self.fs.power_cut(kept, torn),
+            Some(Crash::InSave { .. }) => self.fs.heal(),
+            Some(Crash::TornCheckpoint) => {
+                let bytes = self.fs.content(CHECKPOINT);
+                self.fs.put(CHECKPOINT, &bytes[..bytes.len() / 2]);
+            }
+            Some(Crash::LostCheckpoint) => {
+                self.fs.rm(CHECKPOINT);
+                self.fs.rm(&format!("{CHECKPOINT}.previous"));
+            }
+        }
+    }
+
+    /// The script is over: all is well from now on.
+    fn heal(&mut self) {
+        self.fs.heal();
+        let mut cluster = self.cluster.lock().unwrap();
+        cluster.script.clear();
+        cluster.closed.clear();
+        cluster.max_bytes = None;
+    }
+}
+
+/// A watcher whose waits are where the world moves on.
+struct Moments {
+    calls: Watcher,
+    runtime: Rc<Runtime>,
+    world: Rc<RefCell<World>>,
+    output: Arc<InProcess>,
+    stop: Stop,
+}
+
+impl Wait for Moments {
+    fn waker(&self) -> Waker {
+        self.calls.waker()
+    }
+
+    fn arm<'p>(&mut self, _: impl IntoIterator<Item = &'p Path>) -> bool {
+        true
+    }
+
+    fn disarm(&mut self) {}
+
+    fn wait(&self, timeout: Duration) -> Woken {
+        let mut world = self.world.borrow_mut();
+        world.waits += 1;
+        assert!(world.waits < WAITS, "it never ends");
+        let before = world.clock.now();
+        while world.left.is_zero() && !self.stop.drain.is_cancelled() {
+            let Some(act) = world.acts.pop_front() else {
+                self.settle_down(&mut world);
+                break;
+            };
+            let end = matches!(act, Act::Restart);
+            world.act(act);
+            if end {
+                self.stop.drain();
+            } else if world.crash.is_some() && world.left.is_zero() {
+                drop(world);
+                std::panic::resume_unwind(Box::new(Killed));
+            }
+        }
+        // As long as an answer may come, short steps: it would end the wait.
+        let step = timeout.min(world.left.max(SECOND)).min(5 * SECOND);
+        let step = step.max(Duration::from_millis(1));
+        self.runtime
+            .block_on(async { tokio::time::sleep(step).await });
+        world.clock.advance(step);
+        let dying = !world.left.is_zero() && world.left <= step && world.crash.is_some();
+        world.left = world.left.saturating_sub(step);
+        if dying {
+            drop(world);
+            std::panic::resume_unwind(Box::new(Killed));
+        }
+        let woken = self.calls.wait(Duration::ZERO);
+        // Of the events half are lost; the directories are looked at all the same.
+        if woken == Woken::Timeout && before.as_millis().is_multiple_of(2) {
+            return Woken::Event;
+        }
+        woken
+    }
+}
+
+impl Moments {
+    /// Time passes in peace until nothing more comes.
+    fn settle_down(&self, world: &mut World) {
+        world.heal();
+        let bulks = world.cluster.lock().unwrap().bulks.len();
+        let parked = |entry: std::io::Result<crate::output::dead_letters::Entry>| {
+            entry.unwrap().kind == crate::output::dead_letters::Kind::Parked
+        };
+        if self.output.dead_letters().entries().unwrap().any(parked) {
+            self.runtime.block_on(self.output.bring_back());
+        } else if bulks == world.bulks {
+            world.quiet += SECOND;
+        }
+        if bulks != world.bulks {
+            world.quiet = Duration::ZERO;
+        }
+        world.bulks = bulks;
+        // A file is let go after a while, and what waited for that is found afterwards.
+        world.left = if world.quiet.as_secs() == 3 {
+            Duration::from_secs(4_000)
+        } else {
+            30 * SECOND
+        };
+        if world.quiet >= 6 * SECOND {
+            world.finished = true;
+            self.stop.drain();
+        }
+    }
+}
+
+/// Lines without `\n`, as they are to be delivered.
+fn complete_lines(data: &[u8]) -> Vec<String> {
+    let plain;
+    let data = if data.starts_with(&[0x1f, 0x8b]) {
+        let mut out = vec![];
+        std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(data), &mut out).unwrap();
+        plain = out;
+        &plain
+    } else {
+        data
+    };
+    let text = std::str::from_utf8(data).unwrap();
+    text.split_inclusive('\n')
+        .filter_map(|line| line.strip_suffix('\n'))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn recorder() -> Recorder {
+    let iso =
+        Format::compile("$my_id $time_iso8601 $status \"$request\"", Escape::Default).unwrap();
+    let named = |name: &str, format| NamedFormat {
+        name: name.to_owned(),
+        format,
+    };
+    Recorder::new(record::Settings {
+        index: IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap(),
+        host: "web-07".to_owned(),
+        trusted_proxies: vec![],
+        keep_original: true,
+        retention: None,
+        logs: vec![record::LogSettings {
+            formats: vec![named("combined", Format::combined()), named("iso", iso)],
+            fields: vec![],
+        }],
+    })
+}
+
+fn tailer(world: &World) -> Result<Tailer<SimFs, ManualClock>, tail::TailError> {
+    let settings = tail::Settings {
+        host: "web-07".to_owned(),
+        data_dir: "/state/logweir".into(),
+        logs: vec![tail::LogSettings {
+            paths: vec![LIVE.to_owned()],
+            exclude: vec![],
+            name: None,
+        }],
+        rotated_dirs: vec![],
+        history: Duration::ZERO,
+        retention: None,
+        max_line_bytes: 8192,
+        read_bytes: 500,
+        held_open_bytes: 1 << 30,
+        reconcile_interval: 10 * SECOND,
+        output: "elasticsearch:test".to_owned(),
+    };
+    Tailer::open(settings, world.fs.clone(), world.clock.clone())
+}
+
+/// One agent from its start to its end.
+fn run(world: &Rc<RefCell<World>>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let runtime = Rc::new(runtime);
+    // Whatever asks for the time asks this runtime's.
+    let inside = runtime.enter();
+    let calls = Watcher::new(true);
+    let stop = Stop::new(calls.waker());
+    let (tailer, output, clock) = {
+        let world = world.borrow();
+        let tailer = tailer(&world).or_else(|_| {
+            // A disk that is full at the start; the service manager starts it again, later.
+            world.fs.heal();
+            self::tailer(&world)
+        });
+        let clock = Arc::new(world.clock.clone());
+        let output = InProcess::new(Arc::clone(&world.cluster), world.data_dir.path(), clock);
+        let tailer = tailer.map_err(|error| error.to_string()).unwrap();
+        (tailer, output, world.clock.clone())
+    };
+    let telemetry = Telemetry::default();
+    let moments = Moments {
+        calls,
+        runtime: Rc::clone(&runtime),
+        world: Rc::clone(world),
+        output: Arc::clone(&output),
+        stop: stop.clone(),
+    };
+    let settings = Settings {
+        batch_bytes: 2048,
+        batch_count: 7,
+        flush_interval: SECOND,
+        max_in_flight: 2,
+        reconcile_interval: 10 * SECOND,
+        shutdown_timeout: 5 * SECOND,
+        once: false,
+    };
+    let reader = Reader::new(
+        settings,
+        tailer,
+        moments,
+        recorder(),
+        output,
+        runtime.handle().clone(),
+        telemetry.clone(),
+        clock,
+        stop,
+    );
+    drop(inside);
+    let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reader.run()));
+    match ended {
+        Ok(Ended::Broken) => panic!("a delivery panicked"),
+        Ok(_) => assert_eq!(telemetry.snapshot().accounts.in_flight, 0),
+        Err(payload) if payload.is::<Killed>() => {}
+        Err(payload) => std::panic::resume_unwind(payload),
+    }
+    assert!(telemetry.snapshot().accounts.balance());
+    world.borrow_mut().leave();
+}
+
+/// What stands in the cluster, and in the dead-letter file: how often each line.
+fn delivered(world: &World) -> BTreeMap<String, usize> {
+    let mut lines: BTreeMap<String, usize> = BTreeMap::new();
+    let cluster = world.cluster.lock().unwrap();
+    let original = |document: &str| {
+        let document: serde_json::Value = serde_json::from_str(document).unwrap();
+        document["event"]["original"].as_str().unwrap().to_owned()
+    };
+    for ((index, _), document) in &cluster.documents {
+        let line = original(document);
+        let parsed = world.meant.contains(&line) && !line.starts_with("rubbish");
+        assert!(
+            !(parsed && document.contains("\"error\"")),
+            "unparsed: {document}"
+        );
+        assert!(
+            !(parsed && index == "nginx-access-unparsed"),
+            "in {index}: {line}"
+        );
+        *lines.entry(line).or_default() += 1;
+    }
+    let mut elsewhere = BTreeSet::new();
+    for document in cluster.diverted.values() {
+        elsewhere.insert(original(document));
+    }
+    let output = InProcess::new(
+        Arc::clone(&world.cluster),
+        world.data_dir.path(),
+        Arc::new(world.clock.clone()),
+    );
+    for entry in output.dead_letters().entries().unwrap() {
+        elsewhere.insert(original(entry.unwrap().document.unwrap().get()));
+    }
+    // Read again after a crash, a line that was put aside may have been taken.
+    for line in elsewhere {
+        lines.entry(line).or_insert(1);
+    }
+    lines
+}
+
+fn live(acts: &[Act]) {
+    let world = Rc::new(RefCell::new(World::new(acts)));
+    while !world.borrow().finished {
+        run(&world);
+    }
+    let first = delivered(&world.borrow());
+    check(&world.borrow(), &first);
+    // And another start finds nothing new.
+    {
+        let mut world = world.borrow_mut();
+        world.finished = false;
+        world.quiet = Duration::ZERO;
+    }
+    run(&world);
+    assert_eq!(delivered(&world.borrow()), first);
+}
+
+fn check(world: &World, delivered: &BTreeMap<String, usize>) {
+    for (line, count) in delivered {
+        assert_eq!(*count, 1, "doubled: {line}");
+        assert!(world.ever.contains(line), "never written: {line}");
+    }
+    let held = HashMap::from([(world.writer, 1)]);
+    for data in world.fs.reachable("/logs", &held) {
+        for line in complete_lines(&data) {
+            assert!(
+                delivered.contains_key(&line),
+                "lost: {line}; files: {:?}",
+                world.fs.names("/logs")
+            );
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(200),
+        max_shrink_iters: 3_000,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn every_line_once_from_file_to_cluster(acts in prop::collection::vec(act(), 1..40)) {
+        live(&acts);
+    }
+}
