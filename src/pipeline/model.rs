@@ -499,7 +499,7 @@ fn recorder() -> Recorder {
         format,
     };
     Recorder::new(record::Settings {
-        index: IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap(),
+        target: IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap().into(),
         host: "web-07".to_owned(),
         trusted_proxies: vec![],
         keep_original: true,

@@ -155,7 +155,6 @@ impl Lab {
             held_open_bytes: 1 << 30,
             max_line_bytes: 4096,
             read_bytes: 256,
-            held_open_bytes: 1 << 30,
             reconcile_interval: self.settings.reconcile_interval,
             output: "desk:x".to_owned(),
         };
