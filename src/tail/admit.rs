@@ -436,10 +436,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             } else if let Some(track) = self.tracks.get(&key)
                 && let Ok(longer) = self.fs.open(&track.path)
                 && let Ok(metadata) = self.fs.metadata_of(&longer)
-                && self
-                    .done
-                    .get(&metadata.inode)
-                    .is_some_and(|done| done.key == key)
+                // Inodes are used again, this very file may have got one: it must be as it was left, and longer.
+                && size < metadata.size
+                && self.done.get(&metadata.inode).is_some_and(|done| {
+                    done.key == key
+                        && (done.size, done.modified) == (metadata.size, metadata.modified)
+                })
                 && place_at(&self.fs, &longer, size)? == here
             {
                 return Ok(Some((key, false)));

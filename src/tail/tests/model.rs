@@ -632,3 +632,35 @@ proptest! {
         live(true, read_bytes, &acts);
     }
 }
+
+/// A file with the inode of one that was read, under a path where that one once was.
+#[test]
+fn an_inode_used_again_does_not_make_a_file_its_own_copy() {
+    let append = |lines| Act::Append {
+        lines,
+        half: false,
+        long: false,
+    };
+    let kill = || Act::Kill {
+        applied: 0,
+        state: Crash::Process,
+    };
+    let acts = [
+        append(1),
+        Act::Rotate { reopen: true },
+        kill(),
+        Act::Read { chunks: 1 },
+        Act::Copytruncate { between: 0 },
+        Act::Rotate { reopen: false },
+        append(4),
+        Act::SettleAll,
+        Act::Save,
+        kill(),
+        Act::Read { chunks: 4 },
+        Act::Reopen,
+        append(1),
+        Act::DropOld { keep: 0 },
+        Act::Copytruncate { between: 0 },
+    ];
+    live(true, 51, &acts);
+}
