@@ -139,6 +139,7 @@ fn act() -> impl Strategy<Value = Act> {
         (Just(Op::Open), Just("/"), Just(Errno::MFILE)),
         (Just(Op::Read), Just("/logs"), Just(Errno::IO)),
         (Just(Op::ReadDir), Just("/logs"), Just(Errno::MFILE)),
+        (Just(Op::Stat), Just("/logs"), Just(Errno::IO)),
         (Just(Op::Create), Just("/state"), Just(Errno::NOSPC)),
         (Just(Op::Write), Just("/state"), Just(Errno::NOSPC)),
         (Just(Op::Sync), Just("/state"), Just(Errno::IO)),
@@ -673,7 +674,7 @@ fn check(world: &World, delivered: &BTreeMap<String, usize>) {
 proptest! {
     #![proptest_config(ProptestConfig {
         cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(200),
-        max_shrink_iters: 3_000,
+        max_shrink_iters: 600,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

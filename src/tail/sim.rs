@@ -23,6 +23,7 @@ pub(crate) enum Op {
     Open,
     Read,
     ReadDir,
+    Stat,
     Create,
     Write,
     Sync,
@@ -503,12 +504,15 @@ impl FileSystem for SimFs {
     }
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
-        let world = self.world();
+        let mut world = self.world();
+        world.check(Op::Stat, path)?;
         Ok(world.metadata(world.inode(path)?))
     }
 
     fn metadata_of(&self, file: &SimFile) -> io::Result<Metadata> {
-        Ok(self.world().metadata(file.inode))
+        let mut world = self.world();
+        world.check(Op::Stat, &file.path)?;
+        Ok(world.metadata(file.inode))
     }
 
     fn is_symlink(&self, path: &Path) -> bool {

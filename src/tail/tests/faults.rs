@@ -1,0 +1,452 @@
+//! The host's bad days, one a test: system calls that fail at each durable step, disks that are full, power
+//! that is cut, and rotations while nobody looks.
+
+use std::collections::BTreeSet;
+
+use rustix::io::Errno;
+
+use super::{DATA, Host, LIVE, settings};
+use crate::tail::sim::Op;
+
+const GLOB: &str = "/logs/*access.log";
+const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
+
+/// What becomes of a step.
+#[derive(Debug, Clone, Copy)]
+enum How {
+    /// It fails so often, for as long as the agent is started again and again.
+    Error(usize),
+    /// The machine dies at the step with this number, counted over all of a kind.
+    Crash { steps: usize, kept: usize },
+}
+
+/// Lines read, each with its place; doubles are the same place again.
+#[derive(Default)]
+struct Index(BTreeSet<(String, u64, String)>);
+
+impl Index {
+    fn take(&mut self, host: &mut Host) {
+        for (stream, offset, text) in host.read() {
+            self.0.insert((stream.to_string(), offset, text));
+        }
+    }
+}
+
+/// One life with a fault in it: the first start, growth, a rotation, a restart. Everything that is delivered
+/// counts, settled or not; a start that is refused is made again.
+fn live(op: Op, path: &str, error: Errno, how: How) {
+    let case = format!("{op:?} {path} {how:?}");
+    let mut host = Host::logs(&[GLOB]);
+    let mut index = Index::default();
+    let mut written = BTreeSet::new();
+    match how {
+        How::Error(times) => host.fs.fail(op, path, error, times),
+        How::Crash { steps, .. } => host.fs.die_after(steps),
+    }
+    let start = |host: &mut Host| {
+        for _ in 0..12 {
+            match host.try_start() {
+                Ok(()) => return,
+                Err(failed) => {
+                    assert!(failed.to_string().contains("/state"), "{case}: {failed}");
+                    if let How::Crash { kept, .. } = how {
+                        host.fs.heal();
+                        host.kill();
+                        host.fs.power_cut(kept, 128);
+                    }
+                }
+            }
+        }
+        panic!("{case}: it never starts");
+    };
+    for round in 0..6 {
+        for line in 0..4 {
+            let line = format!("{round} {line} of {case}");
+            host.fs.append(LIVE, format!("{line}\n").as_bytes());
+            written.insert(line);
+        }
+        if host.tailer.is_none() {
+            start(&mut host);
+        }
+        host.tailer().reconcile();
+        index.take(&mut host);
+        for (file, end) in std::mem::take(&mut host.ends) {
+            host.tailer().settle(file, end);
+        }
+        if host.tailer().save().is_err()
+            && let How::Crash { kept, .. } = how
+        {
+            host.fs.heal();
+            host.kill();
+            host.fs.power_cut(kept, 128);
+            start(&mut host);
+        }
+        if round == 2 {
+            host.fs.mv(LIVE, &format!("{LIVE}.1"));
+        }
+        if round == 3 {
+            start(&mut host);
+        }
+    }
+    host.fs.heal();
+    for _ in 0..4 {
+        host.wait(10);
+        host.tailer().reconcile();
+        index.take(&mut host);
+    }
+    host.settle();
+    let texts: Vec<&String> = index.0.iter().map(|(_, _, text)| text).collect();
+    assert_eq!(texts.len(), written.len(), "{case}: doubled");
+    assert!(texts.into_iter().all(|text| written.contains(text)));
+    host.start();
+    assert!(host.texts().is_empty(), "{case}: read again");
+}
+
+#[test]
+fn every_system_call_may_fail() {
+    let calls = [
+        (Op::Open, "/logs", Errno::MFILE),
+        (Op::Open, "/logs", Errno::ACCESS),
+        (Op::Read, "/logs", Errno::IO),
+        (Op::Read, "/state", Errno::IO),
+        (Op::ReadDir, "/logs", Errno::MFILE),
+        (Op::Stat, "/logs", Errno::IO),
+        (Op::Create, "/state", Errno::NOSPC),
+        (Op::Write, "checkpoint", Errno::NOSPC),
+        (Op::Write, "identity", Errno::NOSPC),
+        (Op::Sync, "checkpoint", Errno::IO),
+        (Op::Sync, "identity", Errno::IO),
+        (Op::Rename, "checkpoint", Errno::IO),
+        (Op::Rename, "checkpoint.new", Errno::IO),
+        (Op::Rename, "identity", Errno::IO),
+        (Op::SyncDir, "/state", Errno::IO),
+        (Op::SyncDir, "run", Errno::IO),
+    ];
+    for (op, path, error) in calls {
+        for times in [1, 2, 5] {
+            live(op, path, error, How::Error(times));
+        }
+    }
+}
+
+/// Also those of the first start: checkpoint, its directory, identity, its directory.
+#[test]
+fn the_power_may_fail_at_every_step_that_lasts() {
+    for steps in 0..45 {
+        for kept in 0..4 {
+            live(Op::Stat, "", Errno::IO, How::Crash { steps, kept });
+        }
+    }
+}
+
+#[test]
+fn several_rotations_while_stopped_with_delayed_compression() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, b"a1\na2\n");
+    host.start();
+    assert_eq!(host.texts().len(), 2);
+    host.settle();
+    host.kill();
+    host.fs.append(LIVE, b"a3\n");
+    for (number, line) in ["b1\n", "c1\n", "d1\n"].iter().enumerate() {
+        // logrotate with `compress` and `delaycompress`
+        for old in (2..=number).rev() {
+            host.fs.mv(
+                &format!("{LIVE}.{old}.gz"),
+                &format!("{LIVE}.{}.gz", old + 1),
+            );
+        }
+        if number > 0 {
+            host.fs.gzip(&format!("{LIVE}.1"), &format!("{LIVE}.2.gz"));
+        }
+        host.fs.mv(LIVE, &format!("{LIVE}.1"));
+        host.fs.append(LIVE, line.as_bytes());
+    }
+    assert_eq!(
+        host.fs.names("/logs"),
+        [
+            LIVE.to_owned(),
+            format!("{LIVE}.1"),
+            format!("{LIVE}.2.gz"),
+            format!("{LIVE}.3.gz")
+        ]
+    );
+    host.start();
+    host.wait(10);
+    let mut texts = host.texts();
+    texts.sort();
+    assert_eq!(texts, ["a3", "b1", "c1", "d1"]);
+    host.wait(10);
+    host.restart();
+    assert!(host.texts().is_empty());
+}
+
+#[test]
+fn compression_at_once_while_half_read_goes_on_from_the_open_file_or_the_compressed_one() {
+    for killed in [false, true] {
+        let mut host = Host::logs(&[GLOB]);
+        host.fs.append(LIVE, &b"0123456789\n".repeat(40));
+        host.start();
+        let chunk = host.tailer().read().unwrap();
+        let (file, end, stream) = (chunk.file, chunk.end, chunk.stream);
+        host.tailer().settle(file, end);
+        host.tailer().save().unwrap();
+        host.fs.gzip(LIVE, "/logs/access.log.1.gz");
+        host.fs.append(LIVE, b"new\n");
+        if killed {
+            host.start();
+            host.wait(10);
+        }
+        host.tailer().reconcile();
+        let lines = host.read();
+        let rest: Vec<u64> = lines
+            .iter()
+            .filter(|line| line.0 == stream)
+            .map(|line| line.1)
+            .collect();
+        let expected: Vec<u64> = (end / 11..40).map(|line| line * 11).collect();
+        assert_eq!(rest, expected, "{killed}");
+        assert_eq!(lines.len(), expected.len() + 1);
+        host.wait(10);
+        host.tailer().reconcile();
+        host.wait(10);
+        host.restart();
+        assert!(host.texts().is_empty(), "{killed}");
+    }
+}
+
+#[test]
+fn the_rest_of_a_copytruncate_comes_from_the_compressed_copy_too() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, &b"0123456789\n".repeat(40));
+    host.start();
+    let chunk = host.tailer().read().unwrap();
+    let (file, end) = (chunk.file, chunk.end);
+    host.tailer().settle(file, end);
+    host.tailer().save().unwrap();
+    host.fs.cp(LIVE, "/logs/access.log.1");
+    host.fs.truncate(LIVE, 0);
+    host.fs.gzip("/logs/access.log.1", "/logs/access.log.1.gz");
+    host.fs.append(LIVE, b"new\n");
+    // Decoded half, and killed.
+    host.start();
+    host.wait(10);
+    host.tailer().reconcile();
+    let mut first = vec![];
+    for _ in 0..3 {
+        let chunk = host.tailer().read().unwrap();
+        first.push((chunk.file, chunk.offset, chunk.end));
+    }
+    for (file, _, end) in &first {
+        host.tailer().settle(*file, *end);
+    }
+    host.tailer().save().unwrap();
+    let mut lines: Vec<u64> = first
+        .iter()
+        .filter(|(_, offset, _)| *offset > 0)
+        .flat_map(|(_, offset, end)| (offset / 11..end / 11).map(|line| line * 11))
+        .collect();
+    host.start();
+    host.wait(10);
+    host.tailer().reconcile();
+    lines.extend(
+        host.read()
+            .into_iter()
+            .map(|line| line.1)
+            .filter(|at| *at > 0),
+    );
+    lines.sort_unstable();
+    let expected: Vec<u64> = (end / 11..40).map(|line| line * 11).collect();
+    assert_eq!(lines, expected);
+    host.wait(120);
+    host.texts();
+    assert!(host.tailer().stats().lost_bytes.is_empty());
+}
+
+#[test]
+fn a_rotation_into_another_folder_is_followed_open_and_stopped() {
+    let mut settings = settings(&[GLOB]);
+    settings.rotated_dirs = vec!["/old".into()];
+    let mut host = Host::new(settings);
+    host.fs.mkdir("/old");
+    let writer = host.fs.append(LIVE, b"one\n");
+    host.start();
+    assert_eq!(host.texts(), ["one"]);
+    host.fs.mv(LIVE, "/old/access.log-20261123");
+    host.fs.append_inode(writer, b"late\n");
+    host.fs.append(LIVE, b"new\n");
+    let mut texts = host.texts();
+    texts.sort();
+    assert_eq!(texts, ["late", "new"]);
+    host.settle();
+    host.kill();
+    host.fs.append(LIVE, b"more\n");
+    host.fs.mv(LIVE, "/old/access.log-20261124");
+    host.fs
+        .gzip("/old/access.log-20261124", "/old/access.log-20261124.gz");
+    host.start();
+    host.wait(10);
+    assert_eq!(host.texts(), ["more"]);
+}
+
+#[test]
+fn a_file_that_is_replaced_by_one_with_the_same_beginning_is_read_anew() {
+    for longer in [false, true] {
+        let mut host = Host::logs(&[GLOB]);
+        host.fs.append(LIVE, b"same\none\ntwo\n");
+        host.start();
+        assert_eq!(host.texts().len(), 3);
+        host.settle();
+        host.fs.rm(LIVE);
+        host.fs.append(LIVE, b"same\nuno\n");
+        if longer {
+            host.fs.append(LIVE, b"dos\ntres\n");
+        }
+        let texts = host.texts();
+        // Its first line has the place of the other's, which doubles nothing.
+        assert_eq!(&texts[..2], ["same", "uno"]);
+        assert_eq!(texts.len(), if longer { 4 } else { 2 });
+    }
+}
+
+#[test]
+fn no_descriptor_left_is_told_and_costs_time_alone() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, b"one\n");
+    host.start();
+    assert_eq!(host.texts(), ["one"]);
+    host.settle();
+    host.fs.fail(Op::Open, "/", Errno::MFILE, 1_000);
+    host.fs.fail(Op::ReadDir, "/", Errno::MFILE, 3);
+    host.fs.append(LIVE, b"two\n");
+    host.fs.mv(LIVE, "/logs/access.log.1");
+    host.fs.append(LIVE, b"three\n");
+    // What is open is read on.
+    assert_eq!(host.texts(), ["two"]);
+    host.texts();
+    host.texts();
+    host.texts();
+    assert!(
+        host.problems()
+            .iter()
+            .any(|problem| problem.contains("LimitNOFILE")),
+        "{:?}",
+        host.problems()
+    );
+    host.fs.heal();
+    assert_eq!(host.texts(), ["three"]);
+}
+
+#[test]
+fn a_full_disk_stops_the_saving_and_nothing_else() {
+    let mut host = Host::logs(&[GLOB]);
+    host.start();
+    host.fs.fail(Op::Write, DATA, Errno::NOSPC, 1_000);
+    for round in 0..20 {
+        host.fs.append(LIVE, format!("{round}\n").as_bytes());
+        assert_eq!(host.texts(), [round.to_string()]);
+        for (file, end) in std::mem::take(&mut host.ends) {
+            host.tailer().settle(file, end);
+        }
+        let error = host.tailer().save().unwrap_err().to_string();
+        assert!(error.contains("checkpoint.new"), "{error}");
+    }
+    host.fs.heal();
+    host.tailer().save().unwrap();
+    host.start();
+    assert!(host.texts().is_empty());
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_used_is_told_and_costs_time_alone() {
+    let good = {
+        let mut host = Host::logs(&[GLOB]);
+        host.fs.append(LIVE, b"one\n");
+        host.start();
+        host.texts();
+        host.settle();
+        host.fs.content(CHECKPOINT)
+    };
+    let newer = String::from_utf8(good.clone())
+        .unwrap()
+        .replace("\"version\":1", "\"version\":9");
+    let newer = {
+        let body = &newer[..newer.trim_end().rfind('\n').unwrap() + 1];
+        format!("{body}{{\"crc32c\":{}}}\n", crc32c::crc32c(body.as_bytes()))
+    };
+    let cases: [(&[u8], &str); 4] = [
+        (b"", "it is empty"),
+        (&good[..good.len() / 2], "cut off or damaged"),
+        (b"nonsense\n{\"crc32c\":0}\n", "cut off or damaged"),
+        (newer.as_bytes(), "version 9"),
+    ];
+    for (bytes, word) in cases {
+        let mut host = Host::logs(&[GLOB]);
+        host.fs.append(LIVE, b"one\n");
+        host.start();
+        host.texts();
+        host.settle();
+        host.fs.append("/logs/access.log.1", b"zero\n");
+        host.kill();
+        host.fs.put(CHECKPOINT, bytes);
+        host.fs.rm(&format!("{CHECKPOINT}.previous"));
+        host.start();
+        assert!(host.problems()[0].contains(word), "{:?}", host.problems());
+        // All within reach, under the same ids.
+        let mut texts = host.texts();
+        texts.sort();
+        assert_eq!(texts, ["one", "zero"]);
+        host.restart();
+        assert!(host.problems().is_empty(), "{:?}", host.problems());
+        assert!(host.texts().is_empty());
+    }
+}
+
+/// A file system may leave NULs where it had promised room and written nothing. They run together with the
+/// line behind them, which is handed on whole: what it says is the parser's business.
+#[test]
+fn nuls_after_a_power_cut_stay_before_the_line_that_follows() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, b"one\n");
+    host.start();
+    host.texts();
+    host.settle();
+    host.kill();
+    host.fs.append(LIVE, &[0; 100]);
+    host.fs.append(LIVE, b"two\nthree\n");
+    host.start();
+    let lines = host.read();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(
+        (lines[0].1, lines[0].2.as_str()),
+        (4, &*("\0".repeat(100) + "two"))
+    );
+    assert_eq!((lines[1].1, lines[1].2.as_str()), (108, "three"));
+}
+
+#[test]
+fn a_clock_that_jumps_back_and_forth_costs_nothing() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, b"one\n");
+    host.start();
+    host.texts();
+    let mut read = vec![];
+    for (round, hours) in [-26, 30, -1, 3, -300, 299].into_iter().enumerate() {
+        host.clock.jump(hours * 3_600_000);
+        host.fs.append(LIVE, format!("{round} before\n").as_bytes());
+        host.fs
+            .mv(LIVE, &format!("{LIVE}-20261123-{}", 1_795_406_400 + round));
+        host.fs.append(LIVE, format!("{round} after\n").as_bytes());
+        read.extend(host.texts());
+        host.settle();
+        // Waits are monotonic: the rotated file is let go in time.
+        host.wait(6);
+        read.extend(host.texts());
+        assert_eq!(host.tailer().stats().files_open, 1, "{hours}");
+        if round % 2 == 1 {
+            host.restart();
+            read.extend(host.texts());
+        }
+    }
+    assert_eq!(read.len(), 12, "{read:?}");
+}
