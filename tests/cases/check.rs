@@ -326,7 +326,12 @@ fn logs_that_may_not_be_read_name_the_group() {
     open(&log, 0o040);
     open(&bench.at("nginx.conf"), 0o644);
     let binary = bench.at("logweir");
-    fs::copy(env!("CARGO_BIN_EXE_logweir"), &binary).unwrap();
+    // By another process: were it open for writing here, a child that another test starts just then would
+    // inherit it, and a file open for writing cannot be run.
+    let copied = Command::new("cp")
+        .args([env!("CARGO_BIN_EXE_logweir"), &binary])
+        .status();
+    assert!(copied.unwrap().success());
     let run = |arguments: &[&str]| {
         let mut command = bench.command(&binary, arguments);
         if fs::metadata(bench.at("")).unwrap().uid() == 0 {

@@ -586,8 +586,11 @@ fn live(same_first_line: bool, read_bytes: usize, acts: &[Act]) {
         .names("/logs")
         .iter()
         .any(|name| name.ends_with(".gz"));
+    // Which of two copies of one beginning is the older is told by their times alone: where the clock was set
+    // in between, the shorter may be taken up anew, which doubles nothing.
+    let clock_set = acts.iter().any(|act| matches!(act, Act::ClockJump { .. }));
     assert!(
-        again.is_empty() || compressed || same_first_line,
+        again.is_empty() || compressed || same_first_line || clock_set,
         "read again and again: {again:.60?}"
     );
     for (_, _, text) in again {
