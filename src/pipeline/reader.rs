@@ -19,6 +19,8 @@ use crate::telemetry::Telemetry;
 
 /// How often positions are saved while they move.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often it is said that they cannot be saved.
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
 /// Without new lines for this long, the reader waits for events instead of looking by the clock.
 const QUIET: Duration = Duration::from_secs(1);
 /// Bounds of how often a busy log is looked at.
@@ -46,6 +48,8 @@ pub struct Reader<F: FileSystem, C: Clock, O, W = Watcher> {
     look_interval: Duration,
     reconcile_at: Duration,
     save_at: Duration,
+    /// A failed save before this time was told already.
+    warn_at: Duration,
     /// A position moved since the last save.
     unsaved: bool,
     /// Lines handed back before this run of the pipeline, in the same process.
@@ -96,6 +100,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             unsaved: false,
             reconcile_at: now,
             save_at: now,
+            warn_at: now,
             read_at: now,
             arm_at: now,
             full_since: None,
@@ -238,7 +243,11 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         });
         match saved {
             Ok(()) => self.unsaved = false,
-            Err(error) => tracing::warn!(%error, "positions are not saved; trying again"),
+            Err(error) if now >= self.warn_at => {
+                self.warn_at = now + WARN_INTERVAL;
+                tracing::warn!(%error, "positions are not saved; reading and sending go on, trying again");
+            }
+            Err(_) => {}
         }
         self.publish();
     }

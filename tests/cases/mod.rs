@@ -15,6 +15,7 @@
 mod check;
 mod data_stream;
 mod dead_letters;
+mod guarantees;
 mod nginx;
 mod output;
 mod pages;

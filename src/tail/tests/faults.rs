@@ -402,28 +402,6 @@ fn a_checkpoint_that_cannot_be_used_is_told_and_costs_time_alone() {
     }
 }
 
-/// A file system may leave NULs where it had promised room and written nothing. They run together with the
-/// line behind them, which is handed on whole: what it says is the parser's business.
-#[test]
-fn nuls_after_a_power_cut_stay_before_the_line_that_follows() {
-    let mut host = Host::logs(&[GLOB]);
-    host.fs.append(LIVE, b"one\n");
-    host.start();
-    host.texts();
-    host.settle();
-    host.kill();
-    host.fs.append(LIVE, &[0; 100]);
-    host.fs.append(LIVE, b"two\nthree\n");
-    host.start();
-    let lines = host.read();
-    assert_eq!(lines.len(), 2);
-    assert_eq!(
-        (lines[0].1, lines[0].2.as_str()),
-        (4, &*("\0".repeat(100) + "two"))
-    );
-    assert_eq!((lines[1].1, lines[1].2.as_str()), (108, "three"));
-}
-
 #[test]
 fn a_clock_that_jumps_back_and_forth_costs_nothing() {
     let mut host = Host::logs(&[GLOB]);
@@ -449,4 +427,29 @@ fn a_clock_that_jumps_back_and_forth_costs_nothing() {
         }
     }
     assert_eq!(read.len(), 12, "{read:?}");
+}
+
+/// nginx's workers take a moment to open the new file, and the old one has no name by which it could be found
+/// again.
+#[test]
+fn a_deleted_and_replaced_file_is_read_until_its_writers_are_gone() {
+    let mut host = Host::logs(&[GLOB]);
+    let writer = host.fs.append(LIVE, b"one\n");
+    host.fs.hold(writer, true);
+    host.start();
+    assert_eq!(host.texts(), ["one"]);
+    host.fs.rm(LIVE);
+    host.fs.touch(LIVE);
+    for late in 0..4 {
+        assert!(host.texts().is_empty());
+        host.wait(3);
+        host.fs
+            .append_inode(writer, format!("late {late}\n").as_bytes());
+        host.fs.append(LIVE, format!("new {late}\n").as_bytes());
+        assert_eq!(host.texts().len(), 2, "{late}");
+    }
+    host.fs.hold(writer, false);
+    host.wait(6);
+    host.texts();
+    assert_eq!(host.tailer().stats().files_open, 1);
 }
