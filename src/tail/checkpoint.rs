@@ -35,6 +35,10 @@ pub(super) struct Header {
     pub(super) looked: i64,
     /// Names of all logs ever seen, so that a log's first rotation is not taken for old history.
     pub(super) logs: Vec<String>,
+    /// Positions were lost, and since then not every directory could be read: a rotated file that is not
+    /// known counts as unread.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) read_all: bool,
 }
 
 /// One stream.
@@ -105,6 +109,7 @@ impl Header {
             host: host.to_owned(),
             looked,
             logs,
+            read_all: false,
         }
     }
 }

@@ -80,6 +80,8 @@ pub(super) struct Scan {
     /// Directories in which something may happen.
     pub(super) directories: BTreeSet<PathBuf>,
     pub(super) problems: Vec<Problem>,
+    /// Something could not be looked at: there may be more files.
+    pub(super) incomplete: bool,
     /// Live files without a lasting name.
     pub(super) dated: Vec<PathBuf>,
 }
@@ -344,6 +346,7 @@ impl<F: FileSystem> Walk<'_, F> {
     }
 
     fn problem(&mut self, path: &Path, error: &io::Error) {
+        self.scan.incomplete = true;
         self.scan.problems.push(Problem::io(self.fs, path, error));
     }
 

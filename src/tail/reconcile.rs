@@ -94,7 +94,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.give_up_missing(now);
         self.forget_old(wall);
         self.looks.first = false;
-        self.looks.read_all = false;
+        if self.looks.read_all && !scan.incomplete {
+            self.looks.read_all = false;
+            self.dirty = true;
+        }
         self.looks.last = Some(wall);
         self.looks.at = now;
         self.measure();

@@ -444,6 +444,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     fn restore(&mut self, checkpoint: Checkpoint) {
         self.looks.last = Some(checkpoint.header.looked);
+        self.looks.read_all = checkpoint.header.read_all;
         self.known = checkpoint.header.logs.into_iter().map(Arc::from).collect();
         for entry in checkpoint.entries {
             let name: Arc<str> = entry.log.into();
@@ -491,13 +492,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 })
             })
             .collect();
-        let header = Header::new(
+        let mut header = Header::new(
             self.state.next_generation(),
             &self.settings.output,
             &self.host,
             self.looks.last.unwrap_or(0),
             logs,
         );
+        header.read_all = self.looks.read_all;
         Checkpoint { header, entries }
     }
 

@@ -453,3 +453,29 @@ fn a_deleted_and_replaced_file_is_read_until_its_writers_are_gone() {
     host.texts();
     assert_eq!(host.tailer().stats().files_open, 1);
 }
+
+#[test]
+fn after_a_loss_of_positions_an_unreadable_folder_does_not_make_history_of_what_is_in_it() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, b"one\n");
+    host.start();
+    host.kill();
+    host.fs.mv(LIVE, "/logs/access.log.1");
+    host.fs.rm(CHECKPOINT);
+    host.fs.rm(&format!("{CHECKPOINT}.previous"));
+    host.wait(7_200);
+    for _ in 0..3 {
+        host.fs.fail(Op::ReadDir, "/logs", Errno::MFILE, 1_000);
+        host.start();
+        assert!(host.texts().is_empty());
+        // Nothing is settled, and yet there is a valid checkpoint by now.
+        host.settle();
+        assert!(host.fs.exists(CHECKPOINT));
+    }
+    host.fs.heal();
+    assert_eq!(host.texts(), ["one"]);
+    host.settle();
+    // From here on a new log's rotated files are history again.
+    let text = String::from_utf8(host.fs.content(CHECKPOINT)).unwrap();
+    assert!(!text.contains("read_all"));
+}
