@@ -182,6 +182,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             clock,
             ..
         } = self;
+        road.sure_of(tailer.present());
         road.resume(clock.now(), clock.unix_millis());
         let mut found = Found::Nothing;
         let mut short = 0;

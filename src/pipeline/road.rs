@@ -154,6 +154,11 @@ impl<O: Output> Road<O> {
             .map(|filling| filling.since + self.limits.age)
     }
 
+    /// It is at least this late, in milliseconds since 1970: what is younger does not expire.
+    pub(super) fn sure_of(&mut self, millis: i64) {
+        self.recorder.sure_of(millis);
+    }
+
     /// Records the lines of `chunk`; what finds no room is kept and taken up by [`Road::resume`].
     pub(super) fn take(&mut self, chunk: Chunk<'_>, now: Duration, unix_millis: i64) {
         let taken = self.record(&chunk, now, unix_millis);

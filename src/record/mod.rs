@@ -118,6 +118,8 @@ struct Frame {
     log: usize,
     stream: StreamId,
     now_millis: i64,
+    /// Nothing expires that is young by this time, milliseconds.
+    sure_millis: i64,
     /// The last readable time of the source, for lines without one.
     last: Option<Stamp>,
     times: TimeMemo,
@@ -151,6 +153,7 @@ impl Recorder {
             log: 0,
             stream: StreamId([0; 10]),
             now_millis: 0,
+            sure_millis: i64::MAX,
             last: None,
             times: TimeMemo::default(),
         };
@@ -173,6 +176,11 @@ impl Recorder {
         document::event_head(&mut frame.event, now_millis);
         frame.heads.forget();
         document::place(&mut frame.place, source.path);
+    }
+
+    /// It is at least this late; a clock that says later is not believed where a line expires by it.
+    pub fn sure_of(&mut self, millis: i64) {
+        self.frame.sure_millis = millis;
     }
 
     /// The last readable time so far, to be given back at the next [`Recorder::begin`] of this file.
@@ -324,9 +332,10 @@ impl Frame {
                 ahead: false,
             });
         };
+        let sure = now.min(self.sure_millis.div_euclid(1000));
         if self
             .retention
-            .is_some_and(|age| now.saturating_sub(stamp.seconds) > age)
+            .is_some_and(|age| sure.saturating_sub(stamp.seconds) > age)
         {
             return None;
         }

@@ -120,7 +120,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             }
             return Ok(Verdict::Decided);
         }
-        if !candidate.live && is_over_age(modified, look.wall, self.settings.retention) {
+        let now = self.present.believed();
+        if !candidate.live && is_over_age(modified, now, self.settings.retention) {
             return Ok(Verdict::Decided);
         }
         let compressed = match candidate.compression {
@@ -466,7 +467,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 .saturating_sub(CLOCK_SLACK)
         });
         since.is_none_or(|since| modified / 1_000_000 < since)
-            && is_over_age(modified, look.wall, Some(self.settings.history))
+            && is_over_age(
+                modified,
+                self.present.believed(),
+                Some(self.settings.history),
+            )
     }
 
     /// A stream that counts as read as far as its file goes now, or (`skipped`) wholly.

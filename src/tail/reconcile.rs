@@ -63,6 +63,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     pub fn reconcile(&mut self) {
         let now = self.clock.now();
         let wall = self.clock.unix_millis();
+        self.looks.believed = Some(self.present.look(now, wall));
         // before the scan: what gets a file from here on is noticed by the next look
         self.vacant
             .retain(|(path, until)| now < *until && self.fs.metadata(path).is_err());
@@ -92,7 +93,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.close_finished();
         self.keep_to_held_open_limit();
         self.give_up_missing(now);
-        self.forget_old(wall);
+        self.forget_old();
         self.looks.first = false;
         if self.looks.read_all && !scan.incomplete {
             self.looks.read_all = false;
@@ -356,14 +357,15 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Forgets streams that were not seen for longer than anything is kept, never one that is still there.
-    fn forget_old(&mut self, wall: i64) {
+    fn forget_old(&mut self) {
+        let now = self.present.believed();
         let memory = self.settings.retention.unwrap_or(DEFAULT_MEMORY);
         let memory = i64::try_from(memory.as_millis()).unwrap_or(i64::MAX);
         let open: Vec<FileKey> = self.readers.iter().map(|reader| reader.key).collect();
         let before = self.tracks.len();
         self.tracks.retain(|key, track| {
             track.in_flight()
-                || wall.saturating_sub(track.seen) <= memory
+                || now.saturating_sub(track.seen) <= memory
                 || open.contains(key)
                 || track.missing.is_some()
         });

@@ -16,6 +16,7 @@ use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Trailer;
 use super::identity::{FIRST_LINE_BYTES, Place, stream_id};
 use super::lines;
+use super::present::Present;
 use super::reader::{Buffer, Found, Limits, Reader, Source, Step};
 use super::state::{self, State};
 use super::stats::{Lag, Problem, Stats};
@@ -49,6 +50,7 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) directories: BTreeSet<PathBuf>,
     /// What the next reconcile must know about the ones before.
     pub(super) looks: Looks,
+    pub(super) present: Present,
     pub(super) buffer: Buffer,
     /// Something differs from what was saved.
     pub(super) dirty: bool,
@@ -68,6 +70,8 @@ pub(super) struct Looks {
     pub(super) read_all: bool,
     /// Wall time of the last one, milliseconds; it may have been another process.
     pub(super) last: Option<i64>,
+    /// What of that wall time was believed.
+    pub(super) believed: Option<i64>,
     /// Monotonic time of the last one.
     pub(super) at: Duration,
 }
@@ -108,11 +112,18 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         };
         let looks = Looks {
             first: true,
-            read_all: matches!(found, state::Found::Used),
+            read_all: matches!(found, state::Found::Used(_)),
             last: None,
+            believed: None,
             at: clock.now(),
         };
         let first_start = matches!(found, state::Found::FirstStart);
+        let before = match &found {
+            state::Found::FirstStart => None,
+            state::Found::Used(before) => *before,
+            state::Found::Checkpoint(checkpoint) => Some(checkpoint.header.time()),
+        };
+        let present = Present::new(looks.at, clock.unix_millis(), before);
         let mut tailer = Self {
             settings,
             fs,
@@ -131,6 +142,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             live_inodes: HashMap::new(),
             vacant: Vec::new(),
             directories: BTreeSet::new(),
+            present,
             looks,
             buffer: Buffer::default(),
             dirty: true,
@@ -194,6 +206,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.dirty = false;
         self.stats.saves += 1;
         Ok(())
+    }
+
+    /// The time now, in milliseconds since 1970, as far as it may decide over lines for good: a clock that was
+    /// set ahead is not believed before it went evenly for a day.
+    pub fn present(&mut self) -> i64 {
+        self.present
+            .look(self.clock.now(), self.clock.unix_millis())
     }
 
     /// Counters, and gauges as of the last reconcile.
@@ -500,6 +519,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             logs,
         );
         header.read_all = self.looks.read_all;
+        header.believed = self
+            .looks
+            .believed
+            .filter(|believed| *believed != header.looked);
         Checkpoint { header, entries }
     }
 

@@ -15,7 +15,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use proptest::prelude::*;
 use rustix::io::Errno;
 
-use super::{DATA, Host, LIVE, settings};
+use super::{DATA, DAY, Host, LIVE, settings};
 use crate::tail::sim::Op;
 use crate::tail::{FileKey, StreamId};
 
@@ -128,6 +128,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => any::<bool>().prop_map(|error| Act::CannotOpen { error }),
         3 => (1_u64..9).prop_map(|seconds| Act::Wait { seconds }),
         1 => (-100_000_000_i64..100_000_000).prop_map(|millis| Act::ClockJump { millis }),
+        1 => (-MONTHS..MONTHS).prop_map(|millis| Act::ClockJump { millis }),
         4 => (0_usize..8, crash()).prop_map(|(applied, state)| Act::Kill { applied, state }),
     ]
 }
@@ -167,15 +168,22 @@ struct World {
     index: HashMap<Id, Vec<u8>>,
     places: HashMap<Vec<u8>, Id>,
     older: Vec<Vec<u8>>,
+    /// How far the clock is off, milliseconds.
+    off: i64,
 }
 
 const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
 const CUT: usize = 4096;
+/// How far a clock is set at the most, milliseconds: longer than anything is kept.
+const MONTHS: i64 = 50 * DAY_MILLIS;
+const DAY_MILLIS: i64 = 86_400_000;
 
 impl World {
     fn new(same_first_line: bool, read_bytes: usize) -> Self {
         let mut settings = settings(&["/logs/*access.log"]);
         settings.read_bytes = read_bytes;
+        // No life here is half as long: what expires, expires by the clock's mistake.
+        settings.retention = Some(30 * DAY);
         let mut host = Host::new(settings);
         let writer = host.fs.touch(LIVE);
         host.fs.hold(writer, true);
@@ -191,6 +199,7 @@ impl World {
             index: HashMap::new(),
             places: HashMap::new(),
             older: vec![],
+            off: 0,
         }
     }
 
@@ -348,7 +357,7 @@ impl World {
                 self.host.fs.heal();
             }
             Act::Wait { seconds } => self.host.wait(seconds),
-            Act::ClockJump { millis } => self.host.clock.jump(millis),
+            Act::ClockJump { millis } => self.set_clock(millis),
             Act::Kill { applied, state } => self.kill(applied, state),
         }
     }
@@ -459,6 +468,13 @@ impl World {
         }
     }
 
+    fn set_clock(&mut self, by: i64) {
+        // Not far behind: lines that say of themselves that they are old expire rightly.
+        let by = by.max(-DAY_MILLIS - self.off);
+        self.host.clock.jump(by);
+        self.off += by;
+    }
+
     fn kill(&mut self, applied: usize, state: Crash) {
         if let Crash::InSave { steps } = state {
             self.host.fs.die_after(steps);
@@ -473,6 +489,10 @@ impl World {
                     self.index(id, line);
                 }
             }
+        }
+        if matches!(state, Crash::TornCheckpoint | Crash::LostCheckpoint) {
+            // With the positions goes what was known of the time: the clock alone is believed.
+            self.set_clock(-self.off);
         }
         match state {
             Crash::Process | Crash::InSave { .. } => {}
