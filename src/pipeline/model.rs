@@ -213,6 +213,8 @@ struct World {
     finished: bool,
     /// How far the clock is off, milliseconds.
     off: i64,
+    /// The checkpoint as it was when it was lost last.
+    unusable: Option<Vec<u8>>,
 }
 
 impl World {
@@ -241,6 +243,7 @@ impl World {
             bulks: 0,
             finished: false,
             off: 0,
+            unusable: None,
         }
     }
 
@@ -375,7 +378,11 @@ impl World {
 
     /// What the dead agent left on the disk.
     fn leave(&mut self) {
-        if let Some(Crash::TornCheckpoint | Crash::LostCheckpoint) = self.crash {
+        let lose = matches!(
+            self.crash,
+            Some(Crash::TornCheckpoint | Crash::LostCheckpoint)
+        );
+        if lose || self.unusable.as_ref() == Some(&self.fs.content(CHECKPOINT)) {
             // With the positions goes what was known of the time: the clock alone is believed.
             self.set_clock(-self.off);
         }
@@ -391,6 +398,9 @@ impl World {
                 self.fs.rm(CHECKPOINT);
                 self.fs.rm(&format!("{CHECKPOINT}.previous"));
             }
+        }
+        if lose {
+            self.unusable = Some(self.fs.content(CHECKPOINT));
         }
     }
 

@@ -170,6 +170,8 @@ struct World {
     older: Vec<Vec<u8>>,
     /// How far the clock is off, milliseconds.
     off: i64,
+    /// Positions were lost, and none saved since.
+    unsaved: bool,
 }
 
 const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
@@ -200,6 +202,7 @@ impl World {
             places: HashMap::new(),
             older: vec![],
             off: 0,
+            unsaved: false,
         }
     }
 
@@ -343,6 +346,7 @@ impl World {
             Act::SettleAll => while self.settle_first() {},
             Act::Save => {
                 self.host.tailer().save().unwrap();
+                self.unsaved = false;
                 self.older.push(self.host.fs.content(CHECKPOINT));
             }
             Act::SaveFails { steps } => {
@@ -490,7 +494,8 @@ impl World {
                 }
             }
         }
-        if matches!(state, Crash::TornCheckpoint | Crash::LostCheckpoint) {
+        self.unsaved |= matches!(state, Crash::TornCheckpoint | Crash::LostCheckpoint);
+        if self.unsaved {
             // With the positions goes what was known of the time: the clock alone is believed.
             self.set_clock(-self.off);
         }
