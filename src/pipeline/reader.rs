@@ -26,6 +26,8 @@ const QUIET: Duration = Duration::from_secs(1);
 /// Bounds of how often a busy log is looked at.
 const LOOK: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_millis(100);
+/// How often it is looked for new files while nothing can be read.
+const HOLD: Duration = Duration::from_secs(1);
 /// A chunk below this size has caught up with its file.
 const SHORT: usize = 32 * 1024;
 /// After this many chunks the reader sees to acks, positions and directories again.
@@ -276,8 +278,15 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         if self.unsaved {
             until = until.min(self.save_at);
         }
-        if !armed && !self.road.is_full() {
-            until = until.min(now + self.look_interval);
+        if !armed {
+            // What cannot be read now is opened all the same: by the time it can, it may be deleted.
+            until = until.min(
+                now + if self.road.is_full() {
+                    HOLD
+                } else {
+                    self.look_interval
+                },
+            );
         }
         until.saturating_sub(now)
     }

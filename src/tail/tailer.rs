@@ -54,12 +54,20 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) buffer: Buffer,
     /// Something differs from what was saved.
     pub(super) dirty: bool,
+    /// At the last look each file could be looked at.
+    pub(super) sure: bool,
     /// Files wait until others are read to their end and closed.
     pub(super) backlog: bool,
     /// Complaints that no reconcile finds again: about the state directory, and from reading.
     pub(super) start_problems: Vec<Problem>,
     pub(super) stats: Stats,
 }
+
+/// Compressed files that are decoded at the same time: each takes some ten kilobytes.
+const MAX_DECODERS: usize = 4;
+
+/// Why bytes are lost: their file was emptied.
+pub(super) const TRUNCATED: &str = "truncated";
 
 /// The looks at the directories so far.
 #[derive(Debug, Clone, Copy)]
@@ -146,6 +154,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             looks,
             buffer: Buffer::default(),
             dirty: true,
+            sure: false,
             backlog: false,
             start_problems: problems,
             stats: Stats::default(),
@@ -290,6 +299,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 return None;
             }
             let index = self.turn % self.readers.len();
+            if self.must_wait(index) {
+                self.turn = index + 1;
+                idle += 1;
+                continue;
+            }
             let reader = &mut self.readers[index];
             let Some(track) = self.tracks.get_mut(&reader.key) else {
                 self.readers.swap_remove(index);
@@ -324,6 +338,20 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 }
             }
         }
+    }
+
+    /// A compressed file whose decoding has not begun waits while enough others are decoded.
+    fn must_wait(&self, index: usize) -> bool {
+        let decoding =
+            |reader: &Reader<F>| matches!(&reader.source, Source::Gzip(gzip) if gzip.is_decoding());
+        matches!(self.readers[index].source, Source::Gzip(_))
+            && !decoding(&self.readers[index])
+            && self
+                .readers
+                .iter()
+                .filter(|reader| decoding(reader))
+                .count()
+                >= MAX_DECODERS
     }
 
     /// A file that its name leads to is closed, which mends a stale handle: the next reconcile opens it again,
@@ -417,7 +445,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 track.missing = Some(Missing {
                     bytes,
                     since,
-                    reason: "truncated",
+                    reason: TRUNCATED,
                 });
                 (Arc::clone(&track.name), track.log)
             }

@@ -278,6 +278,46 @@ fn when_nothing_is_settled_reading_stops_and_memory_stays() {
     assert!(waited > 100.0, "{waited}");
 }
 
+/// The output is away for long, and logrotate keeps two files and deletes the third: faster than the directories
+/// are read afresh. Each file is opened in time.
+#[test]
+fn rotations_while_nothing_is_accepted_lose_nothing() {
+    for compressed in [false, true] {
+        let lab = Lab::new();
+        lab.write(0..20);
+        let (mut rotations, mut at) = (0, lab.clock.now());
+        let ended = lab.run(|moment| {
+            if rotations < 30 {
+                if moment.clock.now() >= at {
+                    at = moment.clock.now() + 2 * SECOND;
+                    rotations += 1;
+                    for suffix in ["", ".gz"] {
+                        lab.fs.rm(&format!("{LIVE}.2{suffix}"));
+                        let (from, to) = (format!("{LIVE}.1{suffix}"), format!("{LIVE}.2{suffix}"));
+                        lab.fs.mv(&from, &to);
+                    }
+                    lab.fs.mv(LIVE, &format!("{LIVE}.1"));
+                    if compressed {
+                        lab.fs.gzip(&format!("{LIVE}.1"), &format!("{LIVE}.1.gz"));
+                    }
+                    lab.write(rotations * 20..rotations * 20 + 20);
+                }
+                assert!(moment.timeout <= HOLD);
+                return moment.timeout.min(SECOND);
+            }
+            settle_all(moment);
+            if lab.settled() == 620 {
+                moment.stop.drain();
+            }
+            moment.timeout
+        });
+        assert_eq!(ended, Ended::Settled, "{compressed}");
+        let snapshot = lab.telemetry.borrow().snapshot();
+        assert!(snapshot.tail.lost_bytes.is_empty(), "{compressed}");
+        assert_eq!(snapshot.accounts.read, 620, "{compressed}");
+    }
+}
+
 /// What expires is passed over for good, so a clock that is wrong for some hours must not decide it.
 #[test]
 fn while_the_clock_is_ahead_nothing_expires_that_is_young() {

@@ -547,6 +547,21 @@ impl World {
 }
 
 impl World {
+    /// Who was never killed, and saw each line whole, calls nothing lost that was delivered.
+    fn check_what_is_called_lost(&mut self, acts: &[Act]) {
+        let uncertain =
+            |act: &Act| matches!(act, Act::Kill { .. } | Act::Append { half: true, .. });
+        let missed = self
+            .ever
+            .iter()
+            .any(|line| !self.places.contains_key(&line[..line.len().min(CUT)]));
+        let lost = &self.host.tailer().stats().lost_bytes;
+        assert!(
+            lost.is_empty() || missed || acts.iter().any(uncertain),
+            "called lost: {lost:?}"
+        );
+    }
+
     fn read_until_quiet(&mut self, seconds: u64) {
         for _ in 0..100 {
             self.host.wait(seconds);
@@ -590,6 +605,7 @@ fn live(same_first_line: bool, read_bytes: usize, acts: &[Act]) {
         world.act(act);
     }
     world.drain();
+    world.check_what_is_called_lost(acts);
     // After an orderly stop what is read again (a file that holds only the beginning of what was read
     // elsewhere) was delivered before; and after another one nothing is.
     world.host.start();
