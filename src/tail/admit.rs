@@ -114,7 +114,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         {
             if let Some(track) = self.tracks.get_mut(&done.key) {
                 track.seen = look.wall;
-                track.path.clone_from(&candidate.path);
+                // Not that of a shorter copy: whether a file is one is found out from the whole one.
+                if candidate.compression.is_none() && size >= track.read.offset {
+                    track.path.clone_from(&candidate.path);
+                }
             }
             return Ok(Verdict::Decided);
         }
@@ -215,12 +218,16 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             if self.reader_of(key).is_some() {
                 // A copy of what is being read: the open file goes on. Looked at again next time.
                 if self.goes_beyond(metadata.size, key, false)? {
+                    self.forget_unread(key, metadata.size);
                     self.read_anew(subject, look);
                 }
             } else if candidate.live || metadata.size > offset {
                 self.attach_plain(key, subject, look);
             } else {
                 self.set_done(key, metadata, look.wall);
+                if let Some(track) = self.tracks.get_mut(&key) {
+                    track.path.clone_from(&candidate.path);
+                }
             }
             return Ok(Verdict::Decided);
         }
@@ -443,6 +450,16 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         Ok(beyond && holds(&self.fs, &**open, track.read)?)
     }
 
+    /// Truncated before anything of it was read: a copy of `size` bytes holds it all, so nothing is missed.
+    fn forget_unread(&mut self, key: FileKey, size: u64) {
+        if let Some(track) = self.tracks.get_mut(&key)
+            && track.read.offset == 0
+            && track.size <= size
+        {
+            track.size = 0;
+        }
+    }
+
     /// Whether a file of `size` bytes holds the beginning of a longer one, which is open (true) or was read
     /// to its end (false): a copy that is still being made, or that was made earlier.
     fn is_beginning_of(
@@ -482,6 +499,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     fn is_history(&self, candidate: &Candidate, name: &Arc<str>, look: Look) -> bool {
         // A log seen before had no other rotated files: this one came since.
         if self.looks.read_all || self.known.contains(name) {
+            return false;
+        }
+        // By which clock the file got its time nobody knows.
+        if self.present.times_set() != self.looks.times_set {
             return false;
         }
         let modified = candidate.metadata.modified;

@@ -24,6 +24,7 @@ pub(super) struct Present {
     /// Wall time of the last look, milliseconds.
     wall: i64,
     believed: i64,
+    times_set: u64,
 }
 
 impl Present {
@@ -38,6 +39,7 @@ impl Present {
             even_since: now,
             wall,
             believed,
+            times_set: 0,
         }
     }
 
@@ -47,6 +49,7 @@ impl Present {
         let stepped = wall.saturating_sub(self.wall);
         if stepped.saturating_sub(passed).saturating_abs() >= EVEN {
             self.even_since = now;
+            self.times_set += 1;
         }
         let proved = now.saturating_sub(self.even_since) >= PROOF;
         self.believed = if proved {
@@ -56,6 +59,11 @@ impl Present {
         };
         (self.now, self.wall) = (now, wall);
         self.believed
+    }
+
+    /// How often a clock was seen to have been set.
+    pub(super) fn times_set(&self) -> u64 {
+        self.times_set
     }
 
     /// As of the last look.

@@ -106,6 +106,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             self.dirty = true;
         }
         self.looks.last = Some(wall);
+        self.looks.times_set = self.present.times_set();
         self.looks.at = now;
         self.measure();
     }

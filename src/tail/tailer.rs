@@ -80,6 +80,8 @@ pub(super) struct Looks {
     pub(super) last: Option<i64>,
     /// What of that wall time was believed.
     pub(super) believed: Option<i64>,
+    /// How often the clock had been set until then.
+    pub(super) times_set: u64,
     /// Monotonic time of the last one.
     pub(super) at: Duration,
 }
@@ -123,6 +125,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             read_all: matches!(found, state::Found::Used(_)),
             last: None,
             believed: None,
+            times_set: 0,
             at: clock.now(),
         };
         let first_start = matches!(found, state::Found::FirstStart);

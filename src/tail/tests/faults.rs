@@ -635,3 +635,27 @@ fn what_is_just_being_compressed_at_the_start_is_not_called_lost() {
     host.texts();
     assert!(host.tailer().stats().lost_bytes.is_empty());
 }
+
+/// A copy of the beginning that is younger than the whole, as `cp` makes it: known for what it is after each
+/// start.
+#[test]
+fn a_shorter_copy_that_is_younger_is_not_read_again_and_again() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, &lines(0..10));
+    host.start();
+    host.fs.mv(LIVE, &format!("{LIVE}.1"));
+    host.fs.append(&format!("{LIVE}.1"), &lines(10..20));
+    host.fs.append(&format!("{LIVE}.2"), &lines(0..10));
+    assert_eq!(host.texts().len(), 20);
+    for round in 0..3 {
+        for _ in 0..3 {
+            host.wait(120);
+            assert!(host.texts().is_empty());
+        }
+        // so that there is something to save
+        host.fs.append(LIVE, format!("new {round}\n").as_bytes());
+        assert_eq!(host.texts().len(), 1);
+        host.restart();
+        assert!(host.texts().is_empty());
+    }
+}
