@@ -4,8 +4,11 @@
 //! with the old one if the new one is wrong. A change of nginx.conf is like a SIGHUP: a new log or a new
 //! format must not need a hand.
 
+use std::fs::File;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::io::Errno;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
@@ -24,6 +27,9 @@ use crate::web::{self, Delivery, View};
 /// Threads that send and serve; reading and encoding have their own.
 const WORKERS: usize = 2;
 
+/// Without so many free descriptors nothing is begun: logs, connections, the state directory, the page.
+const DESCRIPTORS: usize = 32;
+
 pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
     let loaded = match load(common) {
         Ok(loaded) => loaded,
@@ -33,21 +39,23 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .enable_all()
-        .build();
+    let runtime = spare_descriptors().and_then(|()| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .enable_all()
+            .build()
+    });
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "cannot start");
-            return Exit::Internal;
+            tracing::error!(%error, "cannot start{}", advice(&error));
+            return Exit::Io;
         }
     };
     let exit = runtime.block_on(async {
         let signals = Signals::new().map_err(|error| {
-            tracing::error!(%error, "cannot listen for signals");
-            Exit::Internal
+            tracing::error!(%error, "cannot listen for signals{}", advice(&error));
+            Exit::Io
         })?;
         let supervisor = Supervisor {
             common,
@@ -146,7 +154,12 @@ impl Supervisor<'_> {
                         );
                         stopping = true;
                         restart = None;
-                        agent.stop.drain();
+                        // behind a closed gate nothing can arrive
+                        if agent.gate.standing() == Standing::Open {
+                            agent.stop.drain();
+                        } else {
+                            agent.stop.hand_back();
+                        }
                         continue;
                     }
                 },
@@ -161,7 +174,12 @@ impl Supervisor<'_> {
             if !stopping && let Some(new) = self.reload(reload) {
                 *changes = Changes::of(&new);
                 restart = Some(new);
-                agent.stop.drain();
+                // the way out of a bad day may well be this configuration: it must not have to wait for it
+                if agent.gate.takes_nothing() {
+                    agent.stop.hand_back();
+                } else {
+                    agent.stop.drain();
+                }
             }
         }
     }
@@ -244,18 +262,40 @@ fn view(
     }
 }
 
+/// Fails where there are too few descriptors to work with; libraries would find that out by a panic.
+fn spare_descriptors() -> io::Result<()> {
+    let spare: io::Result<Vec<File>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
+    spare.map(drop)
+}
+
+/// What to do about a system that gives no more descriptors.
+fn advice(error: &io::Error) -> &'static str {
+    let none_left = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+    if none_left.contains(&error.raw_os_error()) {
+        "; raise the limit of open files (LimitNOFILE)"
+    } else {
+        ""
+    }
+}
+
 /// Says why an agent cannot start.
 fn refused(error: StartError) -> Exit {
-    tracing::error!("{error}");
+    match &error {
+        StartError::Tail(TailError::State { source, .. }) | StartError::Thread(source) => {
+            tracing::error!("{error}{}", advice(source));
+        }
+        _ => tracing::error!("{error}"),
+    }
     match error {
         StartError::Tail(TailError::State { source, .. })
-            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            if source.kind() == io::ErrorKind::PermissionDenied =>
         {
             Exit::Permission
         }
+        StartError::Tail(TailError::State { action: "read", .. }) => Exit::Io,
         StartError::Tail(TailError::State { .. }) => Exit::CannotCreate,
         StartError::Tail(TailError::Locked { .. }) => Exit::Unavailable,
-        StartError::Thread(_) => Exit::Internal,
+        StartError::Thread(_) => Exit::Io,
         StartError::Tail(_) | StartError::Output(_) | StartError::Config(_) => Exit::Config,
     }
 }

@@ -68,7 +68,8 @@ fn a_configuration_that_does_not_start_leaves_the_old_one_at_work() {
 fn sighup_leads_from_a_cluster_that_does_not_answer_to_one_that_does() {
     let (home, stage) = (Home::new(), Stage::new());
     let log = section_log(&home.log(), "combined");
-    let top = "shutdown_timeout = \"1s\"\n";
+    // which must not have to wait for the old one
+    let top = "shutdown_timeout = \"1h\"\n";
     home.configure(
         top,
         &(log.clone() + &section_cluster(&super::cluster_down())),
@@ -86,6 +87,23 @@ fn sighup_leads_from_a_cluster_that_does_not_answer_to_one_that_does() {
     });
     agent.stop();
     stage.assert_exactly(0..100);
+}
+
+#[test]
+fn sighup_leads_from_a_cluster_that_refuses_to_one_that_does_not() {
+    let (home, bad, good) = (Home::new(), Stage::new(), Stage::new());
+    let log = section_log(&home.log(), "combined");
+    let top = "shutdown_timeout = \"1h\"\n";
+    bad.cluster().always = Some(Fault::Status(401, None, "security_exception"));
+    home.configure(top, &(log.clone() + &section_cluster(&bad.address())));
+    home.append(0..100);
+    let mut agent = home.run();
+    agent.until_said("delivery holds");
+    home.configure(top, &(log + &section_cluster(&good.address())));
+    agent.signal(Signal::HUP);
+    agent.until_so("the lines", || good.count() == 100);
+    agent.stop();
+    good.assert_exactly(0..100);
 }
 
 #[test]
@@ -119,8 +137,9 @@ fn a_stop_during_a_reload_is_a_good_stop_and_a_reload_during_a_reload_counts() {
     let sections = section_log(&home.log(), "combined")
         + &section_cluster(&stage.address())
         + "request_timeout = \"1h\"\n";
-    home.configure("shutdown_timeout = \"1h\"\n", &sections);
-    stage.cluster().always = Some(Fault::Status(503, None, "unavailable"));
+    home.configure("shutdown_timeout = \"3s\"\n", &sections);
+    // as far as is known all is well
+    stage.cluster().always = Some(Fault::HangAfter);
     home.append(0..100);
     let mut agent = home.run();
     agent.until_so("a request", || !stage.cluster().bulks.is_empty());
@@ -132,7 +151,6 @@ fn a_stop_during_a_reload_is_a_good_stop_and_a_reload_during_a_reload_counts() {
     }
     agent.signal(Signal::TERM);
     agent.until_said("a second signal stops at once");
-    stage.cluster().always = None;
     let ended = agent.end();
     assert_eq!(ended.code, Some(0), "{}", ended.words);
     assert!(
@@ -140,6 +158,8 @@ fn a_stop_during_a_reload_is_a_good_stop_and_a_reload_during_a_reload_counts() {
         "{}",
         ended.words
     );
+    stage.cluster().always = None;
+    home.once();
     stage.assert_exactly(0..100);
 }
 
