@@ -36,7 +36,9 @@ struct Node {
     address: SocketAddr,
     /// Nobody can connect, and who was connected is not any more.
     away: AtomicBool,
-    /// Connections that ended because it went away.
+    /// Its port is open though, and each connection reset: a host whose balancer lives on.
+    resets: AtomicBool,
+    /// Connections that ended, or were none, because it went away.
     cut: AtomicU64,
     /// Bulk requests that came here.
     bulks: AtomicU64,
@@ -82,6 +84,7 @@ impl Proxy {
             Ok(Node {
                 address: listener.local_addr()?,
                 away: AtomicBool::new(false),
+                resets: AtomicBool::new(false),
                 cut: AtomicU64::new(0),
                 bulks: AtomicU64::new(0),
             })
@@ -122,9 +125,19 @@ impl Proxy {
         *self.shared.sign() = sign;
     }
 
-    /// The nodes of these numbers go away, or come back.
-    pub(super) fn away(&self, nodes: impl Iterator<Item = usize>, away: bool) {
+    /// The nodes of these numbers go away: nobody can connect, or is let go at once.
+    pub(super) fn leave(&self, nodes: impl Iterator<Item = usize>, resets: bool) {
+        self.away(nodes, true, resets);
+    }
+
+    /// They come back.
+    pub(super) fn come_back(&self, nodes: impl Iterator<Item = usize>) {
+        self.away(nodes, false, false);
+    }
+
+    fn away(&self, nodes: impl Iterator<Item = usize>, away: bool, resets: bool) {
         for node in nodes.filter_map(|node| self.shared.nodes.get(node)) {
+            node.resets.store(resets, Ordering::Relaxed);
             node.away.store(away, Ordering::Relaxed);
         }
     }
@@ -175,7 +188,7 @@ fn listen(shared: &Arc<Shared>, number: usize, listener: TcpListener) {
     };
     let mut listener = Some(listener);
     while !shared.stop.load(Ordering::Relaxed) {
-        if node.is_away() {
+        if node.is_away() && !node.resets.load(Ordering::Relaxed) {
             listener = None;
         } else if listener.is_none() {
             // Somebody's outgoing connection may have the port for a moment.
@@ -190,7 +203,13 @@ fn listen(shared: &Arc<Shared>, number: usize, listener: TcpListener) {
             // What fails here fails for the agent too, and that is what it is tested with.
             thread::spawn(move || match shared.nodes.get(number) {
                 Some(node) => {
-                    let went = serve(&shared, node, stream);
+                    // Closed without a word.
+                    let went = match node.is_away() {
+                        true => {
+                            set_socket_linger(&stream, Some(Duration::ZERO)).map_err(Into::into)
+                        }
+                        false => serve(&shared, node, stream),
+                    };
                     if node.is_away() {
                         node.cut.fetch_add(1, Ordering::Relaxed);
                     }

@@ -72,6 +72,8 @@ pub(super) enum Event {
     NodesGone {
         first: usize,
         count: usize,
+        /// Their ports stay open, and reset whoever connects.
+        resets: bool,
         time: Duration,
     },
     /// The cluster knows nobody.
@@ -297,6 +299,7 @@ fn of_the_nodes(seed: u64, length: Duration, events: &mut Vec<(Duration, Event)>
         let event = Event::NodesGone {
             first: dice.place(super::NODES),
             count: 1 + usize::from(dice.percent(40)),
+            resets: dice.percent(50),
             time,
         };
         events.push((at, event));

@@ -257,7 +257,7 @@ impl<'a> Stage<'a> {
                 }
             }
             Act::Accept { before } => {
-                self.proxy.away(0..NODES, false);
+                self.proxy.come_back(0..NODES);
                 let after = self.agent.scrape().map(|numbers| refused(&numbers));
                 if after.is_some_and(|after| after > before) {
                     self.tally.hit(Event::Refuse { time: now }.name());
@@ -279,12 +279,13 @@ impl<'a> Stage<'a> {
                 let event = Event::NodesGone {
                     first,
                     count,
+                    resets: false,
                     time: now,
                 };
                 if self.proxy.absence().told_since(before) {
                     self.tally.hit(event.name());
                 }
-                self.proxy.away(some_nodes(first, count), false);
+                self.proxy.come_back(some_nodes(first, count));
             }
             Act::OpenDay { index, parked } => {
                 self.cluster.open(&index)?;
@@ -367,8 +368,13 @@ impl<'a> Stage<'a> {
             }
             Event::Clock { ahead } => self.move_clock(ahead),
             Event::Reformat => self.traffic.reformat().map(|()| true),
-            Event::NodesGone { first, count, time } => {
-                self.proxy.away(some_nodes(first, count), true);
+            Event::NodesGone {
+                first,
+                count,
+                resets,
+                time,
+            } => {
+                self.proxy.leave(some_nodes(first, count), resets);
                 let before = self.proxy.absence();
                 let back = Act::NodesBack {
                     first,
@@ -387,7 +393,7 @@ impl<'a> Stage<'a> {
             }
             Event::Refuse { time } => {
                 let before = self.agent.scrape().map_or(0.0, |numbers| refused(&numbers));
-                self.proxy.away(0..NODES, true);
+                self.proxy.leave(0..NODES, false);
                 self.at(now + time, Act::Accept { before });
                 Ok(false)
             }
