@@ -14,12 +14,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::changes::Changes;
-use super::{Common, Exit, RunArgs, load, logging, read};
+use super::{Common, Exit, RunArgs, logging, read};
 use crate::agent::{Agent, Mode, StartError};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Loaded};
+use crate::config::{Config, ConfigErrors, Loaded};
 use crate::output::gate::{Gate, Standing};
 use crate::pipeline::Ended;
+use crate::record::Doubt;
 use crate::tail::TailError;
 use crate::telemetry::Telemetry;
 use crate::web::{self, Delivery, View};
@@ -31,9 +32,12 @@ const WORKERS: usize = 2;
 const DESCRIPTORS: usize = 32;
 
 pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
-    let loaded = match load(common) {
-        Ok(loaded) => loaded,
-        Err(exit) => return exit,
+    let (loaded, changes) = match read_marked(common) {
+        Ok(read) => read,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return Exit::Config;
+        }
     };
     logging::init(&loaded.config);
     for note in &loaded.notes {
@@ -63,7 +67,7 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
             telemetry: Telemetry::default(),
             signals,
         };
-        supervisor.run(loaded).await
+        supervisor.run(loaded, changes).await
     });
     // what a second signal left behind is not waited for
     runtime.shutdown_background();
@@ -82,7 +86,7 @@ type Shown = Arc<Mutex<Option<(String, Arc<Gate>)>>>;
 
 impl Supervisor<'_> {
     /// Starts agents one after the other until one ends for good.
-    async fn run(mut self, mut loaded: Loaded) -> Result<Exit, Exit> {
+    async fn run(mut self, mut loaded: Loaded, changes: Changes) -> Result<Exit, Exit> {
         let shown = Shown::default();
         // a run that ends by itself may stand beside a live agent, which has the address
         if !self.args.once {
@@ -92,10 +96,17 @@ impl Supervisor<'_> {
             once: self.args.once,
             no_template_check: self.args.no_template_check,
         };
-        let mut changes = Changes::of(&loaded);
+        let mut changes = Arc::new(changes);
         let mut before = None;
         loop {
-            let started = Agent::start(&loaded.config, mode, &self.telemetry, &Handle::current());
+            let asked = Arc::clone(&changes);
+            let started = Agent::start(
+                &loaded.config,
+                mode,
+                Doubt::new(move || asked.are_there()),
+                &self.telemetry,
+                &Handle::current(),
+            );
             let agent = match (started, before.take()) {
                 (Ok(agent), _) => agent,
                 // what only the start shows must not end an agent that worked
@@ -116,23 +127,28 @@ impl Supervisor<'_> {
                 logs = loaded.config.logs.len(),
                 "started"
             );
-            match self.watch_over(agent, &mut changes).await {
+            match self.watch_over(agent, &changes).await {
                 Next::End(exit) => return Ok(exit),
-                Next::Restart(new) => before = Some(std::mem::replace(&mut loaded, *new)),
+                Next::Restart(new) => {
+                    let (new, marked) = *new;
+                    before = Some(std::mem::replace(&mut loaded, new));
+                    // The old agent asked the old ones to its end: what made it wait must not be forgotten before.
+                    changes = Arc::new(marked);
+                }
             }
         }
     }
 
-    /// Lets an agent work until it ends, or is to be replaced; then `changes` are those since the new
-    /// configuration was read.
-    async fn watch_over(&mut self, mut agent: Agent, changes: &mut Changes) -> Next {
+    /// Lets an agent work until it ends, or is to be replaced; `changes` are those since its configuration was
+    /// read.
+    async fn watch_over(&mut self, mut agent: Agent, changes: &Changes) -> Next {
         let deadline = self.args.timeout.map(|limit| Instant::now() + limit);
         let mut restart = None;
         let mut timed_out = false;
         // a drain for a reload is none: what is asked meanwhile is done all the same
         let mut stopping = false;
         loop {
-            let reload = tokio::select! {
+            let (reload, marks) = tokio::select! {
                 ended = agent.ended() => {
                     return match restart {
                         Some(new) if ended != Ended::Broken => Next::Restart(new),
@@ -140,7 +156,7 @@ impl Supervisor<'_> {
                     };
                 }
                 order = self.signals.next() => match order {
-                    Order::Reload => "SIGHUP",
+                    Order::Reload => ("SIGHUP", None),
                     Order::Stop if stopping => {
                         tracing::warn!(
                             "stopping at once; what is on its way is read again at the next start"
@@ -163,7 +179,7 @@ impl Supervisor<'_> {
                         continue;
                     }
                 },
-                () = changes.next() => "nginx.conf has changed",
+                marks = changes.next(), if restart.is_none() && !stopping => ("nginx.conf has changed", Some(marks)),
                 () = at(deadline), if !timed_out => {
                     timed_out = true;
                     tracing::warn!("the output did not take everything in time (--timeout)");
@@ -171,23 +187,29 @@ impl Supervisor<'_> {
                     continue;
                 }
             };
-            if !stopping && let Some(new) = self.reload(reload) {
-                *changes = Changes::of(&new);
-                restart = Some(new);
-                // the way out of a bad day may well be this configuration: it must not have to wait for it
-                if agent.gate.takes_nothing() {
-                    agent.stop.hand_back();
-                } else {
-                    agent.stop.drain();
+            if stopping {
+                continue;
+            }
+            match (self.reload(reload), marks) {
+                (Some(new), _) => {
+                    restart = Some(new);
+                    // the way out of a bad day may well be this configuration: it must not have to wait for it
+                    if agent.gate.takes_nothing() {
+                        agent.stop.hand_back();
+                    } else {
+                        agent.stop.drain();
+                    }
                 }
+                (None, Some(marks)) => changes.put_up_with(marks),
+                (None, None) => {}
             }
         }
     }
 
     /// Reads the configuration again; `None` when the old one stays.
-    fn reload(&self, why: &str) -> Option<Box<Loaded>> {
-        let loaded = read(self.common)
-            .and_then(|loaded| loaded.config.ready_to_run().map(drop).map(|()| loaded));
+    fn reload(&self, why: &str) -> Option<Box<(Loaded, Changes)>> {
+        let loaded = read_marked(self.common)
+            .and_then(|read| read.0.config.ready_to_run().map(drop).map(|()| read));
         self.count_reload(if loaded.is_ok() { "taken" } else { "refused" });
         match loaded {
             Ok(loaded) => {
@@ -231,10 +253,23 @@ impl Supervisor<'_> {
     }
 }
 
+/// Reads the configuration, and marks what it depends on.
+fn read_marked(common: &Common) -> Result<(Loaded, Changes), ConfigErrors> {
+    let mut marked = Changes::of(&read(common)?);
+    loop {
+        // Only what is read after the marks were made cannot be older than they are.
+        let loaded = read(common)?;
+        if marked.cover(&loaded) {
+            return Ok((loaded, marked));
+        }
+        marked = Changes::of(&loaded);
+    }
+}
+
 /// What follows after an agent.
 enum Next {
     End(Exit),
-    Restart(Box<Loaded>),
+    Restart(Box<(Loaded, Changes)>),
 }
 
 fn view(

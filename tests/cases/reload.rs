@@ -210,3 +210,45 @@ fn a_log_and_a_format_that_are_new_in_nginx_conf_are_taken_without_a_signal() {
         .filter(|document| document.get("error").is_some());
     assert_eq!(unparsed.count(), 0);
 }
+
+#[test]
+fn lines_of_a_format_that_nginx_has_only_just_got_are_parsed_too() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let write = |format: &str| {
+        let text = format!(
+            "{NGINX}log_format now '{format}';\naccess_log {} now;\n}}\n",
+            home.log().display()
+        );
+        fs::write(home.nginx_conf(), text).unwrap();
+    };
+    let line = |number: usize, format: &str| {
+        format!("{format} 1773309600.250 \"GET /item/{number} HTTP/1.1\"\n")
+    };
+    write("v0 $msec \"$request\"");
+    append_text(&home.log(), &line(0, "v0"));
+    home.configure("", &section_cluster(&stage.address()));
+    let mut agent = home.run();
+    agent.until_so("the first format", || stage.count() == 1);
+    for version in 1..=3 {
+        // Each time the first lines follow at once, and each format is the only one in nginx.conf.
+        let format = format!("v{version}");
+        write(&format!("{format} $msec \"$request\""));
+        for number in 0..10 {
+            append_text(&home.log(), &line(10 * version + number, &format));
+        }
+        agent.until_so("lines of a new format", || {
+            stage.count() == 1 + 10 * version
+        });
+    }
+    // What is rubbish stays rubbish, also while somebody is in the middle of editing.
+    fs::write(home.nginx_conf(), format!("{NGINX}access_log")).unwrap();
+    append_text(&home.log(), "rubbish\n");
+    agent.until_so("the line of no format", || stage.count() == 32);
+    agent.stop();
+    let documents = stage.documents();
+    let unparsed: Vec<_> = documents
+        .iter()
+        .filter_map(|document| document["error"]["message"].as_str())
+        .collect();
+    assert_eq!(unparsed.len(), 1, "{unparsed:?}");
+}
