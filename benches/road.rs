@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use logweir::config::{IndexPattern, NamedFormat};
+use logweir::config::{IndexPattern, NamedFormat, Routes};
 use logweir::output::Batch;
 use logweir::record::{LogSettings, Recorder, Settings, Source};
 use logweir::tail::StreamId;
@@ -68,6 +68,7 @@ fn road(criterion: &mut Criterion) {
         trusted_proxies: Vec::new(),
         keep_original: false,
         retention: None,
+        routes: Routes::default(),
         logs: vec![LogSettings {
             formats: vec![NamedFormat::combined()],
             fields: Vec::new(),

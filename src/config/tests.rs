@@ -222,6 +222,7 @@ fn whole_sample() -> Machine {
         "#username",
         "#password_file",
         "#data_stream = ",
+        "#regex = ",
     ];
     let toml: Vec<String> = sample()
         .lines()
@@ -237,6 +238,10 @@ fn whole_sample() -> Machine {
         .with("/etc/logweir/client.pem", "-----BEGIN CERTIFICATE-----")
         .with("/etc/logweir/client.key", "-----BEGIN EC PRIVATE KEY-----")
         .with("/etc/nginx/nginx.conf", "events {} http {}")
+        .with(
+            "/etc/logweir/openapi.yaml",
+            "openapi: 3.1.0\npaths:\n  /pets/{id}:\n    get: {}\n",
+        )
 }
 
 #[test]
@@ -344,7 +349,7 @@ fn the_environment_alone_is_enough() {
     assert_eq!(config.logs[0].paths, ["/logs/{a,b}.log", "/logs/c.log"]);
     assert_eq!(
         config.logs[0].fields[1],
-        ("service.name".to_owned(), "shop".to_owned())
+        Field::constant("service.name", "shop")
     );
     assert_eq!(
         config.logs[0].formats[0].format.source(),
@@ -520,7 +525,9 @@ fn show(config: &Config) -> String {
     let lines = config.logs.iter().map(|log| {
         let formats: Vec<&str> = log.formats.iter().map(|format| format.name.as_str()).collect();
         let Log { name, paths, exclude, fields, auto, .. } = log;
-        format!("{paths:?} but {exclude:?} name {name:?} formats {formats:?} auto {auto} fields {fields:?}")
+        let fields: Vec<String> = fields.iter().map(Field::to_string).collect();
+        let fields = format!("[{}]", fields.join(", "));
+        format!("{paths:?} but {exclude:?} name {name:?} formats {formats:?} auto {auto} fields {fields}")
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -560,7 +567,7 @@ fn ones_own_domain_goes_before_that_of_the_server() {
     .config();
     assert_eq!(
         config.logs[0].fields,
-        [("url.domain".to_owned(), "mine".to_owned())]
+        [Field::constant("url.domain", "mine")]
     );
     assert_eq!(config.logs.len(), 1);
 }
@@ -677,13 +684,14 @@ proptest! {
     }
 
     #[test]
-    fn an_unknown_key_is_never_passed_over(key in "[a-z_]{1,12}", section in 0usize..5) {
+    fn an_unknown_key_is_never_passed_over(key in "[a-z_]{1,12}", section in 0usize..6) {
         let section = Section::ALL[section];
         prop_assume!(settings::find(section, &key).is_none());
         prop_assume!(!Section::ALL.iter().any(|section| section.name() == key));
         let header = match section {
             Section::Top => String::new(),
             Section::Logs => "[[logs]]\npaths = [\"/a\"]\n".to_owned(),
+            Section::Routes => "[[routes]]\npath = \"/a\"\n".to_owned(),
             Section::Elasticsearch => CLUSTER.to_owned(),
             section => format!("[{}]\n", section.name()),
         };

@@ -8,6 +8,7 @@
 //! line and its place alone, so that reading it again meets its twin.
 
 mod document;
+mod extra;
 mod json;
 mod members;
 mod plan;
@@ -26,10 +27,12 @@ use ipnet::IpNet;
 use logweir_parsers::Captures;
 use logweir_parsers::time::Stamp;
 
-use crate::config::{NamedFormat, Target};
+use crate::config::{Field, FieldValue, NamedFormat, Routes, Target};
 use crate::output::Batch;
 use crate::tail::StreamId;
+use extra::{Ending, Extras};
 use plan::Plan;
+use route::Router;
 use times::TimeMemo;
 
 pub use times::TimeFields;
@@ -47,6 +50,8 @@ pub struct Settings {
     pub keep_original: bool,
     /// Lines older than this are not indexed.
     pub retention: Option<Duration>,
+    /// The APIs by name.
+    pub routes: Routes,
     /// By the same index as `tail::Settings::logs`.
     pub logs: Vec<LogSettings>,
 }
@@ -56,8 +61,8 @@ pub struct Settings {
 pub struct LogSettings {
     /// Tried in this order.
     pub formats: Vec<NamedFormat>,
-    /// Constant fields of every record of this log, such as `url.domain`.
-    pub fields: Vec<(String, String)>,
+    /// Further fields of every record of this log, such as `url.domain`.
+    pub fields: Vec<Field>,
 }
 
 /// How a line ended here.
@@ -86,6 +91,7 @@ pub struct Source<'s> {
 #[derive(Debug)]
 pub struct Recorder {
     logs: Vec<LogRecorder>,
+    router: Router,
     captures: Captures,
     frame: Frame,
     buffers: Buffers,
@@ -97,8 +103,8 @@ struct LogRecorder {
     formats: Vec<(NamedFormat, Plan)>,
     /// `url.domain` where the line does not tell it, as the inside of a JSON string.
     site: Option<String>,
-    /// The other constant fields, as members of the document.
-    constants: String,
+    /// What stands in the records of lines that no format takes.
+    unparsed: Extras,
 }
 
 /// What the lines of one source, read at one time, have in common.
@@ -113,8 +119,6 @@ struct Frame {
     heads: HeadMemo,
     /// `"log":{"file":{"path":"…"},"offset":`
     place: Vec<u8>,
-    /// Everything after the offset that is the same in every record.
-    tail: Vec<u8>,
     log: usize,
     stream: StreamId,
     now_millis: i64,
@@ -127,22 +131,37 @@ struct Frame {
 /// Scratch space for the values that are not copied as they stand.
 #[derive(Debug, Default)]
 struct Buffers {
-    value: Vec<u8>,
+    scratch: Scratch,
     path: Vec<u8>,
     resolved: Vec<u8>,
     route: Vec<u8>,
 }
 
+/// What writing a value needs besides.
+#[derive(Debug, Default)]
+struct Scratch {
+    /// A value without its escaping.
+    value: Vec<u8>,
+    /// A value of this line did not fit into the field that the configuration names for it.
+    misfit: bool,
+}
+
 impl Recorder {
     /// Makes the plans of all formats.
     pub fn new(settings: Settings) -> Self {
+        let ending = Ending {
+            host: &settings.host,
+            stream: settings.target.stream(),
+        };
+        let logs = settings.logs.into_iter();
+        let logs = logs.map(|log| LogRecorder::new(log, ending)).collect();
+        let router = Router::new(settings.routes);
         let frame = Frame {
             trusted_proxies: settings.trusted_proxies,
             keep_original: settings.keep_original,
             retention: settings
                 .retention
                 .map(|age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)),
-            tail: document::tail(&settings.host, settings.target.stream()),
             actions: ActionMemo::default(),
             target: settings.target,
             event: Vec::new(),
@@ -155,7 +174,8 @@ impl Recorder {
             times: TimeMemo::default(),
         };
         Self {
-            logs: settings.logs.into_iter().map(LogRecorder::new).collect(),
+            logs,
+            router,
             captures: Captures::new(),
             frame,
             buffers: Buffers::default(),
@@ -193,6 +213,7 @@ impl Recorder {
     pub fn record(&mut self, offset: u64, line: &[u8], cut: bool, batch: &mut Batch) -> Recorded {
         let Self {
             logs,
+            router,
             captures,
             frame,
             buffers,
@@ -214,7 +235,7 @@ impl Recorder {
                     let Some(placed) = frame.place(stamp) else {
                         return Recorded::Expired;
                     };
-                    frame.parsed(&placed, log, &values, &place, buffers, batch);
+                    frame.parsed(&placed, log, router, &values, &place, buffers, batch);
                     return Recorded::Parsed(index);
                 }
                 Err(error) => first_error = first_error.or(Some((format, error))),
@@ -230,39 +251,30 @@ impl Recorder {
                 "no format is configured for this log".to_owned(),
             ),
         };
-        frame.unparsed(&placed, log, &message, &place, batch);
+        frame.unparsed(&placed, log, &message, &place, buffers, batch);
         Recorded::Unparsed(reason)
     }
 }
 
 impl LogRecorder {
-    fn new(settings: LogSettings) -> Self {
-        let mut site = None;
-        let mut constants = String::new();
-        for (field, value) in &settings.fields {
-            if field == "url.domain" {
-                site = Some(json::constant(value));
-            } else {
-                // A dotted name beside nested objects means the same field to Elasticsearch.
-                constants.push_str(&format!(
-                    "\"{}\":\"{}\",",
-                    json::constant(field),
-                    json::constant(value)
-                ));
-            }
-        }
-        let formats = settings
-            .formats
-            .into_iter()
+    fn new(settings: LogSettings, ending: Ending<'_>) -> Self {
+        let fields = &settings.fields;
+        let site = fields.iter().find_map(|field| match &field.value {
+            FieldValue::Constant(site) if field.name == "url.domain" => Some(json::constant(site)),
+            _ => None,
+        });
+        let unparsed = Extras::of_unparsed(fields, ending);
+        let formats = settings.formats.into_iter();
+        let formats = formats
             .map(|named| {
-                let plan = Plan::new(&named.format);
+                let plan = Plan::new(&named.format, fields, ending);
                 (named, plan)
             })
             .collect();
         Self {
             formats,
             site,
-            constants,
+            unparsed,
         }
     }
 }

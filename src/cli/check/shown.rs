@@ -76,6 +76,7 @@ pub(super) fn record(
         trusted_proxies: config.trusted_proxies.clone(),
         keep_original: config.keep_original,
         retention: None,
+        routes: config.routes.clone(),
         logs: vec![log],
     });
     let mut batch = Batch::default();

@@ -278,9 +278,9 @@ pub(super) fn all() -> Vec<Case> {
         )
         .with(|settings| {
             settings.logs[0].fields = vec![
-                ("url.domain".to_owned(), "shop.example".to_owned()),
-                ("labels.env".to_owned(), "\"prod\"\u{1}é".to_owned()),
-                ("service.name".to_owned(), "shop".to_owned()),
+                Field::constant("url.domain", "shop.example"),
+                Field::constant("labels.env", "\"prod\"\u{1}é"),
+                Field::constant("service.name", "shop"),
             ];
         }),
         cut,
