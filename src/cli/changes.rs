@@ -1,4 +1,4 @@
-//! Notices that nginx.conf, or what it includes, is not what it was.
+//! Notices that nginx.conf, what it includes, or an OpenAPI document is not what it was.
 //!
 //! Looks by the clock: an editor's rename, a mount that appears and a new file in `sites-enabled` all look the
 //! same this way. Knows nothing of what the files say.
@@ -20,26 +20,30 @@ type Mark = Option<(u64, u64, i128)>;
 pub(super) struct Changes {
     patterns: Vec<String>,
     marks: Vec<(PathBuf, Mark)>,
+    documents: Vec<PathBuf>,
 }
 
 impl Changes {
-    /// The files that nginx.conf consists of. logweir's own file is read again at a SIGHUP only: an operator
-    /// who edits it chooses the moment.
+    /// The files that nginx.conf consists of, and the OpenAPI documents, which come with what they describe.
+    /// logweir's own file is read again at a SIGHUP only: an operator who edits it chooses the moment.
     pub(super) fn of(loaded: &Loaded) -> Self {
         let nginx = loaded
             .nginx
             .iter()
             .flat_map(|nginx| &nginx.files)
             .map(PathBuf::from);
-        let marks = nginx.map(|path| (path.clone(), mark(&path))).collect();
+        let documents = loaded.config.routes.documents.clone();
+        let paths = nginx.chain(documents.iter().cloned());
+        let marks = paths.map(|path| (path.clone(), mark(&path))).collect();
         Self {
             patterns: loaded.patterns.clone(),
             marks,
+            documents,
         }
     }
 
-    /// Waits for a change; never returns when there is nothing to look at.
-    pub(super) async fn next(&mut self) {
+    /// Waits for a change and says what has changed; never returns when there is nothing to look at.
+    pub(super) async fn next(&mut self) -> &'static str {
         if self.marks.is_empty() {
             return std::future::pending().await;
         }
@@ -47,8 +51,14 @@ impl Changes {
             tokio::time::sleep(INTERVAL).await;
             let now = self.look();
             if now != self.marks {
-                self.marks = now;
-                return;
+                let before = std::mem::replace(&mut self.marks, now);
+                let changed = self.marks.iter().find(|file| !before.contains(file));
+                return match changed {
+                    Some((path, _)) if self.documents.contains(path) => {
+                        "an OpenAPI document has changed"
+                    }
+                    _ => "nginx.conf has changed",
+                };
             }
         }
     }

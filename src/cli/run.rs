@@ -1,8 +1,8 @@
 //! `logweir run`: start, serve the pages, obey signals, end with the right code.
 //!
 //! SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads the configuration again and goes on
-//! with the old one if the new one is wrong. A change of nginx.conf is like a SIGHUP: a new log or a new
-//! format must not need a hand.
+//! with the old one if the new one is wrong. A change of nginx.conf or of an OpenAPI document is like a SIGHUP: a
+//! new log, format or API must not need a hand.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -150,7 +150,7 @@ impl Supervisor<'_> {
                         continue;
                     }
                 },
-                () = changes.next() => "nginx.conf has changed",
+                changed = changes.next() => changed,
                 () = at(deadline), if !timed_out => {
                     timed_out = true;
                     tracing::warn!("the output did not take everything in time (--timeout)");

@@ -9,7 +9,7 @@ use std::path::Path;
 use logweir_parsers::{Escape, number, time::Stamp};
 
 use super::members::{self, Request, Text};
-use super::route::{Found, Router};
+use super::route::Found;
 use super::{Buffers, Frame, LogRecorder, Place, Placed, Values, json, stamp};
 use crate::config::RouteKind;
 use crate::output::{Batch, Item};
@@ -60,14 +60,13 @@ impl Frame {
         &mut self,
         placed: &Placed,
         log: &LogRecorder,
-        router: &Router,
         values: &Values<'_>,
         place: &Place<'_>,
         buffers: &mut Buffers,
         batch: &mut Batch,
     ) {
         let request = Request::new(values);
-        let found = Found::of(router, buffers, values, &request);
+        let found = Found::of(&log.router, buffers, values, &request);
         self.open(placed, place, batch);
         buffers.scratch.misfit = false;
         let mut text = Text {

@@ -21,6 +21,7 @@ mod times;
 mod unparsed;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -91,7 +92,6 @@ pub struct Source<'s> {
 #[derive(Debug)]
 pub struct Recorder {
     logs: Vec<LogRecorder>,
-    router: Router,
     captures: Captures,
     frame: Frame,
     buffers: Buffers,
@@ -105,6 +105,8 @@ struct LogRecorder {
     site: Option<String>,
     /// What stands in the records of lines that no format takes.
     unparsed: Extras,
+    /// Names the requests; the same for all logs.
+    router: Arc<Router>,
 }
 
 /// What the lines of one source, read at one time, have in common.
@@ -153,9 +155,10 @@ impl Recorder {
             host: &settings.host,
             stream: settings.target.stream(),
         };
+        let router = Arc::new(Router::new(settings.routes));
         let logs = settings.logs.into_iter();
-        let logs = logs.map(|log| LogRecorder::new(log, ending)).collect();
-        let router = Router::new(settings.routes);
+        let logs = logs.map(|log| LogRecorder::new(log, &router, ending));
+        let logs = logs.collect();
         let frame = Frame {
             trusted_proxies: settings.trusted_proxies,
             keep_original: settings.keep_original,
@@ -175,7 +178,6 @@ impl Recorder {
         };
         Self {
             logs,
-            router,
             captures: Captures::new(),
             frame,
             buffers: Buffers::default(),
@@ -213,7 +215,6 @@ impl Recorder {
     pub fn record(&mut self, offset: u64, line: &[u8], cut: bool, batch: &mut Batch) -> Recorded {
         let Self {
             logs,
-            router,
             captures,
             frame,
             buffers,
@@ -235,7 +236,7 @@ impl Recorder {
                     let Some(placed) = frame.place(stamp) else {
                         return Recorded::Expired;
                     };
-                    frame.parsed(&placed, log, router, &values, &place, buffers, batch);
+                    frame.parsed(&placed, log, &values, &place, buffers, batch);
                     return Recorded::Parsed(index);
                 }
                 Err(error) => first_error = first_error.or(Some((format, error))),
@@ -257,7 +258,7 @@ impl Recorder {
 }
 
 impl LogRecorder {
-    fn new(settings: LogSettings, ending: Ending<'_>) -> Self {
+    fn new(settings: LogSettings, router: &Arc<Router>, ending: Ending<'_>) -> Self {
         let fields = &settings.fields;
         let site = fields.iter().find_map(|field| match &field.value {
             FieldValue::Constant(site) if field.name == "url.domain" => Some(json::constant(site)),
@@ -275,6 +276,7 @@ impl LogRecorder {
             formats,
             site,
             unparsed,
+            router: Arc::clone(router),
         }
     }
 }

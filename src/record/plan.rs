@@ -161,13 +161,12 @@ impl Plan {
             "https" => &mut self.https,
             "ssl_protocol" => &mut self.ssl_protocol,
             "ssl_cipher" => &mut self.ssl_cipher,
-            other if !taken => return self.place_elsewhere(other, capture),
-            _ => return,
+            other => return self.place_elsewhere(other, capture, taken),
         };
         slot.get_or_insert(capture);
     }
 
-    fn place_elsewhere(&mut self, name: &str, capture: usize) {
+    fn place_elsewhere(&mut self, name: &str, capture: usize, taken: bool) {
         let upstream = match name {
             "upstream_addr" => Some(("addr", UpstreamForm::Text)),
             "upstream_cache_status" => Some(("cache_status", UpstreamForm::Text)),
@@ -188,6 +187,7 @@ impl Plan {
                     self.upstreams.push(Upstream { key, capture, form });
                 }
             }
+            None if taken => {}
             None => {
                 // no variable's name has a `-` in it
                 let suffix = if TAKEN.contains(&name) {
