@@ -23,7 +23,7 @@ mod target;
 mod units;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashSet;
 use std::fmt;

@@ -14,13 +14,13 @@ const FILE: &str = "/etc/logweir/logweir.toml";
 
 /// A machine in memory.
 #[derive(Default, Clone)]
-struct Machine {
+pub(crate) struct Machine {
     files: BTreeMap<String, Result<Vec<u8>, io::ErrorKind>>,
     variables: Vec<(String, String)>,
 }
 
 impl Machine {
-    fn with(mut self, path: &str, text: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn with(mut self, path: &str, text: impl AsRef<[u8]>) -> Self {
         self.files
             .insert(path.to_owned(), Ok(text.as_ref().to_vec()));
         self
@@ -31,7 +31,7 @@ impl Machine {
         self
     }
 
-    fn load(&self) -> Result<Loaded, ConfigErrors> {
+    pub(crate) fn load(&self) -> Result<Loaded, ConfigErrors> {
         load(None, self, self)
     }
 
@@ -39,7 +39,7 @@ impl Machine {
         self.load().unwrap_err().to_string()
     }
 
-    fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         self.load()
             .unwrap_or_else(|errors| panic!("{errors}"))
             .config
@@ -85,7 +85,8 @@ impl Files for Machine {
     }
 }
 
-fn text(toml: &str) -> Machine {
+/// One with this configuration.
+pub(crate) fn text(toml: &str) -> Machine {
     Machine::default().with(FILE, toml)
 }
 

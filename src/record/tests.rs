@@ -5,6 +5,7 @@
 mod corpus;
 mod mapped;
 mod properties;
+mod routes;
 mod strict;
 
 use std::path::Path;

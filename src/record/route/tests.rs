@@ -187,11 +187,7 @@ fn fares(template: &Template, path: &str) -> Option<Vec<(u8, usize, Vec<Vec<u8>>
             Segment::Literal(literal) if literal == segment.as_bytes() => (0, 0, vec![]),
             Segment::Literal(_) => return None,
             Segment::Pattern(literals) => {
-                let texts = literals
-                    .iter()
-                    .map(|text| regex::escape(std::str::from_utf8(text).unwrap()));
-                let pattern = format!("^{}$", texts.collect::<Vec<_>>().join(".+"));
-                if !regex::Regex::new(&pattern).unwrap().is_match(segment) {
+                if !stretches(literals, segment.as_bytes()) {
                     return None;
                 }
                 let weight: usize = literals.iter().map(Vec::len).sum();
@@ -207,6 +203,20 @@ fn fares(template: &Template, path: &str) -> Option<Vec<(u8, usize, Vec<Vec<u8>>
         }
         _ => None,
     }
+}
+
+/// Whether the segment is these literals with at least one byte between each two: every way is tried.
+fn stretches(literals: &[Vec<u8>], segment: &[u8]) -> bool {
+    let Some((first, others)) = literals.split_first() else {
+        return segment.is_empty();
+    };
+    let Some(rest) = segment.strip_prefix(first.as_slice()) else {
+        return false;
+    };
+    if others.is_empty() {
+        return rest.is_empty();
+    }
+    (1..=rest.len()).any(|taken| stretches(others, &rest[taken..]))
 }
 
 fn any_segment() -> impl Strategy<Value = String> {
@@ -257,7 +267,7 @@ fn any_path() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2048))]
+    #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
     fn the_trie_finds_what_asking_each_template_finds(
