@@ -145,7 +145,9 @@ pub(super) fn read(
         };
         let mut unknown = Unknown::default();
         logs.extend(split(log, &formats, nginx, &mut unknown));
-        notes.extend(unknown.notes(&values.origin));
+        let given = values.given.get("fields");
+        let origin = given.map_or(&values.origin, |given| &given.origin);
+        notes.extend(unknown.notes(origin));
     }
     logs
 }

@@ -7,6 +7,8 @@ use std::io;
 use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
+mod routes;
+
 use super::settings::{SETTINGS, Setting};
 use super::*;
 

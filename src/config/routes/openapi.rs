@@ -50,7 +50,7 @@ impl fmt::Display for OpenApiError {
                 f,
                 "is of OpenAPI {version}; convert it to version 3 (editor.swagger.io does), or write [[routes]]"
             ),
-            Self::NoPaths => f.write_str("names no paths, so it gives no route; take it out of openapi"),
+            Self::NoPaths => f.write_str("names no path of use, so it gives no route; take it out of openapi"),
         }
     }
 }
@@ -92,6 +92,9 @@ pub(super) fn read(content: &[u8]) -> Result<Document, OpenApiError> {
                 servers.as_deref().unwrap_or(&[String::new()]),
             );
         }
+    }
+    if document.operations.is_empty() {
+        return Err(OpenApiError::NoPaths);
     }
     Ok(document)
 }
