@@ -41,10 +41,7 @@ pub(super) fn describe(routes: &Routes, report: &mut Report) {
             RouteKind::Plain => {}
             RouteKind::Login { success } => {
                 let success = shown(success);
-                report.item(
-                    "login",
-                    &format!("{what}, which has succeeded with {success}"),
-                );
+                report.item("login", &format!("{what}, success: {success}"));
             }
             RouteKind::Sensitive => report.item("sensitive", &what),
         }

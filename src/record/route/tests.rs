@@ -171,9 +171,12 @@ fn a_route_whose_methods_do_not_fit_gives_way() {
     assert_eq!(find("GET", "/head"), Some(4));
 }
 
+/// Class of a segment, what it leaves open, and its literals.
+type Grade = (u8, usize, Vec<Vec<u8>>);
+
 /// How a template fares at each segment of a path, the less the better; `None` when it does not match. The plain
 /// way of asking each template, which the trie must agree with.
-fn fares(template: &Template, path: &str) -> Option<Vec<(u8, usize, Vec<Vec<u8>>)>> {
+fn fares(template: &Template, path: &str) -> Option<Vec<Grade>> {
     let inner = path.strip_prefix('/')?;
     let inner = inner.strip_suffix('/').unwrap_or(inner);
     let mut segments: Vec<&str> = inner.split('/').collect();
