@@ -66,7 +66,7 @@ fn road(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
                 batch.clear();
-                recorder.begin(SOURCE, 1_795_411_620_000, None);
+                recorder.begin(source(), 1_795_411_620_000, None);
                 let mut offset = 0;
                 for line in &lines {
                     recorder.record(offset, black_box(line.as_bytes()), false, &mut batch);
@@ -82,11 +82,13 @@ fn road(criterion: &mut Criterion) {
     group.finish();
 }
 
-const SOURCE: Source<'static> = Source {
-    log: 0,
-    stream: StreamId([7; 10]),
-    path: Path::new("/var/log/nginx/access.log"),
-};
+fn source() -> Source<'static> {
+    Source {
+        log: 0,
+        stream: StreamId([7; 10]),
+        path: Path::new("/var/log/nginx/access.log"),
+    }
+}
 
 fn recorder(routes: Routes) -> Recorder {
     Recorder::new(Settings {
