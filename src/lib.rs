@@ -13,6 +13,8 @@ pub mod agent;
 pub mod cli;
 pub mod clock;
 pub mod config;
+#[cfg(test)]
+mod fail_points;
 pub mod output;
 pub mod pipeline;
 pub mod record;
