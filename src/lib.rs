@@ -18,6 +18,8 @@ mod fail_points;
 pub mod output;
 pub mod pipeline;
 pub mod record;
+#[cfg(test)]
+mod replay;
 pub mod setup;
 pub mod tail;
 pub mod telemetry;

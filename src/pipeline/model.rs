@@ -737,10 +737,8 @@ fn check(world: &World, delivered: &BTreeMap<String, usize>) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(200),
         max_shrink_iters: 600,
-        failure_persistence: None,
-        ..ProptestConfig::default()
+        ..crate::replay::lives(400)
     })]
 
     #[test]
