@@ -13,9 +13,13 @@ pub mod agent;
 pub mod cli;
 pub mod clock;
 pub mod config;
+#[cfg(test)]
+mod fail_points;
 pub mod output;
 pub mod pipeline;
 pub mod record;
+#[cfg(test)]
+mod replay;
 pub mod setup;
 pub mod tail;
 pub mod telemetry;

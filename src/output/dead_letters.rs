@@ -267,6 +267,15 @@ impl DeadLetters {
         }
     }
 
+    /// With the steps that make it durable counted.
+    #[cfg(test)]
+    pub(crate) fn counted(self, points: &crate::fail_points::FailPoints) -> Self {
+        Self {
+            disk: Arc::new(disk::CountedDisk(points.clone())),
+            ..self
+        }
+    }
+
     /// Where it is.
     pub fn path(&self) -> PathBuf {
         self.directory.join(FILE)

@@ -26,12 +26,15 @@ use tokio::runtime::Runtime;
 use super::{Ended, Reader, Settings, Stop};
 use crate::clock::{Clock, ManualClock};
 use crate::config::{IndexPattern, NamedFormat, Routes};
+use crate::fail_points::FailPoints;
 use crate::output::elasticsearch::in_process::{Cluster, Fault, InProcess};
 use crate::record::{self, Recorder};
 use crate::tail::sim::{Op, SimFs};
 use crate::tail::watch::{Wait, Waker, Watcher, Woken};
 use crate::tail::{self, Tailer};
 use crate::telemetry::Telemetry;
+
+mod steps;
 
 const LIVE: &str = "/logs/access.log";
 const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
@@ -215,6 +218,9 @@ struct World {
     off: i64,
     /// The checkpoint as it was when it was lost last.
     unusable: Option<Vec<u8>>,
+    points: FailPoints,
+    /// A death takes the power with it: of the names so many survive.
+    power: Option<usize>,
 }
 
 impl World {
@@ -244,6 +250,8 @@ impl World {
             finished: false,
             off: 0,
             unusable: None,
+            points: FailPoints::default(),
+            power: None,
         }
     }
 
@@ -376,6 +384,15 @@ impl World {
         self.off += by;
     }
 
+    /// After a step that was the last: another process may start.
+    fn bury(&mut self) -> bool {
+        let dead = self.points.revive();
+        if dead && let Some(kept) = self.power {
+            self.fs.power_cut(kept, 128);
+        }
+        dead
+    }
+
     /// What the dead agent left on the disk.
     fn leave(&mut self) {
         let lose = matches!(
@@ -436,6 +453,10 @@ impl Wait for Moments {
 
     fn wait(&self, timeout: Duration) -> Woken {
         let mut world = self.world.borrow_mut();
+        if world.points.is_dead() {
+            drop(world);
+            std::panic::resume_unwind(Box::new(Killed));
+        }
         world.waits += 1;
         assert!(world.waits < WAITS, "it never ends");
         let before = world.clock.now();
@@ -483,7 +504,10 @@ impl Moments {
             entry.unwrap().kind == crate::output::dead_letters::Kind::Parked
         };
         if self.output.dead_letters().entries().unwrap().any(parked) {
-            self.runtime.block_on(self.output.bring_back());
+            self.runtime.block_on(async {
+                // who dies meanwhile never comes back
+                let _ = tokio::time::timeout(600 * SECOND, self.output.bring_back()).await;
+            });
         } else if bulks == world.bulks {
             world.quiet += SECOND;
         }
@@ -577,14 +601,16 @@ fn run(world: &Rc<RefCell<World>>) {
     let calls = Watcher::new(true);
     let stop = Stop::new(calls.waker());
     let (tailer, output, clock) = {
-        let world = world.borrow();
+        let mut world = world.borrow_mut();
         let tailer = tailer(&world).or_else(|_| {
             // A disk that is full at the start; the service manager starts it again, later.
+            world.bury();
             world.fs.heal();
             self::tailer(&world)
         });
         let clock = Arc::new(world.clock.clone());
-        let output = InProcess::new(Arc::clone(&world.cluster), world.data_dir.path(), clock);
+        let (cluster, data_dir) = (Arc::clone(&world.cluster), world.data_dir.path());
+        let output = InProcess::new(cluster, data_dir, clock, &world.points);
         let tailer = tailer.map_err(|error| error.to_string()).unwrap();
         (tailer, output, world.clock.clone())
     };
@@ -619,13 +645,16 @@ fn run(world: &Rc<RefCell<World>>) {
     drop(inside);
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reader.run()));
     match ended {
-        Ok(Ended::Broken) => panic!("a delivery panicked"),
+        Ok(Ended::Broken) => assert!(world.borrow().points.met(), "a delivery panicked"),
+        Ok(_) if world.borrow().points.is_dead() => {}
         Ok(_) => assert_eq!(telemetry.snapshot().accounts.in_flight, 0),
         Err(payload) if payload.is::<Killed>() => {}
         Err(payload) => std::panic::resume_unwind(payload),
     }
     assert!(telemetry.snapshot().accounts.balance());
-    world.borrow_mut().leave();
+    let mut world = world.borrow_mut();
+    world.bury();
+    world.leave();
 }
 
 /// What stands in the cluster, and in the dead-letter file: how often each line.
@@ -657,6 +686,7 @@ fn delivered(world: &World) -> BTreeMap<String, usize> {
         Arc::clone(&world.cluster),
         world.data_dir.path(),
         Arc::new(world.clock.clone()),
+        &FailPoints::default(),
     );
     for entry in output.dead_letters().entries().unwrap() {
         elsewhere.insert(original(entry.unwrap().document.unwrap().get()));
@@ -669,7 +699,11 @@ fn delivered(world: &World) -> BTreeMap<String, usize> {
 }
 
 fn live(acts: &[Act]) {
-    let world = Rc::new(RefCell::new(World::new(acts)));
+    live_in(World::new(acts));
+}
+
+fn live_in(world: World) {
+    let world = Rc::new(RefCell::new(world));
     while !world.borrow().finished {
         run(&world);
     }
@@ -704,10 +738,8 @@ fn check(world: &World, delivered: &BTreeMap<String, usize>) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(200),
         max_shrink_iters: 600,
-        failure_persistence: None,
-        ..ProptestConfig::default()
+        ..crate::replay::lives(400)
     })]
 
     #[test]

@@ -54,6 +54,9 @@ fn read(grammar: Grammar, raw: &[u8]) -> Option<Stamp> {
 pub(super) struct TimeMemo {
     text: Vec<u8>,
     stamp: Option<Stamp>,
+    /// The same of the field that tells the zone.
+    zone_text: Vec<u8>,
+    zone: Option<Stamp>,
 }
 
 impl TimeMemo {
@@ -64,26 +67,58 @@ impl TimeMemo {
         captures: &Captures,
         line: &[u8],
     ) -> Option<Stamp> {
-        for &(grammar, capture) in &fields.0 {
+        for (at, &(grammar, capture)) in fields.0.iter().enumerate() {
             let Some(text) = captures.get(line, capture) else {
                 continue;
             };
-            if self.stamp.is_some() && self.text == text {
-                return self.stamp;
-            }
-            if let Some(stamp) = read(grammar, text) {
+            if self.stamp.is_none() || self.text != text {
+                let Some(stamp) = read(grammar, text) else {
+                    continue;
+                };
                 self.text.clear();
                 self.text.extend_from_slice(text);
                 self.stamp = Some(stamp);
-                return self.stamp;
             }
+            return self
+                .stamp
+                .map(|stamp| self.zoned(stamp, &fields.0[at + 1..], captures, line));
         }
         None
+    }
+
+    /// `$msec` knows no zone; a field beside it that tells the same second does.
+    fn zoned(
+        &mut self,
+        stamp: Stamp,
+        others: &[(Grammar, usize)],
+        captures: &Captures,
+        line: &[u8],
+    ) -> Stamp {
+        if stamp.offset_minutes.is_some() {
+            return stamp;
+        }
+        let offset_minutes = others.iter().find_map(|&(grammar, capture)| {
+            let text = captures.get(line, capture)?;
+            if self.zone_text != text {
+                self.zone_text.clear();
+                self.zone_text.extend_from_slice(text);
+                self.zone = read(grammar, text);
+            }
+            // nginx writes all of them from one reading of its clock
+            let zone = self.zone.filter(|zone| zone.seconds == stamp.seconds)?;
+            zone.offset_minutes
+        });
+        Stamp {
+            offset_minutes,
+            ..stamp
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     #[test]
@@ -94,5 +129,28 @@ mod tests {
         assert!(format.parse(line, &mut captures).is_ok());
         let stamp = TimeFields::of(&format).read(&captures, line);
         assert_eq!(stamp.map(|stamp| stamp.nanos), Some(123_000_000));
+    }
+
+    #[test]
+    fn the_zone_comes_from_the_field_that_has_one() {
+        let format = Format::compile("$msec [$time_local]", Default::default()).unwrap();
+        let fields = TimeFields::of(&format);
+        let mut captures = Captures::new();
+        let mut memo = TimeMemo::default();
+        let mut read = |line: &[u8]| {
+            assert!(format.parse(line, &mut captures).is_ok());
+            let stamp = memo.read(&fields, &captures, line).unwrap();
+            (stamp.seconds, stamp.nanos, stamp.offset_minutes)
+        };
+        let second = 1_795_412_474;
+        for _ in 0..2 {
+            let stamp = read(b"1795412474.123 [23/Nov/2026:07:41:14 +0200]");
+            assert_eq!(stamp, (second, 123_000_000, Some(120)));
+            let stamp = read(b"1795412474.123 [23/Nov/2026:05:41:14 +0000]");
+            assert_eq!(stamp, (second, 123_000_000, Some(0)));
+            // another moment is another matter, and the wrong one to believe
+            let stamp = read(b"1795412474.123 [23/Nov/2026:05:41:15 +0000]");
+            assert_eq!(stamp, (second, 123_000_000, None));
+        }
     }
 }

@@ -11,11 +11,13 @@ use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
 use super::fs::{FileSystem, Kind, Metadata};
 use crate::clock::{Clock, ManualClock};
+use crate::fail_points::{FailPoints, Fate, Step};
 
 /// What can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +78,11 @@ struct World {
     /// Changes to the durable root until the process is dead.
     fuse: Option<usize>,
     bytes_read: usize,
+    points: FailPoints,
 }
+
+/// How long a step takes that takes long.
+const LONG: Duration = Duration::from_secs(90);
 
 /// The file system; clones are the same one.
 #[derive(Clone)]
@@ -195,6 +201,18 @@ impl World {
                 Op::Create | Op::Write | Op::Sync | Op::Rename | Op::SyncDir
             )
         {
+            let step = match op {
+                Op::Create => Step::Create,
+                Op::Write => Step::Write,
+                Op::Sync => Step::Sync,
+                Op::Rename => Step::Rename,
+                _ => Step::SyncDirectory,
+            };
+            match self.points.pass(step) {
+                Fate::Go => {}
+                Fate::TakeLong => self.clock.advance(LONG),
+                Fate::Fail | Fate::Die => return Err(Errno::IO.into()),
+            }
             match &mut self.fuse {
                 Some(0) => return Err(Errno::IO.into()),
                 Some(left) => *left -= 1,
@@ -243,6 +261,7 @@ impl SimFs {
             journal: vec![],
             fuse: None,
             bytes_read: 0,
+            points: FailPoints::default(),
         };
         let root = world.new_node(Kind::Directory, false);
         world.names.insert("/".into(), Name::Directory(root));
@@ -439,6 +458,11 @@ impl SimFs {
         let mut world = self.world();
         world.faults.clear();
         world.fuse = None;
+    }
+
+    /// The steps of the durable root are counted here.
+    pub(crate) fn count_steps(&self, points: &FailPoints) {
+        self.world().points = points.clone();
     }
 
     /// After `steps` more changes of the durable root nothing works there: the process dies in a save.

@@ -12,6 +12,7 @@
 //! look like more than it was, [`what_is_left_out_is_said`] writes one line past libtest's capture. Several cases use
 //! one server at the same time: each takes index names of its own by [`unique`].
 
+mod bad_days;
 mod check;
 mod data_stream;
 mod dead_letters;
@@ -29,6 +30,7 @@ mod template;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::support::agent::free_port;
 
@@ -37,15 +39,37 @@ pub(crate) struct Servers {
     pub(crate) elasticsearch: Option<String>,
     pub(crate) opensearch: Option<String>,
     pub(crate) nginx: Option<PathBuf>,
+    _turn: Turn,
 }
+
+/// Held by whoever works with the servers: many at the same time, or one that changes what is of the whole cluster.
+#[allow(dead_code)] // it is there to be dropped
+enum Turn {
+    Shared(RwLockReadGuard<'static, ()>),
+    Alone(RwLockWriteGuard<'static, ()>),
+}
+
+static TURNS: RwLock<()> = RwLock::new(());
 
 /// Asks the environment.
 pub(crate) fn servers() -> Servers {
+    let turn = TURNS.read().unwrap_or_else(PoisonError::into_inner);
+    named(Turn::Shared(turn))
+}
+
+/// The same, once nobody else works with them.
+pub(crate) fn only_user_of_the_servers() -> Servers {
+    let turn = TURNS.write().unwrap_or_else(PoisonError::into_inner);
+    named(Turn::Alone(turn))
+}
+
+fn named(turn: Turn) -> Servers {
     let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
     Servers {
         elasticsearch: text("LOGWEIR_TEST_ELASTICSEARCH"),
         opensearch: text("LOGWEIR_TEST_OPENSEARCH"),
         nginx: text("LOGWEIR_TEST_NGINX").map(PathBuf::from),
+        _turn: turn,
     }
 }
 

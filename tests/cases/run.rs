@@ -165,6 +165,25 @@ fn once_gives_up_whatever_the_cluster_does_and_says_what_is_left() {
     assert!(ended.words.contains("lines=50"), "{}", ended.words);
 }
 
+/// In the log, not on a page that nobody looks at.
+#[test]
+fn a_state_directory_of_another_output_is_warned_of_in_the_log() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let log = section_log(&home.log(), "combined");
+    let cluster = section_cluster(&stage.address());
+    home.configure("", &(log.clone() + &cluster));
+    home.append(0..10);
+    home.once();
+    let stream = cluster + "data_stream = \"logs-nginx.access-default\"\n";
+    home.configure("", &(log + &stream));
+    let ended = home.end_of(&["run", "--once", "--no-template-check", "--timeout", "1s"]);
+    let said = ended
+        .words
+        .lines()
+        .filter(|line| line.contains("WARN") && line.contains("belongs to the output"));
+    assert_eq!(said.count(), 1, "{}", ended.words);
+}
+
 /// The start needs the state directory; what is wrong with it is named, with the code of sysexits for it.
 #[test]
 fn a_state_directory_that_cannot_be_used_is_named() {

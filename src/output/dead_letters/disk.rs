@@ -47,3 +47,58 @@ impl Disk for HostDisk {
         File::open(directory)?.sync_all()
     }
 }
+
+/// The host's disk, with its steps counted.
+#[cfg(test)]
+#[derive(Debug)]
+pub(super) struct CountedDisk(pub(super) crate::fail_points::FailPoints);
+
+#[cfg(test)]
+impl CountedDisk {
+    fn pass(&self, step: crate::fail_points::Step) -> io::Result<()> {
+        use crate::fail_points::Fate;
+        match self.0.pass(step) {
+            Fate::Go => Ok(()),
+            Fate::Fail | Fate::Die => Err(io::ErrorKind::StorageFull.into()),
+            Fate::TakeLong => {
+                // on a thread of its own: the others do all that they can meanwhile
+                (0..1_000).for_each(|_| std::thread::yield_now());
+                Ok(())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+impl Disk for CountedDisk {
+    fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        if let Err(error) = self.pass(crate::fail_points::Step::LetterWrite) {
+            // a full disk takes a part
+            file.write_all(&bytes[..bytes.len() / 2])?;
+            return Err(error);
+        }
+        HostDisk.write(file, bytes)
+    }
+
+    fn sync(&self, file: &File) -> io::Result<()> {
+        self.pass(crate::fail_points::Step::LetterSync)?;
+        HostDisk.sync(file)
+    }
+
+    fn cut(&self, file: &File, length: u64) -> io::Result<()> {
+        if self.0.is_dead() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        HostDisk.cut(file, length)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.pass(crate::fail_points::Step::LetterRename)?;
+        HostDisk.rename(from, to)
+    }
+
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        self.pass(crate::fail_points::Step::LetterSyncDirectory)?;
+        HostDisk.sync_directory(directory)
+    }
+}

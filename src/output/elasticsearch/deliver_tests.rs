@@ -669,6 +669,57 @@ async fn stopping_gives_the_batch_back_unsettled() {
     assert_eq!(lab.deliverer.state(), State::Delivering);
 }
 
+/// The reader hands over one batch more than may be sent at once: it waits.
+#[tokio::test(start_paused = true)]
+async fn of_more_batches_than_may_be_sent_one_waits() {
+    let lab = Lab::with(Cluster::default(), 1, None, |settings| {
+        settings.max_in_flight = 2;
+    });
+    let stop = CancellationToken::new();
+    let running: Vec<_> = (0..3).map(|_| lab.start(good(50), &stop)).collect();
+    let mut most = 0;
+    while running.iter().any(|delivery| !delivery.is_finished()) {
+        most = most.max(lab.deliverer.stats.in_flight());
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(most, 2);
+}
+
+/// Another process has the dead-letter file, or its disk is slow: the delivery waits, a stop waits for it, and
+/// what was written counts.
+#[tokio::test(start_paused = true)]
+async fn a_slow_dead_letter_is_waited_for_even_by_a_stop() {
+    let lab = Lab::new(Cluster::default());
+    // makes the file and its lock
+    lab.deliver(batch_of(&[("today", 0, true)])).await;
+    let lock = lab.directory.path().join("dead-letters/dead-letters.lock");
+    let lock = std::fs::File::open(lock).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let stop = CancellationToken::new();
+    let delivery = lab.start(batch_of(&[("today", 1, true), ("today", 2, false)]), &stop);
+    while lab.cluster().documents.is_empty() {
+        // by hand: time does not pass by itself while another thread works
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!delivery.is_finished());
+    assert_eq!(lab.entries().len(), 1);
+    drop(lock);
+    let delivery = delivery.await.unwrap();
+    assert!(delivery.settled);
+    assert_eq!(
+        (delivery.tally.indexed, delivery.tally.dead_lettered),
+        (1, 1)
+    );
+    assert_eq!(lab.entries().len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn while_items_are_refused_one_request_is_in_flight() {
     let refuse = || Fault::Items {
@@ -739,7 +790,7 @@ fn fault() -> impl Strategy<Value = Fault> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(crate::replay::lives(1_000))]
 
     /// Whatever happens: every document is in the cluster, dropped by its pipeline or in the file, in one of
     /// them; and every item is counted once.

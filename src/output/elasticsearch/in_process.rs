@@ -14,6 +14,7 @@ use super::deliver::{Courier, Deliverer, Reply};
 use super::error::Fault as NodeFault;
 use super::parcel::Wire;
 use super::{OutputError, Settings};
+use crate::fail_points::{FailPoints, Fate, Step};
 use crate::output::dead_letters::DeadLetters;
 use crate::output::{Batch, Delivery, Output};
 
@@ -21,6 +22,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Carries requests to the cluster; in virtual time it takes a while before and after the cluster acts.
 struct Scripted {
+    points: FailPoints,
     cluster: Arc<Mutex<Cluster>>,
     clock: Arc<dyn crate::clock::Clock>,
 }
@@ -40,8 +42,14 @@ impl Courier for Scripted {
         // Whoever dies during one of these waits has sent nothing, or does not hear the answer.
         let now = self.clock.now().subsec_millis();
         tokio::time::sleep(Duration::from_millis(u64::from(now % 90))).await;
+        if !passes(&self.points, Step::Send).await {
+            return failed(NodeFault::Refused);
+        }
         let reaction = self.cluster.lock().unwrap().bulk(&wire.body);
         tokio::time::sleep(Duration::from_millis(40)).await;
+        if !passes(&self.points, Step::Answer).await {
+            return failed(NodeFault::Broken("reset".into()));
+        }
         match reaction {
             Reaction::Answer {
                 status,
@@ -65,13 +73,30 @@ impl Courier for Scripted {
 }
 
 /// An output in front of the cluster.
-pub(crate) struct InProcess(Arc<Deliverer<Scripted>>);
+pub(crate) struct InProcess {
+    deliverer: Arc<Deliverer<Scripted>>,
+    points: FailPoints,
+}
+
+/// Waits as the step has to, for ever if it is not to be; false when it fails.
+async fn passes(points: &FailPoints, step: Step) -> bool {
+    match points.pass(step) {
+        Fate::Go => true,
+        Fate::Fail => false,
+        Fate::TakeLong => {
+            tokio::time::sleep(2 * TIMEOUT).await;
+            true
+        }
+        Fate::Die => std::future::pending().await,
+    }
+}
 
 impl InProcess {
     pub(crate) fn new(
         cluster: Arc<Mutex<Cluster>>,
         data_dir: &Path,
         clock: Arc<dyn crate::clock::Clock>,
+        points: &FailPoints,
     ) -> Arc<Self> {
         let node = Url::parse("http://es:9200").unwrap();
         let settings = Settings {
@@ -81,24 +106,37 @@ impl InProcess {
             ..Settings::new(vec![node], data_dir.to_owned())
         };
         let courier = Scripted {
+            points: points.clone(),
             cluster,
             clock: Arc::clone(&clock),
         };
-        Arc::new(Self(Arc::new(Deliverer::new(courier, &settings, clock))))
+        let mut deliverer = Deliverer::new(courier, &settings, clock);
+        let letters = DeadLetters::new(data_dir, settings.dead_letter_bytes);
+        deliverer.dead_letters = Arc::new(letters.counted(points));
+        Arc::new(Self {
+            deliverer: Arc::new(deliverer),
+            points: points.clone(),
+        })
     }
 
     /// Sends again what is parked.
     pub(crate) async fn bring_back(&self) {
-        self.0.bring_back_once().await;
+        self.deliverer.bring_back_once().await;
     }
 
     pub(crate) fn dead_letters(&self) -> &DeadLetters {
-        &self.0.dead_letters
+        &self.deliverer.dead_letters
     }
 }
 
 impl Output for InProcess {
     async fn deliver(&self, batch: Batch, stop: &CancellationToken) -> Delivery {
-        self.0.deliver(batch, stop).await
+        let asked = "as the test asked";
+        assert!(passes(&self.points, Step::Seal).await, "{asked}");
+        let delivery = self.deliverer.deliver(batch, stop).await;
+        if delivery.settled {
+            assert!(passes(&self.points, Step::Settle).await, "{asked}");
+        }
+        delivery
     }
 }

@@ -606,7 +606,7 @@ impl Index {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(crate::replay::lives(150))]
 
     /// Whatever is written, rotated, withheld and broken off: in the end each line is in the index once.
     #[test]

@@ -290,7 +290,7 @@ impl Lab {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(crate::replay::lives(200))]
 
     #[test]
     fn every_line_goes_its_way_once_whatever_the_output_does(

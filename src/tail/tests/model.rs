@@ -651,10 +651,8 @@ fn live(same_first_line: bool, read_bytes: usize, acts: &[Act]) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(1_500),
         max_shrink_iters: 20_000,
-        failure_persistence: None,
-        ..ProptestConfig::default()
+        ..crate::replay::lives(3_000)
     })]
 
     #[test]
@@ -665,10 +663,8 @@ proptest! {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(600),
         max_shrink_iters: 20_000,
-        failure_persistence: None,
-        ..ProptestConfig::default()
+        ..crate::replay::lives(1_200)
     })]
 
     #[test]

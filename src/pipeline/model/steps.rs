@@ -1,0 +1,115 @@
+//! One life with all that makes things durable in it, and each of its steps in turn failing, taking long, or being
+//! the last of its process, or of the whole machine.
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::fail_points::{How, Step};
+
+/// So many steps of each kind are tried, spread over the life.
+const TRIED: usize = 6;
+
+/// Lines, a rotation, bad documents, an index that is closed until its lines are parked, a reload, copytruncate.
+fn acts() -> Vec<Act> {
+    let append = |lines| Act::Append { lines, half: false };
+    let wait = |seconds: u64| Act::Wait {
+        millis: seconds * 1_000,
+    };
+    let bad = Fault::Items {
+        every: 3,
+        status: 400,
+        kind: "document_parsing_exception",
+    };
+    vec![
+        append(8),
+        wait(4),
+        Act::Cluster(vec![bad]),
+        append(6),
+        wait(4),
+        Act::Rotate { reopen: true },
+        append(4),
+        wait(4),
+        Act::Close {
+            today: true,
+            open: false,
+        },
+        append(4),
+        // midnight passes
+        wait(300),
+        append(3),
+        wait(300),
+        append(3),
+        wait(300),
+        append(3),
+        wait(60),
+        Act::Restart,
+        append(5),
+        wait(4),
+        Act::Copytruncate,
+        append(3),
+        wait(10),
+    ]
+}
+
+fn life(points: &FailPoints, power: Option<usize>) {
+    let mut world = World::new(&acts());
+    world.fs.count_steps(points);
+    world.points = points.clone();
+    world.power = power;
+    live_in(world);
+}
+
+/// The steps of the life in which nothing goes wrong, by kind.
+fn steps() -> BTreeMap<Step, Vec<usize>> {
+    let points = FailPoints::new(None);
+    life(&points, None);
+    let mut steps: BTreeMap<Step, Vec<usize>> = BTreeMap::new();
+    for (number, step) in points.passed().into_iter().enumerate() {
+        steps.entry(step).or_default().push(number);
+    }
+    for step in Step::ALL {
+        assert!(steps.contains_key(&step), "{step:?} is not taken");
+    }
+    steps
+}
+
+fn each_step(how: How, power: Option<usize>) {
+    for (step, numbers) in steps() {
+        let every = numbers.len().div_ceil(TRIED);
+        let (mut tried, mut met) = (0, 0);
+        for number in numbers.into_iter().step_by(every) {
+            let points = FailPoints::new(Some((number, how)));
+            let lived = std::panic::catch_unwind(|| life(&points, power));
+            assert!(
+                lived.is_ok(),
+                "{how:?} at step {number}, {step:?}, {power:?}"
+            );
+            (tried, met) = (tried + 1, met + usize::from(points.met()));
+        }
+        // waits are random within their bounds: one life has a few steps more than another
+        assert!(met * 2 > tried, "{step:?} is seldom reached");
+    }
+}
+
+#[test]
+fn each_step_that_lasts_may_fail() {
+    each_step(How::Error, None);
+}
+
+#[test]
+fn each_step_that_lasts_may_take_long() {
+    each_step(How::Delay, None);
+}
+
+#[test]
+fn each_step_that_lasts_may_be_the_last_of_its_process() {
+    each_step(How::Abort, None);
+}
+
+/// The dead letters lie on a real disk here; what a power cut makes of them is tried beside them.
+#[test]
+fn each_step_that_lasts_may_be_the_last_of_the_machine() {
+    for kept in [0, 1] {
+        each_step(How::Abort, Some(kept));
+    }
+}

@@ -1,0 +1,64 @@
+//! How a model's failure is seen again; for tests alone.
+//!
+//! Each run of a model takes a seed of its own and says it where it fails, with the command that lives the same
+//! lives again. `PROPTEST_RNG_SEED` gives the seed, `PROPTEST_CASES` how many lives there are.
+
+use std::hash::{BuildHasher as _, RandomState};
+
+use proptest::test_runner::{Config, RngSeed};
+
+/// So many lives, unless the environment says otherwise.
+pub(crate) fn lives(usual: u32) -> Config {
+    let asked = Config::default();
+    let seed = match asked.rng_seed {
+        RngSeed::Fixed(seed) => seed,
+        RngSeed::Random => RandomState::new().hash_one(usual),
+    };
+    let cases = std::env::var("PROPTEST_CASES").map_or(usual, |_| asked.cases);
+    let test = std::thread::current();
+    // shown of tests that fail alone
+    println!(
+        "to see it again: PROPTEST_RNG_SEED={seed} PROPTEST_CASES={cases} cargo test --lib {}",
+        test.name().unwrap_or_default()
+    );
+    Config {
+        cases,
+        rng_seed: RngSeed::Fixed(seed),
+        // The shortest life is printed: what is worth keeping becomes a test of its own.
+        failure_persistence: None,
+        ..asked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+    use proptest::test_runner::TestRunner;
+
+    use super::*;
+
+    /// The numbers of the cases that a seed leads to.
+    fn drawn(seed: u64) -> Vec<u64> {
+        let mut drawn = vec![];
+        let config = Config {
+            rng_seed: RngSeed::Fixed(seed),
+            ..lives(20)
+        };
+        let cell = std::cell::RefCell::new(&mut drawn);
+        let mut runner = TestRunner::new(config);
+        let run = runner.run(&any::<u64>(), |number| {
+            cell.borrow_mut().push(number);
+            Ok(())
+        });
+        run.unwrap();
+        drawn
+    }
+
+    #[test]
+    fn a_seed_leads_to_the_same_lives() {
+        assert_eq!(drawn(7), drawn(7));
+        assert_ne!(drawn(7), drawn(8));
+    }
+}
