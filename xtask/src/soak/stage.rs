@@ -33,7 +33,7 @@ const LOOK: Duration = Duration::from_millis(700);
 /// Two rotations of one log are so far apart: logrotate's dated names differ by the second.
 const BETWEEN_ROTATIONS: Duration = Duration::from_millis(2600);
 /// A stop may take so long.
-const STOP_WITHIN: Duration = Duration::from_secs(15);
+const STOP_WITHIN: Duration = Duration::from_secs(60);
 /// The agent has caught up when there was nothing to do for so long: longer than it waits for a rotated file to
 /// be quiet, or for a compressed one to be whole, and then looks at the directories.
 const QUIET: Duration = Duration::from_secs(22);
@@ -327,6 +327,7 @@ impl<'a> Stage<'a> {
                 }
                 Ok(hit && tampered)
             }
+            Event::Terminate { .. } | Event::HangUp if !self.agent.obeys() => Ok(false),
             Event::Terminate { down } => {
                 let hit = self.agent.signal(Signal::TERM)?;
                 if hit {
