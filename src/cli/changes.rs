@@ -1,4 +1,4 @@
-//! Notices that nginx.conf, or what it includes, is not what it was.
+//! Notices that nginx.conf, what it includes, or an OpenAPI document is not what it was.
 //!
 //! Looks by the clock, and when a line is in no known format: an editor's rename, a mount that appears and a new
 //! file in `sites-enabled` all look the same this way. Knows nothing of what the files say. Invariant: the marks
@@ -22,39 +22,58 @@ type Mark = Option<(u64, u64, i128)>;
 /// The files with their marks.
 pub(super) type Marks = Vec<(PathBuf, Mark)>;
 
+/// Something is not what it was.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// In words.
+    pub(super) what: &'static str,
+    /// The files as they are now.
+    pub(super) marks: Marks,
+}
+
 /// The files as they were when the configuration was read.
 #[derive(Debug)]
 pub(super) struct Changes {
     patterns: Vec<String>,
     marks: Mutex<Marks>,
+    documents: Vec<PathBuf>,
     /// Somebody has seen a change.
     seen: Notify,
 }
 
 impl Changes {
-    /// The files that nginx.conf consists of. logweir's own file is read again at a SIGHUP only: an operator
-    /// who edits it chooses the moment.
+    /// The files that nginx.conf consists of, and the OpenAPI documents, which come with what they describe.
+    /// logweir's own file is read again at a SIGHUP only: an operator who edits it chooses the moment.
     pub(super) fn of(loaded: &Loaded) -> Self {
         let nginx = loaded
             .nginx
             .iter()
             .flat_map(|nginx| &nginx.files)
             .map(PathBuf::from);
-        let marks = nginx.map(|path| (path.clone(), mark(&path))).collect();
+        let documents = loaded.config.routes.documents.clone();
+        let paths = nginx.chain(documents.iter().cloned());
+        let marks = paths.map(|path| (path.clone(), mark(&path))).collect();
         Self {
             patterns: loaded.patterns.clone(),
             marks: Mutex::new(marks),
+            documents,
             seen: Notify::new(),
         }
     }
 
     /// Whether they are the same files, so that `self` tells of changes to what `loaded` was read from.
     pub(super) fn cover(&self, loaded: &Loaded) -> bool {
-        let files = loaded.nginx.iter().flat_map(|nginx| &nginx.files);
-        self.patterns == loaded.patterns
-            && files
-                .map(Path::new)
-                .eq(self.marks().iter().map(|(path, _)| path.as_path()))
+        let now = Self::of(loaded);
+        let paths = |changes: &Self| -> Vec<PathBuf> {
+            changes
+                .marks()
+                .iter()
+                .map(|(path, _)| path.clone())
+                .collect()
+        };
+        self.patterns == now.patterns
+            && self.documents == now.documents
+            && paths(self) == paths(&now)
     }
 
     /// True when something is not what it was; then [`Changes::next`] returns at once.
@@ -66,16 +85,17 @@ impl Changes {
         changed
     }
 
-    /// Waits for a change, and gives the files as they are now; never returns when there is nothing to look at.
-    pub(super) async fn next(&self) -> Marks {
+    /// Waits for a change; never returns when there is nothing to look at.
+    pub(super) async fn next(&self) -> Change {
         if self.marks().is_empty() {
             return std::future::pending().await;
         }
         loop {
             // Early or late, it looks itself.
             let _ = tokio::time::timeout(INTERVAL, self.seen.notified()).await;
-            if let Some(now) = self.change() {
-                return now;
+            if let Some(marks) = self.change() {
+                let what = self.name(&marks);
+                return Change { what, marks };
             }
         }
     }
@@ -83,6 +103,15 @@ impl Changes {
     /// Goes on from here, although what was read is older.
     pub(super) fn put_up_with(&self, marks: Marks) {
         *self.marks() = marks;
+    }
+
+    fn name(&self, now: &Marks) -> &'static str {
+        let known = self.marks();
+        let changed = now.iter().find(|file| !known.contains(file));
+        match changed {
+            Some((path, _)) if self.documents.contains(path) => "an OpenAPI document has changed",
+            _ => "nginx.conf has changed",
+        }
     }
 
     fn change(&self) -> Option<Marks> {

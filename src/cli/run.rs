@@ -1,8 +1,8 @@
 //! `logweir run`: start, serve the pages, obey signals, end with the right code.
 //!
 //! SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads the configuration again and goes on
-//! with the old one if the new one is wrong. A change of nginx.conf is like a SIGHUP: a new log or a new
-//! format must not need a hand.
+//! with the old one if the new one is wrong. A change of nginx.conf or of an OpenAPI document is like a SIGHUP: a
+//! new log, format or API must not need a hand.
 
 use std::fs::File;
 use std::io;
@@ -179,7 +179,7 @@ impl Supervisor<'_> {
                         continue;
                     }
                 },
-                marks = changes.next(), if restart.is_none() && !stopping => ("nginx.conf has changed", Some(marks)),
+                change = changes.next(), if restart.is_none() && !stopping => (change.what, Some(change.marks)),
                 () = at(deadline), if !timed_out => {
                     timed_out = true;
                     tracing::warn!("the output did not take everything in time (--timeout)");

@@ -25,7 +25,7 @@ use tokio::runtime::Runtime;
 
 use super::{Ended, Reader, Settings, Stop};
 use crate::clock::{Clock, ManualClock};
-use crate::config::{IndexPattern, NamedFormat};
+use crate::config::{IndexPattern, NamedFormat, Routes};
 use crate::output::elasticsearch::in_process::{Cluster, Fault, InProcess};
 use crate::record::{self, Recorder};
 use crate::tail::sim::{Op, SimFs};
@@ -535,6 +535,7 @@ fn recorder() -> Recorder {
         trusted_proxies: vec![],
         keep_original: true,
         retention: Some(RETENTION),
+        routes: Routes::default(),
         logs: vec![record::LogSettings {
             formats: vec![named("combined", Format::combined()), named("iso", iso)],
             fields: vec![],

@@ -9,6 +9,7 @@
 //! line and its place alone, so that reading it again meets its twin.
 
 mod document;
+mod extra;
 mod json;
 mod members;
 mod plan;
@@ -29,10 +30,12 @@ use ipnet::IpNet;
 use logweir_parsers::Captures;
 use logweir_parsers::time::Stamp;
 
-use crate::config::{NamedFormat, Target};
+use crate::config::{Field, FieldValue, NamedFormat, Routes, Target};
 use crate::output::Batch;
 use crate::tail::StreamId;
+use extra::{Ending, Extras};
 use plan::Plan;
+use route::Router;
 use times::TimeMemo;
 
 pub use times::TimeFields;
@@ -50,6 +53,8 @@ pub struct Settings {
     pub keep_original: bool,
     /// Lines older than this are not indexed.
     pub retention: Option<Duration>,
+    /// The APIs by name.
+    pub routes: Routes,
     /// By the same index as `tail::Settings::logs`.
     pub logs: Vec<LogSettings>,
 }
@@ -59,8 +64,8 @@ pub struct Settings {
 pub struct LogSettings {
     /// Tried in this order.
     pub formats: Vec<NamedFormat>,
-    /// Constant fields of every record of this log, such as `url.domain`.
-    pub fields: Vec<(String, String)>,
+    /// Further fields of every record of this log, such as `url.domain`.
+    pub fields: Vec<Field>,
 }
 
 /// Says whether the formats are out of date, and sees to it that they are read afresh when they are. Asked
@@ -124,8 +129,10 @@ struct LogRecorder {
     formats: Vec<(NamedFormat, Plan)>,
     /// `url.domain` where the line does not tell it, as the inside of a JSON string.
     site: Option<String>,
-    /// The other constant fields, as members of the document.
-    constants: String,
+    /// What stands in the records of lines that no format takes.
+    unparsed: Extras,
+    /// Names the requests; the same for all logs.
+    router: Arc<Router>,
 }
 
 /// What the lines of one source, read at one time, have in common.
@@ -140,8 +147,6 @@ struct Frame {
     heads: HeadMemo,
     /// `"log":{"file":{"path":"…"},"offset":`
     place: Vec<u8>,
-    /// Everything after the offset that is the same in every record.
-    tail: Vec<u8>,
     log: usize,
     stream: StreamId,
     now_millis: i64,
@@ -156,22 +161,38 @@ struct Frame {
 /// Scratch space for the values that are not copied as they stand.
 #[derive(Debug, Default)]
 struct Buffers {
-    value: Vec<u8>,
+    scratch: Scratch,
     path: Vec<u8>,
     resolved: Vec<u8>,
     route: Vec<u8>,
 }
 
+/// What writing a value needs besides.
+#[derive(Debug, Default)]
+struct Scratch {
+    /// A value without its escaping.
+    value: Vec<u8>,
+    /// A value of this line did not fit into the field that the configuration names for it.
+    misfit: bool,
+}
+
 impl Recorder {
     /// Makes the plans of all formats.
     pub fn new(settings: Settings) -> Self {
+        let ending = Ending {
+            host: &settings.host,
+            stream: settings.target.stream(),
+        };
+        let router = Arc::new(Router::new(settings.routes));
+        let logs = settings.logs.into_iter();
+        let logs = logs.map(|log| LogRecorder::new(log, &router, ending));
+        let logs = logs.collect();
         let frame = Frame {
             trusted_proxies: settings.trusted_proxies,
             keep_original: settings.keep_original,
             retention: settings
                 .retention
                 .map(|age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)),
-            tail: document::tail(&settings.host, settings.target.stream()),
             actions: ActionMemo::default(),
             target: settings.target,
             event: Vec::new(),
@@ -185,7 +206,7 @@ impl Recorder {
             times: TimeMemo::default(),
         };
         Self {
-            logs: settings.logs.into_iter().map(LogRecorder::new).collect(),
+            logs,
             captures: Captures::new(),
             frame,
             buffers: Buffers::default(),
@@ -284,39 +305,31 @@ impl Recorder {
                 "no format is configured for this log".to_owned(),
             ),
         };
-        frame.unparsed(&placed, log, &message, &place, batch);
+        frame.unparsed(&placed, log, &message, &place, buffers, batch);
         Recorded::Unparsed(reason)
     }
 }
 
 impl LogRecorder {
-    fn new(settings: LogSettings) -> Self {
-        let mut site = None;
-        let mut constants = String::new();
-        for (field, value) in &settings.fields {
-            if field == "url.domain" {
-                site = Some(json::constant(value));
-            } else {
-                // A dotted name beside nested objects means the same field to Elasticsearch.
-                constants.push_str(&format!(
-                    "\"{}\":\"{}\",",
-                    json::constant(field),
-                    json::constant(value)
-                ));
-            }
-        }
-        let formats = settings
-            .formats
-            .into_iter()
+    fn new(settings: LogSettings, router: &Arc<Router>, ending: Ending<'_>) -> Self {
+        let fields = &settings.fields;
+        let site = fields.iter().find_map(|field| match &field.value {
+            FieldValue::Constant(site) if field.name == "url.domain" => Some(json::constant(site)),
+            _ => None,
+        });
+        let unparsed = Extras::of_unparsed(fields, ending);
+        let formats = settings.formats.into_iter();
+        let formats = formats
             .map(|named| {
-                let plan = Plan::new(&named.format);
+                let plan = Plan::new(&named.format, fields, ending);
                 (named, plan)
             })
             .collect();
         Self {
             formats,
             site,
-            constants,
+            unparsed,
+            router: Arc::clone(router),
         }
     }
 }

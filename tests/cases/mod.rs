@@ -20,6 +20,7 @@ mod nginx;
 mod output;
 mod pages;
 mod reload;
+mod routes;
 mod run;
 mod setup;
 mod signals;

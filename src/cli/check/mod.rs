@@ -16,6 +16,7 @@ mod needs;
 mod offline;
 mod parse;
 mod report;
+mod routes;
 mod sample;
 mod shown;
 mod tally;
