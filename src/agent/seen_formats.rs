@@ -18,20 +18,30 @@ const KEPT: usize = 32;
 pub(super) fn join(config: &mut Config) {
     let path = config.data_dir.join(FILE);
     let mut seen = read(&path);
-    for log in config.logs.iter().filter(|log| log.auto) {
-        for directive in log.formats.iter().map(|format| format.directive()) {
-            if !seen.contains(&directive) {
-                seen.push(directive);
-            }
-        }
-    }
-    seen.drain(..seen.len().saturating_sub(KEPT));
+    let present = config.logs.iter().filter(|log| log.auto);
+    let present = present.flat_map(|log| log.formats.iter().map(|format| format.directive()));
+    remember(&mut seen, present);
     if let Err(error) = write(&path, &seen) {
         tracing::warn!(path = %path.display(), %error, "cannot keep the formats seen");
     }
     for note in config.add_formats(&seen) {
         tracing::warn!("{note}");
     }
+}
+
+/// The present ones become the youngest. A format counts once, whatever its names: an operator who keeps the old
+/// text under another name must not push out what is older.
+fn remember(seen: &mut Vec<String>, present: impl Iterator<Item = String>) {
+    for directive in present {
+        seen.retain(|known| text(known) != text(&directive));
+        seen.push(directive);
+    }
+    seen.drain(..seen.len().saturating_sub(KEPT));
+}
+
+/// A directive without its name: `escape=… '…';`.
+fn text(directive: &str) -> &str {
+    directive.splitn(3, ' ').nth(2).unwrap_or(directive)
 }
 
 /// The formats that earlier starts saw, as `log_format` directives.
@@ -61,4 +71,34 @@ fn write(path: &Path, seen: &[String]) -> io::Result<()> {
     let new: PathBuf = path.with_extension("json.new");
     std::fs::write(&new, text)?;
     std::fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directive(name: &str, version: usize) -> String {
+        format!("log_format {name} escape=default '$msec v{version}';")
+    }
+
+    #[test]
+    fn what_is_used_now_is_forgotten_last_and_each_text_counts_once() {
+        let mut seen = Vec::new();
+        for version in 1..=2 * KEPT {
+            // The first is always there, and the one before under another name.
+            let present = [
+                directive("main", 0),
+                directive("shop_before", version - 1),
+                directive("shop", version),
+            ];
+            remember(&mut seen, present.into_iter());
+        }
+        assert_eq!(seen.len(), KEPT);
+        let knows = |version| {
+            let wanted = directive("", version);
+            seen.iter().any(|known| text(known) == text(&wanted))
+        };
+        assert!(knows(0), "{seen:?}");
+        assert!((KEPT + 2..=2 * KEPT).all(knows), "{seen:?}");
+    }
 }

@@ -68,7 +68,7 @@ impl Nginx {
             .args(["-e", "stderr"]);
         let mut child = Tied::start("nginx", &command, folder.join("out.log"))?;
         let answers = |_: &Tied| std::net::TcpStream::connect(("127.0.0.1", port)).ok();
-        child.wait_until("an open port", Duration::from_secs(10), answers)?;
+        child.wait_until("an open port", Duration::from_secs(60), answers)?;
         Ok(Self {
             child,
             port,

@@ -195,8 +195,10 @@ rotated_dirs = ['{shown}/own/old']
     pub(super) fn write_settings(&mut self) -> Result<()> {
         let nodes = self.nodes.clone();
         let text = self.settings(&nodes);
-        fs::write(self.folder.join("logweir.toml"), text)?;
-        Ok(())
+        // Whole at every moment: the agent may read it for another reason just then.
+        let next = self.folder.join("logweir.toml.next");
+        fs::write(&next, text)?;
+        Ok(fs::rename(next, self.folder.join("logweir.toml"))?)
     }
 
     fn settings(&mut self, nodes: &[String]) -> String {
@@ -239,6 +241,13 @@ listen = "127.0.0.1:{}"
             Some(child) => child.signal(signal).map(|()| true),
             None => Ok(false),
         }
+    }
+
+    /// Whether it obeys signals already; before that they end it.
+    pub(super) fn obeys(&self) -> bool {
+        let log = self.folder.join(format!("agent-{}.log", self.starts));
+        let text = fs::read(log).unwrap_or_default();
+        self.is_running() && memchr::memmem::find(&text, b" started host=").is_some()
     }
 
     /// Kills it and waits until it is gone; false when it was not running.

@@ -13,7 +13,7 @@ use crate::child::Tied;
 
 /// Room for the positions and for the lines that are parked meanwhile.
 const SIZE: &str = "256m";
-const MOUNT_WITHIN: Duration = Duration::from_secs(10);
+const MOUNT_WITHIN: Duration = Duration::from_secs(60);
 
 /// `$1` is the folder. The signal that ends a tied process comes too when the soak is killed.
 const KEEPER: &str = r#"

@@ -28,12 +28,14 @@ use crate::tools;
 
 /// How often everything is looked at.
 const TICK: Duration = Duration::from_millis(20);
+/// What comes too early comes again after this.
+const AGAIN: Duration = Duration::from_millis(300);
 /// How often the agent is asked for its numbers.
 const LOOK: Duration = Duration::from_millis(700);
 /// Two rotations of one log are so far apart: logrotate's dated names differ by the second.
 const BETWEEN_ROTATIONS: Duration = Duration::from_millis(2600);
 /// A stop may take so long.
-const STOP_WITHIN: Duration = Duration::from_secs(15);
+const STOP_WITHIN: Duration = Duration::from_secs(60);
 /// The agent has caught up when there was nothing to do for so long: longer than it waits for a rotated file to
 /// be quiet, or for a compressed one to be whole, and then looks at the directories.
 const QUIET: Duration = Duration::from_secs(22);
@@ -228,6 +230,8 @@ impl<'a> Stage<'a> {
     fn act(&mut self, act: Act, now: Duration) -> Result<()> {
         match act {
             Act::Event(Event::Rotate(log)) => self.rotate(log, now)?,
+            // On a slow machine the one before may last longer than it was meant to.
+            Act::Event(event) if self.is_on(event) => self.at(now + AGAIN, Act::Event(event)),
             Act::Event(event) => {
                 self.say(now, &event.to_string());
                 self.tally.injected(event.name());
@@ -309,6 +313,26 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// Whether something of this kind has begun and not ended.
+    fn is_on(&self, event: Event) -> bool {
+        self.acts.values().any(|act| {
+            matches!(
+                (event, act),
+                (Event::StateBlocked { .. }, Act::UnblockState { .. })
+                    | (Event::FilesLimited { .. }, Act::UnlimitFiles { .. })
+                    | (Event::DiskFull { .. }, Act::EmptyDisk { .. })
+                    | (Event::Freeze { .. }, Act::Thaw)
+                    | (Event::NodesGone { .. }, Act::NodesBack { .. })
+                    | (
+                        Event::WriteBlock { .. }
+                            | Event::DiskBlock { .. }
+                            | Event::ShardLimit { .. },
+                        Act::LiftBlock(_) | Act::LiftShards
+                    )
+            )
+        })
+    }
+
     /// Does it; true when it is known to have hit something already.
     fn inflict(&mut self, event: Event, now: Duration) -> Result<bool> {
         match event {
@@ -327,6 +351,7 @@ impl<'a> Stage<'a> {
                 }
                 Ok(hit && tampered)
             }
+            Event::Terminate { .. } | Event::HangUp if !self.agent.obeys() => Ok(false),
             Event::Terminate { down } => {
                 let hit = self.agent.signal(Signal::TERM)?;
                 if hit {
@@ -427,11 +452,15 @@ impl<'a> Stage<'a> {
         let Some(clock) = &self.agent.clock else {
             return Ok(false);
         };
-        let before = self.agent.uptime();
+        // Who sleeps does not look at a clock, and does not answer.
+        let before = match self.frozen {
+            true => None,
+            false => self.agent.uptime(),
+        };
         let since = Instant::now();
         clock.set(ahead)?;
         let moved_by = ahead - std::mem::replace(&mut self.ahead, ahead);
-        let (Some(before), Some(after)) = (before, self.agent.uptime()) else {
+        let Some((before, after)) = before.zip(before.and_then(|_| self.agent.uptime())) else {
             return Ok(false);
         };
         let passed = i64::try_from(since.elapsed().as_secs()).unwrap_or(0);
