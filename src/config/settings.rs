@@ -237,7 +237,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Duration,
         "",
         r#""30d""#,
-        "Lines older than this are not indexed, and counted as expired. Not set: every line is indexed.",
+        "Lines older than this are not indexed, and counted as expired. A clock that was set ahead makes no line \
+         older before it has gone evenly for a day. Not set: every line is indexed.",
     ),
     setting(
         Top,

@@ -3,7 +3,8 @@
 //! Owns what a record looks like (ECS 8.11 names, types and units) and how its index and id follow from the
 //! line and its place. Knows nothing of files being rotated, batches being sent or clusters answering.
 //!
-//! Invariants: every line handed in ends as exactly one bulk item, or is counted as expired; a line that no
+//! Invariants: every line handed in ends as exactly one bulk item, is counted as expired, or is asked for again
+//! because the formats are out of date; a line that no
 //! format takes is indexed all the same, whole, with the reason; index and id of a document depend on the
 //! line and its place alone, so that reading it again meets its twin.
 
@@ -20,6 +21,7 @@ mod tests;
 mod times;
 mod unparsed;
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +68,25 @@ pub struct LogSettings {
     pub fields: Vec<Field>,
 }
 
+/// Says whether the formats are out of date, and sees to it that they are read afresh when they are. Asked
+/// before a line is given up as one that no format takes: nginx's configuration is changed before nginx writes
+/// the first line of a new format, so whoever asks after reading never takes such a line for rubbish.
+#[derive(Clone)]
+pub struct Doubt(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Doubt {
+    /// `outdated` looks at what the formats were read from; it may take as long as a few `stat` calls.
+    pub fn new(outdated: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(outdated))
+    }
+}
+
+impl fmt::Debug for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Doubt")
+    }
+}
+
 /// How a line ended here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
@@ -75,6 +96,8 @@ pub enum Recorded {
     Unparsed(&'static str),
     /// Older than the retention: not written.
     Expired,
+    /// No format takes it, and the formats are out of date: not written, and to be handed in again.
+    Waits,
 }
 
 /// Where the lines that follow stand: one file, as far as it stays under one path.
@@ -95,6 +118,9 @@ pub struct Recorder {
     captures: Captures,
     frame: Frame,
     buffers: Buffers,
+    doubt: Option<Doubt>,
+    /// The formats were right after the present lines were read.
+    sure: bool,
 }
 
 /// One log's formats and constants, made ready.
@@ -124,6 +150,8 @@ struct Frame {
     log: usize,
     stream: StreamId,
     now_millis: i64,
+    /// Nothing expires that is young by this time, milliseconds.
+    sure_millis: i64,
     /// The last readable time of the source, for lines without one.
     last: Option<Stamp>,
     times: TimeMemo,
@@ -173,6 +201,7 @@ impl Recorder {
             log: 0,
             stream: StreamId([0; 10]),
             now_millis: 0,
+            sure_millis: i64::MAX,
             last: None,
             times: TimeMemo::default(),
         };
@@ -181,12 +210,23 @@ impl Recorder {
             captures: Captures::new(),
             frame,
             buffers: Buffers::default(),
+            doubt: None,
+            sure: true,
+        }
+    }
+
+    /// The same, with somebody to ask about lines that no format takes.
+    pub fn with_doubt(self, doubt: Doubt) -> Self {
+        Self {
+            doubt: Some(doubt),
+            ..self
         }
     }
 
     /// The lines that follow come from `source`, read at `now_millis`; `last` is the last readable time of
     /// the lines before them in the same file.
     pub fn begin(&mut self, source: Source<'_>, now_millis: i64, last: Option<Stamp>) {
+        self.sure = self.doubt.is_none();
         let frame = &mut self.frame;
         frame.log = source.log;
         frame.stream = source.stream;
@@ -195,6 +235,11 @@ impl Recorder {
         document::event_head(&mut frame.event, now_millis);
         frame.heads.forget();
         document::place(&mut frame.place, source.path);
+    }
+
+    /// It is at least this late; a clock that says later is not believed where a line expires by it.
+    pub fn sure_of(&mut self, millis: i64) {
+        self.frame.sure_millis = millis;
     }
 
     /// The last readable time so far, to be given back at the next [`Recorder::begin`] of this file.
@@ -218,6 +263,8 @@ impl Recorder {
             captures,
             frame,
             buffers,
+            doubt,
+            sure,
         } = self;
         let log = &logs[frame.log];
         let place = Place { offset, line, cut };
@@ -241,6 +288,12 @@ impl Recorder {
                 }
                 Err(error) => first_error = first_error.or(Some((format, error))),
             }
+        }
+        if !*sure {
+            if doubt.as_ref().is_some_and(|Doubt(outdated)| outdated()) {
+                return Recorded::Waits;
+            }
+            *sure = true;
         }
         let Some(placed) = frame.place(unparsed::find_time(line)) else {
             return Recorded::Expired;
@@ -338,9 +391,10 @@ impl Frame {
                 ahead: false,
             });
         };
+        let sure = now.min(self.sure_millis.div_euclid(1000));
         if self
             .retention
-            .is_some_and(|age| now.saturating_sub(stamp.seconds) > age)
+            .is_some_and(|age| sure.saturating_sub(stamp.seconds) > age)
         {
             return None;
         }
