@@ -11,6 +11,7 @@ use logweir::output::Batch;
 use logweir::record::{LogSettings, Recorder, Settings, Source};
 use logweir::tail::StreamId;
 use logweir_parsers::{Captures, Format};
+use regex::bytes::{Regex, RegexSet};
 
 /// Lines as a busy site has them: 100 lines a second, many paths, five browsers.
 fn lines() -> Vec<String> {
@@ -79,6 +80,7 @@ fn road(criterion: &mut Criterion) {
     encode("parse_encode", Routes::default());
     encode("parse_encode_5_routes", templates(5));
     encode("parse_encode_5000_routes", templates(5000));
+    encode("parse_encode_5_regexes", regexes());
     group.finish();
 }
 
@@ -133,6 +135,31 @@ fn templates(count: usize) -> Routes {
     });
     Routes {
         templates: templates.collect(),
+        ..Routes::default()
+    }
+}
+
+/// Regexes of which one takes a sixth of the lines.
+fn regexes() -> Routes {
+    const TEXTS: [&str; 5] = [
+        r"^/(de|en|fr)/help/",
+        r"\.(bak|sql|old)$",
+        r"^/api/v[0-9]+/export",
+        r"/wp-[a-z]+/",
+        r"^/api/users/[0-9]+/orders$",
+    ];
+    let regexes = TEXTS.map(|text| {
+        let route = Route {
+            name: text.to_owned(),
+            methods: Methods::ANY,
+            kind: RouteKind::Plain,
+            document: None,
+        };
+        (Regex::new(text).expect("a regex"), route)
+    });
+    Routes {
+        any_regex: Some(RegexSet::new(TEXTS).expect("regexes")),
+        regexes: regexes.into(),
         ..Routes::default()
     }
 }

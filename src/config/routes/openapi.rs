@@ -113,8 +113,11 @@ fn parse(content: &[u8]) -> Result<Value, OpenApiError> {
             Err(_) => {}
         }
     }
-    serde_saphyr::from_str(text).map_err(|error| {
-        let words = error.without_snippet().to_string();
+    // the largest published documents have some hundred thousand nodes; what aliases multiply counts too
+    let budget = serde_saphyr::budget! { max_events: 20_000_000, max_nodes: 5_000_000 };
+    let options = serde_saphyr::options! { budget: budget, with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+        let words = error.to_string();
         OpenApiError::Syntax(words.lines().next().unwrap_or_default().to_owned())
     })
 }
@@ -360,6 +363,13 @@ paths:
             read(&[0xff, 0xfe]).unwrap_err(),
             OpenApiError::Syntax(_)
         ));
+    }
+
+    #[test]
+    fn a_document_of_many_thousand_nodes_is_read() {
+        let many = "a,".repeat(260_000);
+        let yaml = format!("openapi: 3.1.0\nx-many: [{many}]\npaths:\n  /a:\n    get: {{}}\n");
+        assert_eq!(shown(&yaml), ["GET /a"]);
     }
 
     #[test]
