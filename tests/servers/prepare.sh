@@ -54,6 +54,20 @@ resolve() {
     jars=$(cat "$CACHE/classpath")
 }
 
+# unpack ARTIFACT FOLDER: what is in a zip. Two servers may share a folder: the second waits for the first.
+unpack() (
+    [ ! -d "$2" ] || exit 0
+    exec 9>"$2.lock"
+    flock 9
+    [ ! -d "$2" ] || exit 0
+    rm -rf "$2.new"
+    mkdir "$2.new"
+    cd "$2.new"
+    maven org.apache.maven.plugins:maven-dependency-plugin:3.8.1:unpack "-Dartifact=$1" "-DoutputDirectory=content"
+    mv content "$2"
+    rm -rf "$2.new"
+)
+
 # compile SOURCE…: the launcher, with what is this server's own, into $CACHE/classes. Two starts at once may both do
 # this: each writes to a name of its own and moves it into place.
 compile() {
@@ -62,7 +76,7 @@ compile() {
         echo "$name: compiling the launcher"
         "$JAVAC" --release 17 -nowarn -proc:none -cp "$jars" -d "$CACHE/classes.$$" "$@"
         rm -rf "$CACHE/classes"
-        mv -T "$CACHE/classes.$$" "$CACHE/classes" || rm -rf "$CACHE/classes.$$"
+        mv -T "$CACHE/classes.$$" "$CACHE/classes" || [ -d "$CACHE/classes" ]
     fi
 }
 

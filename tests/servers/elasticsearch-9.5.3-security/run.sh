@@ -3,4 +3,5 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../prepare.sh"
+security=yes
 . "$servers/elasticsearch/distribution.sh"

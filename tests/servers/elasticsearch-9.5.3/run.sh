@@ -3,4 +3,5 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../prepare.sh"
-. "$servers/elasticsearch/with_modules.sh"
+security=no
+. "$servers/elasticsearch/distribution.sh"

@@ -6,12 +6,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 certify
 
 resolve "$servers/opensearch/pom.xml" -Psecurity -Dlog4j.version=2.21.0
-if [ ! -d "$CACHE/security" ]; then
-    maven --file "$servers/opensearch/pom.xml" "-Dserver.version=$version" dependency:unpack \
-        "-DoutputDirectory=$CACHE/security.$$" \
-        "-Dartifact=org.opensearch.plugin:opensearch-security:$version.0:zip"
-    mv -T "$CACHE/security.$$" "$CACHE/security" || rm -rf "$CACHE/security.$$"
-fi
+unpack "org.opensearch.plugin:opensearch-security:$version.0:zip" "$CACHE/security"
 # The plugin's own jars, less those that the class path has already.
 for jar in "$CACHE"/security/*.jar; do
     case "$jars:" in *"/$(basename "$jar"):"*) ;; *) jars=$jars:$jar ;; esac

@@ -7,7 +7,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 
 /**
- * The HTTP transport of Elasticsearch 8 and newer, which a distribution keeps in {@code modules/transport-netty4} and a
+ * The HTTP transport, which a distribution keeps in {@code modules/transport-netty4} and a
  * node loads with a class loader of its own.
  *
  * <p>The same folder is laid out from the jars named by the system property {@code module.jars}; the descriptor and the
