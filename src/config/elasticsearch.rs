@@ -33,8 +33,8 @@ pub struct Elasticsearch {
     pub ca_file: Option<PathBuf>,
     /// The index of a record.
     pub target: Target,
-    /// How new indices are stored.
-    pub index_mode: IndexMode,
+    /// How new indices are stored; None: as the cluster does by itself.
+    pub index_mode: Option<IndexMode>,
     /// Target size of a bulk body before compression.
     pub batch_bytes: Bytes,
     /// Most records of a bulk body.
@@ -52,7 +52,7 @@ pub struct Elasticsearch {
 /// How new indices are stored (Elasticsearch, "Index modules", `index.mode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IndexMode {
-    /// As the templates say.
+    /// As any other index.
     Standard,
     /// For logs: sorted by host and time, with a smaller codec; from Elasticsearch 8.17 on.
     Logsdb,
@@ -90,10 +90,10 @@ pub(super) fn read(
     let index_mode = scope.one_of(
         "index_mode",
         &[
-            ("standard", IndexMode::Standard),
-            ("logsdb", IndexMode::Logsdb),
+            ("standard", Some(IndexMode::Standard)),
+            ("logsdb", Some(IndexMode::Logsdb)),
         ],
-        IndexMode::Standard,
+        None,
     );
     let target = target(&mut scope)?;
     Some(Elasticsearch {

@@ -36,7 +36,7 @@ use logweir_parsers::nginx_conf::NginxConf;
 
 pub use data_stream::{DataStream, DataStreamError, PROMISE};
 pub use elasticsearch::{Elasticsearch, IndexMode};
-pub use index_pattern::{IndexPattern, IndexPatternError};
+pub use index_pattern::{IndexPattern, IndexPatternError, Period};
 pub use kibana::Kibana;
 #[cfg(test)]
 pub(crate) use logs::is_own_field;
@@ -46,7 +46,7 @@ pub use problem::{ConfigErrors, Fault, Origin, Problem};
 pub use reference::{reference, sample};
 pub use target::Target;
 pub use units::Bytes;
-pub(crate) use units::parse_duration;
+pub(crate) use units::{parse_duration, show_duration};
 
 use raw::Raw;
 use scope::{Scope, unreadable};

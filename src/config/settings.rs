@@ -468,11 +468,11 @@ pub static SETTINGS: &[Setting] = &[
         Elasticsearch,
         "index_mode",
         Kind::OneOf(&["standard", "logsdb"]),
-        r#""standard""#,
         "",
-        "How `logweir setup` has new indices stored. logsdb (Elasticsearch 8.17 and later) takes far less disk, \
-         sorts each index by host and time, and under a paid licence rebuilds the source of a document from its \
-         fields; indices that are there keep theirs.",
+        r#""logsdb""#,
+        "How `logweir setup` has new indices stored; indices that are there keep theirs. logsdb (Elasticsearch 8.17 \
+         and later) takes far less disk and sorts each index by host and time. Default: the cluster's own, which is \
+         logsdb for new data streams logs-*-* from Elasticsearch 9.0 on, else standard.",
     ),
     setting(
         Elasticsearch,
