@@ -13,6 +13,8 @@ mod cluster;
 mod detect;
 mod diff;
 mod error;
+#[cfg(test)]
+pub(crate) mod fake;
 mod lifecycle;
 mod plan;
 mod print;
