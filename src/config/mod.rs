@@ -6,9 +6,11 @@
 //! everything is decided, or all problems at once. It guards against an agent that starts with other
 //! settings than its operator wrote.
 
+mod credentials;
 mod data_stream;
 mod elasticsearch;
 mod index_pattern;
+mod kibana;
 mod logs;
 mod nginx;
 mod ports;
@@ -33,8 +35,9 @@ use ipnet::IpNet;
 use logweir_parsers::nginx_conf::NginxConf;
 
 pub use data_stream::{DataStream, DataStreamError, PROMISE};
-pub use elasticsearch::Elasticsearch;
-pub use index_pattern::{IndexPattern, IndexPatternError};
+pub use elasticsearch::{Elasticsearch, IndexMode};
+pub use index_pattern::{IndexPattern, IndexPatternError, Period};
+pub use kibana::Kibana;
 #[cfg(test)]
 pub(crate) use logs::is_own_field;
 pub use logs::{Log, NamedFormat};
@@ -43,7 +46,7 @@ pub use problem::{ConfigErrors, Fault, Origin, Problem};
 pub use reference::{reference, sample};
 pub use target::Target;
 pub use units::Bytes;
-pub(crate) use units::parse_duration;
+pub(crate) use units::{parse_duration, show_duration};
 
 use raw::Raw;
 use scope::{Scope, unreadable};
@@ -83,6 +86,8 @@ pub struct Config {
     pub logs: Vec<Log>,
     /// The cluster; None without such a section.
     pub elasticsearch: Option<Elasticsearch>,
+    /// Where `setup` puts the dashboards; None without such a section.
+    pub kibana: Option<Kibana>,
     /// Address of the agent's own pages.
     pub http_listen: SocketAddr,
     /// Least level of the agent's own log lines.
@@ -314,6 +319,11 @@ fn check(
     let elasticsearch = section(Section::Elasticsearch)
         .map(|values| elasticsearch::read(values, files, problems, notes));
 
+    let kibana = section(Section::Kibana).map(|values| {
+        let cluster = elasticsearch.as_ref().and_then(Option::as_ref);
+        kibana::read(values, cluster, files, problems, notes)
+    });
+
     let mut http = Scope::new(Section::Http, section(Section::Http), problems);
     let http_listen = listen(&mut http);
 
@@ -333,6 +343,10 @@ fn check(
     );
 
     let elasticsearch = match elasticsearch {
+        Some(read) => Some(read?),
+        None => None,
+    };
+    let kibana = match kibana {
         Some(read) => Some(read?),
         None => None,
     };
@@ -365,6 +379,7 @@ fn check(
         dead_letter_bytes,
         logs,
         elasticsearch,
+        kibana,
         http_listen: http_listen?,
         log_level,
         log_format,

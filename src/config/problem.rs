@@ -10,6 +10,7 @@ use std::sync::Arc;
 use logweir_parsers::FormatError;
 
 use super::index_pattern::IndexPatternError;
+use super::settings::Section;
 
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -157,7 +158,9 @@ impl fmt::Display for Fault {
             Fault::UnknownSection { suggestion } => {
                 f.write_str("unknown section")?;
                 if suggestion.is_none() {
-                    f.write_str("; there are [[logs]], [elasticsearch], [http] and [log]")?;
+                    let headers: Vec<&str> =
+                        Section::ALL.into_iter().map(Section::header).collect();
+                    write!(f, "; there are {}", headers[1..].join(", "))?;
                 }
                 did_you_mean(f, suggestion)
             }

@@ -278,11 +278,7 @@ impl Reader<'_> {
                         self.raw.sections.insert(section, values);
                     }
                     _ => {
-                        let header = match section {
-                            Section::Elasticsearch => "[elasticsearch]",
-                            Section::Http => "[http]",
-                            _ => "[log]",
-                        };
+                        let header = section.header();
                         let origin = self.origin(key.span());
                         self.raw
                             .problem(origin, name, Fault::WrongSection { header });
