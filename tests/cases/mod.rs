@@ -7,7 +7,7 @@
 //! | `LOGWEIR_TEST_ELASTICSEARCH` | the address of an Elasticsearch that may be written to, `http://127.0.0.1:9200` |
 //! | `LOGWEIR_TEST_OPENSEARCH` | the same of an OpenSearch |
 //! | `LOGWEIR_TEST_CLUSTERS` | these and others, `elasticsearch-7.17.29=http://127.0.0.1:9201 opensearch-…=…` |
-//! | `LOGWEIR_TEST_SECURED` | the same of clusters with TLS and the users of `tests/servers/README.md` |
+//! | `LOGWEIR_TEST_SECURED` | the same of clusters with TLS and the user `admin`, password `changeme` |
 //! | `LOGWEIR_TEST_CA` | the file with the authority of their certificates |
 //! | `LOGWEIR_TEST_NGINX` | the nginx program, which the tests start by themselves |
 //!

@@ -2,7 +2,8 @@
 #   name, version     of the server, by its folder
 #   servers           this folder
 #   CACHE             what is made once for this server, kept
-#   JAVA, JAVAC       the JDK's programs
+#   admin_hash        bcrypt's of `changeme`, the password of the only user, `admin`, where there are users
+#   JAVA, JAVAC, JAR  the JDK's programs
 # and gives the steps that the servers' scripts are made of.
 
 servers=$(cd "$here/.." && pwd)
@@ -12,7 +13,9 @@ CACHE=${CACHE:-$servers/../../target/servers/$name}
 mkdir -p "$CACHE"
 CACHE=$(cd "$CACHE" && pwd)
 
-if [ -n "${JAVA_HOME:-}" ]; then JAVA=$JAVA_HOME/bin/java JAVAC=$JAVA_HOME/bin/javac; else JAVA=java JAVAC=javac; fi
+if [ -n "${JAVA_HOME:-}" ]; then bin=$JAVA_HOME/bin/; else bin=; fi
+JAVA=${bin}java JAVAC=${bin}javac JAR=${bin}jar
+admin_hash='$2a$04$logweirlogweirlogweireRjX.WznI/QXpC3faxlcUFj0fTnbs.hi'
 
 # needs TOOL…: ends unless they are all there.
 needs() {
@@ -23,7 +26,7 @@ needs() {
         }
     done
 }
-needs "$JAVA" "$JAVAC" mvn flock
+needs "$JAVA" "$JAVAC" "$JAR" mvn flock
 
 # made FILE SOURCE…: whether FILE is there and not older than what it is made of.
 made() {

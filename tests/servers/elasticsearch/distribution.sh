@@ -4,6 +4,21 @@
 distribution=$(dirname "$CACHE")/distribution-$version
 unpack "org.elasticsearch.distribution.integ-test-zip:elasticsearch:$version:zip" "$distribution"
 distribution=$distribution/elasticsearch-$version
+module=$distribution/modules/security-analysis
+(
+    exec 9>"$distribution.lock"
+    flock 9
+    ! made "$module" "$servers/elasticsearch/SecurityAnalysis.java" || exit 0
+    rm -rf "$module"
+    mkdir -p "$module/classes"
+    cd "$module"
+    "$JAVAC" --release 17 -nowarn -proc:none -cp "$distribution/lib/*" -d classes \
+        "$servers/elasticsearch/SecurityAnalysis.java"
+    "$JAR" --create --file security-analysis.jar -C classes .
+    rm -rf classes
+    printf '%s\n' name=security-analysis description=tests version=1 java.version=17 \
+        "elasticsearch.version=$version" classname=SecurityAnalysis >plugin-descriptor.properties
+)
 
 port=$1
 mkdir -p "$2/config" "$2/tmp" "$2/data" "$2/logs"
@@ -26,7 +41,9 @@ LOG
 sed -i '/HeapDump\|gc\.log\|hs_err\|incubator/d' "$config/jvm.options"
 if [ "$security" = yes ]; then
     certify
-    cp "$certificates/node.pem" "$certificates/node.key" "$servers"/elasticsearch/security/* "$config/"
+    cp "$certificates/node.pem" "$certificates/node.key" "$config/"
+    echo "admin:$admin_hash" >"$config/users"
+    echo superuser:admin >"$config/users_roles"
     address=https://localhost
     set -- xpack.security.enabled=true xpack.security.http.ssl.enabled=true \
         xpack.security.http.ssl.key=node.key xpack.security.http.ssl.certificate=node.pem "$@"

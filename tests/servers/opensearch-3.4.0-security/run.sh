@@ -18,13 +18,17 @@ shift 2
 config=$data/config
 mkdir -p "$config/opensearch-security"
 cp "$CACHE"/security/config/*.yml "$config/opensearch-security/"
-cp "$servers"/opensearch/security/*.yml "$config/opensearch-security/"
+cat >"$config/opensearch-security/internal_users.yml" <<USERS
+_meta: {type: internalusers, config_version: 2}
+admin: {hash: "$admin_hash", backend_roles: [admin]}
+USERS
 cp "$certificates/ca.pem" "$certificates/node.pem" "$certificates/node.key" "$config/"
 chmod 700 "$config" "$config/opensearch-security"
 chmod 600 "$config"/node.* "$config"/opensearch-security/*
 
 os=org.opensearch tls=plugins.security.ssl
 set -- "$@" plugins.security.nodes_dn=CN=localhost plugins.security.allow_default_init_securityindex=true \
+    plugins.security.restapi.roles_enabled=all_access \
     $tls.http.enabled=true $tls.transport.enforce_hostname_verification=false
 for side in http transport; do
     set -- "$@" $tls.$side.pemcert_filepath=node.pem $tls.$side.pemkey_filepath=node.key \
