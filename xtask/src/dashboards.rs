@@ -184,7 +184,10 @@ impl Maker {
         }
         let sort = state.pointer("/params/sort");
         if let Some(sort) = sort.filter(|sort| sort["columnIndex"].is_number()) {
-            merge(&mut ui_state, json!({"vis": {"params": {"sort": sort}}}));
+            // Kibana remembers a table's order in one place, OpenSearch Dashboards in another.
+            let column = json!({"colIndex": sort["columnIndex"], "direction": sort["direction"]});
+            let order = json!({"params": {"sort": sort}, "sortColumn": column});
+            merge(&mut ui_state, json!({"vis": order}));
         }
         let attributes = json!({
             "title": title,
