@@ -195,7 +195,7 @@ impl IndexPattern {
     /// The first day that is later than all of an index, by its name; None for a name that this pattern never gives.
     pub fn end(&self, name: &str) -> Option<NaiveDate> {
         let (mut rest, mut year, mut month, mut day) = (name, None, 1, 1);
-        let mut number = |digits: usize, rest: &mut &str| {
+        let number = |digits: usize, rest: &mut &str| {
             let (head, tail) = rest.split_at_checked(digits)?;
             *rest = tail;
             head.parse::<u32>().ok()

@@ -15,7 +15,7 @@ mod names;
 mod needs;
 mod offline;
 mod parse;
-mod report;
+pub(super) mod report;
 mod sample;
 mod shown;
 mod tally;
