@@ -110,7 +110,11 @@ impl Maker {
                 }
             };
             let kind = text(of, "type")?;
-            let kind = if kind == "search" { kind } else { "visualization" };
+            let kind = if kind == "search" {
+                kind
+            } else {
+                "visualization"
+            };
             let name = format!("panel_{}", number + 1);
             references.push(reference(&name, kind, text(of, "id")?));
             panels.push(placed(panel, of, number + 1)?);
@@ -134,7 +138,12 @@ impl Maker {
                 "filter": [site_filter()],
             }).to_string()},
         });
-        objects.push(object("dashboard", text(source, "id")?, attributes, references)?);
+        objects.push(object(
+            "dashboard",
+            text(source, "id")?,
+            attributes,
+            references,
+        )?);
         Ok(objects)
     }
 
@@ -342,7 +351,12 @@ fn index_pattern(source: &Value, mappings: &Value) -> Result<Value> {
         "fields": Value::Array(fields).to_string(),
     });
     let id = text(source, "id")?;
-    object("index-pattern", id.trim_start_matches(NAMESPACE), attributes, vec![])
+    object(
+        "index-pattern",
+        id.trim_start_matches(NAMESPACE),
+        attributes,
+        vec![],
+    )
 }
 
 /// The fields of a mapping, as an index pattern lists them.
@@ -352,7 +366,11 @@ fn collect(mapping: &Value, at: &str, parent: Option<&str>, out: &mut Vec<Value>
             continue;
         };
         for (name, field) in entries {
-            let name = if at.is_empty() { name.clone() } else { format!("{at}.{name}") };
+            let name = if at.is_empty() {
+                name.clone()
+            } else {
+                format!("{at}.{name}")
+            };
             let parent = if part == "fields" { Some(at) } else { parent };
             if let Some(kind) = field.get("type").and_then(Value::as_str) {
                 let (shown, values) = match kind {
@@ -444,13 +462,19 @@ mod tests {
     fn the_shipped_file_is_made_of_the_source() {
         let shipped = fs::read_to_string(place::root().join(SHIPPED)).unwrap();
         let is_current = shipped == compiled(place::root()).unwrap();
-        assert!(is_current, "run `cargo xtask dashboards` and commit {SHIPPED}");
+        assert!(
+            is_current,
+            "run `cargo xtask dashboards` and commit {SHIPPED}"
+        );
     }
 
     #[test]
     fn what_a_panel_says_lies_over_what_its_kind_says() {
         let mut base = json!({"a": {"b": 1, "c": 2}, "list": [{"x": 1, "y": 2}], "plain": [1, 2]});
-        merge(&mut base, json!({"a": {"b": 3}, "list": [{"y": 4}], "plain": [5]}));
+        merge(
+            &mut base,
+            json!({"a": {"b": 3}, "list": [{"y": 4}], "plain": [5]}),
+        );
         let wanted = json!({"a": {"b": 3, "c": 2}, "list": [{"x": 1, "y": 4}], "plain": [5]});
         assert_eq!(base, wanted);
     }
