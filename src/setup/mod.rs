@@ -13,6 +13,7 @@ mod cluster;
 mod detect;
 mod diff;
 mod error;
+pub mod kibana;
 #[cfg(test)]
 pub(crate) mod fake;
 mod lifecycle;
