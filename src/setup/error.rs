@@ -75,7 +75,7 @@ pub enum SetupError<E> {
 /// What to do about a refusal.
 fn advice(status: u16, reason: &str) -> &'static str {
     match status {
-        401 => "check the user name and password or the API key of [elasticsearch]",
+        401 => "check api_key, or username and password, in [elasticsearch]",
         403 if reason.contains("cluster_block") => {
             "the cluster is read-only: remove its block (often a full disk) and try again"
         }

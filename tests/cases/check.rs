@@ -483,7 +483,7 @@ fn a_root_that_answers_405_is_no_fault() {
 
 #[test]
 fn a_node_that_does_not_is_named_with_the_setting() {
-    let stranger = serve(&[("/", 401, "", "{}")]);
+    let stranger = serve(&[("/", 401, "", "Unauthorized")]);
     let none = ("/_index_template", 200, "", r#"{"index_templates":[]}"#);
     let bare = serve(&[("/", 200, "", ROOT), none]);
     let ended = connect(&format!(

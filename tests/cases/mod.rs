@@ -24,6 +24,7 @@ mod output;
 mod pages;
 mod reload;
 mod run;
+mod secured;
 mod setup;
 mod signals;
 mod template;

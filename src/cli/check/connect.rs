@@ -13,9 +13,6 @@ use crate::config::{Config, Elasticsearch as Cluster};
 use crate::output::elasticsearch::{Auth, Elasticsearch, Method, shown};
 use crate::setup::{self, SetupError};
 
-/// How the cluster says no to those it does not know, and to those who may not.
-const UNAUTHORIZED: u16 = 401;
-
 pub(super) async fn describe(config: &Config, cluster: &Cluster, report: &mut Report) {
     let mut settings = agent::output_settings(config, cluster);
     let mut answering = Vec::new();
@@ -49,15 +46,18 @@ async fn node(node: &Elasticsearch, cluster: &Cluster, report: &mut Report) -> R
         .await
         .map_err(|error| error.to_string())?;
     report.item("answers", &format!("after {} ms", clock.now().as_millis()));
-    if answer.status == UNAUTHORIZED {
-        return Err(unauthorized(cluster));
-    }
     match setup::detect(node).await {
         Ok(target) => report.item("is", &format!("{} {}", target.family, target.version)),
         Err(SetupError::Refused {
-            status: UNAUTHORIZED,
+            status: 401,
+            reason,
             ..
-        }) => return Err(unauthorized(cluster)),
+        }) => {
+            let setting = cluster.auth.setting();
+            return Err(format!(
+                "authentication refused (401 {reason}); check {setting} in [elasticsearch]"
+            ));
+        }
         // `run` does not need to know
         Err(SetupError::Refused { status: 403, .. }) => {
             report.item("is", "not told to these credentials");
@@ -92,9 +92,3 @@ async fn node(node: &Elasticsearch, cluster: &Cluster, report: &mut Report) -> R
     Ok(())
 }
 
-fn unauthorized(cluster: &Cluster) -> String {
-    format!(
-        "authentication refused (401); check {} in [elasticsearch]",
-        cluster.auth.setting()
-    )
-}
