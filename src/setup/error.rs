@@ -77,11 +77,10 @@ fn advice(status: u16, reason: &str) -> &'static str {
     match status {
         401 => "check the user name and password or the API key of [elasticsearch]",
         403 if reason.contains("cluster_block") => {
-            "the cluster is read-only: remove its block (often a full disk) and run setup again"
+            "the cluster is read-only: remove its block (often a full disk) and try again"
         }
         403 => {
-            "these credentials may not do that; give setup a key of its own, with the role that \
-             `logweir setup --print roles` prints"
+            "these credentials may not do that: `logweir setup --print roles` prints the role that may"
         }
         400 if reason.contains("same priority") => {
             "change the priority or the pattern of the template it names, or choose another `index` or `data_stream`"
@@ -90,9 +89,7 @@ fn advice(status: u16, reason: &str) -> &'static str {
             "the cluster cannot take it; is its version supported (Elasticsearch from 7.17, OpenSearch from 2)?"
         }
         409 => "somebody changed it meanwhile: run setup again",
-        429 | 500.. => {
-            "the cluster is busy or unwell: run setup again, it goes on where it stopped"
-        }
+        429 | 500.. => "the cluster is busy or unwell: try again, it goes on where it stopped",
         _ => "check that `nodes` names the cluster itself and not another service before it",
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Fake {
     pub(crate) lifecycle: bool,
     /// What `GET /_ilm/status` says.
     pub(crate) mode: &'static str,
+    /// Unix seconds by its clock; None: it does not tell.
+    pub(crate) clock: Option<i64>,
     /// Any write is a failed test.
     pub(crate) read_only: bool,
     /// Everything that was put, by path.
@@ -46,6 +48,7 @@ impl Fake {
             version,
             lifecycle: true,
             mode: "RUNNING",
+            clock: None,
             read_only: false,
             held: Mutex::default(),
             indices: Mutex::default(),
@@ -147,7 +150,10 @@ impl Fake {
             "_plugins" if open && path.starts_with("/_plugins/_ism") && self.lifecycle => {
                 self.ism(method, path, query, body)
             }
-            "_cat" if path == "/_cat/health" => (200, json!([{"epoch": "1795424499"}])),
+            "_cat" if path == "/_cat/health" => match self.clock {
+                Some(clock) => (200, json!([{"epoch": clock.to_string()}])),
+                None => error(403, "security_exception", "action is unauthorized"),
+            },
             "_cat" => self.cat(path),
             name if !name.starts_with('_') => self.index(method, name, path, body),
             _ => no_handler(method, path),

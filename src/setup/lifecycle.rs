@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::plan::{Kind, counts_from_the_name};
 use super::survey::Found;
-use super::{Client, Family, Method, Names, SetupError, Survey, Want, answer};
+use super::{Client, Family, Method, Names, SetupError, Survey, Want, answer, privileges};
 use crate::config;
 
 /// What a cluster can do.
@@ -59,8 +59,7 @@ pub(super) async fn ask<C: Client>(
     let (_, path) = service(family);
     let answer = answer::request(client, Method::Get, path, None).await?;
     match answer.status {
-        // no handler: 400 or 405; switched off in a managed cluster: 410
-        400 | 404 | 405 | 410 => Ok(Lifecycle::Absent),
+        status if privileges::is_absent(status) => Ok(Lifecycle::Absent),
         403 => Ok(Lifecycle::NotTold),
         _ => {
             let status = answer::judge(Method::Get, path, answer)?;
@@ -160,12 +159,12 @@ impl fmt::Display for Told<'_> {
             ),
             (place, Family::Elasticsearch) if counts_from_the_name(place) => writeln!(
                 f,
-                "New indices are deleted {retention} after their day is over, by the day in their name."
+                "New indices are deleted when all of their day is older than {retention}, by the day in their name."
             ),
             _ => writeln!(
                 f,
-                "New indices are deleted {retention} after what they hold can be, counted from their creation: one \
-                 that is filled later with old lines lives longer. `logweir prune` goes by the name."
+                "New indices are deleted when all that they can hold is older than {retention}, counted from their \
+                 creation: one that is filled later with old lines lives longer. `logweir prune` goes by the name."
             ),
         }?;
         if let Some(unparsed) = self.place.unparsed() {

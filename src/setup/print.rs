@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::plan::{Kind, Step, Want, plan};
-use super::{Family, Names, Target};
+use super::{Family, Names, Target, privileges};
 use crate::config;
 
 /// Every request of a setup of this cluster, as if it had a life cycle.
@@ -55,10 +55,8 @@ fn elasticsearch(place: &config::Target) -> String {
         });
         request(&mut out, "PUT", &format!("/_security/role/{name}"), &body);
     };
-    let mut privileges = vec!["create_doc", "auto_configure"];
+    let privileges = privileges::on_indices(&names, true);
     let comment = if names.stream {
-        // without `require_data_stream` the name is made sure of before the first bulk
-        privileges.extend(["create_index", "view_index_metadata"]);
         "The agent: adds documents. The last two privileges are needed before Elasticsearch 8.13 only."
     } else {
         "The agent: adds documents, and looks whether the template is there."
@@ -66,7 +64,7 @@ fn elasticsearch(place: &config::Target) -> String {
     role(
         comment,
         "logweir_agent",
-        json!(["monitor"]),
+        json!(privileges::CLUSTER),
         json!(privileges),
     );
     role(
@@ -85,7 +83,7 @@ fn elasticsearch(place: &config::Target) -> String {
     }
     out.push_str("# An API key for the agent that can do no more than its role.\n");
     let agent = json!({
-        "cluster": ["monitor"],
+        "cluster": privileges::CLUSTER,
         "indices": [{ "names": [pattern], "privileges": privileges }],
     });
     let key = json!({ "name": "logweir", "role_descriptors": { "logweir_agent": agent } });

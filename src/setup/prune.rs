@@ -71,7 +71,7 @@ pub async fn ripe<C: Client>(
         };
         indices.push((end, old));
     }
-    indices.sort_by(|(a, _), (b, _)| a.cmp(b));
+    indices.sort_by_key(|(end, _)| *end);
     let unparsed = if has_unparsed {
         Some(count_unparsed(client, pattern, before).await?)
     } else {

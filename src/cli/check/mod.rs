@@ -4,6 +4,7 @@
 //! a log understood ([`parse`]). Owns what is said to people; every judgement is asked of the room that `run`
 //! asks too. Invariant: nothing is written, neither here nor in the cluster.
 
+mod cluster;
 mod connect;
 mod doubles;
 mod formats;

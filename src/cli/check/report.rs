@@ -77,6 +77,12 @@ impl Report {
         self.exit()
     }
 
+    /// What was said, and how the process would end for it.
+    #[cfg(test)]
+    pub(super) fn said_so_far(&self) -> (&str, Exit) {
+        (&self.text, self.exit())
+    }
+
     /// A wrong configuration first: nothing else matters before it is right.
     fn exit(&self) -> Exit {
         let config = self.failures.iter().find(|exit| **exit == Exit::Config);
