@@ -16,6 +16,7 @@ mod check;
 mod data_stream;
 mod dead_letters;
 mod guarantees;
+mod kibana;
 mod nginx;
 mod output;
 mod pages;
