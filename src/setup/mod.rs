@@ -13,9 +13,9 @@ mod cluster;
 mod detect;
 mod diff;
 mod error;
-pub mod kibana;
 #[cfg(test)]
 pub(crate) mod fake;
+pub mod kibana;
 mod lifecycle;
 mod plan;
 mod print;

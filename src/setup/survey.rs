@@ -1,5 +1,6 @@
 //! Looks at everything before anything is written.
 
+use std::convert::Infallible;
 use std::fmt;
 
 use bytes::Bytes;
@@ -188,19 +189,26 @@ impl Survey<'_> {
         })
     }
 
+    /// Refuses what must not be put: over what is not ours, without `force`, and where a life cycle is wanted and
+    /// cannot be seen.
+    pub fn permit<E>(&self, force: bool) -> Result<(), SetupError<E>> {
+        let objects = self.foreign();
+        if !objects.is_empty() && !force {
+            return Err(SetupError::Foreign { objects });
+        }
+        if self.lifecycle == Lifecycle::NotTold {
+            return Err(SetupError::LifecycleNotTold);
+        }
+        Ok(())
+    }
+
     /// Puts what is missing or differs; with `force` what is not ours, too.
     pub async fn apply<C: Client>(
         self,
         client: &C,
         force: bool,
     ) -> Result<Report, SetupError<C::Error>> {
-        let foreign = self.foreign();
-        if !foreign.is_empty() && !force {
-            return Err(SetupError::Foreign { objects: foreign });
-        }
-        if self.lifecycle == Lifecycle::NotTold {
-            return Err(SetupError::LifecycleNotTold);
-        }
+        self.permit(force)?;
         let mut changes = Vec::with_capacity(self.objects.len());
         for object in &self.objects {
             let outcome = object.outcome();
@@ -280,12 +288,9 @@ impl fmt::Display for Survey<'_> {
             }
         }
         f.write_str(&self.notes())?;
-        let foreign = self.foreign();
-        if !foreign.is_empty() {
-            let error: SetupError<std::convert::Infallible> =
-                SetupError::Foreign { objects: foreign };
+        if let Err(error) = self.permit::<Infallible>(false) {
             writeln!(f, "A run would stop before it changes anything: {error}")?;
         }
-        f.write_str("Nothing was changed.\n")
+        Ok(())
     }
 }

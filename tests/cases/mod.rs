@@ -19,6 +19,7 @@ mod check;
 mod data_stream;
 mod dead_letters;
 mod guarantees;
+mod kibana;
 mod nginx;
 mod output;
 mod pages;

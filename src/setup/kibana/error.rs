@@ -8,7 +8,9 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum KibanaError<E> {
     /// No answer.
-    #[error("{request}: no answer from Kibana: {source}; check `url` in [kibana] and that Kibana is up")]
+    #[error(
+        "{request}: no answer from Kibana: {source}; check `url` in [kibana] and that Kibana is up"
+    )]
     Unreachable {
         /// Method and path.
         request: String,
@@ -95,12 +97,16 @@ impl fmt::Display for Joined<'_> {
 /// What to do about a refusal.
 fn advice(status: u16, reason: &str) -> &'static str {
     match status {
-        401 => "check the credentials of [kibana], which are those of [elasticsearch] unless it has its own",
+        401 => {
+            "check the credentials of [kibana], which are those of [elasticsearch] unless it has its own"
+        }
         403 => {
             "these credentials need the Kibana privilege Management > Saved Objects Management: All (in that space); \
              in OpenSearch Dashboards a role that may write to the tenant, such as kibana_user"
         }
-        404 if reason.contains("space") => "create that space in Kibana, or change `space` in [kibana]",
+        404 if reason.contains("space") => {
+            "create that space in Kibana, or change `space` in [kibana]"
+        }
         404 => {
             "check that `url` in [kibana] has Kibana's base path (server.basePath), and that `space` is there"
         }

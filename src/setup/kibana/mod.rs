@@ -95,7 +95,10 @@ impl Diff {
 
     /// Names of the objects that are not ours.
     pub fn foreign(&self) -> Vec<String> {
-        let foreign = self.objects.iter().filter(|(_, held)| *held == Held::Foreign);
+        let foreign = self
+            .objects
+            .iter()
+            .filter(|(_, held)| *held == Held::Foreign);
         foreign.map(|(object, _)| object.name()).collect()
     }
 }
@@ -125,14 +128,23 @@ pub async fn diff<D: Door>(
         .map(|object| json!({"type": object.kind, "id": object.id}))
         .collect();
     let headers = [product.header(), JSON];
-    let answer = ask(door, Method::Post, &path, &headers, Some(names.to_string().into())).await?;
+    let answer = ask(
+        door,
+        Method::Post,
+        &path,
+        &headers,
+        Some(names.to_string().into()),
+    )
+    .await?;
     let found = answer.get("saved_objects").and_then(Value::as_array);
     let found = found.ok_or_else(|| incomprehensible(Method::Post, &path, &answer))?;
     let held = |object: &SavedObject| {
         let mut same = found
             .iter()
             .filter(|found| found["type"] == object.kind && found["id"] == object.id);
-        let there = same.next().ok_or_else(|| incomprehensible(Method::Post, &path, &answer))?;
+        let there = same
+            .next()
+            .ok_or_else(|| incomprehensible(Method::Post, &path, &answer))?;
         match there.get("error") {
             None => Ok(object.recognise(&there["attributes"])),
             Some(error) if error["statusCode"] == 404 => Ok(Held::Missing),
@@ -186,9 +198,7 @@ pub async fn import<D: Door>(
 
 /// Asks who is there. Both products answer alike, but OpenSearch Dashboards began to count anew at 1 when it left
 /// Kibana at 7; and only Kibana hides its version from those who may not see it.
-async fn detect<D: Door>(
-    door: &D,
-) -> Result<(Product, Option<String>), KibanaError<D::Error>> {
+async fn detect<D: Door>(door: &D) -> Result<(Product, Option<String>), KibanaError<D::Error>> {
     const PATH: &str = "/api/status";
     let sent = door.request(Method::Get, PATH, &[], None).await;
     let answer = sent.map_err(|source| unreachable(Method::Get, PATH, source))?;
@@ -200,7 +210,9 @@ async fn detect<D: Door>(
         Some(..5) => Ok((Product::OpenSearchDashboards, version.map(str::to_owned))),
         Some(_) => Ok((Product::Kibana, version.map(str::to_owned))),
         None if body.pointer("/status/overall").is_some() => Ok((Product::Kibana, None)),
-        None if answer.status == 200 => Err(incomprehensible(Method::Get, PATH, &body_text(&answer))),
+        None if answer.status == 200 => {
+            Err(incomprehensible(Method::Get, PATH, &body_text(&answer)))
+        }
         None => Err(refusal(Method::Get, PATH, &answer)),
     }
 }
@@ -271,13 +283,18 @@ fn why(error: &Value) -> String {
 }
 
 fn reason(body: &Value) -> Option<String> {
-    let said = body.get("message").or_else(|| body.get("error"))?.as_str()?;
+    let said = body
+        .get("message")
+        .or_else(|| body.get("error"))?
+        .as_str()?;
     Some(excerpt(said.as_bytes()))
 }
 
 fn status_of(error: &Value) -> u16 {
     let status = error["statusCode"].as_u64();
-    status.and_then(|status| status.try_into().ok()).unwrap_or(500)
+    status
+        .and_then(|status| status.try_into().ok())
+        .unwrap_or(500)
 }
 
 fn name(method: Method, path: &str) -> String {
@@ -303,7 +320,9 @@ fn body_text(answer: &Answer) -> Value {
 }
 
 fn incomprehensible<E>(method: Method, path: &str, body: &Value) -> KibanaError<E> {
-    let text = body.as_str().map_or_else(|| body.to_string(), str::to_owned);
+    let text = body
+        .as_str()
+        .map_or_else(|| body.to_string(), str::to_owned);
     KibanaError::Incomprehensible {
         request: name(method, path),
         body: excerpt(text.as_bytes()),

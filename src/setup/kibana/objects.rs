@@ -58,7 +58,11 @@ impl SavedObject {
         let hash = blake3::hash(body.to_string().as_bytes()).to_hex();
         let stamp = hash.get(..STAMP_HEX).unwrap_or_default();
         let mark = format!("{MARK_HEAD}{stamp}]");
-        let place = if kind == INDEX_PATTERN { FORMATS } else { "description" };
+        let place = if kind == INDEX_PATTERN {
+            FORMATS
+        } else {
+            "description"
+        };
         let marked = text(&body["attributes"][place]).replace(MARK, &mark);
         body["attributes"][place] = json!(marked);
         Self {
