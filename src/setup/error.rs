@@ -85,6 +85,9 @@ fn advice(status: u16, reason: &str) -> &'static str {
         400 if reason.contains("same priority") => {
             "change the priority or the pattern of the template it names, or choose another `index` or `data_stream`"
         }
+        400 if reason.contains("unknown field [data_stream]") => {
+            "this cluster has no data streams: set `index` instead of `data_stream`"
+        }
         400 => {
             "the cluster cannot take it; is its version supported (Elasticsearch from 7.17, OpenSearch from 2)?"
         }
