@@ -20,6 +20,7 @@ mod kibana;
 mod nginx;
 mod output;
 mod pages;
+mod prune;
 mod reload;
 mod run;
 mod setup;
