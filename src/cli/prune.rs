@@ -95,7 +95,7 @@ async fn prune(
     );
     let mut failed = Exit::Ok;
     for index in &ripe.indices {
-        let documents = index.documents.map(|count| format!("{count} documents"));
+        let documents = index.documents.map(|count| format!("documents: {count}"));
         let said = [documents, index.bytes.map(size)].into_iter().flatten();
         let said: Vec<String> = said.collect();
         let said = format!("{}  {}", safe(&index.name), said.join(", "));
@@ -133,16 +133,16 @@ async fn unparsed(
     let documents = ripe.unparsed.filter(|documents| *documents > 0)?;
     let name = pattern.unparsed();
     if dry_run {
-        println!("  would be deleted  {documents} documents of {name}");
+        println!("  would be deleted  documents of {name}: {documents}");
         return None;
     }
     match setup::delete_unparsed(output, pattern, before).await {
         Ok(deleted) => {
-            println!("  deleted  {deleted} documents of {name}");
+            println!("  deleted  documents of {name}: {deleted}");
             None
         }
         Err(error) => {
-            eprintln!("{documents} old documents of {name} stay: {error}");
+            eprintln!("old documents of {name} stay, {documents} of them: {error}");
             Some(exit(&error))
         }
     }

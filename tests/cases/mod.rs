@@ -23,6 +23,7 @@ mod kibana;
 mod nginx;
 mod output;
 mod pages;
+mod prune;
 mod reload;
 mod run;
 mod secured;

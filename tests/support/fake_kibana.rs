@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 type Key = (String, String, String);
 
 /// Which types there are, with what they may hold and the newest migration that the oldest server knows.
+#[allow(clippy::type_complexity)]
 const TYPES: [(&str, (u32, u32, u32), &[&str]); 4] = [
     (
         "dashboard",

@@ -219,4 +219,8 @@ async fn what_the_agents_key_may_not_see_is_no_failure() {
         );
     let (text, exit) = said(&fake, &config).await;
     assert_eq!(exit, Exit::Ok, "{text}");
+    assert!(
+        text.contains("whether run can write there cannot be told"),
+        "{text}"
+    );
 }
