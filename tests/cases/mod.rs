@@ -24,6 +24,7 @@ mod prune;
 mod reload;
 mod run;
 mod setup;
+mod setup_command;
 mod signals;
 mod template;
 

@@ -1,4 +1,4 @@
-//! `logweir prune` and the dry run of `logweir setup`, as an operator types them, on real clusters.
+//! `logweir prune` as an operator types it, on real clusters.
 
 use elasticsearch::http::Method;
 use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -9,7 +9,7 @@ use super::{cluster_down, servers, unique};
 use crate::support::agent::Home;
 
 /// One request that must succeed, and its answer.
-async fn ask(address: &str, method: Method, path: &str, body: Option<Value>) -> Value {
+pub(crate) async fn ask(address: &str, method: Method, path: &str, body: Option<Value>) -> Value {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let body = body.map(|body| body.to_string());
@@ -36,7 +36,8 @@ async fn indices(address: &str, name: &str) -> Vec<String> {
     names
 }
 
-fn home(address: &str, index: &str) -> Home {
+/// A configuration for these indices of a cluster, with a `retention`.
+pub(crate) fn home(address: &str, index: &str) -> Home {
     let home = Home::new();
     let section = format!("[elasticsearch]\nnodes = [\"{address}\"]\nindex = \"{index}\"\n");
     home.configure("retention = \"30d\"\n", &section);
@@ -154,75 +155,4 @@ fn what_prune_is_not_for_is_said() {
     let streams = home.end_of(&["prune"]);
     assert_eq!(streams.code, Some(78), "{}", streams.words);
     assert!(streams.words.contains("logweir setup"), "{}", streams.words);
-}
-
-/// On a fresh cluster, on one that is set up, and on one with a template of somebody else.
-#[tokio::test]
-async fn a_dry_run_of_setup_tells_and_changes_nothing() {
-    for (family, address) in servers().clusters() {
-        let name = unique("dry");
-        let home = home(address, &format!("{name}-%Y.%m.%d"));
-        let dry = || {
-            let ended = home.end_of(&["setup", "--dry-run"]);
-            assert_eq!(ended.code, Some(0), "{family}: {}", ended.words);
-            ended.words
-        };
-        let line = |word: &str| format!("  {word:<17} index template {name}");
-        assert!(
-            dry().contains(&line("would be created")),
-            "{family}: {}",
-            dry()
-        );
-        let path = format!("/_index_template/{name}*");
-        let list = ask(address, Method::Get, "/_index_template", None).await;
-        assert!(!list.to_string().contains(&name), "{family}");
-
-        assert_eq!(home.end_of(&["setup"]).code, Some(0), "{family}");
-        assert!(dry().contains(&line("unchanged")), "{family}: {}", dry());
-        let checked = home.end_of(&["check", "--connect"]);
-        let said = format!("template    {name}, there\n");
-        assert!(checked.words.contains(&said), "{family}: {}", checked.words);
-
-        let before = ask(address, Method::Get, &path, None).await;
-        let mut theirs = before["index_templates"][0]["index_template"].clone();
-        theirs["_meta"] = json!({"managed_by": "them"});
-        let own = format!("/_index_template/{name}");
-        ask(address, Method::Put, &own, Some(theirs)).await;
-        let foreign = dry();
-        assert!(
-            foreign.contains(&line("not logweir's")),
-            "{family}: {foreign}"
-        );
-        assert!(
-            foreign.contains("- _meta.managed_by: \"them\""),
-            "{family}: {foreign}"
-        );
-        let refused = home.end_of(&["setup"]);
-        assert_eq!(refused.code, Some(78), "{family}: {}", refused.words);
-        let held = ask(address, Method::Get, &own, None).await;
-        let owner = &held["index_templates"][0]["index_template"]["_meta"]["managed_by"];
-        assert_eq!(owner, "them", "{family}");
-        assert_eq!(home.end_of(&["setup", "--force"]).code, Some(0), "{family}");
-        assert!(dry().contains(&line("unchanged")), "{family}: {}", dry());
-    }
-}
-
-#[test]
-fn what_is_printed_needs_no_cluster_and_no_configuration_of_one() {
-    let home = Home::new();
-    home.configure("", "");
-    let printed = |what: &[&str]| {
-        let ended = home.end_of(&[&["setup", "--print"], what].concat());
-        assert_eq!(ended.code, Some(0), "{}", ended.words);
-        ended.words
-    };
-    assert!(printed(&[]).contains("PUT /_index_template/nginx-access\n"));
-    assert!(!printed(&["opensearch"]).contains("ignore_missing_component_templates"));
-    assert!(printed(&["roles"]).contains("create_doc"));
-    for line in printed(&["kibana"]).lines() {
-        serde_json::from_str::<Value>(line).unwrap();
-    }
-    let kibana = home.end_of(&["setup", "--only", "kibana"]);
-    assert_eq!(kibana.code, Some(78), "{}", kibana.words);
-    assert!(kibana.words.contains("[kibana]"), "{}", kibana.words);
 }
