@@ -5,6 +5,7 @@ use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use elasticsearch::http::transport::Transport;
 use serde_json::{Value, json};
 
+use super::check::serve;
 use super::{cluster_down, servers, unique};
 use crate::support::agent::Home;
 
@@ -155,4 +156,26 @@ fn what_prune_is_not_for_is_said() {
     let streams = home.end_of(&["prune"]);
     assert_eq!(streams.code, Some(78), "{}", streams.words);
     assert!(streams.words.contains("logweir setup"), "{}", streams.words);
+}
+
+/// What a wrong clock deletes is gone: the cluster's own is asked first.
+#[test]
+fn by_a_clock_far_before_the_clusters_nothing_is_deleted() {
+    const INDICES: &str = r#"[{"index":"n-2020.01.01","docs.count":"7","store.size":"4096"}]"#;
+    let now = chrono::Utc::now().timestamp();
+    for (ahead, code) in [(2 * 3600, 78), (0, 0), (-2 * 3600, 0)] {
+        let clock = format!(r#"[{{"epoch":"{}"}}]"#, now - ahead);
+        let address = serve(&[
+            ("/_cat/health", 200, "", &clock),
+            ("/_cat/indices/n-*", 200, "", INDICES),
+            ("/n-2020.01.01", 200, "", r#"{"acknowledged":true}"#),
+        ]);
+        let home = home(&format!("http://{address}"), "n-%Y.%m.%d");
+        let ended = home.end_of(&["prune"]);
+        assert_eq!(ended.code, Some(code), "{ahead}: {}", ended.words);
+        let deleted = ended
+            .words
+            .contains("  deleted  n-2020.01.01  documents: 7, 4.0 KiB");
+        assert_eq!(deleted, code == 0, "{ahead}: {}", ended.words);
+    }
 }
