@@ -22,6 +22,7 @@ mod output;
 mod pages;
 mod prune;
 mod reload;
+mod routes;
 mod run;
 mod setup;
 mod setup_command;

@@ -16,6 +16,8 @@ pub(crate) enum Tool {
     Maven,
     /// It rotates logs.
     Logrotate,
+    /// It shows a program another time than the machine's.
+    Faketime,
 }
 
 impl Tool {
@@ -25,6 +27,7 @@ impl Tool {
             Self::Jdk => "a JDK, 17 or newer",
             Self::Maven => "Maven",
             Self::Logrotate => "logrotate",
+            Self::Faketime => "libfaketime",
         }
     }
 
@@ -34,6 +37,7 @@ impl Tool {
             Self::Jdk => "default-jdk-headless",
             Self::Maven => "maven",
             Self::Logrotate => "logrotate",
+            Self::Faketime => "faketime",
         }
     }
 
@@ -43,6 +47,7 @@ impl Tool {
             Self::Jdk => jdk().is_some() || answers("javac", "-version"),
             Self::Maven => answers("mvn", "-version"),
             Self::Logrotate => logrotate().is_some(),
+            Self::Faketime => faketime().is_some(),
         }
     }
 }
@@ -90,6 +95,17 @@ pub(crate) fn nginx() -> Option<PathBuf> {
 /// Where logrotate is.
 pub(crate) fn logrotate() -> Option<PathBuf> {
     system_program("logrotate")
+}
+
+/// Where libfaketime is, the one for programs with threads: in a folder of Debian's for this architecture, or of
+/// a build by hand.
+pub(crate) fn faketime() -> Option<PathBuf> {
+    let in_lib = std::fs::read_dir("/usr/lib").into_iter().flatten();
+    let in_lib = in_lib.filter_map(|entry| Some(entry.ok()?.path()));
+    in_lib
+        .chain([PathBuf::from("/usr/local/lib")])
+        .map(|folder| folder.join("faketime/libfaketimeMT.so.1"))
+        .find(|library| library.is_file())
 }
 
 /// Where a program is that Debian keeps where an ordinary user's PATH does not look.
