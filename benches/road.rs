@@ -6,7 +6,7 @@ use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use logweir::config::{IndexPattern, NamedFormat};
+use logweir::config::{IndexPattern, Methods, NamedFormat, Route, RouteKind, Routes, Template};
 use logweir::output::Batch;
 use logweir::record::{LogSettings, Recorder, Settings, Source};
 use logweir::tail::StreamId;
@@ -60,7 +60,38 @@ fn road(criterion: &mut Criterion) {
             }
         });
     });
-    let mut recorder = Recorder::new(Settings {
+    let mut encode = |name: &str, routes: Routes| {
+        let mut recorder = recorder(routes);
+        let mut batch = Batch::default();
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                batch.clear();
+                recorder.begin(source(), 1_795_411_620_000, None);
+                let mut offset = 0;
+                for line in &lines {
+                    recorder.record(offset, black_box(line.as_bytes()), false, &mut batch);
+                    offset += line.len() as u64 + 1;
+                }
+                black_box(batch.body.len())
+            });
+        });
+    };
+    encode("parse_encode", Routes::default());
+    encode("parse_encode_5_routes", templates(5));
+    encode("parse_encode_5000_routes", templates(5000));
+    group.finish();
+}
+
+fn source() -> Source<'static> {
+    Source {
+        log: 0,
+        stream: StreamId([7; 10]),
+        path: Path::new("/var/log/nginx/access.log"),
+    }
+}
+
+fn recorder(routes: Routes) -> Recorder {
+    Recorder::new(Settings {
         target: IndexPattern::parse("nginx-access-%Y.%m.%d")
             .expect("a pattern")
             .into(),
@@ -68,30 +99,42 @@ fn road(criterion: &mut Criterion) {
         trusted_proxies: Vec::new(),
         keep_original: false,
         retention: None,
+        routes,
         logs: vec![LogSettings {
             formats: vec![NamedFormat::combined()],
             fields: Vec::new(),
         }],
+    })
+}
+
+/// So many templates: those that the lines ask for, then some of a large API.
+fn templates(count: usize) -> Routes {
+    const ASKED: [&str; 5] = [
+        "/api/users/{id}/orders",
+        "/api/export",
+        "/static/{file*}",
+        "/login",
+        "/search",
+    ];
+    let others = (0..).map(|n| match n % 3 {
+        0 => format!("/api/service-{n}/items/{{id}}"),
+        1 => format!("/api/users/{{id}}/part-{n}"),
+        _ => format!("/resource-{n}/{{id}}.json"),
     });
-    let source = Source {
-        log: 0,
-        stream: StreamId([7; 10]),
-        path: Path::new("/var/log/nginx/access.log"),
-    };
-    let mut batch = Batch::default();
-    group.bench_function("parse_encode", |bencher| {
-        bencher.iter(|| {
-            batch.clear();
-            recorder.begin(source, 1_795_411_620_000, None);
-            let mut offset = 0;
-            for line in &lines {
-                recorder.record(offset, black_box(line.as_bytes()), false, &mut batch);
-                offset += line.len() as u64 + 1;
-            }
-            black_box(batch.body.len())
-        });
+    let texts = ASKED.map(str::to_owned).into_iter().chain(others);
+    let templates = texts.take(count).map(|text| {
+        let route = Route {
+            name: text.clone(),
+            methods: Methods::ANY,
+            kind: RouteKind::Plain,
+            document: None,
+        };
+        (Template::parse(&text).expect("a template"), route)
     });
-    group.finish();
+    Routes {
+        templates: templates.collect(),
+        ..Routes::default()
+    }
 }
 
 criterion_group!(benches, road);

@@ -17,7 +17,7 @@ use crate::config::{Config, ConfigErrors};
 use crate::output::elasticsearch::{Elasticsearch, OutputError};
 use crate::output::gate::Gate;
 use crate::pipeline::{Ended, Reader, Stop};
-use crate::record::Recorder;
+use crate::record::{Doubt, Recorder};
 use crate::tail::fs::HostFs;
 use crate::tail::watch::Watcher;
 use crate::tail::{TailError, Tailer};
@@ -66,10 +66,12 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Builds the rooms and starts the reader. Deliveries run on `runtime`.
+    /// Builds the rooms and starts the reader. Deliveries run on `runtime`; `doubt` tells whether the formats of
+    /// `config` are still those of nginx.
     pub fn start(
         config: &Config,
         mode: Mode,
+        doubt: Doubt,
         telemetry: &Telemetry,
         runtime: &Handle,
     ) -> Result<Self, StartError> {
@@ -93,7 +95,7 @@ impl Agent {
             settings::pipeline(&config, cluster, mode.once),
             tailer,
             watcher,
-            Recorder::new(settings::record(&config, cluster, &host)),
+            Recorder::new(settings::record(&config, cluster, &host)).with_doubt(doubt),
             Arc::clone(&gate),
             runtime.clone(),
             telemetry.clone(),

@@ -55,6 +55,7 @@ pub(super) fn record(config: &Config, cluster: &Elasticsearch, host: &str) -> re
         trusted_proxies: config.trusted_proxies.clone(),
         keep_original: config.keep_original,
         retention: config.retention,
+        routes: config.routes.clone(),
         logs: config.logs.iter().map(log).collect(),
     }
 }

@@ -1,11 +1,15 @@
-//! Notices that nginx.conf, or what it includes, is not what it was.
+//! Notices that nginx.conf, what it includes, or an OpenAPI document is not what it was.
 //!
-//! Looks by the clock: an editor's rename, a mount that appears and a new file in `sites-enabled` all look the
-//! same this way. Knows nothing of what the files say.
+//! Looks by the clock, and when a line is in no known format: an editor's rename, a mount that appears and a new
+//! file in `sites-enabled` all look the same this way. Knows nothing of what the files say. Invariant: the marks
+//! are older than what was read, so that no change falls between the two.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::Notify;
 
 use crate::config::{Files, Loaded, System};
 
@@ -15,46 +19,107 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// Inode, size and time of change in nanoseconds; `None` for what is not there.
 type Mark = Option<(u64, u64, i128)>;
 
+/// The files with their marks.
+pub(super) type Marks = Vec<(PathBuf, Mark)>;
+
+/// Something is not what it was.
+#[derive(Debug)]
+pub(super) struct Change {
+    /// In words.
+    pub(super) what: &'static str,
+    /// The files as they are now.
+    pub(super) marks: Marks,
+}
+
 /// The files as they were when the configuration was read.
 #[derive(Debug)]
 pub(super) struct Changes {
     patterns: Vec<String>,
-    marks: Vec<(PathBuf, Mark)>,
+    marks: Mutex<Marks>,
+    documents: Vec<PathBuf>,
+    /// Somebody has seen a change.
+    seen: Notify,
 }
 
 impl Changes {
-    /// The files that nginx.conf consists of. logweir's own file is read again at a SIGHUP only: an operator
-    /// who edits it chooses the moment.
+    /// The files that nginx.conf consists of, and the OpenAPI documents, which come with what they describe.
+    /// logweir's own file is read again at a SIGHUP only: an operator who edits it chooses the moment.
     pub(super) fn of(loaded: &Loaded) -> Self {
         let nginx = loaded
             .nginx
             .iter()
             .flat_map(|nginx| &nginx.files)
             .map(PathBuf::from);
-        let marks = nginx.map(|path| (path.clone(), mark(&path))).collect();
+        let documents = loaded.config.routes.documents.clone();
+        let paths = nginx.chain(documents.iter().cloned());
+        let marks = paths.map(|path| (path.clone(), mark(&path))).collect();
         Self {
             patterns: loaded.patterns.clone(),
-            marks,
+            marks: Mutex::new(marks),
+            documents,
+            seen: Notify::new(),
         }
     }
 
+    /// Whether they are the same files, so that `self` tells of changes to what `loaded` was read from.
+    pub(super) fn cover(&self, loaded: &Loaded) -> bool {
+        let now = Self::of(loaded);
+        let paths = |changes: &Self| -> Vec<PathBuf> {
+            changes
+                .marks()
+                .iter()
+                .map(|(path, _)| path.clone())
+                .collect()
+        };
+        self.patterns == now.patterns
+            && self.documents == now.documents
+            && paths(self) == paths(&now)
+    }
+
+    /// True when something is not what it was; then [`Changes::next`] returns at once.
+    pub(super) fn are_there(&self) -> bool {
+        let changed = self.change().is_some();
+        if changed {
+            self.seen.notify_one();
+        }
+        changed
+    }
+
     /// Waits for a change; never returns when there is nothing to look at.
-    pub(super) async fn next(&mut self) {
-        if self.marks.is_empty() {
+    pub(super) async fn next(&self) -> Change {
+        if self.marks().is_empty() {
             return std::future::pending().await;
         }
         loop {
-            tokio::time::sleep(INTERVAL).await;
-            let now = self.look();
-            if now != self.marks {
-                self.marks = now;
-                return;
+            // Early or late, it looks itself.
+            let _ = tokio::time::timeout(INTERVAL, self.seen.notified()).await;
+            if let Some(marks) = self.change() {
+                let what = self.name(&marks);
+                return Change { what, marks };
             }
         }
     }
 
-    fn look(&self) -> Vec<(PathBuf, Mark)> {
-        let mut paths: Vec<PathBuf> = self.marks.iter().map(|(path, _)| path.clone()).collect();
+    /// Goes on from here, although what was read is older.
+    pub(super) fn put_up_with(&self, marks: Marks) {
+        *self.marks() = marks;
+    }
+
+    fn name(&self, now: &Marks) -> &'static str {
+        let known = self.marks();
+        let changed = now.iter().find(|file| !known.contains(file));
+        match changed {
+            Some((path, _)) if self.documents.contains(path) => "an OpenAPI document has changed",
+            _ => "nginx.conf has changed",
+        }
+    }
+
+    fn change(&self) -> Option<Marks> {
+        let known = self.marks().clone();
+        if known.is_empty() {
+            return None;
+        }
+        let mut paths: Vec<PathBuf> = known.iter().map(|(path, _)| path.clone()).collect();
         for pattern in &self.patterns {
             for path in System.glob(pattern).unwrap_or_default() {
                 if !paths.contains(&path) {
@@ -62,10 +127,15 @@ impl Changes {
                 }
             }
         }
-        paths
+        let now: Marks = paths
             .into_iter()
             .map(|path| (path.clone(), mark(&path)))
-            .collect()
+            .collect();
+        (now != known).then_some(now)
+    }
+
+    fn marks(&self) -> MutexGuard<'_, Marks> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,22 +1,26 @@
 //! `logweir run`: start, serve the pages, obey signals, end with the right code.
 //!
 //! SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads the configuration again and goes on
-//! with the old one if the new one is wrong. A change of nginx.conf is like a SIGHUP: a new log or a new
-//! format must not need a hand.
+//! with the old one if the new one is wrong. A change of nginx.conf or of an OpenAPI document is like a SIGHUP: a
+//! new log, format or API must not need a hand.
 
+use std::fs::File;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::io::Errno;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::changes::Changes;
-use super::{Common, Exit, RunArgs, load, logging, read};
+use super::{Common, Exit, RunArgs, logging, read};
 use crate::agent::{Agent, Mode, StartError};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Loaded};
+use crate::config::{Config, ConfigErrors, Loaded};
 use crate::output::gate::{Gate, Standing};
 use crate::pipeline::Ended;
+use crate::record::Doubt;
 use crate::tail::TailError;
 use crate::telemetry::Telemetry;
 use crate::web::{self, Delivery, View};
@@ -24,30 +28,38 @@ use crate::web::{self, Delivery, View};
 /// Threads that send and serve; reading and encoding have their own.
 const WORKERS: usize = 2;
 
+/// Without so many free descriptors nothing is begun: logs, connections, the state directory, the page.
+const DESCRIPTORS: usize = 32;
+
 pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
-    let loaded = match load(common) {
-        Ok(loaded) => loaded,
-        Err(exit) => return exit,
+    let (loaded, changes) = match read_marked(common) {
+        Ok(read) => read,
+        Err(errors) => {
+            eprintln!("{errors}");
+            return Exit::Config;
+        }
     };
     logging::init(&loaded.config);
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .enable_all()
-        .build();
+    let runtime = spare_descriptors().and_then(|()| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .enable_all()
+            .build()
+    });
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            tracing::error!(%error, "cannot start");
-            return Exit::Internal;
+            tracing::error!(%error, "cannot start{}", advice(&error));
+            return Exit::Io;
         }
     };
     let exit = runtime.block_on(async {
         let signals = Signals::new().map_err(|error| {
-            tracing::error!(%error, "cannot listen for signals");
-            Exit::Internal
+            tracing::error!(%error, "cannot listen for signals{}", advice(&error));
+            Exit::Io
         })?;
         let supervisor = Supervisor {
             common,
@@ -55,7 +67,7 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
             telemetry: Telemetry::default(),
             signals,
         };
-        supervisor.run(loaded).await
+        supervisor.run(loaded, changes).await
     });
     // what a second signal left behind is not waited for
     runtime.shutdown_background();
@@ -74,7 +86,7 @@ type Shown = Arc<Mutex<Option<(String, Arc<Gate>)>>>;
 
 impl Supervisor<'_> {
     /// Starts agents one after the other until one ends for good.
-    async fn run(mut self, mut loaded: Loaded) -> Result<Exit, Exit> {
+    async fn run(mut self, mut loaded: Loaded, changes: Changes) -> Result<Exit, Exit> {
         let shown = Shown::default();
         // a run that ends by itself may stand beside a live agent, which has the address
         if !self.args.once {
@@ -84,10 +96,17 @@ impl Supervisor<'_> {
             once: self.args.once,
             no_template_check: self.args.no_template_check,
         };
-        let mut changes = Changes::of(&loaded);
+        let mut changes = Arc::new(changes);
         let mut before = None;
         loop {
-            let started = Agent::start(&loaded.config, mode, &self.telemetry, &Handle::current());
+            let asked = Arc::clone(&changes);
+            let started = Agent::start(
+                &loaded.config,
+                mode,
+                Doubt::new(move || asked.are_there()),
+                &self.telemetry,
+                &Handle::current(),
+            );
             let agent = match (started, before.take()) {
                 (Ok(agent), _) => agent,
                 // what only the start shows must not end an agent that worked
@@ -108,23 +127,28 @@ impl Supervisor<'_> {
                 logs = loaded.config.logs.len(),
                 "started"
             );
-            match self.watch_over(agent, &mut changes).await {
+            match self.watch_over(agent, &changes).await {
                 Next::End(exit) => return Ok(exit),
-                Next::Restart(new) => before = Some(std::mem::replace(&mut loaded, *new)),
+                Next::Restart(new) => {
+                    let (new, marked) = *new;
+                    before = Some(std::mem::replace(&mut loaded, new));
+                    // The old agent asked the old ones to its end: what made it wait must not be forgotten before.
+                    changes = Arc::new(marked);
+                }
             }
         }
     }
 
-    /// Lets an agent work until it ends, or is to be replaced; then `changes` are those since the new
-    /// configuration was read.
-    async fn watch_over(&mut self, mut agent: Agent, changes: &mut Changes) -> Next {
+    /// Lets an agent work until it ends, or is to be replaced; `changes` are those since its configuration was
+    /// read.
+    async fn watch_over(&mut self, mut agent: Agent, changes: &Changes) -> Next {
         let deadline = self.args.timeout.map(|limit| Instant::now() + limit);
         let mut restart = None;
         let mut timed_out = false;
         // a drain for a reload is none: what is asked meanwhile is done all the same
         let mut stopping = false;
         loop {
-            let reload = tokio::select! {
+            let (reload, marks) = tokio::select! {
                 ended = agent.ended() => {
                     return match restart {
                         Some(new) if ended != Ended::Broken => Next::Restart(new),
@@ -132,7 +156,7 @@ impl Supervisor<'_> {
                     };
                 }
                 order = self.signals.next() => match order {
-                    Order::Reload => "SIGHUP",
+                    Order::Reload => ("SIGHUP", None),
                     Order::Stop if stopping => {
                         tracing::warn!(
                             "stopping at once; what is on its way is read again at the next start"
@@ -146,11 +170,16 @@ impl Supervisor<'_> {
                         );
                         stopping = true;
                         restart = None;
-                        agent.stop.drain();
+                        // behind a closed gate nothing can arrive
+                        if agent.gate.standing() == Standing::Open {
+                            agent.stop.drain();
+                        } else {
+                            agent.stop.hand_back();
+                        }
                         continue;
                     }
                 },
-                () = changes.next() => "nginx.conf has changed",
+                change = changes.next(), if restart.is_none() && !stopping => (change.what, Some(change.marks)),
                 () = at(deadline), if !timed_out => {
                     timed_out = true;
                     tracing::warn!("the output did not take everything in time (--timeout)");
@@ -158,18 +187,29 @@ impl Supervisor<'_> {
                     continue;
                 }
             };
-            if !stopping && let Some(new) = self.reload(reload) {
-                *changes = Changes::of(&new);
-                restart = Some(new);
-                agent.stop.drain();
+            if stopping {
+                continue;
+            }
+            match (self.reload(reload), marks) {
+                (Some(new), _) => {
+                    restart = Some(new);
+                    // the way out of a bad day may well be this configuration: it must not have to wait for it
+                    if agent.gate.takes_nothing() {
+                        agent.stop.hand_back();
+                    } else {
+                        agent.stop.drain();
+                    }
+                }
+                (None, Some(marks)) => changes.put_up_with(marks),
+                (None, None) => {}
             }
         }
     }
 
     /// Reads the configuration again; `None` when the old one stays.
-    fn reload(&self, why: &str) -> Option<Box<Loaded>> {
-        let loaded = read(self.common)
-            .and_then(|loaded| loaded.config.ready_to_run().map(drop).map(|()| loaded));
+    fn reload(&self, why: &str) -> Option<Box<(Loaded, Changes)>> {
+        let loaded = read_marked(self.common)
+            .and_then(|read| read.0.config.ready_to_run().map(drop).map(|()| read));
         self.count_reload(if loaded.is_ok() { "taken" } else { "refused" });
         match loaded {
             Ok(loaded) => {
@@ -213,10 +253,23 @@ impl Supervisor<'_> {
     }
 }
 
+/// Reads the configuration, and marks what it depends on.
+fn read_marked(common: &Common) -> Result<(Loaded, Changes), ConfigErrors> {
+    let mut marked = Changes::of(&read(common)?);
+    loop {
+        // Only what is read after the marks were made cannot be older than they are.
+        let loaded = read(common)?;
+        if marked.cover(&loaded) {
+            return Ok((loaded, marked));
+        }
+        marked = Changes::of(&loaded);
+    }
+}
+
 /// What follows after an agent.
 enum Next {
     End(Exit),
-    Restart(Box<Loaded>),
+    Restart(Box<(Loaded, Changes)>),
 }
 
 fn view(
@@ -244,18 +297,40 @@ fn view(
     }
 }
 
+/// Fails where there are too few descriptors to work with; libraries would find that out by a panic.
+fn spare_descriptors() -> io::Result<()> {
+    let spare: io::Result<Vec<File>> = (0..DESCRIPTORS).map(|_| File::open("/dev/null")).collect();
+    spare.map(drop)
+}
+
+/// What to do about a system that gives no more descriptors.
+fn advice(error: &io::Error) -> &'static str {
+    let none_left = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
+    if none_left.contains(&error.raw_os_error()) {
+        "; raise the limit of open files (LimitNOFILE)"
+    } else {
+        ""
+    }
+}
+
 /// Says why an agent cannot start.
 fn refused(error: StartError) -> Exit {
-    tracing::error!("{error}");
+    match &error {
+        StartError::Tail(TailError::State { source, .. }) | StartError::Thread(source) => {
+            tracing::error!("{error}{}", advice(source));
+        }
+        _ => tracing::error!("{error}"),
+    }
     match error {
         StartError::Tail(TailError::State { source, .. })
-            if source.kind() == std::io::ErrorKind::PermissionDenied =>
+            if source.kind() == io::ErrorKind::PermissionDenied =>
         {
             Exit::Permission
         }
+        StartError::Tail(TailError::State { action: "read", .. }) => Exit::Io,
         StartError::Tail(TailError::State { .. }) => Exit::CannotCreate,
         StartError::Tail(TailError::Locked { .. }) => Exit::Unavailable,
-        StartError::Thread(_) => Exit::Internal,
+        StartError::Thread(_) => Exit::Io,
         StartError::Tail(_) | StartError::Output(_) | StartError::Config(_) => Exit::Config,
     }
 }

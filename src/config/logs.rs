@@ -11,10 +11,12 @@ use globset::{Glob, GlobBuilder, GlobMatcher};
 use logweir_parsers::nginx_conf::{AccessLog, COMBINED, Tailable};
 use logweir_parsers::{Escape, Format};
 
+use super::fields::{self, Field, FieldValue, Unknown};
 use super::nginx::{Nginx, directive, note};
 use super::problem::{Fault, Problem, nearest};
 use super::raw::Values;
 use super::scope::Scope;
+use super::settings::Section;
 use super::{Config, Note};
 
 /// Files of one kind.
@@ -32,8 +34,8 @@ pub struct Log {
     pub formats: Vec<NamedFormat>,
     /// `auto` is among the formats: those seen before may be added, see [`Config::add_formats`].
     pub auto: bool,
-    /// Constants for each record, by field name.
-    pub fields: Vec<(String, String)>,
+    /// Further fields of each record.
+    pub fields: Vec<Field>,
 }
 
 /// A format and what to call it.
@@ -117,7 +119,7 @@ pub(super) fn read(
     let mut seen = HashMap::new();
     let mut logs = Vec::new();
     for (at, values) in sections.iter().enumerate() {
-        let mut scope = Scope::log(at, values, problems);
+        let mut scope = Scope::of_list(Section::Logs, at, values, problems);
         let paths = paths(&mut scope, &mut seen);
         let exclude: Vec<String> = globs(&mut scope, "exclude");
         let name = scope.text("name");
@@ -139,9 +141,13 @@ pub(super) fn read(
             rotated_dirs: rotated_dirs(&mut scope),
             auto: formats.iter().any(|format| matches!(format, Choice::Auto)),
             formats: Vec::new(),
-            fields: fields(&mut scope),
+            fields: fields::read(&mut scope),
         };
-        logs.extend(split(log, &formats, nginx));
+        let mut unknown = Unknown::default();
+        logs.extend(split(log, &formats, nginx, &mut unknown));
+        let given = values.given.get("fields");
+        let origin = given.map_or(&values.origin, |given| &given.origin);
+        notes.extend(unknown.notes(origin));
     }
     logs
 }
@@ -200,24 +206,40 @@ fn of_access_log(nginx: &Nginx, log: &AccessLog) -> Log {
         auto: true,
         fields: Vec::new(),
     };
-    one_of_nginx(whole, &[Choice::Auto], nginx, &[log])
+    one_of_nginx(
+        whole,
+        &[Choice::Auto],
+        nginx,
+        &[log],
+        &mut Unknown::default(),
+    )
 }
 
 /// Fills in formats and site of a log whose files are those of nginx's `logs`.
-fn one_of_nginx(mut log: Log, choices: &[Choice], nginx: &Nginx, logs: &[&AccessLog]) -> Log {
+fn one_of_nginx(
+    mut log: Log,
+    choices: &[Choice],
+    nginx: &Nginx,
+    logs: &[&AccessLog],
+    unknown: &mut Unknown,
+) -> Log {
     let mut own = Vec::new();
     for access_log in logs {
         push_new(&mut own, nginx.formats_of(access_log));
     }
     log.formats = chosen(choices, &own, Some(nginx));
-    let tells_site = log.fields.iter().any(|(name, _)| name == "url.domain");
+    let is_site = |field: &Field| {
+        field.name == "url.domain" && matches!(field.value, FieldValue::Constant(_))
+    };
+    let tells_site = log.fields.iter().any(is_site);
     let telling = if log.auto { &own } else { &log.formats };
+    unknown.look(&log.fields, telling);
     let mut sites = logs.iter().map(|log| nginx.site_of(log, telling));
     if let Some(Some(site)) = sites.next()
         && !tells_site
         && sites.all(|other| other == Some(site))
     {
-        log.fields.push(("url.domain".to_owned(), site.to_owned()));
+        log.fields.push(Field::constant("url.domain", site));
     }
     log
 }
@@ -250,17 +272,16 @@ fn push_new(formats: &mut Vec<NamedFormat>, more: impl IntoIterator<Item = Named
     }
 }
 
-fn split(log: Log, choices: &[Choice], nginx: Option<&Nginx>) -> Vec<Log> {
+fn split(log: Log, choices: &[Choice], nginx: Option<&Nginx>, unknown: &mut Unknown) -> Vec<Log> {
     let matched: Vec<&AccessLog> = nginx.map(|nginx| matched(&log, nginx)).unwrap_or_default();
     let Some(nginx) = nginx.filter(|_| !matched.is_empty()) else {
-        return vec![Log {
-            formats: chosen(choices, &[], nginx),
-            ..log
-        }];
+        let formats = chosen(choices, &[], nginx);
+        unknown.look(&log.fields, &formats);
+        return vec![Log { formats, ..log }];
     };
     // Files of one name are one log, however many there are.
     if log.name.is_some() {
-        return vec![one_of_nginx(log, choices, nginx, &matched)];
+        return vec![one_of_nginx(log, choices, nginx, &matched, unknown)];
     }
     let mut logs = Vec::new();
     let mut rest = log.clone();
@@ -276,10 +297,11 @@ fn split(log: Log, choices: &[Choice], nginx: Option<&Nginx>) -> Vec<Log> {
             paths: vec![path],
             ..log.clone()
         };
-        logs.push(one_of_nginx(alone, choices, nginx, &[access_log]));
+        logs.push(one_of_nginx(alone, choices, nginx, &[access_log], unknown));
     }
     if !rest.paths.is_empty() {
         rest.formats = chosen(choices, &[], Some(nginx));
+        unknown.look(&rest.fields, &rest.formats);
         logs.push(rest);
     }
     logs
@@ -433,88 +455,4 @@ fn formats(scope: &mut Scope<'_>, notes: &mut Vec<Note>) -> Vec<Choice> {
         }
     }
     choices
-}
-
-/// Fields that records carry of themselves. A constant beside one of them would break identity or order, or
-/// make a key that stands twice, a list, or text where an object is: Elasticsearch would refuse each document,
-/// or count it under both values. `url.domain` is the exception, because the agent knows how to give way.
-const OWN_FIELDS: [&str; 41] = [
-    "@timestamp",
-    "agent.name",
-    "agent.type",
-    "agent.version",
-    "destination.domain",
-    "destination.ip",
-    "destination.port",
-    "ecs.version",
-    "error.message",
-    "event.category",
-    "event.created",
-    "event.dataset",
-    "event.duration",
-    "event.kind",
-    "event.module",
-    "event.original",
-    "event.outcome",
-    "event.start",
-    "event.timezone",
-    "event.type",
-    "host.name",
-    "http",
-    "input.type",
-    "log.file.path",
-    "log.offset",
-    "nginx",
-    "related.ip",
-    "related.user",
-    "service.type",
-    "source.address",
-    "source.ip",
-    "tags",
-    "tls",
-    "url.extension",
-    "url.fragment",
-    "url.original",
-    "url.path",
-    "url.query",
-    "url.scheme",
-    "user.name",
-    "user_agent.original",
-];
-
-/// Whether a constant field of this name would meet one that records carry of themselves.
-pub(crate) fn is_own_field(name: &str) -> bool {
-    OWN_FIELDS.iter().any(|own| overlap(own, name)) || name.starts_with('_')
-}
-
-/// Whether two fields are one, or one would be an object that holds the other.
-fn overlap(one: &str, other: &str) -> bool {
-    let (short, long) = if one.len() <= other.len() {
-        (one, other)
-    } else {
-        (other, one)
-    };
-    long.strip_prefix(short)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-fn fields(scope: &mut Scope<'_>) -> Vec<(String, String)> {
-    let mut fields: Vec<(String, String)> = Vec::new();
-    for (name, value, origin) in scope.constants("fields") {
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-@".contains(&byte);
-        let why = if name.split('.').any(str::is_empty) || !name.bytes().all(is_name) {
-            "is no field name; write it as in \"url.domain\""
-        } else if is_own_field(&name) || overlap(&name, "url.domain") && name != "url.domain" {
-            "is a field of which the agent decides"
-        } else if fields.iter().any(|(known, _)| *known == name) {
-            "stands here twice"
-        } else if fields.iter().any(|(known, _)| overlap(known, &name)) {
-            "cannot hold a value and other fields at once"
-        } else {
-            fields.push((name, value));
-            continue;
-        };
-        scope.bad("fields", origin, &name, why);
-    }
-    fields
 }

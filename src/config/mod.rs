@@ -9,6 +9,7 @@
 mod credentials;
 mod data_stream;
 mod elasticsearch;
+mod fields;
 mod index_pattern;
 mod kibana;
 mod logs;
@@ -17,13 +18,14 @@ mod ports;
 mod problem;
 mod raw;
 mod reference;
+mod routes;
 mod scope;
 pub mod settings;
 mod target;
 mod units;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -36,14 +38,16 @@ use logweir_parsers::nginx_conf::NginxConf;
 
 pub use data_stream::{DataStream, DataStreamError, PROMISE};
 pub use elasticsearch::{Elasticsearch, IndexMode};
+#[cfg(test)]
+pub(crate) use fields::is_own;
+pub use fields::{Field, FieldType, FieldValue};
 pub use index_pattern::{IndexPattern, IndexPatternError, Period};
 pub use kibana::Kibana;
-#[cfg(test)]
-pub(crate) use logs::is_own_field;
 pub use logs::{Log, NamedFormat};
 pub use ports::{Env, Files, System};
 pub use problem::{ConfigErrors, Fault, Origin, Problem};
 pub use reference::{reference, sample};
+pub use routes::{Methods, Route, RouteKind, Routes, Segment, Template, TemplateError};
 pub use target::Target;
 pub use units::Bytes;
 pub(crate) use units::{parse_duration, show_duration};
@@ -84,6 +88,8 @@ pub struct Config {
     pub dead_letter_bytes: Bytes,
     /// The logs to follow; see [`Config::ready_to_run`].
     pub logs: Vec<Log>,
+    /// The APIs by name.
+    pub routes: Routes,
     /// The cluster; None without such a section.
     pub elasticsearch: Option<Elasticsearch>,
     /// Where `setup` puts the dashboards; None without such a section.
@@ -268,7 +274,9 @@ pub fn load(
     match checked {
         Some((config, nginx)) if problems.is_empty() => {
             let conf = nginx.as_ref();
+            let documents = config.routes.documents.clone();
             read.extend(conf.iter().flat_map(|conf| &conf.files).map(PathBuf::from));
+            read.extend(documents);
             let patterns = conf.map(|conf| conf.patterns.clone()).unwrap_or_default();
             Ok(Loaded {
                 config,
@@ -315,7 +323,10 @@ fn check(
     let dead_letter_bytes = top.bytes("dead_letter_bytes", MIN_DEAD_LETTERS..=MAX_DEAD_LETTERS);
     let nginx = nginx::read(&mut top, files, notes);
 
-    let logs = logs::read(&raw.logs, nginx.as_ref(), problems, notes);
+    let routes = routes::read(raw, &mut top, files, notes);
+
+    let sections = raw.list(Section::Logs);
+    let logs = logs::read(sections, nginx.as_ref(), problems, notes);
     let elasticsearch = section(Section::Elasticsearch)
         .map(|values| elasticsearch::read(values, files, problems, notes));
 
@@ -378,6 +389,7 @@ fn check(
         shutdown_timeout: shutdown_timeout?,
         dead_letter_bytes,
         logs,
+        routes,
         elasticsearch,
         kibana,
         http_listen: http_listen?,

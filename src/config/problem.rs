@@ -158,9 +158,11 @@ impl fmt::Display for Fault {
             Fault::UnknownSection { suggestion } => {
                 f.write_str("unknown section")?;
                 if suggestion.is_none() {
-                    let headers: Vec<&str> =
-                        Section::ALL.into_iter().map(Section::header).collect();
-                    write!(f, "; there are {}", headers[1..].join(", "))?;
+                    let headers: Vec<&str> = Section::ALL[1..]
+                        .iter()
+                        .map(|section| section.header())
+                        .collect();
+                    write!(f, "; there are {}", headers.join(", "))?;
                 }
                 did_you_mean(f, suggestion)
             }

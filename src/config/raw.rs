@@ -44,9 +44,10 @@ pub(super) struct Values {
 /// The values of a whole configuration.
 #[derive(Debug, Default)]
 pub(super) struct Raw {
-    /// Every section but `[[logs]]`, by name; those which are absent are absent.
+    /// Every section that stands once, by name; those which are absent are absent.
     pub(super) sections: BTreeMap<Section, Values>,
-    pub(super) logs: Vec<Values>,
+    /// Those that may stand several times, in their order.
+    lists: BTreeMap<Section, Vec<Values>>,
     pub(super) problems: Vec<Problem>,
     /// Lines that are not TOML: what is said about them besides is noise.
     broken_lines: Vec<usize>,
@@ -117,7 +118,7 @@ impl Raw {
         let given = self
             .sections
             .values()
-            .chain(&self.logs)
+            .chain(self.lists.values().flatten())
             .flat_map(|values| values.given.values());
         let names = given.filter_map(|given| match &given.origin {
             Origin::Variable(name) => Some(name.clone()),
@@ -129,7 +130,12 @@ impl Raw {
         names
     }
 
-    /// Whether a setting of a section other than `[[logs]]` is written somewhere.
+    /// The sections `[[…]]` of this name, in their order.
+    pub(super) fn list(&self, section: Section) -> &[Values] {
+        self.lists.get(&section).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a setting of a section that stands once is written somewhere.
     pub(super) fn sets(&self, section: Section, name: &str) -> bool {
         self.sections
             .get(&section)
@@ -137,25 +143,30 @@ impl Raw {
     }
 
     fn set_from_environment(&mut self, setting: &'static Setting, given: Given) {
-        let values = match (setting.section, self.logs.len()) {
-            (Section::Logs, 0) => {
-                self.logs.push(Values::new(given.origin.clone()));
-                &mut self.logs[0]
+        let section = setting.section;
+        let values = if section.is_list() {
+            let list = self.lists.entry(section).or_default();
+            match list.as_mut_slice() {
+                [] => {
+                    list.push(Values::new(given.origin.clone()));
+                    &mut list[0]
+                }
+                [_] => &mut list[0],
+                [first, ..] => {
+                    let (header, origin) = (section.header(), &first.origin);
+                    let other = format!("the several {header} from {origin} on");
+                    let way_out = "set it in the section that is meant";
+                    return self.problem(
+                        given.origin,
+                        &setting.key(),
+                        Fault::Conflict { other, way_out },
+                    );
+                }
             }
-            (Section::Logs, 1) => &mut self.logs[0],
-            (Section::Logs, _) => {
-                let other = format!("the several [[logs]] from {} on", self.logs[0].origin);
-                let way_out = "set it in the section that is meant";
-                return self.problem(
-                    given.origin,
-                    &setting.key(),
-                    Fault::Conflict { other, way_out },
-                );
-            }
-            (section, _) => self
-                .sections
+        } else {
+            self.sections
                 .entry(section)
-                .or_insert_with(|| Values::new(given.origin.clone())),
+                .or_insert_with(|| Values::new(given.origin.clone()))
         };
         values.given.insert(setting.name, given);
     }
@@ -268,7 +279,7 @@ impl Reader<'_> {
                 .into_iter()
                 .find(|section| section.name() == name);
             match section.filter(|section| *section != Section::Top) {
-                Some(Section::Logs) => self.logs(key.span(), value),
+                Some(section) if section.is_list() => self.list(section, key.span(), value),
                 Some(section) => match value.get_ref() {
                     DeValue::Table(table) => {
                         let mut values = Values::new(self.origin(key.span()));
@@ -290,23 +301,26 @@ impl Reader<'_> {
         self.raw.sections.insert(Section::Top, top);
     }
 
-    fn logs(&mut self, key: Range<usize>, value: &Spanned<DeValue<'_>>) {
-        let wrong = Fault::WrongSection { header: "[[logs]]" };
-        let DeValue::Array(sections) = value.get_ref() else {
-            let origin = self.origin(key);
-            return self.raw.problem(origin, "logs", wrong);
+    fn list(&mut self, section: Section, key: Range<usize>, value: &Spanned<DeValue<'_>>) {
+        let name = section.name();
+        let wrong = Fault::WrongSection {
+            header: section.header(),
         };
-        for (at, section) in sections.iter().enumerate() {
-            let origin = self.origin(section.span());
-            let DeValue::Table(table) = section.get_ref() else {
-                self.raw.problem(origin, "logs", wrong.clone());
+        let DeValue::Array(tables) = value.get_ref() else {
+            let origin = self.origin(key);
+            return self.raw.problem(origin, name, wrong);
+        };
+        for (at, table) in tables.iter().enumerate() {
+            let origin = self.origin(table.span());
+            let DeValue::Table(table) = table.get_ref() else {
+                self.raw.problem(origin, name, wrong.clone());
                 continue;
             };
             let mut values = Values::new(origin);
             for entry in table {
-                self.entry(Section::Logs, &format!("logs[{at}]"), entry, &mut values);
+                self.entry(section, &format!("{name}[{at}]"), entry, &mut values);
             }
-            self.raw.logs.push(values);
+            self.raw.lists.entry(section).or_default().push(values);
         }
     }
 
@@ -355,6 +369,7 @@ impl Reader<'_> {
             Kind::Bool => "true or false",
             Kind::OneOf(words) => &format!("one of {}", words.join(", ")),
             Kind::Formats => "a format in quotes, or a list of them",
+            Kind::Paths => "a path in quotes, or a list of them",
             Kind::Constants => "a table of texts, such as { \"url.domain\" = \"shop.example\" }",
         };
         match (kind, value.get_ref()) {
@@ -379,11 +394,11 @@ impl Reader<'_> {
             (Kind::Count, DeValue::Integer(integer)) => number(integer.as_str(), integer.radix())
                 .map(Value::Number)
                 .ok_or_else(|| wrong(value, expected)),
-            (Kind::Formats, DeValue::String(text)) => Ok(Value::List(vec![(
+            (Kind::Formats | Kind::Paths, DeValue::String(text)) => Ok(Value::List(vec![(
                 text.clone().into_owned(),
                 self.origin(value.span()),
             )])),
-            (Kind::Texts | Kind::Formats, DeValue::Array(array)) => array
+            (Kind::Texts | Kind::Formats | Kind::Paths, DeValue::Array(array)) => array
                 .iter()
                 .map(|item| match item.get_ref() {
                     DeValue::String(text) => {
@@ -470,10 +485,11 @@ fn unknown(section: Section, name: &str, value: &DeValue<'_>) -> Fault {
     // The right key in the wrong section is the commonest slip of all: TOML's top ends at the first header.
     let elsewhere = SETTINGS.iter().find(|setting| setting.name == name);
     let suggestion = match (elsewhere, nearest(name, here)) {
+        (_, Some(near)) if strsim::levenshtein(name, near) == 1 => quoted(near),
         (Some(setting), _) if setting.section == Section::Top => {
             Some(format!("\"{name}\" before the first section"))
         }
-        (Some(setting), _) => Some(format!("\"{name}\" in [{}]", setting.section.name())),
+        (Some(setting), _) => Some(format!("\"{name}\" in {}", setting.section.header())),
         (None, Some(near)) => quoted(near),
         (None, None) => {
             let all: Vec<String> = SETTINGS.iter().map(Setting::key).collect();
@@ -512,7 +528,7 @@ fn of_variable(setting: &Setting, text: &str, origin: &Origin) -> Result<Value, 
         Kind::Count => Value::Number(text.parse().map_err(|_| wrong("a whole number"))?),
         // A format holds commas of its own: one variable is one format.
         Kind::Formats => Value::List(vec![(text.to_owned(), origin.clone())]),
-        Kind::Texts => {
+        Kind::Texts | Kind::Paths => {
             let items = outside_braces(text)
                 .map(str::trim)
                 .filter(|item| !item.is_empty());

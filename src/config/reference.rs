@@ -18,12 +18,8 @@ pub fn sample() -> String {
             out.push('\n');
             comment(&mut out, section.doc());
         }
-        match section {
-            Section::Top => {}
-            Section::Logs => out.push_str("#[[logs]]\n"),
-            _ => {
-                let _ = writeln!(out, "#[{}]", section.name());
-            }
+        if section != Section::Top {
+            let _ = writeln!(out, "#{}", section.header());
         }
         for setting in SETTINGS.iter().filter(|setting| setting.section == section) {
             out.push('\n');
@@ -49,16 +45,15 @@ pub fn reference() -> String {
          the exit code is then 78.\n\n\
          An environment variable goes before the file. One that is empty counts as not set; a list is written\n\
          with commas, a table as `name=value,name=value`. `LOGWEIR_LOGS_…` sets the one `[[logs]]` section, and\n\
-         makes it if there is none. Variables that Kubernetes makes for a Service called `logweir` are ignored;\n\
-         any other unknown `LOGWEIR_…` is an error.\n\n\
+         makes it if there is none; `LOGWEIR_ROUTES_…` does so with `[[routes]]`. Variables that Kubernetes makes for\n\
+         a Service called `logweir` are ignored; any other unknown `LOGWEIR_…` is an error.\n\n\
          Sizes are whole numbers with `B`, `KiB`, `MiB`, `GiB` (or `KB`, `MB`, `GB` by thousands); times are whole\n\
          numbers with `ms`, `s`, `m`, `h`, `d`, `w`, as in `1h30m`. Paths are absolute.\n",
     );
     for section in Section::ALL {
         let header = match section {
             Section::Top => "At the top".to_owned(),
-            Section::Logs => "`[[logs]]`".to_owned(),
-            section => format!("`[{}]`", section.name()),
+            section => format!("`{}`", section.header()),
         };
         let _ = write!(out, "\n## {header}\n\n{}\n\n", section.doc());
         out.push_str("| key | value | default | variable |\n| --- | --- | --- | --- |\n");

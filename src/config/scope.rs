@@ -42,15 +42,24 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// The section `[[logs]]` number `at`.
-    pub(super) fn log(at: usize, values: &'a Values, problems: &'a mut Vec<Problem>) -> Self {
-        let section = Section::Logs;
+    /// The section `[[…]]` number `at` of its name.
+    pub(super) fn of_list(
+        section: Section,
+        at: usize,
+        values: &'a Values,
+        problems: &'a mut Vec<Problem>,
+    ) -> Self {
         Scope {
             section,
-            prefix: format!("logs[{at}]."),
+            prefix: format!("{}[{at}].", section.name()),
             values: Some(values),
             problems,
         }
+    }
+
+    /// Where problems go, for those of another section.
+    pub(super) fn problems(&mut self) -> &mut Vec<Problem> {
+        self.problems
     }
 
     /// What was written for a key, without its default.

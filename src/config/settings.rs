@@ -10,6 +10,8 @@ pub enum Section {
     Top,
     /// `[[logs]]`, any number of times.
     Logs,
+    /// `[[routes]]`, any number of times.
+    Routes,
     /// `[elasticsearch]`.
     Elasticsearch,
     /// `[kibana]`.
@@ -22,9 +24,10 @@ pub enum Section {
 
 impl Section {
     /// All of them, in the order of the sample.
-    pub const ALL: [Section; 6] = [
+    pub const ALL: [Section; 7] = [
         Section::Top,
         Section::Logs,
+        Section::Routes,
         Section::Elasticsearch,
         Section::Kibana,
         Section::Http,
@@ -36,6 +39,7 @@ impl Section {
         match self {
             Section::Top => "",
             Section::Logs => "logs",
+            Section::Routes => "routes",
             Section::Elasticsearch => "elasticsearch",
             Section::Kibana => "kibana",
             Section::Http => "http",
@@ -43,11 +47,17 @@ impl Section {
         }
     }
 
-    /// How it begins in the file; empty for the top.
+    /// May it stand any number of times?
+    pub const fn is_list(self) -> bool {
+        matches!(self, Section::Logs | Section::Routes)
+    }
+
+    /// How it begins; empty for the top.
     pub const fn header(self) -> &'static str {
         match self {
             Section::Top => "",
             Section::Logs => "[[logs]]",
+            Section::Routes => "[[routes]]",
             Section::Elasticsearch => "[elasticsearch]",
             Section::Kibana => "[kibana]",
             Section::Http => "[http]",
@@ -62,6 +72,10 @@ impl Section {
             Section::Logs => {
                 "The logs to follow, one section for each kind. Without any, every access log that \
                  nginx.conf names is followed."
+            }
+            Section::Routes => {
+                "The APIs by name: what http.route says, and which are logins or give away what must not leak. \
+                 Paths without a route are named by replacing numbers, UUIDs and hashes. See ROUTES.md."
             }
             Section::Elasticsearch => {
                 "The Elasticsearch or OpenSearch cluster that takes the records."
@@ -99,7 +113,9 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// A format or a list of formats.
     Formats,
-    /// A table of constant texts.
+    /// An absolute path or a list of them.
+    Paths,
+    /// A table of texts.
     Constants,
 }
 
@@ -117,6 +133,7 @@ impl Kind {
             Kind::Bool => "true or false".to_owned(),
             Kind::OneOf(words) => words.join(" | "),
             Kind::Formats => "text or list of texts".to_owned(),
+            Kind::Paths => "path or list of paths".to_owned(),
             Kind::Constants => "table of texts".to_owned(),
         }
     }
@@ -185,7 +202,7 @@ const fn setting(
     }
 }
 
-use Section::{Elasticsearch, Http, Kibana, Log, Logs, Top};
+use Section::{Elasticsearch, Http, Kibana, Log, Logs, Routes, Top};
 
 /// Every setting, in the order of the sample.
 pub static SETTINGS: &[Setting] = &[
@@ -229,7 +246,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Duration,
         "",
         r#""30d""#,
-        "Lines older than this are not indexed, and counted as expired. Not set: every line is indexed.",
+        "Lines older than this are not indexed, and counted as expired. A clock that was set ahead makes no line \
+         older before it has gone evenly for a day. Not set: every line is indexed.",
     ),
     setting(
         Top,
@@ -299,6 +317,15 @@ pub static SETTINGS: &[Setting] = &[
         "Size of the dead-letter file at which delivery holds. 1MiB to 1TiB.",
     ),
     setting(
+        Top,
+        "openapi",
+        Kind::Paths,
+        "",
+        r#"["/etc/logweir/openapi.yaml"]"#,
+        "OpenAPI 3 documents, JSON or YAML, whose paths name the APIs in http.route; the paths of servers go before \
+         them. What [[routes]] says goes first. A change of a document is taken without a signal.",
+    ),
+    setting(
         Logs,
         "paths",
         Kind::Texts,
@@ -346,8 +373,10 @@ pub static SETTINGS: &[Setting] = &[
         "fields",
         Kind::Constants,
         "{}",
-        r#"{ "url.domain" = "shop.example" }"#,
-        "Constants for every record of these logs.",
+        r#"{ "url.domain" = "shop.example", "user.id" = "$http_x_user_id" }"#,
+        "Further fields of every record of these logs: a constant, or a variable of their format. A constant \
+         url.domain holds where the line does not tell it; a variable for url.domain, user.name or http.request.id \
+         goes before what the agent would take.",
     ),
     setting(
         Logs,
@@ -356,6 +385,57 @@ pub static SETTINGS: &[Setting] = &[
         "[]",
         r#"["/var/log/nginx/old"]"#,
         "Other folders that rotated files are moved to (logrotate's olddir).",
+    ),
+    setting(
+        Routes,
+        "path",
+        Kind::Text,
+        "",
+        r#""/users/{id}/orders""#,
+        "A template of paths as nginx normalises them: {name} is one segment or a part of it, {name*} at the end \
+         the rest. path or regex is required.",
+    ),
+    setting(
+        Routes,
+        "regex",
+        Kind::Text,
+        "",
+        r#""^/(de|en)/shop/""#,
+        "A regular expression for such paths instead of a template; it matches anywhere in a path, unless ^ and $ \
+         say otherwise. Looked at in their order, after all path of [[routes]].",
+    ),
+    setting(
+        Routes,
+        "name",
+        Kind::Text,
+        "",
+        r#""/users/…/orders""#,
+        "What http.route says. Default: path or regex as written.",
+    ),
+    setting(
+        Routes,
+        "methods",
+        Kind::Texts,
+        "",
+        r#"["GET", "POST"]"#,
+        "Methods that the route is for; GET includes HEAD. Default: all; POST for a login.",
+    ),
+    setting(
+        Routes,
+        "kind",
+        Kind::OneOf(&["login", "sensitive"]),
+        "",
+        r#""login""#,
+        "login: event.category says authentication too, and event.outcome follows success. sensitive: the tag \
+         sensitive.",
+    ),
+    setting(
+        Routes,
+        "success",
+        Kind::Texts,
+        "",
+        r#"["302", "200-204"]"#,
+        "Statuses and ranges of them by which a login has succeeded. Required with kind = \"login\".",
     ),
     setting(
         Elasticsearch,

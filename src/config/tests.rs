@@ -7,6 +7,8 @@ use std::io;
 use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
+mod routes;
+
 use super::settings::{SETTINGS, Setting};
 use super::*;
 
@@ -14,13 +16,13 @@ const FILE: &str = "/etc/logweir/logweir.toml";
 
 /// A machine in memory.
 #[derive(Default, Clone)]
-struct Machine {
+pub(crate) struct Machine {
     files: BTreeMap<String, Result<Vec<u8>, io::ErrorKind>>,
     variables: Vec<(String, String)>,
 }
 
 impl Machine {
-    fn with(mut self, path: &str, text: impl AsRef<[u8]>) -> Self {
+    pub(crate) fn with(mut self, path: &str, text: impl AsRef<[u8]>) -> Self {
         self.files
             .insert(path.to_owned(), Ok(text.as_ref().to_vec()));
         self
@@ -31,7 +33,7 @@ impl Machine {
         self
     }
 
-    fn load(&self) -> Result<Loaded, ConfigErrors> {
+    pub(crate) fn load(&self) -> Result<Loaded, ConfigErrors> {
         load(None, self, self)
     }
 
@@ -39,7 +41,7 @@ impl Machine {
         self.load().unwrap_err().to_string()
     }
 
-    fn config(&self) -> Config {
+    pub(crate) fn config(&self) -> Config {
         self.load()
             .unwrap_or_else(|errors| panic!("{errors}"))
             .config
@@ -85,7 +87,8 @@ impl Files for Machine {
     }
 }
 
-fn text(toml: &str) -> Machine {
+/// One with this configuration.
+pub(crate) fn text(toml: &str) -> Machine {
     Machine::default().with(FILE, toml)
 }
 
@@ -222,6 +225,7 @@ fn whole_sample() -> Machine {
         "#username",
         "#password_file",
         "#data_stream = ",
+        "#regex = ",
     ];
     let toml: Vec<String> = sample()
         .lines()
@@ -239,6 +243,10 @@ fn whole_sample() -> Machine {
         .with("/etc/logweir/client.pem", "-----BEGIN CERTIFICATE-----")
         .with("/etc/logweir/client.key", "-----BEGIN EC PRIVATE KEY-----")
         .with("/etc/nginx/nginx.conf", "events {} http {}")
+        .with(
+            "/etc/logweir/openapi.yaml",
+            "openapi: 3.1.0\npaths:\n  /pets/{id}:\n    get: {}\n",
+        )
 }
 
 #[test]
@@ -346,7 +354,7 @@ fn the_environment_alone_is_enough() {
     assert_eq!(config.logs[0].paths, ["/logs/{a,b}.log", "/logs/c.log"]);
     assert_eq!(
         config.logs[0].fields[1],
-        ("service.name".to_owned(), "shop".to_owned())
+        Field::constant("service.name", "shop")
     );
     assert_eq!(
         config.logs[0].formats[0].format.source(),
@@ -564,7 +572,9 @@ fn show(config: &Config) -> String {
     let lines = config.logs.iter().map(|log| {
         let formats: Vec<&str> = log.formats.iter().map(|format| format.name.as_str()).collect();
         let Log { name, paths, exclude, fields, auto, .. } = log;
-        format!("{paths:?} but {exclude:?} name {name:?} formats {formats:?} auto {auto} fields {fields:?}")
+        let fields: Vec<String> = fields.iter().map(Field::to_string).collect();
+        let fields = format!("[{}]", fields.join(", "));
+        format!("{paths:?} but {exclude:?} name {name:?} formats {formats:?} auto {auto} fields {fields}")
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -604,7 +614,7 @@ fn ones_own_domain_goes_before_that_of_the_server() {
     .config();
     assert_eq!(
         config.logs[0].fields,
-        [("url.domain".to_owned(), "mine".to_owned())]
+        [Field::constant("url.domain", "mine")]
     );
     assert_eq!(config.logs.len(), 1);
 }
@@ -728,6 +738,7 @@ proptest! {
         let header = match section {
             Section::Top => String::new(),
             Section::Logs => "[[logs]]\npaths = [\"/a\"]\n".to_owned(),
+            Section::Routes => "[[routes]]\npath = \"/a\"\n".to_owned(),
             Section::Elasticsearch => CLUSTER.to_owned(),
             Section::Kibana => "[kibana]\nurl = \"http://localhost\"\n".to_owned(),
             section => format!("[{}]\n", section.name()),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::elasticsearch::{Elasticsearch, TemplateState};
+use super::elasticsearch::{Elasticsearch, State, TemplateState};
 use super::{Batch, Delivery, Output};
 use crate::config::Target;
 
@@ -70,6 +70,11 @@ impl Gate {
     /// How the gate stands now.
     pub fn standing(&self) -> Standing {
         self.standing.borrow().clone()
+    }
+
+    /// Whether it takes nothing at present: it is closed, or the cluster away or refusing.
+    pub fn takes_nothing(&self) -> bool {
+        self.standing() != Standing::Open || self.output.state() != State::Delivering
     }
 
     /// The output behind it.

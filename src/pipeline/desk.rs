@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{IndexPattern, NamedFormat};
+use crate::config::{IndexPattern, NamedFormat, Routes};
 use crate::output::{self, Batch, Delivery, Output, Span, Tally};
 use crate::record::{LogSettings, Recorder, Settings};
 
@@ -156,6 +156,7 @@ pub(super) fn recorder(retention: Option<std::time::Duration>) -> Recorder {
         trusted_proxies: vec![],
         keep_original: false,
         retention,
+        routes: Routes::default(),
         logs: vec![log],
     })
 }

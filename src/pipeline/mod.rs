@@ -46,6 +46,8 @@ pub struct Settings {
 pub struct Stop {
     /// Stop reading, and let what is on its way arrive.
     pub drain: CancellationToken,
+    /// What is on its way shall come back.
+    pub recall: CancellationToken,
     /// Stop now.
     pub abort: CancellationToken,
     waker: Waker,
@@ -56,6 +58,7 @@ impl Stop {
     pub fn new(waker: Waker) -> Self {
         Self {
             drain: CancellationToken::new(),
+            recall: CancellationToken::new(),
             abort: CancellationToken::new(),
             waker,
         }
@@ -65,6 +68,13 @@ impl Stop {
     pub fn drain(&self) {
         self.drain.cancel();
         self.waker.wake();
+    }
+
+    /// Stops reading and waits for nothing to arrive: the output takes nothing at present. Whoever works on the
+    /// state directory has ended when this has.
+    pub fn hand_back(&self) {
+        self.recall.cancel();
+        self.drain();
     }
 
     /// Stops now; what is on its way is read again at the next start.

@@ -25,7 +25,7 @@ use tokio::runtime::Runtime;
 
 use super::{Ended, Reader, Settings, Stop};
 use crate::clock::{Clock, ManualClock};
-use crate::config::{IndexPattern, NamedFormat};
+use crate::config::{IndexPattern, NamedFormat, Routes};
 use crate::output::elasticsearch::in_process::{Cluster, Fault, InProcess};
 use crate::record::{self, Recorder};
 use crate::tail::sim::{Op, SimFs};
@@ -38,6 +38,11 @@ const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
 /// 2026-11-23, 23:58 UTC: midnight is near.
 const NOW: i64 = 1_795_478_280_000;
 const SECOND: Duration = Duration::from_secs(1);
+/// No life here is half as long: what expires, expires by the clock's mistake.
+const RETENTION: Duration = Duration::from_secs(30 * 86_400);
+/// How far a clock is set at the most, milliseconds: longer than anything is kept.
+const MONTHS: i64 = 50 * DAY_MILLIS;
+const DAY_MILLIS: i64 = 86_400_000;
 /// The reader needs fewer waits than this for any life.
 const WAITS: usize = 60_000;
 
@@ -161,6 +166,7 @@ fn act() -> impl Strategy<Value = Act> {
             .prop_map(|((op, path, error), times)| Act::Disk { op, path, error, times }),
         2 => Just(Act::Heal),
         1 => (-10_000_000_i64..10_000_000).prop_map(|millis| Act::ClockJump { millis }),
+        1 => (-MONTHS..MONTHS).prop_map(|millis| Act::ClockJump { millis }),
         8 => (1_u64..4_000).prop_map(|millis| Act::Wait { millis }),
         1 => (60_000_u64..1_000_000).prop_map(|millis| Act::Wait { millis }),
         2 => Just(Act::Restart),
@@ -205,6 +211,10 @@ struct World {
     bulks: usize,
     /// Indices in which something was refused for a while.
     finished: bool,
+    /// How far the clock is off, milliseconds.
+    off: i64,
+    /// The checkpoint as it was when it was lost last.
+    unusable: Option<Vec<u8>>,
 }
 
 impl World {
@@ -232,6 +242,8 @@ impl World {
             quiet: Duration::ZERO,
             bulks: 0,
             finished: false,
+            off: 0,
+            unusable: None,
         }
     }
 
@@ -344,7 +356,7 @@ impl World {
                 times,
             } => self.fs.fail(op, path, error, times),
             Act::Heal => self.fs.heal(),
-            Act::ClockJump { millis } => self.clock.jump(millis),
+            Act::ClockJump { millis } => self.set_clock(millis),
             Act::Wait { millis } => self.left = Duration::from_millis(millis),
             Act::Restart => self.crash = None,
             Act::Kill(crash) => {
@@ -357,8 +369,23 @@ impl World {
         }
     }
 
+    fn set_clock(&mut self, by: i64) {
+        // Not far behind: lines that say of themselves that they are old expire rightly.
+        let by = by.max(-DAY_MILLIS - self.off);
+        self.clock.jump(by);
+        self.off += by;
+    }
+
     /// What the dead agent left on the disk.
     fn leave(&mut self) {
+        let lose = matches!(
+            self.crash,
+            Some(Crash::TornCheckpoint | Crash::LostCheckpoint)
+        );
+        if lose || self.unusable.as_ref() == Some(&self.fs.content(CHECKPOINT)) {
+            // With the positions goes what was known of the time: the clock alone is believed.
+            self.set_clock(-self.off);
+        }
         match self.crash.take() {
             None | Some(Crash::Process) => {}
             Some(Crash::Power { kept, torn }) => self.fs.power_cut(kept, torn),
@@ -371,6 +398,9 @@ impl World {
                 self.fs.rm(CHECKPOINT);
                 self.fs.rm(&format!("{CHECKPOINT}.previous"));
             }
+        }
+        if lose {
+            self.unusable = Some(self.fs.content(CHECKPOINT));
         }
     }
 
@@ -504,7 +534,8 @@ fn recorder() -> Recorder {
         host: "web-07".to_owned(),
         trusted_proxies: vec![],
         keep_original: true,
-        retention: None,
+        retention: Some(RETENTION),
+        routes: Routes::default(),
         logs: vec![record::LogSettings {
             formats: vec![named("combined", Format::combined()), named("iso", iso)],
             fields: vec![],
@@ -523,7 +554,7 @@ fn tailer(world: &World) -> Result<Tailer<SimFs, ManualClock>, tail::TailError> 
         }],
         rotated_dirs: vec![],
         history: Duration::ZERO,
-        retention: None,
+        retention: Some(RETENTION),
         max_line_bytes: 8192,
         read_bytes: 500,
         held_open_bytes: 1 << 30,

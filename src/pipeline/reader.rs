@@ -4,6 +4,7 @@
 //! cost more than the request; when all is quiet the thread sleeps until an event or the next reconcile.
 //! Invariant: it never waits without a limit, and a stop is seen at once.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,20 +13,24 @@ use super::{Ended, Settings, Stop};
 use crate::clock::Clock;
 use crate::output::Output;
 use crate::record::Recorder;
-use crate::tail::Tailer;
 use crate::tail::fs::FileSystem;
 use crate::tail::watch::{Wait, Watcher, Woken};
+use crate::tail::{Problem, Tailer};
 use crate::telemetry::Telemetry;
 
 /// How often positions are saved while they move.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often it is said that they cannot be saved.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
+/// A problem that was away for so long is said again.
+const FORGET_PROBLEMS: Duration = Duration::from_secs(600);
 /// Without new lines for this long, the reader waits for events instead of looking by the clock.
 const QUIET: Duration = Duration::from_secs(1);
 /// Bounds of how often a busy log is looked at.
 const LOOK: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_millis(100);
+/// How often it is looked for new files while nothing can be read.
+const HOLD: Duration = Duration::from_secs(1);
 /// A chunk below this size has caught up with its file.
 const SHORT: usize = 32 * 1024;
 /// After this many chunks the reader sees to acks, positions and directories again.
@@ -58,6 +63,8 @@ pub struct Reader<F: FileSystem, C: Clock, O, W = Watcher> {
     read_at: Duration,
     /// Before this time no events are asked for: the last time they could not be had.
     arm_at: Duration,
+    /// Problems that were said, and when each was there last.
+    told: HashMap<String, Duration>,
     /// Since when reading has stood still because no buffer is free.
     full_since: Option<Duration>,
 }
@@ -103,6 +110,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             warn_at: now,
             read_at: now,
             arm_at: now,
+            told: HashMap::new(),
             full_since: None,
         }
     }
@@ -182,6 +190,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             clock,
             ..
         } = self;
+        road.sure_of(tailer.present());
         road.resume(clock.now(), clock.unix_millis());
         let mut found = Found::Nothing;
         let mut short = 0;
@@ -252,8 +261,9 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         self.publish();
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
         let (stats, lag) = (self.tailer.stats().clone(), self.tailer.lag());
+        self.tell_problems(&stats.problems);
         let millis = self.clock.unix_millis();
         self.telemetry.update(|book| {
             for (reason, bytes) in &stats.lost_bytes {
@@ -266,6 +276,19 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         });
     }
 
+    /// Says each problem in the log when it comes, and when it comes again after a while.
+    fn tell_problems(&mut self, problems: &[Problem]) {
+        let now = self.clock.now();
+        for problem in problems {
+            let text = problem.to_string();
+            if self.told.insert(text.clone(), now).is_none() {
+                tracing::warn!("{text}");
+            }
+        }
+        self.told
+            .retain(|_, at| now.saturating_sub(*at) < FORGET_PROBLEMS);
+    }
+
     /// How long the thread may sleep.
     fn wait_limit(&self, now: Duration, armed: bool) -> Duration {
         let mut until = self.reconcile_at;
@@ -275,15 +298,22 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         if self.unsaved {
             until = until.min(self.save_at);
         }
-        if !armed && !self.road.is_full() {
-            until = until.min(now + self.look_interval);
+        if !armed {
+            // What cannot be read now is opened all the same: by the time it can, it may be deleted.
+            until = until.min(
+                now + if self.road.is_full() {
+                    HOLD
+                } else {
+                    self.look_interval
+                },
+            );
         }
         until.saturating_sub(now)
     }
 
     /// Lets what is on its way arrive, within the limit, and saves.
     fn drain(&mut self) -> Result<Ended, Broken> {
-        if !self.stop.abort.is_cancelled() {
+        if !self.stop.abort.is_cancelled() && !self.stop.recall.is_cancelled() {
             self.road.send();
         }
         let limit = self.clock.now() + self.settings.shutdown_timeout;
@@ -295,7 +325,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             }
             let now = self.clock.now();
             let aborted = self.stop.abort.is_cancelled();
-            if !aborted && now < limit {
+            if !aborted && !self.stop.recall.is_cancelled() && now < limit {
                 self.watcher.wait(limit - now);
                 continue;
             }

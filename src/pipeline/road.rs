@@ -36,7 +36,7 @@ pub(super) struct Road<O> {
     /// Empty buffers. With the one being filled and those on their way they are the memory budget.
     free: Vec<Batch>,
     filling: Option<Filling>,
-    /// What a full road left of a chunk.
+    /// What a full road left of a chunk, or what waits for formats.
     rest: Option<Rest>,
     sent: usize,
     /// Items of the batches on their way.
@@ -73,7 +73,7 @@ struct Returned {
 #[derive(Debug)]
 pub(super) struct Broken;
 
-/// The lines of a chunk that no buffer had room for.
+/// The lines of a chunk that were not taken.
 struct Rest {
     file: FileKey,
     log: usize,
@@ -132,7 +132,7 @@ impl<O: Output> Road<O> {
         }
     }
 
-    /// No buffer is free: nothing more may be read now.
+    /// No buffer is free, or a line waits for the formats to be read afresh: nothing more may be read now.
     pub(super) fn is_full(&self) -> bool {
         self.rest.is_some() || (self.filling.is_none() && self.free.is_empty())
     }
@@ -152,6 +152,11 @@ impl<O: Output> Road<O> {
         self.filling
             .as_ref()
             .map(|filling| filling.since + self.limits.age)
+    }
+
+    /// It is at least this late, in milliseconds since 1970: what is younger does not expire.
+    pub(super) fn sure_of(&mut self, millis: i64) {
+        self.recorder.sure_of(millis);
     }
 
     /// Records the lines of `chunk`; what finds no room is kept and taken up by [`Road::resume`].
@@ -191,7 +196,7 @@ impl<O: Output> Road<O> {
         }
     }
 
-    /// Records lines until the chunk ends or no buffer is free; gives the bytes taken.
+    /// Records lines until the chunk ends, no buffer is free or a line has to wait; gives the bytes taken.
     fn record(&mut self, chunk: &Chunk<'_>, now: Duration, unix_millis: i64) -> usize {
         let source = Source {
             log: chunk.log,
@@ -208,11 +213,15 @@ impl<O: Output> Road<O> {
             let Some(mut filling) = self.filling.take().or_else(|| self.buffer(now)) else {
                 break;
             };
-            taken = self.fill(&mut filling.batch, chunk, taken);
+            let waits;
+            (taken, waits) = self.fill(&mut filling.batch, chunk, taken);
             self.filling = Some(filling);
             self.book(chunk.log);
             if self.is_ripe() {
                 self.send();
+            }
+            if waits {
+                break;
             }
         }
         if let Some(time) = self.recorder.last_time() {
@@ -230,10 +239,11 @@ impl<O: Output> Road<O> {
         Some(Filling { batch, since: now })
     }
 
-    /// Records lines from `taken` on until the chunk ends or the batch is full; gives the bytes taken in all.
-    fn fill(&mut self, batch: &mut Batch, chunk: &Chunk<'_>, mut taken: usize) -> usize {
+    /// Records lines from `taken` on until the chunk ends, the batch is full or a line has to wait; gives the
+    /// bytes taken in all, and whether a line waits.
+    fn fill(&mut self, batch: &mut Batch, chunk: &Chunk<'_>, mut taken: usize) -> (usize, bool) {
         let from = chunk.offset + taken as u64;
-        let mut lines = 0;
+        let (mut lines, mut waits) = (0, false);
         while taken < chunk.bytes.len()
             && batch.body.len() < self.limits.bytes
             && batch.items.len() < self.limits.count
@@ -246,9 +256,16 @@ impl<O: Output> Road<O> {
             };
             let offset = chunk.offset + taken as u64;
             let recorded = self.recorder.record(offset, line, chunk.cut, batch);
+            if recorded == Recorded::Waits {
+                waits = true;
+                break;
+            }
             self.counted.count(recorded);
             taken += width;
             lines += 1;
+        }
+        if lines == 0 {
+            return (taken, waits);
         }
         let to = if taken == chunk.bytes.len() {
             chunk.end
@@ -267,7 +284,7 @@ impl<O: Output> Road<O> {
                 lines,
             }),
         }
-        taken
+        (taken, waits)
     }
 
     fn book(&mut self, log: usize) {
@@ -408,6 +425,8 @@ impl Counted {
                 self.errors.push(reason);
             }
             Recorded::Expired => self.expired += 1,
+            // It was not taken, and is not counted.
+            Recorded::Waits => {}
         }
     }
 }

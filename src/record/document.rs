@@ -6,15 +6,13 @@
 
 use std::path::Path;
 
-use logweir_parsers::{number, time::Stamp};
+use logweir_parsers::{Escape, number, time::Stamp};
 
-use super::members::{self, Request};
+use super::members::{self, Request, Text};
+use super::route::Found;
 use super::{Buffers, Frame, LogRecorder, Place, Placed, Values, json, stamp};
-use crate::config::DataStream;
+use crate::config::RouteKind;
 use crate::output::{Batch, Item};
-
-/// The ECS version whose names are used.
-const ECS_VERSION: &str = "8.11.0";
 
 /// Tag of a line longer than the limit, of which only the beginning is there.
 const TAG_CUT: &str = "line_cut";
@@ -24,39 +22,23 @@ const TAG_CLOCK_SKEW: &str = "clock_skew";
 const TAG_NO_TIME: &str = "time_unreadable";
 /// Tag of a line that no format takes.
 const TAG_UNPARSED: &str = "unparsed";
+/// Tag of a request that a route of this kind is for.
+const TAG_SENSITIVE: &str = "sensitive";
+/// Tag of a line with a value that a field of the configuration cannot take.
+const TAG_MISFIT: &str = "field_misfit";
 
 /// What a document says of the line as a whole.
 #[derive(Debug, Clone, Copy)]
 enum Whole<'e> {
-    Parsed,
+    Parsed { sensitive: bool, misfit: bool },
     Unparsed(&'e str),
-}
-
-/// Members after `log.offset` that are the same in every record.
-pub(super) fn tail(host: &str, stream: Option<&DataStream>) -> Vec<u8> {
-    let host = json::constant(host);
-    let version = env!("CARGO_PKG_VERSION");
-    let stream = stream.map_or_else(String::new, |stream| {
-        format!(
-            "\"data_stream\":{{\"type\":\"{}\",\"dataset\":\"{}\",\"namespace\":\"{}\"}},",
-            json::constant(stream.kind()),
-            json::constant(stream.dataset()),
-            json::constant(stream.namespace())
-        )
-    });
-    format!(
-        "\"ecs\":{{\"version\":\"{ECS_VERSION}\"}},\"host\":{{\"name\":\"{host}\"}},\
-         \"agent\":{{\"name\":\"{host}\",\"type\":\"logweir\",\"version\":\"{version}\"}},\
-         \"input\":{{\"type\":\"log\"}},\"service\":{{\"type\":\"nginx\"}},{stream}"
-    )
-    .into_bytes()
 }
 
 /// From the end of `@timestamp` to `event.created`.
 pub(super) fn event_head(out: &mut Vec<u8>, now_millis: i64) {
     out.clear();
     out.extend_from_slice(
-        b"\",\"event\":{\"kind\":\"event\",\"category\":[\"web\"],\"type\":[\"access\"],\
+        b"\",\"event\":{\"kind\":\"event\",\"type\":[\"access\"],\
           \"module\":\"nginx\",\"dataset\":\"nginx.access\",\"created\":\"",
     );
     let nanos = u32::try_from(now_millis.rem_euclid(1000)).unwrap_or(0) * 1_000_000;
@@ -83,27 +65,33 @@ impl Frame {
         buffers: &mut Buffers,
         batch: &mut Batch,
     ) {
-        self.open(placed, place, batch);
-        let out = &mut batch.body;
-        self.event(out, placed, values, place);
         let request = Request::new(values);
-        members::http(out, buffers, values, &request);
-        members::url(
-            out,
-            &mut buffers.value,
-            values,
-            &request,
-            log.site.as_deref(),
-        );
-        members::peers(out, &mut buffers.value, values, &self.trusted_proxies);
-        members::user_agent(out, &mut buffers.value, values);
+        let found = Found::of(&log.router, buffers, values, &request);
+        self.open(placed, place, batch);
+        buffers.scratch.misfit = false;
+        let mut text = Text {
+            out: &mut batch.body,
+            scratch: &mut buffers.scratch,
+            escape: values.plan.escape,
+            plain: values.plain,
+        };
+        self.event(&mut text, placed, values, place, found.kind());
+        members::http(&mut text, values, &request, (found, &buffers.route));
+        members::url(&mut text, values, &request, log.site.as_deref());
+        members::peers(&mut text, values, &self.trusted_proxies);
+        members::user_agent(&mut text, values);
         if values.plan.tells_tls {
-            members::tls(out, &mut buffers.value, values);
+            members::tls(&mut text, values);
         }
         if values.plan.tells_more || request.rubbish.is_some() {
-            members::nginx(out, &mut buffers.value, values, &request);
+            members::nginx(&mut text, values, &request);
         }
-        self.close(placed, log, place, Whole::Parsed, batch);
+        text.extras(&values.plan.extras.ending, Some(values));
+        let whole = Whole::Parsed {
+            sensitive: matches!(found.kind(), RouteKind::Sensitive),
+            misfit: buffers.scratch.misfit,
+        };
+        self.close(placed, place, whole, batch);
     }
 
     /// Appends the item of a line that no format takes: whole, with the reason.
@@ -113,17 +101,22 @@ impl Frame {
         log: &LogRecorder,
         reason: &str,
         place: &Place<'_>,
+        buffers: &mut Buffers,
         batch: &mut Batch,
     ) {
         self.open(placed, place, batch);
-        original(&mut batch.body, place.line);
-        json::end(&mut batch.body);
-        if let Some(site) = &log.site {
-            batch
-                .body
-                .extend_from_slice(format!("\"url\":{{\"domain\":\"{site}\"}},").as_bytes());
-        }
-        self.close(placed, log, place, Whole::Unparsed(reason), batch);
+        let mut text = Text {
+            out: &mut batch.body,
+            scratch: &mut buffers.scratch,
+            escape: Escape::None,
+            plain: false,
+        };
+        text.out.extend_from_slice(WEB);
+        original(text.out, place.line);
+        text.extras(&log.unparsed.event, None);
+        json::end(text.out);
+        text.extras(&log.unparsed.ending, None);
+        self.close(placed, place, Whole::Unparsed(reason), batch);
     }
 
     /// Appends the action line and the document up to `event.created`.
@@ -147,20 +140,19 @@ impl Frame {
         out.extend_from_slice(self.heads.text(&self.event, placed));
     }
 
-    /// Ends the document with its place, its tags and the constants.
-    fn close(
-        &self,
-        placed: &Placed,
-        log: &LogRecorder,
-        place: &Place<'_>,
-        whole: Whole<'_>,
-        batch: &mut Batch,
-    ) {
+    /// Ends the document with its place and its tags.
+    fn close(&self, placed: &Placed, place: &Place<'_>, whole: Whole<'_>, batch: &mut Batch) {
         let out = &mut batch.body;
         out.extend_from_slice(&self.place);
         json::integer(out, place.offset);
         out.extend_from_slice(b"},");
+        let (sensitive, misfit) = match whole {
+            Whole::Parsed { sensitive, misfit } => (sensitive, misfit),
+            Whole::Unparsed(_) => (false, false),
+        };
         let tags = [
+            (sensitive, TAG_SENSITIVE),
+            (misfit, TAG_MISFIT),
             (matches!(whole, Whole::Unparsed(_)), TAG_UNPARSED),
             (place.cut, TAG_CUT),
             (placed.ahead, TAG_CLOCK_SKEW),
@@ -181,22 +173,38 @@ impl Frame {
             json::text(out, message.as_bytes());
             out.extend_from_slice(b"\"},");
         }
-        out.extend_from_slice(log.constants.as_bytes());
-        out.extend_from_slice(&self.tail);
         out.pop();
         out.extend_from_slice(b"}\n");
     }
 
     /// The rest of `event`, which [`Frame::open`] began.
-    fn event(&self, out: &mut Vec<u8>, placed: &Placed, values: &Values<'_>, place: &Place<'_>) {
+    fn event(
+        &self,
+        text: &mut Text<'_>,
+        placed: &Placed,
+        values: &Values<'_>,
+        place: &Place<'_>,
+        kind: &RouteKind,
+    ) {
+        let success = match kind {
+            RouteKind::Login { success } => Some(success.as_slice()),
+            RouteKind::Plain | RouteKind::Sensitive => None,
+        };
+        text.out
+            .extend_from_slice(if success.is_some() { LOGIN } else { WEB });
         if let Some(status) = values.get(values.plan.status).and_then(number::unsigned) {
-            out.extend_from_slice(match status {
+            let succeeded = match success {
+                Some(success) => success.iter().any(|range| range.contains(&status)),
+                None => status < 400,
+            };
+            text.out.extend_from_slice(match status {
                 // nginx logs 000 when the client was gone before there was an answer
                 0..100 => &b"\"outcome\":\"unknown\","[..],
-                100..400 => b"\"outcome\":\"success\",",
+                _ if succeeded => b"\"outcome\":\"success\",",
                 _ => b"\"outcome\":\"failure\",",
             });
         }
+        let out = &mut *text.out;
         if let Some(nanos) = values
             .get(values.plan.request_time)
             .and_then(number::seconds_to_nanos)
@@ -215,9 +223,14 @@ impl Frame {
         if self.keep_original || place.cut || !placed.readable {
             original(out, place.line);
         }
-        json::end(out);
+        text.extras(&values.plan.extras.event, Some(values));
+        json::end(text.out);
     }
 }
+
+/// `event.category` of a request, and of one by which someone wants to be let in.
+const WEB: &[u8] = b"\"category\":[\"web\"],";
+const LOGIN: &[u8] = b"\"category\":[\"web\",\"authentication\"],";
 
 /// Appends `event.original`. Its bytes are what stands in the file; those that are not UTF-8 become `\xHH`.
 fn original(out: &mut Vec<u8>, line: &[u8]) {

@@ -10,8 +10,9 @@ use ipnet::IpNet;
 use logweir_parsers::{Escape, client, list, number, request};
 
 use super::plan::{Upstream, UpstreamForm};
+use super::route::Found;
 use super::target::{self, Target};
-use super::{Buffers, Values, json, route};
+use super::{Scratch, Values, json};
 
 /// Addresses kept apart in `related.ip`; a longer chain of proxies stands whole in `remote_ip_list`.
 const RELATED: usize = 8;
@@ -19,10 +20,10 @@ const RELATED: usize = 8;
 /// What is known of the request line, whole or by its parts.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Request<'l> {
-    method: Option<&'l [u8]>,
+    pub(super) method: Option<&'l [u8]>,
     original: Option<&'l [u8]>,
     target: Target<'l>,
-    path: Option<&'l [u8]>,
+    pub(super) path: Option<&'l [u8]>,
     query: Option<&'l [u8]>,
     version: Option<&'l [u8]>,
     /// TLS on a plain port and other probes: worth keeping whole, though it asks for nothing.
@@ -55,23 +56,18 @@ impl<'l> Request<'l> {
 
 /// `http`: method, referrer, sizes, status, version and route.
 pub(super) fn http(
-    out: &mut Vec<u8>,
-    buffers: &mut Buffers,
+    text: &mut Text<'_>,
     values: &Values<'_>,
     request: &Request<'_>,
+    route: (Found<'_>, &[u8]),
 ) {
     let plan = values.plan;
-    let http = open(out, b"\"http\":{");
-    let mut text = Text {
-        out,
-        scratch: &mut buffers.value,
-        escape: plan.escape,
-        plain: values.plain,
-    };
+    let http = open(text.out, b"\"http\":{");
     let inner = open(text.out, b"\"request\":{");
     text.write(b"\"method\":\"", request.method);
     text.write(b"\"referrer\":\"", values.get(plan.referrer));
-    text.write(b"\"id\":\"", values.get(plan.request_id));
+    let id = values.get(plan.own_request_id);
+    text.write(b"\"id\":\"", id.or_else(|| values.get(plan.request_id)));
     integer(text.out, b"\"bytes\":", values.get(plan.request_length));
     json::close(text.out, inner);
     let inner = open(text.out, b"\"response\":{");
@@ -82,53 +78,20 @@ pub(super) fn http(
     integer(text.out, b"\"bytes\":", values.get(plan.bytes_sent));
     json::close(text.out, inner);
     text.write(b"\"version\":\"", request.version);
-    if let Some(path) = request.path {
-        write_route(out, buffers, values, path);
-    }
-    json::close(out, http);
-}
-
-fn write_route(out: &mut Vec<u8>, buffers: &mut Buffers, values: &Values<'_>, path: &[u8]) {
-    let Buffers {
-        path: decoded,
-        resolved,
-        route,
-        ..
-    } = buffers;
-    out.extend_from_slice(b"\"route\":\"");
-    let plain = values.plain || Escape::is_plain(path);
-    let path = if plain {
-        path
-    } else {
-        decoded.clear();
-        values.plan.escape.decode(path, decoded);
-        decoded
-    };
-    route.clear();
-    if route::normalise(route, resolved, path) || !plain {
-        json::text(out, route);
-    } else {
-        out.extend_from_slice(route);
-    }
-    out.extend_from_slice(b"\",");
+    let (found, normalised) = route;
+    found.write(text.out, normalised);
+    json::close(text.out, http);
 }
 
 /// `url`; `site` is the domain where the line does not tell it.
 pub(super) fn url(
-    out: &mut Vec<u8>,
-    scratch: &mut Vec<u8>,
+    text: &mut Text<'_>,
     values: &Values<'_>,
     request: &Request<'_>,
     site: Option<&str>,
 ) {
     let plan = values.plan;
-    let url = open(out, b"\"url\":{");
-    let mut text = Text {
-        out,
-        scratch,
-        escape: plan.escape,
-        plain: values.plain,
-    };
+    let url = open(text.out, b"\"url\":{");
     text.write(b"\"original\":\"", request.original);
     text.write(b"\"path\":\"", request.path);
     text.write(
@@ -138,7 +101,8 @@ pub(super) fn url(
     text.write(b"\"query\":\"", request.query);
     text.write(b"\"fragment\":\"", request.target.fragment);
     let domain = values
-        .get(plan.host)
+        .get(plan.own_domain)
+        .or_else(|| values.get(plan.host))
         .or_else(|| values.get(plan.http_host).map(target::host))
         .or_else(|| request.target.authority.map(target::host))
         // `_` is what a catch-all block is called, not a site
@@ -155,30 +119,20 @@ pub(super) fn url(
     let scheme = values.get(plan.scheme).or(request.target.scheme);
     let scheme = scheme.or_else(|| values.get(plan.https).map(|_| &b"https"[..]));
     text.write(b"\"scheme\":\"", scheme);
-    json::close(out, url);
+    text.extras(&plan.extras.url, Some(values));
+    json::close(text.out, url);
 }
 
 /// `source`, `destination`, `user` and `related`: who asked whom.
-pub(super) fn peers(
-    out: &mut Vec<u8>,
-    scratch: &mut Vec<u8>,
-    values: &Values<'_>,
-    trusted: &[IpNet],
-) {
+pub(super) fn peers(text: &mut Text<'_>, values: &Values<'_>, trusted: &[IpNet]) {
     let plan = values.plan;
     let proxy = values.get(plan.realip_remote_addr);
     let remote = values.get(plan.remote_addr).or(proxy);
     let forwarded = values.get(plan.forwarded_for);
     let mut related = Related::new();
-    let mut text = Text {
-        out,
-        scratch,
-        escape: plan.escape,
-        plain: values.plain,
-    };
+    let source = open(text.out, b"\"source\":{");
     // without the peer's own address nothing vouches for the header
     if let Some(chosen) = remote.map(|remote| client::choose(remote, forwarded, trusted)) {
-        let source = open(text.out, b"\"source\":{");
         chosen.ip.into_iter().for_each(|ip| related.add(ip));
         match chosen.ip {
             // IPv6 has many texts, and one client must be counted under one
@@ -193,8 +147,9 @@ pub(super) fn peers(
             }
             None => text.write(b"\"address\":\"", Some(chosen.text)),
         }
-        json::close(text.out, source);
     }
+    text.extras(&plan.extras.source, Some(values));
+    json::close(text.out, source);
     if plan.names_server {
         let destination = open(text.out, b"\"destination\":{");
         text.write(b"\"domain\":\"", values.get(plan.host));
@@ -203,13 +158,16 @@ pub(super) fn peers(
             address(text.out, b"\"ip\":\"", ip);
         }
         integer(text.out, b"\"port\":", values.get(plan.server_port));
+        text.extras(&plan.extras.destination, Some(values));
         json::close(text.out, destination);
     }
-    let user = values.get(plan.remote_user);
-    if user.is_some() {
-        text.out.extend_from_slice(b"\"user\":{");
+    let user = values.get(plan.own_user_name);
+    let user = user.or_else(|| values.get(plan.remote_user));
+    if user.is_some() || !plan.extras.user.is_empty() {
+        let mark = open(text.out, b"\"user\":{");
         text.write(b"\"name\":\"", user);
-        json::end(text.out);
+        text.extras(&plan.extras.user, Some(values));
+        json::close(text.out, mark);
     }
     if forwarded.is_some() || proxy.is_some() {
         for ip in [remote, proxy]
@@ -238,7 +196,8 @@ pub(super) fn peers(
         text.write(b"\"", user);
         end_list(text.out);
     }
-    json::close(out, mark);
+    text.extras(&plan.extras.related, Some(values));
+    json::close(text.out, mark);
 }
 
 /// The elements of an `X-Forwarded-For` list.
@@ -249,28 +208,18 @@ fn forwarders(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// `user_agent`.
-pub(super) fn user_agent(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_>) {
-    let mark = open(out, b"\"user_agent\":{");
-    let mut text = Text {
-        out,
-        scratch,
-        escape: values.plan.escape,
-        plain: values.plain,
-    };
-    text.write(b"\"original\":\"", values.get(values.plan.user_agent));
-    json::close(out, mark);
+pub(super) fn user_agent(text: &mut Text<'_>, values: &Values<'_>) {
+    let plan = values.plan;
+    let mark = open(text.out, b"\"user_agent\":{");
+    text.write(b"\"original\":\"", values.get(plan.user_agent));
+    text.extras(&plan.extras.user_agent, Some(values));
+    json::close(text.out, mark);
 }
 
 /// `tls`; nginx writes `TLSv1.3`, ECS wants the protocol and its version apart.
-pub(super) fn tls(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_>) {
+pub(super) fn tls(text: &mut Text<'_>, values: &Values<'_>) {
     let plan = values.plan;
-    let mark = open(out, b"\"tls\":{");
-    let mut text = Text {
-        out,
-        scratch,
-        escape: plan.escape,
-        plain: values.plain,
-    };
+    let mark = open(text.out, b"\"tls\":{");
     if let Some(protocol) = values.get(plan.ssl_protocol) {
         match protocol.strip_prefix(b"TLSv") {
             Some(version) => {
@@ -281,25 +230,15 @@ pub(super) fn tls(out: &mut Vec<u8>, scratch: &mut Vec<u8>, values: &Values<'_>)
         }
     }
     text.write(b"\"cipher\":\"", values.get(plan.ssl_cipher));
-    json::close(out, mark);
+    text.extras(&plan.extras.tls, Some(values));
+    json::close(text.out, mark);
 }
 
 /// `nginx.access`: what ECS has no place for.
-pub(super) fn nginx(
-    out: &mut Vec<u8>,
-    scratch: &mut Vec<u8>,
-    values: &Values<'_>,
-    request: &Request<'_>,
-) {
+pub(super) fn nginx(text: &mut Text<'_>, values: &Values<'_>, request: &Request<'_>) {
     let plan = values.plan;
-    let nginx = open(out, b"\"nginx\":{");
-    let access = open(out, b"\"access\":{");
-    let mut text = Text {
-        out,
-        scratch,
-        escape: plan.escape,
-        plain: values.plain,
-    };
+    let nginx = open(text.out, b"\"nginx\":{");
+    let access = open(text.out, b"\"access\":{");
     if let Some(list) = values.get(plan.forwarded_for) {
         let remote = values.get(plan.remote_addr);
         let mark = open(text.out, b"\"remote_ip_list\":[");
@@ -329,26 +268,27 @@ pub(super) fn nginx(
     for (key, capture) in &plan.others {
         text.write(key.as_bytes(), values.get(Some(*capture)));
     }
-    json::close(out, access);
-    json::close(out, nginx);
+    json::close(text.out, access);
+    json::close(text.out, nginx);
 }
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
 /// Writes string members of one format's escaping.
-struct Text<'o> {
-    out: &'o mut Vec<u8>,
-    scratch: &'o mut Vec<u8>,
-    escape: Escape,
-    plain: bool,
+pub(super) struct Text<'o> {
+    pub(super) out: &'o mut Vec<u8>,
+    pub(super) scratch: &'o mut Scratch,
+    pub(super) escape: Escape,
+    pub(super) plain: bool,
 }
 
 impl Text<'_> {
     /// Appends `key` (which ends with the opening quote), the value and `",`.
-    fn write(&mut self, key: &[u8], raw: Option<&[u8]>) {
+    pub(super) fn write(&mut self, key: &[u8], raw: Option<&[u8]>) {
         if let Some(raw) = raw {
             self.out.extend_from_slice(key);
-            json::value(self.out, self.scratch, self.escape, self.plain, raw);
+            let undone = &mut self.scratch.value;
+            json::value(self.out, undone, self.escape, self.plain, raw);
             self.out.extend_from_slice(b"\",");
         }
     }
@@ -379,14 +319,14 @@ impl Text<'_> {
 }
 
 /// Appends `key` and gives the place where it began.
-fn open(out: &mut Vec<u8>, key: &[u8]) -> usize {
+pub(super) fn open(out: &mut Vec<u8>, key: &[u8]) -> usize {
     let mark = out.len();
     out.extend_from_slice(key);
     mark
 }
 
 /// Appends an integer member; what is not an integer that Elasticsearch's `long` holds is left out.
-fn integer(out: &mut Vec<u8>, key: &[u8], raw: Option<&[u8]>) {
+pub(super) fn integer(out: &mut Vec<u8>, key: &[u8], raw: Option<&[u8]>) {
     let Some(raw) = raw else { return };
     out.extend_from_slice(key);
     if matches!(raw.first(), Some(b'1'..=b'9'))
@@ -407,7 +347,7 @@ fn integer(out: &mut Vec<u8>, key: &[u8], raw: Option<&[u8]>) {
 const SURE_DIGITS: usize = 18;
 
 /// Appends `key` (which ends with the opening quote), the address and `",`.
-fn address(out: &mut Vec<u8>, key: &[u8], ip: IpAddr) {
+pub(super) fn address(out: &mut Vec<u8>, key: &[u8], ip: IpAddr) {
     out.extend_from_slice(key);
     match ip {
         IpAddr::V4(v4) => {

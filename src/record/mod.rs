@@ -3,11 +3,13 @@
 //! Owns what a record looks like (ECS 8.11 names, types and units) and how its index and id follow from the
 //! line and its place. Knows nothing of files being rotated, batches being sent or clusters answering.
 //!
-//! Invariants: every line handed in ends as exactly one bulk item, or is counted as expired; a line that no
+//! Invariants: every line handed in ends as exactly one bulk item, is counted as expired, or is asked for again
+//! because the formats are out of date; a line that no
 //! format takes is indexed all the same, whole, with the reason; index and id of a document depend on the
 //! line and its place alone, so that reading it again meets its twin.
 
 mod document;
+mod extra;
 mod json;
 mod members;
 mod plan;
@@ -19,17 +21,21 @@ mod tests;
 mod times;
 mod unparsed;
 
+use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 use logweir_parsers::Captures;
 use logweir_parsers::time::Stamp;
 
-use crate::config::{NamedFormat, Target};
+use crate::config::{Field, FieldValue, NamedFormat, Routes, Target};
 use crate::output::Batch;
 use crate::tail::StreamId;
+use extra::{Ending, Extras};
 use plan::Plan;
+use route::Router;
 use times::TimeMemo;
 
 pub use times::TimeFields;
@@ -47,6 +53,8 @@ pub struct Settings {
     pub keep_original: bool,
     /// Lines older than this are not indexed.
     pub retention: Option<Duration>,
+    /// The APIs by name.
+    pub routes: Routes,
     /// By the same index as `tail::Settings::logs`.
     pub logs: Vec<LogSettings>,
 }
@@ -56,8 +64,27 @@ pub struct Settings {
 pub struct LogSettings {
     /// Tried in this order.
     pub formats: Vec<NamedFormat>,
-    /// Constant fields of every record of this log, such as `url.domain`.
-    pub fields: Vec<(String, String)>,
+    /// Further fields of every record of this log, such as `url.domain`.
+    pub fields: Vec<Field>,
+}
+
+/// Says whether the formats are out of date, and sees to it that they are read afresh when they are. Asked
+/// before a line is given up as one that no format takes: nginx's configuration is changed before nginx writes
+/// the first line of a new format, so whoever asks after reading never takes such a line for rubbish.
+#[derive(Clone)]
+pub struct Doubt(Arc<dyn Fn() -> bool + Send + Sync>);
+
+impl Doubt {
+    /// `outdated` looks at what the formats were read from; it may take as long as a few `stat` calls.
+    pub fn new(outdated: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        Self(Arc::new(outdated))
+    }
+}
+
+impl fmt::Debug for Doubt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Doubt")
+    }
 }
 
 /// How a line ended here.
@@ -69,6 +96,8 @@ pub enum Recorded {
     Unparsed(&'static str),
     /// Older than the retention: not written.
     Expired,
+    /// No format takes it, and the formats are out of date: not written, and to be handed in again.
+    Waits,
 }
 
 /// Where the lines that follow stand: one file, as far as it stays under one path.
@@ -89,6 +118,9 @@ pub struct Recorder {
     captures: Captures,
     frame: Frame,
     buffers: Buffers,
+    doubt: Option<Doubt>,
+    /// The formats were right after the present lines were read.
+    sure: bool,
 }
 
 /// One log's formats and constants, made ready.
@@ -97,8 +129,10 @@ struct LogRecorder {
     formats: Vec<(NamedFormat, Plan)>,
     /// `url.domain` where the line does not tell it, as the inside of a JSON string.
     site: Option<String>,
-    /// The other constant fields, as members of the document.
-    constants: String,
+    /// What stands in the records of lines that no format takes.
+    unparsed: Extras,
+    /// Names the requests; the same for all logs.
+    router: Arc<Router>,
 }
 
 /// What the lines of one source, read at one time, have in common.
@@ -113,11 +147,11 @@ struct Frame {
     heads: HeadMemo,
     /// `"log":{"file":{"path":"…"},"offset":`
     place: Vec<u8>,
-    /// Everything after the offset that is the same in every record.
-    tail: Vec<u8>,
     log: usize,
     stream: StreamId,
     now_millis: i64,
+    /// Nothing expires that is young by this time, milliseconds.
+    sure_millis: i64,
     /// The last readable time of the source, for lines without one.
     last: Option<Stamp>,
     times: TimeMemo,
@@ -127,22 +161,38 @@ struct Frame {
 /// Scratch space for the values that are not copied as they stand.
 #[derive(Debug, Default)]
 struct Buffers {
-    value: Vec<u8>,
+    scratch: Scratch,
     path: Vec<u8>,
     resolved: Vec<u8>,
     route: Vec<u8>,
 }
 
+/// What writing a value needs besides.
+#[derive(Debug, Default)]
+struct Scratch {
+    /// A value without its escaping.
+    value: Vec<u8>,
+    /// A value of this line did not fit into the field that the configuration names for it.
+    misfit: bool,
+}
+
 impl Recorder {
     /// Makes the plans of all formats.
     pub fn new(settings: Settings) -> Self {
+        let ending = Ending {
+            host: &settings.host,
+            stream: settings.target.stream(),
+        };
+        let router = Arc::new(Router::new(settings.routes));
+        let logs = settings.logs.into_iter();
+        let logs = logs.map(|log| LogRecorder::new(log, &router, ending));
+        let logs = logs.collect();
         let frame = Frame {
             trusted_proxies: settings.trusted_proxies,
             keep_original: settings.keep_original,
             retention: settings
                 .retention
                 .map(|age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)),
-            tail: document::tail(&settings.host, settings.target.stream()),
             actions: ActionMemo::default(),
             target: settings.target,
             event: Vec::new(),
@@ -151,20 +201,32 @@ impl Recorder {
             log: 0,
             stream: StreamId([0; 10]),
             now_millis: 0,
+            sure_millis: i64::MAX,
             last: None,
             times: TimeMemo::default(),
         };
         Self {
-            logs: settings.logs.into_iter().map(LogRecorder::new).collect(),
+            logs,
             captures: Captures::new(),
             frame,
             buffers: Buffers::default(),
+            doubt: None,
+            sure: true,
+        }
+    }
+
+    /// The same, with somebody to ask about lines that no format takes.
+    pub fn with_doubt(self, doubt: Doubt) -> Self {
+        Self {
+            doubt: Some(doubt),
+            ..self
         }
     }
 
     /// The lines that follow come from `source`, read at `now_millis`; `last` is the last readable time of
     /// the lines before them in the same file.
     pub fn begin(&mut self, source: Source<'_>, now_millis: i64, last: Option<Stamp>) {
+        self.sure = self.doubt.is_none();
         let frame = &mut self.frame;
         frame.log = source.log;
         frame.stream = source.stream;
@@ -173,6 +235,11 @@ impl Recorder {
         document::event_head(&mut frame.event, now_millis);
         frame.heads.forget();
         document::place(&mut frame.place, source.path);
+    }
+
+    /// It is at least this late; a clock that says later is not believed where a line expires by it.
+    pub fn sure_of(&mut self, millis: i64) {
+        self.frame.sure_millis = millis;
     }
 
     /// The last readable time so far, to be given back at the next [`Recorder::begin`] of this file.
@@ -196,6 +263,8 @@ impl Recorder {
             captures,
             frame,
             buffers,
+            doubt,
+            sure,
         } = self;
         let log = &logs[frame.log];
         let place = Place { offset, line, cut };
@@ -220,6 +289,12 @@ impl Recorder {
                 Err(error) => first_error = first_error.or(Some((format, error))),
             }
         }
+        if !*sure {
+            if doubt.as_ref().is_some_and(|Doubt(outdated)| outdated()) {
+                return Recorded::Waits;
+            }
+            *sure = true;
+        }
         let Some(placed) = frame.place(unparsed::find_time(line)) else {
             return Recorded::Expired;
         };
@@ -230,39 +305,31 @@ impl Recorder {
                 "no format is configured for this log".to_owned(),
             ),
         };
-        frame.unparsed(&placed, log, &message, &place, batch);
+        frame.unparsed(&placed, log, &message, &place, buffers, batch);
         Recorded::Unparsed(reason)
     }
 }
 
 impl LogRecorder {
-    fn new(settings: LogSettings) -> Self {
-        let mut site = None;
-        let mut constants = String::new();
-        for (field, value) in &settings.fields {
-            if field == "url.domain" {
-                site = Some(json::constant(value));
-            } else {
-                // A dotted name beside nested objects means the same field to Elasticsearch.
-                constants.push_str(&format!(
-                    "\"{}\":\"{}\",",
-                    json::constant(field),
-                    json::constant(value)
-                ));
-            }
-        }
-        let formats = settings
-            .formats
-            .into_iter()
+    fn new(settings: LogSettings, router: &Arc<Router>, ending: Ending<'_>) -> Self {
+        let fields = &settings.fields;
+        let site = fields.iter().find_map(|field| match &field.value {
+            FieldValue::Constant(site) if field.name == "url.domain" => Some(json::constant(site)),
+            _ => None,
+        });
+        let unparsed = Extras::of_unparsed(fields, ending);
+        let formats = settings.formats.into_iter();
+        let formats = formats
             .map(|named| {
-                let plan = Plan::new(&named.format);
+                let plan = Plan::new(&named.format, fields, ending);
                 (named, plan)
             })
             .collect();
         Self {
             formats,
             site,
-            constants,
+            unparsed,
+            router: Arc::clone(router),
         }
     }
 }
@@ -324,9 +391,10 @@ impl Frame {
                 ahead: false,
             });
         };
+        let sure = now.min(self.sure_millis.div_euclid(1000));
         if self
             .retention
-            .is_some_and(|age| now.saturating_sub(stamp.seconds) > age)
+            .is_some_and(|age| sure.saturating_sub(stamp.seconds) > age)
         {
             return None;
         }

@@ -7,7 +7,9 @@
 
 use logweir_parsers::{Escape, Format};
 
+use super::extra::{Ending, Extras};
 use super::times::TimeFields;
+use crate::config::{Field, FieldValue};
 
 /// How an upstream list's elements are written out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,9 +60,15 @@ pub(super) struct Plan {
     pub(super) https: Option<usize>,
     pub(super) ssl_protocol: Option<usize>,
     pub(super) ssl_cipher: Option<usize>,
+    /// What the configuration names for `url.domain`, `user.name` and `http.request.id`; goes before the others.
+    pub(super) own_domain: Option<usize>,
+    pub(super) own_user_name: Option<usize>,
+    pub(super) own_request_id: Option<usize>,
     pub(super) upstreams: Vec<Upstream>,
     /// `"pipe":"` and the capture, for variables without a place in ECS.
     pub(super) others: Vec<(String, usize)>,
+    /// Members that the configuration adds, and those of every record.
+    pub(super) extras: Extras,
     pub(super) escape: Escape,
     /// The format tells something of `destination`, of `tls`, of `nginx.access`.
     pub(super) names_server: bool,
@@ -75,30 +83,54 @@ pub(super) struct Plan {
 const TAKEN: [&str; 3] = ["remote_ip_list", "response_time", "upstream"];
 
 impl Plan {
-    pub(super) fn new(format: &Format) -> Self {
+    /// A variable without a place in ECS that a field takes is written there only.
+    pub(super) fn new(format: &Format, fields: &[Field], ending: Ending<'_>) -> Self {
         let quotes = format.source().bytes().filter(|byte| *byte == b'"').count();
         let mut plan = Self {
             escape: format.escape(),
             quotes,
+            extras: Extras::new(fields, format, ending),
             ..Self::default()
         };
         for (capture, field) in format.fields().iter().enumerate() {
-            plan.place(field.name(), capture);
+            let name = field.name();
+            let mut taken = false;
+            for field in fields {
+                if matches!(&field.value, FieldValue::Variable(variable) if variable == name) {
+                    taken = true;
+                    plan.give_way(&field.name, capture);
+                }
+            }
+            plan.place(name, capture, taken);
         }
         plan.names_server = plan
             .host
             .or(plan.server_addr)
             .or(plan.server_port)
-            .is_some();
-        plan.tells_tls = plan.ssl_protocol.or(plan.ssl_cipher).is_some();
+            .is_some()
+            || !plan.extras.destination.is_empty();
+        plan.tells_tls =
+            plan.ssl_protocol.or(plan.ssl_cipher).is_some() || !plan.extras.tls.is_empty();
         plan.tells_more = plan.forwarded_for.or(plan.request_time).is_some()
             || !(plan.upstreams.is_empty() && plan.others.is_empty());
         plan.times = TimeFields::of(format);
         plan
     }
 
-    /// A variable that stands twice feeds its place once, from its first standing.
-    fn place(&mut self, name: &str, capture: usize) {
+    /// A variable that the configuration names for a member of the record's own.
+    fn give_way(&mut self, field: &str, capture: usize) {
+        let slot = match field {
+            "url.domain" => &mut self.own_domain,
+            "user.name" => &mut self.own_user_name,
+            "http.request.id" => &mut self.own_request_id,
+            _ => return,
+        };
+        slot.get_or_insert(capture);
+    }
+
+    /// A variable that stands twice feeds its place once, from its first standing. `taken`: a field of the
+    /// configuration has it.
+    fn place(&mut self, name: &str, capture: usize, taken: bool) {
         let slot = match name {
             // see `times`
             "time_local" | "time_iso8601" | "msec" => return,
@@ -129,12 +161,12 @@ impl Plan {
             "https" => &mut self.https,
             "ssl_protocol" => &mut self.ssl_protocol,
             "ssl_cipher" => &mut self.ssl_cipher,
-            other => return self.place_elsewhere(other, capture),
+            other => return self.place_elsewhere(other, capture, taken),
         };
         slot.get_or_insert(capture);
     }
 
-    fn place_elsewhere(&mut self, name: &str, capture: usize) {
+    fn place_elsewhere(&mut self, name: &str, capture: usize, taken: bool) {
         let upstream = match name {
             "upstream_addr" => Some(("addr", UpstreamForm::Text)),
             "upstream_cache_status" => Some(("cache_status", UpstreamForm::Text)),
@@ -155,6 +187,7 @@ impl Plan {
                     self.upstreams.push(Upstream { key, capture, form });
                 }
             }
+            None if taken => {}
             None => {
                 // no variable's name has a `-` in it
                 let suffix = if TAKEN.contains(&name) {

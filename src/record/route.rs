@@ -1,25 +1,100 @@
-//! The route of a path: what a terms aggregation counts.
+//! The route of a request: what a terms aggregation counts.
 //!
-//! Owns how a path becomes a template (`/users/17/orders` → `/users/{id}/orders`) when nobody has named the
-//! routes. Works on the path as nginx normalises it, so that `/api/%65xport` counts as `/api/export`; refuses
-//! to know methods, hosts or queries. Pure: the same path always gives the same route.
+//! Owns how a path gets its name: from the configured routes, else by replacing identifiers (`/users/17/orders` →
+//! `/users/{id}/orders`). Works on the path as nginx normalises it, so that `/api/%65xport` counts as
+//! `/api/export`; refuses to know hosts and queries. Pure: the same method and path always give the same route.
+
+mod router;
+#[cfg(test)]
+mod tests;
+mod trie;
+
+use logweir_parsers::Escape;
+
+use super::members::Request;
+use super::{Buffers, Values, json};
+use crate::config::RouteKind;
+
+pub(super) use router::{Named, Router};
 
 /// A hex segment from this length on is a hash or an object id, not a word (`/cafe`, `/deadbeef`).
 const HASH_LEN: usize = 16;
 
-/// Appends the route of `path` (bytes after nginx's log escaping was undone) to `out`; `scratch` is for paths
-/// that need normalising first. Gives whether normalising was needed: then the route may hold bytes that the
-/// path did not show.
-pub(super) fn normalise(out: &mut Vec<u8>, scratch: &mut Vec<u8>, path: &[u8]) -> bool {
-    let resolving = needs_resolving(path);
-    if resolving {
-        scratch.clear();
-        resolve(scratch, path);
-        segments(out, scratch);
-    } else {
-        segments(out, path);
+/// What a request is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Found<'r> {
+    /// The line tells no path.
+    Nothing,
+    /// A configured route.
+    Named(&'r Named),
+    /// No route knows it; its name stands in the buffer for routes. With the flag it may hold bytes that the line
+    /// did not show, and must be escaped.
+    Normalised(bool),
+}
+
+impl<'r> Found<'r> {
+    pub(super) fn of(
+        router: &'r Router,
+        buffers: &mut Buffers,
+        values: &Values<'_>,
+        request: &Request<'_>,
+    ) -> Self {
+        let Some(raw) = request.path else {
+            return Self::Nothing;
+        };
+        let Buffers {
+            path: decoded,
+            resolved,
+            route,
+            ..
+        } = buffers;
+        let plain = values.plain || Escape::is_plain(raw);
+        let mut path = raw;
+        if !plain {
+            decoded.clear();
+            values.plan.escape.decode(raw, decoded);
+            path = decoded;
+        }
+        let resolving = needs_resolving(path);
+        if resolving {
+            resolved.clear();
+            resolve(resolved, path);
+            path = resolved;
+        }
+        if !router.is_empty()
+            && let Some(named) = router.find(request.method, path)
+        {
+            return Self::Named(named);
+        }
+        route.clear();
+        segments(route, path);
+        Self::Normalised(resolving || !plain)
     }
-    resolving
+
+    /// What the request means.
+    pub(super) fn kind(self) -> &'r RouteKind {
+        match self {
+            Self::Named(named) => &named.kind,
+            Self::Nothing | Self::Normalised(_) => &RouteKind::Plain,
+        }
+    }
+
+    /// Appends `http.route`; `normalised` is the buffer for routes.
+    pub(super) fn write(self, out: &mut Vec<u8>, normalised: &[u8]) {
+        match self {
+            Self::Nothing => {}
+            Self::Named(named) => out.extend_from_slice(&named.member),
+            Self::Normalised(escape) => {
+                out.extend_from_slice(b"\"route\":\"");
+                if escape {
+                    json::text(out, normalised);
+                } else {
+                    out.extend_from_slice(normalised);
+                }
+                out.extend_from_slice(b"\",");
+            }
+        }
+    }
 }
 
 /// Replaces identifier segments by their kind.
@@ -131,69 +206,5 @@ fn hex(byte: u8) -> Option<u8> {
         b'a'..=b'f' => Some(byte - b'a' + 10),
         b'A'..=b'F' => Some(byte - b'A' + 10),
         _ => None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn route(path: &str) -> String {
-        let (mut out, mut scratch) = (Vec::new(), Vec::new());
-        normalise(&mut out, &mut scratch, path.as_bytes());
-        String::from_utf8(out).unwrap()
-    }
-
-    #[test]
-    fn identifiers_become_their_kind() {
-        assert_eq!(route("/users/17/orders"), "/users/{id}/orders");
-        assert_eq!(route("/users/17"), "/users/{id}");
-        assert_eq!(route("/17/"), "/{id}/");
-        assert_eq!(
-            route("/d/550e8400-e29b-41d4-a716-446655440000"),
-            "/d/{uuid}"
-        );
-        assert_eq!(
-            route("/blob/d41d8cd98f00b204e9800998ecf8427e/raw"),
-            "/blob/{hash}/raw"
-        );
-        assert_eq!(route("/1/2/3"), "/{id}/{id}/{id}");
-    }
-
-    #[test]
-    fn words_stay() {
-        for path in [
-            "/",
-            "/cafe",
-            "/deadbeefdeadbeef/x",
-            "/v1/users",
-            "/a1",
-            "/img/17.png",
-            "/feed",
-        ] {
-            assert_eq!(route(path), path);
-        }
-    }
-
-    #[test]
-    fn a_path_counts_as_nginx_routes_it() {
-        assert_eq!(route("/api/%65xport"), "/api/export");
-        assert_eq!(route("//api///export"), "/api/export");
-        assert_eq!(route("/api/./x/../export"), "/api/export");
-        assert_eq!(route("/api/x/.."), "/api/");
-        assert_eq!(route("/../.."), "/");
-        assert_eq!(route("/users/%31%37"), "/users/{id}");
-        assert_eq!(route("/a/.well-known/b"), "/a/.well-known/b");
-        assert_eq!(route("/100%"), "/100%");
-        assert_eq!(route("/%2e%2e/a"), "/a");
-    }
-
-    proptest! {
-        #[test]
-        fn any_path_gives_text_and_never_fails(path in "/[ -~]{0,40}") {
-            let once = route(&path);
-            prop_assert!(once.starts_with('/'));
-        }
     }
 }

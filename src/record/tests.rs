@@ -5,6 +5,7 @@
 mod corpus;
 mod mapped;
 mod properties;
+mod routes;
 mod strict;
 
 use std::path::Path;
@@ -15,7 +16,7 @@ use logweir_parsers::{Escape, Format};
 use serde_json::Value;
 
 use super::*;
-use crate::config::IndexPattern;
+use crate::config::{IndexPattern, Routes};
 use crate::output;
 
 /// 2026-11-23, 06:00 UTC, in milliseconds.
@@ -33,6 +34,7 @@ fn settings(formats: Vec<Format>) -> Settings {
         ],
         keep_original: false,
         retention: None,
+        routes: Routes::default(),
         logs: vec![LogSettings {
             formats: named(formats),
             fields: vec![],

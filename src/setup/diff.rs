@@ -42,7 +42,7 @@ fn differences(kind: Kind, current: &Value, wanted: &Value) -> Differences {
         }
     }
     for (path, value) in old {
-        if !new.contains_key(&path) && !by_server(kind, &path) {
+        if !new.contains_key(&path) && !by_server(kind, &path, &value) {
             out.insert(path, (Some(value), None));
         }
     }
@@ -50,8 +50,8 @@ fn differences(kind: Kind, current: &Value, wanted: &Value) -> Differences {
 }
 
 /// What a server adds to an object by itself: dates; in a policy of OpenSearch its
-/// name, versions, and how actions are repeated.
-fn by_server(kind: Kind, path: &str) -> bool {
+/// name, versions, how actions are repeated, and what they do not do (`copy_alias: false`).
+fn by_server(kind: Kind, path: &str, value: &Value) -> bool {
     match kind {
         Kind::ComponentTemplate | Kind::IndexTemplate => {
             path.starts_with("created_date") || path.starts_with("modified_date")
@@ -64,7 +64,7 @@ fn by_server(kind: Kind, path: &str) -> bool {
             ) || path.starts_with("user.")
                 || path.ends_with(".last_updated_time")
                 || path.contains(".retry.")
-                || path.ends_with(".copy_alias")
+                || *value == Value::Bool(false)
         }
     }
 }

@@ -328,6 +328,9 @@ impl Fake {
                     fields.insert("error_notification".to_owned(), Value::Null);
                     for state in policy["states"].as_array_mut().unwrap() {
                         for action in state["actions"].as_array_mut().unwrap() {
+                            if let Some(rollover) = action.get_mut("rollover") {
+                                rollover["copy_alias"] = false.into();
+                            }
                             action["retry"] =
                                 json!({"count": 3, "backoff": "exponential", "delay": "1m"});
                         }

@@ -15,18 +15,15 @@ use super::fs::{FileSystem, Kind, Metadata};
 use super::gzip::{Gzip, Trailer, first_line};
 use super::identity::{Place, stream_id};
 use super::reader::{Reader, Source, holds, last_line_end, place_at};
-use super::reconcile::GRACE_OF_THE_LAST;
+use super::reconcile::{DELETED, GRACE_OF_THE_LAST, MAX_OPEN_UNNAMED};
 use super::stats::Problem;
 use super::stem::Compression;
-use super::tailer::{Done, Tailer};
+use super::tailer::{Done, TRUNCATED, Tailer};
 use super::{FileKey, StreamId};
 use crate::clock::Clock;
 
-/// Rotated files open at once: each holds a file descriptor.
+/// Rotated files that have a name, plain or compressed, open at once: each holds a file descriptor.
 const MAX_OPEN_ROTATED: usize = 128;
-
-/// Compressed files open at once: each holds a decoder.
-const MAX_OPEN_COMPRESSED: usize = 4;
 
 /// A compressed file changed this recently may still be written, milliseconds.
 const COMPRESSION_GRACE: u64 = 5_000;
@@ -90,6 +87,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     fn admit_or_say_why(&mut self, candidate: &Candidate, look: Look) -> Verdict {
         self.admit(candidate, look).unwrap_or_else(|error| {
+            self.sure = false;
             // Renamed since the scan: the next one finds it.
             if error.kind() != io::ErrorKind::NotFound {
                 self.stats
@@ -116,11 +114,15 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         {
             if let Some(track) = self.tracks.get_mut(&done.key) {
                 track.seen = look.wall;
-                track.path.clone_from(&candidate.path);
+                // Not that of a shorter copy: whether a file is one is found out from the whole one.
+                if candidate.compression.is_none() && size >= track.read.offset {
+                    track.path.clone_from(&candidate.path);
+                }
             }
             return Ok(Verdict::Decided);
         }
-        if !candidate.live && is_over_age(modified, look.wall, self.settings.retention) {
+        let now = self.present.believed();
+        if !candidate.live && is_over_age(modified, now, self.settings.retention) {
             return Ok(Verdict::Decided);
         }
         let compressed = match candidate.compression {
@@ -132,12 +134,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             }
         };
         if compressed && look.wall.abs_diff(modified / 1_000_000) < COMPRESSION_GRACE {
+            self.sure = false;
             return Ok(Verdict::Decided);
         }
         let file = Arc::new(self.fs.open(&candidate.path)?);
         // What was opened is what counts: the name may have moved on since the scan.
         let metadata = self.fs.metadata_of(&file)?;
         if metadata.kind != Kind::File || metadata.inode != inode {
+            self.sure = false;
             return Ok(Verdict::Decided);
         }
         if candidate.live && self.is_gzip(&file, candidate)? {
@@ -214,12 +218,16 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             if self.reader_of(key).is_some() {
                 // A copy of what is being read: the open file goes on. Looked at again next time.
                 if self.goes_beyond(metadata.size, key, false)? {
+                    self.forget_unread(key, metadata.size);
                     self.read_anew(subject, look);
                 }
             } else if candidate.live || metadata.size > offset {
                 self.attach_plain(key, subject, look);
             } else {
                 self.set_done(key, metadata, look.wall);
+                if let Some(track) = self.tracks.get_mut(&key) {
+                    track.path.clone_from(&candidate.path);
+                }
             }
             return Ok(Verdict::Decided);
         }
@@ -360,7 +368,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         if let Source::Plain(_) = source {
             track.size = track.size.max(metadata.size);
         }
-        if track.missing.take().is_some() {
+        if track
+            .missing
+            .take()
+            .is_some_and(|missing| missing.reason == TRUNCATED)
+        {
             self.stats.rotations.copied += 1;
         }
         // An old file was quiet before we came.
@@ -383,18 +395,41 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.stats.files_open = self.readers.len();
     }
 
-    /// Whether one more file can be opened; if not, it waits until others are closed.
+    /// Whether one more file can be opened; if not, it waits until others are closed. Of rotated files the oldest
+    /// are open, because they are deleted next; once they are, they take no place of the others.
     fn has_room(&mut self, candidate: &Candidate) -> bool {
-        let count = |wanted: fn(&Reader<F>) -> bool| {
-            self.readers.iter().filter(|reader| wanted(reader)).count()
-        };
-        let room = if candidate.compression.is_some() {
-            count(|reader| matches!(reader.source, Source::Gzip(_))) < MAX_OPEN_COMPRESSED
-        } else {
-            candidate.live || count(|reader| !reader.live) < MAX_OPEN_ROTATED
-        };
+        let rotated = |reader: &&Reader<F>| !reader.live;
+        let named = self
+            .readers
+            .iter()
+            .filter(rotated)
+            .filter(|reader| reader.visible);
+        let room = candidate.live
+            || named.count() < MAX_OPEN_ROTATED
+                && self.readers.iter().filter(rotated).count() < MAX_OPEN_UNNAMED
+            || self.close_a_younger(candidate);
         self.backlog |= !room;
         room
+    }
+
+    /// Closes the youngest rotated file that has a name, if it is younger: it can be opened again.
+    fn close_a_younger(&mut self, candidate: &Candidate) -> bool {
+        let age = |reader: &Reader<F>| {
+            let metadata = self.fs.metadata_of(reader.file()).ok()?;
+            Some(metadata.modified)
+        };
+        let named = self.readers.iter().enumerate();
+        let named = named.filter(|(_, reader)| !reader.live && reader.visible);
+        let youngest = named
+            .filter_map(|(index, reader)| Some((age(reader)?, index)))
+            .max();
+        match youngest {
+            Some((modified, index)) if modified > candidate.metadata.modified => {
+                self.close_for_now(index);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// Whether a file that begins as the one being read holds more than that one: then they are two that
@@ -413,6 +448,16 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         // An open file that was truncated just now is the original of a copy: the next read finds out.
         let beyond = self.fs.metadata_of(open)?.size < size || compressed && reader.live;
         Ok(beyond && holds(&self.fs, &**open, track.read)?)
+    }
+
+    /// Truncated before anything of it was read: a copy of `size` bytes holds it all, so nothing is missed.
+    fn forget_unread(&mut self, key: FileKey, size: u64) {
+        if let Some(track) = self.tracks.get_mut(&key)
+            && track.read.offset == 0
+            && track.size <= size
+        {
+            track.size = 0;
+        }
     }
 
     /// Whether a file of `size` bytes holds the beginning of a longer one, which is open (true) or was read
@@ -456,6 +501,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         if self.looks.read_all || self.known.contains(name) {
             return false;
         }
+        // By which clock the file got its time nobody knows.
+        if self.present.times_set() != self.looks.times_set {
+            return false;
+        }
         let modified = candidate.metadata.modified;
         // A new log: what was written since the last look is no history, however it is named by now.
         let since = self.looks.last.map(|last| {
@@ -466,7 +515,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 .saturating_sub(CLOCK_SLACK)
         });
         since.is_none_or(|since| modified / 1_000_000 < since)
-            && is_over_age(modified, look.wall, Some(self.settings.history))
+            && is_over_age(
+                modified,
+                self.present.believed(),
+                Some(self.settings.history),
+            )
     }
 
     /// A stream that counts as read as far as its file goes now, or (`skipped`) wholly.
@@ -565,8 +618,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                         reader.visible = false;
                     }
                 }
-                _ if unread > 0 && self.stats.problems.is_empty() && !self.backlog => {
-                    *self.stats.lost_bytes.entry("deleted").or_default() += unread;
+                _ if unread > 0 && self.sure && !self.backlog => {
+                    *self.stats.lost_bytes.entry(DELETED).or_default() += unread;
+                    if let Some(track) = self.tracks.get_mut(&key) {
+                        track.finished = true;
+                        self.dirty = true;
+                    }
                 }
                 _ => {}
             }

@@ -39,6 +39,9 @@ pub(super) struct Header {
     /// known counts as unread.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) read_all: bool,
+    /// What time it was believed to be at that look, where that is not what the clock said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) believed: Option<i64>,
 }
 
 /// One stream.
@@ -110,7 +113,15 @@ impl Header {
             looked,
             logs,
             read_all: false,
+            believed: None,
         }
+    }
+}
+
+impl Header {
+    /// What time it was believed to be, and what the clock said.
+    pub(super) fn time(&self) -> (i64, i64) {
+        (self.believed.unwrap_or(self.looked), self.looked)
     }
 }
 

@@ -159,6 +159,11 @@ impl<F: FileSystem> Gzip<F> {
         self.complete
     }
 
+    /// Whether a decoder is at work, which takes memory.
+    pub(super) fn is_decoding(&self) -> bool {
+        self.decoder.is_some()
+    }
+
     pub(super) fn step(
         &mut self,
         track: &mut Track,

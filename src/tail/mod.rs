@@ -26,6 +26,7 @@ pub mod fs;
 mod gzip;
 mod identity;
 mod lines;
+mod present;
 mod reader;
 mod reconcile;
 #[cfg(test)]

@@ -129,6 +129,14 @@ impl<F: FileSystem> Reader<F> {
         }
     }
 
+    /// The open file itself.
+    pub(super) fn file(&self) -> &F::File {
+        match &self.source {
+            Source::Plain(file) => file,
+            Source::Gzip(gzip) => gzip.file(),
+        }
+    }
+
     /// Looks for the next complete lines behind `track.read`.
     pub(super) fn step(
         &mut self,

@@ -5,7 +5,7 @@
 //! the tracks alone, so a lost event costs time and never a line. When in doubt it reads again: a line keeps
 //! its id, so that is harmless.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::gzip::Trailer;
 use super::reader::{Reader, Source, Step};
 use super::stats::Problem;
 use super::tailer::{Done, Tailer};
+use super::track::Missing;
 use crate::clock::Clock;
 
 /// nginx writes on into a renamed file until its workers have opened the new one; a file is let go only
@@ -40,7 +41,10 @@ const DEFAULT_MEMORY: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// Files open at once that no log's live name leads to. Each costs a descriptor, of which the connections to
 /// the cluster need some too; a service has 1024 where nobody says otherwise.
-const MAX_OPEN_UNNAMED: usize = 512;
+pub(super) const MAX_OPEN_UNNAMED: usize = 512;
+
+/// Why bytes are lost: their file is gone.
+pub(super) const DELETED: &str = "deleted";
 
 /// A deleted file with something unread.
 struct Held {
@@ -63,11 +67,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     pub fn reconcile(&mut self) {
         let now = self.clock.now();
         let wall = self.clock.unix_millis();
+        self.looks.believed = Some(self.present.look(now, wall));
         // before the scan: what gets a file from here on is noticed by the next look
         self.vacant
             .retain(|(path, until)| now < *until && self.fs.metadata(path).is_err());
         let mut scan = self.discover.scan(&self.fs, &self.known);
         self.backlog = false;
+        self.sure = !scan.incomplete;
         self.stats.problems.clone_from(&self.start_problems);
         self.stats.problems.append(&mut scan.problems);
         self.live_inodes.clear();
@@ -91,14 +97,16 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.directories = scan.directories;
         self.close_finished();
         self.keep_to_held_open_limit();
+        self.miss_what_is_gone(now);
         self.give_up_missing(now);
-        self.forget_old(wall);
+        self.forget_old();
         self.looks.first = false;
         if self.looks.read_all && !scan.incomplete {
             self.looks.read_all = false;
             self.dirty = true;
         }
         self.looks.last = Some(wall);
+        self.looks.times_set = self.present.times_set();
         self.looks.at = now;
         self.measure();
     }
@@ -185,11 +193,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// file was like before another one that found nothing; `None` when that finds something.
     fn last_attempt(&mut self, index: usize) -> Option<Last> {
         let reader = &mut self.readers[index];
-        let file = match &reader.source {
-            Source::Plain(file) => file,
-            Source::Gzip(gzip) => gzip.file(),
-        };
-        let metadata = self.fs.metadata_of(file).ok();
+        let metadata = self.fs.metadata_of(reader.file()).ok();
         let Some(track) = self.tracks.get_mut(&reader.key) else {
             return Some(Last {
                 metadata,
@@ -278,8 +282,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 .iter()
                 .rposition(|reader| !reader.live && reader.visible)
         {
-            self.readers.swap_remove(index);
-            self.backlog = true;
+            self.close_for_now(index);
         }
         let mut held: Vec<Held> = self
             .readers
@@ -313,12 +316,21 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
+    /// A file that its name leads to is closed, to be opened again when there is room.
+    pub(super) fn close_for_now(&mut self, index: usize) {
+        let reader = self.readers.swap_remove(index);
+        if let Source::Plain(file) = &reader.source
+            && let Ok(metadata) = self.fs.metadata_of(file)
+            && let Some(track) = self.tracks.get_mut(&reader.key)
+        {
+            track.size = track.size.max(metadata.size);
+        }
+        self.backlog = true;
+    }
+
     fn held(&self, reader: &Reader<F>) -> Option<Held> {
         let track = self.tracks.get(&reader.key)?;
-        let file = match &reader.source {
-            Source::Plain(file) => file,
-            Source::Gzip(gzip) => gzip.file(),
-        };
+        let file = reader.file();
         let Metadata {
             links,
             size,
@@ -341,6 +353,27 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         })
     }
 
+    /// What was not open when it was deleted, unread: so many files waited that not all could be held.
+    fn miss_what_is_gone(&mut self, now: Duration) {
+        if !self.sure || self.backlog {
+            return;
+        }
+        let held: HashSet<FileKey> = (self.readers.iter().map(|reader| reader.key))
+            .chain(self.done.values().map(|done| done.key))
+            .collect();
+        for (key, track) in &mut self.tracks {
+            let bytes = track.size.saturating_sub(track.read.offset);
+            let known = track.finished || track.skipped || track.missing.is_some();
+            if bytes > 0 && !known && !held.contains(key) {
+                track.missing = Some(Missing {
+                    bytes,
+                    since: now,
+                    reason: DELETED,
+                });
+            }
+        }
+    }
+
     /// Bytes truncated away of which no copy turned up are lost, and said to be.
     fn give_up_missing(&mut self, now: Duration) {
         for track in self.tracks.values_mut() {
@@ -351,19 +384,22 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     *self.stats.lost_bytes.entry(missing.reason).or_default() += missing.bytes;
                 }
                 track.missing = None;
+                track.finished = true;
+                self.dirty = true;
             }
         }
     }
 
     /// Forgets streams that were not seen for longer than anything is kept, never one that is still there.
-    fn forget_old(&mut self, wall: i64) {
+    fn forget_old(&mut self) {
+        let now = self.present.believed();
         let memory = self.settings.retention.unwrap_or(DEFAULT_MEMORY);
         let memory = i64::try_from(memory.as_millis()).unwrap_or(i64::MAX);
         let open: Vec<FileKey> = self.readers.iter().map(|reader| reader.key).collect();
         let before = self.tracks.len();
         self.tracks.retain(|key, track| {
             track.in_flight()
-                || wall.saturating_sub(track.seen) <= memory
+                || now.saturating_sub(track.seen) <= memory
                 || open.contains(key)
                 || track.missing.is_some()
         });
@@ -384,10 +420,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .readers
             .iter()
             .filter(|reader| !reader.visible)
-            .filter_map(|reader| match &reader.source {
-                Source::Plain(file) => self.fs.metadata_of(file).ok(),
-                Source::Gzip(gzip) => self.fs.metadata_of(gzip.file()).ok(),
-            })
+            .filter_map(|reader| self.fs.metadata_of(reader.file()).ok())
             .filter(|metadata| metadata.links == 0)
             .map(|metadata| metadata.size)
             .sum();

@@ -18,8 +18,9 @@ use super::fs::FileSystem;
 pub(super) enum Found {
     /// Nobody was here before.
     FirstStart,
-    /// Somebody was, but no checkpoint can be used; all within reach is read again.
-    Used,
+    /// Somebody was, but no checkpoint can be used; all within reach is read again. What that one knew of the
+    /// time: what was believed, and what the clock said.
+    Used(Option<(i64, i64)>),
     /// The newest valid checkpoint, of the same output.
     Checkpoint(Box<Checkpoint>),
 }
@@ -98,7 +99,12 @@ impl<F: FileSystem> State<F> {
             }
         }
         let Some(newest) = newest else {
-            return Ok((if used { Found::Used } else { Found::FirstStart }, host));
+            let found = if used {
+                Found::Used(None)
+            } else {
+                Found::FirstStart
+            };
+            return Ok((found, host));
         };
         // The identity file is written after the first checkpoint: a crash in between leaves it to us.
         host.get_or_insert_with(|| newest.header.host.clone());
@@ -112,7 +118,7 @@ impl<F: FileSystem> State<F> {
                     newest.header.output
                 ),
             ));
-            return Ok((Found::Used, host));
+            return Ok((Found::Used(Some(newest.header.time())), host));
         }
         Ok((Found::Checkpoint(Box::new(newest)), host))
     }

@@ -16,6 +16,7 @@ use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Trailer;
 use super::identity::{FIRST_LINE_BYTES, Place, stream_id};
 use super::lines;
+use super::present::Present;
 use super::reader::{Buffer, Found, Limits, Reader, Source, Step};
 use super::state::{self, State};
 use super::stats::{Lag, Problem, Stats};
@@ -49,15 +50,24 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) directories: BTreeSet<PathBuf>,
     /// What the next reconcile must know about the ones before.
     pub(super) looks: Looks,
+    pub(super) present: Present,
     pub(super) buffer: Buffer,
     /// Something differs from what was saved.
     pub(super) dirty: bool,
+    /// At the last look each file could be looked at.
+    pub(super) sure: bool,
     /// Files wait until others are read to their end and closed.
     pub(super) backlog: bool,
     /// Complaints that no reconcile finds again: about the state directory, and from reading.
     pub(super) start_problems: Vec<Problem>,
     pub(super) stats: Stats,
 }
+
+/// Compressed files that are decoded at the same time: each takes some ten kilobytes.
+const MAX_DECODERS: usize = 4;
+
+/// Why bytes are lost: their file was emptied.
+pub(super) const TRUNCATED: &str = "truncated";
 
 /// The looks at the directories so far.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +78,10 @@ pub(super) struct Looks {
     pub(super) read_all: bool,
     /// Wall time of the last one, milliseconds; it may have been another process.
     pub(super) last: Option<i64>,
+    /// What of that wall time was believed.
+    pub(super) believed: Option<i64>,
+    /// How often the clock had been set until then.
+    pub(super) times_set: u64,
     /// Monotonic time of the last one.
     pub(super) at: Duration,
 }
@@ -108,11 +122,19 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         };
         let looks = Looks {
             first: true,
-            read_all: matches!(found, state::Found::Used),
+            read_all: matches!(found, state::Found::Used(_)),
             last: None,
+            believed: None,
+            times_set: 0,
             at: clock.now(),
         };
         let first_start = matches!(found, state::Found::FirstStart);
+        let before = match &found {
+            state::Found::FirstStart => None,
+            state::Found::Used(before) => *before,
+            state::Found::Checkpoint(checkpoint) => Some(checkpoint.header.time()),
+        };
+        let present = Present::new(looks.at, clock.unix_millis(), before);
         let mut tailer = Self {
             settings,
             fs,
@@ -131,9 +153,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             live_inodes: HashMap::new(),
             vacant: Vec::new(),
             directories: BTreeSet::new(),
+            present,
             looks,
             buffer: Buffer::default(),
             dirty: true,
+            sure: false,
             backlog: false,
             start_problems: problems,
             stats: Stats::default(),
@@ -194,6 +218,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.dirty = false;
         self.stats.saves += 1;
         Ok(())
+    }
+
+    /// The time now, in milliseconds since 1970, as far as it may decide over lines for good: a clock that was
+    /// set ahead is not believed before it went evenly for a day.
+    pub fn present(&mut self) -> i64 {
+        self.present
+            .look(self.clock.now(), self.clock.unix_millis())
     }
 
     /// Counters, and gauges as of the last reconcile.
@@ -271,6 +302,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 return None;
             }
             let index = self.turn % self.readers.len();
+            if self.must_wait(index) {
+                self.turn = index + 1;
+                idle += 1;
+                continue;
+            }
             let reader = &mut self.readers[index];
             let Some(track) = self.tracks.get_mut(&reader.key) else {
                 self.readers.swap_remove(index);
@@ -305,6 +341,20 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 }
             }
         }
+    }
+
+    /// A compressed file whose decoding has not begun waits while enough others are decoded.
+    fn must_wait(&self, index: usize) -> bool {
+        let decoding =
+            |reader: &Reader<F>| matches!(&reader.source, Source::Gzip(gzip) if gzip.is_decoding());
+        matches!(self.readers[index].source, Source::Gzip(_))
+            && !decoding(&self.readers[index])
+            && self
+                .readers
+                .iter()
+                .filter(|reader| decoding(reader))
+                .count()
+                >= MAX_DECODERS
     }
 
     /// A file that its name leads to is closed, which mends a stale handle: the next reconcile opens it again,
@@ -398,7 +448,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 track.missing = Some(Missing {
                     bytes,
                     since,
-                    reason: "truncated",
+                    reason: TRUNCATED,
                 });
                 (Arc::clone(&track.name), track.log)
             }
@@ -500,6 +550,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             logs,
         );
         header.read_all = self.looks.read_all;
+        header.believed = self
+            .looks
+            .believed
+            .filter(|believed| *believed != header.looked);
         Checkpoint { header, entries }
     }
 

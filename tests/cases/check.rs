@@ -357,7 +357,7 @@ fn logs_that_may_not_be_read_name_the_group() {
 }
 
 /// A server that answers each path as the script says, on one connection after the other.
-fn serve(script: &[(&str, u16, &str, &str)]) -> SocketAddr {
+pub(crate) fn serve(script: &[(&str, u16, &str, &str)]) -> SocketAddr {
     serve_with(script, &[])
 }
 

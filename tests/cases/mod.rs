@@ -25,9 +25,11 @@ mod output;
 mod pages;
 mod prune;
 mod reload;
+mod routes;
 mod run;
 mod secured;
 mod setup;
+mod setup_command;
 mod signals;
 mod template;
 

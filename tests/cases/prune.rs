@@ -1,15 +1,16 @@
-//! `logweir prune` and the dry run of `logweir setup`, as an operator types them, on real clusters.
+//! `logweir prune` as an operator types it, on real clusters.
 
 use elasticsearch::http::Method;
 use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use elasticsearch::http::transport::Transport;
 use serde_json::{Value, json};
 
+use super::check::serve;
 use super::{cluster_down, servers, unique};
 use crate::support::agent::Home;
 
 /// One request that must succeed, and its answer.
-async fn ask(address: &str, method: Method, path: &str, body: Option<Value>) -> Value {
+pub(crate) async fn ask(address: &str, method: Method, path: &str, body: Option<Value>) -> Value {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let body = body.map(|body| body.to_string());
@@ -36,7 +37,8 @@ async fn indices(address: &str, name: &str) -> Vec<String> {
     names
 }
 
-fn home(address: &str, index: &str) -> Home {
+/// A configuration for these indices of a cluster, with a `retention`.
+pub(crate) fn home(address: &str, index: &str) -> Home {
     let home = Home::new();
     let section = format!("[elasticsearch]\nnodes = [\"{address}\"]\nindex = \"{index}\"\n");
     home.configure("retention = \"30d\"\n", &section);
@@ -156,73 +158,24 @@ fn what_prune_is_not_for_is_said() {
     assert!(streams.words.contains("logweir setup"), "{}", streams.words);
 }
 
-/// On a fresh cluster, on one that is set up, and on one with a template of somebody else.
-#[tokio::test]
-async fn a_dry_run_of_setup_tells_and_changes_nothing() {
-    for (family, address) in servers().clusters() {
-        let name = unique("dry");
-        let home = home(address, &format!("{name}-%Y.%m.%d"));
-        let dry = || {
-            let ended = home.end_of(&["setup", "--dry-run"]);
-            assert_eq!(ended.code, Some(0), "{family}: {}", ended.words);
-            ended.words
-        };
-        let line = |word: &str| format!("  {word:<17} index template {name}");
-        assert!(
-            dry().contains(&line("would be created")),
-            "{family}: {}",
-            dry()
-        );
-        let path = format!("/_index_template/{name}*");
-        let list = ask(address, Method::Get, "/_index_template", None).await;
-        assert!(!list.to_string().contains(&name), "{family}");
-
-        assert_eq!(home.end_of(&["setup"]).code, Some(0), "{family}");
-        assert!(dry().contains(&line("unchanged")), "{family}: {}", dry());
-        let checked = home.end_of(&["check", "--connect"]);
-        let said = format!("template    {name}, there\n");
-        assert!(checked.words.contains(&said), "{family}: {}", checked.words);
-
-        let before = ask(address, Method::Get, &path, None).await;
-        let mut theirs = before["index_templates"][0]["index_template"].clone();
-        theirs["_meta"] = json!({"managed_by": "them"});
-        let own = format!("/_index_template/{name}");
-        ask(address, Method::Put, &own, Some(theirs)).await;
-        let foreign = dry();
-        assert!(
-            foreign.contains(&line("not logweir's")),
-            "{family}: {foreign}"
-        );
-        assert!(
-            foreign.contains("- _meta.managed_by: \"them\""),
-            "{family}: {foreign}"
-        );
-        let refused = home.end_of(&["setup"]);
-        assert_eq!(refused.code, Some(78), "{family}: {}", refused.words);
-        let held = ask(address, Method::Get, &own, None).await;
-        let owner = &held["index_templates"][0]["index_template"]["_meta"]["managed_by"];
-        assert_eq!(owner, "them", "{family}");
-        assert_eq!(home.end_of(&["setup", "--force"]).code, Some(0), "{family}");
-        assert!(dry().contains(&line("unchanged")), "{family}: {}", dry());
-    }
-}
-
+/// What a wrong clock deletes is gone: the cluster's own is asked first.
 #[test]
-fn what_is_printed_needs_no_cluster_and_no_configuration_of_one() {
-    let home = Home::new();
-    home.configure("", "");
-    let printed = |what: &[&str]| {
-        let ended = home.end_of(&[&["setup", "--print"], what].concat());
-        assert_eq!(ended.code, Some(0), "{}", ended.words);
-        ended.words
-    };
-    assert!(printed(&[]).contains("PUT /_index_template/nginx-access\n"));
-    assert!(!printed(&["opensearch"]).contains("ignore_missing_component_templates"));
-    assert!(printed(&["roles"]).contains("create_doc"));
-    for line in printed(&["kibana"]).lines() {
-        serde_json::from_str::<Value>(line).unwrap();
+fn by_a_clock_far_before_the_clusters_nothing_is_deleted() {
+    const INDICES: &str = r#"[{"index":"n-2020.01.01","docs.count":"7","store.size":"4096"}]"#;
+    let now = chrono::Utc::now().timestamp();
+    for (ahead, code) in [(2 * 3600, 78), (0, 0), (-2 * 3600, 0)] {
+        let clock = format!(r#"[{{"epoch":"{}"}}]"#, now - ahead);
+        let address = serve(&[
+            ("/_cat/health", 200, "", &clock),
+            ("/_cat/indices/n-*", 200, "", INDICES),
+            ("/n-2020.01.01", 200, "", r#"{"acknowledged":true}"#),
+        ]);
+        let home = home(&format!("http://{address}"), "n-%Y.%m.%d");
+        let ended = home.end_of(&["prune"]);
+        assert_eq!(ended.code, Some(code), "{ahead}: {}", ended.words);
+        let deleted = ended
+            .words
+            .contains("  deleted  n-2020.01.01  documents: 7, 4.0 KiB");
+        assert_eq!(deleted, code == 0, "{ahead}: {}", ended.words);
     }
-    let kibana = home.end_of(&["setup", "--only", "kibana"]);
-    assert_eq!(kibana.code, Some(78), "{}", kibana.words);
-    assert!(kibana.words.contains("[kibana]"), "{}", kibana.words);
 }

@@ -68,7 +68,8 @@ fn a_configuration_that_does_not_start_leaves_the_old_one_at_work() {
 fn sighup_leads_from_a_cluster_that_does_not_answer_to_one_that_does() {
     let (home, stage) = (Home::new(), Stage::new());
     let log = section_log(&home.log(), "combined");
-    let top = "shutdown_timeout = \"1s\"\n";
+    // which must not have to wait for the old one
+    let top = "shutdown_timeout = \"1h\"\n";
     home.configure(
         top,
         &(log.clone() + &section_cluster(&super::cluster_down())),
@@ -86,6 +87,23 @@ fn sighup_leads_from_a_cluster_that_does_not_answer_to_one_that_does() {
     });
     agent.stop();
     stage.assert_exactly(0..100);
+}
+
+#[test]
+fn sighup_leads_from_a_cluster_that_refuses_to_one_that_does_not() {
+    let (home, bad, good) = (Home::new(), Stage::new(), Stage::new());
+    let log = section_log(&home.log(), "combined");
+    let top = "shutdown_timeout = \"1h\"\n";
+    bad.cluster().always = Some(Fault::Status(401, None, "security_exception"));
+    home.configure(top, &(log.clone() + &section_cluster(&bad.address())));
+    home.append(0..100);
+    let mut agent = home.run();
+    agent.until_said("delivery holds");
+    home.configure(top, &(log + &section_cluster(&good.address())));
+    agent.signal(Signal::HUP);
+    agent.until_so("the lines", || good.count() == 100);
+    agent.stop();
+    good.assert_exactly(0..100);
 }
 
 #[test]
@@ -119,8 +137,9 @@ fn a_stop_during_a_reload_is_a_good_stop_and_a_reload_during_a_reload_counts() {
     let sections = section_log(&home.log(), "combined")
         + &section_cluster(&stage.address())
         + "request_timeout = \"1h\"\n";
-    home.configure("shutdown_timeout = \"1h\"\n", &sections);
-    stage.cluster().always = Some(Fault::Status(503, None, "unavailable"));
+    home.configure("shutdown_timeout = \"3s\"\n", &sections);
+    // as far as is known all is well
+    stage.cluster().always = Some(Fault::HangAfter);
     home.append(0..100);
     let mut agent = home.run();
     agent.until_so("a request", || !stage.cluster().bulks.is_empty());
@@ -132,7 +151,6 @@ fn a_stop_during_a_reload_is_a_good_stop_and_a_reload_during_a_reload_counts() {
     }
     agent.signal(Signal::TERM);
     agent.until_said("a second signal stops at once");
-    stage.cluster().always = None;
     let ended = agent.end();
     assert_eq!(ended.code, Some(0), "{}", ended.words);
     assert!(
@@ -140,6 +158,8 @@ fn a_stop_during_a_reload_is_a_good_stop_and_a_reload_during_a_reload_counts() {
         "{}",
         ended.words
     );
+    stage.cluster().always = None;
+    home.once();
     stage.assert_exactly(0..100);
 }
 
@@ -189,4 +209,46 @@ fn a_log_and_a_format_that_are_new_in_nginx_conf_are_taken_without_a_signal() {
         .iter()
         .filter(|document| document.get("error").is_some());
     assert_eq!(unparsed.count(), 0);
+}
+
+#[test]
+fn lines_of_a_format_that_nginx_has_only_just_got_are_parsed_too() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let write = |format: &str| {
+        let text = format!(
+            "{NGINX}log_format now '{format}';\naccess_log {} now;\n}}\n",
+            home.log().display()
+        );
+        fs::write(home.nginx_conf(), text).unwrap();
+    };
+    let line = |number: usize, format: &str| {
+        format!("{format} 1773309600.250 \"GET /item/{number} HTTP/1.1\"\n")
+    };
+    write("v0 $msec \"$request\"");
+    append_text(&home.log(), &line(0, "v0"));
+    home.configure("", &section_cluster(&stage.address()));
+    let mut agent = home.run();
+    agent.until_so("the first format", || stage.count() == 1);
+    for version in 1..=3 {
+        // Each time the first lines follow at once, and each format is the only one in nginx.conf.
+        let format = format!("v{version}");
+        write(&format!("{format} $msec \"$request\""));
+        for number in 0..10 {
+            append_text(&home.log(), &line(10 * version + number, &format));
+        }
+        agent.until_so("lines of a new format", || {
+            stage.count() == 1 + 10 * version
+        });
+    }
+    // What is rubbish stays rubbish, also while somebody is in the middle of editing.
+    fs::write(home.nginx_conf(), format!("{NGINX}access_log")).unwrap();
+    append_text(&home.log(), "rubbish\n");
+    agent.until_so("the line of no format", || stage.count() == 32);
+    agent.stop();
+    let documents = stage.documents();
+    let unparsed: Vec<_> = documents
+        .iter()
+        .filter_map(|document| document["error"]["message"].as_str())
+        .collect();
+    assert_eq!(unparsed.len(), 1, "{unparsed:?}");
 }

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::cluster_down;
 use crate::support::agent::{Home, append_text, line, section_cluster, section_log};
-use crate::support::fake_cluster::Fault;
+use crate::support::fake_cluster::{Cluster, Fault};
 use crate::support::stage::Stage;
 
 #[test]
@@ -121,6 +121,113 @@ fn a_configuration_that_cannot_be_run_ends_with_78_and_says_what_to_do() {
     assert_eq!(ended.code, Some(78), "{}", ended.words);
     assert!(ended.words.contains("logweir.toml"), "{}", ended.words);
     assert!(!home.data().exists(), "nothing was begun");
+}
+
+/// Away, refusing, hanging, holding, without a template: it ends in time, with 69, and says how much is left.
+#[test]
+fn once_gives_up_whatever_the_cluster_does_and_says_what_is_left() {
+    let closed = Fault::Items {
+        every: 1,
+        status: 400,
+        kind: "index_closed_exception",
+    };
+    let faults = [
+        Fault::ResetBefore,
+        Fault::Status(429, None, "es_rejected_execution_exception"),
+        Fault::Status(401, None, "security_exception"),
+        Fault::HangBefore,
+        Fault::HangAfter,
+        Fault::Html,
+        closed,
+    ];
+    for fault in faults {
+        let (home, stage) = (Home::new(), Stage::new());
+        home.configure_log(&stage.address());
+        home.append(0..50);
+        stage.cluster().always = Some(fault.clone());
+        let ended = home.end_of(&["run", "--once", "--timeout", "1s"]);
+        assert_eq!(ended.code, Some(69), "{fault:?}: {}", ended.words);
+        assert!(ended.words.contains("--timeout"), "{}", ended.words);
+        assert!(
+            ended.words.contains("lines=50"),
+            "{fault:?}: {}",
+            ended.words
+        );
+        stage.cluster().always = None;
+        home.once();
+        stage.assert_exactly(0..50);
+    }
+    let (home, stage) = (Home::new(), Stage::of(Cluster::default()));
+    home.configure_log(&stage.address());
+    home.append(0..50);
+    let ended = home.end_of(&["run", "--once", "--timeout", "1s"]);
+    assert_eq!(ended.code, Some(69), "{}", ended.words);
+    assert!(ended.words.contains("lines=50"), "{}", ended.words);
+}
+
+/// The start needs the state directory; what is wrong with it is named, with the code of sysexits for it.
+#[test]
+fn a_state_directory_that_cannot_be_used_is_named() {
+    let home = Home::new();
+    home.configure_log(&cluster_down());
+    home.append(0..10);
+    let start = |code: i32, word: &str| {
+        let ended = home.end_of(&["run", "--once", "--timeout", "1s"]);
+        assert_eq!(ended.code, Some(code), "{}", ended.words);
+        assert!(ended.words.contains(word), "{word}: {}", ended.words);
+        let path = home.data().display().to_string();
+        assert!(ended.words.contains(&path), "{}", ended.words);
+    };
+    // a file where the folder should be
+    fs::write(home.data(), "").unwrap();
+    start(73, "cannot create");
+    fs::remove_file(home.data()).unwrap();
+    // folders where files should be
+    fs::create_dir_all(home.data().join("run/checkpoint")).unwrap();
+    start(74, "cannot read");
+    fs::remove_dir(home.data().join("run/checkpoint")).unwrap();
+    fs::create_dir(home.data().join("run/checkpoint.new")).unwrap();
+    start(73, "cannot create");
+}
+
+/// Root may write everywhere, so another user tries it.
+#[test]
+fn a_state_directory_that_may_not_be_written_ends_with_77() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let home = Home::new();
+    home.configure_log(&cluster_down());
+    home.append(0..10);
+    fs::create_dir(home.data()).unwrap();
+    let ended = home.end_as_nobody(&["run", "--once", "--timeout", "1s"]);
+    assert_eq!(ended.code, Some(77), "{}", ended.words);
+    assert!(ended.words.contains("Permission denied"), "{}", ended.words);
+}
+
+/// Descriptors are short from the start: the end comes with words, not with a panic.
+#[test]
+fn a_start_without_descriptors_says_so() {
+    let home = Home::new();
+    home.configure_log(&cluster_down());
+    home.append(0..10);
+    for limit in [4, 6, 8, 12, 16, 24, 32, 40] {
+        let ended = home.end_with_descriptors(limit, &["run", "--once", "--timeout", "1s"]);
+        let code = ended.code.unwrap();
+        assert!(
+            code == 74 && ended.words.contains("raise the limit of open files")
+                || code == 69
+                || ended.words.contains("error while loading"),
+            "{limit}: {code}: {}",
+            ended.words
+        );
+        assert!(
+            !ended.words.contains("panicked"),
+            "{limit}: {}",
+            ended.words
+        );
+        assert!(!ended.words.is_empty(), "{limit}");
+    }
 }
 
 #[test]

@@ -147,10 +147,15 @@ impl Home {
 
     /// Starts the agent with these arguments, and the configuration's file.
     pub(crate) fn start(&self, arguments: &[&str]) -> Agent {
+        self.start_by(Command::new(env!("CARGO_BIN_EXE_logweir")), arguments)
+    }
+
+    /// The same by this command, which ends in the program.
+    fn start_by(&self, mut command: Command, arguments: &[&str]) -> Agent {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let words = self.path(&format!("words-{run}"));
         let file = File::create(&words).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_logweir"))
+        let child = command
             .args(arguments)
             .arg("--config")
             .arg(self.config())
@@ -165,6 +170,33 @@ impl Home {
             words,
             port: self.port,
         }
+    }
+
+    /// Runs a command to its end as a user with no rights; for root alone. The binary goes where that user may.
+    pub(crate) fn end_as_nobody(&self, arguments: &[&str]) -> Ended {
+        use std::os::unix::fs::PermissionsExt as _;
+        use std::os::unix::process::CommandExt as _;
+        const NOBODY: u32 = 65_534;
+        for (path, mode) in [(self.path(""), 0o755), (self.config(), 0o644)] {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        let binary = self.path("logweir");
+        // by another process: what is open for writing here cannot be run
+        let copied = Command::new("cp")
+            .args([env!("CARGO_BIN_EXE_logweir").as_ref(), binary.as_path()])
+            .status();
+        assert!(copied.unwrap().success());
+        let mut command = Command::new(binary);
+        command.uid(NOBODY).gid(NOBODY);
+        self.start_by(command, arguments).end()
+    }
+
+    /// Runs a command to its end with so few descriptors.
+    pub(crate) fn end_with_descriptors(&self, limit: u32, arguments: &[&str]) -> Ended {
+        let mut shell = Command::new("/bin/sh");
+        let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_logweir")]);
+        self.start_by(shell, arguments).end()
     }
 
     /// Starts `logweir run`, to run on, and waits until it follows its logs and obeys signals.

@@ -29,6 +29,9 @@ pub(crate) struct Arguments {
     /// Leave out the instructions per line (needs valgrind, takes some minutes)
     #[arg(long)]
     no_instructions: bool,
+    /// So many [[routes]] in the configuration
+    #[arg(long, default_value_t = 0)]
+    routes: usize,
     /// Instead: so many lines are appended each second, and measured from writing to sink
     #[arg(long, value_name = "LINES_PER_SECOND", conflicts_with = "idle")]
     steady: Option<u64>,
@@ -48,6 +51,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let agent = Agent {
         program: place::build_agent()?,
         folder: folder.to_path_buf(),
+        routes: routes(arguments.routes),
     };
     if let Some(rate) = arguments.steady {
         let duration = Duration::from_secs(arguments.seconds);
@@ -67,6 +71,31 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
 struct Agent {
     program: PathBuf,
     folder: PathBuf,
+    /// Sections of the configuration.
+    routes: String,
+}
+
+/// Templates of the paths of the lines, see `crate::load`.
+const ASKED: [&str; 5] = [
+    "/api/products/{id}",
+    "/api/search",
+    "/api/users/{id}/orders",
+    "/api/export/{what}",
+    "/static/{file*}",
+];
+
+/// So many routes: those that the lines ask for, then some of a large API.
+fn routes(count: usize) -> String {
+    let others = (0..).map(|n| match n % 3 {
+        0 => format!("/api/service-{n}/items/{{id}}"),
+        1 => format!("/api/users/{{id}}/part-{n}"),
+        _ => format!("/resource-{n}/{{id}}.json"),
+    });
+    let paths = ASKED.map(str::to_owned).into_iter().chain(others);
+    let sections = paths
+        .take(count)
+        .map(|path| format!("[[routes]]\npath = \"{path}\"\n"));
+    sections.collect()
 }
 
 impl Agent {
@@ -100,11 +129,13 @@ flush_interval = "{flush_interval}"
 
 [http]
 listen = "127.0.0.1:{}"
-"#,
+
+{}"#,
             data.display(),
             log.display(),
             sink.address(),
             place::free_port()?,
+            self.routes,
         );
         fs::write(&config, text)?;
         let program = self.program.to_string_lossy();

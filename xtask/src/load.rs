@@ -149,6 +149,14 @@ impl Caller {
         })
     }
 
+    /// Goes on over another connection.
+    pub(crate) fn connect_again(&mut self, port: u16) -> io::Result<()> {
+        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        self.stream = BufReader::new(stream);
+        Ok(())
+    }
+
     /// One request and its whole answer.
     pub(crate) fn call(&mut self) -> io::Result<()> {
         self.call_marked(|_| String::new())

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use rustix::process::Signal;
 
 use crate::child::Tied;
 use crate::{place, tools};
@@ -14,11 +15,16 @@ use crate::{place, tools};
 pub(crate) const FORMAT: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
 \"$http_referer\" \"$http_user_agent\" \"$http_x_forwarded_for\" $request_time";
 
+/// So many formats of before stay in the configuration.
+const EARLIER: usize = 2;
+
 /// A running nginx.
 pub(crate) struct Nginx {
-    _child: Tied,
+    child: Tied,
     pub(crate) port: u16,
     pub(crate) access_log: PathBuf,
+    folder: PathBuf,
+    particulars: Particulars,
 }
 
 /// What is particular to one nginx.
@@ -28,6 +34,8 @@ pub(crate) struct Particulars {
     pub(crate) logs: String,
     /// The same for the API alone; empty where it has none of its own.
     pub(crate) api_logs: String,
+    /// What `shop` is; those that it was before keep a name of their own, the newest last.
+    pub(crate) formats: Vec<String>,
 }
 
 impl Nginx {
@@ -35,21 +43,22 @@ impl Nginx {
         let log = folder.join("nginx/access.log");
         Self::start_as(
             folder,
-            &Particulars {
+            Particulars {
                 workers: 1,
                 logs: format!("access_log \"{}\" shop;", log.display()),
                 api_logs: String::new(),
+                formats: vec![FORMAT.to_owned()],
             },
         )
     }
 
-    pub(crate) fn start_as(folder: &Path, particulars: &Particulars) -> Result<Self> {
+    pub(crate) fn start_as(folder: &Path, particulars: Particulars) -> Result<Self> {
         let program = tools::nginx().context("nginx is not there")?;
         let folder = folder.join("nginx");
         fs::create_dir_all(&folder)?;
         let port = place::free_port()?;
         let conf = folder.join("nginx.conf");
-        fs::write(&conf, configuration(&folder, port, particulars))?;
+        fs::write(&conf, configuration(&folder, port, &particulars))?;
         let mut command = Command::new(program);
         command
             .arg("-p")
@@ -61,10 +70,26 @@ impl Nginx {
         let answers = |_: &Tied| std::net::TcpStream::connect(("127.0.0.1", port)).ok();
         child.wait_until("an open port", Duration::from_secs(10), answers)?;
         Ok(Self {
-            _child: child,
+            child,
             port,
             access_log: folder.join("access.log"),
+            folder,
+            particulars,
         })
+    }
+
+    /// Goes on with another format: the configuration is put in place whole, and nginx reloads it (`kill -HUP`).
+    pub(crate) fn change_format(&mut self, format: String) -> Result<()> {
+        self.particulars.formats.push(format);
+        let earlier = self.particulars.formats.len().saturating_sub(1 + EARLIER);
+        self.particulars.formats.drain(..earlier);
+        let next = self.folder.join("nginx.conf.next");
+        fs::write(
+            &next,
+            configuration(&self.folder, self.port, &self.particulars),
+        )?;
+        fs::rename(next, self.folder.join("nginx.conf"))?;
+        self.child.signal(Signal::HUP)
     }
 }
 
@@ -80,7 +105,17 @@ fn configuration(folder: &Path, port: u16, particulars: &Particulars) -> String 
         workers,
         logs,
         api_logs,
+        formats,
     } = particulars;
+    let formats: String = formats
+        .iter()
+        .rev()
+        .enumerate()
+        .map(|(age, format)| match age {
+            0 => format!("log_format shop '{format}';\n    "),
+            age => format!("log_format shop_before_{age} '{format}';\n    "),
+        })
+        .collect();
     format!(
         r#"daemon off;
 {user}
@@ -96,8 +131,7 @@ http {{
     scgi_temp_path "{folder}/scgi";
     default_type text/plain;
     keepalive_requests 1000000;
-    log_format shop '{FORMAT}';
-    {logs}
+    {formats}{logs}
     server {{
         listen 127.0.0.1:{port};
         server_name shop.example;

@@ -21,6 +21,8 @@ pub(crate) enum Tool {
     Maven,
     /// It rotates logs.
     Logrotate,
+    /// It shows a program another time than the machine's.
+    Faketime,
 }
 
 impl Tool {
@@ -31,6 +33,7 @@ impl Tool {
             Self::Openssl => "openssl",
             Self::Maven => "Maven",
             Self::Logrotate => "logrotate",
+            Self::Faketime => "libfaketime",
         }
     }
 
@@ -41,6 +44,7 @@ impl Tool {
             Self::Openssl => "openssl",
             Self::Maven => "maven",
             Self::Logrotate => "logrotate",
+            Self::Faketime => "faketime",
         }
     }
 
@@ -51,6 +55,7 @@ impl Tool {
             Self::Openssl => system_program("openssl").is_some(),
             Self::Maven => answers("mvn", "-version"),
             Self::Logrotate => logrotate().is_some(),
+            Self::Faketime => faketime().is_some(),
         }
     }
 }
@@ -98,6 +103,17 @@ pub(crate) fn nginx() -> Option<PathBuf> {
 /// Where logrotate is.
 pub(crate) fn logrotate() -> Option<PathBuf> {
     system_program("logrotate")
+}
+
+/// Where libfaketime is, the one for programs with threads: in a folder of Debian's for this architecture, or of
+/// a build by hand.
+pub(crate) fn faketime() -> Option<PathBuf> {
+    let in_lib = std::fs::read_dir("/usr/lib").into_iter().flatten();
+    let in_lib = in_lib.filter_map(|entry| Some(entry.ok()?.path()));
+    in_lib
+        .chain([PathBuf::from("/usr/local/lib")])
+        .map(|folder| folder.join("faketime/libfaketimeMT.so.1"))
+        .find(|library| library.is_file())
 }
 
 /// Where a program is that Debian keeps where an ordinary user's PATH does not look.

@@ -11,7 +11,7 @@ use logweir_parsers::{Escape, Format, FormatError};
 
 use super::super::terminal;
 use crate::agent;
-use crate::config::{Loaded, NamedFormat};
+use crate::config::{Field, Loaded, NamedFormat};
 use crate::tail::fs::HostFs;
 use crate::tail::survey;
 
@@ -21,8 +21,8 @@ pub(super) struct Chosen {
     pub(super) formats: Vec<NamedFormat>,
     /// For people.
     pub(super) source: String,
-    /// Constants of the records of this log.
-    pub(super) fields: Vec<(String, String)>,
+    /// Further fields of the records of this log.
+    pub(super) fields: Vec<Field>,
 }
 
 /// A `--format` that cannot be used.

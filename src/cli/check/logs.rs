@@ -16,9 +16,12 @@ use super::needs::{self, Need};
 use super::report::{Report, count, size};
 use super::sample::{self, Proxy, Sample};
 use crate::agent;
-use crate::config::{Loaded, Log, NamedFormat};
+use crate::config::{FieldValue, Loaded, Log, NamedFormat};
 use crate::tail::fs::{HostFs, is_console};
 use crate::tail::{LogFile, Problem, Survey, survey};
+
+/// The field that says whose site a request was for.
+const SITE: &str = "url.domain";
 
 /// A format that logs are written in, and what these logs want of it.
 pub(super) struct Used {
@@ -112,8 +115,11 @@ impl Look<'_> {
             .map(|named| named.name.as_str())
             .collect();
         report.item("formats", &formats.join(", "));
-        if let Some((_, site)) = log.fields.iter().find(|(name, _)| name == "url.domain") {
-            report.item("site", site);
+        for field in &log.fields {
+            match &field.value {
+                FieldValue::Constant(site) if field.name == SITE => report.item("site", site),
+                _ => report.item("field", &field.to_string()),
+            }
         }
         let files = || self.survey.files.iter().filter(|file| file.log == index);
         let live: Vec<&LogFile> = files().filter(|file| file.live).collect();
@@ -209,7 +215,7 @@ impl Look<'_> {
         let trusted = &self.loaded.config.trusted_proxies;
         let proxy = sample.and_then(|sample| sample.proxy);
         let forwarded = !trusted.is_empty() || proxy.is_some();
-        let site = log.fields.iter().all(|(name, _)| name != "url.domain");
+        let site = log.fields.iter().all(|field| field.name != SITE);
         let needs = needs::of(&named.format, forwarded, site);
         if let Some(proxy) = proxy
             && let Some(text) = of_proxy(proxy, proxy.is_trusted(trusted), &needs)

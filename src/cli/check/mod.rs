@@ -17,6 +17,7 @@ mod needs;
 mod offline;
 mod parse;
 pub(super) mod report;
+mod routes;
 mod sample;
 mod shown;
 mod tally;

@@ -9,7 +9,7 @@ use super::super::Exit;
 use super::logs::{self, Used};
 use super::needs::{self, Need};
 use super::report::Report;
-use super::{doubles, host, names};
+use super::{doubles, host, names, routes};
 use crate::agent;
 use crate::config::{DEFAULT_FILE, Loaded, PROMISE, Target};
 use crate::output::elasticsearch::{Elasticsearch, shown};
@@ -21,6 +21,7 @@ const BETTER: &str = "logweir";
 
 pub(super) fn describe(loaded: &Loaded, report: &mut Report) {
     configuration(loaded, report);
+    routes::describe(&loaded.config.routes, report);
     let used = logs::describe(loaded, report);
     if let Some(nginx) = &loaded.nginx {
         let left_out = logs::left_out(loaded);
@@ -49,7 +50,8 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
     report.section("configuration");
     let config = &loaded.config;
     let of_nginx = loaded.nginx.as_ref().map_or(0, |nginx| nginx.files.len());
-    match loaded.files.get(..loaded.files.len() - of_nginx) {
+    let others = of_nginx + config.routes.documents.len();
+    match loaded.files.get(..loaded.files.len() - others) {
         Some([file, ..]) => report.item("file", &file.display().to_string()),
         _ => report.item(
             "file",

@@ -13,6 +13,7 @@ use super::super::terminal;
 use super::super::terminal::print;
 use super::formats::{self, Chosen};
 use super::lines::{self, Line, Lines};
+use super::shown::{Record, Records};
 use super::tally::Tally;
 use super::{hints, names, shown};
 use crate::config::Loaded;
@@ -82,6 +83,7 @@ struct Walk<'a> {
     asked: Asked<'a>,
     times: Vec<TimeFields>,
     captures: Captures,
+    records: Option<Records>,
     tally: Tally,
     /// The tables of the first lines.
     tables: Vec<String>,
@@ -102,6 +104,7 @@ impl<'a> Walk<'a> {
                 .map(|named| TimeFields::of(&named.format))
                 .collect(),
             captures: Captures::new(),
+            records: Records::new(&loaded.config, chosen),
             tally: Tally::new(chosen.formats.len()),
             tables: Vec::new(),
             record: None,
@@ -146,14 +149,21 @@ impl<'a> Walk<'a> {
         }
         self.tally.parsed(index, stamp);
         let named = &self.chosen.formats[index];
-        if self.tables.len() < self.asked.lines {
+        let is_shown = self.tables.len() < self.asked.lines;
+        if !is_shown && self.record.is_some() {
+            return;
+        }
+        let records = self.records.as_mut();
+        let record = records.and_then(|records| records.of(self.asked.path, line));
+        if is_shown {
             let table = shown::table(&named.format, &self.captures, line.bytes);
             let by = terminal::safe(&named.name);
+            let meaning = record.as_ref().map(Record::meaning).unwrap_or_default();
             self.tables
-                .push(format!("line {}, by {by}\n{table}", line.number));
+                .push(format!("line {}, by {by}\n{table}{meaning}", line.number));
         }
         if self.record.is_none() {
-            self.record = shown::record(&self.loaded.config, self.chosen, self.asked.path, line);
+            self.record = record.map(|record| record.text(line.number));
         }
     }
 

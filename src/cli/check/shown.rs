@@ -49,46 +49,89 @@ pub(super) fn table(format: &Format, captures: &Captures, line: &[u8]) -> String
     out
 }
 
-/// The document of a line, and the index that it goes to.
-pub(super) fn record(
-    config: &Config,
-    chosen: &Chosen,
-    path: &Path,
-    line: &Line<'_>,
-) -> Option<String> {
-    let target = match &config.elasticsearch {
-        Some(cluster) => cluster.target.clone(),
-        None => Target::default_place()?,
-    };
-    let log = record::LogSettings {
-        formats: chosen.formats.clone(),
-        fields: chosen.fields.clone(),
-    };
-    let mut recorder = Recorder::new(record::Settings {
-        target,
-        host: config.host.clone(),
-        trusted_proxies: config.trusted_proxies.clone(),
-        keep_original: config.keep_original,
-        retention: None,
-        logs: vec![log],
-    });
-    let mut batch = Batch::default();
-    let source = Source {
-        log: 0,
-        stream: StreamId([0; 10]),
-        path,
-    };
-    recorder.begin(source, SystemClock::new().unix_millis(), None);
-    recorder.record(line.offset, line.bytes, false, &mut batch);
-    let mut parts = batch.body.split(|byte| *byte == b'\n');
-    let action: Value = serde_json::from_slice(parts.next()?).ok()?;
-    let document: Value = serde_json::from_slice(parts.next()?).ok()?;
-    let index = action.pointer("/create/_index")?.as_str()?;
-    Some(format!(
-        "record of line {} (index {index})\n{}",
-        line.number,
-        pretty(&document)
-    ))
+/// Makes the records of lines as the agent does.
+pub(super) struct Records {
+    recorder: Recorder,
+    batch: Batch,
+}
+
+/// A record.
+pub(super) struct Record {
+    index: String,
+    document: Value,
+}
+
+impl Records {
+    /// `None` without an index that they could go to.
+    pub(super) fn new(config: &Config, chosen: &Chosen) -> Option<Self> {
+        let target = match &config.elasticsearch {
+            Some(cluster) => cluster.target.clone(),
+            None => Target::default_place()?,
+        };
+        let log = record::LogSettings {
+            formats: chosen.formats.clone(),
+            fields: chosen.fields.clone(),
+        };
+        let recorder = Recorder::new(record::Settings {
+            target,
+            host: config.host.clone(),
+            trusted_proxies: config.trusted_proxies.clone(),
+            keep_original: config.keep_original,
+            retention: None,
+            routes: config.routes.clone(),
+            logs: vec![log],
+        });
+        let batch = Batch::default();
+        Some(Self { recorder, batch })
+    }
+
+    /// The document of a line, and the index that it goes to.
+    pub(super) fn of(&mut self, path: &Path, line: &Line<'_>) -> Option<Record> {
+        let source = Source {
+            log: 0,
+            stream: StreamId([0; 10]),
+            path,
+        };
+        self.batch.clear();
+        self.recorder
+            .begin(source, SystemClock::new().unix_millis(), None);
+        self.recorder
+            .record(line.offset, line.bytes, false, &mut self.batch);
+        let mut parts = self.batch.body.split(|byte| *byte == b'\n');
+        let action: Value = serde_json::from_slice(parts.next()?).ok()?;
+        let document: Value = serde_json::from_slice(parts.next()?).ok()?;
+        let index = action.pointer("/create/_index")?.as_str()?.to_owned();
+        Some(Record { index, document })
+    }
+}
+
+impl Record {
+    /// All of it.
+    pub(super) fn text(&self, number: u64) -> String {
+        let (index, document) = (&self.index, pretty(&self.document));
+        format!("record of line {number} (index {index})\n{document}")
+    }
+
+    /// What the routes made of the line, a row for each.
+    pub(super) fn meaning(&self) -> String {
+        let rows = ["/http/route", "/event/category", "/event/outcome", "/tags"];
+        let mut out = String::new();
+        for pointer in rows {
+            let text = match self.document.pointer(pointer) {
+                Some(Value::String(text)) => text.clone(),
+                // each is of the web
+                Some(Value::Array(values)) if pointer == "/tags" || values.len() > 1 => {
+                    let texts: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
+                    texts.join(", ")
+                }
+                _ => continue,
+            };
+            let name = pointer[1..].replace('/', ".");
+            let text = terminal::cut(&terminal::safe(&text), VALUE_COLUMNS);
+            out.push_str(&format!("    > {name:14}  {text}\n"));
+        }
+        out
+    }
 }
 
 /// A row for each value under its whole name, which means the same to Elasticsearch.

@@ -105,6 +105,7 @@ struct Lab {
     desk: Arc<Desk>,
     telemetry: RefCell<Telemetry>,
     settings: Settings,
+    retention: Option<Duration>,
     events: bool,
     armed: Rc<Cell<Armed>>,
 }
@@ -128,6 +129,7 @@ impl Lab {
                 shutdown_timeout: 5 * SECOND,
                 once: false,
             },
+            retention: None,
             events: true,
             armed: Rc::default(),
         }
@@ -151,7 +153,7 @@ impl Lab {
             }],
             rotated_dirs: vec![],
             history: Duration::ZERO,
-            retention: None,
+            retention: self.retention,
             held_open_bytes: 1 << 30,
             max_line_bytes: 4096,
             read_bytes: 256,
@@ -181,7 +183,7 @@ impl Lab {
             self.settings.clone(),
             self.tailer(),
             sleep,
-            desk::recorder(None),
+            desk::recorder(self.retention),
             Arc::clone(&self.desk),
             runtime.handle().clone(),
             self.telemetry.borrow().clone(),
@@ -274,6 +276,77 @@ fn when_nothing_is_settled_reading_stops_and_memory_stays() {
     assert_eq!(lab.unsaved(), 0);
     let waited = lab.telemetry.borrow().snapshot().backpressure_seconds;
     assert!(waited > 100.0, "{waited}");
+}
+
+/// The output is away for long, and logrotate keeps two files and deletes the third: faster than the directories
+/// are read afresh. Each file is opened in time.
+#[test]
+fn rotations_while_nothing_is_accepted_lose_nothing() {
+    for compressed in [false, true] {
+        let lab = Lab::new();
+        lab.write(0..20);
+        let (mut rotations, mut idle, mut at) = (0, 0, lab.clock.now());
+        let ended = lab.run(|moment| {
+            if rotations < 30 {
+                // whatever happens while the reader sleeps happens unseen
+                while at < moment.clock.now() + moment.timeout {
+                    at += 2 * SECOND;
+                    rotations += 1;
+                    for suffix in ["", ".gz"] {
+                        lab.fs.rm(&format!("{LIVE}.2{suffix}"));
+                        let (from, to) = (format!("{LIVE}.1{suffix}"), format!("{LIVE}.2{suffix}"));
+                        lab.fs.mv(&from, &to);
+                    }
+                    lab.fs.mv(LIVE, &format!("{LIVE}.1"));
+                    if compressed {
+                        lab.fs.gzip(&format!("{LIVE}.1"), &format!("{LIVE}.1.gz"));
+                    }
+                    lab.write(rotations * 20..rotations * 20 + 20);
+                }
+                return moment.timeout;
+            }
+            idle = if settle_all(moment) == 0 { idle + 1 } else { 0 };
+            if idle > 20 {
+                moment.stop.drain();
+            }
+            moment.timeout
+        });
+        assert_eq!(ended, Ended::Settled, "{compressed}");
+        let snapshot = lab.telemetry.borrow().snapshot();
+        assert!(snapshot.tail.lost_bytes.is_empty(), "{compressed}");
+        let written = (rotations + 1) * 20;
+        assert_eq!(lab.settled(), written as u64, "{compressed}");
+    }
+}
+
+/// What expires is passed over for good, so a clock that is wrong for some hours must not decide it.
+#[test]
+fn while_the_clock_is_ahead_nothing_expires_that_is_young() {
+    const DAY: i64 = 86_400_000;
+    let mut lab = Lab::new();
+    lab.retention = Some(Duration::from_secs(30 * 86_400));
+    // one line is older than that by any clock
+    lab.fs.append(LIVE, b"1779000000.000 old\n");
+    lab.write(0..10);
+    let mut ahead = false;
+    for _ in 0..3 {
+        lab.run(|moment| {
+            if !std::mem::replace(&mut ahead, true) {
+                lab.clock.jump(4_000 * DAY);
+                lab.write(10..20);
+            }
+            settle_all(moment);
+            if moment.waits > 30 {
+                moment.stop.drain();
+            }
+            moment.timeout
+        });
+        // nor after a restart, which reads what was written meanwhile
+        lab.write(20..30);
+    }
+    let accounts = lab.telemetry.borrow().snapshot().accounts;
+    assert_eq!((accounts.expired, lab.settled()), (1, 40));
+    assert_eq!(lab.unsaved(), 10);
 }
 
 #[test]

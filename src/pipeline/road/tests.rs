@@ -2,11 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
 use super::super::desk::{self, Desk, Verdict};
 use super::*;
+use crate::record::Doubt;
 use crate::tail::watch::Watcher;
 
 const BYTES: usize = 4 * 1024;
@@ -424,4 +427,37 @@ fn the_times_of_many_files_are_bounded() {
     lab.road.last_times.extend(files.map(|file| (file, time)));
     lab.take(0, b"1795406111.000 a\n", 17, false);
     assert_eq!(lab.road.last_times.len(), 1);
+}
+
+#[test]
+fn a_line_of_no_known_format_waits_while_the_formats_are_out_of_date() {
+    let mut lab = Lab::new(2);
+    let outdated = Arc::new(AtomicBool::new(true));
+    let asked = Arc::clone(&outdated);
+    lab.road.recorder =
+        desk::recorder(None).with_doubt(Doubt::new(move || asked.load(Ordering::Relaxed)));
+    let mut bytes = good(2);
+    Line::Rubbish.write(&mut bytes);
+    bytes.extend(good(1));
+    lab.take(0, &bytes, bytes.len() as u64, false);
+    lab.look();
+    assert!(lab.road.is_full(), "nothing is read meanwhile");
+    assert_eq!(lab.telemetry.snapshot().accounts.read, 2);
+    // What was taken goes its way, and asking again changes nothing.
+    lab.road.send();
+    lab.look();
+    lab.desk.end(0, Verdict::Settled);
+    lab.out.remove(0);
+    lab.look();
+    let before = bytes.len() - good(1).len() - b"rubbish\n".len();
+    assert_eq!(lab.settled[0], before as u64);
+
+    // Nothing new came of it: it is what it looks like.
+    outdated.store(false, Ordering::Relaxed);
+    lab.look();
+    assert!(!lab.road.is_full());
+    let snapshot = lab.telemetry.snapshot();
+    assert_eq!(snapshot.accounts.read, 4);
+    assert_eq!(snapshot.parsing.errors.values().sum::<u64>(), 1);
+    lab.finish();
 }

@@ -278,11 +278,36 @@ pub(super) fn all() -> Vec<Case> {
         )
         .with(|settings| {
             settings.logs[0].fields = vec![
-                ("url.domain".to_owned(), "shop.example".to_owned()),
-                ("labels.env".to_owned(), "\"prod\"\u{1}é".to_owned()),
-                ("service.name".to_owned(), "shop".to_owned()),
+                Field::constant("url.domain", "shop.example"),
+                Field::constant("labels.env", "\"prod\"\u{1}é"),
+                Field::constant("service.name", "shop"),
             ];
         }),
+        Case::combined(
+            "routes",
+            &[
+                &at("\"POST /login HTTP/1.1\" 302 1 \"-\" \"-\""),
+                &at("\"POST /login HTTP/1.1\" 200 1 \"-\" \"-\""),
+                &at("\"POST /login HTTP/1.1\" 000 0 \"-\" \"-\""),
+                &at("\"GET /api/%65xport/7 HTTP/1.1\" 500 1 \"-\" \"-\""),
+            ],
+        )
+        .with(|settings| settings.routes = routes::routes(routes::SHOP)),
+        Case::new(
+            "fields",
+            compile(
+                "$remote_addr [$time_local] \"$request\" \"$http_x_user_id\" \"$http_x_port\" $remote_user \
+                 \"$http_x_ip\" \"$http_x_end\" \"$http_x_site\" \"$server_name\"",
+            ),
+            &[
+                "203.0.113.9 [23/Nov/2026:05:41:14 +0000] \"GET / HTTP/1.1\" \"7\\x22\" \"4711\" anna \
+                 \"2001:DB8::7\" \"2026-11-23T05:41:15+01:00\" \"shop.example\" \"other\"",
+                "203.0.113.9 [23/Nov/2026:05:41:14 +0000] \"GET / HTTP/1.1\" \"7\" \"many\" - \"-\" \"-\" \"-\" \"other\"",
+                "203.0.113.9 [23/Nov/2026:05:41:14 +0000] \"GET / HTTP/1.1\" \"-\" \"-\" - \"-\" \"-\" \"-\" \"-\"",
+                "rubbish",
+            ],
+        )
+        .with(|settings| settings.logs[0].fields = routes::fields(routes::FIELDS)),
         cut,
         cut_and_parsed,
         Case::combined(

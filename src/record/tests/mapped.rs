@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::config::FieldType;
 
 const FAMILIES: [(&str, &str); 2] = [
     (
@@ -114,8 +115,38 @@ fn no_constant_may_meet_a_field_of_the_record() {
         let mut found = vec![];
         leaves("", &document, &mut found);
         for (field, _) in found {
-            let constant = ["url.domain", "labels.env", "service.name"].contains(&field.as_str());
-            assert!(constant || crate::config::is_own_field(&field), "{field}");
+            let given = routes::fields(routes::FIELDS)
+                .iter()
+                .any(|given| given.name == field);
+            let given = given || ["labels.env", "service.name"].contains(&field.as_str());
+            assert!(given || crate::config::is_own(&field), "{field}");
         }
+    }
+}
+
+/// A field that the configuration fills has the type that the index will take.
+#[test]
+fn fields_are_checked_for_the_types_of_the_mappings() {
+    for (family, text) in FAMILIES {
+        let component: Value = serde_json::from_str(text).unwrap();
+        let mappings = &component["template"]["mappings"];
+        let mut named = vec![];
+        name_all("", mappings, &mut named);
+        let free = named.iter().filter(|field| !crate::config::is_own(field));
+        let mut seen = 0;
+        for field in free {
+            seen += 1;
+            let toml = format!("[[logs]]\npaths = [\"/a\"]\nfields = {{ {field:?} = \"$x\" }}\n");
+            let loaded = crate::config::tests::text(&toml).load();
+            let kind = loaded.map(|loaded| loaded.config.logs[0].fields[0].kind);
+            match type_of(mappings, field) {
+                Some("keyword") => assert_eq!(kind, Ok(FieldType::Text), "{family} {field}"),
+                Some("long") => assert_eq!(kind, Ok(FieldType::Long), "{family} {field}"),
+                Some("ip") => assert_eq!(kind, Ok(FieldType::Ip), "{family} {field}"),
+                Some("date") => assert_eq!(kind, Ok(FieldType::Date), "{family} {field}"),
+                other => assert!(kind.is_err(), "{family} {field} {other:?}"),
+            }
+        }
+        assert!(seen > 10, "{family}");
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const TEXTS: &[&str] = &[
+pub(super) const TEXTS: &[&str] = &[
     "http_user_agent",
     "remote_user",
     "http_referer",
@@ -21,7 +21,7 @@ const TEXTS: &[&str] = &[
     "https",
 ];
 
-const OTHERS: &[&str] = &[
+pub(super) const OTHERS: &[&str] = &[
     "remote_addr",
     "realip_remote_addr",
     "server_addr",
@@ -185,10 +185,17 @@ fn check(document: &Value) -> Result<(), TestCaseError> {
                 prop_assert!(number.as_i64().is_some(), "{field} is no long: {number}");
             }
             Value::String(text) => {
-                if ["source.ip", "destination.ip", "related.ip"].contains(&field.as_str()) {
+                let is_number = [".port", ".bytes", ".sequence"];
+                prop_assert!(
+                    !is_number.iter().any(|end| field.ends_with(end)),
+                    "{field}: {text}"
+                );
+                if field.ends_with(".ip") {
                     prop_assert!(text.parse::<std::net::IpAddr>().is_ok(), "{field}: {text}");
                 }
-                if ["@timestamp", "event.start", "event.created"].contains(&field.as_str()) {
+                if ["@timestamp", "event.start", "event.created", "event.end"]
+                    .contains(&field.as_str())
+                {
                     prop_assert!(
                         chrono::DateTime::parse_from_rfc3339(text).is_ok(),
                         "{field}: {text}"
@@ -225,9 +232,11 @@ proptest! {
         offset in 0..1_u64 << 40,
         cut in any::<bool>(),
         keep_original in any::<bool>(),
+        fields in routes::any_fields(),
     ) {
         let mut settings = settings(vec![format]);
         settings.keep_original = keep_original;
+        settings.logs[0].fields = fields;
         let mut recorder = Recorder::new(settings);
         let mut batch = Batch::default();
         recorder.begin(source(0, path()), NOW, None);

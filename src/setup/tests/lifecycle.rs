@@ -124,6 +124,10 @@ async fn a_data_stream_rolls_over_and_deletes_what_was_rolled_over() {
             state["transitions"][0]["conditions"],
             json!({"min_rollover_age": format!("{days}d")})
         );
+        let again = run(&cluster, &keeping(&place, days * DAY), false)
+            .await
+            .unwrap();
+        assert_eq!(again.changes[0].outcome, Outcome::Unchanged, "{again}");
     }
 }
 

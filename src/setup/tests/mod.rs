@@ -269,6 +269,10 @@ async fn a_stronger_template_is_warned_of_by_name() {
     };
     assert_eq!(report.shadows, [shadow]);
     insta::assert_snapshot!(report);
+    let beaten = Fake::elasticsearch()
+        .with("/_index_template/weaker", stronger("nginx-access-*", 199))
+        .with("/_index_template/other", stronger("nginx-error-*", 1000));
+    assert_eq!(put(&beaten, &setting(INDEX)).await.shadows, []);
 }
 
 #[tokio::test]

@@ -479,3 +479,183 @@ fn after_a_loss_of_positions_an_unreadable_folder_does_not_make_history_of_what_
     let text = String::from_utf8(host.fs.content(CHECKPOINT)).unwrap();
     assert!(!text.contains("read_all"));
 }
+
+/// Lines written, each with a number.
+fn lines(numbers: std::ops::Range<usize>) -> Vec<u8> {
+    numbers
+        .flat_map(|number| format!("line {number:05}\n").into_bytes())
+        .collect()
+}
+
+/// logrotate with `rotate KEPT`: the oldest goes.
+fn rotate(host: &Host, kept: usize) {
+    for number in (1..=kept).rev() {
+        for suffix in ["", ".gz"] {
+            let name = |number: usize| format!("{LIVE}.{number}{suffix}");
+            if !host.fs.exists(&name(number)) {
+                continue;
+            }
+            if number == kept {
+                host.fs.rm(&name(number));
+            } else {
+                host.fs.mv(&name(number), &name(number + 1));
+            }
+        }
+    }
+    host.fs.mv(LIVE, &format!("{LIVE}.1"));
+}
+
+/// Nothing is read for long, as while a cluster is away; what was seen in time is held although it is deleted.
+#[test]
+fn what_was_opened_while_nothing_could_be_read_outlives_its_deletion() {
+    for compressed in [false, true] {
+        let mut host = Host::logs(&[GLOB]);
+        host.fs.append(LIVE, &lines(0..10));
+        host.start();
+        for turn in 1..40 {
+            rotate(&host, 2);
+            if compressed {
+                host.fs.gzip(&format!("{LIVE}.1"), &format!("{LIVE}.1.gz"));
+            }
+            host.fs.append(LIVE, &lines(turn * 10..turn * 10 + 10));
+            host.wait(3_600);
+            host.tailer().reconcile();
+        }
+        let mut found = host.texts();
+        found.sort();
+        assert_eq!(found.len(), 400, "{compressed}");
+        found.dedup();
+        assert_eq!(found.len(), 400, "{compressed}");
+        host.wait(120);
+        host.texts();
+        assert!(host.tailer().stats().lost_bytes.is_empty(), "{compressed}");
+    }
+}
+
+/// After a restart more files wait than are held open: the oldest are, which are deleted next, and each that is
+/// deleted makes room for another.
+#[test]
+fn of_many_waiting_files_those_that_go_next_are_held() {
+    for compressed in [false, true] {
+        hold_those_that_go_next(compressed);
+    }
+}
+
+fn hold_those_that_go_next(compressed: bool) {
+    const KEPT: usize = 150;
+    let rotate = |host: &Host| {
+        rotate(host, KEPT);
+        if compressed {
+            host.fs.gzip(&format!("{LIVE}.1"), &format!("{LIVE}.1.gz"));
+        }
+    };
+    let mut host = Host::logs(&[GLOB]);
+    host.start();
+    host.kill();
+    for turn in 0..KEPT + 1 {
+        if turn > 0 {
+            rotate(&host);
+        }
+        host.fs.append(LIVE, &lines(turn * 10..turn * 10 + 10));
+        host.wait(60);
+    }
+    host.start();
+    for turn in KEPT + 1..2 * KEPT {
+        rotate(&host);
+        host.fs.append(LIVE, &lines(turn * 10..turn * 10 + 10));
+        host.wait(3_600);
+        host.tailer().reconcile();
+    }
+    let mut found = BTreeSet::new();
+    for _ in 0..20 {
+        found.extend(host.texts());
+        host.wait(20);
+    }
+    let missing: Vec<usize> = (0..2 * KEPT * 10)
+        .filter(|number| !found.contains(&format!("line {number:05}")))
+        .collect();
+    assert!(missing.is_empty(), "{compressed}: {missing:?}");
+    assert!(host.tailer().stats().lost_bytes.is_empty());
+}
+
+/// What could not be held open is not forgotten when it goes, but counted.
+#[test]
+fn what_could_not_be_held_and_is_gone_is_counted() {
+    const KEPT: usize = 600;
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, &lines(0..10));
+    host.start();
+    for turn in 1..=KEPT {
+        rotate(&host, KEPT + 1);
+        host.fs.append(LIVE, &lines(turn * 10..turn * 10 + 10));
+        host.wait(60);
+        host.tailer().reconcile();
+    }
+    // all of them are known, 512 are open; now all but the live one are deleted
+    for number in 1..=KEPT + 1 {
+        host.fs.rm(&format!("{LIVE}.{number}"));
+    }
+    let mut found = BTreeSet::new();
+    for _ in 0..20 {
+        found.extend(host.texts());
+        host.wait(20);
+    }
+    let lost = &host.tailer().stats().lost_bytes;
+    let written = (KEPT + 1) * 10;
+    let missed = (written - found.len()) * "line 00000\n".len();
+    assert!(missed > 0);
+    assert_eq!(lost.get("deleted"), Some(&(missed as u64)), "{lost:?}");
+    // and told once
+    host.restart();
+    host.wait(120);
+    host.texts();
+    assert!(host.tailer().stats().lost_bytes.is_empty());
+}
+
+#[test]
+fn what_is_just_being_compressed_at_the_start_is_not_called_lost() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, &lines(0..10));
+    host.start();
+    host.texts();
+    host.settle();
+    host.fs.append(LIVE, &lines(10..20));
+    host.tailer().reconcile();
+    host.tailer().read();
+    host.tailer().save().unwrap();
+    host.kill();
+    host.fs.mv(LIVE, &format!("{LIVE}.1"));
+    host.fs.touch(LIVE);
+    host.fs.gzip(&format!("{LIVE}.1"), &format!("{LIVE}.1.gz"));
+    host.start();
+    assert!(host.texts().is_empty());
+    host.wait(10);
+    assert_eq!(host.texts().len(), 10);
+    host.wait(120);
+    host.texts();
+    assert!(host.tailer().stats().lost_bytes.is_empty());
+}
+
+/// A copy of the beginning that is younger than the whole, as `cp` makes it: known for what it is after each
+/// start.
+#[test]
+fn a_shorter_copy_that_is_younger_is_not_read_again_and_again() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, &lines(0..10));
+    host.start();
+    host.fs.mv(LIVE, &format!("{LIVE}.1"));
+    host.fs.append(&format!("{LIVE}.1"), &lines(10..20));
+    host.fs.append(&format!("{LIVE}.2"), &lines(0..10));
+    assert_eq!(host.texts().len(), 20);
+    for round in 0..3 {
+        for _ in 0..3 {
+            host.wait(120);
+            assert!(host.texts().is_empty());
+        }
+        // so that there is something to save
+        host.fs.append(LIVE, format!("new {round}\n").as_bytes());
+        assert_eq!(host.texts().len(), 1);
+        host.restart();
+        assert!(host.texts().is_empty());
+    }
+}

@@ -9,11 +9,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Resource, Rlimit, Signal, prlimit};
 
+use super::clock::{self, Clock};
 use super::line::LIMIT;
 use super::random::Dice;
 use super::schedule::Tamper;
 use crate::child::Tied;
-use crate::{nginx, usage};
+use crate::usage;
 
 /// What a scrape may take.
 const SCRAPE_WITHIN: Duration = Duration::from_secs(2);
@@ -24,15 +25,17 @@ const REMEMBERED: usize = 40;
 pub(super) struct Agent {
     program: PathBuf,
     folder: PathBuf,
-    cluster: String,
+    nodes: Vec<String>,
     port: u16,
     dice: Dice,
+    /// Its clock, where that can be moved.
+    pub(super) clock: Option<Clock>,
     running: Option<Tied>,
     pub(super) starts: u64,
     pub(super) peak: u64,
     checkpoints: VecDeque<Vec<u8>>,
     data: PathBuf,
-    /// The `[[logs]]` sections.
+    /// Where nginx's formats are found, and the `[[logs]]` sections.
     logs: String,
 }
 
@@ -78,32 +81,34 @@ impl Agent {
     pub(super) fn new(
         program: PathBuf,
         folder: &Path,
-        cluster: String,
+        nodes: Vec<String>,
         port: u16,
         dice: Dice,
+        clock: Option<Clock>,
     ) -> Self {
         let shown = folder.display();
         let logs = format!(
-            r#"[[logs]]
+            r#"nginx_conf = '{shown}/nginx/nginx.conf'
+
+[[logs]]
 paths = ['{shown}/nginx/*access.log']
-format = '''{}'''
 rotated_dirs = ['{shown}/nginx/old']
 
 [[logs]]
 paths = ['{shown}/own/*.log']
 format = "combined"
 rotated_dirs = ['{shown}/own/old']
-"#,
-            nginx::FORMAT
+"#
         );
         Self {
             program,
             data: folder.join("data"),
             logs,
             folder: folder.to_owned(),
-            cluster,
+            nodes,
             port,
             dice,
+            clock,
             running: None,
             starts: 0,
             peak: 0,
@@ -135,7 +140,7 @@ rotated_dirs = ['{shown}/own/old']
     /// `logweir setup`, past the proxy.
     pub(super) fn set_up(&mut self, server: &str) -> Result<()> {
         let config = self.folder.join("setup.toml");
-        fs::write(&config, self.settings(server))?;
+        fs::write(&config, self.settings(&[server.to_owned()]))?;
         let mut setup = Command::new(&self.program);
         setup.arg("setup").arg("-c").arg(&config);
         let done = setup.output()?;
@@ -167,7 +172,9 @@ rotated_dirs = ['{shown}/own/old']
         let child = Tied::start("run --once", &command, self.folder.join("once.log"))?;
         child.wait_for_end(within + Duration::from_secs(30), || {})?;
         let tail = child.tail();
+        let id = child.id();
         let status = child.stop()?;
+        clock::forget(id);
         ensure!(status.success(), "run --once ended with {status}; {tail}");
         Ok(())
     }
@@ -179,17 +186,20 @@ rotated_dirs = ['{shown}/own/old']
             .args(arguments)
             .arg("-c")
             .arg(self.folder.join("logweir.toml"));
+        if let Some(clock) = &self.clock {
+            clock.govern(&mut command);
+        }
         command
     }
 
     pub(super) fn write_settings(&mut self) -> Result<()> {
-        let cluster = self.cluster.clone();
-        let text = self.settings(&cluster);
+        let nodes = self.nodes.clone();
+        let text = self.settings(&nodes);
         fs::write(self.folder.join("logweir.toml"), text)?;
         Ok(())
     }
 
-    fn settings(&mut self, cluster: &str) -> String {
+    fn settings(&mut self, nodes: &[String]) -> String {
         let (data, logs) = (self.data.display(), &self.logs);
         let dice = &mut self.dice;
         format!(
@@ -203,7 +213,7 @@ reconcile_interval = "{}ms"
 
 {logs}
 [elasticsearch]
-nodes = ["{cluster}"]
+nodes = {nodes:?}
 gzip = {}
 batch_bytes = "{}KiB"
 max_in_flight = {}
@@ -235,7 +245,9 @@ listen = "127.0.0.1:{}"
     pub(super) fn kill(&mut self) -> Result<bool> {
         let was_running = self.signal(Signal::KILL)?;
         if let Some(child) = self.running.take() {
+            let id = child.id();
             child.stop()?;
+            clock::forget(id);
         }
         Ok(was_running)
     }
@@ -249,6 +261,7 @@ listen = "127.0.0.1:{}"
             return Ok(None);
         };
         let tail = child.tail();
+        clock::forget(child.id());
         self.running = None;
         Ok(Some((status, tail)))
     }
@@ -270,20 +283,39 @@ listen = "127.0.0.1:{}"
 
     /// Its numbers, if it answers.
     pub(super) fn scrape(&self) -> Option<Metrics> {
+        self.page("metrics").map(|page| Metrics::parse(&page))
+    }
+
+    /// How long it has run by its own wall clock, in seconds, if it answers.
+    pub(super) fn uptime(&self) -> Option<i64> {
+        let status: serde_json::Value = serde_json::from_str(&self.page("status")?).ok()?;
+        status["uptime_seconds"].as_i64()
+    }
+
+    fn page(&self, name: &str) -> Option<String> {
         self.running.as_ref()?;
         let config = ureq::Agent::config_builder()
             .timeout_global(Some(SCRAPE_WITHIN))
             .build();
         let agent: ureq::Agent = config.into();
-        let url = format!("http://127.0.0.1:{}/metrics", self.port);
-        let page = agent
+        let url = format!("http://127.0.0.1:{}/{name}", self.port);
+        agent
             .get(&url)
             .call()
             .ok()?
             .body_mut()
             .read_to_string()
-            .ok()?;
-        Some(Metrics::parse(&page))
+            .ok()
+    }
+
+    /// Bytes of dead letters that wait to be sent again.
+    pub(super) fn parked_bytes(&self) -> f64 {
+        let path = self.data.join("dead-letters/dead-letters.ndjson");
+        let text = fs::read(path).unwrap_or_default();
+        match memchr::memmem::find(&text, b"\"kind\":\"parked\"") {
+            Some(_) => text.len() as f64,
+            None => 0.0,
+        }
     }
 
     /// Does this to the checkpoint of the agent that is down; false when there was nothing to do it to.
@@ -363,11 +395,12 @@ listen = "127.0.0.1:{}"
         Ok(Some(prlimit(child.pid(), Resource::Nofile, new)?))
     }
 
-    /// How often its present log says this.
+    /// How often its logs say this, those of ended agents included.
     pub(super) fn says(&self, words: &str) -> usize {
-        let log = self.folder.join(format!("agent-{}.log", self.starts));
-        let text = fs::read(log).unwrap_or_default();
-        memchr::memmem::find_iter(&text, words.as_bytes()).count()
+        let logs = (1..=self.starts).map(|start| self.folder.join(format!("agent-{start}.log")));
+        logs.map(|log| fs::read(log).unwrap_or_default())
+            .map(|text| memchr::memmem::find_iter(&text, words.as_bytes()).count())
+            .sum()
     }
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Document<'a> {
     pub(super) original: &'a str,
     pub(super) path: &'a str,
     pub(super) offset: u64,
+    /// No format took the line.
+    pub(super) unparsed: bool,
 }
 
 impl Cluster {
@@ -87,6 +89,20 @@ impl Cluster {
         self.ask("PUT", "_cluster/settings", &body).map(drop)
     }
 
+    /// Closes an index, which is made if it is not there yet.
+    pub(super) fn close(&self, index: &str) -> Result<()> {
+        // There already as a rule.
+        let _ = self.ask("PUT", index, &json!({}));
+        self.ask("POST", &format!("{index}/_close"), &Value::Null)
+            .map(drop)
+    }
+
+    /// Opens it.
+    pub(super) fn open(&self, index: &str) -> Result<()> {
+        self.ask("POST", &format!("{index}/_open"), &Value::Null)
+            .map(drop)
+    }
+
     /// Everything is as it was before the first fault.
     pub(super) fn mend(&self) -> Result<()> {
         self.limit_shards(None)?;
@@ -108,7 +124,7 @@ impl Index for Cluster {
                 "track_total_hits": false,
                 "pit": {"id": pit, "keep_alive": "5m"},
                 "sort": [{"_shard_doc": "asc"}],
-                "_source": ["event.original", "log"],
+                "_source": ["event.original", "log", "tags"],
             });
             if !after.is_null() {
                 query["search_after"] = after;
@@ -129,6 +145,9 @@ impl Index for Cluster {
                     original: source["event"]["original"].as_str().unwrap_or_default(),
                     path: source["log"]["file"]["path"].as_str().unwrap_or_default(),
                     offset: source["log"]["offset"].as_u64().unwrap_or(0),
+                    unparsed: source["tags"]
+                        .as_array()
+                        .is_some_and(|tags| tags.iter().any(|tag| tag == "unparsed")),
                 });
             }
             count += hits.len() as u64;

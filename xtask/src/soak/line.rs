@@ -55,6 +55,12 @@ pub(super) fn time_local(seconds: u64) -> String {
     )
 }
 
+/// The index of the day so many days ago.
+pub(super) fn index_of(days_ago: u64) -> String {
+    let (year, month, day) = civil(now() / SECONDS_IN_DAY - days_ago);
+    format!("nginx-access-{year}.{month:02}.{day:02}")
+}
+
 /// Year, month and day of a day since 1970 (Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms",
 /// `civil_from_days`).
 fn civil(day: u64) -> (u64, u64, u64) {

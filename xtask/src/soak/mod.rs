@@ -6,7 +6,9 @@
 //! and what the own writers know that they wrote.
 
 mod agent;
+mod clock;
 mod cluster;
+mod disk;
 mod fault;
 mod history;
 mod line;
@@ -36,7 +38,9 @@ use crate::place::{self, Folder};
 use crate::server::{Kind, Server};
 use crate::tools::{self, Tool};
 use agent::Agent;
+use clock::Clock;
 use cluster::Cluster;
+use disk::Disk;
 use oracle::{Truth, Verdict};
 use proxy::Proxy;
 use random::Dice;
@@ -45,6 +49,8 @@ use stage::Stage;
 use traffic::Traffic;
 use writer::Shared;
 
+/// Addresses of the cluster.
+const NODES: usize = 3;
 /// More memory than this means that some buffer is not bounded.
 const MEMORY_BOUND: u64 = 128 * 1024 * 1024;
 /// All that was held up arrives within this.
@@ -79,10 +85,12 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     tools::provide(&[Tool::Nginx, Tool::Logrotate, Tool::Jdk, Tool::Maven])?;
-    let folder = Folder::empty(match arguments.history {
+    let name = match arguments.history {
         true => "soak-history",
         false => "soak",
-    })?;
+    };
+    disk::unmount_old(&place::target().join("xtask").join(name).join("data"));
+    let folder = Folder::empty(name)?;
     println!("starting Elasticsearch (the first time it is downloaded), building the agent …");
     let mut server = Server::start(Kind::Elasticsearch, &folder)?;
     // A copy, so that a build meanwhile changes nothing.
@@ -92,21 +100,29 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let tally = Arc::new(Tally::default());
     let proxy = Proxy::start(
         &url,
-        steady_listener(1)?,
+        (1..=NODES as u64)
+            .map(steady_listener)
+            .collect::<Result<_>>()?,
         Dice::new(arguments.seed, "proxy"),
         Arc::clone(&tally),
     )?;
-    let port = steady_listener(2)?.local_addr()?.port();
+    let port = steady_listener(0)?.local_addr()?.port();
+    let mut left_out = Vec::new();
+    let clock = match arguments.history {
+        true => None,
+        false => a_clock(&folder, &mut left_out)?,
+    };
     let agent = Agent::new(
         program,
         &folder,
-        proxy.url(),
+        proxy.urls(),
         port,
         Dice::new(arguments.seed, "settings"),
+        clock,
     );
     let went = match arguments.history {
         true => history::run(arguments, &folder, agent, &proxy, &url),
-        false => soak(arguments, &folder, agent, proxy, &url, &tally),
+        false => soak(arguments, &folder, agent, proxy, &url, &tally, left_out),
     };
     let good = went.with_context(|| failure(arguments, &folder))?;
     if !good {
@@ -117,6 +133,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// A clock for the agent that can be moved, where the machine has what that takes or lets it be installed.
+fn a_clock(folder: &Path, left_out: &mut Vec<String>) -> Result<Option<Clock>> {
+    if let Err(error) = tools::provide(&[Tool::Faketime]) {
+        left_out.push(format!("a wall clock that jumps ({error})"));
+    }
+    Clock::new(folder)
 }
 
 fn failure(arguments: &Arguments, folder: &Path) -> String {
@@ -134,6 +158,7 @@ fn soak(
     proxy: Proxy,
     url: &str,
     tally: &Arc<Tally>,
+    mut left_out: Vec<String>,
 ) -> Result<bool> {
     let length = Duration::from_secs(arguments.seconds.unwrap_or(arguments.minutes * 60));
     let logs = logs::all(folder);
@@ -143,11 +168,24 @@ fn soak(
         .map(|log| log.write_configuration(folder, &nginx_pid))
         .collect::<Result<Vec<_>>>()?;
     fs::create_dir_all(folder.join("flags"))?;
-    let events = schedule::draw(arguments.seed, length, logs.len());
+    let disk = match Disk::mount(agent.data(), folder.join("disk.log"))? {
+        Ok(disk) => Some(disk),
+        Err(why) => {
+            left_out.push(format!("a full disk ({why})"));
+            None
+        }
+    };
+    let mut events = schedule::draw(arguments.seed, length, logs.len());
+    events.retain(|(_, event)| match event {
+        schedule::Event::DiskFull { .. } => disk.is_some(),
+        schedule::Event::Clock { .. } => agent.clock.is_some(),
+        _ => true,
+    });
     write_schedule(arguments, folder, &events)?;
-    agent.set_up(url)?;
 
-    let mut traffic = Traffic::start(folder, arguments.seed)?;
+    // The agent's configuration names nginx's.
+    let traffic = Traffic::start(folder, arguments.seed)?;
+    agent.set_up(url)?;
     let shared = Arc::new(Shared {
         stop: AtomicBool::new(false),
         days: AtomicU64::new(1),
@@ -168,6 +206,8 @@ fn soak(
         agent,
         proxy,
         Cluster::new(url),
+        traffic,
+        disk,
         Arc::clone(tally),
         Arc::clone(&shared),
         configurations,
@@ -180,7 +220,7 @@ fn soak(
         let hashes = writing.join().map_err(|_| anyhow!("a writer broke off"))?;
         truth.insert(letter, hashes?);
     }
-    traffic.quiet()?;
+    stage.traffic.quiet()?;
     played?;
     println!(
         "{} s are over; faults off, {} lines written by own writers",
@@ -195,14 +235,18 @@ fn soak(
         rotations,
         rotations_while_stopped,
         identity_checks,
+        parked,
+        unparked,
         proxy: _proxy,
+        disk: _disk,
+        traffic: _traffic,
         ..
     } = stage;
     agent.kill()?;
     agent.run_once(ONCE_WITHIN)?;
     for letter in ['a', 'b'] {
         let path = folder.join(format!("truth/{letter}.log"));
-        truth.insert(letter, oracle::read_truth(&path)?);
+        truth.insert(letter, oracle::read_truth(&path, letter)?);
     }
     let verdict = oracle::judge(&truth, &logs, &cluster, agent.data())?;
     let run = Run {
@@ -215,7 +259,10 @@ fn soak(
         peak_bytes: agent.peak,
         bound_bytes: MEMORY_BOUND,
         identity_checks,
+        parked: parked.total(),
+        unparked: unparked.total(),
         caught_up_seconds: caught_up.as_secs(),
+        left_out,
     };
     let table = report::table(&run, &verdict, tally);
     fs::write(folder.join("report.md"), &table)?;

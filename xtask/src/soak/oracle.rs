@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use flate2::read::MultiGzDecoder;
 
 use super::cluster::Document;
@@ -46,31 +46,56 @@ pub(super) struct Verdict {
     pub(super) pieces: u64,
     /// Documents of something else.
     pub(super) strange: u64,
+    /// Whole lines that no format took.
+    pub(super) unparsed: u64,
     pub(super) dead_lettered: u64,
     pub(super) files: u64,
+    /// Logs that nothing was written to: nothing is known of them.
+    pub(super) silent: String,
     /// The first lost, doubled and strange lines, with their places.
     pub(super) words: Vec<String>,
 }
 
 impl Verdict {
     pub(super) fn is_good(&self) -> bool {
-        self.lost == 0 && self.doubled == 0 && self.strange == 0 && self.dead_lettered == 0
+        self.lost == 0
+            && self.doubled == 0
+            && self.strange == 0
+            && self.unparsed == 0
+            && self.dead_lettered == 0
+            && self.silent.is_empty()
     }
 }
 
-/// The lines of a file that no rotation touches, by their numbers.
-pub(super) fn read_truth(path: &Path) -> Result<Written> {
+/// The lines of a file that no rotation touches, by their numbers. Each has the letter of its log and a number of its
+/// own, or this is no truth.
+pub(super) fn read_truth(path: &Path, letter: char) -> Result<Written> {
     let mut hashes = Vec::new();
-    each_line(path, |_, line, complete| {
-        if let (Some((_, number)), true) = (line::find(line), complete) {
-            if hashes.len() <= number {
-                hashes.resize(number + 1, 0);
-            }
-            if let Some(hash) = hashes.get_mut(number) {
-                *hash = line::hash(line);
+    let mut wrong = None;
+    each_line(path, |offset, line, complete| {
+        let number = line::find(line)
+            .filter(|mark| mark.0 == letter && complete)
+            .map(|mark| mark.1);
+        let Some(number) = number else {
+            wrong.get_or_insert((offset, beginning(line)));
+            return;
+        };
+        if hashes.len() <= number {
+            hashes.resize(number + 1, 0);
+        }
+        match hashes.get_mut(number) {
+            Some(hash) if *hash == 0 => *hash = line::hash(line),
+            _ => {
+                wrong.get_or_insert((offset, beginning(line)));
             }
         }
     })?;
+    if let Some((offset, line)) = wrong {
+        bail!(
+            "{} at {offset} is no line of its own: {line}",
+            path.display()
+        );
+    }
     Ok(Written {
         lines: hashes,
         ..Written::default()
@@ -103,6 +128,17 @@ pub(super) fn judge(
             (*written == line::hash(line)).then_some((letter, number))
         });
         if let Some((letter, number)) = found {
+            if document.unparsed && line.len() < line::LIMIT {
+                verdict.unparsed += 1;
+                if verdict.unparsed <= NAMED as u64 {
+                    verdict.words.push(format!(
+                        "unparsed {letter}-{number}: {} at {}: {}",
+                        document.path,
+                        document.offset,
+                        beginning(line)
+                    ));
+                }
+            }
             if let Some(count) = seen.get_mut(&letter).and_then(|seen| seen.get_mut(number)) {
                 *count = count.saturating_add(1);
                 if *count > 1 {
@@ -131,6 +167,11 @@ pub(super) fn judge(
     }
     let mut missing = BTreeMap::new();
     for (letter, written) in truth {
+        if written.lines.iter().all(|hash| *hash == 0) {
+            verdict.silent.push(*letter);
+            let words = format!("nobody wrote anything to log {letter}");
+            verdict.words.push(words);
+        }
         let seen = seen.get(letter).map_or(&[][..], |seen| seen);
         for (number, (hash, seen)) in written.lines.iter().zip(seen).enumerate() {
             verdict.written += u64::from(*hash != 0);
@@ -306,6 +347,7 @@ mod tests {
                     original,
                     path,
                     offset: 0,
+                    unparsed: original.contains("odd"),
                 });
             }
             Ok(self.0.len() as u64)
@@ -372,6 +414,42 @@ mod tests {
         assert_eq!((verdict.lost, verdict.doubled), (0, 1));
         assert!(!verdict.is_good());
         assert_eq!(verdict.words.len(), 2, "both are named");
+    }
+
+    #[test]
+    fn a_whole_line_that_no_format_took_is_no_success() {
+        let lines = ["GET /?mark=c-0. odd", LINES[1]];
+        let verdict = judged(&lines, "", &lines, false);
+        assert_eq!((verdict.lost, verdict.unparsed), (0, 1));
+        assert!(!verdict.is_good());
+        // What is cut cannot be parsed.
+        let long = format!("{}{}", lines[0], "z".repeat(line::LIMIT));
+        let verdict = judged(&[&long], "", &[&long[..line::LIMIT]], false);
+        assert!(verdict.is_good(), "{verdict:?}");
+    }
+
+    #[test]
+    fn a_log_without_a_line_proves_nothing() {
+        assert!(!judged(&[], "", &[], false).is_good());
+    }
+
+    #[test]
+    fn a_truth_is_whole_and_of_one_log() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c.log");
+        let read = |text: &str| {
+            fs::write(&path, text).unwrap();
+            read_truth(&path, 'c').map(|written| written.lines.len())
+        };
+        assert_eq!(read("?mark=c-1. b\n?mark=c-0. a\n").unwrap(), 2);
+        for wrong in [
+            "?mark=c-0. a\n?mark=c-0. b\n",
+            "?mark=d-0. a\n",
+            "a\n",
+            "?mark=c-0. a",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A proxy before Elasticsearch that does to bulk requests what networks, proxies and busy clusters do.
 //!
-//! Everything else passes untouched, but for the times when nobody can connect or nobody is let in.
+//! It stands at several addresses, as the nodes of a cluster do, and any of them may be away for a while. Everything
+//! else passes untouched, but for the times when nobody can connect or nobody is let in.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -27,15 +28,39 @@ const STALL: Duration = Duration::from_secs(20);
 /// The running proxy.
 pub(super) struct Proxy {
     shared: Arc<Shared>,
+    listeners: Vec<JoinHandle<()>>,
+}
+
+/// One address.
+struct Node {
     address: SocketAddr,
-    listener: Option<JoinHandle<()>>,
+    /// Nobody can connect, and who was connected is not any more.
+    away: AtomicBool,
+    /// Its port is open though, and each connection reset: a host whose balancer lives on.
+    resets: AtomicBool,
+    /// Connections that ended, or were none, because it went away.
+    cut: AtomicU64,
+    /// Bulk requests that came here.
+    bulks: AtomicU64,
+}
+
+impl Node {
+    fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+}
+
+/// What nodes that went away had to do with: connections that were cut, and what the others got since.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Absence {
+    cut: u64,
+    elsewhere: u64,
 }
 
 struct Shared {
     upstream: SocketAddr,
     stop: AtomicBool,
-    /// Nobody can connect, and who was connected is not any more.
-    refuse: AtomicBool,
+    nodes: Vec<Node>,
     unauthorized: AtomicBool,
     /// Of a hundred bulk requests so many are hit.
     percent: AtomicU64,
@@ -50,33 +75,44 @@ type Sign = (&'static str, &'static [u8]);
 impl Proxy {
     pub(super) fn start(
         upstream: &str,
-        listener: TcpListener,
+        listeners: Vec<TcpListener>,
         dice: Dice,
         tally: Arc<Tally>,
     ) -> Result<Self> {
         let upstream = upstream.trim_start_matches("http://");
-        let address = listener.local_addr()?;
+        let node = |listener: &TcpListener| {
+            Ok(Node {
+                address: listener.local_addr()?,
+                away: AtomicBool::new(false),
+                resets: AtomicBool::new(false),
+                cut: AtomicU64::new(0),
+                bulks: AtomicU64::new(0),
+            })
+        };
         let shared = Arc::new(Shared {
             upstream: upstream.parse().context("the server's address")?,
             stop: AtomicBool::new(false),
-            refuse: AtomicBool::new(false),
+            nodes: listeners.iter().map(node).collect::<Result<_>>()?,
             unauthorized: AtomicBool::new(false),
             percent: AtomicU64::new(0),
             dice: Mutex::new(dice),
             tally,
             sign: Mutex::default(),
         });
-        let of_thread = Arc::clone(&shared);
-        let listener = thread::spawn(move || listen(&of_thread, listener, address));
-        Ok(Self {
-            shared,
-            address,
-            listener: Some(listener),
-        })
+        let listeners = listeners.into_iter().enumerate().map(|(node, listener)| {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || listen(&shared, node, listener))
+        });
+        let listeners = listeners.collect();
+        Ok(Self { shared, listeners })
     }
 
-    pub(super) fn url(&self) -> String {
-        format!("http://{}", self.address)
+    /// Its addresses.
+    pub(super) fn urls(&self) -> Vec<String> {
+        let nodes = self.shared.nodes.iter();
+        nodes
+            .map(|node| format!("http://{}", node.address))
+            .collect()
     }
 
     /// From now on so many of a hundred bulk requests are hit.
@@ -89,8 +125,36 @@ impl Proxy {
         *self.shared.sign() = sign;
     }
 
-    pub(super) fn refuse(&self, refuse: bool) {
-        self.shared.refuse.store(refuse, Ordering::Relaxed);
+    /// The nodes of these numbers go away: nobody can connect, or is let go at once.
+    pub(super) fn leave(&self, nodes: impl Iterator<Item = usize>, resets: bool) {
+        self.away(nodes, true, resets);
+    }
+
+    /// They come back.
+    pub(super) fn come_back(&self, nodes: impl Iterator<Item = usize>) {
+        self.away(nodes, false, false);
+    }
+
+    fn away(&self, nodes: impl Iterator<Item = usize>, away: bool, resets: bool) {
+        for node in nodes.filter_map(|node| self.shared.nodes.get(node)) {
+            node.resets.store(resets, Ordering::Relaxed);
+            node.away.store(away, Ordering::Relaxed);
+        }
+    }
+
+    /// How things stand with the nodes that are away, and with the others.
+    pub(super) fn absence(&self) -> Absence {
+        let mut absence = Absence {
+            cut: 0,
+            elsewhere: 0,
+        };
+        for node in &self.shared.nodes {
+            match node.is_away() {
+                true => absence.cut += node.cut.load(Ordering::Relaxed),
+                false => absence.elsewhere += node.bulks.load(Ordering::Relaxed),
+            }
+        }
+        absence
     }
 
     pub(super) fn unauthorized(&self, unauthorized: bool) {
@@ -103,22 +167,32 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Relaxed);
-        if let Some(listener) = self.listener.take()
-            && listener.join().is_err()
-        {
-            eprintln!("the proxy broke off");
+        for listener in self.listeners.drain(..) {
+            if listener.join().is_err() {
+                eprintln!("the proxy broke off");
+            }
         }
     }
 }
 
-fn listen(shared: &Arc<Shared>, listener: TcpListener, address: SocketAddr) {
+impl Absence {
+    /// Whether a connection was cut since `before`, and another node got something.
+    pub(super) fn told_since(self, before: Self) -> bool {
+        self.cut > before.cut && self.elsewhere > before.elsewhere
+    }
+}
+
+fn listen(shared: &Arc<Shared>, number: usize, listener: TcpListener) {
+    let Some(node) = shared.nodes.get(number) else {
+        return;
+    };
     let mut listener = Some(listener);
     while !shared.stop.load(Ordering::Relaxed) {
-        if shared.refuse.load(Ordering::Relaxed) {
+        if node.is_away() && !node.resets.load(Ordering::Relaxed) {
             listener = None;
         } else if listener.is_none() {
             // Somebody's outgoing connection may have the port for a moment.
-            listener = TcpListener::bind(address).ok();
+            listener = TcpListener::bind(node.address).ok();
         }
         let accepted = listener.as_ref().map(|listener| {
             listener.set_nonblocking(true)?;
@@ -127,18 +201,35 @@ fn listen(shared: &Arc<Shared>, listener: TcpListener, address: SocketAddr) {
         if let Some(Ok((stream, _))) = accepted {
             let shared = Arc::clone(shared);
             // What fails here fails for the agent too, and that is what it is tested with.
-            thread::spawn(move || serve(&shared, stream));
+            thread::spawn(move || match shared.nodes.get(number) {
+                Some(node) => {
+                    // Closed without a word.
+                    let went = match node.is_away() {
+                        true => {
+                            set_socket_linger(&stream, Some(Duration::ZERO)).map_err(Into::into)
+                        }
+                        false => serve(&shared, node, stream),
+                    };
+                    if node.is_away() {
+                        node.cut.fetch_add(1, Ordering::Relaxed);
+                    }
+                    went
+                }
+                None => Ok(()),
+            });
         } else {
             sleep(LOOK);
         }
     }
 }
 
-fn serve(shared: &Shared, stream: TcpStream) -> io::Result<()> {
+fn serve(shared: &Shared, node: &Node, stream: TcpStream) -> io::Result<()> {
     let mut client = Peer::new(stream)?;
     let mut upstream = None;
-    let wanted = || !shared.stop.load(Ordering::Relaxed) && !shared.refuse.load(Ordering::Relaxed);
+    let wanted = || !shared.stop.load(Ordering::Relaxed) && !node.is_away();
     while let Some(mut request) = client.request(&wanted)? {
+        node.bulks
+            .fetch_add(u64::from(request.is_bulk()), Ordering::Relaxed);
         if shared.sign().is_some() {
             // The answer is to be read here too.
             request = request.without("accept-encoding");

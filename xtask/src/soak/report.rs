@@ -41,6 +41,27 @@ impl Tally {
     }
 }
 
+/// A counter of the agent over all of its lives, as far as it was seen.
+#[derive(Debug, Default)]
+pub(super) struct Counted {
+    /// Of lives that are over.
+    before: f64,
+    now: f64,
+}
+
+impl Counted {
+    pub(super) fn saw(&mut self, value: f64) {
+        if value < self.now {
+            self.before += self.now;
+        }
+        self.now = value;
+    }
+
+    pub(super) fn total(&self) -> f64 {
+        self.before + self.now
+    }
+}
+
 /// What a run was, besides what the oracle says of it.
 #[derive(Debug)]
 pub(super) struct Run {
@@ -48,12 +69,16 @@ pub(super) struct Run {
     pub(super) seconds: u64,
     pub(super) profile: String,
     pub(super) starts: u64,
+    pub(super) parked: f64,
+    pub(super) unparked: f64,
     pub(super) rotations: u64,
     pub(super) rotations_while_stopped: u64,
     pub(super) peak_bytes: u64,
     pub(super) bound_bytes: u64,
     pub(super) identity_checks: u64,
     pub(super) caught_up_seconds: u64,
+    /// Faults that this machine does not allow, and why.
+    pub(super) left_out: Vec<String>,
 }
 
 /// The table that goes into the reliability report.
@@ -83,6 +108,11 @@ pub(super) fn table(run: &Run, verdict: &Verdict, tally: &Tally) -> String {
     );
     row("dead-lettered", verdict.dead_lettered.to_string());
     row("documents that nobody wrote", verdict.strange.to_string());
+    row("whole lines not parsed", verdict.unparsed.to_string());
+    row(
+        "parked, and brought back by itself",
+        format!("{}, {}", run.parked, run.unparked),
+    );
     row("starts of the agent", run.starts.to_string());
     row("rotations", run.rotations.to_string());
     row(
@@ -115,6 +145,9 @@ pub(super) fn table(run: &Run, verdict: &Verdict, tally: &Tally) -> String {
             "| {fault:<44} | {:>8} | {:>8} |",
             count.injected, count.hit
         );
+    }
+    for words in &run.left_out {
+        let _ = writeln!(out, "\nLeft out here: {words}.");
     }
     out
 }

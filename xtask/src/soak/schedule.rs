@@ -5,6 +5,14 @@ use std::time::Duration;
 
 use super::random::Dice;
 
+/// Seconds in a day.
+const DAY: i64 = 86_400;
+/// Lines of an index that refuses are waited for for ten minutes (`park_after` of the agent); then they are parked,
+/// and this is left to see it, and to see others pass.
+const CLOSED_FOR: Duration = Duration::from_secs(13 * 60 + 30);
+/// In shorter runs there is no time to park anything.
+const LONG_RUN: Duration = Duration::from_secs(20 * 60);
+
 /// What is done to the checkpoint while the agent is down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tamper {
@@ -52,8 +60,22 @@ pub(super) enum Event {
     StateBlocked { time: Duration },
     /// No more files can be opened.
     FilesLimited { time: Duration },
+    /// The state directory's disk is full.
+    DiskFull { time: Duration },
+    /// The wall clock is so many seconds ahead of the right time from now on.
+    Clock { ahead: i64 },
+    /// nginx is reloaded, and has another log format.
+    Reformat,
     /// Nobody can connect to the cluster.
     Refuse { time: Duration },
+    /// Some of the cluster's nodes are gone: so many, from this one on.
+    NodesGone {
+        first: usize,
+        count: usize,
+        /// Their ports stay open, and reset whoever connects.
+        resets: bool,
+        time: Duration,
+    },
     /// The cluster knows nobody.
     Unauthorized { time: Duration },
     /// All indices are write-blocked.
@@ -62,6 +84,8 @@ pub(super) enum Event {
     DiskBlock { time: Duration },
     /// No more shards are allowed, when a day begins.
     ShardLimit { time: Duration },
+    /// The index of yesterday is closed, for longer than its lines are waited for.
+    DayClosed { time: Duration },
 }
 
 impl Event {
@@ -79,11 +103,18 @@ impl Event {
             Self::HangUp => "SIGHUP with other settings",
             Self::StateBlocked { .. } => "state directory takes nothing",
             Self::FilesLimited { .. } => "no more open files (EMFILE)",
+            Self::DiskFull { .. } => "state directory's disk full (ENOSPC)",
+            Self::Clock { ahead } if ahead.abs() > DAY => "wall clock jumps by days",
+            Self::Clock { .. } => "wall clock jumps by hours",
+            Self::Reformat => "nginx reloaded with a new log_format",
+            Self::NodesGone { count: 1, .. } => "one node of three gone",
+            Self::NodesGone { .. } => "two nodes of three gone",
             Self::Refuse { .. } => "connection refused for a while",
             Self::Unauthorized { .. } => "401 for a while",
             Self::WriteBlock { .. } => "index write block",
             Self::DiskBlock { .. } => "index read_only_allow_delete",
             Self::ShardLimit { .. } => "cluster shard limit",
+            Self::DayClosed { .. } => "an old day's index closed (parking)",
         }
     }
 }
@@ -93,17 +124,21 @@ impl fmt::Display for Event {
         f.write_str(self.name())?;
         match self {
             Self::Rotate(log) => write!(f, " of log {log}"),
-            Self::HangUp => Ok(()),
+            Self::HangUp | Self::Reformat => Ok(()),
+            Self::Clock { ahead } => write!(f, ", {ahead} s ahead"),
             Self::Kill { down: time, .. }
             | Self::Terminate { down: time }
             | Self::Freeze { time }
             | Self::StateBlocked { time }
+            | Self::DiskFull { time }
             | Self::FilesLimited { time }
             | Self::Refuse { time }
+            | Self::NodesGone { time, .. }
             | Self::Unauthorized { time }
             | Self::WriteBlock { time }
             | Self::DiskBlock { time }
-            | Self::ShardLimit { time } => write!(f, ", {:.1} s", time.as_secs_f64()),
+            | Self::ShardLimit { time }
+            | Self::DayClosed { time } => write!(f, ", {:.1} s", time.as_secs_f64()),
         }
     }
 }
@@ -113,9 +148,25 @@ pub(super) fn draw(seed: u64, length: Duration, logs: usize) -> Vec<(Duration, E
     let mut events = Vec::new();
     rotations(seed, length, logs, &mut events);
     of_the_agent(seed, length, logs, &mut events);
+    of_the_host(seed, length, &mut events);
+    of_nginx(seed, length, &mut events);
     of_the_cluster(seed, length, &mut events);
+    of_the_nodes(seed, length, &mut events);
+    if let Some((at, time)) = closed_day(length) {
+        events.push((at, Event::DayClosed { time }));
+    }
     events.sort_by_key(|(at, _)| *at);
     events
+}
+
+/// When an old day's index is closed, and for how long. An agent that is stopped or reloaded forgets how long it
+/// has waited: nothing of that kind meanwhile.
+fn closed_day(length: Duration) -> Option<(Duration, Duration)> {
+    (length >= LONG_RUN).then(|| (length / 4, CLOSED_FOR))
+}
+
+fn is_closed(at: Duration, length: Duration) -> bool {
+    closed_day(length).is_some_and(|(from, time)| (from..from + time).contains(&at))
 }
 
 fn rotations(seed: u64, length: Duration, logs: usize, events: &mut Vec<(Duration, Event)>) {
@@ -141,12 +192,13 @@ fn of_the_agent(seed: u64, length: Duration, logs: usize, events: &mut Vec<(Dura
     let mut dice = Dice::new(seed, "agent");
     let mut at = dice.millis(4000, 8000);
     while at < length {
+        let may_end = u64::from(!is_closed(at, length));
         let what = dice.weighted(&[
-            (10, What::Kill),
-            (4, What::Tamper),
-            (3, What::Terminate),
+            (10 * may_end, What::Kill),
+            (4 * may_end, What::Tamper),
+            (3 * may_end, What::Terminate),
             (3, What::Freeze),
-            (3, What::HangUp),
+            (3 * may_end, What::HangUp),
             (2, What::StateBlocked),
             (2, What::FilesLimited),
         ]);
@@ -199,6 +251,62 @@ fn tamper(dice: &mut Dice, at: Duration, length: Duration) -> Option<Tamper> {
     ])
 }
 
+fn of_the_host(seed: u64, length: Duration, events: &mut Vec<(Duration, Event)>) {
+    let mut dice = Dice::new(seed, "host");
+    let mut at = dice.millis(6000, 12_000);
+    while at < length {
+        let mut time = Duration::ZERO;
+        let event = match dice.below(5) {
+            0 | 1 => {
+                time = dice.millis(2000, 7000);
+                Event::DiskFull { time }
+            }
+            2 | 3 => Event::Clock {
+                ahead: 60 * some_minutes(&mut dice, 1, 720),
+            },
+            _ => Event::Clock {
+                ahead: 60 * some_minutes(&mut dice, 26 * 60, 60 * 60),
+            },
+        };
+        events.push((at, event));
+        at += time + dice.millis(6000, 24_000);
+    }
+}
+
+/// Ahead three times of four.
+fn some_minutes(dice: &mut Dice, from: i64, to: i64) -> i64 {
+    let minutes = from + i64::try_from(dice.below((to - from).unsigned_abs())).unwrap_or(0);
+    if dice.percent(75) { minutes } else { -minutes }
+}
+
+fn of_nginx(seed: u64, length: Duration, events: &mut Vec<(Duration, Event)>) {
+    let mut dice = Dice::new(seed, "nginx");
+    let mut at = dice.millis(10_000, 20_000);
+    while at < length {
+        // A changed nginx.conf makes the agent read its configuration again.
+        if !is_closed(at, length) {
+            events.push((at, Event::Reformat));
+        }
+        at += dice.millis(30_000, 60_000);
+    }
+}
+
+fn of_the_nodes(seed: u64, length: Duration, events: &mut Vec<(Duration, Event)>) {
+    let mut dice = Dice::new(seed, "nodes");
+    let mut at = dice.millis(5000, 10_000);
+    while at < length {
+        let time = dice.millis(2000, 12_000);
+        let event = Event::NodesGone {
+            first: dice.place(super::NODES),
+            count: 1 + usize::from(dice.percent(40)),
+            resets: dice.percent(50),
+            time,
+        };
+        events.push((at, event));
+        at += time + dice.millis(8000, 25_000);
+    }
+}
+
 fn of_the_cluster(seed: u64, length: Duration, events: &mut Vec<(Duration, Event)>) {
     #[derive(Clone, Copy)]
     enum What {
@@ -249,12 +357,32 @@ mod tests {
         let events = draw(7, Duration::from_secs(3600), 7);
         let kinds: std::collections::BTreeSet<_> =
             events.iter().map(|(_, event)| event.name()).collect();
-        assert_eq!(kinds.len(), 17, "{kinds:?}");
+        assert_eq!(kinds.len(), 24, "{kinds:?}");
         let first =
             |events: &[(Duration, Event)]| events.iter().take(5).copied().collect::<Vec<_>>();
         assert_eq!(
             first(&events),
             first(&draw(7, Duration::from_secs(5400), 7))
+        );
+    }
+
+    #[test]
+    fn while_a_day_is_closed_the_agent_may_wait() {
+        let hour = Duration::from_secs(3600);
+        let ends = |event: &Event| {
+            matches!(
+                event,
+                Event::Kill { .. } | Event::Terminate { .. } | Event::HangUp | Event::Reformat
+            )
+        };
+        let events = draw(7, hour, 7);
+        let ending = events.iter().filter(|(_, event)| ends(event));
+        assert!(ending.clone().count() > 100);
+        assert!(ending.clone().all(|(at, _)| !is_closed(*at, hour)));
+        assert!(
+            draw(7, LONG_RUN / 2, 7)
+                .iter()
+                .all(|(_, event)| !matches!(event, Event::DayClosed { .. }))
         );
     }
 }

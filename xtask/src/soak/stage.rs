@@ -12,12 +12,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use rustix::process::{Rlimit, Signal};
 
+use super::NODES;
 use super::agent::{Agent, Metrics};
 use super::cluster::Cluster;
+use super::disk::Disk;
+use super::line;
 use super::logs::Log;
-use super::proxy::Proxy;
-use super::report::Tally;
+use super::proxy::{Absence, Proxy};
+use super::report::{Counted, Tally};
 use super::schedule::Event;
+use super::traffic::Traffic;
 use super::writer::Shared;
 use crate::child::Tied;
 use crate::tools;
@@ -40,12 +44,31 @@ enum Act {
     Event(Event),
     Start,
     Thaw,
-    UnblockState { errors: usize },
-    UnlimitFiles { before: Rlimit, said: usize },
-    Accept { before: f64 },
+    UnblockState {
+        errors: usize,
+    },
+    UnlimitFiles {
+        before: Rlimit,
+        said: usize,
+    },
+    EmptyDisk {
+        said: usize,
+    },
+    Accept {
+        before: f64,
+    },
+    NodesBack {
+        first: usize,
+        count: usize,
+        before: Absence,
+    },
     Authorize,
     LiftBlock(&'static str),
     LiftShards,
+    OpenDay {
+        index: String,
+        parked: f64,
+    },
 }
 
 /// Everybody who takes part.
@@ -55,6 +78,8 @@ pub(super) struct Stage<'a> {
     pub(super) agent: Agent,
     pub(super) proxy: Proxy,
     pub(super) cluster: Cluster,
+    pub(super) traffic: Traffic,
+    pub(super) disk: Option<Disk>,
     pub(super) tally: Arc<Tally>,
     pub(super) writers: Arc<Shared>,
     pub(super) start: Instant,
@@ -62,6 +87,8 @@ pub(super) struct Stage<'a> {
     pub(super) rotations: u64,
     pub(super) rotations_while_stopped: u64,
     pub(super) identity_checks: u64,
+    pub(super) parked: Counted,
+    pub(super) unparked: Counted,
     /// What should not have been.
     pub(super) wrong: Vec<String>,
     due: Vec<Reverse<(Duration, u64)>>,
@@ -72,6 +99,8 @@ pub(super) struct Stage<'a> {
     /// SIGTERM was sent then, and how long the agent stays away.
     stopping: Option<(Duration, Duration)>,
     frozen: bool,
+    /// So many seconds the agent's clock is ahead.
+    ahead: i64,
     looked: Duration,
     quiet_since: Option<Duration>,
 }
@@ -84,6 +113,8 @@ impl<'a> Stage<'a> {
         agent: Agent,
         proxy: Proxy,
         cluster: Cluster,
+        traffic: Traffic,
+        disk: Option<Disk>,
         tally: Arc<Tally>,
         writers: Arc<Shared>,
         configurations: Vec<PathBuf>,
@@ -94,6 +125,8 @@ impl<'a> Stage<'a> {
             agent,
             proxy,
             cluster,
+            traffic,
+            disk,
             tally,
             writers,
             start: Instant::now(),
@@ -101,6 +134,8 @@ impl<'a> Stage<'a> {
             rotations: 0,
             rotations_while_stopped: 0,
             identity_checks: 0,
+            parked: Counted::default(),
+            unparked: Counted::default(),
             wrong: Vec::new(),
             due: Vec::new(),
             acts: BTreeMap::new(),
@@ -109,6 +144,7 @@ impl<'a> Stage<'a> {
             rotated: BTreeMap::new(),
             stopping: None,
             frozen: false,
+            ahead: 0,
             looked: Duration::ZERO,
             quiet_since: None,
         }
@@ -174,6 +210,9 @@ impl<'a> Stage<'a> {
         self.watch_agent(now)?;
         if now.saturating_sub(self.looked) >= LOOK {
             self.looked = now;
+            if let Some(disk) = self.disk.as_mut().filter(|disk| disk.is_full()) {
+                disk.fill()?;
+            }
             self.look(now);
         }
         sleep(TICK);
@@ -218,10 +257,43 @@ impl<'a> Stage<'a> {
                 }
             }
             Act::Accept { before } => {
-                self.proxy.refuse(false);
+                self.proxy.come_back(0..NODES);
                 let after = self.agent.scrape().map(|numbers| refused(&numbers));
                 if after.is_some_and(|after| after > before) {
                     self.tally.hit(Event::Refuse { time: now }.name());
+                }
+            }
+            Act::EmptyDisk { said } => {
+                if let Some(disk) = &mut self.disk {
+                    disk.empty()?;
+                }
+                if self.agent.says(NO_SPACE) > said {
+                    self.tally.hit(Event::DiskFull { time: now }.name());
+                }
+            }
+            Act::NodesBack {
+                first,
+                count,
+                before,
+            } => {
+                let event = Event::NodesGone {
+                    first,
+                    count,
+                    resets: false,
+                    time: now,
+                };
+                if self.proxy.absence().told_since(before) {
+                    self.tally.hit(event.name());
+                }
+                self.proxy.come_back(some_nodes(first, count));
+            }
+            Act::OpenDay { index, parked } => {
+                self.cluster.open(&index)?;
+                if self.parked.total() > parked {
+                    self.tally.hit(Event::DayClosed { time: now }.name());
+                } else {
+                    self.wrong
+                        .push(format!("{index} was closed, and nothing was parked"));
                 }
             }
             Act::Authorize => self.proxy.unauthorized(false),
@@ -244,6 +316,8 @@ impl<'a> Stage<'a> {
             Event::Kill { down, tamper } => {
                 let hit = self.agent.kill()?;
                 let tampered = match tamper {
+                    // There is no room to tamper.
+                    Some(_) if self.disk.as_ref().is_some_and(Disk::is_full) => false,
                     Some(tamper) => self.agent.tamper(tamper)?,
                     None => true,
                 };
@@ -284,9 +358,42 @@ impl<'a> Stage<'a> {
                 }
                 Ok(false)
             }
+            Event::DiskFull { time } => {
+                if let Some(disk) = &mut self.disk {
+                    let said = self.agent.says(NO_SPACE);
+                    disk.fill()?;
+                    self.at(now + time, Act::EmptyDisk { said });
+                }
+                Ok(false)
+            }
+            Event::Clock { ahead } => self.move_clock(ahead),
+            Event::Reformat => self.traffic.reformat().map(|()| true),
+            Event::NodesGone {
+                first,
+                count,
+                resets,
+                time,
+            } => {
+                self.proxy.leave(some_nodes(first, count), resets);
+                let before = self.proxy.absence();
+                let back = Act::NodesBack {
+                    first,
+                    count,
+                    before,
+                };
+                self.at(now + time, back);
+                Ok(false)
+            }
+            Event::DayClosed { time } => {
+                let index = line::index_of(1);
+                self.cluster.close(&index)?;
+                let parked = self.parked.total();
+                self.at(now + time, Act::OpenDay { index, parked });
+                Ok(false)
+            }
             Event::Refuse { time } => {
                 let before = self.agent.scrape().map_or(0.0, |numbers| refused(&numbers));
-                self.proxy.refuse(true);
+                self.proxy.leave(0..NODES, false);
                 self.at(now + time, Act::Accept { before });
                 Ok(false)
             }
@@ -313,6 +420,22 @@ impl<'a> Stage<'a> {
                 Ok(false)
             }
         }
+    }
+
+    /// True when the agent is seen to have another time.
+    fn move_clock(&mut self, ahead: i64) -> Result<bool> {
+        let Some(clock) = &self.agent.clock else {
+            return Ok(false);
+        };
+        let before = self.agent.uptime();
+        let since = Instant::now();
+        clock.set(ahead)?;
+        let moved_by = ahead - std::mem::replace(&mut self.ahead, ahead);
+        let (Some(before), Some(after)) = (before, self.agent.uptime()) else {
+            return Ok(false);
+        };
+        let passed = i64::try_from(since.elapsed().as_secs()).unwrap_or(0);
+        Ok((after - before - moved_by - passed).abs() < 5)
     }
 
     fn block(
@@ -410,7 +533,13 @@ impl<'a> Stage<'a> {
         if let Err(error) = numbers.balance() {
             self.wrong.push(error.to_string());
         }
-        let busy = numbers.sum("logweir_in_flight_lines") + numbers.sum("logweir_source_lag_bytes");
+        self.parked
+            .saw(numbers.one("logweir_documents_total{outcome=\"parked\"}"));
+        self.unparked
+            .saw(numbers.sum("logweir_documents_unparked_total"));
+        let busy = numbers.sum("logweir_in_flight_lines")
+            + numbers.sum("logweir_source_lag_bytes")
+            + self.agent.parked_bytes();
         let started = numbers.sum("logweir_lines_read_total") > 0.0 || now > QUIET * 3;
         if busy > 0.0 || !started {
             self.quiet_since = None;
@@ -426,6 +555,12 @@ impl<'a> Stage<'a> {
 
 const CANNOT_SAVE: &str = "checkpoint.new";
 const TOO_MANY_FILES: &str = "os error 24";
+const NO_SPACE: &str = "os error 28";
+
+/// So many nodes, from the first on.
+fn some_nodes(first: usize, count: usize) -> impl Iterator<Item = usize> {
+    (first..first + count).map(|node| node % NODES)
+}
 
 /// Documents that found no connection.
 fn refused(numbers: &Metrics) -> f64 {

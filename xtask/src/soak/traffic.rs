@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::line;
 use crate::load::Caller;
-use crate::nginx::{Nginx, Particulars};
+use crate::nginx::{self, Nginx, Particulars};
 
 /// Clients at the same time.
 const CALLERS: u64 = 4;
@@ -19,7 +19,8 @@ const REST: Duration = Duration::from_millis(8);
 
 /// A busy nginx.
 pub(super) struct Traffic {
-    _nginx: Nginx,
+    nginx: Nginx,
+    reformatted: u64,
     callers: Vec<JoinHandle<std::io::Result<()>>>,
     stop: Arc<AtomicBool>,
 }
@@ -36,10 +37,11 @@ impl Traffic {
         };
         let nginx = Nginx::start_as(
             folder,
-            &Particulars {
+            Particulars {
                 workers: 2,
                 logs: logs("access.log", 'a'),
                 api_logs: logs("api.access.log", 'b'),
+                formats: vec![nginx::FORMAT.to_owned()],
             },
         )?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -47,15 +49,20 @@ impl Traffic {
         let callers = (0..CALLERS)
             .map(|caller| {
                 let (stop, numbers) = (Arc::clone(&stop), Arc::clone(&numbers));
-                let mut caller = Caller::connect(nginx.port, seed.wrapping_add(caller))?;
+                let port = nginx.port;
+                let mut caller = Caller::connect(port, seed.wrapping_add(caller))?;
                 Ok(thread::spawn(move || {
                     while !stop.load(Ordering::Relaxed) {
-                        caller.call_marked(|path| {
+                        let called = caller.call_marked(|path| {
                             let api = path.starts_with("/api/");
                             let [plain, of_api] = &*numbers;
                             let (letter, number) = if api { ('b', of_api) } else { ('a', plain) };
                             line::mark(letter, number.fetch_add(1, Ordering::Relaxed))
-                        })?;
+                        });
+                        // nginx closes kept connections when it reloads; what it has logged it has logged twice.
+                        if called.is_err() {
+                            caller.connect_again(port)?;
+                        }
                         sleep(REST);
                     }
                     Ok(())
@@ -63,10 +70,23 @@ impl Traffic {
             })
             .collect::<Result<_>>()?;
         Ok(Self {
-            _nginx: nginx,
+            nginx,
+            reformatted: 0,
             callers,
             stop,
         })
+    }
+
+    /// nginx reloads under load, and has a format that it has never had.
+    pub(super) fn reformat(&mut self) -> Result<()> {
+        self.reformatted += 1;
+        let number = self.reformatted;
+        let format = match number % 3 {
+            0 => format!("{} v{number}", nginx::FORMAT),
+            1 => format!("{} \"$host\" $request_length v{number}", nginx::FORMAT),
+            _ => format!("v{number} $host {}", nginx::FORMAT),
+        };
+        self.nginx.change_format(format)
     }
 
     /// Ends the requests, not nginx.

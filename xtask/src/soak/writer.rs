@@ -114,9 +114,10 @@ impl Scribe {
             let second = start.elapsed().as_secs();
             if second.is_multiple_of(2) && second % 20 != 18 {
                 let millis = u64::try_from(since.as_millis()).unwrap_or(0);
-                owed += rate * 2 * millis + self.dice.below(1000);
+                // Who cannot keep up does not try to: it would never look up again.
+                owed = (owed + rate * 2 * millis + self.dice.below(1000)).min(rate * 2000);
             }
-            while owed >= 1000 {
+            while owed >= 1000 && !self.shared.stop.load(Ordering::Relaxed) {
                 owed -= 1000;
                 self.line(&mut buffer);
                 if !blocks || buffer.len() > 8192 {

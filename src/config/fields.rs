@@ -1,0 +1,305 @@
+//! `fields`: further members of every record of a log, constants or variables of its format.
+//!
+//! Owns which names can be given and of which type their values are. Invariant: a field that is taken here
+//! never meets a member that records carry of themselves, unless it stands for it, and no value of it makes
+//! Elasticsearch refuse the document.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use logweir_parsers::{client, number, time};
+
+use super::Note;
+use super::logs::NamedFormat;
+use super::problem::Origin;
+use super::scope::Scope;
+
+/// A field and where its value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// The dotted name.
+    pub name: String,
+    /// The value.
+    pub value: FieldValue,
+    /// What the index takes for it.
+    pub kind: FieldType,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FieldValue {
+    /// The configuration.
+    Constant(String),
+    /// The line: a variable of its format, without the `$`.
+    Variable(String),
+}
+
+/// What the index takes for a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldType {
+    /// Any text.
+    Text,
+    /// A whole number.
+    Long,
+    /// An address.
+    Ip,
+    /// A time.
+    Date,
+}
+
+impl Field {
+    /// A constant text.
+    pub fn constant(name: &str, value: &str) -> Self {
+        let value = FieldValue::Constant(value.to_owned());
+        Self::new(name.to_owned(), value, FieldType::Text)
+    }
+
+    /// It stands for a member of the record's own.
+    pub fn replaces(&self) -> bool {
+        YIELDING.contains(&&*self.name)
+    }
+
+    fn new(name: String, value: FieldValue, kind: FieldType) -> Self {
+        Self { name, value, kind }
+    }
+}
+
+/// Fields that records carry of themselves. Another value beside one of them would break identity or order, or
+/// make a key that stands twice, a list, or text where an object is: Elasticsearch would refuse each document,
+/// or count it under both values.
+const OWN: [&str; 42] = [
+    "@timestamp",
+    "agent.name",
+    "agent.type",
+    "agent.version",
+    "data_stream",
+    "destination.domain",
+    "destination.ip",
+    "destination.port",
+    "ecs",
+    "error",
+    "event.category",
+    "event.created",
+    "event.dataset",
+    "event.duration",
+    "event.kind",
+    "event.module",
+    "event.original",
+    "event.outcome",
+    "event.start",
+    "event.timezone",
+    "event.type",
+    "host.name",
+    "http",
+    "input",
+    "log",
+    "nginx",
+    "related.ip",
+    "related.user",
+    "service.type",
+    "source.address",
+    "source.ip",
+    "tags",
+    "tls.cipher",
+    "tls.version",
+    "tls.version_protocol",
+    "url.extension",
+    "url.fragment",
+    "url.original",
+    "url.path",
+    "url.query",
+    "url.scheme",
+    "user_agent.original",
+];
+
+/// Own fields too, but here the agent knows how to give way to a variable, and to a constant for the first.
+const YIELDING: [&str; 3] = ["url.domain", "user.name", "http.request.id"];
+
+/// Parts of a name; deeper objects are slips.
+const MAX_DEPTH: usize = 8;
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            FieldValue::Constant(value) => write!(f, "{} = {value:?}", self.name),
+            FieldValue::Variable(variable) => write!(f, "{} = ${variable}", self.name),
+        }
+    }
+}
+
+/// Whether a field of this name would meet one that records carry of themselves.
+pub(crate) fn is_own(name: &str) -> bool {
+    let mut own = OWN.iter().chain(&YIELDING);
+    own.any(|own| overlap(own, name)) || name.starts_with('_')
+}
+
+/// Whether two fields are one, or one would be an object that holds the other.
+fn overlap(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() <= other.len() {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    long.strip_prefix(short)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// The type that ECS 8.11 (field reference) gives a field; `Err` names one that no text becomes.
+fn type_of(name: &str) -> Result<FieldType, &'static str> {
+    let (root, rest) = name.split_once('.').unwrap_or((name, ""));
+    match (root, rest) {
+        ("client" | "server" | "source" | "destination", "ip" | "nat.ip")
+        | ("host" | "observer", "ip")
+        | ("network", "forwarded_ip") => Ok(FieldType::Ip),
+        (
+            "client" | "server" | "source" | "destination",
+            "port" | "nat.port" | "bytes" | "packets" | "as.number",
+        )
+        | ("network", "bytes" | "packets")
+        | ("event", "sequence" | "severity")
+        | ("host", "uptime")
+        | ("process", "pid" | "exit_code")
+        | ("file", "size")
+        | ("url", "port") => Ok(FieldType::Long),
+        ("event", "end" | "ingested") | ("tls", "client.not_after" | "client.not_before") => {
+            Ok(FieldType::Date)
+        }
+        ("client" | "server" | "source" | "destination" | "host" | "observer", "geo.location") => {
+            Err("a place")
+        }
+        ("event", "risk_score" | "risk_score_norm") => Err("a number with a fraction"),
+        ("tls", "established" | "resumed") => Err("true or false"),
+        _ => Ok(FieldType::Text),
+    }
+}
+
+pub(super) fn read(scope: &mut Scope<'_>) -> Vec<Field> {
+    let mut fields: Vec<Field> = Vec::new();
+    for (name, value, origin) in scope.constants("fields") {
+        match field(&fields, name.clone(), value) {
+            Ok(field) => fields.push(field),
+            Err(why) => scope.bad("fields", origin, &name, why),
+        }
+    }
+    fields
+}
+
+fn field(known: &[Field], name: String, value: String) -> Result<Field, String> {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-@".contains(&byte);
+    let parts = name.split('.').count();
+    if name.split('.').any(str::is_empty) || !name.bytes().all(is_name) || parts > MAX_DEPTH {
+        return Err("is no field name; write it as in \"url.domain\"".to_owned());
+    }
+    let variable = variable(&value)?;
+    let yields = YIELDING.contains(&&*name);
+    if yields && variable.is_none() && name != "url.domain" {
+        return Err("is written by the agent itself, and a constant would hide it; name a variable, or another \
+                    field"
+            .to_owned());
+    }
+    if is_own(&name) && !yields {
+        return Err(
+            "is a field of which the agent decides; take another one, such as \"labels.NAME\""
+                .to_owned(),
+        );
+    }
+    if known.iter().any(|known| known.name == name) {
+        return Err("stands here twice".to_owned());
+    }
+    if known.iter().any(|known| overlap(&known.name, &name)) {
+        return Err("cannot hold a value and other fields at once".to_owned());
+    }
+    let kind = type_of(&name).map_err(|what| {
+        format!("is {what} in ECS, which no text of a line becomes; take another field")
+    })?;
+    let value = match variable {
+        Some(variable) => FieldValue::Variable(variable),
+        None => {
+            let (fits, what) = match kind {
+                FieldType::Text => (true, ""),
+                FieldType::Long => (is_long(&value), "a whole number"),
+                FieldType::Ip => (client::address(value.as_bytes()).is_some(), "an address"),
+                FieldType::Date => (
+                    time::iso8601(value.as_bytes()).is_some(),
+                    "a time, such as 2026-11-23T05:26:59+00:00",
+                ),
+            };
+            if !fits {
+                return Err(format!("must be {what}, which {value:?} is not"));
+            }
+            FieldValue::Constant(value)
+        }
+    };
+    Ok(Field::new(name, value, kind))
+}
+
+fn is_long(text: &str) -> bool {
+    number::unsigned(text.as_bytes()).is_some_and(|number| i64::try_from(number).is_ok())
+}
+
+/// The variable that a value names, if it begins so.
+fn variable(value: &str) -> Result<Option<String>, String> {
+    let Some(name) = value.strip_prefix('$') else {
+        return Ok(None);
+    };
+    let name = name
+        .strip_prefix('{')
+        .and_then(|name| name.strip_suffix('}'))
+        .unwrap_or(name);
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    if name.is_empty() || !name.bytes().all(is_name) {
+        return Err(format!(
+            "takes the whole value of one variable, which {value:?} is not; write it as in \"$http_x_user_id\""
+        ));
+    }
+    Ok(Some(name.to_owned()))
+}
+
+/// Variables that no line will give, by the name of the variable and the field.
+#[derive(Debug, Default)]
+pub(super) struct Unknown(BTreeMap<(String, String), Vec<String>>);
+
+impl Unknown {
+    /// Looks at a log whose lines are written in one of these formats.
+    pub(super) fn look(&mut self, fields: &[Field], formats: &[NamedFormat]) {
+        for field in fields {
+            let FieldValue::Variable(variable) = &field.value else {
+                continue;
+            };
+            let has = |named: &NamedFormat| {
+                let mut fields = named.format.fields().iter();
+                fields.any(|field| field.name() == variable)
+            };
+            if formats.iter().any(has) {
+                continue;
+            }
+            let names = self
+                .0
+                .entry((variable.clone(), field.name.clone()))
+                .or_default();
+            for named in formats {
+                if !names.contains(&named.name) {
+                    names.push(named.name.clone());
+                }
+            }
+        }
+    }
+
+    /// A note for each.
+    pub(super) fn notes(self, origin: &Origin) -> impl Iterator<Item = Note> {
+        self.0.into_iter().map(move |((variable, field), formats)| {
+            let (noun, has) = if formats.len() == 1 {
+                ("the format", "has")
+            } else {
+                ("the formats", "have")
+            };
+            let formats = formats.join(", ");
+            Note {
+                origin: origin.clone(),
+                text: format!(
+                    "fields: {field} stays empty, for {noun} {formats} {has} no ${variable}; add it to the log_format"
+                ),
+            }
+        })
+    }
+}

@@ -1,0 +1,407 @@
+//! The APIs by name: `[[routes]]` and OpenAPI documents become one list of routes.
+//!
+//! Owns which routes there are and which of two goes first; refuses to know how a path is matched. Invariant:
+//! of templates that match the same paths each method belongs to one route, a user's before a document's. It
+//! guards against a route, and its mark, that no request ever reaches.
+
+mod methods;
+mod openapi;
+mod template;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
+
+pub use methods::Methods;
+pub use template::{Segment, Template, TemplateError};
+
+use super::Note;
+use super::ports::Files;
+use super::problem::{Fault, Origin, Problem, nearest};
+use super::raw::Raw;
+use super::scope::{Scope, unreadable};
+use super::settings::Section;
+
+/// Memory of one compiled regex, and of all together: the limit of the regex crate. Larger ones are slips.
+const REGEX_BYTES: usize = 10 << 20;
+
+/// All routes.
+#[derive(Debug, Clone, Default)]
+pub struct Routes {
+    /// Those by template, the users' first.
+    pub templates: Vec<(Template, Route)>,
+    /// Those by regex, in order.
+    pub regexes: Vec<(Regex, Route)>,
+    /// All regexes as one, to pass over what none of them matches; None without any.
+    pub any_regex: Option<RegexSet>,
+    /// The OpenAPI documents, in order.
+    pub documents: Vec<PathBuf>,
+}
+
+/// One API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// What `http.route` says.
+    pub name: String,
+    /// What it is for.
+    pub methods: Methods,
+    /// What it means.
+    pub kind: RouteKind,
+    /// The document that names it, by its place among [`Routes::documents`]; None for one of `[[routes]]`.
+    pub document: Option<usize>,
+}
+
+/// What a request for a route means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RouteKind {
+    /// Nothing in particular.
+    Plain,
+    /// Someone wants to be let in; he is with one of these statuses.
+    Login {
+        /// Ranges, both ends included.
+        success: Vec<RangeInclusive<u64>>,
+    },
+    /// It gives away what must not leak.
+    Sensitive,
+}
+
+/// Templates that match the same paths, by the places of their routes.
+type Known = HashMap<Template, Vec<usize>>;
+
+pub(super) fn read(
+    raw: &Raw,
+    top: &mut Scope<'_>,
+    files: &dyn Files,
+    notes: &mut Vec<Note>,
+) -> Routes {
+    let mut read = Reading::default();
+    for (at, values) in raw.list(Section::Routes).iter().enumerate() {
+        let mut scope = Scope::of_list(Section::Routes, at, values, top.problems());
+        read.route(&mut scope);
+    }
+    read.compile_all(top.problems());
+    let own = read.routes.templates.len();
+    for (path, origin) in top.list("openapi") {
+        read.document(top, path, origin, own, files, notes);
+    }
+    read.routes
+}
+
+#[derive(Default)]
+struct Reading {
+    routes: Routes,
+    known: Known,
+    /// Where each template stands.
+    origins: Vec<Origin>,
+    /// Where each regex stands.
+    regex_origins: Vec<Origin>,
+}
+
+impl Reading {
+    /// One section `[[routes]]`.
+    fn route(&mut self, scope: &mut Scope<'_>) {
+        let (path, regex) = (scope.text("path"), scope.text("regex"));
+        if path.is_none() && regex.is_none() {
+            let way_out = "write path = \"/users/{id}\", or a regex";
+            let (name, origin) = ("path", scope.origin());
+            scope.fault(name, origin, Fault::Missing { way_out });
+        }
+        scope.conflict(
+            "path",
+            "regex",
+            "keep one of the two, or make two [[routes]]",
+        );
+        let kind = kind(scope);
+        let mut methods = methods_of(scope);
+        if methods.is_empty() {
+            methods = match &kind {
+                RouteKind::Login { .. } => Methods::POST,
+                _ => Methods::ANY,
+            };
+        }
+        let name = scope.text("name");
+        if let Some((name, origin)) = &name
+            && (name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control))
+        {
+            let why = "must have 1 to 1024 bytes, without control characters";
+            scope.bad("name", origin.clone(), name, why);
+        }
+        let route = |text: &str| Route {
+            name: name.as_ref().map_or(text, |(name, _)| name).to_owned(),
+            methods,
+            kind,
+            document: None,
+        };
+        match (path, regex) {
+            (Some((text, origin)), None) => match Template::parse(&text) {
+                Ok(template) => self.template(scope, template, route(&text), origin),
+                Err(error) => scope.bad("path", origin, &text, error.to_string()),
+            },
+            (None, Some((text, origin))) => self.regex(scope, text, route, origin),
+            _ => {}
+        }
+    }
+
+    fn template(
+        &mut self,
+        scope: &mut Scope<'_>,
+        template: Template,
+        route: Route,
+        origin: Origin,
+    ) {
+        let before = self.known.entry(template.clone()).or_default();
+        let templates = &self.routes.templates;
+        let meeting = |at: &&usize| {
+            let other = templates[**at].1.methods;
+            // a route for all methods takes what those for some leave, wherever it stands
+            let one_is_rest = (other == Methods::ANY) != (route.methods == Methods::ANY);
+            other.meets(route.methods) && !one_is_rest
+        };
+        if let Some(at) = before.iter().find(meeting) {
+            let other = format!("{} ({})", templates[*at].1.name, self.origins[*at]);
+            let way_out = "both match the same requests, so this one is never reached: name other methods, \
+                           or take it away";
+            return scope.fault("path", origin, Fault::Conflict { other, way_out });
+        }
+        before.push(templates.len());
+        self.routes.templates.push((template, route));
+        self.origins.push(origin);
+    }
+
+    fn regex(
+        &mut self,
+        scope: &mut Scope<'_>,
+        text: String,
+        route: impl FnOnce(&str) -> Route,
+        origin: Origin,
+    ) {
+        let route = route(&text);
+        let built = RegexBuilder::new(&text).size_limit(REGEX_BYTES).build();
+        let regex = match built {
+            Ok(regex) => regex,
+            Err(error) => return scope.bad("regex", origin, &text, why_not(&error)),
+        };
+        let covers = |(known, earlier): &(Regex, Route)| {
+            known.as_str() == text && route.methods.without(earlier.methods).is_empty()
+        };
+        if let Some(at) = self.routes.regexes.iter().position(covers) {
+            let other = format!("the same regex ({})", self.regex_origins[at]);
+            let way_out = "this one is never reached: name other methods, or take it away";
+            return scope.fault("regex", origin, Fault::Conflict { other, way_out });
+        }
+        self.routes.regexes.push((regex, route));
+        self.regex_origins.push(origin);
+    }
+
+    /// All regexes as one.
+    fn compile_all(&mut self, problems: &mut Vec<Problem>) {
+        let Some(first) = self.regex_origins.first() else {
+            return;
+        };
+        let texts = self.routes.regexes.iter().map(|(regex, _)| regex.as_str());
+        match RegexSetBuilder::new(texts).size_limit(REGEX_BYTES).build() {
+            Ok(set) => self.routes.any_regex = Some(set),
+            Err(error) => problems.push(Problem {
+                origin: first.clone(),
+                key: "routes".to_owned(),
+                fault: Fault::BadValue {
+                    value: None,
+                    why: format!("all regexes together: {}", why_not(&error)),
+                },
+            }),
+        }
+    }
+
+    /// One of the `openapi` documents.
+    fn document(
+        &mut self,
+        top: &mut Scope<'_>,
+        path: String,
+        origin: Origin,
+        own: usize,
+        files: &dyn Files,
+        notes: &mut Vec<Note>,
+    ) {
+        if !path.starts_with('/') {
+            let why = "is not absolute; write the whole path from / on";
+            return top.bad("openapi", origin, &path, why);
+        }
+        let path = PathBuf::from(path);
+        let document = self.routes.documents.len();
+        self.routes.documents.push(path.clone());
+        let content = match files.read(&path) {
+            Ok(content) => content,
+            Err(error) => return top.fault("openapi", origin, unreadable(&path, &error)),
+        };
+        let read = match openapi::read(&content) {
+            Ok(read) => read,
+            Err(error) => {
+                let shown = path.display().to_string();
+                return top.bad("openapi", origin, &shown, error.to_string());
+            }
+        };
+        let note = |text: String| Note {
+            origin: Origin::File {
+                path: path.as_path().into(),
+                line: 0,
+            },
+            text,
+        };
+        notes.extend(read.odd.into_iter().map(note));
+        let mut doubled = Vec::new();
+        for openapi::Operation { path, methods } in read.operations {
+            let template = match Template::parse(&path) {
+                Ok(template) => template,
+                Err(error) => {
+                    notes.push(note(format!("{path:?} is left out: it {error}")));
+                    continue;
+                }
+            };
+            let route = Route {
+                name: path,
+                methods,
+                kind: RouteKind::Plain,
+                document: Some(document),
+            };
+            if let Some(name) = self.documented(template, route, own) {
+                doubled.push(name);
+            }
+        }
+        if let [first, rest @ ..] = doubled.as_slice() {
+            let more = match rest.len() {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            notes.push(note(format!(
+                "{first}{more}: an earlier template of the documents matches the same requests and counts"
+            )));
+        }
+    }
+
+    /// A route of a document, for those methods that are free; gives its name when an earlier document has any of
+    /// them.
+    fn documented(&mut self, template: Template, mut route: Route, own: usize) -> Option<String> {
+        let templates = &mut self.routes.templates;
+        let mut doubled = None;
+        let before = match self.known.entry(template.clone()) {
+            Entry::Occupied(before) => before.into_mut(),
+            Entry::Vacant(free) => free.insert(Vec::new()),
+        };
+        for at in before.iter() {
+            let earlier = templates[*at].1.methods;
+            if *at >= own && earlier.meets(route.methods) {
+                doubled = Some(route.name.clone());
+            }
+            route.methods = route.methods.without(earlier);
+        }
+        if !route.methods.is_empty() {
+            before.push(templates.len());
+            templates.push((template, route));
+        }
+        doubled
+    }
+}
+
+/// As long as a keyword may be in the index.
+const MAX_NAME: usize = 1024;
+
+fn why_not(error: &regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(_) => {
+            "is too large; repeat less, or write several routes".to_owned()
+        }
+        error => format!("is no regular expression: {error}"),
+    }
+}
+
+fn kind(scope: &mut Scope<'_>) -> RouteKind {
+    /// The word alone.
+    #[derive(Clone, Copy)]
+    enum Word {
+        Plain,
+        Login,
+        Sensitive,
+    }
+    let words = [("login", Word::Login), ("sensitive", Word::Sensitive)];
+    let word = scope.one_of("kind", &words, Word::Plain);
+    let origin = scope.written("success").map(|given| given.origin.clone());
+    match (word, origin) {
+        (Word::Login, None) => {
+            let way_out = "a login must say by which status it has succeeded, for a form often fails with 200: \
+                           write success = [\"302\"], or [\"200-204\"] for an API";
+            let origin = scope.origin();
+            scope.fault("success", origin, Fault::Missing { way_out });
+        }
+        (Word::Login, Some(origin)) => {
+            let success = success(scope);
+            if success.is_empty() && scope.list("success").is_empty() {
+                let why = "names no status; write it as in [\"302\", \"200-204\"]".to_owned();
+                scope.fault("success", origin, Fault::BadValue { value: None, why });
+            }
+            return RouteKind::Login { success };
+        }
+        // a misspelt kind was told already
+        (_, Some(origin)) if scope.written("kind").is_none() => {
+            let why = "means something for a login only; add kind = \"login\"".to_owned();
+            scope.fault("success", origin, Fault::BadValue { value: None, why });
+        }
+        (Word::Sensitive, Some(origin)) => {
+            let why = "means something for a login only; take it away".to_owned();
+            scope.fault("success", origin, Fault::BadValue { value: None, why });
+        }
+        _ => {}
+    }
+    match word {
+        Word::Plain => RouteKind::Plain,
+        Word::Sensitive => RouteKind::Sensitive,
+        Word::Login => RouteKind::Login {
+            success: Vec::new(),
+        },
+    }
+}
+
+fn success(scope: &mut Scope<'_>) -> Vec<RangeInclusive<u64>> {
+    let mut ranges = Vec::new();
+    for (text, origin) in scope.list("success") {
+        let status = |text: &str| {
+            let number = text.trim().parse().ok()?;
+            (100..=599).contains(&number).then_some(number)
+        };
+        let range = match text.split_once('-') {
+            Some((first, last)) => status(first)
+                .zip(status(last))
+                .filter(|(first, last)| first <= last)
+                .map(|(first, last)| first..=last),
+            None => status(&text).map(|status| status..=status),
+        };
+        match range {
+            Some(range) => ranges.push(range),
+            None => {
+                let why = "is no status or range of them; write it as in \"302\" or \"200-204\"";
+                scope.bad("success", origin, &text, why);
+            }
+        }
+    }
+    ranges
+}
+
+fn methods_of(scope: &mut Scope<'_>) -> Methods {
+    let mut methods = Methods::NONE;
+    for (text, origin) in scope.list("methods") {
+        match Methods::named(&text) {
+            Some(named) => methods = methods.or(named),
+            None => {
+                let upper = text.to_ascii_uppercase();
+                let why = match nearest(&upper, Methods::names()) {
+                    Some(near) => format!("is no method; did you mean {near:?}?"),
+                    None => "is no method; write it as in \"GET\"".to_owned(),
+                };
+                scope.bad("methods", origin, &text, why);
+            }
+        }
+    }
+    methods
+}

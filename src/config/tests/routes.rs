@@ -1,0 +1,195 @@
+//! Routes and fields: what is wrong with them is told, and what is read.
+
+use super::*;
+
+const PETS: &str = "openapi: 3.1.0\nservers:\n  - url: https://{host}/{base}\n    variables:\n      \
+                    host: { default: a.example }\n      base: { default: v2 }\npaths:\n  /pets/{id}:\n    \
+                    get: {}\n    delete: {}\n  /pets:\n    get: {}\n  /odd}:\n    get: {}\n";
+
+#[test]
+fn bad_routes_are_told() {
+    let routes = |text_: &str| text(&format!("[[routes]]\n{text_}\n")).errors();
+    let told = [
+        routes("kind = \"login\""),
+        routes("path = \"/a\"\nregex = \"b\""),
+        routes("path = \"users/{id}\""),
+        routes("path = \"/users/{id\""),
+        routes("path = \"/users/{}\""),
+        routes("path = \"/users/:id\""),
+        routes("regex = \"^/(a\""),
+        routes("regex = \"(a{1000}){1000}\""),
+        routes("path = \"/a\"\nname = \"\""),
+        routes("path = \"/a\"\nmethods = [\"PSOT\", \"\"]"),
+        routes("path = \"/a\"\nkind = \"logn\"\nsuccess = [\"200\"]"),
+        routes("path = \"/a\"\nkind = \"login\""),
+        routes("path = \"/a\"\nkind = \"login\"\nsuccess = []"),
+        routes(
+            "path = \"/a\"\nkind = \"login\"\nsuccess = [\"2xx\", \"204-200\", \"99\", \"200-\"]",
+        ),
+        routes("path = \"/a\"\nkind = \"login\"\nsuccess = 302"),
+        routes("path = \"/a\"\nsuccess = [\"200\"]"),
+        routes("path = \"/a\"\nkind = \"sensitive\"\nsuccess = [\"200\"]"),
+        routes("paht = \"/a\""),
+        routes("path = \"/a/{b}\"\n[[routes]]\npath = \"/a/{c}/\""),
+        routes(
+            "path = \"/a\"\nmethods = [\"get\"]\n[[routes]]\npath = \"/a\"\nmethods = [\"PUT\", \"GET\"]",
+        ),
+        routes("regex = \"a\"\n[[routes]]\nregex = \"a\"\nmethods = [\"GET\"]"),
+        text("[routes]\npath = \"/a\"").errors(),
+    ];
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn routes_that_share_a_template_by_method_are_right() {
+    let config = text(
+        "[[routes]]\npath = \"/login\"\n\
+         [[routes]]\npath = \"/login\"\nkind = \"login\"\nsuccess = [\"302\"]\n\
+         [[routes]]\npath = \"/login\"\nmethods = [\"GET\", \"OPTIONS\"]\n\
+         [[routes]]\nregex = \"a\"\nmethods = [\"GET\"]\n[[routes]]\nregex = \"a\"\n",
+    )
+    .config();
+    assert_eq!(config.routes.templates.len(), 3);
+    assert_eq!(config.routes.regexes.len(), 2);
+}
+
+#[test]
+fn bad_documents_are_told() {
+    let openapi = |content: &str| {
+        let machine = text("openapi = \"/api.yaml\"").with("/api.yaml", content);
+        machine.errors()
+    };
+    let told = [
+        text("openapi = \"/absent.yaml\"").errors(),
+        text("openapi = [\"api.yaml\", 5]").errors(),
+        text("openapi = [\"api.yaml\"]").errors(),
+        openapi("swagger: \"2.0\"\npaths:\n  /a: {}\n"),
+        openapi("openapi: 3.1.0\npaths: {}\n"),
+        openapi("openapi: 3.1.0\npaths:\n  /a: [\n"),
+        openapi("{\"openapi\": \"3.1.0\", \"paths\": {\"/a\": }}"),
+        openapi("hello"),
+        openapi(""),
+    ];
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn documents_become_routes_after_ones_own() {
+    let loaded = text(
+        "openapi = [\"/pets.yaml\", \"/twice.json\"]\n\
+         [[routes]]\npath = \"/v2/pets/{pet}\"\nmethods = [\"DELETE\"]\nkind = \"sensitive\"\n",
+    )
+    .with("/pets.yaml", PETS)
+    .with(
+        "/twice.json",
+        "{\"openapi\": \"3.0.0\", \"paths\": {\"/v2/pets\": {\"get\": {}, \"put\": {}}, \"/v2/pets/{a}\": {\"get\": {}}}}",
+    )
+    .load()
+    .unwrap();
+    let notes: Vec<String> = loaded.notes.iter().map(Note::to_string).collect();
+    insta::assert_snapshot!(format!(
+        "{:#?}\n{}\n{:?}",
+        loaded.config.routes,
+        notes.join("\n"),
+        loaded.files
+    ));
+}
+
+#[test]
+fn documents_and_a_route_can_come_from_the_environment() {
+    let machine = Machine::default()
+        .with("/pets.yaml", PETS)
+        .var("LOGWEIR_OPENAPI", "/pets.yaml")
+        .var("LOGWEIR_ROUTES_PATH", "/login")
+        .var("LOGWEIR_ROUTES_KIND", "login")
+        .var("LOGWEIR_ROUTES_SUCCESS", "302, 200-204");
+    let routes = machine.config().routes;
+    assert_eq!(routes.templates.len(), 3);
+    assert_eq!(
+        routes.templates[0].1.kind,
+        RouteKind::Login {
+            success: vec![302..=302, 200..=204]
+        }
+    );
+}
+
+#[test]
+fn bad_fields_are_told() {
+    let fields = |fields: &str| {
+        text(&format!(
+            "[[logs]]\npaths = [\"/a\"]\n[logs.fields]\n{fields}\n"
+        ))
+        .errors()
+    };
+    let told = [
+        fields(
+            "\"http.route\" = \"$uri\"\n\"source.ip\" = \"$http_x_real_ip\"\n\"data_stream.type\" = \"x\"",
+        ),
+        fields("\"user.name\" = \"anna\""),
+        fields("\"user.id\" = \"$\"\n\"labels.a\" = \"$a-$b\"\n\"labels.b\" = \"${a\""),
+        fields("\"source.port\" = \"many\"\n\"client.ip\" = \"here\"\n\"event.end\" = \"soon\""),
+        fields(
+            "\"source.geo.location\" = \"$x\"\n\"tls.resumed\" = \"$y\"\n\"event.risk_score\" = \"1\"",
+        ),
+        fields("\"user.id\" = \"$a\"\n\"user.id.b\" = \"$b\"\n\"a.b.c.d.e.f.g.h.i\" = \"x\""),
+    ];
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
+fn a_variable_that_no_format_has_is_noted_with_the_formats() {
+    let notes = |toml: &str| {
+        let loaded = nginx(toml).load().unwrap();
+        let notes = loaded.notes.iter().map(Note::to_string);
+        let notes = notes.filter(|note| note.contains("fields"));
+        notes.collect::<Vec<_>>().join("\n")
+    };
+    let told = [
+        // of the log's own format, though another one has $host
+        notes(
+            "[[logs]]\npaths = [\"/var/log/nginx/shop-access.log\"]\n[logs.fields]\n\"labels.host\" = \"$host\"",
+        ),
+        notes(
+            "[[logs]]\npaths = [\"/var/log/nginx/*-access.log\"]\n[logs.fields]\n\"labels.id\" = \"$http_x\"",
+        ),
+        notes(
+            "[[logs]]\npaths = [\"/a\"]\nformat = \"$host $status\"\nfields = { \"user.id\" = \"$http_x\" }",
+        ),
+        notes(
+            "[[logs]]\npaths = [\"/a\"]\nformat = \"$host $http_x\"\nfields = { \"user.id\" = \"$http_x\" }",
+        ),
+    ];
+    insta::assert_snapshot!(told.join("\n---\n"));
+}
+
+#[test]
+fn the_site_of_the_server_stands_behind_a_variable_for_it() {
+    let config = nginx(
+        "[[logs]]\npaths = [\"/var/log/nginx/shop-access.log\"]\n[logs.fields]\nurl.domain = \"$status\"\n",
+    )
+    .config();
+    let fields: Vec<String> = config.logs[0].fields.iter().map(Field::to_string).collect();
+    assert_eq!(
+        fields,
+        ["url.domain = $status", "url.domain = \"shop.example\""]
+    );
+}
+
+proptest! {
+    /// Whatever stands in a document: it is taken, or the reason is told.
+    #[test]
+    fn no_document_makes_it_fail(
+        lines in prop::collection::vec("(openapi: 3\\.1|paths:|  /[a-z{}*?/]{0,6}:|    (get|put|\\$ref|servers): ?[{}\\[\\]#&*a-z/\"]{0,6}|servers:|- url: [a-z:/{}]{0,8})", 0..10),
+        head in any::<bool>(),
+    ) {
+        let head = if head { "openapi: 3.1.0\npaths:\n" } else { "" };
+        let machine = text("openapi = \"/api.yaml\"").with("/api.yaml", format!("{head}{}", lines.join("\n")));
+        match machine.load() {
+            Ok(loaded) => {
+                let told = !loaded.notes.is_empty();
+                prop_assert!(told || !loaded.config.routes.templates.is_empty());
+            }
+            Err(errors) => prop_assert_eq!(errors.0.len(), 1),
+        }
+    }
+}

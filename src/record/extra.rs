@@ -1,0 +1,264 @@
+//! Members of the document that the configuration adds, and those that are the same in every record.
+//!
+//! Owns how `fields` become nested members, one object for each name, merged with what the record writes there
+//! itself. Invariant: what does not hang on the line is written once, at the start; and a value that its field's
+//! type would refuse leaves no member, so that it never costs the document.
+
+use std::collections::BTreeMap;
+
+use logweir_parsers::{Format, client, number, time};
+
+use super::members::{Text, address, integer, open};
+use super::{Values, json, stamp};
+use crate::config::{DataStream, Field, FieldType, FieldValue};
+
+/// One or several members of an object, each ending with a comma.
+#[derive(Debug, Clone)]
+pub(super) enum Member {
+    /// Ready bytes.
+    Fixed(Vec<u8>),
+    /// A value of the line.
+    Value {
+        /// `"id":"`, or `"port":` for a number.
+        key: Vec<u8>,
+        capture: usize,
+        kind: FieldType,
+    },
+    /// Members that may all be absent.
+    Object {
+        /// `"geo":{`
+        key: Vec<u8>,
+        members: Vec<Member>,
+    },
+}
+
+/// Members by the object that they stand in.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Extras {
+    pub(super) event: Vec<Member>,
+    pub(super) url: Vec<Member>,
+    pub(super) source: Vec<Member>,
+    pub(super) destination: Vec<Member>,
+    pub(super) user: Vec<Member>,
+    pub(super) related: Vec<Member>,
+    pub(super) user_agent: Vec<Member>,
+    pub(super) tls: Vec<Member>,
+    /// What stands at the end of the document.
+    pub(super) ending: Vec<Member>,
+}
+
+/// What every record says at its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ending<'s> {
+    pub(super) host: &'s str,
+    pub(super) stream: Option<&'s DataStream>,
+}
+
+impl Extras {
+    /// For the lines of one format.
+    pub(super) fn new(fields: &[Field], format: &Format, ending: Ending<'_>) -> Self {
+        let capture = |variable: &str| {
+            let mut fields = format.fields().iter();
+            fields.position(|field| field.name() == variable)
+        };
+        let mut tree = Tree::default();
+        // those that stand for a member of the record's own are the plan's matter
+        for field in fields.iter().filter(|field| !field.replaces()) {
+            match &field.value {
+                FieldValue::Constant(value) => tree.fix(&field.name, &fixed(value, field.kind)),
+                FieldValue::Variable(variable) => {
+                    if let Some(capture) = capture(variable) {
+                        tree.put(&field.name, Leaf::Line(capture, field.kind));
+                    }
+                }
+            }
+        }
+        let mut take = |object: &str| tree.take(object);
+        Self {
+            event: take("event"),
+            url: take("url"),
+            source: take("source"),
+            destination: take("destination"),
+            user: take("user"),
+            related: take("related"),
+            user_agent: take("user_agent"),
+            tls: take("tls"),
+            ending: ending.members(tree),
+        }
+    }
+
+    /// For lines that no format takes: the constants.
+    pub(super) fn of_unparsed(fields: &[Field], ending: Ending<'_>) -> Self {
+        let mut tree = Tree::default();
+        for field in fields {
+            if let FieldValue::Constant(value) = &field.value {
+                tree.fix(&field.name, &fixed(value, field.kind));
+            }
+        }
+        Self {
+            event: tree.take("event"),
+            ending: ending.members(tree),
+            ..Self::default()
+        }
+    }
+}
+
+impl Ending<'_> {
+    fn members(self, mut tree: Tree) -> Vec<Member> {
+        for (name, value) in [
+            ("ecs.version", ECS_VERSION),
+            ("host.name", self.host),
+            ("agent.name", self.host),
+            ("agent.type", "logweir"),
+            ("agent.version", env!("CARGO_PKG_VERSION")),
+            ("input.type", "log"),
+            ("service.type", "nginx"),
+        ] {
+            tree.fix(name, &quoted(value));
+        }
+        if let Some(stream) = self.stream {
+            tree.fix("data_stream.type", &quoted(stream.kind()));
+            tree.fix("data_stream.dataset", &quoted(stream.dataset()));
+            tree.fix("data_stream.namespace", &quoted(stream.namespace()));
+        }
+        tree.compile()
+    }
+}
+
+/// The ECS version whose names are used.
+const ECS_VERSION: &str = "8.11.0";
+
+fn quoted(value: &str) -> String {
+    format!("\"{}\"", json::constant(value))
+}
+
+/// A constant as JSON; the configuration has seen to it that it is one of its type.
+fn fixed(value: &str, kind: FieldType) -> String {
+    match (kind, number::unsigned(value.as_bytes())) {
+        (FieldType::Long, Some(number)) => number.to_string(),
+        _ => quoted(value),
+    }
+}
+
+/// Members on their way to their objects.
+#[derive(Debug, Default)]
+struct Tree(BTreeMap<String, Node>);
+
+#[derive(Debug)]
+enum Node {
+    Leaf(Leaf),
+    Object(Tree),
+}
+
+#[derive(Debug)]
+enum Leaf {
+    /// JSON.
+    Fixed(String),
+    Line(usize, FieldType),
+}
+
+impl Tree {
+    fn fix(&mut self, name: &str, json: &str) {
+        self.put(name, Leaf::Fixed(json.to_owned()));
+    }
+
+    /// The configuration has seen to it that no name is that of an object too.
+    fn put(&mut self, name: &str, leaf: Leaf) {
+        let Some((object, rest)) = name.split_once('.') else {
+            self.0.insert(name.to_owned(), Node::Leaf(leaf));
+            return;
+        };
+        let node = self.0.entry(object.to_owned());
+        if let Node::Object(tree) = node.or_insert_with(|| Node::Object(Tree::default())) {
+            tree.put(rest, leaf);
+        }
+    }
+
+    /// Takes the members of an object out.
+    fn take(&mut self, object: &str) -> Vec<Member> {
+        match self.0.remove(object) {
+            Some(Node::Object(tree)) => tree.compile(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn compile(self) -> Vec<Member> {
+        let mut members = Vec::new();
+        let mut fixed = Vec::new();
+        for (name, node) in self.0 {
+            let name = json::constant(&name);
+            match node {
+                Node::Leaf(Leaf::Fixed(json)) => {
+                    fixed.extend_from_slice(format!("\"{name}\":{json},").as_bytes());
+                }
+                Node::Leaf(Leaf::Line(capture, kind)) => {
+                    let quote = if kind == FieldType::Long { "" } else { "\"" };
+                    let key = format!("\"{name}\":{quote}").into_bytes();
+                    members.push(Member::Value { key, capture, kind });
+                }
+                Node::Object(tree) => {
+                    let key = format!("\"{name}\":{{").into_bytes();
+                    let inner = tree.compile();
+                    if let [Member::Fixed(bytes)] = inner.as_slice() {
+                        fixed.extend_from_slice(&key);
+                        fixed.extend_from_slice(bytes);
+                        json::end(&mut fixed);
+                    } else {
+                        members.push(Member::Object {
+                            key,
+                            members: inner,
+                        });
+                    }
+                }
+            }
+        }
+        if !fixed.is_empty() {
+            members.push(Member::Fixed(fixed));
+        }
+        members
+    }
+}
+
+impl Text<'_> {
+    /// Appends members; those of the line only where there is one.
+    pub(super) fn extras(&mut self, members: &[Member], values: Option<&Values<'_>>) {
+        for member in members {
+            match member {
+                Member::Fixed(bytes) => self.out.extend_from_slice(bytes),
+                Member::Value { key, capture, kind } => {
+                    if let Some(raw) = values.and_then(|values| values.get(Some(*capture))) {
+                        self.extra(key, *kind, raw);
+                    }
+                }
+                Member::Object { key, members } => {
+                    let mark = open(self.out, key);
+                    self.extras(members, values);
+                    json::close(self.out, mark);
+                }
+            }
+        }
+    }
+
+    fn extra(&mut self, key: &[u8], kind: FieldType, raw: &[u8]) {
+        let mark = self.out.len();
+        match kind {
+            FieldType::Text => self.write(key, Some(raw)),
+            FieldType::Long => integer(self.out, key, Some(raw)),
+            FieldType::Ip => {
+                if let Some(ip) = client::address(raw) {
+                    address(self.out, key, ip);
+                }
+            }
+            FieldType::Date => {
+                let read = time::iso8601(raw).or_else(|| time::local(raw));
+                let read = read.or_else(|| time::msec(raw));
+                if let Some(at) = read.filter(stamp::readable) {
+                    self.out.extend_from_slice(key);
+                    stamp::timestamp(self.out, at.seconds, at.nanos);
+                    self.out.extend_from_slice(b"\",");
+                }
+            }
+        }
+        self.scratch.misfit |= self.out.len() == mark;
+    }
+}

@@ -1,0 +1,88 @@
+//! What a request is for, by its method and path: the configured route, if there is one.
+//!
+//! Owns the order of routes: a template of the user's, then his regexes, then a template that only a document
+//! names. Invariant: asking allocates nothing, whatever the path.
+
+use regex::bytes::{Regex, RegexSet};
+
+use super::trie::Trie;
+use crate::config::{Methods, Route, RouteKind, Routes};
+use crate::record::json;
+
+/// All routes, ready to be asked.
+#[derive(Debug)]
+pub(in crate::record) struct Router {
+    trie: Trie,
+    /// By the numbers of the trie.
+    templates: Vec<Named>,
+    any_regex: Option<RegexSet>,
+    regexes: Vec<(Regex, Named)>,
+}
+
+/// A route, as a record tells it.
+#[derive(Debug)]
+pub(in crate::record) struct Named {
+    /// `"route":"/users/{id}",`
+    pub(in crate::record) member: Vec<u8>,
+    pub(in crate::record) kind: RouteKind,
+    methods: Methods,
+    is_own: bool,
+}
+
+impl Named {
+    fn new(route: Route) -> Self {
+        Self {
+            member: format!("\"route\":\"{}\",", json::constant(&route.name)).into_bytes(),
+            kind: route.kind,
+            methods: route.methods,
+            is_own: route.document.is_none(),
+        }
+    }
+}
+
+impl Router {
+    pub(in crate::record) fn new(routes: Routes) -> Self {
+        let templates = routes.templates.iter();
+        let regexes = routes.regexes.into_iter();
+        Self {
+            trie: Trie::new(templates.map(|(template, route)| (template, route.methods))),
+            any_regex: routes.any_regex,
+            regexes: regexes
+                .map(|(regex, route)| (regex, Named::new(route)))
+                .collect(),
+            templates: routes
+                .templates
+                .into_iter()
+                .map(|(_, route)| Named::new(route))
+                .collect(),
+        }
+    }
+
+    /// No route is configured.
+    pub(super) fn is_empty(&self) -> bool {
+        self.templates.is_empty() && self.regexes.is_empty()
+    }
+
+    /// The route of a path as nginx normalises it.
+    pub(super) fn find(&self, method: Option<&[u8]>, path: &[u8]) -> Option<&Named> {
+        let method = Methods::of_request(method);
+        let found = self
+            .trie
+            .find(method, path)
+            .map(|at| &self.templates[at as usize]);
+        match found {
+            Some(own) if own.is_own => found,
+            _ => self.by_regex(method, path).or(found),
+        }
+    }
+
+    /// The set says at once that none of them matches, which is so for nearly every path.
+    fn by_regex(&self, method: Methods, path: &[u8]) -> Option<&Named> {
+        if !self.any_regex.as_ref()?.is_match(path) {
+            return None;
+        }
+        let fits =
+            |(regex, named): &&(Regex, Named)| named.methods.meets(method) && regex.is_match(path);
+        self.regexes.iter().find(fits).map(|(_, named)| named)
+    }
+}

@@ -1,0 +1,266 @@
+//! What the configuration makes of a request: its route, its meaning, further fields.
+
+use super::*;
+use crate::config::tests::text;
+use crate::config::{Field, FieldValue};
+
+/// Routes of every kind.
+pub(super) const SHOP: &str = r#"
+[[routes]]
+path = "/login"
+kind = "login"
+success = ["302", "204-206"]
+[[routes]]
+path = "/api/export/{id}"
+kind = "sensitive"
+name = "export"
+[[routes]]
+regex = "^/(de|en)/"
+name = "/{language}/\"shop\""
+[[routes]]
+regex = "^/en/"
+name = "never"
+[[routes]]
+regex = "\\.bak$"
+kind = "sensitive"
+methods = ["GET"]
+[[routes]]
+path = "/users/me"
+methods = ["GET"]
+[[routes]]
+path = "/users/{id}"
+"#;
+
+/// Fields of every type, and those that stand for the record's own.
+pub(super) const FIELDS: &str = r#"
+"user.id" = "$http_x_user_id"
+"user.roles" = "staff"
+"user.name" = "$http_x_user_name"
+"source.port" = "$http_x_port"
+"client.ip" = "${http_x_ip}"
+"event.end" = "$http_x_end"
+"event.code" = "access"
+"url.domain" = "$http_x_site"
+"labels.team.name" = "web"
+"labels.team.shift" = "$nowhere"
+"#;
+
+pub(super) fn routes(toml: &str) -> Routes {
+    text(toml).config().routes
+}
+
+pub(super) fn fields(lines: &str) -> Vec<Field> {
+    let toml = format!("[[logs]]\npaths = [\"/a\"]\n[logs.fields]\n{lines}");
+    let mut log = text(&toml).config().logs.remove(0);
+    std::mem::take(&mut log.fields)
+}
+
+/// Routes from this configuration beside this document.
+fn documented(toml: &str, yaml: &str) -> Routes {
+    let toml = format!("openapi = \"/api.yaml\"\n{toml}");
+    text(&toml).with("/api.yaml", yaml).config().routes
+}
+
+/// The document of a request under routes.
+fn document(routes: &Routes, method: &str, path: &str, status: &str) -> Value {
+    let mut settings = settings(vec![Format::combined()]);
+    settings.routes = routes.clone();
+    let line = format!(
+        "203.0.113.9 - - [23/Nov/2026:05:41:14 +0000] \"{method} {path} HTTP/1.1\" {status} 1 \"-\" \"-\""
+    );
+    let item = item(&mut Recorder::new(settings), 0, line.as_bytes()).unwrap();
+    take_apart(&item).unwrap().2
+}
+
+fn route(routes: &Routes, method: &str, path: &str) -> String {
+    let document = document(routes, method, path, "200");
+    document["http"]["route"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_request_has_the_name_of_its_route() {
+    let routes = routes(SHOP);
+    let route = |method, path| route(&routes, method, path);
+    assert_eq!(route("POST", "/login"), "/login");
+    assert_eq!(route("GET", "/api/%65xport/7/?x=y"), "export");
+    assert_eq!(route("GET", "//api/./x/../export/\\xC3\\xA4"), "export");
+    assert_eq!(route("GET", "/en/17"), "/{language}/\"shop\"");
+    assert_eq!(route("GET", "/users/me"), "/users/me");
+    assert_eq!(route("PUT", "/users/me"), "/users/{id}");
+    assert_eq!(route("GET", "/db.sql.bak"), "\\.bak$");
+    assert_eq!(route("POST", "/db.sql.bak"), "/db.sql.bak");
+    assert_eq!(route("GET", "/orders/17"), "/orders/{id}");
+}
+
+#[test]
+fn a_login_has_succeeded_where_the_route_says_so() {
+    let routes = routes(SHOP);
+    let event = |method, status| {
+        let document = document(&routes, method, "/login/", status);
+        let event = &document["event"];
+        let category = event["category"].as_array().unwrap().len();
+        (category, event["outcome"].as_str().unwrap().to_owned())
+    };
+    for (status, outcome) in [
+        ("302", "success"),
+        ("204", "success"),
+        ("206", "success"),
+        ("207", "failure"),
+        ("200", "failure"),
+        ("429", "failure"),
+        ("000", "unknown"),
+    ] {
+        assert_eq!(event("POST", status), (2, outcome.to_owned()), "{status}");
+    }
+    // who looks at the form does not log in
+    assert_eq!(event("GET", "200"), (1, "success".to_owned()));
+}
+
+#[test]
+fn what_is_sensitive_has_the_tag_beside_others() {
+    let routes = routes(SHOP);
+    let tags = |path| document(&routes, "GET", path, "200")["tags"].clone();
+    assert_eq!(tags("/api/export/1"), serde_json::json!(["sensitive"]));
+    assert_eq!(tags("/a.bak"), serde_json::json!(["sensitive"]));
+    assert_eq!(tags("/a"), Value::Null);
+    let mut settings = settings(vec![Format::combined()]);
+    settings.routes = routes;
+    let line =
+        b"203.0.113.9 - - [29/Nov/2026:05:41:14 +0000] \"GET /a.bak HTTP/1.1\" 200 1 \"-\" \"-\"";
+    let item = item(&mut Recorder::new(settings), 0, line).unwrap();
+    assert_eq!(
+        take_apart(&item).unwrap().2["tags"],
+        serde_json::json!(["sensitive", "clock_skew"])
+    );
+}
+
+#[test]
+fn what_the_user_says_goes_before_what_a_document_says() {
+    let yaml = "openapi: 3.0.3\nservers: [{ url: /v1 }]\npaths:\n  /users/{userId}:\n    get: {}\n    put: {}\n  \
+                /export:\n    get: {}\n  /login:\n    get: {}\n    post: {}\n";
+    let toml = "[[routes]]\npath = \"/v1/users/{id}\"\nmethods = [\"GET\"]\n\
+                [[routes]]\nregex = \"/export$\"\nkind = \"sensitive\"\nname = \"any export\"\n\
+                [[routes]]\npath = \"/v1/login\"\nkind = \"login\"\nsuccess = [\"200\"]\nname = \"login\"\n";
+    let routes = documented(toml, yaml);
+    let named = |method, path| route(&routes, method, path);
+    assert_eq!(named("GET", "/v1/users/7"), "/v1/users/{id}");
+    assert_eq!(named("PUT", "/v1/users/7"), "/v1/users/{userId}");
+    assert_eq!(named("GET", "/v1/export"), "any export");
+    assert_eq!(named("POST", "/v1/login"), "login");
+    assert_eq!(named("GET", "/v1/login"), "/v1/login");
+    assert_eq!(named("DELETE", "/v1/users/7"), "/v1/users/{id}");
+    let plain = documented("", yaml);
+    assert_eq!(route(&plain, "HEAD", "/v1/users/7"), "/v1/users/{userId}");
+    assert_eq!(route(&plain, "GET", "/v1/export"), "/v1/export");
+    assert_eq!(route(&plain, "GET", "/users/7"), "/users/{id}");
+}
+
+#[test]
+fn of_two_sources_for_one_member_the_variable_goes_first() {
+    let format = Format::compile(
+        "[$time_local] $host $remote_user $request_id \"$http_x_site\" \"$http_x_user\" \"$http_x_id\"",
+        Escape::Default,
+    )
+    .unwrap();
+    let mut settings = settings(vec![format]);
+    settings.logs[0].fields = fields(
+        "\"url.domain\" = \"$http_x_site\"\n\"user.name\" = \"$http_x_user\"\n\"http.request.id\" = \"$http_x_id\"",
+    );
+    let constant = Field::constant("url.domain", "of.the.server");
+    settings.logs[0].fields.push(constant);
+    let mut recorder = Recorder::new(settings);
+    let mut told = |line: &str| {
+        let line = format!("[23/Nov/2026:05:41:14 +0000] {line}");
+        let document = take_apart(&item(&mut recorder, 0, line.as_bytes()).unwrap())
+            .unwrap()
+            .2;
+        let members = [
+            "/url/domain",
+            "/user/name",
+            "/related/user/0",
+            "/http/request/id",
+        ];
+        let texts = members.map(|pointer| document.pointer(pointer).cloned().unwrap_or_default());
+        assert!(document.get("nginx").is_none(), "{document}");
+        texts
+            .map(|text| text.as_str().unwrap_or("-").to_owned())
+            .join(" ")
+    };
+    assert_eq!(told("h u r \"s\" \"n\" \"i\""), "s n n i");
+    assert_eq!(told("h u r \"-\" \"-\" \"-\""), "h u u r");
+    assert_eq!(told("- - - \"-\" \"-\" \"-\""), "of.the.server - - -");
+}
+
+#[test]
+fn a_variable_of_another_format_of_the_log_is_absent() {
+    let other = Format::compile("$time_iso8601 $http_x_user_id", Escape::Default).unwrap();
+    let mut settings = settings(vec![Format::combined(), other]);
+    settings.logs[0].fields = fields("\"user.id\" = \"$http_x_user_id\"");
+    let mut recorder = Recorder::new(settings);
+    let mut user = |line: &str| {
+        let item = item(&mut recorder, 0, line.as_bytes()).unwrap();
+        take_apart(&item).unwrap().2["user"].clone()
+    };
+    let combined =
+        "203.0.113.9 - - [23/Nov/2026:05:41:14 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"-\"";
+    assert_eq!(user(combined), Value::Null);
+    assert_eq!(
+        user("2026-11-23T05:41:14+00:00 7"),
+        serde_json::json!({"id": "7"})
+    );
+}
+
+/// Names that meet each other and the record in every way, with any variable.
+pub(super) fn any_fields() -> impl proptest::strategy::Strategy<Value = Vec<Field>> {
+    use proptest::prelude::*;
+
+    const NAMES: &[&str] = &[
+        "user.id",
+        "user.name",
+        "url.domain",
+        "source.port",
+        "source.nat.ip",
+        "client.ip",
+        "client.port",
+        "event.end",
+        "event.code",
+        "event.sequence",
+        "labels.a.b",
+        "labels.a.c",
+        "service.name",
+        "host.id",
+        "host.ip",
+        "agent.id",
+        "tls.client.subject",
+        "destination.bytes",
+        "related.hosts",
+        "user_agent.x",
+        "http.request.id",
+        "trace.id",
+        "network.bytes",
+    ];
+    let value = prop_oneof![
+        3 => prop::sample::select(super::properties::TEXTS),
+        3 => prop::sample::select(super::properties::OTHERS),
+        1 => Just(""),
+    ];
+    prop::collection::btree_map(
+        prop::sample::select(NAMES).prop_map(str::to_owned),
+        value,
+        0..8,
+    )
+    .prop_map(|given| {
+        let lines = given.iter().map(|(name, variable)| match *variable {
+            "" => String::new(),
+            variable => format!("{name:?} = \"${variable}\"\n"),
+        });
+        let mut fields = fields(&lines.collect::<String>());
+        let constants = given.iter().filter(|(_, variable)| variable.is_empty());
+        let free = constants.filter(|(name, _)| name.starts_with("labels") || name.ends_with("id"));
+        fields.extend(free.map(|(name, _)| Field::constant(name, "\"x\\")));
+        // a constant for these is refused
+        fields
+            .retain(|field| !(field.replaces() && matches!(field.value, FieldValue::Constant(_))));
+        fields
+    })
+}

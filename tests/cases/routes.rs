@@ -1,0 +1,158 @@
+//! Requests under the names of their APIs, from the configuration to the cluster.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::agent::{Home, append_text, section_cluster};
+use crate::support::stage::Stage;
+
+/// What the application is.
+const API: &str = "openapi: 3.0.3\nservers:\n  - url: https://shop.example/api\npaths:\n  /users/{userId}:\n    get: {}\n  \
+                   /users/{userId}/export:\n    get: {}\n";
+
+/// What its owner says besides.
+const ROUTES: &str = r#"
+[[routes]]
+path = "/login"
+kind = "login"
+success = ["302"]
+[[routes]]
+path = "/api/users/{id}/export"
+kind = "sensitive"
+"#;
+
+const FORMAT: &str =
+    r#"$remote_addr [$time_local] "$request" $status "$http_x_user_id" "$http_x_port""#;
+
+/// A log, routes, a document, and who called.
+fn configure(home: &Home, stage: &Stage) {
+    let document = home.path("openapi.yaml");
+    if !document.exists() {
+        fs::write(&document, API).unwrap();
+    }
+    let log = format!(
+        "[[logs]]\npaths = ['{}']\nformat = '{FORMAT}'\n\
+         fields = {{ \"user.id\" = \"$http_x_user_id\", \"source.port\" = \"$http_x_port\", \"user.roles\" = \"customer\" }}\n",
+        home.log().display()
+    );
+    let top = format!("openapi = '{}'\n", document.display());
+    home.configure(&top, &(log + ROUTES + &section_cluster(&stage.address())));
+}
+
+fn request(method: &str, path: &str, status: u16, user: &str, port: &str) -> String {
+    format!(
+        "192.0.2.1 [12/Mar/2026:10:00:00 +0000] \"{method} {path} HTTP/1.1\" {status} \"{user}\" \"{port}\"\n"
+    )
+}
+
+/// The documents, by path and status.
+fn documents(stage: &Stage) -> Vec<Value> {
+    let mut documents = stage.documents();
+    documents.sort_by_key(|document| {
+        let status = document["http"]["response"]["status_code"].as_u64();
+        (document["url"]["path"].to_string(), status)
+    });
+    documents
+}
+
+#[test]
+fn logins_exports_and_callers_arrive_as_such() {
+    let (home, stage) = (Home::new(), Stage::new());
+    configure(&home, &stage);
+    let lines = [
+        request("GET", "/api/users/7", 200, "anna", "4711"),
+        request("GET", "/api/%75sers/7/export?all", 200, "eve", "none"),
+        request("POST", "/login", 200, "-", "-"),
+        request("POST", "/login", 302, "-", "-"),
+    ];
+    append_text(&home.log(), &lines.concat());
+    home.once();
+    let found: Vec<Value> = documents(&stage)
+        .iter()
+        .map(|document| {
+            json!([
+                document["http"]["route"],
+                document["event"]["category"],
+                document["event"]["outcome"],
+                document["tags"],
+                document["user"],
+                document["source"]["port"],
+            ])
+        })
+        .collect();
+    let login = ["web", "authentication"];
+    let unknown = json!({"roles": "customer"});
+    assert_eq!(
+        found,
+        [
+            json!(["/api/users/{id}/export", ["web"], "success", ["sensitive", "field_misfit"],
+                   {"id": "eve", "roles": "customer"}, null]),
+            json!(["/api/users/{userId}", ["web"], "success", null, {"id": "anna", "roles": "customer"}, 4711]),
+            json!(["/login", login, "failure", null, unknown, null]),
+            json!(["/login", login, "success", null, unknown, null]),
+        ]
+    );
+}
+
+/// The document comes with the application: a new API must not need a hand.
+#[test]
+fn a_changed_document_is_taken_without_a_signal_and_a_broken_one_is_not() {
+    let (home, stage) = (Home::new(), Stage::new());
+    configure(&home, &stage);
+    append_text(&home.log(), &request("GET", "/api/carts/a", 200, "-", "-"));
+    let mut agent = home.run();
+    agent.until_so("the first line", || stage.count() == 1);
+
+    let document = home.path("openapi.yaml");
+    fs::write(
+        &document,
+        format!("{API}  /carts/{{cart}}:\n    get: {{}}\n"),
+    )
+    .unwrap();
+    agent.until_said("an OpenAPI document has changed: going on");
+    agent.until("the new start", |agent| {
+        (agent.words().matches("started").count() == 2).then_some(())
+    });
+    append_text(&home.log(), &request("GET", "/api/carts/b", 200, "-", "-"));
+    agent.until_so("the second line", || stage.count() == 2);
+
+    fs::write(&document, "openapi: [").unwrap();
+    agent.until_said("the old one stays");
+    append_text(&home.log(), &request("GET", "/api/carts/c", 200, "-", "-"));
+    agent.until_so("the third line", || stage.count() == 3);
+    agent.stop();
+    let routes: Vec<Value> = documents(&stage)
+        .iter()
+        .map(|document| document["http"]["route"].clone())
+        .collect();
+    assert_eq!(
+        routes,
+        ["/api/carts/a", "/api/carts/{cart}", "/api/carts/{cart}"]
+    );
+}
+
+#[test]
+fn check_names_the_routes_and_shows_what_lines_mean() {
+    let (home, stage) = (Home::new(), Stage::new());
+    configure(&home, &stage);
+    let lines = [
+        request("POST", "/login", 200, "-", "-"),
+        request("GET", "/api/users/7/export", 200, "eve", "none"),
+    ];
+    append_text(&home.log(), &lines.concat());
+    let said = home.end_of(&["check"]).words;
+    let section = said.split("\n\n").find(|part| part.starts_with("routes"));
+    let folder = home.path("").display().to_string();
+    insta::assert_snapshot!(section.unwrap_or(&said).replace(&folder, "DIR/"));
+
+    let log = home.log().display().to_string();
+    let said = home
+        .end_of(&["check", "--parse", &log, "--lines", "2"])
+        .words;
+    let meanings: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("    > "))
+        .collect();
+    insta::assert_snapshot!(meanings.join("\n"));
+}
