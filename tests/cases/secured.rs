@@ -214,7 +214,8 @@ impl<'c> Admin<'c> {
         let path = |hit: &Value| hit["_source"]["url"]["path"].as_str().unwrap().to_owned();
         let mut there: Vec<String> = hits.iter().map(path).collect();
         let mut written: Vec<String> = (0..LINES).map(|number| format!("/item/{number}")).collect();
-        (there.sort(), written.sort());
+        there.sort();
+        written.sort();
         assert_eq!(there, written);
     }
 }

@@ -91,4 +91,3 @@ async fn node(node: &Elasticsearch, cluster: &Cluster, report: &mut Report) -> R
     }
     Ok(())
 }
-
