@@ -49,7 +49,9 @@ maven() {
 resolve() {
     pom=$1
     shift
-    if ! made "$CACHE/classpath" "$pom"; then
+    jars=$(cat "$CACHE/classpath" 2>/dev/null || :)
+    # A repository may have been emptied since.
+    if ! made "$CACHE/classpath" "$pom" || [ ! -e "${jars%%:*}" ]; then
         maven --file "$pom" dependency:build-classpath "-Dserver.version=$version" "$@" \
             -Dmdep.includeTypes=jar "-Dmdep.outputFile=$CACHE/classpath.$$"
         mv "$CACHE/classpath.$$" "$CACHE/classpath"
