@@ -20,6 +20,7 @@ mod kibana;
 mod nginx;
 mod output;
 mod pages;
+mod panels;
 mod reload;
 mod run;
 mod setup;
