@@ -34,7 +34,7 @@ impl Lab {
             access_log::ROUTES,
         );
         home.configure("", &sections);
-        let ended = home.end_of(&["setup", "--only", "templates"]);
+        let ended = home.end_of(&["setup"]);
         assert_eq!(ended.code, Some(0), "{family}: {}", ended.words);
         home.once();
         let lab = Self {
@@ -45,7 +45,11 @@ impl Lab {
         };
         lab.ask("_refresh", &json!({}));
         let all = lab.ask("_search", &json!({"size": 0, "track_total_hits": true}));
-        assert_eq!(all["hits"]["total"]["value"], text.lines().count(), "{family}");
+        assert_eq!(
+            all["hits"]["total"]["value"],
+            text.lines().count(),
+            "{family}"
+        );
         lab
     }
 
@@ -91,7 +95,12 @@ impl Lab {
         let hits = || answer["hits"]["hits"].as_array().unwrap();
         match name {
             "traffic-numbers" => {
-                let count = |class| entries.iter().filter(|entry| entry.status / 100 == class).count();
+                let count = |class| {
+                    entries
+                        .iter()
+                        .filter(|entry| entry.status / 100 == class)
+                        .count()
+                };
                 let wanted = [
                     ("All", entries.len() + unparsed),
                     ("4xx", count(4)),
@@ -124,11 +133,17 @@ impl Lab {
                 let wanted = entries.iter().filter(|entry| entry.is_sensitive()).count();
                 assert_eq!(answer["hits"]["total"]["value"], wanted, "{what}");
                 every_column_is_there(panel, hits());
-                let times: Vec<i64> = hits().iter().map(|hit| hit["sort"][0].as_i64().unwrap()).collect();
+                let times: Vec<i64> = hits()
+                    .iter()
+                    .map(|hit| hit["sort"][0].as_i64().unwrap())
+                    .collect();
                 assert!(times.is_sorted_by(|newer, older| newer >= older), "{what}");
             }
             _ => {
-                assert_eq!(panel.kind, "markdown", "{what}: nobody counts what it shows");
+                assert_eq!(
+                    panel.kind, "markdown",
+                    "{what}: nobody counts what it shows"
+                );
                 assert!(panel.aggs.is_empty(), "{what}");
             }
         }
@@ -136,12 +151,18 @@ impl Lab {
 }
 
 fn window(dashboard: &Dashboard) -> Window {
-    Window { from: NOW - dashboard.seconds, to: NOW }
+    Window {
+        from: NOW - dashboard.seconds,
+        to: NOW,
+    }
 }
 
 /// The dashboard's own filter, as it is when the user has switched it on and named a site.
 fn switched_on(filter: &Value, site: &str) -> Value {
-    assert_eq!(filter["meta"]["disabled"], true, "a filter that is on hides every other site");
+    assert_eq!(
+        filter["meta"]["disabled"], true,
+        "a filter that is on hides every other site"
+    );
     let text = filter["query"].to_string();
     serde_json::from_str(&text.replace("example.com", site)).unwrap()
 }
@@ -153,7 +174,11 @@ fn every_column_is_there(panel: &Panel, hits: &[Value]) {
         let never = ["http.request.referrer"].contains(&column.as_str());
         let pointer = format!("/_source/{}", column.replace('.', "/"));
         let is_there = hits.iter().any(|hit| hit.pointer(&pointer).is_some());
-        assert!(is_there || hits.is_empty() || never, "{}: no {column}", panel.id);
+        assert!(
+            is_there || hits.is_empty() || never,
+            "{}: no {column}",
+            panel.id
+        );
     }
 }
 
@@ -176,17 +201,25 @@ fn every_panel_shows_what_stands_in_the_log() {
 /// The rows that a panel of a dashboard shows.
 fn rows_of(lab: &Lab, dashboard: &str, panel: &str) -> Rows {
     let dashboards = dashboards();
-    let dashboard = dashboards.iter().find(|one| one.id == format!("logweir-{dashboard}")).unwrap();
-    let panel = dashboard.panels.iter().find(|one| one.id == format!("logweir-{panel}")).unwrap();
+    let dashboard = dashboards
+        .iter()
+        .find(|one| one.id == format!("logweir-{dashboard}"))
+        .unwrap();
+    let panel = dashboard
+        .panels
+        .iter()
+        .find(|one| one.id == format!("logweir-{panel}"))
+        .unwrap();
     dsl::rows(panel, &lab.answer(panel, window(dashboard), None))
 }
 
 /// Each row's first key with the number in its column `at`, summed.
 fn summed(rows: &Rows, at: usize) -> BTreeMap<String, f64> {
-    rows.iter().fold(BTreeMap::new(), |mut sums, (place, values)| {
-        *sums.entry(place[0].clone()).or_default() += values[at];
-        sums
-    })
+    rows.iter()
+        .fold(BTreeMap::new(), |mut sums, (place, values)| {
+            *sums.entry(place[0].clone()).or_default() += values[at];
+            sums
+        })
 }
 
 #[test]
@@ -196,10 +229,20 @@ fn the_three_questions_find_the_attacks_and_nothing_else() {
 
         // 1. who called one API a thousand times within a minute
         let over = rows_of(&lab, "rate-abuse", "rate-abuse-over");
-        let who: BTreeSet<(&str, &str)> =
-            over.keys().map(|place| (place[1].as_str(), place[2].as_str())).collect();
-        assert_eq!(who, BTreeSet::from([(access_log::ABUSER, "/api/search")]), "{family}");
-        assert_eq!(over.values().collect::<Vec<_>>(), [&[1200.0], &[1200.0]], "{family}");
+        let who: BTreeSet<(&str, &str)> = over
+            .keys()
+            .map(|place| (place[1].as_str(), place[2].as_str()))
+            .collect();
+        assert_eq!(
+            who,
+            BTreeSet::from([(access_log::ABUSER, "/api/search")]),
+            "{family}"
+        );
+        assert_eq!(
+            over.values().collect::<Vec<_>>(),
+            [&[1200.0], &[1200.0]],
+            "{family}"
+        );
         // the careful one and the crawler stand just below it, and nobody else comes near
         let clients = rows_of(&lab, "rate-abuse", "rate-abuse-clients");
         let fast: BTreeSet<&str> = clients
@@ -230,7 +273,11 @@ fn the_three_questions_find_the_attacks_and_nothing_else() {
             .map(|(place, _)| place[0].as_str())
             .collect();
         assert_eq!(many, BTreeSet::from(access_log::STUFFERS), "{family}");
-        let got_in = rows_of(&lab, "credential-stuffing", "credential-stuffing-who-got-in");
+        let got_in = rows_of(
+            &lab,
+            "credential-stuffing",
+            "credential-stuffing-who-got-in",
+        );
         let stuffed = access_log::STUFFERS.map(|source| got_in[&vec![source.to_owned()]][1]);
         assert_eq!(stuffed.iter().sum::<f64>(), 5.0, "{family}");
 

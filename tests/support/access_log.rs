@@ -46,7 +46,10 @@ struct Dice(u64);
 
 impl Dice {
     fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end
     }
 }
@@ -111,9 +114,19 @@ pub(crate) fn written() -> String {
             17 => ("-", format!("GET /missing/{id} HTTP/1.1"), 404, 150),
             18 if id % 3 == 0 => {
                 let user = ["ada", "bob"][(id % 2) as usize];
-                (user, format!("GET /admin/export/{id} HTTP/1.1"), 200, 20_000)
+                (
+                    user,
+                    format!("GET /admin/export/{id} HTTP/1.1"),
+                    200,
+                    20_000,
+                )
             }
-            _ => ("-", "POST /login HTTP/1.1".to_owned(), if id % 5 == 0 { 200 } else { 302 }, 300),
+            _ => (
+                "-",
+                "POST /login HTTP/1.1".to_owned(),
+                if id % 5 == 0 { 200 } else { 302 },
+                300,
+            ),
         };
         if status == 200 && id % 41 == 7 && !request.contains("/login") {
             status = [304, 500, 503][(id % 3) as usize];
@@ -145,14 +158,29 @@ pub(crate) fn written() -> String {
     // 11:20: from the minute before to the minute after, over the line in the two between.
     let minute = NOW - 2_400;
     for number in 0..2_800 {
-        call(attack(minute - 15 + number / 20, ABUSER, "GET /api/search?q=all HTTP/1.1"));
+        call(attack(
+            minute - 15 + number / 20,
+            ABUSER,
+            "GET /api/search?q=all HTTP/1.1",
+        ));
     }
     for number in 0..999 {
-        call(attack(minute + 600 + number / 20, CAREFUL, "GET /api/search?q=all HTTP/1.1"));
+        call(attack(
+            minute + 600 + number / 20,
+            CAREFUL,
+            "GET /api/search?q=all HTTP/1.1",
+        ));
     }
     for number in 0..1_500 {
-        let request = ["GET /api/search?q=1 HTTP/1.1", "GET /api/products/7 HTTP/1.1"];
-        call(attack(minute + 900 + number / 30, CRAWLER, request[(number % 2) as usize]));
+        let request = [
+            "GET /api/search?q=1 HTTP/1.1",
+            "GET /api/products/7 HTTP/1.1",
+        ];
+        call(attack(
+            minute + 900 + number / 30,
+            CRAWLER,
+            request[(number % 2) as usize],
+        ));
     }
     // 02:00 to 02:30: logins by turns; one in 200 fits.
     for number in 0..900_usize {
@@ -160,13 +188,20 @@ pub(crate) fn written() -> String {
         let login = attack(second, STUFFERS[number % 3], "POST /login HTTP/1.1");
         let user = format!("user{number}");
         let status = if number % 200 == 77 { 302 } else { 200 };
-        call(Call { user: &user, status, ..login });
+        call(Call {
+            user: &user,
+            status,
+            ..login
+        });
     }
     // three nights ago: every export, one after the other; the path hides itself
     for number in 0..250_u32 {
         let second = NOW - 3 * 86_400 - 30_000 + i64::from(number) * 11;
         let request = format!("GET /admin/%65xport/{number} HTTP/1.1");
-        call(Call { bytes: 2_500_000 + u64::from(number), ..attack(second, SCRAPER, &request) });
+        call(Call {
+            bytes: 2_500_000 + u64::from(number),
+            ..attack(second, SCRAPER, &request)
+        });
     }
     for number in 0..5 {
         lines.push((NOW - 1_000 - number, format!("rubbish {number}\n")));
@@ -227,7 +262,10 @@ pub(crate) fn read(log: &str) -> Read {
         (r"^/admin/(export|%65xport)/\d+$", "/admin/export/{id}"),
     ];
     let routes = routes.map(|(path, route)| (Regex::new(path).unwrap(), route));
-    let mut read = Read { entries: Vec::new(), unparsed: Vec::new() };
+    let mut read = Read {
+        entries: Vec::new(),
+        unparsed: Vec::new(),
+    };
     for text in log.lines() {
         let Some(parts) = line.captures(text) else {
             read.unparsed.push(read.entries.last().unwrap().second);
@@ -236,7 +274,10 @@ pub(crate) fn read(log: &str) -> Read {
         let number = |at: usize| parts[at].parse::<u64>().unwrap();
         let told = |at: usize| Some(parts[at].to_owned()).filter(|text| text != "-");
         let time = chrono::DateTime::parse_from_str(&parts[3], "%d/%b/%Y:%H:%M:%S %z").unwrap();
-        let (_, route) = routes.iter().find(|(path, _)| path.is_match(&parts[5])).unwrap();
+        let (_, route) = routes
+            .iter()
+            .find(|(path, _)| path.is_match(&parts[5]))
+            .unwrap();
         read.entries.push(Entry {
             second: time.timestamp(),
             client: parts[1].to_owned(),

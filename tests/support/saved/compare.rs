@@ -53,14 +53,24 @@ impl Wanted {
         let all: Vec<&Vec<String>> = self.rows.keys().collect();
         self.choose(&all, 0, true, &mut must, &mut may);
         for row in &must {
-            assert!(found.contains_key(*row), "{what}: {row:?} is missing in {found:?}");
+            assert!(
+                found.contains_key(*row),
+                "{what}: {row:?} is missing in {found:?}"
+            );
         }
         for (row, values) in found {
-            assert!(may.contains(row), "{what}: {row:?} should not be there: {values:?}");
+            assert!(
+                may.contains(row),
+                "{what}: {row:?} should not be there: {values:?}"
+            );
             let wanted = &self.rows[row];
             assert_eq!(wanted.len(), values.len(), "{what}: {row:?}");
             for (wanted, value) in wanted.iter().zip(values) {
-                assert!(wanted.is(*value), "{what}: {row:?}: {values:?} is not {:?}", self.rows[row]);
+                assert!(
+                    wanted.is(*value),
+                    "{what}: {row:?}: {values:?} is not {:?}",
+                    self.rows[row]
+                );
             }
         }
     }
@@ -75,7 +85,10 @@ impl Wanted {
         may: &mut BTreeSet<&'r Vec<String>>,
     ) {
         let Some(cut) = self.cuts.get(level) else {
-            for row in rows.iter().filter(|row| row.last().is_none_or(|last| last != HIDDEN)) {
+            for row in rows
+                .iter()
+                .filter(|row| row.last().is_none_or(|last| last != HIDDEN))
+            {
                 may.insert(row);
                 if surely {
                     must.insert(row);

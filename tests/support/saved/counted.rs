@@ -18,27 +18,71 @@ pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<
     let counted = |keys: &dyn Fn(&Entry) -> Keys, cuts: &[Option<Cut>]| {
         made(entries, keys, cuts, |group| vec![n(group)])
     };
-    let logins: Vec<&Entry> = entries.iter().copied().filter(|entry| entry.login().is_some()).collect();
-    let failed: Vec<&Entry> = logins.iter().copied().filter(|entry| entry.login() == Some(false)).collect();
-    let sensitive: Vec<&Entry> = entries.iter().copied().filter(|entry| entry.is_sensitive()).collect();
-    let outcome = |entry: &Entry| if entry.login() == Some(true) { "Succeeded" } else { "Failed" };
-    let user = |entry: &Entry| entry.user.clone().unwrap_or_else(|| "__missing__".to_owned());
-    let agent = |entry: &Entry| entry.agent.clone().unwrap_or_else(|| "__missing__".to_owned());
+    let logins: Vec<&Entry> = entries
+        .iter()
+        .copied()
+        .filter(|entry| entry.login().is_some())
+        .collect();
+    let failed: Vec<&Entry> = logins
+        .iter()
+        .copied()
+        .filter(|entry| entry.login() == Some(false))
+        .collect();
+    let sensitive: Vec<&Entry> = entries
+        .iter()
+        .copied()
+        .filter(|entry| entry.is_sensitive())
+        .collect();
+    let outcome = |entry: &Entry| {
+        if entry.login() == Some(true) {
+            "Succeeded"
+        } else {
+            "Failed"
+        }
+    };
+    let user = |entry: &Entry| {
+        entry
+            .user
+            .clone()
+            .unwrap_or_else(|| "__missing__".to_owned())
+    };
+    let agent = |entry: &Entry| {
+        entry
+            .agent
+            .clone()
+            .unwrap_or_else(|| "__missing__".to_owned())
+    };
     Some(match panel {
         "sites" => counted(&|e| one(&e.site), &[top(20)]),
-        "last-minute-numbers" => counted(&|e| labels(&["All", class(e)], &["All", "4xx", "5xx"]), &[None]),
+        "last-minute-numbers" => counted(
+            &|e| labels(&["All", class(e)], &["All", "4xx", "5xx"]),
+            &[None],
+        ),
         "last-minute-routes-over-time" => counted(&|e| of(&[e.route, &five(e)]), &[top(10), None]),
         "last-minute-clients" => made(entries, &|e| one(&e.client), &[top(20)], |g| {
             vec![n(g), distinct(g, |e| Some(e.route.to_owned()))]
         }),
         "last-minute-routes" => made(entries, &|e| one(e.route), &[top(20)], |g| {
-            vec![n(g), errors(g), percentile(g, 50), percentile(g, 95), percentile(g, 99)]
+            vec![
+                n(g),
+                errors(g),
+                percentile(g, 50),
+                percentile(g, 95),
+                percentile(g, 99),
+            ]
         }),
         "last-minute-status" => counted(&|e| of(&[class(e), &five(e)]), &[None, None]),
         "traffic-routes-over-time" => counted(&|e| of(&[e.route, &auto(e)]), &[top(10), None]),
         "traffic-status-over-time" => counted(&|e| of(&[class(e), &auto(e)]), &[None, None]),
         "traffic-routes" => made(entries, &|e| one(e.route), &[top(25)], |g| {
-            vec![n(g), errors(g), percentile(g, 50), percentile(g, 95), percentile(g, 99), bytes(g)]
+            vec![
+                n(g),
+                errors(g),
+                percentile(g, 50),
+                percentile(g, 95),
+                percentile(g, 99),
+                bytes(g),
+            ]
         }),
         "traffic-error-share" => counted(
             &|e| of(&[e.route, if e.status < 400 { "2xx, 3xx" } else { class(e) }]),
@@ -48,12 +92,21 @@ pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<
             vec![percentile(g, 50), percentile(g, 95), percentile(g, 99)]
         }),
         "traffic-clients" => made(entries, &|e| one(&e.client), &[top(25)], |g| {
-            vec![n(g), distinct(g, |e| Some(e.route.to_owned())), bytes(g), first(g), last(g)]
+            vec![
+                n(g),
+                distinct(g, |e| Some(e.route.to_owned())),
+                bytes(g),
+                first(g),
+                last(g),
+            ]
         }),
         "traffic-methods" => counted(&|e| one(&e.method), &[top(10)]),
-        "traffic-hosts" => made(entries, &|e| of(&[&e.site, "web"]), &[top(20), top(20)], |g| {
-            vec![n(g), last(g)]
-        }),
+        "traffic-hosts" => made(
+            entries,
+            &|e| of(&[&e.site, "web"]),
+            &[top(20), top(20)],
+            |g| vec![n(g), last(g)],
+        ),
         "rate-abuse-line" => counted(
             &|e| of(&[&minute(e), &e.client, e.route]),
             &[None, least(20, 100.0), least(5, 100.0)],
@@ -62,11 +115,16 @@ pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<
             &|e| of(&[&minute(e), &e.client, e.route]),
             &[None, least(50, 1000.0), least(50, 1000.0)],
         ),
-        "rate-abuse-minutes" => {
-            counted(&|e| of(&[&minute(e), &e.client, e.route]), &[None, top(5), top(3)])
-        }
+        "rate-abuse-minutes" => counted(
+            &|e| of(&[&minute(e), &e.client, e.route]),
+            &[None, top(5), top(3)],
+        ),
         "rate-abuse-clients" => {
-            let cut = Some(Cut { size: 50, least: 0.0, by: 1 });
+            let cut = Some(Cut {
+                size: 50,
+                least: 0.0,
+                by: 1,
+            });
             made(entries, &|e| one(&e.client), &[cut], |g| {
                 let minutes = g.iter().fold(BTreeMap::new(), |mut minutes, entry| {
                     *minutes.entry(entry.second / 60).or_insert(0.0) += 1.0;
@@ -78,30 +136,51 @@ pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<
                 vec![Want::Is(highest), n(g), routes, agents, first(g), last(g)]
             })
         }
-        "rate-abuse-day" => {
-            counted(&|e| of(&[&e.client, e.route, &auto(e)]), &[top(1), top(10), None])
-        }
+        "rate-abuse-day" => counted(
+            &|e| of(&[&e.client, e.route, &auto(e)]),
+            &[top(1), top(10), None],
+        ),
         "credential-stuffing-numbers" => {
             let names = ["All", "Succeeded", "Failed"];
-            made(&logins, &|e| labels(&["All", outcome(e)], &names), &[None], |g| vec![n(g)])
+            made(
+                &logins,
+                &|e| labels(&["All", outcome(e)], &names),
+                &[None],
+                |g| vec![n(g)],
+            )
         }
-        "credential-stuffing-attempts" | "credential-stuffing-share" => {
-            made(&logins, &|e| of(&[outcome(e), &auto(e)]), &[None, None], |g| vec![n(g)])
-        }
+        "credential-stuffing-attempts" | "credential-stuffing-share" => made(
+            &logins,
+            &|e| of(&[outcome(e), &auto(e)]),
+            &[None, None],
+            |g| vec![n(g)],
+        ),
         "credential-stuffing-failures" => made(&failed, &|e| one(&e.client), &[top(50)], |g| {
             let users = distinct(g, |e| e.user.clone());
-            vec![n(g), users, distinct(g, |e| e.agent.clone()), first(g), last(g)]
+            vec![
+                n(g),
+                users,
+                distinct(g, |e| e.agent.clone()),
+                first(g),
+                last(g),
+            ]
         }),
-        "credential-stuffing-sources" => {
-            made(&logins, &|e| of(&[&e.client, outcome(e)]), &[top(15), None], |g| vec![n(g)])
-        }
+        "credential-stuffing-sources" => made(
+            &logins,
+            &|e| of(&[&e.client, outcome(e)]),
+            &[top(15), None],
+            |g| vec![n(g)],
+        ),
         "credential-stuffing-who-got-in" => made(&logins, &|e| one(&e.client), &[top(50)], |g| {
             let got_in = g.iter().filter(|entry| entry.login() == Some(true)).count();
             vec![n(g), Want::Is(got_in as f64)]
         }),
-        "credential-stuffing-agents" => {
-            made(&logins, &|e| of(&[&e.client, &agent(e)]), &[top(20), top(10)], |g| vec![n(g)])
-        }
+        "credential-stuffing-agents" => made(
+            &logins,
+            &|e| of(&[&e.client, &agent(e)]),
+            &[top(20), top(10)],
+            |g| vec![n(g)],
+        ),
         "credential-stuffing-users" => made(
             &logins,
             &|e| of(&[&e.client, e.user.as_deref().unwrap_or(HIDDEN)]),
@@ -111,19 +190,36 @@ pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<
         "data-leak-numbers" => made(&sensitive, &|_| vec![vec![]], &[], |g| {
             vec![n(g), distinct(g, |e| Some(e.client.clone())), bytes(g)]
         }),
-        "data-leak-calls" => {
-            made(&sensitive, &|e| of(&[&e.client, &auto(e)]), &[top(10), None], |g| vec![n(g)])
-        }
-        "data-leak-bytes" => {
-            made(&sensitive, &|e| of(&[&e.client, &auto(e)]), &[top(10), None], |g| vec![bytes(g)])
-        }
+        "data-leak-calls" => made(
+            &sensitive,
+            &|e| of(&[&e.client, &auto(e)]),
+            &[top(10), None],
+            |g| vec![n(g)],
+        ),
+        "data-leak-bytes" => made(
+            &sensitive,
+            &|e| of(&[&e.client, &auto(e)]),
+            &[top(10), None],
+            |g| vec![bytes(g)],
+        ),
         "data-leak-who" => {
-            let by_bytes = |size| Some(Cut { size, least: 0.0, by: 1 });
+            let by_bytes = |size| {
+                Some(Cut {
+                    size,
+                    least: 0.0,
+                    by: 1,
+                })
+            };
             let cuts = [by_bytes(100), by_bytes(10), by_bytes(20)];
-            made(&sensitive, &|e| of(&[&e.client, &user(e), e.route]), &cuts, |g| {
-                let largest = g.iter().map(|entry| entry.bytes).max().unwrap();
-                vec![n(g), bytes(g), Want::Is(largest as f64), first(g), last(g)]
-            })
+            made(
+                &sensitive,
+                &|e| of(&[&e.client, &user(e), e.route]),
+                &cuts,
+                |g| {
+                    let largest = g.iter().map(|entry| entry.bytes).max().unwrap();
+                    vec![n(g), bytes(g), Want::Is(largest as f64), first(g), last(g)]
+                },
+            )
         }
         _ => return None,
     })
@@ -141,8 +237,13 @@ fn made(
             groups.entry(key).or_default().push(entry);
         }
     }
-    let rows = groups.into_iter().map(|(key, group)| (key, metrics(&group)));
-    Wanted { rows: rows.collect(), cuts: cuts.to_vec() }
+    let rows = groups
+        .into_iter()
+        .map(|(key, group)| (key, metrics(&group)));
+    Wanted {
+        rows: rows.collect(),
+        cuts: cuts.to_vec(),
+    }
 }
 
 fn top(size: usize) -> Option<Cut> {

@@ -41,7 +41,11 @@ impl Window {
     }
 
     fn filter(self) -> Value {
-        let shown = |second| chrono::DateTime::from_timestamp(second, 0).unwrap().to_rfc3339();
+        let shown = |second| {
+            chrono::DateTime::from_timestamp(second, 0)
+                .unwrap()
+                .to_rfc3339()
+        };
         let range = json!({
             "gte": shown(self.from), "lte": shown(self.to), "format": "strict_date_optional_time",
         });
@@ -52,12 +56,18 @@ impl Window {
     pub(crate) fn step(self, interval: &str) -> (i64, &'static str) {
         let find = |wanted: &str| *ROUND.iter().find(|(_, name)| *name == wanted).unwrap();
         let step = match interval {
-            "auto" => *ROUND.iter().find(|(step, _)| self.seconds() / step <= MAX_BARS).unwrap(),
+            "auto" => *ROUND
+                .iter()
+                .find(|(step, _)| self.seconds() / step <= MAX_BARS)
+                .unwrap(),
             "m" => find("1m"),
             other => find(other),
         };
         let bars = self.seconds() / step.0;
-        assert!(bars <= MAX_BARS, "Kibana would join {bars} steps of {interval}");
+        assert!(
+            bars <= MAX_BARS,
+            "Kibana would join {bars} steps of {interval}"
+        );
         step
     }
 }
@@ -85,7 +95,9 @@ fn aggs(all: &[Value], window: Window) -> Value {
         inner.extend(self::metric(metric, window));
     }
     for bucket in all.iter().rev().filter(|agg| !is_metric(agg)) {
-        let sort = all.iter().find(|agg| agg["id"] == bucket["params"]["orderBy"]);
+        let sort = all
+            .iter()
+            .find(|agg| agg["id"] == bucket["params"]["orderBy"]);
         let mut made = self::bucket(bucket, sort, window);
         if let Some(sort) = sort {
             inner.extend(metric(sort, window));
@@ -108,7 +120,10 @@ fn bucket(agg: &Value, sort: Option<&Value>, window: Window) -> Value {
                 "field orderBy order size otherBucket otherBucketLabel missingBucket missingBucketLabel \
                  customLabel json",
             );
-            assert_eq!(params["otherBucket"], false, "a second request, not made here");
+            assert_eq!(
+                params["otherBucket"], false,
+                "a second request, not made here"
+            );
             assert_eq!(params["order"], "desc");
             let sort = sort.unwrap();
             assert_eq!(sort["schema"], "metric");
@@ -198,12 +213,18 @@ fn with_json(mut made: Value, params: &Value) -> Value {
 fn known(params: &Value, names: &str) {
     let names: Vec<&str> = names.split_whitespace().collect();
     for name in params.as_object().unwrap().keys() {
-        assert!(names.contains(&name.as_str()), "what does {name} do in {params}?");
+        assert!(
+            names.contains(&name.as_str()),
+            "what does {name} do in {params}?"
+        );
     }
 }
 
 fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+    value
+        .as_str()
+        .unwrap_or_else(|| panic!("{value} is no text"))
+        .to_owned()
 }
 
 /// One bucket's place and its metrics, in the order of the panel's columns.
@@ -212,16 +233,39 @@ pub(crate) type Rows = BTreeMap<Vec<String>, Vec<f64>>;
 /// The answer as rows, without those that nothing is in.
 pub(crate) fn rows(panel: &Panel, answer: &Value) -> Rows {
     let mut rows = Rows::new();
-    let buckets: Vec<&Value> = panel.aggs.iter().filter(|agg| agg["schema"] != "metric").collect();
-    let metrics: Vec<&Value> = panel.aggs.iter().filter(|agg| agg["schema"] == "metric").collect();
+    let buckets: Vec<&Value> = panel
+        .aggs
+        .iter()
+        .filter(|agg| agg["schema"] != "metric")
+        .collect();
+    let metrics: Vec<&Value> = panel
+        .aggs
+        .iter()
+        .filter(|agg| agg["schema"] == "metric")
+        .collect();
     let total = json!({"doc_count": answer["hits"]["total"]["value"]});
-    let mut top = answer["aggregations"].as_object().cloned().unwrap_or_default();
+    let mut top = answer["aggregations"]
+        .as_object()
+        .cloned()
+        .unwrap_or_default();
     top.extend(total.as_object().unwrap().clone());
-    walk(&Value::Object(top), &buckets, &metrics, &mut Vec::new(), &mut rows);
+    walk(
+        &Value::Object(top),
+        &buckets,
+        &metrics,
+        &mut Vec::new(),
+        &mut rows,
+    );
     rows
 }
 
-fn walk(at: &Value, buckets: &[&Value], metrics: &[&Value], place: &mut Vec<String>, out: &mut Rows) {
+fn walk(
+    at: &Value,
+    buckets: &[&Value],
+    metrics: &[&Value],
+    place: &mut Vec<String>,
+    out: &mut Rows,
+) {
     let Some((bucket, inner)) = buckets.split_first() else {
         if at["doc_count"] != 0 {
             let values = metrics.iter().flat_map(|metric| values(at, metric));
@@ -231,8 +275,14 @@ fn walk(at: &Value, buckets: &[&Value], metrics: &[&Value], place: &mut Vec<Stri
     };
     let found = &at[bucket["id"].as_str().unwrap()]["buckets"];
     let entries: Vec<(String, &Value)> = match found {
-        Value::Object(named) => named.iter().map(|(name, entry)| (name.clone(), entry)).collect(),
-        Value::Array(list) => list.iter().map(|entry| (key(&entry["key"]), entry)).collect(),
+        Value::Object(named) => named
+            .iter()
+            .map(|(name, entry)| (name.clone(), entry))
+            .collect(),
+        Value::Array(list) => list
+            .iter()
+            .map(|entry| (key(&entry["key"]), entry))
+            .collect(),
         other => panic!("{other} in {at}"),
     };
     for (key, entry) in entries {
@@ -252,8 +302,14 @@ fn values(at: &Value, metric: &Value) -> Vec<f64> {
         "count" => vec![at["doc_count"].as_f64().unwrap()],
         "percentiles" => {
             let values = found["values"].as_array().unwrap().iter();
-            values.map(|one| one["value"].as_f64().unwrap_or(f64::NAN)).collect()
+            values
+                .map(|one| one["value"].as_f64().unwrap_or(f64::NAN))
+                .collect()
         }
-        _ => vec![found["value"].as_f64().unwrap_or_else(|| panic!("no value of {metric} in {at}"))],
+        _ => vec![
+            found["value"]
+                .as_f64()
+                .unwrap_or_else(|| panic!("no value of {metric} in {at}")),
+        ],
     }
 }

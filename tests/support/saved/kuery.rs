@@ -46,6 +46,11 @@ pub(crate) fn fields(text: &str) -> Vec<String> {
 }
 
 fn name(field: &str) -> &str {
-    assert!(field.chars().all(|c| c.is_ascii_alphanumeric() || "@._".contains(c)), "{field}");
+    assert!(
+        field
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "@._".contains(c)),
+        "{field}"
+    );
     field
 }

@@ -14,7 +14,9 @@ const FILE: &str = include_str!("../../../kibana/logweir.ndjson");
 
 /// Every object of the file.
 pub(crate) fn objects() -> Vec<Value> {
-    FILE.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    FILE.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// An attribute that is JSON within a string.
@@ -53,14 +55,25 @@ impl Panel {
         assert_eq!(source["query"]["language"], "kuery");
         assert_eq!(source["filter"], serde_json::json!([]));
         let is_search = object["type"] == "search";
-        let state = if is_search { Value::Null } else { inner(object, "/attributes/visState") };
+        let state = if is_search {
+            Value::Null
+        } else {
+            inner(object, "/attributes/visState")
+        };
         let texts = |value: &Value| -> Vec<String> {
             let texts = value.as_array().into_iter().flatten();
-            texts.map(|text| text.as_str().unwrap().to_owned()).collect()
+            texts
+                .map(|text| text.as_str().unwrap().to_owned())
+                .collect()
         };
         Self {
             id: object["id"].as_str().unwrap().to_owned(),
-            kind: if is_search { "search" } else { state["type"].as_str().unwrap() }.to_owned(),
+            kind: if is_search {
+                "search"
+            } else {
+                state["type"].as_str().unwrap()
+            }
+            .to_owned(),
             query: source["query"]["query"].as_str().unwrap().to_owned(),
             aggs: state["aggs"].as_array().cloned().unwrap_or_default(),
             columns: texts(&object["attributes"]["columns"]),
