@@ -67,6 +67,20 @@ struct Call<'c> {
     millis: u64,
 }
 
+fn attack<'c>(second: i64, client: &'c str, request: &'c str) -> Call<'c> {
+    Call {
+        second,
+        client,
+        user: "-",
+        request,
+        status: 200,
+        bytes: 700,
+        agent: "python-requests/2.31",
+        site: "shop.example",
+        millis: 4,
+    }
+}
+
 /// The log's text, in the order of time.
 pub(crate) fn written() -> String {
     let mut dice = Dice(20_260_312);
@@ -144,17 +158,6 @@ pub(crate) fn written() -> String {
         });
     }
 
-    let attack = |second, client, request| Call {
-        second,
-        client,
-        user: "-",
-        request,
-        status: 200,
-        bytes: 700,
-        agent: "python-requests/2.31",
-        site: "shop.example",
-        millis: 4,
-    };
     // 11:20: from the minute before to the minute after, over the line in the two between.
     let minute = NOW - 2_400;
     for number in 0..2_800 {
@@ -204,7 +207,7 @@ pub(crate) fn written() -> String {
         });
     }
     for number in 0..5 {
-        lines.push((NOW - 1_000 - number, format!("rubbish {number}\n")));
+        lines.push((NOW - 1_000 - number, format!("rubbish line {number}\n")));
     }
     lines.sort_by_key(|(second, _)| *second);
     lines.into_iter().map(|(_, line)| line).collect()
