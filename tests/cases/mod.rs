@@ -23,6 +23,7 @@ mod pages;
 mod panels;
 mod reload;
 mod run;
+mod saved_objects;
 mod setup;
 mod signals;
 mod template;

@@ -210,10 +210,10 @@ pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<
                     by: 1,
                 })
             };
-            let cuts = [by_bytes(100), by_bytes(10), by_bytes(20)];
+            let cuts = [by_bytes(100), by_bytes(10), by_bytes(10), by_bytes(20)];
             made(
                 &sensitive,
-                &|e| of(&[&e.client, &user(e), e.route]),
+                &|e| of(&[&e.client, &user(e), "__missing__", e.route]),
                 &cuts,
                 |g| {
                     let largest = g.iter().map(|entry| entry.bytes).max().unwrap();
