@@ -178,7 +178,7 @@ fn full_document() -> Value {
             "domain": "shop.example", "extension": "html", "fragment": "top",
             "original": "/users/7/orders?x=1", "path": "/users/7/orders", "query": "x=1", "scheme": "https",
         },
-        "user": { "name": "ada" },
+        "user": { "id": "4711", "name": "ada" },
         "user_agent": {
             "device": { "name": "Other" }, "name": "curl", "original": "curl/8.5.0",
             "os": { "full": "Linux 6", "name": "Linux", "version": "6" }, "version": "8.5.0",
