@@ -294,12 +294,16 @@ fn last(group: &[&Entry]) -> Want {
     Want::Is(group.iter().map(|entry| entry.second).max().unwrap() as f64 * 1000.0)
 }
 
-/// In nanoseconds, within one in a hundred of the ranks around it.
+/// In nanoseconds, within one in a hundred of the ranks around it, and of the value: Elasticsearch 9 takes means, which
+/// lie beside the value that half of all entries have.
 fn percentile(group: &[&Entry], percent: usize) -> Want {
     let mut sorted: Vec<u64> = group.iter().map(|entry| entry.millis * 1_000_000).collect();
     sorted.sort_unstable();
     let rank = sorted.len() * percent / 100;
     let slack = sorted.len() / 100 + 1;
     let at = |rank: usize| sorted[rank.min(sorted.len() - 1)] as f64;
-    Want::Between(at(rank.saturating_sub(slack)), at(rank + slack))
+    Want::Between(
+        at(rank.saturating_sub(slack)) * 0.99,
+        at(rank + slack) * 1.01,
+    )
 }
