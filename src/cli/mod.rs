@@ -8,6 +8,7 @@ mod check;
 mod dead_letters;
 mod exit;
 mod logging;
+mod prune;
 mod run;
 mod setup;
 mod terminal;
@@ -47,8 +48,10 @@ enum Command {
     Run(RunArgs),
     /// Check the configuration; with --connect the cluster, with --parse a log.
     Check(CheckArgs),
-    /// Put the index templates into the cluster.
+    /// Put index templates, life cycle and dashboards into the cluster.
     Setup(SetupArgs),
+    /// Delete the indices of days that are older than `retention`, for clusters without a life cycle.
+    Prune(PruneArgs),
     /// Look at what the cluster did not take, and send it again.
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
@@ -71,7 +74,7 @@ struct RunArgs {
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 struct CheckArgs {
-    /// Ask the cluster too: reachability, authentication, template.
+    /// Ask the cluster too: reachability, authentication, template, privileges, life cycle, clock.
     #[arg(long, conflicts_with = "parse")]
     connect: bool,
     /// Read this log (`-`: standard input) and show how its lines are understood.
@@ -87,11 +90,61 @@ struct CheckArgs {
 
 /// Arguments of `setup`.
 #[derive(Debug, Args)]
+#[command(after_long_help = SETUP_PRIVILEGES)]
 struct SetupArgs {
-    /// Overwrite templates of the same name that are not logweir's.
+    /// Show what the cluster has against what would be put, object by object; put nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// Only these parts, separated by commas.
+    #[arg(long, value_name = "PARTS", value_delimiter = ',')]
+    only: Vec<setup::Component>,
+    /// Print the requests to send by hand, or the roles; no cluster is asked.
+    #[arg(
+        long,
+        value_name = "WHAT",
+        num_args = 0..=1,
+        default_missing_value = "all",
+        conflicts_with_all = ["dry_run", "force"]
+    )]
+    print: Option<setup::Print>,
+    /// Overwrite objects of the same name that are not logweir's.
     #[arg(long)]
     force: bool,
 }
+
+const SETUP_PRIVILEGES: &str = "\
+What it needs in the cluster (`logweir setup --print roles` prints the roles):
+  Elasticsearch  cluster: monitor, manage_index_templates; with `retention` also
+                 manage_ilm, and `manage` on the indices, which ILM deletes in the
+                 name of whoever put the policy
+  OpenSearch     cluster: cluster_monitor, cluster_manage_index_templates; with
+                 `retention` also cluster:admin/opendistro/ism/*
+
+The agent needs far less, and should have a key of its own: `monitor` on the cluster,
+create_doc and auto_configure on its indices.
+
+What does not say that logweir made it is not overwritten, unless --force is given.
+The component template NAME@custom is yours and is never changed.";
+
+/// Arguments of `prune`.
+#[derive(Debug, Args)]
+#[command(after_long_help = PRUNE_HELP)]
+struct PruneArgs {
+    /// Delete what is older than this, instead of `retention`.
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    older_than: Option<Duration>,
+    /// Only show what would be deleted.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+const PRUNE_HELP: &str = "\
+An index goes when all the time that it holds, by the day, month or year in its name
+(UTC), is longer ago than that. Only names that the setting `index` gives are looked at.
+From the index of lines without a readable time old documents are deleted, not the index.
+It asks no question, so that a timer can run it: see --dry-run first.
+
+What it needs in the cluster: `logweir setup --print roles` prints the role.";
 
 #[derive(Debug, Subcommand)]
 enum DeadLettersCommand {
@@ -174,6 +227,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&cli.common, &args),
         Command::Check(args) => check::run(&cli.common, &args),
         Command::Setup(args) => setup::run(&cli.common, &args),
+        Command::Prune(args) => prune::run(&cli.common, &args),
         Command::DeadLetters(command) => dead_letters::run(&cli.common, &command),
     };
     exit.into()
@@ -181,6 +235,14 @@ pub fn main() -> ExitCode {
 
 fn duration(text: &str) -> Result<Duration, String> {
     config::parse_duration(text).ok_or_else(|| format!("`{text}` is no time, such as 30s or 5m"))
+}
+
+fn age(text: &str) -> Result<Duration, String> {
+    const LEAST: Duration = Duration::from_secs(3600);
+    match duration(text)? {
+        age if age < LEAST => Err("must be at least 1h".to_owned()),
+        age => Ok(age),
+    }
 }
 
 /// Runs one asynchronous piece of a command that ends by itself.

@@ -5,6 +5,7 @@
 //! write, that speaks to the operator's terminal.
 
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 /// Columns of an excerpt of a line.
 const EXCERPT_COLUMNS: usize = 96;
@@ -12,6 +13,11 @@ const EXCERPT_COLUMNS: usize = 96;
 const COLUMNS_BEFORE: usize = 60;
 /// No character is written with more bytes per column than this, so more bytes need not be looked at.
 const BYTES_PER_COLUMN: usize = 4;
+
+/// Writes to standard output; that nobody listens any more is no failure of ours.
+pub(super) fn print(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
+}
 
 /// Any text, made safe.
 pub(super) fn safe(text: &str) -> String {

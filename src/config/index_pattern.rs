@@ -6,7 +6,7 @@
 
 use std::fmt;
 
-use chrono::{DateTime, Datelike as _, NaiveDate};
+use chrono::{DateTime, Datelike as _, Months, NaiveDate};
 
 /// Longest name of an index, in bytes (Elasticsearch, "Create index API", path parameters).
 const MAX_NAME: usize = 255;
@@ -31,6 +31,28 @@ enum Piece {
     Year,
     Month,
     Day,
+}
+
+/// How much time one index holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Period {
+    /// A day.
+    Day,
+    /// A month.
+    Month,
+    /// A year.
+    Year,
+}
+
+impl Period {
+    /// The longest that one can be, in days.
+    pub fn most_days(self) -> u32 {
+        match self {
+            Self::Day => 1,
+            Self::Month => 31,
+            Self::Year => 366,
+        }
+    }
 }
 
 /// Why a pattern is refused.
@@ -159,6 +181,81 @@ impl IndexPattern {
         DateTime::from_timestamp(seconds, 0).map(|time| self.name(time.date_naive()))
     }
 
+    /// How much time one index holds.
+    pub fn period(&self) -> Period {
+        if self.pieces.contains(&Piece::Day) {
+            Period::Day
+        } else if self.pieces.contains(&Piece::Month) {
+            Period::Month
+        } else {
+            Period::Year
+        }
+    }
+
+    /// The first day that is later than all of an index, by its name; None for a name that this pattern never gives.
+    pub fn end(&self, name: &str) -> Option<NaiveDate> {
+        let (mut rest, mut year, mut month, mut day) = (name, None, 1, 1);
+        let number = |digits: usize, rest: &mut &str| {
+            let (head, tail) = rest.split_at_checked(digits)?;
+            *rest = tail;
+            head.parse::<u32>().ok()
+        };
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => rest = rest.strip_prefix(text.as_str())?,
+                Piece::Year => year = Some(i32::try_from(number(4, &mut rest)?).ok()?),
+                Piece::Month => month = number(2, &mut rest)?,
+                Piece::Day => day = number(2, &mut rest)?,
+            }
+        }
+        let first = NaiveDate::from_ymd_opt(year?, month, day)?;
+        // also what a number may look like and a date may not, such as "+1", and a date that stands there twice
+        if self.name(first) != name {
+            return None;
+        }
+        match self.period() {
+            Period::Day => first.succ_opt(),
+            Period::Month => first.checked_add_months(Months::new(1)),
+            Period::Year => first.checked_add_months(Months::new(12)),
+        }
+    }
+
+    /// Whether Elasticsearch finds the day in the names by itself: they must end in `-yyyy.MM.dd` ("Index lifecycle
+    /// management settings", `index.lifecycle.parse_origination_date`).
+    pub fn has_origination_date(&self) -> bool {
+        self.source.ends_with("-%Y.%m.%d")
+    }
+
+    /// Patterns that match each index of a day of this or the last millennium, and not that of lines without a time:
+    /// `nginx-access-1*.*.*` and `nginx-access-2*.*.*`. Nothing but `*` may stand for something in them.
+    pub fn dated_wildcards(&self) -> Vec<String> {
+        let first = self.pieces.iter().find_map(|piece| match piece {
+            Piece::Text(_) => None,
+            Piece::Year => Some("12"),
+            Piece::Month => Some("01"),
+            Piece::Day => Some("0123"),
+        });
+        let digits = first.unwrap_or_default().chars();
+        digits
+            .map(|digit| {
+                let mut out = String::new();
+                let mut digit = Some(digit);
+                for piece in &self.pieces {
+                    match piece {
+                        Piece::Text(text) => out.push_str(text),
+                        _ => {
+                            out.extend(digit.take());
+                            if !out.ends_with('*') {
+                                out.push('*');
+                            }
+                        }
+                    }
+                }
+                out
+            })
+            .collect()
+    }
+
     /// What stands before the date: `nginx-access-`.
     pub fn prefix(&self) -> &str {
         &self.prefix
@@ -230,6 +327,61 @@ mod tests {
             (tight.wildcard(), tight.unparsed()),
             ("web*".into(), "web-unparsed".into())
         );
+    }
+
+    #[test]
+    fn a_name_tells_when_its_time_is_over() {
+        let end = |pattern: &str, name: &str| {
+            let end = IndexPattern::parse(pattern).unwrap().end(name);
+            end.map(|end| end.to_string())
+        };
+        let over = |pattern: &str, name: &str| end(pattern, name).unwrap();
+        assert_eq!(over("n-%Y.%m.%d", "n-2026.12.31"), "2027-01-01");
+        assert_eq!(over("n-%Y.%m-eu", "n-2026.12-eu"), "2027-01-01");
+        assert_eq!(over("n%Y%m%d", "n20240229"), "2024-03-01");
+        assert_eq!(over("n_%d-%m-%Y", "n_01-02-2026"), "2026-02-02");
+        assert_eq!(over("n-%Y", "n-2026"), "2027-01-01");
+        for (pattern, name) in [
+            ("n-%Y.%m.%d", "n-unparsed"),
+            ("n-%Y.%m.%d", "n-2026.11.2"),
+            ("n-%Y.%m.%d", "n-2026.11.233"),
+            ("n-%Y.%m.%d", "n-2026.11.23-2"),
+            ("n-%Y.%m.%d", "x-n-2026.11.23"),
+            ("n-%Y.%m.%d", ".ds-n-2026.11.23"),
+            ("n-%Y.%m.%d", "n-2026.02.30"),
+            ("n-%Y.%m.%d", "n-+026.+1.+1"),
+            ("n-%Y.%m.%d", "n-2026.1é.01"),
+            ("n-%Y.%m.%d", "n-2026-11-23"),
+            ("n-%Y.%m", "n-2026.11.23"),
+            ("n-%Y", "n-2026.11"),
+            ("n-%Y-%Y", "n-2026-2025"),
+            ("n-%Y", ""),
+        ] {
+            assert_eq!(end(pattern, name), None, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn only_names_that_elasticsearch_can_read_have_their_date_read() {
+        for (pattern, reads) in [
+            ("nginx-access-%Y.%m.%d", true),
+            ("web%Y-%Y.%m.%d", true),
+            ("nginx-access_%Y.%m.%d", false),
+            ("nginx-access-%Y-%m-%d", false),
+            ("nginx-access-%Y.%m", false),
+            ("nginx-access-%Y.%m.%d-eu", false),
+        ] {
+            let pattern = IndexPattern::parse(pattern).unwrap();
+            assert_eq!(pattern.has_origination_date(), reads, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn dated_wildcards_leave_out_what_has_no_date() {
+        let of = |pattern: &str| IndexPattern::parse(pattern).unwrap().dated_wildcards();
+        assert_eq!(of("n-%Y.%m.%d"), ["n-1*.*.*", "n-2*.*.*"]);
+        assert_eq!(of("n%Y%m-eu"), ["n1*-eu", "n2*-eu"]);
+        assert_eq!(of("n-%d.%m.%Y").len(), 4);
     }
 
     #[test]

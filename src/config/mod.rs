@@ -6,10 +6,12 @@
 //! everything is decided, or all problems at once. It guards against an agent that starts with other
 //! settings than its operator wrote.
 
+mod credentials;
 mod data_stream;
 mod elasticsearch;
 mod fields;
 mod index_pattern;
+mod kibana;
 mod logs;
 mod nginx;
 mod ports;
@@ -35,11 +37,12 @@ use ipnet::IpNet;
 use logweir_parsers::nginx_conf::NginxConf;
 
 pub use data_stream::{DataStream, DataStreamError, PROMISE};
-pub use elasticsearch::Elasticsearch;
+pub use elasticsearch::{Elasticsearch, IndexMode};
 #[cfg(test)]
 pub(crate) use fields::is_own;
 pub use fields::{Field, FieldType, FieldValue};
-pub use index_pattern::{IndexPattern, IndexPatternError};
+pub use index_pattern::{IndexPattern, IndexPatternError, Period};
+pub use kibana::Kibana;
 pub use logs::{Log, NamedFormat};
 pub use ports::{Env, Files, System};
 pub use problem::{ConfigErrors, Fault, Origin, Problem};
@@ -47,7 +50,7 @@ pub use reference::{reference, sample};
 pub use routes::{Methods, Route, RouteKind, Routes, Segment, Template, TemplateError};
 pub use target::Target;
 pub use units::Bytes;
-pub(crate) use units::parse_duration;
+pub(crate) use units::{parse_duration, show_duration};
 
 use raw::Raw;
 use scope::{Scope, unreadable};
@@ -89,6 +92,8 @@ pub struct Config {
     pub routes: Routes,
     /// The cluster; None without such a section.
     pub elasticsearch: Option<Elasticsearch>,
+    /// Where `setup` puts the dashboards; None without such a section.
+    pub kibana: Option<Kibana>,
     /// Address of the agent's own pages.
     pub http_listen: SocketAddr,
     /// Least level of the agent's own log lines.
@@ -325,6 +330,11 @@ fn check(
     let elasticsearch = section(Section::Elasticsearch)
         .map(|values| elasticsearch::read(values, files, problems, notes));
 
+    let kibana = section(Section::Kibana).map(|values| {
+        let cluster = elasticsearch.as_ref().and_then(Option::as_ref);
+        kibana::read(values, cluster, files, problems, notes)
+    });
+
     let mut http = Scope::new(Section::Http, section(Section::Http), problems);
     let http_listen = listen(&mut http);
 
@@ -344,6 +354,10 @@ fn check(
     );
 
     let elasticsearch = match elasticsearch {
+        Some(read) => Some(read?),
+        None => None,
+    };
+    let kibana = match kibana {
         Some(read) => Some(read?),
         None => None,
     };
@@ -377,6 +391,7 @@ fn check(
         logs,
         routes,
         elasticsearch,
+        kibana,
         http_listen: http_listen?,
         log_level,
         log_format,

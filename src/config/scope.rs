@@ -67,6 +67,11 @@ impl<'a> Scope<'a> {
         self.values?.given.get(name)
     }
 
+    /// Whether the section has such a setting at all.
+    pub(super) fn knows(&self, name: &str) -> bool {
+        find(self.section, name).is_some()
+    }
+
     /// Where the section begins.
     pub(super) fn origin(&self) -> Origin {
         self.values

@@ -14,6 +14,8 @@ pub enum Section {
     Routes,
     /// `[elasticsearch]`.
     Elasticsearch,
+    /// `[kibana]`.
+    Kibana,
     /// `[http]`.
     Http,
     /// `[log]`.
@@ -22,11 +24,12 @@ pub enum Section {
 
 impl Section {
     /// All of them, in the order of the sample.
-    pub const ALL: [Section; 6] = [
+    pub const ALL: [Section; 7] = [
         Section::Top,
         Section::Logs,
         Section::Routes,
         Section::Elasticsearch,
+        Section::Kibana,
         Section::Http,
         Section::Log,
     ];
@@ -38,6 +41,7 @@ impl Section {
             Section::Logs => "logs",
             Section::Routes => "routes",
             Section::Elasticsearch => "elasticsearch",
+            Section::Kibana => "kibana",
             Section::Http => "http",
             Section::Log => "log",
         }
@@ -55,6 +59,7 @@ impl Section {
             Section::Logs => "[[logs]]",
             Section::Routes => "[[routes]]",
             Section::Elasticsearch => "[elasticsearch]",
+            Section::Kibana => "[kibana]",
             Section::Http => "[http]",
             Section::Log => "[log]",
         }
@@ -74,6 +79,10 @@ impl Section {
             }
             Section::Elasticsearch => {
                 "The Elasticsearch or OpenSearch cluster that takes the records."
+            }
+            Section::Kibana => {
+                "The Kibana or OpenSearch Dashboards that `logweir setup` puts the dashboards into; the agent \
+                 itself never asks it. Without credentials of its own here it gets those of [elasticsearch]."
             }
             Section::Http => "The agent's own pages: /metrics, /status, /livez, /readyz.",
             Section::Log => "What the agent says about itself, on standard error.",
@@ -193,7 +202,7 @@ const fn setting(
     }
 }
 
-use Section::{Elasticsearch, Http, Log, Logs, Routes, Top};
+use Section::{Elasticsearch, Http, Kibana, Log, Logs, Routes, Top};
 
 /// Every setting, in the order of the sample.
 pub static SETTINGS: &[Setting] = &[
@@ -537,6 +546,16 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(
         Elasticsearch,
+        "index_mode",
+        Kind::OneOf(&["standard", "logsdb"]),
+        "",
+        r#""logsdb""#,
+        "How `logweir setup` has new indices stored; indices that are there keep theirs. logsdb (Elasticsearch 8.17 \
+         and later) takes far less disk and sorts each index by host and time. Default: the cluster's own, which is \
+         logsdb for new data streams logs-*-* from Elasticsearch 9.0 on, else standard.",
+    ),
+    setting(
+        Elasticsearch,
         "batch_bytes",
         Kind::Bytes,
         r#""2MiB""#,
@@ -582,6 +601,72 @@ pub static SETTINGS: &[Setting] = &[
         r#""60s""#,
         "",
         "A request without a complete answer after this time is repeated. 1s to 1h.",
+    ),
+    setting(
+        Kibana,
+        "url",
+        Kind::Text,
+        "",
+        r#""https://kibana:5601""#,
+        "Its address, with the base path if it has one. Required.",
+    ),
+    setting(
+        Kibana,
+        "space",
+        Kind::Text,
+        "",
+        r#""ops""#,
+        "The Kibana space that gets the dashboards, by its identifier. Default: the default space. OpenSearch \
+         Dashboards has none.",
+    ),
+    setting(
+        Kibana,
+        "api_key",
+        Kind::Secret,
+        "",
+        r#""id:key""#,
+        "An API key, where it is another than that of [elasticsearch]. One kind of authentication can be set.",
+    ),
+    setting(
+        Kibana,
+        "api_key_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/kibana-key""#,
+        "A file that holds the API key.",
+    ),
+    setting(
+        Kibana,
+        "username",
+        Kind::Text,
+        "",
+        r#""ops""#,
+        "User name; needs password or password_file.",
+    ),
+    setting(
+        Kibana,
+        "password",
+        Kind::Secret,
+        "",
+        r#""…""#,
+        "The user's password.",
+    ),
+    setting(
+        Kibana,
+        "password_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/kibana-password""#,
+        "A file that holds the password.",
+    ),
+    setting(
+        Kibana,
+        "ca_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/kibana-ca.pem""#,
+        "Certificates of authorities to trust besides the system's, in PEM form. Default: the ca_file of \
+         [elasticsearch].",
     ),
     setting(
         Http,

@@ -4,7 +4,13 @@
 
 use std::fmt;
 
+use chrono::NaiveDate;
+
+use super::settings::{self, Section};
 use super::{DataStream, IndexPattern};
+
+/// A day like any other.
+const EXAMPLE_DAY: NaiveDate = NaiveDate::from_ymd_opt(2026, 1, 2).unwrap();
 
 /// The place of records in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +22,13 @@ pub enum Target {
 }
 
 impl Target {
+    /// What holds where nothing is set; None never, for a test reads the table's default.
+    pub fn default_place() -> Option<Self> {
+        let setting = settings::find(Section::Elasticsearch, "index")?;
+        let pattern = IndexPattern::parse(setting.default.trim_matches('"')).ok()?;
+        Some(pattern.into())
+    }
+
     /// The setting as it was written.
     pub fn as_str(&self) -> &str {
         match self {
@@ -56,11 +69,19 @@ impl Target {
         }
     }
 
-    /// A name that records of this target go to.
+    /// A name that records with a time go to.
     pub fn example(&self) -> String {
         match self {
-            Self::Daily(pattern) => pattern.unparsed(),
+            Self::Daily(pattern) => pattern.name(EXAMPLE_DAY),
             Self::Stream(stream) => stream.as_str().to_owned(),
+        }
+    }
+
+    /// The index of lines without a readable time, where they have one of their own.
+    pub fn unparsed(&self) -> Option<String> {
+        match self {
+            Self::Daily(pattern) => Some(pattern.unparsed()),
+            Self::Stream(_) => None,
         }
     }
 

@@ -153,8 +153,8 @@ gzip = "yes"
 [http]
 listen = "localhost:9280"
 
-[kibana]
-url = "https://kibana:5601"
+[grafana]
+url = "https://grafana:3000"
 
 [log]
 level = "verbose"
@@ -237,7 +237,9 @@ fn whole_sample() -> Machine {
         .collect();
     text(&toml.join("\n"))
         .with("/etc/logweir/api-key", "abc=\n")
+        .with("/etc/logweir/kibana-key", "abc=\n")
         .with("/etc/logweir/ca.pem", "-----BEGIN CERTIFICATE-----")
+        .with("/etc/logweir/kibana-ca.pem", "-----BEGIN CERTIFICATE-----")
         .with("/etc/logweir/client.pem", "-----BEGIN CERTIFICATE-----")
         .with("/etc/logweir/client.key", "-----BEGIN EC PRIVATE KEY-----")
         .with("/etc/nginx/nginx.conf", "events {} http {}")
@@ -468,6 +470,48 @@ fn credentials_in_the_clear_are_noted() {
 }
 
 #[test]
+fn kibana_has_the_clusters_credentials_unless_it_has_its_own() {
+    let pem = "-----BEGIN CERTIFICATE-----";
+    let kibana = |cluster: &str, more: &str| {
+        let toml = format!("{cluster}[kibana]\nurl = \"https://kibana:5601/base\"\n{more}");
+        let machine = text(&toml).with("/es.pem", pem).with("/kibana.pem", pem);
+        machine.config().kibana.unwrap()
+    };
+    let with_key = format!("{CLUSTER}api_key = \"k\"\nca_file = \"/es.pem\"\n");
+    let lent = kibana(&with_key, "space = \"ops\"\n");
+    assert!(matches!(lent.auth, Auth::ApiKey(_)));
+    assert_eq!(lent.ca_file.as_deref(), Some(Path::new("/es.pem")));
+    assert_eq!(
+        (lent.url.as_str(), lent.space.as_deref()),
+        ("https://kibana:5601/base", Some("ops"))
+    );
+    let own = kibana(
+        &with_key,
+        "username = \"u\"\npassword = \"p\"\nca_file = \"/kibana.pem\"\n",
+    );
+    assert!(matches!(own.auth, Auth::Basic { .. }));
+    assert_eq!(own.ca_file.as_deref(), Some(Path::new("/kibana.pem")));
+    assert!(matches!(kibana("", "").auth, Auth::None));
+    let plain = text(&format!(
+        "{CLUSTER}api_key = \"k\"\n[kibana]\nurl = \"http://kibana:5601\"\n"
+    ));
+    assert_eq!(plain.load().unwrap().notes.len(), 1);
+}
+
+#[test]
+fn mistakes_about_kibana_are_told() {
+    let told = [
+        text("[kibana]\nspace = \"ops\"\n").errors(),
+        text("[kibana]\nurl = \"kibana:5601\"\nspace = \"My Space\"\n").errors(),
+        text("[kibana]\nurl = \"https://u:hunter2@kibana:5601\"\n").errors(),
+        text("[kibana]\nurl = \"https://k\"\nbearer_token = \"t\"\n").errors(),
+        text("[kibana]\nurl = \"https://k\"\nusername = \"u\"\n").errors(),
+        text("kibana = \"https://k\"\n").errors(),
+    ];
+    insta::assert_snapshot!(told.join("\n"));
+}
+
+#[test]
 fn a_line_must_fit_into_a_batch() {
     let machine = text(&format!(
         "max_line_bytes = \"4MiB\"\n{CLUSTER}batch_bytes = 2097152\n"
@@ -687,7 +731,7 @@ proptest! {
     }
 
     #[test]
-    fn an_unknown_key_is_never_passed_over(key in "[a-z_]{1,12}", section in 0usize..6) {
+    fn an_unknown_key_is_never_passed_over(key in "[a-z_]{1,12}", section in 0..Section::ALL.len()) {
         let section = Section::ALL[section];
         prop_assume!(settings::find(section, &key).is_none());
         prop_assume!(!Section::ALL.iter().any(|section| section.name() == key));
@@ -696,6 +740,7 @@ proptest! {
             Section::Logs => "[[logs]]\npaths = [\"/a\"]\n".to_owned(),
             Section::Routes => "[[routes]]\npath = \"/a\"\n".to_owned(),
             Section::Elasticsearch => CLUSTER.to_owned(),
+            Section::Kibana => "[kibana]\nurl = \"http://localhost\"\n".to_owned(),
             section => format!("[{}]\n", section.name()),
         };
         let errors = text(&format!("{header}{key} = 1\n")).load().unwrap_err();

@@ -71,7 +71,9 @@ fn reason(body: &Value) -> Option<String> {
         cause = inner;
     }
     let text = |key| cause.get(key).and_then(Value::as_str);
-    match (text("type"), text("reason")) {
+    // of a 401, where only this says that an API key has expired
+    let reason = text("additional_unsuccessful_credentials").or(text("reason"));
+    match (text("type"), reason) {
         (Some(kind), Some(reason)) => Some(format!("{kind}: {reason}")),
         (kind, reason) => kind.or(reason).map(str::to_owned),
     }

@@ -18,6 +18,7 @@ impl Client for Elasticsearch {
             Method::Get => output::Method::Get,
             Method::Put => output::Method::Put,
             Method::Post => output::Method::Post,
+            Method::Delete => output::Method::Delete,
         };
         let path = path.trim_start_matches('/');
         let answer = Elasticsearch::request(self, method, path, body.map(Vec::from)).await?;

@@ -13,7 +13,7 @@ use super::{Client, Method, SetupError};
 /// The two families, which differ in what an index template may say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
-    /// Elasticsearch 8 and 9.
+    /// Elasticsearch 7.17, 8 and 9.
     Elasticsearch,
     /// OpenSearch.
     OpenSearch,
@@ -35,6 +35,26 @@ pub struct Target {
     pub family: Family,
     /// The version number as the cluster gives it.
     pub version: String,
+}
+
+impl Target {
+    /// Whether the version is this one or a later one. What is no number counts as new.
+    pub fn is_at_least(&self, major: u32, minor: u32) -> bool {
+        let mut numbers = self.version.split('.').map(str::parse);
+        let mut next = || numbers.next().and_then(Result::ok).unwrap_or(u32::MAX);
+        (next(), next()) >= (major, minor)
+    }
+
+    /// Whether an index template may name component templates that do not exist (Elasticsearch 8.7, "Create or update
+    /// index template", `ignore_missing_component_templates`).
+    pub(super) fn takes_missing_components(&self) -> bool {
+        self.family == Family::Elasticsearch && self.is_at_least(8, 7)
+    }
+
+    /// Whether `index.mode: logsdb` is there for all (Elasticsearch 8.17, "Logs data stream").
+    pub(super) fn has_logsdb(&self) -> bool {
+        self.family == Family::Elasticsearch && self.is_at_least(8, 17)
+    }
 }
 
 const ROOT: &str = "/";

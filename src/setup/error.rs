@@ -2,6 +2,8 @@
 
 use thiserror::Error;
 
+use super::Target;
+
 /// Setup stopped. `E` is the error of the way to the cluster.
 #[derive(Debug, Error)]
 pub enum SetupError<E> {
@@ -44,36 +46,53 @@ pub enum SetupError<E> {
     Unknown,
     /// Something of the same name that is not ours.
     #[error(
-        "not overwritten, because they were not put by logweir (no \"_meta\": {{\"managed_by\": \"logweir\"}}): \
-         {}; choose another `index` or `data_stream`, or run setup with --force to replace them; nothing was changed",
-        names.join(", ")
+        "not overwritten, because they were not put by logweir (no \"managed_by\": \"logweir\" in them): {}; choose \
+         another `index` or `data_stream`, or run setup with --force to replace them; nothing was changed",
+        objects.join(", ")
     )]
     Foreign {
-        /// The names.
-        names: Vec<String>,
+        /// What they are.
+        objects: Vec<String>,
     },
+    /// A setting that this cluster cannot follow.
+    #[error(
+        "index_mode = \"logsdb\" needs Elasticsearch 8.17 or later, and this cluster is {} {}; take index_mode out of \
+         [elasticsearch]; nothing was changed",
+        target.family, target.version
+    )]
+    NoLogsdb {
+        /// The cluster.
+        target: Target,
+    },
+    /// `retention` is set, and it cannot be known whether a policy can be put.
+    #[error(
+        "`retention` is set, but these credentials may not see the cluster's life cycles: they need manage_ilm \
+         (OpenSearch: cluster:admin/opendistro/ism/*); `logweir setup --print roles` prints the role; nothing was changed"
+    )]
+    LifecycleNotTold,
 }
 
 /// What to do about a refusal.
 fn advice(status: u16, reason: &str) -> &'static str {
     match status {
-        401 => "check the user name and password or the API key of [elasticsearch]",
+        401 => "check api_key, or username and password, in [elasticsearch]",
         403 if reason.contains("cluster_block") => {
-            "the cluster is read-only: remove its block (often a full disk) and run setup again"
+            "the cluster is read-only: remove its block (often a full disk) and try again"
         }
         403 => {
-            "these credentials need the cluster privileges `monitor` and `manage_index_templates` (OpenSearch: \
-             cluster_monitor, cluster_manage_index_templates); give setup a key of its own that has them"
+            "these credentials may not do that: `logweir setup --print roles` prints the role that may"
         }
         400 if reason.contains("same priority") => {
             "change the priority or the pattern of the template it names, or choose another `index` or `data_stream`"
         }
+        400 if reason.contains("unknown field [data_stream]") => {
+            "this cluster has no data streams: set `index` instead of `data_stream`"
+        }
         400 => {
-            "the cluster cannot take this template; is its version supported (Elasticsearch 8 or 9, OpenSearch)?"
+            "the cluster cannot take it; is its version supported (Elasticsearch from 7.17, OpenSearch from 2)?"
         }
-        429 | 500.. => {
-            "the cluster is busy or unwell: run setup again, it goes on where it stopped"
-        }
+        409 => "somebody changed it meanwhile: run setup again",
+        429 | 500.. => "the cluster is busy or unwell: try again, it goes on where it stopped",
         _ => "check that `nodes` names the cluster itself and not another service before it",
     }
 }

@@ -1,9 +1,12 @@
-//! What is put, and under which names: the shipped files, renamed to follow the setting `index` or `data_stream`.
+//! What is put, and under which names: the shipped files, made to fit the settings and the cluster.
+
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Family, Method};
-use crate::config;
+use super::shipped::{self, File};
+use super::{Family, Target};
+use crate::config::{self, IndexMode, Period};
 
 /// The name under which the shipped files stand; replaced where the setting gives another.
 const SHIPPED_NAME: &str = "nginx-access";
@@ -11,39 +14,45 @@ const SHIPPED_NAME: &str = "nginx-access";
 /// `_meta.managed_by` of what is ours.
 const MANAGED_BY: &str = "logweir";
 
-/// A shipped file: what it is, its name's end, its text for Elasticsearch and for OpenSearch.
-type Shipped = (Kind, &'static str, &'static str, &'static str);
+/// How the description of an ISM policy of ours begins: it has no `_meta`.
+const DESCRIBED: &str = "managed_by: logweir";
 
-macro_rules! shipped {
-    ($kind:expr, $suffix:literal, $file:literal) => {
-        (
-            $kind,
-            $suffix,
-            include_str!(concat!("../../mappings/elasticsearch/", $file)),
-            include_str!(concat!("../../mappings/opensearch/", $file)),
-        )
-    };
+/// Priority of the index template, above those that Elasticsearch brings itself (100).
+const PRIORITY: u64 = 200;
+
+const DAY: Duration = Duration::from_secs(86_400);
+/// How old the newest part of a data stream gets at most, as in Elastic's own policy `logs`.
+const LONGEST_ROLLOVER: Duration = Duration::from_secs(30 * 86_400);
+
+/// What the operator wants.
+#[derive(Debug, Clone)]
+pub struct Want<'a> {
+    /// Where records go.
+    pub place: &'a config::Target,
+    /// Age from which they may go; None: never.
+    pub retention: Option<Duration>,
+    /// How new indices are stored.
+    pub index_mode: Option<IndexMode>,
+    /// Which parts to put.
+    pub parts: Parts,
 }
 
-/// In the order in which they are put: the index template names the component templates, which must be there.
-const COMPONENTS: [Shipped; 2] = [
-    shipped!(
-        Kind::ComponentTemplate,
-        "@mappings",
-        "component-mappings.json"
-    ),
-    shipped!(
-        Kind::ComponentTemplate,
-        "@settings",
-        "component-settings.json"
-    ),
-];
+/// The parts of a setup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parts {
+    /// Index templates and their components.
+    pub templates: bool,
+    /// The policy that deletes what is old.
+    pub lifecycle: bool,
+}
 
-/// The template of daily indices.
-const DAILY: Shipped = shipped!(Kind::IndexTemplate, "", "index-template.json");
-
-/// The template of data streams, of the same components.
-const STREAM: Shipped = shipped!(Kind::IndexTemplate, "", "data-stream-template.json");
+impl Parts {
+    /// Both.
+    pub const ALL: Self = Self {
+        templates: true,
+        lifecycle: true,
+    };
+}
 
 /// What a step puts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +61,10 @@ pub enum Kind {
     ComponentTemplate,
     /// What a new index takes its settings and mappings from.
     IndexTemplate,
+    /// A policy of Elasticsearch's index life-cycle management.
+    IlmPolicy,
+    /// A policy of OpenSearch's index state management.
+    IsmPolicy,
 }
 
 impl Kind {
@@ -60,6 +73,8 @@ impl Kind {
         match self {
             Self::ComponentTemplate => "component template",
             Self::IndexTemplate => "index template",
+            Self::IlmPolicy => "life-cycle policy (ILM)",
+            Self::IsmPolicy => "life-cycle policy (ISM)",
         }
     }
 
@@ -67,17 +82,48 @@ impl Kind {
         match self {
             Self::ComponentTemplate => "_component_template",
             Self::IndexTemplate => "_index_template",
+            Self::IlmPolicy => "_ilm/policy",
+            Self::IsmPolicy => "_plugins/_ism/policies",
         }
     }
 
-    /// The object itself inside the answer to a GET.
-    pub(super) fn content(self, answer: &Value) -> Option<&Value> {
-        let (list, entry) = match self {
-            Self::ComponentTemplate => ("component_templates", "component_template"),
-            Self::IndexTemplate => ("index_templates", "index_template"),
-        };
-        answer.get(list)?.get(0)?.get(entry)
+    /// Where an object of this kind stands.
+    pub(super) fn path(self, name: &str) -> String {
+        format!("/{}/{name}", self.endpoint())
     }
+
+    /// The object itself inside the answer to a GET.
+    pub(super) fn content<'a>(self, name: &str, answer: &'a Value) -> Option<&'a Value> {
+        let entry = |list, entry| answer.get(list)?.get(0)?.get(entry);
+        match self {
+            Self::ComponentTemplate => entry("component_templates", "component_template"),
+            Self::IndexTemplate => entry("index_templates", "index_template"),
+            Self::IlmPolicy => answer.get(name)?.get("policy"),
+            Self::IsmPolicy => answer.get("policy"),
+        }
+    }
+
+    /// The same inside of what is put.
+    pub(super) fn wanted(self, body: &Value) -> &Value {
+        match self {
+            Self::ComponentTemplate | Self::IndexTemplate => body,
+            Self::IlmPolicy | Self::IsmPolicy => body.get("policy").unwrap_or(body),
+        }
+    }
+
+    /// Whether an object in a cluster was put by logweir.
+    pub(super) fn is_ours(self, content: &Value) -> bool {
+        if self == Self::IsmPolicy {
+            let described = content.get("description").and_then(Value::as_str);
+            return described.is_some_and(|text| text.starts_with(DESCRIBED));
+        }
+        managed_by(content) == Some(MANAGED_BY)
+    }
+}
+
+/// Who an object in a cluster says it belongs to.
+pub(super) fn managed_by(content: &Value) -> Option<&str> {
+    content.get("_meta")?.get("managed_by")?.as_str()
 }
 
 /// One thing to put.
@@ -87,23 +133,25 @@ pub struct Step {
     pub kind: Kind,
     /// Its name in the cluster.
     pub name: String,
-    /// How it is put.
-    pub method: Method,
     /// Where it is put.
     pub path: String,
     /// What is put.
     pub body: Value,
+    /// It belongs to the operator: made when it is missing, and never touched again.
+    pub is_users: bool,
 }
 
 /// The names that follow the setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
-    /// The index template; its component templates are `NAME@mappings` and `NAME@settings`.
+    /// The index template; its component templates are `NAME@mappings` and so on.
     pub template: String,
     /// The indices, or data streams, it is for.
     pub pattern: String,
-    /// One of them: the index of lines without a readable time, or the data stream itself.
+    /// One of them.
     pub example: String,
+    /// The index of lines without a readable time, and its template.
+    pub unparsed: Option<String>,
     /// It is for data streams.
     pub stream: bool,
 }
@@ -115,50 +163,217 @@ impl Names {
             template: place.template(),
             pattern: place.wildcard(),
             example: place.example(),
+            unparsed: place.unparsed(),
             stream: place.stream().is_some(),
         }
     }
+
+    pub(super) fn lifecycle(&self) -> String {
+        format!("{}@lifecycle", self.template)
+    }
 }
 
-/// What is to be put into a cluster of this family, in order.
-pub fn plan(family: Family, names: &Names) -> Vec<Step> {
-    let index = if names.stream { STREAM } else { DAILY };
-    COMPONENTS
-        .iter()
-        .chain([&index])
-        .map(|(kind, suffix, elasticsearch, opensearch)| {
-            let text = match family {
-                Family::Elasticsearch => elasticsearch,
-                Family::OpenSearch => opensearch,
-            };
-            let name = format!("{}{suffix}", names.template);
-            let path = format!("/{}/{name}", kind.endpoint());
-            Step {
-                kind: *kind,
-                name,
-                method: Method::Put,
-                path,
-                body: renamed(text, names),
-            }
-        })
-        .collect()
+/// What is to be put into this cluster, in order: what is named by others before them.
+pub fn plan(target: &Target, want: &Want<'_>, has_lifecycle: bool) -> Vec<Step> {
+    let names = Names::of(want.place);
+    let retention = want.retention.filter(|_| has_lifecycle);
+    let mut steps = Vec::new();
+    if let Some(retention) = retention.filter(|_| want.parts.lifecycle) {
+        steps.push(policy(target.family, want.place, &names, retention));
+    }
+    if want.parts.templates {
+        templates(target, want, &names, retention.is_some(), &mut steps);
+    }
+    steps
 }
 
-/// Whether an object in a cluster was put by logweir.
-pub(super) fn is_ours(content: &Value) -> bool {
-    let managed_by = content.get("_meta").and_then(|meta| meta.get("managed_by"));
-    managed_by.and_then(Value::as_str) == Some(MANAGED_BY)
+fn templates(
+    target: &Target,
+    want: &Want<'_>,
+    names: &Names,
+    has_policy: bool,
+    steps: &mut Vec<Step>,
+) {
+    let family = target.family;
+    let mut add = |kind: Kind, name: String, body: Value| {
+        steps.push(step(kind, name, body));
+    };
+    let component = |suffix: &str| format!("{}@{suffix}", names.template);
+    add(
+        Kind::ComponentTemplate,
+        component("mappings"),
+        shipped::read(family, File::Mappings),
+    );
+    let mut settings = shipped::read(family, File::Settings);
+    if let Some(mode) = want.index_mode.filter(|_| target.has_logsdb()) {
+        let word = match mode {
+            IndexMode::Standard => "standard",
+            IndexMode::Logsdb => "logsdb",
+        };
+        set(&mut settings, "/template/settings/index", "mode", word);
+    }
+    add(Kind::ComponentTemplate, component("settings"), settings);
+    // OpenSearch finds the indices of a policy by its own patterns
+    let by_template = has_policy && family == Family::Elasticsearch;
+    if by_template {
+        let mut body = shipped::read(family, File::Lifecycle);
+        let lifecycle = "/template/settings/index/lifecycle";
+        set(&mut body, lifecycle, "name", names.template.as_str());
+        if !counts_from_the_name(want.place)
+            && let Some(Value::Object(lifecycle)) = body.pointer_mut(lifecycle)
+        {
+            lifecycle.remove("parse_origination_date");
+        }
+        add(Kind::ComponentTemplate, names.lifecycle(), body);
+    }
+    if !target.takes_missing_components() {
+        steps.push(Step {
+            is_users: true,
+            ..step(
+                Kind::ComponentTemplate,
+                component("custom"),
+                shipped::read(family, File::Custom),
+            )
+        });
+    }
+    // before the one that would give them a life cycle
+    if let Some(unparsed) = names.unparsed.as_ref().filter(|_| by_template) {
+        let body = index_template(target, names, File::Unparsed, unparsed, false);
+        steps.push(step(Kind::IndexTemplate, unparsed.clone(), body));
+    }
+    let file = if names.stream {
+        File::Stream
+    } else {
+        File::Daily
+    };
+    let body = index_template(target, names, file, &names.pattern, by_template);
+    steps.push(step(Kind::IndexTemplate, names.template.clone(), body));
 }
 
-/// A shipped file with the names that follow the setting.
-fn renamed(text: &str, names: &Names) -> Value {
-    // The files are part of the program; a test parses each of them.
-    let mut body: Value = serde_json::from_str(text).unwrap_or_default();
+fn step(kind: Kind, name: String, body: Value) -> Step {
+    Step {
+        kind,
+        path: kind.path(&name),
+        name,
+        body,
+        is_users: false,
+    }
+}
+
+fn index_template(
+    target: &Target,
+    names: &Names,
+    file: File,
+    pattern: &str,
+    has_lifecycle: bool,
+) -> Value {
+    let mut body = shipped::read(target.family, file);
     rename_components(&mut body, &names.template);
     if let Some(patterns) = body.get_mut("index_patterns") {
-        *patterns = json!([names.pattern]);
+        *patterns = json!([pattern]);
+    }
+    if let Some(Value::Array(components)) = body.get_mut("composed_of").filter(|_| has_lifecycle) {
+        // the operator's own is the last, so that it goes before ours
+        let last = components.len().saturating_sub(1);
+        components.insert(last, names.lifecycle().into());
+    }
+    if !target.takes_missing_components()
+        && let Value::Object(body) = &mut body
+    {
+        body.remove("ignore_missing_component_templates");
     }
     body
+}
+
+/// Whether the life cycle reads the day in an index's name.
+pub(super) fn counts_from_the_name(place: &config::Target) -> bool {
+    matches!(place, config::Target::Daily(pattern) if pattern.has_origination_date())
+}
+
+/// The life cycle. A line that `run` would still take must not fall into an index that was deleted: so an index goes
+/// when its last line is too old, and that is written up to a whole period after its first.
+fn policy(family: Family, place: &config::Target, names: &Names, retention: Duration) -> Step {
+    let (kind, name) = match family {
+        Family::Elasticsearch => (Kind::IlmPolicy, names.template.clone()),
+        Family::OpenSearch => (Kind::IsmPolicy, names.template.clone()),
+    };
+    let body = match place {
+        config::Target::Daily(pattern) => {
+            let mut body = shipped::read(family, File::Policy);
+            let age = time(retention + holds(pattern.period()));
+            match family {
+                Family::Elasticsearch => {
+                    set(&mut body, "/policy/phases/delete", "min_age", age.as_str())
+                }
+                Family::OpenSearch => {
+                    let conditions = "/policy/states/0/transitions/0/conditions";
+                    set(&mut body, conditions, "min_index_age", age.as_str());
+                    let patterns = json!(pattern.dated_wildcards());
+                    set(
+                        &mut body,
+                        "/policy/ism_template/0",
+                        "index_patterns",
+                        patterns,
+                    );
+                }
+            }
+            body
+        }
+        config::Target::Stream(stream) => {
+            let mut body = shipped::read(family, File::StreamPolicy);
+            let (age, rollover) = (
+                time(retention),
+                time(retention.clamp(DAY, LONGEST_ROLLOVER)),
+            );
+            match family {
+                Family::Elasticsearch => {
+                    set(&mut body, "/policy/phases/delete", "min_age", age.as_str());
+                    let conditions = "/policy/phases/hot/actions/rollover";
+                    set(&mut body, conditions, "max_age", rollover.as_str());
+                }
+                Family::OpenSearch => {
+                    let conditions = "/policy/states/0/transitions/0/conditions";
+                    set(&mut body, conditions, "min_rollover_age", age.as_str());
+                    let conditions = "/policy/states/0/actions/0/rollover";
+                    set(&mut body, conditions, "min_index_age", rollover.as_str());
+                    let patterns = json!([stream.wildcard()]);
+                    set(
+                        &mut body,
+                        "/policy/ism_template/0",
+                        "index_patterns",
+                        patterns,
+                    );
+                }
+            }
+            body
+        }
+    };
+    step(kind, name, body)
+}
+
+/// How much time one index holds.
+fn holds(period: Period) -> Duration {
+    DAY * period.most_days()
+}
+
+/// A time as both families read it: the largest unit of d, h, m, s that says it exactly.
+fn time(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [("d", 86_400), ("h", 3600), ("m", 60)];
+    let fits = |(_, factor): &&(&str, u64)| seconds.is_multiple_of(*factor);
+    match units.iter().find(fits) {
+        Some((unit, factor)) => format!("{}{unit}", seconds / factor),
+        None => format!("{seconds}s"),
+    }
+}
+
+/// Sets a member of the object at `pointer`, which stands in the shipped file.
+fn set(body: &mut Value, pointer: &str, key: &str, value: impl Into<Value>) {
+    let object = body.pointer_mut(pointer).and_then(Value::as_object_mut);
+    debug_assert!(object.is_some(), "{pointer} stands in no shipped file");
+    if let Some(object) = object {
+        object.insert(key.to_owned(), value.into());
+    }
 }
 
 /// Puts the template's name into each reference to a component template, wherever it stands.
@@ -179,4 +394,12 @@ fn rename_components(value: &mut Value, template: &str) {
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// The priority of an index template of ours.
+pub(super) fn priority(step: &Step) -> u64 {
+    step.body
+        .get("priority")
+        .and_then(Value::as_u64)
+        .unwrap_or(PRIORITY)
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::plan::Kind;
+use super::shadow::Shadow;
 use super::{Names, Target};
 
 /// How a step ended.
@@ -14,6 +15,8 @@ pub enum Outcome {
     Updated,
     /// It was as it should be; nothing was sent.
     Unchanged,
+    /// It belongs to the operator and was there.
+    Kept,
     /// It was somebody else's, and the operator insisted.
     Overwritten,
 }
@@ -24,6 +27,7 @@ impl fmt::Display for Outcome {
             Self::Created => "created",
             Self::Updated => "updated",
             Self::Unchanged => "unchanged",
+            Self::Kept => "kept",
             Self::Overwritten => "overwritten",
         })
     }
@@ -49,8 +53,10 @@ pub struct Report {
     pub names: Names,
     /// Each step's end, in order.
     pub changes: Vec<Change>,
-    /// True when a template with a higher priority takes our indices away from ours.
-    pub shadowed: bool,
+    /// Templates that take our indices away from ours.
+    pub shadows: Vec<Shadow>,
+    /// What to know besides.
+    pub(super) notes: String,
 }
 
 impl fmt::Display for Report {
@@ -64,28 +70,6 @@ impl fmt::Display for Report {
         {
             writeln!(f, "  {outcome:<11} {} {name}", kind.as_str())?;
         }
-        let pattern = &self.names.pattern;
-        if self.names.stream {
-            writeln!(
-                f,
-                "New data streams that match {pattern} get it; one that is there takes it at its next rollover."
-            )?;
-        } else {
-            writeln!(f, "New indices that match {pattern} get it.")?;
-        }
-        if self.shadowed {
-            let noun = if self.names.stream {
-                "a data stream"
-            } else {
-                "an index"
-            };
-            writeln!(
-                f,
-                "Warning: {noun} such as {} would not get it: another index template with a higher priority \
-                 matches. Find it with GET /_index_template and lower its priority or narrow its pattern.",
-                self.names.example
-            )?;
-        }
-        Ok(())
+        f.write_str(&self.notes)
     }
 }

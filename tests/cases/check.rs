@@ -357,7 +357,12 @@ fn logs_that_may_not_be_read_name_the_group() {
 }
 
 /// A server that answers each path as the script says, on one connection after the other.
-fn serve(script: &[(&str, u16, &str, &str)]) -> SocketAddr {
+pub(crate) fn serve(script: &[(&str, u16, &str, &str)]) -> SocketAddr {
+    serve_with(script, &[])
+}
+
+/// The same, with what setup puts already in the cluster.
+fn serve_with(script: &[(&str, u16, &str, &str)], held: &[(String, String)]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let script: HashMap<String, (u16, String, String)> = script
@@ -368,6 +373,10 @@ fn serve(script: &[(&str, u16, &str, &str)]) -> SocketAddr {
                 (*status, (*header).to_owned(), (*body).to_owned()),
             )
         })
+        .chain(
+            held.iter()
+                .map(|(path, body)| (path.clone(), (200, String::new(), body.clone()))),
+        )
         .collect();
     // ends with the process
     std::thread::spawn(move || {
@@ -406,8 +415,33 @@ fn answer(stream: TcpStream, script: &HashMap<String, (u16, String, String)>) {
     );
 }
 
+/// The answers of a cluster in which setup was run.
+fn set_up(family: &str, components: &[&str]) -> Vec<(String, String)> {
+    let file = |name: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("mappings")
+            .join(family);
+        fs::read_to_string(path.join(name)).unwrap()
+    };
+    let component = |part: &&str| {
+        let content = file(&format!("component-{part}.json"));
+        let path = format!("/_component_template/nginx-access@{part}");
+        (
+            path,
+            format!(r#"{{"component_templates":[{{"component_template":{content}}}]}}"#),
+        )
+    };
+    let content = file("index-template.json");
+    let template = format!(r#"{{"index_templates":[{{"index_template":{content}}}]}}"#);
+    let none = r#"{"index_templates":[]}"#.to_owned();
+    let templates = [
+        ("/_index_template/nginx-access".to_owned(), template),
+        ("/_index_template".to_owned(), none),
+    ];
+    components.iter().map(component).chain(templates).collect()
+}
+
 const ROOT: &str = r#"{"version":{"number":"8.19.2"},"tagline":"You Know, for Search"}"#;
-const TEMPLATE: &str = "/_index_template/nginx-access";
 const SETTINGS: &str = "/nginx-access-*/_settings/index.translog.durability";
 
 fn connect(nodes: &str) -> Ended {
@@ -425,11 +459,8 @@ fn connect(nodes: &str) -> Ended {
 fn a_cluster_that_does_is_told() {
     let date = "date: Mon, 23 Nov 2020 05:41:14 GMT\r\n";
     let lax = r#"{"nginx-access-2026.11.23":{"settings":{"index.translog.durability":"async"}},"b":{"settings":{}}}"#;
-    let first = serve(&[
-        ("/", 200, date, ROOT),
-        (TEMPLATE, 200, "", "{}"),
-        (SETTINGS, 200, "", lax),
-    ]);
+    let script = [("/", 200, date, ROOT), (SETTINGS, 200, "", lax)];
+    let first = serve_with(&script, &set_up("elasticsearch", &["mappings", "settings"]));
     let ended = connect(&format!("http://{first}"));
     let out = regex::Regex::new(r"clock is \d+ s")
         .unwrap()
@@ -442,11 +473,9 @@ fn a_cluster_that_does_is_told() {
 #[test]
 fn a_root_that_answers_405_is_no_fault() {
     let nodes = r#"{"nodes":{"a":{"version":"2.19.6"}}}"#;
-    let node = serve(&[
-        ("/", 405, "", "{}"),
-        ("/_nodes", 200, "", nodes),
-        (TEMPLATE, 200, "", "{}"),
-    ]);
+    let script = [("/", 405, "", "{}"), ("/_nodes", 200, "", nodes)];
+    let components = ["mappings", "settings", "custom"];
+    let node = serve_with(&script, &set_up("opensearch", &components));
     let ended = connect(&format!("http://{node}"));
     assert_eq!(ended.code, 0, "{}", ended.out);
     insta::assert_snapshot!(ended.out);
@@ -454,8 +483,9 @@ fn a_root_that_answers_405_is_no_fault() {
 
 #[test]
 fn a_node_that_does_not_is_named_with_the_setting() {
-    let stranger = serve(&[("/", 401, "", "{}")]);
-    let bare = serve(&[("/", 200, "", ROOT)]);
+    let stranger = serve(&[("/", 401, "", "Unauthorized")]);
+    let none = ("/_index_template", 200, "", r#"{"index_templates":[]}"#);
+    let bare = serve(&[("/", 200, "", ROOT), none]);
     let ended = connect(&format!(
         "http://127.0.0.1:1,http://{stranger},http://{bare}"
     ));

@@ -311,11 +311,20 @@ async fn real_servers_take_the_lines_once_and_setup_twice() {
         let there = String::from_utf8_lossy(&there.body).into_owned();
         assert!(!there.contains("\"name\""), "{family}: {there}");
 
-        for word in ["created", "unchanged"] {
-            let (code, said) = host.logweir(&["setup"]);
-            assert_eq!(code, 0, "{family}: {said}");
-            assert_eq!(said.matches(word).count(), 3, "{family}: {said}");
-            assert!(!said.contains("Warning"), "{family}: {said}");
+        let (code, said) = host.logweir(&["setup"]);
+        if said.contains("unknown field [data_stream]") {
+            // an Elasticsearch without its x-pack has none
+            assert_eq!(code, 69, "{family}: {said}");
+            assert!(said.contains("set `index`"), "{family}: {said}");
+            continue;
+        }
+        assert_eq!(code, 0, "{family}: {said}");
+        assert!(said.contains("created"), "{family}: {said}");
+        let (code, said) = host.logweir(&["setup"]);
+        assert_eq!(code, 0, "{family}: {said}");
+        assert!(said.contains("unchanged"), "{family}: {said}");
+        for word in ["created", "updated", "Warning"] {
+            assert!(!said.contains(word), "{family}: {word}: {said}");
         }
         for _ in 0..2 {
             let (code, said) = host.logweir(&["run", "--once", "--timeout", "60s"]);

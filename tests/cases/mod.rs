@@ -6,6 +6,9 @@
 //! |---|---|
 //! | `LOGWEIR_TEST_ELASTICSEARCH` | the address of an Elasticsearch that may be written to, `http://127.0.0.1:9200` |
 //! | `LOGWEIR_TEST_OPENSEARCH` | the same of an OpenSearch |
+//! | `LOGWEIR_TEST_CLUSTERS` | these and others, `elasticsearch-7.17.29=http://127.0.0.1:9201 opensearch-…=…` |
+//! | `LOGWEIR_TEST_SECURED` | the same of clusters with TLS and the user `admin`, password `changeme` |
+//! | `LOGWEIR_TEST_CA` | the file with the authority of their certificates |
 //! | `LOGWEIR_TEST_NGINX` | the nginx program, which the tests start by themselves |
 //!
 //! A case asks [`servers`] for what it needs and returns at once where it is not there. So that a green run does not
@@ -17,18 +20,24 @@ mod check;
 mod data_stream;
 mod dead_letters;
 mod guarantees;
+mod kibana;
 mod nginx;
 mod output;
 mod pages;
+mod panels;
+mod prune;
 mod reload;
 mod routes;
 mod run;
+mod saved_objects;
+mod secured;
 mod setup;
+mod setup_command;
 mod signals;
 mod template;
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -39,7 +48,26 @@ pub(crate) struct Servers {
     pub(crate) elasticsearch: Option<String>,
     pub(crate) opensearch: Option<String>,
     pub(crate) nginx: Option<PathBuf>,
+    clusters: Vec<Server>,
+    secured: Vec<Server>,
+    ca: PathBuf,
     _turn: Turn,
+}
+
+/// One of the clusters.
+struct Server {
+    /// Its recipe's name, which begins with the family's.
+    name: String,
+    address: String,
+}
+
+/// A cluster with TLS, and with users.
+pub(crate) struct Secured<'s> {
+    pub(crate) family: &'static str,
+    /// By the name that its certificate carries.
+    pub(crate) address: &'s str,
+    /// The file with the authority of its certificate.
+    pub(crate) ca: &'s Path,
 }
 
 /// Held by whoever works with the servers: many at the same time, or one that changes what is of the whole cluster.
@@ -65,23 +93,72 @@ pub(crate) fn only_user_of_the_servers() -> Servers {
 
 fn named(turn: Turn) -> Servers {
     let text = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let list = |name| text(name).map_or(vec![], |list| Server::list(&list));
+    let (elasticsearch, opensearch) = (
+        text("LOGWEIR_TEST_ELASTICSEARCH"),
+        text("LOGWEIR_TEST_OPENSEARCH"),
+    );
+    let mut clusters = list("LOGWEIR_TEST_CLUSTERS");
+    // Each of the two may be named alone.
+    let alone = [
+        ("elasticsearch", &elasticsearch),
+        ("opensearch", &opensearch),
+    ];
+    for (name, address) in alone {
+        if let Some(address) = address
+            && clusters.iter().all(|server| server.address != *address)
+        {
+            let (name, address) = (name.to_owned(), address.clone());
+            clusters.push(Server { name, address });
+        }
+    }
     Servers {
-        elasticsearch: text("LOGWEIR_TEST_ELASTICSEARCH"),
-        opensearch: text("LOGWEIR_TEST_OPENSEARCH"),
+        elasticsearch,
+        opensearch,
         nginx: text("LOGWEIR_TEST_NGINX").map(PathBuf::from),
+        clusters,
+        secured: list("LOGWEIR_TEST_SECURED"),
+        ca: text("LOGWEIR_TEST_CA").unwrap_or_default().into(),
         _turn: turn,
+    }
+}
+
+impl Server {
+    /// Of `NAME=ADDRESS NAME=ADDRESS …`.
+    fn list(text: &str) -> Vec<Self> {
+        let entry = |entry: &str| {
+            let (name, address) = entry.split_once('=').unwrap();
+            let (name, address) = (name.to_owned(), address.to_owned());
+            Self { name, address }
+        };
+        text.split_whitespace().map(entry).collect()
+    }
+
+    /// The family; its name is printed, and seen where the case fails.
+    fn taken(&self) -> &'static str {
+        println!("with {}", self.name);
+        if self.name.starts_with("opensearch") {
+            "OpenSearch"
+        } else {
+            "Elasticsearch"
+        }
     }
 }
 
 impl Servers {
     /// The clusters, each with the name of its family.
     pub(crate) fn clusters(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        [
-            ("Elasticsearch", &self.elasticsearch),
-            ("OpenSearch", &self.opensearch),
-        ]
-        .into_iter()
-        .filter_map(|(family, address)| Some((family, address.as_deref()?)))
+        let clusters = self.clusters.iter();
+        clusters.map(|server| (server.taken(), server.address.as_str()))
+    }
+
+    /// Those with TLS and users.
+    pub(crate) fn secured(&self) -> impl Iterator<Item = Secured<'_>> {
+        self.secured.iter().map(|server| Secured {
+            family: server.taken(),
+            address: &server.address,
+            ca: &self.ca,
+        })
     }
 }
 
@@ -105,6 +182,10 @@ fn what_is_left_out_is_said() {
     let missing: Vec<&str> = [
         ("Elasticsearch", servers.elasticsearch.is_none()),
         ("OpenSearch", servers.opensearch.is_none()),
+        (
+            "cluster with TLS and users",
+            servers.secured().next().is_none(),
+        ),
         ("nginx", servers.nginx.is_none()),
     ]
     .into_iter()

@@ -1,10 +1,15 @@
 //! The shipped templates in real clusters: taken, applied, and kind to whatever a client may have sent.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use elasticsearch::http::transport::Transport;
-use logweir::config::{IndexPattern, Target};
-use logweir::setup::{Answer, Client, Family, Method, Names, Outcome, detect, plan, run};
+use logweir::config::{IndexMode, IndexPattern, Target};
+use logweir::setup::{
+    Answer, Client, Family, Found, Kind, Lifecycle, Method, Outcome, Parts, Report, SetupError,
+    Step, Want, detect, plan, run, survey,
+};
 use serde_json::{Value, json};
 
 use super::{servers, unique};
@@ -12,6 +17,30 @@ use super::{servers, unique};
 /// An index setting.
 fn pattern_of(index: &str) -> Target {
     IndexPattern::parse(index).unwrap().into()
+}
+
+/// Everything for this target, with a life cycle where the cluster has one.
+fn want(place: &Target) -> Want<'_> {
+    Want {
+        place,
+        retention: Some(Duration::from_secs(30 * 86_400)),
+        index_mode: None,
+        parts: Parts::ALL,
+    }
+}
+
+async fn put(
+    cluster: &Cluster,
+    place: &Target,
+    force: bool,
+) -> Result<Report, SetupError<elasticsearch::Error>> {
+    run(cluster, &want(place), force).await
+}
+
+/// The step of this kind whose name ends so.
+fn step(steps: &[Step], kind: Kind, end: &str) -> Step {
+    let is = |step: &&Step| step.kind == kind && step.name.ends_with(end);
+    steps.iter().find(is).unwrap().clone()
 }
 
 /// A cluster by the plainest way there is.
@@ -49,6 +78,7 @@ impl Client for Cluster {
             Method::Get => elasticsearch::http::Method::Get,
             Method::Put => elasticsearch::http::Method::Put,
             Method::Post => elasticsearch::http::Method::Post,
+            Method::Delete => elasticsearch::http::Method::Delete,
         };
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -148,7 +178,7 @@ fn full_document() -> Value {
             "domain": "shop.example", "extension": "html", "fragment": "top",
             "original": "/users/7/orders?x=1", "path": "/users/7/orders", "query": "x=1", "scheme": "https",
         },
-        "user": { "name": "ada" },
+        "user": { "id": "4711", "name": "ada" },
         "user_agent": {
             "device": { "name": "Other" }, "name": "curl", "original": "curl/8.5.0",
             "os": { "full": "Linux 6", "name": "Linux", "version": "6" }, "version": "8.5.0",
@@ -162,18 +192,25 @@ async fn the_templates_are_taken_and_a_second_run_changes_nothing() {
         let cluster = Cluster::at(address);
         assert_eq!(detect(&cluster).await.unwrap().family.to_string(), family);
         let index = format!("{}-%Y.%m.%d", unique("twice"));
-        let outcomes = |report: logweir::setup::Report| {
-            assert!(!report.shadowed);
+        let outcomes = |report: Report| {
+            assert_eq!(report.shadows, [], "{family}");
             report
                 .changes
                 .into_iter()
                 .map(|change| change.outcome)
                 .collect::<Vec<_>>()
         };
-        let report = run(&cluster, &pattern_of(&index), false).await.unwrap();
-        assert_eq!(outcomes(report), [Outcome::Created; 3], "{family}");
-        let report = run(&cluster, &pattern_of(&index), false).await.unwrap();
-        assert_eq!(outcomes(report), [Outcome::Unchanged; 3], "{family}");
+        let report = put(&cluster, &pattern_of(&index), false).await.unwrap();
+        let made = outcomes(report);
+        assert!(made.len() >= 3, "{family}: {made:?}");
+        assert!(
+            made.iter().all(|made| *made == Outcome::Created),
+            "{family}: {made:?}"
+        );
+        let report = put(&cluster, &pattern_of(&index), false).await.unwrap();
+        let still = outcomes(report);
+        let nothing = |made: &Outcome| matches!(made, Outcome::Unchanged | Outcome::Kept);
+        assert!(still.iter().all(nothing), "{family}: {still:?}");
     }
 }
 
@@ -183,13 +220,15 @@ async fn a_full_document_ends_with_the_expected_types() {
         let cluster = Cluster::at(address);
         let name = unique("types");
         let setting = format!("{name}-%Y.%m.%d");
-        let target = run(&cluster, &pattern_of(&setting), false)
+        let target = put(&cluster, &pattern_of(&setting), false)
             .await
             .unwrap()
             .target;
         let document = full_document();
 
-        let shipped = &plan(target.family, &Names::of(&pattern_of(&setting)))[0].body;
+        let place = pattern_of(&setting);
+        let steps = plan(&target, &want(&place), false);
+        let shipped = step(&steps, Kind::ComponentTemplate, "@mappings").body;
         let shipped = types_of(&shipped["template"]["mappings"]);
         let mut sent = Vec::new();
         fields("", &document, &mut sent);
@@ -224,7 +263,7 @@ async fn the_routes_of_the_last_minute_can_be_counted() {
     for (family, address) in servers().clusters() {
         let cluster = Cluster::at(address);
         let name = unique("routes");
-        run(&cluster, &pattern_of(&format!("{name}-%Y.%m.%d")), false)
+        put(&cluster, &pattern_of(&format!("{name}-%Y.%m.%d")), false)
             .await
             .unwrap();
         for (id, second, route) in [(1, 1, "/a"), (2, 2, "/a"), (3, 2, "/b"), (4, 7, "/a")] {
@@ -265,7 +304,7 @@ async fn no_length_and_no_rubbish_makes_a_cluster_refuse_a_request() {
     for (family, address) in servers().clusters() {
         let cluster = Cluster::at(address);
         let name = unique("long");
-        run(&cluster, &pattern_of(&format!("{name}-%Y.%m.%d")), false)
+        put(&cluster, &pattern_of(&format!("{name}-%Y.%m.%d")), false)
             .await
             .unwrap();
         // The widest that one character of `ignore_above` (a UTF-16 unit) can be in UTF-8: a term of more than 32766
@@ -335,7 +374,7 @@ async fn a_template_that_is_not_ours_is_left_alone() {
         let path = format!("/_index_template/{name}");
         cluster.ask(Method::Put, &path, Some(theirs)).await;
         let index = format!("{name}-%Y");
-        let error = run(&cluster, &pattern_of(&index), false)
+        let error = put(&cluster, &pattern_of(&index), false)
             .await
             .unwrap_err()
             .to_string();
@@ -347,8 +386,9 @@ async fn a_template_that_is_not_ours_is_left_alone() {
             "{family}"
         );
 
-        let report = run(&cluster, &pattern_of(&index), true).await.unwrap();
-        assert_eq!(report.changes[2].outcome, Outcome::Overwritten, "{family}");
+        let report = put(&cluster, &pattern_of(&index), true).await.unwrap();
+        let last = report.changes.last().unwrap();
+        assert_eq!(last.outcome, Outcome::Overwritten, "{family}");
     }
 }
 
@@ -365,10 +405,15 @@ async fn a_stronger_template_is_noticed() {
                 Some(stronger),
             )
             .await;
-        let report = run(&cluster, &pattern_of(&format!("{name}-%Y")), false)
+        let report = put(&cluster, &pattern_of(&format!("{name}-%Y")), false)
             .await
             .unwrap();
-        assert!(report.shadowed, "{family}");
+        let shadow = &report.shadows[0];
+        assert_eq!(
+            (shadow.template.as_str(), shadow.priority),
+            (&*format!("{name}-stronger"), 500),
+            "{family}"
+        );
     }
 }
 
@@ -379,16 +424,122 @@ async fn opensearch_would_refuse_the_files_of_elasticsearch() {
     };
     let cluster = Cluster::at(&address);
     let name = unique("family");
-    for step in plan(
-        Family::Elasticsearch,
-        &Names::of(&pattern_of(&format!("{name}-%Y"))),
-    ) {
+    let place = pattern_of(&format!("{name}-%Y"));
+    let elasticsearch = logweir::setup::Target {
+        family: Family::Elasticsearch,
+        version: "9.0.0".to_owned(),
+    };
+    for step in plan(&elasticsearch, &want(&place), false) {
         let body = Bytes::from(step.body.to_string());
         let answer = cluster
-            .request(step.method, &step.path, Some(body))
+            .request(Method::Put, &step.path, Some(body))
             .await
             .unwrap();
         let taken = step.path.starts_with("/_component_template");
         assert_eq!(answer.status == 200, taken, "{}", step.path);
+    }
+}
+
+/// The servers of the tests have neither ILM nor ISM: that is found out, and templates that name a policy, which they
+/// would refuse, are not put.
+#[tokio::test]
+async fn a_cluster_without_a_life_cycle_is_found_out() {
+    for (family, address) in servers().clusters() {
+        let cluster = Cluster::at(address);
+        let place = pattern_of(&format!("{}-%Y.%m.%d", unique("cycle")));
+        let survey = survey(&cluster, &want(&place)).await.unwrap();
+        assert_eq!(survey.lifecycle, Lifecycle::Absent, "{family}");
+        assert!(
+            survey.to_string().contains("logweir prune"),
+            "{family}: {survey}"
+        );
+        let missing = |found: &Found| *found == Found::Missing;
+        assert!(
+            survey.objects.iter().all(|object| missing(&object.found)),
+            "{family}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_the_operators_own_goes_before_ours_and_is_never_changed() {
+    for (family, address) in servers().clusters() {
+        let cluster = Cluster::at(address);
+        let name = unique("custom");
+        let place = pattern_of(&format!("{name}-%Y"));
+        put(&cluster, &place, false).await.unwrap();
+        let path = format!("/_component_template/{name}@custom");
+        let theirs = json!({"template": {"settings": {"index": {"refresh_interval": "17s"}}}});
+        cluster.ask(Method::Put, &path, Some(theirs)).await;
+        put(&cluster, &place, true).await.unwrap();
+        let index = format!("/{name}-2026");
+        cluster.ask(Method::Put, &index, None).await;
+        let settings = cluster
+            .ask(Method::Get, &format!("{index}/_settings"), None)
+            .await;
+        let interval = &settings[&index[1..]]["settings"]["index"]["refresh_interval"];
+        assert_eq!(*interval, json!("17s"), "{family}");
+    }
+}
+
+#[tokio::test]
+async fn logsdb_takes_every_field_and_still_knows_a_line_by_its_id() {
+    let servers = servers();
+    for (family, address) in servers.clusters() {
+        let cluster = Cluster::at(address);
+        let target = detect(&cluster).await.unwrap();
+        let name = unique("logsdb");
+        let place = pattern_of(&format!("{name}-%Y"));
+        let want = Want {
+            index_mode: Some(IndexMode::Logsdb),
+            ..want(&place)
+        };
+        let done = run(&cluster, &want, false).await;
+        if target.family == Family::OpenSearch || !target.is_at_least(8, 17) {
+            assert!(matches!(done, Err(SetupError::NoLogsdb { .. })), "{family}");
+            continue;
+        }
+        done.unwrap();
+        let path = format!("/{name}-2026/_create/1?refresh=true");
+        cluster.ask(Method::Put, &path, Some(full_document())).await;
+        let again = Bytes::from(full_document().to_string());
+        let again = cluster
+            .request(Method::Put, &path, Some(again))
+            .await
+            .unwrap();
+        assert_eq!(again.status, 409, "{family}");
+        let settings = cluster
+            .ask(
+                Method::Get,
+                &format!("/{name}-2026/_settings?flat_settings=true"),
+                None,
+            )
+            .await;
+        let settings = &settings[format!("{name}-2026")]["settings"];
+        assert_eq!(settings["index.mode"], json!("logsdb"), "{family}");
+        let hit = cluster
+            .ask(Method::Get, &format!("/{name}-2026/_doc/1"), None)
+            .await;
+        let source = &hit["_source"];
+        // two lists that belong together, value by value
+        for list in [
+            "/nginx/access/upstream/status",
+            "/nginx/access/upstream/addr",
+        ] {
+            assert_eq!(
+                source.pointer(list),
+                full_document().pointer(list),
+                "{family}"
+            );
+        }
+        // the source may be put together anew from the fields, with times and places in another form
+        let (mut sent, mut kept) = (Vec::new(), Vec::new());
+        fields("", &full_document(), &mut sent);
+        fields("", source, &mut kept);
+        for names in [&mut sent, &mut kept] {
+            names.retain(|name| !name.starts_with("source.geo.location"));
+            names.sort();
+        }
+        assert_eq!(kept, sent, "{family}");
     }
 }

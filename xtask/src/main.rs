@@ -7,6 +7,7 @@
 
 mod bench;
 mod child;
+mod dashboards;
 mod load;
 mod nginx;
 mod place;
@@ -37,6 +38,8 @@ enum Chore {
     Try(try_it::Arguments),
     /// Measure the agent, end to end into a sink that throws away.
     Bench(bench::Arguments),
+    /// Make kibana/logweir.ndjson from kibana/source.
+    Dashboards(dashboards::Arguments),
     /// Break the agent in every way there is for a while, and count the lines: none lost, none doubled.
     Soak(soak::Arguments),
 }
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Try(arguments) => try_it::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments),
+        Chore::Dashboards(arguments) => dashboards::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
     };
     match done {

@@ -11,33 +11,64 @@ use clap::ValueEnum;
 use crate::child::Tied;
 use crate::{place, tools};
 
-/// The first start downloads some hundred megabytes.
-const READY_WITHIN: Duration = Duration::from_secs(600);
+/// The first start downloads some hundred megabytes, one server after the other.
+const READY_WITHIN: Duration = Duration::from_secs(900);
 
-/// The kinds that the project brings.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+/// The kinds that the project brings, named as their recipes. The two first are those that other chores take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Kind {
-    /// 8.19.
+    #[value(name = "elasticsearch-8.19.21", alias = "elasticsearch")]
     Elasticsearch,
-    /// 2.19.
+    #[value(name = "opensearch-2.19.6", alias = "opensearch")]
     Opensearch,
+    #[value(name = "elasticsearch-7.17.29")]
+    Elasticsearch7,
+    #[value(name = "elasticsearch-9.5.3")]
+    Elasticsearch9,
+    #[value(name = "opensearch-3.8.0")]
+    Opensearch3,
+    #[value(name = "elasticsearch-8.19.21-security")]
+    SecuredElasticsearch,
+    #[value(name = "elasticsearch-9.5.3-security")]
+    SecuredElasticsearch9,
+    #[value(name = "opensearch-3.4.0-security")]
+    SecuredOpensearch,
 }
 
 impl Kind {
-    fn recipe(self) -> &'static str {
+    /// The name of its recipe.
+    pub(crate) fn recipe(self) -> String {
+        let name = self.to_possible_value();
+        name.map(|name| name.get_name().to_owned())
+            .unwrap_or_default()
+    }
+
+    /// The oldest Java that it takes.
+    pub(crate) fn oldest_java(self) -> u32 {
         match self {
-            Self::Elasticsearch => "elasticsearch-8.19.21",
-            Self::Opensearch => "opensearch-2.19.6",
+            Self::Elasticsearch
+            | Self::Opensearch
+            | Self::Elasticsearch7
+            | Self::SecuredElasticsearch => tools::OLDEST_JAVA,
+            Self::Elasticsearch9
+            | Self::Opensearch3
+            | Self::SecuredElasticsearch9
+            | Self::SecuredOpensearch => 21,
         }
     }
 
-    /// The variable by which the tests learn its address.
-    pub(crate) fn variable(self) -> &'static str {
-        match self {
-            Self::Elasticsearch => "LOGWEIR_TEST_ELASTICSEARCH",
-            Self::Opensearch => "LOGWEIR_TEST_OPENSEARCH",
-        }
+    /// It speaks TLS and asks who one is.
+    pub(crate) fn is_secured(self) -> bool {
+        matches!(
+            self,
+            Self::SecuredElasticsearch | Self::SecuredElasticsearch9 | Self::SecuredOpensearch
+        )
     }
+}
+
+/// The authority that signs the certificates of all servers that have one.
+pub(crate) fn authority() -> PathBuf {
+    place::target().join("servers/certificates/ca.pem")
 }
 
 /// A running server; its data goes when it goes.
@@ -50,27 +81,32 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one on a free port, with its data and its log under `folder`.
     pub(crate) fn start(kind: Kind, folder: &Path) -> Result<Self> {
-        let name = kind.recipe();
+        let name = &kind.recipe();
         let script = place::root()
             .join("tests/servers")
             .join(name)
             .join("run.sh");
         ensure!(script.is_file(), "{} is not there", script.display());
+        let jdk = tools::jdk(kind.oldest_java())
+            .with_context(|| format!("{name} needs a JDK ≥ {}", kind.oldest_java()))?;
         let data = folder.join(name);
         let mut command = Command::new(script);
         command
             .arg("0")
             .arg(&data)
-            .env("CACHE", place::target().join("servers").join(name));
-        if let Some(jdk) = tools::jdk() {
-            command.env("JAVA_HOME", jdk);
-        }
+            .env("CACHE", place::target().join("servers").join(name))
+            .env("JAVA_HOME", jdk);
         let log = folder.join(format!("{name}.log"));
         Ok(Self {
             kind,
             child: Some(Tied::start(name, &command, log)?),
             data,
         })
+    }
+
+    /// Which one it is.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 
     /// Waits until it takes requests, and tells its address.

@@ -3,8 +3,9 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::ValueEnum as _;
 
-use crate::server::{Kind, Server};
+use crate::server::{Kind, Server, authority};
 use crate::tools::{self, Tool};
 use crate::{child, place};
 
@@ -19,11 +20,14 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let kinds: &[Kind] = match &arguments.only[..] {
-        [] => &[Kind::Elasticsearch, Kind::Opensearch],
+    tools::provide(&[Tool::Nginx, Tool::Jdk, Tool::Openssl, Tool::Maven])?;
+    let wanted = match &arguments.only[..] {
+        [] => Kind::value_variants(),
         only => only,
     };
-    tools::provide(&[Tool::Nginx, Tool::Jdk, Tool::Maven])?;
+    let (kinds, without_java): (Vec<Kind>, Vec<Kind>) = wanted
+        .iter()
+        .partition(|kind| tools::jdk(kind.oldest_java()).is_some());
     let folder = place::Folder::empty("test")?;
     // The servers start up while cargo compiles.
     let mut servers: Vec<Server> = kinds
@@ -39,8 +43,30 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut test = place::cargo();
     test.args(["test", "--workspace", "--no-fail-fast"])
         .args(&arguments.arguments);
-    for (kind, server) in kinds.iter().zip(&mut servers) {
-        test.env(kind.variable(), server.address()?);
+    let (mut plain, mut secured) = (Vec::new(), Vec::new());
+    for server in &mut servers {
+        let (kind, address) = (server.kind(), server.address()?);
+        let list = if kind.is_secured() {
+            &mut secured
+        } else {
+            &mut plain
+        };
+        list.push(format!("{}={address}", kind.recipe()));
+        match kind {
+            Kind::Elasticsearch => test.env("LOGWEIR_TEST_ELASTICSEARCH", address),
+            Kind::Opensearch => test.env("LOGWEIR_TEST_OPENSEARCH", address),
+            _ => &mut test,
+        };
+    }
+    test.env("LOGWEIR_TEST_CLUSTERS", plain.join(" "))
+        .env("LOGWEIR_TEST_SECURED", secured.join(" "))
+        .env("LOGWEIR_TEST_CA", authority());
+    if !without_java.is_empty() {
+        let names: Vec<String> = without_java.iter().map(|kind| kind.recipe()).collect();
+        println!(
+            "left out, for want of a JDK ≥ 21 (in JAVA_HOME, the PATH or /usr/lib/jvm): {}",
+            names.join(", ")
+        );
     }
     if let Some(nginx) = tools::nginx() {
         test.env("LOGWEIR_TEST_NGINX", nginx);

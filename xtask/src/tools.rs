@@ -5,6 +5,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
+/// The oldest Java that runs any of the test servers.
+pub(crate) const OLDEST_JAVA: u32 = 17;
+
 /// A program that a chore runs.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tool {
@@ -12,6 +15,8 @@ pub(crate) enum Tool {
     Nginx,
     /// A Java compiler and runtime of version 17 or newer.
     Jdk,
+    /// It makes the certificates of those servers that have one.
+    Openssl,
     /// It fetches the servers' artefacts.
     Maven,
     /// It rotates logs.
@@ -25,6 +30,7 @@ impl Tool {
         match self {
             Self::Nginx => "nginx",
             Self::Jdk => "a JDK, 17 or newer",
+            Self::Openssl => "openssl",
             Self::Maven => "Maven",
             Self::Logrotate => "logrotate",
             Self::Faketime => "libfaketime",
@@ -35,6 +41,7 @@ impl Tool {
         match self {
             Self::Nginx => "nginx-light",
             Self::Jdk => "default-jdk-headless",
+            Self::Openssl => "openssl",
             Self::Maven => "maven",
             Self::Logrotate => "logrotate",
             Self::Faketime => "faketime",
@@ -44,7 +51,8 @@ impl Tool {
     fn is_there(self) -> bool {
         match self {
             Self::Nginx => nginx().is_some(),
-            Self::Jdk => jdk().is_some() || answers("javac", "-version"),
+            Self::Jdk => jdk(OLDEST_JAVA).is_some(),
+            Self::Openssl => system_program("openssl").is_some(),
             Self::Maven => answers("mvn", "-version"),
             Self::Logrotate => logrotate().is_some(),
             Self::Faketime => faketime().is_some(),
@@ -117,25 +125,34 @@ fn system_program(name: &str) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-/// The JDK for the test servers, when the environment names none: 17, the one that all of them take, else 21. None
-/// leaves the choice to the PATH.
-pub(crate) fn jdk() -> Option<PathBuf> {
-    if std::env::var_os("JAVA_HOME").is_some() {
+/// A JDK of this version or newer for the test servers: what `JAVA_HOME` names, else the oldest that fits, since the
+/// servers were tried with it.
+pub(crate) fn jdk(oldest: u32) -> Option<PathBuf> {
+    let fits = |home: &PathBuf| java_version(home).is_some_and(|version| version >= oldest);
+    let named = std::env::var_os("JAVA_HOME").map(PathBuf::from);
+    named.filter(fits).or_else(|| {
+        let installed = std::fs::read_dir("/usr/lib/jvm").into_iter().flatten();
+        let installed = installed.filter_map(|entry| Some(entry.ok()?.path()));
+        // JDK/bin/javac, wherever the link in the PATH leads
+        let compiler = system_program("javac").and_then(|javac| javac.canonicalize().ok());
+        let of_path = compiler.and_then(|javac| Some(javac.parent()?.parent()?.to_owned()));
+        installed
+            .chain(of_path)
+            .filter(fits)
+            .min_by_key(|home| (java_version(home), home.clone()))
+    })
+}
+
+/// The version of the JDK in a folder, as its file `release` tells: `JAVA_VERSION="17.0.15"`.
+fn java_version(home: &Path) -> Option<u32> {
+    if !home.join("bin/javac").is_file() {
         return None;
     }
-    let mut homes: Vec<PathBuf> = std::fs::read_dir("/usr/lib/jvm")
-        .ok()?
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|home| home.join("bin/javac").is_file())
-        .collect();
-    homes.sort();
-    ["java-17-", "java-21-"].iter().find_map(|wanted| {
-        let named = |home: &&PathBuf| {
-            home.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with(wanted))
-        };
-        homes.iter().find(named).cloned()
-    })
+    let release = std::fs::read_to_string(home.join("release")).ok()?;
+    let version = release
+        .lines()
+        .find_map(|line| line.strip_prefix("JAVA_VERSION="))?;
+    version.trim_matches('"').split('.').next()?.parse().ok()
 }
 
 /// Whether a program can be run at all.

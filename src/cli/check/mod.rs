@@ -4,6 +4,7 @@
 //! a log understood ([`parse`]). Owns what is said to people; every judgement is asked of the room that `run`
 //! asks too. Invariant: nothing is written, neither here nor in the cluster.
 
+mod cluster;
 mod connect;
 mod doubles;
 mod formats;
@@ -15,7 +16,7 @@ mod names;
 mod needs;
 mod offline;
 mod parse;
-mod report;
+pub(super) mod report;
 mod routes;
 mod sample;
 mod shown;

@@ -10,9 +10,9 @@ use logweir_parsers::{Captures, ParseError};
 
 use super::super::Exit;
 use super::super::terminal;
+use super::super::terminal::print;
 use super::formats::{self, Chosen};
 use super::lines::{self, Line, Lines};
-use super::report::print;
 use super::shown::{Record, Records};
 use super::tally::Tally;
 use super::{hints, names, shown};

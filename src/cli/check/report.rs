@@ -3,8 +3,6 @@
 //! Owns the look of the text and the exit code that follows from it. Invariant: everything passes
 //! [`terminal::safe`], and the exit code is 0 only when no error was told.
 
-use std::io::{self, Write as _};
-
 use super::super::Exit;
 use super::super::terminal;
 
@@ -75,8 +73,14 @@ impl Report {
             }
         };
         self.text.push_str(&format!("\n{verdict}\n"));
-        print(&self.text);
+        terminal::print(&self.text);
         self.exit()
+    }
+
+    /// What was said, and how the process would end for it.
+    #[cfg(test)]
+    pub(super) fn said_so_far(&self) -> (&str, Exit) {
+        (&self.text, self.exit())
     }
 
     /// A wrong configuration first: nothing else matters before it is right.
@@ -89,11 +93,6 @@ impl Report {
     }
 }
 
-/// Writes to standard output; that nobody listens any more is no failure of ours.
-pub(super) fn print(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
-}
-
 /// A number of things for people.
 pub(super) fn count(number: usize, noun: &str) -> String {
     match number {
@@ -103,7 +102,7 @@ pub(super) fn count(number: usize, noun: &str) -> String {
 }
 
 /// A size for people.
-pub(super) fn size(bytes: u64) -> String {
+pub(in crate::cli) fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     match units.into_iter().find(|(_, shift)| bytes >> shift > 0) {
         Some((unit, shift)) => {

@@ -13,8 +13,7 @@ use super::super::terminal;
 use super::formats::Chosen;
 use super::lines::Line;
 use crate::clock::{Clock, SystemClock};
-use crate::config::settings::{self, Section};
-use crate::config::{Config, IndexPattern};
+use crate::config::{Config, Target};
 use crate::output::Batch;
 use crate::record::{self, Recorder, Source};
 use crate::tail::StreamId;
@@ -67,12 +66,7 @@ impl Records {
     pub(super) fn new(config: &Config, chosen: &Chosen) -> Option<Self> {
         let target = match &config.elasticsearch {
             Some(cluster) => cluster.target.clone(),
-            None => {
-                let setting = settings::find(Section::Elasticsearch, "index")?;
-                IndexPattern::parse(setting.default.trim_matches('"'))
-                    .ok()?
-                    .into()
-            }
+            None => Target::default_place()?,
         };
         let log = record::LogSettings {
             formats: chosen.formats.clone(),

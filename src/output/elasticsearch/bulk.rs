@@ -283,6 +283,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for ItemError<'a> {
                             error.cause_kind = cause.kind;
                             error.cause_reason = cause.reason;
                         }
+                        // of a 401, where only this says that an API key has expired
+                        "additional_unsuccessful_credentials" => {
+                            error.cause_reason = map.next_value()?;
+                        }
                         _ => {
                             map.next_value::<IgnoredAny>()?;
                         }

@@ -79,6 +79,11 @@ fn the_error_of_a_whole_request_is_read_in_all_its_shapes() {
         &*request_error(br#"{"error":"no handler found","status":400}"#).reason,
         "no handler found"
     );
+    let key = br#"{"error":{"type":"a","reason":"b","additional_unsuccessful_credentials":"API key: api key is expired"}}"#;
+    assert_eq!(
+        &*request_error(key).cause_reason,
+        "API key: api key is expired"
+    );
     assert_eq!(&*request_error(b"Unauthorized").reason, "Unauthorized");
     assert_eq!(&*request_error(b"").reason, "an empty body");
 }

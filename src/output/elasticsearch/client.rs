@@ -12,8 +12,8 @@ use bytes::Bytes;
 use elasticsearch::auth::{ClientCertificate, Credentials};
 use elasticsearch::http::Method;
 use elasticsearch::http::headers::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderValue,
-    RETRY_AFTER, USER_AGENT,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName,
+    HeaderValue, RETRY_AFTER, USER_AGENT,
 };
 use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
 use secrecy::ExposeSecret;
@@ -115,12 +115,25 @@ impl Client {
         self.nodes.get(node).map_or("", |node| &node.shown)
     }
 
-    /// One request of any other kind.
+    /// One request of any other kind, with JSON in it.
     pub(crate) async fn request(
         &self,
         node: usize,
         method: Method,
         path: &str,
+        body: Option<Bytes>,
+    ) -> Result<Answer, OutputError> {
+        let json = [(CONTENT_TYPE.as_str(), "application/json")];
+        self.request_with(node, method, path, &json, body).await
+    }
+
+    /// The same with headers of the caller's.
+    pub(crate) async fn request_with(
+        &self,
+        node: usize,
+        method: Method,
+        path: &str,
+        more: &[(&'static str, &'static str)],
         body: Option<Bytes>,
     ) -> Result<Answer, OutputError> {
         let base = self.nodes.get(node).map(|node| &node.base);
@@ -129,7 +142,12 @@ impl Client {
             path,
         )?;
         let mut headers = self.headers.clone();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        for (name, value) in more {
+            headers.insert(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
         let reply = self.send(node, method, url.as_str(), headers, body).await?;
         Ok(Answer {
             status: reply.status,

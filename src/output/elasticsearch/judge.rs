@@ -263,8 +263,9 @@ pub(crate) fn way_out(reason: &Reason, credentials: &str) -> String {
         }
         (_, "security_exception") | (403, "" | "exception") => {
             return format!(
-                "give the user or key of {credentials} the index privileges create_doc and \
-                 auto_configure on the target indices"
+                "the user or key that {credentials} names may not write there: it needs create_doc and auto_configure \
+                 on the indices, in OpenSearch indices:data/write/bulk*, indices:data/write/index, \
+                 indices:admin/create and indices:admin/mapping/put; `logweir setup --print roles` prints the role"
             );
         }
         (_, "cluster_block_exception") => {

@@ -84,6 +84,31 @@ pub struct Answer {
     pub date: Option<String>,
 }
 
+/// The client without delivery: for what lives beside a cluster and takes the same TLS and credentials.
+pub struct Plain(Client);
+
+impl Plain {
+    /// Makes the client; no request is made. Only address, credentials, TLS and time-out of `settings` count.
+    pub fn to(settings: &Settings) -> Result<Self, OutputError> {
+        let problems = settings.problems();
+        if !problems.is_empty() {
+            return Err(OutputError::Settings(problems));
+        }
+        Client::new(settings).map(Self)
+    }
+
+    /// One request to the first address. Names of headers are in small letters.
+    pub async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&'static str, &'static str)],
+        body: Option<Bytes>,
+    ) -> Result<Answer, OutputError> {
+        self.0.request_with(0, method, path, headers, body).await
+    }
+}
+
 /// Whether an index template is in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TemplateState {

@@ -2,9 +2,11 @@
 # run.sh PORT DATA_DIR [setting=value …] - one OpenSearch node in the foreground; see ../README.md.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
-JAVA_HOME=${JAVA_HOME:-}
 . "$here/../prepare.sh"
 
-exec "$JAVA" -Xms256m "-Xmx${HEAP:-512m}" -XX:+UseSerialGC \
-    -Dlog4j2.disable.jmx=true "-Dlog4j.configurationFile=$here/../log4j2.properties" \
-    -cp "$CACHE/classes:$CLASSPATH_ALL" Launcher "$@"
+resolve "$servers/opensearch/pom.xml"
+compile "$here/Embedded.java"
+os=org.opensearch
+launch "$jars" "-Dplugins=$os.transport.Netty4Plugin,$os.analysis.common.CommonAnalysisPlugin,\
+$os.ingest.common.IngestCommonPlugin,$os.painless.PainlessPlugin,\
+$os.index.mapper.MapperExtrasPlugin,$os.index.reindex.ReindexPlugin" Launcher "$@"

@@ -1,0 +1,219 @@
+//! The cluster as a whole, asked through any of its nodes: templates, life cycle, privileges, clock, durability.
+//!
+//! Owns what the findings mean to an operator. Invariant: it only reads; what the agent's key may not see is said, and is
+//! no failure, since the agent needs less than its operator.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::{Exit, setup::want};
+use super::report::Report;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Elasticsearch as Cluster};
+use crate::setup::{
+    self, Client, Found, Kind, Lifecycle, Method, Object, Parts, Privileges, SetupError, Survey,
+};
+
+/// A difference of clocks from which on records of "the last minute" are missed.
+const CLOCKS_APART: Duration = Duration::from_secs(30);
+
+/// Says what there is to say.
+pub(super) async fn describe<C: Client>(
+    client: &C,
+    config: &Config,
+    cluster: &Cluster,
+    report: &mut Report,
+) {
+    let want = want(config, &cluster.target, Parts::ALL);
+    match setup::survey(client, &want).await {
+        Ok(survey) => {
+            templates(&survey, report);
+            life_cycle(&survey, report);
+            privileges(client, &survey, report).await;
+        }
+        Err(SetupError::Refused {
+            request,
+            status: 403,
+            ..
+        }) => report.warn(&format!(
+            "these credentials may not see what is in the cluster ({request} is forbidden), so whether run can write \
+             there cannot be told: `logweir setup --print roles` prints the role of the agent"
+        )),
+        Err(error) => report.fail(Exit::Unavailable, &error.to_string()),
+    }
+    // who may not ask for the time may still write
+    if let Ok(Some(there)) = setup::cluster_time(client).await {
+        let here = SystemClock::new().unix_millis() / 1000;
+        clocks(here - there, "cluster", report);
+    }
+    durability(client, cluster, report).await;
+}
+
+/// Tells how far this host's clock is ahead of another.
+pub(super) fn clocks(seconds: i64, whose: &str, report: &mut Report) {
+    let word = if seconds < 0 { "behind" } else { "ahead of" };
+    let apart = seconds.unsigned_abs();
+    if apart >= CLOCKS_APART.as_secs() {
+        report.warn(&format!(
+            "this host's clock is {apart} s {word} the {whose}'s; let both keep time by NTP"
+        ));
+    } else {
+        report.item("clock", &format!("{apart} s apart"));
+    }
+}
+
+fn templates(survey: &Survey<'_>, report: &mut Report) {
+    let name = &survey.names.template;
+    let is_main =
+        |object: &&Object| object.step.kind == Kind::IndexTemplate && object.step.name == *name;
+    let main = survey.objects.iter().find(is_main);
+    match main.map(|object| &object.found) {
+        Some(Found::Missing) => {
+            report.item("template", &format!("{name}, missing"));
+            report.fail(
+                Exit::Unavailable,
+                "the index template is missing and run would wait for it: logweir setup puts it there",
+            );
+            return;
+        }
+        Some(Found::Differs(theirs) | Found::Foreign(theirs))
+            if survey.names.stream && theirs.get("data_stream").is_none() =>
+        {
+            report.item(
+                "template",
+                &format!("{name}, there, but it makes no data streams"),
+            );
+            report.fail(
+                Exit::Unavailable,
+                "run would wait for a template that does: logweir setup puts it there",
+            );
+            return;
+        }
+        Some(Found::Equal) => report.item("template", &format!("{name}, there")),
+        _ => report.item("template", &format!("{name}, there, but see below")),
+    }
+    for object in &survey.objects {
+        if matches!(
+            object.step.kind,
+            Kind::ComponentTemplate | Kind::IndexTemplate
+        ) {
+            difference(object, report);
+        }
+    }
+    for shadow in &survey.shadows {
+        report.warn(&format!(
+            "{} would not get our template but {}, whose priority is {}, so fields may have other types: lower that, \
+             or narrow its pattern",
+            shadow.index, shadow.template, shadow.priority
+        ));
+    }
+}
+
+/// What is to be said of an object that is not as this version would put it.
+fn difference(object: &Object, report: &mut Report) {
+    let what = format!("the {} {}", object.step.kind.as_str(), object.step.name);
+    match object.found {
+        Found::Equal | Found::Users => {}
+        Found::Missing => report.warn(&format!("{what} is missing: logweir setup puts it there")),
+        Found::Differs(_) => report.warn(&format!(
+            "{what} is not as this version puts it: logweir setup --dry-run shows the difference, logweir setup puts \
+             it right"
+        )),
+        Found::Foreign(_) => report.warn(&format!(
+            "{what} was not put by logweir, so it may say anything: logweir setup --dry-run shows the difference; \
+             choose another name by `index` or `data_stream`, or replace it by logweir setup --force"
+        )),
+    }
+}
+
+fn life_cycle(survey: &Survey<'_>, report: &mut Report) {
+    const LABEL: &str = "life cycle";
+    match survey.lifecycle {
+        Lifecycle::Unwanted => report.item(LABEL, "none wanted: `retention` is not set"),
+        Lifecycle::NotTold => report.item(LABEL, "not told to these credentials"),
+        Lifecycle::Absent => report.warn(
+            "`retention` is set, but this cluster deletes nothing by itself: have logweir prune do so, once a day",
+        ),
+        Lifecycle::LeftOver => report.warn(
+            "`retention` is not set, but a policy that logweir put deletes old indices: logweir setup --dry-run says \
+             how to end that",
+        ),
+        Lifecycle::Running | Lifecycle::Stopped => {
+            let is_policy =
+                |object: &&Object| matches!(object.step.kind, Kind::IlmPolicy | Kind::IsmPolicy);
+            if let Some(policy) = survey.objects.iter().find(is_policy) {
+                if policy.found == Found::Equal {
+                    report.item(LABEL, &format!("{}, there", policy.step.name));
+                }
+                difference(policy, report);
+            }
+            if survey.lifecycle == Lifecycle::Stopped {
+                report.warn(
+                    "index life-cycle management is stopped in this cluster, so nothing is deleted: \
+                     POST /_ilm/start starts it",
+                );
+            }
+        }
+    }
+}
+
+async fn privileges<C: Client>(client: &C, survey: &Survey<'_>, report: &mut Report) {
+    const LABEL: &str = "privileges";
+    match setup::privileges(client, &survey.target, &survey.names).await {
+        Ok(Privileges::Enough) => report.item(LABEL, "those that run needs"),
+        Ok(Privileges::Missing(missing)) => report.fail(
+            Exit::Permission,
+            &format!(
+                "these credentials lack {}: `logweir setup --print roles` prints the role that has them",
+                missing.join(", ")
+            ),
+        ),
+        Ok(Privileges::Roles { user, roles }) => report.item(
+            LABEL,
+            &format!(
+                "user {user} with the roles {}; OpenSearch does not tell what they allow",
+                roles.join(", ")
+            ),
+        ),
+        Ok(Privileges::Off) => report.item(LABEL, "not asked for: security is off in this cluster"),
+        Err(error) => report.item(LABEL, &format!("cannot be told: {error}")),
+    }
+}
+
+/// Warns of indices whose writes a power cut may take back after they were acknowledged.
+async fn durability<C: Client>(client: &C, cluster: &Cluster, report: &mut Report) {
+    const SETTING: &str = "index.translog.durability";
+    let path = format!(
+        "/{}/_settings/{SETTING}?flat_settings=true",
+        cluster.target.all()
+    );
+    // without the right to look, or without an index, there is nothing to say
+    let Ok(answer) = client.request(Method::Get, &path, None).await else {
+        return;
+    };
+    if answer.status != 200 {
+        return;
+    }
+    let Ok(Value::Object(indices)) = serde_json::from_slice(&answer.body) else {
+        return;
+    };
+    let is_async = |index: &&Value| {
+        index
+            .get("settings")
+            .and_then(|settings| settings.get(SETTING))
+            .and_then(Value::as_str)
+            == Some("async")
+    };
+    let count = indices.values().filter(is_async).count();
+    if count > 0 {
+        report.warn(&format!(
+            "{count} of {} indices have {SETTING} = async: what they acknowledged may be lost when a node loses \
+             power; set it to request",
+            indices.len()
+        ));
+    }
+}

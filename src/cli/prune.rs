@@ -1,0 +1,149 @@
+//! `logweir prune`: deletes whole days by their index names.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound as _, Utc};
+
+use super::check::report::size;
+use super::setup::exit;
+use super::terminal::safe;
+use super::{Common, Exit, PruneArgs, load};
+use crate::agent;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{IndexPattern, Target, show_duration};
+use crate::output::elasticsearch::Elasticsearch;
+use crate::setup::{self, Ripe};
+
+/// As far as this host's clock may be before the cluster's. What a wrong clock deletes is gone.
+const MOST_AHEAD: Duration = Duration::from_secs(3600);
+
+pub(super) fn run(common: &Common, args: &PruneArgs) -> Exit {
+    let loaded = match load(common) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    let config = &loaded.config;
+    let Some(cluster) = &config.elasticsearch else {
+        eprintln!(
+            "there is no cluster to prune: add a section [elasticsearch] with nodes = [\"https://HOST:9200\"]"
+        );
+        return Exit::Config;
+    };
+    let pattern = match &cluster.target {
+        Target::Daily(pattern) => pattern,
+        Target::Stream(stream) => {
+            eprintln!(
+                "prune goes by the day in an index's name, and the backing indices of the data stream {stream} have \
+                 none that counts: set `retention` and run logweir setup, so that the cluster rolls it over and \
+                 deletes what is old by itself"
+            );
+            return Exit::Config;
+        }
+    };
+    let Some(age) = args.older_than.or(config.retention) else {
+        eprintln!("how old is old? Set `retention`, or say it, as in --older-than 30d");
+        return Exit::Usage;
+    };
+    let output = match Elasticsearch::connect(agent::output_settings(config, cluster)) {
+        Ok(output) => output,
+        Err(error) => {
+            eprintln!("{error}");
+            return Exit::Config;
+        }
+    };
+    super::block_on(prune(&output, pattern, age, args.dry_run))
+}
+
+async fn prune(
+    output: &Elasticsearch,
+    pattern: &IndexPattern,
+    age: Duration,
+    dry_run: bool,
+) -> Exit {
+    let now = SystemClock::new().unix_millis();
+    let before = i64::try_from(age.as_millis())
+        .ok()
+        .and_then(|age| DateTime::from_timestamp_millis(now.checked_sub(age)?));
+    let Some(before) = before.map(|before| before.trunc_subsecs(0)) else {
+        eprintln!("there is no time so long ago");
+        return Exit::Usage;
+    };
+    let looked = async {
+        let clock = setup::cluster_time(output).await?;
+        Ok((clock, setup::ripe(output, pattern, before).await?))
+    };
+    let (clock, ripe) = match looked.await {
+        Ok(looked) => looked,
+        Err(error) => {
+            eprintln!("{error}");
+            return exit(&error);
+        }
+    };
+    let ahead = clock.and_then(|clock| u64::try_from(now / 1000 - clock).ok());
+    if let Some(ahead) = ahead.filter(|ahead| *ahead > MOST_AHEAD.as_secs()) {
+        eprintln!(
+            "this host's clock is {} before the cluster's, so what is old cannot be told; nothing was deleted. \
+             Let both keep time by NTP",
+            show_duration(Duration::from_secs(ahead))
+        );
+        return Exit::Config;
+    }
+    println!(
+        "older than {}: before {}",
+        show_duration(age),
+        before.format("%Y-%m-%d %H:%M:%S UTC")
+    );
+    let mut failed = Exit::Ok;
+    for index in &ripe.indices {
+        let documents = index.documents.map(|count| format!("documents: {count}"));
+        let said = [documents, index.bytes.map(size)].into_iter().flatten();
+        let said: Vec<String> = said.collect();
+        let said = format!("{}  {}", safe(&index.name), said.join(", "));
+        if dry_run {
+            println!("  would be deleted  {said}");
+            continue;
+        }
+        match setup::delete(output, index).await {
+            Ok(()) => println!("  deleted  {said}"),
+            Err(error) => {
+                eprintln!("{error}");
+                failed = exit(&error);
+            }
+        }
+    }
+    if let Some(exit) = unparsed(output, pattern, before, &ripe, dry_run).await {
+        failed = exit;
+    }
+    println!(
+        "indices: {} older, {} younger",
+        ripe.indices.len(),
+        ripe.younger
+    );
+    failed
+}
+
+/// The old documents of the index whose name tells no time.
+async fn unparsed(
+    output: &Elasticsearch,
+    pattern: &IndexPattern,
+    before: DateTime<Utc>,
+    ripe: &Ripe,
+    dry_run: bool,
+) -> Option<Exit> {
+    let documents = ripe.unparsed.filter(|documents| *documents > 0)?;
+    let name = pattern.unparsed();
+    if dry_run {
+        println!("  would be deleted  documents of {name}: {documents}");
+        return None;
+    }
+    match setup::delete_unparsed(output, pattern, before).await {
+        Ok(deleted) => {
+            println!("  deleted  documents of {name}: {deleted}");
+            None
+        }
+        Err(error) => {
+            eprintln!("old documents of {name} stay, {documents} of them: {error}");
+            Some(exit(&error))
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What the sections of two services share: an address, who we say we are, whom we trust.
+//!
+//! Owns the rules of these settings, the same wherever they stand; refuses to know which service they are for.
+//! Invariant: no message shows a secret.
+
+use std::path::PathBuf;
+
+use secrecy::ExposeSecret as _;
+use url::Url;
+
+use crate::output::elasticsearch::Auth;
+
+use super::Note;
+use super::ports::Files;
+use super::problem::{Fault, Origin};
+use super::scope::Scope;
+
+/// The address of a service; None with a problem told.
+pub(super) fn address(
+    scope: &mut Scope<'_>,
+    name: &str,
+    text: &str,
+    origin: &Origin,
+) -> Option<Url> {
+    let why = match Url::parse(text) {
+        // Also `es-1:9200`, which reads as an address of scheme `es-1`.
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            "must begin with http:// or https://".to_owned()
+        }
+        Err(url::ParseError::RelativeUrlWithoutBase) => {
+            "must begin with http:// or https://".to_owned()
+        }
+        Err(error) => format!("is no address: {error}"),
+        Ok(url) if !url.username().is_empty() || url.password().is_some() => {
+            // The address is shown in logs and metrics; what is in it is no secret any more.
+            let why =
+                "an address must hold no user and password; set username and password".to_owned();
+            scope.fault(name, origin.clone(), Fault::BadValue { value: None, why });
+            return None;
+        }
+        Ok(url) if url.query().is_some() || url.fragment().is_some() => {
+            "must end before ? and #".to_owned()
+        }
+        Ok(url) => return Some(url),
+    };
+    scope.bad(name, origin.clone(), text, why);
+    None
+}
+
+/// Whether credentials would cross a network as anybody on it can read them.
+pub(super) fn in_the_clear(url: &Url, auth: &Auth) -> bool {
+    let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+    url.scheme() == "http" && !local && !matches!(auth, Auth::None)
+}
+
+/// What to know about such an address.
+pub(super) fn told_in_the_clear(url: &Url, origin: Origin) -> Note {
+    let text = format!("credentials go to {url} unencrypted; https keeps them secret");
+    Note { origin, text }
+}
+
+/// Each kind of authentication, by the settings that begin it.
+/// A section that has no bearer token leaves it out of the table of settings, so it is never written there.
+const KINDS: [[&str; 2]; 3] = [
+    ["api_key", "api_key_file"],
+    ["username", "username"],
+    ["bearer_token", "bearer_token_file"],
+];
+
+pub(super) fn auth(scope: &mut Scope<'_>, files: &dyn Files) -> Auth {
+    const WAY_OUT: &str = "keep one kind of authentication";
+    let kinds: Vec<&str> = KINDS
+        .iter()
+        .filter_map(|names| {
+            names
+                .iter()
+                .copied()
+                .find(|name| scope.written(name).is_some())
+        })
+        .collect();
+    for other in kinds.iter().skip(1) {
+        scope.conflict(kinds[0], other, WAY_OUT);
+    }
+    let api_key = scope.secret("api_key", files);
+    let password = scope.secret("password", files);
+    let bearer = scope
+        .knows("bearer_token")
+        .then(|| scope.secret("bearer_token", files))
+        .flatten();
+    for (name, secret) in [("api_key", &api_key), ("bearer_token", &bearer)] {
+        let Some(secret) = secret else { continue };
+        let visible = |byte: u8| (0x21..0x7F).contains(&byte);
+        if !secret.expose_secret().bytes().all(visible) {
+            let file = format!("{name}_file");
+            let name = if scope.written(name).is_some() {
+                name
+            } else {
+                &file
+            };
+            let origin = scope
+                .written(name)
+                .map_or(Origin::Nowhere, |given| given.origin.clone());
+            let why =
+                "holds a blank or a special character; write the key alone, without \"ApiKey\" \
+                       or \"Bearer\""
+                    .to_owned();
+            scope.fault(name, origin, Fault::BadValue { value: None, why });
+        }
+    }
+    let username = scope.text("username");
+    let password_name = ["password", "password_file"]
+        .into_iter()
+        .find(|name| scope.written(name).is_some());
+    match (&username, password_name) {
+        (Some((_, origin)), None) => {
+            let way_out = "set password or password_file beside username";
+            scope.fault("password", origin.clone(), Fault::Missing { way_out });
+        }
+        (None, Some(name)) => {
+            let origin = scope
+                .written(name)
+                .map_or(Origin::Nowhere, |given| given.origin.clone());
+            let way_out = "set username beside the password";
+            scope.fault("username", origin, Fault::Missing { way_out });
+        }
+        _ => {}
+    }
+    if let Some((username, origin)) = &username
+        && (username.is_empty() || username.contains(':'))
+    {
+        scope.bad(
+            "username",
+            origin.clone(),
+            username,
+            "must not be empty nor hold a colon",
+        );
+    }
+    match (api_key, username, password, bearer) {
+        (Some(key), ..) => Auth::ApiKey(key),
+        (None, Some((username, _)), Some(password), _) => Auth::Basic { username, password },
+        (None, _, _, Some(token)) => Auth::Bearer(token),
+        _ => Auth::None,
+    }
+}
+
+/// The path of a file in PEM form that holds one of these things.
+pub(super) fn pem(
+    scope: &mut Scope<'_>,
+    name: &str,
+    files: &dyn Files,
+    labels: &[&str],
+) -> Option<PathBuf> {
+    let (path, content) = scope.file(name, files)?;
+    let text = String::from_utf8_lossy(&content);
+    if !labels
+        .iter()
+        .any(|label| text.contains(&format!("-----BEGIN {label}-----")))
+    {
+        let origin = scope
+            .written(name)
+            .map_or(Origin::Nowhere, |given| given.origin.clone());
+        let why = format!(
+            "the file holds no \"-----BEGIN {}-----\"; it must be in PEM form",
+            labels[0]
+        );
+        scope.bad(name, origin, &path.display().to_string(), why);
+    }
+    Some(path)
+}

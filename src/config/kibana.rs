@@ -1,0 +1,81 @@
+//! The section `[kibana]`: where the dashboards go.
+//!
+//! Owns the rule that what is not set here is that of `[elasticsearch]`. Refuses to know what is put there.
+
+use std::path::PathBuf;
+
+use url::Url;
+
+use crate::output::elasticsearch::Auth;
+
+use super::Note;
+use super::credentials::{address, auth, in_the_clear, pem, told_in_the_clear};
+use super::elasticsearch::Elasticsearch;
+use super::ports::Files;
+use super::problem::{Fault, Origin, Problem};
+use super::raw::Values;
+use super::scope::Scope;
+use super::settings::Section;
+
+/// Kibana or OpenSearch Dashboards.
+#[derive(Debug, Clone)]
+pub struct Kibana {
+    /// Its address, with the base path if it has one.
+    pub url: Url,
+    /// The Kibana space; None: the default one.
+    pub space: Option<String>,
+    /// Who we say we are.
+    pub auth: Auth,
+    /// Authorities to trust besides the system's.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Reads the section; `cluster` lends what is not set here.
+pub(super) fn read(
+    values: &Values,
+    cluster: Option<&Elasticsearch>,
+    files: &dyn Files,
+    problems: &mut Vec<Problem>,
+    notes: &mut Vec<Note>,
+) -> Option<Kibana> {
+    let mut scope = Scope::new(Section::Kibana, Some(values), problems);
+    let url = match scope.text("url") {
+        Some((text, origin)) => address(&mut scope, "url", &text, &origin),
+        None => {
+            let (origin, way_out) = (
+                scope.origin(),
+                "name its address, as in url = \"https://kibana:5601\"",
+            );
+            scope.fault("url", origin, Fault::Missing { way_out });
+            None
+        }
+    };
+    let space = scope.text("space").map(|(space, origin)| {
+        // Kibana, "Spaces", "Create a space": the URL identifier.
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+        if space.is_empty() || !space.chars().all(plain) {
+            let why = "is no identifier of a space: it is what stands after /s/ in Kibana's addresses, of lower-case \
+                       letters, digits, - and _";
+            scope.bad("space", origin, &space, why);
+        }
+        space
+    });
+    let auth = match (auth(&mut scope, files), cluster) {
+        (Auth::None, Some(cluster)) => cluster.auth.clone(),
+        (own, _) => own,
+    };
+    if let Some(url) = url.as_ref().filter(|url| in_the_clear(url, &auth)) {
+        let origin = scope
+            .written("url")
+            .map_or(Origin::Nowhere, |given| given.origin.clone());
+        notes.push(told_in_the_clear(url, origin));
+    }
+    let ca_file = pem(&mut scope, "ca_file", files, &["CERTIFICATE"])
+        .or_else(|| cluster.and_then(|cluster| cluster.ca_file.clone()));
+    Some(Kibana {
+        url: url?,
+        space,
+        auth,
+        ca_file,
+    })
+}

@@ -1,0 +1,462 @@
+//! A cluster in memory, strict about the requests of setup: it refuses what the documentation does not allow, and
+//! answers in the documented shapes.
+//!
+//! Sources: Elasticsearch "Create or update lifecycle policy", "Get lifecycle policy", "Get index lifecycle management
+//! status", "Index lifecycle settings", "Has privileges"; OpenSearch "ISM API", "Managed indexes", "Security API".
+//! What a server without these parts answers was taken from servers that have none.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use serde_json::{Map, Value, json};
+
+use super::*;
+
+/// What the fake is and has.
+pub(crate) struct Fake {
+    pub(crate) family: Family,
+    pub(crate) version: &'static str,
+    /// It has ILM, or ISM.
+    pub(crate) lifecycle: bool,
+    /// What `GET /_ilm/status` says.
+    pub(crate) mode: &'static str,
+    /// Unix seconds by its clock; None: it does not tell.
+    pub(crate) clock: Option<i64>,
+    /// Any write is a failed test.
+    pub(crate) read_only: bool,
+    /// Everything that was put, by path.
+    pub(crate) held: Mutex<BTreeMap<String, Value>>,
+    /// Indices: documents, and bytes.
+    pub(crate) indices: Mutex<BTreeMap<String, (u64, u64)>>,
+    /// Answers that are given whatever is there.
+    pub(crate) fixed: BTreeMap<&'static str, (u16, &'static str)>,
+    pub(crate) log: Mutex<Vec<String>>,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("connection refused")]
+pub(crate) struct Refused;
+
+type Reply = (u16, Value);
+
+impl Fake {
+    pub(crate) fn of(family: Family, version: &'static str) -> Self {
+        Self {
+            family,
+            version,
+            lifecycle: true,
+            mode: "RUNNING",
+            clock: None,
+            read_only: false,
+            held: Mutex::default(),
+            indices: Mutex::default(),
+            fixed: BTreeMap::new(),
+            log: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn elasticsearch() -> Self {
+        Self::of(Family::Elasticsearch, "8.19.21")
+    }
+
+    pub(crate) fn opensearch() -> Self {
+        Self::of(Family::OpenSearch, "2.19.6")
+    }
+
+    pub(crate) fn answering(mut self, request: &'static str, answer: (u16, &'static str)) -> Self {
+        self.fixed.insert(request, answer);
+        self
+    }
+
+    pub(crate) fn with(self, path: &str, body: Value) -> Self {
+        self.held.lock().unwrap().insert(path.to_owned(), body);
+        self
+    }
+
+    pub(crate) fn held(&self, path: &str) -> Option<Value> {
+        self.held.lock().unwrap().get(path).cloned()
+    }
+
+    /// Changes something in what is held.
+    pub(crate) fn edit(&self, path: &str, pointer: &str, value: Value) {
+        let mut held = self.held.lock().unwrap();
+        *held.get_mut(path).unwrap().pointer_mut(pointer).unwrap() = value;
+    }
+
+    /// The writes since the last call.
+    pub(crate) fn writes(&self) -> Vec<String> {
+        let log = std::mem::take(&mut *self.log.lock().unwrap());
+        log.into_iter().filter(|line| is_write(line)).collect()
+    }
+
+    /// The settings that a new index would get, as its name has it: `Err` where the cluster would refuse to make it.
+    pub(crate) fn new_index(&self, index: &str) -> Result<Value, String> {
+        let held = self.held.lock().unwrap();
+        let templates = held
+            .iter()
+            .filter(|(path, _)| path.starts_with("/_index_template/"));
+        let (_, winner) = templates
+            .filter(|(_, template)| {
+                let patterns = template["index_patterns"].as_array().unwrap();
+                patterns.iter().any(|pattern| {
+                    let pattern = pattern.as_str().unwrap();
+                    let (head, tail) = pattern.split_once('*').unwrap_or((pattern, ""));
+                    index.starts_with(head)
+                        && index.ends_with(tail)
+                        && (pattern.contains('*') || pattern == index)
+                })
+            })
+            .max_by_key(|(_, template)| template["priority"].as_u64().unwrap_or(0))
+            .ok_or("no template")?;
+        let mut settings = Map::new();
+        for component in winner["composed_of"].as_array().unwrap() {
+            let path = format!("/_component_template/{}", component.as_str().unwrap());
+            let part = held.get(&path);
+            let part = part.and_then(|part| part.pointer("/template/settings/index")?.as_object());
+            settings.extend(
+                part.into_iter()
+                    .flatten()
+                    .map(|(k, v)| (k.clone(), v.clone())),
+            );
+        }
+        let settings = Value::Object(settings);
+        let parses = settings.pointer("/lifecycle/parse_origination_date") == Some(&json!("true"));
+        // Elasticsearch, IndexLifecycleOriginationDateParser
+        let dated = regex::Regex::new(r"^.*-(\d{4}.\d{2}.\d{2})(-\d+)?$").unwrap();
+        if parses && !dated.is_match(index) {
+            return Err(format!("index name [{index}] does not match pattern"));
+        }
+        Ok(settings)
+    }
+
+    fn answer(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
+        let (path, query) = path.split_once('?').unwrap_or((path, ""));
+        let open = self.family == Family::OpenSearch;
+        match path.split('/').nth(1).unwrap() {
+            "" => {
+                let number = self.version;
+                let distribution = if open { "opensearch" } else { "default" };
+                (
+                    200,
+                    json!({"version": {"number": number, "distribution": distribution}}),
+                )
+            }
+            "_component_template" => self.component(method, path, body),
+            "_index_template" if path == "/_index_template" => self.all_templates(),
+            "_index_template" => self.index_template(method, path, body),
+            "_ilm" if !open && self.lifecycle => self.ilm(method, path, body),
+            "_plugins" if open && path.starts_with("/_plugins/_ism") && self.lifecycle => {
+                self.ism(method, path, query, body)
+            }
+            "_cat" if path == "/_cat/health" => match self.clock {
+                Some(clock) => (200, json!([{"epoch": clock.to_string()}])),
+                None => error(403, "security_exception", "action is unauthorized"),
+            },
+            "_cat" => self.cat(path),
+            name if !name.starts_with('_') => self.index(method, name, path, body),
+            _ => no_handler(method, path),
+        }
+    }
+
+    fn component(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
+        if let (Method::Put, Some(body)) = (method, &body) {
+            only(body, &["_meta", "template", "version"]);
+            let lifecycle = body.pointer("/template/settings/index/lifecycle");
+            let known = self.lifecycle && self.family == Family::Elasticsearch;
+            if lifecycle.is_some() && !known {
+                return error(
+                    400,
+                    "illegal_argument_exception",
+                    "unknown setting [index.lifecycle.name]",
+                );
+            }
+        }
+        self.template(method, path, body, "component_template")
+    }
+
+    fn index_template(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
+        if let (Method::Put, Some(body)) = (method, &body) {
+            only(
+                body,
+                &[
+                    "_meta",
+                    "index_patterns",
+                    "priority",
+                    "composed_of",
+                    "template",
+                    "data_stream",
+                    "ignore_missing_component_templates",
+                    "allow_auto_create",
+                ],
+            );
+            let open = self.family == Family::OpenSearch;
+            let old = open || self.version.starts_with('7');
+            for (key, unknown) in [
+                ("ignore_missing_component_templates", old),
+                ("allow_auto_create", open),
+            ] {
+                if unknown && body.get(key).is_some() {
+                    let text = format!("[index_template] unknown field [{key}]");
+                    return error(400, "x_content_parse_exception", &text);
+                }
+            }
+            let may_miss = body["ignore_missing_component_templates"].as_array();
+            for name in body["composed_of"].as_array().unwrap() {
+                let there = format!("/_component_template/{}", name.as_str().unwrap());
+                let held = self.held.lock().unwrap().contains_key(&there);
+                if !held && !may_miss.is_some_and(|names| names.contains(name)) {
+                    let text = format!("specifies component templates [{name}] that do not exist");
+                    return error(400, "invalid_index_template_exception", &text);
+                }
+            }
+        }
+        self.template(method, path, body, "index_template")
+    }
+
+    fn template(&self, method: Method, path: &str, body: Option<Value>, kind: &str) -> Reply {
+        match (method, body) {
+            (Method::Put, Some(body)) => self.keep(path, body),
+            (Method::Get, _) => match self.held(path) {
+                Some(content) => {
+                    let entry = json!({"name": "any", kind: content});
+                    (200, json!({format!("{kind}s"): [entry]}))
+                }
+                None => error(404, "resource_not_found_exception", "not found"),
+            },
+            _ => no_handler(method, path),
+        }
+    }
+
+    fn all_templates(&self) -> Reply {
+        let held = self.held.lock().unwrap();
+        let all = held.iter().filter_map(|(path, template)| {
+            let name = path.strip_prefix("/_index_template/")?;
+            Some(json!({"name": name, "index_template": template}))
+        });
+        (200, json!({"index_templates": all.collect::<Vec<_>>()}))
+    }
+
+    fn ilm(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
+        if path == "/_ilm/status" {
+            return (200, json!({"operation_mode": self.mode}));
+        }
+        let name = path.strip_prefix("/_ilm/policy/").unwrap();
+        match (method, body) {
+            (Method::Put, Some(body)) => {
+                only(&body, &["policy"]);
+                only(&body["policy"], &["_meta", "phases"]);
+                only(
+                    &body["policy"]["phases"],
+                    &["hot", "warm", "cold", "frozen", "delete"],
+                );
+                for (phase, content) in body["policy"]["phases"].as_object().unwrap() {
+                    only(content, &["min_age", "actions"]);
+                    is_time(&content["min_age"]);
+                    let actions: &[&str] = match phase.as_str() {
+                        "hot" => &["rollover"],
+                        _ => &["delete"],
+                    };
+                    only(&content["actions"], actions);
+                }
+                self.keep(path, body["policy"].clone())
+            }
+            (Method::Get, _) => match self.held(path) {
+                Some(policy) => (
+                    200,
+                    json!({name: {
+                        "version": 1, "modified_date": "2026-11-23T05:41:00.000Z", "policy": policy,
+                        "in_use_by": {"indices": [], "data_streams": [], "composable_templates": []},
+                    }}),
+                ),
+                None => {
+                    let text = format!("Lifecycle policy not found: {name}");
+                    error(404, "resource_not_found_exception", &text)
+                }
+            },
+            _ => no_handler(method, path),
+        }
+    }
+
+    fn ism(&self, method: Method, path: &str, query: &str, body: Option<Value>) -> Reply {
+        if let Some(indices) = path.strip_prefix("/_plugins/_ism/change_policy/") {
+            assert!(!indices.is_empty());
+            only(&body.unwrap(), &["policy_id"]);
+            return (
+                200,
+                json!({"updated_indices": 2, "failures": false, "failed_indices": []}),
+            );
+        }
+        if path == "/_plugins/_ism/policies" {
+            return (200, json!({"policies": [], "total_policies": 0}));
+        }
+        let name = path.strip_prefix("/_plugins/_ism/policies/").unwrap();
+        let held = self.held(path);
+        match (method, body) {
+            (Method::Put, Some(body)) => {
+                only(&body, &["policy"]);
+                only(
+                    &body["policy"],
+                    &["description", "default_state", "states", "ism_template"],
+                );
+                for state in body["policy"]["states"].as_array().unwrap() {
+                    only(state, &["name", "actions", "transitions"]);
+                    for transition in state["transitions"].as_array().unwrap() {
+                        only(transition, &["state_name", "conditions"]);
+                        for age in transition["conditions"].as_object().unwrap().values() {
+                            is_time(age);
+                        }
+                    }
+                }
+                let seen = held.map(|policy| policy["seq"].as_u64().unwrap());
+                let expected = seen.map(|seq| format!("if_seq_no={seq}&if_primary_term=1"));
+                if expected.as_deref().unwrap_or("") != query {
+                    let text = "version conflict, document already exists";
+                    return error(409, "version_conflict_engine_exception", text);
+                }
+                let seq = seen.map_or(7, |seq| seq + 1);
+                self.keep(path, json!({"seq": seq, "policy": body["policy"]}))
+            }
+            (Method::Get, _) => match held {
+                Some(held) => {
+                    let mut policy = held["policy"].clone();
+                    let fields = policy.as_object_mut().unwrap();
+                    fields.insert("policy_id".to_owned(), name.into());
+                    fields.insert("schema_version".to_owned(), 19.into());
+                    fields.insert("last_updated_time".to_owned(), 1_795_424_499_813_u64.into());
+                    fields.insert("error_notification".to_owned(), Value::Null);
+                    for state in policy["states"].as_array_mut().unwrap() {
+                        for action in state["actions"].as_array_mut().unwrap() {
+                            if let Some(rollover) = action.get_mut("rollover") {
+                                rollover["copy_alias"] = false.into();
+                            }
+                            action["retry"] =
+                                json!({"count": 3, "backoff": "exponential", "delay": "1m"});
+                        }
+                    }
+                    policy["ism_template"][0]["last_updated_time"] = 1_795_424_499_813_u64.into();
+                    let seq = &held["seq"];
+                    let text = json!({
+                        "_id": name, "_version": 1, "_seq_no": seq, "_primary_term": 1, "policy": policy,
+                    });
+                    (200, text)
+                }
+                None => error(404, "status_exception", "Policy not found"),
+            },
+            _ => no_handler(method, path),
+        }
+    }
+
+    fn cat(&self, path: &str) -> Reply {
+        let wildcard = path.strip_prefix("/_cat/indices/").unwrap();
+        let (head, tail) = wildcard.split_once('*').unwrap();
+        let indices = self.indices.lock().unwrap();
+        let all = indices
+            .iter()
+            // the wildcard of the fake is wider than that of a server: nothing may hang on the server's
+            .filter(|(name, _)| name.contains(head.trim_end_matches('-')) && name.ends_with(tail))
+            .map(|(name, (documents, bytes))| {
+                json!({"index": name, "docs.count": documents.to_string(), "store.size": bytes.to_string()})
+            });
+        (200, all.collect())
+    }
+
+    fn index(&self, method: Method, name: &str, path: &str, body: Option<Value>) -> Reply {
+        let mut indices = self.indices.lock().unwrap();
+        let there = indices.get(name).copied();
+        let missing = error(
+            404,
+            "index_not_found_exception",
+            &format!("no such index [{name}]"),
+        );
+        match (method, path.split('/').nth(2)) {
+            (Method::Delete, None) => {
+                assert!(!name.contains(['*', ',']), "{name}");
+                match indices.remove(name) {
+                    Some(_) => (200, json!({"acknowledged": true})),
+                    None => missing,
+                }
+            }
+            (Method::Post, Some(what)) => {
+                assert!(
+                    body.unwrap()
+                        .pointer("/query/range/@timestamp/lt")
+                        .is_some()
+                );
+                match (there, what) {
+                    (None, _) => missing,
+                    (Some((documents, _)), "_count") => (200, json!({"count": documents})),
+                    (Some((documents, _)), "_delete_by_query") => {
+                        (200, json!({"deleted": documents, "failures": []}))
+                    }
+                    _ => no_handler(method, path),
+                }
+            }
+            _ => no_handler(method, path),
+        }
+    }
+
+    fn keep(&self, path: &str, body: Value) -> Reply {
+        self.held.lock().unwrap().insert(path.to_owned(), body);
+        (200, json!({"acknowledged": true}))
+    }
+}
+
+fn is_write(request: &str) -> bool {
+    let asks = ["GET ", "POST /_security/user/_has_privileges"];
+    let counts = request.starts_with("POST ") && request.ends_with("/_count");
+    !counts && !asks.iter().any(|ask| request.starts_with(ask))
+}
+
+fn no_handler(method: Method, path: &str) -> Reply {
+    let text = format!(
+        "no handler found for uri [{path}] and method [{}]",
+        method.as_str()
+    );
+    (400, json!({"error": text}))
+}
+
+fn error(status: u16, kind: &str, reason: &str) -> Reply {
+    let error = json!({"type": kind, "reason": reason});
+    (status, json!({"error": error, "status": status}))
+}
+
+fn only(object: &Value, known: &[&str]) {
+    for key in object.as_object().unwrap().keys() {
+        assert!(known.contains(&key.as_str()), "unknown field [{key}]");
+    }
+}
+
+fn is_time(value: &Value) {
+    let text = value.as_str().unwrap();
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    assert!(["d", "h", "m", "s", "ms"].contains(&unit), "{text}");
+}
+
+impl Client for Fake {
+    type Error = Refused;
+
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+    ) -> Result<Answer, Refused> {
+        let request = answer::name(method, path);
+        self.log.lock().unwrap().push(request.clone());
+        if let Some((status, body)) = self.fixed.get(request.as_str()) {
+            return if *status == 0 {
+                Err(Refused)
+            } else {
+                let (status, body) = (*status, Bytes::from_static(body.as_bytes()));
+                Ok(Answer { status, body })
+            };
+        }
+        assert!(!self.read_only || !is_write(&request), "a write: {request}");
+        let body = body.map(|body| serde_json::from_slice(&body).unwrap());
+        let (status, body) = self.answer(method, path, body);
+        let body = body.to_string().into();
+        Ok(Answer { status, body })
+    }
+}

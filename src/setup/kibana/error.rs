@@ -1,0 +1,118 @@
+//! Why the saved objects were not imported: each message names the request, the reason and what to do.
+
+use std::fmt;
+
+use thiserror::Error;
+
+/// The import stopped. `E` is the error of the way to Kibana.
+#[derive(Debug, Error)]
+pub enum KibanaError<E> {
+    /// No answer.
+    #[error(
+        "{request}: no answer from Kibana: {source}; check `url` in [kibana] and that Kibana is up"
+    )]
+    Unreachable {
+        /// Method and path.
+        request: String,
+        /// Why.
+        source: E,
+    },
+    /// Kibana said no to a whole request.
+    #[error("{request} was refused with status {status}: {reason}; {}", advice(*.status, reason))]
+    Refused {
+        /// Method and path.
+        request: String,
+        /// HTTP status.
+        status: u16,
+        /// Kibana's words.
+        reason: String,
+    },
+    /// Some other service.
+    #[error(
+        "{request}: the answer is not what Kibana or OpenSearch Dashboards would say: {body}; check that `url` in \
+         [kibana] names it, with its base path if it has one (server.basePath), and not the cluster"
+    )]
+    Incomprehensible {
+        /// Method and path.
+        request: String,
+        /// The beginning of the answer.
+        body: String,
+    },
+    /// A space where there are none.
+    #[error(
+        "OpenSearch Dashboards has no spaces, but `space` in [kibana] is {space:?}: remove it; a tenant of the \
+         security plugin is chosen by the user's default tenant"
+    )]
+    NoSpaces {
+        /// The configured space.
+        space: String,
+    },
+    /// Something of the same name that is not ours.
+    #[error(
+        "not overwritten, because they do not say in their description that logweir put them ([logweir …]): {}; \
+         rename or remove them in Kibana, or run setup with --force to replace them; nothing was imported",
+        names.join(", ")
+    )]
+    Foreign {
+        /// Type and id of each.
+        names: Vec<String>,
+    },
+    /// Some objects were refused.
+    #[error("{} of {sent} objects were not imported: {}", refused.len(), Joined(refused))]
+    Objects {
+        /// How many were sent.
+        sent: usize,
+        /// Those that were refused.
+        refused: Vec<RefusedObject>,
+    },
+}
+
+/// One object that Kibana did not take.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedObject {
+    /// Type and id.
+    pub name: String,
+    /// Why, in our words where the kind of error is known.
+    pub reason: String,
+}
+
+impl fmt::Display for RefusedObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.reason)
+    }
+}
+
+struct Joined<'r>(&'r [RefusedObject]);
+
+impl fmt::Display for Joined<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, object) in self.0.iter().enumerate() {
+            let separator = if at == 0 { "" } else { "; " };
+            write!(f, "{separator}{object}")?;
+        }
+        Ok(())
+    }
+}
+
+/// What to do about a refusal.
+fn advice(status: u16, reason: &str) -> &'static str {
+    match status {
+        401 => {
+            "check the credentials of [kibana], which are those of [elasticsearch] unless it has its own"
+        }
+        403 => {
+            "these credentials need the Kibana privilege Management > Saved Objects Management: All (in that space); \
+             in OpenSearch Dashboards a role that may write to the tenant, such as kibana_user"
+        }
+        404 if reason.contains("space") => {
+            "create that space in Kibana, or change `space` in [kibana]"
+        }
+        404 => {
+            "check that `url` in [kibana] has Kibana's base path (server.basePath), and that `space` is there"
+        }
+        413 => "raise savedObjects.maxImportPayloadBytes in Kibana's settings",
+        422 => "this Kibana is older than 7.10, the oldest that is supported",
+        429 | 500.. => "Kibana is starting, busy or unwell: run setup again",
+        _ => "is its version supported (Kibana 7.10 to 9, OpenSearch Dashboards)?",
+    }
+}

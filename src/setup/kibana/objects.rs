@@ -1,0 +1,159 @@
+//! The saved objects that the program carries, made to fit the configured indices.
+//!
+//! Owns the mark by which an object in Kibana is known as ours, and the stamp in it by which it is known as this very
+//! one. Kibana gives objects back in the form of its own version, so their content cannot be compared; and it refuses
+//! attributes that it does not know. What it keeps as it came is a description, and, where an object has none, the
+//! parameters of a field's format: there the mark stands.
+
+use serde_json::{Value, json};
+
+use crate::config;
+
+/// Made of `kibana/source/` by `cargo xtask dashboards`.
+const SHIPPED: &str = include_str!("../../../kibana/logweir.ndjson");
+
+/// At the end of a description; with the stamp before the closing bracket once it was put by setup.
+const MARK: &str = "[logweir]";
+const MARK_HEAD: &str = "[logweir ";
+
+/// The one type that has no description.
+const INDEX_PATTERN: &str = "index-pattern";
+/// Where its mark stands, in the JSON text of its field formats.
+const FORMATS: &str = "fieldFormatMap";
+const MARKED_FORMAT: &str = "/event.duration/params/managed_by";
+
+/// Of the content's hash, enough to tell one version from another.
+const STAMP_HEX: usize = 8;
+
+/// One object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SavedObject {
+    /// `dashboard`, `visualization`, `search` or `index-pattern`.
+    pub kind: String,
+    /// Its id; ours begin with `logweir-`.
+    pub id: String,
+    /// As people see it.
+    pub title: String,
+    mark: String,
+    body: Value,
+}
+
+impl SavedObject {
+    /// `dashboard logweir-traffic`, as messages name it.
+    pub fn name(&self) -> String {
+        format!("{} {}", self.kind, self.id)
+    }
+
+    /// The object as it is imported.
+    pub fn body(&self) -> &Value {
+        &self.body
+    }
+
+    fn new(mut body: Value, pattern: &str) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let kind = text(&body["type"]);
+        if kind == INDEX_PATTERN {
+            body["attributes"]["title"] = json!(pattern);
+        }
+        let hash = blake3::hash(body.to_string().as_bytes()).to_hex();
+        let stamp = hash.get(..STAMP_HEX).unwrap_or_default();
+        let mark = format!("{MARK_HEAD}{stamp}]");
+        let place = if kind == INDEX_PATTERN {
+            FORMATS
+        } else {
+            "description"
+        };
+        let marked = text(&body["attributes"][place]).replace(MARK, &mark);
+        body["attributes"][place] = json!(marked);
+        Self {
+            id: text(&body["id"]),
+            title: text(&body["attributes"]["title"]),
+            kind,
+            mark,
+            body,
+        }
+    }
+
+    /// What an object under our name in Kibana is, by its attributes there.
+    pub(super) fn recognise(&self, attributes: &Value) -> Held {
+        let marked = if self.kind == INDEX_PATTERN {
+            let formats = attributes[FORMATS].as_str().unwrap_or_default();
+            let formats: Value = serde_json::from_str(formats).unwrap_or_default();
+            let mark = formats.pointer(MARKED_FORMAT);
+            mark.and_then(Value::as_str).map(str::to_owned)
+        } else {
+            attributes["description"].as_str().map(str::to_owned)
+        };
+        let mark = marked.as_deref().and_then(mark_at_end);
+        match mark {
+            None => Held::Foreign,
+            Some(mark) if mark == self.mark && attributes["title"] == self.title => Held::Equal,
+            Some(_) => Held::Older,
+        }
+    }
+}
+
+/// `[logweir]` or `[logweir 0a1b2c3d]` at the end of a text.
+fn mark_at_end(text: &str) -> Option<&str> {
+    let text = text.trim_end();
+    let start = text.rfind('[')?;
+    let mark = text.get(start..)?;
+    (mark == MARK || (mark.starts_with(MARK_HEAD) && mark.ends_with(']'))).then_some(mark)
+}
+
+/// What Kibana holds under an object's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing.
+    Missing,
+    /// This very object.
+    Equal,
+    /// Ours, of another version or for other indices.
+    Older,
+    /// Without our mark: somebody else's, or one that somebody made their own.
+    Foreign,
+}
+
+/// All objects, in the order in which they are imported.
+#[derive(Debug, Clone)]
+pub struct SavedObjects {
+    objects: Vec<SavedObject>,
+}
+
+impl SavedObjects {
+    /// Those for the configured indices.
+    pub fn of(place: &config::Target) -> Self {
+        Self::for_pattern(&place.wildcard())
+    }
+
+    /// Those for the indices that match `pattern`.
+    pub fn for_pattern(pattern: &str) -> Self {
+        // The file is part of the program; a test reads each of its lines.
+        let objects = SHIPPED
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .map(|body| SavedObject::new(body, pattern))
+            .collect();
+        Self { objects }
+    }
+
+    /// Each object.
+    pub fn objects(&self) -> &[SavedObject] {
+        &self.objects
+    }
+
+    /// The file to import, for those who do it by hand.
+    pub fn ndjson(&self) -> String {
+        ndjson(&self.objects)
+    }
+}
+
+/// One line an object.
+pub(super) fn ndjson<'o>(objects: impl IntoIterator<Item = &'o SavedObject>) -> String {
+    let mut text = String::new();
+    for object in objects {
+        text.push_str(&object.body.to_string());
+        text.push('\n');
+    }
+    text
+}

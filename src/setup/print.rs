@@ -1,0 +1,163 @@
+//! What would be put, as requests that an operator can send himself: in the form of Kibana's and OpenSearch Dashboards'
+//! consoles (`PUT /path` and the body beneath it).
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::plan::{Kind, Step, Want, plan};
+use super::{Family, Names, Target, privileges};
+use crate::config;
+
+/// Every request of a setup of this cluster, as if it had a life cycle.
+pub fn requests(target: &Target, want: &Want<'_>) -> String {
+    let mut out = String::new();
+    let steps = plan(target, want, true);
+    for step in &steps {
+        if step.is_users {
+            out.push_str("# Only if it is not there: it is yours.\n");
+        }
+        request(&mut out, "PUT", &step.path, &step.body);
+    }
+    if want.parts.lifecycle && !steps.iter().any(is_policy) {
+        out.push_str("# No life cycle: `retention` is not set.\n\n");
+    }
+    out
+}
+
+fn is_policy(step: &Step) -> bool {
+    matches!(step.kind, Kind::IlmPolicy | Kind::IsmPolicy)
+}
+
+fn request(out: &mut String, method: &str, path: &str, body: &Value) {
+    let body = serde_json::to_string_pretty(body).unwrap_or_default();
+    let _ = write!(out, "{method} {path}\n{body}\n\n");
+}
+
+/// The least that the agent, `setup` and `prune` need, each as a role of its own. An agent stands on a machine that the
+/// internet reaches: its key can add lines, and neither read nor remove any.
+pub fn roles(family: Family, place: &config::Target) -> String {
+    match family {
+        Family::Elasticsearch => elasticsearch(place),
+        Family::OpenSearch => opensearch(place),
+    }
+}
+
+fn elasticsearch(place: &config::Target) -> String {
+    let names = Names::of(place);
+    let pattern = names.pattern.as_str();
+    let mut out = String::new();
+    let mut role = |comment: &str, name: &str, cluster: Value, privileges: Value| {
+        let _ = writeln!(out, "# {comment}");
+        let body = json!({
+            "cluster": cluster,
+            "indices": [{ "names": [pattern], "privileges": privileges }],
+        });
+        request(&mut out, "PUT", &format!("/_security/role/{name}"), &body);
+    };
+    let privileges = privileges::on_indices(&names, true);
+    let comment = if names.stream {
+        "The agent: adds documents. The last two privileges are needed before Elasticsearch 8.13 only."
+    } else {
+        "The agent: adds documents, and looks whether the template is there."
+    };
+    role(
+        comment,
+        "logweir_agent",
+        json!(privileges::CLUSTER),
+        json!(privileges),
+    );
+    role(
+        "logweir setup. ILM deletes indices as whoever put its policy last: hence `manage`.",
+        "logweir_setup",
+        json!(["monitor", "manage_index_templates", "manage_ilm"]),
+        json!(["manage"]),
+    );
+    if !names.stream {
+        role(
+            "logweir prune: deletes indices, and documents of the index of lines without a time.",
+            "logweir_prune",
+            json!(["monitor"]),
+            json!(["monitor", "delete_index", "read", "delete"]),
+        );
+    }
+    out.push_str("# An API key for the agent that can do no more than its role.\n");
+    let agent = json!({
+        "cluster": privileges::CLUSTER,
+        "indices": [{ "names": [pattern], "privileges": privileges }],
+    });
+    let key = json!({ "name": "logweir", "role_descriptors": { "logweir_agent": agent } });
+    request(&mut out, "POST", "/_security/api_key", &key);
+    out
+}
+
+fn opensearch(place: &config::Target) -> String {
+    let names = Names::of(place);
+    let pattern = names.pattern.as_str();
+    let mut out = String::new();
+    let mut role = |comment: &str, name: &str, cluster: Value, actions: Value| {
+        let _ = writeln!(out, "# {comment}");
+        let body = json!({
+            "cluster_permissions": cluster,
+            "index_permissions": [{ "index_patterns": [pattern], "allowed_actions": actions }],
+        });
+        let path = format!("/_plugins/_security/api/roles/{name}");
+        request(&mut out, "PUT", &path, &body);
+    };
+    let mut actions = vec![
+        "indices:data/write/bulk*",
+        "indices:data/write/index",
+        "indices:admin/create",
+        "indices:admin/mapping/put",
+    ];
+    if names.stream {
+        actions.extend([
+            "indices:admin/data_stream/create",
+            "indices:admin/resolve/index",
+        ]);
+    }
+    role(
+        "The agent: adds documents, and looks whether the template is there.",
+        "logweir_agent",
+        json!([
+            "cluster_monitor",
+            "indices:data/write/bulk",
+            "indices:admin/index_template/get",
+            "cluster:admin/component_template/get"
+        ]),
+        json!(actions),
+    );
+    role(
+        "logweir setup. ISM deletes indices as whoever put its policy last.",
+        "logweir_setup",
+        json!([
+            "cluster_monitor",
+            "cluster_manage_index_templates",
+            "cluster:admin/opendistro/ism/*"
+        ]),
+        json!(["indices:admin/opensearch/ism/*", "manage"]),
+    );
+    if !names.stream {
+        role(
+            "logweir prune: deletes indices, and documents of the index of lines without a time.",
+            "logweir_prune",
+            json!([
+                "cluster_monitor",
+                "indices:data/read/scroll*",
+                "indices:data/write/bulk"
+            ]),
+            json!([
+                "indices_monitor",
+                "indices:admin/delete",
+                "indices:data/read/search*",
+                "indices:data/write/delete*",
+                "indices:data/write/bulk*"
+            ]),
+        );
+    }
+    out.push_str("# Who has a role; so for the others.\n");
+    let users = json!({ "users": ["logweir"] });
+    let path = "/_plugins/_security/api/rolesmapping/logweir_agent";
+    request(&mut out, "PUT", path, &users);
+    out
+}

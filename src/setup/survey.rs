@@ -1,0 +1,296 @@
+//! Looks at everything before anything is written.
+
+use std::convert::Infallible;
+use std::fmt;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::lifecycle::{self, Lifecycle, Told};
+use super::plan::{self, Kind, Step, Want};
+use super::report::{Change, Outcome, Report};
+use super::shadow::{self, Shadow};
+use super::{Client, Method, Names, SetupError, Target, answer, detect, diff};
+use crate::config::IndexMode;
+
+/// What stands in the cluster under a step's name.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// Nothing.
+    Missing,
+    /// What we would put.
+    Equal,
+    /// Ours, with another content: of another version, or edited by hand.
+    Differs(Value),
+    /// Without our mark.
+    Foreign(Value),
+    /// The operator's own, whatever it says.
+    Users,
+}
+
+/// A step and what it meets.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Object {
+    /// What would be put.
+    pub step: Step,
+    /// What is there.
+    pub found: Found,
+    /// Where it would be put: a policy of OpenSearch is replaced only as the version that was seen.
+    put: String,
+}
+
+/// What a cluster has, against what would be put.
+#[derive(Debug, Clone)]
+pub struct Survey<'a> {
+    /// The cluster.
+    pub target: Target,
+    /// The names that follow the setting.
+    pub names: Names,
+    /// Whether it deletes what is old by itself.
+    pub lifecycle: Lifecycle,
+    /// Each object, in the order in which they are put.
+    pub objects: Vec<Object>,
+    /// Templates that take our indices away from ours.
+    pub shadows: Vec<Shadow>,
+    want: Want<'a>,
+}
+
+/// Looks at a cluster; writes nothing.
+pub async fn survey<'a, C: Client>(
+    client: &C,
+    want: &Want<'a>,
+) -> Result<Survey<'a>, SetupError<C::Error>> {
+    let names = Names::of(want.place);
+    let target = detect(client).await?;
+    if want.parts.templates && want.index_mode == Some(IndexMode::Logsdb) && !target.has_logsdb() {
+        return Err(SetupError::NoLogsdb { target });
+    }
+    let lifecycle = lifecycle::ask(client, target.family, want).await?;
+    let has_lifecycle = match lifecycle {
+        Lifecycle::NotTold => names_lifecycle(client, &names).await?,
+        other => other.is_there(),
+    };
+    let mut steps = plan::plan(&target, want, has_lifecycle);
+    if lifecycle == Lifecycle::NotTold {
+        steps.retain(|step| !matches!(step.kind, Kind::IlmPolicy | Kind::IsmPolicy));
+    }
+    let shadows = shadow::find(client, &names, &steps).await?;
+    let mut objects = Vec::with_capacity(steps.len());
+    for step in steps {
+        objects.push(look(client, step).await?);
+    }
+    Ok(Survey {
+        target,
+        names,
+        lifecycle,
+        objects,
+        shadows,
+        want: want.clone(),
+    })
+}
+
+/// Whether the template that is there has a life cycle, for those who may not ask whether the cluster has one.
+async fn names_lifecycle<C: Client>(
+    client: &C,
+    names: &Names,
+) -> Result<bool, SetupError<C::Error>> {
+    let path = Kind::IndexTemplate.path(&names.template);
+    let answer = answer::request(client, Method::Get, &path, None).await?;
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let components = Kind::IndexTemplate
+        .content(&names.template, &body)
+        .and_then(|template| template.get("composed_of")?.as_array());
+    Ok(components.is_some_and(|all| all.iter().any(|name| *name == *names.lifecycle())))
+}
+
+async fn look<C: Client>(client: &C, step: Step) -> Result<Object, SetupError<C::Error>> {
+    let mut put = step.path.clone();
+    let answer = answer::request(client, Method::Get, &step.path, None).await?;
+    if answer.status == 404 {
+        let found = Found::Missing;
+        return Ok(Object { step, found, put });
+    }
+    let body = answer::judge(Method::Get, &step.path, answer)?;
+    let current =
+        step.kind
+            .content(&step.name, &body)
+            .ok_or_else(|| SetupError::Incomprehensible {
+                request: answer::name(Method::Get, &step.path),
+                body: answer::excerpt(body.to_string().as_bytes()),
+            })?;
+    let number = |key| body.get(key).and_then(Value::as_u64);
+    if let (Some(sequence), Some(term)) = (number("_seq_no"), number("_primary_term")) {
+        put.push_str(&format!("?if_seq_no={sequence}&if_primary_term={term}"));
+    }
+    let found = if step.is_users {
+        Found::Users
+    } else if diff::same(step.kind, current, step.kind.wanted(&step.body)) {
+        Found::Equal
+    } else if step.kind.is_ours(current) {
+        Found::Differs(current.clone())
+    } else {
+        Found::Foreign(current.clone())
+    };
+    Ok(Object { step, found, put })
+}
+
+impl Object {
+    /// What would become of it, or became.
+    fn outcome(&self) -> Outcome {
+        match self.found {
+            Found::Missing => Outcome::Created,
+            Found::Equal => Outcome::Unchanged,
+            Found::Differs(_) => Outcome::Updated,
+            Found::Foreign(_) => Outcome::Overwritten,
+            Found::Users => Outcome::Kept,
+        }
+    }
+
+    /// What it is, for a message that refuses to overwrite it.
+    fn whose(&self, theirs: &Value) -> String {
+        let (kind, name) = (self.step.kind.as_str(), &self.step.name);
+        let package = theirs
+            .pointer("/_meta/package/name")
+            .and_then(Value::as_str);
+        match (plan::managed_by(theirs), package) {
+            (Some(owner), Some(package)) => format!(
+                "{kind} {name} (of {}: the integration {})",
+                answer::excerpt(owner.as_bytes()),
+                answer::excerpt(package.as_bytes())
+            ),
+            (Some(owner), None) => {
+                format!("{kind} {name} (of {})", answer::excerpt(owner.as_bytes()))
+            }
+            (None, _) => format!("{kind} {name}"),
+        }
+    }
+}
+
+impl Survey<'_> {
+    /// What would not be overwritten.
+    pub fn foreign(&self) -> Vec<String> {
+        let foreign = self
+            .objects
+            .iter()
+            .filter_map(|object| match &object.found {
+                Found::Foreign(theirs) => Some(object.whose(theirs)),
+                _ => None,
+            });
+        foreign.collect()
+    }
+
+    /// What to know about the life cycle.
+    fn told(&self) -> Option<Told<'_>> {
+        self.want.parts.lifecycle.then_some(Told {
+            family: self.target.family,
+            lifecycle: self.lifecycle,
+            place: self.want.place,
+            retention: self.want.retention,
+        })
+    }
+
+    /// Refuses what must not be put: over what is not ours, without `force`, and where a life cycle is wanted and
+    /// cannot be seen.
+    pub fn permit<E>(&self, force: bool) -> Result<(), SetupError<E>> {
+        let objects = self.foreign();
+        if !objects.is_empty() && !force {
+            return Err(SetupError::Foreign { objects });
+        }
+        if self.lifecycle == Lifecycle::NotTold {
+            return Err(SetupError::LifecycleNotTold);
+        }
+        Ok(())
+    }
+
+    /// Puts what is missing or differs; with `force` what is not ours, too.
+    pub async fn apply<C: Client>(
+        self,
+        client: &C,
+        force: bool,
+    ) -> Result<Report, SetupError<C::Error>> {
+        self.permit(force)?;
+        let mut changes = Vec::with_capacity(self.objects.len());
+        for object in &self.objects {
+            let outcome = object.outcome();
+            if !matches!(outcome, Outcome::Unchanged | Outcome::Kept) {
+                let body = Bytes::from(object.step.body.to_string());
+                answer::accepted(client, Method::Put, &object.put, Some(body)).await?;
+            }
+            changes.push(Change {
+                kind: object.step.kind,
+                name: object.step.name.clone(),
+                outcome,
+            });
+        }
+        let mut notes = self.notes();
+        if let Some(followed) = lifecycle::follow(client, &self).await? {
+            notes.push_str(&followed);
+            notes.push('\n');
+        }
+        Ok(Report {
+            target: self.target,
+            names: self.names,
+            changes,
+            shadows: self.shadows,
+            notes,
+        })
+    }
+
+    /// What to know besides the objects.
+    fn notes(&self) -> String {
+        let mut out = String::new();
+        let pattern = &self.names.pattern;
+        if self.want.parts.templates {
+            out.push_str(&if self.names.stream {
+                format!(
+                    "New data streams that match {pattern} get the templates; one that is there takes them at its \
+                     next rollover.\n"
+                )
+            } else {
+                format!("New indices that match {pattern} get the templates.\n")
+            });
+        }
+        if let Some(told) = self.told() {
+            out.push_str(&told.to_string());
+        }
+        for Shadow {
+            index,
+            template,
+            priority,
+        } in &self.shadows
+        {
+            out.push_str(&format!(
+                "Warning: {index} would not get our template but {}, whose priority is {priority}: lower that, or \
+                 narrow its pattern.\n",
+                answer::excerpt(template.as_bytes())
+            ));
+        }
+        out
+    }
+}
+
+/// What a run would do, object by object.
+impl fmt::Display for Survey<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} {}", self.target.family, self.target.version)?;
+        for Object { step, found, .. } in &self.objects {
+            let word = match found {
+                Found::Missing => "would be created",
+                Found::Equal => "unchanged",
+                Found::Differs(_) => "would be updated",
+                Found::Foreign(_) => "not logweir's",
+                Found::Users => "yours, kept",
+            };
+            writeln!(f, "  {word:<17} {} {}", step.kind.as_str(), step.name)?;
+            if let Found::Differs(current) | Found::Foreign(current) = found {
+                let wanted = step.kind.wanted(&step.body);
+                f.write_str(&diff::lines(step.kind, current, wanted))?;
+            }
+        }
+        f.write_str(&self.notes())?;
+        if let Err(error) = self.permit::<Infallible>(false) {
+            writeln!(f, "A run would stop before it changes anything: {error}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,306 @@
+//! What deletes old indices, in both families' words.
+
+use super::*;
+
+const ILM: &str = "/_ilm/policy/nginx-access";
+const ISM: &str = "/_plugins/_ism/policies/nginx-access";
+
+fn keeping(place: &config::Target, retention: Duration) -> Want<'_> {
+    Want {
+        retention: Some(retention),
+        ..want(place)
+    }
+}
+
+#[tokio::test]
+async fn a_day_is_deleted_by_its_name_and_lines_without_a_time_are_kept() {
+    let cluster = Fake::elasticsearch();
+    let place = setting(INDEX);
+    let report = run(&cluster, &keeping(&place, 30 * DAY), false)
+        .await
+        .unwrap();
+    insta::assert_snapshot!(report);
+    // a line of the day's last second is 30 days old a day later
+    let policy = cluster.held(ILM).unwrap();
+    assert_eq!(policy["phases"]["delete"]["min_age"], json!("31d"));
+    let day = cluster.new_index("nginx-access-2026.11.23").unwrap();
+    assert_eq!(
+        day["lifecycle"],
+        json!({"name": "nginx-access", "parse_origination_date": "true"})
+    );
+    let unparsed = cluster.new_index("nginx-access-unparsed").unwrap();
+    assert_eq!(unparsed.get("lifecycle"), None);
+    assert_eq!(unparsed["codec"], day["codec"]);
+
+    let again = run(&cluster, &keeping(&place, 30 * DAY), false)
+        .await
+        .unwrap();
+    assert_eq!(outcomes(&again), [Outcome::Unchanged; 6]);
+    let other = run(&cluster, &keeping(&place, 36 * (DAY / 24)), false)
+        .await
+        .unwrap();
+    assert_eq!(other.changes[0].outcome, Outcome::Updated);
+    let policy = cluster.held(ILM).unwrap();
+    assert_eq!(policy["phases"]["delete"]["min_age"], json!("60h"));
+}
+
+#[tokio::test]
+async fn the_index_of_lines_without_a_time_is_safe_before_the_life_cycle_is_named() {
+    let cluster = Fake::elasticsearch();
+    run(&cluster, &keeping(&setting(INDEX), DAY), false)
+        .await
+        .unwrap();
+    let writes = cluster.writes();
+    let at = |end: &str| {
+        writes
+            .iter()
+            .position(|write| write.ends_with(end))
+            .unwrap()
+    };
+    assert!(at("/nginx-access-unparsed") < at("_index_template/nginx-access"));
+    assert!(at("_ilm/policy/nginx-access") < at("@lifecycle"));
+    assert!(at("@lifecycle") < at("_index_template/nginx-access"));
+}
+
+#[tokio::test]
+async fn names_that_elasticsearch_cannot_read_count_from_creation() {
+    for (index, name, age) in [
+        ("nginx-access-%Y.%m", "nginx-access-2026.11", "61d"),
+        ("nginx-access-%Y", "nginx-access-2026", "396d"),
+        ("nginx-access-%Y-%m-%d", "nginx-access-2026-11-23", "31d"),
+    ] {
+        let cluster = Fake::elasticsearch();
+        let place = setting(index);
+        let report = run(&cluster, &keeping(&place, 30 * DAY), false)
+            .await
+            .unwrap();
+        assert!(
+            report.to_string().contains("counted from their creation"),
+            "{report}"
+        );
+        // refused if the date were to be read
+        let settings = cluster.new_index(name).unwrap();
+        assert_eq!(
+            settings["lifecycle"],
+            json!({"name": "nginx-access"}),
+            "{index}"
+        );
+        let policy = cluster.held(ILM).unwrap();
+        assert_eq!(policy["phases"]["delete"]["min_age"], json!(age), "{index}");
+    }
+}
+
+#[tokio::test]
+async fn a_data_stream_rolls_over_and_deletes_what_was_rolled_over() {
+    let place = stream("logs-nginx.access-default");
+    for (days, rollover) in [(90, "30d"), (7, "7d")] {
+        let cluster = Fake::elasticsearch();
+        run(&cluster, &keeping(&place, days * DAY), false)
+            .await
+            .unwrap();
+        let policy = cluster.held("/_ilm/policy/logs-nginx.access").unwrap();
+        let phases = &policy["phases"];
+        assert_eq!(phases["delete"]["min_age"], json!(format!("{days}d")));
+        assert_eq!(
+            phases["hot"]["actions"]["rollover"]["max_age"],
+            json!(rollover)
+        );
+        let settings = cluster.new_index("logs-nginx.access-default").unwrap();
+        assert_eq!(settings["lifecycle"], json!({"name": "logs-nginx.access"}));
+
+        let cluster = Fake::opensearch();
+        run(&cluster, &keeping(&place, days * DAY), false)
+            .await
+            .unwrap();
+        let policy = cluster
+            .held("/_plugins/_ism/policies/logs-nginx.access")
+            .unwrap();
+        let state = &policy["policy"]["states"][0];
+        assert_eq!(
+            state["actions"][0]["rollover"]["min_index_age"],
+            json!(rollover)
+        );
+        assert_eq!(
+            state["transitions"][0]["conditions"],
+            json!({"min_rollover_age": format!("{days}d")})
+        );
+        let again = run(&cluster, &keeping(&place, days * DAY), false)
+            .await
+            .unwrap();
+        assert_eq!(again.changes[0].outcome, Outcome::Unchanged, "{again}");
+    }
+}
+
+#[tokio::test]
+async fn opensearch_replaces_its_policy_as_it_was_seen_and_has_indices_follow_it() {
+    let cluster = Fake::opensearch();
+    let place = setting(INDEX);
+    let report = run(&cluster, &keeping(&place, 30 * DAY), false)
+        .await
+        .unwrap();
+    insta::assert_snapshot!(report);
+    let again = run(&cluster, &keeping(&place, 30 * DAY), false)
+        .await
+        .unwrap();
+    assert!(!outcomes(&again).contains(&Outcome::Updated), "{again}");
+    cluster.writes();
+    let other = run(&cluster, &keeping(&place, 7 * DAY), false)
+        .await
+        .unwrap();
+    assert_eq!(other.changes[0].outcome, Outcome::Updated);
+    assert_eq!(
+        cluster.writes(),
+        [
+            format!("PUT {ISM}?if_seq_no=7&if_primary_term=1"),
+            "POST /_plugins/_ism/change_policy/nginx-access-*".to_owned(),
+        ]
+    );
+    assert!(
+        other.to_string().contains("2 managed indices follow"),
+        "{other}"
+    );
+    let policy = cluster.held(ISM).unwrap()["policy"].clone();
+    let template = &policy["ism_template"][0]["index_patterns"];
+    assert_eq!(
+        *template,
+        json!(["nginx-access-1*.*.*", "nginx-access-2*.*.*"])
+    );
+}
+
+#[tokio::test]
+async fn a_policy_of_somebody_else_is_left_alone() {
+    let ilm = json!({"phases": {"delete": {"min_age": "1d", "actions": {"delete": {}}}}});
+    let ism = json!({"seq": 3, "policy": {
+        "description": "theirs", "default_state": "x",
+        "states": [{"name": "x", "actions": [], "transitions": []}],
+        "ism_template": [{"index_patterns": ["other-*"], "priority": 1}],
+    }});
+    for (cluster, path, policy) in [
+        (Fake::elasticsearch(), ILM, ilm),
+        (Fake::opensearch(), ISM, ism),
+    ] {
+        let cluster = cluster.with(path, policy.clone());
+        let place = setting(INDEX);
+        let error = run(&cluster, &keeping(&place, DAY), false)
+            .await
+            .unwrap_err();
+        assert!(error.to_string().contains("life-cycle policy"), "{error}");
+        assert!(cluster.writes().is_empty());
+        assert_eq!(cluster.held(path), Some(policy));
+        let forced = run(&cluster, &keeping(&place, DAY), true).await.unwrap();
+        assert_eq!(forced.changes[0].outcome, Outcome::Overwritten);
+    }
+}
+
+#[tokio::test]
+async fn an_edit_of_our_policy_by_hand_is_shown_and_put_right() {
+    let place = setting(INDEX);
+    let want = keeping(&place, 30 * DAY);
+    let mut shown = String::new();
+    for (cluster, path, pointer, value) in [
+        (
+            Fake::elasticsearch(),
+            ILM,
+            "/phases/delete/min_age",
+            json!("5d"),
+        ),
+        (
+            Fake::opensearch(),
+            ISM,
+            "/policy/states/1/actions",
+            json!([{"read_only": {}}]),
+        ),
+    ] {
+        run(&cluster, &want, false).await.unwrap();
+        cluster.edit(path, pointer, value);
+        let survey = survey(&cluster, &want).await.unwrap();
+        assert!(
+            matches!(survey.objects[0].found, Found::Differs(_)),
+            "{survey}"
+        );
+        shown.push_str(&survey.to_string());
+        run(&cluster, &want, false).await.unwrap();
+        let again = run(&cluster, &want, false).await.unwrap();
+        assert_eq!(again.changes[0].outcome, Outcome::Unchanged);
+    }
+    insta::assert_snapshot!(shown);
+}
+
+/// As servers without it answer, of each version that was asked.
+#[tokio::test]
+async fn where_there_is_no_life_cycle_that_is_said() {
+    const METHOD: &str = r#"{"error":"Incorrect HTTP method for uri [/_ilm/status] and method [GET], allowed: [POST]","status":405}"#;
+    const HANDLER: &str = r#"{"error":"no handler found for uri [/_ilm/status] and method [GET]"}"#;
+    let place = setting(INDEX);
+    let mut told = String::new();
+    for answer in [(405, METHOD), (400, HANDLER), (404, ""), (410, "")] {
+        let mut cluster = Fake::elasticsearch().answering("GET /_ilm/status", answer);
+        cluster.lifecycle = false;
+        let report = run(&cluster, &keeping(&place, DAY), false).await.unwrap();
+        assert_eq!(outcomes(&report), [Outcome::Created; 3], "{answer:?}");
+        told = report.to_string();
+    }
+    let mut open = Fake::opensearch();
+    open.lifecycle = false;
+    let report = run(&open, &keeping(&place, DAY), false).await.unwrap();
+    told.push_str(&report.to_string());
+    let stream = stream("logs-nginx.access-default");
+    let mut cluster = Fake::opensearch();
+    cluster.lifecycle = false;
+    let report = run(&cluster, &keeping(&stream, DAY), false).await.unwrap();
+    told.push_str(&report.to_string());
+    insta::assert_snapshot!(told);
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_ill_is_not_one_without_a_life_cycle() {
+    for answer in [(503, ""), (429, ""), (500, ""), (401, "")] {
+        let cluster = Fake::elasticsearch().answering("GET /_ilm/status", answer);
+        let error = run(&cluster, &keeping(&setting(INDEX), DAY), false).await;
+        assert!(
+            matches!(error, Err(SetupError::Refused { .. })),
+            "{answer:?}"
+        );
+        assert!(cluster.writes().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn without_the_right_to_see_policies_nothing_is_put() {
+    let place = setting(INDEX);
+    let cluster = Fake::elasticsearch().answering("GET /_ilm/status", (403, ""));
+    let error = run(&cluster, &keeping(&place, DAY), false)
+        .await
+        .unwrap_err();
+    assert!(cluster.writes().is_empty());
+    insta::assert_snapshot!(error);
+}
+
+#[tokio::test]
+async fn a_life_cycle_that_was_stopped_is_warned_of() {
+    let mut cluster = Fake::elasticsearch();
+    cluster.mode = "STOPPED";
+    let place = setting(INDEX);
+    let report = run(&cluster, &keeping(&place, DAY), false).await.unwrap();
+    assert!(report.to_string().contains("POST /_ilm/start"), "{report}");
+}
+
+#[tokio::test]
+async fn when_retention_is_taken_back_new_indices_have_no_life_cycle() {
+    for cluster in [Fake::elasticsearch(), Fake::opensearch()] {
+        let place = setting(INDEX);
+        let nothing = put(&cluster, &place).await;
+        assert!(
+            nothing.to_string().contains("nothing is ever deleted"),
+            "{nothing}"
+        );
+        run(&cluster, &keeping(&place, DAY), false).await.unwrap();
+        let report = put(&cluster, &place).await;
+        let settings = cluster.new_index("nginx-access-2026.11.23").unwrap();
+        assert_eq!(settings.get("lifecycle"), None);
+        assert!(
+            report.to_string().contains("To end that: DELETE /_"),
+            "{report}"
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! `logweir prune` as an operator types it, on real clusters.
+
+use elasticsearch::http::Method;
+use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use elasticsearch::http::transport::Transport;
+use serde_json::{Value, json};
+
+use super::check::serve;
+use super::{cluster_down, servers, unique};
+use crate::support::agent::Home;
+
+/// One request that must succeed, and its answer.
+pub(crate) async fn ask(address: &str, method: Method, path: &str, body: Option<Value>) -> Value {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let body = body.map(|body| body.to_string());
+    let transport = Transport::single_node(address).unwrap();
+    let response = transport
+        .send(method, path, headers, None::<&()>, body, None)
+        .await
+        .unwrap();
+    let status = response.status_code().as_u16();
+    let text = response.text().await.unwrap();
+    assert!(status < 300, "{path}: {status}: {text}");
+    serde_json::from_str(&text).unwrap()
+}
+
+/// The names of all indices of a test.
+async fn indices(address: &str, name: &str) -> Vec<String> {
+    let path = format!("/_cat/indices/*{name}*?format=json&h=index");
+    let list = ask(address, Method::Get, &path, None).await;
+    let list = list.as_array().unwrap().iter();
+    let mut names: Vec<String> = list
+        .map(|entry| entry["index"].as_str().unwrap().to_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+/// A configuration for these indices of a cluster, with a `retention`.
+pub(crate) fn home(address: &str, index: &str) -> Home {
+    let home = Home::new();
+    let section = format!("[elasticsearch]\nnodes = [\"{address}\"]\nindex = \"{index}\"\n");
+    home.configure("retention = \"30d\"\n", &section);
+    home
+}
+
+#[tokio::test]
+async fn only_days_that_are_old_by_their_name_are_deleted() {
+    for (family, address) in servers().clusters() {
+        let name = unique("prune");
+        let today = chrono::Utc::now().format("%Y.%m.%d");
+        let old = [format!("{name}-2020.02.29"), format!("{name}-2026.01.01")];
+        let kept = [
+            format!("{name}-{today}"),
+            format!("{name}-2020.02.30"),
+            format!("{name}-2020.01.01-restored"),
+            format!("x{name}-2020.01.01"),
+        ];
+        for index in old.iter().chain(&kept) {
+            let path = format!("/{index}/_doc/1?refresh=true");
+            let document = json!({"@timestamp": "2020-01-01T00:00:00Z"});
+            ask(address, Method::Put, &path, Some(document)).await;
+        }
+        let path = format!("/{}/_close", old[1]);
+        ask(address, Method::Post, &path, None).await;
+        let all = indices(address, &name).await;
+        assert_eq!(all.len(), 6, "{family}");
+
+        let home = home(address, &format!("{name}-%Y.%m.%d"));
+        let dry = home.end_of(&["prune", "--dry-run"]);
+        assert_eq!(dry.code, Some(0), "{family}: {}", dry.words);
+        for index in &old {
+            assert!(
+                dry.words.contains(index.as_str()),
+                "{family}: {}",
+                dry.words
+            );
+        }
+        assert!(
+            dry.words.contains("documents: 1"),
+            "{family}: {}",
+            dry.words
+        );
+        assert_eq!(indices(address, &name).await, all, "{family}");
+
+        let pruned = home.end_of(&["prune"]);
+        assert_eq!(pruned.code, Some(0), "{family}: {}", pruned.words);
+        let mut expected = kept.to_vec();
+        expected.sort();
+        assert_eq!(indices(address, &name).await, expected, "{family}");
+        let again = home.end_of(&["prune"]);
+        assert!(
+            again.words.contains("indices: 0 older, 1 younger"),
+            "{}",
+            again.words
+        );
+    }
+}
+
+/// Where the server can delete by a query, the documents go; where it cannot, that is no success.
+#[tokio::test]
+async fn of_lines_without_a_time_the_old_documents_go_and_the_index_stays() {
+    for (family, address) in servers().clusters() {
+        let name = unique("undated");
+        let index = format!("{name}-unparsed");
+        let now = chrono::Utc::now().to_rfc3339();
+        for (id, time) in [("1", "2020-01-01T00:00:00Z"), ("2", &now)] {
+            let path = format!("/{index}/_doc/{id}?refresh=true");
+            let document = json!({"@timestamp": time});
+            ask(address, Method::Put, &path, Some(document)).await;
+        }
+        let home = home(address, &format!("{name}-%Y.%m.%d"));
+        let said = format!("documents of {index}: 1");
+        let dry = home.end_of(&["prune", "--dry-run"]);
+        assert!(dry.words.contains(&said), "{family}: {}", dry.words);
+        let pruned = home.end_of(&["prune"]);
+        ask(address, Method::Post, &format!("/{index}/_refresh"), None).await;
+        let left = ask(address, Method::Get, &format!("/{index}/_count"), None).await;
+        if pruned.code == Some(0) {
+            assert_eq!(left["count"], 1, "{family}");
+        } else {
+            assert!(
+                pruned.words.contains("_delete_by_query"),
+                "{family}: {}",
+                pruned.words
+            );
+            assert_eq!(
+                (pruned.code, &left["count"]),
+                (Some(69), &json!(2)),
+                "{family}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_prune_is_not_for_is_said() {
+    let address = cluster_down();
+    let home = Home::new();
+    let section = format!("[elasticsearch]\nnodes = [\"{address}\"]\n");
+    home.configure("", &section);
+    let no_age = home.end_of(&["prune"]);
+    assert_eq!(no_age.code, Some(64), "{}", no_age.words);
+    assert!(
+        no_age.words.contains("--older-than 30d"),
+        "{}",
+        no_age.words
+    );
+    let too_young = home.end_of(&["prune", "--older-than", "5m"]);
+    assert_eq!(too_young.code, Some(64), "{}", too_young.words);
+    let down = home.end_of(&["prune", "--older-than", "30d"]);
+    assert_eq!(down.code, Some(69), "{}", down.words);
+    let stream = format!("{section}data_stream = \"logs-nginx.access-default\"\n");
+    home.configure("retention = \"30d\"\n", &stream);
+    let streams = home.end_of(&["prune"]);
+    assert_eq!(streams.code, Some(78), "{}", streams.words);
+    assert!(streams.words.contains("logweir setup"), "{}", streams.words);
+}
+
+/// What a wrong clock deletes is gone: the cluster's own is asked first.
+#[test]
+fn by_a_clock_far_before_the_clusters_nothing_is_deleted() {
+    const INDICES: &str = r#"[{"index":"n-2020.01.01","docs.count":"7","store.size":"4096"}]"#;
+    let now = chrono::Utc::now().timestamp();
+    for (ahead, code) in [(2 * 3600, 78), (0, 0), (-2 * 3600, 0)] {
+        let clock = format!(r#"[{{"epoch":"{}"}}]"#, now - ahead);
+        let address = serve(&[
+            ("/_cat/health", 200, "", &clock),
+            ("/_cat/indices/n-*", 200, "", INDICES),
+            ("/n-2020.01.01", 200, "", r#"{"acknowledged":true}"#),
+        ]);
+        let home = home(&format!("http://{address}"), "n-%Y.%m.%d");
+        let ended = home.end_of(&["prune"]);
+        assert_eq!(ended.code, Some(code), "{ahead}: {}", ended.words);
+        let deleted = ended
+            .words
+            .contains("  deleted  n-2020.01.01  documents: 7, 4.0 KiB");
+        assert_eq!(deleted, code == 0, "{ahead}: {}", ended.words);
+    }
+}

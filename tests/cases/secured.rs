@@ -1,0 +1,365 @@
+//! Real clusters with TLS and users: a fault of the way, the user or the rights is told with the setting to change, by
+//! `check --connect`, by `setup` and by `run`; and the roles that `logweir setup --print roles` prints are enough.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use logweir::output::elasticsearch::{Auth, Elasticsearch, Method, Settings};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use url::Url;
+
+use super::{Secured, servers, unique};
+use crate::support::agent::{Home, section_log};
+
+const ADMIN: &str = "admin";
+const ADMINS_PASSWORD: &str = "changeme";
+/// Of the users that are made here; OpenSearch refuses simple ones.
+const PASSWORD: &str = "Seven-Weirs-Upstream-42";
+const LINES: u32 = 500;
+
+/// How a host comes to a cluster.
+#[derive(Clone)]
+struct Access {
+    node: String,
+    ca: Option<PathBuf>,
+    /// Settings of `[elasticsearch]`.
+    credentials: String,
+}
+
+impl Access {
+    /// As it should be.
+    fn to(cluster: &Secured<'_>) -> Self {
+        Self {
+            node: cluster.address.to_owned(),
+            ca: Some(cluster.ca.to_owned()),
+            credentials: user(ADMIN, ADMINS_PASSWORD),
+        }
+    }
+
+    fn with(&self, credentials: String) -> Self {
+        Self {
+            credentials,
+            ..self.clone()
+        }
+    }
+}
+
+fn user(name: &str, password: &str) -> String {
+    format!("username = \"{name}\"\npassword = \"{password}\"\n")
+}
+
+fn key(encoded: &str) -> String {
+    format!("api_key = \"{encoded}\"\n")
+}
+
+/// A host with one log of [`LINES`] lines and an index of its own.
+struct Host {
+    home: Home,
+    index: String,
+}
+
+impl Host {
+    fn new() -> Self {
+        let home = Home::new();
+        home.append(0..LINES);
+        let index = unique("secured");
+        Self { home, index }
+    }
+
+    fn comes_by(&self, access: &Access) {
+        let ca = access.ca.as_ref();
+        let ca = ca.map_or(String::new(), |ca| {
+            format!("ca_file = '{}'\n", ca.display())
+        });
+        let cluster = format!(
+            "[elasticsearch]\nnodes = [\"{}\"]\nindex = \"{}-%Y.%m.%d\"\nflush_interval = \"20ms\"\n{ca}{}",
+            access.node, self.index, access.credentials
+        );
+        let log = section_log(&self.home.log(), "combined");
+        self.home.configure("", &(log + &cluster));
+    }
+
+    /// Runs a command that must end well.
+    fn does(&self, arguments: &[&str]) -> String {
+        let ended = self.home.end_of(arguments);
+        assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.words);
+        ended.words
+    }
+
+    /// Runs a command that must fail, and say all of this.
+    fn fails(&self, arguments: &[&str], words: &[&str]) {
+        let ended = self.home.end_of(arguments);
+        assert_ne!(ended.code, Some(0), "{arguments:?}: {}", ended.words);
+        for word in words {
+            let said = &ended.words;
+            assert!(
+                said.contains(word),
+                "{arguments:?} does not say {word}: {said}"
+            );
+        }
+    }
+
+    /// `run` must say all of this, and send nothing.
+    fn holds(&self, words: &[&str]) {
+        let mut agent = self.home.run();
+        for word in words {
+            agent.until_said(word);
+        }
+        assert_eq!(agent.number("/lines/indexed"), Some(0));
+        agent.kill();
+    }
+
+    /// Each of the three commands must say all of this.
+    fn is_told(&self, access: &Access, words: &[&str]) {
+        self.comes_by(access);
+        self.fails(&["check", "--connect"], words);
+        self.fails(&["setup"], words);
+        self.holds(words);
+    }
+}
+
+/// The cluster as its administrator sees it.
+struct Admin<'c> {
+    cluster: &'c Secured<'c>,
+    client: Arc<Elasticsearch>,
+    _directory: TempDir,
+}
+
+impl<'c> Admin<'c> {
+    fn of(cluster: &'c Secured<'c>) -> Self {
+        let directory = TempDir::new().unwrap();
+        let node = Url::parse(cluster.address).unwrap();
+        let client = Elasticsearch::connect(Settings {
+            auth: Auth::Basic {
+                username: ADMIN.to_owned(),
+                password: SecretString::from(ADMINS_PASSWORD),
+            },
+            ca_file: Some(cluster.ca.to_owned()),
+            ..Settings::new(vec![node], directory.path().to_owned())
+        });
+        Self {
+            cluster,
+            client: client.unwrap(),
+            _directory: directory,
+        }
+    }
+
+    fn is_opensearch(&self) -> bool {
+        self.cluster.family == "OpenSearch"
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Value) -> Value {
+        let body = (!body.is_null()).then(|| body.to_string().into_bytes());
+        let answer = self.client.request(method, path, body).await.unwrap();
+        let text = String::from_utf8_lossy(&answer.body);
+        let status = answer.status;
+        assert!((200..300).contains(&status), "{path}: {status}: {text}");
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// Makes a user with this role alone.
+    async fn user(&self, role: &Value) -> String {
+        let name = unique("user");
+        let put = |path: String, body| async move { self.ask(Method::Put, &path, body).await };
+        if self.is_opensearch() {
+            let api = "/_plugins/_security/api";
+            put(format!("{api}/roles/{name}"), role.clone()).await;
+            let user = json!({"password": PASSWORD});
+            put(format!("{api}/internalusers/{name}"), user).await;
+            put(
+                format!("{api}/rolesmapping/{name}"),
+                json!({"users": [name]}),
+            )
+            .await;
+        } else {
+            put(format!("/_security/role/{name}"), role.clone()).await;
+            let user = json!({"password": PASSWORD, "roles": [name]});
+            put(format!("/_security/user/{name}"), user).await;
+        }
+        user(&name, PASSWORD)
+    }
+
+    /// The encoded API key, with all rights.
+    async fn key(&self, expiration: &str) -> Value {
+        let body = json!({"name": unique("key"), "expiration": expiration});
+        self.ask(Method::Post, "/_security/api_key", body).await
+    }
+
+    /// A role as `logweir setup --print roles` prints it for this family.
+    fn printed(&self, host: &Host, role: &str) -> Value {
+        let printed = host.does(&["setup", "--print", "roles"]);
+        let path = if self.is_opensearch() {
+            "/_plugins/_security/api/roles"
+        } else {
+            "/_security/role"
+        };
+        let request = format!("PUT {path}/{role}\n");
+        let (_, body) = printed.split_once(&request).unwrap();
+        let mut values = serde_json::Deserializer::from_str(body).into_iter();
+        values.next().unwrap().unwrap()
+    }
+
+    /// Each line of the host is there, once.
+    async fn has_every_line(&self, host: &Host) {
+        let indices = format!("/{}-*", host.index);
+        self.ask(Method::Post, &format!("{indices}/_refresh"), Value::Null)
+            .await;
+        let search = json!({"size": 10_000, "_source": ["url.path"]});
+        let path = format!("{indices}/_search");
+        let found = self.ask(Method::Post, &path, search).await;
+        let hits = found["hits"]["hits"].as_array().unwrap();
+        let path = |hit: &Value| hit["_source"]["url"]["path"].as_str().unwrap().to_owned();
+        let mut there: Vec<String> = hits.iter().map(path).collect();
+        let mut written: Vec<String> = (0..LINES).map(|number| format!("/item/{number}")).collect();
+        there.sort();
+        written.sort();
+        assert_eq!(there, written);
+    }
+}
+
+#[test]
+fn a_fault_of_the_way_is_told_with_the_setting() {
+    for cluster in servers().secured() {
+        let (host, right) = (Host::new(), Access::to(&cluster));
+        let stranger = host.home.path("stranger.pem");
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        std::fs::write(&stranger, certificate.pem()).unwrap();
+
+        let untrusted = "signed by an authority that is not trusted";
+        let unknown = Access {
+            ca: None,
+            ..right.clone()
+        };
+        host.is_told(&unknown, &[untrusted, "set ca_file"]);
+        let wrong = Access {
+            ca: Some(stranger),
+            ..right.clone()
+        };
+        host.is_told(&wrong, &[untrusted, "set ca_file", "stranger.pem"]);
+        let by_address = Access {
+            node: cluster.address.replace("localhost", "127.0.0.1"),
+            ..right.clone()
+        };
+        host.is_told(&by_address, &["not for this name", "localhost", "nodes"]);
+        let plain = Access {
+            node: cluster.address.replace("https:", "http:"),
+            // http has no use for it, and the configuration says so
+            ca: None,
+            ..right
+        };
+        host.is_told(&plain, &["use https:// in nodes"]);
+    }
+}
+
+#[test]
+fn tls_to_a_plain_cluster_is_told() {
+    for (_, address) in servers().clusters() {
+        let host = Host::new();
+        let tls = Access {
+            node: address.replace("http:", "https:"),
+            ca: None,
+            credentials: String::new(),
+        };
+        host.is_told(&tls, &["it does not speak TLS", "use http:// in nodes"]);
+    }
+}
+
+#[test]
+fn a_user_whom_the_cluster_does_not_know_is_told_with_the_setting() {
+    for cluster in servers().secured() {
+        let (host, right) = (Host::new(), Access::to(&cluster));
+        let password = right.with(user(ADMIN, "wrong"));
+        host.is_told(&password, &["401", "username", "password"]);
+        let nobody = right.with(String::new());
+        host.is_told(&nobody, &["401", "api_key", "username"]);
+        let key = right.with(key("d3Jvbmc6d3Jvbmc="));
+        host.is_told(&key, &["401", "api_key"]);
+    }
+}
+
+/// OpenSearch has none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_api_key_is_good_until_it_is_over() {
+    for cluster in servers().secured() {
+        let admin = Admin::of(&cluster);
+        if admin.is_opensearch() {
+            continue;
+        }
+        let (host, right) = (Host::new(), Access::to(&cluster));
+        let expired = admin.key("1ms").await;
+        let expired = right.with(key(expired["encoded"].as_str().unwrap()));
+        host.is_told(&expired, &["401", "expired", "api_key"]);
+
+        let made = admin.key("1h").await;
+        let access = right.with(key(made["encoded"].as_str().unwrap()));
+        host.comes_by(&access);
+        host.does(&["setup"]);
+        host.does(&["check", "--connect"]);
+        host.does(&["run", "--once"]);
+        admin.has_every_line(&host).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_printed_roles_are_enough_and_every_line_is_there_once() {
+    for cluster in servers().secured() {
+        let (host, right) = (Host::new(), Access::to(&cluster));
+        let admin = Admin::of(&cluster);
+        host.comes_by(&right);
+        let setup = admin.printed(&host, "logweir_setup");
+        let agent = admin.printed(&host, "logweir_agent");
+        host.comes_by(&right.with(admin.user(&setup).await));
+        host.does(&["setup"]);
+        host.does(&["setup"]);
+
+        host.comes_by(&right.with(admin.user(&agent).await));
+        let said = host.does(&["check", "--connect"]);
+        assert!(!said.contains("warning:"), "{said}");
+        host.does(&["run", "--once"]);
+        admin.has_every_line(&host).await;
+        // with the positions lost, every line is sent again, and met by its twin
+        std::fs::remove_dir_all(host.home.data()).unwrap();
+        host.does(&["run", "--once"]);
+        admin.has_every_line(&host).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn less_than_the_role_is_told_with_what_lacks() {
+    for cluster in servers().secured() {
+        let (host, right) = (Host::new(), Access::to(&cluster));
+        let admin = Admin::of(&cluster);
+        host.comes_by(&right);
+        host.does(&["setup"]);
+        let agent = admin.printed(&host, "logweir_agent");
+        let (privileges, begins_a_day, writes) = if admin.is_opensearch() {
+            let privileges = "/index_permissions/0/allowed_actions";
+            (privileges, "indices:admin/create", "indices:data/write")
+        } else {
+            ("/indices/0/privileges", "auto_configure", "create_doc")
+        };
+        for lacking in [begins_a_day, writes] {
+            let mut role = agent.clone();
+            let list = role.pointer_mut(privileges).and_then(Value::as_array_mut);
+            list.unwrap()
+                .retain(|privilege| !privilege.as_str().unwrap().starts_with(lacking));
+            let access = right.with(admin.user(&role).await);
+            host.comes_by(&access);
+            let words = ["403", lacking, "logweir setup --print roles"];
+            host.holds(&words);
+            if !admin.is_opensearch() {
+                // OpenSearch tells nobody what he may do
+                host.fails(&["check", "--connect"], &words[1..]);
+            }
+            // to put templates was never an agent's right
+            let new = Host::new();
+            new.comes_by(&access);
+            new.fails(&["setup"], &["403", words[2]]);
+        }
+    }
+}

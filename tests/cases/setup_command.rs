@@ -1,0 +1,165 @@
+//! `logweir setup` as an operator types it: on real clusters, and with a strict Kibana.
+
+use elasticsearch::http::Method;
+use serde_json::{Value, json};
+
+use super::prune::{ask, home};
+use super::{cluster_down, servers, unique};
+use crate::support::agent::Home;
+use crate::support::fake_kibana::FakeKibana;
+
+/// On a fresh cluster, on one that is set up, and on one with a template of somebody else.
+#[tokio::test]
+async fn a_dry_run_of_setup_tells_and_changes_nothing() {
+    for (family, address) in servers().clusters() {
+        let name = unique("dry");
+        let home = home(address, &format!("{name}-%Y.%m.%d"));
+        let dry = || {
+            let ended = home.end_of(&["setup", "--dry-run"]);
+            assert_eq!(ended.code, Some(0), "{family}: {}", ended.words);
+            ended.words
+        };
+        let line = |word: &str| format!("  {word:<17} index template {name}");
+        assert!(
+            dry().contains(&line("would be created")),
+            "{family}: {}",
+            dry()
+        );
+        let path = format!("/_index_template/{name}*");
+        let list = ask(address, Method::Get, "/_index_template", None).await;
+        assert!(!list.to_string().contains(&name), "{family}");
+
+        assert_eq!(home.end_of(&["setup"]).code, Some(0), "{family}");
+        assert!(dry().contains(&line("unchanged")), "{family}: {}", dry());
+        let checked = home.end_of(&["check", "--connect"]);
+        let said = format!("template    {name}, there\n");
+        assert!(checked.words.contains(&said), "{family}: {}", checked.words);
+
+        let before = ask(address, Method::Get, &path, None).await;
+        let mut theirs = before["index_templates"][0]["index_template"].clone();
+        theirs["_meta"] = json!({"managed_by": "them"});
+        // Elasticsearch 9 tells when it was made, and does not let itself be told
+        theirs
+            .as_object_mut()
+            .unwrap()
+            .retain(|key, _| !key.contains("_date"));
+        let own = format!("/_index_template/{name}");
+        ask(address, Method::Put, &own, Some(theirs)).await;
+        let foreign = dry();
+        assert!(
+            foreign.contains(&line("not logweir's")),
+            "{family}: {foreign}"
+        );
+        assert!(
+            foreign.contains("- _meta.managed_by: \"them\""),
+            "{family}: {foreign}"
+        );
+        let refused = home.end_of(&["setup"]);
+        assert_eq!(refused.code, Some(78), "{family}: {}", refused.words);
+        let held = ask(address, Method::Get, &own, None).await;
+        let owner = &held["index_templates"][0]["index_template"]["_meta"]["managed_by"];
+        assert_eq!(owner, "them", "{family}");
+        assert_eq!(home.end_of(&["setup", "--force"]).code, Some(0), "{family}");
+        assert!(dry().contains(&line("unchanged")), "{family}: {}", dry());
+    }
+}
+
+#[test]
+fn what_is_printed_needs_no_cluster_and_no_configuration_of_one() {
+    let home = Home::new();
+    home.configure("", "");
+    let printed = |what: &[&str]| {
+        let ended = home.end_of(&[&["setup", "--print"], what].concat());
+        assert_eq!(ended.code, Some(0), "{}", ended.words);
+        ended.words
+    };
+    assert!(printed(&[]).contains("PUT /_index_template/nginx-access\n"));
+    assert!(!printed(&["opensearch"]).contains("ignore_missing_component_templates"));
+    assert!(printed(&["roles"]).contains("create_doc"));
+    for line in printed(&["kibana"]).lines() {
+        serde_json::from_str::<Value>(line).unwrap();
+    }
+    let kibana = home.end_of(&["setup", "--only", "kibana"]);
+    assert_eq!(kibana.code, Some(78), "{}", kibana.words);
+    assert!(kibana.words.contains("[kibana]"), "{}", kibana.words);
+}
+
+#[test]
+fn dashboards_go_where_the_section_says_and_nothing_of_others_is_replaced() {
+    for (fake, product) in [
+        (FakeKibana::kibana(), "Kibana"),
+        (FakeKibana::dashboards(), "OpenSearch Dashboards"),
+    ] {
+        let home = Home::new();
+        let section = format!("[kibana]\nurl = \"http://{}\"\n", fake.address);
+        home.configure("", &section);
+        let only = |more: &[&str]| home.end_of(&[&["setup", "--only", "kibana"], more].concat());
+        let dry = only(&["--dry-run"]);
+        assert_eq!(dry.code, Some(0), "{}", dry.words);
+        assert!(dry.words.starts_with(product), "{}", dry.words);
+        assert!(
+            dry.words.contains("would be created  dashboard: "),
+            "{}",
+            dry.words
+        );
+        assert!(
+            dry.words.ends_with("Nothing was changed.\n"),
+            "{}",
+            dry.words
+        );
+        assert!(fake.held("").is_empty());
+
+        let put = only(&[]);
+        assert_eq!(put.code, Some(0), "{}", put.words);
+        assert!(
+            put.words.contains("created           dashboard: "),
+            "{}",
+            put.words
+        );
+        let again = only(&[]);
+        assert!(!again.words.contains("created "), "{}", again.words);
+
+        let (key, dashboard) = {
+            let inside = fake.inside();
+            let is_dashboard = |object: &&Value| object["type"] == "dashboard";
+            let found = inside
+                .objects
+                .iter()
+                .find(|(_, object)| is_dashboard(object));
+            found
+                .map(|(key, object)| (key.clone(), object.clone()))
+                .unwrap()
+        };
+        let mut theirs = dashboard;
+        theirs["attributes"]["description"] = json!("ours now");
+        fake.inside().objects.insert(key.clone(), theirs.clone());
+        let refused = only(&[]);
+        assert_eq!(refused.code, Some(78), "{}", refused.words);
+        assert!(refused.words.contains("--force"), "{}", refused.words);
+        assert_eq!(fake.inside().objects[&key], theirs);
+        assert_eq!(only(&["--force"]).code, Some(0));
+    }
+}
+
+/// A dashboard that would be refused is found out before the templates are put.
+#[tokio::test]
+async fn without_kibana_nothing_is_put_into_the_cluster() {
+    for (family, address) in servers().clusters() {
+        let name = unique("nokibana");
+        let home = Home::new();
+        let sections = format!(
+            "[elasticsearch]\nnodes = [\"{address}\"]\nindex = \"{name}-%Y\"\n[kibana]\nurl = \"{}\"\n",
+            cluster_down()
+        );
+        home.configure("", &sections);
+        let ended = home.end_of(&["setup"]);
+        assert_eq!(ended.code, Some(69), "{family}: {}", ended.words);
+        assert!(
+            ended.words.contains("[kibana]"),
+            "{family}: {}",
+            ended.words
+        );
+        let list = ask(address, Method::Get, "/_index_template", None).await;
+        assert!(!list.to_string().contains(&name), "{family}");
+    }
+}

@@ -1,0 +1,309 @@
+//! What each panel should show, counted from the log itself: panel by panel, by hand.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::compare::{Cut, HIDDEN, Want, Wanted};
+use super::dsl::Window;
+use crate::support::access_log::Entry;
+
+type Keys = Vec<Vec<String>>;
+
+/// What the panel of this name should show of these entries, all within the window. `None`: it counts no entries.
+#[allow(clippy::too_many_lines)] // one arm a panel
+pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<Wanted> {
+    let step = |interval| move |entry: &Entry| time(entry, window, interval);
+    let (minute, five, auto) = (step("m"), step("5s"), step("auto"));
+    let one = |key: &str| vec![vec![key.to_owned()]];
+    let of = |keys: &[&str]| vec![keys.iter().map(|key| (*key).to_owned()).collect()];
+    let counted = |keys: &dyn Fn(&Entry) -> Keys, cuts: &[Option<Cut>]| {
+        made(entries, keys, cuts, |group| vec![n(group)])
+    };
+    let logins: Vec<&Entry> = entries
+        .iter()
+        .copied()
+        .filter(|entry| entry.login().is_some())
+        .collect();
+    let failed: Vec<&Entry> = logins
+        .iter()
+        .copied()
+        .filter(|entry| entry.login() == Some(false))
+        .collect();
+    let sensitive: Vec<&Entry> = entries
+        .iter()
+        .copied()
+        .filter(|entry| entry.is_sensitive())
+        .collect();
+    let outcome = |entry: &Entry| {
+        if entry.login() == Some(true) {
+            "Succeeded"
+        } else {
+            "Failed"
+        }
+    };
+    let user = |entry: &Entry| {
+        entry
+            .user
+            .clone()
+            .unwrap_or_else(|| "__missing__".to_owned())
+    };
+    let agent = |entry: &Entry| {
+        entry
+            .agent
+            .clone()
+            .unwrap_or_else(|| "__missing__".to_owned())
+    };
+    Some(match panel {
+        "sites" => counted(&|e| one(&e.site), &[top(20)]),
+        "last-minute-numbers" => counted(
+            &|e| labels(&["All", class(e)], &["All", "4xx", "5xx"]),
+            &[None],
+        ),
+        "last-minute-routes-over-time" => counted(&|e| of(&[e.route, &five(e)]), &[top(10), None]),
+        "last-minute-clients" => made(entries, &|e| one(&e.client), &[top(20)], |g| {
+            vec![n(g), distinct(g, |e| Some(e.route.to_owned()))]
+        }),
+        "last-minute-routes" => made(entries, &|e| one(e.route), &[top(20)], |g| {
+            vec![
+                n(g),
+                errors(g),
+                percentile(g, 50),
+                percentile(g, 95),
+                percentile(g, 99),
+            ]
+        }),
+        "last-minute-status" => counted(&|e| of(&[class(e), &five(e)]), &[None, None]),
+        "traffic-routes-over-time" => counted(&|e| of(&[e.route, &auto(e)]), &[top(10), None]),
+        "traffic-status-over-time" => counted(&|e| of(&[class(e), &auto(e)]), &[None, None]),
+        "traffic-routes" => made(entries, &|e| one(e.route), &[top(25)], |g| {
+            vec![
+                n(g),
+                errors(g),
+                percentile(g, 50),
+                percentile(g, 95),
+                percentile(g, 99),
+                bytes(g),
+            ]
+        }),
+        "traffic-error-share" => counted(
+            &|e| of(&[e.route, if e.status < 400 { "2xx, 3xx" } else { class(e) }]),
+            &[top(15), None],
+        ),
+        "traffic-duration" => made(entries, &|e| one(&auto(e)), &[None], |g| {
+            vec![percentile(g, 50), percentile(g, 95), percentile(g, 99)]
+        }),
+        "traffic-clients" => made(entries, &|e| one(&e.client), &[top(25)], |g| {
+            vec![
+                n(g),
+                distinct(g, |e| Some(e.route.to_owned())),
+                bytes(g),
+                first(g),
+                last(g),
+            ]
+        }),
+        "traffic-methods" => counted(&|e| one(&e.method), &[top(10)]),
+        "traffic-hosts" => made(
+            entries,
+            &|e| of(&[&e.site, "web"]),
+            &[top(20), top(20)],
+            |g| vec![n(g), last(g)],
+        ),
+        "rate-abuse-line" => counted(
+            &|e| of(&[&minute(e), &e.client, e.route]),
+            &[None, least(20, 100.0), least(5, 100.0)],
+        ),
+        "rate-abuse-over" => counted(
+            &|e| of(&[&minute(e), &e.client, e.route]),
+            &[None, least(50, 1000.0), least(50, 1000.0)],
+        ),
+        "rate-abuse-minutes" => counted(
+            &|e| of(&[&minute(e), &e.client, e.route]),
+            &[None, top(5), top(3)],
+        ),
+        "rate-abuse-clients" => {
+            let cut = Some(Cut {
+                size: 50,
+                least: 0.0,
+                by: 1,
+            });
+            made(entries, &|e| one(&e.client), &[cut], |g| {
+                let minutes = g.iter().fold(BTreeMap::new(), |mut minutes, entry| {
+                    *minutes.entry(entry.second / 60).or_insert(0.0) += 1.0;
+                    minutes
+                });
+                let highest = minutes.values().copied().fold(0.0, f64::max);
+                let routes = distinct(g, |e| Some(e.route.to_owned()));
+                let agents = distinct(g, |e| e.agent.clone());
+                vec![Want::Is(highest), n(g), routes, agents, first(g), last(g)]
+            })
+        }
+        "rate-abuse-day" => counted(
+            &|e| of(&[&e.client, e.route, &auto(e)]),
+            &[top(1), top(10), None],
+        ),
+        "credential-stuffing-numbers" => {
+            let names = ["All", "Succeeded", "Failed"];
+            made(
+                &logins,
+                &|e| labels(&["All", outcome(e)], &names),
+                &[None],
+                |g| vec![n(g)],
+            )
+        }
+        "credential-stuffing-attempts" | "credential-stuffing-share" => made(
+            &logins,
+            &|e| of(&[outcome(e), &auto(e)]),
+            &[None, None],
+            |g| vec![n(g)],
+        ),
+        "credential-stuffing-failures" => made(&failed, &|e| one(&e.client), &[top(50)], |g| {
+            let users = distinct(g, |e| e.user.clone());
+            vec![
+                n(g),
+                users,
+                distinct(g, |e| e.agent.clone()),
+                first(g),
+                last(g),
+            ]
+        }),
+        "credential-stuffing-sources" => made(
+            &logins,
+            &|e| of(&[&e.client, outcome(e)]),
+            &[top(15), None],
+            |g| vec![n(g)],
+        ),
+        "credential-stuffing-who-got-in" => made(&logins, &|e| one(&e.client), &[top(50)], |g| {
+            let got_in = g.iter().filter(|entry| entry.login() == Some(true)).count();
+            vec![n(g), Want::Is(got_in as f64)]
+        }),
+        "credential-stuffing-agents" => made(
+            &logins,
+            &|e| of(&[&e.client, &agent(e)]),
+            &[top(20), top(10)],
+            |g| vec![n(g)],
+        ),
+        "credential-stuffing-users" => made(
+            &logins,
+            &|e| of(&[&e.client, e.user.as_deref().unwrap_or(HIDDEN)]),
+            &[top(20), top(20)],
+            |g| vec![n(g)],
+        ),
+        "data-leak-numbers" => made(&sensitive, &|_| vec![vec![]], &[], |g| {
+            vec![n(g), distinct(g, |e| Some(e.client.clone())), bytes(g)]
+        }),
+        "data-leak-calls" => made(
+            &sensitive,
+            &|e| of(&[&e.client, &auto(e)]),
+            &[top(10), None],
+            |g| vec![n(g)],
+        ),
+        "data-leak-bytes" => made(
+            &sensitive,
+            &|e| of(&[&e.client, &auto(e)]),
+            &[top(10), None],
+            |g| vec![bytes(g)],
+        ),
+        "data-leak-who" => {
+            let by_bytes = |size| {
+                Some(Cut {
+                    size,
+                    least: 0.0,
+                    by: 1,
+                })
+            };
+            let cuts = [by_bytes(100), by_bytes(10), by_bytes(10), by_bytes(20)];
+            made(
+                &sensitive,
+                &|e| of(&[&e.client, &user(e), "__missing__", e.route]),
+                &cuts,
+                |g| {
+                    let largest = g.iter().map(|entry| entry.bytes).max().unwrap();
+                    vec![n(g), bytes(g), Want::Is(largest as f64), first(g), last(g)]
+                },
+            )
+        }
+        _ => return None,
+    })
+}
+
+fn made(
+    entries: &[&Entry],
+    keys: &dyn Fn(&Entry) -> Keys,
+    cuts: &[Option<Cut>],
+    metrics: impl Fn(&[&Entry]) -> Vec<Want>,
+) -> Wanted {
+    let mut groups: BTreeMap<Vec<String>, Vec<&Entry>> = BTreeMap::new();
+    for entry in entries {
+        for key in keys(entry) {
+            groups.entry(key).or_default().push(entry);
+        }
+    }
+    let rows = groups
+        .into_iter()
+        .map(|(key, group)| (key, metrics(&group)));
+    Wanted {
+        rows: rows.collect(),
+        cuts: cuts.to_vec(),
+    }
+}
+
+fn top(size: usize) -> Option<Cut> {
+    least(size, 0.0)
+}
+
+fn least(size: usize, least: f64) -> Option<Cut> {
+    Some(Cut { size, least, by: 0 })
+}
+
+/// Those of the names that there are buckets for.
+fn labels(names: &[&str], known: &[&str]) -> Keys {
+    let names = names.iter().filter(|name| known.contains(name));
+    names.map(|name| vec![(*name).to_owned()]).collect()
+}
+
+fn class(entry: &Entry) -> &'static str {
+    ["2xx", "3xx", "4xx", "5xx"][(entry.status / 100 - 2) as usize]
+}
+
+fn time(entry: &Entry, window: Window, interval: &str) -> String {
+    let (step, _) = window.step(interval);
+    format!("{}", entry.second / step * step * 1000)
+}
+
+fn n(group: &[&Entry]) -> Want {
+    Want::Is(group.len() as f64)
+}
+
+fn errors(group: &[&Entry]) -> Want {
+    Want::Is(group.iter().filter(|entry| entry.is_error()).count() as f64)
+}
+
+fn bytes(group: &[&Entry]) -> Want {
+    Want::Is(group.iter().map(|entry| entry.bytes).sum::<u64>() as f64)
+}
+
+fn distinct(group: &[&Entry], field: impl Fn(&Entry) -> Option<String>) -> Want {
+    let values: BTreeSet<String> = group.iter().filter_map(|entry| field(entry)).collect();
+    Want::Is(values.len() as f64)
+}
+
+fn first(group: &[&Entry]) -> Want {
+    Want::Is(group.iter().map(|entry| entry.second).min().unwrap() as f64 * 1000.0)
+}
+
+fn last(group: &[&Entry]) -> Want {
+    Want::Is(group.iter().map(|entry| entry.second).max().unwrap() as f64 * 1000.0)
+}
+
+/// In nanoseconds, within one in a hundred of the ranks around it, and of the value: Elasticsearch 9 takes means, which
+/// lie beside the value that half of all entries have.
+fn percentile(group: &[&Entry], percent: usize) -> Want {
+    let mut sorted: Vec<u64> = group.iter().map(|entry| entry.millis * 1_000_000).collect();
+    sorted.sort_unstable();
+    let rank = sorted.len() * percent / 100;
+    let slack = sorted.len() / 100 + 1;
+    let at = |rank: usize| sorted[rank.min(sorted.len() - 1)] as f64;
+    Want::Between(
+        at(rank.saturating_sub(slack)) * 0.99,
+        at(rank + slack) * 1.01,
+    )
+}
