@@ -11,6 +11,8 @@ use logweir::setup::{Answer, Method, Outcome};
 use serde_json::json;
 use url::Url;
 
+use crate::support::fake_cluster::Cluster;
+use crate::support::fake_es::FakeEs;
 use crate::support::fake_kibana::{FakeKibana, Inside};
 
 const PATTERN: &str = "nginx-access-*";
@@ -215,6 +217,21 @@ async fn credentials_are_sent_and_their_refusal_says_what_to_do() {
 async fn a_kibana_that_hides_its_version_is_still_one() {
     let kibana = FakeKibana::of(Inside::default());
     assert!(all(&set_up(&kibana, PATTERN, None).await, Outcome::Created));
+}
+
+#[tokio::test]
+async fn another_server_at_the_address_is_noticed() {
+    let stage = FakeEs::start(Cluster::default()).await;
+    let door = KibanaDoor::new(&Kibana {
+        url: stage.url(),
+        space: None,
+        auth: Auth::None,
+        ca_file: None,
+    })
+    .unwrap();
+    let wanted = SavedObjects::for_pattern(PATTERN);
+    let error = diff(&door, None, &wanted).await.unwrap_err().to_string();
+    assert!(error.contains("and not the cluster"), "{error}");
 }
 
 /// Sends as it is told, and shows what the fake would say to a client that got it wrong.

@@ -95,7 +95,10 @@ impl Lab {
         let name = panel.id.strip_prefix("logweir-").unwrap();
         if let Some(wanted) = counted::wanted(name, &entries, window) {
             assert!(!wanted.rows.is_empty(), "{what}: there is nothing to find");
-            return wanted.check(&rows, &what);
+            wanted.check(&rows, &what);
+            let places = dsl::in_order(panel, &answer);
+            let places: Vec<_> = places.into_iter().map(|(place, _)| place).collect();
+            return wanted.check_order(&places, &what);
         }
         let hits = || answer["hits"]["hits"].as_array().unwrap();
         match name {

@@ -210,10 +210,11 @@ async fn detect<D: Door>(door: &D) -> Result<(Product, Option<String>), KibanaEr
         Some(..5) => Ok((Product::OpenSearchDashboards, version.map(str::to_owned))),
         Some(_) => Ok((Product::Kibana, version.map(str::to_owned))),
         None if body.pointer("/status/overall").is_some() => Ok((Product::Kibana, None)),
-        None if answer.status == 200 => {
-            Err(incomprehensible(Method::Get, PATH, &body_text(&answer)))
+        // A refusal is Kibana's own only where Kibana would refuse; the cluster, or a web server, says 404 or 405.
+        None if matches!(answer.status, 401 | 403 | 429 | 500..) => {
+            Err(refusal(Method::Get, PATH, &answer))
         }
-        None => Err(refusal(Method::Get, PATH, &answer)),
+        None => Err(incomprehensible(Method::Get, PATH, &body_text(&answer))),
     }
 }
 

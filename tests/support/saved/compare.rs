@@ -75,6 +75,34 @@ impl Wanted {
         }
     }
 
+    /// Fails unless each bucket that is cut shows the highest first.
+    #[track_caller]
+    pub(crate) fn check_order(&self, places: &[Vec<String>], what: &str) {
+        for pair in places.windows(2) {
+            let [before, after] = pair else { continue };
+            let alike = before
+                .iter()
+                .zip(after)
+                .take_while(|(one, other)| one == other);
+            let level = alike.count();
+            let Some(Some(cut)) = self.cuts.get(level) else {
+                continue;
+            };
+            let weight = |place: &Vec<String>| -> f64 {
+                let within = self
+                    .rows
+                    .iter()
+                    .filter(|(row, _)| row[..=level] == place[..=level]);
+                within.map(|(_, values)| values[cut.by].value()).sum()
+            };
+            let (higher, lower) = (weight(before), weight(after));
+            assert!(
+                higher >= lower,
+                "{what}: {before:?} with {higher} stands before {after:?} with {lower}"
+            );
+        }
+    }
+
     /// Which of `rows`, alike up to `level`, are shown: surely, or perhaps (of equals any may be cut off).
     fn choose<'r>(
         &self,

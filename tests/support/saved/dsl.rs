@@ -230,33 +230,24 @@ fn text(value: &Value) -> String {
 /// One bucket's place and its metrics, in the order of the panel's columns.
 pub(crate) type Rows = BTreeMap<Vec<String>, Vec<f64>>;
 
-/// The answer as rows, without those that nothing is in.
-pub(crate) fn rows(panel: &Panel, answer: &Value) -> Rows {
-    let mut rows = Rows::new();
-    let buckets: Vec<&Value> = panel
-        .aggs
-        .iter()
-        .filter(|agg| agg["schema"] != "metric")
-        .collect();
-    let metrics: Vec<&Value> = panel
-        .aggs
-        .iter()
-        .filter(|agg| agg["schema"] == "metric")
-        .collect();
-    let total = json!({"doc_count": answer["hits"]["total"]["value"]});
-    let mut top = answer["aggregations"]
-        .as_object()
-        .cloned()
-        .unwrap_or_default();
-    top.extend(total.as_object().unwrap().clone());
-    walk(
-        &Value::Object(top),
-        &buckets,
-        &metrics,
-        &mut Vec::new(),
-        &mut rows,
-    );
+/// The answer as rows in their order, without those that nothing is in.
+pub(crate) fn in_order(panel: &Panel, answer: &Value) -> Vec<(Vec<String>, Vec<f64>)> {
+    let is_metric = |agg: &&Value| agg["schema"] == "metric";
+    let buckets: Vec<&Value> = panel.aggs.iter().filter(|agg| !is_metric(agg)).collect();
+    let metrics: Vec<&Value> = panel.aggs.iter().filter(is_metric).collect();
+    let mut top = answer["aggregations"].clone();
+    if top.is_null() {
+        top = json!({});
+    }
+    top["doc_count"] = answer["hits"]["total"]["value"].clone();
+    let mut rows = Vec::new();
+    walk(&top, &buckets, &metrics, &mut Vec::new(), &mut rows);
     rows
+}
+
+/// The same by their places.
+pub(crate) fn rows(panel: &Panel, answer: &Value) -> Rows {
+    in_order(panel, answer).into_iter().collect()
 }
 
 fn walk(
@@ -264,12 +255,12 @@ fn walk(
     buckets: &[&Value],
     metrics: &[&Value],
     place: &mut Vec<String>,
-    out: &mut Rows,
+    out: &mut Vec<(Vec<String>, Vec<f64>)>,
 ) {
     let Some((bucket, inner)) = buckets.split_first() else {
         if at["doc_count"] != 0 {
             let values = metrics.iter().flat_map(|metric| values(at, metric));
-            out.insert(place.clone(), values.collect());
+            out.push((place.clone(), values.collect()));
         }
         return;
     };
