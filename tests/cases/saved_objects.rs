@@ -56,7 +56,7 @@ fn names(value: &Value) -> BTreeSet<&str> {
         .collect()
 }
 
-fn set<'n>(names: &'n str) -> BTreeSet<&'n str> {
+fn set(names: &str) -> BTreeSet<&str> {
     names.split_whitespace().collect()
 }
 
@@ -337,7 +337,7 @@ fn every_aggregation_names_what_is_there() {
         let ui_state = inner(&object, "/attributes/uiStateJSON");
         if let Some(column) = ui_state.pointer("/vis/params/sort/columnIndex") {
             assert_eq!(column, &ui_state["vis"]["sortColumn"]["colIndex"], "{id}");
-            let position = aggs.get(column.as_u64().unwrap() as usize);
+            let position = aggs.get(usize::try_from(column.as_u64().unwrap()).unwrap());
             assert!(
                 metrics.contains(position.unwrap()["id"].as_str().unwrap()),
                 "{id}"

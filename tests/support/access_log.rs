@@ -118,7 +118,10 @@ pub(crate) fn written() -> String {
         // some come often, some rarely
         let client = dice.below(30) * dice.below(30) / 30 + 1;
         let client = format!("198.51.100.{client}");
-        let site = ["shop.example", "shop.example", "api.example"][dice.below(3) as usize];
+        let site = match dice.below(3) {
+            0 => "api.example",
+            _ => "shop.example",
+        };
         let id = dice.below(90_000);
         let (user, request, mut status, bytes) = match dice.below(20) {
             0..8 => ("-", format!("GET /api/products/{id} HTTP/1.1"), 200, 900),
@@ -126,8 +129,8 @@ pub(crate) fn written() -> String {
             12..15 => ("-", "GET / HTTP/2.0".to_owned(), 200, 15_000),
             15..17 => ("-", format!("POST /api/carts/{id} HTTP/1.1"), 201, 120),
             17 => ("-", format!("GET /missing/{id} HTTP/1.1"), 404, 150),
-            18 if id % 3 == 0 => {
-                let user = ["ada", "bob"][(id % 2) as usize];
+            18 if id.is_multiple_of(3) => {
+                let user = if id.is_multiple_of(2) { "ada" } else { "bob" };
                 (
                     user,
                     format!("GET /admin/export/{id} HTTP/1.1"),
@@ -138,7 +141,7 @@ pub(crate) fn written() -> String {
             _ => (
                 "-",
                 "POST /login HTTP/1.1".to_owned(),
-                if id % 5 == 0 { 200 } else { 302 },
+                if id.is_multiple_of(5) { 200 } else { 302 },
                 300,
             ),
         };

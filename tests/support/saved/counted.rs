@@ -261,7 +261,12 @@ fn labels(names: &[&str], known: &[&str]) -> Keys {
 }
 
 fn class(entry: &Entry) -> &'static str {
-    ["2xx", "3xx", "4xx", "5xx"][(entry.status / 100 - 2) as usize]
+    match entry.status / 100 {
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    }
 }
 
 fn time(entry: &Entry, window: Window, interval: &str) -> String {
