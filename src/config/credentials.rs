@@ -8,9 +8,8 @@ use std::path::PathBuf;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use crate::output::elasticsearch::Auth;
-
 use super::Note;
+use super::auth::Auth;
 use super::ports::Files;
 use super::problem::{Fault, Origin};
 use super::scope::Scope;

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::output::elasticsearch::{Auth, ClientCertificate};
-
 use super::Note;
+use super::auth::{Auth, ClientCertificate};
 use super::credentials::{address, auth, in_the_clear, pem, told_in_the_clear};
 use super::data_stream::DataStream;
 use super::index_pattern::IndexPattern;

@@ -6,9 +6,8 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use crate::output::elasticsearch::Auth;
-
 use super::Note;
+use super::auth::Auth;
 use super::credentials::{address, auth, in_the_clear, pem, told_in_the_clear};
 use super::elasticsearch::Elasticsearch;
 use super::ports::Files;

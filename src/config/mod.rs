@@ -6,6 +6,7 @@
 //! everything is decided, or all problems at once. It guards against an agent that starts with other
 //! settings than its operator wrote.
 
+mod auth;
 mod credentials;
 mod data_stream;
 mod elasticsearch;
@@ -36,6 +37,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use logweir_parsers::nginx_conf::NginxConf;
 
+pub use auth::{Auth, ClientCertificate};
 pub use data_stream::{DataStream, DataStreamError, PROMISE};
 pub use elasticsearch::{Elasticsearch, IndexMode};
 #[cfg(test)]

@@ -1,6 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use crate::output::elasticsearch::Auth;
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use logweir::config::Auth;
 use logweir::config::Kibana;
-use logweir::output::elasticsearch::Auth;
 use logweir::setup::kibana::{Held, KibanaDoor, KibanaError, SavedObjects, diff, import};
 use logweir::setup::{Answer, Method, Outcome};
 use serde_json::json;

@@ -9,9 +9,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use logweir::config::{Auth, ClientCertificate};
 use logweir::output::elasticsearch::{
-    Auth, Backoff, ClientCertificate, Elasticsearch, Method, OutputError, Settings, State,
-    TemplateState,
+    Backoff, Elasticsearch, Method, OutputError, Settings, State, TemplateState,
 };
 use logweir::output::{Batch, Delivery, Item, Tally};
 use rcgen::{

@@ -4,7 +4,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use logweir::output::elasticsearch::{Auth, Elasticsearch, Method, Settings};
+use logweir::config::Auth;
+use logweir::output::elasticsearch::{Elasticsearch, Method, Settings};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use secrecy::SecretString;
 use serde_json::{Value, json};

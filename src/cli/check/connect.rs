@@ -9,8 +9,9 @@ use super::super::Exit;
 use super::report::Report;
 use crate::agent;
 use crate::clock::{Clock, SystemClock};
+use crate::config::Auth;
 use crate::config::{Config, Elasticsearch as Cluster};
-use crate::output::elasticsearch::{Auth, Elasticsearch, Method, shown};
+use crate::output::elasticsearch::{Elasticsearch, Method, shown};
 use crate::setup::{self, SetupError};
 
 pub(super) async fn describe(config: &Config, cluster: &Cluster, report: &mut Report) {

@@ -47,8 +47,8 @@ pub use self::judge::{Reason, RetryReason};
 pub use self::replay::Replayed;
 pub(crate) use self::settings::shown;
 pub use self::settings::{
-    Auth, ClientCertificate, DEFAULT_BATCH_BYTES, DEFAULT_DEAD_LETTER_BYTES, DEFAULT_MAX_IN_FLIGHT,
-    DEFAULT_PARK_AFTER, DEFAULT_REQUEST_TIMEOUT, Settings, SettingsProblem,
+    DEFAULT_BATCH_BYTES, DEFAULT_DEAD_LETTER_BYTES, DEFAULT_MAX_IN_FLIGHT, DEFAULT_PARK_AFTER,
+    DEFAULT_REQUEST_TIMEOUT, Settings, SettingsProblem,
 };
 pub use self::stats::{SECONDS, State, Stats};
 

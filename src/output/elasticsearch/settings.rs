@@ -8,13 +8,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::backoff::Backoff;
-use crate::config::DataStream;
+use crate::config::{Auth, ClientCertificate, DataStream};
 
 /// Time after which a request without a complete answer counts as failed.
 pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -26,67 +24,6 @@ pub const DEFAULT_MAX_IN_FLIGHT: usize = 2;
 pub const DEFAULT_DEAD_LETTER_BYTES: u64 = 100 * 1024 * 1024;
 /// How long one index may refuse, while others accept, before its lines are parked.
 pub const DEFAULT_PARK_AFTER: Duration = Duration::from_secs(600);
-
-/// Who we say we are.
-#[derive(Debug, Clone, Default)]
-pub enum Auth {
-    /// Nobody, or the client certificate alone.
-    #[default]
-    None,
-    /// An API key: `id:key`, or its base64 as Elasticsearch and Kibana show it ("encoded").
-    ApiKey(SecretString),
-    /// User name and password.
-    Basic {
-        /// The user.
-        username: String,
-        /// Their password.
-        password: SecretString,
-    },
-    /// A bearer token (a service account, OAuth, OpenSearch JWT).
-    Bearer(SecretString),
-}
-
-impl Auth {
-    /// The value of the `Authorization` header.
-    pub(crate) fn header(&self) -> Option<SecretString> {
-        let value = match self {
-            Self::None => return None,
-            Self::ApiKey(key) => {
-                let key = key.expose_secret();
-                if key.contains(':') {
-                    format!("ApiKey {}", BASE64.encode(key))
-                } else {
-                    format!("ApiKey {key}")
-                }
-            }
-            Self::Basic { username, password } => {
-                let pair = format!("{username}:{}", password.expose_secret());
-                format!("Basic {}", BASE64.encode(pair))
-            }
-            Self::Bearer(token) => format!("Bearer {}", token.expose_secret()),
-        };
-        Some(SecretString::from(value))
-    }
-
-    /// The setting to look at when the cluster says 401 or 403.
-    pub(crate) fn setting(&self) -> &'static str {
-        match self {
-            Self::None => "api_key (none of api_key, username or bearer_token is set)",
-            Self::ApiKey(_) => "api_key",
-            Self::Basic { .. } => "username and password",
-            Self::Bearer(_) => "bearer_token",
-        }
-    }
-}
-
-/// A client certificate and its key, both PEM files.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClientCertificate {
-    /// The certificate, with intermediates if there are any.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-}
 
 /// Everything this output needs to know.
 #[derive(Debug, Clone)]
@@ -225,6 +162,8 @@ pub enum SettingsProblem {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use secrecy::SecretString;
+
     use super::*;
 
     fn settings(node: &str) -> Settings {
@@ -250,26 +189,5 @@ mod tests {
         assert_eq!(said.len(), 8, "{said:#?}");
         assert!(!said.join("\n").contains("hunter2"), "{said:#?}");
         assert!(!format!("{wrong:?}").contains("abc\\n"));
-    }
-
-    #[test]
-    fn an_api_key_is_taken_in_both_its_shapes() {
-        let header = |key: &str| {
-            Auth::ApiKey(SecretString::from(key))
-                .header()
-                .unwrap()
-                .expose_secret()
-                .to_owned()
-        };
-        assert_eq!(header("id:key"), "ApiKey aWQ6a2V5");
-        assert_eq!(header("aWQ6a2V5"), "ApiKey aWQ6a2V5");
-        let basic = Auth::Basic {
-            username: "elastic".into(),
-            password: "p:w".into(),
-        };
-        assert_eq!(
-            basic.header().unwrap().expose_secret(),
-            "Basic ZWxhc3RpYzpwOnc="
-        );
     }
 }

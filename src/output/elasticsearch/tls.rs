@@ -13,7 +13,8 @@ use elasticsearch::cert::{Certificate, CertificateValidation};
 use elasticsearch::http::transport::{SingleNodeConnectionPool, TransportBuilder};
 
 use super::error::OutputError;
-use super::settings::{ClientCertificate, Settings};
+use super::settings::Settings;
+use crate::config::ClientCertificate;
 
 const CA_FILE: &str = "ca_file";
 const CLIENT_CERT: &str = "client_cert";
