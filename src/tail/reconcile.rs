@@ -16,7 +16,7 @@ use super::gzip::Trailer;
 use super::reader::{Reader, Source, Step};
 use super::stats::Problem;
 use super::tailer::{Done, Tailer};
-use super::track::Missing;
+use super::track::{Missing, Track};
 use crate::clock::Clock;
 
 /// nginx writes on into a renamed file until its workers have opened the new one; a file is let go only
@@ -376,18 +376,41 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Bytes truncated away of which no copy turned up are lost, and said to be.
     fn give_up_missing(&mut self, now: Duration) {
-        for track in self.tracks.values_mut() {
-            if let Some(missing) = track.missing
-                && now.saturating_sub(missing.since) >= GRACE_FOR_A_COPY
+        let due = |track: &Track| {
+            track
+                .missing
+                .is_some_and(|missing| now.saturating_sub(missing.since) >= GRACE_FOR_A_COPY)
+        };
+        let due: Vec<FileKey> = (self.tracks.iter())
+            .filter(|(_, track)| due(track))
+            .map(|(key, _)| *key)
+            .collect();
+        for key in due {
+            let read_elsewhere = self.was_read_elsewhere(key);
+            if let Some(track) = self.tracks.get_mut(&key)
+                && let Some(missing) = track.missing.take()
             {
-                if missing.bytes > 0 {
+                if missing.bytes > 0 && !read_elsewhere {
                     *self.stats.lost_bytes.entry(missing.reason).or_default() += missing.bytes;
                 }
-                track.missing = None;
                 track.finished = true;
                 self.dirty = true;
             }
         }
+    }
+
+    /// Whether a file of which nothing was read had a twin that was open before it, and was read as far.
+    fn was_read_elsewhere(&self, key: FileKey) -> bool {
+        let Some(track) = self.tracks.get(&key) else {
+            return false;
+        };
+        let twins = track
+            .stream
+            .and_then(|stream| self.by_stream.get(&stream))
+            .into_iter()
+            .flatten();
+        let mut twins = twins.filter_map(|twin| self.tracks.get(twin));
+        track.read.offset == 0 && twins.any(|twin| twin.read.offset >= track.size)
     }
 
     /// Forgets streams that were not seen for longer than anything is kept, never one that is still there.

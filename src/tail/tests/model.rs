@@ -707,3 +707,19 @@ fn an_inode_used_again_does_not_make_a_file_its_own_copy() {
     ];
     live(true, 51, &acts);
 }
+
+/// The twin was open before it had a first line, so that nobody could tell that it is one.
+#[test]
+fn what_a_twin_of_an_emptied_file_held_is_not_called_lost() {
+    let acts = [
+        Act::Append {
+            lines: 0,
+            half: false,
+            long: false,
+        },
+        Act::Restore,
+        Act::Reconcile,
+        Act::Truncate,
+    ];
+    live(true, 8, &acts);
+}
