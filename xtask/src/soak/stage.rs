@@ -339,6 +339,8 @@ impl<'a> Stage<'a> {
             Event::Rotate(_) => Ok(false),
             Event::Kill { down, tamper } => {
                 let hit = self.agent.kill()?;
+                // Whoever was asked to stop does not any more.
+                self.stopping = None;
                 let tampered = match tamper {
                     // There is no room to tamper.
                     Some(_) if self.disk.as_ref().is_some_and(Disk::is_full) => false,
