@@ -533,8 +533,11 @@ impl World {
     fn drain(&mut self) {
         let held = HashMap::from([(self.writer, 1)]);
         let expected = self.host.fs.reachable("/logs", &held);
-        // A file is let go after a reconcile, and what waited for that is found by the next one.
-        for seconds in [20, 20, 20, 4_000, 20, 20, 20, 20] {
+        // A file is let go after a reconcile, and what waited for that is found by the next one; of compressed
+        // files that begin alike each waits for the one before.
+        let waits = 2 * self.host.fs.names("/logs").len();
+        let rounds = [20, 20, 20, 4_000, 20, 20, 20, 20];
+        for seconds in rounds.into_iter().chain(std::iter::repeat_n(20, waits)) {
             self.read_until_quiet(seconds);
         }
         for data in expected {
