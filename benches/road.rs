@@ -4,14 +4,21 @@
 
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use logweir::config::{IndexPattern, Methods, NamedFormat, Route, RouteKind, Routes, Template};
+use logweir::config::{
+    AddressRule, Enrich, HashKey, IndexPattern, Methods, NamedFormat, Privacy, Route, RouteKind,
+    Routes, Template,
+};
 use logweir::output::Batch;
-use logweir::record::{LogSettings, Recorder, Settings, Source};
+use logweir::record::{Content, EnrichFile, LogSettings, Recorder, Settings, Source};
 use logweir::tail::StreamId;
 use logweir_parsers::{Captures, Format};
 use regex::bytes::{Regex, RegexSet};
+
+#[path = "../tests/support/mmdb.rs"]
+mod mmdb;
 
 /// Lines as a busy site has them: 100 lines a second, many paths, five browsers.
 fn lines() -> Vec<String> {
@@ -61,8 +68,8 @@ fn road(criterion: &mut Criterion) {
             }
         });
     });
-    let mut encode = |name: &str, routes: Routes| {
-        let mut recorder = recorder(routes);
+    let mut encode = |name: &str, setup: Setup| {
+        let mut recorder = recorder(setup);
         let mut batch = Batch::default();
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
@@ -77,11 +84,70 @@ fn road(criterion: &mut Criterion) {
             });
         });
     };
-    encode("parse_encode", Routes::default());
-    encode("parse_encode_5_routes", templates(5));
-    encode("parse_encode_5000_routes", templates(5000));
-    encode("parse_encode_5_regexes", regexes());
+    encode("parse_encode", Setup::default());
+    let with = |routes| Setup {
+        routes,
+        ..Setup::default()
+    };
+    encode("parse_encode_5_routes", with(templates(5)));
+    encode("parse_encode_5000_routes", with(templates(5000)));
+    encode("parse_encode_5_regexes", with(regexes()));
+    let privacy = |ip, redact_query| Setup {
+        privacy: Privacy {
+            ip,
+            hash_key: Some(HashKey::new("a key of a bench")),
+            redact_query,
+            ..Privacy::default()
+        },
+        ..Setup::default()
+    };
+    let names = Privacy::default().redact_query;
+    encode(
+        "parse_encode_no_redaction",
+        privacy(AddressRule::Keep, Vec::new()),
+    );
+    encode(
+        "parse_encode_truncate",
+        privacy(AddressRule::Truncate, names.clone()),
+    );
+    encode("parse_encode_hash", privacy(AddressRule::Hash, names));
+    let enrich = |enrich| Setup {
+        enrich,
+        ..Setup::default()
+    };
+    let user_agent = Enrich {
+        user_agent: file(definitions()),
+        ..Enrich::default()
+    };
+    encode("parse_encode_user_agent", enrich(user_agent));
+    let places = Enrich {
+        geoip: file(mmdb::city()),
+        asn: file(mmdb::asn()),
+        ..Enrich::default()
+    };
+    encode("parse_encode_geoip_asn", enrich(places));
     group.finish();
+}
+
+/// Those that the agent's own variable names, or else a few of ours.
+fn definitions() -> Vec<u8> {
+    match std::env::var_os("LOGWEIR_ENRICH_USER_AGENT") {
+        Some(path) => std::fs::read(path).expect("a file of definitions"),
+        None => include_bytes!("../tests/support/user_agents.yaml").to_vec(),
+    }
+}
+
+fn file<T: Content>(content: Vec<u8>) -> Option<Arc<EnrichFile<T>>> {
+    let file = EnrichFile::new("sample".into(), content);
+    Some(Arc::new(file.expect("a file of its kind")))
+}
+
+/// What is on.
+#[derive(Default)]
+struct Setup {
+    routes: Routes,
+    privacy: Privacy,
+    enrich: Enrich,
 }
 
 fn source() -> Source<'static> {
@@ -92,7 +158,12 @@ fn source() -> Source<'static> {
     }
 }
 
-fn recorder(routes: Routes) -> Recorder {
+fn recorder(setup: Setup) -> Recorder {
+    let Setup {
+        routes,
+        privacy,
+        enrich,
+    } = setup;
     Recorder::new(Settings {
         target: IndexPattern::parse("nginx-access-%Y.%m.%d")
             .expect("a pattern")
@@ -102,6 +173,8 @@ fn recorder(routes: Routes) -> Recorder {
         keep_original: false,
         retention: None,
         routes,
+        privacy,
+        enrich,
         logs: vec![LogSettings {
             formats: vec![NamedFormat::combined()],
             fields: Vec::new(),

@@ -15,6 +15,9 @@ pub mod clock;
 pub mod config;
 #[cfg(test)]
 mod fail_points;
+#[cfg(test)]
+#[path = "../tests/support/mmdb.rs"]
+mod mmdb;
 pub mod output;
 pub mod pipeline;
 pub mod record;

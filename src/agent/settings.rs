@@ -56,6 +56,8 @@ pub(super) fn record(config: &Config, cluster: &Elasticsearch, host: &str) -> re
         keep_original: config.keep_original,
         retention: config.retention,
         routes: config.routes.clone(),
+        privacy: config.privacy.clone(),
+        enrich: config.enrich.clone(),
         logs: config.logs.iter().map(log).collect(),
     }
 }

@@ -1,4 +1,4 @@
-//! Notices that nginx.conf, what it includes, or an OpenAPI document is not what it was.
+//! Notices that nginx.conf, what it includes, an OpenAPI document or a file of `[enrich]` is not what it was.
 //!
 //! Looks by the clock, and when a line is in no known format: an editor's rename, a mount that appears and a new
 //! file in `sites-enabled` all look the same this way. Knows nothing of what the files say. Invariant: the marks
@@ -36,13 +36,15 @@ pub(super) struct Change {
 pub(super) struct Changes {
     patterns: Vec<String>,
     marks: Mutex<Marks>,
-    documents: Vec<PathBuf>,
+    /// Those which are not nginx's, with what to say of a change.
+    others: Vec<(PathBuf, &'static str)>,
     /// Somebody has seen a change.
     seen: Notify,
 }
 
 impl Changes {
-    /// The files that nginx.conf consists of, and the OpenAPI documents, which come with what they describe.
+    /// The files that nginx.conf consists of, the OpenAPI documents, which come with what they describe, and those
+    /// of `[enrich]`, which others replace by themselves, as geoipupdate does.
     /// logweir's own file is read again at a SIGHUP only: an operator who edits it chooses the moment.
     pub(super) fn of(loaded: &Loaded) -> Self {
         let nginx = loaded
@@ -50,13 +52,18 @@ impl Changes {
             .iter()
             .flat_map(|nginx| &nginx.files)
             .map(PathBuf::from);
-        let documents = loaded.config.routes.documents.clone();
-        let paths = nginx.chain(documents.iter().cloned());
+        let documents = loaded.config.routes.documents.iter();
+        let documents = documents.map(|path| (path.clone(), "an OpenAPI document has changed"));
+        let enrichment = loaded.config.enrich.files();
+        let enrichment =
+            enrichment.map(|(_, about)| (about.path.clone(), "a file of [enrich] has changed"));
+        let others: Vec<_> = documents.chain(enrichment).collect();
+        let paths = nginx.chain(others.iter().map(|(path, _)| path.clone()));
         let marks = paths.map(|path| (path.clone(), mark(&path))).collect();
         Self {
             patterns: loaded.patterns.clone(),
             marks: Mutex::new(marks),
-            documents,
+            others,
             seen: Notify::new(),
         }
     }
@@ -71,9 +78,7 @@ impl Changes {
                 .map(|(path, _)| path.clone())
                 .collect()
         };
-        self.patterns == now.patterns
-            && self.documents == now.documents
-            && paths(self) == paths(&now)
+        self.patterns == now.patterns && self.others == now.others && paths(self) == paths(&now)
     }
 
     /// True when something is not what it was; then [`Changes::next`] returns at once.
@@ -108,10 +113,9 @@ impl Changes {
     fn name(&self, now: &Marks) -> &'static str {
         let known = self.marks();
         let changed = now.iter().find(|file| !known.contains(file));
-        match changed {
-            Some((path, _)) if self.documents.contains(path) => "an OpenAPI document has changed",
-            _ => "nginx.conf has changed",
-        }
+        let other =
+            changed.and_then(|(changed, _)| self.others.iter().find(|(path, _)| path == changed));
+        other.map_or("nginx.conf has changed", |(_, what)| what)
     }
 
     fn change(&self) -> Option<Marks> {

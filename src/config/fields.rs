@@ -134,7 +134,7 @@ pub(crate) fn is_own(name: &str) -> bool {
 }
 
 /// Whether two fields are one, or one would be an object that holds the other.
-fn overlap(one: &str, other: &str) -> bool {
+pub(super) fn overlap(one: &str, other: &str) -> bool {
     let (short, long) = if one.len() <= other.len() {
         (one, other)
     } else {

@@ -10,12 +10,14 @@ mod auth;
 mod credentials;
 mod data_stream;
 mod elasticsearch;
+mod enrich;
 mod fields;
 mod index_pattern;
 mod kibana;
 mod logs;
 mod nginx;
 mod ports;
+mod privacy;
 mod problem;
 mod raw;
 mod reference;
@@ -40,6 +42,7 @@ use logweir_parsers::nginx_conf::NginxConf;
 pub use auth::{Auth, ClientCertificate};
 pub use data_stream::{DataStream, DataStreamError, PROMISE};
 pub use elasticsearch::{Elasticsearch, IndexMode};
+pub use enrich::Enrich;
 #[cfg(test)]
 pub(crate) use fields::is_own;
 pub use fields::{Field, FieldType, FieldValue};
@@ -47,6 +50,7 @@ pub use index_pattern::{IndexPattern, IndexPatternError, Period};
 pub use kibana::Kibana;
 pub use logs::{Log, NamedFormat};
 pub use ports::{Env, Files, System};
+pub use privacy::{AddressRule, HashKey, Privacy};
 pub use problem::{ConfigErrors, Fault, Origin, Problem};
 pub use reference::{reference, sample};
 pub use routes::{Methods, Route, RouteKind, Routes, Segment, Template, TemplateError};
@@ -92,6 +96,10 @@ pub struct Config {
     pub logs: Vec<Log>,
     /// The APIs by name.
     pub routes: Routes,
+    /// What records do not say.
+    pub privacy: Privacy,
+    /// What records say besides.
+    pub enrich: Enrich,
     /// The cluster; None without such a section.
     pub elasticsearch: Option<Elasticsearch>,
     /// Where `setup` puts the dashboards; None without such a section.
@@ -276,9 +284,11 @@ pub fn load(
     match checked {
         Some((config, nginx)) if problems.is_empty() => {
             let conf = nginx.as_ref();
-            let documents = config.routes.documents.clone();
+            let documents = config.routes.documents.iter();
+            let enrichment = config.enrich.files().map(|(_, about)| &about.path);
             read.extend(conf.iter().flat_map(|conf| &conf.files).map(PathBuf::from));
-            read.extend(documents);
+            read.extend(documents.cloned());
+            read.extend(enrichment.cloned());
             let patterns = conf.map(|conf| conf.patterns.clone()).unwrap_or_default();
             Ok(Loaded {
                 config,
@@ -329,6 +339,8 @@ fn check(
 
     let sections = raw.list(Section::Logs);
     let logs = logs::read(sections, nginx.as_ref(), problems, notes);
+    let privacy = privacy::read(raw, &logs, files, problems);
+    let enrich = enrich::read(raw, &logs, files, problems);
     let elasticsearch = section(Section::Elasticsearch)
         .map(|values| elasticsearch::read(values, files, problems, notes));
 
@@ -392,6 +404,8 @@ fn check(
         dead_letter_bytes,
         logs,
         routes,
+        privacy,
+        enrich,
         elasticsearch,
         kibana,
         http_listen: http_listen?,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use globset::GlobBuilder;
 
 /// No configuration, include, certificate or secret is larger; guards against a path like `/dev/zero`.
-const MAX_FILE: u64 = 64 << 20;
+pub(super) const MAX_FILE: u64 = 64 << 20;
 
 /// The environment.
 pub trait Env {
@@ -21,8 +21,13 @@ pub trait Env {
 
 /// Files to read.
 pub trait Files {
+    /// The content of a file of at most `limit` bytes.
+    fn read_up_to(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
+
     /// The content of a file.
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.read_up_to(path, MAX_FILE)
+    }
 
     /// The paths that match a pattern as glob(3) matches it (no braces, no `**`, a leading dot only where the
     /// pattern has one), sorted by their bytes. No match, or a folder that does not exist, is no error.
@@ -50,15 +55,18 @@ impl Env for System {
 }
 
 impl Files for System {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+    fn read_up_to(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let file = fs::File::open(path)?;
+        let metadata = file.metadata()?;
         // Opening a folder succeeds; reading it would fail with words that say less.
-        if file.metadata()?.is_dir() {
+        if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        let mut content = Vec::new();
-        file.take(MAX_FILE + 1).read_to_end(&mut content)?;
-        if content.len() as u64 > MAX_FILE {
+        // a vector that grows by itself would end up twice as large as a database
+        let size = usize::try_from(metadata.len().min(limit)).unwrap_or(0);
+        let mut content = Vec::with_capacity(size + 1);
+        file.take(limit + 1).read_to_end(&mut content)?;
+        if content.len() as u64 > limit {
             Err(io::ErrorKind::FileTooLarge.into())
         } else {
             Ok(content)

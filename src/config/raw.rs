@@ -361,7 +361,7 @@ impl Reader<'_> {
         let number = |text: &str, radix| i64::from_str_radix(&text.replace('_', ""), radix).ok();
         let expected = match kind {
             Kind::Text | Kind::Secret => "a text in quotes",
-            Kind::Path => "a path in quotes",
+            Kind::Path | Kind::File => "a path in quotes",
             Kind::Texts => "a list of texts, such as [\"…\", \"…\"]",
             Kind::Bytes => "a size, such as \"2MiB\"",
             Kind::Duration => "a time with its unit, such as \"1s\"",
@@ -377,6 +377,7 @@ impl Reader<'_> {
                 Kind::Text
                 | Kind::Secret
                 | Kind::Path
+                | Kind::File
                 | Kind::Bytes
                 | Kind::Duration
                 | Kind::OneOf(_),
@@ -390,6 +391,7 @@ impl Reader<'_> {
             {
                 Ok(Value::Text(bool.to_string()))
             }
+            (Kind::File, DeValue::Boolean(bool)) => Ok(Value::Text(bool.to_string())),
             (Kind::Bool, DeValue::Boolean(bool)) => Ok(Value::Bool(*bool)),
             (Kind::Count, DeValue::Integer(integer)) => number(integer.as_str(), integer.radix())
                 .map(Value::Number)
@@ -521,9 +523,13 @@ fn of_variable(setting: &Setting, text: &str, origin: &Origin) -> Result<Value, 
         found: "other text",
     };
     Ok(match setting.kind {
-        Kind::Text | Kind::Secret | Kind::Path | Kind::Bytes | Kind::Duration | Kind::OneOf(_) => {
-            Value::Text(text.to_owned())
-        }
+        Kind::Text
+        | Kind::Secret
+        | Kind::Path
+        | Kind::File
+        | Kind::Bytes
+        | Kind::Duration
+        | Kind::OneOf(_) => Value::Text(text.to_owned()),
         Kind::Bool => Value::Bool(text.parse().map_err(|_| wrong("true or false"))?),
         Kind::Count => Value::Number(text.parse().map_err(|_| wrong("a whole number"))?),
         // A format holds commas of its own: one variable is one format.

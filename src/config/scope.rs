@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::ports::Files;
+use super::ports::{Files, MAX_FILE};
 use super::problem::{Fault, Origin, Problem};
 use super::raw::{Given, Value, Values, default_of};
 use super::settings::{Section, Setting, find};
@@ -264,14 +264,23 @@ impl<'a> Scope<'a> {
 
     /// The content of the file that the setting names.
     pub(super) fn file(&mut self, name: &str, files: &dyn Files) -> Option<(PathBuf, Vec<u8>)> {
+        self.file_up_to(name, files, MAX_FILE)
+    }
+
+    pub(super) fn file_up_to(
+        &mut self,
+        name: &str,
+        files: &dyn Files,
+        limit: u64,
+    ) -> Option<(PathBuf, Vec<u8>)> {
         let path = self.path(name)?;
         let origin = self
             .written(name)
             .map_or(Origin::Nowhere, |given| given.origin.clone());
-        match files.read(&path) {
+        match files.read_up_to(&path, limit) {
             Ok(content) => Some((path, content)),
             Err(error) => {
-                self.fault(name, origin, unreadable(&path, &error));
+                self.fault(name, origin, unreadable_up_to(&path, &error, limit));
                 None
             }
         }
@@ -313,13 +322,17 @@ impl<'a> Scope<'a> {
 
 /// The words for a file that cannot be read, the same for every kind of file.
 pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
+    unreadable_up_to(path, error, MAX_FILE)
+}
+
+fn unreadable_up_to(path: &Path, error: &std::io::Error, limit: u64) -> Fault {
     use std::io::ErrorKind;
 
     let reason = match error.kind() {
         ErrorKind::NotFound => "there is no such file".to_owned(),
         ErrorKind::PermissionDenied => "this user may not read it".to_owned(),
         ErrorKind::IsADirectory => "it is a folder".to_owned(),
-        ErrorKind::FileTooLarge => "it is larger than 64MiB".to_owned(),
+        ErrorKind::FileTooLarge => format!("it is larger than {}", Bytes::new(limit)),
         _ => error.to_string(),
     };
     Fault::Unreadable {

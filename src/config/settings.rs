@@ -12,6 +12,10 @@ pub enum Section {
     Logs,
     /// `[[routes]]`, any number of times.
     Routes,
+    /// `[privacy]`.
+    Privacy,
+    /// `[enrich]`.
+    Enrich,
     /// `[elasticsearch]`.
     Elasticsearch,
     /// `[kibana]`.
@@ -24,10 +28,12 @@ pub enum Section {
 
 impl Section {
     /// All of them, in the order of the sample.
-    pub const ALL: [Section; 7] = [
+    pub const ALL: [Section; 9] = [
         Section::Top,
         Section::Logs,
         Section::Routes,
+        Section::Privacy,
+        Section::Enrich,
         Section::Elasticsearch,
         Section::Kibana,
         Section::Http,
@@ -40,6 +46,8 @@ impl Section {
             Section::Top => "",
             Section::Logs => "logs",
             Section::Routes => "routes",
+            Section::Privacy => "privacy",
+            Section::Enrich => "enrich",
             Section::Elasticsearch => "elasticsearch",
             Section::Kibana => "kibana",
             Section::Http => "http",
@@ -58,6 +66,8 @@ impl Section {
             Section::Top => "",
             Section::Logs => "[[logs]]",
             Section::Routes => "[[routes]]",
+            Section::Privacy => "[privacy]",
+            Section::Enrich => "[enrich]",
             Section::Elasticsearch => "[elasticsearch]",
             Section::Kibana => "[kibana]",
             Section::Http => "[http]",
@@ -76,6 +86,13 @@ impl Section {
             Section::Routes => {
                 "The APIs by name: what http.route says, and which are logins or give away what must not leak. \
                  Paths without a route are named by replacing numbers, UUIDs and hashes. See ROUTES.md."
+            }
+            Section::Privacy => {
+                "What records do not say of people. It holds for every field that has the text, event.original \
+                 included; ids and indices do not change with it. See ENRICHMENT.md."
+            }
+            Section::Enrich => {
+                "What records say besides: where an address is, and what a user agent means. See ENRICHMENT.md."
             }
             Section::Elasticsearch => {
                 "The Elasticsearch or OpenSearch cluster that takes the records."
@@ -99,6 +116,9 @@ pub enum Kind {
     Secret,
     /// An absolute path.
     Path,
+    /// Such a path, where a switch would be a natural guess: `true` and `false` pass as texts, and whoever reads the
+    /// value says what to write.
+    File,
     /// A list of texts.
     Texts,
     /// A size such as `"2MiB"`.
@@ -125,7 +145,7 @@ impl Kind {
         match self {
             Kind::Text => "text".to_owned(),
             Kind::Secret => "secret text".to_owned(),
-            Kind::Path => "path".to_owned(),
+            Kind::Path | Kind::File => "path".to_owned(),
             Kind::Texts => "list of texts".to_owned(),
             Kind::Bytes => "size".to_owned(),
             Kind::Duration => "time".to_owned(),
@@ -202,7 +222,11 @@ const fn setting(
     }
 }
 
-use Section::{Elasticsearch, Http, Kibana, Log, Logs, Routes, Top};
+use Section::{Elasticsearch, Enrich, Http, Kibana, Log, Logs, Privacy, Routes, Top};
+
+/// Names that say of themselves that what they hold is secret. `code` and `key` are not among them: most of what
+/// they hold is none, and an authorization code is good once and for minutes (RFC 6749, section 4.1.2).
+const REDACT_QUERY: &str = r#"["access_key", "access_token", "api_key", "assertion", "auth", "auth_key", "auth_token", "authorization", "bearer", "credential", "credentials", "csrf", "csrf_token", "id_token", "id_token_hint", "jsessionid", "jwt", "otp", "pass", "passphrase", "passwd", "password", "password_confirmation", "phpsessid", "private_key", "pwd", "refresh_token", "samlrequest", "samlresponse", "secret", "secret_key", "sessid", "session", "session_id", "session_key", "session_token", "sid", "sig", "signature", "token"]"#;
 
 /// Every setting, in the order of the sample.
 pub static SETTINGS: &[Setting] = &[
@@ -436,6 +460,78 @@ pub static SETTINGS: &[Setting] = &[
         "",
         r#"["302", "200-204"]"#,
         "Statuses and ranges of them by which a login has succeeded. Required with kind = \"login\".",
+    ),
+    setting(
+        Privacy,
+        "ip",
+        Kind::OneOf(&["keep", "truncate", "hash"]),
+        r#""keep""#,
+        r#""truncate""#,
+        "Addresses of clients. truncate: to /24 for IPv4, /48 for IPv6, in source.address and source.ip too. hash: \
+         source.address holds a keyed hash, and source.ip is absent. Geography and network are looked up before.",
+    ),
+    setting(
+        Privacy,
+        "hash_key",
+        Kind::Secret,
+        "",
+        r#""…""#,
+        "Key of the hashes, at least 16 bytes by chance. Required with ip = \"hash\" and with hash_fields. The same \
+         value has the same hash under the same key only: keep it, and give all hosts the same.",
+    ),
+    setting(
+        Privacy,
+        "hash_key_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/hash-key""#,
+        "A file that holds the key.",
+    ),
+    setting(
+        Privacy,
+        "hash_fields",
+        Kind::Texts,
+        "[]",
+        r#"["user.name", "user.id"]"#,
+        "Fields written as keyed hashes: user.name (related.user too), user_agent.original, http.request.id, \
+         http.request.referrer, nginx.access.VARIABLE, and what fields of [[logs]] takes from variables. Lines that no \
+         format takes do not keep their text then.",
+    ),
+    setting(
+        Privacy,
+        "redact_query",
+        Kind::Texts,
+        REDACT_QUERY,
+        "",
+        "Keys of queries, cookies and JSON whose values become REDACTED. A key counts too when it ends with one of \
+         them (reset_token, accessToken, user[password]); case, _, - and . mean nothing. [] redacts nothing.",
+    ),
+    setting(
+        Enrich,
+        "user_agent",
+        Kind::File,
+        "",
+        r#""/etc/logweir/regexes.yaml""#,
+        "A file of definitions in uap-core's form: name, version, operating system and device of user agents \
+         (user_agent.*). It is regexes.yaml of https://github.com/ua-parser/uap-core. A new file is taken without a \
+         signal.",
+    ),
+    setting(
+        Enrich,
+        "geoip",
+        Kind::File,
+        "",
+        r#""/var/lib/GeoIP/GeoLite2-City.mmdb""#,
+        "A database of cities or countries in MaxMind's format: where the client is (source.geo.*). Held in memory \
+         whole; a new file is taken without a signal.",
+    ),
+    setting(
+        Enrich,
+        "asn",
+        Kind::File,
+        "",
+        r#""/var/lib/GeoIP/GeoLite2-ASN.mmdb""#,
+        "Such a database of networks: whose address it is (source.as.*).",
     ),
     setting(
         Elasticsearch,

@@ -6,10 +6,12 @@ use std::io;
 use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
+mod people;
 mod routes;
 
 use super::settings::{SETTINGS, Setting};
 use super::*;
+use crate::mmdb;
 
 const FILE: &str = "/etc/logweir/logweir.toml";
 
@@ -58,7 +60,7 @@ impl Env for Machine {
 }
 
 impl Files for Machine {
-    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+    fn read_up_to(&self, path: &Path, _limit: u64) -> io::Result<Vec<u8>> {
         match self.files.get(path.to_str().unwrap()) {
             Some(Ok(content)) => Ok(content.clone()),
             Some(Err(kind)) => Err((*kind).into()),
@@ -225,6 +227,7 @@ fn whole_sample() -> Machine {
         "#password_file",
         "#data_stream = ",
         "#regex = ",
+        "#hash_key = ",
     ];
     let toml: Vec<String> = sample()
         .lines()
@@ -237,6 +240,10 @@ fn whole_sample() -> Machine {
     text(&toml.join("\n"))
         .with("/etc/logweir/api-key", "abc=\n")
         .with("/etc/logweir/kibana-key", "abc=\n")
+        .with("/etc/logweir/hash-key", "kJ8s0mVx2Qp7Lw4Zt9")
+        .with("/etc/logweir/regexes.yaml", people::DEFINITIONS)
+        .with("/var/lib/GeoIP/GeoLite2-City.mmdb", mmdb::city())
+        .with("/var/lib/GeoIP/GeoLite2-ASN.mmdb", mmdb::asn())
         .with("/etc/logweir/ca.pem", "-----BEGIN CERTIFICATE-----")
         .with("/etc/logweir/kibana-ca.pem", "-----BEGIN CERTIFICATE-----")
         .with("/etc/logweir/client.pem", "-----BEGIN CERTIFICATE-----")

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{IndexPattern, NamedFormat, Routes};
+use crate::config::{Enrich, IndexPattern, NamedFormat, Privacy, Routes};
 use crate::output::{self, Batch, Delivery, Output, Span, Tally};
 use crate::record::{LogSettings, Recorder, Settings};
 
@@ -157,6 +157,8 @@ pub(super) fn recorder(retention: Option<std::time::Duration>) -> Recorder {
         keep_original: false,
         retention,
         routes: Routes::default(),
+        privacy: Privacy::default(),
+        enrich: Enrich::default(),
         logs: vec![log],
     })
 }

@@ -25,7 +25,7 @@ use tokio::runtime::Runtime;
 
 use super::{Ended, Reader, Settings, Stop};
 use crate::clock::{Clock, ManualClock};
-use crate::config::{IndexPattern, NamedFormat, Routes};
+use crate::config::{Enrich, IndexPattern, NamedFormat, Privacy, Routes};
 use crate::fail_points::FailPoints;
 use crate::output::elasticsearch::in_process::{Cluster, Fault, InProcess};
 use crate::record::{self, Recorder};
@@ -560,6 +560,8 @@ fn recorder() -> Recorder {
         keep_original: true,
         retention: Some(RETENTION),
         routes: Routes::default(),
+        privacy: Privacy::default(),
+        enrich: Enrich::default(),
         logs: vec![record::LogSettings {
             formats: vec![named("combined", Format::combined()), named("iso", iso)],
             fields: vec![],

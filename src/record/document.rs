@@ -8,6 +8,7 @@ use std::path::Path;
 
 use logweir_parsers::{Escape, number, time::Stamp};
 
+use super::enrich::Enrichment;
 use super::members::{self, Request, Text};
 use super::route::Found;
 use super::{Buffers, Frame, LogRecorder, Place, Placed, Values, json, stamp};
@@ -74,12 +75,18 @@ impl Frame {
             scratch: &mut buffers.scratch,
             escape: values.plan.escape,
             plain: values.plain,
+            watched: values.watched,
+            guard: values.guard,
         };
         self.event(&mut text, placed, values, place, found.kind());
         members::http(&mut text, values, &request, (found, &buffers.route));
         members::url(&mut text, values, &request, log.site.as_deref());
-        members::peers(&mut text, values, &self.trusted_proxies);
-        members::user_agent(&mut text, values);
+        let Enrichment {
+            places,
+            user_agents,
+        } = &mut buffers.enrichment;
+        members::peers(&mut text, values, &self.trusted_proxies, places.as_mut());
+        members::user_agent(&mut text, values, user_agents.as_mut());
         if values.plan.tells_tls {
             members::tls(&mut text, values);
         }
@@ -110,9 +117,12 @@ impl Frame {
             scratch: &mut buffers.scratch,
             escape: Escape::None,
             plain: false,
+            watched: true,
+            guard: &log.guard,
         };
         text.out.extend_from_slice(WEB);
-        original(text.out, place.line);
+        let shown = log.guard.line(place.line, &mut text.scratch.cleaned);
+        original(text.out, shown);
         text.extras(&log.unparsed.event, None);
         json::end(text.out);
         text.extras(&log.unparsed.ending, None);
@@ -221,7 +231,8 @@ impl Frame {
             }
         }
         if self.keep_original || place.cut || !placed.readable {
-            original(out, place.line);
+            let line = values.clean_line(text.scratch);
+            original(text.out, line);
         }
         text.extras(&values.plan.extras.event, Some(values));
         json::end(text.out);

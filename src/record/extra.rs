@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use logweir_parsers::{Format, client, number, time};
 
-use super::members::{Text, address, integer, open};
+use super::members::{Text, Value, address, integer, open};
+use super::privacy::Shown;
 use super::{Values, json, stamp};
 use crate::config::{DataStream, Field, FieldType, FieldValue};
 
@@ -226,8 +227,8 @@ impl Text<'_> {
             match member {
                 Member::Fixed(bytes) => self.out.extend_from_slice(bytes),
                 Member::Value { key, capture, kind } => {
-                    if let Some(raw) = values.and_then(|values| values.get(Some(*capture))) {
-                        self.extra(key, *kind, raw);
+                    if let Some(value) = values.and_then(|values| values.value(Some(*capture))) {
+                        self.extra(key, *kind, value);
                     }
                 }
                 Member::Object { key, members } => {
@@ -239,14 +240,18 @@ impl Text<'_> {
         }
     }
 
-    fn extra(&mut self, key: &[u8], kind: FieldType, raw: &[u8]) {
+    fn extra(&mut self, key: &[u8], kind: FieldType, value: Value<'_>) {
+        let raw = value.raw;
         let mark = self.out.len();
         match kind {
-            FieldType::Text => self.write(key, Some(raw)),
+            FieldType::Text => self.member(key, Some(value)),
             FieldType::Long => integer(self.out, key, Some(raw)),
             FieldType::Ip => {
-                if let Some(ip) = client::address(raw) {
-                    address(self.out, key, ip);
+                match client::address(raw).map(|ip| self.guard.show(ip)) {
+                    Some(Shown::Address(ip)) => address(self.out, key, ip),
+                    // fits, but its field takes no hash
+                    Some(Shown::Hash(_)) => return,
+                    None => {}
                 }
             }
             FieldType::Date => {

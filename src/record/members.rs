@@ -7,9 +7,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
-use logweir_parsers::{Escape, client, list, number, request};
+use logweir_parsers::client::{self, Chosen};
+use logweir_parsers::{Escape, list, number, request};
 
-use super::plan::{Upstream, UpstreamForm};
+use super::enrich::{Places, UserAgents};
+use super::plan::{Secrecy, Upstream, UpstreamForm};
+use super::privacy::{Guard, REDACTED, Scope, Shown};
 use super::route::Found;
 use super::target::{self, Target};
 use super::{Scratch, Values, json};
@@ -65,9 +68,10 @@ pub(super) fn http(
     let http = open(text.out, b"\"http\":{");
     let inner = open(text.out, b"\"request\":{");
     text.write(b"\"method\":\"", request.method);
-    text.write(b"\"referrer\":\"", values.get(plan.referrer));
-    let id = values.get(plan.own_request_id);
-    text.write(b"\"id\":\"", id.or_else(|| values.get(plan.request_id)));
+    text.member(b"\"referrer\":\"", values.value(plan.referrer));
+    let id = values.value(plan.own_request_id);
+    let id = id.or_else(|| values.value(plan.request_id));
+    text.member(b"\"id\":\"", id);
     integer(text.out, b"\"bytes\":", values.get(plan.request_length));
     json::close(text.out, inner);
     let inner = open(text.out, b"\"response\":{");
@@ -79,7 +83,7 @@ pub(super) fn http(
     json::close(text.out, inner);
     text.write(b"\"version\":\"", request.version);
     let (found, normalised) = route;
-    found.write(text.out, normalised);
+    found.write(text, normalised);
     json::close(text.out, http);
 }
 
@@ -94,10 +98,7 @@ pub(super) fn url(
     let url = open(text.out, b"\"url\":{");
     text.write(b"\"original\":\"", request.original);
     text.write(b"\"path\":\"", request.path);
-    text.write(
-        b"\"extension\":\"",
-        request.path.and_then(target::extension),
-    );
+    text.extension(request.path);
     text.write(b"\"query\":\"", request.query);
     text.write(b"\"fragment\":\"", request.target.fragment);
     let domain = values
@@ -124,7 +125,12 @@ pub(super) fn url(
 }
 
 /// `source`, `destination`, `user` and `related`: who asked whom.
-pub(super) fn peers(text: &mut Text<'_>, values: &Values<'_>, trusted: &[IpNet]) {
+pub(super) fn peers(
+    text: &mut Text<'_>,
+    values: &Values<'_>,
+    trusted: &[IpNet],
+    places: Option<&mut Places>,
+) {
     let plan = values.plan;
     let proxy = values.get(plan.realip_remote_addr);
     let remote = values.get(plan.remote_addr).or(proxy);
@@ -133,19 +139,16 @@ pub(super) fn peers(text: &mut Text<'_>, values: &Values<'_>, trusted: &[IpNet])
     let source = open(text.out, b"\"source\":{");
     // without the peer's own address nothing vouches for the header
     if let Some(chosen) = remote.map(|remote| client::choose(remote, forwarded, trusted)) {
-        chosen.ip.into_iter().for_each(|ip| related.add(ip));
-        match chosen.ip {
-            // IPv6 has many texts, and one client must be counted under one
-            Some(ip) if chosen.text.contains(&b':') => {
-                address(text.out, b"\"address\":\"", ip);
-                address(text.out, b"\"ip\":\"", ip);
-            }
-            // a dotted IPv4 address has one text, and this is it
-            Some(_) => {
-                text.write(b"\"address\":\"", Some(chosen.text));
-                text.write(b"\"ip\":\"", Some(chosen.text));
-            }
+        match chosen.ip.map(|ip| (ip, values.guard.show(ip))) {
             None => text.write(b"\"address\":\"", Some(chosen.text)),
+            Some((ip, shown)) => {
+                client(text, &chosen, shown);
+                related.add(shown);
+                // before it is hidden: a hash is nowhere
+                if let Some(places) = places {
+                    places.write(text.out, ip);
+                }
+            }
         }
     }
     text.extras(&plan.extras.source, Some(values));
@@ -153,36 +156,28 @@ pub(super) fn peers(text: &mut Text<'_>, values: &Values<'_>, trusted: &[IpNet])
     if plan.names_server {
         let destination = open(text.out, b"\"destination\":{");
         text.write(b"\"domain\":\"", values.get(plan.host));
+        // our own, and no one's secret
         if let Some(ip) = values.get(plan.server_addr).and_then(client::address) {
-            related.add(ip);
+            related.add(Shown::Address(ip));
             address(text.out, b"\"ip\":\"", ip);
         }
         integer(text.out, b"\"port\":", values.get(plan.server_port));
         text.extras(&plan.extras.destination, Some(values));
         json::close(text.out, destination);
     }
-    let user = values.get(plan.own_user_name);
-    let user = user.or_else(|| values.get(plan.remote_user));
+    let user = values.value(plan.own_user_name);
+    let user = user.or_else(|| values.value(plan.remote_user));
     if user.is_some() || !plan.extras.user.is_empty() {
         let mark = open(text.out, b"\"user\":{");
-        text.write(b"\"name\":\"", user);
+        text.member(b"\"name\":\"", user);
         text.extras(&plan.extras.user, Some(values));
         json::close(text.out, mark);
     }
     if forwarded.is_some() || proxy.is_some() {
-        for ip in [remote, proxy]
-            .into_iter()
-            .flatten()
-            .filter_map(client::address)
-        {
-            related.add(ip);
-        }
-        for ip in forwarded
-            .into_iter()
-            .flat_map(forwarders)
-            .filter_map(client::address)
-        {
-            related.add(ip);
+        let peers = [remote, proxy].into_iter().flatten();
+        let list = forwarded.into_iter().flat_map(forwarders);
+        for ip in peers.chain(list).filter_map(client::address) {
+            related.add(values.guard.show(ip));
         }
     }
     let mark = open(text.out, b"\"related\":{");
@@ -193,11 +188,32 @@ pub(super) fn peers(text: &mut Text<'_>, values: &Values<'_>, trusted: &[IpNet])
     close_list(text.out, list);
     if user.is_some() {
         text.out.extend_from_slice(b"\"user\":[");
-        text.write(b"\"", user);
+        text.member(b"\"", user);
         end_list(text.out);
     }
     text.extras(&plan.extras.related, Some(values));
     json::close(text.out, mark);
+}
+
+/// `source.address`, and `source.ip` where there is an address to be shown.
+fn client(text: &mut Text<'_>, chosen: &Chosen<'_>, shown: Shown) {
+    match shown {
+        Shown::Hash(hash) => {
+            text.out.extend_from_slice(b"\"address\":\"");
+            text.out.extend_from_slice(&hash);
+            text.out.extend_from_slice(b"\",");
+        }
+        // IPv6 has many texts, and one client must be counted under one
+        Shown::Address(ip) if text.watched || chosen.text.contains(&b':') => {
+            address(text.out, b"\"address\":\"", ip);
+            address(text.out, b"\"ip\":\"", ip);
+        }
+        // a dotted IPv4 address has one text, and this is it
+        Shown::Address(_) => {
+            text.write(b"\"address\":\"", Some(chosen.text));
+            text.write(b"\"ip\":\"", Some(chosen.text));
+        }
+    }
 }
 
 /// The elements of an `X-Forwarded-For` list.
@@ -208,10 +224,18 @@ fn forwarders(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// `user_agent`.
-pub(super) fn user_agent(text: &mut Text<'_>, values: &Values<'_>) {
+pub(super) fn user_agent(
+    text: &mut Text<'_>,
+    values: &Values<'_>,
+    agents: Option<&mut UserAgents>,
+) {
     let plan = values.plan;
     let mark = open(text.out, b"\"user_agent\":{");
-    text.write(b"\"original\":\"", values.get(plan.user_agent));
+    let agent = values.value(plan.user_agent);
+    text.member(b"\"original\":\"", agent);
+    if let (Some(agents), Some(agent)) = (agents, agent) {
+        text.with_clean(agent.raw, |out, agent| agents.write(out, agent));
+    }
     text.extras(&plan.extras.user_agent, Some(values));
     json::close(text.out, mark);
 }
@@ -243,7 +267,14 @@ pub(super) fn nginx(text: &mut Text<'_>, values: &Values<'_>, request: &Request<
         let remote = values.get(plan.remote_addr);
         let mark = open(text.out, b"\"remote_ip_list\":[");
         for element in forwarders(list).chain(remote) {
-            text.write(b"\"", Some(element));
+            match client::address(element).filter(|_| !values.guard.shows_addresses()) {
+                None => text.write(b"\"", Some(element)),
+                Some(ip) => {
+                    text.out.push(b'"');
+                    values.guard.show(ip).write(text.out);
+                    text.out.extend_from_slice(b"\",");
+                }
+            }
         }
         close_list(text.out, mark);
     }
@@ -266,7 +297,7 @@ pub(super) fn nginx(text: &mut Text<'_>, values: &Values<'_>, request: &Request<
         json::close(text.out, mark);
     }
     for (key, capture) in &plan.others {
-        text.write(key.as_bytes(), values.get(Some(*capture)));
+        text.member(key.as_bytes(), values.value(Some(*capture)));
     }
     json::close(text.out, access);
     json::close(text.out, nginx);
@@ -274,12 +305,47 @@ pub(super) fn nginx(text: &mut Text<'_>, values: &Values<'_>, request: &Request<
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
+/// A value of the line, and what is written of it.
+#[derive(Clone, Copy)]
+pub(super) struct Value<'l> {
+    pub(super) raw: &'l [u8],
+    pub(super) secrecy: Secrecy,
+}
+
+impl<'l> Values<'l> {
+    pub(super) fn value(&self, capture: Option<usize>) -> Option<Value<'l>> {
+        let raw = self.get(capture)?;
+        let secrecy = self.plan.secrecy.get(capture?).copied().unwrap_or_default();
+        Some(Value { raw, secrecy })
+    }
+
+    /// A value, undone, as it may be shown.
+    pub(super) fn shown(&self, value: Value<'_>) -> Vec<u8> {
+        let (mut out, mut scratch) = (Vec::new(), Scratch::default());
+        let mut text = Text {
+            out: &mut out,
+            scratch: &mut scratch,
+            escape: self.plan.escape,
+            plain: self.plain,
+            watched: self.watched,
+            guard: self.guard,
+        };
+        match value.secrecy {
+            Secrecy::Text => text.with_clean(value.raw, |out, text| out.extend_from_slice(text)),
+            secrecy => text.secret(value.raw, secrecy),
+        }
+        out
+    }
+}
+
 /// Writes string members of one format's escaping.
 pub(super) struct Text<'o> {
     pub(super) out: &'o mut Vec<u8>,
     pub(super) scratch: &'o mut Scratch,
     pub(super) escape: Escape,
     pub(super) plain: bool,
+    pub(super) watched: bool,
+    pub(super) guard: &'o Guard,
 }
 
 impl Text<'_> {
@@ -287,10 +353,82 @@ impl Text<'_> {
     pub(super) fn write(&mut self, key: &[u8], raw: Option<&[u8]>) {
         if let Some(raw) = raw {
             self.out.extend_from_slice(key);
-            let undone = &mut self.scratch.value;
-            json::value(self.out, undone, self.escape, self.plain, raw);
+            if !self.watched && (self.plain || Escape::is_plain(raw)) {
+                self.out.extend_from_slice(raw);
+            } else {
+                self.with_clean(raw, json::text);
+            }
             self.out.extend_from_slice(b"\",");
         }
+    }
+
+    /// As [`Text::write`], of a value of which not even the text may be there.
+    pub(super) fn member(&mut self, key: &[u8], value: Option<Value<'_>>) {
+        let Some(Value { raw, secrecy }) = value else {
+            return;
+        };
+        if secrecy == Secrecy::Text {
+            return self.write(key, Some(raw));
+        }
+        self.out.extend_from_slice(key);
+        self.secret(raw, secrecy);
+        self.out.extend_from_slice(b"\",");
+    }
+
+    /// Appends what stands for a value that is no text.
+    pub(super) fn secret(&mut self, raw: &[u8], secrecy: Secrecy) {
+        if secrecy == Secrecy::Redacted {
+            self.out.extend_from_slice(REDACTED);
+            return;
+        }
+        let undone = &mut self.scratch.value;
+        undone.clear();
+        self.escape.decode(raw, undone);
+        self.out.extend_from_slice(&self.guard.hash(undone));
+    }
+
+    /// Hands over a value, undone and without what must not be seen.
+    pub(super) fn with_clean(&mut self, raw: &[u8], write: impl FnOnce(&mut Vec<u8>, &[u8])) {
+        let Scratch { value, cleaned, .. } = &mut *self.scratch;
+        let plain = self.plain || Escape::is_plain(raw);
+        let undone = if plain {
+            raw
+        } else {
+            value.clear();
+            self.escape.decode(raw, value);
+            value.as_slice()
+        };
+        // in a line with escaped values only those say what they hold
+        if self.watched || !plain {
+            self.guard.clean(undone, Scope::Value, cleaned);
+            write(self.out, &cleaned.text);
+        } else {
+            write(self.out, undone);
+        }
+    }
+
+    /// `url.extension`; a secret may look like one.
+    fn extension(&mut self, path: Option<&[u8]>) {
+        let Some(mut path) = path else { return };
+        if self.watched || !self.plain {
+            let cleaned = &mut self.scratch.cleaned;
+            self.guard.clean(path, Scope::Value, cleaned);
+            path = &cleaned.text;
+        }
+        // letters and digits alone
+        if let Some(extension) = target::extension(path) {
+            self.out.extend_from_slice(b"\"extension\":\"");
+            self.out.extend_from_slice(extension);
+            self.out.extend_from_slice(b"\",");
+        }
+    }
+
+    /// A text of our own servers, in which no address is anyone's.
+    fn of_server(&mut self, key: &[u8], raw: &[u8]) {
+        self.out.extend_from_slice(key);
+        let undone = &mut self.scratch.value;
+        json::value(self.out, undone, self.escape, self.plain, raw);
+        self.out.extend_from_slice(b"\",");
     }
 
     /// Appends an upstream list; an element that was not measured is `null`, so that positions match.
@@ -302,7 +440,11 @@ impl Text<'_> {
                     self.write(b"\"", element);
                     continue;
                 }
-                UpstreamForm::Text => None,
+                UpstreamForm::Address if element.is_some() => {
+                    self.of_server(b"\"", element.unwrap_or_default());
+                    continue;
+                }
+                UpstreamForm::Text | UpstreamForm::Address => None,
                 UpstreamForm::Number => element.and_then(number::unsigned).filter(json::is_long),
                 UpstreamForm::Milliseconds => element
                     .and_then(number::seconds_to_nanos)
@@ -349,6 +491,12 @@ const SURE_DIGITS: usize = 18;
 /// Appends `key` (which ends with the opening quote), the address and `",`.
 pub(super) fn address(out: &mut Vec<u8>, key: &[u8], ip: IpAddr) {
     out.extend_from_slice(key);
+    address_text(out, ip);
+    out.extend_from_slice(b"\",");
+}
+
+/// Appends the one text of an address.
+pub(super) fn address_text(out: &mut Vec<u8>, ip: IpAddr) {
     match ip {
         IpAddr::V4(v4) => {
             let mut text = [b'.'; 16];
@@ -366,7 +514,6 @@ pub(super) fn address(out: &mut Vec<u8>, key: &[u8], ip: IpAddr) {
         }
         IpAddr::V6(v6) => out.extend_from_slice(v6.to_string().as_bytes()),
     }
-    out.extend_from_slice(b"\",");
 }
 
 /// Ends a list whose elements each ended with a comma.
@@ -398,7 +545,9 @@ impl Related {
         }
     }
 
-    fn add(&mut self, ip: IpAddr) {
+    /// A hash is no address.
+    fn add(&mut self, shown: Shown) {
+        let Shown::Address(ip) = shown else { return };
         if self.len < RELATED && !self.addresses().contains(&ip) {
             self.addresses[self.len] = ip;
             self.len += 1;

@@ -9,10 +9,12 @@
 //! line and its place alone, so that reading it again meets its twin.
 
 mod document;
+mod enrich;
 mod extra;
 mod json;
 mod members;
 mod plan;
+pub(crate) mod privacy;
 mod route;
 mod stamp;
 mod target;
@@ -30,14 +32,17 @@ use ipnet::IpNet;
 use logweir_parsers::Captures;
 use logweir_parsers::time::Stamp;
 
-use crate::config::{Field, FieldValue, NamedFormat, Routes, Target};
+use crate::config::{Enrich, Field, FieldValue, NamedFormat, Privacy, Routes, Target};
 use crate::output::Batch;
 use crate::tail::StreamId;
+use enrich::Enrichment;
 use extra::{Ending, Extras};
 use plan::Plan;
+use privacy::{Cleaned, Guard};
 use route::Router;
 use times::TimeMemo;
 
+pub use enrich::{About, Asn, Content, Definitions, EnrichFile, FileError, GeoIp};
 pub use times::TimeFields;
 
 /// What the record needs to know of the configuration.
@@ -55,6 +60,10 @@ pub struct Settings {
     pub retention: Option<Duration>,
     /// The APIs by name.
     pub routes: Routes,
+    /// What is not said.
+    pub privacy: Privacy,
+    /// What is said besides.
+    pub enrich: Enrich,
     /// By the same index as `tail::Settings::logs`.
     pub logs: Vec<LogSettings>,
 }
@@ -133,6 +142,8 @@ struct LogRecorder {
     unparsed: Extras,
     /// Names the requests; the same for all logs.
     router: Arc<Router>,
+    /// Hides what must not be seen; the same for all logs.
+    guard: Arc<Guard>,
 }
 
 /// What the lines of one source, read at one time, have in common.
@@ -158,9 +169,10 @@ struct Frame {
     actions: ActionMemo,
 }
 
-/// Scratch space for the values that are not copied as they stand.
-#[derive(Debug, Default)]
+/// Scratch space for the values that are not copied as they stand, and what is remembered of those before.
+#[derive(Debug)]
 struct Buffers {
+    enrichment: Enrichment,
     scratch: Scratch,
     path: Vec<u8>,
     resolved: Vec<u8>,
@@ -172,6 +184,10 @@ struct Buffers {
 struct Scratch {
     /// A value without its escaping.
     value: Vec<u8>,
+    /// A value without what must not be seen.
+    cleaned: Cleaned,
+    /// A line whose values were cleaned.
+    line: Vec<u8>,
     /// A value of this line did not fit into the field that the configuration names for it.
     misfit: bool,
 }
@@ -184,8 +200,9 @@ impl Recorder {
             stream: settings.target.stream(),
         };
         let router = Arc::new(Router::new(settings.routes));
+        let guard = Arc::new(Guard::new(&settings.privacy));
         let logs = settings.logs.into_iter();
-        let logs = logs.map(|log| LogRecorder::new(log, &router, ending));
+        let logs = logs.map(|log| LogRecorder::new(log, &router, ending, &guard));
         let logs = logs.collect();
         let frame = Frame {
             trusted_proxies: settings.trusted_proxies,
@@ -209,7 +226,13 @@ impl Recorder {
             logs,
             captures: Captures::new(),
             frame,
-            buffers: Buffers::default(),
+            buffers: Buffers {
+                enrichment: Enrichment::new(&settings.enrich),
+                scratch: Scratch::default(),
+                path: Vec::new(),
+                resolved: Vec::new(),
+                route: Vec::new(),
+            },
             doubt: None,
             sure: true,
         }
@@ -255,6 +278,27 @@ impl Recorder {
             .map_or("", |(named, _)| &named.name)
     }
 
+    /// A value of a line that a format of the first log took, undone, as a record may show it.
+    pub fn shown(
+        &self,
+        format: usize,
+        captures: &Captures,
+        line: &[u8],
+        capture: usize,
+    ) -> Option<Vec<u8>> {
+        let log = self.logs.first()?;
+        let (_, plan) = log.formats.get(format)?;
+        let values = Values {
+            plan,
+            captures,
+            line,
+            plain: false,
+            watched: true,
+            guard: &log.guard,
+        };
+        values.value(Some(capture)).map(|value| values.shown(value))
+    }
+
     /// Writes the record of `line`, which stands at `offset` of the source, as one item of `batch`.
     /// `cut`: the line was longer than the limit and this is its beginning.
     pub fn record(&mut self, offset: u64, line: &[u8], cut: bool, batch: &mut Batch) -> Recorded {
@@ -273,12 +317,13 @@ impl Recorder {
             match format.parse(line, captures) {
                 Ok(()) => {
                     let stamp = frame.times.read(&plan.times, captures, line);
-                    let plain = json::line_is_plain(line, plan.quotes);
                     let values = Values {
                         plan,
                         captures,
                         line,
-                        plain,
+                        plain: json::line_is_plain(line, plan.quotes),
+                        watched: log.guard.watches(line),
+                        guard: &log.guard,
                     };
                     let Some(placed) = frame.place(stamp) else {
                         return Recorded::Expired;
@@ -311,7 +356,12 @@ impl Recorder {
 }
 
 impl LogRecorder {
-    fn new(settings: LogSettings, router: &Arc<Router>, ending: Ending<'_>) -> Self {
+    fn new(
+        settings: LogSettings,
+        router: &Arc<Router>,
+        ending: Ending<'_>,
+        guard: &Arc<Guard>,
+    ) -> Self {
         let fields = &settings.fields;
         let site = fields.iter().find_map(|field| match &field.value {
             FieldValue::Constant(site) if field.name == "url.domain" => Some(json::constant(site)),
@@ -321,7 +371,7 @@ impl LogRecorder {
         let formats = settings.formats.into_iter();
         let formats = formats
             .map(|named| {
-                let plan = Plan::new(&named.format, fields, ending);
+                let plan = Plan::new(&named.format, fields, ending, guard);
                 (named, plan)
             })
             .collect();
@@ -330,6 +380,7 @@ impl LogRecorder {
             site,
             unparsed,
             router: Arc::clone(router),
+            guard: Arc::clone(guard),
         }
     }
 }
@@ -350,6 +401,9 @@ struct Values<'l> {
     line: &'l [u8],
     /// No value needs undoing or escaping.
     plain: bool,
+    /// A value may hold what must not be seen.
+    watched: bool,
+    guard: &'l Guard,
 }
 
 impl<'l> Values<'l> {

@@ -8,6 +8,7 @@
 use logweir_parsers::{Escape, Format};
 
 use super::extra::{Ending, Extras};
+use super::privacy::Guard;
 use super::times::TimeFields;
 use crate::config::{Field, FieldValue};
 
@@ -15,6 +16,8 @@ use crate::config::{Field, FieldValue};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum UpstreamForm {
     Text,
+    /// Of our own servers, in which no address is anyone's.
+    Address,
     Number,
     /// Decimal seconds, written as milliseconds.
     Milliseconds,
@@ -27,6 +30,18 @@ pub(super) struct Upstream {
     pub(super) key: String,
     pub(super) capture: usize,
     pub(super) form: UpstreamForm,
+}
+
+/// What is written of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Secrecy {
+    /// The text, without the secrets in it.
+    #[default]
+    Text,
+    /// That there is one.
+    Redacted,
+    /// Its hash.
+    Hashed,
 }
 
 /// Captures by the place they feed; `None` where the format does not tell.
@@ -67,6 +82,8 @@ pub(super) struct Plan {
     pub(super) upstreams: Vec<Upstream>,
     /// `"pipe":"` and the capture, for variables without a place in ECS.
     pub(super) others: Vec<(String, usize)>,
+    /// What is written of each capture, wherever it stands.
+    pub(super) secrecy: Vec<Secrecy>,
     /// Members that the configuration adds, and those of every record.
     pub(super) extras: Extras,
     pub(super) escape: Escape,
@@ -84,7 +101,12 @@ const TAKEN: [&str; 3] = ["remote_ip_list", "response_time", "upstream"];
 
 impl Plan {
     /// A variable without a place in ECS that a field takes is written there only.
-    pub(super) fn new(format: &Format, fields: &[Field], ending: Ending<'_>) -> Self {
+    pub(super) fn new(
+        format: &Format,
+        fields: &[Field],
+        ending: Ending<'_>,
+        guard: &Guard,
+    ) -> Self {
         let quotes = format.source().bytes().filter(|byte| *byte == b'"').count();
         let mut plan = Self {
             escape: format.escape(),
@@ -114,6 +136,11 @@ impl Plan {
         plan.tells_more = plan.forwarded_for.or(plan.request_time).is_some()
             || !(plan.upstreams.is_empty() && plan.others.is_empty());
         plan.times = TimeFields::of(format);
+        plan.secrecy = format
+            .fields()
+            .iter()
+            .map(|field| secrecy(field.name(), fields, guard))
+            .collect();
         plan
     }
 
@@ -168,7 +195,7 @@ impl Plan {
 
     fn place_elsewhere(&mut self, name: &str, capture: usize, taken: bool) {
         let upstream = match name {
-            "upstream_addr" => Some(("addr", UpstreamForm::Text)),
+            "upstream_addr" => Some(("addr", UpstreamForm::Address)),
             "upstream_cache_status" => Some(("cache_status", UpstreamForm::Text)),
             "upstream_status" => Some(("status", UpstreamForm::Number)),
             "upstream_response_length" => Some(("response_length", UpstreamForm::Number)),
@@ -201,5 +228,32 @@ impl Plan {
                 }
             }
         }
+    }
+}
+
+/// A variable is as secret as the strictest of its places asks for: it must not stand in one hashed and in
+/// another, or in `event.original`, as it is.
+fn secrecy(variable: &str, fields: &[Field], guard: &Guard) -> Secrecy {
+    let own = match variable {
+        "remote_user" => "user.name",
+        "http_user_agent" => "user_agent.original",
+        "http_referer" => "http.request.referrer",
+        "request_id" | "req_id" => "http.request.id",
+        _ => "",
+    };
+    let mapped = fields
+        .iter()
+        .filter(|field| matches!(&field.value, FieldValue::Variable(name) if name == variable));
+    let mut names = mapped.map(|field| field.name.as_str()).chain([own]);
+    let other = guard.hashes(&format!("nginx.access.{variable}"));
+    if other || names.any(|name| guard.hashes(name)) {
+        Secrecy::Hashed
+    } else if guard.is_secret(variable)
+        // four or sixteen bytes that no scan of a text knows
+        || variable == "binary_remote_addr" && !guard.shows_addresses()
+    {
+        Secrecy::Redacted
+    } else {
+        Secrecy::Text
     }
 }

@@ -11,7 +11,8 @@ mod trie;
 
 use logweir_parsers::Escape;
 
-use super::members::Request;
+use super::members::{Request, Text};
+use super::privacy::Scope;
 use super::{Buffers, Values, json};
 use crate::config::RouteKind;
 
@@ -80,14 +81,17 @@ impl<'r> Found<'r> {
     }
 
     /// Appends `http.route`; `normalised` is the buffer for routes.
-    pub(super) fn write(self, out: &mut Vec<u8>, normalised: &[u8]) {
+    pub(super) fn write(self, text: &mut Text<'_>, normalised: &[u8]) {
+        let out = &mut *text.out;
         match self {
             Self::Nothing => {}
             Self::Named(named) => out.extend_from_slice(&named.member),
             Self::Normalised(escape) => {
                 out.extend_from_slice(b"\"route\":\"");
-                if escape {
-                    json::text(out, normalised);
+                if text.watched || escape {
+                    let cleaned = &mut text.scratch.cleaned;
+                    text.guard.clean(normalised, Scope::Value, cleaned);
+                    json::text(out, &cleaned.text);
                 } else {
                     out.extend_from_slice(normalised);
                 }

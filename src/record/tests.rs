@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod corpus;
+mod enriched;
 mod mapped;
+mod privacy;
 mod properties;
 mod routes;
 mod strict;
@@ -16,7 +18,7 @@ use logweir_parsers::{Escape, Format};
 use serde_json::Value;
 
 use super::*;
-use crate::config::{IndexPattern, Routes};
+use crate::config::{Enrich, IndexPattern, Privacy, Routes};
 use crate::output;
 
 /// 2026-11-23, 06:00 UTC, in milliseconds.
@@ -35,6 +37,8 @@ fn settings(formats: Vec<Format>) -> Settings {
         keep_original: false,
         retention: None,
         routes: Routes::default(),
+        privacy: Privacy::default(),
+        enrich: Enrich::default(),
         logs: vec![LogSettings {
             formats: named(formats),
             fields: vec![],

@@ -25,6 +25,7 @@ mod nginx;
 mod output;
 mod pages;
 mod panels;
+mod people;
 mod prune;
 mod reload;
 mod routes;

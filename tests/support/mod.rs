@@ -7,6 +7,7 @@ pub(crate) mod fake_es;
 pub(crate) mod fake_kibana;
 pub(crate) mod http;
 pub(crate) mod metrics;
+pub(crate) mod mmdb;
 pub(crate) mod nginx;
 pub(crate) mod saved;
 pub(crate) mod stage;

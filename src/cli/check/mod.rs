@@ -7,6 +7,7 @@
 mod cluster;
 mod connect;
 mod doubles;
+mod extras;
 mod formats;
 mod hints;
 mod host;

@@ -9,7 +9,7 @@ use super::super::Exit;
 use super::logs::{self, Used};
 use super::needs::{self, Need};
 use super::report::Report;
-use super::{doubles, host, names, routes};
+use super::{doubles, extras, host, names, routes};
 use crate::agent;
 use crate::config::{DEFAULT_FILE, Loaded, PROMISE, Target};
 use crate::output::elasticsearch::{Elasticsearch, shown};
@@ -22,6 +22,7 @@ const BETTER: &str = "logweir";
 pub(super) fn describe(loaded: &Loaded, report: &mut Report) {
     configuration(loaded, report);
     routes::describe(&loaded.config.routes, report);
+    extras::describe(&loaded.config, report);
     let used = logs::describe(loaded, report);
     if let Some(nginx) = &loaded.nginx {
         let left_out = logs::left_out(loaded);
@@ -50,7 +51,7 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
     report.section("configuration");
     let config = &loaded.config;
     let of_nginx = loaded.nginx.as_ref().map_or(0, |nginx| nginx.files.len());
-    let others = of_nginx + config.routes.documents.len();
+    let others = of_nginx + config.routes.documents.len() + config.enrich.files().count();
     match loaded.files.get(..loaded.files.len() - others) {
         Some([file, ..]) => report.item("file", &file.display().to_string()),
         _ => report.item(

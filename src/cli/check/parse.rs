@@ -15,9 +15,10 @@ use super::formats::{self, Chosen};
 use super::lines::{self, Line, Lines};
 use super::shown::{Record, Records};
 use super::tally::Tally;
-use super::{hints, names, shown};
+use super::{hints, names};
 use crate::config::Loaded;
 use crate::record::TimeFields;
+use crate::record::privacy::{Cleaned, Guard};
 
 /// Odd lines shown for each reason.
 const SHOWN_PER_REASON: u64 = 10;
@@ -84,6 +85,9 @@ struct Walk<'a> {
     times: Vec<TimeFields>,
     captures: Captures,
     records: Option<Records>,
+    /// What of a line may be seen.
+    guard: Guard,
+    cleaned: Cleaned,
     tally: Tally,
     /// The tables of the first lines.
     tables: Vec<String>,
@@ -105,6 +109,8 @@ impl<'a> Walk<'a> {
                 .collect(),
             captures: Captures::new(),
             records: Records::new(&loaded.config, chosen),
+            guard: Guard::new(&loaded.config.privacy),
+            cleaned: Cleaned::default(),
             tally: Tally::new(chosen.formats.len()),
             tables: Vec::new(),
             record: None,
@@ -153,10 +159,14 @@ impl<'a> Walk<'a> {
         if !is_shown && self.record.is_some() {
             return;
         }
-        let records = self.records.as_mut();
-        let record = records.and_then(|records| records.of(self.asked.path, line));
+        let mut records = self.records.as_mut();
+        let record = records
+            .as_mut()
+            .and_then(|records| records.of(self.asked.path, line));
         if is_shown {
-            let table = shown::table(&named.format, &self.captures, line.bytes);
+            let table = records.map_or_else(String::new, |records| {
+                records.table(index, &named.format, &self.captures, line.bytes)
+            });
             let by = terminal::safe(&named.name);
             let meaning = record.as_ref().map(Record::meaning).unwrap_or_default();
             self.tables
@@ -177,7 +187,7 @@ impl<'a> Walk<'a> {
             text.push_str(&format!(" ({})", named.name));
         }
         let offset = usize::try_from(error.offset).unwrap_or(usize::MAX);
-        let place = terminal::with_caret(line.bytes, offset, "    ");
+        let place = self.place(line.bytes, offset);
         let mut text = format!("{}\n{place}", terminal::safe(&text));
         if let Some(hint) = hints::hint(line.bytes, error, line.ended) {
             text.push_str(&format!("    {hint}\n"));
@@ -195,7 +205,7 @@ impl<'a> Walk<'a> {
             .captures
             .span(capture)
             .map_or(0, |(start, _)| start as usize);
-        let place = terminal::with_caret(line.bytes, offset, "    ");
+        let place = self.place(line.bytes, offset);
         self.odd.push(format!(
             "line {}: ${} at byte {offset} is no date of a year from 2000 to 2099; the line goes to the index of \
              unparsed lines\n{place}",
@@ -209,11 +219,22 @@ impl<'a> Walk<'a> {
             return;
         }
         let (length, limit) = (line.length, self.loaded.config.max_line_bytes);
-        let place = terminal::with_caret(line.bytes, line.bytes.len(), "    ");
+        let place = self.place(line.bytes, line.bytes.len());
         self.odd.push(format!(
             "line {}: has {length} bytes and is cut at max_line_bytes ({limit})\n{place}",
             line.number
         ));
+    }
+
+    /// An excerpt of the line as it may be shown, with a caret under the byte at `offset`.
+    fn place(&mut self, line: &[u8], offset: usize) -> String {
+        if self.guard.hashes_fields() {
+            return "    (its text is not shown, for privacy.hash_fields may stand in it)\n"
+                .to_owned();
+        }
+        self.guard.line(line, &mut self.cleaned);
+        let offset = self.cleaned.place_of(offset);
+        terminal::with_caret(&self.cleaned.text, offset, "    ")
     }
 
     /// All that there is to say, the summary last, where it is seen.

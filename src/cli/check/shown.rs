@@ -21,34 +21,6 @@ use crate::tail::StreamId;
 /// Columns of a value in the table.
 const VALUE_COLUMNS: usize = 80;
 
-/// A row for each field of a parsed line.
-pub(super) fn table(format: &Format, captures: &Captures, line: &[u8]) -> String {
-    let fields = format.fields();
-    let width = fields
-        .iter()
-        .map(|field| field.name().len())
-        .max()
-        .unwrap_or(0)
-        + 1;
-    let mut out = String::new();
-    let mut value = Vec::new();
-    for (index, field) in fields.iter().enumerate() {
-        let shown = match captures.get(line, index) {
-            // as nginx writes what is not there
-            None => "-".to_owned(),
-            Some(raw) => {
-                value.clear();
-                format.escape().decode(raw, &mut value);
-                terminal::cut(&terminal::safe_bytes(&value), VALUE_COLUMNS)
-            }
-        };
-        let name = format!("${}", field.name());
-        out.push_str(format!("    {name:width$}  {shown}").trim_end());
-        out.push('\n');
-    }
-    out
-}
-
 /// Makes the records of lines as the agent does.
 pub(super) struct Records {
     recorder: Recorder,
@@ -79,10 +51,41 @@ impl Records {
             keep_original: config.keep_original,
             retention: None,
             routes: config.routes.clone(),
+            privacy: config.privacy.clone(),
+            enrich: config.enrich.clone(),
             logs: vec![log],
         });
         let batch = Batch::default();
         Some(Self { recorder, batch })
+    }
+
+    /// A row for each field of a line that the format at `index` took, as its record may show it.
+    pub(super) fn table(
+        &self,
+        index: usize,
+        format: &Format,
+        captures: &Captures,
+        line: &[u8],
+    ) -> String {
+        let fields = format.fields();
+        let width = fields
+            .iter()
+            .map(|field| field.name().len())
+            .max()
+            .unwrap_or(0)
+            + 1;
+        let mut out = String::new();
+        for (capture, field) in fields.iter().enumerate() {
+            let shown = match self.recorder.shown(index, captures, line, capture) {
+                // as nginx writes what is not there
+                None => "-".to_owned(),
+                Some(value) => terminal::cut(&terminal::safe_bytes(&value), VALUE_COLUMNS),
+            };
+            let name = format!("${}", field.name());
+            out.push_str(format!("    {name:width$}  {shown}").trim_end());
+            out.push('\n');
+        }
+        out
     }
 
     /// The document of a line, and the index that it goes to.

@@ -1,0 +1,37 @@
+//! What `check` says of privacy and enrichment: what records hide, and what they say besides.
+//!
+//! Owns the words alone. Invariant: each rule that is on is named, and no key.
+
+use super::report::Report;
+use crate::config::{AddressRule, Config};
+use crate::record::About;
+
+pub(super) fn describe(config: &Config, report: &mut Report) {
+    let privacy = &config.privacy;
+    report.section("privacy");
+    let addresses = match privacy.ip {
+        AddressRule::Keep => "written as they are",
+        AddressRule::Truncate => "truncated to /24 and /48, in source.address and source.ip too",
+        AddressRule::Hash => "hashed; source.address holds the hash, and there is no source.ip",
+    };
+    report.item("addresses", addresses);
+    if !privacy.hash_fields.is_empty() {
+        let text = format!(
+            "{}; lines that no format takes do not keep their text",
+            privacy.hash_fields.join(", ")
+        );
+        report.item("hashed", &text);
+    }
+    let redacted = match privacy.redact_query.as_slice() {
+        [] => "nothing: secrets in queries are indexed".to_owned(),
+        names => names.join(", "),
+    };
+    report.item("redacted", &redacted);
+    let mut files = config.enrich.files().peekable();
+    if files.peek().is_some() {
+        report.section("enrichment");
+    }
+    for (setting, About { path, says }) in files {
+        report.item(setting, &format!("{}: {says}", path.display()));
+    }
+}

@@ -1,0 +1,89 @@
+//! The section `[enrich]`: what records say that their lines do not.
+//!
+//! Owns which sources there are and that they can be used; refuses to know how they are asked. Invariant: a field
+//! that one of them fills is filled by it alone.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::fields::overlap;
+use super::logs::Log;
+use super::ports::Files;
+use super::problem::Problem;
+use super::raw::Raw;
+use super::scope::Scope;
+use super::settings::Section;
+use crate::record::{About, Asn, Content, Definitions, EnrichFile, GeoIp};
+
+/// What records say besides; each taken from a file.
+#[derive(Debug, Clone, Default)]
+pub struct Enrich {
+    /// What user agents mean.
+    pub user_agent: Option<Arc<EnrichFile<Definitions>>>,
+    /// Where addresses are.
+    pub geoip: Option<Arc<EnrichFile<GeoIp>>>,
+    /// Whose addresses they are.
+    pub asn: Option<Arc<EnrichFile<Asn>>>,
+}
+
+impl Enrich {
+    /// Those that are set, with their settings.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &About)> {
+        fn one<T: Content>(
+            file: &Option<Arc<EnrichFile<T>>>,
+        ) -> impl Iterator<Item = (&'static str, &About)> {
+            file.iter().map(|file| (T::SETTING, file.about()))
+        }
+        one(&self.user_agent)
+            .chain(one(&self.geoip))
+            .chain(one(&self.asn))
+    }
+}
+
+pub(super) fn read(
+    raw: &Raw,
+    logs: &[Log],
+    files: &dyn Files,
+    problems: &mut Vec<Problem>,
+) -> Enrich {
+    let values = raw.sections.get(&Section::Enrich);
+    let mut scope = Scope::new(Section::Enrich, values, problems);
+    Enrich {
+        user_agent: file(&mut scope, logs, files),
+        geoip: file(&mut scope, logs, files),
+        asn: file(&mut scope, logs, files),
+    }
+}
+
+fn file<T: Content>(
+    scope: &mut Scope<'_>,
+    logs: &[Log],
+    files: &dyn Files,
+) -> Option<Arc<EnrichFile<T>>> {
+    let (text, origin) = scope.text(T::SETTING)?;
+    let mapped = logs.iter().flat_map(|log| &log.fields);
+    let mut mapped = mapped.map(|field| &field.name);
+    if let Some(name) = mapped.find(|name| T::FILLS.iter().any(|fills| overlap(fills, name))) {
+        let why = "fills a field that fields of [[logs]] sets too; keep one of the two";
+        scope.bad(T::SETTING, origin.clone(), name, why);
+    }
+    // a switch is a natural guess
+    if !Path::new(&text).is_absolute() {
+        let why = format!(
+            "is no path from / on; write that of {}, or leave {} out and do without {}",
+            T::WANTED,
+            T::SETTING,
+            T::FILLS.join(", ")
+        );
+        scope.bad(T::SETTING, origin, &text, why);
+        return None;
+    }
+    let (path, bytes) = scope.file_up_to(T::SETTING, files, T::MOST)?;
+    match EnrichFile::new(path, bytes) {
+        Ok(file) => Some(Arc::new(file)),
+        Err(error) => {
+            scope.bad(T::SETTING, origin, &text, error.to_string());
+            None
+        }
+    }
+}

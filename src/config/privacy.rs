@@ -1,0 +1,211 @@
+//! The section `[privacy]`: what records do not say of people.
+//!
+//! Owns which rules there are and the key of hashes; refuses to know how text is cleaned. Invariant: where anything
+//! is hashed there is a key that cannot be guessed, for the hash of each IPv4 address is found within seconds
+//! without one.
+
+use std::fmt;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::logs::Log;
+use super::ports::Files;
+use super::problem::{Fault, Origin, Problem};
+use super::raw::{Raw, Value, default_of};
+use super::scope::Scope;
+use super::settings::{Section, find};
+use super::{FieldType, FieldValue};
+
+/// What is done with addresses of clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressRule {
+    /// They are written as they are.
+    Keep,
+    /// To /24 for IPv4, /48 for IPv6.
+    Truncate,
+    /// Only a hash is written.
+    Hash,
+}
+
+/// The rules.
+#[derive(Debug, Clone)]
+pub struct Privacy {
+    /// For addresses.
+    pub ip: AddressRule,
+    /// The key of hashes; there where something is hashed.
+    pub hash_key: Option<HashKey>,
+    /// Fields that are written as hashes.
+    pub hash_fields: Vec<String>,
+    /// Keys of queries whose values are redacted.
+    pub redact_query: Vec<String>,
+}
+
+/// A key that hashes are made with.
+#[derive(Clone)]
+pub struct HashKey(SecretString);
+
+impl fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashKey")
+    }
+}
+
+impl HashKey {
+    /// A key of this text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(SecretString::from(text.into()))
+    }
+
+    /// The key for one use, which tells nothing of those for others.
+    pub(crate) fn derive(&self, context: &str) -> [u8; 32] {
+        blake3::derive_key(context, self.0.expose_secret().as_bytes())
+    }
+}
+
+impl Default for Privacy {
+    /// As without the section.
+    fn default() -> Self {
+        let listed = find(Section::Privacy, "redact_query").and_then(default_of);
+        let redact_query = match listed.map(|given| given.value) {
+            Some(Value::List(names)) => names.into_iter().map(|(name, _)| name).collect(),
+            _ => Vec::new(),
+        };
+        Self {
+            ip: AddressRule::Keep,
+            hash_key: None,
+            hash_fields: Vec::new(),
+            redact_query,
+        }
+    }
+}
+
+/// A shorter key could be guessed.
+const MIN_KEY: usize = 16;
+/// A longer name is a slip.
+const MAX_NAME: usize = 64;
+/// Members of the record's own that can be written as hashes.
+const HASHABLE: [&str; 4] = [
+    "user.name",
+    "user_agent.original",
+    "http.request.id",
+    "http.request.referrer",
+];
+/// Variables without a place in ECS stand here.
+const OTHERS: &str = "nginx.access.";
+
+pub(super) fn read(
+    raw: &Raw,
+    logs: &[Log],
+    files: &dyn Files,
+    problems: &mut Vec<Problem>,
+) -> Privacy {
+    let values = raw.sections.get(&Section::Privacy);
+    let mut scope = Scope::new(Section::Privacy, values, problems);
+    let rules = [
+        ("keep", AddressRule::Keep),
+        ("truncate", AddressRule::Truncate),
+        ("hash", AddressRule::Hash),
+    ];
+    let ip = scope.one_of("ip", &rules, AddressRule::Keep);
+    let hash_key = key(&mut scope, files);
+    let hash_fields = hash_fields(&mut scope, logs);
+    let redact_query = names(&mut scope);
+    let hashes = ip == AddressRule::Hash || !hash_fields.is_empty();
+    let written = |name: &str| scope.written(name).map(|given| given.origin.clone());
+    if hashes && written("hash_key").or(written("hash_key_file")).is_none() {
+        let origin = written("ip").filter(|_| ip == AddressRule::Hash);
+        let origin = origin.or(written("hash_fields")).unwrap_or(Origin::Nowhere);
+        let way_out = "hashes need a key; write one to a file (openssl rand -base64 32) and set hash_key_file";
+        scope.fault("hash_key", origin, Fault::Missing { way_out });
+    }
+    Privacy {
+        ip,
+        hash_key,
+        hash_fields,
+        redact_query,
+    }
+}
+
+fn key(scope: &mut Scope<'_>, files: &dyn Files) -> Option<HashKey> {
+    let key = scope.secret("hash_key", files)?;
+    let text = key.expose_secret();
+    let mut different = text.as_bytes().to_vec();
+    different.sort_unstable();
+    different.dedup();
+    if text.len() < MIN_KEY || different.len() < MIN_KEY / 2 {
+        let name = match scope.written("hash_key") {
+            Some(_) => "hash_key",
+            None => "hash_key_file",
+        };
+        let origin = scope
+            .written(name)
+            .map_or(Origin::Nowhere, |given| given.origin.clone());
+        let why = format!(
+            "can be guessed; take at least {MIN_KEY} bytes by chance, as from openssl rand -base64 32"
+        );
+        scope.fault(name, origin, Fault::BadValue { value: None, why });
+        return None;
+    }
+    Some(HashKey(key))
+}
+
+fn hash_fields(scope: &mut Scope<'_>, logs: &[Log]) -> Vec<String> {
+    let mut fields = Vec::new();
+    for (name, origin) in scope.list("hash_fields") {
+        let of_logs = || logs.iter().flat_map(|log| &log.fields);
+        let mut mapped = of_logs().filter(|field| field.name == name);
+        let is_other = name.strip_prefix(OTHERS).is_some_and(|variable| {
+            !variable.is_empty()
+                && variable
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        });
+        let why = match mapped.next() {
+            Some(field) if field.kind != FieldType::Text => {
+                "is no text in ECS, and its index would refuse a hash; map its variable to a field of labels"
+            }
+            Some(field) if matches!(field.value, FieldValue::Constant(_)) => {
+                "is a constant, of which a hash hides nothing; take it out of the list"
+            }
+            _ if fields.contains(&name) => "stands here twice",
+            // other fields hold what these hold too, and would need to be hidden with them
+            Some(field) if field.name == "url.domain" => {
+                "cannot be hashed; url.original may hold it too"
+            }
+            Some(_) => {
+                fields.push(name);
+                continue;
+            }
+            None if is_other || HASHABLE.contains(&&*name) => {
+                fields.push(name);
+                continue;
+            }
+            None if name.starts_with("source.") || name == "related.ip" => {
+                "holds an address; set ip = \"hash\""
+            }
+            None => {
+                "cannot be hashed; there are user.name, user_agent.original, http.request.id, \
+                 http.request.referrer, nginx.access.VARIABLE and what [[logs]] fields takes from variables"
+            }
+        };
+        scope.bad("hash_fields", origin, &name, why);
+    }
+    fields
+}
+
+fn names(scope: &mut Scope<'_>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for (name, origin) in scope.list("redact_query") {
+        let is_key = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        let why = if !name.bytes().all(is_key) || !name.bytes().any(|b| b.is_ascii_alphanumeric()) {
+            "is no key; write it as it stands in a query, without = and %"
+        } else if name.len() > MAX_NAME {
+            "is longer than 64 bytes"
+        } else {
+            names.push(name);
+            continue;
+        };
+        scope.bad("redact_query", origin, &name, why);
+    }
+    names
+}

@@ -1,0 +1,142 @@
+//! Databases of addresses in MaxMind's format, held in memory whole.
+//!
+//! Owns that a file is one, of the right kind, and what is taken out of it. Read into memory rather than mapped: a
+//! mapped file that someone overwrites in place ends the process (SIGBUS), and mapping is unsafe code.
+//! Invariant: whatever the file holds, a look-up ends, with nothing where it cannot be read.
+//! Sources: MaxMind DB file format 2.0; GeoIP2 and GeoLite2 field names (dev.maxmind.com).
+
+use std::net::IpAddr;
+
+use maxminddb::Reader;
+use serde::Deserialize;
+
+use super::file::{Content, FileError};
+use crate::config::Bytes;
+
+/// The largest (GeoIP2 Enterprise) takes a few hundred MiB.
+const MOST: u64 = 1 << 30;
+
+/// Where addresses are.
+pub struct GeoIp(Reader<Vec<u8>>);
+
+/// Whose addresses they are.
+pub struct Asn(Reader<Vec<u8>>);
+
+impl Content for GeoIp {
+    const SETTING: &'static str = "geoip";
+    const WANTED: &'static str = "a database of cities or countries, such as GeoLite2-City.mmdb (https://dev.maxmind.com/geoip)";
+    const FILLS: &'static [&'static str] = &["source.geo"];
+    const MOST: u64 = MOST;
+
+    fn read(bytes: Vec<u8>) -> Result<Self, FileError> {
+        open(bytes, &["City", "Country", "Enterprise"], Self::WANTED).map(Self)
+    }
+
+    fn describe(&self, size: Bytes) -> String {
+        describe(&self.0, size)
+    }
+}
+
+impl Content for Asn {
+    const SETTING: &'static str = "asn";
+    const WANTED: &'static str =
+        "a database of networks, such as GeoLite2-ASN.mmdb (https://dev.maxmind.com/geoip)";
+    const FILLS: &'static [&'static str] = &["source.as"];
+    const MOST: u64 = MOST;
+
+    fn read(bytes: Vec<u8>) -> Result<Self, FileError> {
+        open(bytes, &["ASN", "ISP"], Self::WANTED).map(Self)
+    }
+
+    fn describe(&self, size: Bytes) -> String {
+        describe(&self.0, size)
+    }
+}
+
+impl GeoIp {
+    pub(super) fn place(&self, ip: IpAddr) -> Option<Place<'_>> {
+        self.0.lookup(ip).ok()?.decode().ok()?
+    }
+}
+
+impl Asn {
+    pub(super) fn network(&self, ip: IpAddr) -> Option<Network<'_>> {
+        self.0.lookup(ip).ok()?.decode().ok()?
+    }
+}
+
+/// `types`: parts of the names of types to take (`GeoLite2-City`, `DBIP-ASN-Lite`).
+fn open(
+    bytes: Vec<u8>,
+    types: &[&str],
+    wanted: &'static str,
+) -> Result<Reader<Vec<u8>>, FileError> {
+    let reader =
+        Reader::from_source(bytes).map_err(|error| FileError::NoDatabase(error.to_string()))?;
+    let found = &reader.metadata().database_type;
+    if types.iter().any(|part| found.contains(part)) {
+        return Ok(reader);
+    }
+    Err(FileError::OtherDatabase {
+        found: found.clone(),
+        wanted,
+    })
+}
+
+/// Its type, the day it was made, and what it takes.
+fn describe(reader: &Reader<Vec<u8>>, size: Bytes) -> String {
+    let metadata = reader.metadata();
+    let kind = &metadata.database_type;
+    let made = i64::try_from(metadata.build_epoch).ok();
+    let made = made.and_then(|made| chrono::DateTime::from_timestamp(made, 0));
+    match made {
+        Some(made) => format!("{kind} of {}, {size} of memory", made.format("%Y-%m-%d")),
+        None => format!("{kind}, {size} of memory"),
+    }
+}
+
+/// What a database of places says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Place<'d> {
+    #[serde(borrow)]
+    pub(super) city: Named<'d>,
+    #[serde(borrow)]
+    pub(super) continent: Named<'d>,
+    #[serde(borrow)]
+    pub(super) country: Named<'d>,
+    pub(super) location: Location,
+    /// The widest first.
+    #[serde(borrow)]
+    pub(super) subdivisions: Vec<Named<'d>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Named<'d> {
+    pub(super) iso_code: Option<&'d str>,
+    #[serde(borrow)]
+    pub(super) names: Names<'d>,
+}
+
+/// In English, as the names in all records.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Names<'d> {
+    pub(super) en: Option<&'d str>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Location {
+    pub(super) latitude: Option<f64>,
+    pub(super) longitude: Option<f64>,
+}
+
+/// What a database of networks says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Network<'d> {
+    pub(super) autonomous_system_number: Option<u32>,
+    pub(super) autonomous_system_organization: Option<&'d str>,
+}

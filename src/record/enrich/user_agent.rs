@@ -1,0 +1,311 @@
+//! `user_agent.name`, `.version`, `.os` and `.device`: what a user agent means.
+//!
+//! Owns how uap-core's answer becomes ECS, and that a file of definitions can be used. Invariant: a client cannot make
+//! it slow: the text is cut first, and the expressions run in time linear to its length.
+//! Source of names: ECS 8.11, user agent fields; uap-core, docs/specification.md.
+
+use std::sync::Arc;
+
+use ua_parser::{Error, Extractor, ParseError, Regexes, device, os, user_agent};
+
+use super::file::{Content, EnrichFile, FileError};
+use super::memo::Memo;
+use super::places::text;
+use crate::config::Bytes;
+use crate::record::{json, members};
+
+/// So many bytes are looked at: what browsers send is shorter, and a longer one costs in proportion.
+const LOOKED_AT: usize = 512;
+/// User agents remembered, in at most about 1 MiB.
+const REMEMBERED: usize = 1024;
+/// What the definitions call what they do not know; the absence of a field says so in ECS.
+const UNKNOWN: &str = "Other";
+
+/// What user agents mean, in uap-core's form.
+pub struct Definitions {
+    extractor: Extractor<'static>,
+    expressions: usize,
+}
+
+impl Content for Definitions {
+    const SETTING: &'static str = "user_agent";
+    const WANTED: &'static str = "a file of definitions in uap-core's form, regexes.yaml of https://github.com/ua-parser/uap-core";
+    const FILLS: &'static [&'static str] = &[
+        "user_agent.name",
+        "user_agent.version",
+        "user_agent.os",
+        "user_agent.device",
+    ];
+    // uap-core's takes a quarter of a MiB
+    const MOST: u64 = 16 << 20;
+
+    fn read(bytes: Vec<u8>) -> Result<Self, FileError> {
+        let broken = FileError::NoDefinitions;
+        let yaml = String::from_utf8(bytes).map_err(|_| broken("it is no text".to_owned()))?;
+        let options = serde_saphyr::options! { with_snippet: false };
+        let regexes: Regexes<'static> = serde_saphyr::from_str_with_options(&yaml, options)
+            .map_err(|error| {
+                let words = error.to_string();
+                broken(words.lines().next().unwrap_or_default().to_owned())
+            })?;
+        let Regexes {
+            user_agent_parsers: browsers,
+            os_parsers: systems,
+            device_parsers: devices,
+        } = regexes;
+        let expressions = browsers.len() + systems.len() + devices.len();
+        let ua = compile(
+            ("user_agent_parsers", browsers),
+            user_agent::Builder::new(),
+            |parser| &parser.regex,
+            |builder, parser| builder.push(parser),
+        )?;
+        let os = compile(
+            ("os_parsers", systems),
+            os::Builder::new(),
+            |parser| &parser.regex,
+            |builder, parser| Ok(builder.push(parser)?),
+        )?;
+        let dev = compile(
+            ("device_parsers", devices),
+            device::Builder::new(),
+            |parser| &parser.regex,
+            |builder, parser| Ok(builder.push(parser)?),
+        )?;
+        let built = |error: ua_parser::BuildError| broken(error.to_string());
+        let extractor = Extractor {
+            ua: ua.build().map_err(built)?,
+            os: os.build().map_err(built)?,
+            dev: dev.build().map_err(built)?,
+        };
+        Ok(Self {
+            extractor,
+            expressions,
+        })
+    }
+
+    fn describe(&self, _size: Bytes) -> String {
+        format!("{} expressions", self.expressions)
+    }
+}
+
+/// Hands all of a list to its builder; one that cannot be compiled is named.
+fn compile<P, B>(
+    (list, parsers): (&'static str, Vec<P>),
+    builder: B,
+    regex: impl Fn(&P) -> &str,
+    push: impl Fn(B, P) -> Result<B, Error>,
+) -> Result<B, FileError> {
+    parsers.into_iter().try_fold(builder, |builder, parser| {
+        let expression = regex(&parser).to_owned();
+        push(builder, parser).map_err(|error| FileError::Expression {
+            list,
+            expression,
+            why: why(&error),
+        })
+    })
+}
+
+fn why(error: &Error) -> String {
+    match error {
+        // the last line says it; those before show the place
+        Error::ParseError(ParseError::SyntaxError(text)) => {
+            let last = text.lines().last().unwrap_or_default();
+            last.trim_start_matches("error: ").to_owned()
+        }
+        Error::ParseError(ParseError::RegexTooLarge(_)) => "it is too large".to_owned(),
+        Error::MissingGroup(group) => format!("its replacement asks for group {group}"),
+        Error::ParseError(_) | Error::BuildError(_) => error.to_string(),
+    }
+}
+
+/// The definitions, and what was asked of them.
+#[derive(Debug)]
+pub(in crate::record) struct UserAgents {
+    definitions: Arc<EnrichFile<Definitions>>,
+    memo: Memo,
+}
+
+impl UserAgents {
+    pub(super) fn new(definitions: Arc<EnrichFile<Definitions>>) -> Self {
+        Self {
+            definitions,
+            memo: Memo::new(REMEMBERED),
+        }
+    }
+
+    /// Appends the members for a user agent, as its client wrote it.
+    pub(in crate::record) fn write(&mut self, out: &mut Vec<u8>, agent: &[u8]) {
+        let Self { definitions, memo } = self;
+        let agent = &agent[..agent.len().min(LOOKED_AT)];
+        let members = memo.get(agent, |text| {
+            describe(
+                text,
+                &definitions.content.extractor,
+                &String::from_utf8_lossy(agent),
+            );
+        });
+        out.extend_from_slice(members);
+    }
+}
+
+fn describe(out: &mut Vec<u8>, extractor: &Extractor<'_>, agent: &str) {
+    let (browser, os, device) = extractor.extract(agent);
+    if let Some(browser) = browser {
+        text(out, "name", known(&browser.family));
+        let parts = [
+            browser.major,
+            browser.minor,
+            browser.patch,
+            browser.patch_minor,
+        ];
+        text(out, "version", Some(&version(parts)));
+    }
+    if let Some(os) = os
+        && let Some(name) = known(&os.os)
+    {
+        let version = version([
+            os.major.as_deref(),
+            os.minor.as_deref(),
+            os.patch.as_deref(),
+            os.patch_minor.as_deref(),
+        ]);
+        let mark = members::open(out, b"\"os\":{");
+        text(out, "name", Some(name));
+        text(out, "version", Some(&version));
+        if !version.is_empty() {
+            text(out, "full", Some(&format!("{name} {version}")));
+        }
+        json::close(out, mark);
+    }
+    if let Some(device) = device
+        && let Some(name) = known(&device.device)
+    {
+        let mark = members::open(out, b"\"device\":{");
+        text(out, "name", Some(name));
+        json::close(out, mark);
+    }
+}
+
+fn known(name: &str) -> Option<&str> {
+    Some(name.trim()).filter(|name| *name != UNKNOWN && !name.is_empty())
+}
+
+/// `18.1` of `18` and `1`; what stands behind a part that is absent is not told.
+fn version(parts: [Option<&str>; 4]) -> String {
+    let told = parts
+        .into_iter()
+        .map_while(|part| part.filter(|part| !part.is_empty()));
+    told.collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const DEFINITIONS: &str = include_str!("../../../tests/support/user_agents.yaml");
+
+    fn agents() -> UserAgents {
+        let definitions = EnrichFile::new("x.yaml".into(), DEFINITIONS.into());
+        UserAgents::new(Arc::new(definitions.unwrap()))
+    }
+
+    fn said(text: &str) -> String {
+        let read = EnrichFile::<Definitions>::new("x.yaml".into(), text.into());
+        read.unwrap_err().to_string()
+    }
+
+    fn told(agent: &str) -> Value {
+        let mut out = b"{".to_vec();
+        agents().write(&mut out, agent.as_bytes());
+        if out.len() > 1 {
+            out.pop();
+        }
+        out.push(b'}');
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    #[test]
+    fn a_user_agent_becomes_ecs() {
+        assert_eq!(
+            told(
+                "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 \
+                 (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1"
+            ),
+            json!({
+                "name": "Mobile Safari", "version": "18.1",
+                "os": {"name": "iOS", "version": "18.1", "full": "iOS 18.1"},
+                "device": {"name": "iPhone"},
+            })
+        );
+        assert_eq!(
+            told(
+                "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
+                 Chrome/131.0.0.0 Safari/537.36"
+            ),
+            json!({
+                "name": "Chrome", "version": "131.0.0.0",
+                "os": {"name": "Windows", "version": "10", "full": "Windows 10"},
+            })
+        );
+        assert_eq!(
+            told("curl/8.5.0"),
+            json!({"name": "curl", "version": "8.5.0"})
+        );
+        assert_eq!(
+            told("Examplebot/2.1"),
+            json!({"name": "Examplebot (robot)", "version": "2.1"})
+        );
+        assert_eq!(told("zqxj"), json!({}));
+        assert_eq!(told(""), json!({}));
+    }
+
+    #[test]
+    fn a_file_without_definitions_says_why() {
+        let odd = |of: &str, with: &str| said(&DEFINITIONS.replacen(of, with, 1));
+        let told = [
+            said(""),
+            said("<html>"),
+            said("404: Not Found"),
+            odd("device_parsers", "devices"),
+            odd("regex: '(curl)", "regexp: '(curl)"),
+            odd("(Linux)", "(Linux"),
+            odd("(Linux)", "(?!Linux)"),
+            odd(r"([A-Z][a-z]+bot)/(\d+)\.(\d+)", "bot"),
+            odd("(Linux)", "(\\w{500}){500}"),
+        ];
+        insta::assert_snapshot!(told.join("\n"));
+        let bytes = vec![0xff; 9];
+        assert!(EnrichFile::<Definitions>::new("x".into(), bytes).is_err());
+    }
+
+    proptest! {
+        /// A file may say anything: it is refused or used, and nothing else.
+        #[test]
+        fn an_odd_file_does_no_harm(at in 0..DEFINITIONS.len(), to in 0..DEFINITIONS.len(), put in ".{0,3}") {
+            let mut text = DEFINITIONS.as_bytes().to_vec();
+            text.splice(at..to.clamp(at, at + 6), put.bytes());
+            if let Ok(definitions) = EnrichFile::new("x".into(), text) {
+                let mut out = Vec::new();
+                UserAgents::new(Arc::new(definitions)).write(&mut out, b"Chrome/1.2.3.4 (iPhone; Linux curl/1");
+            }
+        }
+    }
+
+    #[test]
+    fn a_hostile_user_agent_is_cut() {
+        let mut agents = agents();
+        let (mut long, mut cut) = (Vec::new(), Vec::new());
+        let text = "curl/8.5.0 ".repeat(100_000);
+        agents.write(&mut long, text.as_bytes());
+        agents.write(&mut cut, &text.as_bytes()[..LOOKED_AT]);
+        assert_eq!(long, cut);
+        agents.write(&mut long, &[0xff; 2000]);
+        agents.write(&mut long, "\u{16}\"\\".as_bytes());
+    }
+}

@@ -1,0 +1,56 @@
+//! `event.original` of a line that a format took: what must not be seen is hidden value by value.
+//!
+//! Invariant: what is hidden in a field of the record is hidden here in the same way, as its hash too.
+
+use super::{Cleaned, REDACTED, Scope};
+use crate::record::plan::Secrecy;
+use crate::record::{Scratch, Values};
+
+impl<'l> Values<'l> {
+    /// The line as it may be shown.
+    pub(in crate::record) fn clean_line<'s>(&self, scratch: &'s mut Scratch) -> &'s [u8]
+    where
+        'l: 's,
+    {
+        let is_text = |secrecy: &Secrecy| *secrecy == Secrecy::Text;
+        if self.plain && !self.watched && self.plan.secrecy.iter().all(is_text) {
+            return self.line;
+        }
+        let Scratch {
+            value,
+            cleaned,
+            line,
+            ..
+        } = scratch;
+        line.clear();
+        let mut from = 0;
+        for (capture, secrecy) in self.plan.secrecy.iter().enumerate() {
+            let Some((start, end)) = self.captures.span(capture) else {
+                continue;
+            };
+            let (start, end) = (start as usize, end as usize);
+            line.extend_from_slice(&self.line[from..start]);
+            from = end;
+            let raw = &self.line[start..end];
+            match secrecy {
+                // as nginx writes what is not there
+                _ if self.get(Some(capture)).is_none() => line.extend_from_slice(raw),
+                Secrecy::Redacted => line.extend_from_slice(REDACTED),
+                Secrecy::Hashed => {
+                    value.clear();
+                    self.plan.escape.decode(raw, value);
+                    line.extend_from_slice(&self.guard.hash(value));
+                }
+                Secrecy::Text => {
+                    self.guard.clean(raw, Scope::Value, cleaned);
+                    line.extend_from_slice(&cleaned.text);
+                }
+            }
+        }
+        line.extend_from_slice(&self.line[from..]);
+        // once more as a whole: a format may put a key before a value, `token=$http_x`
+        self.guard.clean(line, Scope::Line, cleaned);
+        let Cleaned { text, .. } = cleaned;
+        text
+    }
+}

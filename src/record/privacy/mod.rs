@@ -1,0 +1,242 @@
+//! What a record does not say: secrets of queries, addresses of people, names that are to be hashed.
+//!
+//! Owns the cleaning of text and the hash; refuses to know fields. Invariant: every text that comes from a line goes
+//! through [`Guard::clean`] unless [`Guard::watches`] has said that there is nothing to clean in its line; index and
+//! id of a document never come from what was cleaned. It guards against a password in a cluster that many read.
+
+mod addresses;
+mod line;
+mod names;
+mod secrets;
+mod spelling;
+#[cfg(test)]
+mod tests;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::config::{AddressRule, Privacy};
+
+pub(crate) use names::Names;
+
+/// What stands where a secret was.
+pub(crate) const REDACTED: &[u8] = b"REDACTED";
+
+/// Characters of a hash: 128 bits, base64url. More would cost index space and make no collision less likely to
+/// matter.
+pub(super) const HASH_LEN: usize = 22;
+const HASH_BYTES: usize = 16;
+
+/// What keeps these hashes apart from other uses of the same key.
+const CONTEXT: &str = "logweir 2026-11-23 hashes of addresses and names in records";
+
+/// A text's hash.
+pub(super) type Hash = [u8; HASH_LEN];
+
+/// How far a text reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scope {
+    /// It is the value of one variable.
+    Value,
+    /// It is a line, or a part of one.
+    Line,
+}
+
+/// What is to become of an address.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shown {
+    /// It is shown, as it is or truncated.
+    Address(IpAddr),
+    /// Only its hash is.
+    Hash(Hash),
+}
+
+/// The rules, ready to be followed.
+#[derive(Debug, Clone)]
+pub(crate) struct Guard {
+    names: Names,
+    rule: AddressRule,
+    key: Option<[u8; 32]>,
+    hash_fields: Vec<String>,
+}
+
+/// A part of a text that is replaced.
+#[derive(Debug, Clone)]
+struct Cut {
+    range: Range<usize>,
+    /// `None`: by [`REDACTED`].
+    address: Option<IpAddr>,
+    /// Where its replacement stands.
+    placed: Range<usize>,
+}
+
+/// A cleaned text, with where its parts were before.
+#[derive(Debug, Default)]
+pub(crate) struct Cleaned {
+    cuts: Vec<Cut>,
+    secrets: Vec<Range<usize>>,
+    pub(crate) text: Vec<u8>,
+}
+
+impl Guard {
+    pub(crate) fn new(privacy: &Privacy) -> Self {
+        Self {
+            names: Names::new(privacy.redact_query.iter().map(String::as_str)),
+            rule: privacy.ip,
+            key: privacy.hash_key.as_ref().map(|key| key.derive(CONTEXT)),
+            hash_fields: privacy.hash_fields.clone(),
+        }
+    }
+
+    /// Whether the values of a line must be cleaned; asked once a line.
+    pub(super) fn watches(&self, line: &[u8]) -> bool {
+        self.rule != AddressRule::Keep || secrets::may_be_in(&self.names, line)
+    }
+
+    /// Whether the values of this variable are secrets as a whole: `$arg_token`, `$http_authorization`.
+    pub(super) fn is_secret(&self, variable: &str) -> bool {
+        const FROM_OUTSIDE: [&str; 7] = [
+            "arg_",
+            "cookie_",
+            "http_",
+            "sent_http_",
+            "sent_trailer_",
+            "upstream_cookie_",
+            "upstream_http_",
+        ];
+        let named = |prefix| variable.starts_with(prefix);
+        FROM_OUTSIDE.into_iter().any(named) && self.names.has(variable)
+    }
+
+    /// Whether a field is written as its hash.
+    pub(super) fn hashes(&self, field: &str) -> bool {
+        self.hash_fields.iter().any(|hashed| hashed == field)
+    }
+
+    /// Whether any is: then a line whose fields are not known cannot be shown at all.
+    pub(crate) fn hashes_fields(&self) -> bool {
+        !self.hash_fields.is_empty()
+    }
+
+    /// Whether addresses are shown whole.
+    pub(super) fn shows_addresses(&self) -> bool {
+        self.rule == AddressRule::Keep
+    }
+
+    /// Writes `text` without what must not be seen to `cleaned.text`.
+    pub(crate) fn clean(&self, text: &[u8], scope: Scope, cleaned: &mut Cleaned) {
+        let Cleaned {
+            cuts,
+            secrets,
+            text: out,
+        } = cleaned;
+        cuts.clear();
+        secrets.clear();
+        out.clear();
+        secrets::find(&self.names, text, scope, |range| secrets.push(range));
+        let mut from = 0;
+        for range in secrets.iter().cloned() {
+            self.addresses(text, from..range.start, cuts);
+            from = range.end;
+            cuts.push(Cut::new(range, None));
+        }
+        self.addresses(text, from..text.len(), cuts);
+        let mut from = 0;
+        for cut in cuts.iter_mut() {
+            out.extend_from_slice(&text[from..cut.range.start]);
+            let start = out.len();
+            match cut.address {
+                None => out.extend_from_slice(REDACTED),
+                Some(ip) => self.show(ip).write(out),
+            }
+            cut.placed = start..out.len();
+            from = cut.range.end;
+        }
+        out.extend_from_slice(&text[from..]);
+    }
+
+    /// A line that no format takes, without what must not be seen. Where fields are hashed it is not shown: no one
+    /// knows where in it they stand.
+    pub(crate) fn line<'l>(&self, line: &'l [u8], cleaned: &'l mut Cleaned) -> &'l [u8] {
+        if self.hashes_fields() {
+            return REDACTED;
+        }
+        self.clean(line, Scope::Line, cleaned);
+        &cleaned.text
+    }
+
+    fn addresses(&self, text: &[u8], part: Range<usize>, cuts: &mut Vec<Cut>) {
+        if self.rule != AddressRule::Keep {
+            addresses::find(text, part, |range, address| {
+                cuts.push(Cut::new(range, address));
+            });
+        }
+    }
+
+    /// What is shown of an address.
+    pub(super) fn show(&self, ip: IpAddr) -> Shown {
+        match (self.rule, ip) {
+            (AddressRule::Keep, ip) => Shown::Address(ip),
+            (AddressRule::Truncate, IpAddr::V4(v4)) => {
+                let [a, b, c, _] = v4.octets();
+                Shown::Address(Ipv4Addr::new(a, b, c, 0).into())
+            }
+            (AddressRule::Truncate, IpAddr::V6(v6)) => {
+                let [a, b, c, ..] = v6.segments();
+                Shown::Address(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into())
+            }
+            (AddressRule::Hash, ip) => {
+                let mut text = Vec::new();
+                super::members::address_text(&mut text, ip);
+                Shown::Hash(self.hash(&text))
+            }
+        }
+    }
+
+    /// The hash of a value; the same value has the same hash in every field.
+    pub(super) fn hash(&self, value: &[u8]) -> Hash {
+        let mut text = [b'-'; HASH_LEN];
+        // the configuration has seen to it that there is a key where something is hashed
+        if let Some(key) = &self.key {
+            let hash = blake3::keyed_hash(key, value);
+            let bytes = &hash.as_bytes()[..HASH_BYTES];
+            let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text);
+            debug_assert_eq!(written, Ok(HASH_LEN));
+        }
+        text
+    }
+}
+
+impl Shown {
+    /// Appends it to running text.
+    pub(super) fn write(self, out: &mut Vec<u8>) {
+        match self {
+            Self::Address(ip) => super::members::address_text(out, ip),
+            Self::Hash(hash) => out.extend_from_slice(&hash),
+        }
+    }
+}
+
+impl Cut {
+    fn new(range: Range<usize>, address: Option<IpAddr>) -> Self {
+        Self {
+            range,
+            address,
+            placed: 0..0,
+        }
+    }
+}
+
+impl Cleaned {
+    /// Where the byte that stood at `at` stands now; for one that was replaced, where its replacement begins.
+    pub(crate) fn place_of(&self, at: usize) -> usize {
+        match self.cuts.iter().rfind(|cut| cut.range.start <= at) {
+            None => at,
+            Some(cut) if at < cut.range.end => cut.placed.start,
+            Some(cut) => cut.placed.end + (at - cut.range.end),
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! What must not be seen stands nowhere in the body, whatever the format, and the place of a record is the same.
+
+use logweir_parsers::Captures;
+use proptest::prelude::*;
+
+use super::*;
+use crate::config::{AddressRule, Field, FieldType, HashKey};
+
+const SECRET: &str = "s3cr3tV4lue";
+const PERSON: &str = "alice.unusual";
+const V4: &str = "203.0.113.77";
+const V6: &str = "2001:db8:77:88::99";
+/// Other ways to write them.
+const SPELLED: [&str; 5] = [
+    V4,
+    V6,
+    "2001:DB8:77:88::99",
+    "2001%3Adb8%3A77%3A88%3A%3A99",
+    "2001:db8:77:88:0:0:0:99",
+];
+
+fn privacy(ip: AddressRule) -> Privacy {
+    Privacy {
+        ip,
+        hash_key: Some(HashKey::new("0123456789abcdef of a test")),
+        hash_fields: ["user.name", "user.id", "nginx.access.http_x_who"]
+            .map(str::to_owned)
+            .into(),
+        ..Privacy::default()
+    }
+}
+
+/// Texts with a secret, with an address, or with both.
+fn text() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec![
+        "token",
+        "%74oken",
+        "PassWord",
+        "user[password]",
+        "reset_token",
+        "accessToken",
+        "api-key",
+        "sid",
+        "%2573ignature",
+    ]);
+    let secret = (
+        key,
+        prop::sample::select(vec![
+            "/a?x=1&KEY=SECRET&y=2",
+            "https://shop.example/?KEY=SECRET#top",
+            "/in?next=%2Fb%3FKEY%3DSECRET%26c%3Dd&e",
+            "KEY=SECRET",
+            "a=b;c;KEY=SECRET",
+            "/path;KEY=SECRET/x.css",
+            "/a?d=%7B%22KEY%22%3A%22SECRET%22%7D",
+            "{\"a\":[1],\"KEY\":\"SECRET\",\"b\":2}",
+            "é☃&KEY=SECRET",
+            "\u{1}\"\\KEY=SECRET",
+        ]),
+    )
+        .prop_map(|(key, text)| text.replace("KEY", key).replace("SECRET", SECRET));
+    let address = (
+        prop::sample::select(&SPELLED),
+        prop::sample::select(vec![
+            "IP",
+            "for=IP;proto=https",
+            "/ip/IP/x.css",
+            "x,IP,y",
+            "/a?ip=IP&b",
+            "[IP]:443",
+            "\"IP\"",
+            "http://IP/a",
+            "é☃IP",
+            "%20IP",
+            "ip:IP.",
+            "(IP)",
+        ]),
+    )
+        .prop_map(|(ip, text)| text.replace("IP", ip));
+    prop_oneof![
+        secret.clone(),
+        address.clone(),
+        (secret, address).prop_map(|(secret, address)| format!("{address}&{secret}")),
+        Just("-".to_owned()),
+        "[ -~]{0,6}",
+    ]
+}
+
+/// A variable and its value.
+fn member() -> impl Strategy<Value = (&'static str, String)> {
+    let texts = prop::sample::select(vec![
+        "http_user_agent",
+        "http_referer",
+        "http_x_real_ip",
+        "request_uri",
+        "args",
+        "uri",
+        "http_host",
+        "host",
+        "http_cookie",
+        "request_body",
+        "server_name",
+        "scheme",
+        "request_id",
+        "http_x_one",
+        "upstream_cache_status",
+        "ssl_cipher",
+        "realip_remote_addr",
+        "request_method",
+        "my_own",
+        "http_x_forwarded_for",
+        "upstream",
+        "http_x_ip",
+        "http_x_place",
+    ]);
+    let whole = prop::sample::select(vec![
+        "arg_token",
+        "cookie_session",
+        "http_authorization",
+        "sent_http_x_auth_token",
+    ]);
+    let people = prop::sample::select(vec!["remote_user", "http_x_id", "http_x_who"]);
+    let addresses = prop::sample::select(vec![
+        "remote_addr",
+        "realip_remote_addr",
+        "http_x_forwarded_for",
+        "proxy_protocol_addr",
+    ]);
+    prop_oneof![
+        4 => (texts, text()),
+        2 => text().prop_map(|text| ("request", format!("GET {text} HTTP/1.1"))),
+        1 => text().prop_map(|text| ("request", text)),
+        1 => whole.prop_map(|name| (name, format!("Bearer {SECRET}"))),
+        1 => people.prop_map(|name| (name, PERSON.to_owned())),
+        2 => (addresses, prop::sample::select(&SPELLED[..3])).prop_map(|(name, ip)| (name, ip.to_owned())),
+        1 => Just(("http_x_forwarded_for", format!("10.0.0.9, {V4}, [{V6}]:99, unknown"))),
+        1 => Just(("msec", "1795412474.123".to_owned())),
+        1 => Just(("status", "200".to_owned())),
+    ]
+}
+
+fn fields() -> Vec<Field> {
+    [
+        ("user.id", "http_x_id", FieldType::Text),
+        ("client.ip", "http_x_ip", FieldType::Ip),
+        ("labels.place", "http_x_place", FieldType::Text),
+        ("labels.token", "arg_token", FieldType::Text),
+    ]
+    .map(|(name, variable, kind)| Field {
+        name: name.to_owned(),
+        value: FieldValue::Variable(variable.to_owned()),
+        kind,
+    })
+    .into()
+}
+
+fn recorder(format: &Format, privacy: Privacy, keep_original: bool) -> Recorder {
+    let mut settings = settings(vec![format.clone()]);
+    settings.privacy = privacy;
+    settings.keep_original = keep_original;
+    settings.logs[0].fields = fields();
+    Recorder::new(settings)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2048))]
+
+    #[test]
+    fn nothing_secret_is_in_the_body(
+        members in prop::collection::vec(member(), 1..6),
+        escape in prop::sample::select(vec![Escape::Default, Escape::Json, Escape::None]),
+        ip in prop::sample::select(vec![AddressRule::Keep, AddressRule::Truncate, AddressRule::Hash]),
+        keep_original in any::<bool>(),
+        cut in prop::option::of(0..200_usize),
+    ) {
+        let (mut source, mut line) = ("\"".to_owned(), vec![b'"']);
+        for (name, value) in &members {
+            source.push_str(&format!("${{{name}}}\" \""));
+            write_escaped(escape, value.as_bytes(), &mut line);
+            line.extend_from_slice(b"\" \"");
+        }
+        let Ok(format) = Format::compile(&source, escape) else { return Ok(()) };
+        if let Some(cut) = cut {
+            line.truncate(cut);
+        }
+        let parsed = format.parse(&line, &mut Captures::new()).is_ok();
+        let mut rules = privacy(ip);
+        if !parsed {
+            // what no key tells of is not known in a line that no format takes, nor is who it is
+            if members.iter().any(|(_, value)| value.starts_with("Bearer ") || value == PERSON) {
+                return Ok(());
+            }
+            rules.hash_fields.clear();
+        }
+        let mut private = recorder(&format, rules, keep_original);
+        let item = item(&mut private, 7, &line).unwrap();
+        let text = String::from_utf8(item.clone()).unwrap();
+        let mut hidden = vec![SECRET, PERSON];
+        if ip != AddressRule::Keep {
+            hidden.extend(SPELLED);
+        }
+        for hidden in hidden {
+            prop_assert!(!text.contains(hidden), "{} of {} in {}", hidden, line.escape_ascii(), text);
+        }
+        let (index, id, document) = take_apart(&item).map_err(TestCaseError::fail)?;
+        // what an index of addresses takes
+        let mut found = vec![];
+        leaves("", &document, &mut found);
+        for (field, value) in found {
+            if ["source.ip", "related.ip", "client.ip"].contains(&field.as_str()) {
+                prop_assert_ne!(ip, AddressRule::Hash, "{} is {}", field, value);
+            }
+        }
+        if let Some(name) = document.pointer("/user/name") {
+            prop_assert_eq!(Some(name), document.pointer("/related/user/0"));
+        }
+        let mut open = recorder(&format, Privacy::default(), keep_original);
+        let (plain_index, plain_id, _) = take_apart(&super::item(&mut open, 7, &line).unwrap()).unwrap();
+        prop_assert_eq!((index, id), (plain_index, plain_id));
+    }
+
+    /// Redaction alone, which is on by default, changes nothing but secrets.
+    #[test]
+    fn what_holds_no_secret_is_as_without_redaction(
+        agent in "[ -9;<>-~é☃]{0,24}", target in "/[!-9;<>-~]{0,24}", escape in prop::sample::select(vec![Escape::Default, Escape::Json]),
+    ) {
+        // neither `=` nor `:` nor a spelling of them
+        prop_assume!(!agent.contains("%3") && !target.contains("%3"));
+        let format = Format::compile("\"$http_user_agent\" \"$request_uri\" $msec", escape).unwrap();
+        let mut line = vec![b'"'];
+        write_escaped(escape, agent.as_bytes(), &mut line);
+        line.extend_from_slice(b"\" \"");
+        write_escaped(escape, target.as_bytes(), &mut line);
+        line.extend_from_slice(b"\" 1795412474.123");
+        let off = Privacy { redact_query: vec![], ..Privacy::default() };
+        let on = item(&mut recorder(&format, Privacy::default(), true), 0, &line);
+        prop_assert_eq!(on, item(&mut recorder(&format, off, true), 0, &line));
+    }
+}
+
+fn document(recorder: &mut Recorder, line: &str) -> Value {
+    take_apart(&item(recorder, 0, line.as_bytes()).unwrap())
+        .unwrap()
+        .2
+}
+
+const LINE: &str = "10.0.0.1 - bob [23/Nov/2026:05:26:59 +0000] \"GET /a?token=x&b=1 HTTP/1.1\" 200 5 \
+                    \"http://y/?PASSWORD=z\" \"Mozilla/5.0 Chrome/131.0.0.0\" \"203.0.113.77\"";
+
+fn combined() -> Format {
+    let combined = Format::combined();
+    let source = format!("{} \"$http_x_forwarded_for\"", combined.source());
+    Format::compile(&source, Escape::Default).unwrap()
+}
+
+#[test]
+fn by_default_secrets_of_queries_are_redacted_and_nothing_else() {
+    let document = document(&mut recorder(&combined(), Privacy::default(), true), LINE);
+    assert_eq!(document["url"]["original"], "/a?token=REDACTED&b=1");
+    assert_eq!(document["url"]["query"], "token=REDACTED&b=1");
+    assert_eq!(document["url"]["path"], "/a");
+    assert_eq!(
+        document["http"]["request"]["referrer"],
+        "http://y/?PASSWORD=REDACTED"
+    );
+    let expected = LINE
+        .replace("token=x", "token=REDACTED")
+        .replace("=z", "=REDACTED");
+    assert_eq!(document["event"]["original"], expected);
+    assert_eq!(document["source"]["ip"], V4);
+    assert_eq!(document["user"]["name"], "bob");
+}
+
+#[test]
+fn a_truncated_address_is_one_still() {
+    let mut rules = privacy(AddressRule::Truncate);
+    rules.hash_fields.clear();
+    let document = document(&mut recorder(&combined(), rules, true), LINE);
+    assert_eq!(document["source"]["address"], "203.0.113.0");
+    assert_eq!(document["source"]["ip"], "203.0.113.0");
+    assert_eq!(
+        document["related"]["ip"],
+        serde_json::json!(["203.0.113.0", "10.0.0.0"])
+    );
+    let list = &document["nginx"]["access"]["remote_ip_list"];
+    assert_eq!(*list, serde_json::json!(["203.0.113.0", "10.0.0.0"]));
+    assert_eq!(
+        document["user_agent"]["original"],
+        "Mozilla/5.0 Chrome/131.0.0.0"
+    );
+}
+
+#[test]
+fn a_hash_stands_for_an_address_and_for_a_name_wherever_they_are() {
+    let document = document(
+        &mut recorder(&combined(), privacy(AddressRule::Hash), true),
+        LINE,
+    );
+    let address = document["source"]["address"].as_str().unwrap();
+    assert_eq!(address.len(), 22);
+    assert!(document["source"].get("ip").is_none() && document["related"].get("ip").is_none());
+    assert_eq!(document["nginx"]["access"]["remote_ip_list"][0], address);
+    let user = document["user"]["name"].as_str().unwrap();
+    assert_eq!(document["related"]["user"][0], user);
+    let original = document["event"]["original"].as_str().unwrap();
+    assert!(
+        original.contains(&format!(" - {user} [23/Nov/2026:05:26:59 +0000] ")),
+        "{original}"
+    );
+    assert!(
+        original.ends_with(&format!("Chrome/131.0.0.0\" \"{address}\"")),
+        "{original}"
+    );
+}
+
+#[test]
+fn where_fields_are_hashed_an_unparsed_line_is_not_shown() {
+    let mut recorder = recorder(&combined(), privacy(AddressRule::Keep), false);
+    let document = document(&mut recorder, "alice.unusual was here");
+    assert_eq!(document["event"]["original"], "REDACTED");
+}

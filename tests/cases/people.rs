@@ -1,0 +1,129 @@
+//! Privacy and enrichment, from the configuration to the cluster.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::agent::{Home, append_text, section_cluster, section_log};
+use crate::support::mmdb;
+use crate::support::stage::Stage;
+
+const KEY: &str = "kJ8s0mVx2Qp7Lw4Zt9";
+
+fn configure(home: &Home, stage: &Stage, more: &str) {
+    let sections = section_log(&home.log(), "combined") + &section_cluster(&stage.address());
+    home.configure("", &(sections + more));
+}
+
+fn request(path: &str) -> String {
+    format!(
+        "203.0.113.77 - bob [12/Mar/2026:10:00:00 +0000] \"GET {path}?token=s3cr3t HTTP/1.1\" 200 1 \"-\" \"curl/8.5.0\"\n"
+    )
+}
+
+/// What a record says at `pointer`, by path.
+fn said(stage: &Stage, pointer: &str) -> Vec<Value> {
+    let mut documents = stage.documents();
+    documents.sort_by_key(|document| document["url"]["path"].to_string());
+    let said = |document: &Value| document.pointer(pointer).cloned().unwrap_or_default();
+    documents.iter().map(said).collect()
+}
+
+const DEFINITIONS: &str = include_str!("../support/user_agents.yaml");
+
+/// One line with each of three files: the first, a new one, and a broken one. geoipupdate, as others do, renames a
+/// new file into place and tells no one.
+fn told_over_time(setting: &str, pointer: &str, first: &[u8], second: &[u8]) -> Vec<Value> {
+    let (home, stage) = (Home::new(), Stage::new());
+    let (file, new) = (home.path("file"), home.path("file.new"));
+    let replace = |content: &[u8]| {
+        fs::write(&new, content).unwrap();
+        fs::rename(&new, &file).unwrap();
+    };
+    replace(first);
+    configure(
+        &home,
+        &stage,
+        &format!("[enrich]\n{setting} = '{}'\n", file.display()),
+    );
+    append_text(&home.log(), &request("/a"));
+    let mut agent = home.run();
+    agent.until_so("the first line", || stage.count() == 1);
+
+    replace(second);
+    agent.until_said("a file of [enrich] has changed: going on");
+    agent.until("the new start", |agent| {
+        (agent.words().matches("started").count() == 2).then_some(())
+    });
+    append_text(&home.log(), &request("/b"));
+    agent.until_so("the second line", || stage.count() == 2);
+
+    replace(b"<html>sign in</html>");
+    agent.until_said("the old one stays");
+    let key = format!("enrich.{setting}");
+    assert!(agent.words().contains(&key), "{}", agent.words());
+    append_text(&home.log(), &request("/c"));
+    agent.until_so("the third line", || stage.count() == 3);
+    agent.stop();
+    said(&stage, pointer)
+}
+
+#[test]
+fn a_new_database_is_taken_without_a_signal_and_a_broken_one_is_not() {
+    let elsewhere = serde_json::json!({"city": {"names": {"en": "Lyon"}}});
+    let elsewhere = mmdb::write("GeoLite2-City", &[("203.0.113.0/24", elsewhere)]);
+    let cities = told_over_time("geoip", "/source/geo/city_name", &mmdb::city(), &elsewhere);
+    assert_eq!(cities, ["Grenoble", "Lyon", "Lyon"]);
+}
+
+#[test]
+fn so_are_new_definitions_of_user_agents() {
+    let other = DEFINITIONS.replace("(curl)", "(cur)l");
+    let names = told_over_time(
+        "user_agent",
+        "/user_agent/name",
+        DEFINITIONS.as_bytes(),
+        other.as_bytes(),
+    );
+    assert_eq!(names, ["curl", "cur", "cur"]);
+}
+
+#[test]
+fn what_is_hidden_is_hidden_in_the_cluster_and_by_check() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let (key, definitions) = (home.path("hash-key"), home.path("regexes.yaml"));
+    fs::write(&definitions, DEFINITIONS).unwrap();
+    fs::write(&key, format!("{KEY}\n")).unwrap();
+    let privacy = format!(
+        "[privacy]\nip = \"hash\"\nhash_key_file = '{}'\n[enrich]\nuser_agent = '{}'\n",
+        key.display(),
+        definitions.display()
+    );
+    configure(&home, &stage, &privacy);
+    let odd = "203.0.113.77 no \"GET /?password=s3cr3t HTTP/1.1\" format takes this\n";
+    append_text(&home.log(), &(request("/a") + odd));
+    let mut agent = home.run();
+    agent.until_so("both lines", || stage.count() == 2);
+    let ended = agent.stop();
+    let log = home.log();
+    let check = |arguments: &[&str]| home.end_of(arguments).words;
+    let parsed = check(&["check", "--parse", log.to_str().unwrap()]);
+    let shown = [parsed, check(&["check"]), ended.words];
+    let documents = serde_json::to_string(&stage.documents()).unwrap();
+    assert!(
+        documents.contains("REDACTED") && documents.contains("\"curl\""),
+        "{documents}"
+    );
+    for text in shown.iter().chain([&documents]) {
+        for hidden in ["s3cr3t", "203.0.113.77", KEY] {
+            assert!(!text.contains(hidden), "{hidden} in {text}");
+        }
+    }
+    assert!(shown[0].contains("password=REDACTED"), "{}", shown[0]);
+    assert!(
+        shown[1].contains("source.address holds the hash"),
+        "{}",
+        shown[1]
+    );
+    assert!(shown[1].contains("10 expressions"), "{}", shown[1]);
+}
