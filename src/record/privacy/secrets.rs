@@ -88,6 +88,8 @@ fn end(text: &[u8], from: usize, depth: u8, scope: Scope) -> usize {
             b'&' | b'#' => here.depth <= depth,
             // cookies
             b';' => here.depth <= depth && text.get(next) == Some(&b' '),
+            // `$request`: what follows the target is no secret
+            b' ' if scope == Scope::Value => here.len == 1 && is_version(&text[next..]),
             _ if scope == Scope::Value => false,
             // an escaped one is the client's own
             b'"' => here.len == 1,
@@ -100,6 +102,15 @@ fn end(text: &[u8], from: usize, depth: u8, scope: Scope) -> usize {
         at = next;
     }
     at
+}
+
+/// Whether a request line ends so.
+fn is_version(text: &[u8]) -> bool {
+    let number = text.strip_prefix(b"HTTP/");
+    number.is_some_and(|number| {
+        let part = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+        number.len() <= 3 && number.iter().all(part)
+    })
 }
 
 /// The value that stands in JSON behind the colon at or after `from`.
@@ -176,6 +187,8 @@ mod tests {
             ),
             ("/a?%74oken=1&x", "/a?%74oken=*&x"),
             ("/a?token=a=b&c", "/a?token=*&c"),
+            ("GET /a?token=1 2 HTTP/1.1", "GET /a?token=* HTTP/1.1"),
+            ("token=1 HTTP/1.1 2", "token=*"),
             ("/;token=x/y", "/;token=*"),
             ("/tokens?a=1&mytoken=2", "/tokens?a=1&mytoken=2"),
         ] {
