@@ -343,6 +343,27 @@ fn every_aggregation_names_what_is_there() {
                 "{id}"
             );
         }
+        check_times(id, aggs, &ui_state);
+    }
+}
+
+/// Kibana 8 and OpenSearch Dashboards give each column of a table the same width, which cuts moments off. Each keeps
+/// the widths in a place of its own.
+fn check_times(id: &str, aggs: &[Value], ui_state: &Value) {
+    let widths = &ui_state["vis"]["columnsWidth"];
+    assert_eq!(widths, &ui_state["vis"]["params"]["colWidth"], "{id}");
+    let has_width = |column: usize| {
+        let widths = widths.as_array().into_iter().flatten();
+        widths.clone().any(|width| width["colIndex"] == column)
+    };
+    for (column, agg) in aggs.iter().enumerate() {
+        let is_moment = ["min", "max"].contains(&agg["type"].as_str().unwrap())
+            && agg["params"]["field"] == "@timestamp";
+        assert!(
+            !is_moment || has_width(column),
+            "{id}: {}",
+            agg["params"]["customLabel"]
+        );
     }
 }
 

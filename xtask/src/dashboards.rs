@@ -198,6 +198,13 @@ impl Maker {
             let order = json!({"params": {"sort": sort}, "sortColumn": column});
             merge(&mut ui_state, json!({"vis": order}));
         }
+        if let Some(widths) = source.get("widths") {
+            // … and its columns' widths too; Kibana 7.10 fits them by itself.
+            let columns = widths_of(widths, list(source, "aggs")?)
+                .with_context(|| format!("{id}: widths"))?;
+            let widths = json!({"params": {"colWidth": columns}, "columnsWidth": columns});
+            merge(&mut ui_state, json!({"vis": widths}));
+        }
         let attributes = json!({
             "title": title,
             "description": about,
@@ -287,6 +294,26 @@ impl Maker {
         }
         Ok(json!({"type": kind, "params": params}))
     }
+}
+
+/// The widths in pixels of a table's columns, which are named by their label or, without one, by their aggregation.
+/// Columns that are not named share the rest.
+fn widths_of(widths: &Value, aggs: &[Value]) -> Result<Vec<Value>> {
+    let is_metric = |agg: &&Value| agg["schema"] == "metric";
+    let mut columns = Vec::new();
+    let buckets = aggs.iter().filter(|agg| !is_metric(agg));
+    for agg in buckets.chain(aggs.iter().filter(is_metric)) {
+        let name = agg.get("label").unwrap_or(&agg["type"]);
+        let percents = agg["params"]["percents"].as_array();
+        columns.extend((0..percents.map_or(1, Vec::len)).map(|_| name));
+    }
+    let widths = widths.as_object().context("widths is a map")?.iter();
+    let made = widths.map(|(name, width)| {
+        let column = columns.iter().position(|column| *column == name);
+        let column = column.with_context(|| format!("no column {name}"))?;
+        Ok(json!({"colIndex": column, "width": width}))
+    });
+    made.collect()
 }
 
 /// A panel's place on its dashboard, on a grid 48 wide.

@@ -109,7 +109,7 @@ pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<
         ),
         "rate-abuse-line" => counted(
             &|e| of(&[&minute(e), &e.client, e.route]),
-            &[None, least(20, 100.0), least(5, 100.0)],
+            &[None, least(20, 250.0), least(5, 250.0)],
         ),
         "rate-abuse-over" => counted(
             &|e| of(&[&minute(e), &e.client, e.route]),
