@@ -72,7 +72,7 @@ pub(crate) enum Fate {
 struct Plan {
     /// The steps so far, while they are counted.
     passed: Option<Vec<Step>>,
-    at: Option<(usize, How)>,
+    at: Option<(Step, usize, How)>,
     dead: bool,
     met: bool,
 }
@@ -82,8 +82,8 @@ struct Plan {
 pub(crate) struct FailPoints(Arc<Mutex<Plan>>);
 
 impl FailPoints {
-    /// Counts all steps; at the one with this number, something happens.
-    pub(crate) fn new(at: Option<(usize, How)>) -> Self {
+    /// Counts all steps; at the one of this kind and number, from 0, something happens.
+    pub(crate) fn new(at: Option<(Step, usize, How)>) -> Self {
         let points = Self::default();
         points.plan().passed = Some(Vec::new());
         points.plan().at = at;
@@ -99,10 +99,10 @@ impl FailPoints {
         let Some(passed) = &mut plan.passed else {
             return Fate::Go;
         };
+        let number = passed.iter().filter(|passed| **passed == step).count();
         passed.push(step);
-        let number = passed.len() - 1;
         match plan.at {
-            Some((at, how)) if at == number => {
+            Some((kind, at, how)) if (kind, at) == (step, number) => {
                 plan.met = true;
                 match how {
                     How::Error => Fate::Fail,
