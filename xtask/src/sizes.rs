@@ -26,8 +26,8 @@ use crate::place::{self, Folder};
 use crate::server::{Kind, Server};
 use crate::tools::{self, Tool};
 
-/// Fields that are shown apart.
-const TOP_FIELDS: usize = 16;
+/// Fields that take less are not shown apart.
+const SMALL_BYTES: f64 = 1.0;
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -70,7 +70,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     for (number, choice) in choices::all().iter().enumerate() {
         let only = &arguments.only;
         let is_asked_for = only.iter().any(|part| choice.name.contains(part));
-        if number > 0 && !only.is_empty() && !is_asked_for {
+        let is_base = number == 0;
+        if !is_base && !only.is_empty() && !is_asked_for {
             continue;
         }
         println!("{} …", choice.name);
@@ -78,10 +79,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         let measured = match index {
             Ok(index) => {
                 let measured = bench.fill(number, choice, &index)?;
-                if number == 0 && kind.is_elasticsearch() {
+                if is_base && kind.is_elasticsearch() {
                     fields = bench.node.fields(&index)?;
                 }
                 bench.node.ask(Method::Delete, &format!("/{index}"), None)?;
+                println!("  {:.1} bytes per request", ratio(measured.bytes, lines));
                 Some(measured)
             }
             // what another family or version has
@@ -247,8 +249,8 @@ fn field_table(fields: &[FieldSize], lines: u64) -> String {
         "| field | bytes per request | found by (terms) | found by (points) | sorted and counted (doc_values) | kept |\n\
          | --- | ---: | ---: | ---: | ---: | ---: |\n",
     );
-    for field in fields.iter().take(TOP_FIELDS) {
-        let of = |bytes| ratio(bytes, lines);
+    let of = |bytes| ratio(bytes, lines);
+    for field in fields.iter().filter(|field| of(field.total) >= SMALL_BYTES) {
         let _ = writeln!(
             out,
             "| `{}` | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} |",

@@ -65,104 +65,87 @@ fn properties(fields: &[(&str, Value)]) -> Value {
     root
 }
 
-/// All of them. The first is what is shipped: the others are compared with it.
+/// All of them. The first is what is shipped: the others are compared with it. The last is the same again, which tells
+/// how much two sizes must differ to differ at all.
 pub(super) fn all() -> Vec<Choice> {
-    let keyword = |limit: u64, more: Value| {
-        let mut mapping = json!({"type": "keyword", "ignore_above": limit});
-        if let (Value::Object(mapping), Value::Object(more)) = (&mut mapping, more) {
-            mapping.extend(more);
-        }
-        mapping
-    };
+    let keyword = |limit: u64| json!({"type": "keyword", "ignore_above": limit});
+    let kept_only = |kind: &str| json!({"type": kind, "index": false, "doc_values": false});
+    let found_only = json!({"type": "keyword", "ignore_above": 8191, "doc_values": false});
     let wildcard = json!({"type": "wildcard"});
+    let by_client = json!({"sort.field": ["source.address", "@timestamp"]});
+    let least = [
+        ("event.start", kept_only("date")),
+        ("log.offset", kept_only("long")),
+        ("url.original", kept_only("keyword")),
+        ("user_agent.original", keyword(1024)),
+    ];
     vec![
-        Choice::new("what `logweir setup` puts"),
+        Choice::new("**what `logweir setup` puts**"),
         Choice {
             is_set_up: false,
-            ..Choice::new("no template at all: dynamic mapping")
+            ..Choice::new("no template: dynamic mapping")
         },
-        Choice::index("codec default", json!({"codec": "default"})),
-        Choice::index("codec zstd", json!({"codec": "zstd"})),
-        Choice::index("codec zstd_no_dict", json!({"codec": "zstd_no_dict"})),
+        Choice::index("`codec` default", json!({"codec": "default"})),
         Choice::index("sorted by time", json!({"sort.field": ["@timestamp"]})),
+        Choice::index("sorted by client and time", by_client.clone()),
         Choice::index(
-            "sorted by time, newest first",
-            json!({"sort.field": ["@timestamp"], "sort.order": ["desc"]}),
-        ),
-        Choice::index(
-            "sorted by client, time",
-            json!({"sort.field": ["source.address", "@timestamp"]}),
-        ),
-        Choice::index(
-            "sorted by route, time",
+            "sorted by route and time",
             json!({"sort.field": ["http.route", "@timestamp"]}),
         ),
-        Choice::index(
-            "sorted by site, route, client, time",
-            json!({"sort.field": ["url.domain", "http.route", "source.address", "@timestamp"]}),
-        ),
         Choice::fields(
-            "wildcard: `url.original`",
-            &[("url.original", wildcard.clone())],
-        ),
-        Choice::fields(
-            "wildcard: `url.original`, `url.path`, `url.query`, `user_agent.original`, `http.request.referrer`",
-            &[
-                ("url.original", wildcard.clone()),
-                ("url.path", wildcard.clone()),
-                ("url.query", wildcard.clone()),
-                ("user_agent.original", wildcard.clone()),
-                ("http.request.referrer", wildcard),
-            ],
-        ),
-        Choice::fields(
-            "`url.original` without doc_values",
-            &[("url.original", keyword(8191, json!({"doc_values": false})))],
-        ),
-        Choice::fields(
-            "`url.original` kept only, like `event.original`",
-            &[(
-                "url.original",
-                json!({"type": "keyword", "index": false, "doc_values": false}),
-            )],
-        ),
-        Choice::fields(
-            "`url.query` without doc_values",
-            &[("url.query", keyword(1024, json!({"doc_values": false})))],
-        ),
-        Choice::fields(
-            "`log.offset` not indexed",
-            &[("log.offset", json!({"type": "long", "index": false}))],
+            "`log.offset` indexed",
+            &[("log.offset", json!({"type": "long"}))],
         ),
         Choice::fields(
             "`log.offset` kept only",
-            &[(
-                "log.offset",
-                json!({"type": "long", "index": false, "doc_values": false}),
-            )],
+            &[("log.offset", kept_only("long"))],
+        ),
+        Choice::fields(
+            "`event.start` not indexed",
+            &[("event.start", json!({"type": "date", "index": false}))],
         ),
         Choice::fields(
             "`event.start` kept only",
-            &[(
-                "event.start",
-                json!({"type": "date", "index": false, "doc_values": false}),
-            )],
+            &[("event.start", kept_only("date"))],
         ),
         Choice::fields(
-            "without `user_agent.original.text`",
-            &[("user_agent.original", keyword(1024, json!({"fields": {}})))],
+            "`url.original` without doc_values",
+            &[("url.original", found_only)],
+        ),
+        Choice::fields(
+            "`url.original` kept only",
+            &[("url.original", kept_only("keyword"))],
+        ),
+        Choice::fields(
+            "`url.original` as wildcard",
+            &[("url.original", wildcard.clone())],
+        ),
+        Choice::fields(
+            "`user_agent.original` as wildcard",
+            &[("user_agent.original", wildcard)],
+        ),
+        Choice::fields(
+            "`user_agent.original` without `.text`",
+            &[("user_agent.original", keyword(1024))],
         ),
         Choice {
             top: "keep_original = true\n",
             ..Choice::new("`keep_original = true`")
         },
+        Choice::fields(LEAST, &least),
+        Choice {
+            custom: json!({"mappings": properties(&least), "settings": {"index": by_client}}),
+            ..Choice::new("the same, sorted by client and time")
+        },
         Choice::logsdb(
-            "`index_mode = \"logsdb\"`, source put together (Enterprise licence)",
-            json!({}),
-        ),
-        Choice::logsdb(
-            "`index_mode = \"logsdb\"`, source stored (Basic licence)",
+            "`index_mode = \"logsdb\"`, source stored",
             json!({"mapping.source.mode": "stored"}),
         ),
+        Choice::logsdb("`index_mode = \"logsdb\"`, source synthetic", json!({})),
+        Choice::new("what `logweir setup` puts, again"),
     ]
 }
+
+/// All that the dashboards do without.
+const LEAST: &str =
+    "`event.start`, `log.offset`, `url.original` kept only, no `user_agent.original.text`";
