@@ -12,7 +12,6 @@ use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum as _;
@@ -76,15 +75,15 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         }
         println!("{} …", choice.name);
         let index = bench.create(number, choice);
-        let measured = match index {
+        let bytes = match index {
             Ok(index) => {
-                let measured = bench.fill(number, choice, &index)?;
+                let bytes = bench.fill(number, choice, &index)?;
                 if is_base && kind.is_elasticsearch() {
                     fields = bench.node.fields(&index)?;
                 }
                 bench.node.ask(Method::Delete, &format!("/{index}"), None)?;
-                println!("  {:.1} bytes per request", ratio(measured.bytes, lines));
-                Some(measured)
+                println!("  {:.1} bytes per request", ratio(bytes, lines));
+                Some(bytes)
             }
             // what another family or version has
             Err(refusal) => {
@@ -92,7 +91,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 None
             }
         };
-        rows.push((choice.name, measured));
+        rows.push((choice.name, bytes));
     }
     println!(
         "\n{lines} lines of {line_bytes} bytes on average, {}, one segment\n",
@@ -111,14 +110,6 @@ fn newest_elasticsearch() -> Result<Kind> {
         .filter(|kind| tools::jdk(kind.oldest_java()).is_some())
         .max_by_key(|kind| (kind.oldest_java(), kind.recipe()))
         .context("no JDK for any Elasticsearch")
-}
-
-/// What one choice came to.
-#[derive(Clone, Copy)]
-struct Measured {
-    bytes: u64,
-    /// The server's processor time for all lines and the merge at the end.
-    cpu: Duration,
 }
 
 struct Bench {
@@ -145,17 +136,15 @@ impl Bench {
         Ok(index)
     }
 
-    /// Has the agent write all lines into it, and measures.
-    fn fill(&self, number: usize, choice: &Choice, index: &str) -> Result<Measured> {
+    /// Has the agent write all lines into it, and tells its bytes.
+    fn fill(&self, number: usize, choice: &Choice, index: &str) -> Result<u64> {
         let data = self.folder.join(format!("data-{number}"));
-        let before = self.node.cpu()?;
         let mut words = vec!["run", "--once"];
         if !choice.is_set_up {
             words.push("--no-template-check");
         }
         self.run(&words)?;
         self.node.merge(index)?;
-        let cpu = self.node.cpu()?.saturating_sub(before);
         let size = self.node.size(index)?;
         ensure!(
             size.documents == self.lines,
@@ -164,10 +153,7 @@ impl Bench {
             size.documents
         );
         fs::remove_dir_all(data)?;
-        Ok(Measured {
-            bytes: size.bytes,
-            cpu,
-        })
+        Ok(size.bytes)
     }
 
     fn configure(&self, name: &str, choice: &Choice) -> Result<()> {
@@ -218,24 +204,22 @@ listen = "127.0.0.1:{}"
 }
 
 /// A row for each choice; the first is what the others are compared with.
-fn table(rows: &[(&str, Option<Measured>)], lines: u64) -> String {
+fn table(rows: &[(&str, Option<u64>)], lines: u64) -> String {
     let mut out = String::from(
-        "| choice | MB per million requests | bytes per request | against what we ship | CPU of the server, s |\n\
-         | --- | ---: | ---: | ---: | ---: |\n",
+        "| choice | bytes per request = MB per million requests | against what we ship |\n\
+         | --- | ---: | ---: |\n",
     );
-    let base = rows.first().and_then(|(_, measured)| *measured);
-    for (name, measured) in rows {
+    let base = rows.first().and_then(|(_, bytes)| *bytes);
+    for (name, bytes) in rows {
         // Writing to a String cannot fail.
-        let _ = match measured {
-            None => writeln!(out, "| {name} | – | – | this server refuses it | – |"),
-            Some(Measured { bytes, cpu }) => {
-                let per_line = ratio(*bytes, lines);
-                let base = base.map_or(*bytes, |base| base.bytes);
+        let _ = match bytes {
+            None => writeln!(out, "| {name} | – | this server refuses it |"),
+            Some(bytes) => {
+                let more = (ratio(*bytes, base.unwrap_or(*bytes)) - 1.0) * 100.0;
                 writeln!(
                     out,
-                    "| {name} | {per_line:.1} | {per_line:.1} | {:+.1} % | {} |",
-                    (ratio(*bytes, base) - 1.0) * 100.0,
-                    cpu.as_secs(),
+                    "| {name} | {:.1} | {more:+.1} % |",
+                    ratio(*bytes, lines)
                 )
             }
         };
@@ -246,7 +230,7 @@ fn table(rows: &[(&str, Option<Measured>)], lines: u64) -> String {
 /// Where the bytes of what is shipped go.
 fn field_table(fields: &[FieldSize], lines: u64) -> String {
     let mut out = String::from(
-        "| field | bytes per request | found by (terms) | found by (points) | sorted and counted (doc_values) | kept |\n\
+        "| field | bytes per request | terms | points | doc_values | stored |\n\
          | --- | ---: | ---: | ---: | ---: | ---: |\n",
     );
     let of = |bytes| ratio(bytes, lines);
@@ -276,25 +260,15 @@ mod tests {
 
     #[test]
     fn a_choice_is_compared_with_the_first_and_a_refused_one_is_named() {
-        let measured = |bytes| {
-            Some(Measured {
-                bytes,
-                cpu: Duration::from_secs(9),
-            })
-        };
-        let rows = [
-            ("ours", measured(400)),
-            ("less", measured(300)),
-            ("other", None),
-        ];
+        let rows = [("ours", Some(400)), ("less", Some(300)), ("other", None)];
         let table = table(&rows, 4);
         let rows: Vec<&str> = table.lines().skip(2).collect();
         assert_eq!(
             rows,
             [
-                "| ours | 100.0 | 100.0 | +0.0 % | 9 |",
-                "| less | 75.0 | 75.0 | -25.0 % | 9 |",
-                "| other | – | – | this server refuses it | – |",
+                "| ours | 100.0 | +0.0 % |",
+                "| less | 75.0 | -25.0 % |",
+                "| other | – | this server refuses it |",
             ]
         );
     }

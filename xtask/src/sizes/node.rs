@@ -1,7 +1,5 @@
 //! What is asked of the server that is measured.
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
@@ -62,15 +60,6 @@ impl Node {
             answer.status()
         );
         serde_json::from_str(&text).with_context(|| format!("{path}: not JSON: {text}"))
-    }
-
-    /// The processor time that it has used.
-    pub(super) fn cpu(&self) -> Result<Duration> {
-        let path = "/_nodes/stats/process?filter_path=nodes.*.process.cpu.total_in_millis";
-        let nodes = self.ask(Method::Get, path, None)?;
-        let millis = first(&nodes, "nodes")
-            .and_then(|node| node.pointer("/process/cpu/total_in_millis")?.as_u64());
-        millis.map(Duration::from_millis).context("no CPU time")
     }
 
     /// Makes one segment of an index.
@@ -134,9 +123,4 @@ impl Node {
         sizes.sort_by_key(|field| std::cmp::Reverse(field.total));
         Ok(sizes)
     }
-}
-
-/// The first of an object's members, whatever its name.
-fn first<'a>(value: &'a Value, key: &str) -> Option<&'a Value> {
-    value.get(key)?.as_object()?.values().next()
 }
