@@ -13,6 +13,7 @@ mod nginx;
 mod place;
 mod server;
 mod sink;
+mod sizes;
 mod soak;
 mod test;
 mod tools;
@@ -40,6 +41,8 @@ enum Chore {
     Bench(bench::Arguments),
     /// Make kibana/logweir.ndjson from kibana/source.
     Dashboards(dashboards::Arguments),
+    /// Measure what an index takes on disk, by the choices that its template has.
+    Sizes(sizes::Arguments),
     /// Break the agent in every way there is for a while, and count the lines: none lost, none doubled.
     Soak(soak::Arguments),
 }
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Chore::Try(arguments) => try_it::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Dashboards(arguments) => dashboards::run(&arguments),
+        Chore::Sizes(arguments) => sizes::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
     };
     match done {

@@ -57,6 +57,11 @@ impl Kind {
         }
     }
 
+    /// It is of this family.
+    pub(crate) fn is_elasticsearch(self) -> bool {
+        self.recipe().starts_with("elasticsearch")
+    }
+
     /// It speaks TLS and asks who one is.
     pub(crate) fn is_secured(self) -> bool {
         matches!(
