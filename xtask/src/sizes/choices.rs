@@ -93,8 +93,8 @@ pub(super) fn all() -> Vec<Choice> {
             json!({"sort.field": ["http.route", "@timestamp"]}),
         ),
         Choice::fields(
-            "`log.offset` indexed",
-            &[("log.offset", json!({"type": "long"}))],
+            "`log.offset` not indexed",
+            &[("log.offset", json!({"type": "long", "index": false}))],
         ),
         Choice::fields(
             "`log.offset` kept only",
