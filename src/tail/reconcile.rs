@@ -376,6 +376,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Bytes truncated away of which no copy turned up are lost, and said to be.
     fn give_up_missing(&mut self, now: Duration) {
+        if !self.sure || self.backlog {
+            // The copy may be one of those that wait.
+            return;
+        }
         let due = |track: &Track| {
             track
                 .missing

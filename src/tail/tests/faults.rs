@@ -578,6 +578,42 @@ fn hold_those_that_go_next(compressed: bool) {
     assert!(host.tailer().stats().lost_bytes.is_empty());
 }
 
+/// What is copied and emptied while many files wait is read from its copy when its turn comes.
+#[test]
+fn a_copy_that_waits_until_others_are_read_is_not_called_lost() {
+    const KEPT: usize = 200;
+    let mut host = Host::logs(&[GLOB]);
+    host.start();
+    host.kill();
+    for turn in 0..KEPT {
+        if turn > 0 {
+            rotate(&host, KEPT);
+        }
+        host.fs.append(LIVE, &lines(turn * 10..turn * 10 + 10));
+        host.wait(60);
+    }
+    host.start();
+    host.fs.cp(LIVE, &format!("{LIVE}-20261123"));
+    host.fs.truncate(LIVE, 0);
+    let mut found = BTreeSet::new();
+    while host.tailer().stats().truncations == 0 {
+        let chunk = host.tailer().read().unwrap();
+        let text = String::from_utf8_lossy(chunk.bytes);
+        found.extend(text.lines().map(ToOwned::to_owned));
+    }
+    for _ in 0..3 {
+        host.wait(61);
+        host.tailer().reconcile();
+    }
+    assert!(host.tailer().stats().lost_bytes.is_empty());
+    for _ in 0..20 {
+        found.extend(host.texts());
+        host.wait(20);
+    }
+    assert_eq!(found.len(), KEPT * 10);
+    assert!(host.tailer().stats().lost_bytes.is_empty());
+}
+
 /// What could not be held open is not forgotten when it goes, but counted.
 #[test]
 fn what_could_not_be_held_and_is_gone_is_counted() {
