@@ -14,17 +14,22 @@ impl Client for Elasticsearch {
         path: &str,
         body: Option<Bytes>,
     ) -> Result<Answer, OutputError> {
-        let method = match method {
-            Method::Get => output::Method::Get,
-            Method::Put => output::Method::Put,
-            Method::Post => output::Method::Post,
-            Method::Delete => output::Method::Delete,
-        };
         let path = path.trim_start_matches('/');
-        let answer = Elasticsearch::request(self, method, path, body.map(Vec::from)).await?;
+        let answer = Elasticsearch::request(self, method.into(), path, body.map(Vec::from)).await?;
         Ok(Answer {
             status: answer.status,
             body: answer.body,
         })
+    }
+}
+
+impl From<Method> for output::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Get => Self::Get,
+            Method::Put => Self::Put,
+            Method::Post => Self::Post,
+            Method::Delete => Self::Delete,
+        }
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Door;
 use crate::config;
-use crate::output::elasticsearch::{self as output, OutputError, Plain, Settings};
+use crate::output::elasticsearch::{OutputError, Plain, Settings};
 use crate::setup::{Answer, Method};
 
 /// A Kibana or OpenSearch Dashboards at an address.
@@ -31,13 +31,7 @@ impl Door for KibanaDoor {
         headers: &[(&'static str, &'static str)],
         body: Option<Bytes>,
     ) -> Result<Answer, OutputError> {
-        let method = match method {
-            Method::Get => output::Method::Get,
-            Method::Put => output::Method::Put,
-            Method::Post => output::Method::Post,
-            Method::Delete => output::Method::Delete,
-        };
-        let answer = self.0.request(method, path, headers, body).await?;
+        let answer = self.0.request(method.into(), path, headers, body).await?;
         Ok(Answer {
             status: answer.status,
             body: answer.body,
