@@ -1,8 +1,9 @@
 //! `logweir run`: start, serve the pages, obey signals, end with the right code.
 //!
 //! SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads the configuration again and goes on
-//! with the old one if the new one is wrong. A change of nginx.conf or of an OpenAPI document is like a SIGHUP: a
-//! new log, format or API must not need a hand.
+//! with the old one if the new one is wrong. A change of nginx.conf, of an OpenAPI document or a database is taken
+//! without: a new log, format or API must not need a hand. logweir's own file is read at a SIGHUP only; who edits
+//! it chooses the moment.
 
 use std::fs::File;
 use std::io;
@@ -17,7 +18,7 @@ use super::changes::Changes;
 use super::{Common, Exit, RunArgs, logging, read};
 use crate::agent::{Agent, Mode, StartError};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, ConfigErrors, Loaded};
+use crate::config::{self, Config, ConfigErrors, Loaded};
 use crate::output::gate::{Gate, Standing};
 use crate::pipeline::Ended;
 use crate::record::Doubt;
@@ -32,7 +33,7 @@ const WORKERS: usize = 2;
 const DESCRIPTORS: usize = 32;
 
 pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
-    let (loaded, changes) = match read_marked(common) {
+    let (loaded, changes) = match read_marked(|| read(common)) {
         Ok(read) => read,
         Err(errors) => {
             eprintln!("{errors}");
@@ -127,7 +128,7 @@ impl Supervisor<'_> {
                 logs = loaded.config.logs.len(),
                 "started"
             );
-            match self.watch_over(agent, &changes).await {
+            match self.watch_over(agent, &loaded, &changes).await {
                 Next::End(exit) => return Ok(exit),
                 Next::Restart(new) => {
                     let (new, marked) = *new;
@@ -139,9 +140,9 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Lets an agent work until it ends, or is to be replaced; `changes` are those since its configuration was
-    /// read.
-    async fn watch_over(&mut self, mut agent: Agent, changes: &Changes) -> Next {
+    /// Lets an agent work until it ends, or is to be replaced; `changes` are those since its configuration,
+    /// `loaded`, was read.
+    async fn watch_over(&mut self, mut agent: Agent, loaded: &Loaded, changes: &Changes) -> Next {
         let deadline = self.args.timeout.map(|limit| Instant::now() + limit);
         let mut restart = None;
         let mut timed_out = false;
@@ -190,7 +191,7 @@ impl Supervisor<'_> {
             if stopping {
                 continue;
             }
-            match (self.reload(reload), marks) {
+            match (self.reload(reload, loaded, marks.is_some()), marks) {
                 (Some(new), _) => {
                     restart = Some(new);
                     // the way out of a bad day may well be this configuration: it must not have to wait for it
@@ -206,13 +207,22 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Reads the configuration again; `None` when the old one stays.
-    fn reload(&self, why: &str) -> Option<Box<(Loaded, Changes)>> {
-        let loaded = read_marked(self.common)
+    /// Reads the configuration again, or only `follow`s what others change; `None` when the old one stays.
+    fn reload(&self, why: &str, old: &Loaded, follow: bool) -> Option<Box<(Loaded, Changes)>> {
+        let again = || match follow {
+            true => config::follow(old, &config::System, &config::System),
+            false => read(self.common),
+        };
+        let loaded = read_marked(again)
             .and_then(|read| read.0.config.ready_to_run().map(drop).map(|()| read));
         self.count_reload(if loaded.is_ok() { "taken" } else { "refused" });
         match loaded {
             Ok(loaded) => {
+                for note in &loaded.0.notes {
+                    if !old.notes.contains(note) {
+                        tracing::warn!("{note}");
+                    }
+                }
                 tracing::info!("{why}: going on with the configuration read afresh");
                 Some(Box::new(loaded))
             }
@@ -254,11 +264,13 @@ impl Supervisor<'_> {
 }
 
 /// Reads the configuration, and marks what it depends on.
-fn read_marked(common: &Common) -> Result<(Loaded, Changes), ConfigErrors> {
-    let mut marked = Changes::of(&read(common)?);
+fn read_marked(
+    read: impl Fn() -> Result<Loaded, ConfigErrors>,
+) -> Result<(Loaded, Changes), ConfigErrors> {
+    let mut marked = Changes::of(&read()?);
     loop {
         // Only what is read after the marks were made cannot be older than they are.
-        let loaded = read(common)?;
+        let loaded = read()?;
         if marked.cover(&loaded) {
             return Ok((loaded, marked));
         }

@@ -13,6 +13,7 @@ use super::problem::Problem;
 use super::raw::Raw;
 use super::scope::Scope;
 use super::settings::Section;
+use super::{Note, or_before};
 use crate::record::{About, Asn, Content, Definitions, EnrichFile, GeoIp};
 
 /// What records say besides; each taken from a file.
@@ -29,9 +30,7 @@ pub struct Enrich {
 impl Enrich {
     /// Those that are set, with their settings.
     pub fn files(&self) -> impl Iterator<Item = (&'static str, &About)> {
-        fn one<T: Content>(
-            file: &Option<Arc<EnrichFile<T>>>,
-        ) -> impl Iterator<Item = (&'static str, &About)> {
+        fn one<T: Content>(file: &Ready<T>) -> impl Iterator<Item = (&'static str, &About)> {
             file.iter().map(|file| (T::SETTING, file.about()))
         }
         one(&self.user_agent)
@@ -44,22 +43,43 @@ pub(super) fn read(
     raw: &Raw,
     logs: &[Log],
     files: &dyn Files,
+    before: Option<&Enrich>,
     problems: &mut Vec<Problem>,
+    notes: &mut Vec<Note>,
 ) -> Enrich {
     let values = raw.sections.get(&Section::Enrich);
     let mut scope = Scope::new(Section::Enrich, values, problems);
+    let (user_agent, geoip, asn) = match before {
+        Some(before) => (
+            Some(&before.user_agent),
+            Some(&before.geoip),
+            Some(&before.asn),
+        ),
+        None => (None, None, None),
+    };
     Enrich {
-        user_agent: file(&mut scope, logs, files),
-        geoip: file(&mut scope, logs, files),
-        asn: file(&mut scope, logs, files),
+        user_agent: file(&mut scope, logs, files, user_agent, notes),
+        geoip: file(&mut scope, logs, files, geoip, notes),
+        asn: file(&mut scope, logs, files, asn, notes),
     }
 }
+
+/// One that is set, if it can be used.
+type Ready<T> = Option<Arc<EnrichFile<T>>>;
 
 fn file<T: Content>(
     scope: &mut Scope<'_>,
     logs: &[Log],
     files: &dyn Files,
-) -> Option<Arc<EnrichFile<T>>> {
+    before: Option<&Ready<T>>,
+    notes: &mut Vec<Note>,
+) -> Ready<T> {
+    let earlier = scope.problems().len();
+    let now = file_now(scope, logs, files);
+    or_before(now, before, earlier, scope.problems(), notes)
+}
+
+fn file_now<T: Content>(scope: &mut Scope<'_>, logs: &[Log], files: &dyn Files) -> Ready<T> {
     let (text, origin) = scope.text(T::SETTING)?;
     let mapped = logs.iter().flat_map(|log| &log.fields);
     let mut mapped = mapped.map(|field| &field.name);

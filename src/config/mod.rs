@@ -156,6 +156,15 @@ pub struct Note {
     pub text: String,
 }
 
+impl Note {
+    /// About what stays as it was read before.
+    fn of_kept(problem: Problem) -> Self {
+        let Problem { origin, key, fault } = problem;
+        let text = format!("{key}: {fault}; the old one stays");
+        Self { origin, text }
+    }
+}
+
 impl fmt::Display for Note {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.origin, self.text)
@@ -179,6 +188,14 @@ pub struct Loaded {
     pub host_is_set: bool,
     /// Patterns of nginx's includes: a new file that matches one is such a reason too.
     pub patterns: Vec<String>,
+    source: Source,
+}
+
+/// What was written for this program: the file, if there was one, and the values of it and of the environment.
+#[derive(Debug, Clone)]
+struct Source {
+    file: Option<PathBuf>,
+    raw: Raw,
 }
 
 impl Config {
@@ -251,10 +268,10 @@ pub fn load(
             fault,
         }])
     };
-    let mut read = Vec::new();
+    let mut file = None;
     let mut raw = match files.read(path) {
         Ok(content) => {
-            read.push(path.to_owned());
+            file = Some(path.to_owned());
             let text = String::from_utf8(content)
                 .map_err(|_| alone(Fault::Syntax("the file is not UTF-8".to_owned())))?;
             Raw::of_text(&text, path)
@@ -266,10 +283,30 @@ pub fn load(
         Err(error) => return Err(alone(unreadable(path, &error))),
     };
     raw.environment(env.variables());
+    finish(Source { file, raw }, env, files, None)
+}
 
+/// Reads again what others change: nginx.conf, OpenAPI documents, databases. What was written for this program
+/// counts as it was read for `before`, since it may be half edited, and a document or database that cannot be used
+/// stays as it is there, with a note: nginx's new formats must not wait for it.
+///
+/// # Errors
+///
+/// As [`load`] has them, of the rest.
+pub fn follow(before: &Loaded, env: &dyn Env, files: &dyn Files) -> Result<Loaded, ConfigErrors> {
+    finish(before.source.clone(), env, files, Some(&before.config))
+}
+
+fn finish(
+    mut source: Source,
+    env: &dyn Env,
+    files: &dyn Files,
+    before: Option<&Config>,
+) -> Result<Loaded, ConfigErrors> {
+    let raw = &mut source.raw;
     let mut problems = std::mem::take(&mut raw.problems);
     let mut notes = Vec::new();
-    let checked = check(&raw, env, files, &mut problems, &mut notes);
+    let checked = check(raw, env, files, before, &mut problems, &mut notes);
     // A value that cannot be read is not missing too.
     let told: HashSet<String> = problems
         .iter()
@@ -284,6 +321,7 @@ pub fn load(
     match checked {
         Some((config, nginx)) if problems.is_empty() => {
             let conf = nginx.as_ref();
+            let mut read: Vec<PathBuf> = source.file.iter().cloned().collect();
             let documents = config.routes.documents.iter();
             let enrichment = config.enrich.files().map(|(_, about)| &about.path);
             read.extend(conf.iter().flat_map(|conf| &conf.files).map(PathBuf::from));
@@ -298,6 +336,7 @@ pub fn load(
                 variables: raw.variables(),
                 host_is_set: raw.sets(Section::Top, "host"),
                 patterns,
+                source,
             })
         }
         _ => Err(ConfigErrors(problems)),
@@ -308,6 +347,7 @@ fn check(
     raw: &Raw,
     env: &dyn Env,
     files: &dyn Files,
+    before: Option<&Config>,
     problems: &mut Vec<Problem>,
     notes: &mut Vec<Note>,
 ) -> Option<(Config, Option<NginxConf>)> {
@@ -335,12 +375,16 @@ fn check(
     let dead_letter_bytes = top.bytes("dead_letter_bytes", MIN_DEAD_LETTERS..=MAX_DEAD_LETTERS);
     let nginx = nginx::read(&mut top, files, notes);
 
+    let earlier = top.problems().len();
     let routes = routes::read(raw, &mut top, files, notes);
+    let routes_before = before.map(|before| &before.routes);
+    let routes = or_before(routes, routes_before, earlier, top.problems(), notes);
 
     let sections = raw.list(Section::Logs);
     let logs = logs::read(sections, nginx.as_ref(), problems, notes);
     let privacy = privacy::read(raw, &logs, files, problems);
-    let enrich = enrich::read(raw, &logs, files, problems);
+    let enrich_before = before.map(|before| &before.enrich);
+    let enrich = enrich::read(raw, &logs, files, enrich_before, problems, notes);
     let elasticsearch = section(Section::Elasticsearch)
         .map(|values| elasticsearch::read(values, files, problems, notes));
 
@@ -413,6 +457,24 @@ fn check(
         log_format,
     };
     Some((config, nginx.map(|nginx| nginx.conf)))
+}
+
+/// What was read now; what was read `before`, if there are more problems than the `earlier` ones, which become
+/// notes then.
+fn or_before<T: Clone>(
+    now: T,
+    before: Option<&T>,
+    earlier: usize,
+    problems: &mut Vec<Problem>,
+    notes: &mut Vec<Note>,
+) -> T {
+    match before {
+        Some(before) if problems.len() > earlier => {
+            notes.extend(problems.drain(earlier..).map(Note::of_kept));
+            before.clone()
+        }
+        _ => now,
+    }
 }
 
 fn host(top: &mut Scope<'_>, env: &dyn Env) -> String {

@@ -42,7 +42,7 @@ pub(super) struct Values {
 }
 
 /// The values of a whole configuration.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Raw {
     /// Every section that stands once, by name; those which are absent are absent.
     pub(super) sections: BTreeMap<Section, Values>,

@@ -211,6 +211,58 @@ fn a_log_and_a_format_that_are_new_in_nginx_conf_are_taken_without_a_signal() {
     assert_eq!(unparsed.count(), 0);
 }
 
+/// nginx does not wait for what is wrong elsewhere: a broken database or document stays as it was, and so does
+/// logweir's own file, which somebody is editing.
+#[test]
+fn a_new_format_is_taken_while_everything_else_is_broken() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let (agents, document) = (home.path("regexes.yaml"), home.path("openapi.yaml"));
+    fs::write(&agents, include_str!("../support/user_agents.yaml")).unwrap();
+    fs::write(
+        &document,
+        "openapi: 3.0.3\npaths:\n  /item/{id}:\n    get: {}\n",
+    )
+    .unwrap();
+    let write = |format: &str| {
+        let text = format!(
+            "{NGINX}log_format now '{format}';\naccess_log {} now;\n}}\n",
+            home.log().display()
+        );
+        fs::write(home.nginx_conf(), text).unwrap();
+    };
+    let line = |format: &str, number: usize| {
+        format!("{format} 1773309600.250 \"GET /item/{number} HTTP/1.1\" \"curl/8.5.0\"\n")
+    };
+    write("v0 $msec \"$request\" \"$http_user_agent\"");
+    home.configure(
+        &format!("openapi = '{}'\n", document.display()),
+        &(section_cluster(&stage.address())
+            + &format!("[enrich]\nuser_agent = '{}'\n", agents.display())),
+    );
+    append_text(&home.log(), &line("v0", 0));
+    let mut agent = home.run();
+    agent.until_so("the first line", || stage.count() == 1);
+
+    fs::write(home.config(), "host = ").unwrap();
+    fs::write(&agents, "<html>sign in</html>").unwrap();
+    fs::write(&document, "openapi: [").unwrap();
+    write("v1 $msec \"$request\" \"$http_user_agent\"");
+    append_text(&home.log(), &line("v1", 1));
+    agent.until_so("the line of the new format", || stage.count() == 2);
+    for key in ["enrich.user_agent: ", "openapi: "] {
+        assert!(agent.words().contains(key), "{}", agent.words());
+    }
+    agent.signal(Signal::HUP);
+    agent.until_said("but the configuration is wrong");
+    append_text(&home.log(), &line("v1", 2));
+    agent.until_so("a line after it", || stage.count() == 3);
+    agent.stop();
+    for document in stage.documents() {
+        assert_eq!(document["http"]["route"], "/item/{id}", "{document}");
+        assert_eq!(document["user_agent"]["name"], "curl", "{document}");
+    }
+}
+
 #[test]
 fn lines_of_a_format_that_nginx_has_only_just_got_are_parsed_too() {
     let (home, stage) = (Home::new(), Stage::new());
