@@ -1,0 +1,238 @@
+//! What is neither taken nor given back: dead letters and parked documents, in virtual time.
+
+use super::*;
+
+#[tokio::test(start_paused = true)]
+async fn a_bad_document_is_kept_and_the_others_go_on() {
+    let lab = Lab::new(Cluster::default());
+    let mut items: Vec<_> = (0..100).map(|id| ("today", id, false)).collect();
+    items[17].2 = true;
+    let delivery = lab.deliver(batch_of(&items)).await;
+    assert_eq!(
+        delivery.tally,
+        Tally {
+            indexed: 99,
+            dead_lettered: 1,
+            ..Tally::default()
+        }
+    );
+    let entries = lab.entries();
+    assert_eq!(entries.len(), 1);
+    assert_eq!(
+        (entries[0].kind, entries[0].id.as_str()),
+        (Kind::Dead, "id-17")
+    );
+    assert_eq!(entries[0].reason.kind, "document_parsing_exception");
+    assert!(
+        entries[0]
+            .document
+            .as_ref()
+            .unwrap()
+            .get()
+            .contains("\"n\":17")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_bad_documents_hold_until_the_mapping_is_mended() {
+    let lab = Lab::new(Cluster::default());
+    let items: Vec<_> = (0..100).map(|id| ("today", id, id < 10)).collect();
+    let stop = CancellationToken::new();
+    let delivery = lab.start(batch_of(&items), &stop);
+    tokio::time::sleep(10 * MINUTE).await;
+    assert!(!delivery.is_finished());
+    assert!(lab.entries().is_empty());
+    let State::Holding {
+        reason, way_out, ..
+    } = lab.deliverer.state()
+    else {
+        panic!("{:?}", lab.deliverer.state())
+    };
+    assert!(
+        reason.contains("10 of 100") && way_out.contains("setup"),
+        "{reason} {way_out}"
+    );
+    assert_eq!(lab.held_ids(), ids(10..100), "the others are in");
+    // Mended: they are accepted as they are.
+    for id in 0..10 {
+        lab.cluster()
+            .documents
+            .insert(("today".into(), format!("id-{id}")), String::new());
+    }
+    let delivery = delivery.await.unwrap();
+    assert!(delivery.settled);
+    assert_eq!(
+        delivery.tally,
+        Tally {
+            indexed: 90,
+            duplicate: 10,
+            ..Tally::default()
+        }
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_dead_letter_file_holds() {
+    let lab = Lab::with(Cluster::default(), 1, None, |settings| {
+        settings.dead_letter_bytes = 10
+    });
+    let stop = CancellationToken::new();
+    let delivery = lab.start(batch_of(&[("today", 1, true), ("today", 2, false)]), &stop);
+    tokio::time::sleep(10 * MINUTE).await;
+    let State::Holding { way_out, .. } = lab.deliverer.state() else {
+        panic!()
+    };
+    assert!(way_out.contains("dead-letters list"), "{way_out}");
+    stop.cancel();
+    let delivery = delivery.await.unwrap();
+    assert!(!delivery.settled);
+    assert_eq!(delivery.tally.dead_lettered, 0);
+    assert!(lab.entries().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_old_day_is_parked_after_ten_minutes_and_comes_back_by_itself() {
+    let closed = BTreeSet::from(["old".to_owned()]);
+    let lab = Lab::new(Cluster {
+        closed,
+        ..Cluster::default()
+    });
+    let items: Vec<_> = (0..20)
+        .map(|id| (if id % 2 == 0 { "old" } else { "today" }, id, false))
+        .collect();
+    let began = Instant::now();
+    let delivery = lab.deliver(batch_of(&items)).await;
+    assert!(began.elapsed() >= 10 * MINUTE && began.elapsed() < 12 * MINUTE);
+    assert!(delivery.settled);
+    assert_eq!(
+        delivery.tally,
+        Tally {
+            indexed: 10,
+            parked: 10,
+            ..Tally::default()
+        }
+    );
+    assert!(lab.entries().iter().all(|entry| entry.kind == Kind::Parked));
+    assert_eq!(lab.entries().len(), 10);
+
+    let later: Vec<_> = (20..22).map(|id| ("old", id, false)).collect();
+    let began = Instant::now();
+    assert_eq!(lab.deliver(batch_of(&later)).await.tally.parked, 2);
+    assert!(began.elapsed() < MINUTE, "the index is known by now");
+
+    lab.deliverer.bring_back_once().await;
+    assert_eq!(lab.entries().len(), 12, "still closed");
+    lab.cluster().closed.clear();
+    lab.deliverer.bring_back_once().await;
+    assert!(lab.entries().is_empty());
+    assert_eq!(lab.held_ids(), ids(0..22));
+    assert_eq!(lab.deliverer.stats.unparked(), 12);
+    assert_eq!(
+        lab.deliver(batch_of(&[("old", 30, false)]))
+            .await
+            .tally
+            .indexed,
+        1
+    );
+    assert!(lab.directory.path().join("dead-letters").is_dir());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_refuses_everything_parks_nothing() {
+    let closed = BTreeSet::from(["today".to_owned()]);
+    let lab = Lab::new(Cluster {
+        closed,
+        ..Cluster::default()
+    });
+    let stop = CancellationToken::new();
+    let delivery = lab.start(good(10), &stop);
+    tokio::time::sleep(60 * MINUTE).await;
+    assert!(matches!(lab.deliverer.state(), State::Holding { .. }));
+    assert!(lab.entries().is_empty());
+    lab.cluster().closed.clear();
+    assert_eq!(delivery.await.unwrap().tally.indexed, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parked_document_that_turns_out_bad_becomes_a_dead_letter() {
+    let lab = Lab::new(Cluster::default());
+    let batch = batch_of(&[("old", 1, true), ("old", 2, false)]);
+    let entries: Vec<Entry> = (0..2)
+        .map(|at| {
+            let item = batch.items[at];
+            let bytes = batch.item(at).unwrap();
+            let (action, document) = bytes.split_at((item.document - item.start) as usize);
+            let closed = Reason::said(400, "index_closed_exception", "closed");
+            Entry::new(Kind::Parked, 0, action, document, closed)
+        })
+        .collect();
+    lab.deliverer.dead_letters.append(&entries).unwrap();
+    lab.deliverer.bring_back_once().await;
+    let left = lab.entries();
+    assert_eq!(left.len(), 1);
+    assert_eq!((left[0].kind, left[0].id.as_str()), (Kind::Dead, "id-1"));
+    assert_eq!(left[0].reason.kind, "document_parsing_exception");
+    assert_eq!(lab.held_ids(), ids(2..3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn parked_documents_larger_than_the_cluster_takes_at_once_come_back_in_halves() {
+    let lab = Lab::new(Cluster {
+        max_bytes: Some(300),
+        ..Cluster::default()
+    });
+    let batch = good(20);
+    let entries: Vec<Entry> = (0..20)
+        .map(|at| {
+            let item = batch.items[at];
+            let split = (item.document - item.start) as usize;
+            let (action, document) = batch.item(at).unwrap().split_at(split);
+            Entry::new(
+                Kind::Parked,
+                0,
+                action,
+                document,
+                Reason::said(0, "closed", ""),
+            )
+        })
+        .collect();
+    lab.deliverer.dead_letters.append(&entries).unwrap();
+    lab.deliverer.bring_back_once().await;
+    assert!(lab.entries().is_empty());
+    assert_eq!(lab.held_ids(), ids(0..20));
+}
+
+/// Another process has the dead-letter file, or its disk is slow: the delivery waits, a stop waits for it, and
+/// what was written counts.
+#[tokio::test(start_paused = true)]
+async fn a_slow_dead_letter_is_waited_for_even_by_a_stop() {
+    let lab = Lab::new(Cluster::default());
+    // makes the file and its lock
+    lab.deliver(batch_of(&[("today", 0, true)])).await;
+    let lock = lab.directory.path().join("dead-letters/dead-letters.lock");
+    let lock = std::fs::File::open(lock).unwrap();
+    rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let stop = CancellationToken::new();
+    let delivery = lab.start(batch_of(&[("today", 1, true), ("today", 2, false)]), &stop);
+    while lab.cluster().documents.is_empty() {
+        // by hand: time does not pass by itself while another thread works
+        tokio::time::advance(Duration::from_millis(1)).await;
+    }
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!delivery.is_finished());
+    assert_eq!(lab.entries().len(), 1);
+    drop(lock);
+    let delivery = delivery.await.unwrap();
+    assert!(delivery.settled);
+    assert_eq!(
+        (delivery.tally.indexed, delivery.tally.dead_lettered),
+        (1, 1)
+    );
+    assert_eq!(lab.entries().len(), 2);
+}
