@@ -1,8 +1,9 @@
 //! One running agent: the rooms built from one configuration, at work until stopped.
 //!
 //! Owns building and taking apart. A reload is a stop and a start in the same process: positions are saved,
-//! the telemetry stays, and the log files are the queue meanwhile. Invariant: while an agent runs, nobody else
-//! works on its state directory.
+//! the telemetry stays, and the log files are the queue meanwhile; what is in no file any more, and what took long
+//! to learn, goes from the one agent to the next. Invariant: from the first agent to the last nobody else works on
+//! the state directory.
 
 mod seen_formats;
 mod settings;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tokio_util::sync::DropGuard;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigErrors};
@@ -20,7 +22,7 @@ use crate::pipeline::{Ended, Reader, Stop};
 use crate::record::{Doubt, Recorder};
 use crate::tail::fs::HostFs;
 use crate::tail::watch::Watcher;
-use crate::tail::{TailError, Tailer};
+use crate::tail::{Handover, TailError, Tailer};
 use crate::telemetry::Telemetry;
 
 pub use seen_formats::seen as seen_formats;
@@ -62,34 +64,49 @@ pub struct Agent {
     pub stop: Stop,
     /// Where its records go.
     pub gate: Arc<Gate>,
-    ended: oneshot::Receiver<Ended>,
+    /// The gate asks no more when this goes.
+    _asks: DropGuard,
+    ended: oneshot::Receiver<(Ended, Handover<HostFs>)>,
+}
+
+/// What an agent leaves to the next in the same process; empty before the first.
+#[derive(Debug, Default)]
+pub struct Legacy {
+    tail: Handover<HostFs>,
+    output: Option<Arc<Elasticsearch>>,
 }
 
 impl Agent {
     /// Builds the rooms and starts the reader. Deliveries run on `runtime`; `doubt` tells whether the formats of
-    /// `config` are still those of nginx.
+    /// `config` are still those of nginx; `legacy` is taken, but left as it was when the agent cannot start.
     pub fn start(
         config: &Config,
         mode: Mode,
         doubt: Doubt,
         telemetry: &Telemetry,
         runtime: &Handle,
+        legacy: &mut Legacy,
     ) -> Result<Self, StartError> {
         let cluster = config.ready_to_run()?;
         let clock = SystemClock::new();
-        let output = Elasticsearch::connect(settings::output(config, cluster))?;
-        let tailer = Tailer::open(settings::tail(config, cluster), HostFs, clock)?;
+        let output = Elasticsearch::connect_after(
+            settings::output(config, cluster),
+            legacy.output.as_deref(),
+        )?;
+        let tail = settings::tail(config, cluster);
+        let tailer = Tailer::open(tail, HostFs, clock, &mut legacy.tail)?;
         let host = tailer.host().to_owned();
         // the tailer holds the lock: nobody else writes in the state directory
         let mut config = config.clone();
         seen_formats::join(&mut config);
         let watcher = Watcher::new(settings::poll(&config, tailer.dirs_to_watch()));
         let stop = Stop::new(watcher.waker());
+        let asks = stop.abort.child_token();
         let _inside = runtime.enter();
         let gate = if mode.no_template_check {
             Gate::open(output)
         } else {
-            Gate::until_template(output, cluster.target.clone(), stop.abort.clone())
+            Gate::until_template(output, cluster.target.clone(), asks.clone())
         };
         let reader = Reader::new(
             settings::pipeline(&config, cluster, mode.once),
@@ -105,18 +122,66 @@ impl Agent {
         let (end, ended) = oneshot::channel();
         std::thread::Builder::new()
             .name("reader".to_owned())
-            .spawn(move || end.send(reader.run()))
+            .spawn(move || drop(end.send(reader.run())))
             .map_err(StartError::Thread)?;
+        *legacy = Legacy::default();
         Ok(Self {
             host,
             stop,
             gate,
+            _asks: asks.drop_guard(),
             ended,
         })
     }
 
     /// Waits for the end. A reader that died without a word counts as broken.
-    pub async fn ended(&mut self) -> Ended {
-        (&mut self.ended).await.unwrap_or(Ended::Broken)
+    pub async fn ended(&mut self) -> (Ended, Legacy) {
+        let (ended, tail) = (&mut self.ended)
+            .await
+            .unwrap_or_else(|_| (Ended::Broken, Handover::default()));
+        let output = Some(Arc::clone(self.gate.output()));
+        (ended, Legacy { tail, output })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// After a reload nobody is to knock on the old address with the old credentials for ever.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_agent_that_has_ended_asks_its_cluster_nothing_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("logweir.toml");
+        let text = format!(
+            "data_dir = '{0}/state'\n[[logs]]\npaths = ['{0}/access.log']\nformat = 'combined'\n\
+             [elasticsearch]\nnodes = ['http://127.0.0.1:1']\n",
+            folder.path().display()
+        );
+        std::fs::write(&file, text).unwrap();
+        let system = crate::config::System;
+        let loaded = crate::config::load(Some(&file), &system, &system).unwrap();
+        let mut agent = Agent::start(
+            &loaded.config,
+            Mode::default(),
+            Doubt::new(|| false),
+            &Telemetry::default(),
+            &Handle::current(),
+            &mut Legacy::default(),
+        )
+        .unwrap();
+        let gate = Arc::downgrade(&agent.gate);
+        agent.stop.hand_back();
+        assert_eq!(agent.ended().await.0, Ended::Settled);
+        drop(agent);
+        let gone = async {
+            while gate.strong_count() > 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let minute = std::time::Duration::from_secs(60);
+        tokio::time::timeout(minute, gone).await.unwrap();
     }
 }

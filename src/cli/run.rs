@@ -8,6 +8,7 @@
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::runtime::Handle;
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 
 use super::changes::Changes;
 use super::{Common, Exit, RunArgs, logging, read};
-use crate::agent::{Agent, Mode, StartError};
+use crate::agent::{Agent, Legacy, Mode, StartError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, ConfigErrors, Loaded};
 use crate::output::gate::{Gate, Standing};
@@ -28,6 +29,9 @@ use crate::web::{self, Delivery, View};
 
 /// Threads that send and serve; reading and encoding have their own.
 const WORKERS: usize = 2;
+
+/// How often an agent that worked before a reload is started again.
+const START_AGAIN: Duration = Duration::from_secs(5);
 
 /// Without so many free descriptors nothing is begun: logs, connections, the state directory, the page.
 const DESCRIPTORS: usize = 32;
@@ -67,6 +71,9 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
             args,
             telemetry: Telemetry::default(),
             signals,
+            legacy: Legacy::default(),
+            deadline: args.timeout.map(|limit| Instant::now() + limit),
+            timed_out: false,
         };
         supervisor.run(loaded, changes).await
     });
@@ -80,6 +87,11 @@ struct Supervisor<'a> {
     args: &'a RunArgs,
     telemetry: Telemetry,
     signals: Signals,
+    /// What the last agent left.
+    legacy: Legacy,
+    /// When the output must have taken everything.
+    deadline: Option<Instant>,
+    timed_out: bool,
 }
 
 /// The agent that the pages speak of.
@@ -99,6 +111,7 @@ impl Supervisor<'_> {
         };
         let mut changes = Arc::new(changes);
         let mut before = None;
+        let mut worked = false;
         loop {
             let asked = Arc::clone(&changes);
             let started = Agent::start(
@@ -107,6 +120,7 @@ impl Supervisor<'_> {
                 Doubt::new(move || asked.are_there()),
                 &self.telemetry,
                 &Handle::current(),
+                &mut self.legacy,
             );
             let agent = match (started, before.take()) {
                 (Ok(agent), _) => agent,
@@ -119,8 +133,24 @@ impl Supervisor<'_> {
                     loaded = old;
                     continue;
                 }
+                // without the reload it would have gone on: a full or unreadable disk may pass
+                (Err(error), None) if worked => {
+                    tracing::warn!("the agent does not start again; trying on\n{error}");
+                    match tokio::time::timeout(START_AGAIN, self.signals.next()).await {
+                        Ok(Order::Stop) => return Ok(Exit::Ok),
+                        Ok(Order::Reload) => {
+                            if let Some(new) = self.reload("SIGHUP", &loaded, false) {
+                                let (new, marked) = *new;
+                                (loaded, changes) = (new, Arc::new(marked));
+                            }
+                        }
+                        Err(_) => {}
+                    }
+                    continue;
+                }
                 (Err(error), None) => return Err(refused(error)),
             };
+            worked = true;
             *shown.lock().unwrap_or_else(PoisonError::into_inner) =
                 Some((agent.host.clone(), Arc::clone(&agent.gate)));
             tracing::info!(
@@ -143,17 +173,16 @@ impl Supervisor<'_> {
     /// Lets an agent work until it ends, or is to be replaced; `changes` are those since its configuration,
     /// `loaded`, was read.
     async fn watch_over(&mut self, mut agent: Agent, loaded: &Loaded, changes: &Changes) -> Next {
-        let deadline = self.args.timeout.map(|limit| Instant::now() + limit);
         let mut restart = None;
-        let mut timed_out = false;
         // a drain for a reload is none: what is asked meanwhile is done all the same
         let mut stopping = false;
         loop {
             let (reload, marks) = tokio::select! {
-                ended = agent.ended() => {
+                (ended, legacy) = agent.ended() => {
+                    self.legacy = legacy;
                     return match restart {
-                        Some(new) if ended != Ended::Broken => Next::Restart(new),
-                        _ => Next::End(exit_of(ended, timed_out)),
+                        Some(new) if ended != Ended::Broken && !self.timed_out => Next::Restart(new),
+                        _ => Next::End(exit_of(ended, self.timed_out)),
                     };
                 }
                 order = self.signals.next() => match order {
@@ -181,8 +210,8 @@ impl Supervisor<'_> {
                     }
                 },
                 change = changes.next(), if restart.is_none() && !stopping => (change.what, Some(change.marks)),
-                () = at(deadline), if !timed_out => {
-                    timed_out = true;
+                () = at(self.deadline), if !self.timed_out => {
+                    self.timed_out = true;
                     tracing::warn!("the output did not take everything in time (--timeout)");
                     agent.stop.abort();
                     continue;
@@ -349,6 +378,8 @@ fn refused(error: StartError) -> Exit {
 
 fn exit_of(ended: Ended, timed_out: bool) -> Exit {
     match ended {
+        // what was sent has arrived, but reading was broken off
+        Ended::Settled if timed_out => Exit::Unavailable,
         Ended::Settled => Exit::Ok,
         Ended::Released(lines) => {
             tracing::warn!(

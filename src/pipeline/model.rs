@@ -31,7 +31,7 @@ use crate::output::elasticsearch::in_process::{Cluster, Fault, InProcess};
 use crate::record::{self, Recorder};
 use crate::tail::sim::{Op, SimFs};
 use crate::tail::watch::{Wait, Waker, Watcher, Woken};
-use crate::tail::{self, Tailer};
+use crate::tail::{self, Handover, Tailer};
 use crate::telemetry::Telemetry;
 
 mod steps;
@@ -90,8 +90,10 @@ enum Act {
     Wait {
         millis: u64,
     },
-    /// The agent is stopped and started in good order.
-    Restart,
+    /// The agent is stopped and started in good order, in the same process or in another.
+    Restart {
+        same_process: bool,
+    },
     Kill(Crash),
 }
 
@@ -172,7 +174,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (-MONTHS..MONTHS).prop_map(|millis| Act::ClockJump { millis }),
         8 => (1_u64..4_000).prop_map(|millis| Act::Wait { millis }),
         1 => (60_000_u64..1_000_000).prop_map(|millis| Act::Wait { millis }),
-        2 => Just(Act::Restart),
+        3 => any::<bool>().prop_map(|same_process| Act::Restart { same_process }),
         5 => crash().prop_map(Act::Kill),
     ]
 }
@@ -221,6 +223,9 @@ struct World {
     points: FailPoints,
     /// A death takes the power with it: of the names so many survive.
     power: Option<usize>,
+    same_process: bool,
+    /// What the last agent left to the next in its process.
+    handover: Handover<SimFs>,
 }
 
 impl World {
@@ -252,6 +257,8 @@ impl World {
             unusable: None,
             points: FailPoints::default(),
             power: None,
+            same_process: false,
+            handover: Handover::default(),
         }
     }
 
@@ -366,7 +373,10 @@ impl World {
             Act::Heal => self.fs.heal(),
             Act::ClockJump { millis } => self.set_clock(millis),
             Act::Wait { millis } => self.left = Duration::from_millis(millis),
-            Act::Restart => self.crash = None,
+            Act::Restart { same_process } => {
+                self.crash = None;
+                self.same_process = same_process;
+            }
             Act::Kill(crash) => {
                 if let Crash::InSave { steps } = crash {
                     self.fs.die_after(steps);
@@ -465,7 +475,7 @@ impl Wait for Moments {
                 self.settle_down(&mut world);
                 break;
             };
-            let end = matches!(act, Act::Restart);
+            let end = matches!(act, Act::Restart { .. });
             world.act(act);
             if end {
                 self.stop.drain();
@@ -569,7 +579,7 @@ fn recorder() -> Recorder {
     })
 }
 
-fn tailer(world: &World) -> Result<Tailer<SimFs, ManualClock>, tail::TailError> {
+fn tailer(world: &mut World) -> Result<Tailer<SimFs, ManualClock>, tail::TailError> {
     let settings = tail::Settings {
         host: "web-07".to_owned(),
         data_dir: "/state/logweir".into(),
@@ -587,7 +597,12 @@ fn tailer(world: &World) -> Result<Tailer<SimFs, ManualClock>, tail::TailError> 
         reconcile_interval: 10 * SECOND,
         output: "elasticsearch:test".to_owned(),
     };
-    Tailer::open(settings, world.fs.clone(), world.clock.clone())
+    Tailer::open(
+        settings,
+        world.fs.clone(),
+        world.clock.clone(),
+        &mut world.handover,
+    )
 }
 
 /// One agent from its start to its end.
@@ -604,11 +619,11 @@ fn run(world: &Rc<RefCell<World>>) {
     let stop = Stop::new(calls.waker());
     let (tailer, output, clock) = {
         let mut world = world.borrow_mut();
-        let tailer = tailer(&world).or_else(|_| {
-            // A disk that is full at the start; the service manager starts it again, later.
+        let tailer = tailer(&mut world).or_else(|_| {
+            // A disk that is full at the start; it is started again, later.
             world.bury();
             world.fs.heal();
-            self::tailer(&world)
+            self::tailer(&mut world)
         });
         let clock = Arc::new(world.clock.clone());
         let (cluster, data_dir) = (Arc::clone(&world.cluster), world.data_dir.path());
@@ -646,6 +661,16 @@ fn run(world: &Rc<RefCell<World>>) {
     );
     drop(inside);
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reader.run()));
+    let (ended, handover) = match ended {
+        Ok((ended, handover)) => (Ok(ended), handover),
+        Err(payload) => (Err(payload), Handover::default()),
+    };
+    if world.borrow().same_process && !world.borrow().points.is_dead() {
+        world.borrow_mut().handover = handover;
+    } else {
+        drop(handover);
+    }
+    world.borrow_mut().same_process = false;
     match ended {
         Ok(Ended::Broken) => assert!(world.borrow().points.met(), "a delivery panicked"),
         Ok(_) if world.borrow().points.is_dead() => {}

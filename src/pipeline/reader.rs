@@ -15,7 +15,7 @@ use crate::output::Output;
 use crate::record::Recorder;
 use crate::tail::fs::FileSystem;
 use crate::tail::watch::{Wait, Watcher, Woken};
-use crate::tail::{Problem, Tailer};
+use crate::tail::{Handover, Problem, Tailer};
 use crate::telemetry::Telemetry;
 
 /// How often positions are saved while they move.
@@ -115,19 +115,21 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         }
     }
 
-    /// Reads until told to stop; with `once` until everything there is has been settled.
-    pub fn run(mut self) -> Ended {
+    /// Reads until told to stop; with `once` until everything there is has been settled. Leaves what a reader
+    /// after it in this process needs.
+    pub fn run(mut self) -> (Ended, Handover<F>) {
         let ended = match self.read_on() {
             Ok(()) => self.drain(),
             Err(Broken) => Err(Broken),
         };
         self.publish();
-        ended.unwrap_or_else(|Broken| {
+        let ended = ended.unwrap_or_else(|Broken| {
             tracing::error!(
                 "a delivery ended by a bug; stopping, its lines are read again at the next start"
             );
             Ended::Broken
-        })
+        });
+        (ended, self.tailer.hand_over())
     }
 
     fn read_on(&mut self) -> Result<(), Broken> {

@@ -42,10 +42,10 @@ enum Verdict {
 
 /// When the look is.
 #[derive(Debug, Clone, Copy)]
-struct Look {
-    now: Duration,
-    wall: i64,
-    last_chance: bool,
+pub(super) struct Look {
+    pub(super) now: Duration,
+    pub(super) wall: i64,
+    pub(super) last_chance: bool,
 }
 
 /// A file under consideration.
@@ -395,6 +395,20 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.stats.files_open = self.readers.len();
     }
 
+    /// A file that a scan does not find.
+    pub(super) fn attach_nameless(
+        &mut self,
+        key: FileKey,
+        source: Source<F>,
+        candidate: &Candidate,
+        look: Look,
+    ) {
+        self.attach(key, source, candidate, &candidate.metadata, look);
+        if let Some(reader) = self.readers.last_mut() {
+            reader.visible = false;
+        }
+    }
+
     /// Whether one more file can be opened; if not, it waits until others are closed. Of rotated files the oldest
     /// are open, because they are deleted next; once they are, they take no place of the others.
     fn has_room(&mut self, candidate: &Candidate) -> bool {
@@ -613,10 +627,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                         wall,
                         last_chance: true,
                     };
-                    self.attach(key, Source::Plain(file), &candidate, &metadata, look);
-                    if let Some(reader) = self.readers.last_mut() {
-                        reader.visible = false;
-                    }
+                    self.attach_nameless(key, Source::Plain(file), &candidate, look);
                 }
                 _ if unread > 0 && self.sure && !self.backlog => {
                     *self.stats.lost_bytes.entry(DELETED).or_default() += unread;

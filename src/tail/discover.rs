@@ -112,6 +112,17 @@ impl Discover {
         })
     }
 
+    /// The log to which lines of this name belong, by its index in the settings.
+    pub(super) fn log_of(&self, name: &str) -> Option<usize> {
+        self.logs.iter().position(|log| match &log.name {
+            Some(own) => **own == *name,
+            None => {
+                let path = Path::new(name);
+                log.patterns.iter().any(|pattern| pattern.is_of(path))
+            }
+        })
+    }
+
     /// Reads the directories. `known` tells the paths of logs seen before.
     pub(super) fn scan<F: FileSystem>(&self, fs: &F, known: &HashSet<Arc<str>>) -> Scan {
         let mut walk = Walk {
@@ -410,6 +421,32 @@ impl<F: FileSystem> Walk<'_, F> {
             ..candidate
         });
         self.scan.siblings.splice(0..0, rotated);
+    }
+}
+
+impl Pattern {
+    /// Whether a path is one that this pattern means.
+    fn is_of(&self, path: &Path) -> bool {
+        fn lead(parts: &[Part], directories: &[&str]) -> bool {
+            match (parts.split_first(), directories.split_first()) {
+                (None, first) => first.is_none(),
+                (Some((Part::AnyDepth, rest)), _) => {
+                    (0..=directories.len()).any(|depth| lead(rest, &directories[depth..]))
+                }
+                (Some((part, rest)), Some((directory, below))) => {
+                    part.matches(directory) && lead(rest, below)
+                }
+                (Some(_), None) => false,
+            }
+        }
+        let below = path.strip_prefix(&self.base).ok();
+        let names: Option<Vec<&str>> =
+            below.and_then(|below| below.iter().map(OsStr::to_str).collect());
+        names.is_some_and(|names| {
+            names.split_last().is_some_and(|(file, directories)| {
+                self.file.matches(file) && lead(&self.directories, directories)
+            })
+        })
     }
 }
 

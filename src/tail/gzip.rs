@@ -154,6 +154,10 @@ impl<F: FileSystem> Gzip<F> {
         &self.file
     }
 
+    pub(super) fn into_file(self) -> Arc<F::File> {
+        self.file
+    }
+
     /// Whether the whole file was decoded and its end is where gzip ended it.
     pub(super) fn is_complete(&self) -> bool {
         self.complete

@@ -15,8 +15,8 @@
 //!
 //! The parts: `discover` (which files), `stem` (whose rotated file), `identity` (is it still the same),
 //! `reader` and `gzip` (lines of one file), `track` (position in one stream), `tailer`, `reconcile` and
-//! `admit` (all of them together), `checkpoint` and `state` (what survives); `survey` shows beforehand what
-//! would be read.
+//! `admit` (all of them together), `checkpoint` and `state` (what survives the process), `handover` (what only the
+//! process has); `survey` shows beforehand what would be read.
 
 mod access;
 mod admit;
@@ -24,6 +24,7 @@ mod checkpoint;
 mod discover;
 pub mod fs;
 mod gzip;
+mod handover;
 mod identity;
 mod lines;
 mod present;
@@ -46,6 +47,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use handover::Handover;
 pub use stats::{Lag, Problem, Rotations, Stats};
 pub use survey::{LogFile, Survey, survey};
 pub use tailer::Tailer;

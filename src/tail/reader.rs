@@ -137,6 +137,11 @@ impl<F: FileSystem> Reader<F> {
         }
     }
 
+    /// Whether a decoder is at work in it.
+    pub(super) fn is_decoding(&self) -> bool {
+        matches!(&self.source, Source::Gzip(gzip) if gzip.is_decoding())
+    }
+
     /// Looks for the next complete lines behind `track.read`.
     pub(super) fn step(
         &mut self,

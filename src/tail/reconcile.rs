@@ -46,7 +46,7 @@ pub(super) const MAX_OPEN_UNNAMED: usize = 512;
 /// Why bytes are lost: their file is gone.
 pub(super) const DELETED: &str = "deleted";
 
-/// A deleted file with something unread.
+/// A deleted file with something unread, or on its way.
 struct Held {
     key: FileKey,
     modified: i64,
@@ -166,6 +166,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         while index < self.readers.len() {
             if self.may_go(&self.readers[index], now)
                 && let Some(last) = self.last_attempt(index)
+                && !self.is_all_there_is(&self.readers[index], &last)
             {
                 let reader = self.readers.swap_remove(index);
                 self.let_go(&reader, last);
@@ -187,6 +188,15 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         };
         let complete = matches!(&reader.source, Source::Gzip(gzip) if gzip.is_complete());
         complete || now.saturating_sub(reader.quiet_since) >= self.grace(reader, &track.name)
+    }
+
+    /// Whether lines that are on their way could not be read again without this open file. Where many are open
+    /// those with something unread are worth more.
+    fn is_all_there_is(&self, reader: &Reader<F>, last: &Last) -> bool {
+        let named = last.metadata.is_some_and(|metadata| metadata.links > 0);
+        let track = self.tracks.get(&reader.key);
+        let unnamed = self.readers.iter().filter(|reader| !reader.live);
+        !named && track.is_some_and(Track::in_flight) && unnamed.count() <= MAX_OPEN_UNNAMED / 2
     }
 
     /// The last attempt to read was perhaps long ago, and the file written to or truncated since. What the
@@ -272,8 +282,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Deleted files are held open while something in them is unread, up to a limit: beyond it their disk space
-    /// is worth more than their lines, the oldest of which go, and are counted.
+    /// Deleted files are held open while something in them is unread or on its way, up to a limit: beyond it their
+    /// disk space is worth more than their lines, the oldest of which go, and are counted where they are unread.
     fn keep_to_held_open_limit(&mut self) {
         // What has a name can be opened again.
         while self.readers.iter().filter(|reader| !reader.live).count() > MAX_OPEN_UNNAMED
@@ -300,8 +310,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 break;
             }
             (bytes, count) = (bytes.saturating_sub(size), count - 1);
-            *self.stats.lost_bytes.entry("held_open_limit").or_default() += unread;
             self.readers.retain(|reader| reader.key != key);
+            if unread == 0 {
+                continue;
+            }
+            *self.stats.lost_bytes.entry("held_open_limit").or_default() += unread;
             if let Some(track) = self.tracks.get_mut(&key) {
                 track.finished = true;
                 self.dirty = true;
@@ -345,7 +358,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 .max(track.read.offset + u64::from(!reader.at_end)),
         };
         let unread = known.saturating_sub(track.read.offset);
-        (links == 0 && unread > 0).then_some(Held {
+        (links == 0 && (unread > 0 || track.in_flight())).then_some(Held {
             key: reader.key,
             modified,
             size,

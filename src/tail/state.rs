@@ -62,6 +62,11 @@ impl<F: FileSystem> State<F> {
         })
     }
 
+    /// Whether it is that of this directory.
+    pub(super) fn is_of(&self, data_dir: &Path) -> bool {
+        self.data_dir == data_dir
+    }
+
     /// Reads what is there; what cannot be used is said in `problems`.
     pub(super) fn load(
         &mut self,

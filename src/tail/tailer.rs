@@ -14,6 +14,7 @@ use super::checkpoint::{Checkpoint, Entry, Header};
 use super::discover::Discover;
 use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Trailer;
+use super::handover::Handover;
 use super::identity::{FIRST_LINE_BYTES, Place, stream_id};
 use super::lines;
 use super::present::Present;
@@ -30,7 +31,7 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) fs: F,
     pub(super) clock: C,
     pub(super) discover: Discover,
-    state: State<F>,
+    pub(super) state: State<F>,
     pub(super) host: String,
     pub(super) limits: Limits,
     pub(super) readers: Vec<Reader<F>>,
@@ -95,15 +96,30 @@ pub(super) struct Done {
 }
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// Locks and loads the state directory and looks for the logs.
+    /// Locks and loads the state directory and looks for the logs; `from` is what the tailer before in this
+    /// process left.
     ///
     /// # Errors
-    /// When the state directory is in use or cannot be used, or a pattern makes no sense.
-    pub fn open(settings: Settings, fs: F, clock: C) -> Result<Self, TailError> {
+    /// When the state directory is in use or cannot be used, or a pattern makes no sense. `from` is as it was then.
+    pub fn open(
+        settings: Settings,
+        fs: F,
+        clock: C,
+        from: &mut Handover<F>,
+    ) -> Result<Self, TailError> {
         let discover = Discover::new(&settings.logs, &settings.rotated_dirs)?;
-        let mut state = State::lock(fs.clone(), &settings.data_dir)?;
+        let mut state = match from.state.take_if(|state| state.is_of(&settings.data_dir)) {
+            Some(state) => state,
+            None => State::lock(fs.clone(), &settings.data_dir)?,
+        };
         let mut problems = Vec::new();
-        let (found, stored_host) = state.load(&settings.output, &mut problems)?;
+        let (found, stored_host) = match state.load(&settings.output, &mut problems) {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                from.state = Some(state);
+                return Err(error);
+            }
+        };
         let host = stored_host.clone().unwrap_or_else(|| settings.host.clone());
         if host != settings.host {
             problems.push(Problem::new(
@@ -160,22 +176,34 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             sure: false,
             backlog: false,
             start_problems: problems,
-            stats: Stats::default(),
+            stats: std::mem::take(&mut from.stats),
         };
         if let state::Found::Checkpoint(checkpoint) = found {
             tailer.restore(*checkpoint);
         }
-        tailer.refuse_dated_names()?;
-        tailer.reconcile();
+        let left = tailer.adopt(std::mem::take(&mut from.orphans));
+        match tailer.begin(first_start, stored_host.is_none()) {
+            Ok(()) => Ok(tailer),
+            Err(error) => {
+                *from = tailer.hand_over();
+                from.orphans.extend(left);
+                Err(error)
+            }
+        }
+    }
+
+    fn begin(&mut self, first_start: bool, host_is_new: bool) -> Result<(), TailError> {
+        self.refuse_dated_names()?;
+        self.reconcile();
         if first_start {
             // What is old history is decided once: saved before anything else can happen, and before the
             // identity, whose presence says that somebody was here.
-            tailer.save()?;
+            self.save()?;
         }
-        if stored_host.is_none() {
-            tailer.state.fix_host(&tailer.host)?;
+        if host_is_new {
+            self.state.fix_host(&self.host)?;
         }
-        Ok(tailer)
+        Ok(())
     }
 
     /// The next complete lines of any file; `None` when there is nothing to read now.
@@ -312,6 +340,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 self.readers.swap_remove(index);
                 continue;
             };
+            let decoded = reader.is_decoding();
             match reader.step(&self.fs, track, &mut self.buffer, self.limits) {
                 Ok(Step::Lines(found)) => {
                     self.turn = index + 1;
@@ -324,7 +353,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 Ok(Step::Idle) => {
                     reader.at_end = true;
                     self.turn = index + 1;
-                    idle += 1;
+                    // another may be decoded now
+                    idle = if decoded { 0 } else { idle + 1 };
                 }
                 Ok(Step::Replaced) => {
                     self.start_new_generation(index);
@@ -345,16 +375,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// A compressed file whose decoding has not begun waits while enough others are decoded.
     fn must_wait(&self, index: usize) -> bool {
-        let decoding =
-            |reader: &Reader<F>| matches!(&reader.source, Source::Gzip(gzip) if gzip.is_decoding());
-        matches!(self.readers[index].source, Source::Gzip(_))
-            && !decoding(&self.readers[index])
-            && self
-                .readers
-                .iter()
-                .filter(|reader| decoding(reader))
-                .count()
-                >= MAX_DECODERS
+        let reader = &self.readers[index];
+        let at_work = self.readers.iter().filter(|reader| reader.is_decoding());
+        matches!(reader.source, Source::Gzip(_))
+            && !reader.is_decoding()
+            && at_work.count() >= MAX_DECODERS
     }
 
     /// A file that its name leads to is closed, which mends a stale handle: the next reconcile opens it again,
@@ -504,6 +529,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             };
             let key = self.add_track(&name, Some(entry.stream), place);
             if let Some(track) = self.tracks.get_mut(&key) {
+                track.log = self.discover.log_of(&name).unwrap_or(0);
                 track.path = entry.path.into();
                 track.inode = (entry.device, entry.inode);
                 track.size = entry.size;
@@ -525,8 +551,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .filter_map(|track| {
                 let stream = track.stream?;
                 let place = track.settled();
-                // A stream of which nothing is settled is read from its beginning without an entry too.
-                (place.offset > 0 || track.skipped).then(|| Entry {
+                // One of which nothing is settled is read from its beginning all the same; but if it is gone by then,
+                // only an entry tells how much was lost.
+                (track.size > 0 || track.skipped).then(|| Entry {
                     stream,
                     log: track.name.to_string(),
                     offset: place.offset,

@@ -130,6 +130,81 @@ fn reloads_in_a_row_under_load_lose_and_double_nothing() {
     stage.assert_exactly(0..10_000);
 }
 
+/// logrotate deletes while nothing can be delivered; then nginx.conf changes: what nothing but the agent holds is
+/// not let go of for that.
+#[test]
+fn what_was_deleted_while_the_cluster_was_away_outlives_reloads() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    stage.cluster().always = Some(Fault::Status(503, None, "unavailable"));
+    home.append(0..10);
+    let mut agent = home.run();
+    agent.until_so("a request", || !stage.cluster().bulks.is_empty());
+    fs::remove_file(home.log()).unwrap();
+    home.append(10..20);
+    agent.until("both files", |agent| {
+        (agent.number("/files/open")? == 2).then_some(())
+    });
+    for started in 2..=3 {
+        agent.signal(Signal::HUP);
+        agent.until("the new start", |agent| {
+            (agent.words().matches("started").count() == started).then_some(())
+        });
+    }
+    stage.cluster().always = None;
+    agent.until_so("all lines", || stage.count() == 20);
+    agent.stop();
+    stage.assert_exactly(0..20);
+}
+
+/// Without the reload it would have gone on: a disk that cannot be read for a while ends nothing.
+#[test]
+fn an_agent_that_worked_is_started_again_until_it_starts() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    home.append(0..10);
+    let mut agent = home.run();
+    agent.until("a saved position", |_| {
+        home.data().join("run/checkpoint").is_file().then_some(())
+    });
+    let previous = home.data().join("run/checkpoint.previous");
+    let _ = fs::remove_file(&previous);
+    fs::create_dir(&previous).unwrap();
+    agent.signal(Signal::HUP);
+    agent.until_said("does not start again; trying on");
+    let second = home.end_of(&["run", "--once"]);
+    assert!(second.words.contains("another logweir"), "{}", second.words);
+    home.append(10..20);
+    fs::remove_dir(&previous).unwrap();
+    agent.until_so("all lines", || stage.count() == 20);
+    agent.stop();
+    stage.assert_exactly(0..20);
+}
+
+/// Its time is that of the command, however often the configuration changes meanwhile.
+#[test]
+fn reloads_do_not_lengthen_the_time_limit() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    stage.cluster().always = Some(Fault::Status(503, None, "unavailable"));
+    home.append(0..10);
+    let mut agent = home.start(&["run", "--once", "--timeout", "3s"]);
+    agent.until_said("started");
+    let mut taken = 0;
+    while !agent.words().contains("(--timeout)") {
+        agent.signal(Signal::HUP);
+        taken += 1;
+        agent.until("the reload, or the end of the time", |agent| {
+            let words = agent.words();
+            let reloaded = words.matches("SIGHUP: going on").count() == taken;
+            (reloaded || words.contains("(--timeout)")).then_some(())
+        });
+    }
+    assert!(taken > 1);
+    let ended = agent.end();
+    assert_eq!(ended.code, Some(69), "{}", ended.words);
+}
+
 /// The way to the new configuration leads through a cluster that is slow to answer; who asks meanwhile is heard.
 #[test]
 fn a_stop_during_a_reload_is_a_good_stop_and_a_reload_during_a_reload_counts() {

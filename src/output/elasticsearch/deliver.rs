@@ -60,9 +60,9 @@ pub(crate) struct Deliverer<C> {
     pub(crate) courier: C,
     pub(crate) nodes: Nodes,
     pub(crate) pace: Pace,
-    pub(crate) refusals: Refusals,
-    pub(crate) share: DeadShare,
-    pub(crate) stats: Stats,
+    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) share: Arc<DeadShare>,
+    pub(crate) stats: Arc<Stats>,
     pub(crate) troubles: Troubles,
     pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -114,9 +114,9 @@ impl<C: Courier> Deliverer<C> {
             nodes: Nodes::new(courier.nodes(), backoff),
             courier,
             pace: Pace::new(settings.max_in_flight, backoff),
-            refusals: Refusals::new(settings.park_after),
-            share: DeadShare::default(),
-            stats: Stats::default(),
+            refusals: Arc::new(Refusals::new(settings.park_after)),
+            share: Arc::default(),
+            stats: Arc::default(),
             troubles: Troubles::default(),
             dead_letters: Arc::new(DeadLetters::new(
                 &settings.data_dir,
@@ -129,6 +129,15 @@ impl<C: Courier> Deliverer<C> {
             backoff,
             credentials: settings.auth.setting(),
             said: Said::default(),
+        }
+    }
+
+    /// Counts on where `before` ends and, of the same cluster, remembers what that remembers.
+    pub(crate) fn go_on_from(&mut self, before: &Self, same_cluster: bool) {
+        self.stats = Arc::clone(&before.stats);
+        if same_cluster {
+            self.refusals = Arc::clone(&before.refusals);
+            self.share = Arc::clone(&before.share);
         }
     }
 

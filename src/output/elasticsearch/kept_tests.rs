@@ -137,6 +137,44 @@ async fn a_closed_old_day_is_parked_after_ten_minutes_and_comes_back_by_itself()
     assert!(lab.directory.path().join("dead-letters").is_dir());
 }
 
+/// Where nginx.conf changes every few minutes, no agent lives for ten.
+#[tokio::test(start_paused = true)]
+async fn how_long_an_index_refused_is_known_over_reloads() {
+    let closed = || Cluster {
+        closed: BTreeSet::from(["old".to_owned()]),
+        ..Cluster::default()
+    };
+    let items = [("old", 0, false), ("today", 1, false)];
+    let mut before: Option<Lab> = None;
+    let began = Instant::now();
+    loop {
+        let mut lab = Lab::new(closed());
+        if let Some(before) = &before {
+            let deliverer = Arc::get_mut(&mut lab.deliverer).unwrap();
+            deliverer.go_on_from(&before.deliverer, true);
+        }
+        let stop = CancellationToken::new();
+        let delivery = lab.start(batch_of(&items), &stop);
+        tokio::time::sleep(3 * MINUTE).await;
+        stop.cancel();
+        let delivery = delivery.await.unwrap();
+        if delivery.settled {
+            assert_eq!((delivery.tally.indexed, delivery.tally.parked), (1, 1));
+            break;
+        }
+        assert!(began.elapsed() < 15 * MINUTE, "each begins anew");
+        before = Some(lab);
+    }
+    assert!(began.elapsed() >= 10 * MINUTE);
+    // another cluster has refused nothing yet, but requests are counted on
+    let before = before.unwrap().deliverer;
+    let mut other = Lab::new(closed());
+    let deliverer = Arc::get_mut(&mut other.deliverer).unwrap();
+    deliverer.go_on_from(&before, false);
+    assert!(!deliverer.refusals.parkable("old") && before.refusals.parkable("old"));
+    assert_eq!(deliverer.stats.sent_bytes(), before.stats.sent_bytes());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_refuses_everything_parks_nothing() {
     let closed = BTreeSet::from(["today".to_owned()]);

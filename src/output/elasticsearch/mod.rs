@@ -38,6 +38,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 pub use ::elasticsearch::http::Method;
 
@@ -63,6 +64,7 @@ use crate::clock::SystemClock;
 pub struct Elasticsearch {
     deliverer: Arc<Deliverer<Client>>,
     retries_parked: AtomicBool,
+    cluster: Vec<Url>,
 }
 
 impl std::fmt::Debug for Elasticsearch {
@@ -127,15 +129,30 @@ pub enum TemplateState {
 impl Elasticsearch {
     /// Makes the client; no request is made.
     pub fn connect(settings: Settings) -> Result<Arc<Self>, OutputError> {
+        Self::connect_after(settings, None)
+    }
+
+    /// As [`Elasticsearch::connect`], after another output in this process: the counters go on, and if it was the
+    /// same cluster also what is known of its refusals, or a closed index would never have refused for long enough
+    /// where the configuration changes often.
+    pub fn connect_after(
+        settings: Settings,
+        before: Option<&Self>,
+    ) -> Result<Arc<Self>, OutputError> {
         let problems = settings.problems();
         if !problems.is_empty() {
             return Err(OutputError::Settings(problems));
         }
         let client = Client::new(&settings)?;
-        let deliverer = Deliverer::new(client, &settings, Arc::new(SystemClock::new()));
+        let mut deliverer = Deliverer::new(client, &settings, Arc::new(SystemClock::new()));
+        if let Some(before) = before {
+            let same = before.cluster == settings.nodes;
+            deliverer.go_on_from(&before.deliverer, same);
+        }
         Ok(Arc::new(Self {
             deliverer: Arc::new(deliverer),
             retries_parked: AtomicBool::new(false),
+            cluster: settings.nodes,
         }))
     }
 

@@ -42,7 +42,9 @@ fn acts() -> Vec<Act> {
         wait(300),
         append(3),
         wait(60),
-        Act::Restart,
+        Act::Restart {
+            same_process: false,
+        },
         append(5),
         wait(4),
         Act::Copytruncate,

@@ -17,7 +17,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::tail::sim::SimFs;
 use crate::tail::watch::Waker;
-use crate::tail::{self, LogSettings};
+use crate::tail::{self, Handover, LogSettings};
 
 const LIVE: &str = "/logs/access.log";
 /// 2026-11-23, 04:00 UTC, in milliseconds.
@@ -160,7 +160,13 @@ impl Lab {
             reconcile_interval: self.settings.reconcile_interval,
             output: "desk:x".to_owned(),
         };
-        Tailer::open(settings, self.fs.clone(), self.clock.clone()).unwrap()
+        Tailer::open(
+            settings,
+            self.fs.clone(),
+            self.clock.clone(),
+            &mut Handover::default(),
+        )
+        .unwrap()
     }
 
     /// Runs a reader until it ends.
@@ -190,7 +196,7 @@ impl Lab {
             self.clock.clone(),
             stop,
         );
-        let ended = reader.run();
+        let (ended, _) = reader.run();
         let accounts = self.telemetry.borrow().snapshot().accounts;
         assert!(accounts.balance());
         assert!(

@@ -184,6 +184,10 @@ fn a_deleted_file_is_read_to_its_end_and_counted() {
     assert_eq!(host.texts(), ["three"]);
     host.wait(6);
     host.texts();
+    // nobody could read again what is on its way
+    assert_eq!(host.tailer().stats().deleted_open_bytes, 8);
+    host.settle();
+    host.texts();
     assert_eq!(host.tailer().stats().deleted_open_bytes, 0);
 }
 

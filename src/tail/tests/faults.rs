@@ -448,6 +448,7 @@ fn a_deleted_and_replaced_file_is_read_until_its_writers_are_gone() {
         host.fs.append(LIVE, format!("new {late}\n").as_bytes());
         assert_eq!(host.texts().len(), 2, "{late}");
     }
+    host.settle();
     host.fs.hold(writer, false);
     host.wait(6);
     host.texts();

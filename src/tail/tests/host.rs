@@ -10,7 +10,7 @@ use super::settings;
 use crate::clock::SystemClock;
 use crate::tail::fs::HostFs;
 use crate::tail::watch::{Watcher, Woken};
-use crate::tail::{Settings, TailError, Tailer};
+use crate::tail::{Handover, Settings, TailError, Tailer};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -25,7 +25,12 @@ fn on(directory: &Path) -> Settings {
 }
 
 fn open(directory: &Path) -> Result<HostTailer, TailError> {
-    Tailer::open(on(directory), HostFs, SystemClock::new())
+    Tailer::open(
+        on(directory),
+        HostFs,
+        SystemClock::new(),
+        &mut Handover::default(),
+    )
 }
 
 fn texts(tailer: &mut HostTailer) -> Vec<String> {

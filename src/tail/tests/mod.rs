@@ -4,6 +4,7 @@
 
 mod cases;
 mod faults;
+mod handover;
 mod host;
 mod model;
 
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::sim::SimFs;
-use super::{FileKey, LogSettings, Settings, StreamId, TailError, Tailer};
+use super::{FileKey, Handover, LogSettings, Settings, StreamId, TailError, Tailer};
 use crate::clock::ManualClock;
 
 pub(super) const LIVE: &str = "/logs/access.log";
@@ -77,7 +78,12 @@ impl Host {
 
     pub(super) fn try_start(&mut self) -> Result<(), TailError> {
         self.kill();
-        let tailer = Tailer::open(self.settings.clone(), self.fs.clone(), self.clock.clone())?;
+        let tailer = Tailer::open(
+            self.settings.clone(),
+            self.fs.clone(),
+            self.clock.clone(),
+            &mut Handover::default(),
+        )?;
         self.tailer = Some(tailer);
         Ok(())
     }
@@ -86,6 +92,16 @@ impl Host {
     pub(super) fn kill(&mut self) {
         self.tailer = None;
         self.ends.clear();
+    }
+
+    /// The configuration is read again: nothing in flight is settled, and the next tailer gets what this one has.
+    pub(super) fn reload(&mut self) {
+        let mut tailer = self.tailer.take().unwrap();
+        tailer.save().unwrap();
+        let mut from = tailer.hand_over();
+        self.ends.clear();
+        let (settings, fs, clock) = (self.settings.clone(), self.fs.clone(), self.clock.clone());
+        self.tailer = Some(Tailer::open(settings, fs, clock, &mut from).unwrap());
     }
 
     pub(super) fn tailer(&mut self) -> &mut Tailer<SimFs, ManualClock> {

@@ -16,6 +16,8 @@ use proptest::prelude::*;
 use rustix::io::Errno;
 
 use super::{DATA, DAY, Host, LIVE, settings};
+use crate::tail::fs::FileSystem;
+use crate::tail::reader::Source;
 use crate::tail::sim::Op;
 use crate::tail::{FileKey, StreamId};
 
@@ -86,6 +88,10 @@ enum Act {
         applied: usize,
         state: Crash,
     },
+    /// The configuration is read again; requests on their way may arrive.
+    Reload {
+        applied: usize,
+    },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -130,6 +136,7 @@ fn act() -> impl Strategy<Value = Act> {
         1 => (-100_000_000_i64..100_000_000).prop_map(|millis| Act::ClockJump { millis }),
         1 => (-MONTHS..MONTHS).prop_map(|millis| Act::ClockJump { millis }),
         4 => (0_usize..8, crash()).prop_map(|(applied, state)| Act::Kill { applied, state }),
+        3 => (0_usize..8).prop_map(|applied| Act::Reload { applied }),
     ]
 }
 
@@ -172,6 +179,8 @@ struct World {
     off: i64,
     /// Positions were lost, and none saved since.
     unsaved: bool,
+    /// Lines of deleted files that were open at a reload; the agent was not killed since.
+    held: HashSet<Vec<u8>>,
 }
 
 const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
@@ -203,6 +212,7 @@ impl World {
             older: vec![],
             off: 0,
             unsaved: false,
+            held: HashSet::new(),
         }
     }
 
@@ -363,6 +373,7 @@ impl World {
             Act::Wait { seconds } => self.host.wait(seconds),
             Act::ClockJump { millis } => self.set_clock(millis),
             Act::Kill { applied, state } => self.kill(applied, state),
+            Act::Reload { applied } => self.reload(applied),
         }
     }
 
@@ -488,14 +499,26 @@ impl World {
         }
     }
 
-    fn kill(&mut self, applied: usize, state: Crash) {
-        if let Crash::InSave { steps } = state {
-            self.host.fs.die_after(steps);
-            let _ = self.host.tailer().save();
-            self.host.fs.heal();
+    fn reload(&mut self, applied: usize) {
+        // What nothing but the agent holds outlives it.
+        for reader in &self.host.tailer.as_ref().unwrap().readers {
+            if self.host.fs.metadata_of(reader.file()).unwrap().links > 0 {
+                continue;
+            }
+            let data = self.host.fs.data(reader.inode.1);
+            let data = match reader.source {
+                Source::Plain(_) => data,
+                Source::Gzip(_) => gunzip(&data),
+            };
+            self.held.extend(complete_lines(&data));
         }
-        self.host.kill();
-        // Requests on their way may arrive, any of them, and no ack comes back.
+        self.arrive(applied);
+        self.host.reload();
+        self.unsaved = false;
+    }
+
+    /// Requests on their way may arrive, any of them, and no ack comes back.
+    fn arrive(&mut self, applied: usize) {
         for (at, chunk) in std::mem::take(&mut self.in_flight).into_iter().enumerate() {
             if (at + applied).is_multiple_of(3) {
                 for (id, _, line) in chunk.lines {
@@ -503,6 +526,17 @@ impl World {
                 }
             }
         }
+    }
+
+    fn kill(&mut self, applied: usize, state: Crash) {
+        if let Crash::InSave { steps } = state {
+            self.host.fs.die_after(steps);
+            let _ = self.host.tailer().save();
+            self.host.fs.heal();
+        }
+        self.host.kill();
+        self.held.clear();
+        self.arrive(applied);
         self.unsaved |= matches!(state, Crash::TornCheckpoint | Crash::LostCheckpoint);
         if self.unsaved {
             // With the positions goes what was known of the time: the clock alone is believed.
@@ -539,6 +573,13 @@ impl World {
         let rounds = [20, 20, 20, 4_000, 20, 20, 20, 20];
         for seconds in rounds.into_iter().chain(std::iter::repeat_n(20, waits)) {
             self.read_until_quiet(seconds);
+        }
+        for line in &self.held {
+            assert!(
+                self.places.contains_key(line),
+                "lost by a reload: {:?}",
+                String::from_utf8_lossy(&line[..line.len().min(60)])
+            );
         }
         for data in expected {
             let data = if data.starts_with(&[0x1f, 0x8b]) {

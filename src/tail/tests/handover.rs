@@ -1,0 +1,159 @@
+//! Reloads: one tailer after another in the same process.
+
+use rustix::io::Errno;
+
+use super::{Handover, Host, LIVE, Tailer, settings};
+use crate::tail::TailError;
+use crate::tail::sim::Op;
+
+const GLOB: &str = "/logs/*access.log";
+
+/// A log whose lines nobody takes, deleted by logrotate, and another in its place.
+fn with_a_deleted_file() -> Host {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, b"one\ntwo\n");
+    host.start();
+    host.fs.rm(LIVE);
+    host.fs.append(LIVE, b"later\n");
+    host.wait(1);
+    host.tailer().reconcile();
+    host
+}
+
+#[test]
+fn what_only_an_open_file_holds_outlives_a_reload() {
+    let mut host = with_a_deleted_file();
+    host.reload();
+    assert_eq!(host.texts(), ["one", "two", "later"]);
+    // handed out, and given back
+    host.reload();
+    assert_eq!(host.texts(), ["one", "two", "later"]);
+    host.settle();
+    host.reload();
+    assert!(host.texts().is_empty());
+    assert!(host.tailer().stats().lost_bytes.is_empty());
+}
+
+#[test]
+fn so_does_what_was_read_to_its_end_and_is_on_its_way() {
+    let mut host = with_a_deleted_file();
+    assert_eq!(host.texts(), ["one", "two", "later"]);
+    host.wait(4000);
+    host.tailer().reconcile();
+    host.reload();
+    assert_eq!(host.texts(), ["one", "two", "later"]);
+    host.settle();
+    host.wait(4000);
+    assert!(host.texts().is_empty());
+    assert_eq!(host.tailer().stats().deleted_open_bytes, 0);
+}
+
+#[test]
+fn a_half_settled_compressed_file_is_read_on_where_it_was_settled() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, b"");
+    host.start();
+    let rotated = format!("{LIVE}.1");
+    let lines: Vec<String> = (0..40).map(|line| format!("line {line}")).collect();
+    host.fs
+        .append(&rotated, (lines.join("\n") + "\n").as_bytes());
+    host.fs.gzip(&rotated, &format!("{rotated}.gz"));
+    host.wait(10);
+    host.tailer().reconcile();
+    let (file, end) = {
+        let chunk = host.tailer().read().unwrap();
+        (chunk.file, chunk.end)
+    };
+    host.tailer().settle(file, end);
+    host.fs.rm(&format!("{rotated}.gz"));
+    host.tailer().reconcile();
+    host.reload();
+    let left = host.texts();
+    assert!(!left.is_empty() && left.len() < lines.len());
+    assert!(lines.ends_with(&left), "{left:?}");
+}
+
+/// A kill takes what only an open file held; it is counted though nothing of it was ever settled.
+#[test]
+fn what_a_kill_takes_is_counted() {
+    let mut host = with_a_deleted_file();
+    host.tailer().save().unwrap();
+    host.start();
+    assert_eq!(host.texts(), ["later"]);
+    host.wait(100);
+    host.texts();
+    let lost = &host.tailer().stats().lost_bytes;
+    assert_eq!(lost.get("deleted"), Some(&8), "{lost:?}");
+}
+
+#[test]
+fn counters_go_on() {
+    let mut host = with_a_deleted_file();
+    host.texts();
+    host.settle();
+    let stats = host.tailer().stats().clone();
+    assert_eq!((stats.bytes_read, stats.rotations.removed), (14, 1));
+    host.reload();
+    let after = host.tailer().stats();
+    assert_eq!((after.bytes_read, after.rotations.removed), (14, 1));
+    assert!(after.problems.is_empty());
+}
+
+#[test]
+fn a_log_that_is_configured_no_more_is_not_read_on() {
+    let mut host = with_a_deleted_file();
+    host.settings.logs = settings(&["/logs/other.log"]).logs;
+    host.reload();
+    assert!(host.texts().is_empty());
+    assert_eq!(host.tailer().stats().files_open, 0);
+}
+
+/// Where two logs are configured each keeps its own formats.
+#[test]
+fn a_file_without_a_name_stays_with_its_log() {
+    let mut host = with_a_deleted_file();
+    let mut logs = settings(&["/logs/other.log"]).logs;
+    logs.append(&mut settings(&["/log?/**/*access.log"]).logs);
+    host.settings.logs = logs;
+    host.reload();
+    host.tailer().reconcile();
+    let mut bytes = 0;
+    while let Some(chunk) = host.tailer().read() {
+        assert_eq!(chunk.log, 1);
+        bytes += chunk.bytes.len();
+    }
+    assert_eq!(bytes, "one\ntwo\nlater\n".len());
+}
+
+#[test]
+fn when_the_next_cannot_start_nothing_is_let_go() {
+    let mut host = with_a_deleted_file();
+    let mut from = host.tailer.take().unwrap().hand_over();
+    let open = |settings, from: &mut Handover<_>| {
+        Tailer::open(settings, host.fs.clone(), host.clock.clone(), from)
+    };
+    let dated = settings(&["/logs/shop-2026-03-12.log"]);
+    host.fs.append("/logs/shop-2026-03-12.log", b"three\n");
+    let failed = open(dated, &mut from).err().unwrap();
+    assert!(matches!(failed, TailError::DatedName { .. }), "{failed}");
+    host.fs.rm("/logs/shop-2026-03-12.log");
+    host.fs.fail(Op::Read, "/state", Errno::IO, 1);
+    let failed = open(host.settings.clone(), &mut from).err().unwrap();
+    assert!(matches!(failed, TailError::State { .. }), "{failed}");
+    let second = open(host.settings.clone(), &mut Handover::default()).err();
+    assert!(matches!(second, Some(TailError::Locked { .. })));
+    host.tailer = open(host.settings.clone(), &mut from).ok();
+    assert_eq!(host.texts(), ["one", "two", "later"]);
+}
+
+/// Positions belong to an output: the other one has nothing yet.
+#[test]
+fn another_output_gets_all_that_is_held() {
+    let mut host = with_a_deleted_file();
+    assert_eq!(host.texts(), ["one", "two", "later"]);
+    let key = *host.ends.keys().next().unwrap();
+    host.tailer().settle(key, 8);
+    host.settings.output = "null:y".to_owned();
+    host.reload();
+    assert_eq!(host.texts(), ["one", "two", "later"]);
+}
