@@ -184,7 +184,9 @@ fn print(config: &Config, parts: Parts, what: Print) -> Exit {
         return Exit::Internal;
     };
     if what == Print::Kibana {
-        terminal::print(&SavedObjects::of(&place).ndjson());
+        let kibana = config.kibana.as_ref();
+        let space = kibana.and_then(|kibana| kibana.space.as_deref());
+        terminal::print(&SavedObjects::of(&place, space).ndjson());
         return Exit::Ok;
     }
     let want = want(config, &place, parts);

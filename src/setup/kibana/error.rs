@@ -65,6 +65,16 @@ pub enum KibanaError<E> {
         /// Those that were refused.
         refused: Vec<RefusedObject>,
     },
+    /// Imported, and not where they will be looked for.
+    #[error(
+        "imported, but under other ids, since another space has objects of these: {}; setup will not find them \
+         again: remove them, and those of the other space (Stack Management, Saved Objects), and run setup again",
+        some(objects)
+    )]
+    Elsewhere {
+        /// Type and id of each, and the id that Kibana gave it.
+        objects: Vec<String>,
+    },
 }
 
 /// One object that Kibana did not take.
@@ -91,6 +101,17 @@ impl fmt::Display for Joined<'_> {
             write!(f, "{separator}{object}")?;
         }
         Ok(())
+    }
+}
+
+/// The first of many names.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
+    let shown = shown.join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 
