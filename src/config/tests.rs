@@ -436,12 +436,66 @@ fn each_pair_of_authentications_is_a_conflict() {
     let told = [
         cluster("api_key = \"k\"\nbearer_token = \"t\"\n").errors(),
         cluster("api_key = \"k\"\nusername = \"u\"\npassword = \"p\"\n").errors(),
-        cluster("bearer_token = \"t\"\n")
+        cluster("")
+            .var("LOGWEIR_ELASTICSEARCH_BEARER_TOKEN", "t")
             .var("LOGWEIR_ELASTICSEARCH_API_KEY", "k")
             .errors(),
         cluster("password = \"p\"\nusername = \"u\"\npassword_file = \"/p\"\n").errors(),
     ];
     insta::assert_snapshot!(told.join("\n"));
+}
+
+/// The file of an agent, and the environment of whoever runs `setup` with it.
+#[test]
+fn credentials_in_the_environment_go_before_those_of_the_file() {
+    let auth = |file: &str, variables: &[(&str, &str)]| {
+        let mut machine = cluster(file).with("/key", "agent");
+        for (name, value) in variables {
+            machine = machine.var(&format!("LOGWEIR_ELASTICSEARCH_{name}"), value);
+        }
+        match machine.config().elasticsearch.unwrap().auth {
+            Auth::None => "none".to_owned(),
+            Auth::ApiKey(key) => format!("key {}", key.expose_secret()),
+            Auth::Basic { username, password } => {
+                format!("{username}:{}", password.expose_secret())
+            }
+            Auth::Bearer(token) => format!("token {}", token.expose_secret()),
+        }
+    };
+    let user = [("USERNAME", "ops"), ("PASSWORD", "p")];
+    let other = "username = \"agent\"\npassword_file = \"/key\"\n";
+    // What they replace is not even read.
+    for file in [
+        "",
+        "api_key_file = \"/absent\"\n",
+        "bearer_token = \"t\"\n",
+        "username = \"agent\"\npassword_file = \"/absent\"\n",
+    ] {
+        assert_eq!(auth(file, &user), "ops:p", "{file}");
+        assert_eq!(auth(file, &[("API_KEY", "k")]), "key k", "{file}");
+        assert_eq!(auth(file, &[("BEARER_TOKEN", "k")]), "token k", "{file}");
+    }
+    assert_eq!(
+        auth("api_key = \"k\"\n", &[("API_KEY_FILE", "/key")]),
+        "key agent"
+    );
+    // A part of a kind goes with the file's other part.
+    assert_eq!(auth(other, &[("PASSWORD", "p")]), "agent:p");
+    assert_eq!(auth(other, &[("USERNAME", "ops")]), "ops:agent");
+    // Of [kibana] nothing is taken away.
+    let toml = format!(
+        "{CLUSTER}api_key = \"k\"\n[kibana]\nurl = \"https://kibana:5601\"\napi_key = \"k\"\n"
+    );
+    let machine = text(&toml)
+        .var("LOGWEIR_ELASTICSEARCH_USERNAME", "ops")
+        .var("LOGWEIR_ELASTICSEARCH_PASSWORD", "p");
+    let kibana = machine.config().kibana.unwrap().auth;
+    assert!(matches!(kibana, Auth::ApiKey(_)));
+    let machine = machine
+        .var("LOGWEIR_KIBANA_USERNAME", "ops")
+        .var("LOGWEIR_KIBANA_PASSWORD", "p");
+    let kibana = machine.config().kibana.unwrap().auth;
+    assert!(matches!(kibana, Auth::Basic { .. }));
 }
 
 #[test]
