@@ -215,7 +215,7 @@ fn print(config: &Config, parts: Parts, what: Print) -> Exit {
     }
     if is(Print::Roles) {
         for family in [Family::Elasticsearch, Family::OpenSearch] {
-            let roles = setup::roles(family, &place);
+            let roles = setup::roles(family, &place, config.kibana.as_ref());
             out.push_str(&format!("#### Roles in {family}\n\n{roles}"));
         }
     }

@@ -123,7 +123,8 @@ fn advice(status: u16, reason: &str) -> &'static str {
         }
         403 => {
             "these credentials need the Kibana privilege Management > Saved Objects Management: All (in that space); \
-             in OpenSearch Dashboards a role that may write to the tenant, such as kibana_user"
+             in OpenSearch Dashboards a role that may write to the tenant, such as kibana_user; `logweir setup --print \
+             roles` prints both"
         }
         404 if reason.contains("space") => {
             "create that space in Kibana, or change `space` in [kibana]"

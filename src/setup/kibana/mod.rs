@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 
 pub use self::door::KibanaDoor;
 pub use self::error::{KibanaError, RefusedObject};
+pub(in crate::setup) use self::objects::DEFAULT_SPACE;
 pub use self::objects::{Held, SavedObject, SavedObjects};
 use super::answer::excerpt;
 use super::{Answer, Method, Outcome};

@@ -23,7 +23,7 @@ const MARK_HEAD: &str = "[logweir ";
 /// Before every id of ours.
 pub(super) const NAMESPACE: &str = "logweir-";
 /// The space that every Kibana has; its ids are those of the shipped file, as where there are no spaces.
-const DEFAULT_SPACE: &str = "default";
+pub(in crate::setup) const DEFAULT_SPACE: &str = "default";
 
 /// The one type that has no description.
 const INDEX_PATTERN: &str = "index-pattern";
