@@ -6,8 +6,9 @@
 //! parameters of a field's format: there the mark stands.
 //!
 //! From Kibana 8.0 on an id is one object's in all spaces together (Kibana documentation, "Sharing saved objects",
-//! "What's new in 8.0"), and an import of an id that another space has puts a copy under an id of Kibana's choice, which
-//! nobody finds again. So in a space of its own each id of ours carries the space's name, in every version alike.
+//! "Overview": share-capable and shareable types), and an import of an id that another space has puts a copy under an
+//! id of Kibana's choice, which nobody finds again. So in a space of its own each id of ours carries the space's name,
+//! in every version alike.
 
 use serde_json::{Value, json};
 
