@@ -119,6 +119,9 @@ What it needs in the cluster (`logweir setup --print roles` prints the roles):
                  name of whoever put the policy
   OpenSearch     cluster: cluster_monitor, cluster_manage_index_templates; with
                  `retention` also cluster:admin/opendistro/ism/*
+And for [kibana], with its credentials or, without any there, the cluster's:
+  Kibana         Management > Saved Objects Management: All, in the space
+  OpenSearch Dashboards  with the security plugin the role kibana_user
 
 The agent needs far less, and should have a key of its own: `monitor` on the cluster,
 create_doc and auto_configure on its indices.

@@ -12,6 +12,7 @@ use super::Note;
 use super::auth::Auth;
 use super::ports::Files;
 use super::problem::{Fault, Origin};
+use super::raw::Values;
 use super::scope::Scope;
 
 /// The address of a service; None with a problem told.
@@ -58,25 +59,52 @@ pub(super) fn told_in_the_clear(url: &Url, origin: Origin) -> Note {
     Note { origin, text }
 }
 
-/// Each kind of authentication, by the settings that begin it.
+/// Each kind of authentication, by its settings; the first of them that is written stands for it in messages.
 /// A section that has no bearer token leaves it out of the table of settings, so it is never written there.
-const KINDS: [[&str; 2]; 3] = [
-    ["api_key", "api_key_file"],
-    ["username", "username"],
-    ["bearer_token", "bearer_token_file"],
+const KINDS: [&[&str]; 3] = [
+    &["api_key", "api_key_file"],
+    &["username", "password", "password_file"],
+    &["bearer_token", "bearer_token_file"],
 ];
+
+/// Credentials in the environment go before those of the file. A value does so by itself, but there is more than one
+/// way to write who we say we are: an administrator's name and password must not collide with the agent's key, nor a
+/// password with the file that holds another.
+pub(super) fn environment_first(values: &mut Values) {
+    let told = |values: &Values, name: &str| {
+        let given = values.given.get(name);
+        given.is_some_and(|given| matches!(given.origin, Origin::Variable(_)))
+    };
+    let kinds = KINDS.map(|kind| kind.iter().any(|name| told(values, name)));
+    if !kinds.contains(&true) {
+        return;
+    }
+    for (kind, is_told) in KINDS.iter().zip(kinds) {
+        for name in *kind {
+            let secret = name.trim_end_matches("_file");
+            let other = if secret == *name {
+                format!("{name}_file")
+            } else {
+                secret.to_owned()
+            };
+            if !told(values, name) && (!is_told || told(values, &other)) {
+                values.given.remove(name);
+            }
+        }
+    }
+}
 
 pub(super) fn auth(scope: &mut Scope<'_>, files: &dyn Files) -> Auth {
     const WAY_OUT: &str = "keep one kind of authentication";
-    let kinds: Vec<&str> = KINDS
-        .iter()
-        .filter_map(|names| {
-            names
-                .iter()
-                .copied()
-                .find(|name| scope.written(name).is_some())
-        })
-        .collect();
+    let first = |kind: &&'static [&'static str]| {
+        // A password alone is no kind: that its user is missing is told below.
+        let mut names = kind
+            .iter()
+            .copied()
+            .filter(|name| !name.starts_with("password"));
+        names.find(|name| scope.written(name).is_some())
+    };
+    let kinds: Vec<&str> = KINDS.iter().filter_map(first).collect();
     for other in kinds.iter().skip(1) {
         scope.conflict(kinds[0], other, WAY_OUT);
     }

@@ -283,6 +283,9 @@ pub fn load(
         Err(error) => return Err(alone(unreadable(path, &error))),
     };
     raw.environment(env.variables());
+    for values in raw.sections.values_mut() {
+        credentials::environment_first(values);
+    }
     finish(Source { file, raw }, env, files, None)
 }
 

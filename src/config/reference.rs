@@ -43,7 +43,9 @@ pub fn reference() -> String {
          reads `/etc/logweir/logweir.toml`, and without that the defaults hold. The file is TOML;\n\
          [logweir.toml](logweir.toml) shows every setting. All problems are reported at once, with line and key;\n\
          the exit code is then 78.\n\n\
-         An environment variable goes before the file. One that is empty counts as not set; a list is written\n\
+         An environment variable goes before the file. Credentials do so as a whole: with an API key, a user or a\n\
+         bearer token of a section in the environment, the file's credentials of other kinds in that section are\n\
+         not looked at. A variable that is empty counts as not set; a list is written\n\
          with commas, a table as `name=value,name=value`. `LOGWEIR_LOGS_…` sets the one `[[logs]]` section, and\n\
          makes it if there is none; `LOGWEIR_ROUTES_…` does so with `[[routes]]`. Variables that Kubernetes makes for\n\
          a Service called `logweir` are ignored; any other unknown `LOGWEIR_…` is an error.\n\n\

@@ -6,6 +6,7 @@ use std::io;
 use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
+mod credentials;
 mod people;
 mod routes;
 
@@ -436,7 +437,8 @@ fn each_pair_of_authentications_is_a_conflict() {
     let told = [
         cluster("api_key = \"k\"\nbearer_token = \"t\"\n").errors(),
         cluster("api_key = \"k\"\nusername = \"u\"\npassword = \"p\"\n").errors(),
-        cluster("bearer_token = \"t\"\n")
+        cluster("")
+            .var("LOGWEIR_ELASTICSEARCH_BEARER_TOKEN", "t")
             .var("LOGWEIR_ELASTICSEARCH_API_KEY", "k")
             .errors(),
         cluster("password = \"p\"\nusername = \"u\"\npassword_file = \"/p\"\n").errors(),
@@ -473,35 +475,6 @@ fn credentials_in_the_clear_are_noted() {
     assert_eq!(notes("http://es:9200"), 1);
     assert_eq!(notes("https://es:9200"), 0);
     assert_eq!(notes("http://localhost:9200"), 0);
-}
-
-#[test]
-fn kibana_has_the_clusters_credentials_unless_it_has_its_own() {
-    let pem = "-----BEGIN CERTIFICATE-----";
-    let kibana = |cluster: &str, more: &str| {
-        let toml = format!("{cluster}[kibana]\nurl = \"https://kibana:5601/base\"\n{more}");
-        let machine = text(&toml).with("/es.pem", pem).with("/kibana.pem", pem);
-        machine.config().kibana.unwrap()
-    };
-    let with_key = format!("{CLUSTER}api_key = \"k\"\nca_file = \"/es.pem\"\n");
-    let lent = kibana(&with_key, "space = \"ops\"\n");
-    assert!(matches!(lent.auth, Auth::ApiKey(_)));
-    assert_eq!(lent.ca_file.as_deref(), Some(Path::new("/es.pem")));
-    assert_eq!(
-        (lent.url.as_str(), lent.space.as_deref()),
-        ("https://kibana:5601/base", Some("ops"))
-    );
-    let own = kibana(
-        &with_key,
-        "username = \"u\"\npassword = \"p\"\nca_file = \"/kibana.pem\"\n",
-    );
-    assert!(matches!(own.auth, Auth::Basic { .. }));
-    assert_eq!(own.ca_file.as_deref(), Some(Path::new("/kibana.pem")));
-    assert!(matches!(kibana("", "").auth, Auth::None));
-    let plain = text(&format!(
-        "{CLUSTER}api_key = \"k\"\n[kibana]\nurl = \"http://kibana:5601\"\n"
-    ));
-    assert_eq!(plain.load().unwrap().notes.len(), 1);
 }
 
 #[test]

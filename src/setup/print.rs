@@ -6,8 +6,11 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::plan::{Kind, Step, Want, plan};
-use super::{Family, Names, Target, privileges};
+use super::{Family, Names, Target, kibana, privileges};
 use crate::config;
+
+/// The role of whoever runs setup.
+const SETUP: &str = "logweir_setup";
 
 /// Every request of a setup of this cluster, as if it had a life cycle.
 pub fn requests(target: &Target, want: &Want<'_>) -> String {
@@ -35,24 +38,29 @@ fn request(out: &mut String, method: &str, path: &str, body: &Value) {
 }
 
 /// The least that the agent, `setup` and `prune` need, each as a role of its own. An agent stands on a machine that the
-/// internet reaches: its key can add lines, and neither read nor remove any.
-pub fn roles(family: Family, place: &config::Target) -> String {
+/// internet reaches: its key can add lines, and neither read nor remove any. With a `kibana`, what an import there needs
+/// is among it.
+pub fn roles(family: Family, place: &config::Target, kibana: Option<&config::Kibana>) -> String {
     match family {
-        Family::Elasticsearch => elasticsearch(place),
-        Family::OpenSearch => opensearch(place),
+        Family::Elasticsearch => elasticsearch(place, kibana),
+        Family::OpenSearch => opensearch(place, kibana.is_some()),
     }
 }
 
-fn elasticsearch(place: &config::Target) -> String {
+fn elasticsearch(place: &config::Target, kibana: Option<&config::Kibana>) -> String {
     let names = Names::of(place);
     let pattern = names.pattern.as_str();
     let mut out = String::new();
     let mut role = |comment: &str, name: &str, cluster: Value, privileges: Value| {
         let _ = writeln!(out, "# {comment}");
-        let body = json!({
+        let mut body = json!({
             "cluster": cluster,
             "indices": [{ "names": [pattern], "privileges": privileges }],
         });
+        if let Some(kibana) = kibana.filter(|_| name == SETUP) {
+            out.push_str("# `applications` is for Kibana: it belongs to the user of [kibana], where that is another.\n");
+            body["applications"] = json!([kibana_privilege(kibana.space.as_deref())]);
+        }
         request(&mut out, "PUT", &format!("/_security/role/{name}"), &body);
     };
     let privileges = privileges::on_indices(&names, true);
@@ -69,7 +77,7 @@ fn elasticsearch(place: &config::Target) -> String {
     );
     role(
         "logweir setup. ILM deletes indices as whoever put its policy last: hence `manage`.",
-        "logweir_setup",
+        SETUP,
         json!(["monitor", "manage_index_templates", "manage_ilm"]),
         json!(["manage"]),
     );
@@ -91,16 +99,53 @@ fn elasticsearch(place: &config::Target) -> String {
     out
 }
 
-fn opensearch(place: &config::Target) -> String {
+/// What reading and importing saved objects of every kind needs in Kibana, as the cluster knows it. Kibana's feature
+/// "Saved Objects Management" gives all rights over all types that can be imported (Kibana's source,
+/// `features/server/oss_features.ts`, alike from 7 to 9).
+fn kibana_privilege(space: Option<&str>) -> Value {
+    let space = space.unwrap_or(kibana::DEFAULT_SPACE);
+    json!({
+        "application": "kibana-.kibana",
+        "privileges": ["feature_savedObjectsManagement.all"],
+        "resources": [format!("space:{space}")],
+    })
+}
+
+const FOR_DASHBOARDS: &str = "\
+# `tenant_permissions`, .kibana and cluster_composite_ops are for OpenSearch Dashboards: they belong to the user
+# of [kibana], where that is another. The plugin's role kibana_user has them too.
+";
+
+/// Where OpenSearch Dashboards keeps saved objects, in the name of the user who asks it: the indices of the security
+/// plugin's role `kibana_user` (its source, `static_roles.yml`). Whoever has that very role may write to the global
+/// tenant; in another role that has to be said.
+const SAVED: [&str; 4] = [
+    ".kibana",
+    ".kibana_*",
+    ".opensearch_dashboards",
+    ".opensearch_dashboards_*",
+];
+
+fn opensearch(place: &config::Target, dashboards: bool) -> String {
     let names = Names::of(place);
     let pattern = names.pattern.as_str();
     let mut out = String::new();
-    let mut role = |comment: &str, name: &str, cluster: Value, actions: Value| {
+    let mut role = |comment: &str, name: &str, mut cluster: Vec<&str>, actions: Value| {
         let _ = writeln!(out, "# {comment}");
-        let body = json!({
-            "cluster_permissions": cluster,
-            "index_permissions": [{ "index_patterns": [pattern], "allowed_actions": actions }],
-        });
+        let mut indices = vec![json!({ "index_patterns": [pattern], "allowed_actions": actions })];
+        let is_for_dashboards = dashboards && name == SETUP;
+        if is_for_dashboards {
+            out.push_str(FOR_DASHBOARDS);
+            cluster.push("cluster_composite_ops");
+            indices.push(json!({ "index_patterns": SAVED, "allowed_actions": ["read", "index"] }));
+        }
+        let mut body = json!({ "cluster_permissions": cluster, "index_permissions": indices });
+        if is_for_dashboards {
+            body["tenant_permissions"] = json!([{
+                "tenant_patterns": ["global_tenant"],
+                "allowed_actions": ["kibana_all_write"],
+            }]);
+        }
         let path = format!("/_plugins/_security/api/roles/{name}");
         request(&mut out, "PUT", &path, &body);
     };
@@ -119,33 +164,33 @@ fn opensearch(place: &config::Target) -> String {
     role(
         "The agent: adds documents, and looks whether the template is there.",
         "logweir_agent",
-        json!([
+        vec![
             "cluster_monitor",
             "indices:data/write/bulk",
             "indices:admin/index_template/get",
-            "cluster:admin/component_template/get"
-        ]),
+            "cluster:admin/component_template/get",
+        ],
         json!(actions),
     );
     role(
         "logweir setup. ISM deletes indices as whoever put its policy last.",
-        "logweir_setup",
-        json!([
+        SETUP,
+        vec![
             "cluster_monitor",
             "cluster_manage_index_templates",
-            "cluster:admin/opendistro/ism/*"
-        ]),
+            "cluster:admin/opendistro/ism/*",
+        ],
         json!(["indices:admin/opensearch/ism/*", "manage"]),
     );
     if !names.stream {
         role(
             "logweir prune: deletes indices, and documents of the index of lines without a time.",
             "logweir_prune",
-            json!([
+            vec![
                 "cluster_monitor",
                 "indices:data/read/scroll*",
-                "indices:data/write/bulk"
-            ]),
+                "indices:data/write/bulk",
+            ],
             json!([
                 "indices_monitor",
                 "indices:admin/delete",

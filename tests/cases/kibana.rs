@@ -30,7 +30,7 @@ fn door(kibana: &FakeKibana, auth: Auth) -> KibanaDoor {
 /// Compares and imports; gives what became of the objects.
 async fn set_up(kibana: &FakeKibana, pattern: &str, space: Option<&str>) -> Vec<Outcome> {
     let door = door(kibana, Auth::None);
-    let wanted = SavedObjects::for_pattern(pattern);
+    let wanted = SavedObjects::for_pattern(pattern, space);
     let diff = diff(&door, space, &wanted).await.unwrap();
     import(&door, space, &diff, false).await.unwrap();
     diff.outcomes().map(|(_, outcome)| outcome).collect()
@@ -47,7 +47,7 @@ async fn both_products_take_everything_and_a_second_run_sends_nothing() {
         let held = kibana.held("");
         assert_eq!(
             held.len(),
-            SavedObjects::for_pattern(PATTERN).objects().len()
+            SavedObjects::for_pattern(PATTERN, None).objects().len()
         );
         assert!(all(
             &set_up(&kibana, PATTERN, None).await,
@@ -85,15 +85,117 @@ async fn a_space_gets_its_own() {
     assert!(kibana.held("").is_empty() && !kibana.held("ops").is_empty());
 
     let door = door(&kibana, Auth::None);
-    let wanted = SavedObjects::for_pattern(PATTERN);
+    let wanted = SavedObjects::for_pattern(PATTERN, None);
     let error = diff(&door, Some("nobody"), &wanted).await.unwrap_err();
     assert!(error.to_string().contains("create that space"), "{error}");
+}
+
+fn with_spaces(version: &'static str) -> FakeKibana {
+    FakeKibana::of(Inside {
+        version: Some(version),
+        spaces: ["ops", "dev"].map(str::to_owned).into(),
+        ..Inside::default()
+    })
+}
+
+#[tokio::test]
+async fn in_each_of_several_spaces_a_second_run_changes_nothing() {
+    for version in ["7.10.2", "8.12.2", "9.1.0"] {
+        let kibana = with_spaces(version);
+        // the default space has a name too
+        for space in [None, Some("ops"), Some("dev"), Some("default")] {
+            let first = set_up(&kibana, PATTERN, space).await;
+            let wanted = match space {
+                Some("default") => Outcome::Unchanged,
+                _ => Outcome::Created,
+            };
+            assert!(all(&first, wanted), "{version} {space:?}: {first:?}");
+        }
+        let held = kibana.inside().objects.clone();
+        kibana.inside().seen.clear();
+        for space in [None, Some("ops"), Some("dev")] {
+            let second = set_up(&kibana, PATTERN, space).await;
+            assert!(
+                all(&second, Outcome::Unchanged),
+                "{version} {space:?}: {second:?}"
+            );
+        }
+        let inside = kibana.inside();
+        assert_eq!(inside.objects, held, "{version}");
+        assert!(!inside.seen.iter().any(|line| line.contains("_import")));
+        assert_eq!(inside.regenerated, 0, "{version}");
+        let ids: BTreeSet<_> = held.keys().map(|(_, kind, id)| (kind, id)).collect();
+        assert_eq!(ids.len(), held.len(), "{version}: an id in two spaces");
+    }
+}
+
+#[tokio::test]
+async fn what_an_analyst_changed_in_a_space_stays_without_force() {
+    for version in ["7.10.2", "8.12.2"] {
+        let kibana = with_spaces(version);
+        set_up(&kibana, PATTERN, None).await;
+        set_up(&kibana, PATTERN, Some("ops")).await;
+        let key = ["ops", "dashboard", "logweir-ops-traffic"].map(str::to_owned);
+        let key: (String, String, String) = key.into();
+        let description = |text: &str| {
+            kibana.inside().objects.get_mut(&key).unwrap()["attributes"]["description"] =
+                json!(text);
+        };
+        description("mine");
+        let door = door(&kibana, Auth::None);
+        let wanted = SavedObjects::for_pattern(PATTERN, Some("ops"));
+        let found = diff(&door, Some("ops"), &wanted).await.unwrap();
+        let error = import(&door, Some("ops"), &found, false).await.unwrap_err();
+        assert!(matches!(error, KibanaError::Foreign { .. }), "{error}");
+        assert_eq!(
+            kibana.inside().objects[&key]["attributes"]["description"],
+            "mine"
+        );
+        import(&door, Some("ops"), &found, true).await.unwrap();
+        let found = diff(&door, Some("ops"), &wanted).await.unwrap();
+        assert!(found.objects.iter().all(|(_, held)| *held == Held::Equal));
+    }
+}
+
+/// Somebody imported the file of the space "ops" into another one.
+#[tokio::test]
+async fn objects_that_kibana_put_under_other_ids_are_told_and_never_replaced() {
+    let kibana = with_spaces("8.12.2");
+    let wanted = SavedObjects::for_pattern(PATTERN, Some("ops"));
+    let door = door(&kibana, Auth::None);
+    let by_hand = diff(&door, None, &wanted).await.unwrap();
+    import(&door, None, &by_hand, false).await.unwrap();
+
+    let found = diff(&door, Some("ops"), &wanted).await.unwrap();
+    let error = import(&door, Some("ops"), &found, false).await.unwrap_err();
+    let KibanaError::Elsewhere { objects } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(objects.len(), wanted.objects().len());
+    let first = "index-pattern logweir-ops-nginx-access as 00000000-0000-4000-8000-000000000001";
+    assert_eq!(objects[0], first);
+    assert!(error.to_string().contains(first), "{error}");
+    assert!(error.to_string().contains(" and 43 more;"), "{error}");
+
+    for object in kibana.inside().objects.values_mut() {
+        object["attributes"]["description"] = json!("mine");
+    }
+    let held = kibana.inside().objects.clone();
+    let found = diff(&door, Some("ops"), &wanted).await.unwrap();
+    let error = import(&door, Some("ops"), &found, false).await.unwrap_err();
+    let told = "logweir-ops-traffic: its id is another space's, and 00000000-0000-4000-8000-";
+    assert!(error.to_string().contains(told), "{error}");
+    assert_eq!(kibana.inside().objects, held);
+
+    let error = import(&door, Some("ops"), &found, true).await.unwrap_err();
+    assert!(matches!(error, KibanaError::Elsewhere { .. }), "{error}");
+    assert_ne!(kibana.inside().objects, held);
 }
 
 #[tokio::test]
 async fn a_space_in_opensearch_dashboards_is_refused() {
     let kibana = FakeKibana::dashboards();
-    let wanted = SavedObjects::for_pattern(PATTERN);
+    let wanted = SavedObjects::for_pattern(PATTERN, None);
     let error = diff(&door(&kibana, Auth::None), Some("ops"), &wanted)
         .await
         .unwrap_err();
@@ -114,7 +216,7 @@ async fn what_somebody_made_their_own_stays() {
         objects.get_mut(&older).unwrap()["attributes"]["description"] = text;
     }
     let door = door(&kibana, Auth::None);
-    let wanted = SavedObjects::for_pattern(PATTERN);
+    let wanted = SavedObjects::for_pattern(PATTERN, None);
     let found = diff(&door, None, &wanted).await.unwrap();
     let changed: Vec<(&str, Outcome)> = found
         .outcomes()
@@ -171,7 +273,7 @@ async fn each_object_that_was_refused_is_named() {
         .unwritable
         .insert("logweir-traffic".to_owned());
     let door = door(&kibana, Auth::None);
-    let wanted = SavedObjects::for_pattern(PATTERN);
+    let wanted = SavedObjects::for_pattern(PATTERN, None);
     let mut found = diff(&door, None, &wanted).await.unwrap();
     let error = import(&door, None, &found, false)
         .await
@@ -198,7 +300,7 @@ async fn each_object_that_was_refused_is_named() {
 async fn credentials_are_sent_and_their_refusal_says_what_to_do() {
     let kibana = FakeKibana::kibana();
     kibana.inside().authorization = Some("ApiKey aWQ6a2V5");
-    let wanted = SavedObjects::for_pattern(PATTERN);
+    let wanted = SavedObjects::for_pattern(PATTERN, None);
     let error = diff(&door(&kibana, Auth::None), None, &wanted)
         .await
         .unwrap_err()
@@ -229,7 +331,7 @@ async fn another_server_at_the_address_is_noticed() {
         ca_file: None,
     })
     .unwrap();
-    let wanted = SavedObjects::for_pattern(PATTERN);
+    let wanted = SavedObjects::for_pattern(PATTERN, None);
     let error = diff(&door, None, &wanted).await.unwrap_err().to_string();
     assert!(error.contains("and not the cluster"), "{error}");
 }
@@ -295,5 +397,54 @@ async fn the_fake_is_as_strict_as_the_real_ones() {
     ] {
         let said = said(form("a.ndjson", &wrong)).await;
         assert_eq!(said["errors"][0]["error"]["type"], kind, "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn the_fake_has_an_id_once_as_the_real_ones_from_version_8_on() {
+    const FORM: (&str, &str) = ("content-type", "multipart/form-data; boundary=--edge");
+    let object = |kind: &str, id: &str, version: &str, references: &str| {
+        format!(
+            r#"{{"type":"{kind}","id":"{id}","attributes":{{"title":"A"}},"references":[{references}],"migrationVersion":{{"{kind}":"{version}"}}}}"#
+        )
+    };
+    let file = [
+        object("index-pattern", "p", "7.6.0", ""),
+        object(
+            "search",
+            "s",
+            "7.9.3",
+            r#"{"type":"index-pattern","id":"p","name":"n"}"#,
+        ),
+    ]
+    .join("\n");
+    let body = format!(
+        "----edge\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.ndjson\"\r\n\r\n{file}\r\n----edge--\r\n"
+    );
+    for (version, moves) in [("7.10.2", false), ("8.0.0", true), ("9.1.0", true)] {
+        let kibana = with_spaces(version);
+        let said = async |path: &str| {
+            let answer = raw(&kibana, &[("kbn-xsrf", "1"), FORM], path, &body).await;
+            serde_json::from_slice::<serde_json::Value>(&answer.body).unwrap()
+        };
+        let there = "/api/saved_objects/_import";
+        assert_eq!(said(there).await["success"], true);
+        let here = "/s/ops/api/saved_objects/_import";
+        let first = said(here).await;
+        assert_eq!(first["success"], true, "{version}");
+        let to = first["successResults"][1]["destinationId"].as_str();
+        assert_eq!(to.is_some(), moves, "{version}");
+        let search = format!("search {}", to.unwrap_or("s"));
+        let search = kibana.held("ops")[&search].clone();
+        let pattern = first["successResults"][0]["destinationId"].as_str();
+        assert_eq!(search["references"][0]["id"], pattern.unwrap_or("p"));
+
+        let again = said(here).await;
+        assert_eq!(again["errors"][1]["error"]["type"], "conflict", "{version}");
+        let named = again["errors"][1]["error"]["destinationId"].as_str();
+        assert_eq!(named, to, "{version}");
+        let over = said(&format!("{here}?overwrite=true")).await;
+        assert_eq!(over["successResults"][1]["destinationId"].as_str(), to);
+        assert_eq!(kibana.held("ops").len(), 2, "{version}");
     }
 }

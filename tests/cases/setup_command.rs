@@ -141,6 +141,63 @@ fn dashboards_go_where_the_section_says_and_nothing_of_others_is_replaced() {
     }
 }
 
+/// README's first minute, copied: its file says all that its comments promise, and its environment lets an administrator
+/// run setup before the agent has a key.
+#[test]
+fn what_the_readme_says_to_type_puts_what_it_promises() {
+    let readme = include_str!("../../README.md");
+    let (_, rest) = readme.split_once("<<'TOML'\n").unwrap();
+    let (file, rest) = rest.split_once("TOML\n").unwrap();
+    let (_, rest) = rest.split_once("\nexport ").unwrap();
+    let (variables, rest) = rest.split_once('\n').unwrap();
+    let variables: Vec<&str> = variables.split(' ').collect();
+    let (commands, _) = rest.split_once("unset ").unwrap();
+    let commands: Vec<Vec<&str>> = commands
+        .lines()
+        .filter_map(|line| line.strip_prefix("logweir "))
+        .map(|line| line.split('#').next().unwrap().split_whitespace().collect())
+        .collect();
+    let wanted = [
+        &["setup", "--dry-run"][..],
+        &["setup"],
+        &["setup", "--print", "roles"],
+    ];
+    assert_eq!(commands, wanted);
+
+    let home = Home::new();
+    let fake = FakeKibana::kibana();
+    // elastic:changeme
+    fake.inside().authorization = Some("Basic ZWxhc3RpYzpjaGFuZ2VtZQ==");
+    let here = format!("http://{}", fake.address);
+    let file = file.replace("https://kibana:5601", &here);
+    assert!(file.contains(&here), "{file}");
+    std::fs::write(home.config(), file).unwrap();
+    for command in &commands {
+        // The cluster of the README is nobody's here: the life cycle is looked at below.
+        let is_print = command.contains(&"--print");
+        let only: &[&str] = if is_print { &[] } else { &["--only", "kibana"] };
+        let ended = home.end_with_variables(&variables, &[command, only].concat());
+        assert_eq!(ended.code, Some(0), "{command:?}: {}", ended.words);
+        assert!(!ended.words.contains("No dashboards"), "{}", ended.words);
+        if is_print {
+            assert!(ended.words.contains("feature_savedObjectsManagement.all"));
+            assert!(ended.words.contains("POST /_security/api_key"));
+        }
+    }
+    assert!(!fake.held("").is_empty());
+    let printed = home.end_with_variables(&variables, &["setup", "--print"]);
+    assert!(printed.words.contains("PUT /_ilm/policy/nginx-access\n"));
+    assert!(
+        !printed.words.contains("No life cycle"),
+        "{}",
+        printed.words
+    );
+    // Afterwards the agent's own key counts again, which is still to be made.
+    let later = home.end_of(&["setup"]);
+    assert_eq!(later.code, Some(78), "{}", later.words);
+    assert!(later.words.contains("api_key_file"), "{}", later.words);
+}
+
 /// A dashboard that would be refused is found out before the templates are put.
 #[tokio::test]
 async fn without_kibana_nothing_is_put_into_the_cluster() {

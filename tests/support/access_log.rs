@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 use regex::Regex;
 
 /// What nginx was told to write.
-pub(crate) const FORMAT: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" "$host" $request_time"#;
+pub(crate) const FORMAT: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" "$host" $request_time "$http_x_user_id""#;
+/// What the operator says of it besides.
+pub(crate) const FIELDS: &str = r#"fields = { "user.id" = "$http_x_user_id" }"#;
 
 /// The routes that the operator names.
 pub(crate) const ROUTES: &str = r#"
@@ -59,6 +61,7 @@ struct Call<'c> {
     second: i64,
     client: &'c str,
     user: &'c str,
+    user_id: &'c str,
     request: &'c str,
     status: u64,
     bytes: u64,
@@ -72,6 +75,7 @@ fn attack<'c>(second: i64, client: &'c str, request: &'c str) -> Call<'c> {
         second,
         client,
         user: "-",
+        user_id: "-",
         request,
         status: 200,
         bytes: 700,
@@ -90,7 +94,7 @@ pub(crate) fn written() -> String {
         let mut line = String::new();
         writeln!(
             line,
-            "{} - {} [{}] \"{}\" {} {} \"-\" \"{}\" \"{}\" {}.{:03}",
+            "{} - {} [{}] \"{}\" {} {} \"-\" \"{}\" \"{}\" {}.{:03} \"{}\"",
             call.client,
             call.user,
             time.format("%d/%b/%Y:%H:%M:%S +0000"),
@@ -101,6 +105,7 @@ pub(crate) fn written() -> String {
             call.site,
             call.millis / 1000,
             call.millis % 1000,
+            call.user_id,
         )
         .unwrap();
         lines.push((call.second, line));
@@ -130,7 +135,11 @@ pub(crate) fn written() -> String {
             15..17 => ("-", format!("POST /api/carts/{id} HTTP/1.1"), 201, 120),
             17 => ("-", format!("GET /missing/{id} HTTP/1.1"), 404, 150),
             18 if id.is_multiple_of(3) => {
-                let user = if id.is_multiple_of(2) { "ada" } else { "bob" };
+                let user = match id % 4 {
+                    0 => "ada",
+                    2 => "-",
+                    _ => "bob",
+                };
                 (
                     user,
                     format!("GET /admin/export/{id} HTTP/1.1"),
@@ -145,6 +154,13 @@ pub(crate) fn written() -> String {
                 300,
             ),
         };
+        // Some have a name, some a session that knows them, some both.
+        let user_id = match id % 4 {
+            _ if !request.contains("/export/") => "-",
+            0 => "1001",
+            2 => "token-7",
+            _ => "-",
+        };
         if status == 200 && id % 41 == 7 && !request.contains("/login") {
             status = [304, 500, 503][(id % 3) as usize];
         }
@@ -152,6 +168,7 @@ pub(crate) fn written() -> String {
             second,
             client: &client,
             user,
+            user_id,
             request: &request,
             status,
             bytes: bytes + id % 700,
@@ -222,6 +239,7 @@ pub(crate) struct Entry {
     pub(crate) second: i64,
     pub(crate) client: String,
     pub(crate) user: Option<String>,
+    pub(crate) user_id: Option<String>,
     pub(crate) method: String,
     pub(crate) route: &'static str,
     pub(crate) status: u64,
@@ -255,7 +273,7 @@ pub(crate) struct Read {
 
 pub(crate) fn read(log: &str) -> Read {
     let line = Regex::new(
-        r#"^(\S+) - (\S+) \[([^]]+)\] "(\S+) ([^" ]+) HTTP/[\d.]+" (\d{3}) (\d+) "-" "([^"]*)" "([^"]*)" (\d+)\.(\d{3})$"#,
+        r#"^(\S+) - (\S+) \[([^]]+)\] "(\S+) ([^" ]+) HTTP/[\d.]+" (\d{3}) (\d+) "-" "([^"]*)" "([^"]*)" (\d+)\.(\d{3}) "([^"]*)"$"#,
     )
     .unwrap();
     let routes = [
@@ -288,6 +306,7 @@ pub(crate) fn read(log: &str) -> Read {
             second: time.timestamp(),
             client: parts[1].to_owned(),
             user: told(2),
+            user_id: told(12),
             method: parts[4].to_owned(),
             route,
             status: number(6),

@@ -199,6 +199,13 @@ impl Home {
         self.start_by(shell, arguments).end()
     }
 
+    /// Runs a command to its end with these variables, `NAME=value`.
+    pub(crate) fn end_with_variables(&self, variables: &[&str], arguments: &[&str]) -> Ended {
+        let mut command = Command::new("/usr/bin/env");
+        command.args(variables).arg(env!("CARGO_BIN_EXE_logweir"));
+        self.start_by(command, arguments).end()
+    }
+
     /// Starts `logweir run`, to run on, and waits until it follows its logs and obeys signals.
     pub(crate) fn run(&self) -> Agent {
         let mut agent = self.start(&["run"]);

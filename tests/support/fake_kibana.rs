@@ -3,6 +3,11 @@
 //! It refuses what the real ones refuse (seen on Kibana 7.10.2 and 8.12.2 and OpenSearch Dashboards 2.8): a request
 //! that writes without the product's own header, a file whose name does not end in `.ndjson`, an unknown type or
 //! attribute, a migration from the future, a reference to nothing, an object that is there without `overwrite`.
+//!
+//! From Kibana 8.0 on our types are shared by all spaces, and an id is one object's. An import of an id that another
+//! space has makes a copy under an id of Kibana's choice, which remembers where it comes from; the next such import finds
+//! that copy, and overwrites it when it is told to overwrite (Kibana's source, `saved_objects/import/lib/`:
+//! `check_conflicts.ts`, `check_origin_conflicts.ts`, `create_saved_objects.ts`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufReader, Write as _};
@@ -81,6 +86,8 @@ pub(crate) struct Inside {
     pub(crate) seen: Vec<String>,
     /// Ids of objects that it cannot write.
     pub(crate) unwritable: BTreeSet<String>,
+    /// How many ids it has made itself.
+    pub(crate) regenerated: usize,
 }
 
 pub(crate) struct FakeKibana {
@@ -218,7 +225,9 @@ impl Inside {
         let (space, path) = match request.path.strip_prefix("/s/") {
             Some(rest) => {
                 let (space, _) = rest.split_once('/').unwrap();
-                (space.to_owned(), &rest[space.len()..])
+                let is_default = space == "default" && !self.dashboards;
+                let name = if is_default { "" } else { space };
+                (name.to_owned(), &rest[space.len()..])
             }
             None => (String::new(), request.path.as_str()),
         };
@@ -280,32 +289,112 @@ impl Inside {
             }))
             .collect();
         let mut errors = Vec::new();
-        for object in &objects {
-            let (kind, id) = (text_of(object, "type"), text_of(object, "id"));
-            let key = (space.to_owned(), kind.clone(), id.clone());
-            let wrong = wrong(object, &kind, &known)
-                .or_else(|| {
-                    (self.objects.contains_key(&key) && !overwrite)
-                        .then(|| json!({"type": "conflict"}))
-                })
-                .or_else(|| {
-                    self.unwritable.contains(&id).then(
-                        || json!({"type": "unknown", "statusCode": 500, "message": "disk full"}),
-                    )
-                });
-            match wrong {
-                Some(error) => errors.push(json!({"type": kind, "id": id, "error": error})),
-                None => {
-                    self.objects.insert(key, object.clone());
-                }
+        let mut taken = Vec::new();
+        for object in objects {
+            let destination = match wrong(&object, &text_of(&object, "type"), &known) {
+                Some(error) => Err(error),
+                None => self.destination(space, &object, overwrite),
+            };
+            match destination {
+                Ok(id) => taken.push((object, id)),
+                Err(error) => errors.push((object, error)),
             }
         }
-        let done = objects.len() - errors.len();
-        let mut answer = json!({"success": errors.is_empty(), "successCount": done});
+        // Of an import with something that a person could resolve nothing is written.
+        let resolvable = ["conflict", "ambiguous_conflict", "missing_references"];
+        let is_resolvable = |error: &Value| resolvable.iter().any(|kind| error["type"] == *kind);
+        let writes = !errors.iter().any(|(_, error)| is_resolvable(error));
+        let moved: BTreeMap<(String, String), String> = taken
+            .iter()
+            .map(|(object, id)| ((text_of(object, "type"), text_of(object, "id")), id.clone()))
+            .collect();
+        let mut done = Vec::new();
+        for (object, id) in taken {
+            let mut result = json!({"type": object["type"], "id": object["id"]});
+            let is_elsewhere = object["id"] != *id;
+            if is_elsewhere {
+                result["destinationId"] = json!(id);
+            }
+            if self.unwritable.contains(&id) {
+                let error = json!({"type": "unknown", "statusCode": 500, "message": "disk full"});
+                errors.push((object, error));
+                continue;
+            }
+            done.push(result);
+            if !writes {
+                continue;
+            }
+            let mut held = object.clone();
+            held["id"] = json!(id);
+            if is_elsewhere {
+                held["originId"] = object["id"].clone();
+            }
+            for reference in held["references"].as_array_mut().unwrap() {
+                let to = (text_of(reference, "type"), text_of(reference, "id"));
+                if let Some(id) = moved.get(&to) {
+                    reference["id"] = json!(id);
+                }
+            }
+            let key = (space.to_owned(), text_of(&object, "type"), id);
+            self.objects.insert(key, held);
+        }
+        let mut answer = json!({"success": errors.is_empty(), "successCount": done.len()});
+        if !done.is_empty() {
+            answer["successResults"] = json!(done);
+        }
         if !errors.is_empty() {
-            answer["errors"] = json!(errors);
+            let told = errors.iter().map(
+                |(object, error)| json!({"type": object["type"], "id": object["id"], "error": error}),
+            );
+            answer["errors"] = told.collect();
         }
         (200, answer)
+    }
+
+    /// The id under which an object comes to stand in the space, or the conflict that keeps it away.
+    fn destination(
+        &mut self,
+        space: &str,
+        object: &Value,
+        overwrite: bool,
+    ) -> Result<String, Value> {
+        let (kind, id) = (text_of(object, "type"), text_of(object, "id"));
+        let same = |key: &&Key| key.1 == kind && key.2 == id;
+        if self
+            .objects
+            .contains_key(&(space.to_owned(), kind.clone(), id.clone()))
+        {
+            return if overwrite {
+                Ok(id)
+            } else {
+                Err(json!({"type": "conflict"}))
+            };
+        }
+        if !self.ids_are_global() {
+            return Ok(id);
+        }
+        let copies: Vec<&Key> = self
+            .objects
+            .iter()
+            .filter(|(key, held)| key.0 == space && key.1 == kind && held["originId"] == *id)
+            .map(|(key, _)| key)
+            .collect();
+        match copies[..] {
+            [] => {}
+            [copy] if overwrite => return Ok(copy.2.clone()),
+            [copy] => return Err(json!({"type": "conflict", "destinationId": copy.2})),
+            _ => return Err(json!({"type": "ambiguous_conflict"})),
+        }
+        if self.objects.keys().any(|key| same(&key)) {
+            self.regenerated += 1;
+            return Ok(format!("00000000-0000-4000-8000-{:012}", self.regenerated));
+        }
+        Ok(id)
+    }
+
+    fn ids_are_global(&self) -> bool {
+        let major = self.version.and_then(|version| version.split('.').next());
+        !self.dashboards && major.is_some_and(|major| major.parse::<u32>().unwrap() >= 8)
     }
 }
 

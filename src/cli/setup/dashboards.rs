@@ -22,8 +22,8 @@ impl<'c> Dashboards<'c> {
     /// Looks; imports nothing.
     pub(super) async fn look(kibana: &'c Kibana, place: &Target) -> Result<Self, Failure> {
         let door = KibanaDoor::new(kibana).map_err(|error| (error.to_string(), Exit::Config))?;
-        let objects = SavedObjects::of(place);
-        let diff = diff(&door, kibana.space.as_deref(), &objects).await;
+        let space = kibana.space.as_deref();
+        let diff = diff(&door, space, &SavedObjects::of(place, space)).await;
         let diff = diff.map_err(|error| failure(&error))?;
         Ok(Self { door, kibana, diff })
     }
@@ -92,7 +92,9 @@ fn failure(error: &KibanaError<OutputError>) -> Failure {
         KibanaError::Refused {
             status: 401 | 403, ..
         } => Exit::Permission,
-        KibanaError::NoSpaces { .. } | KibanaError::Foreign { .. } => Exit::Config,
+        KibanaError::NoSpaces { .. }
+        | KibanaError::Foreign { .. }
+        | KibanaError::Elsewhere { .. } => Exit::Config,
         _ => Exit::Unavailable,
     };
     (error.to_string(), exit)

@@ -184,7 +184,9 @@ fn print(config: &Config, parts: Parts, what: Print) -> Exit {
         return Exit::Internal;
     };
     if what == Print::Kibana {
-        terminal::print(&SavedObjects::of(&place).ndjson());
+        let kibana = config.kibana.as_ref();
+        let space = kibana.and_then(|kibana| kibana.space.as_deref());
+        terminal::print(&SavedObjects::of(&place, space).ndjson());
         return Exit::Ok;
     }
     let want = want(config, &place, parts);
@@ -213,7 +215,7 @@ fn print(config: &Config, parts: Parts, what: Print) -> Exit {
     }
     if is(Print::Roles) {
         for family in [Family::Elasticsearch, Family::OpenSearch] {
-            let roles = setup::roles(family, &place);
+            let roles = setup::roles(family, &place, config.kibana.as_ref());
             out.push_str(&format!("#### Roles in {family}\n\n{roles}"));
         }
     }

@@ -65,6 +65,16 @@ pub enum KibanaError<E> {
         /// Those that were refused.
         refused: Vec<RefusedObject>,
     },
+    /// Imported, and not where they will be looked for.
+    #[error(
+        "imported, but under other ids, since another space has objects of these: {}; setup will not find them \
+         again: remove them, and those of the other space (Stack Management, Saved Objects), and run setup again",
+        some(objects)
+    )]
+    Elsewhere {
+        /// Type and id of each, and the id that Kibana gave it.
+        objects: Vec<String>,
+    },
 }
 
 /// One object that Kibana did not take.
@@ -94,6 +104,17 @@ impl fmt::Display for Joined<'_> {
     }
 }
 
+/// The first of many names.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
+    let shown = shown.join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
 /// What to do about a refusal.
 fn advice(status: u16, reason: &str) -> &'static str {
     match status {
@@ -102,7 +123,8 @@ fn advice(status: u16, reason: &str) -> &'static str {
         }
         403 => {
             "these credentials need the Kibana privilege Management > Saved Objects Management: All (in that space); \
-             in OpenSearch Dashboards a role that may write to the tenant, such as kibana_user"
+             in OpenSearch Dashboards a role that may write to the tenant, such as kibana_user; `logweir setup --print \
+             roles` prints both"
         }
         404 if reason.contains("space") => {
             "create that space in Kibana, or change `space` in [kibana]"

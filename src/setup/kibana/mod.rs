@@ -5,7 +5,9 @@
 //! insists. Refuses to know what is on a dashboard, and how Kibana is reached: that is a [`Door`].
 //!
 //! Invariant: everything is looked at before anything is imported, and a second run imports nothing. It guards against
-//! an import that answers "200" and leaves half of the panels empty: each object that was refused is named.
+//! an import that answers "200" and leaves half of the panels empty: each object that was refused is named. And against
+//! one that Kibana turns to other objects than those that were looked at: what was not there is imported so that it
+//! replaces nothing, and what comes to stand under another id is named.
 
 mod door;
 mod error;
@@ -21,6 +23,7 @@ use serde_json::{Value, json};
 
 pub use self::door::KibanaDoor;
 pub use self::error::{KibanaError, RefusedObject};
+pub(in crate::setup) use self::objects::DEFAULT_SPACE;
 pub use self::objects::{Held, SavedObject, SavedObjects};
 use super::answer::excerpt;
 use super::{Answer, Method, Outcome};
@@ -166,7 +169,7 @@ pub async fn diff<D: Door>(
     })
 }
 
-/// Imports what `diff` found missing or older; with `force` also over what is not ours. Gives what became of each.
+/// Imports what `diff` found missing or older; with `force` also over what is not ours.
 pub async fn import<D: Door>(
     door: &D,
     space: Option<&str>,
@@ -177,23 +180,69 @@ pub async fn import<D: Door>(
     if !names.is_empty() && !force {
         return Err(KibanaError::Foreign { names });
     }
-    let wanted = diff.objects.iter().filter(|(_, held)| *held != Held::Equal);
-    let wanted: Vec<&SavedObject> = wanted.map(|(object, _)| object).collect();
-    if wanted.is_empty() {
+    let of = |missing: bool| {
+        let objects = diff
+            .objects
+            .iter()
+            .filter(move |(_, held)| *held != Held::Equal && (*held == Held::Missing) == missing);
+        objects.map(|(object, _)| object)
+    };
+    // Told to overwrite, Kibana looks not only for the id but also for what it once copied from that id, and replaces
+    // that. Nobody looked at it, so where nothing of ours was found nothing may be overwritten.
+    let (new, replaced): (Vec<&SavedObject>, Vec<&SavedObject>) =
+        (of(true).collect(), of(false).collect());
+    send(door, space, diff.product, &new, force).await?;
+    send(door, space, diff.product, &replaced, true).await
+}
+
+/// One import.
+async fn send<D: Door>(
+    door: &D,
+    space: Option<&str>,
+    product: Product,
+    objects: &[&SavedObject],
+    overwrite: bool,
+) -> Result<(), KibanaError<D::Error>> {
+    if objects.is_empty() {
         return Ok(());
     }
-    let path = format!("{}/api/saved_objects/_import?overwrite=true", prefix(space));
-    let headers = [diff.product.header(), FORM];
-    let body = form(&objects::ndjson(wanted.iter().copied()));
+    let query = if overwrite { "?overwrite=true" } else { "" };
+    let path = format!("{}/api/saved_objects/_import{query}", prefix(space));
+    let headers = [product.header(), FORM];
+    let body = form(&objects::ndjson(objects.iter().copied()));
     let answer = ask(door, Method::Post, &path, &headers, Some(body)).await?;
     match answer.get("success").and_then(Value::as_bool) {
-        Some(true) => Ok(()),
-        Some(false) => Err(KibanaError::Objects {
-            sent: wanted.len(),
-            refused: refused(&answer),
-        }),
-        None => Err(incomprehensible(Method::Post, &path, &answer)),
+        Some(true) => {}
+        Some(false) => {
+            return Err(KibanaError::Objects {
+                sent: objects.len(),
+                refused: refused(&answer),
+            });
+        }
+        None => return Err(incomprehensible(Method::Post, &path, &answer)),
     }
+    let objects = elsewhere(&answer);
+    if objects.is_empty() {
+        Ok(())
+    } else {
+        Err(KibanaError::Elsewhere { objects })
+    }
+}
+
+/// What Kibana imported under ids of its own choice.
+fn elsewhere(answer: &Value) -> Vec<String> {
+    let done = answer.get("successResults").and_then(Value::as_array);
+    let moved = done.into_iter().flatten().filter_map(|done| {
+        let to = destination(done)?;
+        let text = |key: &str| done[key].as_str().unwrap_or("?");
+        Some(format!("{} {} as {to}", text("type"), text("id")))
+    });
+    moved.collect()
+}
+
+/// The id that Kibana chose instead of an object's own.
+fn destination(of: &Value) -> Option<&str> {
+    of["destinationId"].as_str()
 }
 
 /// Asks who is there. Both products answer alike, but OpenSearch Dashboards began to count anew at 1 when it left
@@ -266,9 +315,12 @@ fn refused(answer: &Value) -> Vec<RefusedObject> {
 fn why(error: &Value) -> String {
     let words = || reason(error).unwrap_or_else(|| error.to_string());
     match error["type"].as_str() {
-        Some("conflict" | "ambiguous_conflict") => {
-            "an object of that id is there and was not overwritten".to_owned()
-        }
+        Some("conflict" | "ambiguous_conflict") => match destination(error) {
+            Some(copy) => format!(
+                "its id is another space's, and {copy}, a copy of that, was not overwritten (--force overwrites it)"
+            ),
+            None => "an object of that id is there and was not overwritten".to_owned(),
+        },
         Some("unsupported_type") => "Kibana does not know this type of object".to_owned(),
         Some("missing_references") => {
             let missing = error["references"].as_array();

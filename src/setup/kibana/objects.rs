@@ -4,6 +4,11 @@
 //! one. Kibana gives objects back in the form of its own version, so their content cannot be compared; and it refuses
 //! attributes that it does not know. What it keeps as it came is a description, and, where an object has none, the
 //! parameters of a field's format: there the mark stands.
+//!
+//! From Kibana 8.0 on an id is one object's in all spaces together (Kibana documentation, "Sharing saved objects",
+//! "Overview": share-capable and shareable types), and an import of an id that another space has puts a copy under an
+//! id of Kibana's choice, which nobody finds again. So in a space of its own each id of ours carries the space's name,
+//! in every version alike.
 
 use serde_json::{Value, json};
 
@@ -15,6 +20,11 @@ const SHIPPED: &str = include_str!("../../../kibana/logweir.ndjson");
 /// At the end of a description; with the stamp before the closing bracket once it was put by setup.
 const MARK: &str = "[logweir]";
 const MARK_HEAD: &str = "[logweir ";
+
+/// Before every id of ours.
+pub(super) const NAMESPACE: &str = "logweir-";
+/// The space that every Kibana has; its ids are those of the shipped file, as where there are no spaces.
+pub(in crate::setup) const DEFAULT_SPACE: &str = "default";
 
 /// The one type that has no description.
 const INDEX_PATTERN: &str = "index-pattern";
@@ -30,11 +40,11 @@ const STAMP_HEX: usize = 8;
 pub struct SavedObject {
     /// `dashboard`, `visualization`, `search` or `index-pattern`.
     pub kind: String,
-    /// Its id; ours begin with `logweir-`.
+    /// Its id; ours begin with `logweir-`, in a space of its own with `logweir-SPACE-`.
     pub id: String,
     /// As people see it.
     pub title: String,
-    mark: String,
+    pub(super) mark: String,
     body: Value,
 }
 
@@ -49,7 +59,10 @@ impl SavedObject {
         &self.body
     }
 
-    fn new(mut body: Value, pattern: &str) -> Self {
+    fn new(mut body: Value, pattern: &str, space: Option<&str>) -> Self {
+        if let Some(space) = space {
+            move_to(space, &mut body);
+        }
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let kind = text(&body["type"]);
         if kind == INDEX_PATTERN {
@@ -93,6 +106,21 @@ impl SavedObject {
     }
 }
 
+/// Gives the object, and what it refers to, the ids of the space. They stand nowhere else: a test looks.
+fn move_to(space: &str, body: &mut Value) {
+    let moved = |id: &mut Value| {
+        let name = id.as_str().and_then(|id| id.strip_prefix(NAMESPACE));
+        if let Some(name) = name {
+            *id = json!(format!("{NAMESPACE}{space}-{name}"));
+        }
+    };
+    moved(&mut body["id"]);
+    let references = body["references"].as_array_mut();
+    for reference in references.into_iter().flatten() {
+        moved(&mut reference["id"]);
+    }
+}
+
 /// `[logweir]` or `[logweir 0a1b2c3d]` at the end of a text.
 fn mark_at_end(text: &str) -> Option<&str> {
     let text = text.trim_end();
@@ -121,18 +149,19 @@ pub struct SavedObjects {
 }
 
 impl SavedObjects {
-    /// Those for the configured indices.
-    pub fn of(place: &config::Target) -> Self {
-        Self::for_pattern(&place.wildcard())
+    /// Those for the configured indices, and for a space of Kibana's.
+    pub fn of(place: &config::Target, space: Option<&str>) -> Self {
+        Self::for_pattern(&place.wildcard(), space)
     }
 
     /// Those for the indices that match `pattern`.
-    pub fn for_pattern(pattern: &str) -> Self {
+    pub fn for_pattern(pattern: &str, space: Option<&str>) -> Self {
+        let space = space.filter(|space| *space != DEFAULT_SPACE);
         // The file is part of the program; a test reads each of its lines.
         let objects = SHIPPED
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok())
-            .map(|body| SavedObject::new(body, pattern))
+            .map(|body| SavedObject::new(body, pattern, space))
             .collect();
         Self { objects }
     }

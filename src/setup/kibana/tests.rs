@@ -4,10 +4,11 @@
 
 use std::collections::BTreeSet;
 
+use super::objects::NAMESPACE;
 use super::*;
 
 fn shipped() -> SavedObjects {
-    SavedObjects::for_pattern("nginx-access-*")
+    SavedObjects::for_pattern("nginx-access-*", None)
 }
 
 #[test]
@@ -43,7 +44,7 @@ fn a_stamp_follows_the_content_and_nothing_else() {
             .collect()
     };
     assert_eq!(stamps(&shipped()), stamps(&shipped()));
-    let other = SavedObjects::for_pattern("web-*");
+    let other = SavedObjects::for_pattern("web-*", None);
     let differ = shipped()
         .objects()
         .iter()
@@ -80,4 +81,41 @@ fn an_objects_mark_stands_at_the_end_of_its_description() {
         object.recognise(&json!({"title": object.title})),
         Held::Foreign
     );
+}
+
+/// Ids of all spaces stand in one place: none may be another's, whatever the spaces are called.
+#[test]
+fn in_a_space_every_id_of_ours_carries_its_name() {
+    let plain = shipped();
+    let of = |space: &str| SavedObjects::for_pattern("nginx-access-*", Some(space));
+    assert_eq!(of("default").ndjson(), plain.ndjson());
+    for (object, plain) in of("ops").objects().iter().zip(plain.objects()) {
+        let moved = plain.id.replace("logweir-", "logweir-ops-");
+        assert_eq!(object.id, moved);
+        assert_eq!(object.body()["id"], object.id);
+        // With its own mark, and the ids of the shipped file, it is the shipped one but for these ids.
+        let back = object.body().to_string();
+        let back = back
+            .replace("logweir-ops-", "logweir-")
+            .replace(&object.mark, &plain.mark);
+        assert_eq!(back, plain.body().to_string());
+        let ids = object.body().to_string().matches("logweir-").count();
+        let moved = object.body().to_string().matches("logweir-ops-").count();
+        assert_eq!(moved, ids, "{}", object.id);
+    }
+    let names: BTreeSet<&str> = plain
+        .objects()
+        .iter()
+        .filter_map(|object| object.id.strip_prefix(NAMESPACE))
+        .collect();
+    assert_eq!(names.len(), plain.objects().len());
+    for name in &names {
+        let end = format!("-{name}");
+        let mut longer = names.iter().filter(|other| other.ends_with(&end));
+        assert_eq!(
+            longer.next(),
+            None,
+            "a space can be called so that {name} in it is this one"
+        );
+    }
 }

@@ -444,11 +444,47 @@ fn what_is_printed_for_each_cluster() {
         assert_eq!(printed.matches("@mappings\n{").count(), 1);
         insta::assert_snapshot!(format!("printed_{name}"), short.join("\n\n"));
     }
-    insta::assert_snapshot!("roles_elasticsearch", roles(Family::Elasticsearch, &place));
-    insta::assert_snapshot!("roles_opensearch", roles(Family::OpenSearch, &place));
-    let streams = roles(Family::Elasticsearch, &stream("logs-nginx.access-default"));
+    for (name, family) in [
+        ("roles_elasticsearch", Family::Elasticsearch),
+        ("roles_opensearch", Family::OpenSearch),
+    ] {
+        insta::assert_snapshot!(name, roles(family, &place, None));
+    }
+    let streams = roles(
+        Family::Elasticsearch,
+        &stream("logs-nginx.access-default"),
+        None,
+    );
     assert!(streams.contains("logs-nginx.access-*") && streams.contains("create_index"));
     assert!(!streams.contains("prune"));
+}
+
+/// What a role of setup has besides when dashboards are imported: nothing of the others changes.
+#[test]
+fn with_kibana_the_roles_have_what_an_import_needs() {
+    let place = config::Target::default_place().unwrap();
+    let of = |family, space: Option<&str>| {
+        let kibana = config::Kibana {
+            url: url::Url::parse("https://kibana:5601").unwrap(),
+            space: space.map(str::to_owned),
+            auth: config::Auth::None,
+            ca_file: None,
+        };
+        let (with, without) = (
+            roles(family, &place, Some(&kibana)),
+            roles(family, &place, None),
+        );
+        let requests =
+            |text: &str| -> Vec<String> { text.split("\n\n").map(str::to_owned).collect() };
+        let without = requests(&without);
+        let mut other = requests(&with);
+        other.retain(|request| !without.contains(request));
+        other.join("\n\n")
+    };
+    insta::assert_snapshot!("kibana_elasticsearch", of(Family::Elasticsearch, None));
+    insta::assert_snapshot!("kibana_opensearch", of(Family::OpenSearch, None));
+    let ops = of(Family::Elasticsearch, Some("ops"));
+    assert!(ops.contains("\"space:ops\"") && !ops.contains("space:default"));
 }
 
 #[test]

@@ -40,18 +40,8 @@ pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<
             "Failed"
         }
     };
-    let user = |entry: &Entry| {
-        entry
-            .user
-            .clone()
-            .unwrap_or_else(|| "__missing__".to_owned())
-    };
-    let agent = |entry: &Entry| {
-        entry
-            .agent
-            .clone()
-            .unwrap_or_else(|| "__missing__".to_owned())
-    };
+    let or_missing = |field: &Option<String>| field.as_deref().unwrap_or("__missing__").to_owned();
+    let agent = |entry: &Entry| or_missing(&entry.agent);
     Some(match panel {
         "sites" => counted(&|e| one(&e.site), &[top(20)]),
         "last-minute-numbers" => counted(
@@ -213,7 +203,10 @@ pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<
             let cuts = [by_bytes(100), by_bytes(10), by_bytes(10), by_bytes(20)];
             made(
                 &sensitive,
-                &|e| of(&[&e.client, &user(e), "__missing__", e.route]),
+                &|e| {
+                    let (name, id) = (or_missing(&e.user), or_missing(&e.user_id));
+                    of(&[&e.client, &name, &id, e.route])
+                },
                 &cuts,
                 |g| {
                     let largest = g.iter().map(|entry| entry.bytes).max().unwrap();
