@@ -353,8 +353,12 @@ impl Text<'_> {
     pub(super) fn write(&mut self, key: &[u8], raw: Option<&[u8]>) {
         if let Some(raw) = raw {
             self.out.extend_from_slice(key);
-            if !self.watched && (self.plain || Escape::is_plain(raw)) {
+            let plain = self.plain || Escape::is_plain(raw);
+            if plain && !self.watched {
                 self.out.extend_from_slice(raw);
+            } else if plain {
+                // nor does what stands for a part of it need an escape
+                self.with_clean(raw, |out, clean| out.extend_from_slice(clean));
             } else {
                 self.with_clean(raw, json::text);
             }

@@ -23,7 +23,8 @@ pub(super) fn find(
     }
     let mut at = part.start;
     let text = &text[..part.end];
-    while at < text.len() {
+    while let Some(passed) = text[at..].iter().position(|byte| may_begin_one(*byte)) {
+        at += passed;
         let here = unit(text, at);
         if !is_of_address(here.byte) {
             at += here.len;
@@ -32,10 +33,16 @@ pub(super) fn find(
         let run = Run::read(text, at);
         match run.v6(text) {
             V6::Found(range, ip) => found(range, ip),
+            V6::None if run.dots < 3 => {}
             V6::None => run.each_v4(text, &mut found),
         }
         at = run.range.end;
     }
+}
+
+/// Whether a spelling of a byte of an address begins with this one.
+fn may_begin_one(byte: u8) -> bool {
+    is_of_address(byte) || matches!(byte, b'%' | b'\\')
 }
 
 /// Whether there are as many dots or colons as any address has, or other spellings of them.
@@ -51,6 +58,7 @@ fn is_of_address(byte: u8) -> bool {
 /// As many bytes as an address can consist of.
 struct Run {
     range: Range<usize>,
+    dots: usize,
     colons: usize,
     /// Two colons side by side, not counting those at its ends alone.
     shortened: bool,
@@ -69,6 +77,7 @@ impl Run {
     fn read(text: &[u8], start: usize) -> Self {
         let mut run = Self {
             range: start..start,
+            dots: 0,
             colons: 0,
             shortened: false,
             longest_part: 0,
@@ -85,6 +94,7 @@ impl Run {
                 run.shortened |= before == b':';
                 part = 0;
             } else {
+                run.dots += usize::from(byte == b'.');
                 run.parts += usize::from(part == 0);
                 part += 1;
                 run.longest_part = run.longest_part.max(part);

@@ -14,6 +14,7 @@ pub(super) struct Unit {
 }
 
 /// The byte that stands at `at`, which is within `text`.
+#[inline]
 pub(super) fn unit(text: &[u8], at: usize) -> Unit {
     let plain = Unit {
         byte: text[at],
@@ -27,6 +28,7 @@ pub(super) fn unit(text: &[u8], at: usize) -> Unit {
     }
 }
 
+#[cold]
 fn percent(text: &[u8], at: usize) -> Option<Unit> {
     let (mut from, mut depth) = (at + 1, 1_u8);
     while text[from..].starts_with(b"25") && hex(text, from + 2).is_some() {
@@ -40,6 +42,7 @@ fn percent(text: &[u8], at: usize) -> Option<Unit> {
     })
 }
 
+#[cold]
 fn backslash(text: &[u8], at: usize) -> Option<Unit> {
     let (byte, len) = match text.get(at + 1)? {
         b'x' => (hex(text, at + 2)?, 4),
