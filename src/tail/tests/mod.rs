@@ -6,6 +6,7 @@ mod cases;
 mod faults;
 mod host;
 mod model;
+mod split_reads;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
