@@ -431,10 +431,13 @@ impl SimFs {
         self.read(Path::new(path)).unwrap_or_default()
     }
 
-    /// Writes a whole file, as an operator does.
+    /// Writes a whole file, as an operator does, long before any power cut.
     pub(crate) fn put(&self, path: &str, bytes: &[u8]) {
         self.truncate(path, 0);
-        self.append(path, bytes);
+        let inode = self.append(path, bytes);
+        if let Some(node) = self.world().nodes.get_mut(&inode) {
+            node.synced = bytes.to_vec();
+        }
     }
 
     pub(crate) fn chmod(&self, path: &str, mode: u32) {

@@ -63,3 +63,38 @@ fn a_truncation_in_the_middle_of_a_long_line_does_not_join_two_contents() {
         assert_eq!(texts, expected);
     }
 }
+
+/// The copy was found before the first line of its original was read, so that nobody could tell that it is one.
+#[test]
+fn what_a_copy_held_that_was_read_for_itself_is_not_called_lost() {
+    for same in [true, false] {
+        let mut host = Host::logs(&[LIVE]);
+        host.fs.append(LIVE, b"one\n");
+        host.start();
+        assert_eq!(host.texts(), ["one"]);
+        host.fs.truncate(LIVE, 0);
+        let lines = |texts: &[&str]| -> String {
+            let line = |text: &&str| format!("{text} {}\n", "x".repeat(30));
+            texts.iter().map(line).collect()
+        };
+        let written = lines(&["two", "three", "four"]);
+        host.fs.append(LIVE, written.as_bytes());
+        let copied = if same {
+            written
+        } else {
+            lines(&["two", "drei", "vier"])
+        };
+        host.fs.append("/logs/access.log.1", copied.as_bytes());
+        // Two lines of each.
+        for _ in 0..4 {
+            host.tailer().read().unwrap();
+        }
+        host.fs.truncate(LIVE, 0);
+        for _ in 0..3 {
+            host.texts();
+            host.wait(61);
+        }
+        let lost = &host.tailer().stats().lost_bytes;
+        assert_eq!(lost.is_empty(), same, "{lost:?}");
+    }
+}
