@@ -46,6 +46,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use state::replace_file;
 pub use stats::{Lag, Problem, Rotations, Stats};
 pub use survey::{LogFile, Survey, survey};
 pub use tailer::Tailer;

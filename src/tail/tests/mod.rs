@@ -7,6 +7,7 @@ mod faults;
 mod host;
 mod model;
 mod split_reads;
+mod state;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
