@@ -186,6 +186,7 @@ const CUT: usize = 4096;
 /// How far a clock is set at the most, milliseconds: longer than anything is kept.
 const MONTHS: i64 = 50 * DAY_MILLIS;
 const DAY_MILLIS: i64 = 86_400_000;
+const HOUR_MILLIS: i64 = 3_600_000;
 
 impl World {
     fn new(same_first_line: bool, read_bytes: usize) -> Self {
@@ -501,6 +502,12 @@ impl World {
     fn set_clock(&mut self, by: i64) {
         // Not far behind: lines that say of themselves that they are old expire rightly.
         let by = by.max(-DAY_MILLIS - self.off);
+        // And while no log is known but by its files, these are off by no more than is allowed for.
+        let by = if self.unsaved {
+            by.max(-HOUR_MILLIS - self.off)
+        } else {
+            by
+        };
         // An agent that runs looks at the clocks all the time.
         self.look_at_clocks();
         self.host.clock.jump(by);
