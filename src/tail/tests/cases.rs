@@ -6,7 +6,7 @@ use super::{DATA, DAY, Host, LIVE, settings};
 use crate::tail::sim::Op;
 use crate::tail::{LogSettings, TailError};
 
-const GLOB: &str = "/logs/*access.log";
+pub(super) const GLOB: &str = "/logs/*access.log";
 
 pub(super) fn started() -> Host {
     let mut host = Host::logs(&[GLOB]);
@@ -269,19 +269,6 @@ fn without_a_checkpoint_in_a_used_directory_all_is_read_again() {
     host.fs.rm("/state/logweir/run/checkpoint.previous");
     host.start();
     assert_eq!(host.texts().len(), 3);
-}
-
-#[test]
-fn files_older_than_retention_are_left() {
-    let mut settings = settings(&[GLOB]);
-    settings.history = 100 * DAY;
-    settings.retention = Some(30 * DAY);
-    let mut host = Host::new(settings);
-    host.fs.append("/logs/access.log.1", b"too old\n");
-    host.clock.advance(31 * DAY);
-    host.fs.append(LIVE, b"live\n");
-    host.start();
-    assert_eq!(host.texts(), ["live"]);
 }
 
 #[test]

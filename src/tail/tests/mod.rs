@@ -5,6 +5,7 @@
 mod cases;
 mod faults;
 mod host;
+mod left;
 mod model;
 mod split_reads;
 mod state;
