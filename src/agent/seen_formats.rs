@@ -2,12 +2,15 @@
 //!
 //! After a reload old nginx workers write the old format for hours, and archives hold last year's: a format
 //! that was once right stays worth trying. Invariant: losing this file loses no line; lines in an old format
-//! would be indexed whole and unparsed.
+//! would be indexed whole and unparsed. It is written as durably as positions are, and one that cannot be read
+//! is never written over: what it knows may be readable again tomorrow.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
+use crate::tail::fs::{FileSystem, HostFs};
+use crate::tail::{TailError, replace_file};
 
 const FILE: &str = "formats.json";
 
@@ -15,19 +18,71 @@ const FILE: &str = "formats.json";
 /// nanoseconds. More than anybody changes nginx.conf while a backlog is read.
 const KEPT: usize = 256;
 
+/// What the file knows.
+#[derive(Debug, Default, PartialEq)]
+struct Kept {
+    /// As it stands there; empty where there is none.
+    text: Vec<u8>,
+    formats: Vec<String>,
+}
+
+/// Why the file says nothing.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    /// It may be whole.
+    #[error(
+        "the formats seen before cannot be read: {0}; they are left as they are, and those of nginx.conf now \
+         are not kept"
+    )]
+    Unreadable(io::Error),
+    /// Its content makes no sense.
+    #[error("the formats seen before are damaged: {0}")]
+    Damaged(serde_json::Error),
+}
+
 /// Adds the formats of earlier starts to the logs that take them, and remembers those of this one.
 pub(super) fn join(config: &mut Config) {
     let path = config.data_dir.join(FILE);
-    let mut seen = read(&path);
     let present = config.logs.iter().filter(|log| log.auto);
     let present = present.flat_map(|log| log.formats.iter().map(|format| format.directive()));
-    remember(&mut seen, present);
-    if let Err(error) = write(&path, &seen) {
-        tracing::warn!(path = %path.display(), %error, "cannot keep the formats seen");
-    }
+    let seen = keep(&HostFs, &path, present, |problem| {
+        tracing::warn!(path = %path.display(), "{problem}");
+    });
     for note in config.add_formats(&seen) {
         tracing::warn!("{note}");
     }
+}
+
+/// Remembers the present ones; all that are known.
+fn keep<F: FileSystem>(
+    fs: &F,
+    path: &Path,
+    present: impl Iterator<Item = String>,
+    mut warn: impl FnMut(String),
+) -> Vec<String> {
+    let before = match read(fs, path) {
+        Ok(kept) => kept,
+        Err(problem @ Unusable::Unreadable(_)) => {
+            warn(problem.to_string());
+            return Vec::new();
+        }
+        Err(problem @ Unusable::Damaged(_)) => match set_aside(fs, path) {
+            Ok(aside) => {
+                warn(format!("{problem}; they lie in {} now", aside.display()));
+                Kept::default()
+            }
+            Err(error) => {
+                warn(format!("{problem}, and cannot be set aside: {error}"));
+                return Vec::new();
+            }
+        },
+    };
+    let mut seen = before.formats;
+    remember(&mut seen, present);
+    if let Err(error) = write(fs, path, &seen, &before.text) {
+        warn(format!("the formats of nginx.conf are not kept: {error}"));
+    }
+    seen
 }
 
 /// The present ones become the youngest. A format counts once, whatever its names: an operator who keeps the old
@@ -47,36 +102,148 @@ fn text(directive: &str) -> &str {
 
 /// The formats that earlier starts saw, as `log_format` directives.
 pub fn seen(config: &Config) -> Vec<String> {
-    read(&config.data_dir.join(FILE))
-}
-
-fn read(path: &Path) -> Vec<String> {
-    match std::fs::read(path) {
-        Ok(text) => serde_json::from_slice(&text).unwrap_or_else(|error| {
-            tracing::warn!(path = %path.display(), %error, "the formats seen before are unreadable");
-            Vec::new()
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => {
-            tracing::warn!(path = %path.display(), %error, "the formats seen before are unreadable");
+    let path = config.data_dir.join(FILE);
+    match read(&HostFs, &path) {
+        Ok(kept) => kept.formats,
+        Err(problem) => {
+            tracing::warn!(path = %path.display(), "{problem}");
             Vec::new()
         }
     }
 }
 
-fn write(path: &Path, seen: &[String]) -> io::Result<()> {
-    let text = serde_json::to_vec_pretty(seen)?;
-    if std::fs::read(path).is_ok_and(|old| old == text) {
+fn read<F: FileSystem>(fs: &F, path: &Path) -> Result<Kept, Unusable> {
+    let text = match fs.read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Kept::default()),
+        Err(error) => return Err(Unusable::Unreadable(error)),
+    };
+    let formats = serde_json::from_slice(&text).map_err(Unusable::Damaged)?;
+    Ok(Kept { text, formats })
+}
+
+/// Keeps the damaged file for whoever wants to look at it.
+fn set_aside<F: FileSystem>(fs: &F, path: &Path) -> io::Result<PathBuf> {
+    let aside = path.with_extension("json.damaged");
+    fs.rename(path, &aside)?;
+    Ok(aside)
+}
+
+fn write<F: FileSystem>(
+    fs: &F,
+    path: &Path,
+    seen: &[String],
+    before: &[u8],
+) -> Result<(), TailError> {
+    let text = serde_json::to_vec_pretty(seen).map_err(|source| TailError::State {
+        action: "write",
+        path: path.to_owned(),
+        source: source.into(),
+    })?;
+    if text == before {
         return Ok(());
     }
-    let new: PathBuf = path.with_extension("json.new");
-    std::fs::write(&new, text)?;
-    std::fs::rename(&new, path)
+    replace_file(fs, path, &text)
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use rustix::io::Errno;
+
     use super::*;
+    use crate::clock::ManualClock;
+    use crate::tail::sim::{Op, SimFs};
+
+    const PATH: &str = "/state/formats.json";
+
+    fn disk() -> SimFs {
+        let fs = SimFs::new(&ManualClock::new(0), "/state");
+        fs.mkdir("/state");
+        fs
+    }
+
+    /// A start with these formats: all that it knows, and what it complains of.
+    fn start(fs: &SimFs, versions: &[usize]) -> (Vec<String>, Vec<String>) {
+        let mut warnings = vec![];
+        let present = versions.iter().map(|version| directive("main", *version));
+        let seen = keep(fs, Path::new(PATH), present, |warning| {
+            warnings.push(warning)
+        });
+        (seen, warnings)
+    }
+
+    fn quietly(fs: &SimFs, versions: &[usize]) -> Vec<String> {
+        let (seen, warnings) = start(fs, versions);
+        assert_eq!(warnings, [""; 0]);
+        seen
+    }
+
+    #[test]
+    fn the_power_may_fail_at_every_step_of_keeping_formats() {
+        for steps in 0..6 {
+            for kept in 0..3 {
+                for torn in [0, 100, 255] {
+                    let fs = disk();
+                    quietly(&fs, &[1, 2]);
+                    fs.die_after(steps);
+                    let (_, warnings) = start(&fs, &[3]);
+                    fs.heal();
+                    fs.power_cut(kept, torn);
+                    let known = quietly(&fs, &[]);
+                    let all = [1, 2, 3].map(|version| directive("main", version));
+                    assert!(
+                        known == all || known == all[..2],
+                        "{steps} {kept} {torn}: {known:?}"
+                    );
+                    assert!(known == all || !warnings.is_empty(), "said to be kept");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn formats_that_cannot_be_read_are_not_written_over() {
+        for error in [Errno::ACCESS, Errno::IO, Errno::MFILE] {
+            let fs = disk();
+            quietly(&fs, &[1, 2]);
+            fs.fail(Op::Read, PATH, error, 1);
+            let (seen, warnings) = start(&fs, &[3]);
+            assert_eq!(seen, [""; 0]);
+            assert!(warnings.join("").contains("cannot be read"), "{warnings:?}");
+            assert_eq!(quietly(&fs, &[]).len(), 2);
+            assert_eq!(quietly(&fs, &[3]).len(), 3);
+        }
+    }
+
+    #[test]
+    fn damaged_formats_are_set_aside() {
+        for damaged in [
+            &b""[..],
+            b"[\"log_format main",
+            b"{\"formats\":[]}",
+            b"\0\0\0",
+        ] {
+            let fs = disk();
+            quietly(&fs, &[1, 2]);
+            fs.put(PATH, damaged);
+            let (seen, warnings) = start(&fs, &[3]);
+            assert_eq!(seen, [directive("main", 3)]);
+            assert!(
+                warnings.join("").contains("/state/formats.json.damaged"),
+                "{warnings:?}"
+            );
+            assert_eq!(fs.content("/state/formats.json.damaged"), damaged);
+            assert_eq!(quietly(&fs, &[]), seen);
+            // Where not even that can be done it stays.
+            fs.put(PATH, damaged);
+            fs.fail(Op::Rename, PATH, Errno::ROFS, 1);
+            let (seen, warnings) = start(&fs, &[3]);
+            assert_eq!((seen.len(), warnings.len()), (0, 1));
+            assert_eq!(fs.content(PATH), damaged);
+        }
+    }
 
     fn directive(name: &str, version: usize) -> String {
         format!("log_format {name} escape=default '$msec v{version}';")

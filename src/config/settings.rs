@@ -270,8 +270,9 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Duration,
         "",
         r#""30d""#,
-        "Lines older than this are not indexed, and counted as expired. A clock that was set ahead makes no line \
-         older before it has gone evenly for a day. Not set: every line is indexed.",
+        "Lines older than this are not indexed, and counted as expired; a rotated file that was last written to \
+         longer ago is not read at all, and its bytes are counted in `logweir_passed_over_bytes_total`. A clock that \
+         was set ahead makes no line older before it has gone evenly for a day. Not set: every line is indexed.",
     ),
     setting(
         Top,

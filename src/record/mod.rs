@@ -6,7 +6,8 @@
 //! Invariants: every line handed in ends as exactly one bulk item, is counted as expired, or is asked for again
 //! because the formats are out of date; a line that no
 //! format takes is indexed all the same, whole, with the reason; index and id of a document depend on the
-//! line and its place alone, so that reading it again meets its twin.
+//! line and its place alone, so that reading it again meets its twin. Of the formats they depend as far as these
+//! say which of several times in a line is its own (`unparsed`).
 
 mod document;
 mod enrich;

@@ -9,6 +9,7 @@ mod privacy;
 mod properties;
 mod routes;
 mod strict;
+mod times;
 
 use std::path::Path;
 use std::time::Duration;

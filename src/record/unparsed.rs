@@ -1,8 +1,10 @@
 //! Finds a time in a line that no format takes, so that the line still goes to its day.
 //!
 //! The search is the same for every line and every configuration: place and id of an unparsed line must not
-//! change when a format is added. It knows the two forms in which nginx writes a whole time,
-//! `$time_local` and `$time_iso8601`.
+//! change when a format is added. It knows the three forms in which nginx writes a whole time, `$time_local`,
+//! `$time_iso8601` and `$msec`, and takes the first in the line. Where that is nginx's own, it is the second
+//! that a format would have read, whichever of its times that takes: nginx writes all of them from one reading
+//! of its clock (ngx_times.c), and what a client sent stands behind them in most formats.
 
 use logweir_parsers::time::{self, Stamp};
 
@@ -10,25 +12,39 @@ use logweir_parsers::time::{self, Stamp};
 const LOCAL_LEN: usize = 26;
 /// `2026-11-23T05:26:59+00:00`
 const ISO_LEN: usize = 25;
+/// `1795411619.123`, of the seconds from 2001 on
+const MSEC_LEN: usize = 14;
 /// A line's time stands near its beginning; text further on is the client's.
 const SEARCHED: usize = 4096;
 
 /// The first readable time in `line`.
 pub(super) fn find_time(line: &[u8]) -> Option<Stamp> {
     let line = &line[..line.len().min(SEARCHED)];
-    // every form has two digits and a separator before its month
-    memchr::memchr2_iter(b'/', b'-', line).find_map(|at| {
-        let local = at
-            .checked_sub(2)
-            .and_then(|from| line.get(from..from + LOCAL_LEN));
-        let iso = at
-            .checked_sub(4)
-            .and_then(|from| line.get(from..from + ISO_LEN));
-        local
-            .and_then(time::local)
-            .or_else(|| iso.and_then(time::iso8601))
-            .filter(super::stamp::readable)
+    // two forms have two digits and a separator before the month, the third a dot behind the seconds
+    memchr::memchr3_iter(b'/', b'-', b'.', line).find_map(|at| {
+        let form = |before, length| {
+            let from = at.checked_sub(before)?;
+            Some((from, line.get(from..from + length)?))
+        };
+        let stamp = match line[at] {
+            b'.' => form(10, MSEC_LEN)
+                .filter(|&(from, raw)| stands_alone(line, from, from + raw.len()))
+                .and_then(|(_, raw)| time::msec(raw)),
+            _ => form(2, LOCAL_LEN)
+                .and_then(|(_, raw)| time::local(raw))
+                .or_else(|| form(4, ISO_LEN).and_then(|(_, raw)| time::iso8601(raw))),
+        };
+        stamp.filter(super::stamp::readable)
     })
+}
+
+/// Whether a number is a value of its own and no part of a longer one, of an address or of an id: people make
+/// ids of requests from `$pid-$msec-…`, and browsers cookies from times and chance.
+fn stands_alone(line: &[u8], from: usize, to: usize) -> bool {
+    let apart = |byte: Option<&u8>| {
+        byte.is_none_or(|byte| !byte.is_ascii_alphanumeric() && !b".-_/+%&?@".contains(byte))
+    };
+    apart(from.checked_sub(1).and_then(|before| line.get(before))) && apart(line.get(to))
 }
 
 #[cfg(test)]
@@ -56,5 +72,40 @@ mod tests {
             expected
         );
         assert_eq!(seconds(""), None);
+    }
+
+    #[test]
+    fn seconds_since_1970_are_a_time_where_they_stand_alone() {
+        let expected = Some(1_795_411_619);
+        for line in [
+            "1795411619.123 1.2.3.4 GET /",
+            "1795411619.123",
+            "x [1795411619.123] 2026-11-23T05:26:58+00:00",
+            r#"{"remote":"1.2.3.4","msec":1795411619.123,"status":200}"#,
+            r#"{"msec":"1795411619.123"}"#,
+            "host:shop.example\tmsec:1795411619.123\tstatus:200",
+            "msec=1795411619.123 status=200",
+            "a|1795411619.123|b",
+            // out of the years in which a web server can have logged
+            "0000000000.000 1795411619.123",
+            // ids made from a time
+            "17-1795411618.123-42 1795411619.123",
+            "GA1.2.1234567890.1795411618 /a?t=1795411618.1234&u=1795411618.123&v [23/Nov/2026:05:26:59 +0000]",
+        ] {
+            assert_eq!(seconds(line), expected, "{line}");
+        }
+        for line in [
+            "1795411619.12",
+            "1795411619.1234",
+            "11795411619.123",
+            "795411619.123",
+            "1.1795411619.123",
+            "1795411619.123.4",
+            "a1795411619.123",
+            "/1795411619.123/",
+            "1795411619,123",
+        ] {
+            assert_eq!(seconds(line), None, "{line}");
+        }
     }
 }

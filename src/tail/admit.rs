@@ -25,6 +25,9 @@ use crate::clock::Clock;
 /// Rotated files that have a name, plain or compressed, open at once: each holds a file descriptor.
 const MAX_OPEN_ROTATED: usize = 128;
 
+/// Why bytes are passed over: their file is older than `retention`.
+const EXPIRED: &str = "expired";
+
 /// A compressed file changed this recently may still be written, milliseconds.
 const COMPRESSION_GRACE: u64 = 5_000;
 
@@ -111,6 +114,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         if let Some(done) = self.done.get(&inode)
             && !candidate.live
             && (done.size, done.modified) == (size, modified)
+            && !self.is_young_again(done.key, candidate)
         {
             if let Some(track) = self.tracks.get_mut(&done.key) {
                 track.seen = look.wall;
@@ -121,45 +125,31 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             }
             return Ok(Verdict::Decided);
         }
-        let now = self.present.believed();
-        if !candidate.live && is_over_age(modified, now, self.settings.retention) {
-            return Ok(Verdict::Decided);
-        }
+        let expired = self.is_expired(candidate);
         let compressed = match candidate.compression {
             None => false,
             Some(Compression::Gzip) => true,
             Some(_) => {
-                self.unreadable_compression(candidate);
+                if !expired {
+                    self.unreadable_compression(candidate);
+                }
                 return Ok(Verdict::Decided);
             }
         };
+        if expired {
+            // What would not be read need not be readable.
+            let subject = self.open_subject(candidate, compressed);
+            if let Some(subject) = subject.unwrap_or_default() {
+                self.pass_over(&subject, look).unwrap_or_default();
+            }
+            return Ok(Verdict::Decided);
+        }
         if compressed && look.wall.abs_diff(modified / 1_000_000) < COMPRESSION_GRACE {
             self.sure = false;
             return Ok(Verdict::Decided);
         }
-        let file = Arc::new(self.fs.open(&candidate.path)?);
-        // What was opened is what counts: the name may have moved on since the scan.
-        let metadata = self.fs.metadata_of(&file)?;
-        if metadata.kind != Kind::File || metadata.inode != inode {
-            self.sure = false;
+        let Some(subject) = self.open_subject(candidate, compressed)? else {
             return Ok(Verdict::Decided);
-        }
-        if candidate.live && self.is_gzip(&file, candidate)? {
-            return Ok(Verdict::Decided);
-        }
-        let line = first_line(&self.fs, &file, compressed)?;
-        let identity = |line: &[u8]| {
-            let names = candidate.names.iter();
-            names
-                .map(|name| (Arc::clone(name), stream_id(&self.host, name, line)))
-                .collect()
-        };
-        let streams = line.as_deref().map(identity).unwrap_or_default();
-        let subject = Subject {
-            candidate,
-            file,
-            metadata,
-            streams,
         };
         if subject.streams.is_empty() {
             // Without a complete line there is nothing to read yet; it comes first to the live file.
@@ -174,6 +164,123 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         } else {
             self.admit_plain(subject, look)
         }
+    }
+
+    /// Opens a file to see what it begins with; `None` when it is none to be read.
+    fn open_subject<'c>(
+        &mut self,
+        candidate: &'c Candidate,
+        compressed: bool,
+    ) -> io::Result<Option<Subject<'c, F>>> {
+        let file = Arc::new(self.fs.open(&candidate.path)?);
+        // What was opened is what counts: the name may have moved on since the scan.
+        let metadata = self.fs.metadata_of(&file)?;
+        if metadata.kind != Kind::File || metadata.inode != candidate.metadata.inode {
+            self.sure = false;
+            return Ok(None);
+        }
+        if candidate.live && self.is_gzip(&file, candidate)? {
+            return Ok(None);
+        }
+        let line = first_line(&self.fs, &file, compressed)?;
+        let identity = |line: &[u8]| {
+            let names = candidate.names.iter();
+            names
+                .map(|name| (Arc::clone(name), stream_id(&self.host, name, line)))
+                .collect()
+        };
+        let streams = line.as_deref().map(identity).unwrap_or_default();
+        Ok(Some(Subject {
+            candidate,
+            file,
+            metadata,
+            streams,
+        }))
+    }
+
+    /// Whether a rotated file is older than anything that is kept.
+    fn is_expired(&self, candidate: &Candidate) -> bool {
+        let (modified, now) = (candidate.metadata.modified, self.present.believed());
+        !candidate.live && is_over_age(modified, now, self.settings.retention)
+    }
+
+    /// Whether a file was left for its age by a clock that was ahead.
+    fn is_young_again(&self, key: FileKey, candidate: &Candidate) -> bool {
+        self.tracks.get(&key).is_some_and(|track| track.expired) && !self.is_expired(candidate)
+    }
+
+    /// Leaves a file that is older than `retention`. What was not read of it is counted, once, and is not taken
+    /// for lost, now or when the file is deleted.
+    fn pass_over(&mut self, subject: &Subject<'_, F>, look: Look) -> io::Result<()> {
+        let Subject {
+            candidate,
+            file,
+            metadata,
+            streams,
+        } = subject;
+        let Some((name, stream)) = streams.first() else {
+            return Ok(());
+        };
+        let compressed = candidate.compression.is_some();
+        let size = if compressed {
+            u64::from(Trailer::of(&self.fs, &**file, metadata.size)?.size)
+        } else {
+            metadata.size
+        };
+        let mut best: Option<(u64, FileKey)> = None;
+        for key in self.keys_of(streams) {
+            if self.reader_of(key).is_some() {
+                // A copy, or what it is a copy of, is being read.
+                return Ok(());
+            }
+            let Some(track) = self.tracks.get(&key) else {
+                continue;
+            };
+            let place = track.read;
+            let read = if track.skipped || place.offset > size {
+                size
+            } else if compressed || holds(&self.fs, &**file, place)? {
+                place.offset
+            } else {
+                continue;
+            };
+            if best.is_none_or(|(most, _)| most < read) {
+                best = Some((read, key));
+            }
+        }
+        let (read, key) = match best {
+            Some(best) => best,
+            None if self.is_history(candidate, name, look) => {
+                return self.leave_as_history(subject, look);
+            }
+            None => (0, self.add_track(name, Some(*stream), Place::start())),
+        };
+        if size > read {
+            *self.stats.passed_over_bytes.entry(EXPIRED).or_default() += size - read;
+        }
+        if let Some(track) = self.tracks.get_mut(&key) {
+            track.missing = None;
+            track.finished = true;
+            track.expired = true;
+            self.dirty = true;
+        }
+        self.set_done(key, metadata, look.wall);
+        Ok(())
+    }
+
+    /// It counts as read up to now; what nginx still writes into it is not history. Of a compressed file nobody
+    /// knows how far that is.
+    fn leave_as_history(&mut self, subject: &Subject<'_, F>, look: Look) -> io::Result<()> {
+        let compressed = subject.candidate.compression.is_some();
+        let place = if compressed {
+            Place::start()
+        } else {
+            last_line_end(&self.fs, &*subject.file, subject.metadata.size)?
+        };
+        let (name, stream) = &subject.streams[0];
+        let key = self.add_track(name, Some(*stream), place);
+        self.set_history(key, subject, compressed, look.wall);
+        Ok(())
     }
 
     fn admit_plain(&mut self, subject: Subject<'_, F>, look: Look) -> io::Result<Verdict> {
@@ -231,12 +338,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             }
             return Ok(Verdict::Decided);
         }
-        let (name, stream) = &streams[0];
+        let (name, _) = &streams[0];
         if !candidate.live && self.is_history(candidate, name, look) {
-            // It counts as read up to now; what nginx still writes into it is not history.
-            let place = last_line_end(&self.fs, &**file, metadata.size)?;
-            let key = self.add_track(name, Some(*stream), place);
-            self.set_history(key, &subject, false, look.wall);
+            self.leave_as_history(&subject, look)?;
         } else {
             self.read_anew(subject, look);
         }
@@ -277,12 +381,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 }
             }
         }
-        let (name, stream) = &streams[0];
+        let (name, _) = &streams[0];
         match best {
             Some((_, key)) => self.attach_compressed(key, subject, look),
             None if !another && self.is_history(candidate, name, look) => {
-                let key = self.add_track(name, Some(*stream), Place::start());
-                self.set_history(key, &subject, true, look.wall);
+                self.leave_as_history(&subject, look)?;
             }
             None => self.read_anew(subject, look),
         }
@@ -357,6 +460,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         track.seen = look.wall;
         track.inode = metadata.inode;
         track.finished = false;
+        track.expired = false;
         // A link may point elsewhere tomorrow.
         let link = self.fs.is_symlink(&candidate.path);
         let real = if link {

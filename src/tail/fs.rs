@@ -72,7 +72,8 @@ pub trait FileSystem: Clone + Send + 'static {
 
     /// Opens for reading; never waits (a pipe has no writer yet).
     fn open(&self, path: &Path) -> io::Result<Self::File>;
-    /// Reads at a position; fewer bytes than asked for only at the end of the file.
+    /// Reads at a position; fewer bytes than asked for only at the end of the file. Not in one piece: what is
+    /// read first may be of another time than what is read last.
     fn read_at(&self, file: &Self::File, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// What is behind a path, links followed.
     fn metadata(&self, path: &Path) -> io::Result<Metadata>;

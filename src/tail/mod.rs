@@ -48,6 +48,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use handover::Handover;
+pub(crate) use state::replace_file;
 pub use stats::{Lag, Problem, Rotations, Stats};
 pub use survey::{LogFile, Survey, survey};
 pub use tailer::Tailer;

@@ -1,12 +1,16 @@
 //! One open file and the next complete lines in it.
 //!
 //! Owns: how bytes are fetched, and the check that they still belong to what was read before. Refuses to
-//! know: other files, names, rotation. Invariant: nothing is handed on unless the same read also returned,
-//! unchanged, the bytes before it; half a line is never handed on. The failures it guards against: a file
-//! truncated (and perhaps regrown) between two reads, and a half line of a mebibyte read again and again.
+//! know: other files, names, rotation. Invariant: nothing is handed on unless the file still held, after the
+//! read, the bytes before it; half a line is never handed on. The failures it guards against: a file
+//! truncated (and perhaps regrown) between two reads or in the middle of one, and a half line of a mebibyte
+//! read again and again.
 //!
-//! A read asks for the marker's window and the new bytes at once: what comes back is one piece of one file,
-//! so a truncation between a check and a read cannot slip in.
+//! A read asks for the marker's window and the new bytes at once, which says that the file holds what was read
+//! before. But no read is one piece: it may take several calls, and the kernel copies page by page. So the
+//! beginning of what was read is read once more afterwards. Content that was emptied away does not come back:
+//! where the beginning is still the same, nothing was emptied before that second look, hence not during the
+//! read either. Only two contents that agree in these bytes pass for one, as everywhere.
 
 use std::io;
 use std::path::PathBuf;
@@ -224,9 +228,13 @@ impl<F: FileSystem> Plain<'_, F> {
         match lines::head(data, self.limits.line_bytes) {
             Head::Lines(lines) => {
                 let end = Place::after(&bytes[..window + lines], offset + lines as u64);
-                // The bytes were there; that the file still is tells a truncation during the read.
-                let size = self.fs.metadata_of(self.file)?.size;
-                if size < end.offset {
+                // A read that came to the end of the file has told its size.
+                let size = if at_end {
+                    offset + data.len() as u64
+                } else {
+                    self.fs.metadata_of(self.file)?.size
+                };
+                if size < end.offset || !self.still_holds(&bytes[..window + lines])? {
                     return Ok(Step::Replaced);
                 }
                 track.size = track.size.max(size);
@@ -287,18 +295,25 @@ impl<F: FileSystem> Plain<'_, F> {
 
     /// The beginning of the line behind `read`, which ends before `end`.
     fn long_line(&self, end: u64, scanned: &mut u64, buffer: &mut Buffer) -> io::Result<Step> {
-        let mut tail = [0; MARKER_BYTES];
-        let tail = &mut tail[..marker_length(end)];
-        let before = end - tail.len() as u64;
-        if self.fs.read_at(self.file, tail, before)? < tail.len() || tail.last() != Some(&b'\n') {
-            *scanned = self.read.offset;
-            return Ok(Step::More);
-        }
         let window = marker_length(self.read.offset);
         let length = window + self.limits.line_bytes;
         match self.window_and(length, buffer)? {
             Some(count) if count == length => {}
             _ => return Ok(Step::Replaced),
+        }
+        let bytes = &buffer.bytes()[..length];
+        let mut tail = [0; MARKER_BYTES];
+        let tail = &mut tail[..marker_length(end)];
+        let before = end - tail.len() as u64;
+        let ends =
+            self.fs.read_at(self.file, tail, before)? == tail.len() && tail.last() == Some(&b'\n');
+        if !ends || memchr(b'\n', &bytes[window..]).is_some() {
+            // It is another content than the one in which the line's end was found.
+            *scanned = self.read.offset;
+            return Ok(Step::More);
+        }
+        if !self.still_holds(bytes)? {
+            return Ok(Step::Replaced);
         }
         *scanned = end;
         Ok(Step::Lines(Found {
@@ -322,6 +337,15 @@ impl<F: FileSystem> Plain<'_, F> {
             .read_at(self.file, bytes, self.read.offset - window as u64)?;
         let unchanged = count >= window && marker(&bytes[..window]) == self.read.marker;
         Ok(unchanged.then_some(count))
+    }
+
+    /// Whether the file begins, from the window before `read` on, as the bytes `read` from there.
+    fn still_holds(&self, read: &[u8]) -> io::Result<bool> {
+        let first = &read[..read.len().min(MARKER_BYTES)];
+        let mut now = [0; MARKER_BYTES];
+        let now = &mut now[..first.len()];
+        let from = self.read.offset - marker_length(self.read.offset) as u64;
+        Ok(self.fs.read_at(self.file, now, from)? == first.len() && now == first)
     }
 
     fn usual(&self) -> usize {

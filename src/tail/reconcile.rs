@@ -13,7 +13,7 @@ use super::FileKey;
 use super::discover::{Candidate, Scan};
 use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Trailer;
-use super::reader::{Reader, Source, Step};
+use super::reader::{Reader, Source, Step, holds};
 use super::stats::Problem;
 use super::tailer::{Done, Tailer};
 use super::track::{Missing, Track};
@@ -416,7 +416,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Whether a file of which nothing was read had a twin that was open before it, and was read as far.
+    /// Whether the content has a twin that was read as far: one that was open before it, or a copy that was found
+    /// before its original had a first line.
     fn was_read_elsewhere(&self, key: FileKey) -> bool {
         let Some(track) = self.tracks.get(&key) else {
             return false;
@@ -426,8 +427,23 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .and_then(|stream| self.by_stream.get(&stream))
             .into_iter()
             .flatten();
-        let mut twins = twins.filter_map(|twin| self.tracks.get(twin));
-        track.read.offset == 0 && twins.any(|twin| twin.read.offset >= track.size)
+        let mut far = twins.filter_map(|twin| {
+            let other = self.tracks.get(twin)?;
+            (other.read.offset >= track.size).then_some((*twin, other))
+        });
+        far.any(|(twin, other)| {
+            let same = match self.reader_of(twin) {
+                _ if track.read.offset == 0 => Ok(true),
+                Some(Reader {
+                    source: Source::Plain(open),
+                    ..
+                }) => holds(&self.fs, &**open, track.read),
+                _ => {
+                    (self.fs.open(&other.path)).and_then(|file| holds(&self.fs, &file, track.read))
+                }
+            };
+            same.unwrap_or(false)
+        })
     }
 
     /// Forgets streams that were not seen for longer than anything is kept, never one that is still there.

@@ -33,6 +33,15 @@ pub(crate) enum Op {
     SyncDir,
 }
 
+/// A truncation in the middle of a read: no read of a file is one piece, whatever a single call promises.
+struct Split {
+    inode: u64,
+    /// The read has got this many bytes when it happens.
+    after: usize,
+    /// What the writer writes before the read goes on.
+    then: Vec<u8>,
+}
+
 struct Fault {
     op: Op,
     path: String,
@@ -78,6 +87,7 @@ struct World {
     /// Changes to the durable root until the process is dead.
     fuse: Option<usize>,
     bytes_read: usize,
+    split: Option<Split>,
     points: FailPoints,
 }
 
@@ -231,6 +241,22 @@ impl World {
         }
     }
 
+    fn copy(&self, inode: u64, buffer: &mut [u8], from: usize) -> usize {
+        let data = &self.nodes[&inode].data;
+        let from = from.min(data.len());
+        let count = buffer.len().min(data.len() - from);
+        buffer[..count].copy_from_slice(&data[from..from + count]);
+        count
+    }
+
+    fn split(&mut self, split: Split) {
+        let modified = self.stamp();
+        if let Some(node) = self.nodes.get_mut(&split.inode) {
+            node.data = split.then;
+            node.modified = modified;
+        }
+    }
+
     fn metadata(&self, inode: u64) -> Metadata {
         let node = &self.nodes[&inode];
         Metadata {
@@ -261,6 +287,7 @@ impl SimFs {
             journal: vec![],
             fuse: None,
             bytes_read: 0,
+            split: None,
             points: FailPoints::default(),
         };
         let root = world.new_node(Kind::Directory, false);
@@ -326,6 +353,26 @@ impl SimFs {
         }
     }
 
+    /// The next read of more than `after` bytes of this file finds it emptied, and `then` written to it, when it
+    /// has got `after` of them.
+    pub(crate) fn truncate_in_read(&self, path: &str, after: usize, then: &[u8]) {
+        let mut world = self.world();
+        let inode = world.inode(Path::new(path)).unwrap();
+        world.split = Some(Split {
+            inode,
+            after,
+            then: then.to_vec(),
+        });
+    }
+
+    /// No such read came: it happens now, between two.
+    pub(crate) fn truncate_at_last(&self) {
+        let mut world = self.world();
+        if let Some(split) = world.split.take() {
+            world.split(split);
+        }
+    }
+
     pub(crate) fn mv(&self, from: &str, to: &str) -> bool {
         self.rename(Path::new(from), Path::new(to)).is_ok()
     }
@@ -384,10 +431,13 @@ impl SimFs {
         self.read(Path::new(path)).unwrap_or_default()
     }
 
-    /// Writes a whole file, as an operator does.
+    /// Writes a whole file, as an operator does, long before any power cut.
     pub(crate) fn put(&self, path: &str, bytes: &[u8]) {
         self.truncate(path, 0);
-        self.append(path, bytes);
+        let inode = self.append(path, bytes);
+        if let Some(node) = self.world().nodes.get_mut(&inode) {
+            node.synced = bytes.to_vec();
+        }
     }
 
     pub(crate) fn chmod(&self, path: &str, mode: u32) {
@@ -519,10 +569,14 @@ impl FileSystem for SimFs {
     fn read_at(&self, file: &SimFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut world = self.world();
         world.check(Op::Read, &file.path)?;
-        let data = &world.nodes[&file.inode].data;
-        let from = usize::try_from(offset).unwrap().min(data.len());
-        let count = buffer.len().min(data.len() - from);
-        buffer[..count].copy_from_slice(&data[from..from + count]);
+        let from = usize::try_from(offset).unwrap();
+        let mut count = world.copy(file.inode, buffer, from);
+        let happens = |split: &mut Split| split.inode == file.inode && split.after < count;
+        if let Some(split) = world.split.take_if(happens) {
+            let after = split.after;
+            world.split(split);
+            count = after + world.copy(file.inode, &mut buffer[after..], from + after);
+        }
         world.bytes_read += count;
         Ok(count)
     }

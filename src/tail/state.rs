@@ -40,17 +40,12 @@ impl<F: FileSystem> State<F> {
     /// Takes the lock; a second agent on the same directory is refused.
     pub(super) fn lock(fs: F, data_dir: &Path) -> Result<Self, TailError> {
         let run = data_dir.join("run");
-        let failed = |action, path: &Path| {
-            let path = path.to_owned();
-            move |source| TailError::State {
-                action,
-                path,
-                source,
-            }
-        };
-        fs.create_dir_all(&run).map_err(failed("create", &run))?;
+        fs.create_dir_all(&run)
+            .map_err(|source| state_error("create", &run, source))?;
         let path = run.join("lock");
-        let lock = fs.lock(&path).map_err(failed("lock", &path))?;
+        let lock = fs
+            .lock(&path)
+            .map_err(|source| state_error("lock", &path, source))?;
         let lock = lock.ok_or_else(|| TailError::Locked { path: path.clone() })?;
         Ok(Self {
             fs,
@@ -111,8 +106,18 @@ impl<F: FileSystem> State<F> {
             };
             return Ok((found, host));
         };
-        // The identity file is written after the first checkpoint: a crash in between leaves it to us.
-        host.get_or_insert_with(|| newest.header.host.clone());
+        // The identity file is written after the first checkpoint, so a crash in between leaves it to us; and
+        // one that was lost is written again while somebody still knows what was in it. A full disk, which
+        // would keep it from being written, keeps nobody from reading on.
+        if host.is_none() {
+            if let Err(error) = self.fix_host(&newest.header.host) {
+                problems.push(Problem::new(
+                    &self.data_dir.join("identity"),
+                    format!("is lost, and {error}; it is tried again at the next start"),
+                ));
+            }
+            host = Some(newest.header.host.clone());
+        }
         self.generation = newest.header.generation;
         if newest.header.output != output {
             problems.push(Problem::new(
@@ -138,7 +143,7 @@ impl<F: FileSystem> State<F> {
         let bytes = checkpoint::encode(checkpoint)
             .map_err(|source| self.failed("write", "checkpoint.new", source.into()))?;
         let current = self.run.join("checkpoint");
-        self.write_synced("checkpoint.new", &self.run.clone(), &bytes)?;
+        write_synced(&self.fs, &self.run.join("checkpoint.new"), &bytes)?;
         if !self.damaged {
             let previous = self.run.join("checkpoint.previous");
             match self.fs.rename(&current, &previous) {
@@ -162,36 +167,8 @@ impl<F: FileSystem> State<F> {
     /// Fixes the host's name in this directory for ever.
     pub(super) fn fix_host(&self, host: &str) -> Result<(), TailError> {
         let text = serde_json::json!({ "magic": "logweir identity", "version": 1, "host": host });
-        self.write_synced(
-            "identity.new",
-            &self.data_dir,
-            format!("{text}\n").as_bytes(),
-        )?;
         let path = self.data_dir.join("identity");
-        let failed = |source| TailError::State {
-            action: "rename",
-            path: path.clone(),
-            source,
-        };
-        self.fs
-            .rename(&self.data_dir.join("identity.new"), &path)
-            .map_err(failed)?;
-        self.fs.sync_dir(&self.data_dir).map_err(failed)
-    }
-
-    fn write_synced(&self, name: &str, directory: &Path, bytes: &[u8]) -> Result<(), TailError> {
-        let path = directory.join(name);
-        let failed = |action| {
-            let path = path.clone();
-            move |source| TailError::State {
-                action,
-                path,
-                source,
-            }
-        };
-        let file = self.fs.create(&path).map_err(failed("create"))?;
-        self.fs.write_all(&file, bytes).map_err(failed("write"))?;
-        self.fs.sync(&file).map_err(failed("fsync"))
+        replace_file(&self.fs, &path, format!("{text}\n").as_bytes())
     }
 
     fn read_file(&self, path: &Path) -> Result<Option<Vec<u8>>, TailError> {
@@ -199,20 +176,45 @@ impl<F: FileSystem> State<F> {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             // Unreadable is not absent: to start without it would read everything again on each start.
-            Err(source) => Err(TailError::State {
-                action: "read",
-                path: path.to_owned(),
-                source,
-            }),
+            Err(source) => Err(state_error("read", path, source)),
         }
     }
 
     fn failed(&self, action: &'static str, name: &str, source: io::Error) -> TailError {
-        TailError::State {
-            action,
-            path: self.run.join(name),
-            source,
-        }
+        state_error(action, &self.run.join(name), source)
+    }
+}
+
+/// Gives a file of the state directory this content, durably and whole: at every instant a power cut leaves the
+/// old content or the new one. Until it has its name it bears this one with `.new` behind it.
+pub(crate) fn replace_file<F: FileSystem>(
+    fs: &F,
+    path: &Path,
+    bytes: &[u8],
+) -> Result<(), TailError> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
+    write_synced(fs, &new, bytes)?;
+    fs.rename(&new, path)
+        .map_err(|source| state_error("rename", path, source))?;
+    let directory = path.parent().unwrap_or(path);
+    fs.sync_dir(directory)
+        .map_err(|source| state_error("fsync", directory, source))
+}
+
+fn write_synced<F: FileSystem>(fs: &F, path: &Path, bytes: &[u8]) -> Result<(), TailError> {
+    let failed = |action| move |source| state_error(action, path, source);
+    let file = fs.create(path).map_err(failed("create"))?;
+    fs.write_all(&file, bytes).map_err(failed("write"))?;
+    fs.sync(&file).map_err(failed("fsync"))
+}
+
+fn state_error(action: &'static str, path: &Path, source: io::Error) -> TailError {
+    TailError::State {
+        action,
+        path: path.to_owned(),
+        source,
     }
 }
 

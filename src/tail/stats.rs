@@ -43,6 +43,8 @@ pub struct Stats {
     pub truncations: u64,
     /// Bytes that were written and can be read nowhere, by reason, where their number can be known.
     pub lost_bytes: BTreeMap<&'static str, u64>,
+    /// Bytes that stand in files and are not read, by reason: what the settings say, and no loss.
+    pub passed_over_bytes: BTreeMap<&'static str, u64>,
     /// Lines cut for their length.
     pub long_lines: u64,
     /// Files held open.

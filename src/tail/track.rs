@@ -43,6 +43,8 @@ pub(super) struct Track {
     pub(super) finished: bool,
     /// Old history that was not asked for, in a compressed file whose length nobody knows: never read.
     pub(super) skipped: bool,
+    /// Its file was older than anything that is kept, and is left as far as it was not read.
+    pub(super) expired: bool,
     /// The trailer of the compressed file that was found to hold this content and no more.
     pub(super) gzip: Option<Trailer>,
     /// The content was truncated away with bytes unread; a copy may still turn up.
@@ -74,6 +76,7 @@ impl Track {
             seen: 0,
             finished: false,
             skipped: false,
+            expired: false,
             gzip: None,
             missing: None,
         }

@@ -177,6 +177,16 @@ impl View {
             "reason",
             &mut lost,
         )?;
+        let mut passed_over = tail
+            .passed_over_bytes
+            .iter()
+            .map(|(reason, bytes)| ((*reason).to_owned(), *bytes));
+        page.counters(
+            "passed_over_bytes",
+            "Bytes of rotated files that are left unread because of the settings, before compression",
+            "reason",
+            &mut passed_over,
+        )?;
         page.counter("long_lines", "Lines cut for their length", tail.long_lines)?;
         page.counter(
             "stream_id_collisions",

@@ -84,6 +84,7 @@ fn files(view: &View) -> Value {
         "deleted_open_bytes": tail.deleted_open_bytes,
         "truncations": tail.truncations,
         "lost_bytes": tail.lost_bytes,
+        "passed_over_bytes": tail.passed_over_bytes,
         "long_lines": tail.long_lines,
         "logs": logs,
     })

@@ -44,6 +44,7 @@ fn view() -> View {
             },
             truncations: 134,
             lost_bytes: BTreeMap::from([("truncated", 135)]),
+            passed_over_bytes: BTreeMap::from([("expired", 146)]),
             long_lines: 136,
             files_open: 137,
             deleted_open_bytes: 138,
@@ -163,7 +164,7 @@ fn the_accounts_on_the_page_add_up() {
     for value in (101..=109)
         .chain(119..=122)
         .chain(130..=139)
-        .chain(142..=145)
+        .chain(142..=146)
     {
         let value = f64::from(value);
         let found = values.iter().filter(|found| **found == value).count();

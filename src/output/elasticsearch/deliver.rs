@@ -160,7 +160,8 @@ impl<C: Courier> Deliverer<C> {
         let trouble = self.troubles.ticket();
         let mut ready = vec![Parcel::new(None)];
         let mut later = Vec::new();
-        let mut round = 0;
+        // Repeats since something was settled.
+        let mut round = 0_u32;
         loop {
             let mut wait = Wait::Slow;
             let settled_before = job.tally;
@@ -184,11 +185,9 @@ impl<C: Courier> Deliverer<C> {
                     }
                 }
             }
-            round = if job.tally == settled_before {
-                round + 1
-            } else {
-                0
-            };
+            if job.tally != settled_before {
+                round = 0;
+            }
             let pause = match wait {
                 Wait::Slow => self.pace.slow_wait(),
                 Wait::Backoff => self.pace.item_wait(round),

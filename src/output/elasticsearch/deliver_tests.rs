@@ -73,6 +73,8 @@ impl Courier for InProcess {
 mod kept;
 #[path = "replay_tests.rs"]
 mod replay;
+#[path = "waits_tests.rs"]
+mod waits;
 
 struct Lab {
     deliverer: Arc<Deliverer<InProcess>>,

@@ -52,7 +52,7 @@ pub(super) const OTHERS: &[&str] = &[
 ];
 
 /// Values that a variable may have, odd ones first of all.
-fn values(name: &str) -> &'static [&'static str] {
+pub(super) fn values(name: &str) -> &'static [&'static str] {
     match name {
         "remote_addr" | "realip_remote_addr" | "server_addr" => &[
             "-",

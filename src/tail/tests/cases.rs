@@ -6,9 +6,9 @@ use super::{DATA, DAY, Host, LIVE, settings};
 use crate::tail::sim::Op;
 use crate::tail::{LogSettings, TailError};
 
-const GLOB: &str = "/logs/*access.log";
+pub(super) const GLOB: &str = "/logs/*access.log";
 
-fn started() -> Host {
+pub(super) fn started() -> Host {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"one\ntwo\n");
     host.start();
@@ -276,19 +276,6 @@ fn without_a_checkpoint_in_a_used_directory_all_is_read_again() {
 }
 
 #[test]
-fn files_older_than_retention_are_left() {
-    let mut settings = settings(&[GLOB]);
-    settings.history = 100 * DAY;
-    settings.retention = Some(30 * DAY);
-    let mut host = Host::new(settings);
-    host.fs.append("/logs/access.log.1", b"too old\n");
-    host.clock.advance(31 * DAY);
-    host.fs.append(LIVE, b"live\n");
-    host.start();
-    assert_eq!(host.texts(), ["live"]);
-}
-
-#[test]
 fn a_checkpoint_of_another_output_is_not_used() {
     let mut host = started();
     host.texts();
@@ -297,31 +284,6 @@ fn a_checkpoint_of_another_output_is_not_used() {
     host.start();
     assert_eq!(host.texts(), ["one", "two"]);
     assert!(host.problems()[0].contains("belongs to the output null:x, not to null:y"));
-}
-
-#[test]
-fn the_host_of_the_first_start_stays() {
-    let mut host = started();
-    let id = host.read()[0].0;
-    host.settings.host = "web-08".to_owned();
-    host.start();
-    assert_eq!(host.tailer().host(), "web-07");
-    assert!(host.problems()[0].contains("was started as host `web-07`"));
-    assert_eq!(host.read()[0].0, id);
-}
-
-#[test]
-fn a_second_agent_on_the_same_directory_is_refused() {
-    let mut host = started();
-    let first = host.tailer.take();
-    let error = host.try_start().unwrap_err();
-    assert!(matches!(error, TailError::Locked { .. }));
-    assert!(
-        error.to_string().contains("/state/logweir/run/lock"),
-        "{error}"
-    );
-    drop(first);
-    host.start();
 }
 
 #[test]

@@ -6,7 +6,10 @@ mod cases;
 mod faults;
 mod handover;
 mod host;
+mod left;
 mod model;
+mod split_reads;
+mod state;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -43,6 +43,11 @@ enum Act {
     Copytruncate {
         between: usize,
     },
+    /// Copied, and emptied in the middle of a read, which goes on in what is written then.
+    CopytruncateInRead {
+        after: usize,
+        lines: usize,
+    },
     /// Emptied in place.
     Truncate,
     /// The live file is deleted and the writer writes on, or opens a new one.
@@ -119,6 +124,8 @@ fn act() -> impl Strategy<Value = Act> {
         1 => any::<bool>().prop_map(|reopen| Act::RotateDated { reopen }),
         3 => Just(Act::Reopen),
         3 => (0_usize..2).prop_map(|between| Act::Copytruncate { between }),
+        2 => (0_usize..1500, 0_usize..50)
+            .prop_map(|(after, lines)| Act::CopytruncateInRead { after, lines }),
         1 => Just(Act::Truncate),
         1 => any::<bool>().prop_map(|reopen| Act::Delete { reopen }),
         1 => (0_usize..4).prop_map(|keep| Act::DropOld { keep }),
@@ -188,6 +195,7 @@ const CUT: usize = 4096;
 /// How far a clock is set at the most, milliseconds: longer than anything is kept.
 const MONTHS: i64 = 50 * DAY_MILLIS;
 const DAY_MILLIS: i64 = 86_400_000;
+const HOUR_MILLIS: i64 = 3_600_000;
 
 impl World {
     fn new(same_first_line: bool, read_bytes: usize) -> Self {
@@ -242,14 +250,8 @@ impl World {
     }
 
     fn append(&mut self, lines: usize, half: bool, long: bool) {
-        let mut bytes = std::mem::take(&mut self.rest);
-        if self.same_first_line && self.host.fs.data(self.writer).is_empty() {
-            bytes = b"the same first line 000000\n".to_vec();
-        }
-        for _ in 0..lines {
-            let line = self.line(long);
-            bytes.extend(line);
-        }
+        let empty = self.host.fs.data(self.writer).is_empty();
+        let mut bytes = self.lines(lines, long, empty);
         if half {
             let line = self.line(false);
             let (begun, rest) = line.split_at(8);
@@ -257,6 +259,30 @@ impl World {
             self.rest = rest.to_vec();
         }
         self.write(&bytes);
+    }
+
+    fn lines(&mut self, lines: usize, long: bool, first: bool) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.rest);
+        if self.same_first_line && first {
+            bytes = b"the same first line 000000\n".to_vec();
+        }
+        for _ in 0..lines {
+            let line = self.line(long);
+            bytes.extend(line);
+        }
+        bytes
+    }
+
+    fn copytruncate_in_read(&mut self, after: usize, lines: usize) {
+        self.shift();
+        if self.host.fs.exists(LIVE) && self.host.fs.touch(LIVE) == self.writer {
+            self.host.fs.cp(LIVE, &format!("{LIVE}.1"));
+            let bytes = self.lines(lines, false, true);
+            self.note_lines(&bytes);
+            self.host.fs.truncate_in_read(LIVE, after, &bytes);
+            self.read_chunk();
+            self.host.fs.truncate_at_last();
+        }
     }
 
     fn reopen(&mut self) {
@@ -315,6 +341,7 @@ impl World {
                     self.host.fs.truncate(LIVE, 0);
                 }
             }
+            Act::CopytruncateInRead { after, lines } => self.copytruncate_in_read(after, lines),
             Act::Truncate => self.host.fs.truncate(LIVE, 0),
             Act::Delete { reopen } => {
                 self.host.fs.rm(LIVE);
@@ -486,6 +513,12 @@ impl World {
     fn set_clock(&mut self, by: i64) {
         // Not far behind: lines that say of themselves that they are old expire rightly.
         let by = by.max(-DAY_MILLIS - self.off);
+        // And while no log is known but by its files, these are off by no more than is allowed for.
+        let by = if self.unsaved {
+            by.max(-HOUR_MILLIS - self.off)
+        } else {
+            by
+        };
         // An agent that runs looks at the clocks all the time.
         self.look_at_clocks();
         self.host.clock.jump(by);

@@ -1,0 +1,189 @@
+//! A line's place does not hang on whether its format is known.
+
+use proptest::prelude::*;
+
+use super::properties::{OTHERS, TEXTS, values};
+use super::*;
+
+/// Index and id of a line under these formats, and whether one of them took it.
+fn place_of(formats: Vec<Format>, line: &[u8]) -> (String, String, bool) {
+    let mut recorder = Recorder::new(settings(formats));
+    let mut batch = Batch::default();
+    recorder.begin(source(0, path()), NOW, None);
+    let recorded = recorder.record(7, line, false, &mut batch);
+    let (index, id, _) = take_apart(batch.item(0).unwrap()).unwrap();
+    (index, id, matches!(recorded, Recorded::Parsed(_)))
+}
+
+/// One reading of nginx's clock, as its variables tell it.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    millis: i64,
+    zone: i32,
+}
+
+impl Reading {
+    fn value(self, name: &str) -> Option<Vec<u8>> {
+        let zone = chrono::FixedOffset::east_opt(self.zone * 60)?;
+        let time = chrono::DateTime::from_timestamp_millis(self.millis)?.with_timezone(&zone);
+        let text = match name {
+            "time_local" => time.format("%d/%b/%Y:%H:%M:%S %z").to_string(),
+            "time_iso8601" => time.format("%Y-%m-%dT%H:%M:%S%:z").to_string(),
+            "msec" => format!("{}.{:03}", self.millis / 1000, self.millis % 1000),
+            _ => return None,
+        };
+        Some(text.into_bytes())
+    }
+}
+
+const TIMES: [&str; 3] = ["time_local", "time_iso8601", "msec"];
+
+fn reading() -> impl Strategy<Value = Reading> {
+    let seconds_of_ten_digits = 1_000_000_000_000..4_102_444_800_000_i64;
+    (seconds_of_ten_digits, -720..=840_i32).prop_map(|(millis, zone)| Reading { millis, zone })
+}
+
+/// Names of variables: what stands before the first time, that time, and what stands behind it.
+fn names() -> impl Strategy<Value = Vec<&'static str>> {
+    let before = prop::collection::vec(prop::sample::select(OTHERS), 0..4)
+        .prop_map(|names| names.into_iter().filter(|name| !TIMES.contains(name)));
+    let behind = prop_oneof![
+        prop::sample::select(OTHERS),
+        prop::sample::select(TEXTS),
+        prop::sample::select(&TIMES[..]),
+    ];
+    (
+        before,
+        prop::sample::select(&TIMES[..]),
+        prop::collection::vec(behind, 0..5),
+    )
+        .prop_map(|(before, time, behind)| before.chain([time]).chain(behind).collect())
+}
+
+/// What clients send to be taken for a time.
+const FORGED: [&str; 4] = [
+    "GET /a?from=2011-11-11T11:11:11+00:00 HTTP/1.1",
+    "GET / 1111111111.111 HTTP/1.1",
+    "[11/Nov/2011:11:11:11 +0000]",
+    "1111111111.111",
+];
+
+#[test]
+fn ordinary_formats_and_what_their_lines_are_without_them() {
+    let request = "GET /a?t=2011-11-11T11:11:11+00:00&_=1111111111.111 HTTP/1.1";
+    for (format, line) in [
+        (
+            "$remote_addr - - [$time_local] \"$request\" $status",
+            format!("1.2.3.4 - - [23/Nov/2026:05:41:14 +0000] \"{request}\" 200"),
+        ),
+        (
+            "$msec $remote_addr \"$request\" $request_time",
+            format!("1795412474.123 1.2.3.4 \"{request}\" 0.001"),
+        ),
+        (
+            "$remote_addr [$msec] \"$request\" $time_iso8601",
+            format!("1.2.3.4 [1795412474.123] \"{request}\" 2026-11-23T06:41:14+01:00"),
+        ),
+        (
+            "$remote_addr [$time_local] \"$request\" $msec",
+            format!("1.2.3.4 [23/Nov/2026:06:41:14 +0100] \"{request}\" 1795412474.999"),
+        ),
+        (
+            "{\"ts\":$msec,\"client\":\"$remote_addr\",\"request\":\"$request\"}",
+            format!("{{\"ts\":1795412474.123,\"client\":\"1.2.3.4\",\"request\":\"{request}\"}}"),
+        ),
+        (
+            "host:$host\tmsec:$msec\treq:$request",
+            format!("host:shop.example\tmsec:1795412474.123\treq:{request}"),
+        ),
+    ] {
+        let format = Format::compile(format, Escape::Default).unwrap();
+        let (index, id, parsed) = place_of(vec![format], line.as_bytes());
+        assert!(parsed, "{line}");
+        assert_eq!(
+            (&*index, id_parts(&id).0),
+            ("nginx-access-2026.11.23", 1_795_412_474)
+        );
+        assert_eq!(
+            place_of(vec![], line.as_bytes()),
+            (index, id, false),
+            "{line}"
+        );
+    }
+}
+
+/// What is not promised: where a client's text looks like a time and stands before nginx's own, where nginx's
+/// stands far behind, and where a format has none.
+#[test]
+fn the_exceptions() {
+    let long = "x".repeat(5000);
+    for (format, line) in [
+        (
+            "\"$request\" [$time_local]",
+            "\"GET /?t=2011-11-11T11:11:11+00:00 HTTP/1.1\" [23/Nov/2026:05:41:14 +0000]"
+                .to_owned(),
+        ),
+        (
+            "\"$request\" [$time_local]",
+            format!("\"GET /{long} HTTP/1.1\" [23/Nov/2026:05:41:14 +0000]"),
+        ),
+        (
+            "$status \"$request\"",
+            "200 \"GET /?t=2011-11-11T11:11:11+00:00 HTTP/1.1\"".to_owned(),
+        ),
+    ] {
+        let format = Format::compile(format, Escape::Default).unwrap();
+        let (_, known, parsed) = place_of(vec![format], line.as_bytes());
+        assert!(parsed);
+        assert_ne!(
+            place_of(vec![], line.as_bytes()).1,
+            known,
+            "mended: say so in the docs"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2048))]
+
+    /// Whichever of nginx's times a format reads, and whatever clients write behind the first of them.
+    #[test]
+    fn a_line_has_one_place_whether_its_format_is_known_or_not(
+        names in names(),
+        reading in reading(),
+        forged in prop::sample::select(&FORGED[..]),
+        pick in any::<usize>(),
+        (open, between, close) in prop::sample::select(&[
+            ("", " ", ""), ("\"", "\" \"", "\""), ("[", "] [", "]"), ("", "\t", ""), ("", "|", ""),
+            ("{\"a\":\"", "\",\"b\":\"", "\"}"), ("{\"a\":", ",\"b\":", "}"), ("a=", " b=", ""),
+        ][..]),
+        escape in prop::sample::select(&[Escape::Default, Escape::Json, Escape::None][..]),
+    ) {
+        let source = names.iter().map(|name| format!("${{{name}}}")).collect::<Vec<_>>();
+        let source = format!("{open}{}{close}", source.join(between));
+        let Ok(format) = Format::compile(&source, escape) else { return Ok(()) };
+        let value = |name: &str| {
+            let text = if TEXTS.contains(&name) { forged } else { values(name)[pick % values(name).len()] };
+            reading.value(name).unwrap_or_else(|| text.as_bytes().to_vec())
+        };
+        let mut line = open.as_bytes().to_vec();
+        for (at, name) in names.iter().enumerate() {
+            if at > 0 {
+                line.extend_from_slice(between.as_bytes());
+            }
+            write_escaped(escape, &value(name), &mut line);
+        }
+        line.extend_from_slice(close.as_bytes());
+        let (index, id, parsed) = place_of(vec![format], &line);
+        // What a client sent may hold what separates values, where nothing quotes it: then the line does not
+        // parse, or says what the client wants.
+        if !parsed {
+            return Ok(());
+        }
+        if i64::from(id_parts(&id).0) != reading.millis / 1000 {
+            prop_assert!(!between.contains('"'), "forged: {}", line.escape_ascii());
+            return Ok(());
+        }
+        prop_assert_eq!(place_of(vec![], &line), (index, id, false), "{}", line.escape_ascii());
+    }
+}
