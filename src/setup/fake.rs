@@ -2,10 +2,12 @@
 //! answers in the documented shapes.
 //!
 //! Sources: Elasticsearch "Create or update lifecycle policy", "Get lifecycle policy", "Get index lifecycle management
-//! status", "Index lifecycle settings", "Has privileges"; OpenSearch "ISM API", "Managed indexes", "Security API".
+//! status", "Index lifecycle settings", "Has privileges"; OpenSearch "Security API"; for ISM see there.
 //! What a server without these parts answers was taken from servers that have none.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
+
+mod ism;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -13,6 +15,8 @@ use std::sync::Mutex;
 use serde_json::{Map, Value, json};
 
 use super::*;
+
+pub(crate) use self::ism::Managed;
 
 /// What the fake is and has.
 pub(crate) struct Fake {
@@ -30,6 +34,8 @@ pub(crate) struct Fake {
     pub(crate) held: Mutex<BTreeMap<String, Value>>,
     /// Indices: documents, and bytes.
     pub(crate) indices: Mutex<BTreeMap<String, (u64, u64)>>,
+    /// Indices as ISM knows them; None: it does not manage the index.
+    pub(crate) managed: Mutex<BTreeMap<String, Option<Managed>>>,
     /// Answers that are given whatever is there.
     pub(crate) fixed: BTreeMap<&'static str, (u16, &'static str)>,
     pub(crate) log: Mutex<Vec<String>>,
@@ -52,6 +58,7 @@ impl Fake {
             read_only: false,
             held: Mutex::default(),
             indices: Mutex::default(),
+            managed: Mutex::default(),
             fixed: BTreeMap::new(),
             log: Mutex::default(),
         }
@@ -274,75 +281,6 @@ impl Fake {
                     let text = format!("Lifecycle policy not found: {name}");
                     error(404, "resource_not_found_exception", &text)
                 }
-            },
-            _ => no_handler(method, path),
-        }
-    }
-
-    fn ism(&self, method: Method, path: &str, query: &str, body: Option<Value>) -> Reply {
-        if let Some(indices) = path.strip_prefix("/_plugins/_ism/change_policy/") {
-            assert!(!indices.is_empty());
-            only(&body.unwrap(), &["policy_id"]);
-            return (
-                200,
-                json!({"updated_indices": 2, "failures": false, "failed_indices": []}),
-            );
-        }
-        if path == "/_plugins/_ism/policies" {
-            return (200, json!({"policies": [], "total_policies": 0}));
-        }
-        let name = path.strip_prefix("/_plugins/_ism/policies/").unwrap();
-        let held = self.held(path);
-        match (method, body) {
-            (Method::Put, Some(body)) => {
-                only(&body, &["policy"]);
-                only(
-                    &body["policy"],
-                    &["description", "default_state", "states", "ism_template"],
-                );
-                for state in body["policy"]["states"].as_array().unwrap() {
-                    only(state, &["name", "actions", "transitions"]);
-                    for transition in state["transitions"].as_array().unwrap() {
-                        only(transition, &["state_name", "conditions"]);
-                        for age in transition["conditions"].as_object().unwrap().values() {
-                            is_time(age);
-                        }
-                    }
-                }
-                let seen = held.map(|policy| policy["seq"].as_u64().unwrap());
-                let expected = seen.map(|seq| format!("if_seq_no={seq}&if_primary_term=1"));
-                if expected.as_deref().unwrap_or("") != query {
-                    let text = "version conflict, document already exists";
-                    return error(409, "version_conflict_engine_exception", text);
-                }
-                let seq = seen.map_or(7, |seq| seq + 1);
-                self.keep(path, json!({"seq": seq, "policy": body["policy"]}))
-            }
-            (Method::Get, _) => match held {
-                Some(held) => {
-                    let mut policy = held["policy"].clone();
-                    let fields = policy.as_object_mut().unwrap();
-                    fields.insert("policy_id".to_owned(), name.into());
-                    fields.insert("schema_version".to_owned(), 19.into());
-                    fields.insert("last_updated_time".to_owned(), 1_795_424_499_813_u64.into());
-                    fields.insert("error_notification".to_owned(), Value::Null);
-                    for state in policy["states"].as_array_mut().unwrap() {
-                        for action in state["actions"].as_array_mut().unwrap() {
-                            if let Some(rollover) = action.get_mut("rollover") {
-                                rollover["copy_alias"] = false.into();
-                            }
-                            action["retry"] =
-                                json!({"count": 3, "backoff": "exponential", "delay": "1m"});
-                        }
-                    }
-                    policy["ism_template"][0]["last_updated_time"] = 1_795_424_499_813_u64.into();
-                    let seq = &held["seq"];
-                    let text = json!({
-                        "_id": name, "_version": 1, "_seq_no": seq, "_primary_term": 1, "policy": policy,
-                    });
-                    (200, text)
-                }
-                None => error(404, "status_exception", "Policy not found"),
             },
             _ => no_handler(method, path),
         }

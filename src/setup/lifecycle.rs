@@ -4,12 +4,10 @@
 
 use std::fmt;
 
-use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::plan::{Kind, counts_from_the_name};
-use super::survey::Found;
-use super::{Client, Family, Method, Names, SetupError, Survey, Want, answer, privileges};
+use super::{Client, Family, Method, SetupError, Want, answer, privileges};
 use crate::config;
 
 /// What a cluster can do.
@@ -120,10 +118,15 @@ impl fmt::Display for Told<'_> {
                 );
             }
             Lifecycle::LeftOver => {
+                // ILM refuses to delete a policy that is in use, and ISM's indices keep a copy of it
+                let remove = match self.family {
+                    Family::Elasticsearch => "/INDEX/_ilm/remove",
+                    Family::OpenSearch => "/_plugins/_ism/remove/INDEX",
+                };
                 return writeln!(
                     f,
                     "No life cycle is wanted (`retention` is not set), but the policy {name} of an earlier run is there \
-                     and goes on to delete. To end that: DELETE {}",
+                     and goes on to delete. To end that: POST {remove} for each index that follows it, then DELETE {}",
                     kind(self.family).path(&name)
                 );
             }
@@ -175,39 +178,4 @@ impl fmt::Display for Told<'_> {
         }
         Ok(())
     }
-}
-
-/// Has the indices that a policy of OpenSearch manages already follow its new version: by themselves they keep the old
-/// one (OpenSearch, "Index State Management", "Managed indexes", "Change policy"). The text is what came of it.
-pub(super) async fn follow<C: Client>(
-    client: &C,
-    survey: &Survey<'_>,
-) -> Result<Option<String>, SetupError<C::Error>> {
-    let changed = survey.objects.iter().any(|object| {
-        object.step.kind == Kind::IsmPolicy
-            && matches!(object.found, Found::Differs(_) | Found::Foreign(_))
-    });
-    if !changed {
-        return Ok(None);
-    }
-    let Names {
-        template, pattern, ..
-    } = &survey.names;
-    let path = format!("/_plugins/_ism/change_policy/{pattern}");
-    let body = Bytes::from(json!({"policy_id": template}).to_string());
-    let answer = answer::request(client, Method::Post, &path, Some(body)).await?;
-    Ok(Some(
-        match answer::judge::<C::Error>(Method::Post, &path, answer) {
-            Ok(answer) => {
-                let count = answer.get("updated_indices").and_then(Value::as_u64);
-                format!(
-                    "{} managed indices follow the new version of the policy.",
-                    count.unwrap_or(0)
-                )
-            }
-            Err(error) => format!(
-                "Warning: indices that the policy manages already keep its old version: {error}"
-            ),
-        },
-    ))
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde_json::Value;
 
+use super::followers::{self, Followers};
 use super::lifecycle::{self, Lifecycle, Told};
 use super::plan::{self, Kind, Step, Want};
 use super::report::{Change, Outcome, Report};
@@ -35,8 +36,8 @@ pub struct Object {
     pub step: Step,
     /// What is there.
     pub found: Found,
-    /// Where it would be put: a policy of OpenSearch is replaced only as the version that was seen.
-    put: String,
+    /// Of a policy of OpenSearch, its `_seq_no` and `_primary_term`.
+    pub(super) version: Option<(u64, u64)>,
 }
 
 /// What a cluster has, against what would be put.
@@ -52,6 +53,8 @@ pub struct Survey<'a> {
     pub objects: Vec<Object>,
     /// Templates that take our indices away from ours.
     pub shadows: Vec<Shadow>,
+    /// Indices that OpenSearch manages by our policy, and not by its present version.
+    pub(super) followers: Followers,
     want: Want<'a>,
 }
 
@@ -79,12 +82,14 @@ pub async fn survey<'a, C: Client>(
     for step in steps {
         objects.push(look(client, step).await?);
     }
+    let followers = followers::look(client, &names, &objects).await?;
     Ok(Survey {
         target,
         names,
         lifecycle,
         objects,
         shadows,
+        followers,
         want: want.clone(),
     })
 }
@@ -104,11 +109,13 @@ async fn names_lifecycle<C: Client>(
 }
 
 async fn look<C: Client>(client: &C, step: Step) -> Result<Object, SetupError<C::Error>> {
-    let mut put = step.path.clone();
     let answer = answer::request(client, Method::Get, &step.path, None).await?;
     if answer.status == 404 {
-        let found = Found::Missing;
-        return Ok(Object { step, found, put });
+        return Ok(Object {
+            step,
+            found: Found::Missing,
+            version: None,
+        });
     }
     let body = answer::judge(Method::Get, &step.path, answer)?;
     let current =
@@ -119,9 +126,7 @@ async fn look<C: Client>(client: &C, step: Step) -> Result<Object, SetupError<C:
                 body: answer::excerpt(body.to_string().as_bytes()),
             })?;
     let number = |key| body.get(key).and_then(Value::as_u64);
-    if let (Some(sequence), Some(term)) = (number("_seq_no"), number("_primary_term")) {
-        put.push_str(&format!("?if_seq_no={sequence}&if_primary_term={term}"));
-    }
+    let version = number("_seq_no").zip(number("_primary_term"));
     let found = if step.is_users {
         Found::Users
     } else if diff::same(step.kind, current, step.kind.wanted(&step.body)) {
@@ -131,10 +136,25 @@ async fn look<C: Client>(client: &C, step: Step) -> Result<Object, SetupError<C:
     } else {
         Found::Foreign(current.clone())
     };
-    Ok(Object { step, found, put })
+    Ok(Object {
+        step,
+        found,
+        version,
+    })
 }
 
 impl Object {
+    /// Where it is put: a policy of OpenSearch is replaced only as the version that was seen.
+    fn put(&self) -> String {
+        let path = &self.step.path;
+        match self.version {
+            Some((sequence, term)) => {
+                format!("{path}?if_seq_no={sequence}&if_primary_term={term}")
+            }
+            None => path.clone(),
+        }
+    }
+
     /// What would become of it, or became.
     fn outcome(&self) -> Outcome {
         match self.found {
@@ -179,6 +199,11 @@ impl Survey<'_> {
         foreign.collect()
     }
 
+    /// How many indices that OpenSearch manages by our policy do not follow its present version.
+    pub fn behind(&self) -> usize {
+        self.followers.behind.len()
+    }
+
     /// What to know about the life cycle.
     fn told(&self) -> Option<Told<'_>> {
         self.want.parts.lifecycle.then_some(Told {
@@ -214,7 +239,7 @@ impl Survey<'_> {
             let outcome = object.outcome();
             if !matches!(outcome, Outcome::Unchanged | Outcome::Kept) {
                 let body = Bytes::from(object.step.body.to_string());
-                answer::accepted(client, Method::Put, &object.put, Some(body)).await?;
+                answer::accepted(client, Method::Put, &object.put(), Some(body)).await?;
             }
             changes.push(Change {
                 kind: object.step.kind,
@@ -223,10 +248,7 @@ impl Survey<'_> {
             });
         }
         let mut notes = self.notes();
-        if let Some(followed) = lifecycle::follow(client, &self).await? {
-            notes.push_str(&followed);
-            notes.push('\n');
-        }
+        notes.push_str(&self.followers.follow(client, &self.names.template).await?);
         Ok(Report {
             target: self.target,
             names: self.names,
@@ -288,6 +310,7 @@ impl fmt::Display for Survey<'_> {
             }
         }
         f.write_str(&self.notes())?;
+        write!(f, "{}", self.followers)?;
         if let Err(error) = self.permit::<Infallible>(false) {
             writeln!(f, "A run would stop before it changes anything: {error}")?;
         }

@@ -146,8 +146,15 @@ fn life_cycle(survey: &Survey<'_>, report: &mut Report) {
             let is_policy =
                 |object: &&Object| matches!(object.step.kind, Kind::IlmPolicy | Kind::IsmPolicy);
             if let Some(policy) = survey.objects.iter().find(is_policy) {
+                let behind = survey.behind();
                 if policy.found == Found::Equal {
                     report.item(LABEL, &format!("{}, there", policy.step.name));
+                    if behind > 0 {
+                        report.warn(&format!(
+                            "indices that follow an older version of the life-cycle policy: {behind}; logweir setup \
+                             tells them to follow the present one",
+                        ));
+                    }
                 }
                 difference(policy, report);
             }

@@ -192,6 +192,11 @@ async fn a_life_cycle_that_is_not_as_it_should_be() {
     let mut fake = Fake::opensearch();
     set_up(&fake, &forever).await;
     tell(&fake, &keeping).await;
+    set_up(&fake, &keeping).await;
+    fake.manage("nginx-access-2026.11.22", "nginx-access");
+    fake.manage("nginx-access-2020.02.29", "legal-hold");
+    set_up(&fake, &keeping_less).await;
+    tell(&fake, &keeping_less).await;
     fake.lifecycle = false;
     tell(&fake, &keeping).await;
     insta::assert_snapshot!(told);
