@@ -34,6 +34,8 @@ pub(crate) struct Fake {
     pub(crate) held: Mutex<BTreeMap<String, Value>>,
     /// Indices: documents, and bytes.
     pub(crate) indices: Mutex<BTreeMap<String, (u64, u64)>>,
+    /// The documents of an index whose documents are asked about.
+    pub(crate) documents: Mutex<BTreeMap<String, Vec<Value>>>,
     /// Indices as ISM knows them; None: it does not manage the index.
     pub(crate) managed: Mutex<BTreeMap<String, Option<Managed>>>,
     /// Answers that are given whatever is there.
@@ -58,6 +60,7 @@ impl Fake {
             read_only: false,
             held: Mutex::default(),
             indices: Mutex::default(),
+            documents: Mutex::default(),
             managed: Mutex::default(),
             fixed: BTreeMap::new(),
             log: Mutex::default(),
@@ -316,17 +319,20 @@ impl Fake {
                     None => missing,
                 }
             }
+            (Method::Post, Some(_)) if there.is_none() => missing,
             (Method::Post, Some(what)) => {
-                assert!(
-                    body.unwrap()
-                        .pointer("/query/range/@timestamp/lt")
-                        .is_some()
-                );
-                match (there, what) {
-                    (None, _) => missing,
-                    (Some((documents, _)), "_count") => (200, json!({"count": documents})),
-                    (Some((documents, _)), "_delete_by_query") => {
-                        (200, json!({"deleted": documents, "failures": []}))
+                let query = body.unwrap();
+                let mut all = self.documents.lock().unwrap();
+                let documents = all.entry(name.to_owned()).or_default();
+                let matching = documents
+                    .iter()
+                    .filter(|one| is_before(one, &query))
+                    .count();
+                match what {
+                    "_count" => (200, json!({"count": matching})),
+                    "_delete_by_query" => {
+                        documents.retain(|one| !is_before(one, &query));
+                        (200, json!({"deleted": matching, "failures": []}))
                     }
                     _ => no_handler(method, path),
                 }
@@ -358,6 +364,26 @@ fn no_handler(method: Method, path: &str) -> Reply {
 fn error(status: u16, kind: &str, reason: &str) -> Reply {
     let error = json!({"type": kind, "reason": reason});
     (status, json!({"error": error, "status": status}))
+}
+
+/// Whether a document is found by a range of times that has an end and no beginning.
+fn is_before(document: &Value, query: &Value) -> bool {
+    only(query, &["query"]);
+    only(&query["query"], &["range"]);
+    let range = query["query"]["range"].as_object().unwrap();
+    let time = |value: &Value| {
+        value
+            .as_str()
+            .unwrap()
+            .parse::<chrono::DateTime<chrono::Utc>>()
+    };
+    range.iter().all(|(field, range)| {
+        only(range, &["lt"]);
+        let value = field
+            .split('.')
+            .try_fold(document, |value, key| value.get(key));
+        value.is_some_and(|value| time(value).unwrap() < time(&range["lt"]).unwrap())
+    })
 }
 
 fn only(object: &Value, known: &[&str]) {
