@@ -120,18 +120,15 @@ impl Fake {
             })
             .max_by_key(|(_, template)| template["priority"].as_u64().unwrap_or(0))
             .ok_or("no template")?;
-        let mut settings = Map::new();
+        // Elasticsearch, MetadataIndexTemplateService.resolveSettings: the template's own come last
+        let mut settings = json!({});
         for component in winner["composed_of"].as_array().unwrap() {
             let path = format!("/_component_template/{}", component.as_str().unwrap());
-            let part = held.get(&path);
-            let part = part.and_then(|part| part.pointer("/template/settings/index")?.as_object());
-            settings.extend(
-                part.into_iter()
-                    .flatten()
-                    .map(|(k, v)| (k.clone(), v.clone())),
-            );
+            if let Some(part) = held.get(&path) {
+                merge(&mut settings, &part["template"]["settings"]["index"]);
+            }
         }
-        let settings = Value::Object(settings);
+        merge(&mut settings, &winner["template"]["settings"]["index"]);
         let parses = settings.pointer("/lifecycle/parse_origination_date") == Some(&json!("true"));
         // Elasticsearch, IndexLifecycleOriginationDateParser
         let dated = regex::Regex::new(r"^.*-(\d{4}.\d{2}.\d{2})(-\d+)?$").unwrap();
@@ -157,6 +154,10 @@ impl Fake {
             "_index_template" if path == "/_index_template" => self.all_templates(),
             "_index_template" => self.index_template(method, path, body),
             "_ilm" if !open && self.lifecycle => self.ilm(method, path, body),
+            "_xpack" if !open && self.lifecycle => {
+                let feature = json!({"available": true, "enabled": true});
+                (200, json!({"features": {"ilm": feature}}))
+            }
             "_plugins" if open && path.starts_with("/_plugins/_ism") && self.lifecycle => {
                 self.ism(method, path, query, body)
             }
@@ -173,17 +174,22 @@ impl Fake {
     fn component(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
         if let (Method::Put, Some(body)) = (method, &body) {
             only(body, &["_meta", "template", "version"]);
-            let lifecycle = body.pointer("/template/settings/index/lifecycle");
-            let known = self.lifecycle && self.family == Family::Elasticsearch;
-            if lifecycle.is_some() && !known {
-                return error(
-                    400,
-                    "illegal_argument_exception",
-                    "unknown setting [index.lifecycle.name]",
-                );
+            if let Some(refusal) = self.unknown_setting(body) {
+                return refusal;
             }
         }
         self.template(method, path, body, "component_template")
+    }
+
+    fn unknown_setting(&self, template: &Value) -> Option<Reply> {
+        let known = self.lifecycle && self.family == Family::Elasticsearch;
+        template
+            .pointer("/template/settings/index/lifecycle")
+            .filter(|_| !known)
+            .map(|_| {
+                let text = "unknown setting [index.lifecycle.name]";
+                error(400, "illegal_argument_exception", text)
+            })
     }
 
     fn index_template(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
@@ -201,6 +207,9 @@ impl Fake {
                     "allow_auto_create",
                 ],
             );
+            if let Some(refusal) = self.unknown_setting(body) {
+                return refusal;
+            }
             let open = self.family == Family::OpenSearch;
             let old = open || self.version.starts_with('7');
             for (key, unknown) in [
@@ -344,6 +353,19 @@ impl Fake {
     fn keep(&self, path: &str, body: Value) -> Reply {
         self.held.lock().unwrap().insert(path.to_owned(), body);
         (200, json!({"acknowledged": true}))
+    }
+}
+
+/// Puts the leaves of `more` over those of `settings`.
+fn merge(settings: &mut Value, more: &Value) {
+    match (settings, more) {
+        (Value::Object(settings), Value::Object(more)) => {
+            for (key, value) in more {
+                merge(settings.entry(key).or_insert_with(|| json!({})), value);
+            }
+        }
+        (_, Value::Null) => {}
+        (settings, more) => *settings = more.clone(),
     }
 }
 

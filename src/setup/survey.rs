@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::followers::{self, Followers};
-use super::lifecycle::{self, Lifecycle, Told};
+use super::lifecycle::{self, Lifecycle, Looked, Told};
 use super::plan::{self, Kind, Step, Want};
 use super::report::{Change, Outcome, Report};
 use super::shadow::{self, Shadow};
@@ -68,12 +68,11 @@ pub async fn survey<'a, C: Client>(
     if want.parts.templates && want.index_mode == Some(IndexMode::Logsdb) && !target.has_logsdb() {
         return Err(SetupError::NoLogsdb { target });
     }
-    let lifecycle = lifecycle::ask(client, target.family, want).await?;
-    let has_lifecycle = match lifecycle {
-        Lifecycle::NotTold => names_lifecycle(client, &names).await?,
-        other => other.is_there(),
-    };
-    let mut steps = plan::plan(&target, want, has_lifecycle);
+    let Looked {
+        lifecycle,
+        is_there,
+    } = lifecycle::look(client, target.family, want, &names).await?;
+    let mut steps = plan::plan(&target, want, is_there);
     if lifecycle == Lifecycle::NotTold {
         steps.retain(|step| !matches!(step.kind, Kind::IlmPolicy | Kind::IsmPolicy));
     }
@@ -92,20 +91,6 @@ pub async fn survey<'a, C: Client>(
         followers,
         want: want.clone(),
     })
-}
-
-/// Whether the template that is there has a life cycle, for those who may not ask whether the cluster has one.
-async fn names_lifecycle<C: Client>(
-    client: &C,
-    names: &Names,
-) -> Result<bool, SetupError<C::Error>> {
-    let path = Kind::IndexTemplate.path(&names.template);
-    let answer = answer::request(client, Method::Get, &path, None).await?;
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let components = Kind::IndexTemplate
-        .content(&names.template, &body)
-        .and_then(|template| template.get("composed_of")?.as_array());
-    Ok(components.is_some_and(|all| all.iter().any(|name| *name == *names.lifecycle())))
 }
 
 async fn look<C: Client>(client: &C, step: Step) -> Result<Object, SetupError<C::Error>> {
@@ -221,7 +206,7 @@ impl Survey<'_> {
         if !objects.is_empty() && !force {
             return Err(SetupError::Foreign { objects });
         }
-        if self.lifecycle == Lifecycle::NotTold {
+        if self.lifecycle == Lifecycle::NotTold && self.want.parts.lifecycle {
             return Err(SetupError::LifecycleNotTold);
         }
         Ok(())
@@ -258,6 +243,28 @@ impl Survey<'_> {
         })
     }
 
+    /// What to know where templates are put without the policy that they name.
+    fn without_policy(&self) -> String {
+        let lifecycle = self.names.lifecycle();
+        let template = &self.names.template;
+        if self
+            .objects
+            .iter()
+            .any(|object| object.step.name == lifecycle)
+        {
+            format!(
+                "New indices get the life-cycle policy {template}, which `logweir setup --only lifecycle` puts, or the \
+                 one that {template}@custom names.\n"
+            )
+        } else if self.lifecycle == Lifecycle::NotTold {
+            "Life cycle: these credentials may not see whether there is one, so the templates name none; run setup \
+             again with the privilege read_ilm.\n"
+                .to_owned()
+        } else {
+            String::new()
+        }
+    }
+
     /// What to know besides the objects.
     fn notes(&self) -> String {
         let mut out = String::new();
@@ -272,8 +279,9 @@ impl Survey<'_> {
                 format!("New indices that match {pattern} get the templates.\n")
             });
         }
-        if let Some(told) = self.told() {
-            out.push_str(&told.to_string());
+        match self.told() {
+            Some(told) => out.push_str(&told.to_string()),
+            None => out.push_str(&self.without_policy()),
         }
         for Shadow {
             index,

@@ -2,8 +2,14 @@
 
 use super::*;
 
+const STATUS: &str = "GET /_ilm/status";
 const ILM: &str = "/_ilm/policy/nginx-access";
 pub(super) const ISM: &str = "/_plugins/_ism/policies/nginx-access";
+
+/// A life cycle without a policy is none, and an index without a day in its name can be made.
+fn none() -> Value {
+    json!({"name": "", "parse_origination_date": "false"})
+}
 
 pub(super) fn keeping(place: &config::Target, retention: Duration) -> Want<'_> {
     Want {
@@ -29,7 +35,7 @@ async fn a_day_is_deleted_by_its_name_and_lines_without_a_time_are_kept() {
         json!({"name": "nginx-access", "parse_origination_date": "true"})
     );
     let unparsed = cluster.new_index("nginx-access-unparsed").unwrap();
-    assert_eq!(unparsed.get("lifecycle"), None);
+    assert_eq!(unparsed["lifecycle"], none());
     assert_eq!(unparsed["codec"], day["codec"]);
 
     let again = run(&cluster, &keeping(&place, 30 * DAY), false)
@@ -42,6 +48,29 @@ async fn a_day_is_deleted_by_its_name_and_lines_without_a_time_are_kept() {
     assert_eq!(other.changes[0].outcome, Outcome::Updated);
     let policy = cluster.held(ILM).unwrap();
     assert_eq!(policy["phases"]["delete"]["min_age"], json!("60h"));
+}
+
+/// Whoever names a policy of his own means the days: it would count from the creation of the index of lines without a
+/// time, and that may hold a line of this minute.
+#[tokio::test]
+async fn a_policy_of_the_operators_own_goes_before_ours_and_not_for_lines_without_a_time() {
+    const CUSTOM: &str = "/_component_template/nginx-access@custom";
+    let theirs = json!({"name": "theirs", "parse_origination_date": "true"});
+    let custom = json!({"template": {"settings": {"index": {
+        "lifecycle": theirs, "number_of_replicas": "0",
+    }}}});
+    let place = setting(INDEX);
+    for version in ["7.17.29", "8.19.21"] {
+        for want in [want(&place), keeping(&place, 30 * DAY)] {
+            let cluster = Fake::of(Family::Elasticsearch, version).with(CUSTOM, custom.clone());
+            run(&cluster, &want, false).await.unwrap();
+            let day = cluster.new_index("nginx-access-2026.11.23").unwrap();
+            assert_eq!(day["lifecycle"], theirs, "{version}");
+            let unparsed = cluster.new_index("nginx-access-unparsed").unwrap();
+            assert_eq!(unparsed["lifecycle"], none(), "{version}");
+            assert_eq!(unparsed["number_of_replicas"], json!("0"), "{version}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -275,6 +304,71 @@ async fn without_the_right_to_see_policies_nothing_is_put() {
         .unwrap_err();
     assert!(cluster.writes().is_empty());
     insta::assert_snapshot!(error);
+}
+
+/// Whoever may put templates and no policies puts the same templates as one who may do both.
+#[tokio::test]
+async fn templates_alone_need_no_right_to_see_policies() {
+    const INFO: &str = "GET /_xpack?categories=features";
+    let place = setting(INDEX);
+    let all = keeping(&place, 30 * DAY);
+    let templates = Want {
+        parts: Parts {
+            templates: true,
+            lifecycle: false,
+        },
+        ..all.clone()
+    };
+    let policy = Want {
+        parts: Parts {
+            templates: false,
+            lifecycle: true,
+        },
+        ..all.clone()
+    };
+    let forbidden = || Fake::elasticsearch().answering(STATUS, (403, ""));
+
+    let mut cluster = forbidden();
+    let report = run(&cluster, &templates, false).await.unwrap();
+    insta::assert_snapshot!("templates_alone", report);
+    let error = run(&cluster, &policy, false).await.unwrap_err();
+    assert!(matches!(error, SetupError::LifecycleNotTold), "{error}");
+    assert_eq!(cluster.held(ILM), None);
+    cluster.fixed.clear();
+    cluster.writes();
+    run(&cluster, &policy, false).await.unwrap();
+    assert_eq!(cluster.writes(), [format!("PUT {ILM}")]);
+    let whole = run(&cluster, &all, false).await.unwrap();
+    assert_eq!(outcomes(&whole), [Outcome::Unchanged; 6]);
+
+    // where the server does not say what it has, what is there stays
+    cluster.fixed.insert(STATUS, (403, ""));
+    cluster.fixed.insert(INFO, (500, ""));
+    let again = run(&cluster, &templates, false).await.unwrap();
+    assert_eq!(outcomes(&again), [Outcome::Unchanged; 5]);
+    let fresh = forbidden().answering(INFO, (500, ""));
+    let report = run(&fresh, &templates, false).await.unwrap();
+    insta::assert_snapshot!("templates_alone_where_nothing_is_told", report);
+}
+
+#[tokio::test]
+async fn the_templates_of_opensearch_name_no_policy_and_ask_for_none() {
+    let place = setting(INDEX);
+    let cluster = Fake::opensearch().answering("GET /_plugins/_ism/policies?size=1", (403, ""));
+    let templates = Want {
+        parts: Parts {
+            templates: true,
+            lifecycle: false,
+        },
+        ..keeping(&place, DAY)
+    };
+    let report = run(&cluster, &templates, false).await.unwrap();
+    assert_eq!(outcomes(&report), [Outcome::Created; 4]);
+    let asked = std::mem::take(&mut *cluster.log.lock().unwrap());
+    assert!(
+        !asked.iter().any(|request| request.contains("_ism")),
+        "{asked:?}"
+    );
 }
 
 #[tokio::test]
