@@ -328,6 +328,11 @@ impl Fake {
                     None => missing,
                 }
             }
+            // a setting that no index has
+            (Method::Get, Some("_settings")) if name.contains('*') || there.is_some() => {
+                (200, json!({}))
+            }
+            (Method::Get, Some("_settings")) => missing,
             (Method::Post, Some(_)) if there.is_none() => missing,
             (Method::Post, Some(what)) => {
                 let query = body.unwrap();
