@@ -116,9 +116,10 @@ const SETUP_PRIVILEGES: &str = "\
 What it needs in the cluster (`logweir setup --print roles` prints the roles):
   Elasticsearch  cluster: monitor, manage_index_templates; with `retention` also
                  manage_ilm, and `manage` on the indices, which ILM deletes in the
-                 name of whoever put the policy
+                 name of whoever put the policy (not with --only templates)
   OpenSearch     cluster: cluster_monitor, cluster_manage_index_templates; with
-                 `retention` also cluster:admin/opendistro/ism/*
+                 `retention` also cluster:admin/opendistro/ism/*, and on the indices
+                 indices:admin/opensearch/ism/* and `manage`, since ISM does as ILM
 And for [kibana], with its credentials or, without any there, the cluster's:
   Kibana         Management > Saved Objects Management: All, in the space
   OpenSearch Dashboards  with the security plugin the role kibana_user

@@ -67,7 +67,8 @@ pub enum SetupError<E> {
     /// `retention` is set, and it cannot be known whether a policy can be put.
     #[error(
         "`retention` is set, but these credentials may not see the cluster's life cycles: they need manage_ilm \
-         (OpenSearch: cluster:admin/opendistro/ism/*); `logweir setup --print roles` prints the role; nothing was changed"
+         (OpenSearch: cluster:admin/opendistro/ism/*); `logweir setup --print roles` prints the role; \
+         --only templates,kibana does without; nothing was changed"
     )]
     LifecycleNotTold,
 }

@@ -2,10 +2,12 @@
 //! answers in the documented shapes.
 //!
 //! Sources: Elasticsearch "Create or update lifecycle policy", "Get lifecycle policy", "Get index lifecycle management
-//! status", "Index lifecycle settings", "Has privileges"; OpenSearch "ISM API", "Managed indexes", "Security API".
+//! status", "Index lifecycle settings", "Has privileges"; OpenSearch "Security API"; for ISM see there.
 //! What a server without these parts answers was taken from servers that have none.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
+
+mod ism;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -13,6 +15,8 @@ use std::sync::Mutex;
 use serde_json::{Map, Value, json};
 
 use super::*;
+
+pub(crate) use self::ism::Managed;
 
 /// What the fake is and has.
 pub(crate) struct Fake {
@@ -30,6 +34,10 @@ pub(crate) struct Fake {
     pub(crate) held: Mutex<BTreeMap<String, Value>>,
     /// Indices: documents, and bytes.
     pub(crate) indices: Mutex<BTreeMap<String, (u64, u64)>>,
+    /// The documents of an index whose documents are asked about.
+    pub(crate) documents: Mutex<BTreeMap<String, Vec<Value>>>,
+    /// Indices as ISM knows them; None: it does not manage the index.
+    pub(crate) managed: Mutex<BTreeMap<String, Option<Managed>>>,
     /// Answers that are given whatever is there.
     pub(crate) fixed: BTreeMap<&'static str, (u16, &'static str)>,
     pub(crate) log: Mutex<Vec<String>>,
@@ -52,6 +60,8 @@ impl Fake {
             read_only: false,
             held: Mutex::default(),
             indices: Mutex::default(),
+            documents: Mutex::default(),
+            managed: Mutex::default(),
             fixed: BTreeMap::new(),
             log: Mutex::default(),
         }
@@ -110,18 +120,15 @@ impl Fake {
             })
             .max_by_key(|(_, template)| template["priority"].as_u64().unwrap_or(0))
             .ok_or("no template")?;
-        let mut settings = Map::new();
+        // Elasticsearch, MetadataIndexTemplateService.resolveSettings: the template's own come last
+        let mut settings = json!({});
         for component in winner["composed_of"].as_array().unwrap() {
             let path = format!("/_component_template/{}", component.as_str().unwrap());
-            let part = held.get(&path);
-            let part = part.and_then(|part| part.pointer("/template/settings/index")?.as_object());
-            settings.extend(
-                part.into_iter()
-                    .flatten()
-                    .map(|(k, v)| (k.clone(), v.clone())),
-            );
+            if let Some(part) = held.get(&path) {
+                merge(&mut settings, &part["template"]["settings"]["index"]);
+            }
         }
-        let settings = Value::Object(settings);
+        merge(&mut settings, &winner["template"]["settings"]["index"]);
         let parses = settings.pointer("/lifecycle/parse_origination_date") == Some(&json!("true"));
         // Elasticsearch, IndexLifecycleOriginationDateParser
         let dated = regex::Regex::new(r"^.*-(\d{4}.\d{2}.\d{2})(-\d+)?$").unwrap();
@@ -147,6 +154,10 @@ impl Fake {
             "_index_template" if path == "/_index_template" => self.all_templates(),
             "_index_template" => self.index_template(method, path, body),
             "_ilm" if !open && self.lifecycle => self.ilm(method, path, body),
+            "_xpack" if !open && self.lifecycle => {
+                let feature = json!({"available": true, "enabled": true});
+                (200, json!({"features": {"ilm": feature}}))
+            }
             "_plugins" if open && path.starts_with("/_plugins/_ism") && self.lifecycle => {
                 self.ism(method, path, query, body)
             }
@@ -163,17 +174,22 @@ impl Fake {
     fn component(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
         if let (Method::Put, Some(body)) = (method, &body) {
             only(body, &["_meta", "template", "version"]);
-            let lifecycle = body.pointer("/template/settings/index/lifecycle");
-            let known = self.lifecycle && self.family == Family::Elasticsearch;
-            if lifecycle.is_some() && !known {
-                return error(
-                    400,
-                    "illegal_argument_exception",
-                    "unknown setting [index.lifecycle.name]",
-                );
+            if let Some(refusal) = self.unknown_setting(body) {
+                return refusal;
             }
         }
         self.template(method, path, body, "component_template")
+    }
+
+    fn unknown_setting(&self, template: &Value) -> Option<Reply> {
+        let known = self.lifecycle && self.family == Family::Elasticsearch;
+        template
+            .pointer("/template/settings/index/lifecycle")
+            .filter(|_| !known)
+            .map(|_| {
+                let text = "unknown setting [index.lifecycle.name]";
+                error(400, "illegal_argument_exception", text)
+            })
     }
 
     fn index_template(&self, method: Method, path: &str, body: Option<Value>) -> Reply {
@@ -191,6 +207,9 @@ impl Fake {
                     "allow_auto_create",
                 ],
             );
+            if let Some(refusal) = self.unknown_setting(body) {
+                return refusal;
+            }
             let open = self.family == Family::OpenSearch;
             let old = open || self.version.starts_with('7');
             for (key, unknown) in [
@@ -279,75 +298,6 @@ impl Fake {
         }
     }
 
-    fn ism(&self, method: Method, path: &str, query: &str, body: Option<Value>) -> Reply {
-        if let Some(indices) = path.strip_prefix("/_plugins/_ism/change_policy/") {
-            assert!(!indices.is_empty());
-            only(&body.unwrap(), &["policy_id"]);
-            return (
-                200,
-                json!({"updated_indices": 2, "failures": false, "failed_indices": []}),
-            );
-        }
-        if path == "/_plugins/_ism/policies" {
-            return (200, json!({"policies": [], "total_policies": 0}));
-        }
-        let name = path.strip_prefix("/_plugins/_ism/policies/").unwrap();
-        let held = self.held(path);
-        match (method, body) {
-            (Method::Put, Some(body)) => {
-                only(&body, &["policy"]);
-                only(
-                    &body["policy"],
-                    &["description", "default_state", "states", "ism_template"],
-                );
-                for state in body["policy"]["states"].as_array().unwrap() {
-                    only(state, &["name", "actions", "transitions"]);
-                    for transition in state["transitions"].as_array().unwrap() {
-                        only(transition, &["state_name", "conditions"]);
-                        for age in transition["conditions"].as_object().unwrap().values() {
-                            is_time(age);
-                        }
-                    }
-                }
-                let seen = held.map(|policy| policy["seq"].as_u64().unwrap());
-                let expected = seen.map(|seq| format!("if_seq_no={seq}&if_primary_term=1"));
-                if expected.as_deref().unwrap_or("") != query {
-                    let text = "version conflict, document already exists";
-                    return error(409, "version_conflict_engine_exception", text);
-                }
-                let seq = seen.map_or(7, |seq| seq + 1);
-                self.keep(path, json!({"seq": seq, "policy": body["policy"]}))
-            }
-            (Method::Get, _) => match held {
-                Some(held) => {
-                    let mut policy = held["policy"].clone();
-                    let fields = policy.as_object_mut().unwrap();
-                    fields.insert("policy_id".to_owned(), name.into());
-                    fields.insert("schema_version".to_owned(), 19.into());
-                    fields.insert("last_updated_time".to_owned(), 1_795_424_499_813_u64.into());
-                    fields.insert("error_notification".to_owned(), Value::Null);
-                    for state in policy["states"].as_array_mut().unwrap() {
-                        for action in state["actions"].as_array_mut().unwrap() {
-                            if let Some(rollover) = action.get_mut("rollover") {
-                                rollover["copy_alias"] = false.into();
-                            }
-                            action["retry"] =
-                                json!({"count": 3, "backoff": "exponential", "delay": "1m"});
-                        }
-                    }
-                    policy["ism_template"][0]["last_updated_time"] = 1_795_424_499_813_u64.into();
-                    let seq = &held["seq"];
-                    let text = json!({
-                        "_id": name, "_version": 1, "_seq_no": seq, "_primary_term": 1, "policy": policy,
-                    });
-                    (200, text)
-                }
-                None => error(404, "status_exception", "Policy not found"),
-            },
-            _ => no_handler(method, path),
-        }
-    }
-
     fn cat(&self, path: &str) -> Reply {
         let wildcard = path.strip_prefix("/_cat/indices/").unwrap();
         let (head, tail) = wildcard.split_once('*').unwrap();
@@ -378,17 +328,25 @@ impl Fake {
                     None => missing,
                 }
             }
+            // a setting that no index has
+            (Method::Get, Some("_settings")) if name.contains('*') || there.is_some() => {
+                (200, json!({}))
+            }
+            (Method::Get, Some("_settings")) => missing,
+            (Method::Post, Some(_)) if there.is_none() => missing,
             (Method::Post, Some(what)) => {
-                assert!(
-                    body.unwrap()
-                        .pointer("/query/range/@timestamp/lt")
-                        .is_some()
-                );
-                match (there, what) {
-                    (None, _) => missing,
-                    (Some((documents, _)), "_count") => (200, json!({"count": documents})),
-                    (Some((documents, _)), "_delete_by_query") => {
-                        (200, json!({"deleted": documents, "failures": []}))
+                let query = body.unwrap();
+                let mut all = self.documents.lock().unwrap();
+                let documents = all.entry(name.to_owned()).or_default();
+                let matching = documents
+                    .iter()
+                    .filter(|one| is_before(one, &query))
+                    .count();
+                match what {
+                    "_count" => (200, json!({"count": matching})),
+                    "_delete_by_query" => {
+                        documents.retain(|one| !is_before(one, &query));
+                        (200, json!({"deleted": matching, "failures": []}))
                     }
                     _ => no_handler(method, path),
                 }
@@ -400,6 +358,19 @@ impl Fake {
     fn keep(&self, path: &str, body: Value) -> Reply {
         self.held.lock().unwrap().insert(path.to_owned(), body);
         (200, json!({"acknowledged": true}))
+    }
+}
+
+/// Puts the leaves of `more` over those of `settings`.
+fn merge(settings: &mut Value, more: &Value) {
+    match (settings, more) {
+        (Value::Object(settings), Value::Object(more)) => {
+            for (key, value) in more {
+                merge(settings.entry(key).or_insert_with(|| json!({})), value);
+            }
+        }
+        (_, Value::Null) => {}
+        (settings, more) => *settings = more.clone(),
     }
 }
 
@@ -420,6 +391,26 @@ fn no_handler(method: Method, path: &str) -> Reply {
 fn error(status: u16, kind: &str, reason: &str) -> Reply {
     let error = json!({"type": kind, "reason": reason});
     (status, json!({"error": error, "status": status}))
+}
+
+/// Whether a document is found by a range of times that has an end and no beginning.
+fn is_before(document: &Value, query: &Value) -> bool {
+    only(query, &["query"]);
+    only(&query["query"], &["range"]);
+    let range = query["query"]["range"].as_object().unwrap();
+    let time = |value: &Value| {
+        value
+            .as_str()
+            .unwrap()
+            .parse::<chrono::DateTime<chrono::Utc>>()
+    };
+    range.iter().all(|(field, range)| {
+        only(range, &["lt"]);
+        let value = field
+            .split('.')
+            .try_fold(document, |value, key| value.get(key));
+        value.is_some_and(|value| time(value).unwrap() < time(&range["lt"]).unwrap())
+    })
 }
 
 fn only(object: &Value, known: &[&str]) {

@@ -4,12 +4,10 @@
 
 use std::fmt;
 
-use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::plan::{Kind, counts_from_the_name};
-use super::survey::Found;
-use super::{Client, Family, Method, Names, SetupError, Survey, Want, answer, privileges};
+use super::{Client, Family, Method, Names, SetupError, Want, answer, privileges};
 use crate::config;
 
 /// What a cluster can do.
@@ -29,13 +27,6 @@ pub enum Lifecycle {
     NotTold,
 }
 
-impl Lifecycle {
-    /// Whether policies can be put.
-    pub(super) fn is_there(self) -> bool {
-        matches!(self, Self::Running | Self::Stopped)
-    }
-}
-
 /// What a family calls it, and how it is asked for.
 fn service(family: Family) -> (&'static str, &'static str) {
     match family {
@@ -47,29 +38,98 @@ fn service(family: Family) -> (&'static str, &'static str) {
     }
 }
 
-/// Finds out by asking: there are builds of both families without it, and no version tells.
-pub(super) async fn ask<C: Client>(
+/// What a cluster says of the service itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Service {
+    Running,
+    Stopped,
+    Absent,
+    NotTold,
+}
+
+/// What was found out of a cluster's life cycles.
+pub(super) struct Looked {
+    pub(super) lifecycle: Lifecycle,
+    /// Whether a template may speak of one: where the service is missing, the cluster refuses such a template.
+    pub(super) is_there: bool,
+}
+
+/// Finds out by asking: there are builds of both families without it, and no version tells. Whoever puts templates alone
+/// needs no right to see policies.
+pub(super) async fn look<C: Client>(
     client: &C,
     family: Family,
     want: &Want<'_>,
-) -> Result<Lifecycle, SetupError<C::Error>> {
-    if want.retention.is_none() {
-        return left_over(client, family, &want.place.template()).await;
-    }
+    names: &Names,
+) -> Result<Looked, SetupError<C::Error>> {
+    let by_templates = want.parts.templates && family == Family::Elasticsearch;
+    let by_policy = want.parts.lifecycle && want.retention.is_some();
+    let service = if by_templates || by_policy {
+        Some(ask(client, family).await?)
+    } else {
+        None
+    };
+    let is_there = match service {
+        Some(Service::Running | Service::Stopped) => true,
+        Some(Service::NotTold) if by_templates => match features(client).await? {
+            Some(is_there) => is_there,
+            None => is_named(client, names).await?,
+        },
+        Some(Service::NotTold | Service::Absent) | None => false,
+    };
+    let lifecycle = match (want.retention, service) {
+        (None, Some(Service::Absent)) => Lifecycle::Unwanted,
+        (None, _) if want.parts.lifecycle => left_over(client, family, &names.template).await?,
+        (None, _) | (_, None) => Lifecycle::Unwanted,
+        (_, Some(Service::Running)) => Lifecycle::Running,
+        (_, Some(Service::Stopped)) => Lifecycle::Stopped,
+        (_, Some(Service::Absent)) => Lifecycle::Absent,
+        (_, Some(Service::NotTold)) => Lifecycle::NotTold,
+    };
+    Ok(Looked {
+        lifecycle,
+        is_there,
+    })
+}
+
+async fn ask<C: Client>(client: &C, family: Family) -> Result<Service, SetupError<C::Error>> {
     let (_, path) = service(family);
     let answer = answer::request(client, Method::Get, path, None).await?;
     match answer.status {
-        status if privileges::is_absent(status) => Ok(Lifecycle::Absent),
-        403 => Ok(Lifecycle::NotTold),
+        status if privileges::is_absent(status) => Ok(Service::Absent),
+        403 => Ok(Service::NotTold),
         _ => {
             let status = answer::judge(Method::Get, path, answer)?;
             let mode = status.get("operation_mode").and_then(Value::as_str);
             Ok(match mode {
-                Some("STOPPED" | "STOPPING") => Lifecycle::Stopped,
-                _ => Lifecycle::Running,
+                Some("STOPPED" | "STOPPING") => Service::Stopped,
+                _ => Service::Running,
             })
         }
     }
+}
+
+/// Whether Elasticsearch says that it has ILM to those who may not see its state; `monitor` is enough (Elasticsearch,
+/// "Info API"). None where it does not say.
+async fn features<C: Client>(client: &C) -> Result<Option<bool>, SetupError<C::Error>> {
+    const PATH: &str = "/_xpack?categories=features";
+    let answer = answer::request(client, Method::Get, PATH, None).await?;
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let ilm = body
+        .pointer("/features/ilm")
+        .filter(|_| answer.status == 200);
+    Ok(ilm.map(|ilm| ilm.get("enabled") == Some(&Value::Bool(true))))
+}
+
+/// Whether the template that is there has a life cycle, where nothing else tells.
+async fn is_named<C: Client>(client: &C, names: &Names) -> Result<bool, SetupError<C::Error>> {
+    let path = Kind::IndexTemplate.path(&names.template);
+    let answer = answer::request(client, Method::Get, &path, None).await?;
+    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let components = Kind::IndexTemplate
+        .content(&names.template, &body)
+        .and_then(|template| template.get("composed_of")?.as_array());
+    Ok(components.is_some_and(|all| all.iter().any(|name| *name == *names.lifecycle())))
 }
 
 async fn left_over<C: Client>(
@@ -116,14 +176,19 @@ impl fmt::Display for Told<'_> {
             Lifecycle::Unwanted => {
                 return writeln!(
                     f,
-                    "No life cycle: `retention` is not set, so nothing is ever deleted."
+                    "No life cycle: `retention` is not set, so nothing is ever deleted, unless by a policy of your own."
                 );
             }
             Lifecycle::LeftOver => {
+                // ILM refuses to delete a policy that is in use, and ISM's indices keep a copy of it
+                let remove = match self.family {
+                    Family::Elasticsearch => "/INDEX/_ilm/remove",
+                    Family::OpenSearch => "/_plugins/_ism/remove/INDEX",
+                };
                 return writeln!(
                     f,
                     "No life cycle is wanted (`retention` is not set), but the policy {name} of an earlier run is there \
-                     and goes on to delete. To end that: DELETE {}",
+                     and goes on to delete. To end that: POST {remove} for each index that follows it, then DELETE {}",
                     kind(self.family).path(&name)
                 );
             }
@@ -175,39 +240,4 @@ impl fmt::Display for Told<'_> {
         }
         Ok(())
     }
-}
-
-/// Has the indices that a policy of OpenSearch manages already follow its new version: by themselves they keep the old
-/// one (OpenSearch, "Index State Management", "Managed indexes", "Change policy"). The text is what came of it.
-pub(super) async fn follow<C: Client>(
-    client: &C,
-    survey: &Survey<'_>,
-) -> Result<Option<String>, SetupError<C::Error>> {
-    let changed = survey.objects.iter().any(|object| {
-        object.step.kind == Kind::IsmPolicy
-            && matches!(object.found, Found::Differs(_) | Found::Foreign(_))
-    });
-    if !changed {
-        return Ok(None);
-    }
-    let Names {
-        template, pattern, ..
-    } = &survey.names;
-    let path = format!("/_plugins/_ism/change_policy/{pattern}");
-    let body = Bytes::from(json!({"policy_id": template}).to_string());
-    let answer = answer::request(client, Method::Post, &path, Some(body)).await?;
-    Ok(Some(
-        match answer::judge::<C::Error>(Method::Post, &path, answer) {
-            Ok(answer) => {
-                let count = answer.get("updated_indices").and_then(Value::as_u64);
-                format!(
-                    "{} managed indices follow the new version of the policy.",
-                    count.unwrap_or(0)
-                )
-            }
-            Err(error) => format!(
-                "Warning: indices that the policy manages already keep its old version: {error}"
-            ),
-        },
-    ))
 }

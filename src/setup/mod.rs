@@ -15,6 +15,7 @@ mod diff;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;
+mod followers;
 pub mod kibana;
 mod lifecycle;
 mod plan;

@@ -182,7 +182,7 @@ pub fn plan(target: &Target, want: &Want<'_>, has_lifecycle: bool) -> Vec<Step> 
         steps.push(policy(target.family, want.place, &names, retention));
     }
     if want.parts.templates {
-        templates(target, want, &names, retention.is_some(), &mut steps);
+        templates(target, want, &names, has_lifecycle, &mut steps);
     }
     steps
 }
@@ -191,7 +191,7 @@ fn templates(
     target: &Target,
     want: &Want<'_>,
     names: &Names,
-    has_policy: bool,
+    has_lifecycle: bool,
     steps: &mut Vec<Step>,
 ) {
     let family = target.family;
@@ -214,8 +214,9 @@ fn templates(
     }
     add(Kind::ComponentTemplate, component("settings"), settings);
     // OpenSearch finds the indices of a policy by its own patterns
-    let by_template = has_policy && family == Family::Elasticsearch;
-    if by_template {
+    let by_template = has_lifecycle && family == Family::Elasticsearch;
+    let has_policy = by_template && want.retention.is_some();
+    if has_policy {
         let mut body = shipped::read(family, File::Lifecycle);
         let lifecycle = "/template/settings/index/lifecycle";
         set(&mut body, lifecycle, "name", names.template.as_str());
@@ -236,7 +237,7 @@ fn templates(
             )
         });
     }
-    // before the one that would give them a life cycle
+    // before the one that would give them a life cycle; without `retention` that may be one of the operator's own
     if let Some(unparsed) = names.unparsed.as_ref().filter(|_| by_template) {
         let body = index_template(target, names, File::Unparsed, unparsed, false);
         steps.push(step(Kind::IndexTemplate, unparsed.clone(), body));
@@ -246,7 +247,7 @@ fn templates(
     } else {
         File::Daily
     };
-    let body = index_template(target, names, file, &names.pattern, by_template);
+    let body = index_template(target, names, file, &names.pattern, has_policy);
     steps.push(step(Kind::IndexTemplate, names.template.clone(), body));
 }
 

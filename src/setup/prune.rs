@@ -116,8 +116,10 @@ async fn count_unparsed<C: Client>(
     Ok(body.get("count").and_then(Value::as_u64).unwrap_or(0))
 }
 
+/// What was read before this time, which each document has. `@timestamp` will not do: of a line without a time it is that
+/// of the last line before it that had one, and so may be old in a document of this minute.
 fn older(before: DateTime<Utc>) -> Bytes {
     let before = before.to_rfc3339_opts(SecondsFormat::Millis, true);
-    let query = json!({ "query": { "range": { "@timestamp": { "lt": before } } } });
+    let query = json!({ "query": { "range": { "event.created": { "lt": before } } } });
     Bytes::from(query.to_string())
 }

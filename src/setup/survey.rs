@@ -6,7 +6,8 @@ use std::fmt;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::lifecycle::{self, Lifecycle, Told};
+use super::followers::{self, Followers};
+use super::lifecycle::{self, Lifecycle, Looked, Told};
 use super::plan::{self, Kind, Step, Want};
 use super::report::{Change, Outcome, Report};
 use super::shadow::{self, Shadow};
@@ -35,8 +36,8 @@ pub struct Object {
     pub step: Step,
     /// What is there.
     pub found: Found,
-    /// Where it would be put: a policy of OpenSearch is replaced only as the version that was seen.
-    put: String,
+    /// Of a policy of OpenSearch, its `_seq_no` and `_primary_term`.
+    pub(super) version: Option<(u64, u64)>,
 }
 
 /// What a cluster has, against what would be put.
@@ -52,6 +53,8 @@ pub struct Survey<'a> {
     pub objects: Vec<Object>,
     /// Templates that take our indices away from ours.
     pub shadows: Vec<Shadow>,
+    /// Indices that OpenSearch manages by our policy, and not by its present version.
+    pub(super) followers: Followers,
     want: Want<'a>,
 }
 
@@ -65,12 +68,11 @@ pub async fn survey<'a, C: Client>(
     if want.parts.templates && want.index_mode == Some(IndexMode::Logsdb) && !target.has_logsdb() {
         return Err(SetupError::NoLogsdb { target });
     }
-    let lifecycle = lifecycle::ask(client, target.family, want).await?;
-    let has_lifecycle = match lifecycle {
-        Lifecycle::NotTold => names_lifecycle(client, &names).await?,
-        other => other.is_there(),
-    };
-    let mut steps = plan::plan(&target, want, has_lifecycle);
+    let Looked {
+        lifecycle,
+        is_there,
+    } = lifecycle::look(client, target.family, want, &names).await?;
+    let mut steps = plan::plan(&target, want, is_there);
     if lifecycle == Lifecycle::NotTold {
         steps.retain(|step| !matches!(step.kind, Kind::IlmPolicy | Kind::IsmPolicy));
     }
@@ -79,36 +81,26 @@ pub async fn survey<'a, C: Client>(
     for step in steps {
         objects.push(look(client, step).await?);
     }
+    let followers = followers::look(client, &names, &objects).await?;
     Ok(Survey {
         target,
         names,
         lifecycle,
         objects,
         shadows,
+        followers,
         want: want.clone(),
     })
 }
 
-/// Whether the template that is there has a life cycle, for those who may not ask whether the cluster has one.
-async fn names_lifecycle<C: Client>(
-    client: &C,
-    names: &Names,
-) -> Result<bool, SetupError<C::Error>> {
-    let path = Kind::IndexTemplate.path(&names.template);
-    let answer = answer::request(client, Method::Get, &path, None).await?;
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let components = Kind::IndexTemplate
-        .content(&names.template, &body)
-        .and_then(|template| template.get("composed_of")?.as_array());
-    Ok(components.is_some_and(|all| all.iter().any(|name| *name == *names.lifecycle())))
-}
-
 async fn look<C: Client>(client: &C, step: Step) -> Result<Object, SetupError<C::Error>> {
-    let mut put = step.path.clone();
     let answer = answer::request(client, Method::Get, &step.path, None).await?;
     if answer.status == 404 {
-        let found = Found::Missing;
-        return Ok(Object { step, found, put });
+        return Ok(Object {
+            step,
+            found: Found::Missing,
+            version: None,
+        });
     }
     let body = answer::judge(Method::Get, &step.path, answer)?;
     let current =
@@ -119,9 +111,7 @@ async fn look<C: Client>(client: &C, step: Step) -> Result<Object, SetupError<C:
                 body: answer::excerpt(body.to_string().as_bytes()),
             })?;
     let number = |key| body.get(key).and_then(Value::as_u64);
-    if let (Some(sequence), Some(term)) = (number("_seq_no"), number("_primary_term")) {
-        put.push_str(&format!("?if_seq_no={sequence}&if_primary_term={term}"));
-    }
+    let version = number("_seq_no").zip(number("_primary_term"));
     let found = if step.is_users {
         Found::Users
     } else if diff::same(step.kind, current, step.kind.wanted(&step.body)) {
@@ -131,10 +121,25 @@ async fn look<C: Client>(client: &C, step: Step) -> Result<Object, SetupError<C:
     } else {
         Found::Foreign(current.clone())
     };
-    Ok(Object { step, found, put })
+    Ok(Object {
+        step,
+        found,
+        version,
+    })
 }
 
 impl Object {
+    /// Where it is put: a policy of OpenSearch is replaced only as the version that was seen.
+    fn put(&self) -> String {
+        let path = &self.step.path;
+        match self.version {
+            Some((sequence, term)) => {
+                format!("{path}?if_seq_no={sequence}&if_primary_term={term}")
+            }
+            None => path.clone(),
+        }
+    }
+
     /// What would become of it, or became.
     fn outcome(&self) -> Outcome {
         match self.found {
@@ -179,6 +184,11 @@ impl Survey<'_> {
         foreign.collect()
     }
 
+    /// How many indices that OpenSearch manages by our policy do not follow its present version.
+    pub fn behind(&self) -> usize {
+        self.followers.behind.len()
+    }
+
     /// What to know about the life cycle.
     fn told(&self) -> Option<Told<'_>> {
         self.want.parts.lifecycle.then_some(Told {
@@ -196,7 +206,7 @@ impl Survey<'_> {
         if !objects.is_empty() && !force {
             return Err(SetupError::Foreign { objects });
         }
-        if self.lifecycle == Lifecycle::NotTold {
+        if self.lifecycle == Lifecycle::NotTold && self.want.parts.lifecycle {
             return Err(SetupError::LifecycleNotTold);
         }
         Ok(())
@@ -214,7 +224,7 @@ impl Survey<'_> {
             let outcome = object.outcome();
             if !matches!(outcome, Outcome::Unchanged | Outcome::Kept) {
                 let body = Bytes::from(object.step.body.to_string());
-                answer::accepted(client, Method::Put, &object.put, Some(body)).await?;
+                answer::accepted(client, Method::Put, &object.put(), Some(body)).await?;
             }
             changes.push(Change {
                 kind: object.step.kind,
@@ -223,10 +233,7 @@ impl Survey<'_> {
             });
         }
         let mut notes = self.notes();
-        if let Some(followed) = lifecycle::follow(client, &self).await? {
-            notes.push_str(&followed);
-            notes.push('\n');
-        }
+        notes.push_str(&self.followers.follow(client, &self.names.template).await?);
         Ok(Report {
             target: self.target,
             names: self.names,
@@ -234,6 +241,28 @@ impl Survey<'_> {
             shadows: self.shadows,
             notes,
         })
+    }
+
+    /// What to know where templates are put without the policy that they name.
+    fn without_policy(&self) -> String {
+        let lifecycle = self.names.lifecycle();
+        let template = &self.names.template;
+        if self
+            .objects
+            .iter()
+            .any(|object| object.step.name == lifecycle)
+        {
+            format!(
+                "New indices get the life-cycle policy {template}, which `logweir setup --only lifecycle` puts, or the \
+                 one that {template}@custom names.\n"
+            )
+        } else if self.lifecycle == Lifecycle::NotTold {
+            "Life cycle: these credentials may not see whether there is one, so the templates name none; run setup \
+             again with the privilege read_ilm.\n"
+                .to_owned()
+        } else {
+            String::new()
+        }
     }
 
     /// What to know besides the objects.
@@ -250,8 +279,9 @@ impl Survey<'_> {
                 format!("New indices that match {pattern} get the templates.\n")
             });
         }
-        if let Some(told) = self.told() {
-            out.push_str(&told.to_string());
+        match self.told() {
+            Some(told) => out.push_str(&told.to_string()),
+            None => out.push_str(&self.without_policy()),
         }
         for Shadow {
             index,
@@ -288,6 +318,7 @@ impl fmt::Display for Survey<'_> {
             }
         }
         f.write_str(&self.notes())?;
+        write!(f, "{}", self.followers)?;
         if let Err(error) = self.permit::<Infallible>(false) {
             writeln!(f, "A run would stop before it changes anything: {error}")?;
         }

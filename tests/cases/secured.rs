@@ -56,10 +56,15 @@ fn key(encoded: &str) -> String {
     format!("api_key = \"{encoded}\"\n")
 }
 
-/// A host with one log of [`LINES`] lines and an index of its own.
+/// A host with one log of [`LINES`] lines and indices of its own.
 struct Host {
     home: Home,
+    /// How their names begin.
     index: String,
+    /// The setting that names them.
+    target: String,
+    /// Settings before the sections.
+    top: &'static str,
 }
 
 impl Host {
@@ -67,7 +72,24 @@ impl Host {
         let home = Home::new();
         home.append(0..LINES);
         let index = unique("secured");
-        Self { home, index }
+        let target = format!("index = \"{index}-%Y.%m.%d\"\n");
+        Self {
+            home,
+            index,
+            target,
+            top: "",
+        }
+    }
+
+    /// One that writes to a data stream of its own.
+    fn of_stream() -> Self {
+        let index = format!("logs-{}", unique("secured").replace('-', "_"));
+        let target = format!("data_stream = \"{index}-default\"\n");
+        Self {
+            index,
+            target,
+            ..Self::new()
+        }
     }
 
     fn comes_by(&self, access: &Access) {
@@ -76,11 +98,11 @@ impl Host {
             format!("ca_file = '{}'\n", ca.display())
         });
         let cluster = format!(
-            "[elasticsearch]\nnodes = [\"{}\"]\nindex = \"{}-%Y.%m.%d\"\nflush_interval = \"20ms\"\n{ca}{}",
-            access.node, self.index, access.credentials
+            "[elasticsearch]\nnodes = [\"{}\"]\n{}flush_interval = \"20ms\"\n{ca}{}",
+            access.node, self.target, access.credentials
         );
         let log = section_log(&self.home.log(), "combined");
-        self.home.configure("", &(log + &cluster));
+        self.home.configure(self.top, &(log + &cluster));
     }
 
     /// Runs a command that must end well.
@@ -161,8 +183,11 @@ impl<'c> Admin<'c> {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// Makes a user with this role alone.
+    /// Makes a user with this role alone. One at a time: OpenSearch keeps all users in one document, and refuses a change
+    /// of it while it makes another.
     async fn user(&self, role: &Value) -> String {
+        static CHANGES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _alone = CHANGES.lock().await;
         let name = unique("user");
         let put = |path: String, body| async move { self.ask(Method::Put, &path, body).await };
         if self.is_opensearch() {
@@ -181,6 +206,15 @@ impl<'c> Admin<'c> {
             put(format!("/_security/user/{name}"), user).await;
         }
         user(&name, PASSWORD)
+    }
+
+    /// Where a role has its rights on indices.
+    fn rights(&self) -> &'static str {
+        if self.is_opensearch() {
+            "/index_permissions/0/allowed_actions"
+        } else {
+            "/indices/0/privileges"
+        }
     }
 
     /// The encoded API key, with all rights.
@@ -338,17 +372,16 @@ async fn less_than_the_role_is_told_with_what_lacks() {
         host.comes_by(&right);
         host.does(&["setup"]);
         let agent = admin.printed(&host, "logweir_agent");
-        let (privileges, begins_a_day, writes) = if admin.is_opensearch() {
-            let privileges = "/index_permissions/0/allowed_actions";
-            (privileges, "indices:admin/create", "indices:data/write")
+        let (begins_a_day, writes) = if admin.is_opensearch() {
+            ("indices:admin/create", "indices:data/write")
         } else {
-            ("/indices/0/privileges", "auto_configure", "create_doc")
+            ("auto_configure", "create_doc")
         };
         for lacking in [begins_a_day, writes] {
             let mut role = agent.clone();
-            let list = role.pointer_mut(privileges).and_then(Value::as_array_mut);
-            list.unwrap()
-                .retain(|privilege| !privilege.as_str().unwrap().starts_with(lacking));
+            let list = role.pointer_mut(admin.rights());
+            let list = list.and_then(Value::as_array_mut).unwrap();
+            list.retain(|privilege| !privilege.as_str().unwrap().starts_with(lacking));
             let access = right.with(admin.user(&role).await);
             host.comes_by(&access);
             let words = ["403", lacking, "logweir setup --print roles"];
@@ -362,5 +395,154 @@ async fn less_than_the_role_is_told_with_what_lacks() {
             new.comes_by(&access);
             new.fails(&["setup"], &["403", words[2]]);
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_printed_roles_are_enough_for_a_data_stream() {
+    for cluster in servers().secured() {
+        let (host, right) = (Host::of_stream(), Access::to(&cluster));
+        let admin = Admin::of(&cluster);
+        host.comes_by(&right);
+        let setup = admin.printed(&host, "logweir_setup");
+        let mut agent = admin.printed(&host, "logweir_agent");
+        if !admin.is_opensearch() {
+            // these servers know `require_data_stream`, as all since 8.13 do, and the rest is for those before
+            let rights = agent.pointer_mut(admin.rights());
+            let rights = rights.and_then(Value::as_array_mut).unwrap();
+            let older = rights.split_off(2);
+            assert_eq!(older, ["create_index", "view_index_metadata"]);
+        }
+        host.comes_by(&right.with(admin.user(&setup).await));
+        host.does(&["setup"]);
+        host.does(&["setup"]);
+
+        host.comes_by(&right.with(admin.user(&agent).await));
+        let said = host.does(&["check", "--connect"]);
+        assert!(!said.contains("warning:"), "{said}");
+        host.does(&["run", "--once"]);
+        admin.has_every_line(&host).await;
+        let path = format!("/{}-default/_search?size=1", host.index);
+        let found = admin.ask(Method::Post, &path, json!({})).await;
+        let index = found["hits"]["hits"][0]["_index"].as_str().unwrap();
+        assert!(index.starts_with(".ds-"), "{index}");
+        std::fs::remove_dir_all(host.home.data()).unwrap();
+        host.does(&["run", "--once"]);
+        admin.has_every_line(&host).await;
+    }
+}
+
+/// These servers have neither ILM nor ISM: what is seen is that the role may ask, and that they know all its rights.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_printed_role_sets_up_with_a_retention() {
+    for cluster in servers().secured() {
+        for mut host in [Host::new(), Host::of_stream()] {
+            let right = Access::to(&cluster);
+            let admin = Admin::of(&cluster);
+            host.top = "retention = \"30d\"\n";
+            host.comes_by(&right);
+            let role = admin.printed(&host, "logweir_setup");
+            host.comes_by(&right.with(admin.user(&role).await));
+            let said = host.does(&["setup"]);
+            assert!(
+                said.contains("No life cycle: this cluster has no"),
+                "{said}"
+            );
+            host.does(&["setup", "--only", "templates"]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_printed_role_is_enough_to_prune() {
+    for cluster in servers().secured() {
+        let (host, right) = (Host::new(), Access::to(&cluster));
+        let admin = Admin::of(&cluster);
+        host.comes_by(&right);
+        let role = admin.printed(&host, "logweir_prune");
+        let unparsed = format!("{}-unparsed", host.index);
+        let old = format!("{}-2020.02.29", host.index);
+        let young = format!("{}-2999.01.01", host.index);
+        let documents = [
+            (&old, "1", "2020-02-29T00:00:00Z"),
+            (&young, "1", "2020-02-29T00:00:00Z"),
+            (&unparsed, "old", "2020-02-29T00:00:00Z"),
+            (&unparsed, "young", "2999-01-01T00:00:00Z"),
+        ];
+        for (index, id, read) in documents {
+            let path = format!("/{index}/_doc/{id}?refresh=true");
+            let document = json!({"event": {"created": read}});
+            admin.ask(Method::Put, &path, document).await;
+        }
+        host.comes_by(&right.with(admin.user(&role).await));
+        let prune = ["prune", "--older-than", "30d"];
+        let dry = host.does(&["prune", "--older-than", "30d", "--dry-run"]);
+        for what in [&old, &format!("documents of {unparsed}: 1")] {
+            assert!(dry.contains(what), "{dry}");
+        }
+        let mut left = vec![(young, "1"), (unparsed, "young")];
+        let ended = host.home.end_of(&prune);
+        if ended.words.contains("no handler found") {
+            // a server without the module that deletes by a query
+            assert_eq!(ended.code, Some(69), "{}", ended.words);
+            assert!(!admin.is_opensearch(), "{}", ended.words);
+            left.push((left[1].0.clone(), "old"));
+        } else {
+            assert_eq!(ended.code, Some(0), "{}", ended.words);
+        }
+        let indices = format!("/{}-*", host.index);
+        let path = format!("{indices}/_refresh");
+        admin.ask(Method::Post, &path, Value::Null).await;
+        let path = format!("{indices}/_search");
+        let found = admin.ask(Method::Post, &path, json!({})).await;
+        let hits = found["hits"]["hits"].as_array().unwrap();
+        let text = |hit: &Value, key| hit[key].as_str().unwrap().to_owned();
+        let mut found: Vec<_> = hits
+            .iter()
+            .map(|hit| (text(hit, "_index"), text(hit, "_id")))
+            .collect();
+        let mut left: Vec<_> = left
+            .into_iter()
+            .map(|(index, id)| (index, id.to_owned()))
+            .collect();
+        found.sort();
+        left.sort();
+        assert_eq!(found, left);
+    }
+}
+
+/// The agent may not see settings and need not: with the right that `check` names it is told how durable indices are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_right_that_check_names_shows_how_durable_the_indices_are() {
+    for cluster in servers().secured() {
+        let (host, right) = (Host::new(), Access::to(&cluster));
+        let admin = Admin::of(&cluster);
+        let shows = if admin.is_opensearch() {
+            "indices:monitor/settings/get"
+        } else {
+            "view_index_metadata"
+        };
+        host.comes_by(&right);
+        host.does(&["setup"]);
+        let mut role = admin.printed(&host, "logweir_agent");
+        host.comes_by(&right.with(admin.user(&role).await));
+        host.does(&["run", "--once"]);
+        let said = host.does(&["check", "--connect"]);
+        assert!(said.contains("durability  cannot be told"), "{said}");
+        assert!(said.contains(shows), "{said}");
+
+        let rights = role.pointer_mut(admin.rights());
+        rights
+            .and_then(Value::as_array_mut)
+            .unwrap()
+            .push(shows.into());
+        host.comes_by(&right.with(admin.user(&role).await));
+        let said = host.does(&["check", "--connect"]);
+        assert!(said.contains("durability  no index of"), "{said}");
+        let path = format!("/{}-2999.01.01", host.index);
+        let settings = json!({"settings": {"index.translog.durability": "async"}});
+        admin.ask(Method::Put, &path, settings).await;
+        let said = host.does(&["check", "--connect"]);
+        assert!(said.contains("durability = async: 1"), "{said}");
     }
 }

@@ -220,3 +220,41 @@ async fn without_kibana_nothing_is_put_into_the_cluster() {
         assert!(!list.to_string().contains(&name), "{family}");
     }
 }
+
+/// The printed role, the help and the documentation each say what an operator must ask for.
+#[test]
+fn the_help_and_the_documentation_name_each_right_of_the_printed_role() {
+    let home = Home::new();
+    home.configure("", "");
+    let help = home.end_of(&["setup", "--help"]).words;
+    let documentation = include_str!("../../docs/SETUP.md");
+    let printed = home.end_of(&["setup", "--print", "roles"]).words;
+    let mut seen = 0;
+    for request in printed
+        .split("\nPUT ")
+        .filter(|r| r.contains("/logweir_setup\n"))
+    {
+        let (_, body) = request.split_once('\n').unwrap();
+        let mut bodies = serde_json::Deserializer::from_str(body).into_iter::<Value>();
+        let role = bodies.next().unwrap().unwrap();
+        for rights in [
+            "/cluster",
+            "/indices/0/privileges",
+            "/cluster_permissions",
+            "/index_permissions/0/allowed_actions",
+        ] {
+            for right in role
+                .pointer(rights)
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+            {
+                let right = right.as_str().unwrap();
+                assert!(help.contains(right), "{right}: {help}");
+                assert!(documentation.contains(&format!("`{right}`")), "{right}");
+                seen += 1;
+            }
+        }
+    }
+    assert_eq!(seen, 4 + 5);
+}

@@ -146,8 +146,15 @@ fn life_cycle(survey: &Survey<'_>, report: &mut Report) {
             let is_policy =
                 |object: &&Object| matches!(object.step.kind, Kind::IlmPolicy | Kind::IsmPolicy);
             if let Some(policy) = survey.objects.iter().find(is_policy) {
+                let behind = survey.behind();
                 if policy.found == Found::Equal {
                     report.item(LABEL, &format!("{}, there", policy.step.name));
+                    if behind > 0 {
+                        report.warn(&format!(
+                            "indices that follow an older version of the life-cycle policy: {behind}; logweir setup \
+                             tells them to follow the present one",
+                        ));
+                    }
                 }
                 difference(policy, report);
             }
@@ -184,22 +191,34 @@ async fn privileges<C: Client>(client: &C, survey: &Survey<'_>, report: &mut Rep
     }
 }
 
-/// Warns of indices whose writes a power cut may take back after they were acknowledged.
+/// Tells whether a power cut may take back what indices acknowledged. The agent needs no right to know.
 async fn durability<C: Client>(client: &C, cluster: &Cluster, report: &mut Report) {
+    const LABEL: &str = "durability";
     const SETTING: &str = "index.translog.durability";
-    let path = format!(
-        "/{}/_settings/{SETTING}?flat_settings=true",
-        cluster.target.all()
-    );
-    // without the right to look, or without an index, there is nothing to say
-    let Ok(answer) = client.request(Method::Get, &path, None).await else {
-        return;
+    let all = cluster.target.all();
+    let path = format!("/{all}/_settings/{SETTING}?flat_settings=true");
+    let answer = match client.request(Method::Get, &path, None).await {
+        Ok(answer) => answer,
+        Err(error) => return report.item(LABEL, &format!("cannot be told: {error}")),
     };
-    if answer.status != 200 {
-        return;
-    }
-    let Ok(Value::Object(indices)) = serde_json::from_slice(&answer.body) else {
-        return;
+    let indices = match (answer.status, serde_json::from_slice(&answer.body)) {
+        (200, Ok(Value::Object(indices))) => indices,
+        (404, _) => return report.item(LABEL, &format!("no {all} is there yet")),
+        (403, _) => {
+            return report.item(
+                LABEL,
+                &format!(
+                    "cannot be told: {SETTING} is shown to who has view_index_metadata (OpenSearch: \
+                     indices:monitor/settings/get) on {all}"
+                ),
+            );
+        }
+        (status, _) => {
+            return report.item(
+                LABEL,
+                &format!("cannot be told: GET {path} is answered with {status}"),
+            );
+        }
     };
     let is_async = |index: &&Value| {
         index
@@ -208,12 +227,12 @@ async fn durability<C: Client>(client: &C, cluster: &Cluster, report: &mut Repor
             .and_then(Value::as_str)
             == Some("async")
     };
-    let count = indices.values().filter(is_async).count();
-    if count > 0 {
-        report.warn(&format!(
-            "{count} of {} indices have {SETTING} = async: what they acknowledged may be lost when a node loses \
-             power; set it to request",
-            indices.len()
-        ));
+    // only indices that have the setting are listed; the default is `request`
+    match indices.values().filter(is_async).count() {
+        0 => report.item(LABEL, &format!("no index of {all} has {SETTING} = async")),
+        count => report.warn(&format!(
+            "indices with {SETTING} = async: {count}; what they acknowledged may be lost when a node loses power, \
+             set it to request"
+        )),
     }
 }

@@ -252,6 +252,10 @@ proptest! {
         prop_assert_eq!(&stream[..], &STREAM.0[..6]);
         prop_assert_eq!(document["log"]["offset"].as_u64(), Some(offset));
         prop_assert_eq!(document["event"]["dataset"].as_str(), Some("nginx.access"));
+        // by which `prune` tells the age of a line without a time
+        let created = document["event"]["created"].as_str().unwrap();
+        let created = chrono::DateTime::parse_from_rfc3339(created).unwrap();
+        prop_assert_eq!(created.timestamp_millis(), NOW);
         let shown = document["@timestamp"].as_str().unwrap();
         if second == 0 {
             prop_assert_eq!(index, "nginx-access-unparsed");

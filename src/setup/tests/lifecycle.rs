@@ -2,10 +2,16 @@
 
 use super::*;
 
+const STATUS: &str = "GET /_ilm/status";
 const ILM: &str = "/_ilm/policy/nginx-access";
-const ISM: &str = "/_plugins/_ism/policies/nginx-access";
+pub(super) const ISM: &str = "/_plugins/_ism/policies/nginx-access";
 
-fn keeping(place: &config::Target, retention: Duration) -> Want<'_> {
+/// A life cycle without a policy is none, and an index without a day in its name can be made.
+fn none() -> Value {
+    json!({"name": "", "parse_origination_date": "false"})
+}
+
+pub(super) fn keeping(place: &config::Target, retention: Duration) -> Want<'_> {
     Want {
         retention: Some(retention),
         ..want(place)
@@ -29,7 +35,7 @@ async fn a_day_is_deleted_by_its_name_and_lines_without_a_time_are_kept() {
         json!({"name": "nginx-access", "parse_origination_date": "true"})
     );
     let unparsed = cluster.new_index("nginx-access-unparsed").unwrap();
-    assert_eq!(unparsed.get("lifecycle"), None);
+    assert_eq!(unparsed["lifecycle"], none());
     assert_eq!(unparsed["codec"], day["codec"]);
 
     let again = run(&cluster, &keeping(&place, 30 * DAY), false)
@@ -42,6 +48,29 @@ async fn a_day_is_deleted_by_its_name_and_lines_without_a_time_are_kept() {
     assert_eq!(other.changes[0].outcome, Outcome::Updated);
     let policy = cluster.held(ILM).unwrap();
     assert_eq!(policy["phases"]["delete"]["min_age"], json!("60h"));
+}
+
+/// Whoever names a policy of his own means the days: it would count from the creation of the index of lines without a
+/// time, and that may hold a line of this minute.
+#[tokio::test]
+async fn a_policy_of_the_operators_own_goes_before_ours_and_not_for_lines_without_a_time() {
+    const CUSTOM: &str = "/_component_template/nginx-access@custom";
+    let theirs = json!({"name": "theirs", "parse_origination_date": "true"});
+    let custom = json!({"template": {"settings": {"index": {
+        "lifecycle": theirs, "number_of_replicas": "0",
+    }}}});
+    let place = setting(INDEX);
+    for version in ["7.17.29", "8.19.21"] {
+        for want in [want(&place), keeping(&place, 30 * DAY)] {
+            let cluster = Fake::of(Family::Elasticsearch, version).with(CUSTOM, custom.clone());
+            run(&cluster, &want, false).await.unwrap();
+            let day = cluster.new_index("nginx-access-2026.11.23").unwrap();
+            assert_eq!(day["lifecycle"], theirs, "{version}");
+            let unparsed = cluster.new_index("nginx-access-unparsed").unwrap();
+            assert_eq!(unparsed["lifecycle"], none(), "{version}");
+            assert_eq!(unparsed["number_of_replicas"], json!("0"), "{version}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -144,6 +173,7 @@ async fn opensearch_replaces_its_policy_as_it_was_seen_and_has_indices_follow_it
         .unwrap();
     assert!(!outcomes(&again).contains(&Outcome::Updated), "{again}");
     cluster.writes();
+    cluster.manage("nginx-access-2026.11.22", "nginx-access");
     let other = run(&cluster, &keeping(&place, 7 * DAY), false)
         .await
         .unwrap();
@@ -152,11 +182,11 @@ async fn opensearch_replaces_its_policy_as_it_was_seen_and_has_indices_follow_it
         cluster.writes(),
         [
             format!("PUT {ISM}?if_seq_no=7&if_primary_term=1"),
-            "POST /_plugins/_ism/change_policy/nginx-access-*".to_owned(),
+            "POST /_plugins/_ism/change_policy/nginx-access-2026.11.22".to_owned(),
         ]
     );
     assert!(
-        other.to_string().contains("2 managed indices follow"),
+        other.to_string().contains("looks at it next: 1."),
         "{other}"
     );
     let policy = cluster.held(ISM).unwrap()["policy"].clone();
@@ -276,6 +306,71 @@ async fn without_the_right_to_see_policies_nothing_is_put() {
     insta::assert_snapshot!(error);
 }
 
+/// Whoever may put templates and no policies puts the same templates as one who may do both.
+#[tokio::test]
+async fn templates_alone_need_no_right_to_see_policies() {
+    const INFO: &str = "GET /_xpack?categories=features";
+    let place = setting(INDEX);
+    let all = keeping(&place, 30 * DAY);
+    let templates = Want {
+        parts: Parts {
+            templates: true,
+            lifecycle: false,
+        },
+        ..all.clone()
+    };
+    let policy = Want {
+        parts: Parts {
+            templates: false,
+            lifecycle: true,
+        },
+        ..all.clone()
+    };
+    let forbidden = || Fake::elasticsearch().answering(STATUS, (403, ""));
+
+    let mut cluster = forbidden();
+    let report = run(&cluster, &templates, false).await.unwrap();
+    insta::assert_snapshot!("templates_alone", report);
+    let error = run(&cluster, &policy, false).await.unwrap_err();
+    assert!(matches!(error, SetupError::LifecycleNotTold), "{error}");
+    assert_eq!(cluster.held(ILM), None);
+    cluster.fixed.clear();
+    cluster.writes();
+    run(&cluster, &policy, false).await.unwrap();
+    assert_eq!(cluster.writes(), [format!("PUT {ILM}")]);
+    let whole = run(&cluster, &all, false).await.unwrap();
+    assert_eq!(outcomes(&whole), [Outcome::Unchanged; 6]);
+
+    // where the server does not say what it has, what is there stays
+    cluster.fixed.insert(STATUS, (403, ""));
+    cluster.fixed.insert(INFO, (500, ""));
+    let again = run(&cluster, &templates, false).await.unwrap();
+    assert_eq!(outcomes(&again), [Outcome::Unchanged; 5]);
+    let fresh = forbidden().answering(INFO, (500, ""));
+    let report = run(&fresh, &templates, false).await.unwrap();
+    insta::assert_snapshot!("templates_alone_where_nothing_is_told", report);
+}
+
+#[tokio::test]
+async fn the_templates_of_opensearch_name_no_policy_and_ask_for_none() {
+    let place = setting(INDEX);
+    let cluster = Fake::opensearch().answering("GET /_plugins/_ism/policies?size=1", (403, ""));
+    let templates = Want {
+        parts: Parts {
+            templates: true,
+            lifecycle: false,
+        },
+        ..keeping(&place, DAY)
+    };
+    let report = run(&cluster, &templates, false).await.unwrap();
+    assert_eq!(outcomes(&report), [Outcome::Created; 4]);
+    let asked = std::mem::take(&mut *cluster.log.lock().unwrap());
+    assert!(
+        !asked.iter().any(|request| request.contains("_ism")),
+        "{asked:?}"
+    );
+}
+
 #[tokio::test]
 async fn a_life_cycle_that_was_stopped_is_warned_of() {
     let mut cluster = Fake::elasticsearch();
@@ -298,9 +393,9 @@ async fn when_retention_is_taken_back_new_indices_have_no_life_cycle() {
         let report = put(&cluster, &place).await;
         let settings = cluster.new_index("nginx-access-2026.11.23").unwrap();
         assert_eq!(settings.get("lifecycle"), None);
-        assert!(
-            report.to_string().contains("To end that: DELETE /_"),
-            "{report}"
-        );
+        // neither family lets go of an index when its policy is deleted
+        for request in ["To end that: POST /", "then DELETE /_"] {
+            assert!(report.to_string().contains(request), "{report}");
+        }
     }
 }

@@ -192,6 +192,11 @@ async fn a_life_cycle_that_is_not_as_it_should_be() {
     let mut fake = Fake::opensearch();
     set_up(&fake, &forever).await;
     tell(&fake, &keeping).await;
+    set_up(&fake, &keeping).await;
+    fake.manage("nginx-access-2026.11.22", "nginx-access");
+    fake.manage("nginx-access-2020.02.29", "legal-hold");
+    set_up(&fake, &keeping_less).await;
+    tell(&fake, &keeping_less).await;
     fake.lifecycle = false;
     tell(&fake, &keeping).await;
     insta::assert_snapshot!(told);
@@ -223,4 +228,33 @@ async fn what_the_agents_key_may_not_see_is_no_failure() {
         text.contains("whether run can write there cannot be told"),
         "{text}"
     );
+}
+
+/// What an index acknowledged before a power cut, and whether the agent's key lets that be known.
+#[tokio::test]
+async fn how_durable_the_indices_are_is_told_or_why_not() {
+    const DAYS: &str = "GET /nginx-access-*/_settings/index.translog.durability?flat_settings=true";
+    const MIXED: &str = r#"{
+        "nginx-access-2026.11.21": {"settings": {"index.translog.durability": "async"}},
+        "nginx-access-2026.11.22": {"settings": {"index.translog.durability": "request"}}
+    }"#;
+    let days = config("", "");
+    let stream = config("", "data_stream = \"logs-nginx.access-default\"");
+    let with = |answer| Fake::elasticsearch().answering(DAYS, answer);
+    let mut told = String::new();
+    for (fake, config) in [
+        (Fake::elasticsearch(), &days),
+        (with((200, MIXED)), &days),
+        (with((403, "{}")), &days),
+        (with((503, "")), &days),
+        (with((0, "")), &days),
+        (Fake::elasticsearch(), &stream),
+    ] {
+        set_up(&fake, config).await;
+        let (text, exit) = said(&fake, config).await;
+        assert_eq!(exit, Exit::Ok, "{text}");
+        let about = |line: &&str| line.contains("durability");
+        told.extend(text.lines().filter(about).map(|line| format!("{line}\n")));
+    }
+    insta::assert_snapshot!(told);
 }

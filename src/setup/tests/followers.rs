@@ -1,0 +1,172 @@
+//! Which indices of OpenSearch are told to follow a policy that changed, and which are let be.
+
+use super::lifecycle::{ISM, keeping};
+use super::*;
+use crate::setup::fake::Managed;
+
+const POLICY: &str = "nginx-access";
+const DAYS: [&str; 2] = ["nginx-access-2026.11.21", "nginx-access-2026.11.22"];
+const HELD: &str = "nginx-access-2020.02.29";
+
+/// Set up, with two days under our policy, one under another's, and two that nothing manages.
+async fn managing(place: &config::Target) -> Fake {
+    let cluster = Fake::opensearch();
+    run(&cluster, &keeping(place, 30 * DAY), false)
+        .await
+        .unwrap();
+    for day in DAYS {
+        cluster.manage(day, POLICY);
+    }
+    cluster.manage(HELD, "legal-hold");
+    cluster.known_to_ism("nginx-access-2026.11.20", None);
+    cluster.known_to_ism("nginx-access-unparsed", None);
+    cluster.writes();
+    cluster
+}
+
+fn changes(cluster: &Fake) -> Vec<String> {
+    let writes = cluster.writes().into_iter();
+    writes
+        .filter(|write| write.contains("change_policy"))
+        .collect()
+}
+
+#[tokio::test]
+async fn an_index_under_a_policy_of_somebody_else_is_never_named() {
+    let place = setting(INDEX);
+    let mut cluster = managing(&place).await;
+    let shorter = keeping(&place, DAY);
+
+    cluster.read_only = true;
+    let dry = survey(&cluster, &shorter).await.unwrap();
+    insta::assert_snapshot!(dry);
+    cluster.read_only = false;
+
+    let report = run(&cluster, &shorter, false).await.unwrap();
+    let told = "POST /_plugins/_ism/change_policy/nginx-access-2026.11.21,nginx-access-2026.11.22";
+    assert_eq!(changes(&cluster), [told]);
+    assert!(
+        report.to_string().contains("looks at it next: 2."),
+        "{report}"
+    );
+    cluster.run_ism();
+    let present = Some(cluster.version_of(POLICY));
+    for day in DAYS {
+        assert_eq!(cluster.follows(day), (POLICY.to_owned(), present));
+    }
+    assert_eq!(cluster.follows(HELD).0, "legal-hold");
+
+    let again = run(&cluster, &shorter, false).await.unwrap();
+    assert!(cluster.writes().is_empty());
+    assert!(!again.to_string().contains("Managed indices"), "{again}");
+}
+
+#[tokio::test]
+async fn what_was_refused_is_tried_again_by_the_next_setup() {
+    const REQUEST: &str =
+        "POST /_plugins/_ism/change_policy/nginx-access-2026.11.21,nginx-access-2026.11.22";
+    const NO: &str = r#"{"error":{"type":"security_exception","reason":"no permissions for [cluster:admin/opendistro/ism/managedindex/change]"}}"#;
+    let place = setting(INDEX);
+    let shorter = keeping(&place, DAY);
+    let mut cluster = managing(&place).await.answering(REQUEST, (403, NO));
+    let report = run(&cluster, &shorter, false).await.unwrap();
+    insta::assert_snapshot!(report);
+
+    cluster.fixed.clear();
+    let again = run(&cluster, &shorter, false).await.unwrap();
+    assert_eq!(again.changes[0].outcome, Outcome::Unchanged);
+    assert_eq!(changes(&cluster), [REQUEST, REQUEST]);
+    cluster.run_ism();
+    let present = Some(cluster.version_of(POLICY));
+    assert_eq!(cluster.follows(DAYS[0]).1, present);
+}
+
+#[tokio::test]
+async fn an_index_that_cannot_change_now_is_told_by_name() {
+    let place = setting(INDEX);
+    let cluster = managing(&place).await;
+    let version = Some(cluster.version_of(POLICY));
+    cluster.known_to_ism(
+        DAYS[0],
+        Some(Managed {
+            policy: POLICY.to_owned(),
+            version,
+            in_transition: true,
+            change: None,
+        }),
+    );
+    let report = run(&cluster, &keeping(&place, DAY), false).await.unwrap();
+    insta::assert_snapshot!(report);
+}
+
+/// A node takes a request line of 4096 bytes, and a year of days has more.
+#[tokio::test]
+async fn many_indices_are_told_in_requests_that_a_node_can_read() {
+    let place = setting(INDEX);
+    let cluster = managing(&place).await;
+    let days: Vec<String> = (0..400)
+        .map(|day| format!("nginx-access-2025.{:02}.{:02}", day / 28 + 1, day % 28 + 1))
+        .collect();
+    for day in &days {
+        cluster.manage(day, POLICY);
+    }
+    let report = run(&cluster, &keeping(&place, DAY), false).await.unwrap();
+    assert!(
+        report.to_string().contains("looks at it next: 402."),
+        "{report}"
+    );
+    assert!(!report.to_string().contains("Warning"), "{report}");
+    cluster.run_ism();
+    let present = Some(cluster.version_of(POLICY));
+    for day in &days {
+        assert_eq!(cluster.follows(day).1, present, "{day}");
+    }
+}
+
+/// One that ISM has not looked at yet may have been given the old version a moment ago.
+#[tokio::test]
+async fn an_index_that_has_just_come_under_the_policy_is_told_too() {
+    let place = setting(INDEX);
+    let cluster = managing(&place).await;
+    let new = Managed {
+        policy: POLICY.to_owned(),
+        version: None,
+        in_transition: false,
+        change: None,
+    };
+    cluster.known_to_ism("nginx-access-2026.11.23", Some(new));
+    run(&cluster, &keeping(&place, 30 * DAY), false)
+        .await
+        .unwrap();
+    let told = "POST /_plugins/_ism/change_policy/nginx-access-2026.11.23";
+    assert_eq!(changes(&cluster), [told]);
+}
+
+#[tokio::test]
+async fn the_backing_indices_of_a_data_stream_are_told_by_their_names() {
+    let place = stream("logs-nginx.access-default");
+    let cluster = Fake::opensearch();
+    run(&cluster, &keeping(&place, 30 * DAY), false)
+        .await
+        .unwrap();
+    cluster.manage(".ds-logs-nginx.access-default-000001", "logs-nginx.access");
+    cluster.manage(".ds-logs-nginx.access-default-000002", "legal-hold");
+    cluster.writes();
+    run(&cluster, &keeping(&place, 7 * DAY), false)
+        .await
+        .unwrap();
+    let told = "POST /_plugins/_ism/change_policy/.ds-logs-nginx.access-default-000001";
+    assert_eq!(changes(&cluster), [told]);
+}
+
+#[tokio::test]
+async fn where_ism_does_not_say_who_follows_nobody_is_told() {
+    const EXPLAIN: &str = "GET /_plugins/_ism/explain/nginx-access-*";
+    const NO: &str = r#"{"error":{"type":"security_exception","reason":"no permissions for [cluster:admin/opendistro/ism/managedindex/explain]"}}"#;
+    let place = setting(INDEX);
+    let cluster = managing(&place).await.answering(EXPLAIN, (403, NO));
+    let report = run(&cluster, &keeping(&place, DAY), false).await.unwrap();
+    assert!(changes(&cluster).is_empty());
+    assert_ne!(cluster.held(ISM), None);
+    insta::assert_snapshot!(report);
+}
