@@ -149,6 +149,20 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::config::{Env, System};
+
+    /// An environment without variables.
+    struct Bare;
+
+    impl Env for Bare {
+        fn variables(&self) -> Vec<(String, String)> {
+            Vec::new()
+        }
+
+        fn host_name(&self) -> String {
+            "web-07".to_owned()
+        }
+    }
 
     /// After a reload nobody is to knock on the old address with the old credentials for ever.
     #[tokio::test(flavor = "multi_thread")]
@@ -161,8 +175,7 @@ mod tests {
             folder.path().display()
         );
         std::fs::write(&file, text).unwrap();
-        let system = crate::config::System;
-        let loaded = crate::config::load(Some(&file), &system, &system).unwrap();
+        let loaded = crate::config::load(Some(&file), &Bare, &System).unwrap();
         let mut agent = Agent::start(
             &loaded.config,
             Mode::default(),

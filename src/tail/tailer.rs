@@ -551,6 +551,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .filter_map(|track| {
                 let stream = track.stream?;
                 let place = track.settled();
+                let finished = track.finished && !track.in_flight();
+                // Decoded is decoded only when its lines have arrived.
+                let gzip = track.gzip.filter(|_| finished);
                 // One of which nothing is settled is read from its beginning all the same; but if it is gone by then,
                 // only an entry tells how much was lost.
                 (track.size > 0 || track.skipped).then(|| Entry {
@@ -563,9 +566,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     inode: track.inode.1,
                     size: track.size,
                     seen: track.seen,
-                    finished: track.finished && !track.in_flight(),
+                    finished,
                     skipped: track.skipped,
-                    gzip: track.gzip.map(|trailer| (trailer.crc32, trailer.size)),
+                    gzip: gzip.map(|trailer| (trailer.crc32, trailer.size)),
                 })
             })
             .collect();

@@ -86,6 +86,29 @@ fn what_a_kill_takes_is_counted() {
     assert_eq!(lost.get("deleted"), Some(&8), "{lost:?}");
 }
 
+/// Another file that begins alike is read first the next time: that makes no finished one of it.
+#[test]
+fn a_compressed_file_whose_lines_did_not_arrive_is_decoded_again() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.touch(LIVE);
+    host.start();
+    let rotated = format!("{LIVE}.2");
+    host.fs.append(&rotated, b"one\ntwo\n");
+    host.fs.gzip(&rotated, &format!("{rotated}.gz"));
+    host.wait(10);
+    assert_eq!(host.texts(), ["one", "two"]);
+    host.wait(10);
+    host.tailer().reconcile();
+    host.fs.append(&format!("{LIVE}.1"), b"one\n");
+    host.reload();
+    let mut texts = host.texts();
+    for _ in 0..3 {
+        host.wait(10);
+        texts.extend(host.texts());
+    }
+    assert_eq!(texts, ["one", "two"]);
+}
+
 #[test]
 fn counters_go_on() {
     let mut host = with_a_deleted_file();
