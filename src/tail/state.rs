@@ -98,7 +98,7 @@ impl<F: FileSystem> State<F> {
                 }
             }
         }
-        let Some(newest) = newest else {
+        let Some(mut newest) = newest else {
             let found = if used {
                 Found::Used(None)
             } else {
@@ -119,6 +119,8 @@ impl<F: FileSystem> State<F> {
             host = Some(newest.header.host.clone());
         }
         self.generation = newest.header.generation;
+        // A log that only the damaged one knew is new to the one before: none of its files is history for that.
+        newest.header.read_all |= self.damaged;
         if newest.header.output != output {
             problems.push(Problem::new(
                 &self.run.join("checkpoint"),

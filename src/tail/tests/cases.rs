@@ -608,6 +608,24 @@ fn a_damaged_checkpoint_does_not_push_out_the_whole_one() {
     }
 }
 
+/// The checkpoint before knows nothing of the log, and its files are dated by a clock that was wrong.
+#[test]
+fn what_only_a_damaged_checkpoint_knew_is_no_history() {
+    const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
+    let mut host = Host::logs(&[GLOB]);
+    host.start();
+    host.clock.jump(-2 * 3_600_000);
+    host.fs.append(LIVE, b"one\ntwo\n");
+    host.fs.mv(LIVE, &format!("{LIVE}.1"));
+    host.start();
+    host.tailer().save().unwrap();
+    host.kill();
+    host.fs.put(CHECKPOINT, b"{");
+    host.clock.jump(2 * 3_600_000);
+    host.start();
+    assert_eq!(host.texts(), ["one", "two"]);
+}
+
 #[test]
 fn a_read_error_does_not_let_go_of_a_deleted_file() {
     let mut host = started();
