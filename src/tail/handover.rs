@@ -162,12 +162,18 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 })
         };
         let offset = |key: &&FileKey| self.tracks.get(key).map(|track| track.read.offset);
-        match keys.filter(fits).max_by_key(offset) {
-            Some(key) => *key,
-            None if self.looks.read_all => {
-                self.add_track(&orphan.name, orphan.stream, Place::start())
-            }
-            None => self.add_track(&orphan.name, orphan.stream, orphan.settled),
+        if let Some(key) = keys.filter(fits).max_by_key(offset) {
+            return *key;
+        }
+        let is_held =
+            orphan.compressed || holds(&self.fs, &*orphan.file, orphan.settled).unwrap_or(true);
+        if !is_held {
+            // Emptied and written again since.
+            self.add_track(&orphan.name, None, Place::start())
+        } else if self.looks.read_all {
+            self.add_track(&orphan.name, orphan.stream, Place::start())
+        } else {
+            self.add_track(&orphan.name, orphan.stream, orphan.settled)
         }
     }
 }

@@ -554,9 +554,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 let finished = track.finished && !track.in_flight();
                 // Decoded is decoded only when its lines have arrived.
                 let gzip = track.gzip.filter(|_| finished);
-                // One of which nothing is settled is read from its beginning all the same; but if it is gone by then,
-                // only an entry tells how much was lost.
-                (track.size > 0 || track.skipped).then(|| Entry {
+                // A stream of which nothing is settled is read from its beginning without an entry too.
+                (place.offset > 0 || track.skipped).then(|| Entry {
                     stream,
                     log: track.name.to_string(),
                     offset: place.offset,
