@@ -365,6 +365,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             if self.reader_of(key).is_some() {
                 // One reader per identity: an open file goes on, if it is the one that was compressed.
                 if !self.goes_beyond(size, key, true)? {
+                    // What it holds besides is not lost.
+                    self.sure = false;
                     return Ok(());
                 }
                 another = true;
@@ -698,6 +700,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             if track.skipped || track.finished {
                 continue;
             }
+            // Of twins one may hold what the other lacks: that shows when they were read.
+            let twins = track.stream.and_then(|stream| self.by_stream.get(&stream));
+            let alone = twins.is_none_or(|keys| keys.len() == 1);
             let (path, place, unread) = (
                 track.path.clone(),
                 track.read,
@@ -733,7 +738,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     };
                     self.attach_nameless(key, Source::Plain(file), &candidate, look);
                 }
-                _ if unread > 0 && self.sure && !self.backlog => {
+                _ if alone && unread > 0 && self.sure && !self.backlog => {
                     *self.stats.lost_bytes.entry(DELETED).or_default() += unread;
                     if let Some(track) = self.tracks.get_mut(&key) {
                         track.finished = true;

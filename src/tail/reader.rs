@@ -237,6 +237,10 @@ impl<F: FileSystem> Plain<'_, F> {
                 if size < end.offset || !self.still_holds(&bytes[..window + lines])? {
                     return Ok(Step::Replaced);
                 }
+                // Nothing was read of it that could be compared; but nginx only ever adds.
+                if offset == 0 && size < track.size {
+                    return Ok(Step::Replaced);
+                }
                 track.size = track.size.max(size);
                 *scanned = end.offset;
                 Ok(Step::Lines(Found {
