@@ -447,7 +447,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    fn attach(
+    pub(super) fn attach(
         &mut self,
         key: FileKey,
         source: Source<F>,
@@ -499,20 +499,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             quiet_since,
         ));
         self.stats.files_open = self.readers.len();
-    }
-
-    /// A file that a scan does not find.
-    pub(super) fn attach_nameless(
-        &mut self,
-        key: FileKey,
-        source: Source<F>,
-        candidate: &Candidate,
-        look: Look,
-    ) {
-        self.attach(key, source, candidate, &candidate.metadata, look);
-        if let Some(reader) = self.readers.last_mut() {
-            reader.visible = false;
-        }
     }
 
     /// Whether one more file can be opened; if not, it waits until others are closed. Of rotated files the oldest

@@ -145,6 +145,20 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         left
     }
 
+    /// A file that a scan does not find.
+    pub(super) fn attach_nameless(
+        &mut self,
+        key: FileKey,
+        source: Source<F>,
+        candidate: &Candidate,
+        look: Look,
+    ) {
+        self.attach(key, source, candidate, &candidate.metadata, look);
+        if let Some(reader) = self.readers.last_mut() {
+            reader.visible = false;
+        }
+    }
+
     /// The stream that a file continues: what was saved of it may be a little behind, or another output's.
     fn track_of(&mut self, orphan: &Orphan<F>) -> FileKey {
         let keys = orphan
