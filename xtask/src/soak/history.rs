@@ -41,6 +41,8 @@ pub(super) fn run(
     let written = write_files(&first, &mut dice)?;
     copy_files(&first, &second, &mut dice)?;
     let truth = Truth::from([(LETTER, written)]);
+    // There is no nginx here, whose configuration it would name.
+    agent.read_history(&first.join("access.log"), &folder.join("data-live"));
     agent.set_up(url)?;
     proxy.hit(arguments.percent);
 
