@@ -78,7 +78,8 @@ pub struct Legacy {
 
 impl Agent {
     /// Builds the rooms and starts the reader. Deliveries run on `runtime`; `doubt` tells whether the formats of
-    /// `config` are still those of nginx; `legacy` is taken, but left as it was when the agent cannot start.
+    /// `config` are still those of nginx; `legacy` is taken, but left as it was when the
+    /// agent cannot start for any other reason than a thread that cannot.
     pub fn start(
         config: &Config,
         mode: Mode,
@@ -149,35 +150,22 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
-    use crate::config::{Env, System};
-
-    /// An environment without variables.
-    struct Bare;
-
-    impl Env for Bare {
-        fn variables(&self) -> Vec<(String, String)> {
-            Vec::new()
-        }
-
-        fn host_name(&self) -> String {
-            "web-07".to_owned()
-        }
-    }
+    use crate::config::tests::Machine;
 
     /// After a reload nobody is to knock on the old address with the old credentials for ever.
     #[tokio::test(flavor = "multi_thread")]
     async fn an_agent_that_has_ended_asks_its_cluster_nothing_more() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("logweir.toml");
         let text = format!(
             "data_dir = '{0}/state'\n[[logs]]\npaths = ['{0}/access.log']\nformat = 'combined'\n\
              [elasticsearch]\nnodes = ['http://127.0.0.1:1']\n",
             folder.path().display()
         );
-        std::fs::write(&file, text).unwrap();
-        let loaded = crate::config::load(Some(&file), &Bare, &System).unwrap();
+        let config = Machine::default()
+            .with(crate::config::DEFAULT_FILE, text)
+            .config();
         let mut agent = Agent::start(
-            &loaded.config,
+            &config,
             Mode::default(),
             Doubt::new(|| false),
             &Telemetry::default(),

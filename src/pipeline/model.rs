@@ -667,8 +667,6 @@ fn run(world: &Rc<RefCell<World>>) {
     };
     if world.borrow().same_process && !world.borrow().points.is_dead() {
         world.borrow_mut().handover = handover;
-    } else {
-        drop(handover);
     }
     world.borrow_mut().same_process = false;
     match ended {

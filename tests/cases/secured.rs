@@ -237,6 +237,13 @@ impl<'c> Admin<'c> {
         values.next().unwrap().unwrap()
     }
 
+    /// With the positions lost, every line is sent again, and met by its twin.
+    async fn has_every_line_once_still(&self, host: &Host) {
+        std::fs::remove_dir_all(host.home.data()).unwrap();
+        host.does(&["run", "--once"]);
+        self.has_every_line(host).await;
+    }
+
     /// Each line of the host is there, once.
     async fn has_every_line(&self, host: &Host) {
         let indices = format!("/{}-*", host.index);
@@ -357,10 +364,7 @@ async fn the_printed_roles_are_enough_and_every_line_is_there_once() {
         assert!(!said.contains("warning:"), "{said}");
         host.does(&["run", "--once"]);
         admin.has_every_line(&host).await;
-        // with the positions lost, every line is sent again, and met by its twin
-        std::fs::remove_dir_all(host.home.data()).unwrap();
-        host.does(&["run", "--once"]);
-        admin.has_every_line(&host).await;
+        admin.has_every_line_once_still(&host).await;
     }
 }
 
@@ -426,9 +430,7 @@ async fn the_printed_roles_are_enough_for_a_data_stream() {
         let found = admin.ask(Method::Post, &path, json!({})).await;
         let index = found["hits"]["hits"][0]["_index"].as_str().unwrap();
         assert!(index.starts_with(".ds-"), "{index}");
-        std::fs::remove_dir_all(host.home.data()).unwrap();
-        host.does(&["run", "--once"]);
-        admin.has_every_line(&host).await;
+        admin.has_every_line_once_still(&host).await;
     }
 }
 

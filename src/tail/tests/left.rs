@@ -18,6 +18,18 @@ fn with_retention(history: std::time::Duration) -> Host {
 }
 
 impl Host {
+    /// Starts with a log of 19 bytes; how much of it is settled.
+    fn read_half(&mut self) -> u64 {
+        self.settings.read_bytes = 8;
+        self.fs.append(LIVE, b"one\ntwo\nthree\nfour\n");
+        self.start();
+        let chunk = self.tailer().read().unwrap();
+        let (file, end) = (chunk.file, chunk.end);
+        self.tailer().settle(file, end);
+        self.tailer().save().unwrap();
+        end
+    }
+
     fn passed_over(&mut self) -> BTreeMap<&'static str, u64> {
         self.tailer().stats().passed_over_bytes.clone()
     }
@@ -91,13 +103,7 @@ fn old_history_and_what_was_read_are_not_passed_over() {
 fn what_expires_half_read_is_passed_over_and_not_lost() {
     for gz in [true, false] {
         let mut host = with_retention(100 * DAY);
-        host.settings.read_bytes = 8;
-        host.fs.append(LIVE, b"one\ntwo\nthree\nfour\n");
-        host.start();
-        let chunk = host.tailer().read().unwrap();
-        let (file, end) = (chunk.file, chunk.end);
-        host.tailer().settle(file, end);
-        host.tailer().save().unwrap();
+        let end = host.read_half();
         let mut path = "/logs/access.log.1".to_owned();
         host.fs.mv(LIVE, &path);
         if gz {
@@ -150,13 +156,7 @@ fn what_was_passed_over_by_a_wrong_clock_is_read() {
 fn what_lies_beside_unread_lines_compressed_in_an_unknown_way_is_told_and_counted() {
     for kind in ["zst", "bz2", "xz"] {
         let mut host = Host::logs(&[GLOB]);
-        host.settings.read_bytes = 8;
-        host.fs.append(LIVE, b"one\ntwo\nthree\nfour\n");
-        host.start();
-        let chunk = host.tailer().read().unwrap();
-        let (file, end) = (chunk.file, chunk.end);
-        host.tailer().settle(file, end);
-        host.tailer().save().unwrap();
+        let end = host.read_half();
         host.kill();
         host.fs.rm(LIVE);
         let path = format!("{LIVE}.1.{kind}");
