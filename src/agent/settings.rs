@@ -1,6 +1,6 @@
 //! What each room gets of the one configuration.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::config::{Config, Elasticsearch, Log, Poll};
 use crate::output::elasticsearch as output;
@@ -11,13 +11,14 @@ use crate::{pipeline, record, tail};
 const READ_BYTES: usize = 256 * 1024;
 
 /// The logs as the tailer takes them, and the folders of rotated files.
-pub fn logs(config: &Config) -> (Vec<tail::LogSettings>, Vec<PathBuf>) {
+pub fn logs(config: &Config) -> (Vec<tail::LogSettings>, Vec<String>) {
     let logs = config.logs.iter().map(|log| tail::LogSettings {
         paths: log.paths.clone(),
         exclude: log.exclude.clone(),
+        rotated: log.rotated.clone(),
         name: log.name.clone(),
     });
-    let mut rotated_dirs: Vec<PathBuf> = config
+    let mut rotated_dirs: Vec<String> = config
         .logs
         .iter()
         .flat_map(|log| log.rotated_dirs.iter().cloned())

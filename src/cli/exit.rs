@@ -10,7 +10,7 @@ pub enum Exit {
     Ok = 0,
     /// EX_USAGE: the command line is wrong.
     Usage = 64,
-    /// EX_DATAERR: lines that no format takes.
+    /// EX_DATAERR: lines that no format takes, or a damaged file.
     Data = 65,
     /// EX_UNAVAILABLE: the cluster did not take everything in time.
     Unavailable = 69,
@@ -20,6 +20,8 @@ pub enum Exit {
     CannotCreate = 73,
     /// EX_IOERR: reading failed.
     Io = 74,
+    /// EX_TEMPFAIL: some input could not be read, and is left for a later run.
+    InputLeft = 75,
     /// EX_NOPERM: a right is missing.
     Permission = 77,
     /// EX_CONFIG: the configuration is wrong; a restart changes nothing.

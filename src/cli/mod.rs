@@ -63,7 +63,8 @@ struct RunArgs {
     /// Read what is there, have it settled, and end.
     #[arg(long)]
     once: bool,
-    /// With --once: give up (exit code 69) when the output has not taken everything by then.
+    /// With --once: give up (exit code 69) when the output has not taken everything by then. Without it, --once ends
+    /// with 75 when some input could not be read and is left for a later run, with 65 when a file is damaged.
     #[arg(long, requires = "once", value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
     /// Do not ask whether the cluster has the index template.

@@ -23,7 +23,7 @@ use crate::config::{self, Config, ConfigErrors, Loaded};
 use crate::output::gate::{Gate, Standing};
 use crate::pipeline::Ended;
 use crate::record::Doubt;
-use crate::tail::TailError;
+use crate::tail::{Leaves, TailError};
 use crate::telemetry::Telemetry;
 use crate::web::{self, Delivery, View};
 
@@ -380,7 +380,18 @@ fn exit_of(ended: Ended, timed_out: bool) -> Exit {
     match ended {
         // what was sent has arrived, but reading was broken off
         Ended::Settled if timed_out => Exit::Unavailable,
+        Ended::Left(_) if timed_out => Exit::Unavailable,
         Ended::Settled => Exit::Ok,
+        Ended::Left(leaves) => {
+            tracing::warn!(
+                "not all that is there was read: the warnings above name each file; what is read of it later is \
+                 indexed once all the same"
+            );
+            match leaves {
+                Leaves::Damaged => Exit::Data,
+                _ => Exit::InputLeft,
+            }
+        }
         Ended::Released(lines) => {
             tracing::warn!(
                 lines,

@@ -5,7 +5,6 @@
 //! each file is tried with its own format first and gets the site of its own server.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use globset::{Glob, GlobBuilder, GlobMatcher};
 use logweir_parsers::nginx_conf::{AccessLog, COMBINED, Tailable};
@@ -28,8 +27,10 @@ pub struct Log {
     pub paths: Vec<String>,
     /// Globs to leave out.
     pub exclude: Vec<String>,
-    /// Other folders of rotated files.
-    pub rotated_dirs: Vec<PathBuf>,
+    /// Globs of rotated files whose names do not tell.
+    pub rotated: Vec<String>,
+    /// Globs of other folders of rotated files.
+    pub rotated_dirs: Vec<String>,
     /// Tried in this order.
     pub formats: Vec<NamedFormat>,
     /// `auto` is among the formats: those seen before may be added, see [`Config::add_formats`].
@@ -138,7 +139,8 @@ pub(super) fn read(
             name: name.map(|(name, _)| name),
             paths,
             exclude,
-            rotated_dirs: rotated_dirs(&mut scope),
+            rotated: absolute_globs(&mut scope, "rotated"),
+            rotated_dirs: absolute_globs(&mut scope, "rotated_dirs"),
             auto: formats.iter().any(|format| matches!(format, Choice::Auto)),
             formats: Vec::new(),
             fields: fields::read(&mut scope),
@@ -201,6 +203,7 @@ fn of_access_log(nginx: &Nginx, log: &AccessLog) -> Log {
         name: None,
         paths: vec![globset::escape(&log.path)],
         exclude: Vec::new(),
+        rotated: Vec::new(),
         rotated_dirs: Vec::new(),
         formats: Vec::new(),
         auto: true,
@@ -388,21 +391,21 @@ fn globs_with_origin(scope: &mut Scope<'_>, name: &str) -> Vec<(String, super::O
     globs
 }
 
-fn rotated_dirs(scope: &mut Scope<'_>) -> Vec<PathBuf> {
-    let mut folders = Vec::new();
-    for (folder, origin) in scope.list("rotated_dirs") {
-        if folder.starts_with('/') {
-            folders.push(PathBuf::from(folder));
+/// Globs of rotated files, or of folders of them.
+fn absolute_globs(scope: &mut Scope<'_>, name: &str) -> Vec<String> {
+    let mut globs = Vec::new();
+    for (glob, origin) in globs_with_origin(scope, name) {
+        let why = if !glob.starts_with('/') {
+            "is not absolute; write the whole path from / on"
+        } else if glob.split('/').any(|part| part == "..") {
+            "holds \"..\"; write the path without it"
         } else {
-            scope.bad(
-                "rotated_dirs",
-                origin,
-                &folder,
-                "is not absolute; write the whole path from / on",
-            );
-        }
+            globs.push(glob);
+            continue;
+        };
+        scope.bad(name, origin, &glob, why);
     }
-    folders
+    globs
 }
 
 fn formats(scope: &mut Scope<'_>, notes: &mut Vec<Note>) -> Vec<Choice> {

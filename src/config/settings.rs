@@ -408,8 +408,19 @@ pub static SETTINGS: &[Setting] = &[
         "rotated_dirs",
         Kind::Texts,
         "[]",
-        r#"["/var/log/nginx/old"]"#,
-        "Other folders that rotated files are moved to (logrotate's olddir).",
+        r#"["/var/log/nginx/old", "/var/log/nginx/20*/"]"#,
+        "Other folders that rotated files are moved to (logrotate's olddir); globs are allowed. One that matches no \
+         folder is a warning.",
+    ),
+    setting(
+        Logs,
+        "rotated",
+        Kind::Texts,
+        "[]",
+        r#"["/archive/*/access-*.log"]"#,
+        "Globs of rotated files whose names do not tell (other than access.log.1 or access.log-20261123.gz). A file that \
+         was followed before its rotation is found by its content, whatever its name; this is for those that were \
+         never seen: history, and files that came and went while the agent was stopped.",
     ),
     setting(
         Routes,

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use crate::tail::Leaves;
 use crate::tail::watch::Waker;
 
 pub use reader::Reader;
@@ -90,6 +91,8 @@ impl Stop {
 pub enum Ended {
     /// Every line that was read is settled, and the position saved.
     Settled,
+    /// With `once`: every line that was read is settled, but some of what is there could not be read.
+    Left(Leaves),
     /// Lines were handed back unread; they are read again at the next start.
     Released(u64),
     /// A delivery ended by a bug; nothing is lost, since its lines are not settled.

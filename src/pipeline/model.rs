@@ -586,6 +586,7 @@ fn tailer(world: &mut World) -> Result<Tailer<SimFs, ManualClock>, tail::TailErr
         logs: vec![tail::LogSettings {
             paths: vec![LIVE.to_owned()],
             exclude: vec![],
+            rotated: vec![],
             name: None,
         }],
         rotated_dirs: vec![],

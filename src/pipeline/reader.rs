@@ -15,7 +15,7 @@ use crate::output::Output;
 use crate::record::Recorder;
 use crate::tail::fs::FileSystem;
 use crate::tail::watch::{Wait, Watcher, Woken};
-use crate::tail::{Handover, Problem, Tailer};
+use crate::tail::{Handover, Leaves, Problem, Tailer};
 use crate::telemetry::Telemetry;
 
 /// How often positions are saved while they move.
@@ -163,7 +163,10 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             if self.settings.once && found == Found::Nothing && !self.road.is_full() {
                 self.road.send();
                 if self.road.is_empty() {
-                    return Ok(());
+                    if !self.tailer.waits() {
+                        return Ok(());
+                    }
+                    self.reconcile_at = self.reconcile_at.min(now + HOLD);
                 }
             }
             let quiet = now.saturating_sub(self.read_at) >= QUIET && !self.road.is_full();
@@ -345,6 +348,9 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         self.road.release();
         self.save(self.clock.now());
         match self.telemetry.snapshot().accounts.released - self.released_before {
+            0 if self.settings.once && self.tailer.leaves() > Leaves::Nothing => {
+                Ok(Ended::Left(self.tailer.leaves()))
+            }
             0 => Ok(Ended::Settled),
             lines => Ok(Ended::Released(lines)),
         }

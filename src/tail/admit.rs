@@ -1,7 +1,8 @@
 //! Which stream a file that a scan found continues, if any.
 //!
 //! Owns: the comparison of a file's content with the tracks, and the choice to open it, to leave it, or to
-//! count it as old history. Refuses to know: when files are let go (`reconcile`) and how they are read.
+//! count it as old history. Refuses to know: when files are let go (`reconcile`), how they are read, and whose a
+//! file is that its name does not tell (`content`).
 //! Invariant: a file is left only when each complete line in it is read under its identity from another place,
 //! was read, or is history that nobody asked for. The failures it guards against: a rotated file forgotten, a
 //! copy read beside its original, and two files that merely begin alike taken for one.
@@ -10,34 +11,29 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::discover::{Candidate, Scan};
+use super::content::Owner;
+use super::discover::{By, Candidate, Scan};
 use super::fs::{FileSystem, Kind, Metadata};
 use super::gzip::{Gzip, Trailer, first_line};
-use super::identity::{Place, stream_id};
-use super::reader::{Reader, Source, holds, last_line_end, place_at};
-use super::reconcile::{DELETED, GRACE_OF_THE_LAST, MAX_OPEN_UNNAMED};
-use super::stats::Problem;
+use super::identity::{Place, beginning, stream_id};
+use super::reader::{Reader, Source, holds, place_at};
+use super::reconcile::{GRACE_OF_THE_LAST, MAX_OPEN_UNNAMED};
+use super::stats::{Leaves, Problem};
 use super::stem::Compression;
-use super::tailer::{Done, TRUNCATED, Tailer};
+use super::tailer::{TRUNCATED, Tailer};
+use super::track::Track;
 use super::{FileKey, StreamId};
 use crate::clock::Clock;
 
 /// Rotated files that have a name, plain or compressed, open at once: each holds a file descriptor.
 const MAX_OPEN_ROTATED: usize = 128;
 
-/// Why bytes are passed over: their file is older than `retention`.
-const EXPIRED: &str = "expired";
-
 /// A compressed file changed this recently may still be written, milliseconds.
 const COMPRESSION_GRACE: u64 = 5_000;
 
-/// How far a file's time may be off, milliseconds: the kernel's clock is a little behind, and a clock may have
-/// been set while nobody looked. To read a little that was not asked for is better than to miss a line.
-const CLOCK_SLACK: i64 = 3_600_000;
-
 /// What a look at one file found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+pub(super) enum Verdict {
     Decided,
     /// It may be the beginning of a file that this scan has not come to yet.
     AskAgain,
@@ -52,21 +48,32 @@ pub(super) struct Look {
 }
 
 /// A file under consideration.
-struct Subject<'c, F: FileSystem> {
-    candidate: &'c Candidate,
-    file: Arc<F::File>,
+pub(super) struct Subject<'c, F: FileSystem> {
+    pub(super) candidate: &'c Candidate,
+    pub(super) file: Arc<F::File>,
     /// Of the file as it was opened.
-    metadata: Metadata,
-    /// The identities it has under each log that it may belong to.
-    streams: Vec<(Arc<str>, StreamId)>,
+    pub(super) metadata: Metadata,
+    pub(super) compressed: bool,
+    /// Its first complete line, as far as it counts; empty without one, and the same for a first line that is empty.
+    pub(super) line: Vec<u8>,
+    /// What that line hashes to.
+    pub(super) beginning: u64,
+    /// The identities it has under each log that it may belong to; none without a complete line.
+    pub(super) streams: Vec<(Arc<str>, StreamId)>,
 }
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Opens what holds something unread.
     pub(super) fn admit_all(&mut self, scan: &Scan, now: Duration, wall: i64) {
         let mut again = Vec::new();
-        let all: Vec<&Candidate> = scan.live.iter().chain(&scan.siblings).collect();
-        for candidate in all {
+        // What only a glob finds may be a copy or a rotated file of what has a better name: that comes first, the
+        // shorter names before the longer ones.
+        let is_new =
+            |live: &&Candidate| live.is_tentative() && !self.known.contains(&live.names[0]);
+        let (mut new, named): (Vec<&Candidate>, Vec<&Candidate>) =
+            scan.live.iter().partition(is_new);
+        new.sort_by_key(|candidate| (candidate.path.as_os_str().len(), &candidate.path));
+        for candidate in named.into_iter().chain(&scan.siblings).chain(new) {
             let look = Look {
                 now,
                 wall,
@@ -101,7 +108,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         })
     }
 
-    fn admit(&mut self, candidate: &Candidate, look: Look) -> io::Result<Verdict> {
+    pub(super) fn admit(&mut self, candidate: &Candidate, look: Look) -> io::Result<Verdict> {
         let Metadata {
             inode,
             size,
@@ -111,12 +118,21 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         if self.is_open(inode) {
             return Ok(Verdict::Decided);
         }
+        if let Some(key) = self.is_known_copy(candidate) {
+            self.leave_copy(candidate, key);
+            self.note_other(candidate);
+            return Ok(Verdict::Decided);
+        }
         if let Some(done) = self.done.get(&inode)
-            && !candidate.live
+            && self.counts_as_rotated(candidate, done.key)
             && (done.size, done.modified) == (size, modified)
             && !self.is_young_again(done.key, candidate)
         {
-            if let Some(track) = self.tracks.get_mut(&done.key) {
+            let key = done.key;
+            if (self.tracks.get(&key)).is_some_and(|track| !candidate.names.contains(&track.name)) {
+                self.note_other(candidate);
+            }
+            if let Some(track) = self.tracks.get_mut(&key) {
                 track.seen = look.wall;
                 // Not that of a shorter copy: whether a file is one is found out from the whole one.
                 if candidate.compression.is_none() && size >= track.read.offset {
@@ -130,7 +146,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             None => false,
             Some(Compression::Gzip) => true,
             Some(_) => {
-                if !expired {
+                // Of a file whose name says nothing nobody can tell.
+                if !expired && !candidate.names.is_empty() {
                     self.unreadable_compression(candidate);
                 }
                 return Ok(Verdict::Decided);
@@ -146,24 +163,95 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         if compressed && look.wall.abs_diff(modified / 1_000_000) < COMPRESSION_GRACE {
             self.sure = false;
+            self.young = true;
+            self.note_other(candidate);
             return Ok(Verdict::Decided);
         }
         let Some(subject) = self.open_subject(candidate, compressed)? else {
             return Ok(Verdict::Decided);
         };
-        if subject.streams.is_empty() {
+        if subject.streams.is_empty() && !candidate.names.is_empty() {
             // Without a complete line there is nothing to read yet; it comes first to the live file.
-            if candidate.live {
+            if candidate.live && !self.is_gzip(&subject) {
                 let key = self.add_track(&candidate.names[0], None, Place::start());
                 self.attach_plain(key, subject, look);
             }
-            Ok(Verdict::Decided)
-        } else if compressed {
+            return Ok(Verdict::Decided);
+        }
+        if candidate.names.is_empty() {
+            self.note_beginning_of(&subject);
+        }
+        if self.begins_like_another(&subject) {
+            if !look.last_chance {
+                return Ok(Verdict::AskAgain);
+            }
+            let owner = self.owner(&subject)?;
+            if !matches!(owner, Owner::Own) {
+                self.note_other(candidate);
+            }
+            match owner {
+                Owner::Own => {}
+                Owner::Other(other) => return self.admit(&other, look),
+                Owner::Copy(key) => {
+                    self.leave_copy(candidate, key);
+                    return Ok(Verdict::Decided);
+                }
+                Owner::Later => {
+                    self.sure = false;
+                    self.search_again = true;
+                    return Ok(Verdict::Decided);
+                }
+                Owner::Nobody => return Ok(Verdict::Decided),
+            }
+        }
+        if candidate.names.is_empty() || self.is_gzip(&subject) {
+            return Ok(Verdict::Decided);
+        }
+        if candidate.by == By::Declared && self.is_unassigned(&subject) {
+            return Ok(Verdict::Decided);
+        }
+        if subject.compressed {
             self.admit_compressed(subject, look)
                 .map(|()| Verdict::Decided)
         } else {
             self.admit_plain(subject, look)
         }
+    }
+
+    /// The file does not make its name that of a log.
+    fn note_other(&mut self, candidate: &Candidate) {
+        self.of_other_logs.extend(candidate.names.iter().cloned());
+    }
+
+    /// Whether it is a rotated file, or one that only a glob takes for live and that was read as another log's.
+    fn counts_as_rotated(&self, candidate: &Candidate, key: FileKey) -> bool {
+        let another = |track: &Track| !candidate.names.contains(&track.name);
+        !candidate.live || candidate.is_tentative() && self.tracks.get(&key).is_some_and(another)
+    }
+
+    /// A declared file that may be one of several logs, none of which is known to have had its content, is read as
+    /// none of them.
+    fn is_unassigned(&mut self, subject: &Subject<'_, F>) -> bool {
+        let Subject {
+            candidate, streams, ..
+        } = subject;
+        let known = |(_, stream): &(_, StreamId)| self.by_stream.contains_key(stream);
+        let unassigned = candidate.names.len() != 1 && !streams.iter().any(known);
+        if unassigned {
+            self.stats.unassigned_files += 1;
+            let problem = Problem::new(
+                &candidate.path,
+                format!(
+                    "is a rotated file by `rotated`, and may belong to {}: it is not read; put `rotated` into a                      [[logs]] of one log",
+                    match candidate.names.is_empty() {
+                        true => "a log that was never seen".to_owned(),
+                        false => candidate.names.join(" or "),
+                    }
+                ),
+            );
+            self.stats.problems.push(problem.leaving(Leaves::Input));
+        }
+        unassigned
     }
 
     /// Opens a file to see what it begins with; `None` when it is none to be read.
@@ -179,9 +267,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             self.sure = false;
             return Ok(None);
         }
-        if candidate.live && self.is_gzip(&file, candidate)? {
-            return Ok(None);
-        }
+        let compressed = compressed || self.has_gzip_magic(&file, candidate)?;
         let line = first_line(&self.fs, &file, compressed)?;
         let identity = |line: &[u8]| {
             let names = candidate.names.iter();
@@ -190,97 +276,16 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 .collect()
         };
         let streams = line.as_deref().map(identity).unwrap_or_default();
+        let line = line.unwrap_or_default();
         Ok(Some(Subject {
             candidate,
             file,
             metadata,
+            compressed,
+            beginning: beginning(&line),
+            line,
             streams,
         }))
-    }
-
-    /// Whether a rotated file is older than anything that is kept.
-    fn is_expired(&self, candidate: &Candidate) -> bool {
-        let (modified, now) = (candidate.metadata.modified, self.present.believed());
-        !candidate.live && is_over_age(modified, now, self.settings.retention)
-    }
-
-    /// Whether a file was left for its age by a clock that was ahead.
-    fn is_young_again(&self, key: FileKey, candidate: &Candidate) -> bool {
-        self.tracks.get(&key).is_some_and(|track| track.expired) && !self.is_expired(candidate)
-    }
-
-    /// Leaves a file that is older than `retention`. What was not read of it is counted, once, and is not taken
-    /// for lost, now or when the file is deleted.
-    fn pass_over(&mut self, subject: &Subject<'_, F>, look: Look) -> io::Result<()> {
-        let Subject {
-            candidate,
-            file,
-            metadata,
-            streams,
-        } = subject;
-        let Some((name, stream)) = streams.first() else {
-            return Ok(());
-        };
-        let compressed = candidate.compression.is_some();
-        let size = if compressed {
-            u64::from(Trailer::of(&self.fs, &**file, metadata.size)?.size)
-        } else {
-            metadata.size
-        };
-        let mut best: Option<(u64, FileKey)> = None;
-        for key in self.keys_of(streams) {
-            if self.reader_of(key).is_some() {
-                // A copy, or what it is a copy of, is being read.
-                return Ok(());
-            }
-            let Some(track) = self.tracks.get(&key) else {
-                continue;
-            };
-            let place = track.read;
-            let read = if track.skipped || place.offset > size {
-                size
-            } else if compressed || holds(&self.fs, &**file, place)? {
-                place.offset
-            } else {
-                continue;
-            };
-            if best.is_none_or(|(most, _)| most < read) {
-                best = Some((read, key));
-            }
-        }
-        let (read, key) = match best {
-            Some(best) => best,
-            None if self.is_history(candidate, name, look) => {
-                return self.leave_as_history(subject, look);
-            }
-            None => (0, self.add_track(name, Some(*stream), Place::start())),
-        };
-        if size > read {
-            *self.stats.passed_over_bytes.entry(EXPIRED).or_default() += size - read;
-        }
-        if let Some(track) = self.tracks.get_mut(&key) {
-            track.missing = None;
-            track.finished = true;
-            track.expired = true;
-            self.dirty = true;
-        }
-        self.set_done(key, metadata, look.wall);
-        Ok(())
-    }
-
-    /// It counts as read up to now; what nginx still writes into it is not history. Of a compressed file nobody
-    /// knows how far that is.
-    fn leave_as_history(&mut self, subject: &Subject<'_, F>, look: Look) -> io::Result<()> {
-        let compressed = subject.candidate.compression.is_some();
-        let place = if compressed {
-            Place::start()
-        } else {
-            last_line_end(&self.fs, &*subject.file, subject.metadata.size)?
-        };
-        let (name, stream) = &subject.streams[0];
-        let key = self.add_track(name, Some(*stream), place);
-        self.set_history(key, subject, compressed, look.wall);
-        Ok(())
     }
 
     fn admit_plain(&mut self, subject: Subject<'_, F>, look: Look) -> io::Result<Verdict> {
@@ -289,6 +294,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             file,
             metadata,
             streams,
+            ..
         } = &subject;
         let mut best: Option<(u64, FileKey)> = None;
         let mut may_be_a_beginning = false;
@@ -311,7 +317,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         if may_be_a_beginning {
             // All its lines are read from the longer file, under the same ids.
-            if let Some((key, open)) = self.is_beginning_of(streams, file, metadata.size)? {
+            let keys = self.keys_of(streams);
+            if let Some((key, open)) = self.is_beginning_of(&keys, file, metadata.size)? {
                 if !open {
                     self.set_done(key, metadata, look.wall);
                 }
@@ -353,6 +360,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             file,
             metadata,
             streams,
+            ..
         } = &subject;
         let trailer = Trailer::of(&self.fs, &**file, metadata.size)?;
         let size = u64::from(trailer.size);
@@ -414,7 +422,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         {
             self.stats.stream_id_collisions += 1;
         }
-        let key = self.add_track(name, Some(*stream), Place::start());
+        let key = self.add_track(name, Some((*stream, subject.beginning)), Place::start());
         if compressed {
             self.attach_compressed(key, subject, look);
         } else {
@@ -463,6 +471,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         track.inode = metadata.inode;
         track.finished = false;
         track.expired = false;
+        track.unfound = false;
+        // Another file may hold more of it.
+        self.search_again |= !candidate.live;
+        track.assigned = matches!(candidate.by, By::Content | By::Declared);
         // A link may point elsewhere tomorrow.
         let link = self.fs.is_symlink(&candidate.path);
         let real = if link {
@@ -474,12 +486,15 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         if let Source::Plain(_) = source {
             track.size = track.size.max(metadata.size);
         }
-        if track
-            .missing
-            .take()
-            .is_some_and(|missing| missing.reason == TRUNCATED)
-        {
-            self.stats.rotations.copied += 1;
+        if let Some(missing) = &mut track.missing {
+            let first = missing.held == track.read.offset;
+            self.stats.rotations.copied += u64::from(missing.reason == TRUNCATED && first);
+            missing.held = match source {
+                Source::Plain(_) => missing.held.max(metadata.size),
+                // How much it holds only decoding tells.
+                Source::Gzip(_) => missing.size,
+            };
+            track.missing = track.missing.filter(|missing| missing.bytes() > 0);
         }
         // An old file was quiet before we came.
         let age = u64::try_from(look.wall.saturating_sub(metadata.modified / 1_000_000));
@@ -568,14 +583,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Whether a file of `size` bytes holds the beginning of a longer one, which is open (true) or was read
     /// to its end (false): a copy that is still being made, or that was made earlier.
-    fn is_beginning_of(
+    pub(super) fn is_beginning_of(
         &self,
-        streams: &[(Arc<str>, StreamId)],
+        keys: &[FileKey],
         file: &Arc<F::File>,
         size: u64,
     ) -> io::Result<Option<(FileKey, bool)>> {
         let here = place_at(&self.fs, &**file, size)?;
-        for key in self.keys_of(streams) {
+        for &key in keys {
             if let Some(Reader {
                 source: Source::Plain(open),
                 ..
@@ -601,155 +616,35 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         Ok(None)
     }
 
-    /// Whether a rotated file that no track knows was there before anybody asked for it.
-    fn is_history(&self, candidate: &Candidate, name: &Arc<str>, look: Look) -> bool {
-        // A log seen before had no other rotated files: this one came since.
-        if self.looks.read_all || self.known.contains(name) {
-            return false;
-        }
-        // By which clock the file got its time nobody knows.
-        if self.present.times_set() != self.looks.times_set {
-            return false;
-        }
-        let modified = candidate.metadata.modified;
-        // A new log: what was written since the last look is no history, however it is named by now.
-        let since = self.looks.last.map(|last| {
-            // The last look in the time of today's clock, which may have been set back since.
-            let elapsed = look.now.saturating_sub(self.looks.at).as_millis();
-            let elapsed = i64::try_from(elapsed).unwrap_or(i64::MAX);
-            last.min(look.wall.saturating_sub(elapsed))
-                .saturating_sub(CLOCK_SLACK)
-        });
-        since.is_none_or(|since| modified / 1_000_000 < since)
-            && is_over_age(
-                modified,
-                self.present.believed(),
-                Some(self.settings.history),
-            )
-    }
-
-    /// A stream that counts as read as far as its file goes now, or (`skipped`) wholly.
-    fn set_history(&mut self, key: FileKey, subject: &Subject<'_, F>, skipped: bool, wall: i64) {
-        if let Some(track) = self.tracks.get_mut(&key) {
-            track.log = subject.candidate.log;
-            track.finished = true;
-            track.skipped = skipped;
-            track.inode = subject.metadata.inode;
-            track.path.clone_from(&subject.candidate.path);
-        }
-        self.dirty = true;
-        self.set_done(key, &subject.metadata, wall);
-    }
-
-    fn set_done(&mut self, key: FileKey, metadata: &Metadata, wall: i64) {
-        let Metadata {
-            inode,
-            size,
-            modified,
-            ..
-        } = *metadata;
-        self.done.insert(
-            inode,
-            Done {
-                size,
-                modified,
-                key,
-            },
-        );
-        if let Some(track) = self.tracks.get_mut(&key) {
-            track.seen = wall;
-        }
-    }
-
-    fn keys_of(&self, streams: &[(Arc<str>, StreamId)]) -> Vec<FileKey> {
+    pub(super) fn keys_of(&self, streams: &[(Arc<str>, StreamId)]) -> Vec<FileKey> {
         let keys = streams
             .iter()
             .filter_map(|(_, stream)| self.by_stream.get(stream));
         keys.flatten().copied().collect()
     }
 
-    /// After a restart: a stream may lie where no pattern finds it, behind a link that was swapped meanwhile.
-    pub(super) fn look_where_it_was(&mut self, now: Duration, wall: i64) {
-        let read = |key: &FileKey| {
-            self.reader_of(*key).is_some() || self.done.values().any(|done| done.key == *key)
-        };
-        let lost: Vec<FileKey> = self
-            .tracks
-            .keys()
-            .filter(|key| !read(key))
-            .copied()
-            .collect();
-        for key in lost {
-            let Some(track) = self.tracks.get(&key) else {
-                continue;
-            };
-            if track.skipped || track.finished {
-                continue;
-            }
-            // Of twins one may hold what the other lacks: that shows when they were read.
-            let twins = track.stream.and_then(|stream| self.by_stream.get(&stream));
-            let alone = twins.is_none_or(|keys| keys.len() == 1);
-            let (path, place, unread) = (
-                track.path.clone(),
-                track.read,
-                track.size.saturating_sub(track.read.offset),
-            );
-            let found = self.fs.metadata(&path).and_then(|metadata| {
-                if metadata.kind != Kind::File || self.is_open(metadata.inode) {
-                    return Ok(None);
-                }
-                let file = Arc::new(self.fs.open(&path)?);
-                let metadata = self.fs.metadata_of(&file)?;
-                let line = first_line(&self.fs, &file, false)?;
-                let same = line.is_some_and(|line| {
-                    track.stream == Some(stream_id(&self.host, &track.name, &line))
-                });
-                let same = same && holds(&self.fs, &*file, place)?;
-                Ok(same.then_some((file, metadata)))
-            });
-            match found {
-                Ok(Some((file, metadata))) => {
-                    let candidate = Candidate {
-                        path,
-                        metadata,
-                        log: track.log,
-                        names: vec![Arc::clone(&track.name)],
-                        live: false,
-                        compression: None,
-                    };
-                    let look = Look {
-                        now,
-                        wall,
-                        last_chance: true,
-                    };
-                    self.attach_nameless(key, Source::Plain(file), &candidate, look);
-                }
-                _ if alone && unread > 0 && self.sure && !self.backlog => {
-                    *self.stats.lost_bytes.entry(DELETED).or_default() += unread;
-                    if let Some(track) = self.tracks.get_mut(&key) {
-                        track.finished = true;
-                        self.dirty = true;
-                    }
-                }
-                _ => {}
-            }
+    /// Whether the content of a file whose name does not tell is compressed.
+    fn has_gzip_magic(&self, file: &Arc<F::File>, candidate: &Candidate) -> io::Result<bool> {
+        if !candidate.live && !candidate.names.is_empty() {
+            return Ok(false);
         }
+        let mut magic = [0; 2];
+        Ok(self.fs.read_at(file, &mut magic, 0)? == 2 && magic == [0x1f, 0x8b])
     }
 
     /// nginx's `access_log … gzip` writes a compressed live file, whose end cannot be told from a half one.
-    fn is_gzip(&mut self, file: &Arc<F::File>, candidate: &Candidate) -> io::Result<bool> {
-        let mut magic = [0; 2];
-        let count = self.fs.read_at(file, &mut magic, 0)?;
-        let gzip = count == 2 && magic == [0x1f, 0x8b];
+    fn is_gzip(&mut self, subject: &Subject<'_, F>) -> bool {
+        let gzip = subject.candidate.live && subject.compressed;
         if gzip {
-            self.stats.problems.push(Problem::new(
-                &candidate.path,
+            let problem = Problem::new(
+                &subject.candidate.path,
                 "is written compressed (`access_log … gzip`) and cannot be followed; take `gzip` away from \
                  the access_log directive"
                     .to_owned(),
-            ));
+            );
+            self.stats.problems.push(problem.leaving(Leaves::Input));
         }
-        Ok(gzip)
+        gzip
     }
 
     fn unreadable_compression(&mut self, candidate: &Candidate) {
@@ -761,9 +656,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .iter()
             .any(|problem| problem.text == text)
         {
-            self.stats
-                .problems
-                .push(Problem::new(&candidate.path, text.to_owned()));
+            let problem = Problem::new(&candidate.path, text.to_owned());
+            self.stats.problems.push(problem.leaving(Leaves::Input));
         }
     }
 
@@ -777,10 +671,4 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             ),
         ));
     }
-}
-
-fn is_over_age(modified: i64, wall: i64, limit: Option<Duration>) -> bool {
-    let Some(limit) = limit else { return false };
-    let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
-    wall.saturating_sub(modified / 1_000_000) >= limit
 }

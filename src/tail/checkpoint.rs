@@ -68,6 +68,16 @@ pub(super) struct Entry {
     /// CRC-32 and size at the end of the gzip file that holds this content and no more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) gzip: Option<(u32, u32)>,
+    /// The hash of the first line; absent in what older builds wrote.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "hex_beginning"
+    )]
+    pub(super) beginning: Option<u64>,
+    /// The rest was looked for and not found.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) unfound: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -190,6 +200,28 @@ mod hex_u64 {
     }
 }
 
+mod hex_beginning {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(
+        value: &Option<u64>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(value) => super::hex_u64::serialize(value, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(
+        deserializer: D,
+    ) -> Result<Option<u64>, D::Error> {
+        let text = Option::<String>::deserialize(deserializer)?;
+        text.map(|text| u64::from_str_radix(&text, 16).map_err(D::Error::custom))
+            .transpose()
+    }
+}
+
 mod hex_stream {
     use serde::{Deserialize as _, Deserializer, Serializer, de::Error};
 
@@ -248,6 +280,8 @@ mod tests {
                     finished: false,
                     skipped: false,
                     gzip: None,
+                    beginning: None,
+                    unfound: false,
                 },
                 Entry {
                     stream: StreamId([9; 10]),
@@ -262,6 +296,8 @@ mod tests {
                     finished: true,
                     skipped: true,
                     gzip: Some((7, 99)),
+                    beginning: None,
+                    unfound: false,
                 },
             ],
         }
@@ -280,6 +316,15 @@ mod tests {
             String::from_utf8_lossy(&bytes),
             String::from_utf8_lossy(VERSION_1)
         );
+    }
+
+    /// Keys that came later are optional: what an older build wrote lacks them, and what it reads has them.
+    #[test]
+    fn keys_that_came_later_come_back() {
+        let mut later = sample();
+        later.entries[0].beginning = Some(0x00ab_cdef_0123_4567);
+        later.entries[1].unfound = true;
+        assert_eq!(decode(&encode(&later).unwrap()), Ok(later));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Which files are logs: globs and excludes against the directories as they are now.
 //!
-//! Owns: the reading of glob patterns, the choice between a live log and a rotated file of one. Refuses to
+//! Owns: the choice, by name alone, between a live log, a rotated file of one, and any other file. Refuses to
 //! know: contents and positions. Invariant: a scan depends on nothing but the directories (and the names of
 //! logs known before), so it is right even if no event ever came. The failures it guards against: a rotated
 //! file read as a log of its own, one file read twice under two names, and a pipe read as a file.
@@ -8,12 +8,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::GlobMatcher;
 
 use super::fs::{FileSystem, Inode, Kind, Metadata};
+use super::pattern::{self, Part, Pattern};
 use super::stem::{self, Compression};
 use super::{LogSettings, Problem, TailError};
 
@@ -23,37 +24,31 @@ const MAX_DEPTH: usize = 16;
 /// What to look for.
 pub(super) struct Discover {
     logs: Vec<LogPatterns>,
-    rotated_dirs: Vec<PathBuf>,
+    /// The logs whose names the settings fix, by `name` or by a path without wildcards.
+    named: HashMap<String, usize>,
+    rotated_dirs: Vec<(String, Pattern)>,
 }
 
 struct LogPatterns {
     patterns: Vec<Pattern>,
     exclude: Vec<GlobMatcher>,
+    rotated: Vec<Pattern>,
     name: Option<Arc<str>>,
 }
 
-struct Pattern {
-    /// The part without wildcards.
-    base: PathBuf,
-    /// Directories below it.
-    directories: Vec<Part>,
-    file: Part,
-}
-
-enum Part {
-    Literal(String),
-    Glob(GlobMatcher),
-    AnyDepth,
-}
-
-impl Part {
-    fn matches(&self, name: &str) -> bool {
-        match self {
-            Part::Literal(literal) => literal == name,
-            Part::Glob(glob) => glob.is_match(name),
-            Part::AnyDepth => true,
-        }
-    }
+/// Why a file counts as one of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    /// A path without wildcards names it: a lasting name.
+    Path,
+    /// A glob matches it: it may as well be a rotated file of another log.
+    Glob,
+    /// The table of rotated names.
+    Table,
+    /// `rotated` of its `[[logs]]`.
+    Declared,
+    /// What it begins with.
+    Content,
 }
 
 /// A file that belongs to a log.
@@ -63,11 +58,19 @@ pub(super) struct Candidate {
     pub(super) metadata: Metadata,
     /// Index into the settings.
     pub(super) log: usize,
-    /// The names of the logs it may belong to; more than one only in a directory shared by rotated files.
+    /// The names of the logs it may belong to; more than one only of rotated files, where the name leaves it open.
     pub(super) names: Vec<Arc<str>>,
     /// nginx writes here now; else a rotated file.
     pub(super) live: bool,
+    pub(super) by: By,
     pub(super) compression: Option<Compression>,
+}
+
+impl Candidate {
+    /// Whether its content must say whether it is a log of its own.
+    pub(super) fn is_tentative(&self) -> bool {
+        self.live && self.by == By::Glob
+    }
 }
 
 /// The directories as they are now.
@@ -82,45 +85,97 @@ pub(super) struct Scan {
     pub(super) problems: Vec<Problem>,
     /// Something could not be looked at: there may be more files.
     pub(super) incomplete: bool,
-    /// Live files without a lasting name.
+    /// Files that only a glob found and that carry a date in their name: no log has such a name for long.
     pub(super) dated: Vec<PathBuf>,
+    /// The names in each directory in which rotated files are looked for.
+    listings: BTreeMap<PathBuf, Arc<Vec<String>>>,
+}
+
+impl Scan {
+    /// Files of the directories that no name explains, and those of `further` directories.
+    pub(super) fn others<F: FileSystem>(
+        &self,
+        fs: &F,
+        further: impl IntoIterator<Item = PathBuf>,
+    ) -> Vec<PathBuf> {
+        let explained: HashSet<&Path> = (self.live.iter().chain(&self.siblings))
+            .map(|candidate| candidate.path.as_path())
+            .collect();
+        let mut listings = self.listings.clone();
+        for directory in further {
+            listings.entry(directory).or_insert_with_key(|directory| {
+                let names = fs.read_dir(directory).unwrap_or_default();
+                let names = names.into_iter().filter_map(|name| name.into_string().ok());
+                Arc::new(names.collect())
+            });
+        }
+        let paths = listings
+            .iter()
+            .flat_map(|(directory, names)| names.iter().map(|name| directory.join(name)));
+        paths
+            .filter(|path| !explained.contains(path.as_path()))
+            .collect()
+    }
 }
 
 impl Discover {
-    pub(super) fn new(logs: &[LogSettings], rotated_dirs: &[PathBuf]) -> Result<Self, TailError> {
-        let logs = logs
+    pub(super) fn new(logs: &[LogSettings], rotated_dirs: &[String]) -> Result<Self, TailError> {
+        let logs: Vec<LogPatterns> = logs
             .iter()
             .map(|log| {
                 Ok(LogPatterns {
-                    patterns: log
-                        .paths
-                        .iter()
-                        .map(|path| pattern(path))
-                        .collect::<Result<_, _>>()?,
+                    patterns: patterns(&log.paths)?,
                     exclude: log
                         .exclude
                         .iter()
-                        .map(|glob| exclude(glob))
+                        .map(|glob| pattern::glob(glob, glob))
                         .collect::<Result<_, _>>()?,
+                    rotated: patterns(&log.rotated)?,
                     name: log.name.as_deref().map(Arc::from),
                 })
             })
             .collect::<Result<_, _>>()?;
+        let rotated_dirs = rotated_dirs
+            .iter()
+            .map(|text| Ok((text.clone(), Pattern::of_directories(text)?)))
+            .collect::<Result<_, _>>()?;
+        let mut named = HashMap::new();
+        for (index, log) in logs.iter().enumerate() {
+            let names = match &log.name {
+                Some(name) => vec![name.to_string()],
+                None => log.patterns.iter().filter_map(Pattern::literal).collect(),
+            };
+            for name in names {
+                named.entry(name).or_insert(index);
+            }
+        }
         Ok(Self {
             logs,
-            rotated_dirs: rotated_dirs.to_vec(),
+            named,
+            rotated_dirs,
         })
     }
 
     /// The log to which lines of this name belong, by its index in the settings.
     pub(super) fn log_of(&self, name: &str) -> Option<usize> {
-        self.logs.iter().position(|log| match &log.name {
-            Some(own) => **own == *name,
-            None => {
-                let path = Path::new(name);
-                log.patterns.iter().any(|pattern| pattern.is_of(path))
-            }
+        self.named.get(name).copied().or_else(|| {
+            let path = Path::new(name);
+            let is_of = |log: &LogPatterns| log.patterns.iter().any(|pattern| pattern.is_of(path));
+            (self.logs.iter()).position(|log| log.name.is_none() && is_of(log))
         })
+    }
+
+    /// Whether the settings fix this name of a log: nothing that is in its files makes it another one.
+    pub(super) fn fixes(&self, name: &str) -> bool {
+        self.named.contains_key(name)
+    }
+
+    /// Whether the settings leave a file of this log alone.
+    pub(super) fn excludes(&self, log: usize, path: &Path) -> bool {
+        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        self.logs
+            .get(log)
+            .is_some_and(|log| log.excludes(path, name))
     }
 
     /// Reads the directories. `known` tells the paths of logs seen before.
@@ -128,38 +183,54 @@ impl Discover {
         let mut walk = Walk {
             fs,
             known,
+            logs: &self.logs,
             scan: Scan::default(),
             listings: BTreeMap::new(),
             first_names: HashMap::new(),
         };
+        let rotated_dirs = walk.rotated_dirs(&self.rotated_dirs);
         let mut leaves = Vec::new();
         for (index, log) in self.logs.iter().enumerate() {
             for pattern in &log.patterns {
-                let mut directories = Vec::new();
-                walk.expand(
-                    pattern.base.clone(),
-                    &pattern.directories,
-                    0,
-                    &mut directories,
-                );
-                // Where rotated files of many logs lie no log is live.
-                directories.retain(|directory| !self.rotated_dirs.contains(directory));
+                let mut directories = walk.directories_of(pattern);
+                if !pattern.is_literal() {
+                    // Where rotated files of many logs lie no log is live, unless its whole path says so.
+                    directories.retain(|directory| !rotated_dirs.contains(directory));
+                }
                 for directory in directories {
-                    walk.log_directory(index, log, &directory, &pattern.file);
-                    leaves.push((index, log, directory, &pattern.file));
+                    walk.log_directory(index, pattern, &directory);
+                    leaves.push(Leaf {
+                        index,
+                        log,
+                        directory,
+                        file: &pattern.file,
+                    });
                 }
             }
         }
-        for directory in &self.rotated_dirs {
+        for directory in &rotated_dirs {
             walk.rotated_directory(directory, &leaves);
+        }
+        walk.targets_of_links();
+        for (index, log) in self.logs.iter().enumerate() {
+            walk.declared(index, log, self);
         }
         walk.finish()
     }
 }
 
+/// A directory in which files of a pattern are logs.
+struct Leaf<'a> {
+    index: usize,
+    log: &'a LogPatterns,
+    directory: PathBuf,
+    file: &'a Part,
+}
+
 struct Walk<'a, F> {
     fs: &'a F,
     known: &'a HashSet<Arc<str>>,
+    logs: &'a [LogPatterns],
     scan: Scan,
     listings: BTreeMap<PathBuf, Arc<Vec<String>>>,
     /// A directory reached by two paths is one: its files keep the first path as their name.
@@ -167,6 +238,12 @@ struct Walk<'a, F> {
 }
 
 impl<F: FileSystem> Walk<'_, F> {
+    fn directories_of(&mut self, pattern: &Pattern) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        self.expand(pattern.base.clone(), &pattern.directories, 0, &mut found);
+        found
+    }
+
     fn expand(&mut self, at: PathBuf, parts: &[Part], depth: usize, found: &mut Vec<PathBuf>) {
         let metadata = match self.fs.metadata(&at) {
             Ok(metadata) => metadata,
@@ -225,31 +302,72 @@ impl<F: FileSystem> Walk<'_, F> {
         names
     }
 
-    fn log_directory(&mut self, index: usize, log: &LogPatterns, directory: &Path, file: &Part) {
+    /// The names in a directory in which rotated files of any name are looked for.
+    fn list_to_search(&mut self, directory: &Path) -> Arc<Vec<String>> {
         let names = self.list(directory);
+        self.scan
+            .listings
+            .insert(directory.to_owned(), Arc::clone(&names));
+        names
+    }
+
+    fn rotated_dirs(&mut self, patterns: &[(String, Pattern)]) -> Vec<PathBuf> {
+        let mut all = Vec::new();
+        for (text, pattern) in patterns {
+            let found = self.directories_of(pattern);
+            if found.is_empty() {
+                self.scan.problems.push(Problem::new(
+                    Path::new(text),
+                    "is in rotated_dirs and matches no directory now: rotated files there are not found; \
+                     mend it, or make the directory"
+                        .to_owned(),
+                ));
+            }
+            for directory in found {
+                if !all.contains(&directory) {
+                    all.push(directory);
+                }
+            }
+        }
+        all
+    }
+
+    fn log_directory(&mut self, index: usize, pattern: &Pattern, directory: &Path) {
+        let Some(log) = self.logs.get(index) else {
+            return;
+        };
+        let names = self.list_to_search(directory);
         for name in names.iter() {
             let path = directory.join(name);
             if log.excludes(&path, name) {
                 continue;
             }
-            if let Some((stem, compression)) = self.sibling_of(directory, &names, file, name) {
+            if let Some((stem, compression)) =
+                self.sibling_of(directory, &names, &pattern.file, name)
+            {
                 let log_name = log.name_of(&directory.join(stem));
-                self.push(index, vec![log_name], path, false, compression);
-            } else if file.matches(name) {
-                if log.name.is_none() && stem::carries_date(name) {
-                    self.scan.problems.push(Problem::new(
-                        &path,
-                        "carries a date in its name: give its [[logs]] a `name`, so that its lines keep their \
-                         identity from day to day"
-                            .to_owned(),
-                    ));
+                self.push(index, vec![log_name], path, By::Table, compression);
+            } else if pattern.file.matches(name) {
+                let by = if pattern.is_literal() {
+                    By::Path
+                } else if self.is_declared(&path) {
+                    continue;
+                } else {
+                    By::Glob
+                };
+                if by == By::Glob && log.name.is_none() && stem::carries_date(name) {
                     self.scan.dated.push(path);
                     continue;
                 }
                 let log_name = log.name_of(&path);
-                self.push(index, vec![log_name], path, true, None);
+                self.push(index, vec![log_name], path, by, None);
             }
         }
+    }
+
+    fn is_declared(&self, path: &Path) -> bool {
+        let rotated = self.logs.iter().flat_map(|log| &log.rotated);
+        rotated.into_iter().any(|pattern| pattern.is_of(path))
     }
 
     fn sibling_of(
@@ -275,31 +393,89 @@ impl<F: FileSystem> Walk<'_, F> {
     }
 
     /// A directory in which rotated files of several logs lie side by side (logrotate's `olddir`).
-    fn rotated_directory(
-        &mut self,
-        directory: &Path,
-        leaves: &[(usize, &LogPatterns, PathBuf, &Part)],
-    ) {
-        for name in self.list(directory).iter() {
+    fn rotated_directory(&mut self, directory: &Path, leaves: &[Leaf<'_>]) {
+        for name in self.list_to_search(directory).iter() {
             let path = directory.join(name);
             let mut found: Option<(usize, Option<Compression>)> = None;
             let mut log_names: Vec<Arc<str>> = Vec::new();
-            for (index, log, home, file) in leaves {
-                if log.excludes(&path, name) {
+            for leaf in leaves {
+                if leaf.log.excludes(&path, name) {
                     continue;
                 }
-                let names = self.list(home);
-                let Some((stem, compression)) = self.sibling_of(home, &names, file, name) else {
+                let names = self.list(&leaf.directory);
+                let sibling = self.sibling_of(&leaf.directory, &names, leaf.file, name);
+                let Some((stem, compression)) = sibling else {
                     continue;
                 };
-                found.get_or_insert((*index, compression));
-                let log_name = log.name_of(&home.join(stem));
+                found.get_or_insert((leaf.index, compression));
+                let log_name = leaf.log.name_of(&leaf.directory.join(stem));
                 if !log_names.contains(&log_name) {
                     log_names.push(log_name);
                 }
             }
             if let Some((index, compression)) = found {
-                self.push(index, log_names, path, false, compression);
+                self.push(index, log_names, path, By::Table, compression);
+            }
+        }
+    }
+
+    /// A live log may be a link: what it leads to is rotated beside itself.
+    fn targets_of_links(&mut self) {
+        let live: Vec<(usize, Arc<str>, PathBuf)> = (self.scan.live.iter())
+            .filter(|candidate| self.fs.is_symlink(&candidate.path))
+            .filter_map(|candidate| {
+                let target = self.fs.canonicalize(&candidate.path).ok()?;
+                Some((candidate.log, Arc::clone(&candidate.names[0]), target))
+            })
+            .collect();
+        for (index, log_name, target) in live {
+            let (Some(directory), Some(file)) = (target.parent(), target.file_name()) else {
+                continue;
+            };
+            let (Some(file), Some(log)) = (file.to_str(), self.logs.get(index)) else {
+                continue;
+            };
+            for name in self.list_to_search(directory).iter() {
+                let path = directory.join(name);
+                if let Some(rotated) = stem::rotated(file, name)
+                    && !log.excludes(&path, name)
+                {
+                    let names = vec![Arc::clone(&log_name)];
+                    self.push(index, names, path, By::Table, rotated.compression);
+                }
+            }
+        }
+    }
+
+    /// Files that the settings declare to be rotated ones, whatever they are called.
+    fn declared(&mut self, index: usize, log: &LogPatterns, discover: &Discover) {
+        if log.rotated.is_empty() {
+            return;
+        }
+        let names = match &log.name {
+            Some(name) => vec![Arc::clone(name)],
+            None => {
+                let of_this = |name: &&Arc<str>| discover.log_of(name) == Some(index);
+                let live = self.scan.live.iter().filter(|live| live.log == index);
+                let mut names: Vec<Arc<str>> = live
+                    .map(|live| Arc::clone(&live.names[0]))
+                    .chain(self.known.iter().filter(of_this).cloned())
+                    .collect();
+                names.sort_unstable();
+                names.dedup();
+                names
+            }
+        };
+        for pattern in &log.rotated {
+            for directory in self.directories_of(pattern) {
+                for name in self.list_to_search(&directory).iter() {
+                    let path = directory.join(name);
+                    if pattern.file.matches(name) && !log.excludes(&path, name) {
+                        let compression = stem::compression(name);
+                        let names = likeliest(&names, &path);
+                        self.push(index, names, path, By::Declared, compression);
+                    }
+                }
             }
         }
     }
@@ -309,7 +485,7 @@ impl<F: FileSystem> Walk<'_, F> {
         log: usize,
         names: Vec<Arc<str>>,
         path: PathBuf,
-        live: bool,
+        by: By,
         compression: Option<Compression>,
     ) {
         let metadata = match self.fs.metadata(&path) {
@@ -318,6 +494,7 @@ impl<F: FileSystem> Walk<'_, F> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => return self.problem(&path, &error),
         };
+        let live = matches!(by, By::Path | By::Glob);
         match metadata.kind {
             Kind::File => {}
             Kind::Directory => return,
@@ -341,6 +518,7 @@ impl<F: FileSystem> Walk<'_, F> {
             log,
             names,
             live,
+            by,
             compression,
         };
         if live {
@@ -363,10 +541,11 @@ impl<F: FileSystem> Walk<'_, F> {
 
     fn finish(mut self) -> Scan {
         let fs = self.fs;
-        // One file by two names is one log: the name that is no link stays when the link goes.
-        self.scan
-            .live
-            .sort_by_cached_key(|candidate| fs.is_symlink(&candidate.path));
+        // One file by two names is one log: the name that is no link stays when the link goes. Of two [[logs]] the one
+        // that names the file goes before the one with a glob for it.
+        self.scan.live.sort_by_cached_key(|candidate| {
+            (fs.is_symlink(&candidate.path), candidate.by == By::Glob)
+        });
         let mut seen: HashSet<Inode> = HashSet::new();
         self.scan
             .live
@@ -381,19 +560,24 @@ impl<F: FileSystem> Walk<'_, F> {
         self.scan
             .siblings
             .retain(|candidate| seen.insert(candidate.metadata.inode));
+        // Another [[logs]] may name it.
+        let live: HashSet<&Path> = (self.scan.live.iter())
+            .map(|candidate| candidate.path.as_path())
+            .collect();
+        self.scan
+            .dated
+            .retain(|path| !live.contains(path.as_path()));
         self.keep_one_live_of_dated_names();
         self.scan
     }
 
-    /// Of the files of a log whose live name carries a date, the newest is live, the others are rotated.
+    /// Of the files of a log whose live name carries a date, the newest is live, the others are rotated. A path
+    /// without wildcards means the file that it names.
     fn keep_one_live_of_dated_names(&mut self) {
         let mut newest: HashMap<Arc<str>, (i64, PathBuf)> = HashMap::new();
         let dated = |candidate: &Candidate| {
-            candidate
-                .path
-                .file_name()
-                .and_then(OsStr::to_str)
-                .is_some_and(stem::carries_date)
+            let name = candidate.path.file_name().and_then(OsStr::to_str);
+            candidate.by == By::Glob && name.is_some_and(stem::carries_date)
         };
         for candidate in self.scan.live.iter().filter(|candidate| dated(candidate)) {
             let rank = (candidate.metadata.modified, candidate.path.clone());
@@ -424,30 +608,29 @@ impl<F: FileSystem> Walk<'_, F> {
     }
 }
 
-impl Pattern {
-    /// Whether a path is one that this pattern means.
-    fn is_of(&self, path: &Path) -> bool {
-        fn lead(parts: &[Part], directories: &[&str]) -> bool {
-            match (parts.split_first(), directories.split_first()) {
-                (None, first) => first.is_none(),
-                (Some((Part::AnyDepth, rest)), _) => {
-                    (0..=directories.len()).any(|depth| lead(rest, &directories[depth..]))
-                }
-                (Some((part, rest)), Some((directory, below))) => {
-                    part.matches(directory) && lead(rest, below)
-                }
-                (Some(_), None) => false,
-            }
-        }
-        let below = path.strip_prefix(&self.base).ok();
-        let names: Option<Vec<&str>> =
-            below.and_then(|below| below.iter().map(OsStr::to_str).collect());
-        names.is_some_and(|names| {
-            names.split_last().is_some_and(|(file, directories)| {
-                self.file.matches(file) && lead(&self.directories, directories)
-            })
-        })
-    }
+/// Of several logs those that a rotated file may belong to: by its name, or else by its directory.
+fn likeliest(names: &[Arc<str>], path: &Path) -> Vec<Arc<str>> {
+    let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+    let rank = |name: &Arc<str>| {
+        let live = Path::new(&**name);
+        let live_file = live.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let stem = live.file_stem().and_then(OsStr::to_str).unwrap_or_default();
+        let by_name = if stem::rotated(live_file, file).is_some() {
+            usize::MAX
+        } else if !stem.is_empty() && file.contains(stem) {
+            stem.len()
+        } else {
+            0
+        };
+        let near = live.parent().is_some_and(|home| path.starts_with(home));
+        (by_name, near)
+    };
+    let best = names.iter().map(rank).max();
+    names
+        .iter()
+        .filter(|name| Some(rank(name)) == best)
+        .cloned()
+        .collect()
 }
 
 impl LogPatterns {
@@ -468,66 +651,6 @@ impl LogPatterns {
     }
 }
 
-fn glob(text: &str, whole: &str) -> Result<GlobMatcher, TailError> {
-    GlobBuilder::new(text)
-        .literal_separator(true)
-        .build()
-        .map(|glob| glob.compile_matcher())
-        .map_err(|source| TailError::Glob {
-            glob: whole.to_owned(),
-            reason: source.to_string(),
-        })
-}
-
-fn exclude(text: &str) -> Result<GlobMatcher, TailError> {
-    glob(text, text)
-}
-
-fn pattern(text: &str) -> Result<Pattern, TailError> {
-    let bad = |reason: &str| TailError::Glob {
-        glob: text.to_owned(),
-        reason: reason.to_owned(),
-    };
-    if !text.starts_with('/') {
-        return Err(bad("the path must be absolute"));
-    }
-    let mut base = PathBuf::from("/");
-    let mut parts = Vec::new();
-    for component in Path::new(text).components() {
-        match component {
-            Component::Normal(part) => {
-                let part = part.to_str().ok_or_else(|| bad("the path is no UTF-8"))?;
-                parts.push(if part == "**" {
-                    Part::AnyDepth
-                } else if part.contains(['*', '?', '[', '{', '\\']) {
-                    Part::Glob(glob(part, text)?)
-                } else {
-                    Part::Literal(part.to_owned())
-                });
-            }
-            Component::ParentDir => return Err(bad("`..` is not understood in a pattern")),
-            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
-        }
-    }
-    let file = parts.pop().ok_or_else(|| bad("it names no file"))?;
-    if text.ends_with('/') || matches!(file, Part::AnyDepth) {
-        return Err(bad(
-            "it names directories; add a pattern for the files, such as `*access.log`",
-        ));
-    }
-    let literal = parts
-        .iter()
-        .take_while(|part| matches!(part, Part::Literal(_)))
-        .count();
-    let directories = parts.split_off(literal);
-    for part in parts {
-        if let Part::Literal(name) = part {
-            base.push(name);
-        }
-    }
-    Ok(Pattern {
-        base,
-        directories,
-        file,
-    })
+fn patterns(texts: &[String]) -> Result<Vec<Pattern>, TailError> {
+    texts.iter().map(|text| Pattern::of_files(text)).collect()
 }

@@ -250,6 +250,16 @@ impl<F: FileSystem> Gzip<F> {
         }
     }
 
+    /// Whether the file holds what was read up to `place`; `None` when it ends before.
+    pub(super) fn holds(fs: F, file: Arc<F::File>, place: Place) -> io::Result<Option<bool>> {
+        let mut gzip = Self::new(fs, file);
+        match gzip.resume(place) {
+            Ok(holds) => Ok((gzip.offset == place.offset).then_some(holds)),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Decodes up to `place` and checks that the file holds what was read before it.
     fn resume(&mut self, place: Place) -> io::Result<bool> {
         self.decoder = Some(decoder(&self.fs, &self.file));

@@ -1,19 +1,19 @@
 //! What one tailer leaves to the next in the same process, at a reload.
 //!
-//! Owns: the lock of the state directory, deleted files that are still open, and the counters. Refuses to know:
-//! what the next one is configured to do. Invariant: what only an open file holds stays open until it is settled,
-//! whoever reads it; and nobody else gets into the state directory meanwhile. It guards against a reload that
-//! loses what a mere wait for the cluster would not have lost.
+//! Owns: the lock of the state directory, the open files, and the counters. Refuses to know: what the next one is
+//! configured to do. Invariant: an open file stays open until it is settled, whoever reads it and whatever name it
+//! has by now; and nobody else gets into the state directory meanwhile. It guards against a reload that loses
+//! what a mere wait for the cluster would not have lost.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::admit::Look;
-use super::discover::Candidate;
-use super::fs::{FileSystem, Metadata};
-use super::gzip::Gzip;
-use super::identity::Place;
+use super::discover::{By, Candidate};
+use super::fs::FileSystem;
+use super::gzip::{Gzip, first_line};
+use super::identity::{Place, beginning, stream_id};
 use super::reader::{Reader, Source, holds};
 use super::state::State;
 use super::stats::Stats;
@@ -24,20 +24,24 @@ use crate::clock::Clock;
 /// See the module; empty at the start of a process.
 pub struct Handover<F: FileSystem> {
     pub(super) state: Option<State<F>>,
-    pub(super) orphans: Vec<Orphan<F>>,
+    pub(super) files: Vec<OpenFile<F>>,
     /// Counters alone; what is true of a moment is found out anew.
     pub(super) stats: Stats,
 }
 
-/// An open file without a name.
-pub(super) struct Orphan<F: FileSystem> {
+/// An open file.
+pub(super) struct OpenFile<F: FileSystem> {
     pub(super) file: Arc<F::File>,
     pub(super) compressed: bool,
     /// Its last name.
     pub(super) path: PathBuf,
     /// The log's name, part of the identity.
     pub(super) name: Arc<str>,
+    /// Its identity, and what its first line hashes to.
     pub(super) stream: Option<StreamId>,
+    pub(super) beginning: Option<u64>,
+    /// It was opened as a rotated file.
+    from_name: bool,
     /// Everything before it is durable elsewhere.
     pub(super) settled: Place,
 }
@@ -46,7 +50,7 @@ impl<F: FileSystem> Default for Handover<F> {
     fn default() -> Self {
         Self {
             state: None,
-            orphans: Vec::new(),
+            files: Vec::new(),
             stats: Stats::default(),
         }
     }
@@ -57,7 +61,7 @@ impl<F: FileSystem> fmt::Debug for Handover<F> {
         formatter
             .debug_struct("Handover")
             .field("locked", &self.state.is_some())
-            .field("orphans", &self.orphans.len())
+            .field("files", &self.files.len())
             .finish_non_exhaustive()
     }
 }
@@ -66,67 +70,69 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Ends. What was handed out and not settled is read again by the next.
     pub fn hand_over(self) -> Handover<F> {
         let Self {
-            fs,
             state,
             readers,
             tracks,
             mut stats,
             ..
         } = self;
-        let orphan = |reader: Reader<F>| {
+        let open_file = |reader: Reader<F>| {
             let track = tracks.get(&reader.key)?;
-            // Without a word about its links it is kept: a second reader of a file doubles nothing.
-            let named = |metadata: Metadata| metadata.links > 0;
-            if fs.metadata_of(reader.file()).is_ok_and(named) {
-                return None;
-            }
             let (file, compressed) = match reader.source {
                 Source::Plain(file) => (file, false),
                 Source::Gzip(gzip) => (gzip.into_file(), true),
             };
-            Some(Orphan {
+            Some(OpenFile {
                 file,
                 compressed,
                 path: reader.path,
                 name: Arc::clone(&track.name),
                 stream: track.stream,
+                beginning: track.beginning,
+                from_name: reader.caught_up_from_name,
                 settled: track.settled(),
             })
         };
-        let orphans = readers.into_iter().filter_map(orphan).collect();
+        let files = readers.into_iter().filter_map(open_file).collect();
         stats.problems.clear();
         (stats.files_open, stats.deleted_open_bytes) = (0, 0);
         Handover {
             state: Some(state),
-            orphans,
+            files,
             stats,
         }
     }
 
-    /// Reads on in files that nobody could open again; gives back those of a log that is configured no more.
-    pub(super) fn adopt(&mut self, orphans: Vec<Orphan<F>>) -> Vec<Orphan<F>> {
+    /// Reads on in the files of the tailer before, wherever they are by now; gives back those of a log that is
+    /// configured no more.
+    pub(super) fn adopt(&mut self, files: Vec<OpenFile<F>>) -> Vec<OpenFile<F>> {
         let mut left = Vec::new();
         let look = Look {
             now: self.clock.now(),
             wall: self.clock.unix_millis(),
             last_chance: true,
         };
-        for orphan in orphans {
-            let Ok(metadata) = self.fs.metadata_of(&orphan.file) else {
+        for mut open in files {
+            let Ok(metadata) = self.fs.metadata_of(&open.file) else {
                 continue;
             };
-            let Some(log) = self.discover.log_of(&orphan.name) else {
-                left.push(orphan);
+            if open.settled.offset == 0 {
+                self.look_at_beginning(&mut open);
+            }
+            let Some(log) = self.discover.log_of(&open.name) else {
+                left.push(open);
                 continue;
             };
-            let key = self.track_of(&orphan);
-            let Orphan {
+            let key = self.track_of(&open);
+            let assigned = self.tracks.get(&key).is_some_and(|track| track.assigned);
+            let OpenFile {
                 file,
                 compressed,
                 path,
                 name,
+                from_name,
                 ..
-            } = orphan;
+            } = open;
             let source = if compressed {
                 Source::Gzip(Box::new(Gzip::new(self.fs.clone(), file)))
             } else {
@@ -138,30 +144,30 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 log,
                 names: vec![name],
                 live: false,
+                by: if assigned { By::Content } else { By::Table },
                 compression: None,
             };
-            self.attach_nameless(key, source, &candidate, look);
+            self.attach(key, source, &candidate, &metadata, look);
+            if let Some(reader) = self.readers.last_mut() {
+                // The next look finds its name, if it has one.
+                reader.visible = false;
+                reader.caught_up_from_name = from_name;
+            }
         }
         left
     }
 
-    /// A file that a scan does not find.
-    pub(super) fn attach_nameless(
-        &mut self,
-        key: FileKey,
-        source: Source<F>,
-        candidate: &Candidate,
-        look: Look,
-    ) {
-        self.attach(key, source, candidate, &candidate.metadata, look);
-        if let Some(reader) = self.readers.last_mut() {
-            reader.visible = false;
+    /// A file of which nothing is settled may have got its first line since it was opened, or another one.
+    fn look_at_beginning(&self, open: &mut OpenFile<F>) {
+        if let Ok(Some(line)) = first_line(&self.fs, &open.file, open.compressed) {
+            open.stream = Some(stream_id(&self.host, &open.name, &line));
+            open.beginning = Some(beginning(&line));
         }
     }
 
     /// The stream that a file continues: what was saved of it may be a little behind, or another output's.
-    fn track_of(&mut self, orphan: &Orphan<F>) -> FileKey {
-        let keys = orphan
+    fn track_of(&mut self, open: &OpenFile<F>) -> FileKey {
+        let keys = open
             .stream
             .and_then(|stream| self.by_stream.get(&stream))
             .into_iter()
@@ -170,24 +176,30 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             let place = self.tracks.get(key).map(|track| track.read);
             self.reader_of(**key).is_none()
                 && place.is_some_and(|place| {
-                    place.offset <= orphan.settled.offset
-                        && (orphan.compressed
-                            || holds(&self.fs, &*orphan.file, place).unwrap_or(false))
+                    place.offset <= open.settled.offset
+                        && (open.compressed || holds(&self.fs, &*open.file, place).unwrap_or(false))
                 })
         };
         let offset = |key: &&FileKey| self.tracks.get(key).map(|track| track.read.offset);
         if let Some(key) = keys.filter(fits).max_by_key(offset) {
             return *key;
         }
-        let is_held =
-            orphan.compressed || holds(&self.fs, &*orphan.file, orphan.settled).unwrap_or(true);
+        let is_held = open.compressed || holds(&self.fs, &*open.file, open.settled).unwrap_or(true);
         if !is_held {
             // Emptied and written again since.
-            self.add_track(&orphan.name, None, Place::start())
+            self.add_track(&open.name, None, Place::start())
         } else if self.looks.read_all {
-            self.add_track(&orphan.name, orphan.stream, Place::start())
+            self.add_known(open, Place::start())
         } else {
-            self.add_track(&orphan.name, orphan.stream, orphan.settled)
+            self.add_known(open, open.settled)
         }
+    }
+
+    fn add_known(&mut self, open: &OpenFile<F>, place: Place) -> FileKey {
+        let key = self.add_track(&open.name, None, place);
+        if let Some(stream) = open.stream {
+            self.identify(key, stream, open.beginning);
+        }
+        key
     }
 }

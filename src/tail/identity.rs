@@ -33,6 +33,12 @@ pub(super) fn stream_id(host: &str, log: &str, first_line: &[u8]) -> StreamId {
     StreamId(id)
 }
 
+/// The hash of a first complete line, without its `\n`, whatever log and host it is of: by it the streams are
+/// found that a file may continue. It decides nothing; the id does.
+pub(super) fn beginning(first_line: &[u8]) -> u64 {
+    xxh3_64(&first_line[..first_line.len().min(FIRST_LINE_BYTES)])
+}
+
 /// How many bytes before `offset` are hashed.
 pub(super) fn marker_length(offset: u64) -> usize {
     usize::try_from(offset).map_or(MARKER_BYTES, |offset| offset.min(MARKER_BYTES))

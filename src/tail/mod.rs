@@ -13,20 +13,26 @@
 //! - [`Tailer::settle`] takes the acks, [`Tailer::save`] makes them durable;
 //! - [`watch::Watcher`] waits for something to happen.
 //!
-//! The parts: `discover` (which files), `stem` (whose rotated file), `identity` (is it still the same),
-//! `reader` and `gzip` (lines of one file), `track` (position in one stream), `tailer`, `reconcile` and
-//! `admit` (all of them together), `checkpoint` and `state` (what survives the process), `handover` (what only the
-//! process has); `survey` shows beforehand what would be read.
+//! The parts: `pattern` and `discover` (which files), `stem` (whose rotated file, by its name) and `content` (by what
+//! is in it), `identity` (is it still the same), `reader` and `gzip` (lines of one file), `track` (position in one
+//! stream), `tailer`, `reconcile`, `admit` and `history` (all of them together), `checkpoint`, `assignments` and `state` (what
+//! survives the process), `handover` (what only the process has); `survey` and `others` show beforehand what would be
+//! read, and what not.
 
 mod access;
 mod admit;
+mod assignments;
 mod checkpoint;
+mod content;
 mod discover;
 pub mod fs;
 mod gzip;
 mod handover;
+mod history;
 mod identity;
 mod lines;
+mod others;
+mod pattern;
 mod present;
 mod reader;
 mod reconcile;
@@ -48,8 +54,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use handover::Handover;
+pub use others::{OtherFile, other_files};
 pub(crate) use state::replace_file;
-pub use stats::{Lag, Problem, Rotations, Stats};
+pub use stats::{Lag, Leaves, Problem, Rotations, Stats};
 pub use survey::{LogFile, Survey, survey};
 pub use tailer::Tailer;
 
@@ -100,8 +107,9 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The logs.
     pub logs: Vec<LogSettings>,
-    /// More directories with rotated files (logrotate's `olddir`).
-    pub rotated_dirs: Vec<PathBuf>,
+    /// More directories with rotated files (logrotate's `olddir`): absolute paths with wildcards as in
+    /// [`LogSettings::paths`].
+    pub rotated_dirs: Vec<String>,
     /// At the first start, and for a log that is new, rotated files changed this recently are read.
     pub history: Duration,
     /// Rotated files not changed for longer are never read.
@@ -125,6 +133,8 @@ pub struct LogSettings {
     pub paths: Vec<String>,
     /// Patterns for files to leave alone: of the whole path with a `/` in it, else of the name.
     pub exclude: Vec<String>,
+    /// Absolute paths, with wildcards, of rotated files that their names would not tell to be such.
+    pub rotated: Vec<String>,
     /// The log's name in the identity of its lines, instead of its live path.
     pub name: Option<String>,
 }
@@ -158,14 +168,5 @@ pub enum TailError {
         glob: String,
         /// What is wrong with it.
         reason: String,
-    },
-    /// A log without a lasting name.
-    #[error(
-        "{} carries a date in its name: give its [[logs]] a `name`, so that its lines keep their identity \
-         from day to day", path.display()
-    )]
-    DatedName {
-        /// The file.
-        path: PathBuf,
     },
 }

@@ -254,6 +254,10 @@ impl<F: FileSystem> Plain<'_, F> {
                 self.long_line(offset + line as u64 + 1, scanned, buffer)
             }
             Head::Long | Head::Partial => {
+                // As above: before the first line there is no marker, but nginx only ever adds.
+                if offset == 0 && at_end && (data.len() as u64) < track.size {
+                    return Ok(Step::Replaced);
+                }
                 *scanned = offset + data.len() as u64;
                 track.size = track.size.max(*scanned);
                 Ok(if at_end { Step::Idle } else { Step::More })

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::FileKey;
-use super::discover::{Candidate, Scan};
+use super::admit::Look;
+use super::discover::{By, Candidate, Scan};
 use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Trailer;
 use super::reader::{Reader, Source, Step, holds};
 use super::stats::Problem;
 use super::tailer::{Done, Tailer};
-use super::track::{Missing, Track};
+use super::track::Track;
 use crate::clock::Clock;
 
 /// nginx writes on into a renamed file until its workers have opened the new one; a file is let go only
@@ -42,6 +43,9 @@ const DEFAULT_MEMORY: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Files open at once that no log's live name leads to. Each costs a descriptor, of which the connections to
 /// the cluster need some too; a service has 1024 where nobody says otherwise.
 pub(super) const MAX_OPEN_UNNAMED: usize = 512;
+
+/// Why bytes are lost: a file is gone that ended in half a line.
+const UNTERMINATED: &str = "unterminated";
 
 /// Why bytes are lost: their file is gone.
 pub(super) const DELETED: &str = "deleted";
@@ -73,9 +77,16 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .retain(|(path, until)| now < *until && self.fs.metadata(path).is_err());
         let mut scan = self.discover.scan(&self.fs, &self.known);
         self.backlog = false;
+        self.young = false;
+        self.of_other_logs.clear();
+        self.assigned_now = false;
+        self.stats.unassigned_files = 0;
         self.sure = !scan.incomplete;
         self.stats.problems.clone_from(&self.start_problems);
         self.stats.problems.append(&mut scan.problems);
+        let fs = &self.fs;
+        self.doubts.retain(|doubt| fs.metadata(&doubt.path).is_ok());
+        self.stats.problems.extend_from_slice(&self.doubts);
         self.live_inodes.clear();
         for live in &scan.live {
             let inodes = self
@@ -86,13 +97,18 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         self.place_open_files(&scan, now, wall);
         self.admit_all(&scan, now, wall);
-        if self.looks.first {
-            self.look_where_it_was(now, wall);
-        }
-        for candidate in scan.live.iter().chain(&scan.siblings) {
-            for name in &candidate.names {
-                self.dirty |= self.known.insert(Arc::clone(name));
-            }
+        let look = Look {
+            now,
+            wall,
+            last_chance: true,
+        };
+        self.search(&scan, look);
+        self.say_what_is_dated(&scan);
+        self.report_unfound();
+        self.remember_logs(&scan);
+        if self.assigned_now && self.save_assignments().is_err() {
+            // The next save tries again, and says so.
+            self.dirty = true;
         }
         self.directories = scan.directories;
         self.close_finished();
@@ -101,7 +117,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.give_up_missing(now);
         self.forget_old();
         self.looks.first = false;
-        if self.looks.read_all && !scan.incomplete {
+        if self.looks.read_all && !scan.incomplete && !self.young {
             self.looks.read_all = false;
             self.dirty = true;
         }
@@ -109,6 +125,20 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.looks.times_set = self.present.times_set();
         self.looks.at = now;
         self.measure();
+    }
+
+    /// Names of logs, of which a rotated file is no old history. A name that only a glob gives to a file of another
+    /// log is none.
+    fn remember_logs(&mut self, scan: &Scan) {
+        let read: HashSet<&Arc<str>> = self.tracks.values().map(|track| &track.name).collect();
+        for candidate in scan.live.iter().chain(&scan.siblings) {
+            for name in &candidate.names {
+                let other = candidate.is_tentative() || self.of_other_logs.contains(name);
+                if !other || self.discover.fixes(name) || read.contains(name) {
+                    self.dirty |= self.known.insert(Arc::clone(name));
+                }
+            }
+        }
     }
 
     /// Where are the open files by now?
@@ -126,14 +156,24 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             reader.look_again(track, self.limits);
             match places.get(&reader.inode) {
                 Some(candidate) => {
-                    if reader.live && !candidate.live {
+                    // By another name that a glob finds it is a rotated file all the same.
+                    let named = candidate.names.contains(&track.name);
+                    if !named {
+                        self.of_other_logs.extend(candidate.names.iter().cloned());
+                    }
+                    let own = !candidate.is_tentative() || named;
+                    let live = candidate.live && own;
+                    let assigned = !own || candidate.by == By::Declared;
+                    self.dirty |= assigned && !track.assigned;
+                    track.assigned = assigned;
+                    if reader.live && !live {
                         self.stats.rotations.renamed += 1;
                         if scan.live.iter().all(|live| live.path != reader.path) {
                             self.vacant.push((reader.path.clone(), now + VACANCY));
                         }
                         reader.quiet_since = now;
                     }
-                    reader.live = candidate.live;
+                    reader.live = live;
                     reader.visible = true;
                     if reader.path != candidate.path {
                         // A live file keeps the path behind its link.
@@ -263,8 +303,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     },
                 );
             }
+            // A file that came in its place may go on where it ended.
             _ if last.half_line > 0 => {
-                *self.stats.lost_bytes.entry("unterminated").or_default() += last.half_line;
+                let now = self.clock.now();
+                if let Some(track) = self.tracks.get_mut(&reader.key) {
+                    track.size = track.size.max(track.read.offset + last.half_line);
+                    track.miss(UNTERMINATED, now);
+                }
             }
             _ => {}
         }
@@ -376,13 +421,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .collect();
         for (key, track) in &mut self.tracks {
             let bytes = track.size.saturating_sub(track.read.offset);
-            let known = track.finished || track.skipped || track.missing.is_some();
+            let known = track.finished || track.skipped || track.unfound || track.missing.is_some();
             if bytes > 0 && !known && !held.contains(key) {
-                track.missing = Some(Missing {
-                    bytes,
-                    since: now,
-                    reason: DELETED,
-                });
+                track.miss(DELETED, now);
             }
         }
     }
@@ -398,6 +439,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 .missing
                 .is_some_and(|missing| now.saturating_sub(missing.since) >= GRACE_FOR_A_COPY)
         };
+        let open: HashSet<FileKey> = self.readers.iter().map(|reader| reader.key).collect();
         let due: Vec<FileKey> = (self.tracks.iter())
             .filter(|(_, track)| due(track))
             .map(|(key, _)| *key)
@@ -407,10 +449,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             if let Some(track) = self.tracks.get_mut(&key)
                 && let Some(missing) = track.missing.take()
             {
-                if missing.bytes > 0 && !read_elsewhere {
-                    *self.stats.lost_bytes.entry(missing.reason).or_default() += missing.bytes;
+                let lost = missing.bytes() > 0 && !read_elsewhere;
+                if lost {
+                    *self.stats.lost_bytes.entry(missing.reason).or_default() += missing.bytes();
                 }
-                track.finished = true;
+                // What is lost is looked for still: it may have been moved out of sight.
+                track.unfound |= lost && missing.reason == DELETED;
+                track.finished |= !track.unfound && !open.contains(&key);
                 self.dirty = true;
             }
         }
@@ -453,6 +498,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let memory = i64::try_from(memory.as_millis()).unwrap_or(i64::MAX);
         let open: Vec<FileKey> = self.readers.iter().map(|reader| reader.key).collect();
         let before = self.tracks.len();
+        self.unmatched
+            .retain(|assignment| now.saturating_sub(assignment.seen) <= memory);
         self.tracks.retain(|key, track| {
             track.in_flight()
                 || now.saturating_sub(track.seen) <= memory
@@ -462,10 +509,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         if self.tracks.len() != before {
             self.dirty = true;
             let tracks = &self.tracks;
-            self.by_stream.retain(|_, keys| {
+            let is_left = |keys: &mut Vec<FileKey>| {
                 keys.retain(|key| tracks.contains_key(key));
                 !keys.is_empty()
-            });
+            };
+            self.by_stream.retain(|_, keys| is_left(keys));
+            self.by_beginning.retain(|_, keys| is_left(keys));
             self.done.retain(|_, done| tracks.contains_key(&done.key));
         }
     }

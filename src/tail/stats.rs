@@ -53,6 +53,10 @@ pub struct Stats {
     pub deleted_open_bytes: u64,
     /// Different contents met under one identity; harmless but for lines of one second at one offset.
     pub stream_id_collisions: u64,
+    /// Files that were not read to their end and could not be found again.
+    pub files_not_found: u64,
+    /// Rotated files of which it is not known to which log they belong, as of the last reconcile; not read.
+    pub unassigned_files: usize,
     /// Checkpoints saved.
     pub saves: u64,
     /// What stands in the way now.
@@ -66,6 +70,19 @@ pub struct Problem {
     pub path: PathBuf,
     /// What; reads on after the path.
     pub text: String,
+    /// What a run that ends by itself leaves unread because of it.
+    pub leaves: Leaves,
+}
+
+/// Whether lines that are there are not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leaves {
+    /// None, as far as is known.
+    Nothing,
+    /// A file that can be read later, or when something else is put right.
+    Input,
+    /// A damaged file.
+    Damaged,
 }
 
 impl Problem {
@@ -73,7 +90,13 @@ impl Problem {
         Self {
             path: path.to_owned(),
             text,
+            leaves: Leaves::Nothing,
         }
+    }
+
+    /// The same problem, which keeps lines from being read.
+    pub(super) fn leaving(self, leaves: Leaves) -> Self {
+        Self { leaves, ..self }
     }
 
     pub(super) fn io<F: FileSystem>(fs: &F, path: &Path, error: &io::Error) -> Self {
@@ -84,7 +107,7 @@ impl Problem {
             }
             _ => "; it is tried again".to_owned(),
         };
-        Self::new(path, format!("cannot be read: {error}{advice}"))
+        Self::new(path, format!("cannot be read: {error}{advice}")).leaving(Leaves::Input)
     }
 }
 

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
+use super::content;
 use super::discover::Discover;
 use super::fs::{FileSystem, Metadata};
 use super::stem::Compression;
@@ -33,8 +34,6 @@ pub struct Survey {
     pub files: Vec<LogFile>,
     /// What stands in the way.
     pub problems: Vec<Problem>,
-    /// Live files with a date in their name and no lasting one: the tailer refuses to start.
-    pub dated: Vec<PathBuf>,
 }
 
 /// Looks into the directories as they are now.
@@ -44,7 +43,7 @@ pub struct Survey {
 /// A pattern that cannot be used.
 pub fn survey<F: FileSystem>(
     logs: &[LogSettings],
-    rotated_dirs: &[PathBuf],
+    rotated_dirs: &[String],
     fs: &F,
 ) -> Result<Survey, TailError> {
     let scan = Discover::new(logs, rotated_dirs)?.scan(fs, &HashSet::new());
@@ -59,9 +58,9 @@ pub fn survey<F: FileSystem>(
             metadata: candidate.metadata,
             compression: candidate.compression,
         });
+    let dated = scan.dated.iter().map(|path| content::dated(path));
     Ok(Survey {
         files: files.collect(),
-        problems: scan.problems,
-        dated: scan.dated,
+        problems: scan.problems.into_iter().chain(dated).collect(),
     })
 }

@@ -10,18 +10,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::assignments::{Assignment, Assignments};
 use super::checkpoint::{Checkpoint, Entry, Header};
+use super::content::Looked;
 use super::discover::Discover;
 use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Trailer;
 use super::handover::Handover;
-use super::identity::{FIRST_LINE_BYTES, Place, stream_id};
+use super::identity::{FIRST_LINE_BYTES, Place, beginning, stream_id};
 use super::lines;
 use super::present::Present;
 use super::reader::{Buffer, Found, Limits, Reader, Source, Step};
 use super::state::{self, State};
-use super::stats::{Lag, Problem, Stats};
-use super::track::{Missing, Track};
+use super::stats::{Lag, Leaves, Problem, Stats};
+use super::track::Track;
 use super::{Chunk, FileKey, Settings, StreamId, TailError};
 use crate::clock::Clock;
 
@@ -39,11 +41,19 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     turn: usize,
     pub(super) tracks: BTreeMap<FileKey, Track>,
     pub(super) by_stream: HashMap<StreamId, Vec<FileKey>>,
+    /// The tracks by what their first lines hash to.
+    pub(super) by_beginning: HashMap<u64, Vec<FileKey>>,
+    /// Logs with tracks of which that is not known.
+    pub(super) without_beginning: HashSet<Arc<str>>,
+    assignments: Assignments,
+    /// What was assigned to a log before and has no track: its positions were lost.
+    pub(super) unmatched: Vec<Assignment>,
     next_key: u64,
     /// Names of logs ever seen.
     pub(super) known: HashSet<Arc<str>>,
     /// Rotated files of which nothing is wanted as long as they stay as they are.
     pub(super) done: HashMap<Inode, Done>,
+    pub(super) looked: Looked,
     /// Where each log's live file was at the last look.
     pub(super) live_inodes: HashMap<Arc<str>, Vec<Inode>>,
     /// Live names that a rotation left without a file, and until when they are looked for.
@@ -59,8 +69,20 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) sure: bool,
     /// Files wait until others are read to their end and closed.
     pub(super) backlog: bool,
+    /// A compressed file is so new that it may still be written.
+    pub(super) young: bool,
+    /// Names that would be those of files which belong to other logs, or may do so, as of the last look.
+    pub(super) of_other_logs: HashSet<Arc<str>>,
+    /// A file was given to a log by its content, at the last look.
+    pub(super) assigned_now: bool,
+    /// The next look must search by content, though nothing is missing.
+    pub(super) search_again: bool,
+    /// What the start did not find is not said yet.
+    pub(super) unreported: bool,
     /// Complaints that no reconcile finds again: about the state directory, and from reading.
     pub(super) start_problems: Vec<Problem>,
+    /// Files that may belong to several logs, and of which one was chosen.
+    pub(super) doubts: Vec<Problem>,
     pub(super) stats: Stats,
 }
 
@@ -120,6 +142,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 return Err(error);
             }
         };
+        let (assignments, unmatched) =
+            match Assignments::load(&fs, &settings.data_dir, &mut problems) {
+                Ok(loaded) => loaded,
+                Err(error) => {
+                    from.state = Some(state);
+                    return Err(error);
+                }
+            };
         let host = stored_host.clone().unwrap_or_else(|| settings.host.clone());
         if host != settings.host {
             problems.push(Problem::new(
@@ -163,9 +193,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             turn: 0,
             tracks: BTreeMap::new(),
             by_stream: HashMap::new(),
+            by_beginning: HashMap::new(),
+            without_beginning: HashSet::new(),
+            assignments,
+            unmatched,
             next_key: 0,
             known: HashSet::new(),
             done: HashMap::new(),
+            looked: Looked::default(),
             live_inodes: HashMap::new(),
             vacant: Vec::new(),
             directories: BTreeSet::new(),
@@ -175,25 +210,30 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             dirty: true,
             sure: false,
             backlog: false,
+            young: false,
+            of_other_logs: HashSet::new(),
+            assigned_now: false,
+            search_again: false,
+            unreported: true,
             start_problems: problems,
+            doubts: Vec::new(),
             stats: std::mem::take(&mut from.stats),
         };
         if let state::Found::Checkpoint(checkpoint) = found {
             tailer.restore(*checkpoint);
         }
-        let left = tailer.adopt(std::mem::take(&mut from.orphans));
+        let left = tailer.adopt(std::mem::take(&mut from.files));
         match tailer.begin(first_start, stored_host.is_none()) {
             Ok(()) => Ok(tailer),
             Err(error) => {
                 *from = tailer.hand_over();
-                from.orphans.extend(left);
+                from.files.extend(left);
                 Err(error)
             }
         }
     }
 
     fn begin(&mut self, first_start: bool, host_is_new: bool) -> Result<(), TailError> {
-        self.refuse_dated_names()?;
         self.reconcile();
         if first_start {
             // What is old history is decided once: saved before anything else can happen, and before the
@@ -241,11 +281,34 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         if !self.dirty {
             return Ok(());
         }
+        self.save_assignments()?;
         let checkpoint = self.checkpoint();
         self.state.save(&checkpoint)?;
         self.dirty = false;
         self.stats.saves += 1;
         Ok(())
+    }
+
+    /// Makes durable which content belongs to which log: of each stream whose file the next start may not find by
+    /// its name.
+    pub(super) fn save_assignments(&mut self) -> Result<(), TailError> {
+        const DAY: i64 = 86_400_000;
+        let of_track = |track: &Track| {
+            let beginning = track.beginning?;
+            let read = track.finished && !track.in_flight();
+            (track.assigned || !read).then(|| Assignment {
+                log: track.name.to_string(),
+                beginning: format!("{beginning:016x}"),
+                path: track.path.to_string_lossy().into_owned(),
+                device: track.inode.0,
+                inode: track.inode.1,
+                by_content: track.assigned,
+                seen: track.seen - track.seen.rem_euclid(DAY),
+            })
+        };
+        let tracks = self.tracks.values().filter_map(of_track);
+        let all = tracks.chain(self.unmatched.iter().cloned()).collect();
+        self.assignments.save(&self.fs, all)
     }
 
     /// The time now, in milliseconds since 1970, as far as it may decide over lines for good: a clock that was
@@ -296,6 +359,18 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 })
     }
 
+    /// Whether something that is there can be read only after a while: a compressed file that may still be written,
+    /// or a file that waits until another one is read to its end and closed.
+    pub fn waits(&self) -> bool {
+        self.young || self.search_again || self.backlog
+    }
+
+    /// What of all that is there cannot be read now.
+    pub fn leaves(&self) -> Leaves {
+        let leaves = self.stats.problems.iter().map(|problem| problem.leaves);
+        leaves.max().unwrap_or(Leaves::Nothing)
+    }
+
     /// What is unread in each open file, as of now.
     pub fn lag(&self) -> Vec<Lag> {
         self.readers
@@ -344,6 +419,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             match reader.step(&self.fs, track, &mut self.buffer, self.limits) {
                 Ok(Step::Lines(found)) => {
                     self.turn = index + 1;
+                    if self.may_be_a_copy(index, found) {
+                        self.reconcile();
+                        idle = 0;
+                        continue;
+                    }
                     return Some(self.hand_on(index, found));
                 }
                 Ok(Step::More) => {
@@ -373,6 +453,35 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
+    /// A file that only a glob finds, and that had no line when it was opened, begins like another log: it is closed,
+    /// and looked at again. True when it was.
+    fn may_be_a_copy(&mut self, index: usize, found: Found) -> bool {
+        let reader = &self.readers[index];
+        let key = reader.key;
+        let is_new = |track: &&Track| track.stream.is_none() && track.read.offset == 0;
+        let Some(track) = self.tracks.get(&key).filter(is_new) else {
+            return false;
+        };
+        if !reader.live || self.discover.fixes(&track.name) {
+            return false;
+        }
+        let bytes = &self.buffer.bytes()[found.start..found.start + found.length];
+        let line = lines::first(bytes).map_or(bytes, |length| &bytes[..length - 1]);
+        let another = self
+            .streams_beginning_with(beginning(line), line)
+            .iter()
+            .any(|other| {
+                self.tracks
+                    .get(other)
+                    .is_some_and(|other| other.name != track.name)
+            });
+        if another {
+            self.readers.swap_remove(index);
+            self.tracks.remove(&key);
+        }
+        another
+    }
+
     /// A compressed file whose decoding has not begun waits while enough others are decoded.
     fn must_wait(&self, index: usize) -> bool {
         let reader = &self.readers[index];
@@ -399,6 +508,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 "is damaged ({error}): what stands behind the damage cannot be read; it is tried again when the \
                  file changes"
             );
+            problem.leaves = Leaves::Damaged;
             if !self.start_problems.contains(&problem) {
                 self.start_problems.push(problem.clone());
             }
@@ -439,21 +549,43 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             let bytes = &self.buffer.bytes()[found.start..found.start + found.length];
             let line = lines::first(bytes).map_or(bytes, |length| &bytes[..length - 1]);
             let stream = stream_id(&self.host, &track.name, line);
+            let beginning = beginning(line);
             if track.stream != Some(stream) {
-                if let Some(before) = track.stream.replace(stream)
-                    && let Some(keys) = self.by_stream.get_mut(&before)
-                {
-                    // Truncated and written again before anything was read of it.
-                    keys.retain(|other| *other != key);
-                }
-                self.by_stream.entry(stream).or_default().push(key);
+                self.part_with_unread(key);
+                self.identify(key, stream, Some(beginning));
             }
         }
+        let Some(track) = self.tracks.get_mut(&key) else {
+            return (key, found, 0);
+        };
         track.finished = false;
         track.hand_on(found.end);
         self.stats.bytes_read += found.end.offset - offset;
         self.stats.long_lines += u64::from(found.cut);
         (key, found, offset)
+    }
+
+    /// The file was emptied and written again before anything was read of it: a copy may hold what it was.
+    fn part_with_unread(&mut self, key: FileKey) {
+        let Some(track) = self.tracks.get(&key) else {
+            return;
+        };
+        let (Some(stream), Some(beginning)) = (track.stream, track.beginning) else {
+            return;
+        };
+        let (name, path, log, seen) = (
+            Arc::clone(&track.name),
+            track.path.clone(),
+            track.log,
+            track.seen,
+        );
+        self.stats.truncations += 1;
+        let now = self.clock.now();
+        let old = self.add_track(&name, Some((stream, beginning)), Place::start());
+        if let Some(old) = self.tracks.get_mut(&old) {
+            (old.path, old.log, old.seen) = (path, log, seen);
+            old.miss(TRUNCATED, now);
+        }
     }
 
     /// The open file holds something else now: its old content becomes a track without a file, which a copy
@@ -468,13 +600,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         reader.quiet_since = self.clock.now();
         let (name, log) = match self.tracks.get_mut(&old) {
             Some(track) => {
-                let bytes = track.size.saturating_sub(track.read.offset);
-                let since = self.clock.now();
-                track.missing = Some(Missing {
-                    bytes,
-                    since,
-                    reason: TRUNCATED,
-                });
+                track.miss(TRUNCATED, self.clock.now());
                 (Arc::clone(&track.name), track.log)
             }
             None => return,
@@ -501,20 +627,51 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         key
     }
 
-    /// Adds a stream that is not read yet.
+    /// Adds a stream that is not read yet; `identity` is its id and what its first line hashes to.
     pub(super) fn add_track(
         &mut self,
         name: &Arc<str>,
-        stream: Option<StreamId>,
+        identity: Option<(StreamId, u64)>,
         place: Place,
     ) -> FileKey {
         let key = self.new_key();
         self.tracks
-            .insert(key, Track::new(Arc::clone(name), stream, place));
-        if let Some(stream) = stream {
-            self.by_stream.entry(stream).or_default().push(key);
+            .insert(key, Track::new(Arc::clone(name), None, place));
+        if let Some((stream, beginning)) = identity {
+            self.identify(key, stream, Some(beginning));
         }
         key
+    }
+
+    /// Notes what a track's content is, in place of what it was taken for.
+    pub(super) fn identify(&mut self, key: FileKey, stream: StreamId, beginning: Option<u64>) {
+        let Some(track) = self.tracks.get_mut(&key) else {
+            return;
+        };
+        if let Some(before) = track.stream.replace(stream)
+            && let Some(keys) = self.by_stream.get_mut(&before)
+        {
+            // Truncated and written again before anything was read of it.
+            keys.retain(|other| *other != key);
+        }
+        if let Some(before) = std::mem::replace(&mut track.beginning, beginning)
+            && let Some(keys) = self.by_beginning.get_mut(&before)
+        {
+            keys.retain(|other| *other != key);
+        }
+        self.by_stream.entry(stream).or_default().push(key);
+        match beginning {
+            Some(beginning) => {
+                self.by_beginning.entry(beginning).or_default().push(key);
+                self.unmatched.retain(|assignment| {
+                    *assignment.log != *track.name || !assignment.begins_with(beginning)
+                });
+            }
+            None => {
+                self.without_beginning.insert(Arc::clone(&track.name));
+            }
+        }
+        self.dirty = true;
     }
 
     fn restore(&mut self, checkpoint: Checkpoint) {
@@ -527,7 +684,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 offset: entry.offset,
                 marker: entry.marker,
             };
-            let key = self.add_track(&name, Some(entry.stream), place);
+            let key = self.add_track(&name, None, place);
+            let assigned = entry.beginning.and_then(|beginning| {
+                let assigned = self.unmatched.iter().find(|assignment| {
+                    *assignment.log == *name && assignment.begins_with(beginning)
+                });
+                assigned.map(|assignment| assignment.by_content)
+            });
+            self.identify(key, entry.stream, entry.beginning);
             if let Some(track) = self.tracks.get_mut(&key) {
                 track.log = self.discover.log_of(&name).unwrap_or(0);
                 track.path = entry.path.into();
@@ -536,6 +700,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 track.seen = entry.seen;
                 track.finished = entry.finished;
                 track.skipped = entry.skipped;
+                track.unfound = entry.unfound;
+                track.assigned = assigned.unwrap_or(false);
                 track.gzip = entry.gzip.map(|(crc32, size)| Trailer { crc32, size });
             }
         }
@@ -554,8 +720,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 let finished = track.finished && !track.in_flight();
                 // Decoded is decoded only when its lines have arrived.
                 let gzip = track.gzip.filter(|_| finished);
-                // A stream of which nothing is settled is read from its beginning without an entry too.
-                (place.offset > 0 || track.skipped).then(|| Entry {
+                // Also a stream of which nothing is settled: by its first line it is found under any name.
+                Some(Entry {
                     stream,
                     log: track.name.to_string(),
                     offset: place.offset,
@@ -568,6 +734,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     finished,
                     skipped: track.skipped,
                     gzip: gzip.map(|trailer| (trailer.crc32, trailer.size)),
+                    beginning: track.beginning,
+                    unfound: track.unfound,
                 })
             })
             .collect();
@@ -584,18 +752,5 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .believed
             .filter(|believed| *believed != header.looked);
         Checkpoint { header, entries }
-    }
-
-    fn refuse_dated_names(&self) -> Result<(), TailError> {
-        match self
-            .discover
-            .scan(&self.fs, &self.known)
-            .dated
-            .into_iter()
-            .next()
-        {
-            Some(path) => Err(TailError::DatedName { path }),
-            None => Ok(()),
-        }
     }
 }

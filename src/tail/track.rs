@@ -26,6 +26,8 @@ pub(super) struct Track {
     pub(super) name: Arc<str>,
     /// Known from the first complete line on.
     pub(super) stream: Option<StreamId>,
+    /// What the first line hashes to; unknown for a stream of an older checkpoint until its file is seen.
+    pub(super) beginning: Option<u64>,
     /// Everything before it was handed on.
     pub(super) read: Place,
     /// Everything before it is durable elsewhere.
@@ -45,6 +47,10 @@ pub(super) struct Track {
     pub(super) skipped: bool,
     /// Its file was older than anything that is kept, and is left as far as it was not read.
     pub(super) expired: bool,
+    /// Its file has a name that does not say whose it is: the content or `rotated` did.
+    pub(super) assigned: bool,
+    /// The rest of it was looked for, not found, and counted; it is looked for still.
+    pub(super) unfound: bool,
     /// The trailer of the compressed file that was found to hold this content and no more.
     pub(super) gzip: Option<Trailer>,
     /// The content was truncated away with bytes unread; a copy may still turn up.
@@ -54,10 +60,19 @@ pub(super) struct Track {
 /// Bytes that were written, not read, and are in no file that we know.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Missing {
-    pub(super) bytes: u64,
+    /// The greatest length seen.
+    pub(super) size: u64,
+    /// How much of that was read, or is in a file that was found since.
+    pub(super) held: u64,
     /// Monotonic time of the loss.
     pub(super) since: std::time::Duration,
     pub(super) reason: &'static str,
+}
+
+impl Missing {
+    pub(super) fn bytes(&self) -> u64 {
+        self.size.saturating_sub(self.held)
+    }
 }
 
 impl Track {
@@ -67,6 +82,7 @@ impl Track {
             log: 0,
             name,
             stream,
+            beginning: None,
             read: place,
             settled: place,
             pending: VecDeque::new(),
@@ -77,6 +93,8 @@ impl Track {
             finished: false,
             skipped: false,
             expired: false,
+            assigned: false,
+            unfound: false,
             gzip: None,
             missing: None,
         }
@@ -102,6 +120,16 @@ impl Track {
             self.pending.pop_front();
         }
         self.settled.offset != before
+    }
+
+    /// What was read is all that is held of it, from now on.
+    pub(super) fn miss(&mut self, reason: &'static str, since: std::time::Duration) {
+        self.missing = Some(Missing {
+            size: self.size,
+            held: self.read.offset,
+            since,
+            reason,
+        });
     }
 
     pub(super) fn settled(&self) -> Place {

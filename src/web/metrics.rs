@@ -193,6 +193,16 @@ impl View {
             "Different files that begin with the same line",
             tail.stream_id_collisions,
         )?;
+        page.counter(
+            "files_not_found",
+            "Files that were not read to their end and could not be found again",
+            tail.files_not_found,
+        )?;
+        page.gauge(
+            "unassigned_files",
+            "Rotated files that may belong to several logs, and are not read",
+            tail.unassigned_files as f64,
+        )?;
         let lag: u64 = self.snapshot.lag.iter().map(|lag| lag.unread).sum();
         page.gauge(
             "source_lag_bytes",

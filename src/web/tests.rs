@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::output::Tally;
 use crate::output::elasticsearch::{Settings, State};
-use crate::tail::{self, Lag, Problem, Rotations};
+use crate::tail::{self, Lag, Leaves, Problem, Rotations};
 use crate::telemetry::{Accounts, Parsing};
 
 /// 2026-11-23, 04:00 UTC, in milliseconds.
@@ -49,10 +49,13 @@ fn view() -> View {
             files_open: 137,
             deleted_open_bytes: 138,
             stream_id_collisions: 139,
+            files_not_found: 147,
+            unassigned_files: 148,
             saves: 0,
             problems: vec![Problem {
                 path: "/logs/error \"quoted\".log".into(),
                 text: "cannot be read: \u{1b}[31m".to_owned(),
+                leaves: Leaves::Input,
             }],
         },
         lag: [("/logs/a", 140), ("/logs/b", 1000)]

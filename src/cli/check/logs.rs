@@ -131,11 +131,7 @@ impl Look<'_> {
         let problems: Vec<&Problem> = problems.collect();
         for problem in &problems {
             self.denied += usize::from(is_closed(&problem.path));
-            if self.survey.dated.contains(&problem.path) {
-                report.fail(Exit::Config, &problem.to_string());
-            } else {
-                report.warn(&problem.to_string());
-            }
+            report.warn(&problem.to_string());
         }
         if live.is_empty() && problems.is_empty() {
             report.warn("no such file now; it is followed once it is there");

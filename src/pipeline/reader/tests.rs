@@ -149,6 +149,7 @@ impl Lab {
             logs: vec![LogSettings {
                 paths: vec!["/logs/*access.log".to_owned()],
                 exclude: vec![],
+                rotated: vec![],
                 name: None,
             }],
             rotated_dirs: vec![],

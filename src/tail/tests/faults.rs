@@ -349,7 +349,7 @@ fn a_full_disk_stops_the_saving_and_nothing_else() {
             host.tailer().settle(file, end);
         }
         let error = host.tailer().save().unwrap_err().to_string();
-        assert!(error.contains("checkpoint.new"), "{error}");
+        assert!(error.contains("No space left on device"), "{error}");
     }
     host.fs.heal();
     host.tailer().save().unwrap();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cases;
+mod content;
 mod faults;
 mod handover;
 mod host;
@@ -31,6 +32,7 @@ pub(super) fn settings(globs: &[&str]) -> Settings {
         logs: vec![LogSettings {
             paths: globs.iter().map(|&glob| glob.to_owned()).collect(),
             exclude: vec![],
+            rotated: vec![],
             name: None,
         }],
         rotated_dirs: vec![],

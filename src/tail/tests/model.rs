@@ -20,6 +20,7 @@ use rustix::io::Errno;
 use self::acts::{Act, Crash, act};
 use super::{DATA, DAY, Host, LIVE, Tailer, settings};
 use crate::tail::fs::FileSystem;
+use crate::tail::identity::{beginning, marker, marker_length};
 use crate::tail::reader::Source;
 use crate::tail::sim::Op;
 use crate::tail::{FileKey, StreamId};
@@ -56,9 +57,12 @@ struct World {
     held: HashSet<Vec<u8>>,
     /// Something arrived of which the agent was not told.
     arrived: bool,
+    /// How many names were made up.
+    names: usize,
 }
 
 const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
+const ASSIGNMENTS: &str = "/state/logweir/assignments.json";
 const CUT: usize = 4096;
 /// How far a clock is set at the most, milliseconds: longer than anything is kept.
 const MONTHS: i64 = 50 * DAY_MILLIS;
@@ -71,7 +75,9 @@ impl World {
         settings.read_bytes = read_bytes;
         // No life here is half as long: what expires, expires by the clock's mistake.
         settings.retention = Some(30 * DAY);
+        settings.rotated_dirs = vec!["/logs/20*/".to_owned()];
         let mut host = Host::new(settings);
+        host.fs.mkdir("/logs/2026-11");
         let writer = host.fs.touch(LIVE);
         host.fs.hold(writer, true);
         host.start();
@@ -90,6 +96,7 @@ impl World {
             unsaved: false,
             held: HashSet::new(),
             arrived: false,
+            names: 0,
         }
     }
 
@@ -180,7 +187,7 @@ impl World {
             .fs
             .names("/logs")
             .into_iter()
-            .filter(|name| name != LIVE)
+            .filter(|name| name != LIVE && name != "/logs/2026-11")
             .collect()
     }
 
@@ -199,6 +206,34 @@ impl World {
                 self.host.fs.mv(LIVE, &format!("{LIVE}-20261123-{epoch}"));
                 if reopen {
                     self.reopen();
+                }
+            }
+            Act::RotateToAnyName { name, reopen } => {
+                if self.is_known(LIVE) {
+                    let name = self.any_name(name);
+                    self.host.fs.mv(LIVE, &name);
+                    if reopen {
+                        self.reopen();
+                    }
+                }
+            }
+            Act::RenameToAnyName { which, name } => {
+                let rotated = self.rotated();
+                if let Some(from) = rotated.get(which % rotated.len().max(1))
+                    && self.is_known(from)
+                {
+                    let gz = if from.ends_with(".gz") { ".gz" } else { "" };
+                    let name = format!("{}{gz}", self.any_name(name));
+                    self.host.fs.mv(from, &name);
+                }
+            }
+            Act::CopyToAnyName { name, truncate } => {
+                if self.is_known(LIVE) {
+                    let name = self.any_name(name);
+                    self.host.fs.cp(LIVE, &name);
+                    if truncate {
+                        self.host.fs.truncate(LIVE, 0);
+                    }
                 }
             }
             Act::Reopen => self.reopen(),
@@ -270,6 +305,63 @@ impl World {
             Act::ClockJump { millis } => self.set_clock(millis),
             Act::Kill { applied, state } => self.kill(applied, state),
             Act::Reload { applied } => self.reload(applied),
+        }
+    }
+
+    /// Whether it is on disk to which log a file of this content belongs.
+    fn is_known(&self, path: &str) -> bool {
+        if !self.host.fs.exists(path) || !self.host.fs.exists(ASSIGNMENTS) {
+            return false;
+        }
+        let data = self.host.fs.content(path);
+        let data = if path.ends_with(".gz") {
+            gunzip(&data)
+        } else {
+            data
+        };
+        let Some(end) = data.iter().position(|&byte| byte == b'\n') else {
+            return false;
+        };
+        let beginning = format!("{:016x}", beginning(&data[..end]));
+        let assignments: serde_json::Value =
+            serde_json::from_slice(&self.host.fs.content(ASSIGNMENTS)).unwrap();
+        // A copy that the agent never saw may hold more than what it saw.
+        let inode = self.host.fs.metadata(path.as_ref()).unwrap().inode.1;
+        let is_this = |assignment: &serde_json::Value| {
+            assignment["beginning"] == beginning
+                && (path.ends_with(".gz") || assignment["inode"] == inode)
+        };
+        assignments["files"].as_array().unwrap().iter().any(is_this)
+            && (!self.same_first_line || self.has_position_in(path, &data, end))
+    }
+
+    /// Where files begin alike only a position behind the first line tells one from the other.
+    fn has_position_in(&self, path: &str, data: &[u8], first_line: usize) -> bool {
+        let inode = self.host.fs.metadata(path.as_ref()).unwrap().inode.1;
+        let text = String::from_utf8_lossy(&self.host.fs.content(CHECKPOINT)).into_owned();
+        text.lines().any(|line| {
+            let entry: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+            let offset = entry["offset"].as_u64().unwrap_or(0);
+            let at = usize::try_from(offset).unwrap();
+            let window = data.get(at.saturating_sub(marker_length(offset))..at);
+            entry["inode"] == inode
+                && at > first_line + 1
+                && window
+                    .is_some_and(|window| entry["marker"] == format!("{:016x}", marker(window)))
+        })
+    }
+
+    /// A name that no table has; some are matched by the log's glob, one of these carries a date.
+    fn any_name(&mut self, which: usize) -> String {
+        self.names += 1;
+        let number = self.names;
+        match which {
+            0 => format!("{LIVE}.old{number}"),
+            1 => format!("/logs/old{number}_access.log"),
+            2 => format!("/logs/20261127_{number}_access.log"),
+            3 => format!("/logs/access_{number}.log"),
+            4 => format!("{LIVE}.2026112715302{number}x"),
+            _ => format!("/logs/2026-11/access{number}"),
         }
     }
 
@@ -449,6 +541,9 @@ impl World {
         match state {
             Crash::Process | Crash::InSave { .. } => {}
             Crash::Power { kept, torn } => self.host.fs.power_cut(kept, torn),
+            // Of files that begin alike and whose names say nothing, an older one does not know all.
+            Crash::OlderCheckpoint | Crash::TornCheckpoint
+                if self.same_first_line && self.names > 0 => {}
             Crash::OlderCheckpoint => {
                 if let Some(older) = self.older.get(applied) {
                     self.host.fs.put(CHECKPOINT, older);

@@ -20,6 +20,21 @@ pub(super) enum Act {
     RotateDated {
         reopen: bool,
     },
+    /// Renamed to a name that is in no table, once the agent has noted how the file begins.
+    RotateToAnyName {
+        name: usize,
+        reopen: bool,
+    },
+    /// A rotated file gets such a name.
+    RenameToAnyName {
+        which: usize,
+        name: usize,
+    },
+    /// The live file is copied to such a name, and emptied if `truncate`.
+    CopyToAnyName {
+        name: usize,
+        truncate: bool,
+    },
     /// nginx opens its log anew.
     Reopen,
     /// Copied and emptied, with lines in between that no file holds.
@@ -87,7 +102,10 @@ impl Act {
     pub(super) fn copies(&self) -> bool {
         matches!(
             self,
-            Self::Copytruncate { .. } | Self::CopytruncateInRead { .. } | Self::Restore
+            Self::Copytruncate { .. }
+                | Self::CopytruncateInRead { .. }
+                | Self::CopyToAnyName { .. }
+                | Self::Restore
         )
     }
 }
@@ -115,6 +133,12 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
             .prop_map(|(lines, half, long)| Act::Append { lines, half, long }),
         4 => any::<bool>().prop_map(|reopen| Act::Rotate { reopen }),
         1 => any::<bool>().prop_map(|reopen| Act::RotateDated { reopen }),
+        3 => (0_usize..6, any::<bool>())
+            .prop_map(|(name, reopen)| Act::RotateToAnyName { name, reopen }),
+        1 => (0_usize..4, 0_usize..6)
+            .prop_map(|(which, name)| Act::RenameToAnyName { which, name }),
+        2 => (0_usize..6, any::<bool>())
+            .prop_map(|(name, truncate)| Act::CopyToAnyName { name, truncate }),
         3 => Just(Act::Reopen),
         3 => (0_usize..2).prop_map(|between| Act::Copytruncate { between }),
         2 => (0_usize..1500, 0_usize..50)

@@ -1,0 +1,123 @@
+//! Which content belongs to which log: what stays known when the positions are lost.
+//!
+//! Owns: `assignments.json` under `data_dir` (docs/STATE.md), its form and its reading. Refuses to know: positions,
+//! and how a file is matched. Invariant: an assignment is on disk before the position that rests on it. The
+//! failure it guards against: after a loss of positions, a rotated file whose name says nothing is forgotten, or
+//! gets another log's identity, under which its lines would be indexed a second time.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::fs::FileSystem;
+use super::state::replace_file;
+use super::{Problem, TailError};
+
+const MAGIC: &str = "logweir assignments";
+const VERSION: u32 = 1;
+
+/// One content of a log's file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Assignment {
+    /// The log's name.
+    pub(super) log: String,
+    /// [`super::identity::beginning`] of the first line, 16 hexadecimal digits.
+    pub(super) beginning: String,
+    /// Where it was last seen, lossy where the name is no UTF-8, and in which inode: these decide between logs whose files begin alike.
+    pub(super) path: String,
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    /// The name of the file does not say whose it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) by_content: bool,
+    /// When it was last seen, milliseconds since 1970, rounded down to days.
+    pub(super) seen: i64,
+}
+
+impl Assignment {
+    /// The hash that it was written with.
+    pub(super) fn begins_with(&self, beginning: u64) -> bool {
+        u64::from_str_radix(&self.beginning, 16).is_ok_and(|own| own == beginning)
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct File<A> {
+    magic: String,
+    version: u32,
+    files: A,
+}
+
+/// The file, and what is in it.
+#[derive(Debug)]
+pub(super) struct Assignments {
+    path: PathBuf,
+    /// As it is on disk; `None` when that is not known.
+    saved: Option<Vec<Assignment>>,
+}
+
+impl Assignments {
+    /// Reads the file of a state directory; what cannot be used is said in `problems`, and found out again from
+    /// the contents.
+    pub(super) fn load<F: FileSystem>(
+        fs: &F,
+        data_dir: &Path,
+        problems: &mut Vec<Problem>,
+    ) -> Result<(Self, Vec<Assignment>), TailError> {
+        let path = data_dir.join("assignments.json");
+        let files = match fs.read(&path) {
+            Ok(bytes) => decode(&bytes),
+            Err(error) if error.kind() == ErrorKind::NotFound => Some(Vec::new()),
+            Err(source) => {
+                return Err(TailError::State {
+                    action: "read",
+                    path,
+                    source,
+                });
+            }
+        };
+        if files.is_none() {
+            problems.push(Problem::new(
+                &path,
+                "is damaged and not used: which rotated file belongs to which log is found out from their \
+                 contents again"
+                    .to_owned(),
+            ));
+        }
+        let known = files.clone().unwrap_or_default();
+        Ok((Self { path, saved: files }, known))
+    }
+
+    /// Writes the assignments durably, if they are others than those on disk.
+    pub(super) fn save<F: FileSystem>(
+        &mut self,
+        fs: &F,
+        assignments: Vec<Assignment>,
+    ) -> Result<(), TailError> {
+        if self.saved.as_ref() == Some(&assignments) {
+            return Ok(());
+        }
+        let text = serde_json::to_vec(&File {
+            magic: MAGIC.to_owned(),
+            version: VERSION,
+            files: &assignments,
+        });
+        let mut bytes = text.map_err(|source| TailError::State {
+            action: "write",
+            path: self.path.clone(),
+            source: source.into(),
+        })?;
+        bytes.push(b'\n');
+        // Until it is known to have been written whole, nothing is known of the file.
+        self.saved = None;
+        replace_file(fs, &self.path, &bytes)?;
+        self.saved = Some(assignments);
+        Ok(())
+    }
+}
+
+fn decode(bytes: &[u8]) -> Option<Vec<Assignment>> {
+    let file: File<Vec<Assignment>> = serde_json::from_slice(bytes).ok()?;
+    (file.magic == MAGIC && file.version == VERSION).then_some(file.files)
+}

@@ -1,0 +1,580 @@
+//! Files whose names do not tell whose they are, and what becomes of their lines.
+
+use super::{DATA, DAY, Host, LIVE, Read, settings};
+use crate::tail::{Leaves, LogSettings, other_files};
+
+const STATE: &str = "/state/logweir";
+
+/// A host whose settings name its logs without a wildcard.
+fn literal(paths: &[&str]) -> Host {
+    let host = Host::logs(paths);
+    for directory in ["/old", "/logs/2026-11", "/data"] {
+        host.fs.mkdir(directory);
+    }
+    host
+}
+
+/// An agent that has read two lines of a log, and is stopped; a third line follows.
+fn stopped_with_a_line_unread(mut host: Host) -> Host {
+    host.fs.append(LIVE, b"one\ntwo\n");
+    host.start();
+    assert_eq!(host.texts(), ["one", "two"]);
+    host.settle();
+    host.kill();
+    host.fs.append(LIVE, b"three\n");
+    host
+}
+
+fn sorted(mut texts: Vec<String>) -> Vec<String> {
+    texts.sort();
+    texts
+}
+
+fn lose_positions(host: &mut Host) {
+    host.kill();
+    for name in ["checkpoint", "checkpoint.previous"] {
+        host.fs.rm(&format!("{STATE}/run/{name}"));
+    }
+}
+
+/// Names that people's rotations give, most of which no table of names has.
+const NAMES: [&str; 14] = [
+    "access.log.1",
+    "access.log-20261127",
+    "access.log.old",
+    "access.log.bak",
+    "access.log.20261127153000",
+    "access.log-27112026",
+    "access.log.1764257183",
+    "access-2026-11-27T15-26-23.123.log",
+    "20261127_access.log",
+    "access_20261127.log",
+    "access_old.log",
+    "access.log-20261127.log",
+    "yesterday",
+    "2026-11/access.log",
+];
+
+#[test]
+fn a_log_renamed_while_stopped_is_found_by_its_content_whatever_its_name() {
+    for name in NAMES {
+        let mut host = literal(&[LIVE]);
+        host.settings.rotated_dirs = vec!["/logs/20*/".to_owned()];
+        let mut host = stopped_with_a_line_unread(host);
+        host.fs.mv(LIVE, &format!("/logs/{name}"));
+        host.fs.append(LIVE, b"new\n");
+        host.start();
+        assert_eq!(sorted(host.texts()), ["new", "three"], "{name}");
+        assert_eq!(host.tailer().stats().files_not_found, 0, "{name}");
+        assert!(host.problems().is_empty(), "{name}: {:?}", host.problems());
+        // Late requests, after all seemed to be read.
+        host.settle();
+        for _ in 0..3 {
+            host.wait(20);
+            assert!(host.texts().is_empty(), "{name}");
+        }
+        host.fs.append(&format!("/logs/{name}"), b"late\n");
+        host.wait(20);
+        assert_eq!(host.texts(), ["late"], "{name}");
+        host.restart();
+        assert!(host.texts().is_empty(), "{name}");
+    }
+}
+
+#[test]
+fn so_is_a_compressed_one() {
+    for name in NAMES {
+        let mut host = literal(&[LIVE]);
+        host.settings.rotated_dirs = vec!["/logs/20*/".to_owned()];
+        let mut host = stopped_with_a_line_unread(host);
+        host.fs.gzip(LIVE, &format!("/logs/{name}.gz"));
+        host.fs.append(LIVE, b"new\n");
+        host.start();
+        assert!(host.tailer().waits(), "{name}");
+        host.wait(10);
+        assert_eq!(sorted(host.texts()), ["new", "three"], "{name}");
+        host.settle();
+        for _ in 0..3 {
+            host.wait(20);
+            assert!(host.texts().is_empty(), "{name}");
+        }
+        assert!(!host.tailer().waits(), "{name}");
+        assert_eq!(host.tailer().stats().files_not_found, 0, "{name}");
+    }
+}
+
+#[test]
+fn a_log_renamed_while_nothing_is_accepted_outlives_reloads_whatever_its_name() {
+    for name in NAMES {
+        let mut host = literal(&[LIVE]);
+        host.fs.append(LIVE, b"one\n");
+        host.start();
+        host.texts();
+        host.settle();
+        host.fs.append(LIVE, b"two\n");
+        assert_eq!(host.texts(), ["two"]);
+        host.fs.mv(LIVE, &format!("/logs/{name}"));
+        host.fs.append(LIVE, b"new\n");
+        for _ in 0..2 {
+            host.reload();
+            assert_eq!(sorted(host.texts()), ["new", "two"], "{name}");
+        }
+        host.kill();
+        host.start();
+        host.tailer().reconcile();
+        // Without the other directory in the settings the kill loses what only the open file led to.
+        let texts = sorted(host.texts());
+        if name.contains('/') {
+            assert_eq!(texts, ["new"], "{name}");
+            assert_eq!(host.tailer().stats().files_not_found, 1);
+        } else {
+            assert_eq!(texts, ["new", "two"], "{name}");
+        }
+    }
+}
+
+/// Nothing of a log was delivered yet when it was renamed.
+#[test]
+fn a_log_of_which_nothing_is_settled_is_found_again() {
+    let mut host = literal(&[LIVE]);
+    host.fs.append(LIVE, b"one\ntwo\n");
+    host.start();
+    host.texts();
+    host.tailer().save().unwrap();
+    host.kill();
+    host.fs.mv(LIVE, "/logs/access.log.old");
+    host.start();
+    assert_eq!(host.texts(), ["one", "two"]);
+}
+
+#[test]
+fn a_rotation_beside_the_target_of_a_link_is_followed() {
+    for name in ["/data/x.log.1", "/data/x.log.old", "/data/x-20261127.log"] {
+        for stopped in [true, false] {
+            let mut host = literal(&[LIVE]);
+            host.fs.append("/data/x.log", b"one\n");
+            host.fs.symlink("/data/x.log", LIVE);
+            host.start();
+            assert_eq!(host.texts(), ["one"]);
+            host.settle();
+            if stopped {
+                host.kill();
+            }
+            host.fs.append("/data/x.log", b"two\n");
+            host.fs.mv("/data/x.log", name);
+            host.fs.append("/data/x.log", b"new\n");
+            if stopped {
+                host.start();
+            } else {
+                host.reload();
+            }
+            assert_eq!(sorted(host.texts()), ["new", "two"], "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_found_no_more_is_said_and_counted_once() {
+    let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
+    host.fs.mv(LIVE, "/elsewhere");
+    host.fs.append(LIVE, b"new\n");
+    host.start();
+    assert_eq!(host.texts(), ["new"]);
+    let said = format!("{LIVE} was read to byte 8 of a file that is found no more");
+    assert!(
+        host.problems()[0].starts_with(&said),
+        "{:?}",
+        host.problems()
+    );
+    assert_eq!(host.tailer().stats().files_not_found, 1);
+    assert_eq!(host.tailer().leaves(), Leaves::Input);
+    host.restart();
+    assert!(host.problems().is_empty());
+    assert_eq!(host.tailer().stats().files_not_found, 0);
+    // It is looked for all the same.
+    host.fs.mv("/elsewhere", "/logs/here.it.is");
+    host.wait(10);
+    assert_eq!(host.texts(), ["three"]);
+}
+
+#[test]
+fn a_file_that_only_begins_like_a_log_is_none_of_its() {
+    let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
+    host.fs.append("/logs/other", b"one\nand something else\n");
+    host.fs
+        .append("/logs/error.log", b"2026/11/27 15:00:00 [error] x\n");
+    host.start();
+    assert_eq!(host.texts(), ["three"]);
+    host.fs.mv(LIVE, "/logs/access.log.old");
+    host.fs.append(LIVE, b"new\n");
+    host.restart();
+    assert_eq!(host.texts(), ["new"]);
+    assert_eq!(host.tailer().stats().stream_id_collisions, 0);
+}
+
+fn two_logs_that_begin_alike() -> Host {
+    let mut host = literal(&["/logs/a.log", "/logs/b.log"]);
+    for log in ["/logs/a.log", "/logs/b.log"] {
+        host.fs.append(log, b"same\nsame too\n");
+    }
+    host.start();
+    assert_eq!(host.texts().len(), 4);
+    host.settle();
+    host.kill();
+    host
+}
+
+#[test]
+fn logs_that_the_settings_name_stay_two_though_they_hold_the_same() {
+    let mut host = two_logs_that_begin_alike();
+    host.fs.append("/logs/a.log", b"of a\n");
+    host.fs.append("/logs/b.log", b"of b\n");
+    host.start();
+    let read = host.read();
+    assert_eq!(read.len(), 2);
+    assert_ne!(read[0].0, read[1].0);
+}
+
+/// Where the contents fit both, the table of names decides, then the directory; else the doubt is said.
+#[test]
+fn a_file_that_fits_two_logs_is_given_to_the_likelier_one() {
+    let id_of = |read: &[Read], text: &str| {
+        let of_text = |line: &&Read| line.2 == text;
+        read.iter().find(of_text).map(|line| line.0).unwrap()
+    };
+    for (old_a, old_b, doubt) in [
+        ("/logs/a.log.1", "/logs/b.log.1", false),
+        ("/logs/x.old", "/logs/y.old", true),
+    ] {
+        let mut host = two_logs_that_begin_alike();
+        let mut logs = [("a", old_a), ("b", old_b)];
+        // Whichever comes first.
+        logs.reverse();
+        for (log, old) in logs {
+            let path = format!("/logs/{log}.log");
+            host.fs.append(&path, format!("rest of {log}\n").as_bytes());
+            host.fs.mv(&path, old);
+            host.fs.append(&path, format!("new {log}\n").as_bytes());
+        }
+        host.start();
+        let first = host.read();
+        assert_eq!(first.len(), 4, "{old_a}: {first:?}");
+        let doubts = |host: &mut Host| {
+            let said = |problem: &&String| problem.contains("whose files begin alike");
+            host.problems().iter().filter(said).count()
+        };
+        assert_eq!(doubts(&mut host) > 0, doubt, "{old_a}");
+        assert_ne!(id_of(&first, "rest of a"), id_of(&first, "rest of b"));
+        // And it stays so when the positions are lost.
+        host.settle();
+        lose_positions(&mut host);
+        host.start();
+        let again = host.read();
+        for text in ["rest of a", "rest of b"] {
+            assert_eq!(id_of(&first, text), id_of(&again, text), "{old_a}: {text}");
+        }
+    }
+}
+
+#[test]
+fn what_was_given_to_a_log_stays_its_when_the_positions_are_lost() {
+    for name in ["/logs/access.log.old", "/logs/old-access.log"] {
+        let mut host = stopped_with_a_line_unread(literal(&["/logs/*access.log"]));
+        host.fs.mv(LIVE, name);
+        host.fs.append(LIVE, b"new\n");
+        host.start();
+        let before = host.read();
+        host.settle();
+        lose_positions(&mut host);
+        host.start();
+        let again = host.read();
+        assert_eq!(again.len(), 4, "{name}: {again:?}");
+        assert!(before.iter().all(|line| again.contains(line)), "{name}");
+        // Renamed once more, and compressed.
+        host.settle();
+        host.fs.gzip(name, "/logs/much.later");
+        lose_positions(&mut host);
+        host.wait(10);
+        host.start();
+        let again = host.read();
+        assert!(
+            before.iter().all(|line| again.contains(line)),
+            "{name}: {again:?}"
+        );
+    }
+}
+
+#[test]
+fn damaged_assignments_are_said_and_found_out_again() {
+    let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
+    host.fs.mv(LIVE, "/logs/access.log.old");
+    host.fs
+        .put(&format!("{STATE}/assignments.json"), b"{\"magic\":");
+    host.start();
+    assert_eq!(host.texts(), ["three"]);
+    assert!(host.problems()[0].contains("is damaged and not used"));
+    host.restart();
+    assert!(host.problems().is_empty());
+}
+
+#[test]
+fn a_rotated_file_that_a_glob_matches_is_not_indexed_as_a_log_of_its_own() {
+    for name in [
+        "access.log.1",
+        "access.log.old",
+        "access.log.20261127153000",
+    ] {
+        for how in ["nothing", "reload", "restart"] {
+            let mut host = literal(&["/logs/access.log*"]);
+            host.fs.append(LIVE, b"one\n");
+            host.start();
+            host.fs.append(LIVE, b"two\n");
+            assert_eq!(host.texts(), ["one", "two"]);
+            host.settle();
+            host.fs.mv(LIVE, &format!("/logs/{name}"));
+            host.fs.append(LIVE, b"new\n");
+            match how {
+                "reload" => host.reload(),
+                "restart" => host.start(),
+                _ => {}
+            }
+            assert_eq!(host.texts(), ["new"], "{name}, {how}");
+            host.settle();
+            for _ in 0..3 {
+                host.wait(70);
+                assert!(host.texts().is_empty(), "{name}, {how}");
+            }
+            host.restart();
+            assert!(host.texts().is_empty(), "{name}, {how}");
+            assert!(host.problems().is_empty(), "{:?}", host.problems());
+        }
+    }
+}
+
+#[test]
+fn a_copy_under_a_wide_glob_is_said_and_indexed_once() {
+    for first_start in [true, false] {
+        for copy in ["/logs/access.log.bak", "/logs/access.log.copy"] {
+            let mut host = literal(&["/logs/access.log*"]);
+            host.fs.append(LIVE, b"one\ntwo\n");
+            if first_start {
+                host.fs.cp(LIVE, copy);
+                host.start();
+            } else {
+                host.start();
+                host.texts();
+                host.settle();
+                host.fs.cp(LIVE, copy);
+                assert!(host.texts().is_empty());
+                host.start();
+            }
+            assert_eq!(
+                host.texts().len(),
+                if first_start { 2 } else { 0 },
+                "{copy}"
+            );
+            let said = format!("{copy} holds the lines of {LIVE}");
+            for _ in 0..3 {
+                assert!(
+                    host.problems()[0].starts_with(&said),
+                    "{:?}",
+                    host.problems()
+                );
+                host.fs.append(LIVE, b"more\n");
+                host.wait(20);
+                assert_eq!(host.texts(), ["more"], "{copy}");
+            }
+            host.restart();
+            assert!(host.texts().is_empty());
+            // The copy holds what is read of no other file once it goes on by itself.
+            host.fs.append(copy, b"a log of its own after all\n");
+            host.wait(10);
+            assert_eq!(host.texts().len(), 3, "{copy}");
+        }
+    }
+}
+
+/// `cp` makes an empty file first, and fills it then.
+#[test]
+fn a_copy_that_was_seen_empty_is_a_copy_all_the_same() {
+    let mut host = literal(&["/logs/access.log*"]);
+    host.fs.append(LIVE, b"one\ntwo\n");
+    host.start();
+    host.texts();
+    host.settle();
+    host.fs.touch("/logs/access.log.bak");
+    assert!(host.texts().is_empty());
+    host.fs.append("/logs/access.log.bak", b"one\n");
+    assert!(host.read().is_empty());
+    host.fs.append("/logs/access.log.bak", b"two\n");
+    assert!(host.texts().is_empty());
+    assert!(host.problems()[0].contains("holds the lines of"));
+    host.fs.append("/logs/access.log.other", b"a new log\n");
+    assert_eq!(host.texts(), ["a new log"]);
+}
+
+#[test]
+fn two_logs_of_one_glob_that_begin_alike_are_two() {
+    let mut host = literal(&["/logs/*.log"]);
+    host.fs.append("/logs/a.log", b"same\nof a\n");
+    host.fs.append("/logs/b.log", b"same\nof b\n");
+    host.start();
+    assert_eq!(host.read().len(), 4);
+    host.restart();
+    host.fs.append("/logs/a.log", b"more of a\n");
+    host.fs.append("/logs/b.log", b"more of b\n");
+    assert_eq!(sorted(host.texts()), ["more of a", "more of b"]);
+}
+
+#[test]
+fn a_dated_name_that_a_glob_found_costs_no_other_log() {
+    let mut host = literal(&["/logs/*.log"]);
+    host.fs.append("/logs/shop.log", b"shop\n");
+    host.fs.append("/logs/gala-20261224.example.log", b"gala\n");
+    host.start();
+    assert_eq!(host.texts(), ["shop"]);
+    let said = "/logs/gala-20261224.example.log carries a date in its name and is not followed";
+    assert!(
+        host.problems()[0].starts_with(said),
+        "{:?}",
+        host.problems()
+    );
+    // One that the settings name is a lasting name, as those of nginx.conf are.
+    host.settings.logs.push(LogSettings {
+        paths: vec!["/logs/gala-20261224.example.log".to_owned()],
+        exclude: vec![],
+        rotated: vec![],
+        name: None,
+    });
+    host.reload();
+    assert_eq!(host.texts(), ["shop", "gala"]);
+    assert!(host.problems().is_empty(), "{:?}", host.problems());
+}
+
+#[test]
+fn declared_files_are_history_and_what_was_missed() {
+    let mut settings = settings(&[LIVE]);
+    settings.history = 3 * DAY;
+    settings.logs[0].rotated = vec!["/logs/archive/*/access-*.log".to_owned()];
+    let mut host = Host::new(settings);
+    for directory in ["/logs/archive", "/logs/archive/2026", "/logs/archive/2027"] {
+        host.fs.mkdir(directory);
+    }
+    host.fs
+        .append("/logs/archive/2026/access-one.log", b"history\n");
+    host.fs
+        .append("/logs/archive/2026/other-one.log", b"no log's\n");
+    host.fs.append(LIVE, b"live\n");
+    host.start();
+    assert_eq!(sorted(host.texts()), ["history", "live"]);
+    host.settle();
+    host.kill();
+    // Two rotations of which one generation was never seen.
+    host.fs.append(LIVE, b"rest\n");
+    host.fs.mv(LIVE, "/logs/archive/2026/access-two.log");
+    host.fs.append(LIVE, b"never seen\n");
+    host.fs.mv(LIVE, "/logs/archive/2027/access-three.log");
+    host.fs.append(LIVE, b"new\n");
+    host.start();
+    assert_eq!(sorted(host.texts()), ["never seen", "new", "rest"]);
+}
+
+#[test]
+fn a_declared_file_that_may_be_of_two_logs_is_said_and_counted() {
+    let mut settings = settings(&["/logs/a.log", "/logs/b.log"]);
+    settings.logs[0].rotated = vec!["/archive/*".to_owned()];
+    let mut host = Host::new(settings);
+    host.fs.mkdir("/archive");
+    for log in ["a", "b"] {
+        host.fs
+            .append(&format!("/logs/{log}.log"), format!("{log}\n").as_bytes());
+    }
+    host.start();
+    assert_eq!(host.texts(), ["a", "b"]);
+    host.settle();
+    host.fs.append("/archive/x", b"whose?\n");
+    host.fs.append("/archive/2026.b", b"by its name\n");
+    assert_eq!(host.texts(), ["by its name"]);
+    host.settle();
+    assert_eq!(host.tailer().stats().unassigned_files, 1);
+    assert!(host.problems()[0].contains("may belong to /logs/a.log or /logs/b.log"));
+    // By its content it is known.
+    host.fs.append("/logs/a.log", b"rest\n");
+    host.kill();
+    host.fs.mv("/logs/a.log", "/archive/y");
+    host.start();
+    assert_eq!(host.texts(), ["rest"]);
+}
+
+#[test]
+fn rotated_dirs_that_match_nothing_are_said() {
+    let mut host = literal(&[LIVE]);
+    host.settings.rotated_dirs = vec!["/logs/20*/".to_owned(), "/nowhere/*".to_owned()];
+    host.fs.append(LIVE, b"one\n");
+    host.start();
+    let problems = host.problems();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("/nowhere/* is in rotated_dirs and matches no directory"));
+}
+
+/// `rsync` puts a longer copy in the place of the log, each time it is pulled.
+#[test]
+fn a_longer_copy_that_replaces_the_log_is_no_loss() {
+    let mut host = literal(&[LIVE]);
+    let mut content = b"one\ntwo\nthr".to_vec();
+    host.fs.append(LIVE, &content);
+    host.start();
+    assert_eq!(host.texts(), ["one", "two"]);
+    host.settle();
+    for (more, line) in [("ee\nfo", "three"), ("ur\nfi", "four"), ("ve\nsi", "five")] {
+        content.extend(more.as_bytes());
+        host.fs.append("/logs/.access.log.tmp", &content);
+        host.fs.mv("/logs/.access.log.tmp", LIVE);
+        let mut texts = host.texts();
+        for _ in 0..4 {
+            host.wait(6);
+            texts.extend(host.texts());
+            host.settle();
+        }
+        assert_eq!(texts, [line]);
+    }
+    host.wait(120);
+    host.texts();
+    assert!(host.tailer().stats().lost_bytes.is_empty());
+    // Half a line that nothing goes on with is lost, and said to be.
+    host.fs.rm(LIVE);
+    host.fs.append(LIVE, b"new\n");
+    for _ in 0..3 {
+        host.texts();
+        host.wait(61);
+    }
+    assert_eq!(host.tailer().stats().lost_bytes["unterminated"], 2);
+}
+
+#[test]
+fn which_files_count_as_rotated_is_told_beforehand() {
+    let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
+    host.settings.logs[0].exclude = vec!["*.tmp".to_owned()];
+    host.fs.cp(LIVE, "/logs/access.log.tmp");
+    host.fs.gzip(LIVE, "/logs/yesterday.gz");
+    for (name, text) in [
+        ("access.log", "new\n"),
+        ("access.log.1", "x\n"),
+        ("access.log.swp", "half"),
+        ("error.log", "2026/11/27 [error]\n"),
+        ("like.it", "one\nbut then another\n"),
+        ("other.zst", "x\n"),
+    ] {
+        host.fs.append(&format!("/logs/{name}"), text.as_bytes());
+    }
+    let others = other_files(&host.settings.logs, &[], DATA.as_ref(), &host.fs).unwrap();
+    let told: Vec<String> = others
+        .iter()
+        .map(|other| {
+            let name = other.path.file_name().unwrap().to_str().unwrap();
+            let log = other.log.as_deref().unwrap_or("-");
+            format!("{name} | {log} | {}", other.why)
+        })
+        .collect();
+    insta::assert_snapshot!(told.join("\n"));
+}
