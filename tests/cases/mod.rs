@@ -27,6 +27,7 @@ mod pages;
 mod panels;
 mod people;
 mod prune;
+mod redirects;
 mod reload;
 mod routes;
 mod run;
