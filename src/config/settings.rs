@@ -81,7 +81,7 @@ impl Section {
             Section::Top => "The agent itself.",
             Section::Logs => {
                 "The logs to follow, one section for each kind. Without any, every access log that \
-                 nginx.conf names is followed."
+                 nginx.conf names is followed; with discover = true, those that no section takes are, too."
             }
             Section::Routes => {
                 "The APIs by name: what http.route says, and which are logins or give away what must not leak. \
@@ -258,6 +258,15 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(
         Top,
+        "discover",
+        Kind::Bool,
+        "",
+        "true",
+        "Also follow the access logs of nginx.conf that no [[logs]] takes, each with its own format and site; not \
+         those that an exclude of a [[logs]] matches. Default: true without any [[logs]], else false.",
+    ),
+    setting(
+        Top,
         "history",
         Kind::Duration,
         r#""0d""#,
@@ -365,7 +374,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Texts,
         "[]",
         r#"["/var/log/nginx/health-*.log"]"#,
-        "Globs of files to leave out; one without a slash is matched against the file's name.",
+        "Globs of files to leave out; one without a slash is matched against the file's name. They hold for the logs \
+         that discover finds, too.",
     ),
     setting(
         Logs,

@@ -41,7 +41,7 @@ fn settings(formats: Vec<Format>) -> Settings {
         privacy: Privacy::default(),
         enrich: Enrich::default(),
         logs: vec![LogSettings {
-            formats: named(formats),
+            formats: named(formats).into(),
             fields: vec![],
         }],
     }
