@@ -71,6 +71,16 @@ impl Globs {
         Ok(())
     }
 
+    /// Whether any pattern matches.
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        !self.owners(path).is_empty()
+    }
+
+    /// Whether a pattern without wildcards is this very path.
+    pub(crate) fn names(&self, path: &str) -> bool {
+        self.paths.literals.contains_key(path)
+    }
+
     /// The owners of patterns that match, in ascending order, each once.
     pub(crate) fn owners(&self, path: &str) -> Vec<usize> {
         let name = path.rsplit('/').next().unwrap_or(path);
@@ -80,11 +90,6 @@ impl Globs {
         owners.sort_unstable();
         owners.dedup();
         owners
-    }
-
-    /// Whether any pattern matches.
-    pub(crate) fn matches(&self, path: &str) -> bool {
-        !self.owners(path).is_empty()
     }
 }
 
@@ -162,8 +167,8 @@ pub(crate) mod tests {
         }
         assert_eq!(globs.owners("/var/log/[7]*{}.log"), [7]);
         assert_eq!(globs.owners("/var/log/[7]*{}.log.1"), [7]);
-        assert!(!globs.matches("/var/log/[7]*{}.log.1/x"));
-        assert!(!globs.matches("/var/log/7*{}.log"));
+        assert_eq!(globs.owners("/var/log/[7]*{}.log.1/x"), [0; 0]);
+        assert_eq!(globs.owners("/var/log/7*{}.log"), [0; 0]);
         assert_eq!(COMPILED.get(), before);
         globs.add("/var/log/*.log", 2000).unwrap();
         globs.add("*.gz", 3000).unwrap();

@@ -183,6 +183,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             return Ok(None);
         }
         let line = first_line(&self.fs, &file, compressed)?;
+        if self.is_foreign(candidate, line.as_deref()) {
+            return Ok(None);
+        }
         let identity = |line: &[u8]| {
             let names = candidate.names.iter();
             names

@@ -16,6 +16,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use super::fs::{FileSystem, Inode, Kind, Metadata};
 use super::stem::{self, Compression};
 use super::{LogSettings, Problem, TailError};
+use crate::globs::Globs;
 
 /// How deep `**` goes: links may form a circle.
 const MAX_DEPTH: usize = 16;
@@ -28,7 +29,7 @@ pub(super) struct Discover {
 
 struct LogPatterns {
     patterns: Vec<Pattern>,
-    exclude: Vec<GlobMatcher>,
+    exclude: Globs,
     name: Option<Arc<str>>,
 }
 
@@ -97,11 +98,7 @@ impl Discover {
                         .iter()
                         .map(|path| pattern(path))
                         .collect::<Result<_, _>>()?,
-                    exclude: log
-                        .exclude
-                        .iter()
-                        .map(|glob| exclude(glob))
-                        .collect::<Result<_, _>>()?,
+                    exclude: exclude(&log.exclude)?,
                     name: log.name.as_deref().map(Arc::from),
                 })
             })
@@ -123,6 +120,20 @@ impl Discover {
         })
     }
 
+    /// Whether a path without wildcards of this log means the file at `path`: as it stands, as the name of a log that
+    /// it may belong to, or as what it is a rotated file of.
+    pub(super) fn is_named(&self, log: usize, path: &Path, names: &[Arc<str>]) -> bool {
+        let patterns = self.logs.get(log).into_iter().flat_map(|log| &log.patterns);
+        let mut literals = patterns.filter_map(Pattern::literal);
+        let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        literals.any(|literal| {
+            let live = literal.file_name().and_then(OsStr::to_str);
+            literal == path
+                || names.iter().any(|name| literal == Path::new(&**name))
+                || live.is_some_and(|live| stem::rotated(live, file).is_some())
+        })
+    }
+
     /// Reads the directories. `known` tells the paths of logs seen before.
     pub(super) fn scan<F: FileSystem>(&self, fs: &F, known: &HashSet<Arc<str>>) -> Scan {
         let mut walk = Walk {
@@ -130,6 +141,7 @@ impl Discover {
             known,
             scan: Scan::default(),
             listings: BTreeMap::new(),
+            stems: HashMap::new(),
             first_names: HashMap::new(),
         };
         let mut leaves = Vec::new();
@@ -162,6 +174,8 @@ struct Walk<'a, F> {
     known: &'a HashSet<Arc<str>>,
     scan: Scan,
     listings: BTreeMap<PathBuf, Arc<Vec<String>>>,
+    /// By directory: the places in its listing of the names that are, or may be rotated files of, a live name.
+    stems: HashMap<PathBuf, HashMap<String, Vec<usize>>>,
     /// A directory reached by two paths is one: its files keep the first path as their name.
     first_names: HashMap<Inode, PathBuf>,
 }
@@ -225,11 +239,36 @@ impl<F: FileSystem> Walk<'_, F> {
         names
     }
 
+    /// The names in a directory that a pattern can mean, live or rotated: of one without wildcards few of many.
+    fn related<'n>(
+        &mut self,
+        directory: &Path,
+        names: &'n [String],
+        file: &Part,
+    ) -> Vec<&'n String> {
+        let Part::Literal(live) = file else {
+            return names.iter().collect();
+        };
+        let stems = self.stems.entry(directory.to_owned()).or_insert_with(|| {
+            let mut stems: HashMap<String, Vec<usize>> = HashMap::new();
+            for (at, name) in names.iter().enumerate() {
+                stems.entry(name.clone()).or_default().push(at);
+                for reading in stem::readings(name) {
+                    stems.entry(reading.stem()).or_default().push(at);
+                }
+            }
+            stems
+        });
+        let mut related = stems.get(live).cloned().unwrap_or_default();
+        related.dedup();
+        related.into_iter().filter_map(|at| names.get(at)).collect()
+    }
+
     fn log_directory(&mut self, index: usize, log: &LogPatterns, directory: &Path, file: &Part) {
         let names = self.list(directory);
-        for name in names.iter() {
+        for name in self.related(directory, &names, file) {
             let path = directory.join(name);
-            if log.excludes(&path, name) {
+            if log.excludes(&path) {
                 continue;
             }
             if let Some((stem, compression)) = self.sibling_of(directory, &names, file, name) {
@@ -285,7 +324,7 @@ impl<F: FileSystem> Walk<'_, F> {
             let mut found: Option<(usize, Option<Compression>)> = None;
             let mut log_names: Vec<Arc<str>> = Vec::new();
             for (index, log, home, file) in leaves {
-                if log.excludes(&path, name) {
+                if log.excludes(&path) {
                     continue;
                 }
                 let names = self.list(home);
@@ -425,6 +464,14 @@ impl<F: FileSystem> Walk<'_, F> {
 }
 
 impl Pattern {
+    /// The one path that it means, if it has no wildcard.
+    fn literal(&self) -> Option<PathBuf> {
+        match &self.file {
+            Part::Literal(file) if self.directories.is_empty() => Some(self.base.join(file)),
+            _ => None,
+        }
+    }
+
     /// Whether a path is one that this pattern means.
     fn is_of(&self, path: &Path) -> bool {
         fn lead(parts: &[Part], directories: &[&str]) -> bool {
@@ -457,14 +504,8 @@ impl LogPatterns {
             .unwrap_or_else(|| live.to_string_lossy().into())
     }
 
-    fn excludes(&self, path: &Path, name: &str) -> bool {
-        self.exclude.iter().any(|glob| {
-            if glob.glob().glob().contains('/') {
-                glob.is_match(path)
-            } else {
-                glob.is_match(name)
-            }
-        })
+    fn excludes(&self, path: &Path) -> bool {
+        path.to_str().is_some_and(|path| self.exclude.matches(path))
     }
 }
 
@@ -479,8 +520,15 @@ fn glob(text: &str, whole: &str) -> Result<GlobMatcher, TailError> {
         })
 }
 
-fn exclude(text: &str) -> Result<GlobMatcher, TailError> {
-    glob(text, text)
+fn exclude(texts: &[String]) -> Result<Globs, TailError> {
+    let mut globs = Globs::default();
+    for text in texts {
+        globs.add(text, 0).map_err(|source| TailError::Glob {
+            glob: text.clone(),
+            reason: source.to_string(),
+        })?;
+    }
+    Ok(globs)
 }
 
 fn pattern(text: &str) -> Result<Pattern, TailError> {

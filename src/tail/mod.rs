@@ -15,13 +15,14 @@
 //!
 //! The parts: `discover` (which files), `stem` (whose rotated file), `identity` (is it still the same),
 //! `reader` and `gzip` (lines of one file), `track` (position in one stream), `tailer`, `reconcile` and
-//! `admit` (all of them together), `checkpoint` and `state` (what survives the process), `handover` (what only the
+//! `admit` (all of them together), `foreign` (what is no access log), `checkpoint` and `state` (what survives the process), `handover` (what only the
 //! process has); `survey` shows beforehand what would be read.
 
 mod access;
 mod admit;
 mod checkpoint;
 mod discover;
+mod foreign;
 pub mod fs;
 mod gzip;
 mod handover;

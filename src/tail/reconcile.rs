@@ -75,6 +75,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.backlog = false;
         self.sure = !scan.incomplete;
         self.stats.problems.clone_from(&self.start_problems);
+        self.stats.error_logs = 0;
         self.stats.problems.append(&mut scan.problems);
         self.live_inodes.clear();
         for live in &scan.live {

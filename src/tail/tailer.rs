@@ -344,6 +344,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             match reader.step(&self.fs, track, &mut self.buffer, self.limits) {
                 Ok(Step::Lines(found)) => {
                     self.turn = index + 1;
+                    if self.turns_out_foreign(index, &found) {
+                        idle = 0;
+                        continue;
+                    }
                     return Some(self.hand_on(index, found));
                 }
                 Ok(Step::More) => {

@@ -17,6 +17,7 @@ mod names;
 mod needs;
 mod offline;
 mod parse;
+mod rejected;
 pub(super) mod report;
 mod routes;
 mod sample;

@@ -6,7 +6,7 @@
 use logweir_parsers::nginx_conf::COMBINED;
 
 use super::super::Exit;
-use super::logs::{self, Used};
+use super::logs::{self, Followed, Used};
 use super::needs::{self, Need};
 use super::report::Report;
 use super::{doubles, extras, host, names, routes};
@@ -23,10 +23,11 @@ pub(super) fn describe(loaded: &Loaded, report: &mut Report) {
     configuration(loaded, report);
     routes::describe(&loaded.config.routes, report);
     extras::describe(&loaded.config, report);
-    let used = logs::describe(loaded, report);
+    let followed = Followed::by(&loaded.config.logs);
+    let used = logs::describe(loaded, &followed, report);
     if let Some(nginx) = &loaded.nginx {
-        let left_out = logs::left_out(loaded);
-        let doubled = doubles::find(nginx, |path| logs::is_followed(&loaded.config.logs, path));
+        let left_out = logs::left_out(loaded, &followed);
+        let doubled = doubles::find(nginx, |path| followed.is_followed(path));
         if !left_out.is_empty() || !doubled.is_empty() {
             report.section("other logs of nginx.conf");
         }
@@ -71,6 +72,13 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
             );
         }
         _ => report.item("nginx.conf", "none"),
+    }
+    if loaded.nginx.is_some() {
+        let text = match config.discover {
+            true => "all access logs of nginx.conf that no [[logs]] takes or excludes",
+            false => "none, only those of [[logs]] are followed (discover)",
+        };
+        report.item("discovery", text);
     }
     let root = if names::is_root() {
         ", who may read all; the agent's own user may not"

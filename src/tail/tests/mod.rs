@@ -4,6 +4,7 @@
 
 mod cases;
 mod faults;
+mod foreign;
 mod handover;
 mod host;
 mod left;
