@@ -19,6 +19,7 @@ mod bad_days;
 mod check;
 mod data_stream;
 mod dead_letters;
+mod discovery;
 mod guarantees;
 mod kibana;
 mod nginx;
