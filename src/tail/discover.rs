@@ -24,6 +24,8 @@ const MAX_DEPTH: usize = 16;
 /// What to look for.
 pub(super) struct Discover {
     logs: Vec<LogPatterns>,
+    /// The logs of paths without wildcards, by these: each is the name of its lines.
+    named: HashMap<String, usize>,
     rotated_dirs: Vec<PathBuf>,
 }
 
@@ -102,15 +104,30 @@ impl Discover {
                     name: log.name.as_deref().map(Arc::from),
                 })
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Vec<LogPatterns>, _>>()?;
+        let mut named = HashMap::new();
+        for (at, log) in logs
+            .iter()
+            .enumerate()
+            .filter(|(_, log)| log.name.is_none())
+        {
+            let literals = log.patterns.iter().filter_map(Pattern::literal);
+            for path in literals.filter_map(|path| path.into_os_string().into_string().ok()) {
+                named.entry(path).or_insert(at);
+            }
+        }
         Ok(Self {
             logs,
+            named,
             rotated_dirs: rotated_dirs.to_vec(),
         })
     }
 
     /// The log to which lines of this name belong, by its index in the settings.
     pub(super) fn log_of(&self, name: &str) -> Option<usize> {
+        if let Some(log) = self.named.get(name) {
+            return Some(*log);
+        }
         self.logs.iter().position(|log| match &log.name {
             Some(own) => **own == *name,
             None => {

@@ -421,6 +421,23 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::globs::tests::COMPILED;
+
+    #[test]
+    fn who_takes_a_file_is_asked_of_thousands_without_compiling_a_pattern() {
+        let conf: String = (0..3000)
+            .map(|at| format!("server {{ access_log /logs/s{at}.log; }}\n"))
+            .collect();
+        let conf = format!("http {{\n{conf}}}");
+        let machine = crate::config::tests::text("").with("/etc/nginx/nginx.conf", conf);
+        let loaded = machine.load().unwrap();
+        let before = COMPILED.get();
+        let followed = Followed::by(&loaded.config.logs);
+        let nginx = loaded.nginx.as_ref().unwrap();
+        assert!(nginx.logs.iter().all(|log| followed.is_followed(&log.path)));
+        assert_eq!(left_out(&loaded, &followed), [""; 0]);
+        assert_eq!(COMPILED.get(), before);
+    }
 
     #[test]
     fn a_proxy_is_named_with_the_way_out() {

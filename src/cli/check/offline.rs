@@ -3,7 +3,9 @@
 //! Owns the order of what is said. Invariant: it writes nothing and asks no network; where `run` would refuse
 //! to start, this ends with the same exit code.
 
-use logweir_parsers::nginx_conf::COMBINED;
+use std::collections::HashMap;
+
+use logweir_parsers::nginx_conf::{COMBINED, Place};
 
 use super::super::Exit;
 use super::logs::{self, Followed, Used};
@@ -36,8 +38,13 @@ pub(super) fn describe(loaded: &Loaded, report: &mut Report) {
             .for_each(|text| report.item("left out", text));
         doubled.iter().for_each(|text| report.warn(text));
     }
+    let formats = loaded.nginx.iter().flat_map(|nginx| &nginx.formats);
+    let places: HashMap<&str, &Place> = formats
+        .map(|known| (known.name.as_str(), &known.place))
+        .collect();
     for used in &used {
-        format(used, loaded, report);
+        let place = places.get(used.format.name.as_str()).copied();
+        format(used, place, loaded, report);
     }
     if let Err(errors) = loaded.config.ready_to_run() {
         report.section("missing");
@@ -108,12 +115,8 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
 }
 
 /// What a format does not tell, and a better one.
-fn format(used: &Used, loaded: &Loaded, report: &mut Report) {
-    let nginx = loaded.nginx.as_ref();
+fn format(used: &Used, place: Option<&Place>, loaded: &Loaded, report: &mut Report) {
     let format = &used.format.format;
-    let place = nginx
-        .and_then(|nginx| nginx.format(&used.format.name))
-        .map(|known| &known.place);
     let is_forgeable = !format.warnings().is_empty();
     if used.needs.is_empty() && !is_forgeable {
         return;

@@ -1,6 +1,10 @@
 //! Which logs of nginx.conf are followed, and what is said of the others; and names that data streams have.
 
+use std::fmt::Write as _;
+use std::sync::Arc;
+
 use super::*;
+use crate::globs::tests::COMPILED;
 
 fn paths(config: &Config) -> Vec<&str> {
     let paths = config.logs.iter().flat_map(|log| &log.paths);
@@ -181,4 +185,73 @@ fn an_index_that_looks_like_a_data_stream_is_led_to_data_stream() {
         note.contains("logs-*-*") && note.contains("data_stream = "),
         "{note}"
     );
+}
+
+/// An nginx with so many servers, each with a log and a format of its own.
+fn many(servers: usize, toml: &str) -> Config {
+    let mut conf = String::from("http {\n");
+    for at in 0..servers {
+        let _ = writeln!(conf, "log_format f{at} '$remote_addr {at} $status';");
+        let _ = writeln!(conf, "server {{ access_log /logs/s{at}.log f{at}; }}");
+    }
+    conf.push('}');
+    text(toml).with("/etc/nginx/nginx.conf", conf).config()
+}
+
+/// Patterns that are compiled, and formats that are held beside the list that all logs share.
+fn cost(servers: usize, toml: &str) -> (usize, usize) {
+    let before = COMPILED.get();
+    let config = many(servers, toml);
+    let compiled = COMPILED.get() - before;
+    let lists: Vec<_> = config
+        .logs
+        .iter()
+        .map(|log| log.formats.parts().1)
+        .collect();
+    assert!(lists.len() >= servers);
+    assert!(lists.iter().all(|list| Arc::ptr_eq(list, lists[0])));
+    assert_eq!(lists[0].len(), servers + 1);
+    let own = config.logs.iter().map(|log| log.formats.parts().0.count());
+    (compiled, own.sum())
+}
+
+#[test]
+fn a_configuration_costs_what_it_says_and_not_its_square() {
+    let each = |servers: usize| -> String {
+        let section = |at| format!("[[logs]]\npaths = [\"/logs/s{at}.log\"]\n");
+        (0..servers).map(section).collect()
+    };
+    assert_eq!(cost(50, ""), (0, 50));
+    assert_eq!(cost(200, ""), (0, 200));
+    let glob = "[[logs]]\npaths = [\"/logs/*.log\"]\n";
+    // once to see whether it is a glob, once to ask it
+    assert_eq!(cost(50, glob), (2, 50));
+    assert_eq!(cost(200, glob), (2, 200));
+    assert_eq!(cost(50, &each(50)), (50, 50));
+    assert_eq!(cost(200, &each(200)), (200, 200));
+}
+
+#[test]
+fn formats_seen_before_are_held_once_too() {
+    let mut config = many(100, "");
+    let seen: Vec<String> = (0..50)
+        .map(|at| format!("log_format old '$status old {at}';"))
+        .collect();
+    assert_eq!(config.add_formats(&seen), []);
+    let lists: Vec<_> = config
+        .logs
+        .iter()
+        .map(|log| log.formats.parts().1)
+        .collect();
+    assert!(lists.iter().all(|list| Arc::ptr_eq(list, lists[0])));
+    let names: Vec<&str> = config.logs[3]
+        .formats
+        .iter()
+        .map(|format| format.name.as_str())
+        .collect();
+    assert_eq!(names.len(), 151);
+    assert_eq!((names[0], names[1], names[4]), ("f3", "f0", "f4"));
+    assert_eq!((names[100], names[150]), ("old", "combined"));
+    // What is remembered of them is each format once.
+    assert_eq!(config.formats_of(|log| log.auto).len(), 151);
 }
