@@ -24,6 +24,7 @@ mod raw;
 mod reference;
 mod routes;
 mod scope;
+mod section;
 pub mod settings;
 mod silent;
 mod target;
