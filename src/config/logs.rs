@@ -334,6 +334,12 @@ fn split(
     };
     // Files of one name are one log, however many there are.
     if log.name.is_some() {
+        // A file that nginx.conf names is no mere find of a glob.
+        let known: HashSet<&String> = log.paths.iter().collect();
+        let literal = matched.iter().map(|log| globset::escape(&log.path));
+        let mut paths: Vec<String> = literal.filter(|path| !known.contains(path)).collect();
+        paths.append(&mut log.paths);
+        log.paths = paths;
         return vec![one_of_nginx(log, choices, nginx, &matched, unknown)];
     }
     let mut logs = Vec::new();

@@ -26,7 +26,7 @@ pub(super) fn note_of(conf: &NginxConf) -> Option<Note> {
         .collect();
     let is_silent = |at: &usize| !logging.contains(at);
     let silent: Vec<&Writer> = writers(true)
-        .filter(|writer| writer.servers.iter().any(|at| is_silent(at)))
+        .filter(|writer| writer.servers.iter().any(is_silent))
         .collect();
     let servers: HashSet<usize> = silent
         .iter()

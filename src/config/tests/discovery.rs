@@ -24,6 +24,7 @@ fn with_discover_the_logs_that_no_section_takes_are_followed_too() {
     assert_eq!(
         paths(config),
         [
+            "/var/log/nginx/shop-access.log",
             "/var/log/nginx/shop-*.log",
             "/var/log/nginx/api-access.log",
             "/etc/nginx/logs/own.log"
