@@ -176,7 +176,7 @@ fn recorder(setup: Setup) -> Recorder {
         privacy,
         enrich,
         logs: vec![LogSettings {
-            formats: vec![NamedFormat::combined()],
+            formats: vec![NamedFormat::combined()].into(),
             fields: Vec::new(),
         }],
     })

@@ -15,6 +15,7 @@ pub mod clock;
 pub mod config;
 #[cfg(test)]
 mod fail_points;
+mod globs;
 #[cfg(test)]
 #[path = "../tests/support/mmdb.rs"]
 mod mmdb;

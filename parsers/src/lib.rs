@@ -18,9 +18,11 @@
 //! - [`mod@format`]: a `log_format` string, compiled once to a sequence of steps.
 //! - [`mod@line`]: those steps run over one line.
 //! - [`nginx_conf`]: nginx.conf, to find the logs and their formats.
+//! - [`error_log`]: whether a line is one of an error log, which is no access log.
 //! - [`escape`], [`time`], [`request`], [`number`], [`list`], [`client`]: the values of single fields.
 
 pub mod client;
+pub mod error_log;
 pub mod escape;
 pub mod format;
 pub mod line;

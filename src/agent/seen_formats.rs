@@ -5,6 +5,7 @@
 //! would be indexed whole and unparsed. It is written as durably as positions are, and one that cannot be read
 //! is never written over: what it knows may be readable again tomorrow.
 
+use std::collections::HashSet;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -43,8 +44,8 @@ enum Unusable {
 /// Adds the formats of earlier starts to the logs that take them, and remembers those of this one.
 pub(super) fn join(config: &mut Config) {
     let path = config.data_dir.join(FILE);
-    let present = config.logs.iter().filter(|log| log.auto);
-    let present = present.flat_map(|log| log.formats.iter().map(|format| format.directive()));
+    let present = config.formats_of(|log| log.auto).into_iter();
+    let present = present.map(|format| format.directive());
     let seen = keep(&HostFs, &path, present, |problem| {
         tracing::warn!(path = %path.display(), "{problem}");
     });
@@ -88,10 +89,14 @@ fn keep<F: FileSystem>(
 /// The present ones become the youngest. A format counts once, whatever its names: an operator who keeps the old
 /// text under another name must not push out what is older.
 fn remember(seen: &mut Vec<String>, present: impl Iterator<Item = String>) {
-    for directive in present {
-        seen.retain(|known| text(known) != text(&directive));
-        seen.push(directive);
-    }
+    let present: Vec<String> = present.collect();
+    let mut texts = HashSet::new();
+    let present: Vec<String> = (present.iter().rev())
+        .filter(|directive| texts.insert(text(directive)))
+        .cloned()
+        .collect();
+    seen.retain(|known| !texts.contains(text(known)));
+    seen.extend(present.into_iter().rev());
     seen.drain(..seen.len().saturating_sub(KEPT));
 }
 

@@ -4,6 +4,7 @@
 //! file in `sites-enabled` all look the same this way. Knows nothing of what the files say. Invariant: the marks
 //! are older than what was read, so that no change falls between the two.
 
+use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -112,6 +113,7 @@ impl Changes {
 
     fn name(&self, now: &Marks) -> &'static str {
         let known = self.marks();
+        let known: HashSet<&(PathBuf, Mark)> = known.iter().collect();
         let changed = now.iter().find(|file| !known.contains(file));
         let other =
             changed.and_then(|(changed, _)| self.others.iter().find(|(path, _)| path == changed));
@@ -124,12 +126,10 @@ impl Changes {
             return None;
         }
         let mut paths: Vec<PathBuf> = known.iter().map(|(path, _)| path.clone()).collect();
+        let mut seen: HashSet<PathBuf> = paths.iter().cloned().collect();
         for pattern in &self.patterns {
-            for path in System.glob(pattern).unwrap_or_default() {
-                if !paths.contains(&path) {
-                    paths.push(path);
-                }
-            }
+            let found = System.glob(pattern).unwrap_or_default().into_iter();
+            paths.extend(found.filter(|path| seen.insert(path.clone())));
         }
         let now: Marks = paths
             .into_iter()

@@ -94,7 +94,7 @@ pub(super) fn read(
         ],
         None,
     );
-    let target = target(&mut scope)?;
+    let target = target(&mut scope, notes)?;
     Some(Elasticsearch {
         nodes,
         auth,
@@ -111,7 +111,7 @@ pub(super) fn read(
     })
 }
 
-fn target(scope: &mut Scope<'_>) -> Option<Target> {
+fn target(scope: &mut Scope<'_>, notes: &mut Vec<Note>) -> Option<Target> {
     scope.conflict(
         "index",
         "data_stream",
@@ -128,7 +128,17 @@ fn target(scope: &mut Scope<'_>) -> Option<Target> {
     }
     let (pattern, origin) = scope.text("index")?;
     match IndexPattern::parse(&pattern) {
-        Ok(index) => Some(index.into()),
+        Ok(index) => {
+            if let Some(pattern) = index.collides() {
+                let text = format!(
+                    "elasticsearch.index: {index} gives names that match {pattern}, for which Elasticsearch has a \
+                     template of its own that makes data streams: write data_stream = \"logs-nginx.access-default\" \
+                     instead, or let the name begin otherwise, as in nginx-access-%Y.%m.%d"
+                );
+                notes.push(Note { origin, text });
+            }
+            Some(index.into())
+        }
         Err(error) => {
             scope.fault("index", origin, Fault::Index { pattern, error });
             None

@@ -4,13 +4,13 @@
 //! never meets a member that records carry of themselves, unless it stands for it, and no value of it makes
 //! Elasticsearch refuse the document.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use logweir_parsers::{client, number, time};
 
 use super::Note;
-use super::logs::NamedFormat;
+use super::formats::NamedFormat;
 use super::problem::Origin;
 use super::scope::Scope;
 
@@ -257,11 +257,25 @@ fn variable(value: &str) -> Result<Option<String>, String> {
 
 /// Variables that no line will give, by the name of the variable and the field.
 #[derive(Debug, Default)]
-pub(super) struct Unknown(BTreeMap<(String, String), Vec<String>>);
+pub(super) struct Unknown(BTreeMap<(String, String), Names>);
+
+/// Names of formats, each once, in the order in which they were met.
+#[derive(Debug, Default)]
+struct Names {
+    all: HashSet<String>,
+    first: Vec<String>,
+}
+
+/// Formats named in a note.
+const NAMED_FORMATS: usize = 8;
 
 impl Unknown {
     /// Looks at a log whose lines are written in one of these formats.
-    pub(super) fn look(&mut self, fields: &[Field], formats: &[NamedFormat]) {
+    pub(super) fn look<'f>(
+        &mut self,
+        fields: &[Field],
+        formats: impl Iterator<Item = &'f NamedFormat> + Clone,
+    ) {
         for field in fields {
             let FieldValue::Variable(variable) = &field.value else {
                 continue;
@@ -270,16 +284,16 @@ impl Unknown {
                 let mut fields = named.format.fields().iter();
                 fields.any(|field| field.name() == variable)
             };
-            if formats.iter().any(has) {
+            if formats.clone().any(has) {
                 continue;
             }
             let names = self
                 .0
                 .entry((variable.clone(), field.name.clone()))
                 .or_default();
-            for named in formats {
-                if !names.contains(&named.name) {
-                    names.push(named.name.clone());
+            for named in formats.clone() {
+                if names.all.insert(named.name.clone()) && names.first.len() < NAMED_FORMATS {
+                    names.first.push(named.name.clone());
                 }
             }
         }
@@ -288,12 +302,16 @@ impl Unknown {
     /// A note for each.
     pub(super) fn notes(self, origin: &Origin) -> impl Iterator<Item = Note> {
         self.0.into_iter().map(move |((variable, field), formats)| {
-            let (noun, has) = if formats.len() == 1 {
+            let (noun, has) = if formats.all.len() == 1 {
                 ("the format", "has")
             } else {
                 ("the formats", "have")
             };
-            let formats = formats.join(", ");
+            let first = formats.first.join(", ");
+            let formats = match formats.all.len() - formats.first.len() {
+                0 => first,
+                more => format!("{first} and {more} more"),
+            };
             Note {
                 origin: origin.clone(),
                 text: format!(

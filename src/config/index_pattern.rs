@@ -63,6 +63,12 @@ pub enum IndexPatternError {
         "it holds no date, so old days could not be deleted; write it as in nginx-access-%Y.%m.%d"
     )]
     NoDate,
+    /// No `%Y`, and three parts or more, as data streams have.
+    #[error(
+        "it holds no date, so old days could not be deleted; for a data stream (TYPE-DATASET-NAMESPACE) write \
+         data_stream = \"logs-nginx.access-default\" instead of index, else write it as in nginx-access-%Y.%m.%d"
+    )]
+    NamesStream,
     /// `%d` without `%m`, or `%m` without `%Y`.
     #[error("%d needs %m and %m needs %Y, or days of different months would share an index")]
     GapInDate,
@@ -106,7 +112,11 @@ impl IndexPattern {
             rest = &rest[at + 2..];
         }
         if pieces.is_empty() {
-            return Err(Error::NoDate);
+            let parts = source.split('-').filter(|part| !part.is_empty());
+            return Err(match parts.count() {
+                0..=2 => Error::NoDate,
+                _ => Error::NamesStream,
+            });
         }
         let suffix = rest.to_owned();
         if !rest.is_empty() {
@@ -256,6 +266,22 @@ impl IndexPattern {
             .collect()
     }
 
+    /// The pattern for which Elasticsearch has a template of its own, one that makes data streams, where names of ours
+    /// match it (Elasticsearch, "Index templates", "Avoid index pattern collisions").
+    pub fn collides(&self) -> Option<&'static str> {
+        const BUILT_IN: [(&str, &str); 3] = [
+            ("logs-", "logs-*-*"),
+            ("metrics-", "metrics-*-*"),
+            ("synthetics-", "synthetics-*-*"),
+        ];
+        let name = self.wildcard();
+        let matching = BUILT_IN.iter().find(|(head, _)| {
+            let rest = name.strip_prefix(head);
+            rest.is_some_and(|rest| rest.contains('-'))
+        });
+        matching.map(|(_, pattern)| *pattern)
+    }
+
     /// What stands before the date: `nginx-access-`.
     pub fn prefix(&self) -> &str {
         &self.prefix
@@ -385,11 +411,25 @@ mod tests {
     }
 
     #[test]
+    fn names_that_elasticsearch_keeps_for_data_streams_are_known() {
+        let collides = |pattern: &str| IndexPattern::parse(pattern).unwrap().collides();
+        assert_eq!(collides("logs-nginx-%Y.%m.%d"), Some("logs-*-*"));
+        assert_eq!(collides("logs-%Y.%m.%d-eu"), Some("logs-*-*"));
+        assert_eq!(collides("metrics-a-%Y"), Some("metrics-*-*"));
+        // one dash only, also in the name for lines without a time
+        assert_eq!(collides("logs-%Y.%m.%d"), None);
+        assert_eq!(collides("weblogs-nginx-%Y.%m.%d"), None);
+        assert_eq!(collides("nginx-access-%Y.%m.%d"), None);
+    }
+
+    #[test]
     fn what_elasticsearch_refuses_is_refused() {
         use IndexPatternError as Error;
         let error = |text: &str| IndexPattern::parse(text).unwrap_err();
         assert_eq!(error("nginx-access"), Error::NoDate);
         assert_eq!(error(""), Error::NoDate);
+        assert_eq!(error("logs-nginx.access-default"), Error::NamesStream);
+        assert_eq!(error("logs-nginx-access-default"), Error::NamesStream);
         assert_eq!(error("%Y-nginx"), Error::NoPrefix);
         assert_eq!(error("nginx-%d"), Error::GapInDate);
         assert_eq!(error("nginx-%Y-%d"), Error::GapInDate);

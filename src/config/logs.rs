@@ -4,19 +4,21 @@
 //! logs that nginx.conf names is split, one [`Log`] for each of those files and one for the rest: only so
 //! each file is tried with its own format first and gets the site of its own server.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use globset::{Glob, GlobBuilder, GlobMatcher};
-use logweir_parsers::nginx_conf::{AccessLog, COMBINED, Tailable};
+use logweir_parsers::nginx_conf::{AccessLog, COMBINED, Reason, Tailable};
 use logweir_parsers::{Escape, Format};
 
 use super::fields::{self, Field, FieldValue, Unknown};
-use super::nginx::{Nginx, directive, note};
+use super::formats::{Formats, NamedFormat, distinct};
+use super::nginx::{Nginx, note};
 use super::problem::{Fault, Problem, nearest};
 use super::raw::Values;
 use super::scope::Scope;
 use super::settings::Section;
-use super::{Config, Note};
+use super::{Config, Note, silent};
+use crate::globs::{self, Globs};
 
 /// Files of one kind.
 #[derive(Debug, Clone)]
@@ -32,41 +34,11 @@ pub struct Log {
     /// Globs of other folders of rotated files.
     pub rotated_dirs: Vec<String>,
     /// Tried in this order.
-    pub formats: Vec<NamedFormat>,
+    pub formats: Formats,
     /// `auto` is among the formats: those seen before may be added, see [`Config::add_formats`].
     pub auto: bool,
     /// Further fields of each record.
     pub fields: Vec<Field>,
-}
-
-/// A format and what to call it.
-#[derive(Debug, Clone)]
-pub struct NamedFormat {
-    /// The `log_format`'s name, or `format N` for one without.
-    pub name: String,
-    /// The format.
-    pub format: Format,
-}
-
-impl NamedFormat {
-    /// nginx's predefined format.
-    pub fn combined() -> Self {
-        NamedFormat {
-            name: COMBINED.to_owned(),
-            format: Format::combined(),
-        }
-    }
-
-    /// Would it read every line alike?
-    pub fn is_same(&self, other: &NamedFormat) -> bool {
-        let key = |format: &Format| (format.source().to_owned(), format.escape());
-        key(&self.format) == key(&other.format)
-    }
-
-    /// As a `log_format` directive, which [`Config::add_formats`] takes back.
-    pub fn directive(&self) -> String {
-        directive(&self.name.replace(' ', "-"), &self.format)
-    }
 }
 
 impl Config {
@@ -89,36 +61,67 @@ impl Config {
                 }),
             }
         }
+        // All logs share one list, as a rule.
+        let mut lists: HashMap<*const NamedFormat, [Arc<[NamedFormat]>; 2]> = HashMap::new();
         for log in self.logs.iter_mut().filter(|log| log.auto) {
-            let last_is_combined = log.formats.len() > 1
-                && log
-                    .formats
-                    .last()
-                    .is_some_and(|last| last.is_same(&NamedFormat::combined()));
-            let combined = if last_is_combined {
-                log.formats.pop()
-            } else {
-                None
-            };
-            push_new(&mut log.formats, seen.iter().cloned().chain(combined));
+            let (_, shared) = log.formats.parts();
+            // The old one is kept meanwhile, so that no other list gets its address.
+            let [_, list] = lists.entry(shared.as_ptr()).or_insert_with(|| {
+                let (combined, others): (Vec<_>, Vec<_>) = shared
+                    .iter()
+                    .cloned()
+                    .partition(|known| known.is_same(&NamedFormat::combined()));
+                let all = others.into_iter().chain(seen.iter().cloned());
+                let list = distinct(all.chain(combined)).into();
+                [Arc::clone(shared), list]
+            });
+            let list = Arc::clone(list);
+            log.formats.set_shared(list);
         }
         notes
+    }
+
+    /// The formats of these logs, each once.
+    pub fn formats_of(&self, is_meant: impl Fn(&Log) -> bool) -> Vec<&NamedFormat> {
+        let mut lists: HashSet<*const NamedFormat> = HashSet::new();
+        let mut seen = HashSet::new();
+        let mut formats = Vec::new();
+        for log in self.logs.iter().filter(|log| is_meant(log)) {
+            let (own, shared) = log.formats.parts();
+            let is_new = lists.insert(shared.as_ptr());
+            let shared = shared.iter().filter(|_| is_new);
+            formats.extend(own.chain(shared).filter(|named| seen.insert(named.key())));
+        }
+        formats
+    }
+}
+
+/// Why a log of nginx.conf cannot be followed, after its place; None for one that can, and for one that is off.
+pub fn not_followed(log: &AccessLog) -> Option<String> {
+    match log.tailable {
+        // `silent` has its own word for what nobody wanted to be logged.
+        Tailable::Yes | Tailable::No(Reason::Off | Reason::Null) => None,
+        Tailable::Gzip => Some(format!(
+            "{} is written compressed and is not followed; take gzip off its access_log",
+            log.path
+        )),
+        Tailable::No(reason) => Some(format!(
+            "access_log {:?} cannot be followed: {}",
+            log.path,
+            reason.as_str()
+        )),
     }
 }
 
 pub(super) fn read(
     sections: &[Values],
     nginx: Option<&Nginx>,
+    discover: bool,
     problems: &mut Vec<Problem>,
     notes: &mut Vec<Note>,
 ) -> Vec<Log> {
-    if sections.is_empty() {
-        return nginx
-            .map(|nginx| of_nginx(nginx, notes))
-            .unwrap_or_default();
-    }
     let mut seen = HashMap::new();
-    let mut logs = Vec::new();
+    let mut given = Vec::new();
     for (at, values) in sections.iter().enumerate() {
         let mut scope = Scope::of_list(Section::Logs, at, values, problems);
         let paths = paths(&mut scope, &mut seen);
@@ -134,24 +137,72 @@ pub(super) fn read(
                 "must not be empty nor hold control characters",
             );
         }
-        let formats = formats(&mut scope, notes);
+        let choices = formats(&mut scope, notes);
         let log = Log {
             name: name.map(|(name, _)| name),
             paths,
             exclude,
             rotated: absolute_globs(&mut scope, "rotated"),
             rotated_dirs: absolute_globs(&mut scope, "rotated_dirs"),
-            auto: formats.iter().any(|format| matches!(format, Choice::Auto)),
-            formats: Vec::new(),
+            auto: choices.iter().any(|choice| matches!(choice, Choice::Auto)),
+            formats: Vec::new().into(),
             fields: fields::read(&mut scope),
         };
+        given.push((log, choices, values));
+    }
+    let sections: Vec<&Log> = given.iter().map(|(log, ..)| log).collect();
+    let mut taken = Taken::by(&sections, nginx);
+    let mut logs = Vec::new();
+    for (at, (log, choices, values)) in given.into_iter().enumerate() {
         let mut unknown = Unknown::default();
-        logs.extend(split(log, &formats, nginx, &mut unknown));
+        let matched = std::mem::take(&mut taken.logs[at]);
+        logs.extend(split(log, &choices, nginx, &matched, &mut unknown, notes));
         let given = values.given.get("fields");
         let origin = given.map_or(&values.origin, |given| &given.origin);
         notes.extend(unknown.notes(origin));
     }
+    if let Some(nginx) = nginx.filter(|_| discover) {
+        logs.extend(of_nginx(nginx, &taken.left, notes));
+    }
     logs
+}
+
+/// Which logs of nginx.conf each section takes.
+#[derive(Default)]
+struct Taken<'n> {
+    /// By section.
+    logs: Vec<Vec<&'n AccessLog>>,
+    /// Those that none takes, nor leaves out.
+    left: Vec<&'n AccessLog>,
+}
+
+impl<'n> Taken<'n> {
+    fn by(sections: &[&Log], nginx: Option<&'n Nginx>) -> Self {
+        let (mut paths, mut exclude) = (Globs::default(), Globs::default());
+        for (at, log) in sections.iter().enumerate() {
+            // What is no glob was told when it was read.
+            log.paths.iter().for_each(|glob| _ = paths.add(glob, at));
+            log.exclude
+                .iter()
+                .for_each(|glob| _ = exclude.add(glob, at));
+        }
+        let mut taken = Taken {
+            logs: vec![Vec::new(); sections.len()],
+            left: Vec::new(),
+        };
+        for log in nginx.iter().flat_map(|nginx| &nginx.conf.logs) {
+            let left_out = exclude.owners(&log.path);
+            let mut takers = paths.owners(&log.path);
+            takers.retain(|at| left_out.binary_search(at).is_err());
+            if takers.is_empty() && left_out.is_empty() {
+                taken.left.push(log);
+            }
+            for at in takers {
+                taken.logs[at].push(log);
+            }
+        }
+        taken
+    }
 }
 
 /// One of the values of `format`.
@@ -160,34 +211,17 @@ enum Choice {
     Format(NamedFormat),
 }
 
-/// Every log of nginx.conf that can be followed; a note for each other one.
-fn of_nginx(nginx: &Nginx, notes: &mut Vec<Note>) -> Vec<Log> {
+/// Each of these logs of nginx.conf that can be followed; a note for each other one.
+fn of_nginx(nginx: &Nginx, left: &[&AccessLog], notes: &mut Vec<Note>) -> Vec<Log> {
     let mut logs = Vec::new();
-    for log in &nginx.conf.logs {
-        let Some(writer) = log.writers.first() else {
-            continue;
-        };
-        match log.tailable {
-            Tailable::Yes => logs.push(of_access_log(nginx, log)),
-            Tailable::Gzip => {
-                let text = format!(
-                    "{} is written compressed and is not followed; take gzip off its access_log",
-                    log.path
-                );
-                notes.push(note(&writer.place, text));
-            }
-            Tailable::No(nginx_reason) => {
-                if nginx_reason != logweir_parsers::nginx_conf::Reason::Off {
-                    let text = format!(
-                        "access_log {:?} cannot be followed: {}",
-                        log.path,
-                        nginx_reason.as_str()
-                    );
-                    notes.push(note(&writer.place, text));
-                }
-            }
+    for log in left {
+        if log.tailable == Tailable::Yes {
+            logs.push(of_access_log(nginx, log));
+        } else {
+            notes.extend(not_followed_at(log));
         }
     }
+    notes.extend(silent::note_of(&nginx.conf));
     for log in &nginx.conf.stream_logs {
         let text = format!(
             "{} is a log of stream connections, not of HTTP requests",
@@ -198,6 +232,11 @@ fn of_nginx(nginx: &Nginx, notes: &mut Vec<Note>) -> Vec<Log> {
     logs
 }
 
+fn not_followed_at(log: &AccessLog) -> Option<Note> {
+    let writer = log.writers.first()?;
+    Some(note(&writer.place, not_followed(log)?))
+}
+
 fn of_access_log(nginx: &Nginx, log: &AccessLog) -> Log {
     let whole = Log {
         name: None,
@@ -205,7 +244,7 @@ fn of_access_log(nginx: &Nginx, log: &AccessLog) -> Log {
         exclude: Vec::new(),
         rotated: Vec::new(),
         rotated_dirs: Vec::new(),
-        formats: Vec::new(),
+        formats: Vec::new().into(),
         auto: true,
         fields: Vec::new(),
     };
@@ -226,18 +265,20 @@ fn one_of_nginx(
     logs: &[&AccessLog],
     unknown: &mut Unknown,
 ) -> Log {
-    let mut own = Vec::new();
-    for access_log in logs {
-        push_new(&mut own, nginx.formats_of(access_log));
-    }
+    let own = logs.iter().flat_map(|log| nginx.formats_of(log));
+    let own = distinct(own);
     log.formats = chosen(choices, &own, Some(nginx));
     let is_site = |field: &Field| {
         field.name == "url.domain" && matches!(field.value, FieldValue::Constant(_))
     };
     let tells_site = log.fields.iter().any(is_site);
-    let telling = if log.auto { &own } else { &log.formats };
-    unknown.look(&log.fields, telling);
-    let mut sites = logs.iter().map(|log| nginx.site_of(log, telling));
+    let telling = if log.auto {
+        own
+    } else {
+        log.formats.iter().cloned().collect()
+    };
+    unknown.look(&log.fields, telling.iter());
+    let mut sites = logs.iter().map(|log| nginx.site_of(log, &telling));
     if let Some(Some(site)) = sites.next()
         && !tells_site
         && sites.all(|other| other == Some(site))
@@ -247,95 +288,101 @@ fn one_of_nginx(
     log
 }
 
-fn chosen(choices: &[Choice], own: &[NamedFormat], nginx: Option<&Nginx>) -> Vec<NamedFormat> {
-    let mut formats = Vec::new();
-    for choice in choices {
-        match choice {
-            Choice::Format(format) => push_new(&mut formats, [format.clone()]),
-            Choice::Auto => {
-                push_new(&mut formats, own.iter().cloned());
-                push_new(
-                    &mut formats,
-                    nginx
-                        .into_iter()
-                        .flat_map(|nginx| nginx.formats.iter().cloned()),
-                );
-                push_new(&mut formats, [NamedFormat::combined()]);
-            }
-        }
-    }
-    formats
+/// What `choices` name, where `own` are the formats of the log itself.
+fn chosen(choices: &[Choice], own: &[NamedFormat], nginx: Option<&Nginx>) -> Formats {
+    let named = |choices: &[Choice]| -> Vec<NamedFormat> {
+        let formats = choices.iter().filter_map(|choice| match choice {
+            Choice::Format(format) => Some(format.clone()),
+            Choice::Auto => None,
+        });
+        formats.collect()
+    };
+    let is_auto = |choice: &Choice| matches!(choice, Choice::Auto);
+    let Some(auto) = choices.iter().position(is_auto) else {
+        return named(choices).into();
+    };
+    let first = named(&choices[..auto])
+        .into_iter()
+        .chain(own.iter().cloned());
+    let shared = match nginx {
+        Some(nginx) => Arc::clone(&nginx.shared),
+        None => Arc::from([NamedFormat::combined()]),
+    };
+    Formats::new(first, shared, named(&choices[auto..]))
 }
 
-fn push_new(formats: &mut Vec<NamedFormat>, more: impl IntoIterator<Item = NamedFormat>) {
-    for format in more {
-        if !formats.iter().any(|known| known.is_same(&format)) {
-            formats.push(format);
-        }
-    }
-}
-
-fn split(log: Log, choices: &[Choice], nginx: Option<&Nginx>, unknown: &mut Unknown) -> Vec<Log> {
-    let matched: Vec<&AccessLog> = nginx.map(|nginx| matched(&log, nginx)).unwrap_or_default();
+/// A log for each of nginx's logs that the section takes, and one for the rest.
+fn split(
+    mut log: Log,
+    choices: &[Choice],
+    nginx: Option<&Nginx>,
+    matched: &[&AccessLog],
+    unknown: &mut Unknown,
+    notes: &mut Vec<Note>,
+) -> Vec<Log> {
+    let (matched, compressed): (Vec<&AccessLog>, Vec<&AccessLog>) = matched
+        .iter()
+        .filter(|log| matches!(log.tailable, Tailable::Yes | Tailable::Gzip))
+        .partition(|log| log.tailable == Tailable::Yes);
+    // An empty file does not tell yet that gzip will be written into it.
+    leave_out(&mut log, &compressed, &[""]);
+    notes.extend(compressed.into_iter().filter_map(not_followed_at));
     let Some(nginx) = nginx.filter(|_| !matched.is_empty()) else {
         let formats = chosen(choices, &[], nginx);
-        unknown.look(&log.fields, &formats);
-        return vec![Log { formats, ..log }];
+        unknown.look(&log.fields, all(&formats).iter().copied());
+        return match log.paths.is_empty() {
+            true => Vec::new(),
+            false => vec![Log { formats, ..log }],
+        };
     };
     // Files of one name are one log, however many there are.
     if log.name.is_some() {
+        // A file that nginx.conf names is no mere find of a glob.
+        let known: HashSet<&String> = log.paths.iter().collect();
+        let literal = matched.iter().map(|log| globset::escape(&log.path));
+        let mut paths: Vec<String> = literal.filter(|path| !known.contains(path)).collect();
+        paths.append(&mut log.paths);
+        log.paths = paths;
         return vec![one_of_nginx(log, choices, nginx, &matched, unknown)];
     }
     let mut logs = Vec::new();
-    let mut rest = log.clone();
-    for access_log in matched {
-        let path = globset::escape(&access_log.path);
-        if rest.paths.contains(&access_log.path) {
-            rest.paths.retain(|literal| *literal != access_log.path);
-        }
-        // Its rotated files belong to it too, wherever the glob is wide enough to match them.
-        rest.exclude
-            .extend(["", ".*", "-*"].map(|tail| format!("{path}{tail}")));
+    for access_log in &matched {
         let alone = Log {
-            paths: vec![path],
-            ..log.clone()
+            name: None,
+            paths: vec![globset::escape(&access_log.path)],
+            exclude: log.exclude.clone(),
+            rotated: log.rotated.clone(),
+            rotated_dirs: log.rotated_dirs.clone(),
+            formats: Vec::new().into(),
+            auto: log.auto,
+            fields: log.fields.clone(),
         };
         logs.push(one_of_nginx(alone, choices, nginx, &[access_log], unknown));
     }
+    let mut rest = log;
+    // Its rotated files belong to it too, wherever the glob is wide enough to match them.
+    leave_out(&mut rest, &matched, &["", ".*", "-*"]);
     if !rest.paths.is_empty() {
         rest.formats = chosen(choices, &[], Some(nginx));
-        unknown.look(&rest.fields, &rest.formats);
+        unknown.look(&rest.fields, all(&rest.formats).iter().copied());
         logs.push(rest);
     }
     logs
 }
 
-/// The logs of nginx.conf whose files this section takes.
-fn matched<'n>(log: &Log, nginx: &'n Nginx) -> Vec<&'n AccessLog> {
-    let globs = |texts: &[String]| -> Vec<(GlobMatcher, bool)> {
-        texts
-            .iter()
-            .filter_map(|text| Some((compile(text).ok()?.compile_matcher(), text.contains('/'))))
-            .collect()
-    };
-    let (paths, exclude) = (globs(&log.paths), globs(&log.exclude));
-    let hits = |globs: &[(GlobMatcher, bool)], path: &str| {
-        let name = path.rsplit('/').next().unwrap_or(path);
-        globs
-            .iter()
-            .any(|(glob, whole)| glob.is_match(if *whole { path } else { name }))
-    };
-    let logs = nginx
-        .conf
-        .logs
-        .iter()
-        .filter(|log| log.tailable == Tailable::Yes);
-    logs.filter(|log| hits(&paths, &log.path) && !hits(&exclude, &log.path))
-        .collect()
+fn all(formats: &Formats) -> Vec<&NamedFormat> {
+    formats.iter().collect()
 }
 
-fn compile(glob: &str) -> Result<Glob, globset::Error> {
-    GlobBuilder::new(glob).literal_separator(true).build()
+/// Takes these files, with each of these ends, out of a log.
+fn leave_out(log: &mut Log, files: &[&AccessLog], ends: &[&str]) {
+    let literal: HashSet<&str> = files.iter().map(|file| file.path.as_str()).collect();
+    log.paths.retain(|path| !literal.contains(path.as_str()));
+    for file in files {
+        let path = globset::escape(&file.path);
+        log.exclude
+            .extend(ends.iter().map(|end| format!("{path}{end}")));
+    }
 }
 
 fn paths(scope: &mut Scope<'_>, seen: &mut HashMap<String, String>) -> Vec<String> {
@@ -383,7 +430,7 @@ fn globs(scope: &mut Scope<'_>, name: &str) -> Vec<String> {
 fn globs_with_origin(scope: &mut Scope<'_>, name: &str) -> Vec<(String, super::Origin)> {
     let mut globs = Vec::new();
     for (glob, origin) in scope.list(name) {
-        match compile(&glob) {
+        match globs::compile(&glob) {
             Ok(_) => globs.push((glob, origin)),
             Err(error) => scope.bad(name, origin, &glob, format!("is no glob: {}", error.kind())),
         }

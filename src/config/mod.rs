@@ -12,6 +12,7 @@ mod data_stream;
 mod elasticsearch;
 mod enrich;
 mod fields;
+mod formats;
 mod index_pattern;
 mod kibana;
 mod logs;
@@ -23,7 +24,9 @@ mod raw;
 mod reference;
 mod routes;
 mod scope;
+mod section;
 pub mod settings;
+mod silent;
 mod target;
 mod units;
 
@@ -46,9 +49,10 @@ pub use enrich::Enrich;
 #[cfg(test)]
 pub(crate) use fields::is_own;
 pub use fields::{Field, FieldType, FieldValue};
+pub use formats::{Formats, NamedFormat};
 pub use index_pattern::{IndexPattern, IndexPatternError, Period};
 pub use kibana::Kibana;
-pub use logs::{Log, NamedFormat};
+pub use logs::{Log, not_followed};
 pub use ports::{Env, Files, System};
 pub use privacy::{AddressRule, HashKey, Privacy};
 pub use problem::{ConfigErrors, Fault, Origin, Problem};
@@ -92,6 +96,8 @@ pub struct Config {
     pub shutdown_timeout: Duration,
     /// Size at which the dead-letter file is full.
     pub dead_letter_bytes: Bytes,
+    /// Logs of nginx.conf that no `[[logs]]` takes are among [`Config::logs`].
+    pub discover: bool,
     /// The logs to follow; see [`Config::ready_to_run`].
     pub logs: Vec<Log>,
     /// The APIs by name.
@@ -217,8 +223,8 @@ impl Config {
         if self.logs.is_empty() {
             missing(
                 "logs",
-                "nginx.conf names no log that can be followed, or cannot be read: add a section [[logs]] \
-                 with paths = [\"/var/log/nginx/access.log\"], or set nginx_conf",
+                "nginx.conf names no log that can be followed, or cannot be read, or discover is false: add a section \
+                 [[logs]] with paths = [\"/var/log/nginx/access.log\"], or set nginx_conf",
             );
         }
         if self.elasticsearch.is_none() {
@@ -358,6 +364,7 @@ fn check(
     let mut top = Scope::new(Section::Top, section(Section::Top), problems);
     let host = host(&mut top, env);
     let data_dir = top.path("data_dir");
+    let discover = top.written("discover").map(|_| top.bool("discover"));
     let history = top.duration("history", Duration::ZERO..=CENTURY);
     let retention = top.duration("retention", HOUR..=CENTURY);
     let trusted_proxies = trusted_proxies(&mut top);
@@ -384,7 +391,8 @@ fn check(
     let routes = or_before(routes, routes_before, earlier, top.problems(), notes);
 
     let sections = raw.list(Section::Logs);
-    let logs = logs::read(sections, nginx.as_ref(), problems, notes);
+    let discover = discover.unwrap_or(sections.is_empty());
+    let logs = logs::read(sections, nginx.as_ref(), discover, problems, notes);
     let privacy = privacy::read(raw, &logs, files, problems);
     let enrich_before = before.map(|before| &before.enrich);
     let enrich = enrich::read(raw, &logs, files, enrich_before, problems, notes);
@@ -449,6 +457,7 @@ fn check(
         poll,
         shutdown_timeout: shutdown_timeout?,
         dead_letter_bytes,
+        discover,
         logs,
         routes,
         privacy,

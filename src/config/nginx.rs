@@ -4,7 +4,9 @@
 //! nginx's matter: whatever is odd in nginx.conf becomes a note, for the agent must run while someone
 //! edits it.
 
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use logweir_parsers::nginx_conf::{
     self, AccessLog, COMBINED, LogFormat, NginxConf, Settings, Source,
@@ -12,7 +14,7 @@ use logweir_parsers::nginx_conf::{
 use logweir_parsers::{Escape, Format};
 
 use super::Note;
-use super::logs::NamedFormat;
+use super::formats::{NamedFormat, distinct};
 use super::ports::Files;
 use super::problem::Origin;
 use super::scope::{Scope, unreadable};
@@ -20,8 +22,10 @@ use super::scope::{Scope, unreadable};
 /// What nginx.conf says, ready for use.
 pub(super) struct Nginx {
     pub(super) conf: NginxConf,
-    /// Those of its formats that compile, in order.
-    pub(super) formats: Vec<NamedFormat>,
+    /// Those of its formats that compile, by their names.
+    formats: HashMap<String, NamedFormat>,
+    /// What any log is tried with: all of them in their order, then combined; each once.
+    pub(super) shared: Arc<[NamedFormat]>,
 }
 
 /// Reads the file that is set, or the default one if it is there.
@@ -64,7 +68,14 @@ pub(super) fn read(top: &mut Scope<'_>, files: &dyn Files, notes: &mut Vec<Note>
             }
         }
     }
-    Some(Nginx { conf, formats })
+    let by_name = formats
+        .iter()
+        .map(|format| (format.name.clone(), format.clone()));
+    Some(Nginx {
+        conf,
+        formats: by_name.collect(),
+        shared: distinct(formats.into_iter().chain([NamedFormat::combined()])).into(),
+    })
 }
 
 pub(super) fn note(place: &nginx_conf::Place, text: String) -> Note {
@@ -86,10 +97,7 @@ impl Nginx {
             let format = if writer.format == COMBINED {
                 Some(NamedFormat::combined())
             } else {
-                self.formats
-                    .iter()
-                    .find(|format| format.name == writer.format)
-                    .cloned()
+                self.formats.get(&writer.format).cloned()
             };
             own.extend(format.filter(|format| !own.iter().any(|known| known.is_same(format))));
         }

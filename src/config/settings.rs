@@ -3,109 +3,7 @@
 //! From it come the detection of unknown keys, the names of environment variables, the defaults, the
 //! annotated sample and the reference. Invariant: what is not in this table cannot be set.
 
-/// A part of the configuration file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Section {
-    /// Before the first header.
-    Top,
-    /// `[[logs]]`, any number of times.
-    Logs,
-    /// `[[routes]]`, any number of times.
-    Routes,
-    /// `[privacy]`.
-    Privacy,
-    /// `[enrich]`.
-    Enrich,
-    /// `[elasticsearch]`.
-    Elasticsearch,
-    /// `[kibana]`.
-    Kibana,
-    /// `[http]`.
-    Http,
-    /// `[log]`.
-    Log,
-}
-
-impl Section {
-    /// All of them, in the order of the sample.
-    pub const ALL: [Section; 9] = [
-        Section::Top,
-        Section::Logs,
-        Section::Routes,
-        Section::Privacy,
-        Section::Enrich,
-        Section::Elasticsearch,
-        Section::Kibana,
-        Section::Http,
-        Section::Log,
-    ];
-
-    /// The name in the header; empty for the top.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Section::Top => "",
-            Section::Logs => "logs",
-            Section::Routes => "routes",
-            Section::Privacy => "privacy",
-            Section::Enrich => "enrich",
-            Section::Elasticsearch => "elasticsearch",
-            Section::Kibana => "kibana",
-            Section::Http => "http",
-            Section::Log => "log",
-        }
-    }
-
-    /// May it stand any number of times?
-    pub const fn is_list(self) -> bool {
-        matches!(self, Section::Logs | Section::Routes)
-    }
-
-    /// How it begins; empty for the top.
-    pub const fn header(self) -> &'static str {
-        match self {
-            Section::Top => "",
-            Section::Logs => "[[logs]]",
-            Section::Routes => "[[routes]]",
-            Section::Privacy => "[privacy]",
-            Section::Enrich => "[enrich]",
-            Section::Elasticsearch => "[elasticsearch]",
-            Section::Kibana => "[kibana]",
-            Section::Http => "[http]",
-            Section::Log => "[log]",
-        }
-    }
-
-    /// What the section is for.
-    pub const fn doc(self) -> &'static str {
-        match self {
-            Section::Top => "The agent itself.",
-            Section::Logs => {
-                "The logs to follow, one section for each kind. Without any, every access log that \
-                 nginx.conf names is followed."
-            }
-            Section::Routes => {
-                "The APIs by name: what http.route says, and which are logins or give away what must not leak. \
-                 Paths without a route are named by replacing numbers, UUIDs and hashes. See ROUTES.md."
-            }
-            Section::Privacy => {
-                "What records do not say of people. It holds for every field that has the text, event.original \
-                 included; ids and indices do not change with it. See ENRICHMENT.md."
-            }
-            Section::Enrich => {
-                "What records say besides: where an address is, and what a user agent means. See ENRICHMENT.md."
-            }
-            Section::Elasticsearch => {
-                "The Elasticsearch or OpenSearch cluster that takes the records."
-            }
-            Section::Kibana => {
-                "The Kibana or OpenSearch Dashboards that `logweir setup` puts the dashboards into; the agent \
-                 itself never asks it. Without credentials of its own here it gets those of [elasticsearch]."
-            }
-            Section::Http => "The agent's own pages: /metrics, /status, /livez, /readyz.",
-            Section::Log => "What the agent says about itself, on standard error.",
-        }
-    }
-}
+pub use super::section::Section;
 
 /// What a value must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,6 +156,15 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(
         Top,
+        "discover",
+        Kind::Bool,
+        "",
+        "true",
+        "Also follow the access logs of nginx.conf that no [[logs]] takes, each with its own format and site; not \
+         those that an exclude of a [[logs]] matches. Default: true without any [[logs]], else false.",
+    ),
+    setting(
+        Top,
         "history",
         Kind::Duration,
         r#""0d""#,
@@ -365,7 +272,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Texts,
         "[]",
         r#"["/var/log/nginx/health-*.log"]"#,
-        "Globs of files to leave out; one without a slash is matched against the file's name.",
+        "Globs of files to leave out; one without a slash is matched against the file's name. They hold for the logs \
+         that discover finds, too.",
     ),
     setting(
         Logs,

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
 mod credentials;
+mod discovery;
 mod people;
 mod routes;
 
@@ -364,7 +365,7 @@ fn the_environment_alone_is_enough() {
         Field::constant("service.name", "shop")
     );
     assert_eq!(
-        config.logs[0].formats[0].format.source(),
+        config.logs[0].formats.get(0).unwrap().format.source(),
         "$remote_addr, $status"
     );
 }
@@ -648,11 +649,11 @@ fn formats_seen_before_are_tried_before_combined() {
         )
         .unwrap(),
     };
-    let known = config.logs[0].formats[0].directive();
+    let known = config.logs[0].formats.get(0).unwrap().directive();
     let notes = config.add_formats(&[old.directive(), known, "log_format bad '$';".to_owned()]);
     assert_eq!(notes.len(), 1);
     insta::assert_snapshot!(show(&config));
-    assert!(config.logs[0].formats[2].is_same(&old));
+    assert!(config.logs[0].formats.get(2).unwrap().is_same(&old));
 }
 
 #[test]

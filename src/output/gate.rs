@@ -110,7 +110,7 @@ impl Gate {
                     ASK_AGAIN,
                 ),
                 TemplateState::Unreachable(reason) => (
-                    format!("the cluster does not answer: {reason}"),
+                    format!("the cluster gives no usable answer: {reason}"),
                     KNOCK_AGAIN,
                 ),
             };

@@ -147,7 +147,8 @@ pub(super) fn recorder(retention: Option<std::time::Duration>) -> Recorder {
         formats: vec![NamedFormat {
             name: "own".to_owned(),
             format: Format::compile("$msec $my_own", Escape::Default).unwrap(),
-        }],
+        }]
+        .into(),
         fields: vec![],
     };
     Recorder::new(Settings {

@@ -573,7 +573,7 @@ fn recorder() -> Recorder {
         privacy: Privacy::default(),
         enrich: Enrich::default(),
         logs: vec![record::LogSettings {
-            formats: vec![named("combined", Format::combined()), named("iso", iso)],
+            formats: vec![named("combined", Format::combined()), named("iso", iso)].into(),
             fields: vec![],
         }],
     })

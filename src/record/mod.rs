@@ -33,7 +33,7 @@ use ipnet::IpNet;
 use logweir_parsers::Captures;
 use logweir_parsers::time::Stamp;
 
-use crate::config::{Enrich, Field, FieldValue, NamedFormat, Privacy, Routes, Target};
+use crate::config::{Enrich, Field, FieldValue, Formats, NamedFormat, Privacy, Routes, Target};
 use crate::output::Batch;
 use crate::tail::StreamId;
 use enrich::Enrichment;
@@ -73,7 +73,7 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct LogSettings {
     /// Tried in this order.
-    pub formats: Vec<NamedFormat>,
+    pub formats: Formats,
     /// Further fields of every record of this log, such as `url.domain`.
     pub fields: Vec<Field>,
 }
@@ -136,7 +136,10 @@ pub struct Recorder {
 /// One log's formats and constants, made ready.
 #[derive(Debug)]
 struct LogRecorder {
-    formats: Vec<(NamedFormat, Plan)>,
+    formats: Formats,
+    fields: Vec<Field>,
+    /// The plans of those formats that took a line so far, by their places: few of the many that there may be.
+    plans: Vec<(usize, Plan)>,
     /// `url.domain` where the line does not tell it, as the inside of a JSON string.
     site: Option<String>,
     /// What stands in the records of lines that no format takes.
@@ -154,6 +157,8 @@ struct Frame {
     keep_original: bool,
     retention: Option<i64>,
     target: Target,
+    /// `host.name`
+    host: String,
     /// `","event":{…,"created":"…",`
     event: Vec<u8>,
     heads: HeadMemo,
@@ -194,7 +199,7 @@ struct Scratch {
 }
 
 impl Recorder {
-    /// Makes the plans of all formats.
+    /// Makes ready what does not hang on a line.
     pub fn new(settings: Settings) -> Self {
         let ending = Ending {
             host: &settings.host,
@@ -213,6 +218,7 @@ impl Recorder {
                 .map(|age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)),
             actions: ActionMemo::default(),
             target: settings.target,
+            host: settings.host,
             event: Vec::new(),
             heads: HeadMemo::default(),
             place: Vec::new(),
@@ -276,21 +282,21 @@ impl Recorder {
         self.logs
             .get(log)
             .and_then(|log| log.formats.get(format))
-            .map_or("", |(named, _)| &named.name)
+            .map_or("", |named| &named.name)
     }
 
     /// A value of a line that a format of the first log took, undone, as a record may show it.
     pub fn shown(
-        &self,
+        &mut self,
         format: usize,
         captures: &Captures,
         line: &[u8],
         capture: usize,
     ) -> Option<Vec<u8>> {
-        let log = self.logs.first()?;
-        let (_, plan) = log.formats.get(format)?;
+        let log = self.logs.first_mut()?;
+        log.prepare(format, &self.frame);
         let values = Values {
-            plan,
+            plan: log.plan(format)?,
             captures,
             line,
             plain: false,
@@ -311,28 +317,37 @@ impl Recorder {
             doubt,
             sure,
         } = self;
-        let log = &logs[frame.log];
+        let log = &mut logs[frame.log];
         let place = Place { offset, line, cut };
         let mut first_error = None;
-        for (index, (NamedFormat { format, .. }, plan)) in log.formats.iter().enumerate() {
+        let mut taken = None;
+        for (index, NamedFormat { format, .. }) in log.formats.iter().enumerate() {
             match format.parse(line, captures) {
                 Ok(()) => {
-                    let stamp = frame.times.read(&plan.times, captures, line);
-                    let values = Values {
-                        plan,
-                        captures,
-                        line,
-                        plain: json::line_is_plain(line, plan.quotes),
-                        watched: log.guard.watches(line),
-                        guard: &log.guard,
-                    };
-                    let Some(placed) = frame.place(stamp) else {
-                        return Recorded::Expired;
-                    };
-                    frame.parsed(&placed, log, &values, &place, buffers, batch);
-                    return Recorded::Parsed(index);
+                    taken = Some(index);
+                    break;
                 }
-                Err(error) => first_error = first_error.or(Some((format, error))),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        if let Some(index) = taken {
+            log.prepare(index, frame);
+            let log = &*log;
+            if let Some(plan) = log.plan(index) {
+                let stamp = frame.times.read(&plan.times, captures, line);
+                let values = Values {
+                    plan,
+                    captures,
+                    line,
+                    plain: json::line_is_plain(line, plan.quotes),
+                    watched: log.guard.watches(line),
+                    guard: &log.guard,
+                };
+                let Some(placed) = frame.place(stamp) else {
+                    return Recorded::Expired;
+                };
+                frame.parsed(&placed, log, &values, &place, buffers, batch);
+                return Recorded::Parsed(index);
             }
         }
         if !*sure {
@@ -344,8 +359,11 @@ impl Recorder {
         let Some(placed) = frame.place(unparsed::find_time(line)) else {
             return Recorded::Expired;
         };
-        let (reason, message) = match first_error {
-            Some((format, error)) => (error.reason(), format.explain(&error).to_string()),
+        let first = log.formats.iter().next();
+        let (reason, message) = match first.zip(first_error) {
+            Some((NamedFormat { format, .. }, error)) => {
+                (error.reason(), format.explain(&error).to_string())
+            }
             None => (
                 "no_format",
                 "no format is configured for this log".to_owned(),
@@ -369,20 +387,37 @@ impl LogRecorder {
             _ => None,
         });
         let unparsed = Extras::of_unparsed(fields, ending);
-        let formats = settings.formats.into_iter();
-        let formats = formats
-            .map(|named| {
-                let plan = Plan::new(&named.format, fields, ending, guard);
-                (named, plan)
-            })
-            .collect();
         Self {
-            formats,
+            formats: settings.formats,
+            fields: settings.fields,
+            plans: Vec::new(),
             site,
             unparsed,
             router: Arc::clone(router),
             guard: Arc::clone(guard),
         }
+    }
+
+    /// Makes the plan of the format at this place, at its first line.
+    fn prepare(&mut self, index: usize, frame: &Frame) {
+        if self.plan(index).is_some() {
+            return;
+        }
+        if let Some(named) = self.formats.get(index) {
+            let ending = Ending {
+                host: &frame.host,
+                stream: frame.target.stream(),
+            };
+            let plan = Plan::new(&named.format, &self.fields, ending, &self.guard);
+            self.plans.push((index, plan));
+        }
+    }
+
+    fn plan(&self, index: usize) -> Option<&Plan> {
+        let mut plans = self.plans.iter();
+        plans
+            .find(|(place, _)| *place == index)
+            .map(|(_, plan)| plan)
     }
 }
 

@@ -41,7 +41,7 @@ fn settings(formats: Vec<Format>) -> Settings {
         privacy: Privacy::default(),
         enrich: Enrich::default(),
         logs: vec![LogSettings {
-            formats: named(formats),
+            formats: named(formats).into(),
             fields: vec![],
         }],
     }
@@ -73,6 +73,19 @@ fn item(recorder: &mut Recorder, offset: u64, line: &[u8]) -> Option<Vec<u8>> {
     let mut batch = Batch::default();
     let recorded = recorder.record(offset, line, false, &mut batch);
     (recorded != Recorded::Expired).then(|| batch.item(0).unwrap().to_vec())
+}
+
+/// There may be thousands of formats that a log is tried with.
+#[test]
+fn a_plan_is_made_for_a_format_when_it_takes_its_first_line() {
+    let formats = (0..100).map(|at| format!("{at} $status"));
+    let formats = formats.map(|source| Format::compile(&source, Escape::Default).unwrap());
+    let mut recorder = Recorder::new(settings(formats.collect()));
+    for line in [&b"nothing"[..], b"70 200", b"3 404", b"70 500"] {
+        item(&mut recorder, 0, line).unwrap();
+    }
+    let made: Vec<usize> = recorder.logs[0].plans.iter().map(|(at, _)| *at).collect();
+    assert_eq!(made, [70, 3]);
 }
 
 /// The item's index, id and document.

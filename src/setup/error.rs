@@ -9,7 +9,7 @@ use super::Target;
 pub enum SetupError<E> {
     /// No answer.
     #[error(
-        "{request}: no answer from the cluster: {source}; check `nodes` and that the cluster is up"
+        "{request}: no usable answer from the cluster: {source}; check `nodes` and that the cluster is up"
     )]
     Unreachable {
         /// Method and path.

@@ -98,6 +98,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     fn admit_or_say_why(&mut self, candidate: &Candidate, look: Look) -> Verdict {
         self.admit(candidate, look).unwrap_or_else(|error| {
             self.sure = false;
+            self.failed = true;
+            self.note_other(candidate);
             // Renamed since the scan: the next one finds it.
             if error.kind() != io::ErrorKind::NotFound {
                 self.stats
@@ -269,6 +271,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         let compressed = compressed || self.has_gzip_magic(&file, candidate)?;
         let line = first_line(&self.fs, &file, compressed)?;
+        if self.is_foreign(candidate, line.as_deref()) {
+            return Ok(None);
+        }
         let identity = |line: &[u8]| {
             let names = candidate.names.iter();
             names
@@ -466,7 +471,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let Some(track) = self.tracks.get_mut(&key) else {
             return;
         };
-        track.log = candidate.log;
+        track.log = match candidate.names.len() {
+            1 => candidate.log,
+            _ => self.discover.log_of(&track.name).unwrap_or(candidate.log),
+        };
         track.seen = look.wall;
         track.inode = metadata.inode;
         track.finished = false;

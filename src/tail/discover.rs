@@ -11,12 +11,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use globset::GlobMatcher;
-
 use super::fs::{FileSystem, Inode, Kind, Metadata};
-use super::pattern::{self, Part, Pattern};
+use super::pattern::{Part, Pattern};
 use super::stem::{self, Compression};
 use super::{LogSettings, Problem, TailError};
+use crate::globs::Globs;
 
 /// How deep `**` goes: links may form a circle.
 const MAX_DEPTH: usize = 16;
@@ -31,8 +30,8 @@ pub(super) struct Discover {
 
 struct LogPatterns {
     patterns: Vec<Pattern>,
-    exclude: Vec<GlobMatcher>,
-    rotated: Vec<Pattern>,
+    exclude: Globs,
+    rotated: Vec<(String, Pattern)>,
     name: Option<Arc<str>>,
 }
 
@@ -125,12 +124,10 @@ impl Discover {
             .map(|log| {
                 Ok(LogPatterns {
                     patterns: patterns(&log.paths)?,
-                    exclude: log
-                        .exclude
-                        .iter()
-                        .map(|glob| pattern::glob(glob, glob))
+                    exclude: exclude(&log.exclude)?,
+                    rotated: (log.rotated.iter())
+                        .map(|text| Ok((text.clone(), Pattern::of_files(text)?)))
                         .collect::<Result<_, _>>()?,
-                    rotated: patterns(&log.rotated)?,
                     name: log.name.as_deref().map(Arc::from),
                 })
             })
@@ -170,12 +167,24 @@ impl Discover {
         self.named.contains_key(name)
     }
 
+    /// Whether a path without wildcards of this log means the file at `path`: as it stands, as the name of a log that
+    /// it may belong to, or as what it is a rotated file of.
+    pub(super) fn is_named(&self, log: usize, path: &Path, names: &[Arc<str>]) -> bool {
+        let patterns = self.logs.get(log).into_iter().flat_map(|log| &log.patterns);
+        let mut literals = patterns.filter_map(Pattern::literal);
+        let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        literals.any(|literal| {
+            let literal = Path::new(&literal);
+            let live = literal.file_name().and_then(OsStr::to_str);
+            literal == path
+                || names.iter().any(|name| literal == Path::new(&**name))
+                || live.is_some_and(|live| stem::rotated(live, file).is_some())
+        })
+    }
+
     /// Whether the settings leave a file of this log alone.
     pub(super) fn excludes(&self, log: usize, path: &Path) -> bool {
-        let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        self.logs
-            .get(log)
-            .is_some_and(|log| log.excludes(path, name))
+        self.logs.get(log).is_some_and(|log| log.excludes(path))
     }
 
     /// Reads the directories. `known` tells the paths of logs seen before.
@@ -186,6 +195,7 @@ impl Discover {
             logs: &self.logs,
             scan: Scan::default(),
             listings: BTreeMap::new(),
+            stems: HashMap::new(),
             first_names: HashMap::new(),
         };
         let rotated_dirs = walk.rotated_dirs(&self.rotated_dirs);
@@ -212,9 +222,7 @@ impl Discover {
             walk.rotated_directory(directory, &leaves);
         }
         walk.targets_of_links();
-        for (index, log) in self.logs.iter().enumerate() {
-            walk.declared(index, log, self);
-        }
+        walk.declared(self);
         walk.finish()
     }
 }
@@ -233,6 +241,8 @@ struct Walk<'a, F> {
     logs: &'a [LogPatterns],
     scan: Scan,
     listings: BTreeMap<PathBuf, Arc<Vec<String>>>,
+    /// By directory: the places in its listing of the names that are, or may be rotated files of, a live name.
+    stems: HashMap<PathBuf, HashMap<String, Vec<usize>>>,
     /// A directory reached by two paths is one: its files keep the first path as their name.
     first_names: HashMap<Inode, PathBuf>,
 }
@@ -311,6 +321,31 @@ impl<F: FileSystem> Walk<'_, F> {
         names
     }
 
+    /// The names in a directory that a pattern can mean, live or rotated: of one without wildcards few of many.
+    fn related<'n>(
+        &mut self,
+        directory: &Path,
+        names: &'n [String],
+        file: &Part,
+    ) -> Vec<&'n String> {
+        let Part::Literal(live) = file else {
+            return names.iter().collect();
+        };
+        let stems = self.stems.entry(directory.to_owned()).or_insert_with(|| {
+            let mut stems: HashMap<String, Vec<usize>> = HashMap::new();
+            for (at, name) in names.iter().enumerate() {
+                stems.entry(name.clone()).or_default().push(at);
+                for reading in stem::readings(name) {
+                    stems.entry(reading.stem()).or_default().push(at);
+                }
+            }
+            stems
+        });
+        let mut related = stems.get(live).cloned().unwrap_or_default();
+        related.dedup();
+        related.into_iter().filter_map(|at| names.get(at)).collect()
+    }
+
     fn rotated_dirs(&mut self, patterns: &[(String, Pattern)]) -> Vec<PathBuf> {
         let mut all = Vec::new();
         for (text, pattern) in patterns {
@@ -337,9 +372,9 @@ impl<F: FileSystem> Walk<'_, F> {
             return;
         };
         let names = self.list_to_search(directory);
-        for name in names.iter() {
+        for name in self.related(directory, &names, &pattern.file) {
             let path = directory.join(name);
-            if log.excludes(&path, name) {
+            if log.excludes(&path) {
                 continue;
             }
             if let Some((stem, compression)) =
@@ -367,7 +402,7 @@ impl<F: FileSystem> Walk<'_, F> {
 
     fn is_declared(&self, path: &Path) -> bool {
         let rotated = self.logs.iter().flat_map(|log| &log.rotated);
-        rotated.into_iter().any(|pattern| pattern.is_of(path))
+        rotated.into_iter().any(|(_, pattern)| pattern.is_of(path))
     }
 
     fn sibling_of(
@@ -399,7 +434,7 @@ impl<F: FileSystem> Walk<'_, F> {
             let mut found: Option<(usize, Option<Compression>)> = None;
             let mut log_names: Vec<Arc<str>> = Vec::new();
             for leaf in leaves {
-                if leaf.log.excludes(&path, name) {
+                if leaf.log.excludes(&path) {
                     continue;
                 }
                 let names = self.list(&leaf.directory);
@@ -438,7 +473,7 @@ impl<F: FileSystem> Walk<'_, F> {
             for name in self.list_to_search(directory).iter() {
                 let path = directory.join(name);
                 if let Some(rotated) = stem::rotated(file, name)
-                    && !log.excludes(&path, name)
+                    && !log.excludes(&path)
                 {
                     let names = vec![Arc::clone(&log_name)];
                     self.push(index, names, path, By::Table, rotated.compression);
@@ -447,37 +482,55 @@ impl<F: FileSystem> Walk<'_, F> {
         }
     }
 
-    /// Files that the settings declare to be rotated ones, whatever they are called.
-    fn declared(&mut self, index: usize, log: &LogPatterns, discover: &Discover) {
-        if log.rotated.is_empty() {
-            return;
-        }
-        let names = match &log.name {
-            Some(name) => vec![Arc::clone(name)],
-            None => {
-                let of_this = |name: &&Arc<str>| discover.log_of(name) == Some(index);
-                let live = self.scan.live.iter().filter(|live| live.log == index);
-                let mut names: Vec<Arc<str>> = live
-                    .map(|live| Arc::clone(&live.names[0]))
-                    .chain(self.known.iter().filter(of_this).cloned())
-                    .collect();
-                names.sort_unstable();
-                names.dedup();
-                names
+    /// Files that the settings declare to be rotated ones, whatever they are called. Logs of one `[[logs]]` have the
+    /// same globs.
+    fn declared(&mut self, discover: &Discover) {
+        let mut logs_of: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        let mut patterns: BTreeMap<&str, &Pattern> = BTreeMap::new();
+        for (index, log) in discover.logs.iter().enumerate() {
+            for (text, pattern) in &log.rotated {
+                logs_of.entry(text).or_default().push(index);
+                patterns.insert(text, pattern);
             }
-        };
-        for pattern in &log.rotated {
+        }
+        for (text, pattern) in patterns {
+            let logs = &logs_of[text];
+            let names = self.names_of(logs, discover);
             for directory in self.directories_of(pattern) {
                 for name in self.list_to_search(&directory).iter() {
                     let path = directory.join(name);
-                    if pattern.file.matches(name) && !log.excludes(&path, name) {
+                    let excluded = |log: &usize| discover.excludes(*log, &path);
+                    if pattern.file.matches(name) && !logs.iter().all(excluded) {
                         let compression = stem::compression(name);
                         let names = likeliest(&names, &path);
-                        self.push(index, names, path, By::Declared, compression);
+                        let log = names.first().and_then(|name| discover.log_of(name));
+                        let log = log.unwrap_or(logs[0]);
+                        self.push(log, names, path, By::Declared, compression);
                     }
                 }
             }
         }
+    }
+
+    /// The names of all logs of these sections that were ever seen, or that the settings fix.
+    fn names_of(&self, logs: &[usize], discover: &Discover) -> Vec<Arc<str>> {
+        let of_these = |name: &&Arc<str>| {
+            let log = discover.log_of(name);
+            log.is_some_and(|log| logs.contains(&log))
+        };
+        let live = self.scan.live.iter().flat_map(|live| &live.names);
+        let fixed = (discover.named.iter())
+            .filter(|(_, log)| logs.contains(log))
+            .map(|(name, _)| Arc::from(name.as_str()));
+        let mut names: Vec<Arc<str>> = live
+            .chain(self.known)
+            .filter(of_these)
+            .cloned()
+            .chain(fixed)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 
     fn push(
@@ -640,15 +693,20 @@ impl LogPatterns {
             .unwrap_or_else(|| live.to_string_lossy().into())
     }
 
-    fn excludes(&self, path: &Path, name: &str) -> bool {
-        self.exclude.iter().any(|glob| {
-            if glob.glob().glob().contains('/') {
-                glob.is_match(path)
-            } else {
-                glob.is_match(name)
-            }
-        })
+    fn excludes(&self, path: &Path) -> bool {
+        path.to_str().is_some_and(|path| self.exclude.matches(path))
     }
+}
+
+fn exclude(texts: &[String]) -> Result<Globs, TailError> {
+    let mut globs = Globs::default();
+    for text in texts {
+        globs.add(text, 0).map_err(|source| TailError::Glob {
+            glob: text.clone(),
+            reason: source.to_string(),
+        })?;
+    }
+    Ok(globs)
 }
 
 fn patterns(texts: &[String]) -> Result<Vec<Pattern>, TailError> {

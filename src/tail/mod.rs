@@ -14,7 +14,7 @@
 //! - [`watch::Watcher`] waits for something to happen.
 //!
 //! The parts: `pattern` and `discover` (which files), `stem` (whose rotated file, by its name) and `content` (by what
-//! is in it), `identity` (is it still the same), `reader` and `gzip` (lines of one file), `track` (position in one
+//! is in it), `foreign` (what is no access log), `identity` (is it still the same), `reader` and `gzip` (lines of one file), `track` (position in one
 //! stream), `tailer`, `reconcile`, `admit` and `history` (all of them together), `checkpoint`, `assignments` and `state` (what
 //! survives the process), `handover` (what only the process has); `survey` and `others` show beforehand what would be
 //! read, and what not.
@@ -25,6 +25,7 @@ mod assignments;
 mod checkpoint;
 mod content;
 mod discover;
+mod foreign;
 pub mod fs;
 mod gzip;
 mod handover;

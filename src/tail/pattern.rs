@@ -8,9 +8,10 @@
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
-use globset::{GlobBuilder, GlobMatcher};
+use globset::GlobMatcher;
 
 use super::TailError;
+use crate::globs;
 
 /// An absolute path with wildcards.
 pub(super) struct Pattern {
@@ -142,10 +143,8 @@ impl Pattern {
 }
 
 /// One glob; `whole` is the setting that it stands in.
-pub(super) fn glob(text: &str, whole: &str) -> Result<GlobMatcher, TailError> {
-    GlobBuilder::new(text)
-        .literal_separator(true)
-        .build()
+fn glob(text: &str, whole: &str) -> Result<GlobMatcher, TailError> {
+    globs::compile(text)
         .map(|glob| glob.compile_matcher())
         .map_err(|source| bad(whole, &source.to_string()))
 }

@@ -78,11 +78,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let mut scan = self.discover.scan(&self.fs, &self.known);
         self.backlog = false;
         self.young = false;
+        self.failed = false;
         self.of_other_logs.clear();
         self.assigned_now = false;
         self.stats.unassigned_files = 0;
         self.sure = !scan.incomplete;
         self.stats.problems.clone_from(&self.start_problems);
+        self.stats.error_logs = 0;
         self.stats.problems.append(&mut scan.problems);
         let fs = &self.fs;
         self.doubts.retain(|doubt| fs.metadata(&doubt.path).is_ok());
@@ -117,7 +119,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.give_up_missing(now);
         self.forget_old();
         self.looks.first = false;
-        if self.looks.read_all && !scan.incomplete && !self.young {
+        if self.looks.read_all && !scan.incomplete && !self.young && !self.failed {
             self.looks.read_all = false;
             self.dirty = true;
         }

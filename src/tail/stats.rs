@@ -45,6 +45,8 @@ pub struct Stats {
     pub lost_bytes: BTreeMap<&'static str, u64>,
     /// Bytes that stand in files and are not read, by reason: what the settings say, and no loss.
     pub passed_over_bytes: BTreeMap<&'static str, u64>,
+    /// Files that a glob finds and that are error logs of nginx, which are not read.
+    pub error_logs: usize,
     /// Lines cut for their length.
     pub long_lines: u64,
     /// Files held open.

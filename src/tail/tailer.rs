@@ -71,6 +71,8 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) backlog: bool,
     /// A compressed file is so new that it may still be written.
     pub(super) young: bool,
+    /// A file could not be opened, at the last look.
+    pub(super) failed: bool,
     /// Names that would be those of files which belong to other logs, or may do so, as of the last look.
     pub(super) of_other_logs: HashSet<Arc<str>>,
     /// A file was given to a log by its content, at the last look.
@@ -211,6 +213,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             sure: false,
             backlog: false,
             young: false,
+            failed: false,
             of_other_logs: HashSet::new(),
             assigned_now: false,
             search_again: false,
@@ -419,6 +422,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             match reader.step(&self.fs, track, &mut self.buffer, self.limits) {
                 Ok(Step::Lines(found)) => {
                     self.turn = index + 1;
+                    if self.turns_out_foreign(index, &found) {
+                        idle = 0;
+                        continue;
+                    }
                     if self.may_be_a_copy(index, found) {
                         self.reconcile();
                         idle = 0;

@@ -187,6 +187,11 @@ impl View {
             "reason",
             &mut passed_over,
         )?;
+        page.gauge(
+            "error_logs_skipped",
+            "Files found by globs that are error logs of nginx and are not read",
+            tail.error_logs as f64,
+        )?;
         page.counter("long_lines", "Lines cut for their length", tail.long_lines)?;
         page.counter(
             "stream_id_collisions",

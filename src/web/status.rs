@@ -85,6 +85,7 @@ fn files(view: &View) -> Value {
         "truncations": tail.truncations,
         "lost_bytes": tail.lost_bytes,
         "passed_over_bytes": tail.passed_over_bytes,
+        "error_logs_skipped": tail.error_logs,
         "long_lines": tail.long_lines,
         "logs": logs,
     })

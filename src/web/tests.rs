@@ -45,6 +45,7 @@ fn view() -> View {
             truncations: 134,
             lost_bytes: BTreeMap::from([("truncated", 135)]),
             passed_over_bytes: BTreeMap::from([("expired", 146)]),
+            error_logs: 147,
             long_lines: 136,
             files_open: 137,
             deleted_open_bytes: 138,

@@ -15,14 +15,14 @@ fn it_is_alive_and_ready_while_the_cluster_is_down() {
     home.configure("shutdown_timeout = \"0s\"\n", &sections);
     home.append(0..10);
     let mut agent = home.run();
-    agent.until_said("does not answer");
+    agent.until_said("gives no usable answer");
     for path in ["/livez", "/readyz"] {
         let page = agent.page(path).unwrap();
         assert_eq!((page.status, &*page.body), (200, "ok\n"), "{path}");
     }
     let status = agent.status().unwrap();
     let reason = status["delivery"]["reason"].as_str().unwrap();
-    assert!(reason.contains("does not answer"), "{status}");
+    assert!(reason.contains("gives no usable answer"), "{status}");
     agent.stop();
 }
 

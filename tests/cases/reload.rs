@@ -76,7 +76,7 @@ fn sighup_leads_from_a_cluster_that_does_not_answer_to_one_that_does() {
     );
     home.append(0..100);
     let mut agent = home.run();
-    agent.until_said("does not answer");
+    agent.until_said("gives no usable answer");
     home.configure(top, &(log + &section_cluster(&stage.address())));
     agent.signal(Signal::HUP);
     agent.until_so("the lines", || stage.count() == 100);

@@ -4,7 +4,7 @@
 //! `resolve`). Invariant: blocks are kept on a list, not on the stack, and includes are bounded, so no
 //! text can make the walk endless or overflow.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::access_log::{self, Directive};
@@ -48,6 +48,8 @@ struct Walk<'s> {
     /// Files that are being read now, outermost first.
     open: Vec<String>,
     seen: HashSet<String>,
+    /// Places of formats in `conf`, by their names as they are written, and without regard to case.
+    formats: [HashMap<String, usize>; 2],
     files: usize,
     bytes: usize,
 }
@@ -60,6 +62,7 @@ pub(super) fn walk(settings: &Settings, source: &dyn Source) -> NginxConf {
         levels: Vec::new(),
         open: Vec::new(),
         seen: HashSet::new(),
+        formats: [HashMap::new(), HashMap::new()],
         files: 0,
         bytes: 0,
     };
@@ -263,7 +266,10 @@ impl Walk<'_> {
                 format,
                 options,
             }) => {
-                let known = self.conf.format(&format).map(|known| known.name.clone());
+                let [_, any_case] = &self.formats;
+                let known = any_case.get(&format.to_ascii_lowercase());
+                let known = known.and_then(|at| self.conf.formats.get(*at));
+                let known = known.map(|known| known.name.clone());
                 let combined = format.eq_ignore_ascii_case(COMBINED);
                 let format = match known {
                     Some(name) => name,
@@ -293,13 +299,15 @@ impl Walk<'_> {
         match access_log::log_format(arguments) {
             Err(wrong) => self.wrong(place, wrong),
             // nginx compares exactly here, and without case when a format is used.
-            Ok((name, ..))
-                if name == COMBINED || self.conf.formats.iter().any(|known| known.name == name) =>
-            {
+            Ok((name, ..)) if name == COMBINED || self.formats[0].contains_key(&name) => {
                 self.wrong(place, Wrong::DuplicateFormat { name });
             }
             Ok((name, escape, value)) => {
                 let place = place.clone();
+                let at = self.conf.formats.len();
+                let [as_written, any_case] = &mut self.formats;
+                as_written.insert(name.clone(), at);
+                any_case.entry(name.to_ascii_lowercase()).or_insert(at);
                 self.conf.formats.push(LogFormat {
                     name,
                     escape,

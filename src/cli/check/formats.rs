@@ -11,7 +11,7 @@ use logweir_parsers::{Escape, Format, FormatError};
 
 use super::super::terminal;
 use crate::agent;
-use crate::config::{Field, Loaded, NamedFormat};
+use crate::config::{Field, Formats, Loaded, NamedFormat};
 use crate::tail::fs::HostFs;
 use crate::tail::survey;
 
@@ -98,7 +98,7 @@ pub(super) fn configured(path: &Path, loaded: &Loaded) -> Chosen {
         return all(loaded);
     };
     Chosen {
-        formats: log.formats.clone(),
+        formats: log.formats.iter().cloned().collect(),
         source: format!("those of the log {}", log.paths.join(", ")),
         fields: log.fields.clone(),
     }
@@ -120,27 +120,20 @@ fn log_of(path: &Path, loaded: &Loaded) -> Option<usize> {
 /// Every format of nginx.conf, then those of the configuration, then combined.
 fn all(loaded: &Loaded) -> Chosen {
     let mut formats: Vec<NamedFormat> = Vec::new();
-    let mut push = |format: NamedFormat| {
-        if !formats.iter().any(|known| known.is_same(&format)) {
-            formats.push(format);
-        }
-    };
     let of_nginx = loaded.nginx.iter().flat_map(|nginx| &nginx.formats);
     for known in of_nginx {
         // one that does not compile was told when the configuration was read
         if let Ok(format) = Format::compile(&known.value, known.escape) {
-            push(NamedFormat {
+            formats.push(NamedFormat {
                 name: known.name.clone(),
                 format,
             });
         }
     }
-    let configured = loaded.config.logs.iter().flat_map(|log| &log.formats);
-    configured
-        .filter(|named| named.name != COMBINED)
-        .cloned()
-        .for_each(&mut push);
-    push(NamedFormat::combined());
+    let configured = loaded.config.formats_of(|_| true).into_iter();
+    formats.extend(configured.filter(|named| named.name != COMBINED).cloned());
+    formats.push(NamedFormat::combined());
+    let formats: Formats = formats.into();
     let source = match &loaded.nginx {
         Some(nginx) => format!(
             "all of {}",
@@ -149,7 +142,7 @@ fn all(loaded: &Loaded) -> Chosen {
         None => "this file is of no configured log, and there is no nginx.conf".to_owned(),
     };
     Chosen {
-        formats,
+        formats: formats.iter().cloned().collect(),
         source,
         fields: Vec::new(),
     }

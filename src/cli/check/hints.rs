@@ -3,7 +3,7 @@
 //! Owns the looks of lines that are found in access logs and are none. A hint never decides anything: it
 //! stands beside the parser's own word.
 
-use logweir_parsers::{Expected, ParseError};
+use logweir_parsers::{Expected, ParseError, error_log};
 
 /// What to do about a line that no format takes.
 pub(super) fn hint(line: &[u8], error: &ParseError, ended: bool) -> Option<&'static str> {
@@ -42,7 +42,7 @@ pub(super) fn hint(line: &[u8], error: &ParseError, ended: bool) -> Option<&'sta
     if begins(b"<") && line.get(1).is_some_and(u8::is_ascii_digit) {
         return Some("a syslog header: let nginx write to a file");
     }
-    if is_error_log(line) {
+    if error_log::is_line(line) {
         return Some("a line of an error_log; give error_log a file of its own");
     }
     if error.expected == Expected::EndOfLine {
@@ -54,11 +54,6 @@ pub(super) fn hint(line: &[u8], error: &ParseError, ended: bool) -> Option<&'sta
         );
     }
     None
-}
-
-/// `2026/11/23 05:41:14 [error] 12#12: …` (ngx_log.c, `ngx_log_error_core`).
-fn is_error_log(line: &[u8]) -> bool {
-    like(line, b"0000/00/00 00:00:00 [")
 }
 
 /// `2026-11-23T05:41:14.123456789Z stdout F …` (Kubernetes' CRI log format).

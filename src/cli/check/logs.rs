@@ -3,25 +3,31 @@
 //! Owns what is said of each log. Invariant: the files are those that the tailer's own search finds, and the
 //! format that is judged is the one which takes the log's last lines.
 
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
-use globset::GlobBuilder;
-use logweir_parsers::nginx_conf::{Reason, Tailable};
+use logweir_parsers::nginx_conf::Tailable;
+use logweir_parsers::{Escape, error_log};
 
 use super::super::Exit;
 use super::names;
 use super::needs::{self, Need};
+use super::rejected::Rejected;
 use super::report::{Report, count, size};
 use super::sample::{self, Proxy, Sample};
 use crate::agent;
-use crate::config::{FieldValue, Loaded, Log, NamedFormat};
+use crate::config::{FieldValue, Loaded, Log, NamedFormat, not_followed};
+use crate::globs::Globs;
 use crate::tail::fs::{HostFs, is_console};
-use crate::tail::{LogFile, Problem, Survey, survey};
+use crate::tail::{LogFile, Problem, survey};
 
 /// The field that says whose site a request was for.
 const SITE: &str = "url.domain";
+
+/// As much of a file's beginning as tells what it is.
+const BEGINNING_BYTES: u64 = 256;
 
 /// A format that logs are written in, and what these logs want of it.
 pub(super) struct Used {
@@ -33,8 +39,54 @@ pub(super) struct Used {
     pub(super) needs: Vec<Need>,
 }
 
+/// Which logs take a file. Made once for all questions: there may be thousands of logs, and of files.
+pub(super) struct Followed {
+    paths: Globs,
+    exclude: Globs,
+}
+
+impl Followed {
+    pub(super) fn by(logs: &[Log]) -> Self {
+        let (mut paths, mut exclude) = (Globs::default(), Globs::default());
+        for (at, log) in logs.iter().enumerate() {
+            // The configuration has seen to it that they are globs.
+            log.paths.iter().for_each(|glob| _ = paths.add(glob, at));
+            let globs = log.exclude.iter();
+            globs.for_each(|glob| _ = exclude.add(glob, at));
+        }
+        Self { paths, exclude }
+    }
+
+    /// The logs that take the file at this path, by their places.
+    fn takers(&self, path: &str) -> Vec<usize> {
+        let mut takers = self.paths.owners(path);
+        if !takers.is_empty() {
+            let left_out = self.exclude.owners(path);
+            takers.retain(|at| left_out.binary_search(at).is_err());
+        }
+        takers
+    }
+
+    /// Whether a path without wildcards names the file.
+    fn names(&self, path: &str) -> bool {
+        self.paths.names(path)
+    }
+
+    pub(super) fn is_followed(&self, path: &str) -> bool {
+        !self.takers(path).is_empty()
+    }
+}
+
+/// What the survey found, by log.
+#[derive(Default, Clone)]
+struct Found<'s> {
+    live: Vec<&'s LogFile>,
+    rotated: Vec<&'s LogFile>,
+    problems: Vec<&'s Problem>,
+}
+
 /// Says all about the logs; gives the formats in use.
-pub(super) fn describe(loaded: &Loaded, report: &mut Report) -> Vec<Used> {
+pub(super) fn describe(loaded: &Loaded, followed: &Followed, report: &mut Report) -> Vec<Used> {
     let (settings, rotated_dirs) = agent::log_settings(&loaded.config);
     let survey = match survey(&settings, &rotated_dirs, &HostFs) {
         Ok(survey) => survey,
@@ -44,25 +96,43 @@ pub(super) fn describe(loaded: &Loaded, report: &mut Report) -> Vec<Used> {
             return Vec::new();
         }
     };
-    let mut used = Vec::new();
+    let mut found = vec![Found::default(); loaded.config.logs.len()];
+    for file in &survey.files {
+        let found = &mut found[file.log];
+        match file.live {
+            true => found.live.push(file),
+            false => found.rotated.push(file),
+        }
+    }
+    let mut rest = Vec::new();
+    for problem in &survey.problems {
+        let takers = problem.path.to_str().map(|path| followed.takers(path));
+        let takers = takers.unwrap_or_default();
+        if takers.is_empty() {
+            rest.push(problem);
+        }
+        for at in takers {
+            found[at].problems.push(problem);
+        }
+    }
     let mut look = Look {
         loaded,
-        survey: &survey,
+        followed,
+        rejected: Rejected::of(loaded.nginx.as_ref()),
         readable: 0,
         denied: 0,
-        used: &mut used,
+        used: Vec::new(),
+        by_format: HashMap::new(),
     };
-    for (index, log) in loaded.config.logs.iter().enumerate() {
-        look.log(index, log, report);
+    for (log, found) in loaded.config.logs.iter().zip(&found) {
+        look.log(log, found, report);
     }
-    let (readable, denied) = (look.readable, look.denied);
-    let of_no_log = |problem: &&Problem| {
-        !problem
-            .path
-            .to_str()
-            .is_some_and(|path| is_followed(&loaded.config.logs, path))
-    };
-    let rest: Vec<&Problem> = survey.problems.iter().filter(of_no_log).collect();
+    let Look {
+        readable,
+        denied,
+        used,
+        ..
+    } = look;
     if !rest.is_empty() {
         report.section("in the way");
     }
@@ -96,40 +166,36 @@ fn is_closed(path: &Path) -> bool {
 /// What was seen on the way through the logs.
 struct Look<'a> {
     loaded: &'a Loaded,
-    survey: &'a Survey,
+    followed: &'a Followed,
+    rejected: Rejected<'a>,
     readable: usize,
     denied: usize,
-    used: &'a mut Vec<Used>,
+    used: Vec<Used>,
+    /// Places in `used`, by what a format reads lines by.
+    by_format: HashMap<(&'a str, Escape), usize>,
 }
 
-impl Look<'_> {
-    fn log(&mut self, index: usize, log: &Log, report: &mut Report) {
+impl<'a> Look<'a> {
+    fn log(&mut self, log: &'a Log, found: &Found<'_>, report: &mut Report) {
         let paths = log.paths.join(", ");
         report.section(&match &log.name {
             Some(name) => format!("log {name:?}: {paths}"),
             None => format!("log {paths}"),
         });
-        let formats: Vec<&str> = log
-            .formats
-            .iter()
-            .map(|named| named.name.as_str())
-            .collect();
-        report.item("formats", &formats.join(", "));
+        report.item("formats", &log.formats.shown());
         for field in &log.fields {
             match &field.value {
                 FieldValue::Constant(site) if field.name == SITE => report.item("site", site),
                 _ => report.item("field", &field.to_string()),
             }
         }
-        let files = || self.survey.files.iter().filter(|file| file.log == index);
-        let live: Vec<&LogFile> = files().filter(|file| file.live).collect();
-        let rotated: Vec<&LogFile> = files().filter(|file| !file.live).collect();
-        let problems = self.survey.problems.iter().filter(|problem| {
-            let path = problem.path.to_str();
-            path.is_some_and(|path| is_followed(std::slice::from_ref(log), path))
-        });
-        let problems: Vec<&Problem> = problems.collect();
-        for problem in &problems {
+        let Found {
+            live,
+            rotated,
+            problems,
+        } = found;
+        let is_rejected = self.rejected.say_of(log, live, report);
+        for problem in problems {
             self.denied += usize::from(is_closed(&problem.path));
             report.warn(&problem.to_string());
         }
@@ -140,11 +206,11 @@ impl Look<'_> {
         for file in live {
             if let Some(sample) = self.file(log, file, report) {
                 samples += 1;
-                self.judge(log, Some(&sample), report);
+                self.judge(log, Some(&sample), is_rejected, report);
             }
         }
         if samples == 0 {
-            self.judge(log, None, report);
+            self.judge(log, None, is_rejected, report);
         }
         if !rotated.is_empty() {
             let bytes = rotated.iter().map(|file| file.metadata.size).sum();
@@ -182,6 +248,15 @@ impl Look<'_> {
             return None;
         }
         self.readable += 1;
+        if self.is_error_log(file) {
+            report.item("live", &what);
+            report.warn(&format!(
+                "{} is an error log of nginx by its first line and is not followed; give paths that leave it out, or \
+                 exclude = [\"*error.log*\"]",
+                file.path.display()
+            ));
+            return None;
+        }
         let sample = match sample::take(&file.path, &log.formats) {
             Ok(sample) => sample,
             Err(error) => {
@@ -202,8 +277,26 @@ impl Look<'_> {
         (sample.lines > 0).then_some(sample)
     }
 
+    /// Whether a file that only a glob finds begins as no access log does. The tailer asks the same.
+    fn is_error_log(&self, file: &LogFile) -> bool {
+        let mut beginning = Vec::new();
+        let read = File::open(&file.path)
+            .and_then(|open| open.take(BEGINNING_BYTES).read_to_end(&mut beginning));
+        let path = file.path.to_str();
+        read.is_ok()
+            && error_log::is_line(&beginning)
+            && path.is_none_or(|path| !self.followed.names(path))
+    }
+
     /// Notes the format that a log is written in, and what the log needs of it.
-    fn judge(&mut self, log: &Log, sample: Option<&Sample>, report: &mut Report) {
+    /// Where nginx's own format for it is rejected no other is worth a better one.
+    fn judge(
+        &mut self,
+        log: &'a Log,
+        sample: Option<&Sample>,
+        is_rejected: bool,
+        report: &mut Report,
+    ) {
         let main = sample.map_or(0, Sample::main_format);
         let Some(named) = log.formats.get(main) else {
             return;
@@ -218,10 +311,16 @@ impl Look<'_> {
         {
             report.warn(&text);
         }
+        if is_rejected {
+            return;
+        }
         let path = log.paths.join(", ");
-        match self.used.iter_mut().find(|used| used.format.is_same(named)) {
+        let next = self.used.len();
+        let at = *self.by_format.entry(named.key()).or_insert(next);
+        match self.used.get_mut(at) {
             Some(used) => {
-                if !used.logs.contains(&path) {
+                // The live files of one log come one after the other.
+                if used.logs.last() != Some(&path) {
                     used.logs.push(path);
                 }
                 used.auto &= log.auto;
@@ -284,55 +383,29 @@ fn of_proxy(proxy: Proxy, is_trusted: bool, needs: &[Need]) -> Option<String> {
     }
 }
 
-/// Whether a configured log takes the file at this path.
-pub(super) fn is_followed(logs: &[Log], path: &str) -> bool {
-    let hits = |glob: &String, text: &str| {
-        let glob = GlobBuilder::new(glob).literal_separator(true).build();
-        glob.is_ok_and(|glob| glob.compile_matcher().is_match(text))
-    };
-    let name = Path::new(path)
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or(path);
-    logs.iter().any(|log| {
-        log.paths.iter().any(|glob| hits(glob, path))
-            && !log
-                .exclude
-                .iter()
-                .any(|glob| hits(glob, if glob.contains('/') { path } else { name }))
-    })
-}
-
 /// Logs of nginx.conf that are not followed, where nothing said so yet.
-pub(super) fn left_out(loaded: &Loaded) -> Vec<String> {
+pub(super) fn left_out(loaded: &Loaded, followed: &Followed) -> Vec<String> {
     let Some(nginx) = &loaded.nginx else {
         return Vec::new();
     };
+    let told: HashSet<&str> = loaded.notes.iter().map(|note| note.text.as_str()).collect();
     let mut found = Vec::new();
     for log in &nginx.logs {
-        let why = match log.tailable {
-            Tailable::Yes if is_followed(&loaded.config.logs, &log.path) => continue,
-            Tailable::Yes => "no [[logs]] takes it",
-            Tailable::Gzip => "it is written compressed; take gzip off its access_log",
-            Tailable::No(Reason::Off | Reason::Null) => continue,
-            Tailable::No(reason) => reason.as_str(),
+        let why = match (log.tailable, not_followed(log)) {
+            (Tailable::Yes, _) if followed.is_followed(&log.path) => continue,
+            (Tailable::Yes, _) if loaded.config.discover => {
+                format!("{:?}: an exclude of [[logs]] takes it out", log.path)
+            }
+            (Tailable::Yes, _) => format!(
+                "{:?}: no [[logs]] takes it; discover = true follows it too",
+                log.path
+            ),
+            (_, Some(why)) if !told.contains(why.as_str()) => why,
+            _ => continue,
         };
-        if loaded
-            .notes
-            .iter()
-            .any(|note| note.text.contains(&log.path))
-        {
-            continue;
-        }
-        let place = log
-            .writers
-            .first()
-            .map(|writer| format!(" ({})", writer.place));
-        found.push(format!(
-            "{:?}{}: {why}",
-            log.path,
-            place.unwrap_or_default()
-        ));
+        let place = log.writers.first().map(|writer| &writer.place);
+        let place = place.map(|place| format!(" ({place})"));
+        found.push(format!("{why}{}", place.unwrap_or_default()));
     }
     found
 }
@@ -342,6 +415,23 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::globs::tests::COMPILED;
+
+    #[test]
+    fn who_takes_a_file_is_asked_of_thousands_without_compiling_a_pattern() {
+        let conf: String = (0..3000)
+            .map(|at| format!("server {{ access_log /logs/s{at}.log; }}\n"))
+            .collect();
+        let conf = format!("http {{\n{conf}}}");
+        let machine = crate::config::tests::text("").with("/etc/nginx/nginx.conf", conf);
+        let loaded = machine.load().unwrap();
+        let before = COMPILED.get();
+        let followed = Followed::by(&loaded.config.logs);
+        let nginx = loaded.nginx.as_ref().unwrap();
+        assert!(nginx.logs.iter().all(|log| followed.is_followed(&log.path)));
+        assert_eq!(left_out(&loaded, &followed), [""; 0]);
+        assert_eq!(COMPILED.get(), before);
+    }
 
     #[test]
     fn a_proxy_is_named_with_the_way_out() {

@@ -4,6 +4,7 @@
 //! a log understood ([`parse`]). Owns what is said to people; every judgement is asked of the room that `run`
 //! asks too. Invariant: nothing is written, neither here nor in the cluster.
 
+mod beside;
 mod cluster;
 mod connect;
 mod doubles;
@@ -17,6 +18,7 @@ mod names;
 mod needs;
 mod offline;
 mod parse;
+mod rejected;
 pub(super) mod report;
 mod routes;
 mod sample;

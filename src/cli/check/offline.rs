@@ -3,13 +3,15 @@
 //! Owns the order of what is said. Invariant: it writes nothing and asks no network; where `run` would refuse
 //! to start, this ends with the same exit code.
 
-use logweir_parsers::nginx_conf::COMBINED;
+use std::collections::HashMap;
+
+use logweir_parsers::nginx_conf::{COMBINED, Place};
 
 use super::super::Exit;
-use super::logs::{self, Used};
+use super::logs::{self, Followed, Used};
 use super::needs::{self, Need};
 use super::report::Report;
-use super::{doubles, extras, host, names, routes};
+use super::{beside, doubles, extras, host, names, routes};
 use crate::agent;
 use crate::config::{DEFAULT_FILE, Loaded, PROMISE, Target};
 use crate::output::elasticsearch::{Elasticsearch, shown};
@@ -23,10 +25,12 @@ pub(super) fn describe(loaded: &Loaded, report: &mut Report) {
     configuration(loaded, report);
     routes::describe(&loaded.config.routes, report);
     extras::describe(&loaded.config, report);
-    let used = logs::describe(loaded, report);
+    let followed = Followed::by(&loaded.config.logs);
+    let used = logs::describe(loaded, &followed, report);
+    beside::describe(loaded, report);
     if let Some(nginx) = &loaded.nginx {
-        let left_out = logs::left_out(loaded);
-        let doubled = doubles::find(nginx, |path| logs::is_followed(&loaded.config.logs, path));
+        let left_out = logs::left_out(loaded, &followed);
+        let doubled = doubles::find(nginx, |path| followed.is_followed(path));
         if !left_out.is_empty() || !doubled.is_empty() {
             report.section("other logs of nginx.conf");
         }
@@ -35,8 +39,13 @@ pub(super) fn describe(loaded: &Loaded, report: &mut Report) {
             .for_each(|text| report.item("left out", text));
         doubled.iter().for_each(|text| report.warn(text));
     }
+    let formats = loaded.nginx.iter().flat_map(|nginx| &nginx.formats);
+    let places: HashMap<&str, &Place> = formats
+        .map(|known| (known.name.as_str(), &known.place))
+        .collect();
     for used in &used {
-        format(used, loaded, report);
+        let place = places.get(used.format.name.as_str()).copied();
+        format(used, place, loaded, report);
     }
     if let Err(errors) = loaded.config.ready_to_run() {
         report.section("missing");
@@ -72,6 +81,13 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
         }
         _ => report.item("nginx.conf", "none"),
     }
+    if loaded.nginx.is_some() {
+        let text = match config.discover {
+            true => "all access logs of nginx.conf that no [[logs]] takes or excludes",
+            false => "none, only those of [[logs]] are followed (discover)",
+        };
+        report.item("discovery", text);
+    }
     let root = if names::is_root() {
         ", who may read all; the agent's own user may not"
     } else {
@@ -100,12 +116,8 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
 }
 
 /// What a format does not tell, and a better one.
-fn format(used: &Used, loaded: &Loaded, report: &mut Report) {
-    let nginx = loaded.nginx.as_ref();
+fn format(used: &Used, place: Option<&Place>, loaded: &Loaded, report: &mut Report) {
     let format = &used.format.format;
-    let place = nginx
-        .and_then(|nginx| nginx.format(&used.format.name))
-        .map(|known| &known.place);
     let is_forgeable = !format.warnings().is_empty();
     if used.needs.is_empty() && !is_forgeable {
         return;

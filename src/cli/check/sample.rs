@@ -13,7 +13,7 @@ use std::path::Path;
 use ipnet::IpNet;
 use logweir_parsers::{Captures, client};
 
-use crate::config::NamedFormat;
+use crate::config::{Formats, NamedFormat};
 
 /// Read from the end of a log.
 const SAMPLE_BYTES: u64 = 256 * 1024;
@@ -29,7 +29,7 @@ const PROXY_PERCENT: usize = 95;
 pub(super) struct Sample {
     /// Lines looked at.
     pub(super) lines: usize,
-    /// Lines taken, by position of the format.
+    /// Lines taken, by position of the format; as far as one took any.
     pub(super) taken: Vec<usize>,
     /// The peer that nearly all requests come from, when it is a private address.
     pub(super) proxy: Option<Proxy>,
@@ -69,7 +69,7 @@ impl Proxy {
 }
 
 /// Looks at the end of a log.
-pub(super) fn take(path: &Path, formats: &[NamedFormat]) -> io::Result<Sample> {
+pub(super) fn take(path: &Path, formats: &Formats) -> io::Result<Sample> {
     let mut file = File::open(path)?;
     let start = file.metadata()?.len().saturating_sub(SAMPLE_BYTES);
     file.seek(SeekFrom::Start(start))?;
@@ -92,18 +92,22 @@ pub(super) fn take(path: &Path, formats: &[NamedFormat]) -> io::Result<Sample> {
     Ok(of(&lines, formats))
 }
 
-fn of(lines: &[&[u8]], formats: &[NamedFormat]) -> Sample {
+fn of(lines: &[&[u8]], formats: &Formats) -> Sample {
     let mut captures = Captures::new();
-    let mut taken = vec![0; formats.len()];
+    let mut taken = Vec::new();
     let mut peers: HashMap<Proxy, usize> = HashMap::new();
     let mut with_peer = 0;
     for line in lines {
-        let parses = |named: &NamedFormat| named.format.parse(line, &mut captures).is_ok();
-        let Some(index) = formats.iter().position(parses) else {
+        let mut parses = |named: &NamedFormat| named.format.parse(line, &mut captures).is_ok();
+        let Some((index, named)) = formats.iter().enumerate().find(|(_, named)| parses(named))
+        else {
             continue;
         };
+        if taken.len() <= index {
+            taken.resize(index + 1, 0);
+        }
         taken[index] += 1;
-        let fields = formats[index].format.fields();
+        let fields = named.format.fields();
         let peer = fields
             .iter()
             .position(|field| field.name() == "remote_addr");
@@ -153,7 +157,7 @@ mod tests {
 
     fn sample(lines: &[String]) -> Sample {
         let lines: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
-        of(&lines, &[NamedFormat::combined()])
+        of(&lines, &vec![NamedFormat::combined()].into())
     }
 
     #[test]
@@ -183,7 +187,7 @@ mod tests {
     fn only_whole_lines_of_the_end_are_looked_at() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("access.log");
-        let formats = [NamedFormat::combined()];
+        let formats = vec![NamedFormat::combined()].into();
         let look = |text: String| {
             std::fs::write(&path, text).unwrap();
             take(&path, &formats).unwrap()

@@ -41,7 +41,7 @@ impl Records {
             None => Target::default_place()?,
         };
         let log = record::LogSettings {
-            formats: chosen.formats.clone(),
+            formats: chosen.formats.clone().into(),
             fields: chosen.fields.clone(),
         };
         let recorder = Recorder::new(record::Settings {
@@ -61,7 +61,7 @@ impl Records {
 
     /// A row for each field of a line that the format at `index` took, as its record may show it.
     pub(super) fn table(
-        &self,
+        &mut self,
         index: usize,
         format: &Format,
         captures: &Captures,

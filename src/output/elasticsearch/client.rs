@@ -1,21 +1,19 @@
-//! The road to a node: the official client's transport, and nothing else of it.
+//! The road to a node: the HTTP client of everything that this program asks of a cluster or of Kibana.
 //!
-//! Owns URLs, headers, credentials and TLS; refuses to know what a body means. Invariant: every failure
-//! comes back as an [`OutputError`] that names the node. Guards against the crate's own connection pool,
-//! which neither tells which node it chose nor leaves a dead one out: each request is sent to an absolute
-//! address, which the crate joins onto its base and so takes as it is.
+//! Owns URLs, headers, credentials and TLS; refuses to know what a body means. Invariant: a request reaches the
+//! node that it was meant for and no other host, and every failure, a redirect among them, comes back as an
+//! [`OutputError`] that names the node. Therefore it is `reqwest` itself: the transport of the `elasticsearch` crate
+//! stands on it too, but follows redirects and has no switch for that.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use elasticsearch::auth::{ClientCertificate, Credentials};
-use elasticsearch::http::Method;
-use elasticsearch::http::headers::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName,
-    HeaderValue, RETRY_AFTER, USER_AGENT,
+use reqwest::header::{
+    ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HeaderMap,
+    HeaderName, HeaderValue, LOCATION, RETRY_AFTER, USER_AGENT,
 };
-use elasticsearch::http::transport::{SingleNodeConnectionPool, Transport, TransportBuilder};
+use reqwest::redirect::Policy;
 use secrecy::ExposeSecret;
 use url::{Host, Url};
 
@@ -24,23 +22,50 @@ use super::bulk::FILTER_PATH;
 use super::deliver::{Courier, Reply};
 use super::error::{Fault, OutputError};
 use super::parcel::Wire;
+use super::redirect::Redirect;
 use super::settings::{Settings, shown};
 use super::stream::{PARAMETER, Streams};
 use super::tls::{Roots, identity};
 
 const NAME: &str = concat!("logweir/", env!("CARGO_PKG_VERSION"));
 
+/// The verbs that are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Read.
+    Get,
+    /// Create or replace.
+    Put,
+    /// Ask with a body, or have something done.
+    Post,
+    /// Remove.
+    Delete,
+}
+
+impl From<Method> for reqwest::Method {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Get => Self::GET,
+            Method::Put => Self::PUT,
+            Method::Post => Self::POST,
+            Method::Delete => Self::DELETE,
+        }
+    }
+}
+
 struct Node {
     base: Url,
-    bulk: String,
+    bulk: Url,
     /// The same, refused for what is no data stream.
-    stream_bulk: String,
+    stream_bulk: Url,
     shown: String,
 }
 
-/// The transport with all that a request needs.
+/// The HTTP client with all that a request needs.
 pub(crate) struct Client {
-    transport: Transport,
+    http: reqwest::Client,
+    /// What messages call the setting that holds the addresses.
+    setting: &'static str,
     nodes: Vec<Node>,
     headers: HeaderMap,
     request_timeout: Duration,
@@ -50,7 +75,8 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    pub(crate) fn new(settings: &Settings) -> Result<Self, OutputError> {
+    /// Makes the client; no request is made. `setting` is what messages call the one that holds the addresses.
+    pub(crate) fn new(settings: &Settings, setting: &'static str) -> Result<Self, OutputError> {
         let mut nodes = Vec::with_capacity(settings.nodes.len());
         for base in &settings.nodes {
             let mut base = base.clone();
@@ -63,46 +89,41 @@ impl Client {
                 "_bulk?timeout={}ms&filter_path={FILTER_PATH}",
                 settings.request_timeout.as_millis() / 2
             );
-            let bulk = join(&base, &path)?.to_string();
-            let stream_bulk = format!("{bulk}&{PARAMETER}=true");
             nodes.push(Node {
                 shown: shown(&base),
-                bulk,
-                stream_bulk,
+                bulk: join(&base, &path)?,
+                stream_bulk: join(&base, &format!("{path}&{PARAMETER}=true"))?,
                 base,
             });
         }
-        let base = nodes.first().map(|node| node.base.clone());
-        let pool = base.map_or_else(
-            SingleNodeConnectionPool::default,
-            SingleNodeConnectionPool::new,
-        );
-        let mut builder = TransportBuilder::new(pool)
-            .timeout(settings.request_timeout)
-            .enable_meta_header(false);
+        let mut builder = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .timeout(settings.request_timeout);
         // A proxy from the environment cannot reach this host's own loopback.
         if settings.nodes.iter().all(is_loopback) {
-            builder = builder.disable_proxy();
+            builder = builder.no_proxy();
         }
         let mut trusted = String::new();
         if settings.nodes.iter().any(|node| node.scheme() == "https") {
             let roots = Roots::read(settings)?;
-            builder = builder.cert_validation(roots.validation()?);
+            for certificate in roots.certificates()? {
+                builder = builder.add_root_certificate(certificate);
+            }
             trusted = format!("{} of the operating system", roots.from_system);
             match &settings.ca_file {
                 Some(path) => trusted.push_str(&format!(" and ca_file {}", path.display())),
                 None => trusted.push_str(", no ca_file"),
             }
             if let Some(client) = &settings.client_certificate {
-                let pem = ClientCertificate::Pem(identity(client)?);
-                builder = builder.auth(Credentials::Certificate(pem));
+                builder = builder.identity(identity(client)?);
             }
         }
-        let transport = builder
+        let http = builder
             .build()
             .map_err(|error| OutputError::Client(error.to_string()))?;
         Ok(Self {
-            transport,
+            http,
+            setting,
             nodes,
             headers: headers(settings)?,
             request_timeout: settings.request_timeout,
@@ -148,7 +169,7 @@ impl Client {
                 HeaderValue::from_static(value),
             );
         }
-        let reply = self.send(node, method, url.as_str(), headers, body).await?;
+        let reply = self.send(node, method, url, headers, body).await?;
         Ok(Answer {
             status: reply.status,
             body: reply.body,
@@ -160,32 +181,55 @@ impl Client {
         &self,
         node: usize,
         method: Method,
-        url: &str,
+        url: Url,
         headers: HeaderMap,
         body: Option<Bytes>,
     ) -> Result<Reply, OutputError> {
-        let fault = |error: elasticsearch::Error| OutputError::Node {
+        let failed = |fault| OutputError::Node {
             node: self.node(node).to_owned(),
-            fault: Fault::read(&error, self.request_timeout, || self.trusted.clone()),
+            fault,
         };
-        let response = self
-            .transport
-            .send(method, url, headers, None::<&()>, body, None)
-            .await
-            .map_err(fault)?;
-        let status = response.status_code().as_u16();
+        let broken = |error: reqwest::Error| {
+            failed(Fault::read(&error, self.request_timeout, || {
+                self.trusted.clone()
+            }))
+        };
+        let mut request = self
+            .http
+            .request(method.into(), url.clone())
+            .headers(headers);
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let response = request.send().await.map_err(broken)?;
+        let status = response.status().as_u16();
+        if let Some(redirect) = self.redirect(node, &url, status, response.headers()) {
+            return Err(failed(Fault::Redirected(redirect)));
+        }
         let header = |name| {
             let value = response.headers().get(name)?;
             value.to_str().ok().map(str::to_owned)
         };
         let (retry_after, date) = (header(RETRY_AFTER), header(DATE));
-        let body = response.bytes().await.map_err(fault)?;
+        let body = response.bytes().await.map_err(broken)?;
         Ok(Reply {
             status,
             retry_after,
             date,
             body,
         })
+    }
+
+    fn redirect(
+        &self,
+        node: usize,
+        url: &Url,
+        status: u16,
+        headers: &HeaderMap,
+    ) -> Option<Redirect> {
+        let base = &self.nodes.get(node)?.base;
+        let location = headers.get(LOCATION).map(HeaderValue::as_bytes);
+        Redirect::read(status, location, base, url, self.setting)
     }
 }
 
@@ -214,7 +258,7 @@ impl Courier for Client {
 }
 
 impl Client {
-    async fn post(&self, node: usize, url: &str, wire: &Wire) -> Result<Reply, OutputError> {
+    async fn post(&self, node: usize, url: &Url, wire: &Wire) -> Result<Reply, OutputError> {
         let mut headers = self.headers.clone();
         headers.insert(
             CONTENT_TYPE,
@@ -223,14 +267,23 @@ impl Client {
         if wire.gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
-        self.send(node, Method::Post, url, headers, Some(wire.body.clone()))
-            .await
+        self.send(
+            node,
+            Method::Post,
+            url.clone(),
+            headers,
+            Some(wire.body.clone()),
+        )
+        .await
     }
 }
 
 fn headers(settings: &Settings) -> Result<HeaderMap, OutputError> {
     let mut headers = HeaderMap::new();
     headers.insert(USER_AGENT, HeaderValue::from_static(NAME));
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(ACCEPT, json.clone());
+    headers.insert(CONTENT_TYPE, json);
     if !settings.gzip {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }

@@ -21,6 +21,7 @@ use super::nodes::Nodes;
 use super::notice::Notice;
 use super::pace::Pace;
 use super::parcel::{Job, Parcel, Wire, gzip};
+use super::redirect::Redirect;
 use super::refusals::{DeadShare, Refusals};
 use super::settings::Settings;
 use super::stats::{State, Stats, Ticket, Troubles};
@@ -80,6 +81,7 @@ struct Said {
     held: Notice,
     buried: Notice,
     too_large: Notice,
+    redirected: Notice,
 }
 
 /// How a parcel fared.
@@ -218,6 +220,7 @@ impl<C: Courier> Deliverer<C> {
             let count = parcel.count(job);
             let (why, reason) = match reply {
                 Err(error) => {
+                    let redirect = error.redirect().map(Redirect::way_out);
                     let why = match &error {
                         OutputError::Node { fault, .. } => fault.retry_reason(),
                         _ => RetryReason::Unreachable,
@@ -225,9 +228,18 @@ impl<C: Courier> Deliverer<C> {
                     tried += 1;
                     if tried < self.nodes.count() && self.nodes.any_awake() {
                         self.stats.retried(why, count);
+                        if redirect.is_some() {
+                            self.left_out(&error);
+                        }
                         continue;
                     }
                     tried = 0;
+                    if let Some(way_out) = redirect {
+                        permit.held();
+                        self.stats.retried(why, count);
+                        self.hold(trouble, &error.to_string(), way_out);
+                        continue;
+                    }
                     permit.refused(None);
                     (why, error.to_string())
                 }
@@ -561,6 +573,13 @@ impl<C: Courier> Deliverer<C> {
                 unsaid,
                 "delivery is retried; nothing is lost"
             );
+        }
+    }
+
+    /// A node that leads elsewhere while others take its share: nobody would notice.
+    fn left_out(&self, error: &OutputError) {
+        if let Some(unsaid) = self.said.redirected.due() {
+            tracing::warn!(reason = %error, unsaid, "a node is left out; others are asked");
         }
     }
 

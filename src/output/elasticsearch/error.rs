@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::judge::RetryReason;
+use super::redirect::Redirect;
 use super::settings::SettingsProblem;
 
 /// An error of this output.
@@ -102,6 +103,22 @@ pub enum Fault {
         "the connection ended before the answer did ({0}); if the node speaks TLS, use https:// in nodes"
     )]
     Broken(String),
+    /// It answered that the cluster is elsewhere. Nothing is sent there.
+    #[error("{0}")]
+    Redirected(Redirect),
+}
+
+impl OutputError {
+    /// The redirect that stood in the cluster's place.
+    pub(crate) fn redirect(&self) -> Option<&Redirect> {
+        match self {
+            Self::Node {
+                fault: Fault::Redirected(redirect),
+                ..
+            } => Some(redirect),
+            _ => None,
+        }
+    }
 }
 
 impl Fault {
@@ -110,6 +127,7 @@ impl Fault {
         match self {
             Self::Timeout(_) => RetryReason::Timeout,
             Self::Broken(_) => RetryReason::Broken,
+            Self::Redirected(_) => RetryReason::Held,
             _ => RetryReason::Unreachable,
         }
     }
@@ -117,7 +135,7 @@ impl Fault {
     /// Reads the transport's chain of errors. It hides its types behind `dyn Error`, so the texts of
     /// hyper-util ("client error (Connect)", "dns error") and rustls are what there is to go by.
     pub(crate) fn read(
-        error: &elasticsearch::Error,
+        error: &reqwest::Error,
         request_timeout: Duration,
         trusted: impl FnOnce() -> String,
     ) -> Self {

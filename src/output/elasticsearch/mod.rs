@@ -5,9 +5,8 @@
 //! when each of its items is durable, in the cluster or in the dead-letter file. Guards against every bad
 //! day a cluster can have.
 //!
-//! `settings` say where and as whom → `client` carries requests to `nodes`, `stream` sees to it that a data
-//! stream stays one → `bulk` reads the answer →
-//! `judge` says what it means → `deliver` acts on it, at the speed of `pace`; `refusals` remembers
+//! `settings` say where and as whom → `client` carries requests to `nodes` and follows no `redirect`, `stream` sees
+//! to it that a data stream stays one → `bulk` reads the answer → `judge` says what it means → `deliver` acts on it, at the speed of `pace`; `refusals` remembers
 //! over batches, `entries` sends what stands in the dead-letter file: `parked` by the clock, `replay` by hand.
 
 mod backoff;
@@ -24,6 +23,7 @@ mod notice;
 mod pace;
 mod parcel;
 mod parked;
+mod redirect;
 mod refusals;
 mod replay;
 mod settings;
@@ -40,11 +40,11 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-pub use ::elasticsearch::http::Method;
-
 pub use self::backoff::{Backoff, InvalidBackoff};
+pub use self::client::Method;
 pub use self::error::{Fault, OutputError};
 pub use self::judge::{Reason, RetryReason};
+pub use self::redirect::Redirect;
 pub use self::replay::Replayed;
 pub(crate) use self::settings::shown;
 pub use self::settings::{
@@ -59,6 +59,9 @@ use self::deliver::Deliverer;
 use super::dead_letters::{Choice, DeadLetters};
 use super::{Batch, Delivery};
 use crate::clock::SystemClock;
+
+/// What messages call the setting that holds the addresses of the cluster.
+const NODES: &str = "`nodes`";
 
 /// A cluster to deliver into.
 pub struct Elasticsearch {
@@ -90,13 +93,14 @@ pub struct Answer {
 pub struct Plain(Client);
 
 impl Plain {
-    /// Makes the client; no request is made. Only address, credentials, TLS and time-out of `settings` count.
-    pub fn to(settings: &Settings) -> Result<Self, OutputError> {
+    /// Makes the client; no request is made. Only address, credentials, TLS and time-out of `settings` count;
+    /// `setting` is what messages call the one that holds the address.
+    pub fn to(settings: &Settings, setting: &'static str) -> Result<Self, OutputError> {
         let problems = settings.problems();
         if !problems.is_empty() {
             return Err(OutputError::Settings(problems));
         }
-        Client::new(settings).map(Self)
+        Client::new(settings, setting).map(Self)
     }
 
     /// One request to the first address. Names of headers are in small letters.
@@ -143,7 +147,7 @@ impl Elasticsearch {
         if !problems.is_empty() {
             return Err(OutputError::Settings(problems));
         }
-        let client = Client::new(&settings)?;
+        let client = Client::new(&settings, NODES)?;
         let mut deliverer = Deliverer::new(client, &settings, Arc::new(SystemClock::new()));
         if let Some(before) = before {
             let same = before.cluster == settings.nodes;

@@ -130,6 +130,7 @@ pub(crate) fn shown(node: &Url) -> String {
     let _ = node.set_password(None);
     let _ = node.set_username("");
     node.set_query(None);
+    node.set_fragment(None);
     node.to_string().trim_end_matches('/').to_owned()
 }
 

@@ -10,11 +10,10 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use elasticsearch::http::Method;
 use serde_json::{Value, json};
 
 use super::bulk::request_error;
-use super::client::Client;
+use super::client::{Client, Method};
 use super::deliver::Reply;
 use super::error::OutputError;
 use super::judge::Reason;

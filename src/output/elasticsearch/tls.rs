@@ -9,8 +9,7 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use elasticsearch::cert::{Certificate, CertificateValidation};
-use elasticsearch::http::transport::{SingleNodeConnectionPool, TransportBuilder};
+use reqwest::{Certificate, Identity};
 
 use super::error::OutputError;
 use super::settings::Settings;
@@ -75,18 +74,15 @@ impl Roots {
         Ok(Self { pem, from_system })
     }
 
-    pub(crate) fn validation(&self) -> Result<CertificateValidation, OutputError> {
-        if self.pem.is_empty() {
-            return Ok(CertificateValidation::Default);
-        }
-        Certificate::from_pem(self.pem.as_bytes())
-            .map(CertificateValidation::Full)
+    /// All of them, as the client takes them.
+    pub(crate) fn certificates(&self) -> Result<Vec<Certificate>, OutputError> {
+        Certificate::from_pem_bundle(self.pem.as_bytes())
             .map_err(|error| OutputError::Client(error.to_string()))
     }
 }
 
-/// The client certificate and its key in one PEM text, as the client takes it.
-pub(crate) fn identity(client: &ClientCertificate) -> Result<Vec<u8>, OutputError> {
+/// The client certificate with its key.
+pub(crate) fn identity(client: &ClientCertificate) -> Result<Identity, OutputError> {
     let mut pem = read(CLIENT_CERT, &client.certificate)?;
     let key = read(CLIENT_KEY, &client.key)?;
     let lacks = |text: &[u8], sign: &[u8]| memchr::memmem::find(text, sign).is_none();
@@ -107,18 +103,20 @@ pub(crate) fn identity(client: &ClientCertificate) -> Result<Vec<u8>, OutputErro
     }
     pem.push(b'\n');
     pem.extend_from_slice(&key);
-    Ok(pem)
+    Identity::from_pem(&pem).map_err(|error| OutputError::Client(error.to_string()))
 }
 
 /// True when the client takes all of these certificates: it says so only when it is built.
 fn usable(pem: &str) -> bool {
-    let Ok(certificates) = Certificate::from_pem(pem.as_bytes()) else {
+    let Ok(certificates) = Certificate::from_pem_bundle(pem.as_bytes()) else {
         return false;
     };
-    TransportBuilder::new(SingleNodeConnectionPool::default())
-        .cert_validation(CertificateValidation::Full(certificates))
-        .build()
-        .is_ok()
+    let any = !certificates.is_empty();
+    let builder = reqwest::Client::builder();
+    let builder = certificates
+        .into_iter()
+        .fold(builder, reqwest::ClientBuilder::add_root_certificate);
+    any && builder.build().is_ok()
 }
 
 fn push_pem(pem: &mut String, der: &[u8]) {

@@ -324,7 +324,7 @@ pub(super) fn all() -> Vec<Case> {
             Format::combined(),
             &["x 2026-11-23T05:41:14+00:00"],
         )
-        .with(|settings| settings.logs[0].formats.clear()),
+        .with(|settings| settings.logs[0].formats = Vec::new().into()),
         Case::combined(
             "odd_times",
             &[

@@ -17,7 +17,7 @@ impl KibanaDoor {
         let mut settings = Settings::new(vec![kibana.url.clone()], Default::default());
         settings.auth = kibana.auth.clone();
         settings.ca_file = kibana.ca_file.clone();
-        Plain::to(&settings).map(Self)
+        Plain::to(&settings, "`[kibana] url`").map(Self)
     }
 }
 

@@ -9,7 +9,7 @@ use thiserror::Error;
 pub enum KibanaError<E> {
     /// No answer.
     #[error(
-        "{request}: no answer from Kibana: {source}; check `url` in [kibana] and that Kibana is up"
+        "{request}: no usable answer from Kibana: {source}; check `url` in [kibana] and that Kibana is up"
     )]
     Unreachable {
         /// Method and path.

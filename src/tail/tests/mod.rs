@@ -5,6 +5,7 @@
 mod cases;
 mod content;
 mod faults;
+mod foreign;
 mod handover;
 mod host;
 mod left;

@@ -1,0 +1,79 @@
+//! Servers of nginx.conf that log nothing.
+//!
+//! Owns the reading of `access_log off` and `/dev/null` for this one question. Invariant: a server that writes any log
+//! of its own or of the http block, be it in one location only, is not named: to leave health checks out is ordinary.
+
+use std::collections::HashSet;
+
+use logweir_parsers::nginx_conf::{AccessLog, NginxConf, Reason, Tailable, Writer};
+
+use super::Note;
+use super::nginx::note;
+
+/// Servers and places in a message.
+const NAMED: usize = 3;
+
+/// What to know about them; none when every server logs something.
+pub(super) fn note_of(conf: &NginxConf) -> Option<Note> {
+    let is_off =
+        |log: &&AccessLog| matches!(log.tailable, Tailable::No(Reason::Off | Reason::Null));
+    let writers = |off: bool| {
+        let logs = conf.logs.iter().filter(move |log| is_off(log) == off);
+        logs.flat_map(|log| &log.writers)
+    };
+    let logging: HashSet<usize> = writers(false)
+        .flat_map(|writer| writer.servers.iter().copied())
+        .collect();
+    let is_silent = |at: &usize| !logging.contains(at);
+    let silent: Vec<&Writer> = writers(true)
+        .filter(|writer| writer.servers.iter().any(is_silent))
+        .collect();
+    let servers: HashSet<usize> = silent
+        .iter()
+        .flat_map(|writer| writer.servers.iter().copied())
+        .filter(is_silent)
+        .collect();
+    // An http block without servers is said to be silent too, where nothing else is there.
+    let first = match silent.first() {
+        Some(first) => *first,
+        None if writers(false).next().is_none() => writers(true).next()?,
+        None => return None,
+    };
+    let whose = if writers(false).next().is_none() {
+        "nothing is logged".to_owned()
+    } else {
+        let mut servers: Vec<usize> = servers.into_iter().collect();
+        servers.sort_unstable();
+        let names = servers.iter().filter_map(|at| conf.servers.get(*at));
+        let names: Vec<String> = names
+            .map(|server| match server.names.first() {
+                Some(name) if !name.is_empty() => name.clone(),
+                _ => format!("the server at {}", server.place),
+            })
+            .collect();
+        format!("nothing is logged for {}", some(&names))
+    };
+    let places: Vec<String> = silent
+        .iter()
+        .skip(1)
+        .map(|writer| writer.place.to_string())
+        .collect();
+    let also = match places.as_slice() {
+        [] => String::new(),
+        places => format!(" (also at {})", some(places)),
+    };
+    let text = format!(
+        "{whose}: access_log is off, or /dev/null, here{also}; where requests are to be indexed, name a file, as in \
+         access_log /var/log/nginx/access.log;"
+    );
+    Some(note(&first.place, text))
+}
+
+/// The first of many.
+fn some(texts: &[String]) -> String {
+    let shown = texts.iter().take(NAMED).cloned().collect::<Vec<_>>();
+    match texts.len().saturating_sub(NAMED) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
