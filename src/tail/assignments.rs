@@ -36,9 +36,19 @@ pub(super) struct Assignment {
 }
 
 impl Assignment {
-    /// The hash that it was written with.
+    /// What its first line hashes to; nothing where a hand wrote something else.
+    pub(super) fn beginning(&self) -> Option<u64> {
+        u64::from_str_radix(&self.beginning, 16).ok()
+    }
+
     pub(super) fn begins_with(&self, beginning: u64) -> bool {
-        u64::from_str_radix(&self.beginning, 16).is_ok_and(|own| own == beginning)
+        self.beginning() == Some(beginning)
+    }
+
+    /// Whether both are of one file.
+    pub(super) fn is_of_file(&self, other: &Self) -> bool {
+        let file = |of: &Self| (of.device, of.inode);
+        file(self) == file(other) && self.log == other.log && self.beginning == other.beginning
     }
 }
 

@@ -123,6 +123,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             self.looks.read_all = false;
             self.dirty = true;
         }
+        self.forget_matched();
         self.looks.last = Some(wall);
         self.looks.times_set = self.present.times_set();
         self.looks.at = now;

@@ -309,9 +309,32 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 seen: track.seen - track.seen.rem_euclid(DAY),
             })
         };
-        let tracks = self.tracks.values().filter_map(of_track);
-        let all = tracks.chain(self.unmatched.iter().cloned()).collect();
+        let mut all: Vec<Assignment> = self.tracks.values().filter_map(of_track).collect();
+        for unmatched in &self.unmatched {
+            if !all.iter().any(|known| known.is_of_file(unmatched)) {
+                all.push(unmatched.clone());
+            }
+        }
         self.assignments.save(&self.fs, all)
+    }
+
+    /// Forgets assignments of what has positions. While positions are lost, files that begin alike need each its own.
+    pub(super) fn forget_matched(&mut self) {
+        if self.looks.read_all || self.unmatched.is_empty() {
+            return;
+        }
+        let (by_beginning, tracks) = (&self.by_beginning, &self.tracks);
+        self.unmatched.retain(|assignment| {
+            let keys = assignment
+                .beginning()
+                .and_then(|own| by_beginning.get(&own));
+            let same = |key: &FileKey| {
+                tracks
+                    .get(key)
+                    .is_some_and(|track| *track.name == *assignment.log)
+            };
+            !keys.is_some_and(|keys| keys.iter().any(same))
+        });
     }
 
     /// The time now, in milliseconds since 1970, as far as it may decide over lines for good: a clock that was
@@ -670,9 +693,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         match beginning {
             Some(beginning) => {
                 self.by_beginning.entry(beginning).or_default().push(key);
-                self.unmatched.retain(|assignment| {
-                    *assignment.log != *track.name || !assignment.begins_with(beginning)
-                });
             }
             None => {
                 self.without_beginning.insert(Arc::clone(&track.name));

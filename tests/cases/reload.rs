@@ -51,10 +51,12 @@ fn a_configuration_that_does_not_start_leaves_the_old_one_at_work() {
     home.append(0..10);
     let mut agent = home.run();
     agent.until_so("the log", || stage.count() == 10);
-    let dated = home.path("shop-2026-03-12.log");
-    append(&dated, 10..20);
-    let cluster = section_cluster(&stage.address());
-    home.configure("", &(section_log(&dated, "combined") + &cluster));
+    let other = home.path("shop.log");
+    append(&other, 10..20);
+    let no_certificate = home.path("ca.pem");
+    append(&no_certificate, 0..1);
+    let cluster = section_cluster(&stage.address()) + &format!("\nca_file = {no_certificate:?}\n");
+    home.configure("", &(section_log(&other, "combined") + &cluster));
     agent.signal(Signal::HUP);
     agent.until_said("the old one stays");
     home.append(20..30);
