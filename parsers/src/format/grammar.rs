@@ -217,6 +217,8 @@ pub(crate) enum Fixed {
     TimeLocal,
     TimeIso8601,
     Pipe,
+    /// `$status`, where nothing else tells its end.
+    Status,
 }
 
 /// Per byte of a fixed value: the lowest and the highest byte that can stand there. 32 places, so
@@ -229,6 +231,7 @@ pub(crate) struct Shape32 {
 const LOCAL: Shape32 = shape(b"00/Aaa/0000:00:00:00 +0000");
 const ISO8601: Shape32 = shape(b"0000-00-00T00:00:00+00:00");
 const PIPE: Shape32 = shape(b"p");
+const STATUS: Shape32 = shape(b"000");
 
 /// `0` stands for a digit, `A` and `a` for a letter, `+` for a sign, anything else for itself.
 const fn shape(pattern: &[u8]) -> Shape32 {
@@ -259,6 +262,7 @@ impl Fixed {
             Fixed::TimeLocal => 26,
             Fixed::TimeIso8601 => 25,
             Fixed::Pipe => 1,
+            Fixed::Status => 3,
         }
     }
 
@@ -267,6 +271,7 @@ impl Fixed {
             Fixed::TimeLocal => &LOCAL,
             Fixed::TimeIso8601 => &ISO8601,
             Fixed::Pipe => &PIPE,
+            Fixed::Status => &STATUS,
         }
     }
 

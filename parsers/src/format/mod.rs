@@ -2,7 +2,7 @@
 //!
 //! A format is compiled to a sequence of literal texts and fields ([`crate::line`] runs it). Each
 //! variable has a [`Grammar`]: which bytes its value holds. From these the compiler proves where each
-//! field ends. Three outcomes:
+//! field ends. The outcomes:
 //!
 //! - *Certain*: the value cannot hold what follows it, or what follows has a known length up to a byte
 //!   that the value cannot hold. So a user name with spaces or `[` in it cannot forge the rest of a
@@ -10,7 +10,11 @@
 //! - *Guessed*, with a [`FormatWarning`]: a text follows, but the value can hold it too
 //!   (`$http_x_a $http_x_b`, or any client's text under `escape=none`). The line is read by trying the
 //!   places of that text; a client can forge the later fields.
-//! - *Refused*, with a [`FormatError`]: two fields stand side by side and cannot be told apart.
+//! - *Joined*: variables stand side by side and cannot be told apart. They are read as one text, which is
+//!   cut where the grammars allow it (`$http_host$request_uri` at the first `/`, `$uri$is_args$args` at the
+//!   first `?`). A text that is not cut is the value of a field by the names of all, joined by `$`; the
+//!   variables then have no value. Where no line could be cut there is a [`FormatWarning`], and the
+//!   variables are no fields. A format that has nothing else is refused with a [`FormatError`].
 //!
 //! As in nginx (ngx_http_log_module.c, `ngx_http_log_compile_format`) every variable is accepted, names
 //! are looked up without regard to case, and a variable may occur several times: it then is several
@@ -19,6 +23,7 @@
 mod compile;
 mod error;
 mod grammar;
+mod joined;
 mod source;
 
 pub use error::{FormatError, FormatWarning};
@@ -26,6 +31,7 @@ pub use grammar::Grammar;
 
 pub(crate) use compile::{Literal, Reading, Scan, Step};
 pub(crate) use grammar::Fixed;
+pub(crate) use joined::Joined;
 
 use crate::error::{Explained, ParseError};
 use crate::escape::Escape;
@@ -52,11 +58,13 @@ pub(crate) struct Program {
     warnings: Vec<FormatWarning>,
     pub(crate) steps: Vec<Step>,
     pub(crate) literals: Vec<Literal>,
+    /// Texts of several variables, to be cut once a line is read.
+    pub(crate) joined: Vec<Joined>,
     /// Per byte, a bit for each set of bytes that a step scans for.
     pub(crate) classes: Box<[u64; 256]>,
 }
 
-/// One variable of a format.
+/// One variable of a format, or several that are read as one text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     name: String,
@@ -64,7 +72,7 @@ pub struct Field {
 }
 
 impl Field {
-    /// The variable's name without `$`, in lower case.
+    /// The variable's name without `$`, in lower case. Several variables' names are joined by `$`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -80,8 +88,8 @@ impl Format {
     ///
     /// # Errors
     ///
-    /// A `$` without a name, a `${` without `}`, no variable at all, a newline, or two fields side by
-    /// side that cannot be told apart.
+    /// A `$` without a name, a `${` without `}`, no variable at all, a newline, or no other variables than
+    /// some side by side that cannot be told apart.
     ///
     /// ```
     /// use logweir_parsers::{Escape, Format};
@@ -91,10 +99,13 @@ impl Format {
     /// # Ok::<(), logweir_parsers::FormatError>(())
     /// ```
     pub fn compile(source: &str, escape: Escape) -> Result<Format, FormatError> {
-        let program = compile::compile(source, escape)?;
-        Ok(Format {
+        compile::compile(source, escape).map(Format::new)
+    }
+
+    fn new(program: Program) -> Format {
+        Format {
             program: Arc::new(program),
-        })
+        }
     }
 
     /// Compiles a format as it is pasted from nginx.conf: the whole directive
@@ -102,8 +113,8 @@ impl Format {
     ///
     /// Quotes and backslashes are undone as nginx's own reader does (ngx_conf_file.c,
     /// `ngx_conf_read_token`). A bare value of words in double quotes, such as `"$a" "$b"`, is taken as
-    /// pieces if these compile, else as it stands. `default_escape` holds where the text has no
-    /// `escape=`.
+    /// pieces if these compile with all variables told apart, else as it stands if that does.
+    /// `default_escape` holds where the text has no `escape=`.
     ///
     /// # Errors
     ///
@@ -122,18 +133,18 @@ impl Format {
             let escape = directive.escape.unwrap_or(default_escape);
             return Format::compile(&directive.value, escape);
         }
-        let bare = || Format::compile(text.trim_matches(['\r', '\n']), default_escape);
+        let bare = text.trim_matches(['\r', '\n']);
         match source::quoted(text)? {
-            None => bare(),
+            None => Format::compile(bare, default_escape),
             Some(pieces) => {
                 let escape = pieces.escape.unwrap_or(default_escape);
-                Format::compile(&pieces.value, escape).or_else(|error| {
-                    if pieces.maybe_bare {
-                        bare().map_err(|_| error)
-                    } else {
-                        Err(error)
-                    }
-                })
+                if pieces.maybe_bare
+                    && compile::compile_apart(&pieces.value, escape).is_err()
+                    && let Ok(program) = compile::compile_apart(bare, default_escape)
+                {
+                    return Ok(Format::new(program));
+                }
+                Format::compile(&pieces.value, escape)
             }
         }
     }
@@ -174,7 +185,8 @@ impl Format {
         &self.program.fields
     }
 
-    /// Which fields' ends must be guessed, so that lines can be forged. Empty for a safe format.
+    /// Which fields' ends must be guessed, so that lines can be forged, and which variables cannot be told
+    /// apart. Empty for a safe format.
     pub fn warnings(&self) -> &[FormatWarning] {
         &self.program.warnings
     }

@@ -54,17 +54,98 @@ fn what_is_no_format_is_refused_with_its_place() {
 }
 
 #[test]
-fn neighbours_that_cannot_be_told_apart_are_refused() {
+fn a_format_of_nothing_but_neighbours_that_cannot_be_told_apart_is_refused() {
     let all = [
         "$http_a$http_b",
-        "$remote_addr [$status$body_bytes_sent]",
-        "$uri$is_args$args",
+        "[$http_a$http_b]",
+        "$remote_addr$http_a \"$http_b$http_c\"",
         "$upstream_addr$upstream_status",
-        "$upstream_status${request_uri}, ",
-        "$status$is_args$body_bytes_sent",
     ]
     .map(|source| format!("{source:?}: {}", error(source)));
     insta::assert_snapshot!(all.join("\n"));
+}
+
+/// The fields of a format, those that are kept as one text marked with a `!`.
+fn fields_of(source: &str, escape: Escape) -> String {
+    let format = Format::compile(source, escape).unwrap();
+    let kept = |name: &str| {
+        let mut warnings = format.warnings().iter();
+        warnings.any(|warning| warning.is_joined() && warning.field() == name)
+    };
+    let names = names(&format)
+        .into_iter()
+        .map(|name| format!("{name}{}", if kept(name) { "!" } else { "" }));
+    names.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn neighbours_that_cannot_be_told_apart_are_joined() {
+    for (source, fields) in [
+        (
+            "\"$http_host$request_uri\" $status",
+            "http_host$request_uri http_host request_uri status",
+        ),
+        (
+            "$scheme://$host:$server_port$request_uri",
+            "scheme host server_port$request_uri server_port request_uri",
+        ),
+        ("$uri$is_args$args", "uri$is_args$args uri is_args args"),
+        ("$is_args$args", "is_args$args is_args args"),
+        (
+            "$remote_addr$http_host$request_uri",
+            "remote_addr$http_host$request_uri remote_addr$http_host request_uri",
+        ),
+        (
+            "\"$upstream_scheme://$upstream_host$upstream_uri\"",
+            "upstream_scheme upstream_host$upstream_uri upstream_host upstream_uri",
+        ),
+        // No more than what cannot be told apart.
+        (
+            "\"$scheme$host\" $http_a$http_b$time_local \"$http_c\"",
+            "scheme$host! http_a$http_b! time_local http_c",
+        ),
+        ("$remote_addr [$body_bytes_sent$status]", "remote_addr body_bytes_sent$status!"),
+        ("$status $uri$args", "status uri$args!"),
+        ("$status $request_uri$is_args$args", "status request_uri$is_args$args!"),
+        ("$upstream_status${request_uri}, $pipe", "upstream_status$request_uri! pipe"),
+        // What has a shape of its own is read by itself.
+        ("$status$body_bytes_sent", "status body_bytes_sent"),
+        ("$msec$request", "msec request"),
+        ("$request_time$upstream_response_time", "request_time upstream_response_time"),
+        ("$msec$http_a$http_b", "msec http_a$http_b!"),
+    ] {
+        assert_eq!(fields_of(source, Escape::Default), fields, "{source}");
+    }
+    // Without a `-` for what is absent, more of them.
+    for (source, fields) in [
+        (
+            "{\"u\":\"$scheme://$host$request_uri\"}",
+            "scheme host$request_uri host request_uri",
+        ),
+        (
+            "{\"u\":\"$request_method$request_uri\"}",
+            "request_method$request_uri request_method request_uri",
+        ),
+    ] {
+        assert_eq!(fields_of(source, Escape::Json), fields, "{source}");
+    }
+}
+
+#[test]
+fn more_sets_of_bytes_than_a_program_has_are_refused() {
+    let names = [
+        "scheme", "request_method", "gzip_ratio", "is_args", "pipe", "remote_port", "uri",
+        "time_local",
+    ];
+    let mut source = String::from("$msec");
+    for set in 1..1 << names.len() {
+        let chosen = names.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1);
+        source.push('\u{1}');
+        chosen.for_each(|(_, name)| source.push_str(&format!("${name}$bytes_sent")));
+    }
+    let outcome = Format::compile(&source, Escape::Default);
+    let refused = |error: FormatError| error.to_string().starts_with("too many");
+    assert!(outcome.map_or_else(refused, |format| format.program.classes.len() == 256));
 }
 
 #[test]
