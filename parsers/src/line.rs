@@ -776,6 +776,8 @@ fn error(field: Option<u16>, line: &[u8], at: usize, expected: Expected) -> Pars
 }
 
 #[cfg(test)]
+mod joined_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 pub(crate) mod tests_support;

@@ -710,7 +710,12 @@ fn anchor(set: &ByteSet, pairs: bool, rest: &[Part]) -> Option<Anchor> {
                             return certain(back);
                         }
                         maybe_here = true;
-                    } else if index == 0 && look.dash && !look.empty && !look.first.meets(set) {
+                    } else if index == 0
+                        && look.dash
+                        && !look.empty
+                        && !look.first.meets(set)
+                        && !can_go_on(set, &rest[1..])
+                    {
                         // Only the `-` of an absent value could belong to both.
                         return Some(Anchor {
                             back,
@@ -724,6 +729,18 @@ fn anchor(set: &ByteSet, pairs: bool, rest: &[Part]) -> Option<Anchor> {
         }
     }
     certain(back)
+}
+
+/// Whether what follows can begin with a byte of `set`; when in doubt, yes.
+fn can_go_on(set: &ByteSet, rest: &[Part]) -> bool {
+    match rest.first() {
+        None => false,
+        Some(Part::Literal { text, .. }) => text.first().is_none_or(|byte| set.has(*byte)),
+        Some(Part::Field { look, .. }) => match look.layout {
+            Layout::Fixed(fixed) => set.meets(&fixed.at(0)),
+            Layout::Run | Layout::List => look.empty || set.meets(&look.begins()),
+        },
+    }
 }
 
 /// Proves that the value has only one possible end although its set holds what follows.

@@ -12,7 +12,6 @@
 use super::grammar::{Grammar, Layout, Look};
 use crate::bytes::ByteSet;
 use crate::escape::Escape;
-use std::net::IpAddr;
 
 /// One of the variables.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +49,6 @@ pub(crate) struct Head {
 enum HeadKind {
     /// A host, with or without a port.
     Host,
-    /// An IP address.
-    Address,
     /// Only these bytes, among which are no `/` and no `?`.
     Bytes { set: ByteSet, empty: bool },
 }
@@ -137,10 +134,6 @@ fn is_host_text(name: &str) -> bool {
     matches!(name, "http_host" | "upstream_host")
 }
 
-fn is_host(member: &Member<'_>) -> bool {
-    member.grammar == Grammar::Host || is_host_text(member.name)
-}
-
 /// How the text of these variables is cut; `None` if it cannot be. Where several variables stand before the
 /// target, `whole` makes a field for all of them.
 pub(super) fn cuts(
@@ -203,8 +196,9 @@ pub(super) fn cuts(
 /// How to know a value before a target; `None` if it can hold a `/`.
 fn kind(member: &Member<'_>) -> Option<HeadKind> {
     match member.grammar {
-        _ if is_host(member) => Some(HeadKind::Host),
-        Grammar::Address => Some(HeadKind::Address),
+        // Of addresses those that could be a host too, which IPv6 without brackets could not.
+        Grammar::Host | Grammar::Address => Some(HeadKind::Host),
+        Grammar::Text if is_host_text(member.name) => Some(HeadKind::Host),
         Grammar::Number
         | Grammar::Port
         | Grammar::Scheme
@@ -315,8 +309,6 @@ impl Head {
     fn fits(&self, value: &[u8]) -> bool {
         match self.kind {
             HeadKind::Host => is_host_and_port(value),
-            HeadKind::Address => std::str::from_utf8(value)
-                .is_ok_and(|text| text.parse::<IpAddr>().is_ok()),
             HeadKind::Bytes { set, empty } => {
                 (empty || !value.is_empty()) && value.iter().all(|byte| set.has(*byte))
             }
