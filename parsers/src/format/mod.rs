@@ -24,7 +24,7 @@ mod compile;
 mod error;
 mod grammar;
 mod joined;
-mod source;
+pub(crate) mod source;
 
 pub use error::{FormatError, FormatWarning};
 pub use grammar::Grammar;
@@ -35,6 +35,7 @@ pub(crate) use joined::Joined;
 
 use crate::error::{Explained, ParseError};
 use crate::escape::Escape;
+use source::Found;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -129,36 +130,22 @@ impl Format {
     /// # Ok::<(), logweir_parsers::FormatError>(())
     /// ```
     pub fn from_directive(text: &str, default_escape: Escape) -> Result<Format, FormatError> {
-        if let Some(directive) = source::directive(text)? {
-            let escape = directive.escape.unwrap_or(default_escape);
-            return Format::compile(&directive.value, escape);
-        }
         let bare = text.trim_matches(['\r', '\n']);
-        match source::quoted(text)? {
-            None => Format::compile(bare, default_escape),
-            Some(pieces) => {
-                let escape = pieces.escape.unwrap_or(default_escape);
-                if pieces.maybe_bare
-                    && compile::compile_apart(&pieces.value, escape).is_err()
+        let directive = match source::directive(text)? {
+            Found::Bare => return Format::compile(bare, default_escape),
+            Found::Directive(directive) => directive,
+            Found::Either(directive) => {
+                let escape = directive.escape.unwrap_or(default_escape);
+                if compile::compile_apart(&directive.value, escape).is_err()
                     && let Ok(program) = compile::compile_apart(bare, default_escape)
                 {
                     return Ok(Format::new(program));
                 }
-                Format::compile(&pieces.value, escape)
+                directive
             }
-        }
-    }
-
-    /// Joins the pieces of a `log_format` directive, quotes already undone, to its value.
-    ///
-    /// nginx compiles each piece by itself, so a variable's name ends with its piece; such a name is
-    /// given braces: `$host` and `name` become `${host}name`.
-    ///
-    /// # Errors
-    ///
-    /// A `$` without a name or a `${` without `}` in a piece.
-    pub fn join_pieces(pieces: &[&str]) -> Result<String, FormatError> {
-        source::join(pieces)
+        };
+        let escape = directive.escape.unwrap_or(default_escape);
+        Format::compile(&directive.value, escape)
     }
 
     /// nginx's predefined format `combined`.

@@ -281,13 +281,53 @@ fn directives_that_nginx_refuses() {
     insta::assert_snapshot!(all.join("\n"));
 }
 
+/// nginx.conf and a text that is pasted from it are one language: the same words, the same value.
 #[test]
-fn joined_pieces_keep_their_names_apart() {
-    assert_eq!(
-        Format::join_pieces(&["$a", "b $c", ""]).unwrap(),
-        "${a}b $c"
-    );
-    assert!(Format::join_pieces(&["$a $", "b"]).is_err());
+fn pasted_directives_are_read_as_nginx_conf_is() {
+    struct Conf(String);
+    impl crate::nginx_conf::Source for Conf {
+        fn read(&self, _: &str) -> Result<Vec<u8>, String> {
+            Ok(self.0.clone().into_bytes())
+        }
+        fn glob(&self, _: &str) -> Result<Vec<String>, String> {
+            Ok(Vec::new())
+        }
+    }
+    let settings = crate::nginx_conf::Settings {
+        conf: "/etc/nginx/nginx.conf".to_owned(),
+        prefix: "/usr/share/nginx".to_owned(),
+        default_log: "/var/log/nginx/access.log".to_owned(),
+    };
+    for (pieces, value) in [
+        ("'a $status' 'b'", "a ${status}b"),
+        ("'a $status' '' \"_b\"", "a ${status}_b"),
+        ("'a ${status}' 'b'", "a ${status}b"),
+        ("a$status b$host", "a${status}b$host"),
+        ("'$status' $host\n# a comment\n\t'1'", "$status${host}1"),
+        ("escape=json '\"$host' '\"'", "\"$host\""),
+        ("'escape=none' 'a\\'b\\\\c\\d $host'", "a'b\\c\\d $host"),
+        ("a\"b${host}c", "a\"b${host}c"),
+    ] {
+        let text = format!("log_format main {pieces};");
+        let conf = Conf(format!("events {{}} http {{ {text} }}"));
+        let conf = crate::nginx_conf::read(&settings, &conf);
+        assert_eq!(conf.problems, [], "{text}");
+        let format = Format::from_directive(&text, Escape::Default).unwrap();
+        let [found] = &conf.formats[..] else {
+            panic!("{text}");
+        };
+        assert_eq!((format.source(), format.escape()), (value, found.escape), "{text}");
+        assert_eq!(found.value, value, "{text}");
+    }
+    for pieces in ["'$a $' 'b'", "'${a' '}'", "escape=xml '$a'"] {
+        let text = format!("log_format main {pieces};");
+        let conf = Conf(format!("http {{ {text} }}"));
+        let problems = crate::nginx_conf::read(&settings, &conf).problems;
+        let error = Format::from_directive(&text, Escape::Default).unwrap_err();
+        let expected = format!("/etc/nginx/nginx.conf:1: log_format main cannot be used: {error}");
+        let found: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(found, [expected]);
+    }
 }
 
 #[test]
