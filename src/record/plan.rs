@@ -222,7 +222,9 @@ impl Plan {
                 } else {
                     ""
                 };
-                let key = format!("\"{}{suffix}\":\"", super::json::constant(name));
+                // several variables that a format does not keep apart have one text, under all their names
+                let name = name.replace('$', "-");
+                let key = format!("\"{}{suffix}\":\"", super::json::constant(&name));
                 if self.others.iter().all(|(known, _)| *known != key) {
                     self.others.push((key, capture));
                 }
@@ -231,9 +233,28 @@ impl Plan {
     }
 }
 
+/// A text of several variables is as secret as the strictest of them. Where no address may be seen it is not
+/// shown at all: one that has no end of its own is not found in it.
+fn secrecy(name: &str, fields: &[Field], guard: &Guard) -> Secrecy {
+    if !name.contains('$') {
+        return of_one(name, fields, guard);
+    }
+    let among = |secrecy| {
+        let mut variables = name.split('$');
+        variables.any(|variable| of_one(variable, fields, guard) == secrecy)
+    };
+    if !guard.shows_addresses() || among(Secrecy::Redacted) {
+        Secrecy::Redacted
+    } else if among(Secrecy::Hashed) {
+        Secrecy::Hashed
+    } else {
+        Secrecy::Text
+    }
+}
+
 /// A variable is as secret as the strictest of its places asks for: it must not stand in one hashed and in
 /// another, or in `event.original`, as it is.
-fn secrecy(variable: &str, fields: &[Field], guard: &Guard) -> Secrecy {
+fn of_one(variable: &str, fields: &[Field], guard: &Guard) -> Secrecy {
     let own = match variable {
         "remote_user" => "user.name",
         "http_user_agent" => "user_agent.original",

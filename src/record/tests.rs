@@ -4,6 +4,7 @@
 
 mod corpus;
 mod enriched;
+mod lines;
 mod mapped;
 mod privacy;
 mod properties;
@@ -67,12 +68,13 @@ fn path() -> &'static Path {
     Path::new("/var/log/nginx/access.log")
 }
 
-/// The item of one line, read at once after the start; `None` when it is expired.
+/// The item of one line, read at once after the start; `None` when it is expired or blank.
 fn item(recorder: &mut Recorder, offset: u64, line: &[u8]) -> Option<Vec<u8>> {
     recorder.begin(source(0, path()), NOW, None);
     let mut batch = Batch::default();
     let recorded = recorder.record(offset, line, false, &mut batch);
-    (recorded != Recorded::Expired).then(|| batch.item(0).unwrap().to_vec())
+    let is_written = !matches!(recorded, Recorded::Expired | Recorded::Blank);
+    is_written.then(|| batch.item(0).unwrap().to_vec())
 }
 
 /// The item's index, id and document.

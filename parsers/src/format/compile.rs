@@ -714,7 +714,7 @@ fn anchor(set: &ByteSet, pairs: bool, rest: &[Part]) -> Option<Anchor> {
                         && look.dash
                         && !look.empty
                         && !look.first.meets(set)
-                        && !can_go_on(set, &rest[1..])
+                        && !can_go_on(&set.or(look.first), &rest[1..])
                     {
                         // Only the `-` of an absent value could belong to both.
                         return Some(Anchor {

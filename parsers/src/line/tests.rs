@@ -198,7 +198,8 @@ fn value_of(name: &str, escape: Escape) -> BoxedStrategy<Option<Vec<u8>>> {
 }
 
 /// What nginx sees to: `$is_args` is `?` where `$args` has a value, and `$request_time` always has one. And
-/// what is taken for granted where variables stand side by side: no `?` in `$uri`.
+/// what is taken for granted where variables stand side by side: no `?` in `$uri`, and a `-` at the end of it
+/// all for `$args`.
 fn tame(names: &[&str], values: &mut [Option<Vec<u8>>]) {
     for at in 0..names.len().saturating_sub(1) {
         if names[at] == "request_time" {
@@ -212,6 +213,13 @@ fn tame(names: &[&str], values: &mut [Option<Vec<u8>>]) {
         if (names[at], names[at + 1]) == ("is_args", "args") {
             let has_args = values[at + 1].as_ref().is_some_and(|args| !args.is_empty());
             values[at] = Some(if has_args { b"?".to_vec() } else { Vec::new() });
+            if let Some(before) = at.checked_sub(1)
+                && values[at + 1].as_deref() == Some(b"")
+                && let Some(path) = &mut values[before]
+                && path.ends_with(b"-")
+            {
+                path.push(b'x');
+            }
         }
     }
 }
