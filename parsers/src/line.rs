@@ -481,7 +481,10 @@ fn misfit(grammar: Grammar, value: &[u8]) -> Option<usize> {
 fn seconds_end(line: &[u8], start: usize) -> Result<usize, usize> {
     let digits = |from: usize, most: usize| {
         let rest = line.get(from..).unwrap_or_default();
-        let digits = rest.iter().take(most).take_while(|byte| byte.is_ascii_digit());
+        let digits = rest
+            .iter()
+            .take(most)
+            .take_while(|byte| byte.is_ascii_digit());
         from + digits.count()
     };
     let dot = digits(start, MAX_SECONDS - 4);

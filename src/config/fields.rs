@@ -10,7 +10,7 @@ use std::fmt;
 use logweir_parsers::{client, number, time};
 
 use super::Note;
-use super::logs::NamedFormat;
+use super::formats::NamedFormat;
 use super::problem::Origin;
 use super::scope::Scope;
 

@@ -1,10 +1,12 @@
 //! The logs to follow: `[[logs]]`, or what nginx.conf says, and the formats of each.
 //!
-//! Invariant: each log has at least one format, and `auto` ends with combined. A section whose globs match
+//! Invariant: each log has at least one format, `auto` has combined among them, and tries a log's own formats
+//! before those of others. A section whose globs match
 //! logs that nginx.conf names is split, one [`Log`] for each of those files and one for the rest: only so
 //! each file is tried with its own format first and gets the site of its own server.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use globset::{Glob, GlobBuilder, GlobMatcher};
@@ -12,7 +14,8 @@ use logweir_parsers::nginx_conf::{AccessLog, COMBINED, Tailable};
 use logweir_parsers::{Escape, Format};
 
 use super::fields::{self, Field, FieldValue, Unknown};
-use super::nginx::{Nginx, directive, note};
+use super::formats::{self, NamedFormat, push_new};
+use super::nginx::{Nginx, note};
 use super::problem::{Fault, Problem, nearest};
 use super::raw::Values;
 use super::scope::Scope;
@@ -34,43 +37,27 @@ pub struct Log {
     pub formats: Vec<NamedFormat>,
     /// `auto` is among the formats: those seen before may be added, see [`Config::add_formats`].
     pub auto: bool,
+    /// Of `formats`, those that `auto` adds to what the log names, from specific to general.
+    pub others: Range<usize>,
     /// Further fields of each record.
     pub fields: Vec<Field>,
 }
 
-/// A format and what to call it.
-#[derive(Debug, Clone)]
-pub struct NamedFormat {
-    /// The `log_format`'s name, or `format N` for one without.
-    pub name: String,
-    /// The format.
-    pub format: Format,
-}
-
-impl NamedFormat {
-    /// nginx's predefined format.
-    pub fn combined() -> Self {
-        NamedFormat {
-            name: COMBINED.to_owned(),
-            format: Format::combined(),
-        }
-    }
-
-    /// Would it read every line alike?
-    pub fn is_same(&self, other: &NamedFormat) -> bool {
-        let key = |format: &Format| (format.source().to_owned(), format.escape());
-        key(&self.format) == key(&other.format)
-    }
-
-    /// As a `log_format` directive, which [`Config::add_formats`] takes back.
-    pub fn directive(&self) -> String {
-        directive(&self.name.replace(' ', "-"), &self.format)
+impl Log {
+    /// The format that lines are expected in while none was seen: the first that the log names, or combined.
+    pub fn expected_format(&self) -> usize {
+        let combined = NamedFormat::combined();
+        let names_none = self.others.contains(&0);
+        let mut formats = self.formats.iter();
+        formats
+            .position(|format| !names_none || format.is_same(&combined))
+            .unwrap_or(0)
     }
 }
 
 impl Config {
-    /// Adds formats that were seen at an earlier start to every log with `auto`, before combined. Each is a
-    /// `log_format` directive; one that cannot be compiled any more becomes a note.
+    /// Adds formats that were seen at an earlier start to those that `auto` tries besides a log's own. Each is
+    /// a `log_format` directive; one that cannot be compiled any more becomes a note.
     pub fn add_formats(&mut self, directives: &[String]) -> Vec<Note> {
         let mut notes = Vec::new();
         let mut seen = Vec::new();
@@ -88,18 +75,14 @@ impl Config {
                 }),
             }
         }
+        let seen = formats::for_any_log(seen);
         for log in self.logs.iter_mut().filter(|log| log.auto) {
-            let last_is_combined = log.formats.len() > 1
-                && log
-                    .formats
-                    .last()
-                    .is_some_and(|last| last.is_same(&NamedFormat::combined()));
-            let combined = if last_is_combined {
-                log.formats.pop()
-            } else {
-                None
-            };
-            push_new(&mut log.formats, seen.iter().cloned().chain(combined));
+            let behind = log.formats.split_off(log.others.end);
+            let is_new = |format: &&NamedFormat| !behind.iter().any(|known| known.is_same(format));
+            push_new(&mut log.formats, seen.iter().filter(is_new).cloned());
+            log.others.end = log.formats.len();
+            formats::sort(&mut log.formats[log.others.clone()]);
+            log.formats.extend(behind);
         }
         notes
     }
@@ -133,13 +116,14 @@ pub(super) fn read(
                 "must not be empty nor hold control characters",
             );
         }
-        let formats = formats(&mut scope, notes);
+        let formats = written_formats(&mut scope, notes);
         let log = Log {
             name: name.map(|(name, _)| name),
             paths,
             exclude,
             rotated_dirs: rotated_dirs(&mut scope),
             auto: formats.iter().any(|format| matches!(format, Choice::Auto)),
+            others: 0..0,
             formats: Vec::new(),
             fields: fields::read(&mut scope),
         };
@@ -204,6 +188,7 @@ fn of_access_log(nginx: &Nginx, log: &AccessLog) -> Log {
         rotated_dirs: Vec::new(),
         formats: Vec::new(),
         auto: true,
+        others: 0..0,
         fields: Vec::new(),
     };
     one_of_nginx(
@@ -227,7 +212,7 @@ fn one_of_nginx(
     for access_log in logs {
         push_new(&mut own, nginx.formats_of(access_log));
     }
-    log.formats = chosen(choices, &own, Some(nginx));
+    (log.formats, log.others) = chosen(choices, &own, Some(nginx));
     let is_site = |field: &Field| {
         field.name == "url.domain" && matches!(field.value, FieldValue::Constant(_))
     };
@@ -244,40 +229,50 @@ fn one_of_nginx(
     log
 }
 
-fn chosen(choices: &[Choice], own: &[NamedFormat], nginx: Option<&Nginx>) -> Vec<NamedFormat> {
+/// The formats, and which of them `auto` adds to those that the log names.
+fn chosen(
+    choices: &[Choice],
+    own: &[NamedFormat],
+    nginx: Option<&Nginx>,
+) -> (Vec<NamedFormat>, Range<usize>) {
     let mut formats = Vec::new();
+    let mut others = 0..0;
     for choice in choices {
         match choice {
             Choice::Format(format) => push_new(&mut formats, [format.clone()]),
             Choice::Auto => {
-                push_new(&mut formats, own.iter().cloned());
-                push_new(
-                    &mut formats,
-                    nginx
-                        .into_iter()
-                        .flat_map(|nginx| nginx.formats.iter().cloned()),
-                );
-                push_new(&mut formats, [NamedFormat::combined()]);
+                let mut own = own.to_vec();
+                formats::sort(&mut own);
+                push_new(&mut formats, own);
+                let from = formats.len();
+                let more = match nginx {
+                    Some(nginx) => {
+                        let combined = [NamedFormat::combined()];
+                        let known = nginx.formats.iter().cloned();
+                        formats::for_any_log(known.chain(combined))
+                    }
+                    None => formats::for_any_log(formats::well_known()),
+                };
+                push_new(&mut formats, more);
+                if others.is_empty() {
+                    others = from..formats.len();
+                }
             }
         }
     }
-    formats
-}
-
-fn push_new(formats: &mut Vec<NamedFormat>, more: impl IntoIterator<Item = NamedFormat>) {
-    for format in more {
-        if !formats.iter().any(|known| known.is_same(&format)) {
-            formats.push(format);
-        }
-    }
+    (formats, others)
 }
 
 fn split(log: Log, choices: &[Choice], nginx: Option<&Nginx>, unknown: &mut Unknown) -> Vec<Log> {
     let matched: Vec<&AccessLog> = nginx.map(|nginx| matched(&log, nginx)).unwrap_or_default();
     let Some(nginx) = nginx.filter(|_| !matched.is_empty()) else {
-        let formats = chosen(choices, &[], nginx);
+        let (formats, others) = chosen(choices, &[], nginx);
         unknown.look(&log.fields, &formats);
-        return vec![Log { formats, ..log }];
+        return vec![Log {
+            formats,
+            others,
+            ..log
+        }];
     };
     // Files of one name are one log, however many there are.
     if log.name.is_some() {
@@ -300,7 +295,7 @@ fn split(log: Log, choices: &[Choice], nginx: Option<&Nginx>, unknown: &mut Unkn
         logs.push(one_of_nginx(alone, choices, nginx, &[access_log], unknown));
     }
     if !rest.paths.is_empty() {
-        rest.formats = chosen(choices, &[], Some(nginx));
+        (rest.formats, rest.others) = chosen(choices, &[], Some(nginx));
         unknown.look(&rest.fields, &rest.formats);
         logs.push(rest);
     }
@@ -405,7 +400,7 @@ fn rotated_dirs(scope: &mut Scope<'_>) -> Vec<PathBuf> {
     folders
 }
 
-fn formats(scope: &mut Scope<'_>, notes: &mut Vec<Note>) -> Vec<Choice> {
+fn written_formats(scope: &mut Scope<'_>, notes: &mut Vec<Note>) -> Vec<Choice> {
     let words = [
         ("default", Escape::Default),
         ("json", Escape::Json),

@@ -6,13 +6,13 @@
 
 use std::path::Path;
 
+use logweir_parsers::Format;
 use logweir_parsers::nginx_conf::{
     self, AccessLog, COMBINED, LogFormat, NginxConf, Settings, Source,
 };
-use logweir_parsers::{Escape, Format};
 
 use super::Note;
-use super::logs::NamedFormat;
+use super::formats::NamedFormat;
 use super::ports::Files;
 use super::problem::Origin;
 use super::scope::{Scope, unreadable};
@@ -173,21 +173,4 @@ impl Source for Adapter<'_> {
             .filter_map(|path| path.into_os_string().into_string().ok())
             .collect())
     }
-}
-
-/// The text of a `log_format` directive that gives this format again.
-pub(super) fn directive(name: &str, format: &Format) -> String {
-    let escape = match format.escape() {
-        Escape::Default => "default",
-        Escape::Json => "json",
-        Escape::None => "none",
-    };
-    let mut value = String::with_capacity(format.source().len() + 2);
-    for char in format.source().chars() {
-        if matches!(char, '\'' | '\\') {
-            value.push('\\');
-        }
-        value.push(char);
-    }
-    format!("log_format {name} escape={escape} '{value}';")
 }

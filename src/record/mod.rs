@@ -30,8 +30,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use logweir_parsers::{Captures, Format, ParseError};
 use logweir_parsers::time::Stamp;
+use logweir_parsers::{Captures, Format, ParseError};
 
 use crate::config::{Enrich, Field, FieldValue, NamedFormat, Privacy, Routes, Target};
 use crate::output::Batch;

@@ -447,14 +447,7 @@ impl Compiler<'_> {
         self.guess(field, look, look.wide, grammar, at, rest, true)
     }
 
-    fn run(
-        &mut self,
-        field: u16,
-        look: &Look,
-        grammar: Grammar,
-        at: usize,
-        rest: &[Part],
-    ) -> Made {
+    fn run(&mut self, field: u16, look: &Look, grammar: Grammar, at: usize, rest: &[Part]) -> Made {
         // Neither `-` nor nothing can be told from a text that begins with `-`.
         let unclear = self.escape == Escape::Default && look.empty && look.dash;
         if unclear && !look.wide.has(b'-') && can_begin(rest, b"-") {

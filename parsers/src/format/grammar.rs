@@ -120,6 +120,38 @@ impl Grammar {
         }
     }
 
+    /// The least number of bytes of a value that has a shape of its own; `None` where it can be nearly any
+    /// word or text.
+    pub(crate) fn shape(self) -> Option<usize> {
+        match self {
+            Grammar::TimeLocal => Some(26),
+            Grammar::TimeIso8601 => Some(25),
+            Grammar::Msec => Some(14),
+            Grammar::Seconds => Some(5),
+            Grammar::Decimal | Grammar::Scheme => Some(4),
+            Grammar::Status => Some(3),
+            Grammar::Number
+            | Grammar::Address
+            | Grammar::Method
+            | Grammar::HexId
+            | Grammar::UpstreamStatus
+            | Grammar::UpstreamSeconds
+            | Grammar::UpstreamBytes
+            | Grammar::Pipe
+            | Grammar::CacheStatus => Some(1),
+            Grammar::Port => Some(0),
+            Grammar::Host
+            | Grammar::Protocol
+            | Grammar::UpstreamAddress
+            | Grammar::RequestUri
+            | Grammar::Path
+            | Grammar::Query
+            | Grammar::IsArgs
+            | Grammar::Word
+            | Grammar::Text => None,
+        }
+    }
+
     /// The grammar of the variable `name` (in lower case).
     pub(crate) fn of(name: &str) -> Grammar {
         match name {

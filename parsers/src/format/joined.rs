@@ -153,9 +153,7 @@ pub(super) fn cuts(
             };
             (head, tail)
         }
-        [is_args, args]
-            if is_args.grammar == Grammar::IsArgs && args.grammar == Grammar::Query =>
-        {
+        [is_args, args] if is_args.grammar == Grammar::IsArgs && args.grammar == Grammar::Query => {
             let tail = Tail::Parts {
                 path: None,
                 is_args: is_args.field,
@@ -327,9 +325,8 @@ fn is_host_and_port(value: &[u8]) -> bool {
         _ => value.split_at(memchr::memchr(b':', value).unwrap_or(value.len())),
     };
     let bracketed = value.first() == Some(&b'[');
-    let fits = |byte: &u8| {
-        *byte > b' ' && !b"?#@[]/<>".contains(byte) && (bracketed || *byte != b':')
-    };
+    let fits =
+        |byte: &u8| *byte > b' ' && !b"?#@[]/<>".contains(byte) && (bracketed || *byte != b':');
     let port_fits = match port {
         [] => true,
         [b':', digits @ ..] => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),

@@ -178,6 +178,33 @@ impl Format {
         &self.program.warnings
     }
 
+    /// How much of a line the format prescribes: its own letters and digits, and the least bytes of values
+    /// with a shape of their own, such as times and numbers. Of two formats that take a line, the one that
+    /// prescribes more says more of it.
+    pub fn prescribes(&self) -> usize {
+        let shaped = |field: &Field| field.grammar().shape().unwrap_or(0);
+        self.letters() + self.fields().iter().map(shaped).sum::<usize>()
+    }
+
+    /// Whether it takes nearly any line: no value has a shape of its own, and the text between them has
+    /// hardly a letter. Such a format says nothing of a line that was not written by it.
+    pub fn takes_anything(&self) -> bool {
+        /// A word of a log is longer.
+        const FEW: usize = 4;
+        let has_shape = |field: &Field| field.grammar().shape().is_some();
+        self.letters() < FEW && !self.fields().iter().any(has_shape)
+    }
+
+    /// The letters and digits that the format itself writes.
+    fn letters(&self) -> usize {
+        let bytes = self
+            .program
+            .literals
+            .iter()
+            .flat_map(|literal| literal.bytes());
+        bytes.filter(|byte| byte.is_ascii_alphanumeric()).count()
+    }
+
     /// Makes a sentence of an error of this format: `expected a status of three digits for $status at
     /// byte 57, found 'x'`.
     pub fn explain(&self, error: &ParseError) -> impl Display {

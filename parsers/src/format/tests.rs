@@ -104,14 +104,26 @@ fn neighbours_that_cannot_be_told_apart_are_joined() {
             "\"$scheme$host\" $http_a$http_b$time_local \"$http_c\"",
             "scheme$host! http_a$http_b! time_local http_c",
         ),
-        ("$remote_addr [$body_bytes_sent$status]", "remote_addr body_bytes_sent$status!"),
+        (
+            "$remote_addr [$body_bytes_sent$status]",
+            "remote_addr body_bytes_sent$status!",
+        ),
         ("$status $uri$args", "status uri$args!"),
-        ("$status $request_uri$is_args$args", "status request_uri$is_args$args!"),
-        ("$upstream_status${request_uri}, $pipe", "upstream_status$request_uri! pipe"),
+        (
+            "$status $request_uri$is_args$args",
+            "status request_uri$is_args$args!",
+        ),
+        (
+            "$upstream_status${request_uri}, $pipe",
+            "upstream_status$request_uri! pipe",
+        ),
         // What has a shape of its own is read by itself.
         ("$status$body_bytes_sent", "status body_bytes_sent"),
         ("$msec$request", "msec request"),
-        ("$request_time$upstream_response_time", "request_time upstream_response_time"),
+        (
+            "$request_time$upstream_response_time",
+            "request_time upstream_response_time",
+        ),
         ("$msec$http_a$http_b", "msec http_a$http_b!"),
     ] {
         assert_eq!(fields_of(source, Escape::Default), fields, "{source}");
@@ -134,12 +146,21 @@ fn neighbours_that_cannot_be_told_apart_are_joined() {
 #[test]
 fn more_sets_of_bytes_than_a_program_has_are_refused() {
     let names = [
-        "scheme", "request_method", "gzip_ratio", "is_args", "pipe", "remote_port", "uri",
+        "scheme",
+        "request_method",
+        "gzip_ratio",
+        "is_args",
+        "pipe",
+        "remote_port",
+        "uri",
         "time_local",
     ];
     let mut source = String::from("$msec");
     for set in 1..1 << names.len() {
-        let chosen = names.iter().enumerate().filter(|(at, _)| set >> at & 1 == 1);
+        let chosen = names
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| set >> at & 1 == 1);
         source.push('\u{1}');
         chosen.for_each(|(_, name)| source.push_str(&format!("${name}$bytes_sent")));
     }
@@ -316,7 +337,11 @@ fn pasted_directives_are_read_as_nginx_conf_is() {
         let [found] = &conf.formats[..] else {
             panic!("{text}");
         };
-        assert_eq!((format.source(), format.escape()), (value, found.escape), "{text}");
+        assert_eq!(
+            (format.source(), format.escape()),
+            (value, found.escape),
+            "{text}"
+        );
         assert_eq!(found.value, value, "{text}");
     }
     for pieces in ["'$a $' 'b'", "'${a' '}'", "escape=xml '$a'"] {

@@ -13,7 +13,12 @@ fn read(source: &str, escape: Escape, line: &str) -> String {
         let value = captures.get(line.as_bytes(), index)?;
         Some(format!("{}={}", field.name(), value.escape_ascii()))
     };
-    let values: Vec<_> = format.fields().iter().enumerate().filter_map(value).collect();
+    let values: Vec<_> = format
+        .fields()
+        .iter()
+        .enumerate()
+        .filter_map(value)
+        .collect();
     values.join(" ")
 }
 
@@ -30,11 +35,23 @@ fn a_target_is_cut_off_at_its_first_slash() {
         "\"$http_host$request_uri\"",
         Escape::Default,
         &[
-            ("\"shop.example/a?b=1\"", "http_host=shop.example request_uri=/a?b=1"),
-            ("\"shop.example:8080/\"", "http_host=shop.example:8080 request_uri=/"),
+            (
+                "\"shop.example/a?b=1\"",
+                "http_host=shop.example request_uri=/a?b=1",
+            ),
+            (
+                "\"shop.example:8080/\"",
+                "http_host=shop.example:8080 request_uri=/",
+            ),
             ("\"[::1]:80/x\"", "http_host=[::1]:80 request_uri=/x"),
-            ("\"[2001:db8::7]/x/y\"", "http_host=[2001:db8::7] request_uri=/x/y"),
-            ("\"m\\xC3\\xBC.example/\\x22\"", "http_host=m\\\\xC3\\\\xBC.example request_uri=/\\\\x22"),
+            (
+                "\"[2001:db8::7]/x/y\"",
+                "http_host=[2001:db8::7] request_uri=/x/y",
+            ),
+            (
+                "\"m\\xC3\\xBC.example/\\x22\"",
+                "http_host=m\\\\xC3\\\\xBC.example request_uri=/\\\\x22",
+            ),
             // HTTP/1.0 needs no host, and rubbish has neither.
             ("\"-/a\"", "request_uri=/a"),
             ("\"--\"", ""),
@@ -44,10 +61,16 @@ fn a_target_is_cut_off_at_its_first_slash() {
                 "\"shop.examplehttp://other.example/a\"",
                 "http_host$request_uri=shop.examplehttp://other.example/a",
             ),
-            ("\"shop.example:80http://a/\"", "http_host$request_uri=shop.example:80http://a/"),
+            (
+                "\"shop.example:80http://a/\"",
+                "http_host$request_uri=shop.example:80http://a/",
+            ),
             ("\"-http://a/\"", "http_host$request_uri=-http://a/"),
             ("\"a?b/c\"", "http_host$request_uri=a?b/c"),
-            ("\"shop.example:/a\"", "http_host$request_uri=shop.example:/a"),
+            (
+                "\"shop.example:/a\"",
+                "http_host$request_uri=shop.example:/a",
+            ),
             ("\"shop.example*\"", "http_host$request_uri=shop.example*"),
         ],
     );
@@ -55,16 +78,25 @@ fn a_target_is_cut_off_at_its_first_slash() {
         "{\"u\":\"$http_host$request_uri\",\"s\":$status}",
         Escape::Json,
         &[
-            ("{\"u\":\"a.example/\\\\x\\\"\",\"s\":200}", "http_host=a.example request_uri=/\\\\\\\\x\\\\\\\" status=200"),
+            (
+                "{\"u\":\"a.example/\\\\x\\\"\",\"s\":200}",
+                "http_host=a.example request_uri=/\\\\\\\\x\\\\\\\" status=200",
+            ),
             ("{\"u\":\"/a\",\"s\":200}", "request_uri=/a status=200"),
             ("{\"u\":\"\",\"s\":400}", "status=400"),
-            ("{\"u\":\"a.example\",\"s\":400}", "http_host=a.example status=400"),
+            (
+                "{\"u\":\"a.example\",\"s\":400}",
+                "http_host=a.example status=400",
+            ),
         ],
     );
     check(
         "$http_host$request_uri $status",
         Escape::None,
-        &[("a.example/b 200", "http_host=a.example request_uri=/b status=200")],
+        &[(
+            "a.example/b 200",
+            "http_host=a.example request_uri=/b status=200",
+        )],
     );
 }
 
@@ -119,8 +151,14 @@ fn a_decoded_path_ends_at_its_first_question_mark() {
         "$host$uri$is_args$args",
         Escape::Default,
         &[
-            ("a.example/x y?b=1", "host=a.example uri=/x y is_args=? args=b=1"),
-            ("a.example/x?b=?/", "host=a.example uri=/x is_args=? args=b=?/"),
+            (
+                "a.example/x y?b=1",
+                "host=a.example uri=/x y is_args=? args=b=1",
+            ),
+            (
+                "a.example/x?b=?/",
+                "host=a.example uri=/x is_args=? args=b=?/",
+            ),
             ("a.example/x-", "host=a.example uri=/x is_args="),
             ("a.example/x--", "host=a.example uri=/x- is_args="),
             // Emptied by a rewrite, `$args` is there and empty.
@@ -162,7 +200,10 @@ fn several_before_a_target_stay_one_text() {
                 "http://a.example:8080/x",
                 "scheme=http http_host$server_port=a.example:8080 request_uri=/x",
             ),
-            ("http://--/x", "scheme=http http_host$server_port=-- request_uri=/x"),
+            (
+                "http://--/x",
+                "scheme=http http_host$server_port=-- request_uri=/x",
+            ),
             ("http://---", "scheme=http http_host$server_port=--"),
         ],
     );
@@ -208,7 +249,9 @@ fn what_has_a_shape_of_its_own_needs_no_text_behind_it() {
         ("2001 x", 5),
         ("2001 123456789012345678901234567890.123", 25),
     ] {
-        let error = format.parse(line.as_bytes(), &mut Captures::new()).unwrap_err();
+        let error = format
+            .parse(line.as_bytes(), &mut Captures::new())
+            .unwrap_err();
         assert_eq!(error.offset, at, "{line}");
     }
 }
@@ -243,19 +286,69 @@ fn what_cannot_be_cut_costs_no_other_field() {
 #[test]
 fn a_carriage_return_at_the_end_belongs_to_no_field() {
     for (source, escape, line, expected) in [
-        ("$status $http_a", Escape::Default, "200 x\r", "status=200 http_a=x"),
-        ("$status \"$http_a\"", Escape::Default, "200 \"x\"\r", "status=200 http_a=x"),
-        ("$status $http_a", Escape::None, "200 x\r", "status=200 http_a=x"),
-        ("$status $http_a end", Escape::None, "200 x end\r", "status=200 http_a=x"),
-        ("{\"a\":\"$http_a\"}", Escape::Json, "{\"a\":\"\\r\"}\r", "http_a=\\\\r"),
-        ("[$time_local]", Escape::Default, "[23/Nov/2026:05:41:14 +0000]\r", "time_local=23/Nov/2026:05:41:14 +0000"),
+        (
+            "$status $http_a",
+            Escape::Default,
+            "200 x\r",
+            "status=200 http_a=x",
+        ),
+        (
+            "$status \"$http_a\"",
+            Escape::Default,
+            "200 \"x\"\r",
+            "status=200 http_a=x",
+        ),
+        (
+            "$status $http_a",
+            Escape::None,
+            "200 x\r",
+            "status=200 http_a=x",
+        ),
+        (
+            "$status $http_a end",
+            Escape::None,
+            "200 x end\r",
+            "status=200 http_a=x",
+        ),
+        (
+            "{\"a\":\"$http_a\"}",
+            Escape::Json,
+            "{\"a\":\"\\r\"}\r",
+            "http_a=\\\\r",
+        ),
+        (
+            "[$time_local]",
+            Escape::Default,
+            "[23/Nov/2026:05:41:14 +0000]\r",
+            "time_local=23/Nov/2026:05:41:14 +0000",
+        ),
         ("$bytes_sent", Escape::Default, "17\r", "bytes_sent=17"),
         // Only the last one ends the line.
-        ("$status $http_a", Escape::None, "200 x\r\r", "status=200 http_a=x\\r"),
+        (
+            "$status $http_a",
+            Escape::None,
+            "200 x\r\r",
+            "status=200 http_a=x\\r",
+        ),
         // A format that writes one itself reads lines with it and without.
-        ("$status $http_a\r", Escape::Default, "200 x\r", "status=200 http_a=x"),
-        ("$status $http_a\r", Escape::Default, "200 x", "status=200 http_a=x"),
-        ("$status \"$http_a\"\r", Escape::Default, "200 \"x\"\r", "status=200 http_a=x"),
+        (
+            "$status $http_a\r",
+            Escape::Default,
+            "200 x\r",
+            "status=200 http_a=x",
+        ),
+        (
+            "$status $http_a\r",
+            Escape::Default,
+            "200 x",
+            "status=200 http_a=x",
+        ),
+        (
+            "$status \"$http_a\"\r",
+            Escape::Default,
+            "200 \"x\"\r",
+            "status=200 http_a=x",
+        ),
     ] {
         assert_eq!(read(source, escape, line), expected, "{source:?}: {line:?}");
     }

@@ -192,7 +192,9 @@ fn written() -> impl Strategy<Value = (String, Escape, Vec<Option<Vec<u8>>>)> {
 
 fn value_of(name: &str, escape: Escape) -> BoxedStrategy<Option<Vec<u8>>> {
     if name == "http_host" {
-        return absent(of("[a-z0-9.-]{1,9}(:[0-9]{1,5}|:)?|\\[::1\\](:80)?|[a-z:?@-]{1,9}"));
+        return absent(of(
+            "[a-z0-9.-]{1,9}(:[0-9]{1,5}|:)?|\\[::1\\](:80)?|[a-z:?@-]{1,9}",
+        ));
     }
     value(Grammar::of(name), escape)
 }
@@ -341,7 +343,11 @@ fn what_nginx_writes_comes_back() {
         "only {} formats were accepted",
         accepted.get()
     );
-    assert!(joined.get() > 100, "only {} formats with joined variables", joined.get());
+    assert!(
+        joined.get() > 100,
+        "only {} formats with joined variables",
+        joined.get()
+    );
 }
 
 /// Values at the edges of the proofs; most were found by the property above.

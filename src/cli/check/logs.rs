@@ -208,7 +208,7 @@ impl Look<'_> {
 
     /// Notes the format that a log is written in, and what the log needs of it.
     fn judge(&mut self, log: &Log, sample: Option<&Sample>, report: &mut Report) {
-        let main = sample.map_or(0, Sample::main_format);
+        let main = sample.map_or_else(|| log.expected_format(), Sample::main_format);
         let Some(named) = log.formats.get(main) else {
             return;
         };

@@ -17,8 +17,8 @@ use super::shown::{Record, Records};
 use super::tally::Tally;
 use super::{hints, names};
 use crate::config::Loaded;
-use crate::record::{TimeFields, is_blank};
 use crate::record::privacy::{Cleaned, Guard};
+use crate::record::{TimeFields, is_blank};
 
 /// Odd lines shown for each reason.
 const SHOWN_PER_REASON: u64 = 10;

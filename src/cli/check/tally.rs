@@ -113,10 +113,7 @@ impl Tally {
             );
         }
         if self.blank > 0 {
-            row(
-                "blank",
-                &format!("{}  `run` skips them", share(self.blank)),
-            );
+            row("blank", &format!("{}  `run` skips them", share(self.blank)));
         }
         if self.timeless > 0 {
             let share = share(self.timeless);

@@ -20,7 +20,10 @@ fn recorded(format: &Format, line: &str) -> (String, String, Value) {
 fn a_carriage_return_belongs_to_the_end_of_the_line() {
     let plain = recorded(&Format::combined(), COMBINED);
     assert_eq!(plain.2["user_agent"]["original"], "curl/8");
-    assert_eq!(recorded(&Format::combined(), &format!("{COMBINED}\r")), plain);
+    assert_eq!(
+        recorded(&Format::combined(), &format!("{COMBINED}\r")),
+        plain
+    );
     let json = compile(
         "{\"t\":\"$time_iso8601\",\"a\":\"$http_user_agent\",\"s\":$status}",
         Escape::Json,
@@ -50,7 +53,12 @@ fn no_carriage_return_stands_in_the_original_but_where_the_line_was_cut() {
 
 #[test]
 fn the_place_of_a_line_is_the_same_with_a_carriage_return() {
-    for line in [COMBINED, "x 1795412474.123", "x 2026-11-23T05:41:14+00:00", "rubbish"] {
+    for line in [
+        COMBINED,
+        "x 1795412474.123",
+        "x 2026-11-23T05:41:14+00:00",
+        "rubbish",
+    ] {
         for formats in [vec![], vec![Format::combined()]] {
             let mut recorder = Recorder::new(settings(formats));
             let mut place = |line: &str| {
@@ -72,7 +80,11 @@ fn a_blank_line_is_no_request() {
             let mut batch = Batch::default();
             recorder.begin(source(0, path()), NOW, None);
             let recorded = recorder.record(7, line.as_bytes(), false, &mut batch);
-            assert_eq!((recorded, batch.body.len()), (Recorded::Blank, 0), "{line:?}");
+            assert_eq!(
+                (recorded, batch.body.len()),
+                (Recorded::Blank, 0),
+                "{line:?}"
+            );
             // Of a line that is longer than the limit only the beginning is blank.
             let recorded = recorder.record(7, line.as_bytes(), true, &mut batch);
             assert_ne!(recorded, Recorded::Blank, "{line:?}");
@@ -83,9 +95,15 @@ fn a_blank_line_is_no_request() {
 #[test]
 fn the_format_that_fits_furthest_says_what_is_wrong() {
     let formats = vec![
-        compile("[$time_local] $status $host \"$request_uri\"", Escape::Default),
+        compile(
+            "[$time_local] $status $host \"$request_uri\"",
+            Escape::Default,
+        ),
         Format::combined(),
-        compile("$remote_addr - $remote_user [$time_local] \"$request\" $pipe", Escape::Default),
+        compile(
+            "$remote_addr - $remote_user [$time_local] \"$request\" $pipe",
+            Escape::Default,
+        ),
     ];
     let mut recorder = Recorder::new(settings(formats));
     let line = COMBINED.replace(" 200 ", " 20x ");
@@ -100,19 +118,41 @@ const PAIRS: &[(&str, &str, Escape, &[&str])] = &[
         "$status $request_method \"$scheme://$host:$server_port$request_uri\" [$time_local] $remote_addr",
         "$status $request_method \"$scheme://$host:$server_port\" \"$request_uri\" [$time_local] $remote_addr",
         Escape::Default,
-        &["200", "GET", "http", "shop.example", "80", "/a.css?b=1", "23/Nov/2026:05:41:14 +0000", "203.0.113.9"],
+        &[
+            "200",
+            "GET",
+            "http",
+            "shop.example",
+            "80",
+            "/a.css?b=1",
+            "23/Nov/2026:05:41:14 +0000",
+            "203.0.113.9",
+        ],
     ),
     (
         "$remote_addr [$time_local] \"$http_host$request_uri\" $status",
         "$remote_addr [$time_local] \"$http_host\" \"$request_uri\" $status",
         Escape::Default,
-        &["203.0.113.9", "23/Nov/2026:05:41:14 +0000", "[::1]:80", "/x/17?token=abc", "404"],
+        &[
+            "203.0.113.9",
+            "23/Nov/2026:05:41:14 +0000",
+            "[::1]:80",
+            "/x/17?token=abc",
+            "404",
+        ],
     ),
     (
         "{\"t\":\"$time_iso8601\",\"u\":\"$scheme://$host$uri$is_args$args\"}",
         "{\"t\":\"$time_iso8601\",\"u\":\"$scheme://$host\",\"p\":\"$uri\",\"i\":\"$is_args\",\"a\":\"$args\"}",
         Escape::Json,
-        &["2026-11-23T05:41:14+00:00", "https", "shop.example", "/a \"b\"", "?", "c=1&d=?"],
+        &[
+            "2026-11-23T05:41:14+00:00",
+            "https",
+            "shop.example",
+            "/a \"b\"",
+            "?",
+            "c=1&d=?",
+        ],
     ),
     (
         "$msec$request_method$uri$is_args$args $status$body_bytes_sent",
@@ -155,7 +195,10 @@ fn variables_side_by_side_make_the_same_document_as_apart() {
 
 #[test]
 fn what_cannot_be_cut_is_kept_under_all_the_names() {
-    let format = compile("$remote_addr$http_x \"$http_host$request_uri\" $status", Escape::Default);
+    let format = compile(
+        "$remote_addr$http_x \"$http_host$request_uri\" $status",
+        Escape::Default,
+    );
     let line = "10.0.0.1x \"shop.examplehttp://a/b\" 200";
     let (_, _, document) = recorded(&format, line);
     let access = &document["nginx"]["access"];
@@ -179,7 +222,10 @@ fn a_text_of_several_variables_is_as_secret_as_each_of_them() {
         let mut recorder = Recorder::new(settings);
         let item = item(&mut recorder, 7, line.as_bytes()).unwrap();
         let (_, _, document) = take_apart(&item).unwrap();
-        (document["nginx"]["access"].clone(), String::from_utf8(item).unwrap())
+        (
+            document["nginx"]["access"].clone(),
+            String::from_utf8(item).unwrap(),
+        )
     };
     let (access, text) = told(&|_| {});
     assert_eq!(access["remote_user-http_x"], "carola17");
