@@ -327,7 +327,10 @@ impl Recorder {
         for (index, (NamedFormat { format, .. }, plan)) in log.formats.iter().enumerate() {
             match format.parse(line, captures) {
                 Ok(()) => {
-                    let stamp = frame.times.read(&plan.times, captures, line);
+                    let mut stamp = frame.times.read(&plan.times, captures, line);
+                    if stamp.is_none() && plan.joins {
+                        stamp = unparsed::find_time(line);
+                    }
                     let values = Values {
                         plan,
                         captures,

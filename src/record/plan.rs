@@ -93,6 +93,9 @@ pub(super) struct Plan {
     pub(super) tells_more: bool,
     /// How many `"` the format itself puts into a line.
     pub(super) quotes: usize,
+    /// The format has variables side by side that it cannot tell apart. Where such a line tells no time, its
+    /// place is that which it had while no format took it; and the time may stand in the text of several.
+    pub(super) joins: bool,
 }
 
 /// Members of `nginx.access` that are made from other variables. Whoever sets a `$upstream` of his own finds it
@@ -136,6 +139,10 @@ impl Plan {
         plan.tells_more = plan.forwarded_for.or(plan.request_time).is_some()
             || !(plan.upstreams.is_empty() && plan.others.is_empty());
         plan.times = TimeFields::of(format);
+        plan.joins = format
+            .fields()
+            .iter()
+            .any(|field| field.name().contains('$'));
         plan.secrecy = format
             .fields()
             .iter()

@@ -130,6 +130,25 @@ fn leaves<'v>(name: &str, value: &'v Value, found: &mut Vec<(String, &'v Value)>
     }
 }
 
+/// The line that nginx writes under a format, with each variable's value.
+fn fill(source: &str, escape: Escape, mut value: impl FnMut(&str) -> Vec<u8>) -> Vec<u8> {
+    let mut line = Vec::new();
+    let mut rest = source;
+    while let Some(at) = rest.find('$') {
+        line.extend_from_slice(&rest.as_bytes()[..at]);
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let name = &rest[at + 1..];
+        let (name, after) = match name.strip_prefix('{') {
+            Some(name) => name.split_once('}').unwrap(),
+            None => name.split_at(name.find(|c| !is_name(c)).unwrap_or(name.len())),
+        };
+        write_escaped(escape, &value(name), &mut line);
+        rest = after;
+    }
+    line.extend_from_slice(rest.as_bytes());
+    line
+}
+
 /// Writes a value as nginx does: `ngx_http_log_escape` (src/http/modules/ngx_http_log_module.c) and
 /// `ngx_escape_json` (src/core/ngx_string.c).
 fn write_escaped(escape: Escape, value: &[u8], out: &mut Vec<u8>) {

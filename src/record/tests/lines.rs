@@ -170,18 +170,10 @@ const PAIRS: &[(&str, &str, Escape, &[&str])] = &[
 
 fn written(source: &str, escape: Escape, values: &[&str]) -> String {
     let mut values = values.iter();
-    let mut line = String::new();
-    let mut rest = source;
-    while let Some(at) = rest.find('$') {
-        line.push_str(&rest[..at]);
-        let name = &rest[at + 1..];
-        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        rest = &name[name.find(|c| !is_name(c)).unwrap_or(name.len())..];
-        let mut value = Vec::new();
-        write_escaped(escape, values.next().unwrap().as_bytes(), &mut value);
-        line.push_str(std::str::from_utf8(&value).unwrap());
-    }
-    line + rest
+    let line = fill(source, escape, |_| {
+        values.next().unwrap().as_bytes().to_vec()
+    });
+    String::from_utf8(line).unwrap()
 }
 
 #[test]
