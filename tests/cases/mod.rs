@@ -21,6 +21,7 @@ mod data_stream;
 mod dead_letters;
 mod guarantees;
 mod kibana;
+mod log_format;
 mod nginx;
 mod output;
 mod pages;
