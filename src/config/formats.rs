@@ -68,9 +68,11 @@ pub(super) fn push_new(
     }
 }
 
-/// Sorts from specific to general; those that prescribe as much keep their order.
+/// Sorts from specific to general. Those that prescribe as much as combined, or more, take no line of each
+/// other by chance; they keep their order.
 pub(super) fn sort(formats: &mut [NamedFormat]) {
-    formats.sort_by_key(|named| Reverse(named.format.prescribes()));
+    let enough = Format::combined().prescribes();
+    formats.sort_by_key(|named| Reverse(named.format.prescribes().min(enough)));
 }
 
 /// What is tried on a log that names none of these formats, each once, in the order in which that is done.
@@ -96,35 +98,35 @@ pub fn well_known() -> impl Iterator<Item = NamedFormat> {
     std::iter::once(NamedFormat::combined()).chain(others)
 }
 
-/// By name: nginx.conf of nginx.org's packages, of its container image and of Red Hat's (the same that F5's
-/// ingress controller has); ingress-nginx (its documentation, "Log format"); nginx-proxy (nginx.tmpl);
-/// Apache's `vhost_combined` as it is written for nginx; Kong (nginx_kong.lua); Apache APISIX
-/// (config-default); Nginx Proxy Manager (nginx.conf: `proxy` and `standard`).
+/// `main` of nginx.org's packages, of its container image and of Red Hat's, which F5's ingress controller has
+/// too; `upstreaminfo` of ingress-nginx (its documentation, "Log format"); Apache's `vhost_combined` as it is
+/// written for nginx; `vhost` of nginx-proxy (nginx.tmpl); Kong (nginx_kong.lua); Apache APISIX
+/// (config-default); `proxy` and `standard` of Nginx Proxy Manager (nginx.conf).
 const WELL_KNOWN: &[(&str, &str)] = &[
     (
-        "main",
+        "nginx-main",
         "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \
          \"$http_user_agent\" \"$http_x_forwarded_for\"",
     ),
     (
-        "upstreaminfo",
+        "ingress-nginx",
         "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \
          \"$http_user_agent\" $request_length $request_time [$proxy_upstream_name] \
          [$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length \
          $upstream_response_time $upstream_status $req_id",
     ),
     (
-        "vhost_combined",
+        "vhost-combined",
         "$host:$server_port $remote_addr - $remote_user [$time_local] \"$request\" $status \
          $body_bytes_sent \"$http_referer\" \"$http_user_agent\"",
     ),
     (
-        "vhost",
+        "nginx-proxy",
         "$host $remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
          \"$http_referer\" \"$http_user_agent\"",
     ),
     (
-        "kong_log_format",
+        "kong",
         "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \
          \"$http_user_agent\" kong_request_id: \"$kong_request_id\"",
     ),
@@ -135,13 +137,13 @@ const WELL_KNOWN: &[(&str, &str)] = &[
          $upstream_response_time \"$upstream_scheme://$upstream_host$upstream_uri\"",
     ),
     (
-        "npm_proxy",
+        "npm-proxy",
         "[$time_local] $upstream_cache_status $upstream_status $status - $request_method $scheme $host \
          \"$request_uri\" [Client $remote_addr] [Length $body_bytes_sent] [Gzip $gzip_ratio] \
          [Sent-to $server] \"$http_user_agent\" \"$http_referer\"",
     ),
     (
-        "npm_standard",
+        "npm-standard",
         "[$time_local] $status - $request_method $scheme $host \"$request_uri\" [Client $remote_addr] \
          [Length $body_bytes_sent] [Gzip $gzip_ratio] \"$http_user_agent\" \"$http_referer\"",
     ),
@@ -176,28 +178,31 @@ mod tests {
             ("combined", format!("203.0.113.7 - - {rest}")),
             ("combined", format!("203.0.113.7 - - me {rest}")),
             (
-                "main",
+                "nginx-main",
                 format!("203.0.113.7 - - {rest} \"10.0.0.1, 10.0.0.2\""),
             ),
             (
-                "upstreaminfo",
+                "ingress-nginx",
                 format!(
                     "203.0.113.7 - - {rest} 353 0.003 [shop-api-80] [] 10.1.2.3:8080, 10.1.2.4:8080 0, 12 \
                      0.001, 0.002 502, 200 8f3b2c6d9e0a4b1c8d7e6f5a4b3c2d1e"
                 ),
             ),
-            ("vhost", format!("shop.example 203.0.113.7 - me {rest}")),
-            ("vhost", format!("203.0.113.1 203.0.113.7 - - {rest}")),
             (
-                "vhost_combined",
+                "nginx-proxy",
+                format!("shop.example 203.0.113.7 - me {rest}"),
+            ),
+            ("nginx-proxy", format!("203.0.113.1 203.0.113.7 - - {rest}")),
+            (
+                "vhost-combined",
                 format!("shop.example:443 203.0.113.7 - - {rest}"),
             ),
             (
-                "vhost_combined",
+                "vhost-combined",
                 format!("[::1]:443 2001:db8::7 - - {rest}"),
             ),
             (
-                "kong_log_format",
+                "kong",
                 format!(
                     "203.0.113.7 - - {rest} kong_request_id: \"548ea46ea9f2e1059b5da07a5f8c5e1c\""
                 ),
@@ -210,14 +215,14 @@ mod tests {
                 ),
             ),
             (
-                "npm_proxy",
+                "npm-proxy",
                 format!(
                     "{time} - 200 200 - GET https shop.example \"/a?b\" [Client 203.0.113.7] [Length 12] \
                      [Gzip 2.50] [Sent-to 10.1.2.3] \"curl/8\" \"-\""
                 ),
             ),
             (
-                "npm_standard",
+                "npm-standard",
                 format!(
                     "{time} 301 - GET http shop.example \"/a\" [Client 203.0.113.7] [Length 12] [Gzip -] \
                      \"curl/8\" \"-\""
@@ -237,7 +242,7 @@ mod tests {
             assert_eq!(takers.first(), Some(name), "{line}");
             // A host with a port is one without for whoever does not look.
             assert!(
-                takers[1..].iter().all(|taker| *taker == "vhost"),
+                takers[1..].iter().all(|taker| *taker == "nginx-proxy"),
                 "{line}: {takers:?}"
             );
         }

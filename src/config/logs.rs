@@ -241,18 +241,20 @@ fn chosen(
         match choice {
             Choice::Format(format) => push_new(&mut formats, [format.clone()]),
             Choice::Auto => {
+                let is_named = !own.is_empty();
                 let mut own = own.to_vec();
                 formats::sort(&mut own);
                 push_new(&mut formats, own);
                 let from = formats.len();
-                let more = match nginx {
-                    Some(nginx) => {
-                        let combined = [NamedFormat::combined()];
-                        let known = nginx.formats.iter().cloned();
-                        formats::for_any_log(known.chain(combined))
-                    }
-                    None => formats::for_any_log(formats::well_known()),
-                };
+                let known = nginx.into_iter().flat_map(|nginx| &nginx.formats);
+                let mut more: Vec<NamedFormat> = known.cloned().collect();
+                if is_named {
+                    more.push(NamedFormat::combined());
+                } else {
+                    // it comes from elsewhere
+                    more.extend(formats::well_known());
+                }
+                let more = formats::for_any_log(more);
                 push_new(&mut formats, more);
                 if others.is_empty() {
                     others = from..formats.len();

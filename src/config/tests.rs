@@ -656,7 +656,18 @@ fn formats_seen_before_are_tried_where_they_are_specific_enough() {
     ]);
     assert_eq!(notes.len(), 1);
     insta::assert_snapshot!(show(&config));
-    assert!(config.logs[0].formats[0].is_same(&old));
+    assert!(
+        config.logs[0]
+            .formats
+            .iter()
+            .any(|named| named.is_same(&old))
+    );
+    assert!(
+        !config.logs[0]
+            .formats
+            .iter()
+            .any(|named| named.is_same(&general))
+    );
 }
 
 #[test]

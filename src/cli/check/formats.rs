@@ -141,9 +141,5 @@ fn known(loaded: &Loaded) -> Vec<NamedFormat> {
     });
     let configured = loaded.config.logs.iter().flat_map(|log| &log.formats);
     let configured = configured.filter(|named| named.name != COMBINED).cloned();
-    let others = match &loaded.nginx {
-        Some(_) => vec![NamedFormat::combined()],
-        None => well_known().collect(),
-    };
-    of_nginx.chain(configured).chain(others).collect()
+    of_nginx.chain(configured).chain(well_known()).collect()
 }
