@@ -241,6 +241,13 @@ pub struct NginxConf {
 }
 
 impl NginxConf {
+    /// The format called `name`; like nginx, without regard to case. None for [`COMBINED`] and the unknown.
+    pub fn format(&self, name: &str) -> Option<&LogFormat> {
+        self.formats
+            .iter()
+            .find(|format| format.name.eq_ignore_ascii_case(name))
+    }
+
     /// The one site whose requests are in this log: its server's name, when all its servers agree on it.
     pub fn host_of(&self, log: &AccessLog) -> Option<&str> {
         let mut hosts = log
