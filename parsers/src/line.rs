@@ -8,7 +8,7 @@
 
 use crate::error::{Expected, ParseError};
 use crate::escape::Escape;
-use crate::format::{Fixed, Format, Grammar, Literal, Program, Reading, Scan, Step};
+use crate::format::{Fixed, Format, Grammar, Joined, Literal, Program, Reading, Scan, Step};
 use memchr::{memchr, memchr2, memrchr};
 
 /// How much a guess may cost: so many bytes looked at per byte of the line, and at least so many.
@@ -17,6 +17,9 @@ const EFFORT_LEAST: usize = 16 * 1024;
 
 /// A time with milliseconds has no more bytes: a `u64` of seconds, a dot, three digits.
 const MAX_SECONDS: usize = 24;
+
+/// An IPv6 address in brackets, with a zone, is no longer.
+const MAX_LITERAL: usize = 128;
 
 /// The fields of a line, as places in it. Reused from line to line.
 #[derive(Clone, Debug, Default)]
@@ -55,8 +58,8 @@ impl Captures {
 
     /// The raw text of a field of the last line that was parsed, still escaped as nginx wrote it.
     ///
-    /// `None` if the value is absent (`-` under `escape=default`, empty under `json` and `none`), if
-    /// there is no such field, or if `line` is not that line.
+    /// `None` if the value is absent (`-` under `escape=default`, empty under `json` and `none`), if it is
+    /// not known (see [`Captures::span`]), if there is no such field, or if `line` is not that line.
     pub fn get<'l>(&self, line: &'l [u8], index: usize) -> Option<&'l [u8]> {
         let (from, to) = *self.spans.get(index)?;
         let value = line.get(from as usize..to as usize)?;
@@ -64,11 +67,18 @@ impl Captures {
     }
 
     /// Where a field stands in the line, from its first byte to the one after its last; absent values
-    /// too.
+    /// too. `None` for variables side by side that this line keeps as one text, and for the field of that
+    /// text where it was cut. The spans that there are stand in the order of the fields.
     pub fn span(&self, index: usize) -> Option<(u32, u32)> {
-        self.spans.get(index).copied()
+        self.spans
+            .get(index)
+            .copied()
+            .filter(|span| *span != UNREAD)
     }
 }
+
+/// The span of a field that a line does not tell: no line has such a place.
+const UNREAD: (u32, u32) = (u32::MAX, u32::MAX);
 
 /// Where a run through the steps came to.
 enum Flow {
@@ -90,7 +100,8 @@ struct Trace {
 }
 
 impl Format {
-    /// Reads a line (without its `\n`; a `\r` before it is part of the line).
+    /// Reads a line without its `\n`. A `\r` at its end belongs to the line's end, as nginx for Windows
+    /// and rewritten files have it, and to no field.
     ///
     /// # Errors
     ///
@@ -98,6 +109,7 @@ impl Format {
     /// unspecified.
     pub fn parse(&self, line: &[u8], captures: &mut Captures) -> Result<(), ParseError> {
         let program = &*self.program;
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         if u32::try_from(line.len()).is_err() {
             let expected = Expected::ShortLine;
             return Err(ParseError {
@@ -116,15 +128,21 @@ impl Format {
         captures.spans.resize(program.fields.len(), (0, 0));
         let mut trace = Trace::default();
         match program.run(line, &mut captures.spans, 0, 0, &mut trace) {
-            Ok(Flow::Done) => Ok(()),
-            Ok(Flow::Guess { step, start }) => program.guess(line, captures, step, start),
-            Err(failed) => Err(match trace.counted_back {
-                None => failed,
-                Some((step, start)) => {
-                    program.diagnose(line, &mut captures.spans, step, start, failed)
-                }
-            }),
+            Ok(Flow::Done) => {}
+            Ok(Flow::Guess { step, start }) => program.guess(line, captures, step, start)?,
+            Err(failed) => {
+                return Err(match trace.counted_back {
+                    None => failed,
+                    Some((step, start)) => {
+                        program.diagnose(line, &mut captures.spans, step, start, failed)
+                    }
+                });
+            }
         }
+        if !program.joined.is_empty() {
+            program.cut(line, &mut captures.spans);
+        }
+        Ok(())
     }
 }
 
@@ -187,6 +205,16 @@ impl Program {
                         break error(Some(*field), line, bad, expected);
                     }
                 },
+                Step::Seconds { field } => match seconds_end(line, at) {
+                    Ok(end) => {
+                        set(spans, *field, at, end);
+                        at = end;
+                    }
+                    Err(bad) => {
+                        let expected = Expected::Value(self.grammar(*field));
+                        break error(Some(*field), line, bad, expected);
+                    }
+                },
                 Step::List { field, mask, empty } => {
                     let end = self.list_end(line, at, *mask);
                     if end == at && !empty {
@@ -200,6 +228,37 @@ impl Program {
             }
             step += 1;
         })
+    }
+}
+
+impl Program {
+    /// Cuts the texts of several variables where that can be done in one way.
+    fn cut(&self, line: &[u8], spans: &mut [(u32, u32)]) {
+        for Joined { whole, cuts } in &self.joined {
+            let Some(cuts) = cuts else { continue };
+            let Some(&(from, to)) = spans.get(usize::from(*whole)) else {
+                continue;
+            };
+            let base = from as usize;
+            let text = line.get(base..to as usize).unwrap_or_default();
+            let found = cuts.of(text, self.escape);
+            let is_cut = found.is_some();
+            for field in cuts.fields() {
+                unset(spans, field);
+            }
+            for (field, from, to) in found.into_iter().flatten().flatten() {
+                set(spans, field, base + from, base + to);
+            }
+            if is_cut {
+                unset(spans, *whole);
+            }
+        }
+    }
+}
+
+fn unset(spans: &mut [(u32, u32)], field: u16) {
+    if let Some(span) = spans.get_mut(usize::from(field)) {
+        *span = UNREAD;
     }
 }
 
@@ -253,7 +312,18 @@ impl Program {
                 Scan::Text => text_end(rest),
                 Scan::JsonText => json_text_end(rest),
                 Scan::All => rest.len(),
+                Scan::Host => self.host_end(rest, read.mask),
             }
+    }
+
+    fn host_end(&self, rest: &[u8], mask: u64) -> usize {
+        if rest.first() != Some(&b'[') {
+            return self.class_end(rest, mask);
+        }
+        let mut literal = rest.iter().take(MAX_LITERAL);
+        literal
+            .position(|byte| *byte == b']')
+            .map_or(0, |end| end + 1)
     }
 
     #[inline(always)]
@@ -362,6 +432,7 @@ fn fixed_value(line: &[u8], start: usize, fixed: Fixed) -> Result<usize, usize> 
         Fixed::TimeLocal => fits::<26>(value, fixed),
         Fixed::TimeIso8601 => fits::<25>(value, fixed),
         Fixed::Pipe => matches!(value, [b'p' | b'.']),
+        Fixed::Status => fits::<3>(value, fixed),
     };
     if fits {
         Ok(end)
@@ -404,6 +475,24 @@ fn misfit(grammar: Grammar, value: &[u8]) -> Option<usize> {
         }
         _ => None,
     }
+}
+
+/// The end of seconds with three digits of milliseconds, whatever follows them; or the byte that is wrong.
+fn seconds_end(line: &[u8], start: usize) -> Result<usize, usize> {
+    let digits = |from: usize, most: usize| {
+        let rest = line.get(from..).unwrap_or_default();
+        let digits = rest
+            .iter()
+            .take(most)
+            .take_while(|byte| byte.is_ascii_digit());
+        from + digits.count()
+    };
+    let dot = digits(start, MAX_SECONDS - 4);
+    if dot == start || line.get(dot) != Some(&b'.') {
+        return Err(dot);
+    }
+    let end = digits(dot + 1, 3);
+    if end == dot + 4 { Ok(end) } else { Err(end) }
 }
 
 #[cold]
@@ -610,6 +699,7 @@ impl Program {
                 Step::Literal(_) => None,
                 Step::Fixed { field, .. }
                 | Step::Run { field, .. }
+                | Step::Seconds { field }
                 | Step::List { field, .. }
                 | Step::Guess { field, .. } => Some(*field),
             })
@@ -688,6 +778,8 @@ fn error(field: Option<u16>, line: &[u8], at: usize, expected: Expected) -> Pars
     }
 }
 
+#[cfg(test)]
+mod joined_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

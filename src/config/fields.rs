@@ -267,7 +267,7 @@ struct Names {
 }
 
 /// Formats named in a note.
-const NAMED_FORMATS: usize = 8;
+const NAMED_FORMATS: usize = 12;
 
 impl Unknown {
     /// Looks at a log whose lines are written in one of these formats.

@@ -1,16 +1,14 @@
-//! The formats that a log is tried with.
+//! Formats by name, and the order in which they are tried.
 //!
-//! Owns their order: those of the log itself, then those that all logs share, which are held once however many logs
-//! there are. Refuses to know where they come from. Invariant: no format stands in a list twice, and a list costs what
-//! is its log's own alone: with thousands of servers, each with a `log_format` of its own, nothing grows by the square.
+//! Owns the formats that are known without a nginx.conf. Invariant: of what a log does not name itself, the
+//! more specific format is tried before the more general one, and one that takes nearly any line is not tried
+//! at all: it would capture the lines of other logs, without their time.
 
+use std::cmp::Reverse;
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use logweir_parsers::nginx_conf::COMBINED;
 use logweir_parsers::{Escape, Format};
-
-use super::nginx::directive;
 
 /// A format and what to call it.
 #[derive(Debug, Clone)]
@@ -42,94 +40,24 @@ impl NamedFormat {
 
     /// As a `log_format` directive, which [`super::Config::add_formats`] takes back.
     pub fn directive(&self) -> String {
-        directive(&self.name.replace(' ', "-"), &self.format)
-    }
-}
-
-/// Formats in the order in which they are tried.
-#[derive(Debug, Clone)]
-pub struct Formats {
-    first: Vec<NamedFormat>,
-    shared: Arc<[NamedFormat]>,
-    last: Vec<NamedFormat>,
-}
-
-impl Formats {
-    /// `first`, then `shared`, then `last`; of equal ones the first counts.
-    pub fn new(
-        first: impl IntoIterator<Item = NamedFormat>,
-        shared: Arc<[NamedFormat]>,
-        last: impl IntoIterator<Item = NamedFormat>,
-    ) -> Self {
-        Formats {
-            first: distinct(first),
-            shared,
-            last: distinct(last),
-        }
-    }
-
-    /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &NamedFormat> {
-        let is_in = |formats: &[NamedFormat], format: &NamedFormat| {
-            formats.iter().any(|known| known.is_same(format))
+        let escape = match self.format.escape() {
+            Escape::Default => "default",
+            Escape::Json => "json",
+            Escape::None => "none",
         };
-        let shared = self.shared.iter();
-        let shared = shared.filter(move |format| !is_in(&self.first, format));
-        let last = self.last.iter();
-        let last =
-            last.filter(move |format| !is_in(&self.first, format) && !is_in(&self.shared, format));
-        self.first.iter().chain(shared).chain(last)
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.iter().count()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.iter().next().is_none()
-    }
-
-    /// The one at this place.
-    pub fn get(&self, index: usize) -> Option<&NamedFormat> {
-        self.iter().nth(index)
-    }
-
-    /// Those that are this log's own, and those of `shared` behind them.
-    pub(super) fn parts(&self) -> (impl Iterator<Item = &NamedFormat>, &Arc<[NamedFormat]>) {
-        (self.first.iter().chain(&self.last), &self.shared)
-    }
-
-    pub(super) fn set_shared(&mut self, shared: Arc<[NamedFormat]>) {
-        self.shared = shared;
-    }
-
-    /// The names; of many that all logs share only their number.
-    pub fn shown(&self) -> String {
-        const SHOWN: usize = 20;
-        let names = |formats: &mut dyn Iterator<Item = &NamedFormat>| {
-            let names: Vec<&str> = formats.map(|named| named.name.as_str()).collect();
-            names.join(", ")
-        };
-        if self.shared.len() <= SHOWN {
-            return names(&mut self.iter());
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+        let mut name = self.name.replace(|c| !is_plain(c), "-");
+        if name.is_empty() {
+            name.push('-');
         }
-        let own = names(&mut self.first.iter().chain(&self.last));
-        let comma = if own.is_empty() { "" } else { ", " };
-        format!("{own}{comma}{} that all logs share", self.shared.len())
-    }
-}
-
-impl FromIterator<NamedFormat> for Formats {
-    fn from_iter<T: IntoIterator<Item = NamedFormat>>(formats: T) -> Self {
-        Formats::new(formats, Arc::default(), [])
-    }
-}
-
-impl From<Vec<NamedFormat>> for Formats {
-    fn from(formats: Vec<NamedFormat>) -> Self {
-        formats.into_iter().collect()
+        let mut value = String::with_capacity(self.format.source().len() + 2);
+        for char in self.format.source().chars() {
+            if matches!(char, '\'' | '\\') {
+                value.push('\\');
+            }
+            value.push(char);
+        }
+        format!("log_format {name} escape={escape} '{value}';")
     }
 }
 
@@ -141,4 +69,224 @@ pub(super) fn distinct(formats: impl IntoIterator<Item = NamedFormat>) -> Vec<Na
         seen.insert((source.to_owned(), escape))
     };
     formats.into_iter().filter(is_new).collect()
+}
+
+/// Sorts from specific to general. Those that prescribe as much as combined, or more, take no line of each
+/// other by chance; they keep their order.
+pub(super) fn sort(formats: &mut [NamedFormat]) {
+    let enough = Format::combined().prescribes();
+    formats.sort_by_key(|named| Reverse(named.format.prescribes().min(enough)));
+}
+
+/// What is tried on a log that names none of these formats, each once, in the order in which that is done.
+pub fn for_any_log(formats: impl IntoIterator<Item = NamedFormat>) -> Vec<NamedFormat> {
+    let specific = formats
+        .into_iter()
+        .filter(|named| !named.format.takes_anything());
+    let mut tried = distinct(specific);
+    sort(&mut tried);
+    tried
+}
+
+/// nginx's predefined format first, then those that others are known to log in. A line of one of them is none
+/// of another, except that a host in front may hold the port behind it, and a `$remote_user` of combined what
+/// looks like the beginning of a line with a host in front: so these have the order in which they stand.
+pub fn well_known() -> impl Iterator<Item = NamedFormat> {
+    let others = WELL_KNOWN.iter().filter_map(|(name, source)| {
+        let format = Format::compile(source, Escape::Default).ok()?;
+        let name = (*name).to_owned();
+        Some(NamedFormat { name, format })
+    });
+    std::iter::once(NamedFormat::combined()).chain(others)
+}
+
+/// `main` of nginx.org's packages, of its container image and of Red Hat's, which F5's ingress controller has
+/// too; `upstreaminfo` of ingress-nginx (its documentation, "Log format"); Apache's `vhost_combined` as it is
+/// written for nginx; `vhost` of nginx-proxy (nginx.tmpl); Kong (nginx_kong.lua); Apache APISIX
+/// (config-default); `proxy` and `standard` of Nginx Proxy Manager (nginx.conf).
+const WELL_KNOWN: &[(&str, &str)] = &[
+    (
+        "nginx-main",
+        "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \
+         \"$http_user_agent\" \"$http_x_forwarded_for\"",
+    ),
+    (
+        "ingress-nginx",
+        "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \
+         \"$http_user_agent\" $request_length $request_time [$proxy_upstream_name] \
+         [$proxy_alternative_upstream_name] $upstream_addr $upstream_response_length \
+         $upstream_response_time $upstream_status $req_id",
+    ),
+    (
+        "vhost-combined",
+        "$host:$server_port $remote_addr - $remote_user [$time_local] \"$request\" $status \
+         $body_bytes_sent \"$http_referer\" \"$http_user_agent\"",
+    ),
+    (
+        "nginx-proxy",
+        "$host $remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
+         \"$http_referer\" \"$http_user_agent\"",
+    ),
+    (
+        "kong",
+        "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \"$http_referer\" \
+         \"$http_user_agent\" kong_request_id: \"$kong_request_id\"",
+    ),
+    (
+        "apisix",
+        "$remote_addr - $remote_user [$time_local] $http_host \"$request\" $status $body_bytes_sent \
+         $request_time \"$http_referer\" \"$http_user_agent\" $upstream_addr $upstream_status \
+         $upstream_response_time \"$upstream_scheme://$upstream_host$upstream_uri\"",
+    ),
+    (
+        "npm-proxy",
+        "[$time_local] $upstream_cache_status $upstream_status $status - $request_method $scheme $host \
+         \"$request_uri\" [Client $remote_addr] [Length $body_bytes_sent] [Gzip $gzip_ratio] \
+         [Sent-to $server] \"$http_user_agent\" \"$http_referer\"",
+    ),
+    (
+        "npm-standard",
+        "[$time_local] $status - $request_method $scheme $host \"$request_uri\" [Client $remote_addr] \
+         [Length $body_bytes_sent] [Gzip $gzip_ratio] \"$http_user_agent\" \"$http_referer\"",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use logweir_parsers::Captures;
+
+    use super::*;
+
+    fn named(name: &str, source: &str, escape: Escape) -> NamedFormat {
+        NamedFormat {
+            name: name.to_owned(),
+            format: Format::compile(source, escape).unwrap(),
+        }
+    }
+
+    #[test]
+    fn what_is_well_known_compiles() {
+        assert_eq!(well_known().count(), WELL_KNOWN.len() + 1);
+    }
+
+    /// A line of each, as its makers document it, is taken by it alone.
+    #[test]
+    fn lines_of_well_known_formats_are_taken_by_their_own_alone() {
+        let time = "[23/Nov/2026:05:41:14 +0000]";
+        let rest = format!("{time} \"GET /a?b HTTP/1.1\" 200 12 \"-\" \"curl/8.5\"");
+        let lines = [
+            ("combined", format!("203.0.113.7 - - {rest}")),
+            ("combined", format!("203.0.113.7 - - me {rest}")),
+            (
+                "nginx-main",
+                format!("203.0.113.7 - - {rest} \"10.0.0.1, 10.0.0.2\""),
+            ),
+            (
+                "ingress-nginx",
+                format!(
+                    "203.0.113.7 - - {rest} 353 0.003 [shop-api-80] [] 10.1.2.3:8080, 10.1.2.4:8080 0, 12 \
+                     0.001, 0.002 502, 200 8f3b2c6d9e0a4b1c8d7e6f5a4b3c2d1e"
+                ),
+            ),
+            (
+                "nginx-proxy",
+                format!("shop.example 203.0.113.7 - me {rest}"),
+            ),
+            ("nginx-proxy", format!("203.0.113.1 203.0.113.7 - - {rest}")),
+            (
+                "vhost-combined",
+                format!("shop.example:443 203.0.113.7 - - {rest}"),
+            ),
+            (
+                "vhost-combined",
+                format!("[::1]:443 2001:db8::7 - - {rest}"),
+            ),
+            (
+                "kong",
+                format!(
+                    "203.0.113.7 - - {rest} kong_request_id: \"548ea46ea9f2e1059b5da07a5f8c5e1c\""
+                ),
+            ),
+            (
+                "apisix",
+                format!(
+                    "203.0.113.7 - - {time} shop.example \"GET /a HTTP/1.1\" 200 12 0.004 \"-\" \"curl/8\" \
+                     10.1.2.3:80 200 0.003 \"http://shop.example/a\""
+                ),
+            ),
+            (
+                "npm-proxy",
+                format!(
+                    "{time} - 200 200 - GET https shop.example \"/a?b\" [Client 203.0.113.7] [Length 12] \
+                     [Gzip 2.50] [Sent-to 10.1.2.3] \"curl/8\" \"-\""
+                ),
+            ),
+            (
+                "npm-standard",
+                format!(
+                    "{time} 301 - GET http shop.example \"/a\" [Client 203.0.113.7] [Length 12] [Gzip -] \
+                     \"curl/8\" \"-\""
+                ),
+            ),
+        ];
+        let mut captures = Captures::new();
+        let tried = for_any_log(well_known());
+        for (name, line) in &lines {
+            let takes =
+                |named: &&NamedFormat| named.format.parse(line.as_bytes(), &mut captures).is_ok();
+            let takers: Vec<&str> = tried
+                .iter()
+                .filter(takes)
+                .map(|named| named.name.as_str())
+                .collect();
+            assert_eq!(takers.first(), Some(name), "{line}");
+            // A host with a port is one without for whoever does not look.
+            assert!(
+                takers[1..].iter().all(|taker| *taker == "nginx-proxy"),
+                "{line}: {takers:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_more_specific_format_goes_first_and_what_takes_anything_is_left_out() {
+        let formats = [
+            named("json_log", "$json_log", Escape::None),
+            named("two", "$a $b", Escape::Default),
+            named("quoted", "\"$x\"", Escape::Default),
+            named("tabs", "$a\t$b\t[$c]", Escape::Json),
+            named("at", "$a at $b", Escape::None),
+            named("address", "$remote_addr $x", Escape::None),
+            named("status", "$status: $x", Escape::None),
+            named("message", "{\"message\":\"$x\"}", Escape::None),
+            named("timed", "$time_local $x", Escape::None),
+            NamedFormat::combined(),
+        ];
+        let tried = for_any_log(formats);
+        let names: Vec<&str> = tried.iter().map(|named| named.name.as_str()).collect();
+        assert_eq!(names, ["combined", "timed", "message", "status", "address"]);
+    }
+
+    #[test]
+    fn a_directive_gives_the_format_again() {
+        for (name, source) in [
+            ("main", "a ${status}b '\\ $http_x\\t \"$uri\""),
+            ("my main; {1}", "${http_a}_ $status\t{}; # $uri"),
+            ("", "$http_host$request_uri\r"),
+        ] {
+            for escape in [Escape::Default, Escape::Json, Escape::None] {
+                let one = named(name, source, escape);
+                let text = one.directive();
+                assert_eq!(
+                    text.split(' ').nth(2).unwrap(),
+                    text.split_whitespace().nth(2).unwrap()
+                );
+                let format = Format::from_directive(&text, Escape::Default).unwrap();
+                let name = text.split(' ').nth(1).unwrap().to_owned();
+                assert!(one.is_same(&NamedFormat { name, format }), "{text}");
+            }
+        }
+    }
 }

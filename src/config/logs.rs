@@ -1,6 +1,7 @@
 //! The logs to follow: `[[logs]]`, or what nginx.conf says, and the formats of each.
 //!
-//! Invariant: each log has at least one format, and `auto` ends with combined. A section whose globs match
+//! Invariant: each log has at least one format, `auto` has combined among them, and tries a log's own formats
+//! before those of others. A section whose globs match
 //! logs that nginx.conf names is split, one [`Log`] for each of those files and one for the rest: only so
 //! each file is tried with its own format first and gets the site of its own server.
 
@@ -11,12 +12,13 @@ use logweir_parsers::nginx_conf::{AccessLog, COMBINED, Reason, Tailable};
 use logweir_parsers::{Escape, Format};
 
 use super::fields::{self, Field, FieldValue, Unknown};
-use super::formats::{Formats, NamedFormat, distinct};
+use super::formats::{self, NamedFormat, distinct};
 use super::nginx::{Nginx, note};
 use super::problem::{Fault, Problem, nearest};
 use super::raw::Values;
 use super::scope::Scope;
 use super::settings::Section;
+use super::tried::Formats;
 use super::{Config, Note, silent};
 use crate::globs::{self, Globs};
 
@@ -42,8 +44,8 @@ pub struct Log {
 }
 
 impl Config {
-    /// Adds formats that were seen at an earlier start to every log with `auto`, before combined. Each is a
-    /// `log_format` directive; one that cannot be compiled any more becomes a note.
+    /// Adds formats that were seen at an earlier start to those that `auto` tries besides a log's own. Each is
+    /// a `log_format` directive; one that cannot be compiled any more becomes a note.
     pub fn add_formats(&mut self, directives: &[String]) -> Vec<Note> {
         let mut notes = Vec::new();
         let mut seen = Vec::new();
@@ -61,19 +63,15 @@ impl Config {
                 }),
             }
         }
+        let seen = formats::for_any_log(seen);
         // All logs share one list, as a rule.
         let mut lists: HashMap<*const NamedFormat, [Arc<[NamedFormat]>; 2]> = HashMap::new();
         for log in self.logs.iter_mut().filter(|log| log.auto) {
             let (_, shared) = log.formats.parts();
             // The old one is kept meanwhile, so that no other list gets its address.
             let [_, list] = lists.entry(shared.as_ptr()).or_insert_with(|| {
-                let (combined, others): (Vec<_>, Vec<_>) = shared
-                    .iter()
-                    .cloned()
-                    .partition(|known| known.is_same(&NamedFormat::combined()));
-                let all = others.into_iter().chain(seen.iter().cloned());
-                let list = distinct(all.chain(combined)).into();
-                [Arc::clone(shared), list]
+                let all = shared.iter().chain(&seen).cloned();
+                [Arc::clone(shared), formats::for_any_log(all).into()]
             });
             let list = Arc::clone(list);
             log.formats.set_shared(list);
@@ -137,7 +135,7 @@ pub(super) fn read(
                 "must not be empty nor hold control characters",
             );
         }
-        let choices = formats(&mut scope, notes);
+        let choices = written_formats(&mut scope, notes);
         let log = Log {
             name: name.map(|(name, _)| name),
             paths,
@@ -301,13 +299,14 @@ fn chosen(choices: &[Choice], own: &[NamedFormat], nginx: Option<&Nginx>) -> For
     let Some(auto) = choices.iter().position(is_auto) else {
         return named(choices).into();
     };
-    let first = named(&choices[..auto])
-        .into_iter()
-        .chain(own.iter().cloned());
+    let mut own = own.to_vec();
+    formats::sort(&mut own);
     let shared = match nginx {
+        Some(nginx) if own.is_empty() => Arc::clone(&nginx.for_others),
         Some(nginx) => Arc::clone(&nginx.shared),
-        None => Arc::from([NamedFormat::combined()]),
+        None => formats::for_any_log(formats::well_known()).into(),
     };
+    let first = named(&choices[..auto]).into_iter().chain(own);
     Formats::new(first, shared, named(&choices[auto..]))
 }
 
@@ -455,7 +454,7 @@ fn absolute_globs(scope: &mut Scope<'_>, name: &str) -> Vec<String> {
     globs
 }
 
-fn formats(scope: &mut Scope<'_>, notes: &mut Vec<Note>) -> Vec<Choice> {
+fn written_formats(scope: &mut Scope<'_>, notes: &mut Vec<Note>) -> Vec<Choice> {
     let words = [
         ("default", Escape::Default),
         ("json", Escape::Json),

@@ -28,6 +28,7 @@ mod section;
 pub mod settings;
 mod silent;
 mod target;
+mod tried;
 mod units;
 
 #[cfg(test)]
@@ -49,7 +50,7 @@ pub use enrich::Enrich;
 #[cfg(test)]
 pub(crate) use fields::is_own;
 pub use fields::{Field, FieldType, FieldValue};
-pub use formats::{Formats, NamedFormat};
+pub use formats::{NamedFormat, for_any_log, well_known};
 pub use index_pattern::{IndexPattern, IndexPatternError, Period};
 pub use kibana::Kibana;
 pub use logs::{Log, not_followed};
@@ -59,6 +60,7 @@ pub use problem::{ConfigErrors, Fault, Origin, Problem};
 pub use reference::{reference, sample};
 pub use routes::{Methods, Route, RouteKind, Routes, Segment, Template, TemplateError};
 pub use target::Target;
+pub use tried::Formats;
 pub use units::Bytes;
 pub(crate) use units::{parse_duration, show_duration};
 

@@ -8,13 +8,13 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use logweir_parsers::Format;
 use logweir_parsers::nginx_conf::{
     self, AccessLog, COMBINED, LogFormat, NginxConf, Settings, Source,
 };
-use logweir_parsers::{Escape, Format};
 
 use super::Note;
-use super::formats::{NamedFormat, distinct};
+use super::formats::{NamedFormat, for_any_log, well_known};
 use super::ports::Files;
 use super::problem::Origin;
 use super::scope::{Scope, unreadable};
@@ -24,8 +24,10 @@ pub(super) struct Nginx {
     pub(super) conf: NginxConf,
     /// Those of its formats that compile, by their names.
     formats: HashMap<String, NamedFormat>,
-    /// What any log is tried with: all of them in their order, then combined; each once.
+    /// What a log is tried with besides its own: all of them, and combined.
     pub(super) shared: Arc<[NamedFormat]>,
+    /// What a log is tried with that nginx.conf does not name: all of them, and the well-known ones.
+    pub(super) for_others: Arc<[NamedFormat]>,
 }
 
 /// Reads the file that is set, or the default one if it is there.
@@ -74,7 +76,9 @@ pub(super) fn read(top: &mut Scope<'_>, files: &dyn Files, notes: &mut Vec<Note>
     Some(Nginx {
         conf,
         formats: by_name.collect(),
-        shared: distinct(formats.into_iter().chain([NamedFormat::combined()])).into(),
+        shared: for_any_log(formats.iter().cloned().chain([NamedFormat::combined()])).into(),
+        // They come from elsewhere.
+        for_others: for_any_log(formats.into_iter().chain(well_known())).into(),
     })
 }
 
@@ -181,21 +185,4 @@ impl Source for Adapter<'_> {
             .filter_map(|path| path.into_os_string().into_string().ok())
             .collect())
     }
-}
-
-/// The text of a `log_format` directive that gives this format again.
-pub(super) fn directive(name: &str, format: &Format) -> String {
-    let escape = match format.escape() {
-        Escape::Default => "default",
-        Escape::Json => "json",
-        Escape::None => "none",
-    };
-    let mut value = String::with_capacity(format.source().len() + 2);
-    for char in format.source().chars() {
-        if matches!(char, '\'' | '\\') {
-            value.push('\\');
-        }
-        value.push(char);
-    }
-    format!("log_format {name} escape={escape} '{value}';")
 }

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret as _;
 
 mod credentials;
 mod discovery;
+mod formats;
 mod people;
 mod routes;
 
@@ -131,7 +132,7 @@ poll = 3
 paths = ["/var/log/nginx/[access.log", "access.log"]
 format = [
   "auto",
-  '$remote_addr "$request" $status$body_bytes_sent "$http_referer" "$http_user_agent" $request_time',
+  '$remote_addr "$request" $status "$" "$http_referer" "$http_user_agent" $request_time',
 ]
 fields = { "url.domain" = 5 }
 
@@ -637,23 +638,37 @@ fn a_build_of_ones_own_logs_beside_its_conf_folder() {
 }
 
 #[test]
-fn formats_seen_before_are_tried_before_combined() {
+fn formats_seen_before_are_tried_where_they_are_specific_enough() {
     let mut config =
         nginx("[[logs]]\npaths = [\"/a.log\"]\n[[logs]]\npaths = [\"/b\"]\nformat=\"combined\"\n")
             .config();
-    let old = NamedFormat {
-        name: "old style".to_owned(),
-        format: logweir_parsers::Format::compile(
-            "$status '\\ \"$uri\"",
-            logweir_parsers::Escape::Json,
-        )
-        .unwrap(),
+    let named = |name: &str, source: &str| NamedFormat {
+        name: name.to_owned(),
+        format: logweir_parsers::Format::compile(source, logweir_parsers::Escape::Json).unwrap(),
     };
+    let old = named("old style", "$time_local $msec $status '\\ \"$uri\"");
+    let general = named("general", "\"$http_a\"");
     let known = config.logs[0].formats.get(0).unwrap().directive();
-    let notes = config.add_formats(&[old.directive(), known, "log_format bad '$';".to_owned()]);
+    let notes = config.add_formats(&[
+        general.directive(),
+        old.directive(),
+        known,
+        "log_format bad '$';".to_owned(),
+    ]);
     assert_eq!(notes.len(), 1);
     insta::assert_snapshot!(show(&config));
-    assert!(config.logs[0].formats.get(2).unwrap().is_same(&old));
+    assert!(
+        config.logs[0]
+            .formats
+            .iter()
+            .any(|named| named.is_same(&old))
+    );
+    assert!(
+        !config.logs[0]
+            .formats
+            .iter()
+            .any(|named| named.is_same(&general))
+    );
 }
 
 #[test]

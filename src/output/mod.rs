@@ -92,7 +92,8 @@ pub struct Tally {
     pub dead_lettered: u64,
     /// Kept in the dead-letter file because their index refuses while others accept.
     pub parked: u64,
-    /// Dropped by an ingest pipeline of the cluster (`result: noop`).
+    /// Dropped by an ingest pipeline of the cluster (`result: noop`). In the accounts blank lines too, which
+    /// are never sent.
     pub filtered: u64,
 }
 

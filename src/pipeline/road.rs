@@ -91,6 +91,7 @@ struct Counted {
     lines: u64,
     items: u64,
     expired: u64,
+    blank: u64,
     by_format: Vec<u64>,
     errors: Vec<&'static str>,
 }
@@ -297,6 +298,7 @@ impl<O: Output> Road<O> {
         telemetry.update(|book| {
             book.accounts.read += counted.lines;
             book.accounts.expired += counted.expired;
+            book.accounts.settled.filtered += counted.blank;
             book.accounts.in_flight += counted.items;
             for (format, lines) in counted.by_format.iter_mut().enumerate() {
                 if *lines > 0 {
@@ -314,7 +316,8 @@ impl<O: Output> Road<O> {
                 *book.parsing.errors.entry(reason).or_default() += 1;
             }
         });
-        (counted.lines, counted.items, counted.expired) = (0, 0, 0);
+        (counted.lines, counted.items) = (0, 0);
+        (counted.expired, counted.blank) = (0, 0);
     }
 
     fn is_ripe(&self) -> bool {
@@ -331,7 +334,7 @@ impl<O: Output> Road<O> {
         };
         self.ledger.send(&batch.spans);
         if batch.items.is_empty() {
-            // every line was expired: there is nothing to deliver
+            // every line was expired or blank: there is nothing to deliver
             self.ledger.settle(&batch.spans);
             self.recycle(batch);
             return;
@@ -425,6 +428,7 @@ impl Counted {
                 self.errors.push(reason);
             }
             Recorded::Expired => self.expired += 1,
+            Recorded::Blank => self.blank += 1,
             // It was not taken, and is not counted.
             Recorded::Waits => {}
         }

@@ -3,8 +3,8 @@
 //! Owns what a record looks like (ECS 8.11 names, types and units) and how its index and id follow from the
 //! line and its place. Knows nothing of files being rotated, batches being sent or clusters answering.
 //!
-//! Invariants: every line handed in ends as exactly one bulk item, is counted as expired, or is asked for again
-//! because the formats are out of date; a line that no
+//! Invariants: every line handed in ends as exactly one bulk item, is blank, is counted as expired, or is asked
+//! for again because the formats are out of date; a line that no
 //! format takes is indexed all the same, whole, with the reason; index and id of a document depend on the
 //! line and its place alone, so that reading it again meets its twin. Of the formats they depend as far as these
 //! say which of several times in a line is its own (`unparsed`).
@@ -30,8 +30,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use logweir_parsers::Captures;
 use logweir_parsers::time::Stamp;
+use logweir_parsers::{Captures, ParseError};
 
 use crate::config::{Enrich, Field, FieldValue, Formats, NamedFormat, Privacy, Routes, Target};
 use crate::output::Batch;
@@ -102,8 +102,10 @@ impl fmt::Debug for Doubt {
 pub enum Recorded {
     /// Written; the format at this position of the log's list took it.
     Parsed(usize),
-    /// Written whole, with the reason why the log's first format did not take it.
+    /// Written whole, with the reason of the format that fits furthest; the first of several.
     Unparsed(&'static str),
+    /// Nothing but blanks, which no request leaves: not written.
+    Blank,
     /// Older than the retention: not written.
     Expired,
     /// No format takes it, and the formats are out of date: not written, and to be handed in again.
@@ -317,9 +319,17 @@ impl Recorder {
             doubt,
             sure,
         } = self;
+        let line = match line {
+            // a `\r` ends the line too; where it was cut, it does not
+            [text @ .., b'\r'] if !cut => text,
+            line => line,
+        };
+        if !cut && is_blank(line) {
+            return Recorded::Blank;
+        }
         let log = &mut logs[frame.log];
         let place = Place { offset, line, cut };
-        let mut first_error = None;
+        let mut furthest: Option<(usize, ParseError)> = None;
         let mut taken = None;
         for (index, NamedFormat { format, .. }) in log.formats.iter().enumerate() {
             match format.parse(line, captures) {
@@ -327,14 +337,21 @@ impl Recorder {
                     taken = Some(index);
                     break;
                 }
-                Err(error) => first_error = first_error.or(Some(error)),
+                Err(error) => {
+                    if furthest.is_none_or(|(_, best)| error.offset > best.offset) {
+                        furthest = Some((index, error));
+                    }
+                }
             }
         }
         if let Some(index) = taken {
             log.prepare(index, frame);
             let log = &*log;
             if let Some(plan) = log.plan(index) {
-                let stamp = frame.times.read(&plan.times, captures, line);
+                let mut stamp = frame.times.read(&plan.times, captures, line);
+                if stamp.is_none() && plan.joins {
+                    stamp = unparsed::find_time(line);
+                }
                 let values = Values {
                     plan,
                     captures,
@@ -359,8 +376,8 @@ impl Recorder {
         let Some(placed) = frame.place(unparsed::find_time(line)) else {
             return Recorded::Expired;
         };
-        let first = log.formats.iter().next();
-        let (reason, message) = match first.zip(first_error) {
+        let furthest = furthest.and_then(|(at, error)| Some((log.formats.get(at)?, error)));
+        let (reason, message) = match furthest {
             Some((NamedFormat { format, .. }, error)) => {
                 (error.reason(), format.explain(&error).to_string())
             }
@@ -372,6 +389,11 @@ impl Recorder {
         frame.unparsed(&placed, log, &message, &place, buffers, batch);
         Recorded::Unparsed(reason)
     }
+}
+
+/// Whether a line says nothing at all: no byte but blanks. Text editors and scripts leave such lines.
+pub(crate) fn is_blank(line: &[u8]) -> bool {
+    line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
 }
 
 impl LogRecorder {

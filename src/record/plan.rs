@@ -93,6 +93,9 @@ pub(super) struct Plan {
     pub(super) tells_more: bool,
     /// How many `"` the format itself puts into a line.
     pub(super) quotes: usize,
+    /// The format has variables side by side that it cannot tell apart. Where such a line tells no time, its
+    /// place is that which it had while no format took it; and the time may stand in the text of several.
+    pub(super) joins: bool,
 }
 
 /// Members of `nginx.access` that are made from other variables. Whoever sets a `$upstream` of his own finds it
@@ -136,6 +139,10 @@ impl Plan {
         plan.tells_more = plan.forwarded_for.or(plan.request_time).is_some()
             || !(plan.upstreams.is_empty() && plan.others.is_empty());
         plan.times = TimeFields::of(format);
+        plan.joins = format
+            .fields()
+            .iter()
+            .any(|field| field.name().contains('$'));
         plan.secrecy = format
             .fields()
             .iter()
@@ -222,7 +229,9 @@ impl Plan {
                 } else {
                     ""
                 };
-                let key = format!("\"{}{suffix}\":\"", super::json::constant(name));
+                // several variables that a format does not keep apart have one text, under all their names
+                let name = name.replace('$', "-");
+                let key = format!("\"{}{suffix}\":\"", super::json::constant(&name));
                 if self.others.iter().all(|(known, _)| *known != key) {
                     self.others.push((key, capture));
                 }
@@ -231,9 +240,28 @@ impl Plan {
     }
 }
 
+/// A text of several variables is as secret as the strictest of them. Where no address may be seen it is not
+/// shown at all: one that has no end of its own is not found in it.
+fn secrecy(name: &str, fields: &[Field], guard: &Guard) -> Secrecy {
+    if !name.contains('$') {
+        return of_one(name, fields, guard);
+    }
+    let among = |secrecy| {
+        let mut variables = name.split('$');
+        variables.any(|variable| of_one(variable, fields, guard) == secrecy)
+    };
+    if !guard.shows_addresses() || among(Secrecy::Redacted) {
+        Secrecy::Redacted
+    } else if among(Secrecy::Hashed) {
+        Secrecy::Hashed
+    } else {
+        Secrecy::Text
+    }
+}
+
 /// A variable is as secret as the strictest of its places asks for: it must not stand in one hashed and in
 /// another, or in `event.original`, as it is.
-fn secrecy(variable: &str, fields: &[Field], guard: &Guard) -> Secrecy {
+fn of_one(variable: &str, fields: &[Field], guard: &Guard) -> Secrecy {
     let own = match variable {
         "remote_user" => "user.name",
         "http_user_agent" => "user_agent.original",

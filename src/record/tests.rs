@@ -4,6 +4,7 @@
 
 mod corpus;
 mod enriched;
+mod lines;
 mod mapped;
 mod privacy;
 mod properties;
@@ -67,12 +68,13 @@ fn path() -> &'static Path {
     Path::new("/var/log/nginx/access.log")
 }
 
-/// The item of one line, read at once after the start; `None` when it is expired.
+/// The item of one line, read at once after the start; `None` when it is expired or blank.
 fn item(recorder: &mut Recorder, offset: u64, line: &[u8]) -> Option<Vec<u8>> {
     recorder.begin(source(0, path()), NOW, None);
     let mut batch = Batch::default();
     let recorded = recorder.record(offset, line, false, &mut batch);
-    (recorded != Recorded::Expired).then(|| batch.item(0).unwrap().to_vec())
+    let is_written = !matches!(recorded, Recorded::Expired | Recorded::Blank);
+    is_written.then(|| batch.item(0).unwrap().to_vec())
 }
 
 /// There may be thousands of formats that a log is tried with.
@@ -139,6 +141,25 @@ fn leaves<'v>(name: &str, value: &'v Value, found: &mut Vec<(String, &'v Value)>
         }
         _ => found.push((name.to_owned(), value)),
     }
+}
+
+/// The line that nginx writes under a format, with each variable's value.
+fn fill(source: &str, escape: Escape, mut value: impl FnMut(&str) -> Vec<u8>) -> Vec<u8> {
+    let mut line = Vec::new();
+    let mut rest = source;
+    while let Some(at) = rest.find('$') {
+        line.extend_from_slice(&rest.as_bytes()[..at]);
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let name = &rest[at + 1..];
+        let (name, after) = match name.strip_prefix('{') {
+            Some(name) => name.split_once('}').unwrap(),
+            None => name.split_at(name.find(|c| !is_name(c)).unwrap_or(name.len())),
+        };
+        write_escaped(escape, &value(name), &mut line);
+        rest = after;
+    }
+    line.extend_from_slice(rest.as_bytes());
+    line
 }
 
 /// Writes a value as nginx does: `ngx_http_log_escape` (src/http/modules/ngx_http_log_module.c) and

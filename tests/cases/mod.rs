@@ -22,6 +22,7 @@ mod dead_letters;
 mod discovery;
 mod guarantees;
 mod kibana;
+mod log_format;
 mod nginx;
 mod output;
 mod pages;

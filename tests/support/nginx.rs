@@ -178,12 +178,76 @@ impl Drop for Nginx {
     }
 }
 
+/// An nginx with a configuration of the case's own, in one process.
+pub(crate) struct Bare {
+    child: Child,
+}
+
+impl Bare {
+    /// Starts `program` with `conf`, and waits until it listens on `port`.
+    pub(crate) fn start(program: &Path, folder: &Path, conf: &Path, port: u16) -> Self {
+        let words = folder.join("words");
+        let child = Self::command(program, folder, conf)
+            .stderr(fs::File::create(&words).unwrap())
+            .spawn()
+            .unwrap();
+        let mut nginx = Self { child };
+        let said = || fs::read_to_string(&words).unwrap_or_default();
+        let deadline = Deadline::new();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let status = nginx.child.try_wait().unwrap();
+            assert_eq!(status, None, "nginx ended: {}", said());
+            deadline.pause(|| format!("nginx; it said:\n{}", said()));
+        }
+        nginx
+    }
+
+    /// Whether it takes `conf`, and what it says of it.
+    pub(crate) fn takes(program: &Path, folder: &Path, conf: &Path) -> (bool, String) {
+        let output = Self::command(program, folder, conf)
+            .arg("-t")
+            .output()
+            .unwrap();
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        (output.status.success(), words)
+    }
+
+    fn command(program: &Path, folder: &Path, conf: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .arg("-p")
+            .arg(folder)
+            .arg("-c")
+            .arg(conf)
+            .args(["-e", "stderr"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
+        command
+    }
+}
+
+impl Drop for Bare {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 impl Site {
     /// Connects over IPv4 or IPv6.
     pub(crate) fn connect(&self, ipv6: bool) -> Option<TcpStream> {
         let host = if ipv6 { "::1" } else { "127.0.0.1" };
         TcpStream::connect((host, self.port)).ok()
     }
+}
+
+/// Where nginx keeps bodies, which it makes folders for whether there are any or not.
+pub(crate) fn temp_paths(folder: &Path) -> String {
+    let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let folder = folder.display();
+    kinds
+        .map(|kind| format!("{kind}_temp_path \"{folder}/{kind}\";"))
+        .join("\n    ")
 }
 
 fn configuration(folder: &Path, sites: &[Site], ipv6: bool, live: SocketAddr) -> String {
@@ -193,7 +257,8 @@ fn configuration(folder: &Path, sites: &[Site], ipv6: bool, live: SocketAddr) ->
     } else {
         ""
     };
-    let (folder, dead) = (folder.display(), free_port());
+    let (temp_paths, dead) = (temp_paths(folder), free_port());
+    let folder = folder.display();
     let servers: String = sites
         .iter()
         .map(|Site { name, port }| {
@@ -228,11 +293,7 @@ error_log stderr error;
 worker_processes 2;
 events {{ worker_connections 512; }}
 http {{
-    client_body_temp_path "{folder}/body";
-    proxy_temp_path "{folder}/proxy";
-    fastcgi_temp_path "{folder}/fastcgi";
-    uwsgi_temp_path "{folder}/uwsgi";
-    scgi_temp_path "{folder}/scgi";
+    {temp_paths}
     default_type text/plain;
     {FORMATS}
     upstream shop_api {{

@@ -4,8 +4,9 @@
 //! first byte outside S; how far before that byte did the value end? If everything between the end of
 //! the value and a byte that is surely outside S has a known length, the answer is that length.
 
-use super::error::{FormatError, FormatProblem, FormatWarning};
+use super::error::{Doubt, FormatError, FormatProblem, FormatWarning};
 use super::grammar::{Fixed, Grammar, Layout, Look};
+use super::joined::{self, Joined, Member, Tail};
 use super::source::{Piece, pieces};
 use super::{Field, Program};
 use crate::bytes::ByteSet;
@@ -24,6 +25,8 @@ pub(crate) enum Step {
         reading: Reading,
         back: u32,
     },
+    /// Seconds with three digits of milliseconds, whatever follows them.
+    Seconds { field: u16 },
     /// A list whose end is certain.
     List { field: u16, mask: u64, empty: bool },
     /// A value that may end wherever the next step's literal stands.
@@ -62,6 +65,8 @@ pub(crate) enum Scan {
     JsonText,
     /// Text under `escape=none`: to the end of the line.
     All,
+    /// A host that a `:` follows: to the end of its brackets, else by the class table, without `:`.
+    Host,
 }
 
 /// A literal text, ready to be compared.
@@ -119,14 +124,43 @@ enum Part {
     },
 }
 
+/// What is done about variables that stand side by side and cannot be told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Neighbours {
+    Refused,
+    Joined,
+}
+
+/// Compiles a format all of whose variables can be told apart.
+pub(super) fn compile_apart(source: &str, escape: Escape) -> Result<Program, FormatError> {
+    compile_with(source, escape, Neighbours::Refused)
+}
+
+/// Compiles a format; variables that cannot be told apart are read as one text.
 pub(super) fn compile(source: &str, escape: Escape) -> Result<Program, FormatError> {
-    if let Some(at) = source.find('\n') {
+    compile_apart(source, escape).or_else(|error| {
+        if matches!(error.problem(), FormatProblem::Neighbours { .. }) {
+            compile_with(source, escape, Neighbours::Joined)
+        } else {
+            Err(error)
+        }
+    })
+}
+
+fn compile_with(
+    source: &str,
+    escape: Escape,
+    neighbours: Neighbours,
+) -> Result<Program, FormatError> {
+    // A `\r` at the end belongs to the line's end, as in a log of nginx for Windows.
+    let text = source.strip_suffix('\r').unwrap_or(source);
+    if let Some(at) = text.find('\n') {
         return Err(FormatError::new(source, at, FormatProblem::Newline));
     }
     let mut fields = Vec::new();
     let mut parts: Vec<Part> = Vec::new();
     let mut literals = 0u16;
-    for (at, piece) in pieces(source)? {
+    for (at, piece) in pieces(text)? {
         let too_many = || FormatError::new(source, at, FormatProblem::TooMany);
         match piece {
             Piece::Literal(text) => {
@@ -161,35 +195,64 @@ pub(super) fn compile(source: &str, escape: Escape) -> Result<Program, FormatErr
     let mut compiler = Compiler {
         source,
         escape,
+        neighbours,
+        order: (0..fields.len()).map(|at| (at, IN_PLACE)).collect(),
         fields,
         sets: Vec::new(),
         steps: Vec::new(),
         literals: Vec::new(),
+        joined: Vec::new(),
         warnings: Vec::new(),
     };
-    for index in 0..parts.len() {
-        compiler.part(&parts[index], &parts[index + 1..])?;
+    let mut rest = parts.as_slice();
+    while !rest.is_empty() {
+        let taken = compiler.next(rest)?;
+        rest = &rest[taken..];
     }
-    Ok(compiler.finish())
+    compiler.finish()
 }
 
 struct Compiler<'a> {
     source: &'a str,
     escape: Escape,
+    neighbours: Neighbours,
+    /// The variables, then the fields of joined ones.
     fields: Vec<Field>,
+    /// Where each field belongs in the order of the line: its variable, and before or at it.
+    order: Vec<(usize, u8)>,
     sets: Vec<ByteSet>,
     steps: Vec<Step>,
     literals: Vec<Literal>,
+    joined: Vec<Joined>,
     warnings: Vec<FormatWarning>,
 }
 
+/// The second part of [`Compiler::order`]: the text of several variables stands before that of fewer, and
+/// both before the first of them.
+const WHOLE: u8 = 0;
+const HEAD: u8 = 1;
+const IN_PLACE: u8 = 2;
+/// A variable that is never read by itself, and so is no field.
+const NOWHERE: u8 = 3;
+
+/// Whether a step was made for a value, or a variable follows that it cannot be told from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Made {
+    Step,
+    Nothing,
+}
+
 impl Compiler<'_> {
-    fn part(&mut self, part: &Part, rest: &[Part]) -> Result<(), FormatError> {
+    /// Makes the step of the first part, or of the first ones together; gives their number.
+    fn next(&mut self, parts: &[Part]) -> Result<usize, FormatError> {
+        let Some((part, rest)) = parts.split_first() else {
+            return Ok(0);
+        };
         let (field, look, grammar, at) = match part {
             Part::Literal { text, index } => {
                 self.literals.push(Literal::new(text));
                 self.steps.push(Step::Literal(*index));
-                return Ok(());
+                return Ok(1);
             }
             Part::Field {
                 index,
@@ -198,14 +261,162 @@ impl Compiler<'_> {
                 at,
             } => (*index, look, *grammar, *at),
         };
+        let is_host = self.fields[usize::from(field)].name == "host";
+        if self.neighbours == Neighbours::Joined && is_host {
+            // A text that nothing limits may follow, and must not decide where the host ends. A `:` in it
+            // stands in brackets (ngx_http_request.c, `ngx_http_validate_host`).
+            if let Some(Part::Literal { text, .. }) = rest.first()
+                && text.first() == Some(&b':')
+            {
+                self.host(field, look);
+                return Ok(1);
+            }
+        }
+        if self.value(field, look, grammar, at, rest) == Made::Step {
+            return Ok(1);
+        }
+        match (self.neighbours, grammar, rest.first()) {
+            (Neighbours::Refused, _, Some(Part::Field { index, at, .. })) => {
+                let name = |index: u16| self.fields[usize::from(index)].name.clone();
+                let problem = FormatProblem::Neighbours {
+                    left: name(field),
+                    right: name(*index),
+                };
+                Err(FormatError::new(self.source, *at, problem))
+            }
+            // The length of these is known, whatever follows; and they are never absent.
+            (_, Grammar::Status, _) => {
+                let fixed = Fixed::Status;
+                self.steps.push(Step::Fixed { field, fixed });
+                Ok(1)
+            }
+            (_, Grammar::Seconds | Grammar::Msec, _) => {
+                self.steps.push(Step::Seconds { field });
+                Ok(1)
+            }
+            _ => self.join(parts),
+        }
+    }
+
+    fn value(
+        &mut self,
+        field: u16,
+        look: &Look,
+        grammar: Grammar,
+        at: usize,
+        rest: &[Part],
+    ) -> Made {
         match look.layout {
             Layout::Fixed(fixed) => {
                 self.steps.push(Step::Fixed { field, fixed });
-                Ok(())
+                Made::Step
             }
             Layout::List => self.list(field, look, grammar, at, rest),
             Layout::Run => self.run(field, look, grammar, at, rest),
         }
+    }
+
+    /// A host that a `:` follows, behind which nothing may help to find its end.
+    fn host(&mut self, field: u16, look: &Look) {
+        let set = look.wide.without(ByteSet::of(b":"));
+        let reading = Reading {
+            grammar: Grammar::Host,
+            scan: Scan::Host,
+            mask: self.class(set),
+            empty: look.empty,
+            dash: false,
+            give_back: 0,
+        };
+        self.steps.push(Step::Run {
+            field,
+            reading,
+            back: 0,
+        });
+    }
+
+    /// Makes one step for the first variables: for as few as can be told from what follows them.
+    fn join(&mut self, parts: &[Part]) -> Result<usize, FormatError> {
+        let mut fields = Vec::new();
+        for part in parts {
+            let Part::Field {
+                index,
+                look,
+                grammar,
+                at,
+            } = part
+            else {
+                break;
+            };
+            fields.push((*index, *look, *grammar, *at));
+        }
+        let Some(&(first, _, _, at)) = fields.first() else {
+            return Ok(0);
+        };
+        let whole = self.add(String::new(), usize::from(first), WHOLE, at)?;
+        for count in 2..=fields.len() {
+            let names: Vec<String> = fields[..count]
+                .iter()
+                .map(|(index, ..)| self.fields[usize::from(*index)].name.clone())
+                .collect();
+            let members: Vec<Member<'_>> = fields[..count]
+                .iter()
+                .zip(&names)
+                .map(|((field, look, grammar, _), name)| Member {
+                    field: *field,
+                    name,
+                    grammar: *grammar,
+                    look: *look,
+                })
+                .collect();
+            let look = joined::look(&members, self.escape);
+            self.fields[usize::from(whole)].name = names.join("$");
+            if self.value(whole, &look, Grammar::Text, at, &parts[count..]) == Made::Nothing {
+                continue;
+            }
+            let mut fault = None;
+            let mut head = |members: &[Member<'_>]| {
+                let names: Vec<&str> = members.iter().map(|member| member.name).collect();
+                let field = self.add(names.join("$"), usize::from(first), HEAD, at);
+                for member in members {
+                    self.order[usize::from(member.field)].1 = NOWHERE;
+                }
+                field.map_err(|error| fault = Some(error)).ok()
+            };
+            let cuts = joined::cuts(&members, &mut head);
+            if let Some(error) = fault {
+                return Err(error);
+            }
+            if cuts.is_none() {
+                self.warnings.push(FormatWarning {
+                    field: names.join("$"),
+                    offset: at,
+                    doubt: Doubt::Joined,
+                });
+                for member in &members {
+                    self.order[usize::from(member.field)].1 = NOWHERE;
+                }
+            }
+            self.joined.push(Joined { whole, cuts });
+            return Ok(count);
+        }
+        // Before a text or the line's end each step can be made.
+        Ok(fields.len())
+    }
+
+    /// A field for several variables, of which the one at `first` is the first.
+    fn add(
+        &mut self,
+        name: String,
+        first: usize,
+        place: u8,
+        at: usize,
+    ) -> Result<u16, FormatError> {
+        let index = u16::try_from(self.fields.len())
+            .map_err(|_| FormatError::new(self.source, at, FormatProblem::TooMany))?;
+        let grammar = Grammar::Text;
+        self.fields.push(Field { name, grammar });
+        self.order.push((first, place));
+        Ok(index)
     }
 
     fn list(
@@ -215,7 +426,7 @@ impl Compiler<'_> {
         grammar: Grammar,
         at: usize,
         rest: &[Part],
-    ) -> Result<(), FormatError> {
+    ) -> Made {
         let certain = matches!(
             anchor(&look.wide, false, rest),
             Some(Anchor {
@@ -231,19 +442,12 @@ impl Compiler<'_> {
                 mask,
                 empty: look.empty,
             });
-            return Ok(());
+            return Made::Step;
         }
         self.guess(field, look, look.wide, grammar, at, rest, true)
     }
 
-    fn run(
-        &mut self,
-        field: u16,
-        look: &Look,
-        grammar: Grammar,
-        at: usize,
-        rest: &[Part],
-    ) -> Result<(), FormatError> {
+    fn run(&mut self, field: u16, look: &Look, grammar: Grammar, at: usize, rest: &[Part]) -> Made {
         // Neither `-` nor nothing can be told from a text that begins with `-`.
         let unclear = self.escape == Escape::Default && look.empty && look.dash;
         if unclear && !look.wide.has(b'-') && can_begin(rest, b"-") {
@@ -253,7 +457,13 @@ impl Compiler<'_> {
             };
             return self.guess(field, &look, look.wide, grammar, at, rest, false);
         }
-        let certain = |set: ByteSet| anchor(&set, look.pairs, rest).map(|anchor| (set, anchor));
+        // Where variables are joined, an absent one is found with all that follows it known.
+        let joined = self.neighbours == Neighbours::Joined;
+        let certain = |set: ByteSet| {
+            anchor(&set, look.pairs, rest)
+                .filter(|anchor| !joined || anchor.give_back.is_none())
+                .map(|anchor| (set, anchor))
+        };
         let mut found = certain(look.wide);
         if found.is_none() && !only_one_end(look, rest) {
             found = look.narrow.and_then(certain);
@@ -270,7 +480,7 @@ impl Compiler<'_> {
             reading,
             back: anchor.back,
         });
-        Ok(())
+        Made::Step
     }
 
     /// A field whose end must be tried: only before a literal text.
@@ -284,16 +494,19 @@ impl Compiler<'_> {
         at: usize,
         rest: &[Part],
         list: bool,
-    ) -> Result<(), FormatError> {
-        let name = self.fields[usize::from(field)].name.clone();
+    ) -> Made {
         match rest.first() {
             Some(Part::Literal { text, .. }) => {
                 if list || !only_one_end(look, rest) {
+                    let follows = String::from_utf8_lossy(text).into_owned();
                     self.warnings.push(FormatWarning {
-                        field: name,
+                        field: self.fields[usize::from(field)].name.clone(),
                         offset: at,
-                        follows: String::from_utf8_lossy(text).into_owned(),
-                        list,
+                        doubt: if list {
+                            Doubt::List
+                        } else {
+                            Doubt::End { follows }
+                        },
                     });
                 }
                 let reading = self.reading(look, set, grammar, rest);
@@ -302,13 +515,9 @@ impl Compiler<'_> {
                     reading,
                     list,
                 });
-                Ok(())
+                Made::Step
             }
-            Some(Part::Field { index, at, .. }) => {
-                let right = self.fields[usize::from(*index)].name.clone();
-                let problem = FormatProblem::Neighbours { left: name, right };
-                Err(FormatError::new(self.source, *at, problem))
-            }
+            Some(Part::Field { .. }) => Made::Nothing,
             // The end of the line ends every value.
             None => {
                 let reading = self.reading(look, set, grammar, rest);
@@ -317,7 +526,7 @@ impl Compiler<'_> {
                     reading,
                     back: 0,
                 });
-                Ok(())
+                Made::Step
             }
         }
     }
@@ -342,7 +551,8 @@ impl Compiler<'_> {
         }
     }
 
-    /// The bit of a set. There are fewer than 64 different sets: at most two for a grammar, and most are shared.
+    /// The bit of a set. A grammar has two sets at most, and most are shared, so that only joined variables
+    /// could need more than there are bits; see [`Compiler::finish`].
     fn class(&mut self, set: ByteSet) -> u64 {
         let index = match self.sets.iter().position(|known| *known == set) {
             Some(index) => index,
@@ -351,10 +561,18 @@ impl Compiler<'_> {
                 self.sets.len() - 1
             }
         };
-        1 << index
+        1u64.checked_shl(u32::try_from(index).unwrap_or(u32::MAX))
+            .unwrap_or(0)
     }
 
-    fn finish(self) -> Program {
+    fn finish(mut self) -> Result<Program, FormatError> {
+        if self.sets.len() > 64 {
+            let end = self.source.len();
+            return Err(FormatError::new(self.source, end, FormatProblem::TooMany));
+        }
+        if !self.joined.is_empty() {
+            self.sort_fields()?;
+        }
         let mut classes = Box::new([0u64; 256]);
         for (index, set) in self.sets.iter().enumerate() {
             for byte in 0..=u8::MAX {
@@ -363,15 +581,73 @@ impl Compiler<'_> {
                 }
             }
         }
-        Program {
+        Ok(Program {
             source: self.source.to_owned(),
             escape: self.escape,
             fields: self.fields,
             warnings: self.warnings,
             steps: self.steps,
             literals: self.literals,
+            joined: self.joined,
             classes,
+        })
+    }
+
+    /// Puts the fields of joined variables where they stand in the line, and leaves out the variables that
+    /// are never read by themselves.
+    fn sort_fields(&mut self) -> Result<(), FormatError> {
+        let place = |at: &usize| self.order[*at];
+        let mut order: Vec<usize> = (0..self.fields.len()).collect();
+        order.retain(|at| place(at).1 != NOWHERE);
+        order.sort_by_key(place);
+        let uncut = |at: &usize| {
+            let whole = |joined: &Joined| usize::from(joined.whole) == *at;
+            self.joined
+                .iter()
+                .any(|joined| joined.cuts.is_none() && whole(joined))
+        };
+        if order.iter().all(uncut) {
+            // Nothing would be read but texts that say nothing.
+            return compile_apart(self.source, self.escape).map(|_| ());
         }
+        let mut moved = vec![0u16; self.fields.len()];
+        for (index, at) in (0u16..).zip(&order) {
+            moved[*at] = index;
+        }
+        let to = |field: &mut u16| *field = moved[usize::from(*field)];
+        for step in &mut self.steps {
+            match step {
+                Step::Literal(_) => {}
+                Step::Fixed { field, .. }
+                | Step::Run { field, .. }
+                | Step::Seconds { field }
+                | Step::List { field, .. }
+                | Step::Guess { field, .. } => to(field),
+            }
+        }
+        for joined in &mut self.joined {
+            to(&mut joined.whole);
+            let Some(cuts) = &mut joined.cuts else {
+                continue;
+            };
+            if let Some(head) = &mut cuts.head {
+                to(&mut head.field);
+            }
+            match &mut cuts.tail {
+                Tail::Target { field, .. } => to(field),
+                Tail::Parts {
+                    path,
+                    is_args,
+                    args,
+                } => {
+                    path.iter_mut().for_each(to);
+                    to(is_args);
+                    to(args);
+                }
+            }
+        }
+        self.fields = order.iter().map(|at| self.fields[*at].clone()).collect();
+        Ok(())
     }
 }
 
@@ -427,7 +703,12 @@ fn anchor(set: &ByteSet, pairs: bool, rest: &[Part]) -> Option<Anchor> {
                             return certain(back);
                         }
                         maybe_here = true;
-                    } else if index == 0 && look.dash && !look.empty && !look.first.meets(set) {
+                    } else if index == 0
+                        && look.dash
+                        && !look.empty
+                        && !look.first.meets(set)
+                        && !can_go_on(&set.or(look.first), &rest[1..])
+                    {
                         // Only the `-` of an absent value could belong to both.
                         return Some(Anchor {
                             back,
@@ -441,6 +722,18 @@ fn anchor(set: &ByteSet, pairs: bool, rest: &[Part]) -> Option<Anchor> {
         }
     }
     certain(back)
+}
+
+/// Whether what follows can begin with a byte of `set`; when in doubt, yes.
+fn can_go_on(set: &ByteSet, rest: &[Part]) -> bool {
+    match rest.first() {
+        None => false,
+        Some(Part::Literal { text, .. }) => text.first().is_none_or(|byte| set.has(*byte)),
+        Some(Part::Field { look, .. }) => match look.layout {
+            Layout::Fixed(fixed) => set.meets(&fixed.at(0)),
+            Layout::Run | Layout::List => look.empty || set.meets(&look.begins()),
+        },
+    }
 }
 
 /// Proves that the value has only one possible end although its set holds what follows.

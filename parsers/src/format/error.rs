@@ -44,6 +44,10 @@ impl FormatError {
     pub fn source(&self) -> &str {
         &self.source
     }
+
+    pub(crate) fn problem(&self) -> &FormatProblem {
+        &self.problem
+    }
 }
 
 impl fmt::Display for FormatError {
@@ -58,15 +62,16 @@ impl fmt::Display for FormatError {
             FormatProblem::Newline => {
                 f.write_str("the format holds a newline; logs are read line by line")?;
             }
-            FormatProblem::TooMany => f.write_str("more than 65,535 variables or texts")?,
+            FormatProblem::TooMany => f.write_str("too many variables or texts")?,
             FormatProblem::Words => {
                 f.write_str("not the words of a log_format: a quote is open, or text follows")?;
             }
             FormatProblem::Escape => f.write_str("escape= must be default, json or none")?,
             FormatProblem::Neighbours { left, right } => write!(
                 f,
-                "${left} and ${right} stand side by side and cannot be told apart; \
-                 put a text between them that ${left} cannot hold, such as a double quote"
+                "${left} and ${right} stand side by side and cannot be told apart, and the format \
+                 has no other variable; put a text between them that ${left} cannot hold, such as a \
+                 double quote"
             )?,
         }
         write!(f, ", at byte {}", self.offset)?;
@@ -96,49 +101,68 @@ impl FormatError {
 
 impl std::error::Error for FormatError {}
 
-/// A format that is read, but not with certainty: the end of a field must be guessed, for its value
-/// can hold the text that follows it.
+/// A format that is read, but not with certainty.
 ///
-/// Where a client chooses that value, it can write a line whose later fields are its own: put the
-/// field in double quotes, under `escape=default` or `escape=json`.
+/// Either the end of a field must be guessed, for its value can hold the text that follows it: where a
+/// client chooses that value, it can write a line whose later fields are its own. Or variables stand side by
+/// side and cannot be told apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatWarning {
     pub(crate) field: String,
     pub(crate) offset: usize,
-    pub(crate) follows: String,
-    pub(crate) list: bool,
+    pub(crate) doubt: Doubt,
+}
+
+/// What is not certain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Doubt {
+    /// The end of a value: this text follows it, which it can hold.
+    End { follows: String },
+    /// The end of a list.
+    List,
+    /// Where one of several variables ends and the next begins.
+    Joined,
 }
 
 impl FormatWarning {
-    /// The variable whose end is uncertain, without `$`.
+    /// The variable whose end is uncertain, without `$`; of several side by side, their names joined by `$`.
     pub fn field(&self) -> &str {
         &self.field
     }
 
-    /// The byte of the format's source at which that variable stands.
+    /// The byte of the format's source at which that variable, or the first of several, stands.
     pub fn offset(&self) -> usize {
         self.offset
+    }
+
+    /// Whether variables stand side by side and are kept as one text.
+    pub fn is_joined(&self) -> bool {
+        self.doubt == Doubt::Joined
     }
 }
 
 impl fmt::Display for FormatWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (field, follows) = (&self.field, self.follows.escape_debug());
-        if self.list {
-            write!(
+        let (field, offset) = (&self.field, self.offset);
+        match &self.doubt {
+            Doubt::List => write!(
                 f,
-                "the list ${field} (at byte {}) can be continued by what follows it, so fields can \
-                 be forged; write \"${field}\" in double quotes",
-                self.offset
-            )
-        } else {
-            write!(
+                "the list ${field} (at byte {offset}) can be continued by what follows it, so fields can \
+                 be forged; write \"${field}\" in double quotes"
+            ),
+            Doubt::End { follows } => write!(
                 f,
-                "${field} (at byte {}) can hold the text `{follows}` that ends it, so the fields \
+                "${field} (at byte {offset}) can hold the text `{}` that ends it, so the fields \
                  after it can be forged; write \"${field}\" in double quotes, with escape=default \
                  or escape=json",
-                self.offset
-            )
+                follows.escape_debug()
+            ),
+            Doubt::Joined => write!(
+                f,
+                "the variables of ${field} (at byte {offset}) stand side by side and cannot be told \
+                 apart, so they are kept as one text; put a text between them that the first cannot \
+                 hold, such as a double quote"
+            ),
         }
     }
 }

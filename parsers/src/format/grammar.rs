@@ -120,6 +120,38 @@ impl Grammar {
         }
     }
 
+    /// The least number of bytes of a value that has a shape of its own; `None` where it can be nearly any
+    /// word or text.
+    pub(crate) fn shape(self) -> Option<usize> {
+        match self {
+            Grammar::TimeLocal => Some(26),
+            Grammar::TimeIso8601 => Some(25),
+            Grammar::Msec => Some(14),
+            Grammar::Seconds => Some(5),
+            Grammar::Decimal | Grammar::Scheme => Some(4),
+            Grammar::Status => Some(3),
+            Grammar::Number
+            | Grammar::Address
+            | Grammar::Method
+            | Grammar::HexId
+            | Grammar::UpstreamStatus
+            | Grammar::UpstreamSeconds
+            | Grammar::UpstreamBytes
+            | Grammar::Pipe
+            | Grammar::CacheStatus => Some(1),
+            Grammar::Port => Some(0),
+            Grammar::Host
+            | Grammar::Protocol
+            | Grammar::UpstreamAddress
+            | Grammar::RequestUri
+            | Grammar::Path
+            | Grammar::Query
+            | Grammar::IsArgs
+            | Grammar::Word
+            | Grammar::Text => None,
+        }
+    }
+
     /// The grammar of the variable `name` (in lower case).
     pub(crate) fn of(name: &str) -> Grammar {
         match name {
@@ -217,6 +249,8 @@ pub(crate) enum Fixed {
     TimeLocal,
     TimeIso8601,
     Pipe,
+    /// `$status`, where nothing else tells its end.
+    Status,
 }
 
 /// Per byte of a fixed value: the lowest and the highest byte that can stand there. 32 places, so
@@ -229,6 +263,7 @@ pub(crate) struct Shape32 {
 const LOCAL: Shape32 = shape(b"00/Aaa/0000:00:00:00 +0000");
 const ISO8601: Shape32 = shape(b"0000-00-00T00:00:00+00:00");
 const PIPE: Shape32 = shape(b"p");
+const STATUS: Shape32 = shape(b"000");
 
 /// `0` stands for a digit, `A` and `a` for a letter, `+` for a sign, anything else for itself.
 const fn shape(pattern: &[u8]) -> Shape32 {
@@ -259,6 +294,7 @@ impl Fixed {
             Fixed::TimeLocal => 26,
             Fixed::TimeIso8601 => 25,
             Fixed::Pipe => 1,
+            Fixed::Status => 3,
         }
     }
 
@@ -267,6 +303,7 @@ impl Fixed {
             Fixed::TimeLocal => &LOCAL,
             Fixed::TimeIso8601 => &ISO8601,
             Fixed::Pipe => &PIPE,
+            Fixed::Status => &STATUS,
         }
     }
 

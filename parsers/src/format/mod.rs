@@ -2,7 +2,7 @@
 //!
 //! A format is compiled to a sequence of literal texts and fields ([`crate::line`] runs it). Each
 //! variable has a [`Grammar`]: which bytes its value holds. From these the compiler proves where each
-//! field ends. Three outcomes:
+//! field ends. The outcomes:
 //!
 //! - *Certain*: the value cannot hold what follows it, or what follows has a known length up to a byte
 //!   that the value cannot hold. So a user name with spaces or `[` in it cannot forge the rest of a
@@ -10,7 +10,11 @@
 //! - *Guessed*, with a [`FormatWarning`]: a text follows, but the value can hold it too
 //!   (`$http_x_a $http_x_b`, or any client's text under `escape=none`). The line is read by trying the
 //!   places of that text; a client can forge the later fields.
-//! - *Refused*, with a [`FormatError`]: two fields stand side by side and cannot be told apart.
+//! - *Joined*: variables stand side by side and cannot be told apart. They are read as one text, which is
+//!   cut where the grammars allow it (`$http_host$request_uri` at the first `/`, `$uri$is_args$args` at the
+//!   first `?`). A text that is not cut is the value of a field by the names of all, joined by `$`; the
+//!   variables then have no value. Where no line could be cut there is a [`FormatWarning`], and the
+//!   variables are no fields. A format that has nothing else is refused with a [`FormatError`].
 //!
 //! As in nginx (ngx_http_log_module.c, `ngx_http_log_compile_format`) every variable is accepted, names
 //! are looked up without regard to case, and a variable may occur several times: it then is several
@@ -19,16 +23,19 @@
 mod compile;
 mod error;
 mod grammar;
-mod source;
+mod joined;
+pub(crate) mod source;
 
 pub use error::{FormatError, FormatWarning};
 pub use grammar::Grammar;
 
 pub(crate) use compile::{Literal, Reading, Scan, Step};
 pub(crate) use grammar::Fixed;
+pub(crate) use joined::Joined;
 
 use crate::error::{Explained, ParseError};
 use crate::escape::Escape;
+use source::Found;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -52,11 +59,13 @@ pub(crate) struct Program {
     warnings: Vec<FormatWarning>,
     pub(crate) steps: Vec<Step>,
     pub(crate) literals: Vec<Literal>,
+    /// Texts of several variables, to be cut once a line is read.
+    pub(crate) joined: Vec<Joined>,
     /// Per byte, a bit for each set of bytes that a step scans for.
     pub(crate) classes: Box<[u64; 256]>,
 }
 
-/// One variable of a format.
+/// One variable of a format, or several that are read as one text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     name: String,
@@ -64,7 +73,7 @@ pub struct Field {
 }
 
 impl Field {
-    /// The variable's name without `$`, in lower case.
+    /// The variable's name without `$`, in lower case. Several variables' names are joined by `$`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -80,8 +89,8 @@ impl Format {
     ///
     /// # Errors
     ///
-    /// A `$` without a name, a `${` without `}`, no variable at all, a newline, or two fields side by
-    /// side that cannot be told apart.
+    /// A `$` without a name, a `${` without `}`, no variable at all, a newline, or no other variables than
+    /// some side by side that cannot be told apart.
     ///
     /// ```
     /// use logweir_parsers::{Escape, Format};
@@ -91,10 +100,13 @@ impl Format {
     /// # Ok::<(), logweir_parsers::FormatError>(())
     /// ```
     pub fn compile(source: &str, escape: Escape) -> Result<Format, FormatError> {
-        let program = compile::compile(source, escape)?;
-        Ok(Format {
+        compile::compile(source, escape).map(Format::new)
+    }
+
+    fn new(program: Program) -> Format {
+        Format {
             program: Arc::new(program),
-        })
+        }
     }
 
     /// Compiles a format as it is pasted from nginx.conf: the whole directive
@@ -102,8 +114,8 @@ impl Format {
     ///
     /// Quotes and backslashes are undone as nginx's own reader does (ngx_conf_file.c,
     /// `ngx_conf_read_token`). A bare value of words in double quotes, such as `"$a" "$b"`, is taken as
-    /// pieces if these compile, else as it stands. `default_escape` holds where the text has no
-    /// `escape=`.
+    /// pieces if these compile with all variables told apart, else as it stands if that does.
+    /// `default_escape` holds where the text has no `escape=`.
     ///
     /// # Errors
     ///
@@ -118,36 +130,22 @@ impl Format {
     /// # Ok::<(), logweir_parsers::FormatError>(())
     /// ```
     pub fn from_directive(text: &str, default_escape: Escape) -> Result<Format, FormatError> {
-        if let Some(directive) = source::directive(text)? {
-            let escape = directive.escape.unwrap_or(default_escape);
-            return Format::compile(&directive.value, escape);
-        }
-        let bare = || Format::compile(text.trim_matches(['\r', '\n']), default_escape);
-        match source::quoted(text)? {
-            None => bare(),
-            Some(pieces) => {
-                let escape = pieces.escape.unwrap_or(default_escape);
-                Format::compile(&pieces.value, escape).or_else(|error| {
-                    if pieces.maybe_bare {
-                        bare().map_err(|_| error)
-                    } else {
-                        Err(error)
-                    }
-                })
+        let bare = text.trim_matches(['\r', '\n']);
+        let directive = match source::directive(text)? {
+            Found::Bare => return Format::compile(bare, default_escape),
+            Found::Directive(directive) => directive,
+            Found::Either(directive) => {
+                let escape = directive.escape.unwrap_or(default_escape);
+                if compile::compile_apart(&directive.value, escape).is_err()
+                    && let Ok(program) = compile::compile_apart(bare, default_escape)
+                {
+                    return Ok(Format::new(program));
+                }
+                directive
             }
-        }
-    }
-
-    /// Joins the pieces of a `log_format` directive, quotes already undone, to its value.
-    ///
-    /// nginx compiles each piece by itself, so a variable's name ends with its piece; such a name is
-    /// given braces: `$host` and `name` become `${host}name`.
-    ///
-    /// # Errors
-    ///
-    /// A `$` without a name or a `${` without `}` in a piece.
-    pub fn join_pieces(pieces: &[&str]) -> Result<String, FormatError> {
-        source::join(pieces)
+        };
+        let escape = directive.escape.unwrap_or(default_escape);
+        Format::compile(&directive.value, escape)
     }
 
     /// nginx's predefined format `combined`.
@@ -174,9 +172,37 @@ impl Format {
         &self.program.fields
     }
 
-    /// Which fields' ends must be guessed, so that lines can be forged. Empty for a safe format.
+    /// Which fields' ends must be guessed, so that lines can be forged, and which variables cannot be told
+    /// apart. Empty for a safe format.
     pub fn warnings(&self) -> &[FormatWarning] {
         &self.program.warnings
+    }
+
+    /// How much of a line the format prescribes: its own letters and digits, and the least bytes of values
+    /// with a shape of their own, such as times and numbers. Of two formats that take a line, the one that
+    /// prescribes more says more of it.
+    pub fn prescribes(&self) -> usize {
+        let shaped = |field: &Field| field.grammar().shape().unwrap_or(0);
+        self.letters() + self.fields().iter().map(shaped).sum::<usize>()
+    }
+
+    /// Whether it takes nearly any line: no value has a shape of its own, and the text between them has
+    /// hardly a letter. Such a format says nothing of a line that was not written by it.
+    pub fn takes_anything(&self) -> bool {
+        /// A word of a log is longer.
+        const FEW: usize = 4;
+        let has_shape = |field: &Field| field.grammar().shape().is_some();
+        self.letters() < FEW && !self.fields().iter().any(has_shape)
+    }
+
+    /// The letters and digits that the format itself writes.
+    fn letters(&self) -> usize {
+        let bytes = self
+            .program
+            .literals
+            .iter()
+            .flat_map(|literal| literal.bytes());
+        bytes.filter(|byte| byte.is_ascii_alphanumeric()).count()
     }
 
     /// Makes a sentence of an error of this format: `expected a status of three digits for $status at

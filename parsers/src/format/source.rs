@@ -1,12 +1,14 @@
 //! The text of a `log_format`: its grammar, in nom. Splits a format's value into literal text and
-//! variables as `ngx_http_log_compile_format` (ngx_http_log_module.c) does, and a directive into its
-//! words as `ngx_conf_read_token` (ngx_conf_file.c) does. Knows nothing of what variables mean.
+//! variables, and makes that value from a directive's pieces, as `ngx_http_log_compile_format`
+//! (ngx_http_log_module.c) does. nginx.conf and a text pasted from it go the same way: their words come
+//! from one reader ([`crate::nginx_conf::token`]). Knows nothing of what variables mean.
 
 use super::error::{FormatError, FormatProblem};
 use crate::escape::Escape;
-use nom::bytes::complete::{tag, take_while, take_while1};
-use nom::character::complete::{char, multispace0};
-use nom::combinator::{opt, verify};
+use crate::nginx_conf::token::{End, Flaw, Tokens};
+use nom::bytes::complete::take_while1;
+use nom::character::complete::char;
+use nom::combinator::opt;
 use nom::error::{ErrorKind, ParseError as NomError};
 use nom::{IResult, Parser};
 
@@ -81,207 +83,95 @@ pub(super) fn pieces(source: &str) -> Result<Vec<(usize, Piece<'_>)>, FormatErro
     Ok(pieces)
 }
 
-/// A word of a directive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Word {
-    text: String,
-    quote: Option<char>,
-}
-
-fn blank(input: &str) -> Parsed<'_, ()> {
-    let mut rest = input;
-    loop {
-        let (after, _) = multispace0(rest)?;
-        // A comment reaches to the end of its line.
-        let (after, comment) = opt((char('#'), take_while(|c| c != '\n'))).parse(after)?;
-        rest = after;
-        if comment.is_none() {
-            return Ok((rest, ()));
-        }
-    }
-}
-
-fn word(input: &str) -> Parsed<'_, Word> {
-    let quote = input.chars().next().filter(|c| matches!(c, '"' | '\''));
-    match quote {
-        Some(quote) => {
-            let (input, _) = char(quote).parse(input)?;
-            let end = end_of_word(input, |c| c == quote);
-            let (text, rest) = input.split_at(end);
-            let (rest, _) = char(quote).parse(rest)?;
-            // nginx: unexpected "x" after the quote.
-            let fits = rest
-                .chars()
-                .next()
-                .is_none_or(|c| c.is_ascii_whitespace() || c == ';');
-            if !fits {
-                return Err(nom::Err::Error(Misfit { left: rest.len() }));
-            }
-            Ok((
-                rest,
-                Word {
-                    text: undo(text),
-                    quote: Some(quote),
-                },
-            ))
-        }
-        None => {
-            let end = end_of_word(input, |c| c.is_ascii_whitespace() || c == ';');
-            let (text, rest) = input.split_at(end);
-            let (_, text) =
-                verify(take_while(|_| true), |text: &str| !text.is_empty()).parse(text)?;
-            Ok((
-                rest,
-                Word {
-                    text: undo(text),
-                    quote: None,
-                },
-            ))
-        }
-    }
-}
-
-/// The first place for which `ends` holds and which no `\` hides.
-fn end_of_word(input: &str, ends: impl Fn(char) -> bool) -> usize {
-    let mut hidden = false;
-    for (at, c) in input.char_indices() {
-        if hidden {
-            hidden = false;
-        } else if c == '\\' {
-            hidden = true;
-        } else if ends(c) {
-            return at;
-        }
-    }
-    input.len()
-}
-
-/// nginx undoes `\"`, `\'`, `\\`, `\t`, `\r`, `\n`, and leaves any other `\` as it is.
-fn undo(raw: &str) -> String {
-    let mut text = String::with_capacity(raw.len());
-    let mut rest = raw.chars();
-    while let Some(c) = rest.next() {
-        let next = rest.clone().next();
-        let plain = match (c, next) {
-            ('\\', Some(quote @ ('"' | '\'' | '\\'))) => quote,
-            ('\\', Some('t')) => '\t',
-            ('\\', Some('r')) => '\r',
-            ('\\', Some('n')) => '\n',
-            _ => {
-                text.push(c);
-                continue;
-            }
-        };
-        text.push(plain);
-        rest.next();
-    }
-    text
-}
-
-/// All words up to the `;` or the end. Nothing may follow the `;`.
-fn words(input: &str) -> Parsed<'_, Vec<Word>> {
-    let mut words = Vec::new();
-    let (mut rest, ()) = blank(input)?;
-    while !rest.is_empty() && !rest.starts_with(';') {
-        let (after, word) = word(rest)?;
-        let (after, ()) = blank(after)?;
-        words.push(word);
-        rest = after;
-    }
-    let (rest, _) = opt(char(';')).parse(rest)?;
-    let (rest, ()) = blank(rest)?;
-    if rest.is_empty() {
-        Ok((rest, words))
-    } else {
-        Err(nom::Err::Error(Misfit { left: rest.len() }))
-    }
-}
-
 /// The value of a format and its escaping.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Directive {
-    pub(super) value: String,
-    pub(super) escape: Option<Escape>,
-    /// Whether the text could as well be a bare value, whose own quotes these are.
-    pub(super) maybe_bare: bool,
+pub(crate) struct Directive {
+    pub(crate) value: String,
+    /// `None` where nothing says it, which for nginx means `default`.
+    pub(crate) escape: Option<Escape>,
 }
 
-/// Reads `log_format name [escape=…] piece…;`. `None` if the text does not begin so.
-pub(super) fn directive(text: &str) -> Result<Option<Directive>, FormatError> {
-    let Ok((_, rest)) = keyword(text) else {
-        return Ok(None);
+/// What [`directive`] finds in a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A directive, or its quoted pieces.
+    Directive(Directive),
+    /// Quoted pieces which could as well be a bare value, whose own quotes these are.
+    Either(Directive),
+    /// A bare value.
+    Bare,
+}
+
+/// Reads `log_format name [escape=…] piece…;`, or only `[escape=…] 'piece' "piece"…`, by the same rules as
+/// nginx.conf is read.
+pub(super) fn directive(text: &str) -> Result<Found, FormatError> {
+    // The `;` of a pasted text may be missing, and a comment may stand behind it.
+    let ended = format!("{text}\n;");
+    let mut tokens = Tokens::new(ended.as_bytes());
+    let end = tokens.next();
+    let left = tokens.left();
+    let (words, quotes) = (tokens.words, tokens.quotes);
+    let is_directive = words.first().is_some_and(|word| word == LOG_FORMAT);
+    let whole = end == Ok(End::Semicolon) && {
+        let mut rest = Tokens::new(&ended.as_bytes()[ended.len() - left..]);
+        // Nothing behind it, or only the `;` that was put there.
+        left == 0 || rest.next() == Err(Flaw::Unexpected(b';')) && rest.left() == 1
     };
-    let mut words = whole(text, rest)?;
-    if words.len() < 2 {
-        return Err(FormatError::new(text, text.len(), FormatProblem::NoFormat));
-    }
-    words.remove(0);
-    from_words(text, words).map(Some)
-}
-
-/// Reads `[escape=…] 'piece' "piece"…[;]`. `None` if a piece is not quoted.
-pub(super) fn quoted(text: &str) -> Result<Option<Directive>, FormatError> {
-    let Ok((_, words)) = words(text) else {
-        return Ok(None);
+    let error = |problem| {
+        let at = text.len().min(ended.len() - left);
+        FormatError::new(text, at, problem)
     };
-    let pieces = match words.split_first() {
-        Some((first, rest)) if first.text.starts_with("escape=") => rest,
-        _ => &words[..],
-    };
-    if pieces.is_empty() || pieces.iter().any(|word| word.quote.is_none()) {
-        return Ok(None);
-    }
-    let maybe_bare = words.iter().all(|word| word.quote == Some('"'));
-    let directive = from_words(text, words)?;
-    Ok(Some(Directive {
-        maybe_bare,
-        ..directive
-    }))
-}
-
-fn keyword(text: &str) -> Parsed<'_, &str> {
-    let (rest, ()) = blank(text)?;
-    let (rest, _) = tag("log_format").parse(rest)?;
-    let (after, _) = verify(multispace0, |space: &str| !space.is_empty()).parse(rest)?;
-    Ok(("", after))
-}
-
-fn whole(text: &str, rest: &str) -> Result<Vec<Word>, FormatError> {
-    match words(rest) {
-        Ok((_, words)) => Ok(words),
-        Err(nom::Err::Error(misfit) | nom::Err::Failure(misfit)) => Err(FormatError::new(
-            text,
-            text.len() - misfit.left,
-            FormatProblem::Words,
-        )),
-        Err(nom::Err::Incomplete(_)) => {
-            Err(FormatError::new(text, text.len(), FormatProblem::Words))
+    if is_directive {
+        if !whole {
+            return Err(error(FormatProblem::Words));
         }
+        let words = texts(&words);
+        let Some(pieces) = words.get(2..).filter(|pieces| !pieces.is_empty()) else {
+            return Err(FormatError::new(text, text.len(), FormatProblem::NoFormat));
+        };
+        return from_words(pieces).map(Found::Directive);
     }
-}
-
-fn from_words(text: &str, mut words: Vec<Word>) -> Result<Directive, FormatError> {
-    let escape = match words
+    let words = texts(&words);
+    let named = words
         .first()
-        .and_then(|word| word.text.strip_prefix("escape="))
-    {
-        None => None,
-        Some("default") => Some(Escape::Default),
-        Some("json") => Some(Escape::Json),
-        Some("none") => Some(Escape::None),
-        Some(other) => {
-            let at = text.find(other).unwrap_or(0);
-            return Err(FormatError::new(text, at, FormatProblem::Escape));
-        }
-    };
-    if escape.is_some() {
-        words.remove(0);
+        .is_some_and(|word| word.starts_with("escape="));
+    let pieces = quotes.get(usize::from(named)..).unwrap_or_default();
+    if !whole || pieces.is_empty() || pieces.contains(&None) {
+        return Ok(Found::Bare);
     }
-    let pieces: Vec<&str> = words.iter().map(|word| word.text.as_str()).collect();
+    let directive = from_words(&words)?;
+    if quotes.iter().all(|quote| *quote == Some(b'"')) {
+        Ok(Found::Either(directive))
+    } else {
+        Ok(Found::Directive(directive))
+    }
+}
+
+const LOG_FORMAT: &[u8] = b"log_format";
+
+/// The words of a text are cut at ASCII bytes alone.
+fn texts(words: &[Vec<u8>]) -> Vec<&str> {
+    words
+        .iter()
+        .map(|word| std::str::from_utf8(word).unwrap_or_default())
+        .collect()
+}
+
+/// Makes the value of a format from the words after its name.
+pub(crate) fn from_words(words: &[&str]) -> Result<Directive, FormatError> {
+    let (escape, pieces) = match words.split_first() {
+        Some((first, rest)) => match first.strip_prefix("escape=") {
+            None => (None, words),
+            Some("default") => (Some(Escape::Default), rest),
+            Some("json") => (Some(Escape::Json), rest),
+            Some("none") => (Some(Escape::None), rest),
+            Some(_) => return Err(FormatError::new(first, 0, FormatProblem::Escape)),
+        },
+        None => (None, words),
+    };
     Ok(Directive {
-        value: join(&pieces)?,
+        value: join(pieces)?,
         escape,
-        maybe_bare: false,
     })
 }
 
@@ -289,7 +179,7 @@ fn from_words(text: &str, mut words: Vec<Word>) -> Result<Directive, FormatError
 ///
 /// nginx compiles each piece by itself, so a name ends with its piece: `'$host' 'name'` is
 /// `${host}name`. Such a name gets its braces.
-pub(super) fn join(parts: &[&str]) -> Result<String, FormatError> {
+fn join(parts: &[&str]) -> Result<String, FormatError> {
     let mut value = String::new();
     for (index, part) in parts.iter().enumerate() {
         let pieces = pieces(part)?;

@@ -54,17 +54,119 @@ fn what_is_no_format_is_refused_with_its_place() {
 }
 
 #[test]
-fn neighbours_that_cannot_be_told_apart_are_refused() {
+fn a_format_of_nothing_but_neighbours_that_cannot_be_told_apart_is_refused() {
     let all = [
         "$http_a$http_b",
-        "$remote_addr [$status$body_bytes_sent]",
-        "$uri$is_args$args",
+        "[$http_a$http_b]",
+        "$remote_addr$http_a \"$http_b$http_c\"",
         "$upstream_addr$upstream_status",
-        "$upstream_status${request_uri}, ",
-        "$status$is_args$body_bytes_sent",
     ]
     .map(|source| format!("{source:?}: {}", error(source)));
     insta::assert_snapshot!(all.join("\n"));
+}
+
+/// The fields of a format, those that are kept as one text marked with a `!`.
+fn fields_of(source: &str, escape: Escape) -> String {
+    let format = Format::compile(source, escape).unwrap();
+    let kept = |name: &str| {
+        let mut warnings = format.warnings().iter();
+        warnings.any(|warning| warning.is_joined() && warning.field() == name)
+    };
+    let names = names(&format)
+        .into_iter()
+        .map(|name| format!("{name}{}", if kept(name) { "!" } else { "" }));
+    names.collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn neighbours_that_cannot_be_told_apart_are_joined() {
+    for (source, fields) in [
+        (
+            "\"$http_host$request_uri\" $status",
+            "http_host$request_uri http_host request_uri status",
+        ),
+        (
+            "$scheme://$host:$server_port$request_uri",
+            "scheme host server_port$request_uri server_port request_uri",
+        ),
+        ("$uri$is_args$args", "uri$is_args$args uri is_args args"),
+        ("$is_args$args", "is_args$args is_args args"),
+        (
+            "$remote_addr$http_host$request_uri",
+            "remote_addr$http_host$request_uri remote_addr$http_host request_uri",
+        ),
+        (
+            "\"$upstream_scheme://$upstream_host$upstream_uri\"",
+            "upstream_scheme upstream_host$upstream_uri upstream_host upstream_uri",
+        ),
+        // No more than what cannot be told apart.
+        (
+            "\"$scheme$host\" $http_a$http_b$time_local \"$http_c\"",
+            "scheme$host! http_a$http_b! time_local http_c",
+        ),
+        (
+            "$remote_addr [$body_bytes_sent$status]",
+            "remote_addr body_bytes_sent$status!",
+        ),
+        ("$status $uri$args", "status uri$args!"),
+        (
+            "$status $request_uri$is_args$args",
+            "status request_uri$is_args$args!",
+        ),
+        (
+            "$upstream_status${request_uri}, $pipe",
+            "upstream_status$request_uri! pipe",
+        ),
+        // What has a shape of its own is read by itself.
+        ("$status$body_bytes_sent", "status body_bytes_sent"),
+        ("$msec$request", "msec request"),
+        (
+            "$request_time$upstream_response_time",
+            "request_time upstream_response_time",
+        ),
+        ("$msec$http_a$http_b", "msec http_a$http_b!"),
+    ] {
+        assert_eq!(fields_of(source, Escape::Default), fields, "{source}");
+    }
+    // Without a `-` for what is absent, more of them.
+    for (source, fields) in [
+        (
+            "{\"u\":\"$scheme://$host$request_uri\"}",
+            "scheme host$request_uri host request_uri",
+        ),
+        (
+            "{\"u\":\"$request_method$request_uri\"}",
+            "request_method$request_uri request_method request_uri",
+        ),
+    ] {
+        assert_eq!(fields_of(source, Escape::Json), fields, "{source}");
+    }
+}
+
+#[test]
+fn more_sets_of_bytes_than_a_program_has_are_refused() {
+    let names = [
+        "scheme",
+        "request_method",
+        "gzip_ratio",
+        "is_args",
+        "pipe",
+        "remote_port",
+        "uri",
+        "time_local",
+    ];
+    let mut source = String::from("$msec");
+    for set in 1..1 << names.len() {
+        let chosen = names
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| set >> at & 1 == 1);
+        source.push('\u{1}');
+        chosen.for_each(|(_, name)| source.push_str(&format!("${name}$bytes_sent")));
+    }
+    let outcome = Format::compile(&source, Escape::Default);
+    let refused = |error: FormatError| error.to_string().starts_with("too many");
+    assert!(outcome.map_or_else(refused, |format| format.program.classes.len() == 256));
 }
 
 #[test]
@@ -200,13 +302,57 @@ fn directives_that_nginx_refuses() {
     insta::assert_snapshot!(all.join("\n"));
 }
 
+/// nginx.conf and a text that is pasted from it are one language: the same words, the same value.
 #[test]
-fn joined_pieces_keep_their_names_apart() {
-    assert_eq!(
-        Format::join_pieces(&["$a", "b $c", ""]).unwrap(),
-        "${a}b $c"
-    );
-    assert!(Format::join_pieces(&["$a $", "b"]).is_err());
+fn pasted_directives_are_read_as_nginx_conf_is() {
+    struct Conf(String);
+    impl crate::nginx_conf::Source for Conf {
+        fn read(&self, _: &str) -> Result<Vec<u8>, String> {
+            Ok(self.0.clone().into_bytes())
+        }
+        fn glob(&self, _: &str) -> Result<Vec<String>, String> {
+            Ok(Vec::new())
+        }
+    }
+    let settings = crate::nginx_conf::Settings {
+        conf: "/etc/nginx/nginx.conf".to_owned(),
+        prefix: "/usr/share/nginx".to_owned(),
+        default_log: "/var/log/nginx/access.log".to_owned(),
+    };
+    for (pieces, value) in [
+        ("'a $status' 'b'", "a ${status}b"),
+        ("'a $status' '' \"_b\"", "a ${status}_b"),
+        ("'a ${status}' 'b'", "a ${status}b"),
+        ("a$status b$host", "a${status}b$host"),
+        ("'$status' $host\n# a comment\n\t'1'", "$status${host}1"),
+        ("escape=json '\"$host' '\"'", "\"$host\""),
+        ("'escape=none' 'a\\'b\\\\c\\d $host'", "a'b\\c\\d $host"),
+        ("a\"b${host}c", "a\"b${host}c"),
+    ] {
+        let text = format!("log_format main {pieces};");
+        let conf = Conf(format!("events {{}} http {{ {text} }}"));
+        let conf = crate::nginx_conf::read(&settings, &conf);
+        assert_eq!(conf.problems, [], "{text}");
+        let format = Format::from_directive(&text, Escape::Default).unwrap();
+        let [found] = &conf.formats[..] else {
+            panic!("{text}");
+        };
+        assert_eq!(
+            (format.source(), format.escape()),
+            (value, found.escape),
+            "{text}"
+        );
+        assert_eq!(found.value, value, "{text}");
+    }
+    for pieces in ["'$a $' 'b'", "'${a' '}'", "escape=xml '$a'"] {
+        let text = format!("log_format main {pieces};");
+        let conf = Conf(format!("http {{ {text} }}"));
+        let problems = crate::nginx_conf::read(&settings, &conf).problems;
+        let error = Format::from_directive(&text, Escape::Default).unwrap_err();
+        let expected = format!("/etc/nginx/nginx.conf:1: log_format main cannot be used: {error}");
+        let found: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        assert_eq!(found, [expected]);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::tests_support::write_escaped;
 use super::*;
+use crate::FormatWarning;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
@@ -31,7 +32,8 @@ fn value(grammar: Grammar, escape: Escape) -> BoxedStrategy<Option<Vec<u8>>> {
         Grammar::Host => absent(prop_oneof![
             of("[a-z0-9.-]{1,20}"),
             of("\\[::1\\]"),
-            bytes(|byte| byte > b' ' && byte != 0x7f && byte != b'/' && byte != b'?'),
+            // `ngx_http_validate_host` cuts at a `:`, and what begins with a bracket ends with one.
+            bytes(|byte| byte > b' ' && byte != 0x7f && !b"/?:[".contains(&byte)),
         ]),
         Grammar::Scheme => maybe("https?"),
         Grammar::Method => maybe("[A-Z_-]{1,8}"),
@@ -83,6 +85,8 @@ fn absent(present: impl Strategy<Value = Vec<u8>> + 'static) -> BoxedStrategy<Op
 }
 
 const VARIABLES: &[&str] = &[
+    "http_host",
+    "server_port",
     "bytes_sent",
     "remote_port",
     "status",
@@ -128,12 +132,32 @@ fn literal() -> BoxedStrategy<String> {
         1 => Just(", ".to_owned()),
         1 => Just(" : ".to_owned()),
         1 => Just("-".to_owned()),
-        1 => Just(String::new()),
+        2 => Just(String::new()),
         2 => "[ -#%-~]{1,12}",
         1 => "[^$\n]{1,4}",
     ]
     .boxed()
 }
+
+/// Variables that people write side by side.
+const NEIGHBOURS: &[&[&str]] = &[
+    &["http_host", "request_uri"],
+    &["server_port", "request_uri"],
+    &["host", "server_port", "request_uri"],
+    &["http_host", "server_port", "request_uri"],
+    &["request_method", "request_uri"],
+    &["remote_addr", "request_uri"],
+    &["uri", "is_args", "args"],
+    &["is_args", "args"],
+    &["host", "uri", "is_args", "args"],
+    &["http_host", "uri", "is_args", "args"],
+    &["scheme", "host"],
+    &["scheme", "http_host", "uri"],
+    &["status", "bytes_sent"],
+    &["msec", "request"],
+    &["request_time", "upstream_response_time"],
+    &["remote_addr", "http_user_agent"],
+];
 
 /// A format and, per variable, a value.
 fn written() -> impl Strategy<Value = (String, Escape, Vec<Option<Vec<u8>>>)> {
@@ -142,33 +166,84 @@ fn written() -> impl Strategy<Value = (String, Escape, Vec<Option<Vec<u8>>>)> {
         3 => Just(Escape::Json),
         1 => Just(Escape::None),
     ];
-    let parts = proptest::collection::vec((literal(), proptest::sample::select(VARIABLES)), 1..6);
+    let names = prop_oneof![
+        6 => proptest::sample::select(VARIABLES).prop_map(|name| vec![name]),
+        1 => proptest::sample::select(NEIGHBOURS).prop_map(<[_]>::to_vec),
+    ];
+    let parts = proptest::collection::vec((literal(), names), 1..6);
     (escape, parts, literal()).prop_flat_map(|(escape, parts, last)| {
-        let values: Vec<_> = parts
-            .iter()
-            .map(|(_, name)| value(Grammar::of(name), escape))
-            .collect();
         let mut source = String::new();
-        for (text, name) in &parts {
+        for (text, names) in &parts {
             source.push_str(text);
-            source.push_str("${");
-            source.push_str(name);
-            source.push('}');
+            for name in names {
+                source.push_str(&format!("${{{name}}}"));
+            }
         }
         source.push_str(&last);
+        let names: Vec<&str> = parts.into_iter().flat_map(|(_, names)| names).collect();
+        let values: Vec<_> = names.iter().map(|name| value_of(name, escape)).collect();
+        let values = values.prop_map(move |mut values| {
+            tame(&names, &mut values);
+            values
+        });
         (Just(source), Just(escape), values)
     })
 }
 
-/// The line that nginx writes, and each field's text in it.
-fn write(format: &Format, values: &[Option<Vec<u8>>]) -> (Vec<u8>, Vec<Vec<u8>>) {
+fn value_of(name: &str, escape: Escape) -> BoxedStrategy<Option<Vec<u8>>> {
+    if name == "http_host" {
+        return absent(of(
+            "[a-z0-9.-]{1,9}(:[0-9]{1,5}|:)?|\\[::1\\](:80)?|[a-z:?@-]{1,9}",
+        ));
+    }
+    value(Grammar::of(name), escape)
+}
+
+/// What nginx sees to: `$is_args` is `?` where `$args` has a value, and `$request_time` always has one. And
+/// what is taken for granted where variables stand side by side: no `?` in `$uri`, and a `-` at the end of it
+/// all for `$args`.
+fn tame(names: &[&str], values: &mut [Option<Vec<u8>>]) {
+    for at in 0..names.len().saturating_sub(1) {
+        if names[at] == "request_time" {
+            values[at].get_or_insert_with(|| b"0.000".to_vec());
+        }
+        if names[at] == "uri"
+            && let Some(path) = &mut values[at]
+        {
+            path.retain(|byte| *byte != b'?');
+        }
+        if (names[at], names[at + 1]) == ("is_args", "args") {
+            let has_args = values[at + 1].as_ref().is_some_and(|args| !args.is_empty());
+            values[at] = Some(if has_args { b"?".to_vec() } else { Vec::new() });
+            if let Some(before) = at.checked_sub(1)
+                && values[at + 1].as_deref() == Some(b"")
+                && let Some(path) = &mut values[before]
+                && path.ends_with(b"-")
+            {
+                path.push(b'x');
+            }
+        }
+    }
+}
+
+/// The line that nginx writes, and the name and text of each variable in it.
+fn write(format: &Format, values: &[Option<Vec<u8>>]) -> (Vec<u8>, Vec<(String, Vec<u8>)>) {
     let (mut line, mut texts) = (Vec::new(), Vec::new());
     let mut values = values.iter();
-    for step in &format.program.steps {
-        if let Step::Literal(index) = step {
-            line.extend_from_slice(format.literal(*index).unwrap());
+    let mut rest = format.source();
+    while !rest.is_empty() {
+        let Some(variable) = rest.strip_prefix('$') else {
+            let (text, after) = rest.split_at(rest.find('$').unwrap_or(rest.len()));
+            line.extend_from_slice(text.as_bytes());
+            rest = after;
             continue;
-        }
+        };
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let (name, after) = match variable.strip_prefix('{') {
+            Some(variable) => variable.split_once('}').unwrap(),
+            None => variable.split_at(variable.find(|c| !is_name(c)).unwrap_or(variable.len())),
+        };
+        rest = after;
         let mut text = Vec::new();
         match values.next().unwrap() {
             Some(value) => write_escaped(format.escape(), value, &mut text),
@@ -176,9 +251,40 @@ fn write(format: &Format, values: &[Option<Vec<u8>>]) -> (Vec<u8>, Vec<Vec<u8>>)
             None => {}
         }
         line.extend_from_slice(&text);
-        texts.push(text);
+        texts.push((name.to_owned(), text));
     }
     (line, texts)
+}
+
+/// Each field of a line with the text that nginx wrote there: of one variable, or of several.
+fn expected(format: &Format, texts: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
+    let uncut: Vec<&str> = format
+        .warnings()
+        .iter()
+        .filter(|warning| warning.is_joined())
+        .map(FormatWarning::field)
+        .collect();
+    let mut at = 0;
+    let mut fields = Vec::new();
+    for field in format.fields() {
+        let names: Vec<&str> = field.name().split('$').collect();
+        let found: Vec<&str> = texts[at..at + names.len()]
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        assert_eq!(names, found, "{}", format.source());
+        let whole = texts[at..at + names.len()].iter();
+        fields.push(whole.flat_map(|(_, text)| text.clone()).collect());
+        let is_target = |name: &&str| ["request_uri", "uri", "args"].contains(name);
+        let is_cut = names.len() > 1
+            && !uncut.contains(&field.name())
+            && names.last().is_some_and(is_target);
+        if !is_cut {
+            at += names.len();
+        }
+    }
+    assert_eq!(at, texts.len(), "{}", format.source());
+    fields
 }
 
 fn shown(bytes: &[u8]) -> String {
@@ -191,12 +297,12 @@ fn what_nginx_writes_comes_back() {
         cases: Config::default().cases.max(2048),
         ..Config::default()
     });
-    let accepted = std::cell::Cell::new(0);
+    let (accepted, joined) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     let outcome = runner.run(&written(), |(source, escape, values)| {
         let Ok(format) = Format::compile(&source, escape) else {
             return Ok(());
         };
-        if !format.warnings().is_empty() {
+        if !format.warnings().iter().all(FormatWarning::is_joined) {
             return Ok(());
         }
         accepted.set(accepted.get() + 1);
@@ -209,16 +315,25 @@ fn what_nginx_writes_comes_back() {
                 format.explain(&error)
             )));
         }
-        for (index, text) in texts.iter().enumerate() {
-            let missing: &[u8] = if escape == Escape::Default { b"-" } else { b"" };
+        let missing: &[u8] = if escape == Escape::Default { b"-" } else { b"" };
+        let mut read = 0;
+        for (index, text) in expected(&format, &texts).iter().enumerate() {
+            // Of joined variables either each is known or the whole of them.
+            let Some((from, to)) = captures.span(index) else {
+                continue;
+            };
+            prop_assert!(read <= from, "{}", shown(&line));
+            read = to;
             let expected = (text != missing).then(|| shown(text));
             prop_assert_eq!(
                 captures.get(&line, index).map(shown),
                 expected,
-                "{}",
+                "{}: {}",
+                format.fields()[index].name(),
                 shown(&line)
             );
         }
+        joined.set(joined.get() + usize::from(!format.program.joined.is_empty()));
         Ok(())
     });
     outcome.unwrap();
@@ -227,6 +342,11 @@ fn what_nginx_writes_comes_back() {
         accepted.get() > 500,
         "only {} formats were accepted",
         accepted.get()
+    );
+    assert!(
+        joined.get() > 100,
+        "only {} formats with joined variables",
+        joined.get()
     );
 }
 
@@ -300,7 +420,7 @@ fn values_at_the_edges_come_back() {
         format.parse(&line, &mut captures).unwrap_or_else(|error| {
             panic!("{source}: {}: {}", shown(&line), format.explain(&error));
         });
-        for (index, text) in texts.iter().enumerate() {
+        for (index, (_, text)) in texts.iter().enumerate() {
             let (from, to) = captures.span(index).unwrap();
             assert_eq!(
                 shown(&line[from as usize..to as usize]),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{COMBINED, LogOptions, Reason, Tailable, Wrong};
 use crate::Escape;
+use crate::format::source;
 
 const ACCESS_LOG: &str = "access_log";
 const LOG_FORMAT: &str = "log_format";
@@ -108,7 +109,7 @@ pub(super) fn log_format(words: &[Vec<u8>]) -> Result<(String, Escape, String), 
     let words = texts(words).ok_or(Wrong::NotUtf8 {
         directive: LOG_FORMAT,
     })?;
-    let (name, mut pieces) = match words.split_first() {
+    let (name, pieces) = match words.split_first() {
         Some((name, pieces)) if !pieces.is_empty() => (*name, pieces),
         _ => {
             return Err(Wrong::Arguments {
@@ -116,24 +117,12 @@ pub(super) fn log_format(words: &[Vec<u8>]) -> Result<(String, Escape, String), 
             });
         }
     };
-    let mut escape = Escape::Default;
-    if let Some(word) = pieces
-        .first()
-        .and_then(|piece| piece.strip_prefix("escape="))
-    {
-        escape = match word {
-            "default" => Escape::Default,
-            "json" => Escape::Json,
-            "none" => Escape::None,
-            _ => {
-                return Err(Wrong::UnknownEscape {
-                    word: word.to_owned(),
-                });
-            }
-        };
-        pieces = &pieces[1..];
-    }
-    Ok((name.to_owned(), escape, pieces.concat()))
+    let format = source::from_words(pieces).map_err(|error| Wrong::BadFormat {
+        name: name.to_owned(),
+        error,
+    })?;
+    let escape = format.escape.unwrap_or_default();
+    Ok((name.to_owned(), escape, format.value))
 }
 
 /// Can what is written to `target` be followed? `target` is as written, before the prefix is put on.

@@ -14,7 +14,7 @@ mod access_log;
 mod lua;
 mod problem;
 mod resolve;
-mod token;
+pub(crate) mod token;
 mod walk;
 
 #[cfg(test)]

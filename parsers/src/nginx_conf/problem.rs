@@ -7,6 +7,7 @@ use std::fmt;
 
 use super::Place;
 use super::token::Flaw;
+use crate::FormatError;
 
 /// Something wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,10 +88,12 @@ pub enum Wrong {
         /// The name.
         name: String,
     },
-    /// `escape=` with a word other than `default`, `json` and `none`.
-    UnknownEscape {
-        /// The word.
-        word: String,
+    /// A `log_format` that nginx refuses.
+    BadFormat {
+        /// Its name.
+        name: String,
+        /// Why, and at which place of which piece.
+        error: FormatError,
     },
     /// A path or format which is not UTF-8.
     NotUtf8 {
@@ -163,11 +166,8 @@ impl fmt::Display for Wrong {
             Wrong::DuplicateFormat { name } => {
                 write!(f, "duplicate \"log_format\" name \"{name}\"")
             }
-            Wrong::UnknownEscape { word } => {
-                write!(
-                    f,
-                    "unknown log format escaping \"{word}\"; write default, json or none"
-                )
+            Wrong::BadFormat { name, error } => {
+                write!(f, "log_format {name} cannot be used: {error}")
             }
             Wrong::NotUtf8 { directive } => {
                 write!(

@@ -20,7 +20,7 @@ use super::lua;
 
 /// What ended a run of words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// `;`: a simple directive.
     Semicolon,
     /// `{`: a block begins.
@@ -33,7 +33,7 @@ pub(super) enum End {
 
 /// Why a file cannot be read further.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     /// The file ends within a directive.
     End,
     /// The file ends within a string that this quote began.
@@ -45,28 +45,37 @@ pub(super) enum Flaw {
 }
 
 /// Directives and blocks of one file, one after the other.
-pub(super) struct Tokens<'i> {
+pub(crate) struct Tokens<'i> {
     rest: &'i [u8],
     line: u32,
     /// Line of the last directive's first word, or of the mark or flaw that came instead.
     pub(super) start: u32,
     /// The last directive's words, unescaped.
-    pub(super) words: Vec<Vec<u8>>,
+    pub(crate) words: Vec<Vec<u8>>,
+    /// The quotes that each of them stood in.
+    pub(crate) quotes: Vec<Option<u8>>,
 }
 
 impl<'i> Tokens<'i> {
-    pub(super) fn new(text: &'i [u8]) -> Self {
+    pub(crate) fn new(text: &'i [u8]) -> Self {
         Tokens {
             rest: text,
             line: 1,
             start: 1,
             words: Vec::new(),
+            quotes: Vec::new(),
         }
     }
 
+    /// Bytes that were not read yet.
+    pub(crate) fn left(&self) -> usize {
+        self.rest.len()
+    }
+
     /// Reads the next directive's words into `words` and says what ended them.
-    pub(super) fn next(&mut self) -> Result<End, Flaw> {
+    pub(crate) fn next(&mut self) -> Result<End, Flaw> {
         self.words.clear();
+        self.quotes.clear();
         loop {
             self.step(blank);
             if self.words.is_empty() {
@@ -118,6 +127,7 @@ impl<'i> Tokens<'i> {
             return Err(Flaw::Quote(quote));
         };
         self.words.push(unescape(raw));
+        self.quotes.push(Some(quote));
         match self.rest.first().copied() {
             None => Err(Flaw::End),
             Some(b';' | b'{' | b')') => Ok(()),
@@ -132,6 +142,7 @@ impl<'i> Tokens<'i> {
     fn bare(&mut self) -> Result<(), Flaw> {
         let raw = self.step(bare).ok_or(Flaw::End)?;
         self.words.push(unescape(raw));
+        self.quotes.push(None);
         Ok(())
     }
 

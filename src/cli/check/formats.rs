@@ -1,7 +1,7 @@
 //! Which formats a log is tried with by `check --parse`.
 //!
-//! Owns the choice alone: what was asked for, else what is configured for this very file, else all that
-//! nginx.conf knows. Invariant: never empty, and in the order in which the agent would try.
+//! Owns the choice alone: what was asked for, else what is configured for this very file, else what any log is
+//! tried with. Invariant: never empty, and in the order in which the agent would try.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -11,7 +11,7 @@ use logweir_parsers::{Escape, Format, FormatError};
 
 use super::super::terminal;
 use crate::agent;
-use crate::config::{Field, Formats, Loaded, NamedFormat};
+use crate::config::{Field, Loaded, NamedFormat, for_any_log, well_known};
 use crate::tail::fs::HostFs;
 use crate::tail::survey;
 
@@ -62,22 +62,19 @@ pub(super) fn asked_for(text: &str, loaded: &Loaded) -> Result<Chosen, BadFormat
     if name == "auto" {
         return Ok(all(loaded));
     }
-    if let Some(known) = all(loaded)
-        .formats
-        .into_iter()
-        .find(|known| known.name == name)
-    {
+    if let Some(known) = known(loaded).into_iter().find(|known| known.name == name) {
         return Ok(only(known));
     }
     if !text.contains(['$', ' ', '\'', '"']) {
-        let known = all(loaded)
-            .formats
-            .into_iter()
-            .map(|known| known.name)
-            .collect();
+        let mut names: Vec<String> = Vec::new();
+        for known in known(loaded) {
+            if !names.contains(&known.name) {
+                names.push(known.name);
+            }
+        }
         return Err(BadFormat::Unknown {
             name: name.to_owned(),
-            known,
+            known: names,
         });
     }
     let format = Format::from_directive(text, Escape::Default);
@@ -117,23 +114,8 @@ fn log_of(path: &Path, loaded: &Loaded) -> Option<usize> {
         .map(|file| file.log)
 }
 
-/// Every format of nginx.conf, then those of the configuration, then combined.
+/// Those that any log is tried with.
 fn all(loaded: &Loaded) -> Chosen {
-    let mut formats: Vec<NamedFormat> = Vec::new();
-    let of_nginx = loaded.nginx.iter().flat_map(|nginx| &nginx.formats);
-    for known in of_nginx {
-        // one that does not compile was told when the configuration was read
-        if let Ok(format) = Format::compile(&known.value, known.escape) {
-            formats.push(NamedFormat {
-                name: known.name.clone(),
-                format,
-            });
-        }
-    }
-    let configured = loaded.config.formats_of(|_| true).into_iter();
-    formats.extend(configured.filter(|named| named.name != COMBINED).cloned());
-    formats.push(NamedFormat::combined());
-    let formats: Formats = formats.into();
     let source = match &loaded.nginx {
         Some(nginx) => format!(
             "all of {}",
@@ -142,8 +124,22 @@ fn all(loaded: &Loaded) -> Chosen {
         None => "this file is of no configured log, and there is no nginx.conf".to_owned(),
     };
     Chosen {
-        formats: formats.iter().cloned().collect(),
+        formats: for_any_log(known(loaded)),
         source,
         fields: Vec::new(),
     }
+}
+
+/// Every format of nginx.conf, those of the configuration, and those known without.
+fn known(loaded: &Loaded) -> Vec<NamedFormat> {
+    let of_nginx = loaded.nginx.iter().flat_map(|nginx| &nginx.formats);
+    // one that does not compile was told when the configuration was read
+    let of_nginx = of_nginx.filter_map(|known| {
+        let format = Format::compile(&known.value, known.escape).ok()?;
+        let name = known.name.clone();
+        Some(NamedFormat { name, format })
+    });
+    let configured = loaded.config.formats_of(|_| true).into_iter();
+    let configured = configured.filter(|named| named.name != COMBINED).cloned();
+    of_nginx.chain(configured).chain(well_known()).collect()
 }

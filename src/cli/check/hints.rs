@@ -9,9 +9,6 @@ use logweir_parsers::{Expected, ParseError, error_log};
 pub(super) fn hint(line: &[u8], error: &ParseError, ended: bool) -> Option<&'static str> {
     let begins = |head: &[u8]| line.starts_with(head);
     let offset = usize::try_from(error.offset).unwrap_or(usize::MAX);
-    if line.is_empty() {
-        return Some("an empty line, which nginx does not write");
-    }
     if line.iter().take(64).all(|byte| *byte == 0) {
         return Some(
             "NUL bytes: the file was emptied (copytruncate) while nginx went on writing at its old place; \
@@ -20,9 +17,6 @@ pub(super) fn hint(line: &[u8], error: &ParseError, ended: bool) -> Option<&'sta
     }
     if !ended {
         return Some("the line has no end: nginx may still be writing it, or its disk was full");
-    }
-    if line.get(offset) == Some(&b'\r') && offset + 1 == line.len() {
-        return Some("Windows line ends: nginx writes none, something rewrote this file");
     }
     if begins(b"{\"log\":") || begins(b"{\"stream\":") {
         return Some(
@@ -48,7 +42,7 @@ pub(super) fn hint(line: &[u8], error: &ParseError, ended: bool) -> Option<&'sta
     if error.expected == Expected::EndOfLine {
         return Some("the line goes on: it was written by a longer log_format");
     }
-    if offset >= line.len() {
+    if offset >= line.strip_suffix(b"\r").unwrap_or(line).len() {
         return Some(
             "the line stops short: it was written by a shorter log_format, or cut off when the disk was full",
         );
@@ -90,12 +84,11 @@ mod tests {
             assert!(hint.contains(word), "{line:?}: {hint:?}");
         };
         let good = "1.2.3.4 - - [23/Nov/2026:05:41:14 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"-\"";
-        said("", "empty");
         said("\0\0\0 - -", "");
         said("\0\0\0", "NUL");
-        said(&format!("{good}\r"), "Windows");
         said(&format!("{good} 0.001"), "longer");
         said(&good[..60], "short");
+        said(&format!("{}\r", &good[..60]), "short");
         said("{\"log\":\"1.2.3.4 - -\"}", "Docker");
         said("{\"time\":\"x\"}", "JSON");
         said(

@@ -297,7 +297,7 @@ impl<'a> Look<'a> {
         is_rejected: bool,
         report: &mut Report,
     ) {
-        let main = sample.map_or(0, Sample::main_format);
+        let main = sample.map_or_else(|| log.formats.expected(), Sample::main_format);
         let Some(named) = log.formats.get(main) else {
             return;
         };

@@ -149,8 +149,11 @@ pub(super) fn better(format: &Format, needs: &[Need]) -> Option<Format> {
     }
     for _ in 0..ROUNDS {
         let compiled = Format::compile(&better, escape).ok()?;
-        let Some(warning) = compiled.warnings().last() else {
-            return Some(compiled);
+        // what text could stand between variables side by side only their reader knows
+        let mut doubts = compiled.warnings().iter();
+        let Some(warning) = doubts.rfind(|warning| !warning.is_joined()) else {
+            let differs = better != source || escape != format.escape();
+            return differs.then_some(compiled);
         };
         better = quoted(&better, warning.offset())?;
     }

@@ -17,8 +17,8 @@ use super::shown::{Record, Records};
 use super::tally::Tally;
 use super::{hints, names};
 use crate::config::Loaded;
-use crate::record::TimeFields;
 use crate::record::privacy::{Cleaned, Guard};
+use crate::record::{TimeFields, is_blank};
 
 /// Odd lines shown for each reason.
 const SHOWN_PER_REASON: u64 = 10;
@@ -129,6 +129,9 @@ impl<'a> Walk<'a> {
     fn line(&mut self, line: &Line<'_>) {
         if line.length > line.bytes.len() as u64 {
             return self.too_long(line);
+        }
+        if is_blank(line.bytes) {
+            return self.tally.blank();
         }
         let mut furthest: Option<(usize, ParseError)> = None;
         for (index, named) in self.chosen.formats.iter().enumerate() {

@@ -14,6 +14,7 @@ use ipnet::IpNet;
 use logweir_parsers::{Captures, client};
 
 use crate::config::{Formats, NamedFormat};
+use crate::record::is_blank;
 
 /// Read from the end of a log.
 const SAMPLE_BYTES: u64 = 256 * 1024;
@@ -85,6 +86,7 @@ pub(super) fn take(path: &Path, formats: &Formats) -> io::Result<Sample> {
         [] => Vec::new(),
         whole => whole
             .rsplit(|byte| *byte == b'\n')
+            .filter(|line| !is_blank(line))
             .take(SAMPLE_LINES)
             .collect(),
     };
@@ -201,6 +203,9 @@ mod tests {
         );
         let found = look(three);
         assert_eq!((found.lines, found.odd()), (3, 1));
+        let rewritten = format!("{}\r\n\r\n \n", line("203.0.113.9"));
+        let found = look(rewritten);
+        assert_eq!((found.lines, found.odd()), (1, 0));
         let many = format!("{}\n", line("203.0.113.9")).repeat(10_000);
         let found = look(many);
         assert_eq!((found.lines, found.odd()), (SAMPLE_LINES, 0));

@@ -76,6 +76,10 @@ impl Records {
             + 1;
         let mut out = String::new();
         for (capture, field) in fields.iter().enumerate() {
+            // of variables side by side either each has a value or all together
+            if captures.span(capture).is_none() {
+                continue;
+            }
             let shown = match self.recorder.shown(index, captures, line, capture) {
                 // as nginx writes what is not there
                 None => "-".to_owned(),

@@ -1,6 +1,6 @@
 //! What a whole log came to: lines by format, failures by reason, the time it spans.
 //!
-//! Owns counts and their summing up. Invariant: each line is counted once, as parsed or as odd; memory
+//! Owns counts and their summing up. Invariant: each line is counted once, as parsed, as odd or as blank; memory
 //! grows with the number of reasons, not of lines.
 
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub(super) struct Tally {
     pub(super) lines: u64,
     by_format: Vec<u64>,
     odd: BTreeMap<&'static str, Odd>,
+    /// Of blanks alone.
+    blank: u64,
     /// Parsed by a format that does not tell the time.
     timeless: u64,
     times: Option<(Stamp, Stamp)>,
@@ -55,6 +57,12 @@ impl Tally {
         };
         let last = if at(&stamp) > at(&last) { stamp } else { last };
         self.times = Some((first, last));
+    }
+
+    /// A line that says nothing.
+    pub(super) fn blank(&mut self) {
+        self.lines += 1;
+        self.blank += 1;
     }
 
     /// A line that no format took; the number of such lines so far.
@@ -104,6 +112,9 @@ impl Tally {
                 &format!("{}  first: line {}", share(odd.lines), odd.first),
             );
         }
+        if self.blank > 0 {
+            row("blank", &format!("{}  `run` skips them", share(self.blank)));
+        }
         if self.timeless > 0 {
             let share = share(self.timeless);
             row(
@@ -150,7 +161,8 @@ mod tests {
         assert_eq!(tally.odd("time", 5), 1);
         assert_eq!(tally.odd("time", 6), 2);
         assert_eq!(tally.odd("literal", 7), 1);
-        assert_eq!((tally.lines, tally.odd_lines()), (7, 3));
+        tally.blank();
+        assert_eq!((tally.lines, tally.odd_lines()), (8, 3));
         insta::assert_snapshot!(tally.summary(&["main", "combined"], 4096));
     }
 }

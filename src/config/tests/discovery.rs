@@ -210,7 +210,9 @@ fn cost(servers: usize, toml: &str) -> (usize, usize) {
         .map(|log| log.formats.parts().1)
         .collect();
     assert!(lists.len() >= servers);
-    assert!(lists.iter().all(|list| Arc::ptr_eq(list, lists[0])));
+    // one for what nginx.conf names, and one for the rest of a section
+    let alike = lists.iter().filter(|list| Arc::ptr_eq(list, lists[0]));
+    assert!(alike.count() >= servers);
     assert_eq!(lists[0].len(), servers + 1);
     let own = config.logs.iter().map(|log| log.formats.parts().0.count());
     (compiled, own.sum())
@@ -251,8 +253,8 @@ fn formats_seen_before_are_held_once_too() {
         .map(|format| format.name.as_str())
         .collect();
     assert_eq!(names.len(), 151);
-    assert_eq!((names[0], names[1], names[4]), ("f3", "f0", "f4"));
-    assert_eq!((names[100], names[150]), ("old", "combined"));
+    assert_eq!(names[0], "f3");
+    assert_eq!(names.iter().filter(|name| **name == "old").count(), 50);
     // What is remembered of them is each format once.
     assert_eq!(config.formats_of(|log| log.auto).len(), 151);
 }

@@ -40,8 +40,17 @@ enum Line {
     Good,
     Rubbish,
     Expired,
+    Blank,
     Wide,
     Huge,
+}
+
+/// What becomes of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Sent,
+    Expired,
+    Blank,
 }
 
 impl Line {
@@ -50,6 +59,7 @@ impl Line {
             Self::Good => out.extend_from_slice(b"1795406399.123 a\n"),
             Self::Rubbish => out.extend_from_slice(b"rubbish\n"),
             Self::Expired => out.extend_from_slice(b"1695406399.123 a\n"),
+            Self::Blank => out.extend_from_slice(b" \r\n"),
             Self::Wide => Self::write_wide(900, out),
             Self::Huge => Self::write_wide(HUGE, out),
         }
@@ -76,7 +86,7 @@ enum Op {
 fn any_op() -> impl Strategy<Value = Op> {
     let line = prop_oneof![
         6 => Just(Line::Good), 1 => Just(Line::Rubbish), 2 => Just(Line::Expired), 2 => Just(Line::Wide),
-        1 => Just(Line::Huge),
+        1 => Just(Line::Huge), 2 => Just(Line::Blank),
     ];
     prop_oneof![
         4 => (0..3_u64, prop::collection::vec(line, 1..30)).prop_map(|(file, lines)| Op::Take(file, lines)),
@@ -100,8 +110,8 @@ struct Lab {
     now: Duration,
     /// Per file, where the next line begins.
     ends: [u64; 3],
-    /// Lines given, in order: file, offset, and whether they are expired.
-    given: Vec<(u64, u64, bool)>,
+    /// Lines given, in order: file, offset, and what must become of them.
+    given: Vec<(u64, u64, Way)>,
     /// Items in the order of sending.
     sent: Vec<([u8; 6], u64)>,
     /// Orders seen so far, and their spans in the order of sending.
@@ -155,7 +165,12 @@ impl Lab {
         };
         let mut at = offset;
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-            self.given.push((file, at, line.starts_with(b"16")));
+            let way = match line.first() {
+                Some(b' ') => Way::Blank,
+                _ if line.starts_with(b"16") => Way::Expired,
+                _ => Way::Sent,
+            };
+            self.given.push((file, at, way));
             at += line.len() as u64;
         }
         self.road.take(chunk, self.now, NOW);
@@ -219,13 +234,14 @@ impl Lab {
         // a line is taken in order: what is in no batch yet is the end of the last chunk
         let taken = &self.given[..usize::try_from(accounts.read).unwrap()];
         assert!(road.rest.is_some() || taken.len() == self.given.len());
-        let expired = taken.iter().filter(|(.., expired)| *expired).count();
-        assert_eq!(accounts.expired, expired as u64);
+        let count = |way| taken.iter().filter(|(.., found)| *found == way).count() as u64;
+        assert_eq!(accounts.expired, count(Way::Expired));
+        assert_eq!(accounts.settled.filtered, count(Way::Blank));
         let parsing = self.telemetry.snapshot().parsing;
         let errors: u64 = parsing.errors.values().sum();
         assert_eq!(
-            parsing.parsed.values().sum::<u64>() + errors + accounts.expired,
-            accounts.read
+            parsing.parsed.values().sum::<u64>() + errors,
+            count(Way::Sent)
         );
         for (file, settled) in (0..).zip(&self.settled) {
             let filling = road.filling.iter().flat_map(|filling| &filling.batch.spans);
@@ -261,7 +277,7 @@ impl Lab {
         let expected: Vec<_> = self
             .given
             .iter()
-            .filter(|(.., expired)| !expired)
+            .filter(|(.., way)| *way == Way::Sent)
             .map(|(file, offset, _)| (stream(*file)[..6].try_into().unwrap(), *offset))
             .collect();
         assert_eq!(self.sent, expected);
@@ -274,9 +290,9 @@ impl Lab {
                     *other == file && (span.from..span.to).contains(offset)
                 });
                 assert_eq!(lines.count(), span.lines as usize);
-                // between spans there may be lines that all are expired
-                let between = self.given.iter().filter(|(other, offset, expired)| {
-                    *other == file && !expired && (at..span.from).contains(offset)
+                // between spans there may be lines that are not sent
+                let between = self.given.iter().filter(|(other, offset, way)| {
+                    *other == file && *way == Way::Sent && (at..span.from).contains(offset)
                 });
                 assert_eq!(between.count(), 0);
                 at = span.to;
@@ -285,7 +301,8 @@ impl Lab {
         }
         let accounts = self.telemetry.snapshot().accounts;
         assert_eq!((accounts.in_flight, accounts.released), (0, 0));
-        assert_eq!(accounts.settled.total(), expected.len() as u64);
+        let settled = accounts.settled;
+        assert_eq!(settled.total() - settled.filtered, expected.len() as u64);
     }
 }
 
@@ -349,15 +366,43 @@ fn a_batch_leaves_when_it_has_its_bytes_or_its_count() {
 }
 
 #[test]
-fn lines_that_all_are_expired_are_settled_without_a_delivery() {
+fn lines_that_all_are_expired_or_blank_are_settled_without_a_delivery() {
+    for line in [Line::Expired, Line::Blank] {
+        let mut lab = Lab::new(1);
+        let mut bytes = vec![];
+        (0..20).for_each(|_| line.write(&mut bytes));
+        lab.take(0, &bytes, bytes.len() as u64, false);
+        lab.road.send();
+        lab.look();
+        assert_eq!(lab.settled[0], bytes.len() as u64);
+        assert!(lab.road.is_empty());
+    }
+}
+
+#[test]
+fn blank_lines_are_counted_as_filtered() {
     let mut lab = Lab::new(1);
-    let mut bytes = vec![];
-    (0..20).for_each(|_| Line::Expired.write(&mut bytes));
-    lab.take(0, &bytes, bytes.len() as u64, false);
-    lab.road.send();
-    lab.look();
-    assert_eq!(lab.settled[0], bytes.len() as u64);
-    assert!(lab.road.is_empty());
+    let mut bytes = b"\n\r\n \t\r\n".to_vec();
+    bytes.extend(good(1));
+    lab.road.take(
+        Chunk {
+            file: FileKey(0),
+            log: 0,
+            stream: StreamId(stream(0)),
+            path: desk::path(),
+            offset: 0,
+            end: bytes.len() as u64,
+            bytes: &bytes,
+            cut: false,
+        },
+        lab.now,
+        NOW,
+    );
+    let accounts = lab.telemetry.snapshot().accounts;
+    let counts = (accounts.read, accounts.settled.filtered, accounts.in_flight);
+    assert_eq!(counts, (4, 3, 1));
+    let batch = &lab.road.filling.as_ref().unwrap().batch;
+    assert_eq!((batch.items.len(), batch.spans[0].lines), (1, 4));
 }
 
 #[test]

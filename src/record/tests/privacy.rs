@@ -183,6 +183,7 @@ proptest! {
         if let Some(cut) = cut {
             line.truncate(cut);
         }
+        prop_assume!(!is_blank(&line));
         let parsed = format.parse(&line, &mut Captures::new()).is_ok();
         let mut rules = privacy(ip);
         if !parsed {

@@ -143,6 +143,52 @@ fn the_exceptions() {
     }
 }
 
+/// Every line of a well-known format has the place that it had while nobody knew that format.
+#[test]
+fn lines_of_well_known_formats_have_the_place_of_unknown_ones() {
+    let reading = Reading {
+        millis: 1_795_412_474_123,
+        zone: 345,
+    };
+    for named in crate::config::well_known() {
+        for pick in 0..12 {
+            let value = |name: &str| {
+                let text = match name {
+                    "host" | "upstream_host" => "shop.example",
+                    "gzip_ratio" => "2.50",
+                    "proxy_upstream_name" | "proxy_alternative_upstream_name" => "shop-api-80",
+                    // it stands before the time
+                    "remote_user" => "me",
+                    "upstream_scheme" => "http",
+                    "upstream_uri" => "/a?t=2011-11-11T11:11:11+00:00",
+                    name if TEXTS.contains(&name) => FORGED[pick % FORGED.len()],
+                    name => values(name)[pick % values(name).len()],
+                };
+                reading
+                    .value(name)
+                    .unwrap_or_else(|| text.as_bytes().to_vec())
+            };
+            let line = fill(named.format.source(), Escape::Default, value);
+            let (index, id, parsed) = place_of(vec![named.format.clone()], &line);
+            assert!(parsed, "{}: {}", named.name, line.escape_ascii());
+            assert_eq!(id_parts(&id).0, 1_795_412_474);
+            assert_eq!(
+                place_of(vec![], &line),
+                (index, id, false),
+                "{}",
+                line.escape_ascii()
+            );
+            // nor is there another for the same line with a carriage return
+            let rewritten = [&line[..], b"\r"].concat();
+            let (index, id, _) = place_of(vec![], &line);
+            assert_eq!(
+                place_of(vec![named.format.clone()], &rewritten),
+                (index, id, true)
+            );
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
 
@@ -162,18 +208,10 @@ proptest! {
         let source = names.iter().map(|name| format!("${{{name}}}")).collect::<Vec<_>>();
         let source = format!("{open}{}{close}", source.join(between));
         let Ok(format) = Format::compile(&source, escape) else { return Ok(()) };
-        let value = |name: &str| {
+        let line = fill(&source, escape, |name| {
             let text = if TEXTS.contains(&name) { forged } else { values(name)[pick % values(name).len()] };
             reading.value(name).unwrap_or_else(|| text.as_bytes().to_vec())
-        };
-        let mut line = open.as_bytes().to_vec();
-        for (at, name) in names.iter().enumerate() {
-            if at > 0 {
-                line.extend_from_slice(between.as_bytes());
-            }
-            write_escaped(escape, &value(name), &mut line);
-        }
-        line.extend_from_slice(close.as_bytes());
+        });
         let (index, id, parsed) = place_of(vec![format], &line);
         // What a client sent may hold what separates values, where nothing quotes it: then the line does not
         // parse, or says what the client wants.
@@ -185,5 +223,39 @@ proptest! {
             return Ok(());
         }
         prop_assert_eq!(place_of(vec![], &line), (index, id, false), "{}", line.escape_ascii());
+    }
+    /// As well where variables stand side by side and no format could be made of them before: whether the time
+    /// can be told from its neighbours or stands in the text of several.
+    #[test]
+    fn a_line_of_variables_side_by_side_keeps_its_place(
+        names in names(),
+        reading in reading(),
+        forged in prop::sample::select(&FORGED[..]),
+        pick in any::<usize>(),
+        joints in prop::collection::vec(prop::sample::select(&["", "", " ", "\" \""][..]), 12),
+        escape in prop::sample::select(&[Escape::Default, Escape::Json, Escape::None][..]),
+    ) {
+        // an exception: a `$msec` that no byte sets apart is no time while no format says so
+        let names = names.into_iter().map(|name| if name == "msec" { "time_local" } else { name });
+        let names: Vec<&str> = names.collect();
+        let mut source = "\"".to_owned();
+        for (name, joint) in names.iter().zip(&joints) {
+            source.push_str(&format!("${{{name}}}{joint}"));
+        }
+        source.push('"');
+        let Ok(format) = Format::compile(&source, escape) else { return Ok(()) };
+        let is_joined = format.fields().iter().any(|field| field.name().contains('$'));
+        let line = fill(&source, escape, |name| {
+            let text = if TEXTS.contains(&name) { forged } else { values(name)[pick % values(name).len()] };
+            reading.value(name).unwrap_or_else(|| text.as_bytes().to_vec())
+        });
+        let (index, id, parsed) = place_of(vec![format], &line);
+        // One before nginx's own time is forged, and counts while no format is known.
+        let is_own = i64::from(id_parts(&id).0) == reading.millis / 1000;
+        let (_, unknown, _) = place_of(vec![], &line);
+        let is_first = i64::from(id_parts(&unknown).0) == reading.millis / 1000;
+        if is_joined && parsed && (!is_own || is_first) {
+            prop_assert_eq!(place_of(vec![], &line), (index, id, false), "{}: {}", source, line.escape_ascii());
+        }
     }
 }

@@ -1,0 +1,355 @@
+//! What is read of variables side by side that cannot be told apart.
+
+use super::*;
+
+/// The values of a line, `name=value` each; names of several variables are joined by `$`.
+fn read(source: &str, escape: Escape, line: &str) -> String {
+    let format = Format::compile(source, escape).unwrap();
+    let mut captures = Captures::new();
+    if let Err(error) = format.parse(line.as_bytes(), &mut captures) {
+        panic!("{source}: {line}: {}", format.explain(&error));
+    }
+    let value = |(index, field): (usize, &crate::Field)| {
+        let value = captures.get(line.as_bytes(), index)?;
+        Some(format!("{}={}", field.name(), value.escape_ascii()))
+    };
+    let values: Vec<_> = format
+        .fields()
+        .iter()
+        .enumerate()
+        .filter_map(value)
+        .collect();
+    values.join(" ")
+}
+
+#[track_caller]
+fn check(source: &str, escape: Escape, cases: &[(&str, &str)]) {
+    for (line, expected) in cases {
+        assert_eq!(read(source, escape, line), *expected, "{source}: {line}");
+    }
+}
+
+#[test]
+fn a_target_is_cut_off_at_its_first_slash() {
+    check(
+        "\"$http_host$request_uri\"",
+        Escape::Default,
+        &[
+            (
+                "\"shop.example/a?b=1\"",
+                "http_host=shop.example request_uri=/a?b=1",
+            ),
+            (
+                "\"shop.example:8080/\"",
+                "http_host=shop.example:8080 request_uri=/",
+            ),
+            ("\"[::1]:80/x\"", "http_host=[::1]:80 request_uri=/x"),
+            (
+                "\"[2001:db8::7]/x/y\"",
+                "http_host=[2001:db8::7] request_uri=/x/y",
+            ),
+            (
+                "\"m\\xC3\\xBC.example/\\x22\"",
+                "http_host=m\\\\xC3\\\\xBC.example request_uri=/\\\\x22",
+            ),
+            // HTTP/1.0 needs no host, and rubbish has neither.
+            ("\"-/a\"", "request_uri=/a"),
+            ("\"--\"", ""),
+            ("\"shop.example-\"", "http_host=shop.example"),
+            // In two ways, or in none: a target with a scheme, a `?` that may be the host's, a host alone.
+            (
+                "\"shop.examplehttp://other.example/a\"",
+                "http_host$request_uri=shop.examplehttp://other.example/a",
+            ),
+            (
+                "\"shop.example:80http://a/\"",
+                "http_host$request_uri=shop.example:80http://a/",
+            ),
+            ("\"-http://a/\"", "http_host$request_uri=-http://a/"),
+            ("\"a?b/c\"", "http_host$request_uri=a?b/c"),
+            (
+                "\"shop.example:/a\"",
+                "http_host$request_uri=shop.example:/a",
+            ),
+            ("\"shop.example*\"", "http_host$request_uri=shop.example*"),
+        ],
+    );
+    check(
+        "{\"u\":\"$http_host$request_uri\",\"s\":$status}",
+        Escape::Json,
+        &[
+            (
+                "{\"u\":\"a.example/\\\\x\\\"\",\"s\":200}",
+                "http_host=a.example request_uri=/\\\\\\\\x\\\\\\\" status=200",
+            ),
+            ("{\"u\":\"/a\",\"s\":200}", "request_uri=/a status=200"),
+            ("{\"u\":\"\",\"s\":400}", "status=400"),
+            (
+                "{\"u\":\"a.example\",\"s\":400}",
+                "http_host=a.example status=400",
+            ),
+        ],
+    );
+    check(
+        "$http_host$request_uri $status",
+        Escape::None,
+        &[(
+            "a.example/b 200",
+            "http_host=a.example request_uri=/b status=200",
+        )],
+    );
+}
+
+#[test]
+fn a_port_ends_where_the_target_begins() {
+    let source = "$status \"$scheme://$host:$server_port$request_uri\" $server_protocol";
+    check(
+        source,
+        Escape::Default,
+        &[
+            (
+                "200 \"http://shop.example:80/a?b=1\" HTTP/1.1",
+                "status=200 scheme=http host=shop.example server_port=80 request_uri=/a?b=1 server_protocol=HTTP/1.1",
+            ),
+            (
+                "200 \"https://[::1]:443/x:1/2\" HTTP/2.0",
+                "status=200 scheme=https host=[::1] server_port=443 request_uri=/x:1/2 server_protocol=HTTP/2.0",
+            ),
+            // A Unix socket has no port; a request that is none has no target.
+            (
+                "200 \"http://a:/x:80/\" HTTP/1.1",
+                "status=200 scheme=http host=a server_port= request_uri=/x:80/ server_protocol=HTTP/1.1",
+            ),
+            (
+                "400 \"http://shop.example:80-\" -",
+                "status=400 scheme=http host=shop.example server_port=80",
+            ),
+            (
+                "400 \"http://shop.example:--\" -",
+                "status=400 scheme=http host=shop.example",
+            ),
+            (
+                "200 \"http://a:80http://b/c\" HTTP/1.1",
+                "status=200 scheme=http host=a server_port$request_uri=80http://b/c server_protocol=HTTP/1.1",
+            ),
+        ],
+    );
+    check(
+        "\"$request_method$request_uri\"",
+        Escape::Json,
+        &[
+            ("\"GET/a-b\"", "request_method=GET request_uri=/a-b"),
+            ("\"GET?x\"", "request_method=GET request_uri=?x"),
+            ("\"M-SEARCH*\"", "request_method$request_uri=M-SEARCH*"),
+        ],
+    );
+}
+
+#[test]
+fn a_decoded_path_ends_at_its_first_question_mark() {
+    check(
+        "$host$uri$is_args$args",
+        Escape::Default,
+        &[
+            (
+                "a.example/x y?b=1",
+                "host=a.example uri=/x y is_args=? args=b=1",
+            ),
+            (
+                "a.example/x?b=?/",
+                "host=a.example uri=/x is_args=? args=b=?/",
+            ),
+            ("a.example/x-", "host=a.example uri=/x is_args="),
+            ("a.example/x--", "host=a.example uri=/x- is_args="),
+            // Emptied by a rewrite, `$args` is there and empty.
+            ("a.example/x", "host=a.example uri=/x is_args= args="),
+            ("a.example--", "host=a.example is_args="),
+            // A `?` alone is no `$is_args`.
+            ("a.example/x?", "host$uri$is_args$args=a.example/x?"),
+        ],
+    );
+    check(
+        "{\"u\":\"$uri$is_args$args\"}",
+        Escape::Json,
+        &[
+            ("{\"u\":\"/x?b=\\\"\"}", "uri=/x is_args=? args=b=\\\\\\\""),
+            ("{\"u\":\"/x-\"}", "uri=/x-"),
+            ("{\"u\":\"\"}", ""),
+        ],
+    );
+    check(
+        "\"$uri\" \"$is_args$args\"",
+        Escape::Default,
+        &[
+            ("\"/a\" \"?b\"", "uri=/a is_args=? args=b"),
+            ("\"/a\" \"-\"", "uri=/a is_args="),
+            ("\"/a\" \"\"", "uri=/a is_args= args="),
+            ("\"/a\" \"?\"", "uri=/a is_args$args=?"),
+            ("\"/a\" \"b\"", "uri=/a is_args$args=b"),
+        ],
+    );
+}
+
+#[test]
+fn several_before_a_target_stay_one_text() {
+    check(
+        "$scheme://$http_host$server_port$request_uri",
+        Escape::Default,
+        &[
+            (
+                "http://a.example:8080/x",
+                "scheme=http http_host$server_port=a.example:8080 request_uri=/x",
+            ),
+            (
+                "http://--/x",
+                "scheme=http http_host$server_port=-- request_uri=/x",
+            ),
+            ("http://---", "scheme=http http_host$server_port=--"),
+        ],
+    );
+    check(
+        "\"$remote_addr$http_host$request_uri\"",
+        Escape::Default,
+        &[
+            (
+                "\"10.0.0.1a.example:80/x\"",
+                "remote_addr$http_host=10.0.0.1a.example:80 request_uri=/x",
+            ),
+            (
+                "\"2001:db8::1a.example/x\"",
+                "remote_addr$http_host$request_uri=2001:db8::1a.example/x",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn what_has_a_shape_of_its_own_needs_no_text_behind_it() {
+    check(
+        "$status$body_bytes_sent $msec$request",
+        Escape::Default,
+        &[(
+            "2001234 1795412474.123GET /1 HTTP/1.1",
+            "status=200 body_bytes_sent=1234 msec=1795412474.123 request=GET /1 HTTP/1.1",
+        )],
+    );
+    check(
+        "$request_time$upstream_response_time $status$upstream_status",
+        Escape::Default,
+        &[(
+            "0.0120.001, 0.010 200502, 200",
+            "request_time=0.012 upstream_response_time=0.001, 0.010 status=200 upstream_status=502, 200",
+        )],
+    );
+    let format = Format::compile("$status$body_bytes_sent $msec$request", Escape::Default).unwrap();
+    for (line, at) in [
+        ("20 1795412474.123x", 2),
+        ("2001 1795412474.12x", 18),
+        ("2001 1795412474,123x", 15),
+        ("2001 x", 5),
+        ("2001 123456789012345678901234567890.123", 25),
+    ] {
+        let error = format
+            .parse(line.as_bytes(), &mut Captures::new())
+            .unwrap_err();
+        assert_eq!(error.offset, at, "{line}");
+    }
+}
+
+#[test]
+fn what_cannot_be_cut_costs_no_other_field() {
+    check(
+        "$remote_addr$http_x [$time_local] \"$scheme$host\" $status",
+        Escape::Default,
+        &[(
+            "10.0.0.12 [x [23/Nov/2026:05:41:14 +0000] \"httpsshop.example\" 200",
+            "remote_addr$http_x=10.0.0.12 [x time_local=23/Nov/2026:05:41:14 +0000 \
+             scheme$host=httpsshop.example status=200",
+        )],
+    );
+    check(
+        "$remote_addr \"$upstream_scheme://$upstream_host$upstream_uri\"",
+        Escape::Default,
+        &[
+            (
+                "1.2.3.4 \"http://shop.example/a?b\"",
+                "remote_addr=1.2.3.4 upstream_scheme=http upstream_host=shop.example upstream_uri=/a?b",
+            ),
+            (
+                "1.2.3.4 \"http://shop.example\"",
+                "remote_addr=1.2.3.4 upstream_scheme=http upstream_host$upstream_uri=shop.example",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_carriage_return_at_the_end_belongs_to_no_field() {
+    for (source, escape, line, expected) in [
+        (
+            "$status $http_a",
+            Escape::Default,
+            "200 x\r",
+            "status=200 http_a=x",
+        ),
+        (
+            "$status \"$http_a\"",
+            Escape::Default,
+            "200 \"x\"\r",
+            "status=200 http_a=x",
+        ),
+        (
+            "$status $http_a",
+            Escape::None,
+            "200 x\r",
+            "status=200 http_a=x",
+        ),
+        (
+            "$status $http_a end",
+            Escape::None,
+            "200 x end\r",
+            "status=200 http_a=x",
+        ),
+        (
+            "{\"a\":\"$http_a\"}",
+            Escape::Json,
+            "{\"a\":\"\\r\"}\r",
+            "http_a=\\\\r",
+        ),
+        (
+            "[$time_local]",
+            Escape::Default,
+            "[23/Nov/2026:05:41:14 +0000]\r",
+            "time_local=23/Nov/2026:05:41:14 +0000",
+        ),
+        ("$bytes_sent", Escape::Default, "17\r", "bytes_sent=17"),
+        // Only the last one ends the line.
+        (
+            "$status $http_a",
+            Escape::None,
+            "200 x\r\r",
+            "status=200 http_a=x\\r",
+        ),
+        // A format that writes one itself reads lines with it and without.
+        (
+            "$status $http_a\r",
+            Escape::Default,
+            "200 x\r",
+            "status=200 http_a=x",
+        ),
+        (
+            "$status $http_a\r",
+            Escape::Default,
+            "200 x",
+            "status=200 http_a=x",
+        ),
+        (
+            "$status \"$http_a\"\r",
+            Escape::Default,
+            "200 \"x\"\r",
+            "status=200 http_a=x",
+        ),
+    ] {
+        assert_eq!(read(source, escape, line), expected, "{source:?}: {line:?}");
+    }
+}

@@ -1,0 +1,117 @@
+//! Which formats a log is tried with, and in which order.
+
+use super::*;
+
+const NGINX: &str = r#"events {} http {
+    log_format json_log escape=none '$json_log';
+    log_format pair '$http_a $http_b';
+    log_format loose escape=none '$remote_addr $http_a';
+    log_format main '$remote_addr [$time_local] "$request" $status';
+    server { access_log /l/json.log json_log; access_log /l/main.log main; }
+    server { access_log /l/plain.log; access_log /l/loose.log loose; }
+    server { access_log /l/both.log json_log; access_log /l/both.log main; }
+}"#;
+
+fn nginx(toml: &str) -> Config {
+    text(toml).with("/etc/nginx/nginx.conf", NGINX).config()
+}
+
+/// The formats of the log at a path.
+fn formats<'c>(config: &'c Config, path: &str) -> Vec<&'c str> {
+    let mut logs = config.logs.iter();
+    let log = logs.find(|log| log.paths == [path]).unwrap();
+    log.formats
+        .iter()
+        .map(|named| named.name.as_str())
+        .collect()
+}
+
+#[test]
+fn a_format_that_takes_any_line_is_tried_only_where_it_is_named() {
+    let config = nginx("");
+    for (path, expected) in [
+        (
+            "/l/json.log",
+            &["json_log", "combined", "main", "loose"][..],
+        ),
+        ("/l/main.log", &["main", "combined", "loose"]),
+        ("/l/plain.log", &["combined", "main", "loose"]),
+        ("/l/loose.log", &["loose", "combined", "main"]),
+        // of its own formats the general one would take all lines of the other
+        ("/l/both.log", &["main", "json_log", "combined", "loose"]),
+    ] {
+        assert_eq!(formats(&config, path), expected, "{path}");
+    }
+    let config = nginx("[[logs]]\npaths = [\"/other.log\"]\n");
+    let names = formats(&config, "/other.log");
+    let place = |name: &str| names.iter().position(|found| *found == name);
+    assert_eq!((place("json_log"), place("pair")), (None, None));
+    assert!(place("combined") < place("main") && place("main") < place("loose"));
+}
+
+#[test]
+fn a_list_of_formats_keeps_its_order() {
+    let config = nginx(
+        "[[logs]]\npaths = [\"/other.log\"]\nformat = ['$http_a', \"auto\", '$http_b', '$status $uri']\n",
+    );
+    let log = &config.logs[0];
+    let sources: Vec<&str> = log
+        .formats
+        .iter()
+        .map(|named| named.format.source())
+        .collect();
+    let end = sources.len() - 2;
+    assert_eq!(sources[0], "$http_a");
+    assert_eq!(sources[end..], ["$http_b", "$status $uri"]);
+    let mut config = config;
+    let seen = "log_format seen escape=default '$msec $time_local $http_b';".to_owned();
+    config.add_formats(&[
+        seen,
+        "log_format again escape=default '$http_b';".to_owned(),
+    ]);
+    let formats: Vec<&NamedFormat> = config.logs[0].formats.iter().collect();
+    assert_eq!(formats.len(), end + 3);
+    assert_eq!(formats[end + 1].format.source(), "$http_b");
+    assert_eq!(formats[end + 2].format.source(), "$status $uri");
+    assert!(formats[1..=end].iter().any(|named| named.name == "seen"));
+}
+
+#[test]
+fn well_known_formats_are_tried_on_logs_that_no_nginx_conf_names() {
+    let config = text("[[logs]]\npaths = [\"/a.log\"]\n").config();
+    let names = formats(&config, "/a.log");
+    for name in [
+        "combined",
+        "nginx-main",
+        "ingress-nginx",
+        "nginx-proxy",
+        "vhost-combined",
+    ] {
+        assert!(names.contains(&name), "{names:?}");
+    }
+    let place = |name: &str| names.iter().position(|found| *found == name).unwrap();
+    assert!(place("combined") < place("vhost-combined"));
+    assert!(place("vhost-combined") < place("nginx-proxy"));
+    // while no line was seen
+    assert_eq!(config.logs[0].formats.expected(), place("combined"));
+    let named = text("[[logs]]\npaths = [\"/a.log\"]\nformat = \"combined\"\n").config();
+    assert_eq!(formats(&named, "/a.log"), ["combined"]);
+    let other = nginx("[[logs]]\npaths = [\"/a.log\"]\n");
+    assert!(formats(&other, "/a.log").contains(&"ingress-nginx"));
+    assert!(!formats(&nginx(""), "/l/main.log").contains(&"ingress-nginx"));
+}
+
+#[test]
+fn the_format_that_is_expected_is_the_logs_own() {
+    let config = nginx("");
+    for log in &config.logs {
+        let expected = match log.paths[0].as_str() {
+            "/l/json.log" => "json_log",
+            "/l/plain.log" => "combined",
+            "/l/loose.log" => "loose",
+            _ => "main",
+        };
+        let found = log.formats.get(log.formats.expected()).unwrap();
+        assert_eq!(found.name, expected);
+    }
+}

@@ -1,0 +1,109 @@
+//! The formats that one log is tried with.
+//!
+//! Owns the place of each: those that the log names, those that all logs share, which are held once however many logs
+//! there are, and those behind them. Invariant: no format stands in a list twice, and a list costs what is its log's own
+//! alone: with thousands of servers, each with a `log_format` of its own, nothing grows by the square.
+
+use std::sync::Arc;
+
+use super::formats::{NamedFormat, distinct};
+
+/// Formats in the order in which they are tried.
+#[derive(Debug, Clone)]
+pub struct Formats {
+    first: Vec<NamedFormat>,
+    shared: Arc<[NamedFormat]>,
+    last: Vec<NamedFormat>,
+}
+
+impl Formats {
+    /// `first`, then `shared`, then `last`; of equal ones the first counts.
+    pub fn new(
+        first: impl IntoIterator<Item = NamedFormat>,
+        shared: Arc<[NamedFormat]>,
+        last: impl IntoIterator<Item = NamedFormat>,
+    ) -> Self {
+        let mut last = distinct(last);
+        last.retain(|format| !is_in(&shared, format));
+        Formats {
+            first: distinct(first),
+            shared,
+            last,
+        }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &NamedFormat> {
+        let shared = self.shared.iter();
+        let shared =
+            shared.filter(|format| !is_in(&self.first, format) && !is_in(&self.last, format));
+        let last = self.last.iter();
+        let last = last.filter(|format| !is_in(&self.first, format));
+        self.first.iter().chain(shared).chain(last)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+
+    /// The one at this place.
+    pub fn get(&self, index: usize) -> Option<&NamedFormat> {
+        self.iter().nth(index)
+    }
+
+    /// Those that are this log's own, and those of `shared` behind them.
+    pub(super) fn parts(&self) -> (impl Iterator<Item = &NamedFormat>, &Arc<[NamedFormat]>) {
+        (self.first.iter().chain(&self.last), &self.shared)
+    }
+
+    pub(super) fn set_shared(&mut self, shared: Arc<[NamedFormat]>) {
+        self.shared = shared;
+    }
+
+    /// The place of the one that lines are expected in while none was seen: the first that the log names, or combined.
+    pub fn expected(&self) -> usize {
+        let combined = NamedFormat::combined();
+        let names_none = self.first.is_empty();
+        let mut formats = self.iter();
+        formats
+            .position(|format| !names_none || format.is_same(&combined))
+            .unwrap_or(0)
+    }
+
+    /// The names; of many that all logs share only their number.
+    pub fn shown(&self) -> String {
+        const SHOWN: usize = 20;
+        let names = |formats: &mut dyn Iterator<Item = &NamedFormat>| {
+            let names: Vec<&str> = formats.map(|named| named.name.as_str()).collect();
+            names.join(", ")
+        };
+        if self.shared.len() <= SHOWN {
+            return names(&mut self.iter());
+        }
+        let own = names(&mut self.first.iter().chain(&self.last));
+        let comma = if own.is_empty() { "" } else { ", " };
+        format!("{own}{comma}{} that all logs share", self.shared.len())
+    }
+}
+
+fn is_in(formats: &[NamedFormat], format: &NamedFormat) -> bool {
+    formats.iter().any(|known| known.is_same(format))
+}
+
+impl FromIterator<NamedFormat> for Formats {
+    fn from_iter<T: IntoIterator<Item = NamedFormat>>(formats: T) -> Self {
+        Formats::new(formats, Arc::default(), [])
+    }
+}
+
+impl From<Vec<NamedFormat>> for Formats {
+    fn from(formats: Vec<NamedFormat>) -> Self {
+        formats.into_iter().collect()
+    }
+}
