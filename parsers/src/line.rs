@@ -233,6 +233,7 @@ impl Program {
 
 impl Program {
     /// Cuts the texts of several variables where that can be done in one way.
+    #[inline(never)]
     fn cut(&self, line: &[u8], spans: &mut [(u32, u32)]) {
         for Joined { whole, cuts } in &self.joined {
             let Some(cuts) = cuts else { continue };
@@ -316,6 +317,7 @@ impl Program {
             }
     }
 
+    #[cold]
     fn host_end(&self, rest: &[u8], mask: u64) -> usize {
         if rest.first() != Some(&b'[') {
             return self.class_end(rest, mask);
@@ -478,6 +480,7 @@ fn misfit(grammar: Grammar, value: &[u8]) -> Option<usize> {
 }
 
 /// The end of seconds with three digits of milliseconds, whatever follows them; or the byte that is wrong.
+#[cold]
 fn seconds_end(line: &[u8], start: usize) -> Result<usize, usize> {
     let digits = |from: usize, most: usize| {
         let rest = line.get(from..).unwrap_or_default();
