@@ -24,6 +24,7 @@ mod compile;
 mod error;
 mod grammar;
 mod joined;
+mod proof;
 pub(crate) mod source;
 
 pub use error::{FormatError, FormatWarning};
