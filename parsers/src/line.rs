@@ -314,7 +314,18 @@ impl Program {
                 Scan::JsonText => json_text_end(rest),
                 Scan::All => rest.len(),
                 Scan::Host => self.host_end(rest, read.mask),
+                Scan::Address => self.address_end(rest, read.mask),
             }
+    }
+
+    #[cold]
+    fn address_end(&self, rest: &[u8], mask: u64) -> usize {
+        if rest.starts_with(b"unix:") {
+            return b"unix:".len();
+        }
+        let end = self.class_end(rest, mask);
+        let has_dot = rest[..end].contains(&b'.');
+        if has_dot { end } else { 0 }
     }
 
     #[cold]

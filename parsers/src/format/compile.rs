@@ -65,6 +65,8 @@ pub(crate) enum Scan {
     All,
     /// A host that a `:` follows: to the end of its brackets, else by the class table, without `:`.
     Host,
+    /// An IPv4 address that a `:` follows, by the class table, or `unix:`.
+    Address,
 }
 
 /// A literal text, ready to be compared.
@@ -249,16 +251,13 @@ impl Compiler<'_> {
                 at,
             } => (*index, look, *grammar, *at),
         };
-        let is_host = self.fields[usize::from(field)].name == "host";
-        if self.neighbours == Neighbours::Joined && is_host {
-            // A text that nothing limits may follow, and must not decide where the host ends. A `:` in it
-            // stands in brackets (ngx_http_request.c, `ngx_http_validate_host`).
-            if let Some(Part::Literal { text, .. }) = rest.first()
-                && text.first() == Some(&b':')
-            {
-                self.host(field, look);
-                return Ok(1);
-            }
+        if self.neighbours == Neighbours::Joined
+            && let Some(Part::Literal { text, .. }) = rest.first()
+            && text.first() == Some(&b':')
+            && let Some(scan) = self.scan_to_colon(field, grammar)
+        {
+            self.to_colon(field, look, grammar, scan);
+            return Ok(1);
         }
         if self.value(field, look, grammar, at, rest) == Made::Step {
             return Ok(1);
@@ -304,15 +303,28 @@ impl Compiler<'_> {
         }
     }
 
-    /// A host that a `:` follows, behind which nothing may help to find its end.
-    fn host(&mut self, field: u16, look: &Look) {
-        let set = look.wide.without(ByteSet::of(b":"));
+    /// How a value is read to the `:` behind it. A text that nothing limits may follow, which must not decide
+    /// where the value ends. Of `$host` a `:` stands in brackets (ngx_http_request.c, `ngx_http_validate_host`);
+    /// IPv6 addresses are not read, for they have no end there.
+    fn scan_to_colon(&self, field: u16, grammar: Grammar) -> Option<Scan> {
+        match grammar {
+            Grammar::Host if self.fields[usize::from(field)].name == "host" => Some(Scan::Host),
+            Grammar::Address => Some(Scan::Address),
+            _ => None,
+        }
+    }
+
+    fn to_colon(&mut self, field: u16, look: &Look, grammar: Grammar, scan: Scan) {
+        let set = match scan {
+            Scan::Address => ByteSet::range(b'0', b'9').or(ByteSet::of(b".")),
+            _ => look.wide.without(ByteSet::of(b":")),
+        };
         let reading = Reading {
-            grammar: Grammar::Host,
-            scan: Scan::Host,
+            grammar,
+            scan,
             mask: self.class(set),
             empty: look.empty,
-            dash: false,
+            dash: look.dash && !set.has(b'-'),
             give_back: 0,
         };
         self.steps.push(Step::Run {
