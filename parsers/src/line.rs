@@ -233,6 +233,7 @@ impl Program {
 
 impl Program {
     /// Cuts the texts of several variables where that can be done in one way.
+    #[inline(never)]
     fn cut(&self, line: &[u8], spans: &mut [(u32, u32)]) {
         for Joined { whole, cuts } in &self.joined {
             let Some(cuts) = cuts else { continue };
@@ -313,9 +314,21 @@ impl Program {
                 Scan::JsonText => json_text_end(rest),
                 Scan::All => rest.len(),
                 Scan::Host => self.host_end(rest, read.mask),
+                Scan::Address => self.address_end(rest, read.mask),
             }
     }
 
+    #[cold]
+    fn address_end(&self, rest: &[u8], mask: u64) -> usize {
+        if rest.starts_with(b"unix:") {
+            return b"unix:".len();
+        }
+        let end = self.class_end(rest, mask);
+        let has_dot = rest[..end].contains(&b'.');
+        if has_dot { end } else { 0 }
+    }
+
+    #[cold]
     fn host_end(&self, rest: &[u8], mask: u64) -> usize {
         if rest.first() != Some(&b'[') {
             return self.class_end(rest, mask);
@@ -478,6 +491,7 @@ fn misfit(grammar: Grammar, value: &[u8]) -> Option<usize> {
 }
 
 /// The end of seconds with three digits of milliseconds, whatever follows them; or the byte that is wrong.
+#[cold]
 fn seconds_end(line: &[u8], start: usize) -> Result<usize, usize> {
     let digits = |from: usize, most: usize| {
         let rest = line.get(from..).unwrap_or_default();

@@ -290,8 +290,9 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Formats,
         r#""auto""#,
         "",
-        "auto (every log_format of nginx.conf, the log's own first, then combined), combined, a log_format as \
-         it stands in nginx.conf, or a list of these, tried in order.",
+        "auto (the log's own formats first, then every log_format of nginx.conf and combined, from specific to \
+         general; well-known ones where nginx.conf does not name the log), combined, a log_format as it stands in \
+         nginx.conf, or a list of these, tried in order. See FORMATS.md.",
     ),
     setting(
         Logs,

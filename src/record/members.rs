@@ -315,8 +315,17 @@ pub(super) struct Value<'l> {
 impl<'l> Values<'l> {
     pub(super) fn value(&self, capture: Option<usize>) -> Option<Value<'l>> {
         let raw = self.get(capture)?;
-        let secrecy = self.plan.secrecy.get(capture?).copied().unwrap_or_default();
+        let secrecy = self.secrecy(capture?);
         Some(Value { raw, secrecy })
+    }
+
+    /// What of a value of this line is written: its text, its hash, or that there is one.
+    pub(super) fn secrecy(&self, capture: usize) -> Secrecy {
+        match self.plan.secrecy.get(capture).copied().unwrap_or_default() {
+            Secrecy::Unbounded if self.watched => Secrecy::Redacted,
+            Secrecy::Unbounded => Secrecy::Text,
+            secrecy => secrecy,
+        }
     }
 
     /// A value, undone, as it may be shown.

@@ -38,6 +38,9 @@ pub(super) enum Secrecy {
     /// The text, without the secrets in it.
     #[default]
     Text,
+    /// The text, or only that there is one where anything in the line may be secret: of several variables side
+    /// by side, where neither a key nor an address needs have an end.
+    Unbounded,
     /// That there is one.
     Redacted,
     /// Its hash.
@@ -240,8 +243,7 @@ impl Plan {
     }
 }
 
-/// A text of several variables is as secret as the strictest of them. Where no address may be seen it is not
-/// shown at all: one that has no end of its own is not found in it.
+/// A text of several variables is as secret as the strictest of them.
 fn secrecy(name: &str, fields: &[Field], guard: &Guard) -> Secrecy {
     if !name.contains('$') {
         return of_one(name, fields, guard);
@@ -250,12 +252,12 @@ fn secrecy(name: &str, fields: &[Field], guard: &Guard) -> Secrecy {
         let mut variables = name.split('$');
         variables.any(|variable| of_one(variable, fields, guard) == secrecy)
     };
-    if !guard.shows_addresses() || among(Secrecy::Redacted) {
+    if among(Secrecy::Redacted) {
         Secrecy::Redacted
     } else if among(Secrecy::Hashed) {
         Secrecy::Hashed
     } else {
-        Secrecy::Text
+        Secrecy::Unbounded
     }
 }
 

@@ -16,8 +16,9 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
 use super::servers;
-use crate::support::agent::{Deadline, Home, free_port};
+use crate::support::agent::{Deadline, Home, free_port, section_cluster};
 use crate::support::nginx::{Bare, temp_paths};
+use crate::support::stage::Stage;
 
 /// Formats of one run.
 const FORMATS: usize = 240;
@@ -421,4 +422,101 @@ fn odd_texts_are_refused_where_a_real_nginx_refuses_them() {
         }
     }
     assert!(taken > 5 && refused > 5, "{taken} {refused}");
+}
+
+/// A log of each kind, read once: no format captures the lines of another log, variables side by side cost no
+/// other field, and what an editor has done to a log is undone.
+#[test]
+fn each_log_is_read_by_what_its_lines_are() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let folder = home.path("logs");
+    fs::create_dir_all(&folder).unwrap();
+    let at = |name: &str| folder.join(name).display().to_string();
+    let conf = home.path("own.conf");
+    fs::write(
+        &conf,
+        format!(
+            "events {{}}\nhttp {{\nlog_format json_log escape=none '$json_log';\n\
+             log_format beside '$status $request_method \"$scheme://$host:$server_port$request_uri\" '\n\
+             '$server_protocol [$time_local] $remote_addr \"$http_user_agent\"';\n\
+             server {{ access_log {} json_log; }}\nserver {{ access_log {} beside; }}\n\
+             server {{ access_log {}; }}\n}}\n",
+            at("json.log"),
+            at("beside.log"),
+            at("plain.log"),
+        ),
+    )
+    .unwrap();
+    let time = "[23/Nov/2026:05:41:14 +0000]";
+    let combined =
+        format!("203.0.113.7 - - {time} \"GET /plain HTTP/1.1\" 200 12 \"-\" \"curl/8\"");
+    for (name, text) in [
+        ("json.log", "{\"any\": \"thing\"}\n".to_owned()),
+        (
+            "beside.log",
+            format!(
+                "200 GET \"http://shop.example:80/a?b=1\" HTTP/1.1 {time} 203.0.113.9 \"curl/8\"\n\
+                 400 - \"http://shop.example:80-\" - {time} 203.0.113.9 \"-\"\n"
+            ),
+        ),
+        (
+            "plain.log",
+            format!(
+                "{combined}\r\n\r\n\n{}\r\n",
+                combined.replace("plain", "json-like")
+            ),
+        ),
+        // no nginx.conf names this one
+        (
+            "other.log",
+            format!(
+                "shop.example:443 {combined}\n203.0.113.8 - - {time} \"GET /main HTTP/1.1\" 200 1 \"-\" \"-\" \"-\"\n"
+            ),
+        ),
+    ] {
+        fs::write(folder.join(name), text).unwrap();
+    }
+    let log = format!("[[logs]]\npaths = ['{}']\n", at("*.log"));
+    home.configure_nginx(
+        &conf,
+        "",
+        &format!("{log}{}", section_cluster(&stage.address())),
+    );
+    home.once();
+
+    let documents = stage.documents();
+    let found = |path: &str| {
+        let mut documents = documents.iter();
+        documents.find(|document| document["url"]["path"] == path)
+    };
+    assert_eq!(documents.len(), 7, "{documents:#?}");
+    let unparsed = documents
+        .iter()
+        .filter(|document| document.get("error").is_some())
+        .count();
+    assert_eq!(unparsed, 0, "{documents:#?}");
+    let json = documents
+        .iter()
+        .filter(|document| document["nginx"]["access"]["json_log"].is_string());
+    assert_eq!(json.count(), 1);
+    let beside = found("/a").unwrap();
+    for (pointer, value) in [
+        ("/source/address", "203.0.113.9"),
+        ("/http/request/method", "GET"),
+        ("/url/query", "b=1"),
+        ("/url/domain", "shop.example"),
+        ("/url/scheme", "http"),
+    ] {
+        assert_eq!(beside.pointer(pointer).unwrap(), value, "{beside:#}");
+    }
+    assert_eq!(beside["destination"]["port"], 80);
+    assert_eq!(beside["http"]["response"]["status_code"], 200);
+    for path in ["/plain", "/json-like"] {
+        assert_eq!(found(path).unwrap()["user_agent"]["original"], "curl/8");
+    }
+    assert_eq!(found("/main").unwrap()["source"]["ip"], "203.0.113.8");
+    let with_host = |document: &&serde_json::Value| {
+        document["url"]["path"] == "/plain" && document["url"]["domain"] == "shop.example"
+    };
+    assert_eq!(documents.iter().filter(with_host).count(), 1);
 }

@@ -1,12 +1,10 @@
-//! From the parts of a format to steps. Owns the proofs of where a field ends; knows nothing of lines.
-//!
-//! The one question, for a field whose values are runs of bytes of a set S: the reader runs to the
-//! first byte outside S; how far before that byte did the value end? If everything between the end of
-//! the value and a byte that is surely outside S has a known length, the answer is that length.
+//! From the parts of a format to steps. Owns which step reads a part, and which variables are read as one
+//! text; the proofs that this rests on stand in [`super::proof`]. Knows nothing of lines.
 
 use super::error::{Doubt, FormatError, FormatProblem, FormatWarning};
 use super::grammar::{Fixed, Grammar, Layout, Look};
 use super::joined::{self, Joined, Member, Tail};
+use super::proof::{Anchor, Part, anchor, can_begin, only_one_end};
 use super::source::{Piece, pieces};
 use super::{Field, Program};
 use crate::bytes::ByteSet;
@@ -67,6 +65,8 @@ pub(crate) enum Scan {
     All,
     /// A host that a `:` follows: to the end of its brackets, else by the class table, without `:`.
     Host,
+    /// An IPv4 address that a `:` follows, by the class table, or `unix:`.
+    Address,
 }
 
 /// A literal text, ready to be compared.
@@ -110,20 +110,6 @@ impl Literal {
     }
 }
 
-/// A part of the format, with its byte place in the source.
-enum Part {
-    Literal {
-        text: Vec<u8>,
-        index: u16,
-    },
-    Field {
-        index: u16,
-        look: Look,
-        grammar: Grammar,
-        at: usize,
-    },
-}
-
 /// What is done about variables that stand side by side and cannot be told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Neighbours {
@@ -138,13 +124,17 @@ pub(super) fn compile_apart(source: &str, escape: Escape) -> Result<Program, For
 
 /// Compiles a format; variables that cannot be told apart are read as one text.
 pub(super) fn compile(source: &str, escape: Escape) -> Result<Program, FormatError> {
-    compile_apart(source, escape).or_else(|error| {
-        if matches!(error.problem(), FormatProblem::Neighbours { .. }) {
-            compile_with(source, escape, Neighbours::Joined)
-        } else {
-            Err(error)
-        }
-    })
+    let error = match compile_apart(source, escape) {
+        Err(error) if matches!(error.problem(), FormatProblem::Neighbours { .. }) => error,
+        other => return other,
+    };
+    let program = compile_with(source, escape, Neighbours::Joined)?;
+    let uncut = program.joined.iter().filter(|joined| joined.cuts.is_none());
+    if uncut.count() == program.fields.len() {
+        // Nothing would be read but texts that say nothing.
+        return Err(error);
+    }
+    Ok(program)
 }
 
 fn compile_with(
@@ -261,16 +251,13 @@ impl Compiler<'_> {
                 at,
             } => (*index, look, *grammar, *at),
         };
-        let is_host = self.fields[usize::from(field)].name == "host";
-        if self.neighbours == Neighbours::Joined && is_host {
-            // A text that nothing limits may follow, and must not decide where the host ends. A `:` in it
-            // stands in brackets (ngx_http_request.c, `ngx_http_validate_host`).
-            if let Some(Part::Literal { text, .. }) = rest.first()
-                && text.first() == Some(&b':')
-            {
-                self.host(field, look);
-                return Ok(1);
-            }
+        if self.neighbours == Neighbours::Joined
+            && let Some(Part::Literal { text, .. }) = rest.first()
+            && text.first() == Some(&b':')
+            && let Some(scan) = self.scan_to_colon(field, grammar)
+        {
+            self.to_colon(field, look, grammar, scan);
+            return Ok(1);
         }
         if self.value(field, look, grammar, at, rest) == Made::Step {
             return Ok(1);
@@ -316,15 +303,28 @@ impl Compiler<'_> {
         }
     }
 
-    /// A host that a `:` follows, behind which nothing may help to find its end.
-    fn host(&mut self, field: u16, look: &Look) {
-        let set = look.wide.without(ByteSet::of(b":"));
+    /// How a value is read to the `:` behind it. A text that nothing limits may follow, which must not decide
+    /// where the value ends. Of `$host` a `:` stands in brackets (ngx_http_request.c, `ngx_http_validate_host`);
+    /// IPv6 addresses are not read, for they have no end there.
+    fn scan_to_colon(&self, field: u16, grammar: Grammar) -> Option<Scan> {
+        match grammar {
+            Grammar::Host if self.fields[usize::from(field)].name == "host" => Some(Scan::Host),
+            Grammar::Address => Some(Scan::Address),
+            _ => None,
+        }
+    }
+
+    fn to_colon(&mut self, field: u16, look: &Look, grammar: Grammar, scan: Scan) {
+        let set = match scan {
+            Scan::Address => ByteSet::range(b'0', b'9').or(ByteSet::of(b".")),
+            _ => look.wide.without(ByteSet::of(b":")),
+        };
         let reading = Reading {
-            grammar: Grammar::Host,
-            scan: Scan::Host,
+            grammar,
+            scan,
             mask: self.class(set),
             empty: look.empty,
-            dash: false,
+            dash: look.dash && !set.has(b'-'),
             give_back: 0,
         };
         self.steps.push(Step::Run {
@@ -571,7 +571,7 @@ impl Compiler<'_> {
             return Err(FormatError::new(self.source, end, FormatProblem::TooMany));
         }
         if !self.joined.is_empty() {
-            self.sort_fields()?;
+            self.sort_fields();
         }
         let mut classes = Box::new([0u64; 256]);
         for (index, set) in self.sets.iter().enumerate() {
@@ -595,21 +595,11 @@ impl Compiler<'_> {
 
     /// Puts the fields of joined variables where they stand in the line, and leaves out the variables that
     /// are never read by themselves.
-    fn sort_fields(&mut self) -> Result<(), FormatError> {
+    fn sort_fields(&mut self) {
         let place = |at: &usize| self.order[*at];
         let mut order: Vec<usize> = (0..self.fields.len()).collect();
         order.retain(|at| place(at).1 != NOWHERE);
         order.sort_by_key(place);
-        let uncut = |at: &usize| {
-            let whole = |joined: &Joined| usize::from(joined.whole) == *at;
-            self.joined
-                .iter()
-                .any(|joined| joined.cuts.is_none() && whole(joined))
-        };
-        if order.iter().all(uncut) {
-            // Nothing would be read but texts that say nothing.
-            return compile_apart(self.source, self.escape).map(|_| ());
-        }
         let mut moved = vec![0u16; self.fields.len()];
         for (index, at) in (0u16..).zip(&order) {
             moved[*at] = index;
@@ -647,160 +637,5 @@ impl Compiler<'_> {
             }
         }
         self.fields = order.iter().map(|at| self.fields[*at].clone()).collect();
-        Ok(())
-    }
-}
-
-/// Where the first byte outside a set stands, seen from the end of the value.
-struct Anchor {
-    back: u32,
-    /// The bytes with which the next field begins, unless it is absent: then it is a `-`, which this
-    /// field could hold too.
-    give_back: Option<ByteSet>,
-}
-
-/// Proves that the first byte outside `set` stands at a fixed distance after the value's end.
-fn anchor(set: &ByteSet, pairs: bool, rest: &[Part]) -> Option<Anchor> {
-    let mut back = 0u32;
-    // After a field that may be empty, what follows must stop the scan at the same place.
-    let mut maybe_here = false;
-    let certain = |back| {
-        Some(Anchor {
-            back,
-            give_back: None,
-        })
-    };
-    for (index, part) in rest.iter().enumerate() {
-        match part {
-            Part::Literal { text, .. } => {
-                for byte in text {
-                    if !set.has(*byte) {
-                        return certain(back);
-                    }
-                    // And the scan would take a literal's `\` for the beginning of an escape.
-                    if maybe_here || (pairs && *byte == b'\\') {
-                        return None;
-                    }
-                    back += 1;
-                }
-            }
-            Part::Field { look, .. } => match look.layout {
-                Layout::Fixed(fixed) => {
-                    for place in 0..fixed.len() {
-                        let bytes = fixed.at(place);
-                        if !set.meets(&bytes) {
-                            return certain(back);
-                        }
-                        if maybe_here || !set.covers(&bytes) {
-                            return None;
-                        }
-                        back += 1;
-                    }
-                }
-                Layout::Run | Layout::List => {
-                    if !look.begins().meets(set) {
-                        if !look.empty {
-                            return certain(back);
-                        }
-                        maybe_here = true;
-                    } else if index == 0
-                        && look.dash
-                        && !look.empty
-                        && !look.first.meets(set)
-                        && !can_go_on(&set.or(look.first), &rest[1..])
-                    {
-                        // Only the `-` of an absent value could belong to both.
-                        return Some(Anchor {
-                            back,
-                            give_back: Some(look.first),
-                        });
-                    } else {
-                        return None;
-                    }
-                }
-            },
-        }
-    }
-    certain(back)
-}
-
-/// Whether what follows can begin with a byte of `set`; when in doubt, yes.
-fn can_go_on(set: &ByteSet, rest: &[Part]) -> bool {
-    match rest.first() {
-        None => false,
-        Some(Part::Literal { text, .. }) => text.first().is_none_or(|byte| set.has(*byte)),
-        Some(Part::Field { look, .. }) => match look.layout {
-            Layout::Fixed(fixed) => set.meets(&fixed.at(0)),
-            Layout::Run | Layout::List => look.empty || set.meets(&look.begins()),
-        },
-    }
-}
-
-/// Proves that the value has only one possible end although its set holds what follows.
-///
-/// Some byte of the literal text after it occurs in no field up to a byte outside the set (or the end
-/// of the line), so the number of such bytes after the value is fixed: two ends would differ in it.
-fn only_one_end(look: &Look, rest: &[Part]) -> bool {
-    let Some((Part::Literal { text, .. }, _)) = rest.split_first() else {
-        return false;
-    };
-    if look.pairs {
-        return false;
-    }
-    text.iter().any(|mark| counts(look.wide, *mark, rest))
-}
-
-fn counts(set: ByteSet, mark: u8, rest: &[Part]) -> bool {
-    for part in rest {
-        match part {
-            Part::Literal { text, .. } => {
-                if text.iter().any(|byte| !set.has(*byte)) {
-                    return true;
-                }
-            }
-            Part::Field { look, .. } => match look.layout {
-                Layout::Fixed(fixed) => {
-                    for place in 0..fixed.len() {
-                        let bytes = fixed.at(place);
-                        if !set.meets(&bytes) {
-                            return true;
-                        }
-                        if bytes.has(mark) || !set.covers(&bytes) {
-                            return false;
-                        }
-                    }
-                }
-                Layout::Run | Layout::List => {
-                    let mut bytes = look.all();
-                    if look.layout == Layout::List {
-                        bytes = bytes.or(ByteSet::of(b" ,:"));
-                    }
-                    if bytes.has(mark) || !set.covers(&bytes) {
-                        return false;
-                    }
-                }
-            },
-        }
-    }
-    true
-}
-
-/// Whether what follows can begin with `pattern`; when in doubt, yes.
-fn can_begin(rest: &[Part], pattern: &[u8]) -> bool {
-    let Some(first) = pattern.first() else {
-        return true;
-    };
-    match rest.split_first() {
-        None => false,
-        Some((Part::Literal { text, .. }, rest)) => {
-            let shared = text.len().min(pattern.len());
-            text[..shared] == pattern[..shared] && can_begin(rest, &pattern[shared..])
-        }
-        Some((Part::Field { look, .. }, rest)) => match look.layout {
-            Layout::Fixed(fixed) => fixed.at(0).has(*first),
-            Layout::Run | Layout::List => {
-                look.begins().has(*first) || (look.empty && can_begin(rest, pattern))
-            }
-        },
     }
 }

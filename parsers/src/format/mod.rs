@@ -24,6 +24,7 @@ mod compile;
 mod error;
 mod grammar;
 mod joined;
+mod proof;
 pub(crate) mod source;
 
 pub use error::{FormatError, FormatWarning};
@@ -114,7 +115,8 @@ impl Format {
     ///
     /// Quotes and backslashes are undone as nginx's own reader does (ngx_conf_file.c,
     /// `ngx_conf_read_token`). A bare value of words in double quotes, such as `"$a" "$b"`, is taken as
-    /// pieces if these compile with all variables told apart, else as it stands if that does.
+    /// pieces if these compile with all variables told apart, else as it stands if that does, else as that
+    /// which keeps more of them apart.
     /// `default_escape` holds where the text has no `escape=`.
     ///
     /// # Errors
@@ -136,12 +138,23 @@ impl Format {
             Found::Directive(directive) => directive,
             Found::Either(directive) => {
                 let escape = directive.escape.unwrap_or(default_escape);
-                if compile::compile_apart(&directive.value, escape).is_err()
-                    && let Ok(program) = compile::compile_apart(bare, default_escape)
-                {
+                let ways = [(directive.value.as_str(), escape), (bare, default_escape)];
+                let apart =
+                    |(text, escape): (&str, Escape)| compile::compile_apart(text, escape).ok();
+                if let Some(program) = ways.into_iter().find_map(apart) {
                     return Ok(Format::new(program));
                 }
-                directive
+                let ways = ways.map(|(text, escape)| Format::compile(text, escape));
+                let keeps_apart =
+                    |format: &Format| !format.warnings().iter().any(FormatWarning::is_joined);
+                let [pieces, bare] = ways;
+                return match (pieces, bare) {
+                    (Ok(pieces), Ok(bare)) if !keeps_apart(&pieces) && keeps_apart(&bare) => {
+                        Ok(bare)
+                    }
+                    (Err(_), Ok(bare)) => Ok(bare),
+                    (pieces, _) => pieces,
+                };
             }
         };
         let escape = directive.escape.unwrap_or(default_escape);

@@ -261,6 +261,12 @@ fn directives_as_they_stand_in_nginx_conf() {
         ("'$host' # 'not'\n' $status'", "$host $status", Escape::None),
         ("$host \"$request\"\n", "$host \"$request\"", Escape::None),
         ("{\"a\":\"$host\"}", "{\"a\":\"$host\"}", Escape::None),
+        // The pieces could only be kept as one text.
+        (
+            "\"$http_host$request_uri\" \"$status\"",
+            "\"$http_host$request_uri\" \"$status\"",
+            Escape::None,
+        ),
         // Pieces would be neighbours that cannot be told apart, so it is a bare value.
         (
             "\"$http_a\" \"$http_b\"",

@@ -145,6 +145,37 @@ fn a_port_ends_where_the_target_begins() {
     );
 }
 
+/// Where a text that nothing limits follows, an address must not end at a `:` of its own.
+#[test]
+fn an_address_before_a_colon_is_read_whole_or_not_at_all() {
+    let source = "$remote_addr:$remote_port$http_x $status";
+    check(
+        source,
+        Escape::Default,
+        &[
+            (
+                "10.0.0.1:443x:1 200",
+                "remote_addr=10.0.0.1 remote_port$http_x=443x:1 status=200",
+            ),
+            (
+                "unix::-x 200",
+                "remote_addr=unix: remote_port$http_x=-x status=200",
+            ),
+        ],
+    );
+    let format = Format::compile(source, Escape::Default).unwrap();
+    for line in [
+        "2001:db8::1:443x 200",
+        "::ffff:10.0.0.1:443x 200",
+        "fe80::1:443x 200",
+    ] {
+        assert!(
+            format.parse(line.as_bytes(), &mut Captures::new()).is_err(),
+            "{line}"
+        );
+    }
+}
+
 #[test]
 fn a_decoded_path_ends_at_its_first_question_mark() {
     check(

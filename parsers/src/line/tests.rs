@@ -212,6 +212,10 @@ fn tame(names: &[&str], values: &mut [Option<Vec<u8>>]) {
         {
             path.retain(|byte| *byte != b'?');
         }
+        // Without a target, what stands behind it can be taken for the end of what stands before it.
+        if names[at + 1] == "request_uri" && ["request_method", "host"].contains(&names[at]) {
+            values[at + 1].get_or_insert_with(|| b"/".to_vec());
+        }
         if (names[at], names[at + 1]) == ("is_args", "args") {
             let has_args = values[at + 1].as_ref().is_some_and(|args| !args.is_empty());
             values[at] = Some(if has_args { b"?".to_vec() } else { Vec::new() });

@@ -118,7 +118,7 @@ fn log_of(path: &Path, loaded: &Loaded) -> Option<usize> {
 fn all(loaded: &Loaded) -> Chosen {
     let source = match &loaded.nginx {
         Some(nginx) => format!(
-            "all of {}",
+            "all of {}, and well-known ones",
             nginx.files.first().map_or("nginx.conf", |file| file)
         ),
         None => "this file is of no configured log, and there is no nginx.conf".to_owned(),

@@ -12,8 +12,9 @@ impl<'l> Values<'l> {
     where
         'l: 's,
     {
-        let is_text = |secrecy: &Secrecy| *secrecy == Secrecy::Text;
-        if self.plain && !self.watched && self.plan.secrecy.iter().all(is_text) {
+        let captures = 0..self.plan.secrecy.len();
+        let is_text = |capture| self.secrecy(capture) == Secrecy::Text;
+        if self.plain && !self.watched && captures.clone().all(is_text) {
             return self.line;
         }
         let Scratch {
@@ -24,7 +25,7 @@ impl<'l> Values<'l> {
         } = scratch;
         line.clear();
         let mut from = 0;
-        for (capture, secrecy) in self.plan.secrecy.iter().enumerate() {
+        for capture in captures {
             let Some((start, end)) = self.captures.span(capture) else {
                 continue;
             };
@@ -32,7 +33,7 @@ impl<'l> Values<'l> {
             line.extend_from_slice(&self.line[from..start]);
             from = end;
             let raw = &self.line[start..end];
-            match secrecy {
+            match self.secrecy(capture) {
                 // as nginx writes what is not there
                 _ if self.get(Some(capture)).is_none() => line.extend_from_slice(raw),
                 Secrecy::Redacted => line.extend_from_slice(REDACTED),
@@ -41,7 +42,7 @@ impl<'l> Values<'l> {
                     self.plan.escape.decode(raw, value);
                     line.extend_from_slice(&self.guard.hash(value));
                 }
-                Secrecy::Text => {
+                Secrecy::Text | Secrecy::Unbounded => {
                     self.guard.clean(raw, Scope::Value, cleaned);
                     line.extend_from_slice(&cleaned.text);
                 }

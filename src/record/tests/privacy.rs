@@ -172,13 +172,18 @@ proptest! {
         ip in prop::sample::select(vec![AddressRule::Keep, AddressRule::Truncate, AddressRule::Hash]),
         keep_original in any::<bool>(),
         cut in prop::option::of(0..200_usize),
+        beside in prop::collection::vec(prop::bool::weighted(0.2), 6),
     ) {
         let (mut source, mut line) = ("\"".to_owned(), vec![b'"']);
-        for (name, value) in &members {
-            source.push_str(&format!("${{{name}}}\" \""));
+        for ((name, value), beside) in members.iter().zip(&beside) {
+            // some stand side by side
+            let joint = if *beside { "" } else { "\" \"" };
+            source.push_str(&format!("${{{name}}}{joint}"));
             write_escaped(escape, value.as_bytes(), &mut line);
-            line.extend_from_slice(b"\" \"");
+            line.extend_from_slice(joint.as_bytes());
         }
+        source.push('"');
+        line.push(b'"');
         let Ok(format) = Format::compile(&source, escape) else { return Ok(()) };
         if let Some(cut) = cut {
             line.truncate(cut);
@@ -187,7 +192,11 @@ proptest! {
         let parsed = format.parse(&line, &mut Captures::new()).is_ok();
         let mut rules = privacy(ip);
         if !parsed {
-            // what no key tells of is not known in a line that no format takes, nor is who it is
+            // what no key tells of is not known in a line that no format takes, nor is who it is, nor where
+            // what stands beside something else begins
+            if beside.iter().take(members.len()).any(|beside| *beside) {
+                return Ok(());
+            }
             if members.iter().any(|(_, value)| value.starts_with("Bearer ") || value == PERSON) {
                 return Ok(());
             }

@@ -155,6 +155,7 @@ fn any_line() -> impl Strategy<Value = (Format, Vec<u8>)> {
     let literal = prop_oneof![
         4 => Just("\" \""),
         1 => prop::sample::select(&[" ", "\",\"", "] [", "\\", "é \"", "|"][..]),
+        1 => Just(""),
     ];
     let part = (name, literal)
         .prop_flat_map(|(name, literal)| (Just(name), Just(literal), value_of(name)));
