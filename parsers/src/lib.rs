@@ -19,6 +19,7 @@
 //! - [`mod@line`]: those steps run over one line.
 //! - [`nginx_conf`]: nginx.conf, to find the logs and their formats.
 //! - [`escape`], [`time`], [`request`], [`number`], [`list`], [`client`]: the values of single fields.
+//! - [`variable`]: which variables tell what, and whose word they are.
 
 pub mod client;
 pub mod escape;
@@ -29,11 +30,12 @@ pub mod nginx_conf;
 pub mod number;
 pub mod request;
 pub mod time;
+pub mod variable;
 
 mod bytes;
 mod error;
 
 pub use error::{Expected, Explained, ParseError};
 pub use escape::Escape;
-pub use format::{Field, Format, FormatError, FormatWarning, Grammar};
+pub use format::{Field, Format, FormatError, FormatWarning, Grammar, Part};
 pub use line::Captures;
