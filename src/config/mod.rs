@@ -14,6 +14,7 @@ mod enrich;
 mod fields;
 mod index_pattern;
 mod kibana;
+pub(crate) mod lacks;
 mod logs;
 mod nginx;
 mod ports;
@@ -385,6 +386,7 @@ fn check(
 
     let sections = raw.list(Section::Logs);
     let logs = logs::read(sections, nginx.as_ref(), problems, notes);
+    notes.extend(lacks::notes(&logs, nginx.as_ref()));
     let privacy = privacy::read(raw, &logs, files, problems);
     let enrich_before = before.map(|before| &before.enrich);
     let enrich = enrich::read(raw, &logs, files, enrich_before, problems, notes);

@@ -7,6 +7,7 @@ mod enriched;
 mod mapped;
 mod privacy;
 mod properties;
+mod roles;
 mod routes;
 mod strict;
 mod times;

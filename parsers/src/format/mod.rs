@@ -183,22 +183,6 @@ impl Format {
         &self.program.fields
     }
 
-    /// The texts and variables, in the order of the line.
-    pub fn parts(&self) -> Vec<Part<'_>> {
-        let text = |index| {
-            self.literal(index)
-                .and_then(|text| str::from_utf8(text).ok())
-        };
-        let part = |step: &Step| match step {
-            Step::Literal(index) => Part::Text(text(*index).unwrap_or_default()),
-            Step::Fixed { field, .. }
-            | Step::Run { field, .. }
-            | Step::List { field, .. }
-            | Step::Guess { field, .. } => Part::Field(usize::from(*field)),
-        };
-        self.program.steps.iter().map(part).collect()
-    }
-
     /// Which fields' ends must be guessed, so that lines can be forged. Empty for a safe format.
     pub fn warnings(&self) -> &[FormatWarning] {
         &self.program.warnings
@@ -216,6 +200,22 @@ impl Format {
             .literals
             .get(usize::from(index))
             .map(|literal| literal.bytes())
+    }
+
+    /// The texts and variables, in the order of the line.
+    pub fn parts(&self) -> Vec<Part<'_>> {
+        let text = |index| {
+            self.literal(index)
+                .and_then(|text| str::from_utf8(text).ok())
+        };
+        let part = |step: &Step| match step {
+            Step::Literal(index) => Part::Text(text(*index).unwrap_or_default()),
+            Step::Fixed { field, .. }
+            | Step::Run { field, .. }
+            | Step::List { field, .. }
+            | Step::Guess { field, .. } => Part::Field(usize::from(*field)),
+        };
+        self.program.steps.iter().map(part).collect()
     }
 }
 
