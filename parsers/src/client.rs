@@ -79,7 +79,54 @@ pub fn choose<'a>(remote: &'a [u8], forwarded: Option<&'a [u8]>, trusted: &[IpNe
     chosen
 }
 
-fn is_trusted(ip: IpAddr, trusted: &[IpNet]) -> bool {
+/// Chooses the client from what something else than the connection says: a header, or a variable that somebody made.
+/// One address, or a list as in [`choose`].
+///
+/// The list is walked in the same way, but nobody is known who vouches for its right end. While `trusted` is empty,
+/// private addresses count as those of proxies: a load balancer inside the network stands at the right end of most
+/// such lists. `None` where the right end is no address.
+///
+/// ```
+/// use logweir_parsers::client;
+/// let chosen = client::claimed(b"6.6.6.6, 203.0.113.9:4711, 10.0.0.2", &[]);
+/// assert_eq!(chosen.map(|chosen| chosen.text), Some(&b"203.0.113.9"[..]));
+/// assert_eq!(client::claimed(b"unknown", &[]), None);
+/// ```
+pub fn claimed<'a>(list: &'a [u8], trusted: &[IpNet]) -> Option<Chosen<'a>> {
+    let is_proxy = |ip| match trusted {
+        [] => is_private(ip),
+        trusted => is_trusted(ip, trusted),
+    };
+    let mut chosen = None;
+    for entry in list.rsplit(|byte| *byte == b',') {
+        let Some((text, ip)) = read(trim(entry)) else {
+            break;
+        };
+        chosen = Some(Chosen {
+            text,
+            ip: Some(ip),
+            forwarded: true,
+        });
+        if !is_proxy(ip) {
+            break;
+        }
+    }
+    chosen
+}
+
+/// Whether no client on the internet has this address (RFC 1918, 4193, 6598, 3927, 4291).
+pub fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => {
+            let shared = matches!(v4.octets(), [100, 64..=127, ..]);
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || shared
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+/// Whether an address is one of a trusted proxy.
+pub fn is_trusted(ip: IpAddr, trusted: &[IpNet]) -> bool {
     trusted
         .iter()
         .any(|net| net.contains(&ip) || mapped(ip).is_some_and(|ip| net.contains(&ip)))

@@ -20,6 +20,7 @@
 //! - [`nginx_conf`]: nginx.conf, to find the logs and their formats.
 //! - [`error_log`]: whether a line is one of an error log, which is no access log.
 //! - [`escape`], [`time`], [`request`], [`number`], [`list`], [`client`]: the values of single fields.
+//! - [`variable`]: which variables tell what, and whose word they are.
 
 pub mod client;
 pub mod error_log;
@@ -31,11 +32,12 @@ pub mod nginx_conf;
 pub mod number;
 pub mod request;
 pub mod time;
+pub mod variable;
 
 mod bytes;
 mod error;
 
 pub use error::{Expected, Explained, ParseError};
 pub use escape::Escape;
-pub use format::{Field, Format, FormatError, FormatWarning, Grammar};
+pub use format::{Field, Format, FormatError, FormatWarning, Grammar, Part};
 pub use line::Captures;

@@ -1,4 +1,4 @@
-//! The three ways in which nginx writes the time of a line.
+//! The three ways in which nginx writes the time of a line; those of others are in [`spellings`].
 //!
 //! `$time_local` `23/Nov/2026:05:41:14 +0100`, `$time_iso8601` `2026-11-23T05:41:14+01:00` and
 //! `$msec` `1795408874.123` (ngx_times.c, ngx_http_log_module.c). Everything is checked against the
@@ -6,6 +6,10 @@
 //!
 //! A second of 60 is refused: nginx takes its time from POSIX seconds, which have no leap second,
 //! so such a line was not written by nginx.
+
+pub mod spellings;
+
+pub use spellings::{Reading, read, readings};
 
 /// A moment, and the zone in which nginx wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

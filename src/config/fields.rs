@@ -112,8 +112,18 @@ const OWN: [&str; 42] = [
     "user_agent.original",
 ];
 
-/// Own fields too, but here the agent knows how to give way to a variable, and to a constant for the first.
-const YIELDING: [&str; 3] = ["url.domain", "user.name", "http.request.id"];
+/// Own fields too, but for these a variable can be named that goes before what the agent would take, and for
+/// `url.domain` a constant that stands behind it. Time, client, status, duration and size are what dashboards count by.
+const YIELDING: [&str; 8] = [
+    "@timestamp",
+    "event.duration",
+    "http.request.id",
+    "http.response.body.bytes",
+    "http.response.status_code",
+    "source.ip",
+    "url.domain",
+    "user.name",
+];
 
 /// Parts of a name; deeper objects are slips.
 const MAX_DEPTH: usize = 8;
@@ -156,14 +166,15 @@ fn type_of(name: &str) -> Result<FieldType, &'static str> {
             "port" | "nat.port" | "bytes" | "packets" | "as.number",
         )
         | ("network", "bytes" | "packets")
-        | ("event", "sequence" | "severity")
+        | ("event", "duration" | "sequence" | "severity")
+        | ("http", "response.body.bytes" | "response.status_code")
         | ("host", "uptime")
         | ("process", "pid" | "exit_code")
         | ("file", "size")
         | ("url", "port") => Ok(FieldType::Long),
-        ("event", "end" | "ingested") | ("tls", "client.not_after" | "client.not_before") => {
-            Ok(FieldType::Date)
-        }
+        ("@timestamp", "")
+        | ("event", "end" | "ingested")
+        | ("tls", "client.not_after" | "client.not_before") => Ok(FieldType::Date),
         ("client" | "server" | "source" | "destination" | "host" | "observer", "geo.location") => {
             Err("a place")
         }
@@ -190,12 +201,18 @@ fn field(known: &[Field], name: String, value: String) -> Result<Field, String> 
     if name.split('.').any(str::is_empty) || !name.bytes().all(is_name) || parts > MAX_DEPTH {
         return Err("is no field name; write it as in \"url.domain\"".to_owned());
     }
-    let variable = variable(&value)?;
+    let variable = variable(&value).map_err(|why| match &*name {
+        "@timestamp" => format!("{why}; of several, the one that the time begins with"),
+        _ => why,
+    })?;
     let yields = YIELDING.contains(&&*name);
     if yields && variable.is_none() && name != "url.domain" {
         return Err("is written by the agent itself, and a constant would hide it; name a variable, or another \
                     field"
             .to_owned());
+    }
+    if name == "source.address" {
+        return Err("is what source.ip says, or its hash; write \"source.ip\"".to_owned());
     }
     if is_own(&name) && !yields {
         return Err(
@@ -252,7 +269,8 @@ fn variable(value: &str) -> Result<Option<String>, String> {
             "takes the whole value of one variable, which {value:?} is not; write it as in \"$http_x_user_id\""
         ));
     }
-    Ok(Some(name.to_owned()))
+    // nginx looks names up without regard to case
+    Ok(Some(name.to_ascii_lowercase()))
 }
 
 /// Variables that no line will give, by the name of the variable and the field.
@@ -312,10 +330,15 @@ impl Unknown {
                 0 => first,
                 more => format!("{first} and {more} more"),
             };
+            let outcome = if YIELDING.contains(&&*field) {
+                "is left to the agent"
+            } else {
+                "stays empty"
+            };
             Note {
                 origin: origin.clone(),
                 text: format!(
-                    "fields: {field} stays empty, for {noun} {formats} {has} no ${variable}; add it to the log_format"
+                    "fields: {field} {outcome}, for {noun} {formats} {has} no ${variable}; add it to the log_format"
                 ),
             }
         })

@@ -15,6 +15,7 @@ mod fields;
 mod formats;
 mod index_pattern;
 mod kibana;
+pub(crate) mod lacks;
 mod logs;
 mod nginx;
 mod ports;
@@ -395,6 +396,7 @@ fn check(
     let sections = raw.list(Section::Logs);
     let discover = discover.unwrap_or(sections.is_empty());
     let logs = logs::read(sections, nginx.as_ref(), discover, problems, notes);
+    notes.extend(lacks::notes(&logs, nginx.as_ref()));
     let privacy = privacy::read(raw, &logs, files, problems);
     let enrich_before = before.map(|before| &before.enrich);
     let enrich = enrich::read(raw, &logs, files, enrich_before, problems, notes);

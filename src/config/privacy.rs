@@ -161,6 +161,7 @@ fn hash_fields(scope: &mut Scope<'_>, logs: &[Log]) -> Vec<String> {
                     .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         });
         let why = match mapped.next() {
+            Some(field) if field.name == "source.ip" => "holds an address; set ip = \"hash\"",
             Some(field) if field.kind != FieldType::Text => {
                 "is no text in ECS, and its index would refuse a hash; map its variable to a field of labels"
             }

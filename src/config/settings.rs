@@ -187,7 +187,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Texts,
         "[]",
         r#"["10.0.0.0/8", "fd00::/8"]"#,
-        "Addresses of proxies, as CIDRs, whose X-Forwarded-For is believed.",
+        "Addresses of proxies, as CIDRs, whose X-Forwarded-For is believed, and the other headers that name a client. \
+         See FIELDS.md.",
     ),
     setting(
         Top,
@@ -307,10 +308,11 @@ pub static SETTINGS: &[Setting] = &[
         "fields",
         Kind::Constants,
         "{}",
-        r#"{ "url.domain" = "shop.example", "user.id" = "$http_x_user_id" }"#,
+        r#"{ "url.domain" = "shop.example", "user.id" = "$http_x_user_id", "source.ip" = "$my_ip" }"#,
         "Further fields of every record of these logs: a constant, or a variable of their format. A constant \
-         url.domain holds where the line does not tell it; a variable for url.domain, user.name or http.request.id \
-         goes before what the agent would take.",
+         url.domain holds where the line does not tell it. A variable for @timestamp, source.ip, \
+         http.response.status_code, http.response.body.bytes, event.duration, user.name, url.domain or \
+         http.request.id goes before what the agent would take. See FIELDS.md.",
     ),
     setting(
         Logs,

@@ -11,7 +11,7 @@ use logweir_parsers::{Escape, number, time::Stamp};
 use super::enrich::Enrichment;
 use super::members::{self, Request, Text};
 use super::route::Found;
-use super::{Buffers, Frame, LogRecorder, Place, Placed, Values, json, stamp};
+use super::{Buffers, Frame, LogRecorder, Marks, Place, Placed, Values, json, stamp};
 use crate::config::RouteKind;
 use crate::output::{Batch, Item};
 
@@ -27,11 +27,15 @@ const TAG_UNPARSED: &str = "unparsed";
 const TAG_SENSITIVE: &str = "sensitive";
 /// Tag of a line with a value that a field of the configuration cannot take.
 const TAG_MISFIT: &str = "field_misfit";
+/// Tag of a request whose client is known only from what the client itself can send.
+const TAG_CLIENT_UNVERIFIED: &str = "client_unverified";
+/// The same of the user.
+const TAG_USER_UNVERIFIED: &str = "user_unverified";
 
 /// What a document says of the line as a whole.
 #[derive(Debug, Clone, Copy)]
 enum Whole<'e> {
-    Parsed { sensitive: bool, misfit: bool },
+    Parsed { sensitive: bool, marks: &'e Marks },
     Unparsed(&'e str),
 }
 
@@ -69,7 +73,12 @@ impl Frame {
         let request = Request::new(values);
         let found = Found::of(&log.router, buffers, values, &request);
         self.open(placed, place, batch);
-        buffers.scratch.misfit = false;
+        let misfit = values.plan.may_misfit
+            && (values.plan.roles.misfits(values) || values.plan.clients.misfits(values));
+        buffers.scratch.marks = Marks {
+            misfit,
+            ..Marks::default()
+        };
         let mut text = Text {
             out: &mut batch.body,
             scratch: &mut buffers.scratch,
@@ -78,8 +87,9 @@ impl Frame {
             watched: values.watched,
             guard: values.guard,
         };
-        self.event(&mut text, placed, values, place, found.kind());
-        members::http(&mut text, values, &request, (found, &buffers.route));
+        let status = values.plan.roles.status(values);
+        self.event(&mut text, placed, values, place, (found.kind(), status));
+        members::http(&mut text, values, &request, status, (found, &buffers.route));
         members::url(&mut text, values, &request, log.site.as_deref());
         let Enrichment {
             places,
@@ -96,7 +106,7 @@ impl Frame {
         text.extras(&values.plan.extras.ending, Some(values));
         let whole = Whole::Parsed {
             sensitive: matches!(found.kind(), RouteKind::Sensitive),
-            misfit: buffers.scratch.misfit,
+            marks: &buffers.scratch.marks,
         };
         self.close(placed, place, whole, batch);
     }
@@ -156,13 +166,15 @@ impl Frame {
         out.extend_from_slice(&self.place);
         json::integer(out, place.offset);
         out.extend_from_slice(b"},");
-        let (sensitive, misfit) = match whole {
-            Whole::Parsed { sensitive, misfit } => (sensitive, misfit),
-            Whole::Unparsed(_) => (false, false),
+        let (sensitive, marks) = match whole {
+            Whole::Parsed { sensitive, marks } => (sensitive, marks),
+            Whole::Unparsed(_) => (false, &Marks::default()),
         };
         let tags = [
             (sensitive, TAG_SENSITIVE),
-            (misfit, TAG_MISFIT),
+            (marks.misfit, TAG_MISFIT),
+            (marks.client_unverified, TAG_CLIENT_UNVERIFIED),
+            (marks.user_unverified, TAG_USER_UNVERIFIED),
             (matches!(whole, Whole::Unparsed(_)), TAG_UNPARSED),
             (place.cut, TAG_CUT),
             (placed.ahead, TAG_CLOCK_SKEW),
@@ -194,7 +206,7 @@ impl Frame {
         placed: &Placed,
         values: &Values<'_>,
         place: &Place<'_>,
-        kind: &RouteKind,
+        (kind, status): (&RouteKind, Option<&[u8]>),
     ) {
         let success = match kind {
             RouteKind::Login { success } => Some(success.as_slice()),
@@ -202,7 +214,7 @@ impl Frame {
         };
         text.out
             .extend_from_slice(if success.is_some() { LOGIN } else { WEB });
-        if let Some(status) = values.get(values.plan.status).and_then(number::unsigned) {
+        if let Some(status) = status.and_then(number::unsigned) {
             let succeeded = match success {
                 Some(success) => success.iter().any(|range| range.contains(&status)),
                 None => status < 400,
@@ -215,11 +227,7 @@ impl Frame {
             });
         }
         let out = &mut *text.out;
-        if let Some(nanos) = values
-            .get(values.plan.request_time)
-            .and_then(number::seconds_to_nanos)
-            .filter(json::is_long)
-        {
+        if let Some(nanos) = values.plan.roles.duration(values).filter(json::is_long) {
             out.extend_from_slice(b"\"duration\":");
             json::integer(out, nanos);
             out.push(b',');

@@ -255,15 +255,13 @@ impl Text<'_> {
                 }
             }
             FieldType::Date => {
-                let read = time::iso8601(raw).or_else(|| time::local(raw));
-                let read = read.or_else(|| time::msec(raw));
-                if let Some(at) = read.filter(stamp::readable) {
+                if let Some(at) = time::read(raw).filter(stamp::readable) {
                     self.out.extend_from_slice(key);
                     stamp::timestamp(self.out, at.seconds, at.nanos);
                     self.out.extend_from_slice(b"\",");
                 }
             }
         }
-        self.scratch.misfit |= self.out.len() == mark;
+        self.scratch.marks.misfit |= self.out.len() == mark;
     }
 }

@@ -62,6 +62,7 @@ pub(super) fn http(
     text: &mut Text<'_>,
     values: &Values<'_>,
     request: &Request<'_>,
+    status: Option<&[u8]>,
     route: (Found<'_>, &[u8]),
 ) {
     let plan = values.plan;
@@ -75,9 +76,9 @@ pub(super) fn http(
     integer(text.out, b"\"bytes\":", values.get(plan.request_length));
     json::close(text.out, inner);
     let inner = open(text.out, b"\"response\":{");
-    integer(text.out, b"\"status_code\":", values.get(plan.status));
+    integer(text.out, b"\"status_code\":", status);
     let body = open(text.out, b"\"body\":{");
-    integer(text.out, b"\"bytes\":", values.get(plan.body_bytes_sent));
+    integer(text.out, b"\"bytes\":", plan.roles.bytes(values));
     json::close(text.out, body);
     integer(text.out, b"\"bytes\":", values.get(plan.bytes_sent));
     json::close(text.out, inner);
@@ -115,7 +116,7 @@ pub(super) fn url(
             text.out.extend_from_slice(site.as_bytes());
             text.out.extend_from_slice(b"\",");
         }
-        (None, None) => {}
+        (None, None) => text.write(b"\"domain\":\"", plan.roles.site(values)),
     }
     let scheme = values.get(plan.scheme).or(request.target.scheme);
     let scheme = scheme.or_else(|| values.get(plan.https).map(|_| &b"https"[..]));
@@ -132,13 +133,14 @@ pub(super) fn peers(
     places: Option<&mut Places>,
 ) {
     let plan = values.plan;
-    let proxy = values.get(plan.realip_remote_addr);
-    let remote = values.get(plan.remote_addr).or(proxy);
-    let forwarded = values.get(plan.forwarded_for);
+    let proxy = values.get(plan.clients.peer_before);
+    let remote = values.get(plan.clients.peer).or(proxy);
+    let forwarded = values.get(plan.clients.forwarded);
     let mut related = Related::new();
     let source = open(text.out, b"\"source\":{");
-    // without the peer's own address nothing vouches for the header
-    if let Some(chosen) = remote.map(|remote| client::choose(remote, forwarded, trusted)) {
+    if let Some(found) = plan.clients.of_line(values, (remote, forwarded), trusted) {
+        let chosen = found.chosen;
+        text.scratch.marks.client_unverified = found.unverified;
         match chosen.ip.map(|ip| (ip, values.guard.show(ip))) {
             None => text.write(b"\"address\":\"", Some(chosen.text)),
             Some((ip, shown)) => {
@@ -165,15 +167,15 @@ pub(super) fn peers(
         text.extras(&plan.extras.destination, Some(values));
         json::close(text.out, destination);
     }
-    let user = values.value(plan.own_user_name);
-    let user = user.or_else(|| values.value(plan.remote_user));
+    let (user, unverified) = plan.roles.user(values).unzip();
+    text.scratch.marks.user_unverified = unverified.unwrap_or(false);
     if user.is_some() || !plan.extras.user.is_empty() {
         let mark = open(text.out, b"\"user\":{");
         text.member(b"\"name\":\"", user);
         text.extras(&plan.extras.user, Some(values));
         json::close(text.out, mark);
     }
-    if forwarded.is_some() || proxy.is_some() {
+    if forwarded.is_some() || proxy.is_some() || plan.clients.has_others() {
         let peers = [remote, proxy].into_iter().flatten();
         let list = forwarded.into_iter().flat_map(forwarders);
         for ip in peers.chain(list).filter_map(client::address) {
@@ -263,8 +265,8 @@ pub(super) fn nginx(text: &mut Text<'_>, values: &Values<'_>, request: &Request<
     let plan = values.plan;
     let nginx = open(text.out, b"\"nginx\":{");
     let access = open(text.out, b"\"access\":{");
-    if let Some(list) = values.get(plan.forwarded_for) {
-        let remote = values.get(plan.remote_addr);
+    if let Some(list) = values.get(plan.clients.forwarded) {
+        let remote = values.get(plan.clients.peer);
         let mark = open(text.out, b"\"remote_ip_list\":[");
         for element in forwarders(list).chain(remote) {
             match client::address(element).filter(|_| !values.guard.shows_addresses()) {

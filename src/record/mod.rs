@@ -9,13 +9,16 @@
 //! line and its place alone, so that reading it again meets its twin. Of the formats they depend as far as these
 //! say which of several times in a line is its own (`unparsed`).
 
+mod clients;
 mod document;
 mod enrich;
 mod extra;
 mod json;
 mod members;
+mod own_time;
 mod plan;
 pub(crate) mod privacy;
+mod roles;
 mod route;
 mod stamp;
 mod target;
@@ -43,8 +46,9 @@ use privacy::{Cleaned, Guard};
 use route::Router;
 use times::TimeMemo;
 
+pub use clients::{Voucher, tells_client};
 pub use enrich::{About, Asn, Content, Definitions, EnrichFile, FileError, GeoIp};
-pub use times::TimeFields;
+pub use times::{TimeFields, tells_time};
 
 /// What the record needs to know of the configuration.
 #[derive(Debug, Clone)]
@@ -196,8 +200,18 @@ struct Scratch {
     cleaned: Cleaned,
     /// A line whose values were cleaned.
     line: Vec<u8>,
-    /// A value of this line did not fit into the field that the configuration names for it.
+    marks: Marks,
+}
+
+/// What the tags of a line say of its values.
+#[derive(Debug, Default)]
+struct Marks {
+    /// One did not fit into the field that the configuration names for it.
     misfit: bool,
+    /// The client's address is the client's own word.
+    client_unverified: bool,
+    /// The user's name is.
+    user_unverified: bool,
 }
 
 impl Recorder {
@@ -348,10 +362,7 @@ impl Recorder {
             log.prepare(index, frame);
             let log = &*log;
             if let Some(plan) = log.plan(index) {
-                let mut stamp = frame.times.read(&plan.times, captures, line);
-                if stamp.is_none() && plan.joins {
-                    stamp = unparsed::find_time(line);
-                }
+                let stamp = frame.times.read(&plan.times, captures, line);
                 let values = Values {
                     plan,
                     captures,

@@ -5,10 +5,13 @@
 //! `nginx.access.<variable>`, and no two feed the same member: of two that say the same (`$host` and
 //! `$http_host`, `$request` and `$request_method`) the one that says more counts.
 
+use logweir_parsers::variable::Role;
 use logweir_parsers::{Escape, Format};
 
+use super::clients::Clients;
 use super::extra::{Ending, Extras};
 use super::privacy::Guard;
+use super::roles::Roles;
 use super::times::TimeFields;
 use crate::config::{Field, FieldValue};
 
@@ -51,18 +54,14 @@ pub(super) enum Secrecy {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Plan {
     pub(super) times: TimeFields,
-    pub(super) remote_addr: Option<usize>,
-    pub(super) forwarded_for: Option<usize>,
-    pub(super) realip_remote_addr: Option<usize>,
-    pub(super) remote_user: Option<usize>,
+    pub(super) clients: Clients,
+    pub(super) roles: Roles,
     pub(super) request: Option<usize>,
     pub(super) request_method: Option<usize>,
     pub(super) request_uri: Option<usize>,
     pub(super) uri: Option<usize>,
     pub(super) args: Option<usize>,
     pub(super) server_protocol: Option<usize>,
-    pub(super) status: Option<usize>,
-    pub(super) body_bytes_sent: Option<usize>,
     pub(super) bytes_sent: Option<usize>,
     pub(super) request_length: Option<usize>,
     pub(super) request_time: Option<usize>,
@@ -78,10 +77,11 @@ pub(super) struct Plan {
     pub(super) https: Option<usize>,
     pub(super) ssl_protocol: Option<usize>,
     pub(super) ssl_cipher: Option<usize>,
-    /// What the configuration names for `url.domain`, `user.name` and `http.request.id`; goes before the others.
+    /// What the configuration names for `url.domain` and `http.request.id`; goes before the others.
     pub(super) own_domain: Option<usize>,
-    pub(super) own_user_name: Option<usize>,
     pub(super) own_request_id: Option<usize>,
+    /// A value that the configuration names for a member of the record's own may not fit it.
+    pub(super) may_misfit: bool,
     pub(super) upstreams: Vec<Upstream>,
     /// `"pipe":"` and the capture, for variables without a place in ECS.
     pub(super) others: Vec<(String, usize)>,
@@ -96,9 +96,6 @@ pub(super) struct Plan {
     pub(super) tells_more: bool,
     /// How many `"` the format itself puts into a line.
     pub(super) quotes: usize,
-    /// The format has variables side by side that it cannot tell apart. Where such a line tells no time, its
-    /// place is that which it had while no format took it; and the time may stand in the text of several.
-    pub(super) joins: bool,
 }
 
 /// Members of `nginx.access` that are made from other variables. Whoever sets a `$upstream` of his own finds it
@@ -131,6 +128,9 @@ impl Plan {
             }
             plan.place(name, capture, taken);
         }
+        plan.clients = Clients::of(format, fields);
+        plan.roles = Roles::of(format, fields);
+        plan.may_misfit = fields.iter().any(Field::replaces);
         plan.names_server = plan
             .host
             .or(plan.server_addr)
@@ -139,13 +139,9 @@ impl Plan {
             || !plan.extras.destination.is_empty();
         plan.tells_tls =
             plan.ssl_protocol.or(plan.ssl_cipher).is_some() || !plan.extras.tls.is_empty();
-        plan.tells_more = plan.forwarded_for.or(plan.request_time).is_some()
+        plan.tells_more = plan.clients.forwarded.or(plan.request_time).is_some()
             || !(plan.upstreams.is_empty() && plan.others.is_empty());
-        plan.times = TimeFields::of(format);
-        plan.joins = format
-            .fields()
-            .iter()
-            .any(|field| field.name().contains('$'));
+        plan.times = TimeFields::of(format, fields);
         plan.secrecy = format
             .fields()
             .iter()
@@ -158,7 +154,6 @@ impl Plan {
     fn give_way(&mut self, field: &str, capture: usize) {
         let slot = match field {
             "url.domain" => &mut self.own_domain,
-            "user.name" => &mut self.own_user_name,
             "http.request.id" => &mut self.own_request_id,
             _ => return,
         };
@@ -169,20 +164,17 @@ impl Plan {
     /// configuration has it.
     fn place(&mut self, name: &str, capture: usize, taken: bool) {
         let slot = match name {
-            // see `times`
+            // see `times`, `clients` and `roles`
             "time_local" | "time_iso8601" | "msec" => return,
-            "remote_addr" => &mut self.remote_addr,
-            "http_x_forwarded_for" | "proxy_add_x_forwarded_for" => &mut self.forwarded_for,
-            "realip_remote_addr" => &mut self.realip_remote_addr,
-            "remote_user" => &mut self.remote_user,
+            "remote_addr" | "realip_remote_addr" | "remote_user" => return,
+            "http_x_forwarded_for" | "proxy_add_x_forwarded_for" => return,
+            "status" | "body_bytes_sent" => return,
             "request" => &mut self.request,
             "request_method" => &mut self.request_method,
             "request_uri" => &mut self.request_uri,
             "uri" | "document_uri" => &mut self.uri,
             "args" | "query_string" => &mut self.args,
             "server_protocol" => &mut self.server_protocol,
-            "status" => &mut self.status,
-            "body_bytes_sent" => &mut self.body_bytes_sent,
             "bytes_sent" => &mut self.bytes_sent,
             "request_length" => &mut self.request_length,
             "request_time" => &mut self.request_time,
@@ -265,7 +257,7 @@ fn secrecy(name: &str, fields: &[Field], guard: &Guard) -> Secrecy {
 /// another, or in `event.original`, as it is.
 fn of_one(variable: &str, fields: &[Field], guard: &Guard) -> Secrecy {
     let own = match variable {
-        "remote_user" => "user.name",
+        user if Role::User.variables().contains(&user) => "user.name",
         "http_user_agent" => "user_agent.original",
         "http_referer" => "http.request.referrer",
         "request_id" | "req_id" => "http.request.id",

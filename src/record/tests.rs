@@ -8,6 +8,7 @@ mod lines;
 mod mapped;
 mod privacy;
 mod properties;
+mod roles;
 mod routes;
 mod strict;
 mod times;

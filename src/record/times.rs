@@ -1,43 +1,114 @@
 //! Which time of a line counts.
 //!
-//! Owns the choice among the time fields of a format and what a readable time is; index and id rest on it.
-//! Invariant: the same line under the same format gives the same time, whatever was read before.
+//! Owns the choice among the time fields of a format and what a readable time is; index and id rest on it: the
+//! variable that a setting names, then nginx's own times (rule 1 of identity), and only in a format without one of
+//! these what its other variables tell (rule 2, `own_time`).
+//! Invariant: the same line under the same format gives the same time, whatever was read before; a format with a time
+//! of nginx's own reads no other.
 
 use logweir_parsers::time::{self, Stamp};
 use logweir_parsers::{Captures, Format, Grammar};
 
-use super::stamp;
+use super::own_time::OwnTime;
+use super::{stamp, unparsed};
+use crate::config::{Field, FieldValue};
 
-/// The fields of a format that tell the time, the most exact first: `$msec` knows milliseconds, the others
-/// whole seconds.
+/// The field of the configuration that names a format's time.
+const TIME: &str = "@timestamp";
+
+/// The fields of a format that tell the time.
 #[derive(Debug, Clone, Default)]
-pub struct TimeFields(Vec<(Grammar, usize)>);
+pub struct TimeFields {
+    /// What the configuration names.
+    set: Option<OwnTime>,
+    /// nginx's own, the most exact first: `$msec` knows milliseconds, the others whole seconds.
+    nginx: Vec<(Grammar, usize)>,
+    /// Others; empty where there is one of nginx's own.
+    own: Vec<OwnTime>,
+    /// The format has variables side by side that are read as one text.
+    joined: bool,
+    /// One of nginx's times is among these.
+    hidden: bool,
+}
 
 impl TimeFields {
-    /// Those of `format`.
-    pub fn of(format: &Format) -> Self {
+    /// Those of `format`, in a log with these `fields`.
+    pub fn of(format: &Format, fields: &[Field]) -> Self {
         const EXACT_FIRST: [Grammar; 3] = [Grammar::Msec, Grammar::TimeIso8601, Grammar::TimeLocal];
-        let fields = || format.fields().iter().enumerate();
+        let captures = || format.fields().iter().enumerate();
         let of = |grammar| {
-            fields()
+            captures()
                 .filter(move |(_, field)| field.grammar() == grammar)
                 .map(move |(capture, _)| (grammar, capture))
         };
-        Self(EXACT_FIRST.into_iter().flat_map(of).collect())
+        let nginx: Vec<_> = EXACT_FIRST.into_iter().flat_map(of).collect();
+        let set = fields.iter().find(|field| field.name == TIME);
+        let set = set.and_then(|field| match &field.value {
+            FieldValue::Variable(variable) => OwnTime::of_variable(format, variable),
+            FieldValue::Constant(_) => None,
+        });
+        let own = if nginx.is_empty() {
+            OwnTime::all_of(format)
+        } else {
+            Vec::new()
+        };
+        let texts = || {
+            let names = format.fields().iter().map(|field| field.name());
+            names.filter(|name| name.contains('$'))
+        };
+        let is_time = |name: &str| matches!(name, "msec" | "time_iso8601" | "time_local");
+        Self {
+            set,
+            nginx,
+            own,
+            joined: texts().next().is_some(),
+            hidden: texts().any(|text| text.split('$').any(is_time)),
+        }
     }
 
     /// The first readable time of a parsed line: a real date, in a year from 2000 to 2099.
     pub fn read(&self, captures: &Captures, line: &[u8]) -> Option<Stamp> {
-        self.0.iter().find_map(|&(grammar, capture)| {
-            let raw = captures.get(line, capture)?;
-            read(grammar, raw)
-        })
+        let nginx = || {
+            self.nginx.iter().find_map(|&(grammar, capture)| {
+                let raw = captures.get(line, capture)?;
+                read(grammar, raw)
+            })
+        };
+        self.read_set(captures, line)
+            .or_else(nginx)
+            .or_else(|| self.read_own(captures, line))
+    }
+
+    fn read_set(&self, captures: &Captures, line: &[u8]) -> Option<Stamp> {
+        self.set.as_ref()?.read(captures, line)
+    }
+
+    /// Where variables stand side by side, one of nginx's times may stand in the text of several: the place is that
+    /// which the line had while no format took it. Else what is called a time goes first.
+    fn read_own(&self, captures: &Captures, line: &[u8]) -> Option<Stamp> {
+        let of = |named: bool| {
+            let own = self.own.iter().filter(move |own| own.named == named);
+            own.into_iter().find_map(|own| own.read(captures, line))
+        };
+        let found = |by: bool| by.then(|| unparsed::find_time(line)).flatten();
+        found(self.hidden)
+            .or_else(|| of(true))
+            .or_else(|| found(self.joined))
+            .or_else(|| of(false))
     }
 
     /// The capture that was to tell the time, if the format has one.
     pub fn capture(&self) -> Option<usize> {
-        self.0.first().map(|(_, capture)| *capture)
+        let nginx = self.nginx.first().map(|(_, capture)| *capture);
+        let own = self.own.iter().find(|own| own.named);
+        let of = |own: Option<&OwnTime>| own.map(OwnTime::capture);
+        of(self.set.as_ref()).or(nginx).or_else(|| of(own))
     }
+}
+
+/// Whether some variable of a format is known to tell the time: by a setting, as nginx's own, or by its name.
+pub fn tells_time(format: &Format, fields: &[Field]) -> bool {
+    TimeFields::of(format, fields).capture().is_some()
 }
 
 fn read(grammar: Grammar, raw: &[u8]) -> Option<Stamp> {
@@ -67,7 +138,10 @@ impl TimeMemo {
         captures: &Captures,
         line: &[u8],
     ) -> Option<Stamp> {
-        for (at, &(grammar, capture)) in fields.0.iter().enumerate() {
+        if let Some(stamp) = fields.read_set(captures, line) {
+            return Some(stamp);
+        }
+        for (at, &(grammar, capture)) in fields.nginx.iter().enumerate() {
             let Some(text) = captures.get(line, capture) else {
                 continue;
             };
@@ -81,9 +155,9 @@ impl TimeMemo {
             }
             return self
                 .stamp
-                .map(|stamp| self.zoned(stamp, &fields.0[at + 1..], captures, line));
+                .map(|stamp| self.zoned(stamp, &fields.nginx[at + 1..], captures, line));
         }
-        None
+        fields.read_own(captures, line)
     }
 
     /// `$msec` knows no zone; a field beside it that tells the same second does.
@@ -127,14 +201,14 @@ mod tests {
         let line = b"[23/Nov/2026:05:41:14 +0000] 1795412474.123";
         let mut captures = Captures::new();
         assert!(format.parse(line, &mut captures).is_ok());
-        let stamp = TimeFields::of(&format).read(&captures, line);
+        let stamp = TimeFields::of(&format, &[]).read(&captures, line);
         assert_eq!(stamp.map(|stamp| stamp.nanos), Some(123_000_000));
     }
 
     #[test]
     fn the_zone_comes_from_the_field_that_has_one() {
         let format = Format::compile("$msec [$time_local]", Default::default()).unwrap();
-        let fields = TimeFields::of(&format);
+        let fields = TimeFields::of(&format, &[]);
         let mut captures = Captures::new();
         let mut memo = TimeMemo::default();
         let mut read = |line: &[u8]| {

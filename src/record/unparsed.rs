@@ -5,6 +5,10 @@
 //! `$time_iso8601` and `$msec`, and takes the first in the line. Where that is nginx's own, it is the second
 //! that a format would have read, whichever of its times that takes: nginx writes all of them from one reading
 //! of its clock (ngx_times.c), and what a client sent stands behind them in most formats.
+//!
+//! That is rule 1 of identity. Only in a line without any of these three rule 2 looks for a date and a time of day in
+//! another spelling, as `own_time` reads it from formats that have no time of nginx's own. A number is none here: what
+//! a key would say of it is not known.
 
 use logweir_parsers::time::{self, Stamp};
 
@@ -20,6 +24,11 @@ const SEARCHED: usize = 4096;
 /// The first readable time in `line`.
 pub(super) fn find_time(line: &[u8]) -> Option<Stamp> {
     let line = &line[..line.len().min(SEARCHED)];
+    nginx_time(line).or_else(|| other_time(line))
+}
+
+/// Rule 1.
+fn nginx_time(line: &[u8]) -> Option<Stamp> {
     // two forms have two digits and a separator before the month, the third a dot behind the seconds
     memchr::memchr3_iter(b'/', b'-', b'.', line).find_map(|at| {
         let form = |before, length| {
@@ -38,7 +47,21 @@ pub(super) fn find_time(line: &[u8]) -> Option<Stamp> {
     })
 }
 
-/// Whether a number is a value of its own and no part of a longer one, of an address or of an id: people make
+/// Rule 2.
+fn other_time(line: &[u8]) -> Option<Stamp> {
+    memchr::memchr2_iter(b'/', b'-', line).find_map(|at| {
+        // behind the year, or behind the day
+        [4, 2].into_iter().find_map(|before| {
+            let from = at.checked_sub(before)?;
+            time::readings(&line[from..])
+                .filter(|read| !read.bare && stands_alone(line, from, from + read.end))
+                .map(|read| read.stamp)
+                .find(super::stamp::readable)
+        })
+    })
+}
+
+/// Whether a time is a value of its own and no part of a longer one, of an address or of an id: people make
 /// ids of requests from `$pid-$msec-…`, and browsers cookies from times and chance.
 fn stands_alone(line: &[u8], from: usize, to: usize) -> bool {
     let apart = |byte: Option<&u8>| {
@@ -72,6 +95,35 @@ mod tests {
             expected
         );
         assert_eq!(seconds(""), None);
+    }
+
+    #[test]
+    fn other_spellings_count_where_nginx_wrote_none() {
+        let expected = Some(1_795_411_619);
+        for line in [
+            r#"{"ts":"2026-11-23T05:26:59.865+00:00","ip":"1.2.3.4"}"#,
+            "2026-11-23T06:26:59,865+0100 1.2.3.4",
+            "2026-11-23 05:26:59 1.2.3.4",
+            "1.2.3.4 [23/Nov/2026:05:26:59.865 +0000] GET",
+            "time:2026-11-23T05:26:59Z\thost:a",
+            "2026/11/23 05:26:59 [error] 12#12: *1 open()",
+            // a time of nginx's own goes before, wherever it stands
+            "2026-11-22T05:26:59Z [23/Nov/2026:05:26:59 +0000]",
+            "2026-11-22T05:26:59Z 1795411619.123",
+            // not of a URL, nor of an id
+            "/a/2026-11-22T05:26:59Z /?t=2026-11-22T05:26:59Z& x-2026-11-22T05:26:59Z 2026-11-23T05:26:59Z",
+            "1926-11-23T05:26:59.000Z 2026-11-23T05:26:59.000Z",
+        ] {
+            assert_eq!(seconds(line), expected, "{line}");
+        }
+        for line in [
+            "1795411619",
+            "1795411619865",
+            "2026-11-23",
+            "2026-11-23T05:26:59.000Zx",
+        ] {
+            assert_eq!(seconds(line), None, "{line}");
+        }
     }
 
     #[test]

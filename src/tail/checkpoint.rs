@@ -16,8 +16,9 @@ pub(super) const VERSION: u32 = 1;
 /// Says what the file is to people and to `file(1)`.
 const MAGIC: &str = "logweir checkpoint";
 
-/// The rules by which a line's time, id and index are found; another number means other ids.
-pub(super) const IDENTITY_RULES: u32 = 1;
+/// The rules by which a line's time, id and index are found; another number means other ids (`docs/STATE.md`).
+/// 2: a line without a time of nginx's own may have another; 1: it has none.
+pub(super) const IDENTITY_RULES: u32 = 2;
 
 /// The first line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,6 +130,11 @@ impl Header {
 }
 
 impl Header {
+    /// The rules that the lines before these positions were indexed by, where they are not those of now.
+    pub(super) fn other_rules(&self) -> Option<u32> {
+        (self.identity_rules != IDENTITY_RULES).then_some(self.identity_rules)
+    }
+
     /// What time it was believed to be, and what the clock said.
     pub(super) fn time(&self) -> (i64, i64) {
         (self.believed.unwrap_or(self.looked), self.looked)
@@ -256,6 +262,9 @@ mod tests {
 
     /// Written by the first release of the format; must load for ever.
     const VERSION_1: &[u8] = include_bytes!("../../tests/fixtures/state/checkpoint-1");
+    /// The same form since rule 2 of identity.
+    const VERSION_1_RULES_2: &[u8] =
+        include_bytes!("../../tests/fixtures/state/checkpoint-1-rules-2");
 
     fn sample() -> Checkpoint {
         Checkpoint {
@@ -305,7 +314,17 @@ mod tests {
 
     #[test]
     fn version_1_loads_for_ever() {
-        assert_eq!(decode(VERSION_1), Ok(sample()));
+        let mut before = sample();
+        before.header.identity_rules = 1;
+        assert_eq!(decode(VERSION_1), Ok(before));
+        assert_eq!(decode(VERSION_1_RULES_2), Ok(sample()));
+    }
+
+    #[test]
+    fn other_rules_of_identity_are_told() {
+        let rules = |bytes| decode(bytes).unwrap().header.other_rules();
+        assert_eq!(rules(VERSION_1), Some(1));
+        assert_eq!(rules(VERSION_1_RULES_2), None);
     }
 
     #[test]
@@ -314,7 +333,7 @@ mod tests {
         let bytes = encode(&sample()).unwrap();
         assert_eq!(
             String::from_utf8_lossy(&bytes),
-            String::from_utf8_lossy(VERSION_1)
+            String::from_utf8_lossy(VERSION_1_RULES_2)
         );
     }
 

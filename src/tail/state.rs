@@ -132,6 +132,16 @@ impl<F: FileSystem> State<F> {
             ));
             return Ok((Found::Used(Some(newest.header.time())), host));
         }
+        if let Some(rules) = newest.header.other_rules() {
+            problems.push(Problem::new(
+                &self.run.join("checkpoint"),
+                format!(
+                    "was saved under rule {rules} of identity, and now rule {} holds: its positions are used, but a line \
+                     without a time of nginx's own that was sent and not yet acknowledged then may be there twice",
+                    checkpoint::IDENTITY_RULES
+                ),
+            ));
+        }
         Ok((Found::Checkpoint(Box::new(newest)), host))
     }
 

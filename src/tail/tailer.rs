@@ -224,6 +224,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         };
         if let state::Found::Checkpoint(checkpoint) = found {
             tailer.restore(*checkpoint);
+            tailer.forget_matched();
         }
         let left = tailer.adopt(std::mem::take(&mut from.files));
         match tailer.begin(first_start, stored_host.is_none()) {

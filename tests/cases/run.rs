@@ -52,6 +52,27 @@ fn the_same_lines_are_the_same_documents_from_an_empty_state_too() {
 }
 
 #[test]
+fn a_format_without_time_and_client_is_warned_of_once() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let log = |name: &str| home.path(name);
+    let logs = format!(
+        "[[logs]]\npaths = [{:?}, {:?}]\nformat = '$status \"$request\"'\n",
+        log("a.log"),
+        log("b.log"),
+    );
+    home.configure("", &format!("{logs}{}", section_cluster(&stage.address())));
+    for name in ["a.log", "b.log"] {
+        append_text(&log(name), &"200 \"GET / HTTP/1.1\"\n".repeat(9));
+    }
+    let ended = home.end_of(&["run", "--once"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.words);
+    for lack in ["has no time", "has no client address"] {
+        assert_eq!(ended.words.matches(lack).count(), 1, "{}", ended.words);
+    }
+    assert_eq!(stage.count(), 18);
+}
+
+#[test]
 fn once_gives_up_in_time_and_marks_nothing_done() {
     let home = Home::new();
     home.append(0..500);

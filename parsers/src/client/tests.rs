@@ -105,6 +105,45 @@ fn rubbish_ends_the_walk() {
 }
 
 #[test]
+fn a_claim_is_walked_from_the_right() {
+    let claim = |list: &str, trusted: &[IpNet]| {
+        let chosen = claimed(list.as_bytes(), trusted)?;
+        assert_eq!(chosen.ip, address(chosen.text), "text and address differ");
+        Some(String::from_utf8(chosen.text.to_vec()).unwrap())
+    };
+    let nobody = |list: &str| claim(list, &[]).unwrap_or_default();
+    assert_eq!(nobody("203.0.113.9"), "203.0.113.9");
+    assert_eq!(nobody("203.0.113.9:4711"), "203.0.113.9");
+    assert_eq!(nobody("[2001:db8::7]:80"), "2001:db8::7");
+    assert_eq!(nobody("6.6.6.6, 203.0.113.9"), "203.0.113.9");
+    // inside the network nobody is a client while there is somebody outside
+    assert_eq!(nobody("203.0.113.9, 10.0.0.2, fd00::1"), "203.0.113.9");
+    assert_eq!(nobody("10.0.0.3, 10.0.0.2"), "10.0.0.3");
+    assert_eq!(nobody("10.0.0.3"), "10.0.0.3");
+    assert_eq!(nobody("unknown, 10.0.0.2"), "10.0.0.2");
+    for none in [
+        "",
+        "-",
+        "unix:",
+        "unknown",
+        "203.0.113.9, unknown",
+        "203.0.113.9,",
+    ] {
+        assert_eq!(claim(none, &[]), None, "{none}");
+    }
+    // whoever names the proxies has named them all
+    let trusted: [IpNet; 1] = ["192.0.2.0/24".parse().unwrap()];
+    assert_eq!(
+        claim("203.0.113.9, 10.0.0.2", &trusted).unwrap(),
+        "10.0.0.2"
+    );
+    assert_eq!(
+        claim("203.0.113.9, 192.0.2.2", &trusted).unwrap(),
+        "203.0.113.9"
+    );
+}
+
+#[test]
 fn mapped_addresses_are_the_ipv4_ones() {
     assert_eq!(
         chosen("::ffff:10.0.0.1", Some("::ffff:203.0.113.9")),

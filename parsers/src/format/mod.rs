@@ -73,6 +73,15 @@ pub struct Field {
     grammar: Grammar,
 }
 
+/// A part of a format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'f> {
+    /// A text that stands in every line.
+    Text(&'f str),
+    /// A variable, by its place in [`Format::fields`].
+    Field(usize),
+}
+
 impl Field {
     /// The variable's name without `$`, in lower case. Several variables' names are joined by `$`.
     pub fn name(&self) -> &str {
@@ -230,6 +239,23 @@ impl Format {
             .literals
             .get(usize::from(index))
             .map(|literal| literal.bytes())
+    }
+
+    /// The texts and variables, in the order of the line.
+    pub fn parts(&self) -> Vec<Part<'_>> {
+        let text = |index| {
+            self.literal(index)
+                .and_then(|text| str::from_utf8(text).ok())
+        };
+        let part = |step: &Step| match step {
+            Step::Literal(index) => Part::Text(text(*index).unwrap_or_default()),
+            Step::Fixed { field, .. }
+            | Step::Run { field, .. }
+            | Step::Seconds { field }
+            | Step::List { field, .. }
+            | Step::Guess { field, .. } => Part::Field(usize::from(*field)),
+        };
+        self.program.steps.iter().map(part).collect()
     }
 }
 

@@ -45,6 +45,21 @@ fn variables_as_nginx_takes_them() {
 }
 
 #[test]
+fn parts_stand_in_the_order_of_the_line() {
+    let source = "{\"t\":\"$date.${ms}é\"} $status$pipe$upstream_status, $host";
+    let format = Format::compile(source, Escape::Json).unwrap();
+    let text = format.parts().iter().fold(String::new(), |mut all, part| {
+        match part {
+            Part::Text(text) => all.push_str(text),
+            Part::Field(field) => all.push_str(&format!("<{}>", format.fields()[*field].name())),
+        }
+        all
+    });
+    let expected = "{\"t\":\"<date>.<ms>é\"} <status><pipe><upstream_status>, <host>";
+    assert_eq!(text, expected);
+}
+
+#[test]
 fn what_is_no_format_is_refused_with_its_place() {
     let all = [
         "", "plain", "a $", "a $$b", "a ${b", "a ${}", "a ${b c}", "a $- b", "a\n$b",

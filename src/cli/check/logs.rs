@@ -305,7 +305,7 @@ impl<'a> Look<'a> {
         let proxy = sample.and_then(|sample| sample.proxy);
         let forwarded = !trusted.is_empty() || proxy.is_some();
         let site = log.fields.iter().all(|field| field.name != SITE);
-        let needs = needs::of(&named.format, forwarded, site);
+        let needs = needs::of(&named.format, &log.fields, forwarded, site);
         if let Some(proxy) = proxy
             && let Some(text) = of_proxy(proxy, proxy.is_trusted(trusted), &needs)
         {

@@ -3,10 +3,16 @@
 //! Owns the list of what the record wants to know and which variables tell it. Invariant: a better format has
 //! every field of the present one, in its order, compiles, and reads without guessing.
 
+use logweir_parsers::variable::{FORWARDED, Role};
 use logweir_parsers::{Escape, Format};
 
+use crate::config::lacks::{NO_CLIENT, NO_TIME};
+use crate::config::{Field, FieldValue};
+use crate::record::{self, Voucher};
+
 use Need::{
-    Agent, Bytes, Client, Duration, Forwarded, Method, Milliseconds, Path, Site, Status, Time,
+    Agent, Bytes, Client, Duration, Forwarded, Method, Milliseconds, Path, Proof, Site, Status,
+    Time, User,
 };
 
 /// Something that the record wants to know.
@@ -14,6 +20,7 @@ use Need::{
 pub(super) enum Need {
     Time,
     Client,
+    Proof,
     Forwarded,
     Path,
     Method,
@@ -21,19 +28,22 @@ pub(super) enum Need {
     Site,
     Duration,
     Bytes,
+    User,
     Agent,
     Milliseconds,
 }
 
 /// All that every format should tell; [`Need::Forwarded`] and [`Need::Site`] depend on the log.
-const ALWAYS: [Need; 9] = [
+const ALWAYS: [Need; 11] = [
     Time,
     Client,
+    Proof,
     Path,
     Method,
     Status,
     Duration,
     Bytes,
+    User,
     Agent,
     Milliseconds,
 ];
@@ -44,28 +54,33 @@ const ROUNDS: usize = 64;
 const PIECE_COLUMNS: usize = 72;
 
 impl Need {
-    /// The variables each of which tells it.
-    fn told_by(self) -> &'static [&'static str] {
+    /// The variables each of which tells it, and the field that can be set to another one.
+    fn told_by(self) -> (&'static [&'static str], &'static str) {
         match self {
-            Time => &["msec", "time_iso8601", "time_local"],
-            Client => &["remote_addr", "realip_remote_addr", "proxy_protocol_addr"],
-            Forwarded => &["http_x_forwarded_for", "proxy_add_x_forwarded_for"],
-            Path => &["request", "request_uri", "uri", "document_uri"],
-            Method => &["request", "request_method"],
-            Status => &["status"],
-            Site => &["host", "http_host", "server_name"],
-            Duration => &["request_time"],
-            Bytes => &["body_bytes_sent", "bytes_sent"],
-            Agent => &["http_user_agent"],
-            Milliseconds => &["msec"],
+            // see `is_told`
+            Time | Client | Proof => (&[], ""),
+            Forwarded => (&FORWARDED, ""),
+            Path => (&["request", "request_uri", "uri", "document_uri"], ""),
+            Method => (&["request", "request_method"], ""),
+            Status => (Role::Status.variables(), "http.response.status_code"),
+            Site => (Role::Site.variables(), "url.domain"),
+            Duration => (Role::Duration.variables(), "event.duration"),
+            Bytes => (Role::Bytes.variables(), "http.response.body.bytes"),
+            User => (Role::User.variables(), "user.name"),
+            Agent => (&["http_user_agent"], ""),
+            Milliseconds => (&["msec"], "@timestamp"),
         }
     }
 
     /// What is missing without it; reads on after "no".
     pub(super) fn missing(self) -> &'static str {
         match self {
-            Time => "time: every line would go to the index of unparsed lines ($msec)",
-            Client => "client address: nobody can be counted ($remote_addr)",
+            Time => NO_TIME,
+            Client => NO_CLIENT,
+            Proof => {
+                "proof of the client's address: it comes from what clients can send, so records are tagged \
+                 client_unverified ($remote_addr)"
+            }
             Forwarded => {
                 "forwarded address: behind a proxy all clients look like the proxy \
                  ($http_x_forwarded_for)"
@@ -76,6 +91,7 @@ impl Need {
             Site => "site: /login of all servers in this log is one ($host)",
             Duration => "durations ($request_time)",
             Bytes => "response sizes ($body_bytes_sent)",
+            User => "user name ($remote_user)",
             Agent => "user agent ($http_user_agent)",
             Milliseconds => "milliseconds: requests of one second have no order ($msec)",
         }
@@ -85,7 +101,7 @@ impl Need {
     fn variable(self) -> (&'static str, bool) {
         match self {
             Time | Milliseconds => ("msec", false),
-            Client => ("remote_addr", false),
+            Client | Proof => ("remote_addr", false),
             Forwarded => ("http_x_forwarded_for", true),
             Path => ("request", true),
             Method => ("request_method", true),
@@ -93,29 +109,37 @@ impl Need {
             Site => ("host", true),
             Duration => ("request_time", false),
             Bytes => ("body_bytes_sent", false),
+            User => ("remote_user", true),
             Agent => ("http_user_agent", true),
         }
     }
 
-    fn is_told(self, format: &Format) -> bool {
-        format
-            .fields()
-            .iter()
-            .any(|field| self.told_by().contains(&field.name()))
+    fn is_told(self, format: &Format, fields: &[Field]) -> bool {
+        let has = |name: &str| format.fields().iter().any(|field| field.name() == name);
+        match self {
+            Time => return record::tells_time(format, fields),
+            Client => return record::tells_client(format, fields).is_some(),
+            Proof => return record::tells_client(format, fields) != Some(Voucher::Client),
+            // a time of one's own has what it has
+            Milliseconds if !has("time_iso8601") && !has("time_local") => return true,
+            _ => {}
+        }
+        let (variables, set) = self.told_by();
+        let is_set = |field: &Field| {
+            field.name == set
+                && matches!(&field.value, FieldValue::Variable(variable) if has(variable))
+        };
+        variables.iter().any(|name| has(name)) || fields.iter().any(is_set)
     }
 }
 
-/// What a format does not tell; `forwarded` and `site`: whether the log needs these.
-pub(super) fn of(format: &Format, forwarded: bool, site: bool) -> Vec<Need> {
+/// What a format does not tell in a log with these fields; `forwarded` and `site`: whether the log needs these.
+pub(super) fn of(format: &Format, fields: &[Field], forwarded: bool, site: bool) -> Vec<Need> {
     let mut needs: Vec<Need> = ALWAYS.to_vec();
     needs.extend(forwarded.then_some(Forwarded));
     needs.extend(site.then_some(Site));
-    needs.retain(|need| !need.is_told(format));
+    needs.retain(|need| !need.is_told(format, fields));
     needs.sort();
-    // one missing variable is named once
-    if needs.contains(&Time) {
-        needs.retain(|need| *need != Milliseconds);
-    }
     if needs.contains(&Path) {
         needs.retain(|need| *need != Method);
     }
@@ -171,8 +195,9 @@ fn quoted(source: &str, offset: usize) -> Option<String> {
             .unwrap_or(name.len())
     };
     let (variable, after) = rest.split_at(length + 1);
-    let already = before.ends_with('"') && after.starts_with('"');
-    (!already).then(|| format!("{before}\"{variable}\"{after}"))
+    // quotes inside of quotes would end these
+    let inside = before.matches('"').count() % 2 == 1;
+    (!inside).then(|| format!("{before}\"{variable}\"{after}"))
 }
 
 /// The directive that makes this format, in pieces of readable length.
@@ -212,13 +237,16 @@ mod tests {
     #[test]
     fn combined_lacks_what_everybody_misses() {
         let combined = Format::combined();
-        assert_eq!(of(&combined, false, true), [Site, Duration, Milliseconds]);
         assert_eq!(
-            of(&combined, true, false),
+            of(&combined, &[], false, true),
+            [Site, Duration, Milliseconds]
+        );
+        assert_eq!(
+            of(&combined, &[], true, false),
             [Forwarded, Duration, Milliseconds]
         );
-        let better = better(&combined, &of(&combined, true, true)).unwrap();
-        assert!(of(&better, true, true).is_empty());
+        let better = better(&combined, &of(&combined, &[], true, true)).unwrap();
+        assert!(of(&better, &[], true, true).is_empty());
         insta::assert_snapshot!(directive("logweir", &better));
     }
 
@@ -226,7 +254,7 @@ mod tests {
     fn a_json_format_stays_json() {
         let source = r#"{"time":"$time_iso8601","status":$status,"uri":"$request_uri" }"#;
         let format = Format::compile(source, Escape::Json).unwrap();
-        let better = better(&format, &of(&format, false, true)).unwrap();
+        let better = better(&format, &of(&format, &[], false, true)).unwrap();
         assert_eq!(better.escape(), Escape::Json);
         insta::assert_snapshot!(directive("json", &better));
     }
@@ -242,6 +270,14 @@ mod tests {
         // what follows is then told from the field before by its quote, which no value holds
         let expected = "$remote_addr $http_x_a \"$http_x_b\" ${http_user_agent} $status";
         assert_eq!(better.source(), expected);
+    }
+
+    #[test]
+    fn a_quoted_text_of_several_variables_stays_as_it_is() {
+        let source = r#"{"time":"$date.$millisec","status":$status}"#;
+        let format = Format::compile(source, Escape::Json).unwrap();
+        assert!(!format.warnings().is_empty());
+        assert!(better(&format, &[Site]).is_none());
     }
 
     #[test]
@@ -269,9 +305,9 @@ mod tests {
                             Just("$remote_addr"), Just("$upstream_addr"), Just("x")], 1..8),
         ) {
             let Ok(format) = Format::compile(&words.join(" "), Escape::Default) else { return Ok(()) };
-            let needs = of(&format, true, true);
+            let needs = of(&format, &[], true, true);
             if let Some(better) = better(&format, &needs) {
-                prop_assert!(of(&better, true, true).is_empty());
+                prop_assert!(of(&better, &[], true, true).is_empty());
                 prop_assert!(better.warnings().is_empty());
                 prop_assert!(names(&better).starts_with(&names(&format)));
             }

@@ -17,7 +17,13 @@ use crate::config::{DEFAULT_FILE, Loaded, PROMISE, Target};
 use crate::output::elasticsearch::{Elasticsearch, shown};
 
 /// What the records cannot do without; the lack of anything else is no warning.
-const GRAVE: [Need; 4] = [Need::Time, Need::Client, Need::Forwarded, Need::Path];
+const GRAVE: [Need; 5] = [
+    Need::Time,
+    Need::Client,
+    Need::Proof,
+    Need::Forwarded,
+    Need::Path,
+];
 /// What a better format for a log of nginx's predefined one is called.
 const BETTER: &str = "logweir";
 
@@ -128,19 +134,20 @@ fn format(used: &Used, place: Option<&Place>, loaded: &Loaded, report: &mut Repo
         None => format!("format {}", used.format.name),
     });
     report.item("used by", &used.logs.join(", "));
+    let is_told = |warning: &str| {
+        let mut notes = loaded.notes.iter();
+        notes.any(|note| note.text.ends_with(warning))
+    };
     for need in &used.needs {
-        if GRAVE.contains(need) {
-            report.warn(&format!("no {}", need.missing()));
+        let lack = format!("no {}", need.missing());
+        if GRAVE.contains(need) && !is_told(&lack) {
+            report.warn(&lack);
         } else {
             report.item("lacks", need.missing());
         }
     }
     for warning in format.warnings().iter().map(ToString::to_string) {
-        let is_told = loaded
-            .notes
-            .iter()
-            .any(|note| note.text.ends_with(&warning));
-        if !is_told {
+        if !is_told(&warning) {
             report.warn(&warning);
         }
     }

@@ -105,7 +105,7 @@ impl<'a> Walk<'a> {
             times: chosen
                 .formats
                 .iter()
-                .map(|named| TimeFields::of(&named.format))
+                .map(|named| TimeFields::of(&named.format, &chosen.fields))
                 .collect(),
             captures: Captures::new(),
             records: Records::new(&loaded.config, chosen),

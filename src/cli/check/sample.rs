@@ -131,20 +131,13 @@ fn of(lines: &[&[u8]], formats: &Formats) -> Sample {
     }
 }
 
-/// An address that no client on the internet has (RFC 1918, 4193, 6598, 3927, 4291).
+/// An address that no client on the internet has.
 fn private(raw: &[u8]) -> Option<Proxy> {
     if raw == b"unix:" {
         return Some(Proxy::Socket);
     }
     let address = client::address(raw)?;
-    let is_private = match address {
-        IpAddr::V4(v4) => {
-            let shared = matches!(v4.octets(), [100, 64..=127, ..]);
-            v4.is_private() || v4.is_loopback() || v4.is_link_local() || shared
-        }
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    };
-    is_private.then_some(Proxy::Address(address))
+    client::is_private(address).then_some(Proxy::Address(address))
 }
 
 #[cfg(test)]

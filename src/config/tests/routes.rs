@@ -123,8 +123,9 @@ fn bad_fields_are_told() {
     };
     let told = [
         fields(
-            "\"http.route\" = \"$uri\"\n\"source.ip\" = \"$http_x_real_ip\"\n\"data_stream.type\" = \"x\"",
+            "\"http.route\" = \"$uri\"\n\"source.address\" = \"$http_x_real_ip\"\n\"data_stream.type\" = \"x\"",
         ),
+        fields("\"@timestamp\" = \"$date.$millis\"\n\"source.ip\" = \"1.2.3.4\""),
         fields("\"user.name\" = \"anna\""),
         fields("\"user.id\" = \"$\"\n\"labels.a\" = \"$a-$b\"\n\"labels.b\" = \"${a\""),
         fields("\"source.port\" = \"many\"\n\"client.ip\" = \"here\"\n\"event.end\" = \"soon\""),
@@ -141,7 +142,7 @@ fn a_variable_that_no_format_has_is_noted_with_the_formats() {
     let notes = |toml: &str| {
         let loaded = nginx(toml).load().unwrap();
         let notes = loaded.notes.iter().map(Note::to_string);
-        let notes = notes.filter(|note| note.contains("fields"));
+        let notes = notes.filter(|note| note.contains("fields: "));
         notes.collect::<Vec<_>>().join("\n")
     };
     let told = [

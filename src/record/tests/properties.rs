@@ -19,6 +19,12 @@ pub(super) const TEXTS: &[&str] = &[
     "request_uri",
     "http_host",
     "https",
+    "my_time",
+    "the_real_ip",
+    "http_x_real_ip",
+    "http_x_user",
+    "jwt_claim_sub",
+    "vhost",
 ];
 
 pub(super) const OTHERS: &[&str] = &[
@@ -117,6 +123,16 @@ pub(super) fn values(name: &str) -> &'static [&'static str] {
             "\u{16}\u{3}\u{1}\u{0}",
             "",
         ],
+        "my_time" => &[
+            "2026-11-23T05:41:14.865Z",
+            "23/Nov/2026:05:41:14,5 -0330",
+            "1795412474",
+            "1795412474865",
+            "2026-11-23",
+        ],
+        "the_real_ip" | "http_x_real_ip" => {
+            &["203.0.113.9:80", "[::1]", "10.0.0.2, -", "unix:", ""]
+        }
         "http_x_forwarded_for" => &[
             "6.6.6.6, unknown, [2001:DB8::9]:443, 10.0.0.2",
             "fe80::1%eth0, ::ffff:c000:207",

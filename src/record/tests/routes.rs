@@ -238,6 +238,11 @@ pub(super) fn any_fields() -> impl proptest::strategy::Strategy<Value = Vec<Fiel
         "http.request.id",
         "trace.id",
         "network.bytes",
+        "@timestamp",
+        "source.ip",
+        "event.duration",
+        "http.response.status_code",
+        "http.response.body.bytes",
     ];
     let value = prop_oneof![
         3 => prop::sample::select(super::properties::TEXTS),

@@ -112,6 +112,241 @@ fn ordinary_formats_and_what_their_lines_are_without_them() {
     }
 }
 
+/// Formats without a time of nginx's own: rule 2 of identity.
+#[test]
+fn a_time_of_ones_own_decides_index_and_id() {
+    for (source, line, shown) in [
+        // what a map makes of $time_iso8601 and $msec
+        (
+            "{\"timestamp\":\"$time_iso8601_p1.$millisec+$time_iso8601_p2\",\"ip\":\"$remote_addr\"}",
+            "{\"timestamp\":\"2026-11-23T05:41:14.865+00:00\",\"ip\":\"203.0.113.9\"}",
+            "2026-11-23T05:41:14.865Z",
+        ),
+        (
+            "$remote_addr [$time_iso8601_p1.$millisec+$time_iso8601_p2] $status",
+            "203.0.113.9 [2026-11-23T07:41:14.865+02:00] 200",
+            "2026-11-23T05:41:14.865Z",
+        ),
+        (
+            "$remote_addr [$time_millis] $status",
+            "203.0.113.9 [23/Nov/2026:05:41:14.865 +0000] 200",
+            "2026-11-23T05:41:14.865Z",
+        ),
+        // without a zone it is UTC
+        (
+            "\"$year-$month-${day}T$hour:$minute:$second\" $status",
+            "\"2026-11-23T05:41:14\" 200",
+            "2026-11-23T05:41:14.000Z",
+        ),
+        (
+            "$year-$month-$day $hour:$minute:$second $status",
+            "2026-11-23 05:41:14 200",
+            "2026-11-23T05:41:14.000Z",
+        ),
+        (
+            "$status|$now|$host",
+            "200|2026-11-23T05:41:14,865Z|a",
+            "2026-11-23T05:41:14.865Z",
+        ),
+        (
+            "$p1.${ms}Z|$status",
+            "2026-11-23T05:41:14.865Z|200",
+            "2026-11-23T05:41:14.865Z",
+        ),
+        (
+            "$date_gmt|$status",
+            "Monday, 23-Nov-2026 05:41:14 GMT|200",
+            "2026-11-23T05:41:14.000Z",
+        ),
+        // Unix time, where a name or a key says so
+        (
+            "$epoch $status",
+            "1795412474 200",
+            "2026-11-23T05:41:14.000Z",
+        ),
+        (
+            "$now_ms $status",
+            "1795412474865 200",
+            "2026-11-23T05:41:14.865Z",
+        ),
+        (
+            "{\"ts\":$x,\"status\":$status}",
+            "{\"ts\":1795412474865,\"status\":200}",
+            "2026-11-23T05:41:14.865Z",
+        ),
+        (
+            "time:$x\tstatus:$status",
+            "time:1795412474.5\tstatus:200",
+            "2026-11-23T05:41:14.500Z",
+        ),
+        (
+            "$sec.$ms $status",
+            "1795412474.865 200",
+            "2026-11-23T05:41:14.865Z",
+        ),
+        // a comma begins the next value, or a fraction
+        (
+            "$my_time,$size,$status",
+            "2026-11-23T05:41:14,865,200",
+            "2026-11-23T05:41:14.000Z",
+        ),
+        (
+            "$my_time,$status",
+            "2026-11-23T05:41:14,200",
+            "2026-11-23T05:41:14.000Z",
+        ),
+        (
+            "$my_time,$millisec,$status",
+            "2026-11-23T05:41:14,865,200",
+            "2026-11-23T05:41:14.865Z",
+        ),
+        // what is called a time goes before what is not
+        (
+            "\"$x\" \"$my_time\"",
+            "\"2011-11-11T11:11:11Z\" \"2026-11-23T05:41:14Z\"",
+            "2026-11-23T05:41:14.000Z",
+        ),
+        // nginx knows names without regard to case
+        (
+            "$myTime $status",
+            "1795412474 200",
+            "2026-11-23T05:41:14.000Z",
+        ),
+    ] {
+        let format = Format::compile(source, Escape::Json).unwrap();
+        let mut recorder = Recorder::new(settings(vec![format]));
+        let (index, id, document) =
+            take_apart(&item(&mut recorder, 7, line.as_bytes()).unwrap()).unwrap();
+        assert_eq!(document["@timestamp"], shown, "{source}");
+        assert_eq!(index, "nginx-access-2026.11.23", "{source}");
+        assert_eq!(id_parts(&id).0, 1_795_412_474, "{source}");
+        assert!(document.get("tags").is_none(), "{source}: {document}");
+    }
+}
+
+/// No one but the format says where a line's time stands.
+#[test]
+fn what_is_no_time_of_the_line() {
+    for (source, line) in [
+        // a client's text, whatever it is called
+        (
+            "\"$http_x_time\" $status",
+            "\"2026-11-23T05:41:14.865Z\" 200",
+        ),
+        ("\"$arg_time\" $status", "\"1795412474\" 200"),
+        ("\"$cookie_ts\" $status", "\"1795412474.865\" 200"),
+        (
+            "\"$request\" $status",
+            "\"GET /2026-11-23T05:41:14Z HTTP/1.1\" 200",
+        ),
+        (
+            "\"$sent_http_x_time\" $status",
+            "\"2026-11-23T05:41:14Z\" 200",
+        ),
+        ("\"$jwt_claim_iat\" $status", "\"1795412474\" 200"),
+        // part of a value
+        (
+            "\"$my_time\" $status",
+            "\"2026-11-23T05:41:14Z and more\" 200",
+        ),
+        ("\"$my_time\" $status", "\"x 2026-11-23T05:41:14Z\" 200"),
+        // it goes on in what a client sent
+        ("\"$date$http_x\"", "\"2026-11-23T05:41:1\""),
+        // numbers that nobody calls a time
+        ("$user_number $status", "1795412474 200"),
+        ("$bytes_sent $status", "1795412474 200"),
+        // moments of something else
+        ("\"$cert_expiry\" $status", "\"2026-11-23T05:41:14Z\" 200"),
+        // not of these years
+        ("$my_time $status", "0026-11-23T05:41:14Z 200"),
+        ("$my_time $status", "9999999999999 200"),
+        ("$my_time $status", "- 200"),
+    ] {
+        let Ok(format) = Format::compile(source, Escape::Default) else {
+            continue;
+        };
+        let (index, id, parsed) = place_of(vec![format], line.as_bytes());
+        assert!(parsed, "{source}");
+        assert_eq!(
+            (&*index, id_parts(&id).0),
+            ("nginx-access-unparsed", 0),
+            "{source}"
+        );
+    }
+}
+
+/// A format with a time of nginx's own never looks at another variable, readable or not: rule 1 of identity.
+#[test]
+fn a_time_of_nginx_goes_before_all_others() {
+    for (source, line, second) in [
+        (
+            "$my_time $time_local",
+            "2026-11-22T05:41:14Z 23/Nov/2026:05:41:14 +0000",
+            1_795_412_474,
+        ),
+        (
+            "$my_time $msec",
+            "2026-11-22T05:41:14Z 1795412474.865",
+            1_795_412_474,
+        ),
+        ("$my_time $msec", "2026-11-22T05:41:14Z 0.000", 0),
+        (
+            "$my_time $time_iso8601",
+            "2026-11-22T05:41:14Z 1970-01-01T00:00:00+00:00",
+            0,
+        ),
+    ] {
+        let format = Format::compile(source, Escape::Default).unwrap();
+        let (_, id, parsed) = place_of(vec![format], line.as_bytes());
+        assert!(parsed, "{source}");
+        assert_eq!(id_parts(&id).0, second, "{source}");
+    }
+}
+
+/// What a setting names is a time, also where a client sends it, and goes before nginx's own.
+#[test]
+fn a_setting_names_the_time() {
+    let set = |source: &str, variable: &str, line: &str| {
+        let format = Format::compile(source, Escape::Default).unwrap();
+        let mut settings = settings(vec![format]);
+        let fields = format!("\"@timestamp\" = \"{variable}\"");
+        settings.logs[0].fields = routes::fields(&fields);
+        let item = item(&mut Recorder::new(settings), 7, line.as_bytes()).unwrap();
+        let (_, id, document) = take_apart(&item).unwrap();
+        (
+            id_parts(&id).0,
+            document["@timestamp"].as_str().unwrap().to_owned(),
+        )
+    };
+    let shown = "2026-11-23T05:41:14.865Z".to_owned();
+    let expected = (1_795_412_474, shown);
+    for (source, variable, line) in [
+        (
+            "\"$http_x_time\" $status",
+            "$http_x_time",
+            "\"1795412474865\" 200",
+        ),
+        ("$x $status", "$x", "1795412474865 200"),
+        (
+            "$x $y",
+            "$Y",
+            "2026-11-22T05:41:14Z 2026-11-23T05:41:14.865Z",
+        ),
+        ("$day $clock.$part", "$day", "2026-11-23 05:41:14.865"),
+        (
+            "[$time_local] $x",
+            "$x",
+            "[22/Nov/2026:05:41:14 +0000] 1795412474.865",
+        ),
+        // what cannot be read is no reason to go without
+        ("$msec $x", "$x", "1795412474.865 -"),
+        ("$msec $x", "$x", "1795412474.865 soon"),
+        ("$msec $x", "$y", "1795412474.865 1"),
+    ] {
+        assert_eq!(set(source, variable, line), expected, "{source}");
+    }
+}
+
 /// What is not promised: where a client's text looks like a time and stands before nginx's own, where nginx's
 /// stands far behind, and where a format has none.
 #[test]
@@ -131,6 +366,12 @@ fn the_exceptions() {
             "$status \"$request\"",
             "200 \"GET /?t=2011-11-11T11:11:11+00:00 HTTP/1.1\"".to_owned(),
         ),
+        // rule 2: behind it something that rule 1 takes for a time, and numbers
+        (
+            "[$my_time] \"$request\"",
+            "[2026-11-23T05:41:14.865Z] \"GET /?t=2011-11-11T11:11:11+00:00 HTTP/1.1\"".to_owned(),
+        ),
+        ("[$my_time] $status", "[1795412474865] 200".to_owned()),
     ] {
         let format = Format::compile(format, Escape::Default).unwrap();
         let (_, known, parsed) = place_of(vec![format], line.as_bytes());
@@ -189,8 +430,42 @@ fn lines_of_well_known_formats_have_the_place_of_unknown_ones() {
     }
 }
 
+/// Spellings of rule 2 that are found without the format, too.
+const SPELLINGS: [&str; 7] = [
+    "%Y-%m-%dT%H:%M:%S%.3f%:z",
+    "%Y-%m-%dT%H:%M:%S,%3f%z",
+    "%Y-%m-%dT%H:%M:%S%z",
+    "%Y-%m-%d %H:%M:%S%.6f %z",
+    "%d/%b/%Y:%H:%M:%S%.3f %z",
+    "%d/%b/%Y %H:%M:%S %z",
+    "%Y/%m/%d %H:%M:%S%:z",
+];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
+
+    /// The same where a variable of one's own tells the time: rule 2 of identity.
+    #[test]
+    fn a_line_has_one_place_also_by_a_time_of_ones_own(
+        reading in reading(),
+        spelling in prop::sample::select(&SPELLINGS[..]),
+        forged in prop::sample::select(&["GET /?from=2011-11-11T11:11:11.000Z HTTP/1.1", "2011-11-11 11:11:11", "-"][..]),
+        (open, between, close) in prop::sample::select(&[
+            ("\"", "\" \"", "\""), ("", "\t", ""), ("", "|", ""), ("{\"a\":\"", "\",\"b\":\"", "\"}"),
+        ][..]),
+        escape in prop::sample::select(&[Escape::Default, Escape::Json][..]),
+    ) {
+        let source = format!("{open}${{remote_addr}}{between}${{my_own}}{between}${{http_x}}{close}");
+        let format = Format::compile(&source, escape).unwrap();
+        let zone = chrono::FixedOffset::east_opt(reading.zone * 60).unwrap();
+        let time = chrono::DateTime::from_timestamp_millis(reading.millis).unwrap().with_timezone(&zone);
+        let time = time.format(spelling);
+        let line = format!("{open}203.0.113.9{between}{time}{between}{forged}{close}");
+        let (index, id, parsed) = place_of(vec![format], line.as_bytes());
+        prop_assert!(parsed, "{line}");
+        prop_assert_eq!(i64::from(id_parts(&id).0), reading.millis / 1000, "{}", line);
+        prop_assert_eq!(place_of(vec![], line.as_bytes()), (index, id, false), "{}", line);
+    }
 
     /// Whichever of nginx's times a format reads, and whatever clients write behind the first of them.
     #[test]

@@ -541,8 +541,8 @@ impl World {
         match state {
             Crash::Process | Crash::InSave { .. } => {}
             Crash::Power { kept, torn } => self.host.fs.power_cut(kept, torn),
-            // Of files that begin alike and whose names say nothing, an older one does not know all.
-            Crash::OlderCheckpoint | Crash::TornCheckpoint
+            // Of files that begin alike and whose names say nothing only the newest positions know all.
+            Crash::OlderCheckpoint | Crash::TornCheckpoint | Crash::LostCheckpoint
                 if self.same_first_line && self.names > 0 => {}
             Crash::OlderCheckpoint => {
                 if let Some(older) = self.older.get(applied) {

@@ -2,8 +2,8 @@
 
 use rustix::io::Errno;
 
-use super::DATA;
 use super::cases::started;
+use super::{DATA, LIVE};
 use crate::tail::TailError;
 use crate::tail::sim::Op;
 
@@ -51,6 +51,32 @@ fn a_lost_identity_is_written_again_while_the_host_is_known() {
         assert_eq!(host.tailer().host(), "web-07");
         assert_eq!(host.read()[0].0, id);
     }
+}
+
+#[test]
+fn an_older_rule_of_identity_is_told_once() {
+    let mut host = started();
+    host.read();
+    host.settle();
+    let path = format!("{DATA}/run/checkpoint");
+    let saved = host.fs.content(&path);
+    let saved = String::from_utf8(saved).unwrap();
+    let mut lines: Vec<String> = saved.split_inclusive('\n').map(str::to_owned).collect();
+    lines.pop();
+    let older = lines
+        .concat()
+        .replace("\"identity_rules\":2", "\"identity_rules\":1");
+    let sum = crc32c::crc32c(older.as_bytes());
+    host.fs
+        .put(&path, format!("{older}{{\"crc32c\":{sum}}}\n").as_bytes());
+    host.start();
+    let problems = host.problems().join("\n");
+    assert!(problems.contains("rule 1 of identity"), "{problems}");
+    assert!(host.read().is_empty(), "its positions hold");
+    host.fs.append(LIVE, b"three\n");
+    assert_eq!(host.texts(), ["three"]);
+    host.restart();
+    assert!(host.problems().is_empty());
 }
 
 #[test]

@@ -1,0 +1,180 @@
+//! The time of a line whose format has none of nginx's own, rule 2 of identity: told by a variable that somebody made
+//! (`map`, Lua, `set`), or by several of them and the texts between.
+//!
+//! Owns where in a format such a time may begin and how far it goes; the spellings are the parsers'. Knows nothing of
+//! values that a client can choose: what holds them neither begins nor continues a time, unless a setting names it.
+//! Invariant: the place comes from the format alone, and the same line under the same format gives the same time.
+//! The failure it guards against: a text that a client sent, taken for the time of its line.
+
+use logweir_parsers::time::{self, Stamp};
+use logweir_parsers::{Captures, Format, Grammar, Part, variable};
+
+use super::stamp;
+
+/// A place of a format at which a time may begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct OwnTime {
+    /// The capture that it begins with.
+    first: usize,
+    /// The last capture that it can reach into.
+    last: usize,
+    until: Until,
+    /// A name or a key says that it is a time; then a whole number is one too.
+    pub(super) named: bool,
+}
+
+/// Where the bytes end that may belong to a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    /// With the last capture.
+    Last,
+    /// Where the first of these captures that the line tells begins; else with the line.
+    Behind { from: usize, to: usize },
+}
+
+impl OwnTime {
+    /// Those of a format, the ones that are called a time first.
+    pub(super) fn all_of(format: &Format) -> Vec<Self> {
+        let parts = format.parts();
+        let mut found: Vec<Self> = (0..parts.len())
+            .filter_map(|at| match parts[at] {
+                Part::Field(capture) => Some(capture)
+                    .filter(|capture| may_tell(format, *capture))
+                    .filter(|capture| !says_other(format.fields()[*capture].name()))
+                    .map(|capture| Self::at(format, &parts, at, capture)),
+                Part::Text(_) => None,
+            })
+            .collect();
+        found.sort_by_key(|own| !own.named);
+        found
+    }
+
+    /// The one that begins with this variable, because the configuration says so.
+    pub(super) fn of_variable(format: &Format, variable: &str) -> Option<Self> {
+        let parts = format.parts();
+        let is_it = |capture: usize| format.fields()[capture].name() == variable;
+        parts.iter().enumerate().find_map(|(at, part)| match part {
+            Part::Field(capture) if is_it(*capture) => Some(Self {
+                named: true,
+                ..Self::at(format, &parts, at, *capture)
+            }),
+            _ => None,
+        })
+    }
+
+    fn at(format: &Format, parts: &[Part<'_>], at: usize, first: usize) -> Self {
+        let name = |capture: usize| format.fields()[capture].name();
+        let key = match at.checked_sub(1).map(|before| parts[before]) {
+            Some(Part::Text(text)) => key(text),
+            _ => "",
+        };
+        let mut own = Self {
+            first,
+            last: first,
+            until: Until::Behind { from: 0, to: 0 },
+            named: says_time(name(first)) || says_time(&key.to_ascii_lowercase()),
+        };
+        let mut comma = false;
+        for part in &parts[at + 1..] {
+            match part {
+                Part::Text(text) => comma = text.starts_with(','),
+                Part::Field(next) if !may_tell(format, *next) => {
+                    let (from, to) = (*next, format.fields().len());
+                    own.until = Until::Behind { from, to };
+                    break;
+                }
+                // in `$time,$size` the comma begins another value, and in `$time,$millisec` a fraction
+                Part::Field(next) if comma && !says_fraction(name(*next)) => {
+                    own.until = Until::Last;
+                    break;
+                }
+                Part::Field(next) => {
+                    own.last = *next;
+                    comma = false;
+                }
+            }
+        }
+        own
+    }
+
+    pub(super) fn capture(&self) -> usize {
+        self.first
+    }
+
+    /// The readable time that stands there.
+    pub(super) fn read(&self, captures: &Captures, line: &[u8]) -> Option<Stamp> {
+        let span = |capture| {
+            let (from, to) = captures.span(capture)?;
+            Some((from as usize, to as usize))
+        };
+        let (from, to) = span(self.first)?;
+        if from == to {
+            return None;
+        }
+        let end = match self.until {
+            Until::Last => span(self.last)?.1,
+            Until::Behind { from, to } => (from..to)
+                .find_map(span)
+                .map_or(line.len(), |(from, _)| from),
+        };
+        // a value belongs to the time as a whole or not at all
+        let cuts_none = |end: usize| {
+            (self.first..=self.last)
+                .filter_map(span)
+                .all(|(from, to)| end <= from || to <= end)
+        };
+        time::readings(line.get(from..end)?)
+            .filter(|read| self.named || !read.bare)
+            .find(|read| cuts_none(from + read.end))
+            .map(|read| read.stamp)
+            .filter(stamp::readable)
+    }
+}
+
+/// Whether a variable can tell a part of a time: one that nginx does not know, and in which no client's text stands.
+fn may_tell(format: &Format, capture: usize) -> bool {
+    let field = &format.fields()[capture];
+    // variables that are read as one text have their names joined
+    let mut names = field.name().split('$');
+    field.grammar() == Grammar::Text && !names.any(variable::may_hold_clients_text)
+}
+
+/// The key that stands before a value in JSON or LTSV: `timestamp` of `,"timestamp":"`.
+fn key(text: &str) -> &str {
+    let before = text.trim_end_matches(['"', '\'', ' ', '[', '(']);
+    let Some(before) = before.strip_suffix([':', '=']) else {
+        return "";
+    };
+    let before = before.trim_end_matches(['"', '\'', ' ']);
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "_-@.".contains(c);
+    let from = before.rfind(|c: char| !is_word(c)).map_or(0, |at| at + 1);
+    before.get(from..).unwrap_or_default()
+}
+
+/// Whether a name says that its value is a moment.
+fn says_time(name: &str) -> bool {
+    const WORDS: [&str; 12] = [
+        "ts", "t", "now", "sec", "secs", "second", "seconds", "ms", "millis", "msec", "year",
+        "when",
+    ];
+    const PARTS: [&str; 7] = ["time", "date", "stamp", "epoch", "unix", "clock", "milli"];
+    words(name).any(|word| WORDS.contains(&word) || PARTS.iter().any(|part| word.contains(part)))
+}
+
+/// Whether a name says that its value is a moment, but not that of the request.
+fn says_other(name: &str) -> bool {
+    const PARTS: [&str; 3] = ["expir", "modif", "valid"];
+    words(name).any(|word| PARTS.iter().any(|part| word.contains(part)))
+}
+
+/// Whether a name says that its value is a part of a second.
+fn says_fraction(name: &str) -> bool {
+    const PARTS: [&str; 6] = ["milli", "micro", "nano", "msec", "usec", "frac"];
+    words(name).any(|word| word == "ms" || word == "us" || PARTS.iter().any(|p| word.contains(p)))
+}
+
+/// The words of a name, without the numbers behind them.
+fn words(name: &str) -> impl Iterator<Item = &str> {
+    name.split(|c: char| !c.is_ascii_alphanumeric())
+        .map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()))
+}

@@ -1,0 +1,183 @@
+//! Status, duration, size, user and site of a request, by whichever variable tells them.
+//!
+//! Owns the order of these variables and how their values are read: of servers that were asked one after the other the
+//! last that answered has the status and the size, and all of them took their time. Invariant: what does not fit is
+//! passed over for the next variable, so that a member of the record is right or absent.
+
+use logweir_parsers::variable::Role;
+use logweir_parsers::{Format, list, number};
+
+use super::Values;
+use super::clients::Told;
+use super::members::Value;
+use super::target;
+use crate::config::{Field, FieldValue};
+
+/// The captures that tell each, the best one first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Roles {
+    status: Vec<usize>,
+    duration: Vec<(usize, Unit)>,
+    bytes: Vec<usize>,
+    user: Vec<Told>,
+    /// Those that stand behind all else that tells a site.
+    site: Vec<usize>,
+    /// What the configuration names: for these a value that does not fit is told.
+    set_status: Option<usize>,
+    set_duration: Option<(usize, Unit)>,
+    set_bytes: Option<usize>,
+    set_user: Option<usize>,
+}
+
+/// Of which a duration is a number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unit {
+    Seconds,
+    Millis,
+    Micros,
+    Nanos,
+}
+
+impl Unit {
+    /// By the end of a variable's name; nginx itself counts seconds.
+    fn of(variable: &str) -> Self {
+        match variable.rsplit('_').next().unwrap_or_default() {
+            "ms" | "msec" | "msecs" | "millis" | "milliseconds" => Self::Millis,
+            "us" | "usec" | "usecs" | "micros" | "microseconds" => Self::Micros,
+            "ns" | "nsec" | "nsecs" | "nanos" | "nanoseconds" => Self::Nanos,
+            _ => Self::Seconds,
+        }
+    }
+
+    /// The duration that a number of these is, in nanoseconds.
+    fn nanos(self, raw: &[u8]) -> Option<u64> {
+        let nanos = number::seconds_to_nanos(raw)?;
+        Some(match self {
+            Self::Seconds => nanos,
+            Self::Millis => nanos / 1_000,
+            Self::Micros => nanos / 1_000_000,
+            Self::Nanos => nanos / 1_000_000_000,
+        })
+    }
+}
+
+/// Variables of a site that have a place of their own in `url.domain`.
+const OWN_SITES: [&str; 3] = ["host", "http_host", "server_name"];
+
+impl Roles {
+    pub(super) fn of(format: &Format, fields: &[Field]) -> Self {
+        let capture = |name: &str| {
+            format
+                .fields()
+                .iter()
+                .position(|field| field.name() == name)
+        };
+        let set = |name: &str| {
+            fields.iter().find_map(|field| match &field.value {
+                FieldValue::Variable(variable) if field.name == name => {
+                    Some((capture(variable)?, variable.as_str()))
+                }
+                _ => None,
+            })
+        };
+        let only = |found: Option<(usize, &str)>| found.map(|(capture, _)| capture);
+        let set_status = only(set("http.response.status_code"));
+        let set_bytes = only(set("http.response.body.bytes"));
+        let set_user = only(set("user.name"));
+        let set_duration = set("event.duration").map(|(at, name)| (at, Unit::of(name)));
+        let all = |role: Role| {
+            let names = role.variables().iter();
+            names.filter_map(|name| capture(name))
+        };
+        let seconds = all(Role::Duration).map(|at| (at, Unit::Seconds));
+        let sites = Role::Site.variables().iter();
+        let sites = sites.filter(|name| !OWN_SITES.contains(name));
+        Self {
+            status: set_status.into_iter().chain(all(Role::Status)).collect(),
+            duration: set_duration.into_iter().chain(seconds).collect(),
+            bytes: set_bytes.into_iter().chain(all(Role::Bytes)).collect(),
+            user: all(Role::User).map(|at| Told::new(format, at)).collect(),
+            site: sites.filter_map(|name| capture(name)).collect(),
+            set_status,
+            set_duration,
+            set_bytes,
+            set_user,
+        }
+    }
+
+    /// `http.response.status_code`, in digits.
+    pub(super) fn status<'l>(&self, values: &Values<'l>) -> Option<&'l [u8]> {
+        self.status.iter().find_map(|at| last_number(values, *at))
+    }
+
+    /// `http.response.body.bytes`, in digits.
+    pub(super) fn bytes<'l>(&self, values: &Values<'l>) -> Option<&'l [u8]> {
+        self.bytes.iter().find_map(|at| last_number(values, *at))
+    }
+
+    /// `event.duration`, nanoseconds.
+    pub(super) fn duration(&self, values: &Values<'_>) -> Option<u64> {
+        self.duration.iter().find_map(|at| duration(values, *at))
+    }
+
+    /// `user.name`, and whether only the client says so.
+    pub(super) fn user<'l>(&self, values: &Values<'l>) -> Option<(Value<'l>, bool)> {
+        if let Some(value) = values.value(self.set_user) {
+            return Some((value, false));
+        }
+        // nginx tells a user without a name from none
+        let mut nameless = None;
+        for told in &self.user {
+            match values.value(Some(told.capture)) {
+                Some(value) if !value.raw.is_empty() => return Some((value, told.sent)),
+                Some(value) => nameless = nameless.or(Some((value, told.sent))),
+                None => {}
+            }
+        }
+        nameless
+    }
+
+    /// A site where neither the request, nor nginx's own variables, nor the configuration tell one.
+    pub(super) fn site<'l>(&self, values: &Values<'l>) -> Option<&'l [u8]> {
+        let host = |at: &usize| values.get(Some(*at)).map(target::host);
+        self.site
+            .iter()
+            .filter_map(host)
+            .find(|host| !host.is_empty())
+    }
+
+    /// Whether the configuration names a variable whose value here is not of its kind.
+    pub(super) fn misfits(&self, values: &Values<'_>) -> bool {
+        let number = |at: Option<usize>| {
+            at.is_some_and(|at| values.get(Some(at)).is_some() && last_number(values, at).is_none())
+        };
+        let duration = self
+            .set_duration
+            .is_some_and(|at| values.get(Some(at.0)).is_some() && duration(values, at).is_none());
+        number(self.set_status) || number(self.set_bytes) || duration
+    }
+}
+
+/// A number, or the last of a list of them.
+fn last_number<'l>(values: &Values<'l>, capture: usize) -> Option<&'l [u8]> {
+    let raw = values.get(Some(capture))?;
+    let is_number = |raw: &[u8]| number::unsigned(raw).is_some();
+    if is_number(raw) {
+        return Some(raw);
+    }
+    let last = list::upstream(raw).flatten().last();
+    last.filter(|last| is_number(last))
+}
+
+/// A duration, or the sum of a list of them.
+fn duration(values: &Values<'_>, (capture, unit): (usize, Unit)) -> Option<u64> {
+    let raw = values.get(Some(capture))?;
+    let mut sum = unit.nanos(raw);
+    if sum.is_some() {
+        return sum;
+    }
+    for element in list::upstream(raw).flatten() {
+        sum = Some(unit.nanos(element)?.checked_add(sum.unwrap_or(0))?);
+    }
+    sum
+}
