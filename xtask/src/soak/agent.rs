@@ -11,6 +11,8 @@ use rustix::process::{Resource, Rlimit, Signal, prlimit};
 
 use super::clock::{self, Clock};
 use super::line::LIMIT;
+use super::logs::FileId;
+use super::positions::Positions;
 use super::random::Dice;
 use super::schedule::Tamper;
 use crate::child::Tied;
@@ -92,12 +94,12 @@ impl Agent {
 
 [[logs]]
 paths = ['{shown}/nginx/*access.log']
-rotated_dirs = ['{shown}/nginx/old']
+rotated_dirs = ['{shown}/nginx/old', '{shown}/nginx/*/']
 
 [[logs]]
 paths = ['{shown}/own/*.log']
 format = "combined"
-rotated_dirs = ['{shown}/own/old']
+rotated_dirs = ['{shown}/own/old', '{shown}/own/*/']
 "#
         );
         Self {
@@ -327,11 +329,50 @@ listen = "127.0.0.1:{}"
         }
     }
 
-    /// Does this to the checkpoint of the agent that is down; false when there was nothing to do it to.
-    pub(super) fn tamper(&mut self, tamper: Tamper) -> Result<bool> {
+    /// The positions that it saved last.
+    pub(super) fn saved(&self) -> Option<Positions> {
+        Positions::parse(&fs::read(self.run().join("checkpoint")).ok()?)
+    }
+
+    /// The files that it has open.
+    pub(super) fn open_files(&self) -> Vec<FileId> {
+        let Some(child) = &self.running else {
+            return Vec::new();
+        };
+        let files = fs::read_dir(format!("/proc/{}/fd", child.id()));
+        let files = files.into_iter().flatten().filter_map(|file| {
+            let metadata = fs::metadata(file.ok()?.path()).ok()?;
+            Some(FileId::from(&metadata))
+        });
+        files.collect()
+    }
+
+    /// Does this to the checkpoint of the agent that is down, if it `may` start with what that leaves; false when
+    /// nothing was done.
+    pub(super) fn tamper(
+        &mut self,
+        tamper: Tamper,
+        may: impl Fn(Option<&Positions>) -> bool,
+    ) -> Result<bool> {
         let newest = self.run().join("checkpoint");
         let previous = self.run().join("checkpoint.previous");
         if !newest.exists() {
+            return Ok(false);
+        }
+        let may_do = |bytes: &[u8]| may(Positions::parse(bytes).as_ref());
+        let left = match tamper {
+            Tamper::RemoveBoth => Vec::new(),
+            Tamper::RemoveNewest | Tamper::Cut | Tamper::Empty => {
+                fs::read(&previous).unwrap_or_default()
+            }
+            Tamper::Older => {
+                let usable = self.checkpoints.iter().filter(|bytes| may_do(bytes));
+                let usable: Vec<&Vec<u8>> = usable.collect();
+                let at = self.dice.place(usable.len());
+                usable.get(at).copied().cloned().unwrap_or_default()
+            }
+        };
+        if !may_do(&left) || tamper == Tamper::Older && left.is_empty() {
             return Ok(false);
         }
         match tamper {
@@ -348,12 +389,8 @@ listen = "127.0.0.1:{}"
             }
             Tamper::Empty => fs::write(&newest, b"")?,
             Tamper::Older => {
-                let at = self.dice.place(self.checkpoints.len());
-                let Some(bytes) = self.checkpoints.get(at) else {
-                    return Ok(false);
-                };
-                fs::write(&newest, bytes)?;
-                fs::write(&previous, bytes)?;
+                fs::write(&newest, &left)?;
+                fs::write(&previous, &left)?;
             }
         }
         Ok(true)

@@ -1,9 +1,13 @@
 //! The logs of the soak: who writes them, and how logrotate is told to rotate them.
 
-use std::fs;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+
+/// In a flag: the writer may stay in the file of before for a moment.
+pub(super) const LATE: &str = "late";
 
 /// Who writes a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +24,22 @@ pub(super) enum Writer {
     },
 }
 
+/// Which file it is, whatever its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FileId {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+}
+
+impl From<&Metadata> for FileId {
+    fn from(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+        }
+    }
+}
+
 /// One log.
 #[derive(Debug, Clone)]
 pub(super) struct Log {
@@ -28,10 +48,12 @@ pub(super) struct Log {
     pub(super) path: PathBuf,
     pub(super) writer: Writer,
     pub(super) copytruncate: bool,
-    /// Its rotated file may still be written to for a moment; else it is compressed at once.
-    pub(super) late: bool,
+    /// logrotate does not compress its rotated file at once: that may still be written to for a moment.
+    late: bool,
     /// logrotate's `olddir`.
-    old: Option<PathBuf>,
+    pub(super) old: Option<PathBuf>,
+    /// Its path is a link, and leads here at first: a file that logrotate would not touch.
+    target: Option<PathBuf>,
     /// More words of its logrotate section.
     words: &'static str,
 }
@@ -51,6 +73,7 @@ pub(super) fn all(folder: &Path) -> Vec<Log> {
             copytruncate,
             late: words.contains("nocompress") || words.contains("delaycompress"),
             old: old.map(|old| folder.join(old)),
+            target: None,
             words,
         };
     vec![
@@ -110,6 +133,17 @@ pub(super) fn all(folder: &Path) -> Vec<Log> {
             None,
             DATED_AND_DELAYED,
         ),
+        Log {
+            target: Some(folder.join("behind/linked.log")),
+            ..log(
+                'h',
+                "own/linked.log",
+                own(false, false, false),
+                false,
+                None,
+                "nocompress",
+            )
+        },
     ]
 }
 
@@ -126,14 +160,22 @@ pub(super) fn only(letter: char, folder: &Path) -> Log {
         copytruncate: false,
         late: false,
         old: None,
+        target: None,
         words: "",
     }
 }
 
 impl Log {
-    /// The directories with files of this log.
+    /// The directories with files of this log, some of them in directories below.
     pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
-        self.path.parent().into_iter().chain(self.old.as_deref())
+        let target = self.target.as_deref().and_then(Path::parent);
+        let folder = self.path.parent().into_iter();
+        folder.chain(self.old.as_deref()).chain(target)
+    }
+
+    /// Whether its path is a link.
+    pub(super) fn is_link(&self) -> bool {
+        self.target.is_some()
     }
 
     /// Its name without directories.
@@ -144,16 +186,24 @@ impl Log {
             .unwrap_or_default()
     }
 
-    /// While this file is there, the writer shall open the log anew.
+    /// While this file is there, the writer shall open the log anew; a word in it is [`LATE`], or there is none.
     pub(super) fn flag(&self, folder: &Path) -> PathBuf {
         folder.join("flags").join(self.name())
     }
 
-    /// Writes the logrotate configuration; `nginx_pid` is where nginx keeps its process id.
-    pub(super) fn write_configuration(&self, folder: &Path, nginx_pid: &Path) -> Result<PathBuf> {
+    /// Makes its directories, and its link where it has one.
+    pub(super) fn make_place(&self) -> Result<()> {
         for place in self.folders() {
             fs::create_dir_all(place)?;
         }
+        if let Some(target) = &self.target {
+            symlink(target, &self.path)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the logrotate configuration; `nginx_pid` is where nginx keeps its process id.
+    pub(super) fn write_configuration(&self, folder: &Path, nginx_pid: &Path) -> Result<PathBuf> {
         let how = match (self.copytruncate, self.writer) {
             (true, _) => "copytruncate".to_owned(),
             (false, Writer::Nginx) => {
@@ -167,8 +217,9 @@ impl Log {
             (false, Writer::Own { .. }) => {
                 let flag = self.flag(folder);
                 let flag = flag.display();
+                let word = if self.late { LATE } else { "" };
                 format!(
-                    "create 0644\n    postrotate\n        touch '{flag}'\n        i=0\n        \
+                    "create 0644\n    postrotate\n        printf '{word}' > '{flag}'\n        i=0\n        \
                      while [ -e '{flag}' ] && [ $i -lt 500 ]; do sleep 0.02; i=$((i+1)); done\n    endscript"
                 )
             }

@@ -13,10 +13,13 @@ mod fault;
 mod history;
 mod line;
 mod logs;
+mod names;
 mod oracle;
+mod positions;
 mod proxy;
 mod random;
 mod report;
+mod rotation;
 mod schedule;
 mod stage;
 mod traffic;
@@ -45,6 +48,7 @@ use oracle::{Truth, Verdict};
 use proxy::Proxy;
 use random::Dice;
 use report::{Run, Tally};
+use rotation::Rotations;
 use stage::Stage;
 use traffic::Traffic;
 use writer::Shared;
@@ -55,6 +59,8 @@ const NODES: usize = 3;
 const MEMORY_BOUND: u64 = 128 * 1024 * 1024;
 /// All that was held up arrives within this.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(1200);
+/// A run of this length has rotations to names of any kind.
+const ENOUGH_TO_NAME: Duration = Duration::from_secs(60);
 /// And the last run, which finds nothing new.
 const ONCE_WITHIN: Duration = Duration::from_secs(300);
 
@@ -162,11 +168,7 @@ fn soak(
 ) -> Result<bool> {
     let length = Duration::from_secs(arguments.seconds.unwrap_or(arguments.minutes * 60));
     let logs = logs::all(folder);
-    let nginx_pid = folder.join("nginx/nginx.pid");
-    let configurations = logs
-        .iter()
-        .map(|log| log.write_configuration(folder, &nginx_pid))
-        .collect::<Result<Vec<_>>>()?;
+    let rotations = Rotations::new(folder, &logs)?;
     fs::create_dir_all(folder.join("flags"))?;
     let disk = match Disk::mount(agent.data(), folder.join("disk.log"))? {
         Ok(disk) => Some(disk),
@@ -201,8 +203,6 @@ fn soak(
     }
     proxy.hit(arguments.percent);
     let mut stage = Stage::new(
-        folder,
-        &logs,
         agent,
         proxy,
         Cluster::new(url),
@@ -210,7 +210,7 @@ fn soak(
         disk,
         Arc::clone(tally),
         Arc::clone(&shared),
-        configurations,
+        rotations,
     );
     let played = stage.play(&events, length);
     // Whatever happened, those who write stop first.
@@ -232,8 +232,7 @@ fn soak(
         mut agent,
         cluster,
         mut wrong,
-        rotations,
-        rotations_while_stopped,
+        rotations: Rotations { counts, .. },
         identity_checks,
         parked,
         unparked,
@@ -254,8 +253,7 @@ fn soak(
         seconds: length.as_secs(),
         profile: arguments.profile.clone(),
         starts: agent.starts,
-        rotations,
-        rotations_while_stopped,
+        rotations: counts,
         peak_bytes: agent.peak,
         bound_bytes: MEMORY_BOUND,
         identity_checks,
@@ -269,6 +267,11 @@ fn soak(
     println!("\n{table}");
     if agent.peak > MEMORY_BOUND {
         wrong.push("the agent took more memory than it may".to_owned());
+    }
+    if counts.named == 0 && length >= ENOUGH_TO_NAME {
+        wrong.push(
+            "the agent was not known to know any file, and none got a name of any kind".to_owned(),
+        );
     }
     Ok(say(&verdict, &wrong))
 }
@@ -300,7 +303,7 @@ fn write_schedule(
         events.len(),
         events
             .iter()
-            .filter(|(_, event)| matches!(event, schedule::Event::Rotate(_)))
+            .filter(|(_, event)| matches!(event, schedule::Event::Rotate { .. }))
             .count(),
         path.display(),
         arguments.percent

@@ -15,6 +15,9 @@ use super::logs::Log;
 /// So many lines are named of each kind of failure.
 const NAMED: usize = 20;
 
+/// A file of a log has a whole line within so many bytes.
+const BEGINNING: u64 = 256 * 1024;
+
 /// Where the documents are.
 pub(super) trait Index {
     /// Hands each document to `each`; gives their number.
@@ -238,6 +241,7 @@ fn look_in_files(
         if missing.is_empty() {
             continue;
         }
+        let mut lost = 0;
         each_line(&path, |offset, line, complete| {
             let found = line::find(line).filter(|mark| {
                 complete
@@ -247,8 +251,8 @@ fn look_in_files(
             });
             if let Some(mark) = found {
                 missing.remove(&mark);
-                verdict.lost += 1;
-                if verdict.lost <= NAMED as u64 {
+                lost += 1;
+                if lost == 1 {
                     verdict.words.push(format!(
                         "lost {}-{}: {} at {offset}: {}",
                         mark.0,
@@ -259,6 +263,11 @@ fn look_in_files(
                 }
             }
         })?;
+        if lost > 1 {
+            let words = format!("lost {lost} lines of {}", path.display());
+            verdict.words.push(words);
+        }
+        verdict.lost += lost;
     }
     for (letter, number) in missing.into_keys() {
         if logs
@@ -278,42 +287,56 @@ fn look_in_files(
     Ok(())
 }
 
-/// All files of these logs.
+/// All files of these logs, whatever their names: those in or below their directories that begin with a line of one.
 fn files(logs: &[Log]) -> Result<BTreeSet<PathBuf>> {
     let mut files = BTreeSet::new();
-    for log in logs {
-        for folder in log.folders() {
-            for entry in fs::read_dir(folder)? {
-                let path = entry?.path();
-                if log.owns(&path) {
-                    files.insert(path);
-                }
+    let mut folders: Vec<PathBuf> = logs
+        .iter()
+        .flat_map(|log| log.folders())
+        .map(Path::to_owned)
+        .collect();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() && is_log(&entry.path())? {
+                files.insert(entry.path());
             }
         }
     }
     Ok(files)
 }
 
+fn is_log(path: &Path) -> Result<bool> {
+    let mut beginning = Vec::new();
+    bytes(path)?
+        .take(BEGINNING)
+        .read_to_end(&mut beginning)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(line::find(&beginning).is_some())
+}
+
 impl Log {
-    /// Whether this is one of its files.
+    /// Whether this may be one of its files.
     fn owns(&self, path: &Path) -> bool {
-        let name = path.file_name().and_then(|name| name.to_str());
-        self.folders().any(|folder| path.parent() == Some(folder))
-            && name.is_some_and(|name| {
-                name.strip_prefix(self.name())
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-']))
-            })
+        self.folders().any(|folder| path.starts_with(folder))
     }
+}
+
+/// What is in a file, decompressed.
+fn bytes(path: &Path) -> Result<Box<dyn Read>> {
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(match path.extension() {
+        Some(gz) if gz == "gz" => Box::new(MultiGzDecoder::new(file)),
+        _ => Box::new(file),
+    })
 }
 
 /// Calls `each` with the offset and the bytes of each line, and whether it has its end.
 pub(super) fn each_line(path: &Path, mut each: impl FnMut(u64, &[u8], bool)) -> Result<()> {
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let bytes: Box<dyn Read> = match path.extension() {
-        Some(gz) if gz == "gz" => Box::new(MultiGzDecoder::new(file)),
-        _ => Box::new(file),
-    };
-    let mut lines = BufReader::with_capacity(1 << 18, bytes);
+    let mut lines = BufReader::with_capacity(1 << 18, bytes(path)?);
     let mut line = Vec::new();
     let mut offset = 0;
     while lines.read_until(b'\n', &mut line)? > 0 {
@@ -359,7 +382,9 @@ mod tests {
         let mut log = logs::only('c', folder.path());
         log.copytruncate = copytruncate;
         fs::write(&log.path, "").unwrap();
-        let rotated = folder.path().join("access.log-20261123.gz");
+        let month = folder.path().join("2026-11");
+        fs::create_dir(&month).unwrap();
+        let rotated = month.join("brisk.gz");
         fs::write(rotated, fault::gzip(kept.as_bytes()).unwrap()).unwrap();
         let path = log.path.to_str().unwrap().to_owned();
         let documents = documents.iter().map(|line| (&*path, *line)).collect();
@@ -383,6 +408,7 @@ mod tests {
         let verdict = judged(&LINES, "", &LINES, false);
         assert!(verdict.is_good(), "{verdict:?}");
         assert_eq!((verdict.written, verdict.documents), (3, 3));
+        assert_eq!(verdict.files, 0, "both are empty");
     }
 
     #[test]
@@ -390,6 +416,7 @@ mod tests {
         let kept = format!("{}\n{}\n", LINES[0], LINES[1]);
         let verdict = judged(&LINES, &kept, &[LINES[0], LINES[2]], true);
         assert_eq!((verdict.lost, verdict.doubled), (1, 0));
+        assert_eq!(verdict.files, 1);
         assert!(!verdict.is_good());
         assert!(
             verdict.words[0].contains(".gz at 18: GET /?mark=c-1. b"),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::oracle::Verdict;
+use super::rotation::Counts;
 
 /// How often each fault was injected, and how often something was there to be hit.
 #[derive(Debug, Default)]
@@ -71,8 +72,7 @@ pub(super) struct Run {
     pub(super) starts: u64,
     pub(super) parked: f64,
     pub(super) unparked: f64,
-    pub(super) rotations: u64,
-    pub(super) rotations_while_stopped: u64,
+    pub(super) rotations: Counts,
     pub(super) peak_bytes: u64,
     pub(super) bound_bytes: u64,
     pub(super) identity_checks: u64,
@@ -114,10 +114,25 @@ pub(super) fn table(run: &Run, verdict: &Verdict, tally: &Tally) -> String {
         format!("{}, {}", run.parked, run.unparked),
     );
     row("starts of the agent", run.starts.to_string());
-    row("rotations", run.rotations.to_string());
+    let of = &run.rotations;
+    row("rotations", of.all.to_string());
     row(
         "rotations while it was stopped",
-        run.rotations_while_stopped.to_string(),
+        of.while_stopped.to_string(),
+    );
+    row("rotations to names of any kind", of.named.to_string());
+    row(
+        "… while it was stopped, or the cluster away",
+        format!("{}, {}", of.named_while_stopped, of.named_while_away),
+    );
+    row(
+        "… compressed at once, or a rotation later",
+        format!("{}, {}", of.compressed_at_once, of.compressed_later),
+    );
+    row("… copied and truncated", of.copied.to_string());
+    row(
+        "… behind a link, or the link swapped",
+        format!("{}, {}", of.behind_links, of.swapped),
     );
     row("kept files at the end", verdict.files.to_string());
     row(

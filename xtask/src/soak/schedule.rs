@@ -13,6 +13,12 @@ const CLOSED_FOR: Duration = Duration::from_secs(13 * 60 + 30);
 /// In shorter runs there is no time to park anything.
 const LONG_RUN: Duration = Duration::from_secs(20 * 60);
 
+/// Of a hundred rotations so many give a name of any kind.
+const ANY_NAME: u64 = 70;
+/// Before all positions are lost, files get names that are found without them for so long: the agent is done with the
+/// others by then.
+const CALM: Duration = Duration::from_secs(20);
+
 /// What is done to the checkpoint while the agent is down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tamper {
@@ -43,8 +49,9 @@ impl Tamper {
 /// One thing that happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
-    /// logrotate runs over the log of this place in the table.
-    Rotate(usize),
+    /// The log of this place in the table is rotated: by logrotate, or to a name of any kind, of which this is the
+    /// seed.
+    Rotate { log: usize, name: Option<u64> },
     /// SIGKILL; the agent starts again after a while.
     Kill {
         down: Duration,
@@ -92,7 +99,7 @@ impl Event {
     /// Its name in the table.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Self::Rotate(_) => "rotation",
+            Self::Rotate { .. } => "rotation",
             Self::Kill {
                 tamper: Some(tamper),
                 ..
@@ -117,13 +124,23 @@ impl Event {
             Self::DayClosed { .. } => "an old day's index closed (parking)",
         }
     }
+
+    /// Its name where it makes the agent read its configuration again while the cluster is away.
+    pub(super) fn name_during_an_outage(self) -> Option<&'static str> {
+        match self {
+            Self::HangUp => Some("SIGHUP while nobody can connect"),
+            Self::Reformat => Some("nginx.conf changed while nobody can connect"),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())?;
         match self {
-            Self::Rotate(log) => write!(f, " of log {log}"),
+            Self::Rotate { log, name: None } => write!(f, " of log {log}"),
+            Self::Rotate { log, .. } => write!(f, " of log {log} to a name of any kind"),
             Self::HangUp | Self::Reformat => Ok(()),
             Self::Clock { ahead } => write!(f, ", {ahead} s ahead"),
             Self::Kill { down: time, .. }
@@ -152,11 +169,40 @@ pub(super) fn draw(seed: u64, length: Duration, logs: usize) -> Vec<(Duration, E
     of_nginx(seed, length, &mut events);
     of_the_cluster(seed, length, &mut events);
     of_the_nodes(seed, length, &mut events);
+    of_outages(seed, length, logs, &mut events);
     if let Some((at, time)) = closed_day(length) {
         events.push((at, Event::DayClosed { time }));
     }
     events.sort_by_key(|(at, _)| *at);
+    name_rotations(seed, &mut events);
     events
+}
+
+/// Draws which rotations give names of any kind.
+fn name_rotations(seed: u64, events: &mut [(Duration, Event)]) {
+    let mut dice = Dice::new(seed, "names");
+    let losses: Vec<Duration> = events
+        .iter()
+        .filter(|(_, event)| {
+            matches!(
+                event,
+                Event::Kill {
+                    tamper: Some(Tamper::RemoveBoth),
+                    ..
+                }
+            )
+        })
+        .map(|(at, _)| *at)
+        .collect();
+    for (at, event) in events {
+        if let Event::Rotate { name, .. } = event {
+            let seed = dice.next();
+            let calm = losses
+                .iter()
+                .any(|loss| (loss.saturating_sub(CALM)..=*loss).contains(at));
+            *name = (dice.percent(ANY_NAME) && !calm).then_some(seed);
+        }
+    }
 }
 
 /// When an old day's index is closed, and for how long. An agent that is stopped or reloaded forgets how long it
@@ -173,9 +219,14 @@ fn rotations(seed: u64, length: Duration, logs: usize, events: &mut Vec<(Duratio
     let mut dice = Dice::new(seed, "rotations");
     let mut at = dice.millis(2000, 5000);
     while at < length {
-        events.push((at, Event::Rotate(dice.place(logs))));
+        events.push((at, rotation(dice.place(logs))));
         at += dice.millis(500, 4000);
     }
+}
+
+/// By logrotate, so far.
+fn rotation(log: usize) -> Event {
+    Event::Rotate { log, name: None }
 }
 
 fn of_the_agent(seed: u64, length: Duration, logs: usize, events: &mut Vec<(Duration, Event)>) {
@@ -209,7 +260,7 @@ fn of_the_agent(seed: u64, length: Duration, logs: usize, events: &mut Vec<(Dura
             for _ in 0..2 + dice.below(5) {
                 let within =
                     Duration::from_millis(dice.below(u64::try_from(time.as_millis()).unwrap_or(0)));
-                events.push((at + within, Event::Rotate(dice.place(logs))));
+                events.push((at + within, rotation(dice.place(logs))));
             }
         }
         let event = match what {
@@ -341,6 +392,41 @@ fn of_the_cluster(seed: u64, length: Duration, events: &mut Vec<(Duration, Event
     }
 }
 
+/// Longer outages, and in each of them rotations and a reload, often also the agent's end: what it could not send must
+/// outlive all of that.
+fn of_outages(seed: u64, length: Duration, logs: usize, events: &mut Vec<(Duration, Event)>) {
+    let mut dice = Dice::new(seed, "outages");
+    let mut at = dice.millis(10_000, 16_000);
+    while at < length {
+        let time = dice.millis(5000, 12_000);
+        if !is_closed(at, length) && !is_closed(at + time, length) {
+            events.push((at, Event::Refuse { time }));
+            let mut meanwhile = Vec::new();
+            for _ in 0..1 + dice.below(3) {
+                meanwhile.push(rotation(dice.place(logs)));
+            }
+            for _ in 0..1 + dice.below(2) {
+                meanwhile.push(match dice.percent(50) {
+                    true => Event::HangUp,
+                    false => Event::Reformat,
+                });
+            }
+            if dice.percent(50) {
+                let down = dice.millis(300, 3000);
+                meanwhile.push(match dice.percent(60) {
+                    true => Event::Kill { down, tamper: None },
+                    false => Event::Terminate { down },
+                });
+            }
+            let end = u64::try_from(time.as_millis()).unwrap_or(0);
+            for event in meanwhile {
+                events.push((at + dice.millis(300, end), event));
+            }
+        }
+        at += time + dice.millis(12_000, 26_000);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -364,6 +450,50 @@ mod tests {
             first(&events),
             first(&draw(7, Duration::from_secs(5400), 7))
         );
+    }
+
+    #[test]
+    fn in_an_outage_logs_are_rotated_and_the_agent_is_reloaded_and_ended() {
+        let events = draw(7, Duration::from_secs(150), 8);
+        let during = |of: fn(&Event) -> bool| {
+            let outage = |at: &Duration| {
+                events.iter().any(|(from, event)| {
+                    matches!(event, Event::Refuse { time } if (*from..*from + *time).contains(at))
+                })
+            };
+            events
+                .iter()
+                .filter(|(at, event)| of(event) && outage(at))
+                .count()
+        };
+        assert!(during(|event| matches!(event, Event::Rotate { name: Some(_), .. })) > 3);
+        assert!(during(|event| event.name_during_an_outage().is_some()) > 3);
+        assert!(during(|event| matches!(event, Event::Kill { .. } | Event::Terminate { .. })) > 1);
+    }
+
+    #[test]
+    fn before_all_positions_are_lost_no_name_needs_them() {
+        let losses = |events: &[(Duration, Event)]| -> Vec<Duration> {
+            let lost = |event: &Event| {
+                let tamper = Some(Tamper::RemoveBoth);
+                matches!(event, Event::Kill { tamper: of, .. } if *of == tamper)
+            };
+            let lost = events.iter().filter(|(_, event)| lost(event));
+            lost.map(|(at, _)| *at).collect()
+        };
+        let mut seen = 0;
+        for seed in 0..20 {
+            let events = draw(seed, Duration::from_secs(600), 8);
+            for loss in losses(&events) {
+                seen += 1;
+                assert!(events.iter().all(|(at, event)| {
+                    !matches!(event, Event::Rotate { name: Some(_), .. })
+                        || *at > loss
+                        || *at + CALM < loss
+                }));
+            }
+        }
+        assert!(seen > 5, "{seen}");
     }
 
     #[test]

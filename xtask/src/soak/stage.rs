@@ -2,29 +2,25 @@
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use rustix::process::{Rlimit, Signal};
 
 use super::NODES;
-use super::agent::{Agent, Metrics};
+use super::agent::Agent;
 use super::cluster::Cluster;
 use super::disk::Disk;
 use super::line;
-use super::logs::Log;
 use super::proxy::{Absence, Proxy};
 use super::report::{Counted, Tally};
-use super::schedule::Event;
+use super::rotation::{Meanwhile, Rotations};
+use super::schedule::{Event, Tamper};
 use super::traffic::Traffic;
 use super::writer::Shared;
-use crate::child::Tied;
-use crate::tools;
 
 /// How often everything is looked at.
 const TICK: Duration = Duration::from_millis(20);
@@ -32,8 +28,6 @@ const TICK: Duration = Duration::from_millis(20);
 const AGAIN: Duration = Duration::from_millis(300);
 /// How often the agent is asked for its numbers.
 const LOOK: Duration = Duration::from_millis(700);
-/// Two rotations of one log are so far apart: logrotate's dated names differ by the second.
-const BETWEEN_ROTATIONS: Duration = Duration::from_millis(2600);
 /// A stop may take so long.
 const STOP_WITHIN: Duration = Duration::from_secs(60);
 /// The agent has caught up when there was nothing to do for so long: longer than it waits for a rotated file to
@@ -75,8 +69,6 @@ enum Act {
 
 /// Everybody who takes part.
 pub(super) struct Stage<'a> {
-    pub(super) folder: &'a Path,
-    pub(super) logs: &'a [Log],
     pub(super) agent: Agent,
     pub(super) proxy: Proxy,
     pub(super) cluster: Cluster,
@@ -85,19 +77,17 @@ pub(super) struct Stage<'a> {
     pub(super) tally: Arc<Tally>,
     pub(super) writers: Arc<Shared>,
     pub(super) start: Instant,
-    pub(super) configurations: Vec<PathBuf>,
-    pub(super) rotations: u64,
-    pub(super) rotations_while_stopped: u64,
+    pub(super) rotations: Rotations<'a>,
     pub(super) identity_checks: u64,
     pub(super) parked: Counted,
     pub(super) unparked: Counted,
+    /// Documents that found no connection.
+    refused: Counted,
     /// What should not have been.
     pub(super) wrong: Vec<String>,
     due: Vec<Reverse<(Duration, u64)>>,
     acts: BTreeMap<u64, Act>,
     next: u64,
-    rotating: BTreeMap<usize, Tied>,
-    rotated: BTreeMap<usize, Duration>,
     /// SIGTERM was sent then, and how long the agent stays away.
     stopping: Option<(Duration, Duration)>,
     frozen: bool,
@@ -110,8 +100,6 @@ pub(super) struct Stage<'a> {
 impl<'a> Stage<'a> {
     #[allow(clippy::too_many_arguments, reason = "each is somebody who takes part")]
     pub(super) fn new(
-        folder: &'a Path,
-        logs: &'a [Log],
         agent: Agent,
         proxy: Proxy,
         cluster: Cluster,
@@ -119,11 +107,9 @@ impl<'a> Stage<'a> {
         disk: Option<Disk>,
         tally: Arc<Tally>,
         writers: Arc<Shared>,
-        configurations: Vec<PathBuf>,
+        rotations: Rotations<'a>,
     ) -> Self {
         Self {
-            folder,
-            logs,
             agent,
             proxy,
             cluster,
@@ -132,18 +118,15 @@ impl<'a> Stage<'a> {
             tally,
             writers,
             start: Instant::now(),
-            configurations,
-            rotations: 0,
-            rotations_while_stopped: 0,
+            rotations,
             identity_checks: 0,
             parked: Counted::default(),
             unparked: Counted::default(),
+            refused: Counted::default(),
             wrong: Vec::new(),
             due: Vec::new(),
             acts: BTreeMap::new(),
             next: 0,
-            rotating: BTreeMap::new(),
-            rotated: BTreeMap::new(),
             stopping: None,
             frozen: false,
             ahead: 0,
@@ -163,7 +146,7 @@ impl<'a> Stage<'a> {
         }
         // What was begun comes to its end: nobody stays frozen or blocked.
         self.acts.retain(|_, act| !matches!(act, Act::Event(_)));
-        while !self.acts.is_empty() || !self.rotating.is_empty() || self.stopping.is_some() {
+        while !self.acts.is_empty() || self.rotations.are_running() || self.stopping.is_some() {
             if self.start.elapsed() > length + Duration::from_secs(120) {
                 bail!("what was begun does not end: {:?}", self.acts);
             }
@@ -208,7 +191,7 @@ impl<'a> Stage<'a> {
                 self.act(act, now)?;
             }
         }
-        self.reap_rotations(now)?;
+        self.wrong.extend(self.rotations.reap(now)?);
         self.watch_agent(now)?;
         if now.saturating_sub(self.looked) >= LOOK {
             self.looked = now;
@@ -216,6 +199,11 @@ impl<'a> Stage<'a> {
                 disk.fill()?;
             }
             self.look(now);
+            let can_save = !self.frozen
+                && !self.disk.as_ref().is_some_and(Disk::is_full)
+                && !self.is_on(Event::StateBlocked { time: now })
+                && !self.is_on(Event::FilesLimited { time: now });
+            self.rotations.look(&self.agent, can_save, now);
         }
         sleep(TICK);
         Ok(())
@@ -229,14 +217,18 @@ impl<'a> Stage<'a> {
 
     fn act(&mut self, act: Act, now: Duration) -> Result<()> {
         match act {
-            Act::Event(Event::Rotate(log)) => self.rotate(log, now)?,
+            Act::Event(Event::Rotate { log, name }) => self.rotate(log, name, now)?,
             // On a slow machine the one before may last longer than it was meant to.
             Act::Event(event) if self.is_on(event) => self.at(now + AGAIN, Act::Event(event)),
             Act::Event(event) => {
                 self.say(now, &event.to_string());
                 self.tally.injected(event.name());
+                let reloads = self.is_away() && self.agent.is_running();
                 if self.inflict(event, now)? {
                     self.tally.hit(event.name());
+                    if let Some(name) = event.name_during_an_outage().filter(|_| reloads) {
+                        self.tally.done(name);
+                    }
                 }
             }
             Act::Start => {
@@ -262,8 +254,7 @@ impl<'a> Stage<'a> {
             }
             Act::Accept { before } => {
                 self.proxy.come_back(0..NODES);
-                let after = self.agent.scrape().map(|numbers| refused(&numbers));
-                if after.is_some_and(|after| after > before) {
+                if self.refused.total() > before {
                     self.tally.hit(Event::Refuse { time: now }.name());
                 }
             }
@@ -275,6 +266,8 @@ impl<'a> Stage<'a> {
                     self.tally.hit(Event::DiskFull { time: now }.name());
                 }
             }
+            // While nobody can connect they stay away too.
+            Act::NodesBack { .. } if self.is_away() => self.at(now + AGAIN, act),
             Act::NodesBack {
                 first,
                 count,
@@ -313,6 +306,13 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// Whether nobody can connect to the cluster.
+    fn is_away(&self) -> bool {
+        self.is_on(Event::Refuse {
+            time: Duration::ZERO,
+        })
+    }
+
     /// Whether something of this kind has begun and not ended.
     fn is_on(&self, event: Event) -> bool {
         self.acts.values().any(|act| {
@@ -322,7 +322,11 @@ impl<'a> Stage<'a> {
                     | (Event::FilesLimited { .. }, Act::UnlimitFiles { .. })
                     | (Event::DiskFull { .. }, Act::EmptyDisk { .. })
                     | (Event::Freeze { .. }, Act::Thaw)
-                    | (Event::NodesGone { .. }, Act::NodesBack { .. })
+                    | (Event::Refuse { .. }, Act::Accept { .. })
+                    | (
+                        Event::NodesGone { .. },
+                        Act::NodesBack { .. } | Act::Accept { .. }
+                    )
                     | (
                         Event::WriteBlock { .. }
                             | Event::DiskBlock { .. }
@@ -336,7 +340,7 @@ impl<'a> Stage<'a> {
     /// Does it; true when it is known to have hit something already.
     fn inflict(&mut self, event: Event, now: Duration) -> Result<bool> {
         match event {
-            Event::Rotate(_) => Ok(false),
+            Event::Rotate { .. } => Ok(false),
             Event::Kill { down, tamper } => {
                 let hit = self.agent.kill()?;
                 // Whoever was asked to stop does not any more.
@@ -344,7 +348,7 @@ impl<'a> Stage<'a> {
                 let tampered = match tamper {
                     // There is no room to tamper.
                     Some(_) if self.disk.as_ref().is_some_and(Disk::is_full) => false,
-                    Some(tamper) => self.agent.tamper(tamper)?,
+                    Some(tamper) => self.tamper(tamper, now)?,
                     None => true,
                 };
                 self.at(now + down, Act::Start);
@@ -419,7 +423,7 @@ impl<'a> Stage<'a> {
                 Ok(false)
             }
             Event::Refuse { time } => {
-                let before = self.agent.scrape().map_or(0.0, |numbers| refused(&numbers));
+                let before = self.refused.total();
                 self.proxy.leave(0..NODES, false);
                 self.at(now + time, Act::Accept { before });
                 Ok(false)
@@ -447,6 +451,20 @@ impl<'a> Stage<'a> {
                 Ok(false)
             }
         }
+    }
+
+    fn tamper(&mut self, tamper: Tamper, now: Duration) -> Result<bool> {
+        if let Some(newest) = self.agent.saved() {
+            self.rotations.forget_done(&newest, now);
+        }
+        let rotations = &self.rotations;
+        let done = self
+            .agent
+            .tamper(tamper, |left| rotations.may_start_with(left))?;
+        if done {
+            self.rotations.forget_seen();
+        }
+        Ok(done)
     }
 
     /// True when the agent is seen to have another time.
@@ -483,49 +501,14 @@ impl<'a> Stage<'a> {
         Ok(false)
     }
 
-    fn rotate(&mut self, place: usize, now: Duration) -> Result<()> {
-        let since = self.rotated.get(&place).map(|at| now.saturating_sub(*at));
-        if self.rotating.contains_key(&place)
-            || since.is_some_and(|since| since < BETWEEN_ROTATIONS)
-        {
-            self.at(now + BETWEEN_ROTATIONS, Act::Event(Event::Rotate(place)));
-            return Ok(());
-        }
-        let (Some(log), Some(configuration)) =
-            (self.logs.get(place), self.configurations.get(place))
-        else {
-            return Ok(());
+    fn rotate(&mut self, log: usize, name: Option<u64>, now: Duration) -> Result<()> {
+        let meanwhile = Meanwhile {
+            now,
+            agent: &self.agent,
+            away: self.is_away(),
         };
-        let program = tools::logrotate().context("logrotate is not there")?;
-        let mut command = Command::new(program);
-        command
-            .arg("-f")
-            .arg("-s")
-            .arg(self.folder.join(format!("logrotate-{}.state", log.letter)))
-            .arg(configuration);
-        let out = self.folder.join(format!("logrotate-{}.log", log.letter));
-        self.rotating
-            .insert(place, Tied::start("logrotate", &command, out)?);
-        self.rotated.insert(place, now);
-        self.rotations += 1;
-        self.rotations_while_stopped += u64::from(!self.agent.is_running());
-        Ok(())
-    }
-
-    fn reap_rotations(&mut self, now: Duration) -> Result<()> {
-        let mut ended = Vec::new();
-        for (place, child) in &mut self.rotating {
-            if let Some(status) = child.ended()? {
-                if !status.success() {
-                    self.wrong
-                        .push(format!("logrotate ended with {status}: {}", child.tail()));
-                }
-                ended.push(*place);
-            }
-        }
-        for place in ended {
-            self.rotating.remove(&place);
-            self.rotated.insert(place, now);
+        if let Some(time) = self.rotations.begin(log, name, meanwhile)? {
+            self.at(now + time, Act::Event(Event::Rotate { log, name }));
         }
         Ok(())
     }
@@ -568,6 +551,8 @@ impl<'a> Stage<'a> {
             .saw(numbers.one("logweir_documents_total{outcome=\"parked\"}"));
         self.unparked
             .saw(numbers.sum("logweir_documents_unparked_total"));
+        self.refused
+            .saw(numbers.one("logweir_documents_retried_total{reason=\"unreachable\"}"));
         let busy = numbers.sum("logweir_in_flight_lines")
             + numbers.sum("logweir_source_lag_bytes")
             + self.agent.parked_bytes();
@@ -591,9 +576,4 @@ const NO_SPACE: &str = "os error 28";
 /// So many nodes, from the first on.
 fn some_nodes(first: usize, count: usize) -> impl Iterator<Item = usize> {
     (first..first + count).map(|node| node % NODES)
-}
-
-/// Documents that found no connection.
-fn refused(numbers: &Metrics) -> f64 {
-    numbers.one("logweir_documents_retried_total{reason=\"unreachable\"}")
 }

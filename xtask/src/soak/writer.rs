@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::line;
-use super::logs::{Log, Writer};
+use super::logs::{LATE, Log, Writer};
 use super::oracle::Written;
 use super::random::Dice;
 use crate::load;
@@ -55,7 +55,6 @@ pub(super) fn start(
         file: open(&log.path)?,
         path: log.path.clone(),
         flag: log.flag(folder),
-        late: log.late,
         reopen_at: None,
         letter: log.letter,
         halves,
@@ -86,7 +85,6 @@ struct Scribe {
     file: File,
     path: PathBuf,
     flag: PathBuf,
-    late: bool,
     /// When it changes to the new file.
     reopen_at: Option<Instant>,
     letter: char,
@@ -194,22 +192,26 @@ impl Scribe {
                 self.acknowledge()
             }
             Some(_) => Ok(()),
-            None if self.flag.exists() => {
-                let pause = match self.late {
+            None => {
+                let late = match fs::read(&self.flag) {
+                    Ok(word) => word == LATE.as_bytes(),
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                    Err(error) => return Err(error),
+                };
+                let pause = match late {
                     true => self.dice.millis(0, 1500),
                     false => self.dice.millis(0, 60),
                 };
                 self.reopen_at = Some(Instant::now() + pause);
-                match self.late {
+                match late {
                     true => self.acknowledge(),
                     false => Ok(()),
                 }
             }
-            None => Ok(()),
         }
     }
 
-    /// Lets logrotate go on.
+    /// Lets the rotation go on.
     fn acknowledge(&self) -> io::Result<()> {
         match fs::remove_file(&self.flag) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
