@@ -256,7 +256,7 @@ impl Compiler<'_> {
             && text.first() == Some(&b':')
             && let Some(scan) = self.scan_to_colon(field, grammar)
         {
-            self.to_colon(field, look, grammar, scan);
+            self.read_to_colon(field, look, grammar, scan);
             return Ok(1);
         }
         if self.value(field, look, grammar, at, rest) == Made::Step {
@@ -314,7 +314,7 @@ impl Compiler<'_> {
         }
     }
 
-    fn to_colon(&mut self, field: u16, look: &Look, grammar: Grammar, scan: Scan) {
+    fn read_to_colon(&mut self, field: u16, look: &Look, grammar: Grammar, scan: Scan) {
         let set = match scan {
             Scan::Address => ByteSet::range(b'0', b'9').or(ByteSet::of(b".")),
             _ => look.wide.without(ByteSet::of(b":")),
