@@ -31,6 +31,7 @@ mod people;
 mod prune;
 mod redirects;
 mod reload;
+mod rotation;
 mod routes;
 mod run;
 mod saved_objects;

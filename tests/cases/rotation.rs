@@ -1,0 +1,188 @@
+//! Rotations of any name, with the real binary and real files: no line is lost or indexed twice.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use rustix::process::Signal;
+
+use crate::support::agent::{Agent, Home, append, append_text, section_cluster, section_log};
+use crate::support::fake_cluster::Fault;
+use crate::support::stage::Stage;
+
+/// Names that no table of rotated names has.
+const NAMES: [&str; 5] = [
+    "access.log.old",
+    "access.log.20261127153000",
+    "20261127_access.log",
+    "access_old.log",
+    "access-2026-11-27T15-26-23.123.log",
+];
+
+/// As `gzip` does it.
+fn compress(path: &Path, target: &Path) {
+    let mut encoder = GzEncoder::new(File::create(target).unwrap(), Compression::default());
+    encoder.write_all(&fs::read(path).unwrap()).unwrap();
+    encoder.finish().unwrap();
+    fs::remove_file(path).unwrap();
+}
+
+/// As if it had been left alone for a while.
+fn make_old(path: &Path) {
+    let file = File::options().append(true).open(path).unwrap();
+    let then = SystemTime::now() - Duration::from_secs(60);
+    file.set_modified(then).unwrap();
+}
+
+fn until_started(agent: &mut Agent, times: usize) {
+    agent.until("a start", |agent| {
+        (agent.words().matches("started").count() == times).then_some(())
+    });
+}
+
+#[test]
+fn a_rename_to_any_name_while_the_agent_is_gone_loses_no_line() {
+    for name in NAMES {
+        let (home, stage) = (Home::new(), Stage::new());
+        home.configure_log(&stage.address());
+        home.append(0..10);
+        home.once();
+        home.append(10..20);
+        fs::rename(home.log(), home.path(name)).unwrap();
+        home.append(20..30);
+        home.once();
+        stage.assert_exactly(0..30);
+        assert_eq!(stage.cluster().conflicts, 0, "{name}");
+    }
+}
+
+/// A reload by a signal, and one by a change of nginx.conf.
+#[test]
+fn a_rename_to_any_name_while_the_cluster_is_away_outlives_reloads() {
+    for name in NAMES {
+        let (home, stage) = (Home::new(), Stage::new());
+        let conf = |comment: &str| {
+            let text = format!(
+                "events {{}}\n{comment}\nhttp {{ server {{ access_log {}; }} }}\n",
+                home.log().display()
+            );
+            fs::write(home.nginx_conf(), text).unwrap();
+        };
+        conf("");
+        home.configure_nginx(&home.nginx_conf(), "", &section_cluster(&stage.address()));
+        home.append(0..10);
+        let mut agent = home.run();
+        agent.until_so("the first lines", || stage.count() == 10);
+        stage.cluster().always = Some(Fault::Status(503, None, "unavailable"));
+        let before = stage.cluster().bulks.len();
+        home.append(10..20);
+        agent.until_so("a request", || stage.cluster().bulks.len() > before);
+        fs::rename(home.log(), home.path(name)).unwrap();
+        home.append(20..30);
+        agent.signal(Signal::HUP);
+        until_started(&mut agent, 2);
+        conf("# edited");
+        until_started(&mut agent, 3);
+        stage.cluster().always = None;
+        agent.until_so("all lines", || stage.count() == 30);
+        agent.stop();
+        stage.assert_exactly(0..30);
+    }
+}
+
+#[test]
+fn a_wide_glob_indexes_no_rotated_file_again() {
+    for name in ["access.log.1", "access.log.old", "access.log.20261127153000"] {
+        let (home, stage) = (Home::new(), Stage::new());
+        let glob = home.path("access.log*");
+        let sections = section_log(&glob, "combined") + &section_cluster(&stage.address());
+        home.configure("", &sections);
+        home.append(0..10);
+        let mut agent = home.run();
+        agent.until_so("the first lines", || stage.count() == 10);
+        fs::rename(home.log(), home.path(name)).unwrap();
+        home.append(10..20);
+        agent.until_so("the new file", || stage.count() == 20);
+        agent.signal(Signal::HUP);
+        until_started(&mut agent, 2);
+        home.append(20..30);
+        agent.until_so("more lines", || stage.count() == 30);
+        agent.stop();
+        home.once();
+        stage.assert_exactly(0..30);
+        // A copy by hand is said to be one.
+        fs::copy(home.log(), home.path("access.log.bak")).unwrap();
+        let ended = home.end_of(&["run", "--once"]);
+        assert!(ended.words.contains("holds the lines of"), "{}", ended.words);
+        stage.assert_exactly(0..30);
+    }
+}
+
+#[test]
+fn once_waits_for_a_file_that_was_only_just_compressed() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    home.append(0..10);
+    home.once();
+    home.append(10..20);
+    compress(&home.log(), &home.path("access.log.1.gz"));
+    home.append(20..30);
+    home.once();
+    stage.assert_exactly(0..30);
+}
+
+#[test]
+fn once_says_what_it_leaves_and_ends_with_75_or_65() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    home.append(0..10);
+    home.once();
+    let unreadable = home.path("access.log.1.zst");
+    append_text(&unreadable, "nobody reads this");
+    home.append(10..20);
+    let ended = home.end_of(&["run", "--once"]);
+    assert_eq!(ended.code, Some(75), "{}", ended.words);
+    assert!(
+        ended.words.contains("is compressed in a way that is not read"),
+        "{}",
+        ended.words
+    );
+    stage.assert_exactly(0..20);
+    fs::remove_file(unreadable).unwrap();
+    home.once();
+
+    let (plain, gz) = (home.path("plain"), home.path("access.log.2.gz"));
+    append(&plain, 20..520);
+    compress(&plain, &gz);
+    let mut bytes = fs::read(&gz).unwrap();
+    let at = bytes.len() - 8;
+    bytes[at] ^= 1;
+    fs::write(&gz, bytes).unwrap();
+    make_old(&gz);
+    let ended = home.end_of(&["run", "--once"]);
+    assert_eq!(ended.code, Some(65), "{}", ended.words);
+    assert!(ended.words.contains("is damaged"), "{}", ended.words);
+}
+
+#[test]
+fn a_longer_copy_in_the_place_of_a_log_is_called_no_loss() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    let whole = home.path("whole");
+    append(&whole, 0..20);
+    let bytes = fs::read(&whole).unwrap();
+    // A pull in the middle of a line.
+    fs::write(home.log(), &bytes[..bytes.len() - 30]).unwrap();
+    let mut agent = home.run();
+    agent.until_so("all but the last line", || stage.count() == 19);
+    fs::rename(&whole, home.log()).unwrap();
+    agent.until_so("the last line", || stage.count() == 20);
+    let status = agent.status().unwrap();
+    assert_eq!(status["files"]["lost_bytes"], serde_json::json!({}));
+    let ended = agent.stop();
+    assert!(!ended.words.contains("are lost"), "{}", ended.words);
+    stage.assert_exactly(0..20);
+}
