@@ -342,6 +342,17 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         ((copy.size, copy.modified) == (size, modified) && read).then_some(copy.key)
     }
 
+    /// Forgets copies that are no more.
+    pub(super) fn forget_copies(&mut self, scan: &Scan) {
+        let there: HashSet<Inode> = (scan.live.iter().chain(&scan.siblings))
+            .map(|candidate| candidate.metadata.inode)
+            .collect();
+        let others = &self.looked.beginnings;
+        self.looked
+            .copies
+            .retain(|inode, _| there.contains(inode) || others.contains_key(inode));
+    }
+
     /// Looks for what is missing among the files whose names say nothing.
     pub(super) fn search(&mut self, scan: &Scan, look: Look) {
         let missing = self.missing();

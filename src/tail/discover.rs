@@ -205,7 +205,11 @@ impl Discover {
                 let mut directories = walk.directories_of(pattern);
                 if !pattern.is_literal() {
                     // Where rotated files of many logs lie no log is live, unless its whole path says so.
+                    let found = !directories.is_empty();
                     directories.retain(|directory| !rotated_dirs.contains(directory));
+                    if found && directories.is_empty() {
+                        walk.has_no_live_directory(&pattern.base);
+                    }
                 }
                 for directory in directories {
                     walk.log_directory(index, pattern, &directory);
@@ -365,6 +369,15 @@ impl<F: FileSystem> Walk<'_, F> {
             }
         }
         all
+    }
+
+    fn has_no_live_directory(&mut self, base: &Path) {
+        self.scan.problems.push(Problem::new(
+            base,
+            "holds no directory for live logs of a pattern in paths, because rotated_dirs takes all of them: no log \
+             of it is followed; let rotated_dirs match the directories of rotated files alone"
+                .to_owned(),
+        ));
     }
 
     fn log_directory(&mut self, index: usize, pattern: &Pattern, directory: &Path) {

@@ -105,6 +105,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             last_chance: true,
         };
         self.search(&scan, look);
+        self.forget_copies(&scan);
         self.say_what_is_dated(&scan);
         self.report_unfound();
         self.remember_logs(&scan);

@@ -95,7 +95,11 @@ fn a_rename_to_any_name_while_the_cluster_is_away_outlives_reloads() {
 
 #[test]
 fn a_wide_glob_indexes_no_rotated_file_again() {
-    for name in ["access.log.1", "access.log.old", "access.log.20261127153000"] {
+    for name in [
+        "access.log.1",
+        "access.log.old",
+        "access.log.20261127153000",
+    ] {
         let (home, stage) = (Home::new(), Stage::new());
         let glob = home.path("access.log*");
         let sections = section_log(&glob, "combined") + &section_cluster(&stage.address());
@@ -116,7 +120,11 @@ fn a_wide_glob_indexes_no_rotated_file_again() {
         // A copy by hand is said to be one.
         fs::copy(home.log(), home.path("access.log.bak")).unwrap();
         let ended = home.end_of(&["run", "--once"]);
-        assert!(ended.words.contains("holds the lines of"), "{}", ended.words);
+        assert!(
+            ended.words.contains("holds the lines of"),
+            "{}",
+            ended.words
+        );
         stage.assert_exactly(0..30);
     }
 }
@@ -146,7 +154,9 @@ fn once_says_what_it_leaves_and_ends_with_75_or_65() {
     let ended = home.end_of(&["run", "--once"]);
     assert_eq!(ended.code, Some(75), "{}", ended.words);
     assert!(
-        ended.words.contains("is compressed in a way that is not read"),
+        ended
+            .words
+            .contains("is compressed in a way that is not read"),
         "{}",
         ended.words
     );

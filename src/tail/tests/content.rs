@@ -517,6 +517,16 @@ fn rotated_dirs_that_match_nothing_are_said() {
     assert!(problems[0].starts_with("/nowhere/* is in rotated_dirs and matches no directory"));
 }
 
+#[test]
+fn rotated_dirs_that_take_every_directory_of_a_log_are_said() {
+    let mut host = literal(&["/logs/*/access.log"]);
+    host.settings.rotated_dirs = vec!["/logs/*/".to_owned()];
+    host.fs.append("/logs/2026-11/access.log", b"one\n");
+    host.start();
+    assert!(host.texts().is_empty());
+    assert!(host.problems()[0].contains("rotated_dirs takes all of them"));
+}
+
 /// `rsync` puts a longer copy in the place of the log, each time it is pulled.
 #[test]
 fn a_longer_copy_that_replaces_the_log_is_no_loss() {
