@@ -86,6 +86,8 @@ fn files(view: &View) -> Value {
         "lost_bytes": tail.lost_bytes,
         "passed_over_bytes": tail.passed_over_bytes,
         "error_logs_skipped": tail.error_logs,
+        "not_found": tail.files_not_found,
+        "unassigned": tail.unassigned_files,
         "long_lines": tail.long_lines,
         "logs": logs,
     })
