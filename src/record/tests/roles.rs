@@ -104,6 +104,29 @@ fn a_client_has_many_names() {
     }
 }
 
+/// nginx itself writes the end of one of the two lists, wherever that stands in the line.
+#[test]
+fn the_peer_at_the_end_of_a_list_goes_before_the_list_of_the_client() {
+    for (source, line) in [
+        (
+            "\"$http_x_forwarded_for\" \"$proxy_add_x_forwarded_for\" $msec",
+            "\"6.6.6.6\" \"6.6.6.6, 203.0.113.9\" 1795412474.123",
+        ),
+        (
+            "\"$proxy_add_x_forwarded_for\" \"$http_x_forwarded_for\" $msec",
+            "\"6.6.6.6, 203.0.113.9\" \"6.6.6.6\" 1795412474.123",
+        ),
+    ] {
+        assert_eq!(Log::of(source).client(line), known("203.0.113.9"), "{line}");
+    }
+    // a list whose end is missing tells no peer
+    let log = Log::of("\"$proxy_add_x_forwarded_for\" $msec");
+    let line = "\"6.6.6.6,\" 1795412474.123";
+    assert_eq!(log.client(line), unverified("6.6.6.6"));
+    let line = "\",\" 1795412474.123";
+    assert!(log.document(line)["source"].is_null());
+}
+
 #[test]
 fn the_peer_goes_before_headers_unless_it_is_a_trusted_proxy() {
     let source = "$remote_addr \"$http_x_real_ip\" $msec";
