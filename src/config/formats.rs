@@ -257,6 +257,7 @@ mod tests {
             named("two", "$a $b", Escape::Default),
             named("quoted", "\"$x\"", Escape::Default),
             named("tabs", "$a\t$b\t[$c]", Escape::Json),
+            named("joined", "$server_port$request_uri", Escape::Default),
             named("at", "$a at $b", Escape::None),
             named("address", "$remote_addr $x", Escape::None),
             named("status", "$status: $x", Escape::None),
