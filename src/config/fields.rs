@@ -67,7 +67,7 @@ impl Field {
 /// Fields that records carry of themselves. Another value beside one of them would break identity or order, or
 /// make a key that stands twice, a list, or text where an object is: Elasticsearch would refuse each document,
 /// or count it under both values.
-const OWN: [&str; 42] = [
+const OWN: [&str; 41] = [
     "@timestamp",
     "agent.name",
     "agent.type",
@@ -105,7 +105,6 @@ const OWN: [&str; 42] = [
     "tls.version_protocol",
     "url.extension",
     "url.fragment",
-    "url.original",
     "url.path",
     "url.query",
     "url.scheme",
@@ -114,7 +113,7 @@ const OWN: [&str; 42] = [
 
 /// Own fields too, but for these a variable can be named that goes before what the agent would take, and for
 /// `url.domain` a constant that stands behind it. Time, client, status, duration and size are what dashboards count by.
-const YIELDING: [&str; 8] = [
+const YIELDING: [&str; 9] = [
     "@timestamp",
     "event.duration",
     "http.request.id",
@@ -122,6 +121,7 @@ const YIELDING: [&str; 8] = [
     "http.response.status_code",
     "source.ip",
     "url.domain",
+    "url.original",
     "user.name",
 ];
 
@@ -210,6 +210,9 @@ fn field(known: &[Field], name: String, value: String) -> Result<Field, String> 
         return Err("is written by the agent itself, and a constant would hide it; name a variable, or another \
                     field"
             .to_owned());
+    }
+    if name == "url.path" || name == "url.query" {
+        return Err("is a part of url.original; write \"url.original\"".to_owned());
     }
     if name == "source.address" {
         return Err("is what source.ip says, or its hash; write \"source.ip\"".to_owned());

@@ -174,7 +174,7 @@ pub(super) fn cuts(
             let query = match target.grammar {
                 Grammar::RequestUri => true,
                 Grammar::Path => false,
-                _ if target.name == "upstream_uri" => true,
+                Grammar::Text if Role::Target.variables().contains(&target.name) => true,
                 _ => return None,
             };
             let field = target.field;
