@@ -285,6 +285,8 @@ pub(super) struct Unknown(BTreeMap<(String, String), Names>);
 struct Names {
     all: HashSet<String>,
     first: Vec<String>,
+    /// One of them has the variable, in the text of several.
+    joined: bool,
 }
 
 /// Formats named in a note.
@@ -312,7 +314,13 @@ impl Unknown {
                 .0
                 .entry((variable.clone(), field.name.clone()))
                 .or_default();
+            let in_text = |name: &str| name.split('$').any(|part| part == variable);
             for named in formats.clone() {
+                names.joined |= named
+                    .format
+                    .fields()
+                    .iter()
+                    .any(|field| in_text(field.name()));
                 if names.all.insert(named.name.clone()) && names.first.len() < NAMED_FORMATS {
                     names.first.push(named.name.clone());
                 }
@@ -322,16 +330,24 @@ impl Unknown {
 
     /// A note for each.
     pub(super) fn notes(self, origin: &Origin) -> impl Iterator<Item = Note> {
-        self.0.into_iter().map(move |((variable, field), formats)| {
-            let (noun, has) = if formats.all.len() == 1 {
+        self.0.into_iter().map(move |((variable, field), names)| {
+            let (noun, has) = if names.all.len() == 1 {
                 ("the format", "has")
             } else {
                 ("the formats", "have")
             };
-            let first = formats.first.join(", ");
-            let formats = match formats.all.len() - formats.first.len() {
+            let first = names.first.join(", ");
+            let formats = match names.all.len() - names.first.len() {
                 0 => first,
                 more => format!("{first} and {more} more"),
+            };
+            let lack = if names.joined {
+                format!(
+                    "${variable} side by side with another variable, and the two cannot be told apart; put a text \
+                     between them in the log_format"
+                )
+            } else {
+                format!("no ${variable}; add it to the log_format")
             };
             let outcome = if YIELDING.contains(&&*field) {
                 "is left to the agent"
@@ -341,7 +357,7 @@ impl Unknown {
             Note {
                 origin: origin.clone(),
                 text: format!(
-                    "fields: {field} {outcome}, for {noun} {formats} {has} no ${variable}; add it to the log_format"
+                    "fields: {field} {outcome}, for {noun} {formats} {has} {lack}"
                 ),
             }
         })
