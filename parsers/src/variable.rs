@@ -22,6 +22,8 @@ pub enum Role {
     User,
     /// The site that was asked for.
     Site,
+    /// The request's target, its path at least.
+    Target,
 }
 
 impl Role {
@@ -39,6 +41,7 @@ impl Role {
             ],
             Role::User => &USER,
             Role::Site => &SITE,
+            Role::Target => &TARGET,
         }
     }
 }
@@ -152,6 +155,25 @@ const SITE: [&str; 13] = [
     "http_x_original_host",
 ];
 
+/// Behind nginx's own GitLab's and what people call a `map` that takes secrets out of a target; at last that with which
+/// Apache APISIX asks its server.
+const TARGET: [&str; 14] = [
+    "request_uri",
+    "uri",
+    "document_uri",
+    "filtered_request_uri",
+    "filtered_uri",
+    "original_request_uri",
+    "original_uri",
+    "masked_request_uri",
+    "masked_uri",
+    "clean_request_uri",
+    "safe_request_uri",
+    "sanitized_request_uri",
+    "loggable_request_uri",
+    "upstream_uri",
+];
+
 /// Whether a client sends this value with its request, so that it can write there what it likes: a header, a
 /// cookie, an argument.
 pub fn is_sent_by_client(name: &str) -> bool {
@@ -220,13 +242,14 @@ pub fn may_hold_clients_text(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    const ROLES: [Role; 6] = [
+    const ROLES: [Role; 7] = [
         Role::Client,
         Role::Status,
         Role::Duration,
         Role::Bytes,
         Role::User,
         Role::Site,
+        Role::Target,
     ];
 
     #[test]

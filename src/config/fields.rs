@@ -67,7 +67,7 @@ impl Field {
 /// Fields that records carry of themselves. Another value beside one of them would break identity or order, or
 /// make a key that stands twice, a list, or text where an object is: Elasticsearch would refuse each document,
 /// or count it under both values.
-const OWN: [&str; 42] = [
+const OWN: [&str; 41] = [
     "@timestamp",
     "agent.name",
     "agent.type",
@@ -105,7 +105,6 @@ const OWN: [&str; 42] = [
     "tls.version_protocol",
     "url.extension",
     "url.fragment",
-    "url.original",
     "url.path",
     "url.query",
     "url.scheme",
@@ -114,7 +113,7 @@ const OWN: [&str; 42] = [
 
 /// Own fields too, but for these a variable can be named that goes before what the agent would take, and for
 /// `url.domain` a constant that stands behind it. Time, client, status, duration and size are what dashboards count by.
-const YIELDING: [&str; 8] = [
+const YIELDING: [&str; 9] = [
     "@timestamp",
     "event.duration",
     "http.request.id",
@@ -122,6 +121,7 @@ const YIELDING: [&str; 8] = [
     "http.response.status_code",
     "source.ip",
     "url.domain",
+    "url.original",
     "user.name",
 ];
 
@@ -211,6 +211,9 @@ fn field(known: &[Field], name: String, value: String) -> Result<Field, String> 
                     field"
             .to_owned());
     }
+    if name == "url.path" || name == "url.query" {
+        return Err("is a part of url.original; write \"url.original\"".to_owned());
+    }
     if name == "source.address" {
         return Err("is what source.ip says, or its hash; write \"source.ip\"".to_owned());
     }
@@ -282,6 +285,8 @@ pub(super) struct Unknown(BTreeMap<(String, String), Names>);
 struct Names {
     all: HashSet<String>,
     first: Vec<String>,
+    /// One of them has the variable, in the text of several.
+    joined: bool,
 }
 
 /// Formats named in a note.
@@ -309,7 +314,13 @@ impl Unknown {
                 .0
                 .entry((variable.clone(), field.name.clone()))
                 .or_default();
+            let in_text = |name: &str| name.split('$').any(|part| part == variable);
             for named in formats.clone() {
+                names.joined |= named
+                    .format
+                    .fields()
+                    .iter()
+                    .any(|field| in_text(field.name()));
                 if names.all.insert(named.name.clone()) && names.first.len() < NAMED_FORMATS {
                     names.first.push(named.name.clone());
                 }
@@ -319,16 +330,24 @@ impl Unknown {
 
     /// A note for each.
     pub(super) fn notes(self, origin: &Origin) -> impl Iterator<Item = Note> {
-        self.0.into_iter().map(move |((variable, field), formats)| {
-            let (noun, has) = if formats.all.len() == 1 {
+        self.0.into_iter().map(move |((variable, field), names)| {
+            let (noun, has) = if names.all.len() == 1 {
                 ("the format", "has")
             } else {
                 ("the formats", "have")
             };
-            let first = formats.first.join(", ");
-            let formats = match formats.all.len() - formats.first.len() {
+            let first = names.first.join(", ");
+            let formats = match names.all.len() - names.first.len() {
                 0 => first,
                 more => format!("{first} and {more} more"),
+            };
+            let lack = if names.joined {
+                format!(
+                    "${variable} side by side with another variable, and the two cannot be told apart; put a text \
+                     between them in the log_format"
+                )
+            } else {
+                format!("no ${variable}; add it to the log_format")
             };
             let outcome = if YIELDING.contains(&&*field) {
                 "is left to the agent"
@@ -338,7 +357,7 @@ impl Unknown {
             Note {
                 origin: origin.clone(),
                 text: format!(
-                    "fields: {field} {outcome}, for {noun} {formats} {has} no ${variable}; add it to the log_format"
+                    "fields: {field} {outcome}, for {noun} {formats} {has} {lack}"
                 ),
             }
         })

@@ -102,7 +102,8 @@ pub fn well_known() -> impl Iterator<Item = NamedFormat> {
 
 /// `main` of nginx.org's packages, of its container image and of Red Hat's, which F5's ingress controller has
 /// too; `upstreaminfo` of ingress-nginx (its documentation, "Log format"); Apache's `vhost_combined` as it is
-/// written for nginx; `vhost` of nginx-proxy (nginx.tmpl); Kong (nginx_kong.lua); Apache APISIX
+/// written for nginx; `vhost` of nginx-proxy (nginx.tmpl), which ended without `$upstream_addr` before; GitLab's own
+/// nginx (`gitlab_access`); Kong (nginx_kong.lua); Apache APISIX
 /// (config-default); `proxy` and `standard` of Nginx Proxy Manager (nginx.conf).
 const WELL_KNOWN: &[(&str, &str)] = &[
     (
@@ -126,6 +127,16 @@ const WELL_KNOWN: &[(&str, &str)] = &[
         "nginx-proxy",
         "$host $remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
          \"$http_referer\" \"$http_user_agent\"",
+    ),
+    (
+        "nginx-proxy-upstream",
+        "$host $remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
+         \"$http_referer\" \"$http_user_agent\" \"$upstream_addr\"",
+    ),
+    (
+        "gitlab",
+        "$remote_addr - $remote_user [$time_local] \"$request_method $filtered_request_uri $server_protocol\" \
+         $status $body_bytes_sent \"$filtered_http_referer\" \"$http_user_agent\" $gzip_ratio",
     ),
     (
         "kong",
@@ -204,6 +215,16 @@ mod tests {
                 format!("[::1]:443 2001:db8::7 - - {rest}"),
             ),
             (
+                "nginx-proxy-upstream",
+                format!("shop.example 203.0.113.7 - - {rest} \"10.0.0.2:80\""),
+            ),
+            (
+                "nginx-proxy-upstream",
+                format!("shop.example 203.0.113.7 - - {rest} \"-\""),
+            ),
+            ("gitlab", format!("203.0.113.7 - - {rest} -")),
+            ("gitlab", format!("203.0.113.7 - me {rest} 2.50")),
+            (
                 "kong",
                 format!(
                     "203.0.113.7 - - {rest} kong_request_id: \"548ea46ea9f2e1059b5da07a5f8c5e1c\""
@@ -257,6 +278,7 @@ mod tests {
             named("two", "$a $b", Escape::Default),
             named("quoted", "\"$x\"", Escape::Default),
             named("tabs", "$a\t$b\t[$c]", Escape::Json),
+            named("joined", "$server_port$request_uri", Escape::Default),
             named("at", "$a at $b", Escape::None),
             named("address", "$remote_addr $x", Escape::None),
             named("status", "$status: $x", Escape::None),

@@ -413,7 +413,9 @@ impl Reader<'_> {
             (Kind::Constants, DeValue::Table(table)) => {
                 let mut constants = Vec::new();
                 self.constants("", table, &mut constants)
-                    .map_err(|item| wrong(item, "a text in quotes"))?;
+                    .map_err(|(name, item)| {
+                        wrong(item, &format!("a text in quotes for {name:?}"))
+                    })?;
                 Ok(Value::Constants(constants))
             }
             _ => Err(wrong(value, expected)),
@@ -426,7 +428,7 @@ impl Reader<'_> {
         prefix: &str,
         table: &'v DeTable<'t>,
         into: &mut Vec<(String, String, Origin)>,
-    ) -> Result<(), &'v Spanned<DeValue<'t>>> {
+    ) -> Result<(), (String, &'v Spanned<DeValue<'t>>)> {
         for (key, value) in table {
             let name = format!("{prefix}{}", key.get_ref());
             match value.get_ref() {
@@ -434,7 +436,7 @@ impl Reader<'_> {
                     into.push((name, text.clone().into_owned(), self.origin(key.span())));
                 }
                 DeValue::Table(inner) => self.constants(&format!("{name}."), inner, into)?,
-                _ => return Err(value),
+                _ => return Err((name, value)),
             }
         }
         Ok(())

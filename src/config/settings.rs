@@ -311,8 +311,8 @@ pub static SETTINGS: &[Setting] = &[
         r#"{ "url.domain" = "shop.example", "user.id" = "$http_x_user_id", "source.ip" = "$my_ip" }"#,
         "Further fields of every record of these logs: a constant, or a variable of their format. A constant \
          url.domain holds where the line does not tell it. A variable for @timestamp, source.ip, \
-         http.response.status_code, http.response.body.bytes, event.duration, user.name, url.domain or \
-         http.request.id goes before what the agent would take. See FIELDS.md.",
+         http.response.status_code, http.response.body.bytes, event.duration, user.name, url.domain, \
+         url.original (the request's target) or http.request.id goes before what the agent would take. See FIELDS.md.",
     ),
     setting(
         Logs,

@@ -88,17 +88,22 @@ impl Clients {
             _ => None,
         });
         let [header, with_peer] = FORWARDED.map(capture);
+        let (peer, peer_before) = (capture(PEER[0]), capture(PEER[1]));
+        // this list feeds that of the record, too: it is the one that says who the peer was, if nothing else does, or
+        // the first
+        let forwarded = match (header, with_peer) {
+            (Some(header), Some(with_peer)) if peer.or(peer_before).is_some() => {
+                Some(header.min(with_peer))
+            }
+            (header, with_peer) => with_peer.or(header),
+        };
         let others = Role::Client.variables().iter();
         Self {
             set: set.map(|capture| Told::new(format, capture)),
-            peer: capture(PEER[0]),
-            peer_before: capture(PEER[1]),
-            // the one that stands first in the line feeds the list of the record, too
-            forwarded: match (header, with_peer) {
-                (Some(header), Some(with_peer)) => Some(header.min(with_peer)),
-                (header, with_peer) => header.or(with_peer),
-            },
-            ends_with_peer: with_peer.is_some_and(|at| header.is_none_or(|header| at < header)),
+            peer,
+            peer_before,
+            forwarded,
+            ends_with_peer: forwarded.is_some() && forwarded == with_peer,
             others: others
                 .filter_map(|name| capture(name))
                 .map(|capture| Told::new(format, capture))
@@ -129,7 +134,7 @@ impl Clients {
             let list = forwarded.filter(|_| self.ends_with_peer)?;
             let (before, peer) = split_last(list);
             forwarded = before;
-            Some(peer)
+            (!peer.is_empty()).then_some(peer)
         });
         let verified = |chosen| Client {
             chosen,

@@ -38,9 +38,15 @@ impl<'l> Request<'l> {
         let plan = values.plan;
         let whole = values.get(plan.request);
         let line = whole.and_then(request::split);
-        let original = line
-            .map(|line| line.target)
-            .or_else(|| values.get(plan.request_uri));
+        let other = || {
+            let told = values.get(plan.uri).is_some();
+            values.get(plan.other_target).filter(|_| !told)
+        };
+        let original = values
+            .get(plan.own_target)
+            .or_else(|| line.map(|line| line.target))
+            .or_else(|| values.get(plan.request_uri))
+            .or_else(other);
         let target = original.map(Target::split).unwrap_or_default();
         let version = line.and_then(|line| line.version);
         Self {

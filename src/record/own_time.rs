@@ -28,6 +28,8 @@ pub(super) struct OwnTime {
 enum Until {
     /// With the last capture.
     Last,
+    /// With this capture, that begins with the time's zone; what a client sent may follow the zone in it.
+    Zone(usize),
     /// Where the first of these captures that the line tells begins; else with the line.
     Behind { from: usize, to: usize },
 }
@@ -74,13 +76,19 @@ impl OwnTime {
             until: Until::Behind { from: 0, to: 0 },
             named: says_time(name(first)) || says_time(&key.to_ascii_lowercase()),
         };
-        let mut comma = false;
+        let (mut comma, mut sign) = (false, false);
         for part in &parts[at + 1..] {
             match part {
-                Part::Text(text) => comma = text.starts_with(','),
+                Part::Text(text) => {
+                    comma = text.starts_with(',');
+                    sign = matches!(*text, "+" | "-");
+                }
                 Part::Field(next) if !may_tell(format, *next) => {
                     let (from, to) = (*next, format.fields().len());
-                    own.until = Until::Behind { from, to };
+                    own.until = match sign && begins_with_own(format, from) {
+                        true => Until::Zone(from),
+                        false => Until::Behind { from, to },
+                    };
                     break;
                 }
                 // in `$time,$size` the comma begins another value, and in `$time,$millisec` a fraction
@@ -90,7 +98,7 @@ impl OwnTime {
                 }
                 Part::Field(next) => {
                     own.last = *next;
-                    comma = false;
+                    (comma, sign) = (false, false);
                 }
             }
         }
@@ -113,9 +121,22 @@ impl OwnTime {
         }
         let end = match self.until {
             Until::Last => span(self.last)?.1,
+            Until::Zone(zone) => span(zone)?.1,
             Until::Behind { from, to } => (from..to)
                 .find_map(span)
                 .map_or(line.len(), |(from, _)| from),
+        };
+        // a zone belongs to the time: without it, it would be another moment
+        let fits_zone = |end: usize| match self.until {
+            Until::Zone(zone) => span(zone).is_none_or(|(zone, to)| {
+                let is_zone = line.get(zone..to).is_some_and(begins_with_zone);
+                if is_zone {
+                    end >= zone + 4
+                } else {
+                    end <= zone
+                }
+            }),
+            Until::Last | Until::Behind { .. } => true,
         };
         // a value belongs to the time as a whole or not at all
         let cuts_none = |end: usize| {
@@ -125,6 +146,7 @@ impl OwnTime {
         };
         time::readings(line.get(from..end)?)
             .filter(|read| self.named || !read.bare)
+            .filter(|read| fits_zone(from + read.end))
             .find(|read| cuts_none(from + read.end))
             .map(|read| read.stamp)
             .filter(stamp::readable)
@@ -136,7 +158,57 @@ fn may_tell(format: &Format, capture: usize) -> bool {
     let field = &format.fields()[capture];
     // variables that are read as one text have their names joined
     let mut names = field.name().split('$');
-    field.grammar() == Grammar::Text && !names.any(variable::may_hold_clients_text)
+    field.grammar() == Grammar::Text && !names.any(holds_clients_text)
+}
+
+/// Whether variables that are read as one text begin with one that can tell a part of a time.
+fn begins_with_own(format: &Format, capture: usize) -> bool {
+    let name = format.fields()[capture].name();
+    let first = name.split_once('$').map(|(first, _)| first);
+    first.is_some_and(is_own)
+}
+
+/// Whether some variable of a text of several can tell a part of a time.
+pub(super) fn holds_own(text: &str) -> bool {
+    text.split('$').any(is_own)
+}
+
+fn is_own(name: &str) -> bool {
+    Grammar::of(name) == Grammar::Text && !holds_clients_text(name)
+}
+
+/// What is named for a part of a request has most likely been made from it (`$best_http_host`,
+/// `$filtered_request_uri`, `$req_id`), unless it is called a time.
+fn holds_clients_text(name: &str) -> bool {
+    const PARTS: [&str; 16] = [
+        "host",
+        "uri",
+        "url",
+        "path",
+        "query",
+        "args",
+        "arg",
+        "referer",
+        "referrer",
+        "agent",
+        "ua",
+        "cookie",
+        "header",
+        "user",
+        "id",
+        "forwarded",
+    ];
+    let is_part = || words(name).any(|word| PARTS.contains(&word));
+    variable::may_hold_clients_text(name) || (is_part() && !says_time(name))
+}
+
+/// `0100` or `01:00`; the sign stands in the format.
+fn begins_with_zone(text: &[u8]) -> bool {
+    let digits = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
+    match text {
+        [h1, h2, b':', m1, m2, ..] | [h1, h2, m1, m2, ..] => digits(&[*h1, *h2, *m1, *m2]),
+        _ => false,
+    }
 }
 
 /// The key that stands before a value in JSON or LTSV: `timestamp` of `,"timestamp":"`.
@@ -153,9 +225,9 @@ fn key(text: &str) -> &str {
 
 /// Whether a name says that its value is a moment.
 fn says_time(name: &str) -> bool {
-    const WORDS: [&str; 12] = [
-        "ts", "t", "now", "sec", "secs", "second", "seconds", "ms", "millis", "msec", "year",
-        "when",
+    const WORDS: [&str; 15] = [
+        "ts", "t", "dt", "at", "iso", "now", "sec", "secs", "second", "seconds", "ms", "millis",
+        "msec", "year", "when",
     ];
     const PARTS: [&str; 7] = ["time", "date", "stamp", "epoch", "unix", "clock", "milli"];
     words(name).any(|word| WORDS.contains(&word) || PARTS.iter().any(|part| word.contains(part)))

@@ -77,9 +77,12 @@ pub(super) struct Plan {
     pub(super) https: Option<usize>,
     pub(super) ssl_protocol: Option<usize>,
     pub(super) ssl_cipher: Option<usize>,
-    /// What the configuration names for `url.domain` and `http.request.id`; goes before the others.
+    /// What the configuration names for `url.domain`, `http.request.id` and `url.original`; goes before the others.
     pub(super) own_domain: Option<usize>,
     pub(super) own_request_id: Option<usize>,
+    pub(super) own_target: Option<usize>,
+    /// The request's target where none of nginx's own tells it.
+    pub(super) other_target: Option<usize>,
     /// A value that the configuration names for a member of the record's own may not fit it.
     pub(super) may_misfit: bool,
     pub(super) upstreams: Vec<Upstream>,
@@ -97,6 +100,9 @@ pub(super) struct Plan {
     /// How many `"` the format itself puts into a line.
     pub(super) quotes: usize,
 }
+
+/// Targets that have a place of their own in the plan.
+const NGINX_TARGETS: [&str; 3] = ["request_uri", "uri", "document_uri"];
 
 /// Members of `nginx.access` that are made from other variables. Whoever sets a `$upstream` of his own finds it
 /// under `nginx.access.upstream-variable`: a key that stands twice would cost the document.
@@ -128,6 +134,15 @@ impl Plan {
             }
             plan.place(name, capture, taken);
         }
+        let targets = Role::Target.variables().iter();
+        plan.other_target = targets
+            .filter(|name| !NGINX_TARGETS.contains(name))
+            .find_map(|name| {
+                format
+                    .fields()
+                    .iter()
+                    .position(|field| field.name() == *name)
+            });
         plan.clients = Clients::of(format, fields);
         plan.roles = Roles::of(format, fields);
         plan.may_misfit = fields.iter().any(Field::replaces);
@@ -155,6 +170,7 @@ impl Plan {
         let slot = match field {
             "url.domain" => &mut self.own_domain,
             "http.request.id" => &mut self.own_request_id,
+            "url.original" => &mut self.own_target,
             _ => return,
         };
         slot.get_or_insert(capture);

@@ -9,7 +9,7 @@
 use logweir_parsers::time::{self, Stamp};
 use logweir_parsers::{Captures, Format, Grammar};
 
-use super::own_time::OwnTime;
+use super::own_time::{self, OwnTime};
 use super::{stamp, unparsed};
 use crate::config::{Field, FieldValue};
 
@@ -25,7 +25,7 @@ pub struct TimeFields {
     nginx: Vec<(Grammar, usize)>,
     /// Others; empty where there is one of nginx's own.
     own: Vec<OwnTime>,
-    /// The format has variables side by side that are read as one text.
+    /// The format has variables side by side that are read as one text, and only there it may have a time.
     joined: bool,
     /// One of nginx's times is among these.
     hidden: bool,
@@ -57,11 +57,12 @@ impl TimeFields {
             names.filter(|name| name.contains('$'))
         };
         let is_time = |name: &str| matches!(name, "msec" | "time_iso8601" | "time_local");
+        let is_named = own.iter().any(|own| own.named);
         Self {
             set,
             nginx,
+            joined: !is_named && texts().any(own_time::holds_own),
             own,
-            joined: texts().next().is_some(),
             hidden: texts().any(|text| text.split('$').any(is_time)),
         }
     }
@@ -84,7 +85,8 @@ impl TimeFields {
     }
 
     /// Where variables stand side by side, one of nginx's times may stand in the text of several: the place is that
-    /// which the line had while no format took it. Else what is called a time goes first.
+    /// which the line had while no format took it. Else what is called a time goes first, and a text of several goes
+    /// last: there a client's own may be among them.
     fn read_own(&self, captures: &Captures, line: &[u8]) -> Option<Stamp> {
         let of = |named: bool| {
             let own = self.own.iter().filter(move |own| own.named == named);
@@ -93,8 +95,8 @@ impl TimeFields {
         let found = |by: bool| by.then(|| unparsed::find_time(line)).flatten();
         found(self.hidden)
             .or_else(|| of(true))
-            .or_else(|| found(self.joined))
             .or_else(|| of(false))
+            .or_else(|| found(self.joined))
     }
 
     /// The capture that was to tell the time, if the format has one.

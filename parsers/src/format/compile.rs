@@ -202,6 +202,25 @@ fn compile_with(
     compiler.finish()
 }
 
+/// Whether all that follows an address is a `:`, a port and a byte that neither of them holds: then it ends at the last
+/// `:` before that byte.
+fn is_before_port(look: &Look, rest: &[Part]) -> bool {
+    let [
+        Part::Literal { text, .. },
+        Part::Field { grammar, .. },
+        rest @ ..,
+    ] = rest
+    else {
+        return false;
+    };
+    let ends = match rest.first() {
+        Some(Part::Literal { text, .. }) => text.first().is_some_and(|byte| !look.wide.has(*byte)),
+        Some(Part::Field { .. }) => false,
+        None => true,
+    };
+    text == b":" && *grammar == Grammar::Port && ends
+}
+
 struct Compiler<'a> {
     source: &'a str,
     escape: Escape,
@@ -255,6 +274,7 @@ impl Compiler<'_> {
             && let Some(Part::Literal { text, .. }) = rest.first()
             && text.first() == Some(&b':')
             && let Some(scan) = self.scan_to_colon(field, grammar)
+            && !(scan == Scan::Address && is_before_port(look, rest))
         {
             self.read_to_colon(field, look, grammar, scan);
             return Ok(1);
@@ -305,7 +325,7 @@ impl Compiler<'_> {
 
     /// How a value is read to the `:` behind it. A text that nothing limits may follow, which must not decide
     /// where the value ends. Of `$host` a `:` stands in brackets (ngx_http_request.c, `ngx_http_validate_host`);
-    /// IPv6 addresses are not read, for they have no end there.
+    /// IPv6 addresses are not read, for they have no end there, unless a port and a limit follow.
     fn scan_to_colon(&self, field: u16, grammar: Grammar) -> Option<Scan> {
         match grammar {
             Grammar::Host if self.fields[usize::from(field)].name == "host" => Some(Scan::Host),

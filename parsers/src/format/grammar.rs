@@ -153,7 +153,7 @@ impl Grammar {
     }
 
     /// The grammar of the variable `name` (in lower case).
-    pub(crate) fn of(name: &str) -> Grammar {
+    pub fn of(name: &str) -> Grammar {
         match name {
             "time_local" => Grammar::TimeLocal,
             "time_iso8601" => Grammar::TimeIso8601,

@@ -11,7 +11,9 @@
 
 use super::grammar::{Grammar, Layout, Look};
 use crate::bytes::ByteSet;
+use crate::client;
 use crate::escape::Escape;
+use crate::variable::{Role, is_sent_by_client};
 
 /// One of the variables.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +51,8 @@ pub(crate) struct Head {
 enum HeadKind {
     /// A host, with or without a port.
     Host,
+    /// An address.
+    Address,
     /// Only these bytes, among which are no `/` and no `?`.
     Bytes { set: ByteSet, empty: bool },
 }
@@ -134,6 +138,11 @@ fn is_host_text(name: &str) -> bool {
     matches!(name, "http_host" | "upstream_host")
 }
 
+/// Texts that hold the address of a client, unless a client writes them itself: it could move its path by a `/`.
+fn is_client(name: &str) -> bool {
+    Role::Client.variables().contains(&name) && !is_sent_by_client(name)
+}
+
 /// How the text of these variables is cut; `None` if it cannot be. Where several variables stand before the
 /// target, `whole` makes a field for all of them.
 pub(super) fn cuts(
@@ -165,7 +174,7 @@ pub(super) fn cuts(
             let query = match target.grammar {
                 Grammar::RequestUri => true,
                 Grammar::Path => false,
-                _ if target.name == "upstream_uri" => true,
+                Grammar::Text if Role::Target.variables().contains(&target.name) => true,
                 _ => return None,
             };
             let field = target.field;
@@ -194,9 +203,10 @@ pub(super) fn cuts(
 /// How to know a value before a target; `None` if it can hold a `/`.
 fn kind(member: &Member<'_>) -> Option<HeadKind> {
     match member.grammar {
-        // Of addresses those that could be a host too, which IPv6 without brackets could not.
-        Grammar::Host | Grammar::Address => Some(HeadKind::Host),
+        Grammar::Host => Some(HeadKind::Host),
         Grammar::Text if is_host_text(member.name) => Some(HeadKind::Host),
+        Grammar::Address => Some(HeadKind::Address),
+        Grammar::Text if is_client(member.name) => Some(HeadKind::Address),
         Grammar::Number
         | Grammar::Port
         | Grammar::Scheme
@@ -235,7 +245,9 @@ impl Cuts {
             None => (None, 0),
             Some(head) => {
                 let from = match text.iter().position(|byte| matches!(byte, b'/' | b'?')) {
-                    Some(at) if text[at] == b'?' && matches!(head.kind, HeadKind::Host) => {
+                    Some(at)
+                        if text[at] == b'?' && !matches!(head.kind, HeadKind::Bytes { .. }) =>
+                    {
                         return None;
                     }
                     Some(at) => at,
@@ -307,6 +319,7 @@ impl Head {
     fn fits(&self, value: &[u8]) -> bool {
         match self.kind {
             HeadKind::Host => is_host_and_port(value),
+            HeadKind::Address => client::address(value).is_some(),
             HeadKind::Bytes { set, empty } => {
                 (empty || !value.is_empty()) && value.iter().all(|byte| set.has(*byte))
             }

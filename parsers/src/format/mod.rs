@@ -204,8 +204,7 @@ impl Format {
     /// with a shape of their own, such as times and numbers. Of two formats that take a line, the one that
     /// prescribes more says more of it.
     pub fn prescribes(&self) -> usize {
-        let shaped = |field: &Field| field.grammar().shape().unwrap_or(0);
-        self.letters() + self.fields().iter().map(shaped).sum::<usize>()
+        self.letters() + self.shapes().sum::<usize>()
     }
 
     /// Whether it takes nearly any line: no value has a shape of its own, and the text between them has
@@ -213,8 +212,23 @@ impl Format {
     pub fn takes_anything(&self) -> bool {
         /// A word of a log is longer.
         const FEW: usize = 4;
-        let has_shape = |field: &Field| field.grammar().shape().is_some();
-        self.letters() < FEW && !self.fields().iter().any(has_shape)
+        self.letters() < FEW && self.shapes().next().is_none()
+    }
+
+    /// The least bytes of each value with a shape of its own. A value that is cut from a text of several has none:
+    /// what cannot be cut is taken too.
+    fn shapes(&self) -> impl Iterator<Item = usize> {
+        let cuts = || {
+            let joined = self.program.joined.iter();
+            joined.filter_map(|joined| joined.cuts.as_ref())
+        };
+        let is_cut = move |at: usize| {
+            let mut fields = cuts().flat_map(|cuts| cuts.fields());
+            fields.any(|field| usize::from(field) == at)
+        };
+        let fields = self.fields().iter().enumerate();
+        let whole = fields.filter(move |(at, _)| !is_cut(*at));
+        whole.filter_map(|(_, field)| field.grammar().shape())
     }
 
     /// The letters and digits that the format itself writes.

@@ -176,6 +176,89 @@ fn an_address_before_a_colon_is_read_whole_or_not_at_all() {
     }
 }
 
+/// A port and a limit behind it tell where an IPv6 address ends.
+#[test]
+fn an_address_before_a_port_is_read_whatever_stands_side_by_side_behind_it() {
+    for (source, line, expected) in [
+        (
+            "$remote_addr:$remote_port $http_host$request_uri",
+            "2001:db8::1:2:443 h:1/a:2 b",
+            "remote_addr=2001:db8::1:2 remote_port=443 http_host=h:1 request_uri=/a:2 b",
+        ),
+        (
+            "$remote_addr:$remote_port $http_host$request_uri",
+            "10.0.0.1:443 h/a",
+            "remote_addr=10.0.0.1 remote_port=443 http_host=h request_uri=/a",
+        ),
+        (
+            "$remote_addr:$remote_port $http_host$request_uri",
+            "unix::- h/a",
+            "remote_addr=unix: http_host=h request_uri=/a",
+        ),
+        (
+            "$http_host$request_uri $server_addr:$server_port",
+            "h/a ::1:443",
+            "http_host=h request_uri=/a server_addr=::1 server_port=443",
+        ),
+        (
+            "{\"c\":\"$remote_addr:$remote_port\",\"u\":\"$http_host$request_uri\"}",
+            "{\"c\":\"::ffff:10.0.0.1:443\",\"u\":\"h/a\"}",
+            "remote_addr=::ffff:10.0.0.1 remote_port=443 http_host=h request_uri=/a",
+        ),
+    ] {
+        assert_eq!(read(source, Escape::Default, line), expected, "{line}");
+    }
+}
+
+/// What tells a client's address and no client can set stands before a target like a host, IPv6 too.
+#[test]
+fn a_clients_address_ends_where_the_target_begins() {
+    check(
+        "$scheme://$the_real_ip$request_uri $status",
+        Escape::Default,
+        &[
+            (
+                "https://203.0.113.9/a?b=/c 200",
+                "scheme=https the_real_ip=203.0.113.9 request_uri=/a?b=/c status=200",
+            ),
+            (
+                "https://2001:db8::7/a b 200",
+                "scheme=https the_real_ip=2001:db8::7 request_uri=/a b status=200",
+            ),
+            (
+                "https://2001:db8::7- 400",
+                "scheme=https the_real_ip=2001:db8::7 status=400",
+            ),
+            // what is no address stays whole: a `/` in it would shift the path
+            (
+                "https://203.0.113.9, 10.0.0.1/a 200",
+                "scheme=https the_real_ip$request_uri=203.0.113.9, 10.0.0.1/a status=200",
+            ),
+            (
+                "https://unix:/a 200",
+                "scheme=https the_real_ip$request_uri=unix:/a status=200",
+            ),
+        ],
+    );
+    check(
+        "{\"u\":\"$client_ip$uri$is_args$args\",\"s\":$status}",
+        Escape::Json,
+        &[(
+            "{\"u\":\"2001:db8::7/a?b\",\"s\":200}",
+            "client_ip=2001:db8::7 uri=/a is_args=? args=b status=200",
+        )],
+    );
+    // a client writes what it likes into a header
+    check(
+        "$http_x_real_ip$request_uri $status",
+        Escape::Default,
+        &[(
+            "203.0.113.9/a/b 200",
+            "http_x_real_ip$request_uri=203.0.113.9/a/b status=200",
+        )],
+    );
+}
+
 #[test]
 fn a_decoded_path_ends_at_its_first_question_mark() {
     check(

@@ -60,7 +60,7 @@ impl Need {
             // see `is_told`
             Time | Client | Proof => (&[], ""),
             Forwarded => (&FORWARDED, ""),
-            Path => (&["request", "request_uri", "uri", "document_uri"], ""),
+            Path => (Role::Target.variables(), "url.original"),
             Method => (&["request", "request_method"], ""),
             Status => (Role::Status.variables(), "http.response.status_code"),
             Site => (Role::Site.variables(), "url.domain"),
@@ -129,7 +129,8 @@ impl Need {
             field.name == set
                 && matches!(&field.value, FieldValue::Variable(variable) if has(variable))
         };
-        variables.iter().any(|name| has(name)) || fields.iter().any(is_set)
+        let in_request = self == Path && has("request");
+        in_request || variables.iter().any(|name| has(name)) || fields.iter().any(is_set)
     }
 }
 

@@ -159,6 +159,10 @@ fn a_variable_that_no_format_has_is_noted_with_the_formats() {
         notes(
             "[[logs]]\npaths = [\"/a\"]\nformat = \"$host $http_x\"\nfields = { \"user.id\" = \"$http_x\" }",
         ),
+        // it has it, but not by itself
+        notes(
+            "[[logs]]\npaths = [\"/a\"]\nformat = \"$msec $my_ip$request_uri\"\nfields = { \"source.ip\" = \"$my_ip\" }",
+        ),
     ];
     insta::assert_snapshot!(told.join("\n---\n"));
 }

@@ -104,6 +104,68 @@ fn a_client_has_many_names() {
     }
 }
 
+/// nginx itself writes the end of one of the two lists, wherever that stands in the line.
+#[test]
+fn the_peer_at_the_end_of_a_list_goes_before_the_list_of_the_client() {
+    for (source, line) in [
+        (
+            "\"$http_x_forwarded_for\" \"$proxy_add_x_forwarded_for\" $msec",
+            "\"6.6.6.6\" \"6.6.6.6, 203.0.113.9\" 1795412474.123",
+        ),
+        (
+            "\"$proxy_add_x_forwarded_for\" \"$http_x_forwarded_for\" $msec",
+            "\"6.6.6.6, 203.0.113.9\" \"6.6.6.6\" 1795412474.123",
+        ),
+    ] {
+        assert_eq!(Log::of(source).client(line), known("203.0.113.9"), "{line}");
+    }
+    // a list whose end is missing tells no peer
+    let log = Log::of("\"$proxy_add_x_forwarded_for\" $msec");
+    let line = "\"6.6.6.6,\" 1795412474.123";
+    assert_eq!(log.client(line), unverified("6.6.6.6"));
+    let line = "\",\" 1795412474.123";
+    assert!(log.document(line)["source"].is_null());
+}
+
+/// Path, query and route come from whichever variable tells the request's target.
+#[test]
+fn a_target_has_many_names() {
+    let url = |log: &Log, line: &str| {
+        let document = log.document(line);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let url = &document["url"];
+        let parts = [
+            &url["original"],
+            &url["path"],
+            &url["query"],
+            &document["http"]["route"],
+        ];
+        parts.map(text)
+    };
+    let expected = ["/a/b?c=d", "/a/b", "c=d", "/a/b"];
+    // the default of GitLab's own nginx
+    let log =
+        Log::of("[$time_local] \"$request_method $filtered_request_uri $server_protocol\" $status");
+    let line = "[23/Nov/2026:05:41:14 +0000] \"GET /a/b?c=d HTTP/1.1\" 200";
+    assert_eq!(url(&log, line), expected);
+    let log = Log::of("$msec $scheme://$host$original_uri $status");
+    assert_eq!(url(&log, "1795412474.123 https://a/a/b?c=d 200"), expected);
+    // nginx's own go before it
+    let log = Log::of("$msec $request_uri $original_uri");
+    assert_eq!(url(&log, "1795412474.123 /a/b?c=d /x"), expected);
+    let log = Log::of("$msec $uri $upstream_uri");
+    assert_eq!(url(&log, "1795412474.123 /a /x?y"), ["", "/a", "", "/a"]);
+    // a setting goes before all
+    let log = Log::of("$msec \"$request\" $my_own").fields("\"url.original\" = \"$my_own\"");
+    let line = "1795412474.123 \"GET /?token=x HTTP/1.1\" /a/b?c=d";
+    assert_eq!(url(&log, line), expected);
+    let document = log.document(line);
+    assert_eq!(document["http"]["request"]["method"], "GET");
+    assert!(document["nginx"].is_null(), "{document}");
+    let line = "1795412474.123 \"GET /a/b?c=d HTTP/1.1\" -";
+    assert_eq!(url(&log, line), expected);
+}
+
 #[test]
 fn the_peer_goes_before_headers_unless_it_is_a_trusted_proxy() {
     let source = "$remote_addr \"$http_x_real_ip\" $msec";

@@ -206,6 +206,39 @@ fn a_time_of_ones_own_decides_index_and_id() {
             "\"2011-11-11T11:11:11Z\" \"2026-11-23T05:41:14Z\"",
             "2026-11-23T05:41:14.000Z",
         ),
+        // the zone is in the text of several variables, and what a client sent follows it
+        (
+            "$time_iso8601_p1.$millisec+$time_iso8601_p2$request $status",
+            "2026-11-23T07:41:14.865+02:00GET / HTTP/1.1 200",
+            "2026-11-23T05:41:14.865Z",
+        ),
+        (
+            "$my_time+$zone$http_x $status",
+            "2026-11-23T07:41:14+0200:00:00 200",
+            "2026-11-23T05:41:14.000Z",
+        ),
+        (
+            "$my_time+$server$http_x $status",
+            "2026-11-23T05:41:14+10.0.0.1x 200",
+            "2026-11-23T05:41:14.000Z",
+        ),
+        // a client's text of this shape, where variables stand side by side
+        (
+            "[$p1] $http_host$request_uri $status",
+            "[2026-11-23T05:41:14.865Z] a/?t=2011-11-11T11:11:11+00:00 200",
+            "2026-11-23T05:41:14.865Z",
+        ),
+        // what is named for a part of the request is a client's
+        (
+            "$best_http_host [$p1] $status",
+            "2011-11-11T11:11:11Z [2026-11-23T05:41:14Z] 200",
+            "2026-11-23T05:41:14.000Z",
+        ),
+        (
+            "$req_id [$p1] $filtered_request_uri $status",
+            "2011-11-11T11:11:11Z [2026-11-23T05:41:14Z] / 200",
+            "2026-11-23T05:41:14.000Z",
+        ),
         // nginx knows names without regard to case
         (
             "$myTime $status",
@@ -252,6 +285,14 @@ fn what_is_no_time_of_the_line() {
         ("\"$my_time\" $status", "\"x 2026-11-23T05:41:14Z\" 200"),
         // it goes on in what a client sent
         ("\"$date$http_x\"", "\"2026-11-23T05:41:1\""),
+        (
+            "$my_time+$zone$http_x $status",
+            "2026-11-23T05:41:14+02:001 200",
+        ),
+        (
+            "$http_host$request_uri $status",
+            "a/?t=2011-11-11T11:11:11+00:00 200",
+        ),
         // numbers that nobody calls a time
         ("$user_number $status", "1795412474 200"),
         ("$bytes_sent $status", "1795412474 200"),
