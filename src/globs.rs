@@ -118,7 +118,7 @@ impl Table {
 
 /// The text that a pattern begins with, and the rest from its first wildcard on. A bracket around one character, which
 /// is how [`globset::escape`] writes a special one, stands for that character.
-fn head(pattern: &str) -> (String, &str) {
+pub(crate) fn head(pattern: &str) -> (String, &str) {
     let mut head = String::new();
     let mut rest = pattern;
     while let Some(char) = rest.chars().next() {

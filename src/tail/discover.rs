@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::fs::{FileSystem, Inode, Kind, Metadata};
+use super::likely::Likely;
 use super::pattern::{Part, Pattern};
 use super::stem::{self, Compression};
 use super::{LogSettings, Problem, TailError};
@@ -25,13 +26,22 @@ pub(super) struct Discover {
     logs: Vec<LogPatterns>,
     /// The logs whose names the settings fix, by `name` or by a path without wildcards.
     named: HashMap<String, usize>,
+    /// Those with a wildcard in a path, whose files have names that the settings do not fix.
+    globbed: Vec<usize>,
     rotated_dirs: Vec<(String, Pattern)>,
+    /// What `rotated` declares, each glob once: all logs of one `[[logs]]` have the same.
+    declared: BTreeMap<String, Declared>,
+}
+
+/// A glob of `rotated`, and the logs that it is of, in ascending order.
+struct Declared {
+    pattern: Pattern,
+    logs: Vec<usize>,
 }
 
 struct LogPatterns {
     patterns: Vec<Pattern>,
     exclude: Globs,
-    rotated: Vec<(String, Pattern)>,
     name: Option<Arc<str>>,
 }
 
@@ -119,15 +129,25 @@ impl Scan {
 
 impl Discover {
     pub(super) fn new(logs: &[LogSettings], rotated_dirs: &[String]) -> Result<Self, TailError> {
+        let mut declared: BTreeMap<String, Declared> = BTreeMap::new();
+        for (index, log) in logs.iter().enumerate() {
+            for text in &log.rotated {
+                match declared.get_mut(text) {
+                    Some(declared) => declared.logs.push(index),
+                    None => {
+                        let pattern = Pattern::of_files(text)?;
+                        let logs = vec![index];
+                        declared.insert(text.clone(), Declared { pattern, logs });
+                    }
+                }
+            }
+        }
         let logs: Vec<LogPatterns> = logs
             .iter()
             .map(|log| {
                 Ok(LogPatterns {
                     patterns: patterns(&log.paths)?,
                     exclude: exclude(&log.exclude)?,
-                    rotated: (log.rotated.iter())
-                        .map(|text| Ok((text.clone(), Pattern::of_files(text)?)))
-                        .collect::<Result<_, _>>()?,
                     name: log.name.as_deref().map(Arc::from),
                 })
             })
@@ -146,10 +166,14 @@ impl Discover {
                 named.entry(name).or_insert(index);
             }
         }
+        let has_wildcard = |log: &LogPatterns| !log.patterns.iter().all(Pattern::is_literal);
+        let globbed = (0..logs.len()).filter(|at| has_wildcard(&logs[*at]));
         Ok(Self {
+            globbed: globbed.collect(),
             logs,
             named,
             rotated_dirs,
+            declared,
         })
     }
 
@@ -158,7 +182,8 @@ impl Discover {
         self.named.get(name).copied().or_else(|| {
             let path = Path::new(name);
             let is_of = |log: &LogPatterns| log.patterns.iter().any(|pattern| pattern.is_of(path));
-            (self.logs.iter()).position(|log| log.name.is_none() && is_of(log))
+            let mut globbed = self.globbed.iter().copied();
+            globbed.find(|at| self.logs[*at].name.is_none() && is_of(&self.logs[*at]))
         })
     }
 
@@ -192,13 +217,14 @@ impl Discover {
         let mut walk = Walk {
             fs,
             known,
-            logs: &self.logs,
+            discover: self,
             scan: Scan::default(),
             listings: BTreeMap::new(),
             stems: HashMap::new(),
             first_names: HashMap::new(),
         };
         let rotated_dirs = walk.rotated_dirs(&self.rotated_dirs);
+        let only_rotated: HashSet<&PathBuf> = rotated_dirs.iter().collect();
         let mut leaves = Vec::new();
         for (index, log) in self.logs.iter().enumerate() {
             for pattern in &log.patterns {
@@ -206,7 +232,7 @@ impl Discover {
                 if !pattern.is_literal() {
                     // Where rotated files of many logs lie no log is live, unless its whole path says so.
                     let found = !directories.is_empty();
-                    directories.retain(|directory| !rotated_dirs.contains(directory));
+                    directories.retain(|directory| !only_rotated.contains(directory));
                     if found && directories.is_empty() {
                         walk.has_no_live_directory(&pattern.base);
                     }
@@ -222,11 +248,12 @@ impl Discover {
                 }
             }
         }
+        let leaves = Leaves::new(leaves);
         for directory in &rotated_dirs {
             walk.rotated_directory(directory, &leaves);
         }
         walk.targets_of_links();
-        walk.declared(self);
+        walk.declared();
         walk.finish()
     }
 }
@@ -239,14 +266,53 @@ struct Leaf<'a> {
     file: &'a Part,
 }
 
+/// All of these, found by the names that they mean: there may be thousands, and of files too.
+struct Leaves<'a> {
+    all: Vec<Leaf<'a>>,
+    literal: HashMap<&'a str, Vec<usize>>,
+    globs: Vec<(usize, &'a str)>,
+}
+
+impl<'a> Leaves<'a> {
+    fn new(all: Vec<Leaf<'a>>) -> Self {
+        let mut literal: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut globs = Vec::new();
+        for (at, leaf) in all.iter().enumerate() {
+            match leaf.file {
+                Part::Literal(name) => literal.entry(name).or_default().push(at),
+                Part::Glob { head, .. } => globs.push((at, head.as_str())),
+                Part::AnyDepth => globs.push((at, "")),
+            }
+        }
+        Self {
+            all,
+            literal,
+            globs,
+        }
+    }
+
+    /// Those of whose files one with this name may be a rotated one, in their order.
+    fn of(&self, name: &str) -> impl Iterator<Item = &Leaf<'a>> {
+        let mut found: Vec<usize> = Vec::new();
+        for stem in stem::readings(name).map(|reading| reading.stem()) {
+            found.extend(self.literal.get(stem.as_str()).into_iter().flatten());
+            let globs = self.globs.iter().filter(|(_, head)| stem.starts_with(head));
+            found.extend(globs.map(|(at, _)| at));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().filter_map(|at| self.all.get(at))
+    }
+}
+
 struct Walk<'a, F> {
     fs: &'a F,
     known: &'a HashSet<Arc<str>>,
-    logs: &'a [LogPatterns],
+    discover: &'a Discover,
     scan: Scan,
     listings: BTreeMap<PathBuf, Arc<Vec<String>>>,
     /// By directory: the places in its listing of the names that are, or may be rotated files of, a live name.
-    stems: HashMap<PathBuf, HashMap<String, Vec<usize>>>,
+    stems: HashMap<PathBuf, BTreeMap<String, Vec<usize>>>,
     /// A directory reached by two paths is one: its files keep the first path as their name.
     first_names: HashMap<Inode, PathBuf>,
 }
@@ -255,6 +321,8 @@ impl<F: FileSystem> Walk<'_, F> {
     fn directories_of(&mut self, pattern: &Pattern) -> Vec<PathBuf> {
         let mut found = Vec::new();
         self.expand(pattern.base.clone(), &pattern.directories, 0, &mut found);
+        let mut seen = HashSet::new();
+        found.retain(|directory| seen.insert(directory.clone()));
         found
     }
 
@@ -269,14 +337,11 @@ impl<F: FileSystem> Walk<'_, F> {
         }
         let Some((part, rest)) = parts.split_first() else {
             let first = self.first_names.entry(metadata.inode).or_insert(at).clone();
-            if !found.contains(&first) {
-                found.push(first);
-            }
-            return;
+            return found.push(first);
         };
         match part {
             Part::Literal(name) => self.expand(at.join(name), rest, depth + 1, found),
-            Part::Glob(glob) => {
+            Part::Glob { glob, .. } => {
                 for name in self.list(&at).iter().filter(|name| glob.is_match(name)) {
                     self.expand(at.join(name), rest, depth + 1, found);
                 }
@@ -325,18 +390,20 @@ impl<F: FileSystem> Walk<'_, F> {
         names
     }
 
-    /// The names in a directory that a pattern can mean, live or rotated: of one without wildcards few of many.
+    /// The names in a directory that a pattern can mean, live or rotated: few of many, where its beginning is known.
     fn related<'n>(
         &mut self,
         directory: &Path,
         names: &'n [String],
         file: &Part,
     ) -> Vec<&'n String> {
-        let Part::Literal(live) = file else {
-            return names.iter().collect();
+        let (head, is_whole) = match file {
+            Part::Literal(name) => (name, true),
+            Part::Glob { head, .. } if !head.is_empty() => (head, false),
+            Part::Glob { .. } | Part::AnyDepth => return names.iter().collect(),
         };
         let stems = self.stems.entry(directory.to_owned()).or_insert_with(|| {
-            let mut stems: HashMap<String, Vec<usize>> = HashMap::new();
+            let mut stems: BTreeMap<String, Vec<usize>> = BTreeMap::new();
             for (at, name) in names.iter().enumerate() {
                 stems.entry(name.clone()).or_default().push(at);
                 for reading in stem::readings(name) {
@@ -345,13 +412,21 @@ impl<F: FileSystem> Walk<'_, F> {
             }
             stems
         });
-        let mut related = stems.get(live).cloned().unwrap_or_default();
+        let mut related: Vec<usize> = stems
+            .range(head.clone()..)
+            .take_while(|(stem, _)| match is_whole {
+                true => *stem == head,
+                false => stem.starts_with(head.as_str()),
+            })
+            .flat_map(|(_, places)| places.iter().copied())
+            .collect();
+        related.sort_unstable();
         related.dedup();
         related.into_iter().filter_map(|at| names.get(at)).collect()
     }
 
     fn rotated_dirs(&mut self, patterns: &[(String, Pattern)]) -> Vec<PathBuf> {
-        let mut all = Vec::new();
+        let (mut all, mut seen) = (Vec::new(), HashSet::new());
         for (text, pattern) in patterns {
             let found = self.directories_of(pattern);
             if found.is_empty() {
@@ -362,11 +437,7 @@ impl<F: FileSystem> Walk<'_, F> {
                         .to_owned(),
                 ));
             }
-            for directory in found {
-                if !all.contains(&directory) {
-                    all.push(directory);
-                }
-            }
+            all.extend(found.into_iter().filter(|found| seen.insert(found.clone())));
         }
         all
     }
@@ -381,7 +452,7 @@ impl<F: FileSystem> Walk<'_, F> {
     }
 
     fn log_directory(&mut self, index: usize, pattern: &Pattern, directory: &Path) {
-        let Some(log) = self.logs.get(index) else {
+        let Some(log) = self.discover.logs.get(index) else {
             return;
         };
         let names = self.list_to_search(directory);
@@ -414,8 +485,8 @@ impl<F: FileSystem> Walk<'_, F> {
     }
 
     fn is_declared(&self, path: &Path) -> bool {
-        let rotated = self.logs.iter().flat_map(|log| &log.rotated);
-        rotated.into_iter().any(|(_, pattern)| pattern.is_of(path))
+        let mut declared = self.discover.declared.values();
+        declared.any(|declared| declared.pattern.is_of(path))
     }
 
     fn sibling_of(
@@ -441,12 +512,12 @@ impl<F: FileSystem> Walk<'_, F> {
     }
 
     /// A directory in which rotated files of several logs lie side by side (logrotate's `olddir`).
-    fn rotated_directory(&mut self, directory: &Path, leaves: &[Leaf<'_>]) {
+    fn rotated_directory(&mut self, directory: &Path, leaves: &Leaves<'_>) {
         for name in self.list_to_search(directory).iter() {
             let path = directory.join(name);
             let mut found: Option<(usize, Option<Compression>)> = None;
             let mut log_names: Vec<Arc<str>> = Vec::new();
-            for leaf in leaves {
+            for leaf in leaves.of(name) {
                 if leaf.log.excludes(&path) {
                     continue;
                 }
@@ -480,10 +551,11 @@ impl<F: FileSystem> Walk<'_, F> {
             let (Some(directory), Some(file)) = (target.parent(), target.file_name()) else {
                 continue;
             };
-            let (Some(file), Some(log)) = (file.to_str(), self.logs.get(index)) else {
+            let (Some(file), Some(log)) = (file.to_str(), self.discover.logs.get(index)) else {
                 continue;
             };
-            for name in self.list_to_search(directory).iter() {
+            let names = self.list_to_search(directory);
+            for name in self.related(directory, &names, &Part::Literal(file.to_owned())) {
                 let path = directory.join(name);
                 if let Some(rotated) = stem::rotated(file, name)
                     && !log.excludes(&path)
@@ -495,27 +567,18 @@ impl<F: FileSystem> Walk<'_, F> {
         }
     }
 
-    /// Files that the settings declare to be rotated ones, whatever they are called. Logs of one `[[logs]]` have the
-    /// same globs.
-    fn declared(&mut self, discover: &Discover) {
-        let mut logs_of: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        let mut patterns: BTreeMap<&str, &Pattern> = BTreeMap::new();
-        for (index, log) in discover.logs.iter().enumerate() {
-            for (text, pattern) in &log.rotated {
-                logs_of.entry(text).or_default().push(index);
-                patterns.insert(text, pattern);
-            }
-        }
-        for (text, pattern) in patterns {
-            let logs = &logs_of[text];
-            let names = self.names_of(logs, discover);
+    /// Files that the settings declare to be rotated ones, whatever they are called.
+    fn declared(&mut self) {
+        let discover = self.discover;
+        for Declared { pattern, logs } in discover.declared.values() {
+            let names = Likely::new(self.names_of(logs));
             for directory in self.directories_of(pattern) {
                 for name in self.list_to_search(&directory).iter() {
                     let path = directory.join(name);
                     let excluded = |log: &usize| discover.excludes(*log, &path);
                     if pattern.file.matches(name) && !logs.iter().all(excluded) {
                         let compression = stem::compression(name);
-                        let names = likeliest(&names, &path);
+                        let names = names.of(&path);
                         let log = names.first().and_then(|name| discover.log_of(name));
                         let log = log.unwrap_or(logs[0]);
                         self.push(log, names, path, By::Declared, compression);
@@ -526,14 +589,14 @@ impl<F: FileSystem> Walk<'_, F> {
     }
 
     /// The names of all logs of these sections that were ever seen, or that the settings fix.
-    fn names_of(&self, logs: &[usize], discover: &Discover) -> Vec<Arc<str>> {
+    fn names_of(&self, logs: &[usize]) -> Vec<Arc<str>> {
         let of_these = |name: &&Arc<str>| {
-            let log = discover.log_of(name);
-            log.is_some_and(|log| logs.contains(&log))
+            let log = self.discover.log_of(name);
+            log.is_some_and(|log| logs.binary_search(&log).is_ok())
         };
         let live = self.scan.live.iter().flat_map(|live| &live.names);
-        let fixed = (discover.named.iter())
-            .filter(|(_, log)| logs.contains(log))
+        let fixed = (self.discover.named.iter())
+            .filter(|(_, log)| logs.binary_search(log).is_ok())
             .map(|(name, _)| Arc::from(name.as_str()));
         let mut names: Vec<Arc<str>> = live
             .chain(self.known)
@@ -672,31 +735,6 @@ impl<F: FileSystem> Walk<'_, F> {
         });
         self.scan.siblings.splice(0..0, rotated);
     }
-}
-
-/// Of several logs those that a rotated file may belong to: by its name, or else by its directory.
-fn likeliest(names: &[Arc<str>], path: &Path) -> Vec<Arc<str>> {
-    let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-    let rank = |name: &Arc<str>| {
-        let live = Path::new(&**name);
-        let live_file = live.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        let stem = live.file_stem().and_then(OsStr::to_str).unwrap_or_default();
-        let by_name = if stem::rotated(live_file, file).is_some() {
-            usize::MAX
-        } else if !stem.is_empty() && file.contains(stem) {
-            stem.len()
-        } else {
-            0
-        };
-        let near = live.parent().is_some_and(|home| path.starts_with(home));
-        (by_name, near)
-    };
-    let best = names.iter().map(rank).max();
-    names
-        .iter()
-        .filter(|name| Some(rank(name)) == best)
-        .cloned()
-        .collect()
 }
 
 impl LogPatterns {

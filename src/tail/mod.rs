@@ -13,11 +13,11 @@
 //! - [`Tailer::settle`] takes the acks, [`Tailer::save`] makes them durable;
 //! - [`watch::Watcher`] waits for something to happen.
 //!
-//! The parts: `pattern` and `discover` (which files), `stem` (whose rotated file, by its name) and `content` (by what
-//! is in it), `foreign` (what is no access log), `identity` (is it still the same), `reader` and `gzip` (lines of one file), `track` (position in one
-//! stream), `tailer`, `reconcile`, `admit` and `history` (all of them together), `checkpoint`, `assignments` and `state` (what
-//! survives the process), `handover` (what only the process has); `survey` and `others` show beforehand what would be
-//! read, and what not.
+//! The parts: `pattern` and `discover` (which files), `stem` and `likely` (whose rotated file, by its name) and
+//! `content` (by what is in it), `foreign` (what is no access log), `identity` (is it still the same), `reader` and
+//! `gzip` (lines of one file), `track` (position in one stream), `tailer`, `reconcile`, `admit` and `history` (all of them
+//! together), `checkpoint`, `assignments` and `state` (what survives the process), `handover` (what only the process has);
+//! `survey` and `others` show beforehand what would be read, and what not.
 
 mod access;
 mod admit;
@@ -31,6 +31,7 @@ mod gzip;
 mod handover;
 mod history;
 mod identity;
+mod likely;
 mod lines;
 mod others;
 mod pattern;

@@ -8,6 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use logweir_parsers::error_log;
+
 use super::checkpoint::{self, Checkpoint, Entry};
 use super::discover::{By, Discover};
 use super::fs::{FileSystem, Kind};
@@ -16,6 +18,9 @@ use super::identity::{Place, beginning, stream_id};
 use super::reader::holds;
 use super::stem;
 use super::{LogSettings, TailError};
+
+/// Why a file with a name of the table counts.
+const BY_NAME: &str = "by its name";
 
 /// A file beside the live logs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +31,13 @@ pub struct OtherFile {
     pub log: Option<String>,
     /// Why.
     pub why: String,
+}
+
+impl OtherFile {
+    /// Whether its name alone says whose it is.
+    pub fn is_by_name(&self) -> bool {
+        self.why == BY_NAME
+    }
 }
 
 /// Looks at all files in the directories in which rotated files are looked for, but for the live logs.
@@ -51,7 +63,7 @@ pub fn other_files<F: FileSystem>(
             let names: Vec<&str> = sibling.names.iter().map(|name| &**name).collect();
             let why = match sibling.by {
                 By::Declared => "`rotated` names it",
-                _ => "by its name",
+                _ => BY_NAME,
             };
             OtherFile {
                 path: sibling.path.clone(),
@@ -141,7 +153,12 @@ fn whose<F: FileSystem>(
         Ok(alike) => alike,
         Err(error) => return no(&format!("it cannot be read: {error}")),
     };
-    let Some((alike, holding)) = alike else {
+    let Some(Alike {
+        line,
+        alike,
+        holding,
+    }) = alike
+    else {
         return no("it has no complete line");
     };
     let excluded = |entry: &&Entry| {
@@ -154,6 +171,9 @@ fn whose<F: FileSystem>(
             entry.offset
         );
         return Some((Some(entry.log.clone()), why));
+    }
+    if alike.is_empty() && error_log::is_line(&line) {
+        return no("it is an error log of nginx by its first line");
     }
     match (alike.first(), stem::carries_date(name)) {
         (Some(entry), _) if excluded(entry) => no("exclude leaves it out"),
@@ -172,9 +192,14 @@ fn whose<F: FileSystem>(
     }
 }
 
-type Alike<'c> = (Vec<&'c Entry>, Vec<&'c Entry>);
+/// A file's first line, the positions whose files begin like it, and of these the ones that it holds.
+struct Alike<'c> {
+    line: Vec<u8>,
+    alike: Vec<&'c Entry>,
+    holding: Vec<&'c Entry>,
+}
 
-/// The positions whose files begin like this one, and of these the ones that it holds; nothing without a line.
+/// What a file is like; nothing without a line.
 fn entries_like<'c, F: FileSystem>(
     fs: &F,
     positions: Option<&Positions<'c>>,
@@ -203,5 +228,9 @@ fn entries_like<'c, F: FileSystem>(
             holding.push(*entry);
         }
     }
-    Ok(Some((alike, holding)))
+    Ok(Some(Alike {
+        line,
+        alike,
+        holding,
+    }))
 }

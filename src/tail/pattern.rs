@@ -25,7 +25,11 @@ pub(super) struct Pattern {
 /// One component of a path.
 pub(super) enum Part {
     Literal(String),
-    Glob(GlobMatcher),
+    Glob {
+        /// Every match begins so.
+        head: String,
+        glob: GlobMatcher,
+    },
     /// `**`: any number of directories.
     AnyDepth,
 }
@@ -34,7 +38,7 @@ impl Part {
     pub(super) fn matches(&self, name: &str) -> bool {
         match self {
             Part::Literal(literal) => literal == name,
-            Part::Glob(glob) => glob.is_match(name),
+            Part::Glob { glob, .. } => glob.is_match(name),
             Part::AnyDepth => true,
         }
     }
@@ -74,7 +78,10 @@ impl Pattern {
                     } else if let Some(literal) = literal(part) {
                         Part::Literal(literal)
                     } else {
-                        Part::Glob(glob(part, whole)?)
+                        Part::Glob {
+                            head: globs::head(part).0,
+                            glob: glob(part, whole)?,
+                        }
                     });
                 }
                 Component::ParentDir => {

@@ -60,6 +60,8 @@ impl<'n> Rotated<'n> {
 
 /// All readings of `name` as a rotated name, the likeliest first. Empty for a live name.
 pub fn readings(name: &str) -> impl Iterator<Item = Rotated<'_>> {
+    #[cfg(test)]
+    tests::READ.with(|read| read.set(read.get() + 1));
     let (plain, compression) = split_compression(name);
     // A log named after the address it serves: `10.0.0.1` is no rotation of `10.0.0`.
     let address = plain.parse::<std::net::Ipv4Addr>().is_ok();
@@ -200,9 +202,16 @@ fn date_length(bytes: &[u8]) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used)]
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        /// How many names this thread has read.
+        pub(crate) static READ: Cell<usize> = const { Cell::new(0) };
+    }
 
     #[test]
     fn the_table() {

@@ -10,6 +10,7 @@
 //! (something may have come before the watch was there), and waits with the long timeout; the first event wakes
 //! it, and it disarms again. File systems without events (NFS, some FUSE) are polled always.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -103,7 +104,7 @@ pub struct Watcher {
     signal: Arc<Signal>,
     /// `None` where only timers are used.
     notify: Option<RecommendedWatcher>,
-    watched: Vec<PathBuf>,
+    watched: BTreeSet<PathBuf>,
     problem: Option<Problem>,
 }
 
@@ -127,7 +128,7 @@ impl Watcher {
         Self {
             signal,
             notify,
-            watched: Vec::new(),
+            watched: BTreeSet::new(),
             problem,
         }
     }
@@ -143,9 +144,9 @@ impl Watcher {
         let Some(notify) = &mut self.notify else {
             return false;
         };
-        let wanted: Vec<&Path> = directories.into_iter().collect();
+        let wanted: BTreeSet<&Path> = directories.into_iter().collect();
         self.watched.retain(|path| {
-            let keep = wanted.contains(&path.as_path());
+            let keep = wanted.contains(path.as_path());
             if !keep {
                 // It may be gone, and the watch with it.
                 let _ = notify.unwatch(path);
@@ -154,11 +155,11 @@ impl Watcher {
         });
         self.problem = None;
         for path in wanted {
-            if self.watched.iter().any(|watched| watched == path) {
+            if self.watched.contains(path) {
                 continue;
             }
             match notify.watch(path, RecursiveMode::NonRecursive) {
-                Ok(()) => self.watched.push(path.to_owned()),
+                Ok(()) => _ = self.watched.insert(path.to_owned()),
                 Err(error) => {
                     self.problem
                         .get_or_insert_with(|| Self::no_events(path, &error));
@@ -171,7 +172,7 @@ impl Watcher {
     /// Asks for no events any more.
     pub fn disarm(&mut self) {
         if let Some(notify) = &mut self.notify {
-            for path in self.watched.drain(..) {
+            for path in std::mem::take(&mut self.watched) {
                 let _ = notify.unwatch(&path);
             }
         }

@@ -571,7 +571,8 @@ fn which_files_count_as_rotated_is_told_beforehand() {
         ("access.log", "new\n"),
         ("access.log.1", "x\n"),
         ("access.log.swp", "half"),
-        ("error.log", "2026/11/27 [error]\n"),
+        ("error.log", "2026/11/27 10:00:00 [error] 7#7: x\n"),
+        ("notes.txt", "x\n"),
         ("like.it", "one\nbut then another\n"),
         ("other.zst", "x\n"),
     ] {

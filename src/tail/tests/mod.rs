@@ -9,6 +9,7 @@ mod foreign;
 mod handover;
 mod host;
 mod left;
+mod many;
 mod model;
 mod split_reads;
 mod state;
