@@ -29,7 +29,7 @@ use crate::clock::Clock;
 const MAX_OPEN_ROTATED: usize = 128;
 
 /// A compressed file changed this recently may still be written, milliseconds.
-const COMPRESSION_GRACE: u64 = 5_000;
+pub(super) const COMPRESSION_GRACE: u64 = 5_000;
 
 /// What a look at one file found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -223,7 +223,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Whether a file is at its end and nobody is expected to write to it.
     fn may_go(&self, reader: &Reader<F>, now: Duration) -> bool {
-        if reader.live || !reader.at_end {
+        // One that ends early is closed by the next read, which says so, or is still being written.
+        if reader.live || !reader.at_end || reader.ends_early() {
             return false;
         }
         let Some(track) = self.tracks.get(&reader.key) else {
