@@ -105,6 +105,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             last_chance: true,
         };
         self.search(&scan, look);
+        self.forget_noted_beginnings();
         self.say_what_is_dated(&scan);
         self.report_unfound();
         self.remember_logs(&scan);
@@ -166,9 +167,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     }
                     let own = !candidate.is_tentative() || named;
                     let live = candidate.live && own;
-                    let assigned = !own || candidate.by == By::Declared;
-                    self.dirty |= assigned && !track.assigned;
-                    track.assigned = assigned;
+                    if !candidate.is_of_alone(&track.name) || candidate.by == By::Declared {
+                        self.dirty |= track.assign();
+                    }
                     if reader.live && !live {
                         self.stats.rotations.renamed += 1;
                         if scan.live.iter().all(|live| live.path != reader.path) {

@@ -10,6 +10,7 @@ mod handover;
 mod host;
 mod left;
 mod model;
+mod names;
 mod split_reads;
 mod state;
 
