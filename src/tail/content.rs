@@ -262,8 +262,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         if metadata.size < track.read.offset {
             return Ok(match self.is_beginning_of(&[key], file, metadata.size)? {
                 Some(_) => Relation::Copy,
-                // As above.
-                None if must_be_read && track.finished => Relation::Continues,
+                // As above; a file that no glob finds is looked for only after those that one finds.
+                None if must_be_read => Relation::Continues,
                 None => Relation::Differs,
             });
         }

@@ -96,6 +96,28 @@ fn so_does_a_copy_whose_original_is_gone() {
 }
 
 #[test]
+fn a_copy_found_before_its_original_is_no_log() {
+    let mut host = Host::logs(&["/logs/access.log*"]);
+    host.fs.append(LIVE, b"one\ntwo\n");
+    host.start();
+    host.tailer().reconcile();
+    let before = host.read();
+    host.settle();
+    host.fs.cp(LIVE, "/logs/access.log.bak");
+    host.fs.append(LIVE, b"three\n");
+    assert_eq!(host.texts(), ["three"]);
+    host.settle();
+    // Where no glob finds it, and before it is let go.
+    host.fs.mv(LIVE, "/logs/old-access.log");
+    host.fs.append(LIVE, b"new\n");
+    assert_eq!(host.texts(), ["new"]);
+    host.settle();
+    host.start();
+    let again = read_all(&mut host);
+    assert!(again.iter().all(|line| before.contains(line)), "{again:?}");
+}
+
+#[test]
 fn a_copy_that_lies_about_for_long_never_becomes_a_log() {
     let (mut host, _) = rotated_to("/logs/access.log.1");
     host.fs.cp("/logs/access.log.1", "/logs/access.log.bak");
