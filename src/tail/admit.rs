@@ -29,7 +29,7 @@ use crate::clock::Clock;
 const MAX_OPEN_ROTATED: usize = 128;
 
 /// A compressed file changed this recently may still be written, milliseconds.
-const COMPRESSION_GRACE: u64 = 5_000;
+pub(super) const COMPRESSION_GRACE: u64 = 5_000;
 
 /// What a look at one file found out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +121,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             return Ok(Verdict::Decided);
         }
         if let Some(key) = self.is_known_copy(candidate) {
-            self.leave_copy(candidate, key);
+            self.leave_copy(candidate, key, look);
             self.note_other(candidate);
             return Ok(Verdict::Decided);
         }
@@ -134,6 +134,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             if (self.tracks.get(&key)).is_some_and(|track| !candidate.names.contains(&track.name)) {
                 self.note_other(candidate);
             }
+            self.assign(key, candidate);
             if let Some(track) = self.tracks.get_mut(&key) {
                 track.seen = look.wall;
                 // Not that of a shorter copy: whether a file is one is found out from the whole one.
@@ -172,6 +173,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let Some(subject) = self.open_subject(candidate, compressed)? else {
             return Ok(Verdict::Decided);
         };
+        self.note_beginnings(&subject);
         if subject.streams.is_empty() && !candidate.names.is_empty() {
             // Without a complete line there is nothing to read yet; it comes first to the live file.
             if candidate.live && !self.is_gzip(&subject) {
@@ -193,9 +195,15 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             }
             match owner {
                 Owner::Own => {}
-                Owner::Other(other) => return self.admit(&other, look),
+                Owner::Other(other) => {
+                    let verdict = self.admit(&other, look)?;
+                    if let Some(done) = self.done.get(&inode) {
+                        self.assign(done.key, candidate);
+                    }
+                    return Ok(verdict);
+                }
                 Owner::Copy(key) => {
-                    self.leave_copy(candidate, key);
+                    self.leave_copy(candidate, key, look);
                     return Ok(Verdict::Decided);
                 }
                 Owner::Later => {

@@ -83,6 +83,28 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         keys
     }
 
+    /// Notes how the streams of an older checkpoint begin, now that a file of theirs is seen.
+    pub(super) fn note_beginnings(&mut self, subject: &Subject<'_, F>) {
+        for key in self.keys_of(&subject.streams) {
+            if let Some(track) = self.tracks.get_mut(&key)
+                && track.beginning.is_none()
+            {
+                track.beginning = Some(subject.beginning);
+                let alike = self.by_beginning.entry(subject.beginning).or_default();
+                alike.push(key);
+                self.dirty = true;
+            }
+        }
+    }
+
+    /// Forgets the logs all of whose streams are known by how they begin.
+    pub(super) fn forget_noted_beginnings(&mut self) {
+        if !self.without_beginning.is_empty() {
+            let unknown = (self.tracks.values()).filter(|track| track.beginning.is_none());
+            self.without_beginning = unknown.map(|track| Arc::clone(&track.name)).collect();
+        }
+    }
+
     /// Whether there may be another log that this file belongs to.
     pub(super) fn begins_like_another(&self, subject: &Subject<'_, F>) -> bool {
         let known = |(_, stream): &(_, super::StreamId)| {
@@ -144,7 +166,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .assigned_before(subject.beginning)
             .map(Arc::from)
             .collect();
-        if before.is_empty() || before.iter().any(|name| candidate.names.contains(name)) {
+        let own = |name: &Arc<str>| candidate.is_of_alone(name);
+        if before.is_empty() || before.iter().any(own) {
             return Ok(match candidate.names.is_empty() {
                 true => Owner::Nobody,
                 false => Owner::Own,
@@ -158,7 +181,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                         || (assignment.device, assignment.inode) == subject.metadata.inode)
             })
         };
-        let name = before.iter().find(here).unwrap_or(&before[0]);
+        let likely = |name: &&Arc<str>| candidate.names.contains(*name);
+        let name = (before.iter().find(here))
+            .or_else(|| before.iter().find(likely))
+            .unwrap_or(&before[0]);
         Ok(self.as_file_of(&Arc::clone(name), subject))
     }
 
@@ -236,8 +262,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         if metadata.size < track.read.offset {
             return Ok(match self.is_beginning_of(&[key], file, metadata.size)? {
                 Some(_) => Relation::Copy,
-                // As above.
-                None if must_be_read && track.finished => Relation::Continues,
+                // As above; a file that no glob finds is looked for only after those that one finds.
+                None if must_be_read => Relation::Continues,
                 None => Relation::Differs,
             });
         }
@@ -296,7 +322,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Notes that a file is a copy, and says so.
-    pub(super) fn leave_copy(&mut self, candidate: &Candidate, key: FileKey) {
+    pub(super) fn leave_copy(&mut self, candidate: &Candidate, key: FileKey, look: Look) {
         let Metadata {
             inode,
             size,
@@ -312,7 +338,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         if candidate.compression.is_none() {
             self.looked.copies.insert(inode, copy);
         }
-        let original = self.tracks.get(&key).map(|track| track.path.clone());
+        // What it is a copy of stays known for as long as it lies there.
+        self.assign(key, candidate);
+        let original = self.tracks.get_mut(&key).map(|track| {
+            track.seen = look.wall;
+            track.path.clone()
+        });
         if candidate.live
             && let Some(original) = original
         {
@@ -324,6 +355,17 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     original.display()
                 ),
             ));
+        }
+    }
+
+    /// Notes that what was read as this stream lies under a name that may be taken for another log's: when the
+    /// positions are lost, it must not become one of that.
+    pub(super) fn assign(&mut self, key: FileKey, candidate: &Candidate) {
+        if !candidate.names.is_empty()
+            && let Some(track) = self.tracks.get_mut(&key)
+            && !candidate.is_of_alone(&track.name)
+        {
+            self.dirty |= track.assign();
         }
     }
 
@@ -429,8 +471,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             reader.path.clone_from(&candidate.path);
             track.path.clone_from(&candidate.path);
             track.seen = wall;
-            self.dirty |= !track.assigned;
-            track.assigned = true;
+            self.dirty |= track.assign();
         }
         true
     }

@@ -80,6 +80,11 @@ impl Candidate {
     pub(super) fn is_tentative(&self) -> bool {
         self.live && self.by == By::Glob
     }
+
+    /// Whether its name says that it is of this log, and of no other.
+    pub(super) fn is_of_alone(&self, name: &Arc<str>) -> bool {
+        *self.names == [Arc::clone(name)]
+    }
 }
 
 /// The directories as they are now.

@@ -20,7 +20,8 @@ use std::time::Duration;
 use memchr::memchr;
 
 use super::FileKey;
-use super::fs::{FileSystem, Inode};
+use super::admit::COMPRESSION_GRACE;
+use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Gzip;
 use super::identity::{MARKER_BYTES, Place, marker, marker_length};
 use super::lines::{self, Head};
@@ -144,6 +145,20 @@ impl<F: FileSystem> Reader<F> {
     /// Whether a decoder is at work in it.
     pub(super) fn is_decoding(&self) -> bool {
         matches!(&self.source, Source::Gzip(gzip) if gzip.is_decoding())
+    }
+
+    /// Whether it is compressed and ends before its content does.
+    pub(super) fn ends_early(&self) -> bool {
+        matches!(&self.source, Source::Gzip(gzip) if self.at_end && !gzip.is_complete())
+    }
+
+    /// Whether it does so for good: nobody wrote to it for a while before `wall`, milliseconds.
+    pub(super) fn is_cut_off(&self, fs: &F, wall: i64) -> bool {
+        let age = |metadata: Metadata| wall.abs_diff(metadata.modified / 1_000_000);
+        self.ends_early()
+            && fs
+                .metadata_of(self.file())
+                .is_ok_and(|metadata| age(metadata) >= COMPRESSION_GRACE)
     }
 
     /// Looks for the next complete lines behind `track.read`.

@@ -106,6 +106,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         };
         self.search(&scan, look);
         self.forget_copies(&scan);
+        self.forget_noted_beginnings();
         self.say_what_is_dated(&scan);
         self.report_unfound();
         self.remember_logs(&scan);
@@ -167,9 +168,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     }
                     let own = !candidate.is_tentative() || named;
                     let live = candidate.live && own;
-                    let assigned = !own || candidate.by == By::Declared;
-                    self.dirty |= assigned && !track.assigned;
-                    track.assigned = assigned;
+                    if !candidate.is_of_alone(&track.name) || candidate.by == By::Declared {
+                        self.dirty |= track.assign();
+                    }
                     if reader.live && !live {
                         self.stats.rotations.renamed += 1;
                         if scan.live.iter().all(|live| live.path != reader.path) {
@@ -224,7 +225,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Whether a file is at its end and nobody is expected to write to it.
     fn may_go(&self, reader: &Reader<F>, now: Duration) -> bool {
-        if reader.live || !reader.at_end {
+        // One that ends early is closed by the next read, which says so, or is still being written.
+        if reader.live || !reader.at_end || reader.ends_early() {
             return false;
         }
         let Some(track) = self.tracks.get(&reader.key) else {

@@ -520,6 +520,13 @@ impl SimFs {
         self.world().fuse = Some(steps);
     }
 
+    /// What a power cut would leave of a file at the least.
+    pub(crate) fn durable(&self, path: &str) -> Option<Vec<u8>> {
+        let world = self.world();
+        let inode = world.durable.get(Path::new(path))?;
+        Some(world.nodes[inode].synced.clone())
+    }
+
     /// The machine loses power: of the names changed since the last fsync of a directory the first `kept`
     /// survive (a journal keeps the order), of bytes never fsynced only a part, `torn` in 256.
     pub(crate) fn power_cut(&self, kept: usize, torn: u8) {

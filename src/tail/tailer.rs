@@ -389,7 +389,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Whether something that is there can be read only after a while: a compressed file that may still be written,
     /// or a file that waits until another one is read to its end and closed.
     pub fn waits(&self) -> bool {
-        self.young || self.search_again || self.backlog
+        self.young
+            || self.search_again
+            || self.backlog
+            || self.readers.iter().any(Reader::ends_early)
     }
 
     /// What of all that is there cannot be read now.
@@ -466,6 +469,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     self.turn = index + 1;
                     // another may be decoded now
                     idle = if decoded { 0 } else { idle + 1 };
+                    if reader.is_cut_off(&self.fs, self.clock.unix_millis()) {
+                        self.read_failed(index, &io::ErrorKind::UnexpectedEof.into());
+                    }
                 }
                 Ok(Step::Replaced) => {
                     self.start_new_generation(index);
@@ -532,7 +538,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let damaged = matches!(reader.source, Source::Gzip(_))
             && matches!(
                 error.kind(),
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
+                io::ErrorKind::InvalidData
+                    | io::ErrorKind::InvalidInput
+                    | io::ErrorKind::UnexpectedEof
             );
         if damaged {
             problem.text = format!(

@@ -132,6 +132,11 @@ impl Track {
         });
     }
 
+    /// Its content lies under a name that does not say whose it is; true when that is new.
+    pub(super) fn assign(&mut self) -> bool {
+        !std::mem::replace(&mut self.assigned, true)
+    }
+
     pub(super) fn settled(&self) -> Place {
         self.settled
     }

@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 use super::cases::GLOB;
 use super::{DAY, Host, LIVE, settings};
+use crate::tail::Leaves;
 use crate::tail::sim::Op;
 
 const NOTHING: [(&str, u64); 0] = [];
@@ -178,4 +179,37 @@ fn what_lies_beside_unread_lines_compressed_in_an_unknown_way_is_told_and_counte
         assert_eq!(host.tailer().stats().files_not_found, 1);
         assert_eq!(host.lost(), BTreeMap::from([("deleted", 19 - end)]));
     }
+}
+
+/// As a compressor leaves it that was killed, or that had no disk space.
+#[test]
+fn a_compressed_file_that_is_cut_off_is_said_when_nobody_writes_to_it_any_more() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, b"one\n");
+    host.start();
+    host.texts();
+    host.settle();
+    host.kill();
+    host.fs.append(LIVE, &b"more\n".repeat(3_000));
+    let gz = host.fs.gzip(LIVE, "/logs/access.log.1.gz");
+    host.fs.put("/logs/access.log.1.gz", &gz[..gz.len() / 2]);
+    host.fs.append(LIVE, b"new\n");
+    host.wait(10);
+    // It goes on, after all.
+    host.start();
+    host.fs.put("/logs/access.log.1.gz", &gz[..gz.len() - 9]);
+    let read = host.read().len();
+    assert!(host.tailer().waits());
+    assert_eq!(host.tailer().leaves(), Leaves::Nothing);
+    host.wait(10);
+    let read = read + host.texts().len();
+    assert!(!host.tailer().waits());
+    assert_eq!(host.tailer().leaves(), Leaves::Damaged);
+    assert!(host.problems()[0].starts_with("/logs/access.log.1.gz is damaged"));
+    host.settle();
+    host.fs.put("/logs/access.log.1.gz", &gz);
+    host.wait(10);
+    assert_eq!(read + host.texts().len(), 3_001);
+    host.tailer().reconcile();
+    assert_eq!(host.tailer().leaves(), Leaves::Nothing);
 }

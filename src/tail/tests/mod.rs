@@ -11,6 +11,7 @@ mod host;
 mod left;
 mod many;
 mod model;
+mod names;
 mod split_reads;
 mod state;
 

@@ -310,9 +310,10 @@ impl World {
 
     /// Whether it is on disk to which log a file of this content belongs.
     fn is_known(&self, path: &str) -> bool {
-        if !self.host.fs.exists(path) || !self.host.fs.exists(ASSIGNMENTS) {
+        let assignments = self.host.fs.durable(ASSIGNMENTS);
+        let Some(assignments) = assignments.filter(|_| self.host.fs.exists(path)) else {
             return false;
-        }
+        };
         let data = self.host.fs.content(path);
         let data = if path.ends_with(".gz") {
             gunzip(&data)
@@ -323,8 +324,7 @@ impl World {
             return false;
         };
         let beginning = format!("{:016x}", beginning(&data[..end]));
-        let assignments: serde_json::Value =
-            serde_json::from_slice(&self.host.fs.content(ASSIGNMENTS)).unwrap();
+        let assignments: serde_json::Value = serde_json::from_slice(&assignments).unwrap();
         // A copy that the agent never saw may hold more than what it saw.
         let inode = self.host.fs.metadata(path.as_ref()).unwrap().inode.1;
         let is_this = |assignment: &serde_json::Value| {
@@ -338,8 +338,8 @@ impl World {
     /// Where files begin alike only a position behind the first line tells one from the other.
     fn has_position_in(&self, path: &str, data: &[u8], first_line: usize) -> bool {
         let inode = self.host.fs.metadata(path.as_ref()).unwrap().inode.1;
-        let text = String::from_utf8_lossy(&self.host.fs.content(CHECKPOINT)).into_owned();
-        text.lines().any(|line| {
+        let text = self.host.fs.durable(CHECKPOINT).unwrap_or_default();
+        String::from_utf8_lossy(&text).lines().any(|line| {
             let entry: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
             let offset = entry["offset"].as_u64().unwrap_or(0);
             let at = usize::try_from(offset).unwrap();
