@@ -202,9 +202,15 @@ fn compile_with(
     compiler.finish()
 }
 
-/// Whether all that follows an address is a `:`, a port and a byte that neither of them holds: then it ends at the last
-/// `:` before that byte.
-fn is_before_port(look: &Look, rest: &[Part]) -> bool {
+/// Whether an IPv6 address ends before what follows: a `:` and a byte that no IP address holds; or a `:`, a port and a
+/// byte that neither of them holds.
+fn has_an_end(look: &Look, rest: &[Part]) -> bool {
+    let in_ip = |byte: &u8| look.narrow.unwrap_or(look.wide).has(*byte);
+    if let [Part::Literal { text, .. }, ..] = rest
+        && text.get(1).is_some_and(|byte| !in_ip(byte))
+    {
+        return true;
+    }
     let [
         Part::Literal { text, .. },
         Part::Field { grammar, .. },
@@ -274,7 +280,7 @@ impl Compiler<'_> {
             && let Some(Part::Literal { text, .. }) = rest.first()
             && text.first() == Some(&b':')
             && let Some(scan) = self.scan_to_colon(field, grammar)
-            && !(scan == Scan::Address && is_before_port(look, rest))
+            && !(scan == Scan::Address && has_an_end(look, rest))
         {
             self.read_to_colon(field, look, grammar, scan);
             return Ok(1);

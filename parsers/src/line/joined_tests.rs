@@ -196,6 +196,16 @@ fn an_address_before_a_port_is_read_whatever_stands_side_by_side_behind_it() {
             "remote_addr=unix: http_host=h request_uri=/a",
         ),
         (
+            "$remote_addr: $http_host$request_uri",
+            "2001:db8::1: h/a",
+            "remote_addr=2001:db8::1 http_host=h request_uri=/a",
+        ),
+        (
+            "$remote_addr://$msec$request",
+            "0::a://0000000000.000-",
+            "remote_addr=0::a msec=0000000000.000",
+        ),
+        (
             "$http_host$request_uri $server_addr:$server_port",
             "h/a ::1:443",
             "http_host=h request_uri=/a server_addr=::1 server_port=443",
