@@ -119,9 +119,17 @@ fn a_copy_found_before_its_original_is_no_log() {
 
 #[test]
 fn a_copy_that_lies_about_for_long_never_becomes_a_log() {
-    let (mut host, _) = rotated_to("/logs/access.log.1");
-    host.fs.cp("/logs/access.log.1", "/logs/access.log.bak");
+    let mut host = Host::logs(&["/logs/access.log*"]);
+    host.fs.append(LIVE, b"one\ntwo\n");
+    host.start();
+    read_all(&mut host);
+    host.fs.cp(LIVE, "/logs/access.log.bak");
     assert!(read_all(&mut host).is_empty());
+    host.fs.append(LIVE, b"late\n");
+    assert_eq!(read_all(&mut host).len(), 1);
+    host.fs.mv(LIVE, "/logs/access.log.1");
+    host.fs.append(LIVE, b"new\n");
+    assert_eq!(read_all(&mut host).len(), 1);
     host.fs.rm("/logs/access.log.1");
     for _ in 0..12 {
         host.wait(30 * 86_400);
