@@ -212,7 +212,7 @@ impl Supervisor<'_> {
                 change = changes.next(), if restart.is_none() && !stopping => (change.what, Some(change.marks)),
                 () = at(self.deadline), if !self.timed_out => {
                     self.timed_out = true;
-                    tracing::warn!("the output did not take everything in time (--timeout)");
+                    tracing::warn!("the time is up (--timeout): not everything was read and taken by the output");
                     agent.stop.abort();
                     continue;
                 }
@@ -381,6 +381,7 @@ fn exit_of(ended: Ended, timed_out: bool) -> Exit {
         // what was sent has arrived, but reading was broken off
         Ended::Settled if timed_out => Exit::Unavailable,
         Ended::Left(_) if timed_out => Exit::Unavailable,
+        Ended::Waited => Exit::InputLeft,
         Ended::Settled => Exit::Ok,
         Ended::Left(leaves) => {
             tracing::warn!(

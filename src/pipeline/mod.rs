@@ -93,6 +93,8 @@ pub enum Ended {
     Settled,
     /// With `once`: every line that was read is settled, but some of what is there could not be read.
     Left(Leaves),
+    /// With `once`: the same, and it was stopped while it waited for files that could be read a little later.
+    Waited,
     /// Lines were handed back unread; they are read again at the next start.
     Released(u64),
     /// A delivery ended by a bug; nothing is lost, since its lines are not settled.

@@ -67,6 +67,8 @@ pub struct Reader<F: FileSystem, C: Clock, O, W = Watcher> {
     told: HashMap<String, Duration>,
     /// Since when reading has stood still because no buffer is free.
     full_since: Option<Duration>,
+    /// With `once`: all that can be read now is settled.
+    only_waits: bool,
 }
 
 impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
@@ -112,6 +114,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             arm_at: now,
             told: HashMap::new(),
             full_since: None,
+            only_waits: false,
         }
     }
 
@@ -143,6 +146,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                 self.tailer.reconcile();
             }
             let found = self.read();
+            self.only_waits = false;
             let now = self.clock.now();
             self.note_full(now);
             if self.road.flush_at().is_some_and(|at| now >= at) {
@@ -166,6 +170,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                     if !self.tailer.waits() {
                         return Ok(());
                     }
+                    self.only_waits = true;
                     self.reconcile_at = self.reconcile_at.min(now + HOLD);
                 }
             }
@@ -348,6 +353,15 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         self.road.release();
         self.save(self.clock.now());
         match self.telemetry.snapshot().accounts.released - self.released_before {
+            0 if self.only_waits => {
+                for path in self.tailer.young_files() {
+                    tracing::warn!(
+                        "{} is compressed and so new that it may still be written; it is left for a later run",
+                        path.display()
+                    );
+                }
+                Ok(Ended::Waited)
+            }
             0 if self.settings.once && self.tailer.leaves() > Leaves::Nothing => {
                 Ok(Ended::Left(self.tailer.leaves()))
             }

@@ -166,7 +166,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         if compressed && look.wall.abs_diff(modified / 1_000_000) < COMPRESSION_GRACE {
             self.sure = false;
-            self.young = true;
+            self.young.push(candidate.path.clone());
             self.note_other(candidate);
             return Ok(Verdict::Decided);
         }

@@ -77,7 +77,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .retain(|(path, until)| now < *until && self.fs.metadata(path).is_err());
         let mut scan = self.discover.scan(&self.fs, &self.known);
         self.backlog = false;
-        self.young = false;
+        self.young.clear();
         self.failed = false;
         self.of_other_logs.clear();
         self.assigned_now = false;
@@ -121,7 +121,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.give_up_missing(now);
         self.forget_old();
         self.looks.first = false;
-        if self.looks.read_all && !scan.incomplete && !self.young && !self.failed {
+        if self.looks.read_all && !scan.incomplete && self.young.is_empty() && !self.failed {
             self.looks.read_all = false;
             self.dirty = true;
         }

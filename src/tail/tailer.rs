@@ -69,8 +69,8 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) sure: bool,
     /// Files wait until others are read to their end and closed.
     pub(super) backlog: bool,
-    /// A compressed file is so new that it may still be written.
-    pub(super) young: bool,
+    /// Compressed files that are so new that they may still be written, as of the last look.
+    pub(super) young: Vec<PathBuf>,
     /// A file could not be opened, at the last look.
     pub(super) failed: bool,
     /// Names that would be those of files which belong to other logs, or may do so, as of the last look.
@@ -212,7 +212,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             dirty: true,
             sure: false,
             backlog: false,
-            young: false,
+            young: Vec::new(),
             failed: false,
             of_other_logs: HashSet::new(),
             assigned_now: false,
@@ -389,10 +389,15 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Whether something that is there can be read only after a while: a compressed file that may still be written,
     /// or a file that waits until another one is read to its end and closed.
     pub fn waits(&self) -> bool {
-        self.young
+        !self.young.is_empty()
             || self.search_again
             || self.backlog
             || self.readers.iter().any(Reader::ends_early)
+    }
+
+    /// The compressed files of these.
+    pub fn young_files(&self) -> &[PathBuf] {
+        &self.young
     }
 
     /// What of all that is there cannot be read now.

@@ -143,6 +143,23 @@ fn once_waits_for_a_file_that_was_only_just_compressed() {
 }
 
 #[test]
+fn once_that_may_not_wait_for_a_fresh_file_names_it_and_ends_with_75() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    home.append(0..10);
+    home.once();
+    home.append(10..20);
+    compress(&home.log(), &home.path("access.log.1.gz"));
+    home.append(20..30);
+    let ended = home.end_of(&["run", "--once", "--timeout", "1s"]);
+    assert_eq!(ended.code, Some(75), "{}", ended.words);
+    let said = "access.log.1.gz is compressed and so new that it may still be written";
+    assert!(ended.words.contains(said), "{}", ended.words);
+    home.once();
+    stage.assert_exactly(0..30);
+}
+
+#[test]
 fn once_says_what_it_leaves_and_ends_with_75_or_65() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
