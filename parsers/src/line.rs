@@ -8,15 +8,13 @@
 
 use crate::error::{Expected, ParseError};
 use crate::escape::Escape;
-use crate::format::{Fixed, Format, Grammar, Joined, Literal, Program, Reading, Scan, Step};
+use crate::format::{Format, Grammar, Joined, Literal, Program, Reading, Scan, Step};
+use fixed::{fixed_value, misfit, seconds_end};
 use memchr::{memchr, memchr2, memrchr};
 
 /// How much a guess may cost: so many bytes looked at per byte of the line, and at least so many.
 const EFFORT_PER_BYTE: usize = 64;
 const EFFORT_LEAST: usize = 16 * 1024;
-
-/// A time with milliseconds has no more bytes: a `u64` of seconds, a dot, three digits.
-const MAX_SECONDS: usize = 24;
 
 /// An IPv6 address in brackets, with a zone, is no longer.
 const MAX_LITERAL: usize = 128;
@@ -434,96 +432,6 @@ fn first(bytes: &[u8], is: impl Fn(u8) -> bool) -> usize {
         .unwrap_or(bytes.len())
 }
 
-#[inline(always)]
-fn fixed_value(line: &[u8], start: usize, fixed: Fixed) -> Result<usize, usize> {
-    let end = start + fixed.len();
-    let Some(value) = line.get(start..end) else {
-        let rest = line.get(start..).unwrap_or_default();
-        return Err(start + fixed_misfit(rest, fixed).unwrap_or(rest.len()));
-    };
-    let fits = match fixed {
-        Fixed::TimeLocal => fits::<26>(value, fixed),
-        Fixed::TimeIso8601 => fits::<25>(value, fixed),
-        Fixed::Pipe => matches!(value, [b'p' | b'.']),
-        Fixed::Status => fits::<3>(value, fixed),
-    };
-    if fits {
-        Ok(end)
-    } else {
-        Err(start + fixed_misfit(value, fixed).unwrap_or(0))
-    }
-}
-
-#[inline(always)]
-fn fits<const N: usize>(value: &[u8], fixed: Fixed) -> bool {
-    let Ok(value) = <&[u8; N]>::try_from(value) else {
-        return false;
-    };
-    let shape = fixed.shape();
-    let mut bad = 0u8;
-    for (index, byte) in value.iter().enumerate() {
-        bad |= u8::from(*byte < shape.low[index]) | u8::from(*byte > shape.high[index]);
-    }
-    bad == 0
-}
-
-#[cold]
-fn fixed_misfit(value: &[u8], fixed: Fixed) -> Option<usize> {
-    value
-        .iter()
-        .enumerate()
-        .position(|(place, byte)| !fixed.at(place).has(*byte))
-}
-
-/// The place at which a value, whose bytes are all of its set, is still wrong.
-#[inline(always)]
-fn misfit(grammar: Grammar, value: &[u8]) -> Option<usize> {
-    match grammar {
-        Grammar::Status if value.len() != 3 => Some(value.len().min(3)),
-        Grammar::Seconds | Grammar::Msec => {
-            let fits = (5..=MAX_SECONDS).contains(&value.len())
-                && value[value.len() - 4] == b'.'
-                && value.iter().filter(|byte| **byte == b'.').count() == 1;
-            if fits { None } else { seconds_misfit(value) }
-        }
-        _ => None,
-    }
-}
-
-/// The end of seconds with three digits of milliseconds, whatever follows them; or the byte that is wrong.
-#[cold]
-fn seconds_end(line: &[u8], start: usize) -> Result<usize, usize> {
-    let digits = |from: usize, most: usize| {
-        let rest = line.get(from..).unwrap_or_default();
-        let digits = rest
-            .iter()
-            .take(most)
-            .take_while(|byte| byte.is_ascii_digit());
-        from + digits.count()
-    };
-    let dot = digits(start, MAX_SECONDS - 4);
-    if dot == start || line.get(dot) != Some(&b'.') {
-        return Err(dot);
-    }
-    let end = digits(dot + 1, 3);
-    if end == dot + 4 { Ok(end) } else { Err(end) }
-}
-
-#[cold]
-fn seconds_misfit(value: &[u8]) -> Option<usize> {
-    let value = &value[..value.len().min(MAX_SECONDS)];
-    let is_dot = |byte: &u8| *byte == b'.';
-    let Some(dot) = value.iter().position(is_dot) else {
-        return Some(value.len());
-    };
-    if dot == 0 {
-        return Some(0);
-    }
-    let fraction = &value[dot + 1..];
-    let digits = fraction.iter().position(is_dot).unwrap_or(fraction.len());
-    Some(dot + 1 + digits.min(3))
-}
-
 // ---------------------------------------------------------------------------------------------
 // Guesses
 
@@ -792,6 +700,7 @@ fn error(field: Option<u16>, line: &[u8], at: usize, expected: Expected) -> Pars
     }
 }
 
+mod fixed;
 #[cfg(test)]
 mod joined_tests;
 #[cfg(test)]
