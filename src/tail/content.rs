@@ -18,7 +18,8 @@ use super::discover::{By, Candidate, Scan};
 use super::fs::{FileSystem, Inode, Kind, Metadata};
 use super::gzip::{Gzip, first_line};
 use super::identity::{beginning, stream_id};
-use super::reader::{Source, holds, place_at};
+use super::lines;
+use super::reader::{Found, Source, holds, place_at};
 use super::reconcile::{DELETED, GRACE_OF_THE_LAST};
 use super::stats::{Leaves, Problem};
 use super::stem::{self, Compression};
@@ -58,6 +59,12 @@ pub(super) struct Looked {
     beginnings: HashMap<Inode, (u64, i64, Option<u64>)>,
     /// Copies, of which streams.
     copies: HashMap<Inode, Done>,
+}
+
+impl Looked {
+    pub(super) fn forget_copies_of(&mut self, key: FileKey) {
+        self.copies.retain(|_, copy| copy.key != key);
+    }
 }
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
@@ -119,6 +126,35 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .streams_beginning_with(subject.beginning, &subject.line)
             .is_empty()
             || self.assigned_before(subject.beginning).next().is_some()
+    }
+
+    /// A file that only a glob finds, and that had no line when it was opened, begins like another log: it is closed,
+    /// and looked at again. True when it was.
+    pub(super) fn may_be_a_copy(&mut self, index: usize, found: Found) -> bool {
+        let reader = &self.readers[index];
+        let key = reader.key;
+        let is_new = |track: &&Track| track.stream.is_none() && track.read.offset == 0;
+        let Some(track) = self.tracks.get(&key).filter(is_new) else {
+            return false;
+        };
+        if !reader.live || self.discover.fixes(&track.name) {
+            return false;
+        }
+        let bytes = &self.buffer.bytes()[found.start..found.start + found.length];
+        let line = lines::first(bytes).map_or(bytes, |length| &bytes[..length - 1]);
+        let another = self
+            .streams_beginning_with(beginning(line), line)
+            .iter()
+            .any(|other| {
+                self.tracks
+                    .get(other)
+                    .is_some_and(|other| other.name != track.name)
+            });
+        if another {
+            self.readers.swap_remove(index);
+            self.tracks.remove(&key);
+        }
+        another
     }
 
     /// The logs that a content was assigned to before the positions were lost.

@@ -495,35 +495,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// A file that only a glob finds, and that had no line when it was opened, begins like another log: it is closed,
-    /// and looked at again. True when it was.
-    fn may_be_a_copy(&mut self, index: usize, found: Found) -> bool {
-        let reader = &self.readers[index];
-        let key = reader.key;
-        let is_new = |track: &&Track| track.stream.is_none() && track.read.offset == 0;
-        let Some(track) = self.tracks.get(&key).filter(is_new) else {
-            return false;
-        };
-        if !reader.live || self.discover.fixes(&track.name) {
-            return false;
-        }
-        let bytes = &self.buffer.bytes()[found.start..found.start + found.length];
-        let line = lines::first(bytes).map_or(bytes, |length| &bytes[..length - 1]);
-        let another = self
-            .streams_beginning_with(beginning(line), line)
-            .iter()
-            .any(|other| {
-                self.tracks
-                    .get(other)
-                    .is_some_and(|other| other.name != track.name)
-            });
-        if another {
-            self.readers.swap_remove(index);
-            self.tracks.remove(&key);
-        }
-        another
-    }
-
     /// A compressed file whose decoding has not begun waits while enough others are decoded.
     fn must_wait(&self, index: usize) -> bool {
         let reader = &self.readers[index];
@@ -624,6 +595,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             track.seen,
         );
         self.stats.truncations += 1;
+        // What was a copy of the old content is none of the new.
+        self.looked.forget_copies_of(key);
+        self.done.retain(|_, done| done.key != key);
         let now = self.clock.now();
         let old = self.add_track(&name, Some((stream, beginning)), Place::start());
         if let Some(old) = self.tracks.get_mut(&old) {

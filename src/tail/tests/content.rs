@@ -413,6 +413,22 @@ fn a_copy_that_was_seen_empty_is_a_copy_all_the_same() {
     assert_eq!(host.texts(), ["a new log"]);
 }
 
+/// What was in the log when it was emptied is in the copy alone, which had been left as a copy before.
+#[test]
+fn a_copy_of_what_was_emptied_unread_is_read() {
+    let mut host = literal(&["/logs/*access.log"]);
+    host.fs.append(LIVE, b"one\n");
+    host.start();
+    host.tailer().save().unwrap();
+    host.fs.cp(LIVE, "/logs/old-access.log");
+    host.tailer().reconcile();
+    host.fs.truncate(LIVE, 0);
+    host.fs.append(LIVE, b"two and more\n");
+    let mut texts = host.texts();
+    texts.extend(host.texts());
+    assert_eq!(sorted(texts), ["one", "two and more"]);
+}
+
 #[test]
 fn two_logs_of_one_glob_that_begin_alike_are_two() {
     let mut host = literal(&["/logs/*.log"]);
