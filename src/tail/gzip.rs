@@ -204,7 +204,9 @@ impl<F: FileSystem> Gzip<F> {
             }
         };
         let data = &bytes[window..count];
-        track.size = track.size.max(self.offset + data.len() as u64);
+        // Half a line at the end of a file that is cut off is no loss when the file goes.
+        let lines = memchr::memrchr(b'\n', data).map_or(0, |at| at as u64 + 1);
+        track.size = track.size.max(self.offset + lines);
         let step = match lines::head(data, limits.line_bytes) {
             Head::Lines(lines) => {
                 let end = Place::after(&bytes[..window + lines], self.offset + lines as u64);
