@@ -59,6 +59,9 @@ struct World {
     arrived: bool,
     /// How many names were made up.
     names: usize,
+    /// The log was replaced by a copy of itself: of files that hold the same so far, under names that say nothing,
+    /// the shorter may be taken for the rest of the longer (docs/GUARANTEES.md).
+    restored: bool,
 }
 
 const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
@@ -97,6 +100,7 @@ impl World {
             held: HashSet::new(),
             arrived: false,
             names: 0,
+            restored: false,
         }
     }
 
@@ -263,6 +267,7 @@ impl World {
             Act::Compress { which } => self.compress(which, true),
             Act::CompressHalf { which } => self.compress(which, false),
             Act::Restore => {
+                self.restored = true;
                 if self.host.fs.exists(LIVE) {
                     self.shift();
                     let copy = self.host.fs.content(LIVE);
@@ -312,7 +317,8 @@ impl World {
     /// Whether it is on disk to which log a file of this content belongs.
     fn is_known(&self, path: &str) -> bool {
         let assignments = self.host.fs.durable(ASSIGNMENTS);
-        let Some(assignments) = assignments.filter(|_| self.host.fs.exists(path)) else {
+        let usable = !self.restored && self.host.fs.exists(path);
+        let Some(assignments) = assignments.filter(|_| usable) else {
             return false;
         };
         let data = self.host.fs.content(path);
