@@ -130,8 +130,8 @@ fn a_wide_glob_indexes_no_rotated_file_again() {
     }
 }
 
-#[test]
-fn once_waits_for_a_file_that_was_only_just_compressed() {
+/// Lines 0 to 9 are indexed, 10 to 19 lie in a file that was compressed just now, 20 to 29 in the log.
+fn with_a_fresh_gz() -> (Home, Stage) {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     home.append(0..10);
@@ -139,19 +139,19 @@ fn once_waits_for_a_file_that_was_only_just_compressed() {
     home.append(10..20);
     compress(&home.log(), &home.path("access.log.1.gz"));
     home.append(20..30);
+    (home, stage)
+}
+
+#[test]
+fn once_waits_for_a_file_that_was_only_just_compressed() {
+    let (home, stage) = with_a_fresh_gz();
     home.once();
     stage.assert_exactly(0..30);
 }
 
 #[test]
 fn once_that_may_not_wait_for_a_fresh_file_names_it_and_ends_with_75() {
-    let (home, stage) = (Home::new(), Stage::new());
-    home.configure_log(&stage.address());
-    home.append(0..10);
-    home.once();
-    home.append(10..20);
-    compress(&home.log(), &home.path("access.log.1.gz"));
-    home.append(20..30);
+    let (home, stage) = with_a_fresh_gz();
     let ended = home.end_of(&["run", "--once", "--timeout", "1s"]);
     assert_eq!(ended.code, Some(75), "{}", ended.words);
     let said = "access.log.1.gz is compressed and so new that it may still be written";
