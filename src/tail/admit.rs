@@ -197,8 +197,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 Owner::Own => {}
                 Owner::Other(other) => {
                     let verdict = self.admit(&other, look)?;
-                    if let Some(done) = self.done.get(&inode) {
-                        self.assign(done.key, candidate);
+                    // All of it is read already. Its writer may still hold it, so it is looked at again.
+                    if let Some(done) = self.done.get(&inode)
+                        && let Some(track) = self.tracks.get_mut(&done.key)
+                        && !candidate.is_of_alone(&track.name)
+                    {
+                        self.dirty |= track.assign();
                     }
                     return Ok(verdict);
                 }

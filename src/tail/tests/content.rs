@@ -82,6 +82,34 @@ fn a_log_renamed_while_stopped_is_found_by_its_content_whatever_its_name() {
 }
 
 #[test]
+fn a_log_renamed_while_stopped_is_followed_though_all_of_it_was_read() {
+    for (name, reopened) in NAMES
+        .into_iter()
+        .flat_map(|name| [(name, true), (name, false)])
+    {
+        let mut host = literal(&[LIVE]);
+        host.settings.rotated_dirs = vec!["/logs/20*/".to_owned()];
+        host.fs.append(LIVE, b"one\ntwo\n");
+        host.start();
+        assert_eq!(host.texts(), ["one", "two"]);
+        host.settle();
+        host.kill();
+        host.fs.mv(LIVE, &format!("/logs/{name}"));
+        if reopened {
+            host.fs.append(LIVE, b"new\n");
+        }
+        host.start();
+        assert_eq!(host.texts(), ["new"][..usize::from(reopened)], "{name}");
+        host.wait(20);
+        assert!(host.texts().is_empty(), "{name}");
+        // nginx was not told to reopen it, or has a worker that ends its requests.
+        host.fs.append(&format!("/logs/{name}"), b"late\n");
+        host.wait(20);
+        assert_eq!(host.texts(), ["late"], "{name}");
+    }
+}
+
+#[test]
 fn so_is_a_compressed_one() {
     for name in NAMES {
         let mut host = literal(&[LIVE]);
