@@ -8,6 +8,7 @@
 mod bench;
 mod child;
 mod dashboards;
+mod hostile;
 mod load;
 mod nginx;
 mod place;
@@ -45,6 +46,8 @@ enum Chore {
     Sizes(sizes::Arguments),
     /// Break the agent in every way there is for a while, and count the lines: none lost, none doubled.
     Soak(soak::Arguments),
+    /// Attack the agent under tight limits from every side that strangers can reach: it keeps indexing.
+    Hostile(hostile::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Chore::Dashboards(arguments) => dashboards::run(&arguments),
         Chore::Sizes(arguments) => sizes::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
+        Chore::Hostile(arguments) => hostile::run(&arguments),
     };
     match done {
         Ok(code) => code,

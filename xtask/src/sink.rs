@@ -16,7 +16,7 @@ use anyhow::Result;
 pub(crate) const SENT: &str = "sent-at=";
 
 /// Present, and ours: an agent that asks for its template is content.
-const TEMPLATE: &str = r#"{"index_templates":[{"name":"nginx-access","index_template":{"_meta":{"managed_by":"logweir"}}}]}"#;
+pub(crate) const TEMPLATE: &str = r#"{"index_templates":[{"name":"nginx-access","index_template":{"_meta":{"managed_by":"logweir"}}}]}"#;
 
 /// What arrived.
 pub(crate) struct Sink {
@@ -112,20 +112,20 @@ fn serve(stream: &TcpStream, shared: &Shared, epoch: Instant) -> io::Result<()> 
 }
 
 #[derive(Clone, Copy)]
-enum Body {
+pub(crate) enum Body {
     Length(usize),
     Chunked,
 }
 
-struct Head {
-    is_bulk: bool,
-    is_head: bool,
-    body: Body,
+pub(crate) struct Head {
+    pub(crate) is_bulk: bool,
+    pub(crate) is_head: bool,
+    pub(crate) body: Body,
 }
 
 impl Head {
     /// The next request's head; None when the client has closed.
-    fn read(reader: &mut impl BufRead) -> io::Result<Option<Self>> {
+    pub(crate) fn read(reader: &mut impl BufRead) -> io::Result<Option<Self>> {
         let mut line = String::new();
         if reader.read_line(&mut line)? == 0 {
             return Ok(None);
@@ -165,7 +165,11 @@ fn number(text: &str, radix: u32) -> io::Result<usize> {
     usize::from_str_radix(text.trim(), radix).map_err(io::Error::other)
 }
 
-fn read_body(reader: &mut impl BufRead, kind: Body, body: &mut Vec<u8>) -> io::Result<()> {
+pub(crate) fn read_body(
+    reader: &mut impl BufRead,
+    kind: Body,
+    body: &mut Vec<u8>,
+) -> io::Result<()> {
     let append = |reader: &mut dyn Read, length: usize, body: &mut Vec<u8>| {
         let from = body.len();
         body.resize(from + length, 0);
