@@ -264,8 +264,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Texts,
         "",
         r#"["/var/log/nginx/*access.log"]"#,
-        "Globs of the live logs (`*`, `?`, `[…]`, `{a,b}`, `**`). Their rotated files are found by themselves. \
-         Required in each [[logs]].",
+        "Globs of the live logs (`*`, `?`, `[…]`, `{a,b}`, `**`). As in a shell, a wildcard matches no hidden name. Their \
+         rotated files are found by themselves. Required in each [[logs]].",
     ),
     setting(
         Logs,

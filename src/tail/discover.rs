@@ -346,14 +346,14 @@ impl<F: FileSystem> Walk<'_, F> {
         };
         match part {
             Part::Literal(name) => self.expand(at.join(name), rest, depth + 1, found),
-            Part::Glob { glob, .. } => {
-                for name in self.list(&at).iter().filter(|name| glob.is_match(name)) {
+            Part::Glob { .. } => {
+                for name in self.list(&at).iter().filter(|name| part.matches(name)) {
                     self.expand(at.join(name), rest, depth + 1, found);
                 }
             }
             Part::AnyDepth => {
                 self.expand(at.clone(), rest, depth + 1, found);
-                for name in self.list(&at).iter() {
+                for name in self.list(&at).iter().filter(|name| part.matches(name)) {
                     self.expand(at.join(name), parts, depth + 1, found);
                 }
             }

@@ -35,13 +35,21 @@ pub(super) enum Part {
 }
 
 impl Part {
+    /// As in a shell, a wildcard matches no name that begins with a dot, unless the pattern begins with one: such are
+    /// temporary files of rsync and editors.
     pub(super) fn matches(&self, name: &str) -> bool {
         match self {
             Part::Literal(literal) => literal == name,
-            Part::Glob { glob, .. } => glob.is_match(name),
-            Part::AnyDepth => true,
+            Part::Glob { head, glob } => {
+                (head.starts_with('.') || !is_hidden(name)) && glob.is_match(name)
+            }
+            Part::AnyDepth => !is_hidden(name),
         }
     }
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.')
 }
 
 impl Pattern {
@@ -129,8 +137,9 @@ impl Pattern {
         fn lead(parts: &[Part], directories: &[&str]) -> bool {
             match (parts.split_first(), directories.split_first()) {
                 (None, first) => first.is_none(),
-                (Some((Part::AnyDepth, rest)), _) => {
-                    (0..=directories.len()).any(|depth| lead(rest, &directories[depth..]))
+                (Some((Part::AnyDepth, rest)), first) => {
+                    let below = first.filter(|(directory, _)| !is_hidden(directory));
+                    lead(rest, directories) || below.is_some_and(|(_, below)| lead(parts, below))
                 }
                 (Some((part, rest)), Some((directory, below))) => {
                     part.matches(directory) && lead(rest, below)
@@ -209,6 +218,19 @@ mod tests {
         ] {
             assert!(!Pattern::of_files(path).unwrap().is_literal(), "{path}");
         }
+    }
+
+    #[test]
+    fn a_wildcard_matches_no_hidden_name() {
+        let is_of = |pattern, path| Pattern::of_files(pattern).unwrap().is_of(Path::new(path));
+        for pattern in ["/logs/*", "/logs/**/*", "/logs/?access.log*", "/logs/[.a]*"] {
+            assert!(!is_of(pattern, "/logs/.access.log.Xy12"), "{pattern}");
+        }
+        assert!(is_of("/logs/.*", "/logs/.access.log.Xy12"));
+        assert!(is_of("/logs/**/*.log", "/logs/a/b/c.log"));
+        assert!(is_of("/logs/**/*.log", "/logs/c.log"));
+        assert!(!is_of("/logs/**/*.log", "/logs/.snapshot/c.log"));
+        assert!(is_of("/logs/.snapshot/*.log", "/logs/.snapshot/c.log"));
     }
 
     #[test]
