@@ -1,20 +1,26 @@
-//! How a model's failure is seen again; for tests alone.
+//! Which random lives a model goes through, and how a failure is seen again; for tests alone.
 //!
-//! Each run of a model takes a seed of its own and says it where it fails, with the command that lives the same
-//! lives again. `PROPTEST_RNG_SEED` gives the seed, `PROPTEST_CASES` how many lives there are.
+//! By default each run goes through the same lives, so that a change is judged by what it changes. With
+//! `PROPTEST_CASES` a run goes through as many others, to find what is wrong still. Either way a failure prints the
+//! command that repeats it: `PROPTEST_RNG_SEED` gives the seed.
 
 use std::hash::{BuildHasher as _, RandomState};
 
 use proptest::test_runner::{Config, RngSeed};
 
+/// The seed of every run that is not asked for others.
+const USUAL_SEED: u64 = 11;
+
 /// So many lives, unless the environment says otherwise.
 pub(crate) fn lives(usual: u32) -> Config {
     let asked = Config::default();
-    let seed = match asked.rng_seed {
-        RngSeed::Fixed(seed) => seed,
-        RngSeed::Random => RandomState::new().hash_one(usual),
+    let cases = std::env::var_os("PROPTEST_CASES").map(|_| asked.cases);
+    let seed = match (asked.rng_seed, cases) {
+        (RngSeed::Fixed(seed), _) => seed,
+        (RngSeed::Random, None) => USUAL_SEED,
+        (RngSeed::Random, Some(cases)) => RandomState::new().hash_one(cases),
     };
-    let cases = std::env::var("PROPTEST_CASES").map_or(usual, |_| asked.cases);
+    let cases = cases.unwrap_or(usual);
     let test = std::thread::current();
     // shown of tests that fail alone
     println!(
