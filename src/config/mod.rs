@@ -12,6 +12,7 @@ mod data_stream;
 mod elasticsearch;
 mod enrich;
 mod fields;
+mod fingerprint;
 mod formats;
 mod index_pattern;
 mod kibana;
@@ -21,6 +22,7 @@ mod nginx;
 mod ports;
 mod privacy;
 mod problem;
+mod proxy;
 mod raw;
 mod reference;
 mod routes;
@@ -51,6 +53,7 @@ pub use enrich::Enrich;
 #[cfg(test)]
 pub(crate) use fields::is_own;
 pub use fields::{Field, FieldType, FieldValue};
+pub use fingerprint::Fingerprint;
 pub use formats::{NamedFormat, for_any_log, well_known};
 pub use index_pattern::{IndexPattern, IndexPatternError, Period};
 pub use kibana::Kibana;
@@ -58,6 +61,7 @@ pub use logs::{Log, not_followed};
 pub use ports::{Env, Files, System};
 pub use privacy::{AddressRule, HashKey, Privacy};
 pub use problem::{ConfigErrors, Fault, Origin, Problem};
+pub use proxy::{Proxies, Proxy};
 pub use reference::{reference, sample};
 pub use routes::{Methods, Route, RouteKind, Routes, Segment, Template, TemplateError};
 pub use target::Target;
@@ -401,11 +405,11 @@ fn check(
     let enrich_before = before.map(|before| &before.enrich);
     let enrich = enrich::read(raw, &logs, files, enrich_before, problems, notes);
     let elasticsearch = section(Section::Elasticsearch)
-        .map(|values| elasticsearch::read(values, files, problems, notes));
+        .map(|values| elasticsearch::read(values, env, files, problems, notes));
 
     let kibana = section(Section::Kibana).map(|values| {
         let cluster = elasticsearch.as_ref().and_then(Option::as_ref);
-        kibana::read(values, cluster, files, problems, notes)
+        kibana::read(values, cluster, env, files, problems, notes)
     });
 
     let mut http = Scope::new(Section::Http, section(Section::Http), problems);

@@ -11,6 +11,7 @@ mod discovery;
 mod formats;
 mod lacks;
 mod people;
+mod proxies;
 mod routes;
 
 use super::settings::{SETTINGS, Setting};
@@ -232,6 +233,7 @@ fn whole_sample() -> Machine {
         "#data_stream = ",
         "#regex = ",
         "#hash_key = ",
+        "#ca_fingerprint = ",
     ];
     let toml: Vec<String> = sample()
         .lines()

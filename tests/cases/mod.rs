@@ -28,6 +28,7 @@ mod output;
 mod pages;
 mod panels;
 mod people;
+mod proxies;
 mod prune;
 mod redirects;
 mod reload;
@@ -40,6 +41,7 @@ mod setup;
 mod setup_command;
 mod signals;
 mod template;
+mod trust;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

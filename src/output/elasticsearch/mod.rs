@@ -25,11 +25,13 @@ mod parcel;
 mod parked;
 mod redirect;
 mod refusals;
+mod refused_certificate;
 mod replay;
 mod settings;
 mod stats;
 mod stream;
 mod tls;
+mod trust;
 
 use std::io;
 use std::sync::Arc;
