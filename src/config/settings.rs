@@ -292,8 +292,8 @@ pub static SETTINGS: &[Setting] = &[
         r#""auto""#,
         "",
         "auto (the log's own formats first, then every log_format of nginx.conf and combined, from specific to \
-         general; well-known ones where nginx.conf does not name the log), combined, a log_format as it stands in \
-         nginx.conf, or a list of these, tried in order. See FORMATS.md.",
+         general; well-known ones where nginx.conf does not name the log), combined, the name of a log_format of \
+         nginx.conf, a log_format as it stands there, or a list of these, tried in order. See FORMATS.md.",
     ),
     setting(
         Logs,
@@ -739,7 +739,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
         r#""info""#,
         "",
-        "error: data was lost; warn: something to look at; info: the life of the agent.",
+        "error: data was lost; warn: something to look at; info: the life of the agent; debug: each file, request, \
+         retry and reload. `logweir run --log-level` goes before it.",
     ),
     setting(
         Log,

@@ -123,7 +123,10 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
         }
     }
     for note in &loaded.notes {
-        report.warn(&note.to_string());
+        match loaded.unread.contains(note) {
+            true => report.fail(Exit::Permission, &note.to_string()),
+            false => report.warn(&note.to_string()),
+        }
     }
 }
 

@@ -231,6 +231,11 @@ impl Elasticsearch {
         &self.deliverer.stats
     }
 
+    /// Whether a node of the cluster has answered since the start, whatever it said.
+    pub fn has_answered(&self) -> bool {
+        self.deliverer.nodes.has_answered()
+    }
+
     /// How delivery is doing now.
     pub fn state(&self) -> State {
         self.deliverer.state()
