@@ -66,8 +66,10 @@ fn warning(path: &Path, mode: u32, command: &str) -> String {
 
 /// Whether a folder is this user's and holds nothing but the agent's state.
 fn is_ours_alone(data_dir: &Path) -> bool {
+    let user = geteuid();
     let is_ours = fs::symlink_metadata(data_dir).is_ok_and(|metadata| {
-        metadata.uid() == geteuid().as_raw() && metadata.is_dir() && metadata.mode() & STICKY == 0
+        let may_change = user.is_root() || metadata.uid() == user.as_raw();
+        may_change && metadata.is_dir() && metadata.mode() & STICKY == 0
     });
     let is_known = |path: PathBuf| {
         let name = path

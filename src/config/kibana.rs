@@ -77,7 +77,12 @@ pub(super) fn read(
         notes.push(told_in_the_clear(url, origin));
     }
     let (ca_file, ca_fingerprint) = match (authority(&mut scope, files), cluster) {
-        ((None, None), Some(cluster)) => (cluster.ca_file.clone(), cluster.ca_fingerprint),
+        // A plain address has no use for them, and says so where somebody has written them for it.
+        ((None, None), Some(cluster))
+            if url.as_ref().is_some_and(|url| url.scheme() == "https") =>
+        {
+            (cluster.ca_file.clone(), cluster.ca_fingerprint)
+        }
         (own, _) => own,
     };
     let proxies = proxy::read(&mut scope, url.as_slice(), env);

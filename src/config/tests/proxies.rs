@@ -164,4 +164,11 @@ fn kibana_trusts_as_the_cluster_does_unless_it_says_otherwise() {
     let other = FINGERPRINT.replace('a', "b");
     let own = format!("ca_fingerprint = \"{other}\"\n");
     assert_eq!(kibana(&own), (None, Some(other)));
+    // a plain address has no use for it
+    let toml = format!(
+        "[elasticsearch]\nnodes = [\"https://es:9200\"]\nca_fingerprint = \"{FINGERPRINT}\"\n\
+         [kibana]\nurl = \"http://kibana:5601\"\n"
+    );
+    let kibana = text(&toml).config().kibana.unwrap();
+    assert_eq!((kibana.ca_file, kibana.ca_fingerprint), (None, None));
 }

@@ -300,7 +300,7 @@ impl<C: Courier> Deliverer<C> {
             bytes,
             status,
             ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            error = reply.as_ref().err().map(tracing::field::display),
+            error = reply.as_ref().err().map(ToString::to_string),
             "bulk request"
         );
         match &reply {

@@ -65,7 +65,12 @@ fn names(presented: &[String]) -> String {
         .iter()
         .take(NAMES)
         .map(|name| {
-            let plain = name.chars().filter(|char| !char.is_control());
+            // rustls gives them with their kind, as in `DnsName("es-1")`
+            let inner = name
+                .split_once('(')
+                .and_then(|(_, inner)| inner.strip_suffix(')'));
+            let plain = inner.map_or(name.as_str(), |inner| inner.trim_matches('"'));
+            let plain = plain.chars().filter(|char| !char.is_control());
             plain.take(NAME_CHARS).collect()
         })
         .collect();
