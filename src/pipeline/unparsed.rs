@@ -76,7 +76,7 @@ impl UnparsedLogs {
             .map(|(path, run)| Problem {
                 path: path.clone(),
                 text: format!(
-                    "holds lines and none of them fits a format (the first: {}); name the format of this log, as in \
+                    "holds lines and none of them fits a format (reason of the first: {}); name the format of this log, as in \
                      format = \"main\" in its [[logs]], or the text of its log_format; logweir check --parse {} \
                      shows what does not fit",
                     run.reason,
@@ -130,7 +130,7 @@ mod tests {
         };
         assert!(
             text.starts_with(
-                "/a.log holds lines and none of them fits a format (the first: literal); name"
+                "/a.log holds lines and none of them fits a format (reason of the first: literal); name"
             ),
             "{text}"
         );

@@ -114,6 +114,27 @@ fn a_refused_reload_is_one_event_with_its_place() {
     );
 }
 
+/// The message of a format that cannot be compiled has a line with a caret.
+#[test]
+fn a_refused_reload_is_one_line_of_text() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    let mut agent = home.run();
+    let right = fs::read_to_string(home.config()).unwrap();
+    let wrong = right.replace("format = 'combined'", "format = '$a$b ${'");
+    fs::write(home.config(), wrong).unwrap();
+    agent.signal(Signal::HUP);
+    agent.until_said("the old one stays");
+    let ended = agent.stop();
+    let is_event = |line: &str| line.starts_with("20") && line.contains("Z ");
+    assert!(ended.words.lines().all(is_event), "{}", ended.words);
+    assert!(
+        ended.words.contains("key=\"logs[0].format\""),
+        "{}",
+        ended.words
+    );
+}
+
 #[test]
 fn debug_tells_of_files_requests_and_retries_and_of_no_line() {
     let (home, stage) = (Home::new(), Stage::new());
