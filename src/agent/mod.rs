@@ -7,6 +7,7 @@
 
 mod seen_formats;
 mod settings;
+mod state_rights;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use crate::telemetry::Telemetry;
 pub use seen_formats::seen as seen_formats;
 pub use settings::logs as log_settings;
 pub use settings::output as output_settings;
+pub use state_rights::too_wide as state_too_wide;
 
 /// How this run differs from the configured one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,6 +102,9 @@ impl Agent {
         // the tailer holds the lock: nobody else writes in the state directory
         let mut config = config.clone();
         seen_formats::join(&mut config);
+        for warning in state_rights::tighten(&config.data_dir) {
+            tracing::warn!("{warning}");
+        }
         let watcher = Watcher::new(settings::poll(&config, tailer.dirs_to_watch()));
         let stop = Stop::new(watcher.waker());
         let asks = stop.abort.child_token();

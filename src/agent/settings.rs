@@ -80,6 +80,8 @@ pub fn output(config: &Config, cluster: &Elasticsearch) -> output::Settings {
     output::Settings {
         auth: cluster.auth.clone(),
         ca_file: cluster.ca_file.clone(),
+        ca_fingerprint: cluster.ca_fingerprint,
+        proxies: cluster.proxies.clone(),
         client_certificate: cluster.client_certificate.clone(),
         data_stream: cluster.target.stream().cloned(),
         gzip: cluster.gzip,

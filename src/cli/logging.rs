@@ -7,9 +7,9 @@ use tracing_subscriber::prelude::*;
 
 use crate::config::{Config, LogLevel, LogStyle};
 
-/// Sets the log up; the first call in a process counts.
-pub(super) fn init(config: &Config) {
-    let level = match config.log_level {
+/// Sets the log up, with this level instead of the configured one if there is one; the first call in a process counts.
+pub(super) fn init(config: &Config, level: Option<LogLevel>) {
+    let level = match level.unwrap_or(config.log_level) {
         LogLevel::Error => LevelFilter::ERROR,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Info => LevelFilter::INFO,

@@ -3,6 +3,7 @@
 //! Owns the arguments and the exit codes (sysexits.h). Invariant: a command ends with 0 only when it did all
 //! that it was asked for.
 
+mod announce;
 mod changes;
 mod check;
 mod dead_letters;
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{self, ConfigErrors, Loaded};
+use crate::config::{self, ConfigErrors, Loaded, LogLevel};
 use crate::output::dead_letters::Kind;
 
 pub use exit::Exit;
@@ -70,6 +71,9 @@ struct RunArgs {
     /// Do not ask whether the cluster has the index template.
     #[arg(long)]
     no_template_check: bool,
+    /// Level of the agent's own log lines, instead of `level` in [log]: error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    log_level: Option<LogLevel>,
 }
 
 /// Arguments of `check`.
@@ -240,6 +244,15 @@ pub fn main() -> ExitCode {
 
 fn duration(text: &str) -> Result<Duration, String> {
     config::parse_duration(text).ok_or_else(|| format!("`{text}` is no time, such as 30s or 5m"))
+}
+
+fn level(text: &str) -> Result<LogLevel, String> {
+    LogLevel::parse(text).ok_or_else(|| {
+        format!(
+            "`{text}` is no level; write one of {}",
+            LogLevel::WORDS.join(", ")
+        )
+    })
 }
 
 fn age(text: &str) -> Result<Duration, String> {

@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::changes::Changes;
-use super::{Common, Exit, RunArgs, logging, read};
+use super::{Common, Exit, RunArgs, announce, logging, read};
 use crate::agent::{Agent, Legacy, Mode, StartError};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, ConfigErrors, Loaded};
@@ -44,7 +45,7 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
             return Exit::Config;
         }
     };
-    logging::init(&loaded.config);
+    logging::init(&loaded.config, args.log_level);
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
@@ -94,8 +95,8 @@ struct Supervisor<'a> {
     timed_out: bool,
 }
 
-/// The agent that the pages speak of.
-type Shown = Arc<Mutex<Option<(String, Arc<Gate>)>>>;
+/// The agent that the pages speak of: its host, its gate, and what its configuration could not read.
+type Shown = Arc<Mutex<Option<(String, Arc<Gate>, Vec<String>)>>>;
 
 impl Supervisor<'_> {
     /// Starts agents one after the other until one ends for good.
@@ -128,16 +129,23 @@ impl Supervisor<'_> {
                 (Err(error), Some(old)) => {
                     self.count_reload("refused");
                     tracing::warn!(
-                        "the new configuration does not start; the old one stays\n{error}"
+                        error = announce::one_line(&error.to_string()),
+                        "the new configuration does not start; the old one stays"
                     );
                     loaded = old;
                     continue;
                 }
                 // without the reload it would have gone on: a full or unreadable disk may pass
                 (Err(error), None) if worked => {
-                    tracing::warn!("the agent does not start again; trying on\n{error}");
+                    tracing::warn!(
+                        error = announce::one_line(&error.to_string()),
+                        "the agent does not start again; trying on"
+                    );
                     match tokio::time::timeout(START_AGAIN, self.signals.next()).await {
-                        Ok(Order::Stop) => return Ok(Exit::Ok),
+                        Ok(Order::Stop) => {
+                            tracing::info!("stopped: nothing was read since the agent ended");
+                            return Ok(Exit::Ok);
+                        }
                         Ok(Order::Reload) => {
                             if let Some(new) = self.reload("SIGHUP", &loaded, false) {
                                 let (new, marked) = *new;
@@ -151,13 +159,9 @@ impl Supervisor<'_> {
                 (Err(error), None) => return Err(refused(error)),
             };
             worked = true;
+            let unread = loaded.unread.iter().map(ToString::to_string).collect();
             *shown.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some((agent.host.clone(), Arc::clone(&agent.gate)));
-            tracing::info!(
-                host = agent.host,
-                logs = loaded.config.logs.len(),
-                "started"
-            );
+                Some((agent.host.clone(), Arc::clone(&agent.gate), unread));
             match self.watch_over(agent, &loaded, &changes).await {
                 Next::End(exit) => return Ok(exit),
                 Next::Restart(new) => {
@@ -173,6 +177,9 @@ impl Supervisor<'_> {
     /// Lets an agent work until it ends, or is to be replaced; `changes` are those since its configuration,
     /// `loaded`, was read.
     async fn watch_over(&mut self, mut agent: Agent, loaded: &Loaded, changes: &Changes) -> Next {
+        let (host, gate) = (agent.host.clone(), Arc::clone(&agent.gate));
+        let mut first_answer = pin!(announce::first_answer(&gate));
+        let mut is_announced = false;
         let mut restart = None;
         // a drain for a reload is none: what is asked meanwhile is done all the same
         let mut stopping = false;
@@ -180,10 +187,22 @@ impl Supervisor<'_> {
             let (reload, marks) = tokio::select! {
                 (ended, legacy) = agent.ended() => {
                     self.legacy = legacy;
+                    if !is_announced {
+                        announce::started(&loaded.config, &host, &gate);
+                    }
                     return match restart {
                         Some(new) if ended != Ended::Broken && !self.timed_out => Next::Restart(new),
-                        _ => Next::End(exit_of(ended, self.timed_out)),
+                        _ => {
+                            let exit = exit_of(ended, self.timed_out);
+                            announce::stopped(ended, &self.telemetry.snapshot());
+                            Next::End(exit)
+                        }
                     };
+                }
+                () = &mut first_answer, if !is_announced => {
+                    is_announced = true;
+                    announce::started(&loaded.config, &host, &gate);
+                    continue;
                 }
                 order = self.signals.next() => match order {
                     Order::Reload => ("SIGHUP", None),
@@ -256,9 +275,7 @@ impl Supervisor<'_> {
                 Some(Box::new(loaded))
             }
             Err(errors) => {
-                tracing::warn!(
-                    "{why}, but the configuration is wrong; the old one stays\n{errors}"
-                );
+                announce::refused(why, &errors);
                 None
             }
         }
@@ -315,11 +332,15 @@ enum Next {
 
 fn view(
     telemetry: &Telemetry,
-    shown: Option<(String, Arc<Gate>)>,
+    shown: Option<(String, Arc<Gate>, Vec<String>)>,
     started_millis: i64,
     unix_millis: i64,
 ) -> View {
-    let (host, gate) = shown.map_or((String::new(), None), |(host, gate)| (host, Some(gate)));
+    let (host, gate, mut problems) = match shown {
+        Some((host, gate, unread)) => (host, Some(gate), unread),
+        None => (String::new(), None, Vec::new()),
+    };
+    problems.extend(gate.as_ref().and_then(|gate| gate.problem()));
     let delivery = match gate.as_ref().map(|gate| gate.standing()) {
         None => Delivery::Waiting("starting".to_owned()),
         Some(Standing::Closed(word)) => Delivery::Waiting(word),
@@ -333,6 +354,7 @@ fn view(
         delivery,
         output: gate.map(|gate| Arc::clone(gate.output())),
         host,
+        problems,
         unix_millis,
         started_millis,
     }
@@ -393,17 +415,8 @@ fn exit_of(ended: Ended, timed_out: bool) -> Exit {
                 _ => Exit::InputLeft,
             }
         }
-        Ended::Released(lines) => {
-            tracing::warn!(
-                lines,
-                "not taken by the output; they are read again at the next start"
-            );
-            if timed_out {
-                Exit::Unavailable
-            } else {
-                Exit::Ok
-            }
-        }
+        Ended::Released(_) if timed_out => Exit::Unavailable,
+        Ended::Released(_) => Exit::Ok,
         Ended::Broken => Exit::Internal,
     }
 }

@@ -292,8 +292,8 @@ pub static SETTINGS: &[Setting] = &[
         r#""auto""#,
         "",
         "auto (the log's own formats first, then every log_format of nginx.conf and combined, from specific to \
-         general; well-known ones where nginx.conf does not name the log), combined, a log_format as it stands in \
-         nginx.conf, or a list of these, tried in order. See FORMATS.md.",
+         general; well-known ones where nginx.conf does not name the log), combined, the name of a log_format of \
+         nginx.conf, a log_format as it stands there, or a list of these, tried in order. See FORMATS.md.",
     ),
     setting(
         Logs,
@@ -543,7 +543,28 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Path,
         "",
         r#""/etc/logweir/ca.pem""#,
-        "Certificates of authorities to trust besides the system's, in PEM form.",
+        "Certificates of authorities to trust besides the system's, in PEM form. A server's own certificate in it, \
+         self-signed or not, is accepted as exactly that certificate.",
+    ),
+    setting(
+        Elasticsearch,
+        "ca_fingerprint",
+        Kind::Text,
+        "",
+        r#""a52dd93511e8c6045e21f16654b77c9ee0f34aea26d9f40320b531c474676228""#,
+        "The one authority to trust, by the SHA-256 of its certificate in hexadecimal digits, with or without colons, \
+         as Elasticsearch prints it at its first start. The node must send that certificate in its chain; name and \
+         validity are checked as always. Instead of ca_file.",
+    ),
+    setting(
+        Elasticsearch,
+        "proxy",
+        Kind::Secret,
+        "",
+        r#""http://proxy.example:3128""#,
+        "The HTTP proxy before the nodes, with user:password@ before the host if it asks for them; \"none\" for no \
+         proxy. Default: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY of the environment, except for what NO_PROXY names. \
+         Loopback addresses are never reached by a proxy. `logweir check` says which one is used.",
     ),
     setting(
         Elasticsearch,
@@ -684,8 +705,25 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Path,
         "",
         r#""/etc/logweir/kibana-ca.pem""#,
-        "Certificates of authorities to trust besides the system's, in PEM form. Default: the ca_file of \
-         [elasticsearch].",
+        "Certificates of authorities to trust besides the system's, in PEM form. Default, where ca_fingerprint is \
+         not set here either: the ca_file of [elasticsearch].",
+    ),
+    setting(
+        Kibana,
+        "ca_fingerprint",
+        Kind::Text,
+        "",
+        r#""a52dd93511e8c6045e21f16654b77c9ee0f34aea26d9f40320b531c474676228""#,
+        "The one authority to trust, by the SHA-256 of its certificate, which Kibana must send in its chain. Instead \
+         of ca_file. Default, where ca_file is not set here either: that of [elasticsearch].",
+    ),
+    setting(
+        Kibana,
+        "proxy",
+        Kind::Secret,
+        "",
+        r#""none""#,
+        "The HTTP proxy before it, or \"none\". Default: as for [elasticsearch], from the environment.",
     ),
     setting(
         Http,
@@ -701,7 +739,8 @@ pub static SETTINGS: &[Setting] = &[
         Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
         r#""info""#,
         "",
-        "error: data was lost; warn: something to look at; info: the life of the agent.",
+        "error: data was lost; warn: something to look at; info: the life of the agent; debug: each file, request, \
+         retry and reload. `logweir run --log-level` goes before it.",
     ),
     setting(
         Log,

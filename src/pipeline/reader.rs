@@ -4,10 +4,12 @@
 //! cost more than the request; when all is quiet the thread sleeps until an event or the next reconcile.
 //! Invariant: it never waits without a limit, and a stop is seen at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::open_files::OpenFiles;
 use super::road::{Broken, Road};
 use super::{Ended, Settings, Stop};
 use crate::clock::Clock;
@@ -69,6 +71,7 @@ pub struct Reader<F: FileSystem, C: Clock, O, W = Watcher> {
     full_since: Option<Duration>,
     /// With `once`: all that can be read now is settled.
     only_waits: bool,
+    open_files: OpenFiles,
 }
 
 impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
@@ -115,6 +118,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             told: HashMap::new(),
             full_since: None,
             only_waits: false,
+            open_files: OpenFiles::default(),
         }
     }
 
@@ -125,7 +129,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             Ok(()) => self.drain(),
             Err(Broken) => Err(Broken),
         };
-        self.publish();
+        self.publish(self.settings.once);
         let ended = ended.unwrap_or_else(|Broken| {
             tracing::error!(
                 "a delivery ended by a bug; stopping, its lines are read again at the next start"
@@ -268,12 +272,18 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             }
             Err(_) => {}
         }
-        self.publish();
+        self.publish(false);
     }
 
-    fn publish(&mut self) {
+    fn publish(&mut self, at_the_end: bool) {
         let (stats, lag) = (self.tailer.stats().clone(), self.tailer.lag());
-        self.tell_problems(&stats.problems);
+        self.open_files.look(&lag);
+        let open: HashSet<&Path> = lag.iter().map(|lag| lag.path.as_path()).collect();
+        // what ends by itself tells of every file that it has read
+        let is_open = |path: &Path| self.settings.once || open.contains(path);
+        let unparsed = self.road.unparsed(self.clock.now(), at_the_end, is_open);
+        let problems: Vec<&Problem> = stats.problems.iter().chain(&unparsed).collect();
+        self.tell_problems(&problems);
         let millis = self.clock.unix_millis();
         self.telemetry.update(|book| {
             for (reason, bytes) in &stats.lost_bytes {
@@ -283,11 +293,12 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                 }
             }
             (book.tail, book.lag, book.looked_millis) = (stats, lag, Some(millis));
+            book.unparsed = unparsed;
         });
     }
 
     /// Says each problem in the log when it comes, and when it comes again after a while.
-    fn tell_problems(&mut self, problems: &[Problem]) {
+    fn tell_problems(&mut self, problems: &[&Problem]) {
         let now = self.clock.now();
         for problem in problems {
             let text = problem.to_string();

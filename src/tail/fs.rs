@@ -5,9 +5,9 @@
 //! file system (`sim`) can take its place and thousands of rotations and crashes run without a disk.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -86,7 +86,7 @@ pub trait FileSystem: Clone + Send + 'static {
     /// The names in a directory, in any order.
     fn read_dir(&self, directory: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Makes a directory and its parents.
+    /// Makes a directory of the state, and its parents.
     fn create_dir_all(&self, directory: &Path) -> io::Result<()>;
     /// Reads a small file whole.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
@@ -129,6 +129,9 @@ pub fn is_silent(directory: &Path) -> bool {
         magic == NFS || magic == NINE_P || magic == FUSE || SMB.contains(&magic)
     })
 }
+
+/// Permission bits of a file in the state directory: what stands in logs is for those who may read logs.
+const STATE_FILE: u32 = 0o640;
 
 /// The host's file system.
 #[derive(Debug, Clone, Copy, Default)]
@@ -187,7 +190,10 @@ impl FileSystem for HostFs {
     }
 
     fn create_dir_all(&self, directory: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(directory)
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(directory)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -195,7 +201,12 @@ impl FileSystem for HostFs {
     }
 
     fn create(&self, path: &Path) -> io::Result<File> {
-        File::create(path)
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(STATE_FILE)
+            .open(path)
     }
 
     fn write_all(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
@@ -219,6 +230,7 @@ impl FileSystem for HostFs {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(STATE_FILE)
             .open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(file)),

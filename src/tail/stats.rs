@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::FileKey;
 use super::access;
 use super::fs::FileSystem;
 
@@ -24,6 +25,8 @@ pub struct Rotations {
 /// Unread bytes of one log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lag {
+    /// The file.
+    pub file: FileKey,
     /// Index into the settings.
     pub log: usize,
     /// Its path.

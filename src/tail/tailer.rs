@@ -418,6 +418,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 };
                 let unread = size.saturating_sub(track.read.offset);
                 Some(Lag {
+                    file: reader.key,
                     log: track.log,
                     path: reader.path.clone(),
                     unread,

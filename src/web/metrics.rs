@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::View;
+use super::{View, status};
 use crate::output::elasticsearch::SECONDS;
 
 /// The page's media type.
@@ -134,6 +134,16 @@ impl View {
             "reason",
             &mut errors,
         )?;
+        page.gauge(
+            "unparsed_logs",
+            "Logs of which no line fits a format at present",
+            self.snapshot.unparsed.len() as f64,
+        )?;
+        page.gauge(
+            "problems",
+            "What stands in the way now; /status lists it",
+            status::problems(self).len() as f64,
+        )?;
         page.seconds(
             "backpressure_seconds",
             "Time for which reading stood still because the output did not accept",
@@ -247,6 +257,11 @@ impl View {
         let Some(output) = &self.output else {
             return Ok(());
         };
+        page.gauge(
+            "cluster_answered",
+            "Whether the cluster has answered since the start: 1 or 0",
+            f64::from(u8::from(output.has_answered())),
+        )?;
         let stats = output.stats();
         let mut requests = stats.requests().map(|(status, count)| {
             let status = if status == 0 {

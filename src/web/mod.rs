@@ -34,6 +34,8 @@ pub struct View {
     pub output: Option<Arc<Elasticsearch>>,
     /// The host that records carry.
     pub host: String,
+    /// What is in the way besides files and delivery: the configuration's problems, and a closed gate's.
+    pub problems: Vec<String>,
     /// Milliseconds since the epoch, now.
     pub unix_millis: i64,
     /// Milliseconds since the epoch, when the process started.

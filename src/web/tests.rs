@@ -61,6 +61,7 @@ fn view() -> View {
         },
         lag: [("/logs/a", 140), ("/logs/b", 1000)]
             .map(|(path, unread)| Lag {
+                file: tail::FileKey(unread),
                 log: 0,
                 path: PathBuf::from(path),
                 unread,
@@ -71,12 +72,18 @@ fn view() -> View {
         checkpoint_millis: Some(NOW - 142_000),
         checkpoint_errors: 143,
         reloads: BTreeMap::from([("refused", 144), ("taken", 145)]),
+        unparsed: vec![Problem {
+            path: "/logs/odd.log".into(),
+            text: "holds lines and none of them fits a format".to_owned(),
+            leaves: Leaves::Nothing,
+        }],
     };
     View {
         snapshot,
         delivery: Delivery::Output(State::Delivering),
         output: None,
         host: "web-07".to_owned(),
+        problems: vec!["/etc/nginx/nginx.conf:3: cannot read /etc/nginx/sites/*".to_owned()],
         unix_millis: NOW,
         started_millis: NOW - 3_600_000,
     }

@@ -193,8 +193,13 @@ impl Home {
 
     /// Runs a command to its end with so few descriptors.
     pub(crate) fn end_with_descriptors(&self, limit: u32, arguments: &[&str]) -> Ended {
+        self.end_in_shell(&format!("ulimit -n {limit}"), arguments)
+    }
+
+    /// Runs a command to its end by a shell that has done something before.
+    pub(crate) fn end_in_shell(&self, before: &str, arguments: &[&str]) -> Ended {
         let mut shell = Command::new("/bin/sh");
-        let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        let script = format!("{before}; exec \"$0\" \"$@\"");
         shell.args(["-c", &script, env!("CARGO_BIN_EXE_logweir")]);
         self.start_by(shell, arguments).end()
     }

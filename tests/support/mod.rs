@@ -9,6 +9,7 @@ pub(crate) mod http;
 pub(crate) mod metrics;
 pub(crate) mod mmdb;
 pub(crate) mod nginx;
+pub(crate) mod proxy;
 pub(crate) mod redirector;
 pub(crate) mod saved;
 pub(crate) mod stage;

@@ -141,8 +141,9 @@ pub(super) fn describe(loaded: &Loaded, followed: &Followed, report: &mut Report
         .filter(|problem| is_closed(&problem.path))
         .count();
     let denied = denied + closed;
-    rest.iter()
-        .for_each(|problem| report.warn(&problem.to_string()));
+    for problem in &rest {
+        tell(problem, report);
+    }
     if readable == 0 && denied > 0 {
         let user = names::user();
         report.fail(
@@ -151,6 +152,14 @@ pub(super) fn describe(loaded: &Loaded, followed: &Followed, report: &mut Report
         );
     }
     used
+}
+
+/// Lines that are there and must not be read would be missing without a word.
+fn tell(problem: &Problem, report: &mut Report) {
+    match is_closed(&problem.path) {
+        true => report.fail(Exit::Permission, &problem.to_string()),
+        false => report.warn(&problem.to_string()),
+    }
 }
 
 /// Whether a folder or file is there and must not be read.
@@ -197,7 +206,7 @@ impl<'a> Look<'a> {
         let is_rejected = self.rejected.say_of(log, live, report);
         for problem in problems {
             self.denied += usize::from(is_closed(&problem.path));
-            report.warn(&problem.to_string());
+            tell(problem, report);
         }
         if live.is_empty() && problems.is_empty() {
             report.warn("no such file now; it is followed once it is there");
@@ -241,10 +250,11 @@ impl<'a> Look<'a> {
                 self.denied += 1;
             }
             let advice = names::who_may_read(&file.path);
-            report.warn(&format!(
-                "cannot be read by {}: {error}{advice}",
-                names::user()
-            ));
+            let text = format!("cannot be read by {}: {error}{advice}", names::user());
+            match error.kind() {
+                ErrorKind::PermissionDenied => report.fail(Exit::Permission, &text),
+                _ => report.warn(&text),
+            }
             return None;
         }
         self.readable += 1;

@@ -7,6 +7,7 @@
 mod beside;
 mod cluster;
 mod connect;
+mod container;
 mod doubles;
 mod extras;
 mod formats;

@@ -25,11 +25,13 @@ mod parcel;
 mod parked;
 mod redirect;
 mod refusals;
+mod refused_certificate;
 mod replay;
 mod settings;
 mod stats;
 mod stream;
 mod tls;
+mod trust;
 
 use std::io;
 use std::sync::Arc;
@@ -227,6 +229,11 @@ impl Elasticsearch {
     /// What was counted so far.
     pub fn stats(&self) -> &Stats {
         &self.deliverer.stats
+    }
+
+    /// Whether a node of the cluster has answered since the start, whatever it said.
+    pub fn has_answered(&self) -> bool {
+        self.deliverer.nodes.has_answered()
     }
 
     /// How delivery is doing now.
