@@ -59,9 +59,6 @@ struct World {
     arrived: bool,
     /// How many names were made up.
     names: usize,
-    /// The log was replaced by a copy of itself: of files that hold the same so far, under names that say nothing,
-    /// the shorter may be taken for the rest of the longer (docs/GUARANTEES.md).
-    restored: bool,
 }
 
 const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
@@ -100,7 +97,6 @@ impl World {
             held: HashSet::new(),
             arrived: false,
             names: 0,
-            restored: false,
         }
     }
 
@@ -267,7 +263,6 @@ impl World {
             Act::Compress { which } => self.compress(which, true),
             Act::CompressHalf { which } => self.compress(which, false),
             Act::Restore => {
-                self.restored = true;
                 if self.host.fs.exists(LIVE) {
                     self.shift();
                     let copy = self.host.fs.content(LIVE);
@@ -317,8 +312,7 @@ impl World {
     /// Whether it is on disk to which log a file of this content belongs.
     fn is_known(&self, path: &str) -> bool {
         let assignments = self.host.fs.durable(ASSIGNMENTS);
-        let usable = !self.restored && self.host.fs.exists(path);
-        let Some(assignments) = assignments.filter(|_| usable) else {
+        let Some(assignments) = assignments.filter(|_| self.host.fs.exists(path)) else {
             return false;
         };
         let data = self.host.fs.content(path);
@@ -339,17 +333,21 @@ impl World {
     /// Where files begin alike only a position behind the first line tells one from the other.
     fn has_position_in(&self, path: &str, data: &[u8], first_line: usize) -> bool {
         let inode = self.host.fs.metadata(path.as_ref()).unwrap().inode.1;
-        let text = self.host.fs.durable(CHECKPOINT).unwrap_or_default();
-        String::from_utf8_lossy(&text).lines().any(|line| {
-            let entry: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-            let offset = entry["offset"].as_u64().unwrap_or(0);
-            let at = usize::try_from(offset).unwrap();
-            let window = data.get(at.saturating_sub(marker_length(offset))..at);
-            entry["inode"] == inode
-                && at > first_line + 1
-                && window
-                    .is_some_and(|window| entry["marker"] == format!("{:016x}", marker(window)))
-        })
+        let is_in = |text: &[u8]| {
+            String::from_utf8_lossy(text).lines().any(|line| {
+                let entry: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+                let offset = entry["offset"].as_u64().unwrap_or(0);
+                let at = usize::try_from(offset).unwrap();
+                let window = data.get(at.saturating_sub(marker_length(offset))..at);
+                entry["inode"] == inode
+                    && at > first_line + 1
+                    && window
+                        .is_some_and(|window| entry["marker"] == format!("{:016x}", marker(window)))
+            })
+        };
+        // The next agent starts from the one that is there, or from the one that a power cut leaves.
+        let durable = self.host.fs.durable(CHECKPOINT).unwrap_or_default();
+        is_in(&self.host.fs.content(CHECKPOINT)) && is_in(&durable)
     }
 
     /// A name that no table has; some are matched by the log's glob, one of these carries a date.
