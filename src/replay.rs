@@ -8,6 +8,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use proptest::test_runner::{Config, RngSeed};
 
 /// So many lives, unless the environment says otherwise.
+#[allow(clippy::print_stdout)]
 pub(crate) fn lives(usual: u32) -> Config {
     let asked = Config::default();
     let seed = match asked.rng_seed {

@@ -16,6 +16,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::changes::Changes;
+use super::terminal::complain;
 use super::{Common, Exit, RunArgs, logging, read};
 use crate::agent::{Agent, Legacy, Mode, StartError, descriptors};
 use crate::clock::{Clock, SystemClock};
@@ -40,7 +41,7 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
     let (loaded, changes) = match read_marked(|| read(common)) {
         Ok(read) => read,
         Err(errors) => {
-            eprintln!("{errors}");
+            complain!("{errors}");
             return Exit::Config;
         }
     };

@@ -311,13 +311,14 @@ impl<C: Courier> Deliverer<C> {
                 Bytes::from(body)
             }
         };
-        let stream = self.stream.clone();
+        let (documents, stream) = (parcel.count(job), self.stream.clone());
         if self.gzip {
             let plain = body.clone();
             if let Ok(Some(packed)) = tokio::task::spawn_blocking(move || gzip(&plain)).await {
                 return Wire {
                     body: packed,
                     gzip: true,
+                    documents,
                     stream,
                 };
             }
@@ -325,6 +326,7 @@ impl<C: Courier> Deliverer<C> {
         Wire {
             body,
             gzip: false,
+            documents,
             stream,
         }
     }

@@ -103,6 +103,16 @@ pub enum Fault {
         "the connection ended before the answer did ({0}); if the node speaks TLS, use https:// in nodes"
     )]
     Broken(String),
+    /// Its response is longer than that of any cluster.
+    #[error(
+        "its response is malformed: it is longer than {} KiB decompressed; is it the cluster that answers there, and not \
+         another service?",
+        limit / 1024
+    )]
+    TooLong {
+        /// Bytes that were read at most.
+        limit: usize,
+    },
     /// It answered that the cluster is elsewhere. Nothing is sent there.
     #[error("{0}")]
     Redirected(Redirect),
@@ -127,6 +137,7 @@ impl Fault {
         match self {
             Self::Timeout(_) => RetryReason::Timeout,
             Self::Broken(_) => RetryReason::Broken,
+            Self::TooLong { .. } => RetryReason::Malformed,
             Self::Redirected(_) => RetryReason::Held,
             _ => RetryReason::Unreachable,
         }
