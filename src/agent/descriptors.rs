@@ -33,6 +33,18 @@ pub fn for_logs(requests: usize) -> usize {
     share(limit, requests as u64)
 }
 
+/// How many connections to the HTTP port may be open under the limit that holds now.
+pub fn for_http() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    http_share(limit)
+}
+
+/// At most a quarter of a limit that is too low for everything, as logs get a quarter of it at least.
+fn http_share(limit: u64) -> usize {
+    let share = HTTP_CONNECTIONS.min(limit / 4).max(1);
+    usize::try_from(share).unwrap_or(usize::MAX)
+}
+
 fn share(limit: u64, requests: u64) -> usize {
     let reserved = HTTP_CONNECTIONS + HOUSEHOLD + PER_REQUEST * requests;
     let share = limit.saturating_sub(reserved).max(limit / 4);
@@ -51,5 +63,7 @@ mod tests {
         // Too few for everything: the logs take a quarter, and opening more is tried later.
         assert_eq!(share(100, 2), 25);
         assert_eq!(share(120, 64), 30);
+        assert_eq!((http_share(100), http_share(3)), (25, 1));
+        assert_eq!(http_share(1024), 64);
     }
 }

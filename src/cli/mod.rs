@@ -11,6 +11,7 @@ mod logging;
 mod prune;
 mod run;
 mod setup;
+mod signals;
 mod terminal;
 
 use std::path::PathBuf;

@@ -28,6 +28,10 @@ use super::settings::{Settings, shown};
 use super::stream::{PARAMETER, Streams};
 use super::tls::{Roots, identity};
 
+/// A node that takes longer to accept a connection is away. Without this limit a host that is down would cost each
+/// request its whole time, and a stop all of its grace.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
+
 const NAME: &str = concat!("logweir/", env!("CARGO_PKG_VERSION"));
 
 /// The verbs that are needed.
@@ -99,7 +103,8 @@ impl Client {
         }
         let mut builder = reqwest::Client::builder()
             .redirect(Policy::none())
-            .timeout(settings.request_timeout);
+            .timeout(settings.request_timeout)
+            .connect_timeout(CONNECT_TIME.min(settings.request_timeout));
         // A proxy from the environment cannot reach this host's own loopback.
         if settings.nodes.iter().all(is_loopback) {
             builder = builder.no_proxy();

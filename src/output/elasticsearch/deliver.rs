@@ -355,6 +355,7 @@ impl<C: Courier> Deliverer<C> {
             .map_err(|malformed| malformed.to_string())?;
         }
         job.tally.add(&tally);
+        self.stats.settled_more(tally.total());
         let refused = odd
             .iter()
             .filter(|(_, verdict)| !matches!(verdict, Verdict::DeadLetter(_)));

@@ -196,6 +196,9 @@ impl Fault {
         if connecting && kind == Some(io::ErrorKind::ConnectionRefused) {
             return Self::Refused;
         }
+        if connecting && error.is_timeout() {
+            return Self::Connect("no connection in time".to_owned());
+        }
         if error.is_timeout() {
             return Self::Timeout(request_timeout);
         }
