@@ -12,8 +12,9 @@ const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 
 /// Limit of every response but that of `_bulk`. The longest of them list the indices of `index`, or all index templates
-/// of the cluster: some 100 to 600 bytes an entry, so this is room for 13,000 indices.
-pub(crate) const LIMIT: usize = 8 * MIB;
+/// of the cluster: some 100 to 600 bytes an entry, so this is room for 6,500 indices. Read into values, small objects take
+/// 80 times the room of their text.
+pub(crate) const LIMIT: usize = 4 * MIB;
 
 /// Limit of a response of `_bulk` to so many documents. `{"create":{"status":201}}` has 25 bytes; a refusal with its reason
 /// and that of its cause seldom 1 KiB. Where each reason is longer than that, halves of the request are sent, and the
