@@ -12,6 +12,7 @@ mod logging;
 mod prune;
 mod run;
 mod setup;
+mod signals;
 mod terminal;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use self::terminal::complain;
 use crate::config::{self, ConfigErrors, Loaded, LogLevel};
 use crate::output::dead_letters::Kind;
 
@@ -271,7 +273,7 @@ fn block_on(work: impl Future<Output = Exit>) -> Exit {
     {
         Ok(runtime) => runtime.block_on(work),
         Err(error) => {
-            eprintln!("cannot start: {error}");
+            complain!("cannot start: {error}");
             Exit::Internal
         }
     }
@@ -285,7 +287,7 @@ fn read(common: &Common) -> Result<Loaded, ConfigErrors> {
 /// Reads the configuration, or prints all that is wrong with it.
 fn load(common: &Common) -> Result<Loaded, Exit> {
     read(common).map_err(|errors| {
-        eprintln!("{errors}");
+        complain!("{errors}");
         Exit::Config
     })
 }

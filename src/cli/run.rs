@@ -1,7 +1,7 @@
 //! `logweir run`: start, serve the pages, obey signals, end with the right code.
 //!
-//! SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads the configuration again and goes on
-//! with the old one if the new one is wrong. A change of nginx.conf, of an OpenAPI document or a database is taken
+//! SIGTERM and SIGINT drain for as long as the output takes something, a second one stops at once; SIGHUP reads the
+//! configuration again and goes on with the old one if the new one is wrong. A change of nginx.conf, of an OpenAPI document or a database is taken
 //! without: a new log, format or API must not need a hand. logweir's own file is read at a SIGHUP only; who edits
 //! it chooses the moment.
 
@@ -13,26 +13,33 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::changes::Changes;
+use super::signals::{Order, Signals};
+use super::terminal::complain;
 use super::{Common, Exit, RunArgs, announce, logging, read};
-use crate::agent::{Agent, Legacy, Mode, StartError};
+use crate::agent::{Agent, Legacy, Mode, StartError, descriptors};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Config, ConfigErrors, Loaded};
+use crate::config::{self, Config, ConfigErrors, Env as _, Loaded};
 use crate::output::gate::{Gate, Standing};
 use crate::pipeline::Ended;
 use crate::record::Doubt;
 use crate::tail::{Leaves, TailError};
 use crate::telemetry::Telemetry;
-use crate::web::{self, Delivery, View};
+use crate::web::{self, Delivery, Hosts, Pages, View};
 
 /// Threads that send and serve; reading and encoding have their own.
 const WORKERS: usize = 2;
 
 /// How often an agent that worked before a reload is started again.
 const START_AGAIN: Duration = Duration::from_secs(5);
+
+/// A stop waits no longer than this for an output that has trouble and takes nothing meanwhile.
+const HOPELESS: Duration = Duration::from_secs(1);
+
+/// How often a stop looks whether the output takes something.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Without so many free descriptors nothing is begun: logs, connections, the state directory, the page.
 const DESCRIPTORS: usize = 32;
@@ -41,7 +48,7 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
     let (loaded, changes) = match read_marked(|| read(common)) {
         Ok(read) => read,
         Err(errors) => {
-            eprintln!("{errors}");
+            complain!("{errors}");
             return Exit::Config;
         }
     };
@@ -49,6 +56,7 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
+    descriptors::raise();
     let runtime = spare_descriptors().and_then(|()| {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
@@ -183,6 +191,7 @@ impl Supervisor<'_> {
         let mut restart = None;
         // a drain for a reload is none: what is asked meanwhile is done all the same
         let mut stopping = false;
+        let mut progress = None;
         loop {
             let (reload, marks) = tokio::select! {
                 (ended, legacy) = agent.ended() => {
@@ -222,12 +231,21 @@ impl Supervisor<'_> {
                         // behind a closed gate nothing can arrive
                         if agent.gate.standing() == Standing::Open {
                             agent.stop.drain();
+                            progress = Some(Progress::new(&agent.gate));
                         } else {
                             agent.stop.hand_back();
                         }
                         continue;
                     }
                 },
+                () = tokio::time::sleep(LOOK), if progress.is_some() => {
+                    if progress.as_mut().is_some_and(|progress| progress.is_hopeless(&agent.gate)) {
+                        progress = None;
+                        tracing::info!("the output takes nothing; what is on its way is read again later");
+                        agent.stop.hand_back();
+                    }
+                    continue;
+                }
                 change = changes.next(), if restart.is_none() && !stopping => (change.what, Some(change.marks)),
                 () = at(self.deadline), if !self.timed_out => {
                     self.timed_out = true;
@@ -247,6 +265,7 @@ impl Supervisor<'_> {
                         agent.stop.hand_back();
                     } else {
                         agent.stop.drain();
+                        progress = Some(Progress::new(&agent.gate));
                     }
                 }
                 (None, Some(marks)) => changes.put_up_with(marks),
@@ -300,11 +319,10 @@ impl Supervisor<'_> {
             let shown = shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
             view(&telemetry, shown, started_millis, clock.unix_millis())
         });
-        tokio::spawn(async move {
-            if let Err(error) = web::serve(listener, source).await {
-                tracing::warn!(%error, "the pages are not served any more");
-            }
-        });
+        let own = [config::System.host_name(), config.host.clone()];
+        let hosts = Hosts::new(own.iter().map(String::as_str), &config.http_allowed_hosts);
+        let pages = Pages::new(source, hosts);
+        tokio::spawn(web::serve(listener, pages, descriptors::for_http()));
         Ok(())
     }
 }
@@ -321,6 +339,31 @@ fn read_marked(
             return Ok((loaded, marked));
         }
         marked = Changes::of(&loaded);
+    }
+}
+
+/// Whether an agent that stops still gets something delivered.
+struct Progress {
+    settled: u64,
+    at: Instant,
+}
+
+impl Progress {
+    fn new(gate: &Gate) -> Self {
+        Self {
+            settled: gate.output().stats().settled(),
+            at: Instant::now(),
+        }
+    }
+
+    /// True when the output has had trouble for [`HOPELESS`] and took nothing meanwhile. A cluster that is slow has none:
+    /// it is waited for as long as the settings say.
+    fn is_hopeless(&mut self, gate: &Gate) -> bool {
+        let settled = gate.output().stats().settled();
+        if settled != self.settled || !gate.takes_nothing() {
+            *self = Self::new(gate);
+        }
+        self.at.elapsed() >= HOPELESS
     }
 }
 
@@ -425,37 +468,5 @@ async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
-    }
-}
-
-/// What a signal asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    Stop,
-    Reload,
-}
-
-/// The signals of the process.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Order {
-        tokio::select! {
-            _ = self.terminate.recv() => Order::Stop,
-            _ = self.interrupt.recv() => Order::Stop,
-            _ = self.hang_up.recv() => Order::Reload,
-        }
     }
 }

@@ -15,6 +15,7 @@ mod exposed;
 mod fields;
 mod fingerprint;
 mod formats;
+mod http;
 mod index_pattern;
 mod kibana;
 pub(crate) mod lacks;
@@ -120,6 +121,8 @@ pub struct Config {
     pub kibana: Option<Kibana>,
     /// Address of the agent's own pages.
     pub http_listen: SocketAddr,
+    /// Names by which requests to them may call this host, besides its own, `localhost` and addresses.
+    pub http_allowed_hosts: Vec<String>,
     /// Least level of the agent's own log lines.
     pub log_level: LogLevel,
     /// How they look.
@@ -451,7 +454,8 @@ fn check(
     });
 
     let mut http = Scope::new(Section::Http, section(Section::Http), problems);
-    let http_listen = listen(&mut http);
+    let http_listen = http::listen(&mut http);
+    let http_allowed_hosts = http::allowed_hosts(&mut http);
 
     let mut log = Scope::new(Section::Log, section(Section::Log), problems);
     let levels: Vec<(&str, LogLevel)> = LogLevel::WORDS.into_iter().zip(LogLevel::LEVELS).collect();
@@ -505,6 +509,7 @@ fn check(
         elasticsearch,
         kibana,
         http_listen: http_listen?,
+        http_allowed_hosts,
         log_level,
         log_format,
     };
@@ -558,14 +563,4 @@ fn trusted_proxies(top: &mut Scope<'_>) -> Vec<IpNet> {
         }
     }
     nets
-}
-
-fn listen(http: &mut Scope<'_>) -> Option<SocketAddr> {
-    let (text, origin) = http.text("listen")?;
-    let address = text.parse().ok();
-    if address.is_none() {
-        let why = "is no address and port; write them as in \"127.0.0.1:9280\" or \"[::]:9280\"";
-        http.bad("listen", origin, &text, why);
-    }
-    address
 }

@@ -238,8 +238,9 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Duration,
         r#""25s""#,
         "",
-        "How long a stop may take to deliver what was read; the rest is read again at the next start. Keep it \
-         below the limit of what stops the agent (Kubernetes kills after 30s, systemd after 90s). 0s to 1h.",
+        "How long a stop may take to deliver what was read, as long as the output takes something; where it takes nothing \
+         (no connection, 401, a missing template), a stop takes 2s at most. The rest is read again at the next start. \
+         Keep it below the limit of what stops the agent (Kubernetes kills after 30s, systemd after 90s). 0s to 1h.",
     ),
     setting(
         Top,
@@ -640,7 +641,7 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Duration,
         r#""60s""#,
         "",
-        "A request without a complete answer after this time is repeated. 1s to 1h.",
+        "A request without a complete response after this time is repeated, however slowly the response arrives. 1s to 1h.",
     ),
     setting(
         Kibana,
@@ -732,6 +733,16 @@ pub static SETTINGS: &[Setting] = &[
         r#""127.0.0.1:9280""#,
         "",
         "Address and port of the agent's own pages.",
+    ),
+    setting(
+        Http,
+        "allowed_hosts",
+        Kind::Texts,
+        "[]",
+        r#"["logweir.example.org"]"#,
+        "Names by which requests to / and /status may call this host (their Host header), besides addresses, localhost \
+         and the host's own name; others are answered with 421, against web sites that let their name lead here. \
+         /metrics, /livez and /readyz are answered whatever the name. Read at the start only.",
     ),
     setting(
         Log,

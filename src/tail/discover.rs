@@ -631,17 +631,14 @@ impl<F: FileSystem> Walk<'_, F> {
         let live = matches!(by, By::Path | By::Glob);
         match metadata.kind {
             Kind::File => {}
-            Kind::Directory => return,
             kind => {
-                if live {
-                    self.scan.problems.push(Problem::new(
-                        &path,
-                        format!(
-                            "is {}, not a file: nginx's container image links its logs to the console; let nginx \
-                             write to a file on a volume that both share",
-                            kind.word()
-                        ),
-                    ));
+                // A wide glob finds directories too; one that is named as a log stands where nginx would write.
+                let is_told = kind != Kind::Directory
+                    || by == By::Path
+                    || path.extension().is_some_and(|extension| extension == "log");
+                if live && is_told {
+                    let text = format!("is {}, not a file: {}", kind.word(), kind.way_out());
+                    self.scan.problems.push(Problem::new(&path, text));
                 }
                 return;
             }

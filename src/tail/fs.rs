@@ -38,6 +38,19 @@ impl Kind {
             Kind::Socket => "a socket",
         }
     }
+
+    /// What to do where it stands in the place of a log.
+    pub fn way_out(self) -> &'static str {
+        match self {
+            Kind::Directory => {
+                "remove it, so that nginx can write its log there, or name the files in it in paths of [[logs]]"
+            }
+            _ => {
+                "nginx's container image links its logs to the console; let nginx write to a file on a volume that \
+                 both share"
+            }
+        }
+    }
 }
 
 /// Where the content of a file lives: device and inode. Exact while the file is held open, a mere hint

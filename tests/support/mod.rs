@@ -5,6 +5,7 @@ pub(crate) mod agent;
 pub(crate) mod fake_cluster;
 pub(crate) mod fake_es;
 pub(crate) mod fake_kibana;
+pub(crate) mod hostile;
 pub(crate) mod http;
 pub(crate) mod metrics;
 pub(crate) mod mmdb;

@@ -42,7 +42,7 @@ pub(super) fn run(loaded: &Loaded, asked: Asked<'_>) -> Exit {
         Some(text) => match formats::asked_for(text, loaded) {
             Ok(chosen) => chosen,
             Err(bad) => {
-                eprint!("{}", bad.explain());
+                terminal::print_error(&bad.explain());
                 return Exit::Usage;
             }
         },
@@ -73,7 +73,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Exit {
         _ => (Exit::Io, String::new()),
     };
     let text = format!("cannot read {}: {error}{advice}", path.display());
-    eprintln!("{}", terminal::safe(&text));
+    terminal::complain!("{}", terminal::safe(&text));
     exit
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Owns URLs, headers, credentials and TLS; refuses to know what a body means. Invariant: a request reaches the
 //! node that it was meant for and no other host, and every failure, a redirect among them, comes back as an
-//! [`OutputError`] that names the node. Therefore it is `reqwest` itself: the transport of the `elasticsearch` crate
+//! [`OutputError`] that names the node; a response is never longer in memory than its limit. Therefore it is `reqwest` itself: the transport of the `elasticsearch` crate
 //! stands on it too, but follows redirects and has no switch for that.
 
 use std::time::Duration;
@@ -22,10 +22,15 @@ use super::deliver::{Courier, Reply};
 use super::error::{Fault, OutputError, PROXY_AUTH};
 use super::parcel::Wire;
 use super::redirect::Redirect;
+use super::response::{self, Unread};
 use super::settings::{Settings, shown};
 use super::stream::{PARAMETER, Streams};
 use super::tls::Tls;
 use crate::config::Proxy;
+
+/// A node that takes longer to accept a connection is away. Without this limit a host that is down would cost each
+/// request its whole time, and a stop all of its grace.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 const NAME: &str = concat!("logweir/", env!("CARGO_PKG_VERSION"));
 
@@ -100,7 +105,8 @@ impl Client {
         }
         let mut builder = reqwest::Client::builder()
             .redirect(Policy::none())
-            .timeout(settings.request_timeout);
+            .timeout(settings.request_timeout)
+            .connect_timeout(CONNECT_TIME.min(settings.request_timeout));
         // The environment's variables were read with the configuration: nothing else decides about proxies.
         builder = builder.no_proxy();
         if nodes.iter().any(|node| node.proxy.is_some()) {
@@ -166,7 +172,9 @@ impl Client {
                 HeaderValue::from_static(value),
             );
         }
-        let reply = self.send(node, method, url, headers, body).await?;
+        let reply = self
+            .send(node, method, url, headers, body, response::LIMIT)
+            .await?;
         Ok(Answer {
             status: reply.status,
             body: reply.body,
@@ -181,6 +189,7 @@ impl Client {
         url: Url,
         headers: HeaderMap,
         body: Option<Bytes>,
+        limit: usize,
     ) -> Result<Reply, OutputError> {
         let failed = |fault| OutputError::Node {
             node: self.node(node).to_owned(),
@@ -216,7 +225,12 @@ impl Client {
             value.to_str().ok().map(str::to_owned)
         };
         let (retry_after, date) = (header(RETRY_AFTER), header(DATE));
-        let body = response.bytes().await.map_err(broken)?;
+        let body = response::read(response, limit)
+            .await
+            .map_err(|unread| match unread {
+                Unread::Broken(error) => broken(error),
+                Unread::TooLong => failed(Fault::TooLong { limit }),
+            })?;
         Ok(Reply {
             status,
             retry_after,
@@ -278,6 +292,7 @@ impl Client {
             url.clone(),
             headers,
             Some(wire.body.clone()),
+            response::bulk_limit(wire.documents),
         )
         .await
     }

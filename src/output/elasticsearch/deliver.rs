@@ -322,13 +322,14 @@ impl<C: Courier> Deliverer<C> {
                 Bytes::from(body)
             }
         };
-        let stream = self.stream.clone();
+        let (documents, stream) = (parcel.count(job), self.stream.clone());
         if self.gzip {
             let plain = body.clone();
             if let Ok(Some(packed)) = tokio::task::spawn_blocking(move || gzip(&plain)).await {
                 return Wire {
                     body: packed,
                     gzip: true,
+                    documents,
                     stream,
                 };
             }
@@ -336,6 +337,7 @@ impl<C: Courier> Deliverer<C> {
         Wire {
             body,
             gzip: false,
+            documents,
             stream,
         }
     }
@@ -364,6 +366,7 @@ impl<C: Courier> Deliverer<C> {
             .map_err(|malformed| malformed.to_string())?;
         }
         job.tally.add(&tally);
+        self.stats.settled_more(tally.total());
         let refused = odd
             .iter()
             .filter(|(_, verdict)| !matches!(verdict, Verdict::DeadLetter(_)));

@@ -116,6 +116,16 @@ pub enum Fault {
         /// What it answers, or what failed.
         reason: String,
     },
+    /// Its response is longer than that of any cluster.
+    #[error(
+        "its response is malformed: it is longer than {} KiB decompressed; is it the cluster that answers there, and not \
+         another service?",
+        limit / 1024
+    )]
+    TooLong {
+        /// Bytes that were read at most.
+        limit: usize,
+    },
     /// It answered that the cluster is elsewhere. Nothing is sent there.
     #[error("{0}")]
     Redirected(Redirect),
@@ -140,6 +150,7 @@ impl Fault {
         match self {
             Self::Timeout(_) => RetryReason::Timeout,
             Self::Broken(_) => RetryReason::Broken,
+            Self::TooLong { .. } => RetryReason::Malformed,
             Self::Redirected(_) => RetryReason::Held,
             _ => RetryReason::Unreachable,
         }
@@ -214,6 +225,9 @@ impl Fault {
         }
         if connecting && kind == Some(io::ErrorKind::ConnectionRefused) {
             return Self::Refused;
+        }
+        if connecting && error.is_timeout() {
+            return Self::Connect("no connection in time".to_owned());
         }
         if error.is_timeout() {
             return Self::Timeout(request_timeout);
