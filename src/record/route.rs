@@ -5,11 +5,13 @@
 //! as a back end sees it, so that `/api/%65xport` counts as `/api/export`; refuses to know hosts and queries. Pure:
 //! the same method, path and status always give the same route.
 
+mod crossing;
 mod letters;
 mod name;
 #[cfg(test)]
 mod name_tests;
 mod path;
+mod pattern;
 mod router;
 mod segment;
 mod shape;
@@ -80,7 +82,7 @@ impl<'r> Found<'r> {
             path = resolved;
         }
         if !router.is_empty()
-            && let Some(named) = router.find(request.method, path)
+            && let Some(named) = router.find(request.method, path, route)
         {
             return Self::Named(named);
         }
