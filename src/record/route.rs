@@ -24,7 +24,7 @@ use logweir_parsers::Escape;
 
 use super::members::{Request, Text};
 use super::privacy::Scope;
-use super::{Buffers, Values, json};
+use super::{Buffers, Scratch, Values, json};
 use crate::config::RouteKind;
 
 pub(super) use router::{Named, Router};
@@ -47,7 +47,7 @@ pub(super) enum Found<'r> {
     /// did not show, and must be escaped.
     Normalised(bool),
     /// No route knows it, nothing was there, and the path holds no value: most are scanners' guesses.
-    NotFound,
+    Absent,
 }
 
 impl<'r> Found<'r> {
@@ -100,7 +100,7 @@ impl<'r> Found<'r> {
         route.clear();
         let identified = name::name(route, path);
         if !identified && status == Some(b"404") {
-            return Self::NotFound;
+            return Self::Absent;
         }
         Self::Normalised(resolving || !plain)
     }
@@ -109,8 +109,24 @@ impl<'r> Found<'r> {
     pub(super) fn kind(self) -> &'r RouteKind {
         match self {
             Self::Named(named) => &named.kind,
-            Self::Nothing | Self::Normalised(_) | Self::NotFound => &RouteKind::Plain,
+            Self::Nothing | Self::Normalised(_) | Self::Absent => &RouteKind::Plain,
         }
+    }
+
+    /// The text of `http.route`, as a record may show it.
+    pub(super) fn name(self, values: &Values<'_>, normalised: &[u8]) -> Option<String> {
+        let (mut out, mut scratch) = (Vec::new(), Scratch::default());
+        let mut text = Text {
+            out: &mut out,
+            scratch: &mut scratch,
+            escape: values.plan.escape,
+            plain: values.plain,
+            watched: values.watched,
+            guard: values.guard,
+        };
+        self.write(&mut text, normalised);
+        let member = out.strip_prefix(b"\"route\":")?.strip_suffix(b",")?;
+        serde_json::from_slice(member).ok()
     }
 
     /// Appends `http.route`; `normalised` is the buffer for routes.
@@ -119,7 +135,7 @@ impl<'r> Found<'r> {
         match self {
             Self::Nothing => {}
             Self::Named(named) => out.extend_from_slice(&named.member),
-            Self::NotFound => out.extend_from_slice(b"\"route\":\"{not found}\","),
+            Self::Absent => out.extend_from_slice(b"\"route\":\"{not found}\","),
             Self::Normalised(escape) => {
                 out.extend_from_slice(b"\"route\":\"");
                 if text.watched || escape {

@@ -26,8 +26,8 @@ pub(super) fn name(out: &mut Vec<u8>, path: &[u8]) -> bool {
     // where the part begins that is not copied yet
     let mut from = 0;
     while start < path.len() {
-        // path[start] is '/': a segment reaches to the next one
-        let begin = start + 1;
+        // a segment reaches to the next slash; some variables tell a path that begins with none
+        let begin = start + usize::from(path[start] == b'/');
         let (end, plain) = plain_end(path, begin);
         segments += 1;
         if segments > MOST_SEGMENTS || out.len() + (begin - from) > LONGEST - REST.len() {
@@ -39,7 +39,11 @@ pub(super) fn name(out: &mut Vec<u8>, path: &[u8]) -> bool {
         }
         out.extend_from_slice(&path[from..begin]);
         let mark = out.len();
-        identified |= segment::write(out, &path[begin..end]);
+        let text = &path[begin..end];
+        identified |= match segment::common(text) {
+            Some(kind) => segment::push(out, text, kind),
+            None => segment::write(out, text),
+        };
         if out.len() > LONGEST - REST.len() {
             out.truncate(mark);
             out.extend_from_slice(REST);
@@ -66,33 +70,36 @@ fn rest(out: &mut Vec<u8>, path: &[u8], from: usize, begin: usize, identified: b
 /// Where the segment ends that begins at `begin`, and whether it plainly consists of few short words: lower-case
 /// letters between `-`, `_` and `.`.
 fn plain_end(path: &[u8], begin: usize) -> (usize, bool) {
-    let mut at = begin;
+    let rest = path.get(begin..).unwrap_or_default();
     let mut word = 0;
-    let mut longest = 0;
+    let mut has_long = false;
     let mut dashes = 0;
-    while let Some(&byte) = path.get(at) {
+    for (at, &byte) in rest.iter().enumerate() {
         match CLASSES[usize::from(byte)] {
-            LETTER => {
-                word += 1;
-                longest = longest.max(word);
-            }
+            LETTER => {}
             BETWEEN => {
-                word = 0;
+                has_long |= at - word > LONG_WORD;
+                word = at + 1;
                 dashes += 1;
             }
-            SLASH => break,
+            SLASH => {
+                return (
+                    begin + at,
+                    !has_long && at - word <= LONG_WORD && dashes < TITLE_DASHES,
+                );
+            }
             _ => {
-                let end = memchr::memchr(b'/', &path[at..]).map_or(path.len(), |rest| at + rest);
-                return (end, false);
+                let end = memchr::memchr(b'/', &rest[at..]).map_or(rest.len(), |slash| at + slash);
+                return (begin + end, false);
             }
         }
-        at += 1;
     }
-    (at, longest <= LONG_WORD && dashes < TITLE_DASHES)
+    let plain = !has_long && rest.len() - word <= LONG_WORD && dashes < TITLE_DASHES;
+    (path.len(), plain)
 }
 
-const OTHER: u8 = 0;
-const LETTER: u8 = 1;
+const LETTER: u8 = 0;
+const OTHER: u8 = 1;
 const BETWEEN: u8 = 2;
 const SLASH: u8 = 3;
 

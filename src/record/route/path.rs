@@ -6,17 +6,41 @@
 //! and whatever follows a NUL. Refuses to know routes. Invariant: the result is UTF-8, and a path of which
 //! [`is_resolved`] says so is its own result.
 
-/// Whether [`resolve`] would change nothing.
+/// Whether [`resolve`] would change nothing of a path.
 pub(super) fn is_resolved(path: &[u8]) -> bool {
-    let mut previous = b' ';
+    let mut odd = 0;
+    let mut after = ANYWHERE;
     for &byte in path {
-        let special = byte <= b' ' || matches!(byte, b'%' | b';' | 0x7f);
-        if special || previous == b'/' && matches!(byte, b'/' | b'.') {
-            return false;
-        }
-        previous = byte;
+        let marks = MARKS[usize::from(byte)];
+        odd |= marks & after;
+        after = ANYWHERE | marks >> 1;
     }
-    true
+    odd & (ANYWHERE | AFTER_SLASH) == 0
+}
+
+/// The byte is never left as it is.
+const ANYWHERE: u8 = 1;
+/// The byte is not left as it is behind a slash.
+const AFTER_SLASH: u8 = 2;
+/// The byte is a slash; the bit above [`AFTER_SLASH`].
+const SLASH: u8 = 4;
+
+/// What is to be known of each byte.
+static MARKS: [u8; 256] = marks();
+
+const fn marks() -> [u8; 256] {
+    let mut marks = [0; 256];
+    let mut byte = 0;
+    while byte <= b' ' as usize {
+        marks[byte] = ANYWHERE;
+        byte += 1;
+    }
+    marks[b'%' as usize] = ANYWHERE;
+    marks[b';' as usize] = ANYWHERE;
+    marks[0x7f] = ANYWHERE;
+    marks[b'.' as usize] = AFTER_SLASH;
+    marks[b'/' as usize] = AFTER_SLASH | SLASH;
+    marks
 }
 
 /// Appends the path that a back end sees to `out`, which is empty.

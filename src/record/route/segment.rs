@@ -58,6 +58,30 @@ const PROGRAMS: [&[u8]; 18] = [
     b"cfm", b"py", b"sh", b"exe", b"dll", b"bat", b"cmd",
 ];
 
+/// The kind of those values that most paths have, at little cost: numbers, UUIDs, hashes.
+pub(super) fn common(segment: &[u8]) -> Option<Kind> {
+    let digits = segment
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    if digits == segment.len() {
+        // of others the digits may be those of a date
+        return (!matches!(digits, 0 | 8 | 14)).then_some(Kind::Id);
+    }
+    if segment.len() < token::HASH || !segment[segment.len() - 1].is_ascii_hexdigit() {
+        return None;
+    }
+    if shape::is_uuid(segment) {
+        return Some(Kind::Uuid);
+    }
+    let mut has_digit = false;
+    let is_hex = segment.iter().all(|byte| {
+        has_digit |= byte.is_ascii_digit();
+        byte.is_ascii_hexdigit()
+    });
+    (is_hex && has_digit).then_some(Kind::Hash)
+}
+
 /// Appends a segment with placeholders for its values; whether it holds an identifier.
 pub(super) fn write(out: &mut Vec<u8>, segment: &[u8]) -> bool {
     if segment.is_empty() {
@@ -89,7 +113,7 @@ pub(super) fn write(out: &mut Vec<u8>, segment: &[u8]) -> bool {
 }
 
 /// Appends `text` if it is a word, else its placeholder; whether it is an identifier.
-fn push(out: &mut Vec<u8>, text: &[u8], kind: Kind) -> bool {
+pub(super) fn push(out: &mut Vec<u8>, text: &[u8], kind: Kind) -> bool {
     match kind {
         Kind::Word => out.extend_from_slice(text),
         kind => out.extend_from_slice(kind.placeholder()),

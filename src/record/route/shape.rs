@@ -40,7 +40,7 @@ pub(super) fn of(text: &[u8]) -> Option<Kind> {
 }
 
 /// RFC 9562, section 4: `8-4-4-4-12` hex digits; also in braces or parentheses, and behind `urn:uuid:`.
-fn is_uuid(text: &[u8]) -> bool {
+pub(super) fn is_uuid(text: &[u8]) -> bool {
     let text = text.strip_prefix(b"urn:uuid:").unwrap_or(text);
     let text = match text {
         [b'{', inner @ .., b'}'] | [b'(', inner @ .., b')'] => inner,

@@ -17,7 +17,7 @@ const SHORT: usize = 5;
 /// Several parts are judged together from this length on.
 const SEVERAL: usize = 8;
 /// A hex text from this length on is a hash or an object's id.
-const HASH: usize = 16;
+pub(super) const HASH: usize = 16;
 /// A hex text with a digit from this length on is no word.
 const HEX: usize = 7;
 /// Quarter bits up to which letters may be a word that they are not like.
