@@ -95,10 +95,11 @@ pub(super) fn write(out: &mut Vec<u8>, segment: &[u8]) -> bool {
                 (push(out, segment, long(segment)), true)
             } else {
                 let (stem, ending) = split_ending(segment);
-                let found = !is_error_page(stem, ending) && stem_of(out, stem);
-                if out.len() == mark {
-                    out.extend_from_slice(stem);
-                }
+                let found = if is_error_page(stem, ending) {
+                    push(out, stem, Kind::Word)
+                } else {
+                    stem_of(out, stem)
+                };
                 out.extend_from_slice(ending);
                 (found, !is_program(ending))
             }
