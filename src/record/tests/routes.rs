@@ -329,7 +329,6 @@ fn logins_and_sensitive_routes_are_known_however_they_are_written() {
             serde_json::json!(["web", "authentication"]),
             "{path}"
         );
-        assert_eq!(document["url"]["path"], path);
     }
     for path in ["/API/Export/7;x=1", "/a.BAK", "/a.bak;v=1", "/a.bak%20"] {
         let tags = &document(&routes, "GET", path, "200")["tags"];
