@@ -202,6 +202,7 @@ fn templates(count: usize) -> Routes {
             name: text.clone(),
             methods: Methods::ANY,
             kind: RouteKind::Plain,
+            ignore_case: false,
             document: None,
         };
         (Template::parse(&text).expect("a template"), route)
@@ -226,6 +227,7 @@ fn regexes() -> Routes {
             name: text.to_owned(),
             methods: Methods::ANY,
             kind: RouteKind::Plain,
+            ignore_case: false,
             document: None,
         };
         (Regex::new(text).expect("a regex"), route)

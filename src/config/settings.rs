@@ -340,7 +340,7 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         r#""/users/{id}/orders""#,
-        "A template of paths as nginx normalises them: {name} is one segment or a part of it, {name*} at the end \
+        "A template of paths as back ends see them: {name} is one segment or a part of it, {name*} at the end \
          the rest. path or regex is required.",
     ),
     setting(
@@ -384,6 +384,14 @@ pub static SETTINGS: &[Setting] = &[
         "",
         r#"["302", "200-204"]"#,
         "Statuses and ranges of them by which a login has succeeded. Required with kind = \"login\".",
+    ),
+    setting(
+        Routes,
+        "ignore_case",
+        Kind::Bool,
+        "",
+        "true",
+        "Small and capital letters are one, so that /LOGIN is /login. Default: true with a kind, else false.",
     ),
     setting(
         Privacy,

@@ -21,6 +21,7 @@ mod offline;
 mod parse;
 mod rejected;
 pub(super) mod report;
+mod route_counts;
 mod routes;
 mod sample;
 mod shown;
