@@ -5,6 +5,7 @@
 //! to learn, goes from the one agent to the next. Invariant: from the first agent to the last nobody else works on
 //! the state directory.
 
+pub mod descriptors;
 mod seen_formats;
 mod settings;
 

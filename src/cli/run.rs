@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::changes::Changes;
 use super::{Common, Exit, RunArgs, logging, read};
-use crate::agent::{Agent, Legacy, Mode, StartError};
+use crate::agent::{Agent, Legacy, Mode, StartError, descriptors};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, ConfigErrors, Loaded};
 use crate::output::gate::{Gate, Standing};
@@ -48,6 +48,7 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
+    descriptors::raise();
     let runtime = spare_descriptors().and_then(|()| {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
