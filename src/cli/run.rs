@@ -17,13 +17,14 @@ use tokio::time::Instant;
 
 use super::changes::Changes;
 use super::{Common, Exit, RunArgs, logging, read};
-use crate::agent::{Agent, Legacy, Mode, StartError, descriptors};
+use crate::agent::{self, Agent, Legacy, Mode, StartError, descriptors};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, ConfigErrors, Loaded};
 use crate::output::gate::{Gate, Standing};
 use crate::pipeline::Ended;
 use crate::record::Doubt;
-use crate::tail::{Leaves, TailError};
+use crate::tail::fs::HostFs;
+use crate::tail::{Leaves, TailError, survey};
 use crate::telemetry::Telemetry;
 use crate::web::{self, Delivery, View};
 
@@ -106,6 +107,7 @@ impl Supervisor<'_> {
         if !self.args.once {
             self.serve(&loaded.config, Arc::clone(&shown)).await?;
         }
+        warn_of_root(&loaded.config);
         let mode = Mode {
             once: self.args.once,
             no_template_check: self.args.no_template_check,
@@ -290,6 +292,19 @@ impl Supervisor<'_> {
             }
         });
         Ok(())
+    }
+}
+
+/// Says so when nothing but habit makes the agent run as root.
+fn warn_of_root(config: &Config) {
+    let (logs, rotated_dirs) = agent::log_settings(config);
+    // What is wrong with the settings of logs is told by who uses them.
+    let Ok(found) = survey(&logs, &rotated_dirs, &agent::link_settings(config), &HostFs) else {
+        return;
+    };
+    let paths = found.files.iter().map(|file| file.path.as_path());
+    if let Some(advice) = agent::root::needless(paths, &config.data_dir) {
+        tracing::warn!("{advice}");
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::elasticsearch::{Elasticsearch, State, TemplateState};
@@ -17,6 +18,8 @@ use crate::config::Target;
 
 /// How often the cluster is asked again for a missing template.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
+/// How often it is said what is waited for.
+const SAY_AGAIN: Duration = Duration::from_secs(30);
 /// How often a cluster that does not answer is asked again.
 const KNOCK_AGAIN: Duration = Duration::from_secs(5);
 
@@ -85,6 +88,7 @@ impl Gate {
     async fn ask(&self, target: &Target) {
         let template = target.template();
         let for_stream = target.stream().is_some();
+        let mut told = Told(None);
         loop {
             let (word, pause) = match self.output.check_template(&template, for_stream).await {
                 TemplateState::Present => break,
@@ -115,7 +119,8 @@ impl Gate {
                 ),
             };
             let closed = Standing::Closed(word.clone());
-            if self.standing.send_replace(closed.clone()) != closed {
+            let is_new = self.standing.send_replace(closed.clone()) != closed;
+            if told.is_due(is_new) {
                 tracing::warn!("{word}");
             }
             tokio::time::sleep(pause).await;
@@ -135,5 +140,38 @@ impl Output for Gate {
             }
         }
         self.output.deliver(batch, stop).await
+    }
+}
+
+/// When it was said last what is waited for.
+struct Told(Option<Instant>);
+
+impl Told {
+    /// Whether it is to be said now: it is new, or was said long ago.
+    fn is_due(&mut self, is_new: bool) -> bool {
+        let is_due = is_new || self.0.is_none_or(|told| told.elapsed() >= SAY_AGAIN);
+        if is_due {
+            self.0 = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_waited_for_is_said_every_thirty_seconds() {
+        let mut told = Told(None);
+        let mut said = Vec::new();
+        for second in 0..100 {
+            // What is new at 7 s is said at once.
+            if told.is_due(second == 7) {
+                said.push(second);
+            }
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(said, [0, 7, 37, 67, 97]);
     }
 }

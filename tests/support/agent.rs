@@ -191,10 +191,10 @@ impl Home {
         self.start_by(command, arguments).end()
     }
 
-    /// Runs a command to its end with so few descriptors.
-    pub(crate) fn end_with_descriptors(&self, limit: u32, arguments: &[&str]) -> Ended {
+    /// Runs a command to its end under a limit, such as `ulimit -n 64`.
+    pub(crate) fn end_with_limit(&self, limit: &str, arguments: &[&str]) -> Ended {
         let mut shell = Command::new("/bin/sh");
-        let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        let script = format!("{limit}; exec \"$0\" \"$@\"");
         shell.args(["-c", &script, env!("CARGO_BIN_EXE_logweir")]);
         self.start_by(shell, arguments).end()
     }
