@@ -6,6 +6,7 @@
 //! the state directory.
 
 pub mod descriptors;
+pub mod root;
 mod seen_formats;
 mod settings;
 mod state_rights;
@@ -28,6 +29,7 @@ use crate::tail::{Handover, TailError, Tailer};
 use crate::telemetry::Telemetry;
 
 pub use seen_formats::seen as seen_formats;
+pub use settings::links as link_settings;
 pub use settings::logs as log_settings;
 pub use settings::output as output_settings;
 pub use state_rights::too_wide as state_too_wide;

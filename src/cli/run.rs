@@ -19,13 +19,14 @@ use super::changes::Changes;
 use super::signals::{Order, Signals};
 use super::terminal::complain;
 use super::{Common, Exit, RunArgs, announce, logging, read};
-use crate::agent::{Agent, Legacy, Mode, StartError, descriptors};
+use crate::agent::{self, Agent, Legacy, Mode, StartError, descriptors};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, ConfigErrors, Env as _, Loaded};
 use crate::output::gate::{Gate, Standing};
 use crate::pipeline::Ended;
 use crate::record::Doubt;
-use crate::tail::{Leaves, TailError};
+use crate::tail::fs::HostFs;
+use crate::tail::{Leaves, TailError, survey};
 use crate::telemetry::Telemetry;
 use crate::web::{self, Delivery, Hosts, Pages, View};
 
@@ -114,6 +115,7 @@ impl Supervisor<'_> {
         if !self.args.once {
             self.serve(&loaded.config, Arc::clone(&shown)).await?;
         }
+        warn_of_root(&loaded.config);
         let mode = Mode {
             once: self.args.once,
             no_template_check: self.args.no_template_check,
@@ -324,6 +326,19 @@ impl Supervisor<'_> {
         let pages = Pages::new(source, hosts);
         tokio::spawn(web::serve(listener, pages, descriptors::for_http()));
         Ok(())
+    }
+}
+
+/// Says so when nothing but habit makes the agent run as root.
+fn warn_of_root(config: &Config) {
+    let (logs, rotated_dirs) = agent::log_settings(config);
+    // What is wrong with the settings of logs is told by who uses them.
+    let Ok(found) = survey(&logs, &rotated_dirs, &agent::link_settings(config), &HostFs) else {
+        return;
+    };
+    let paths = found.files.iter().map(|file| file.path.as_path());
+    if let Some(advice) = agent::root::needless(paths, &config.data_dir) {
+        tracing::warn!("{advice}");
     }
 }
 

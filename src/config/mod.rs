@@ -101,6 +101,10 @@ pub struct Config {
     pub reconcile_interval: Duration,
     /// Whether to wait for events or look regularly.
     pub poll: Poll,
+    /// Links are followed whoever may have made them.
+    pub follow_all_links: bool,
+    /// The user of nginx's workers, by name, where nginx.conf says so.
+    pub nginx_user: Option<String>,
     /// How long a stop may take.
     pub shutdown_timeout: Duration,
     /// Size at which the dead-letter file is full.
@@ -427,6 +431,7 @@ fn check(
         ],
         Poll::Auto,
     );
+    let follow_all_links = top.one_of("follow_links", &[("safe", false), ("always", true)], false);
     let shutdown_timeout = top.duration("shutdown_timeout", Duration::ZERO..=HOUR);
     let dead_letter_bytes = top.bytes("dead_letter_bytes", MIN_DEAD_LETTERS..=MAX_DEAD_LETTERS);
     let nginx = nginx::read(&mut top, files, unread);
@@ -499,6 +504,8 @@ fn check(
         held_open_bytes,
         reconcile_interval: reconcile_interval?,
         poll,
+        follow_all_links,
+        nginx_user: nginx.as_ref().and_then(|nginx| nginx.conf.user.clone()),
         shutdown_timeout: shutdown_timeout?,
         dead_letter_bytes,
         discover,

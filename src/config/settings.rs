@@ -234,6 +234,17 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(
         Top,
+        "follow_links",
+        Kind::OneOf(&["safe", "always"]),
+        r#""safe""#,
+        "",
+        "Which links to logs are followed. safe: in a directory that another user than root or the agent's own may write \
+         (its owner, its group, or all), a symbolic link, or a file with several names, is skipped with a warning, unless \
+         the file belongs to the directory's owner or to nginx's user: whoever may write there could otherwise have any \
+         file indexed that the agent may read. always: every link is followed.",
+    ),
+    setting(
+        Top,
         "shutdown_timeout",
         Kind::Duration,
         r#""25s""#,

@@ -23,8 +23,8 @@ const KNOCK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Until the first answer.
 const ASKING: &str = "asking the cluster for its index template";
-/// After this time a gate that is still closed is told again, and then as often as that.
-const REMIND_FIRST: Duration = Duration::from_secs(60);
+/// How often a closed gate is told again while somebody may sit before the terminal, and how often after that.
+const REMIND_SOON: Duration = Duration::from_secs(30);
 const REMIND: Duration = Duration::from_secs(600);
 
 /// When a closed gate is told again.
@@ -38,7 +38,7 @@ impl Reminder {
         let since = Instant::now();
         Self {
             since,
-            next: since + REMIND_FIRST,
+            next: since + REMIND_SOON,
         }
     }
 
@@ -48,8 +48,13 @@ impl Reminder {
         if now < self.next {
             return None;
         }
-        self.next = now + REMIND;
-        Some(now - self.since)
+        let closed = now - self.since;
+        self.next = now
+            + match closed < REMIND {
+                true => REMIND_SOON,
+                false => REMIND,
+            };
+        Some(closed)
     }
 }
 
@@ -165,7 +170,8 @@ impl Gate {
                 ),
             };
             let closed = Standing::Closed(word.clone());
-            if self.standing.send_replace(closed.clone()) != closed {
+            let is_new = self.standing.send_replace(closed.clone()) != closed;
+            if is_new {
                 tracing::warn!("{word}");
             } else if let Some(closed) = reminder.due() {
                 tracing::warn!(
@@ -199,13 +205,15 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_closed_gate_is_told_again_after_a_minute_and_then_every_ten() {
+    async fn a_closed_gate_is_told_again_every_thirty_seconds_and_after_ten_minutes_seldom() {
         let mut reminder = Reminder::new();
         let mut told = Vec::new();
-        for _ in 0..(25 * 12) {
+        for _ in 0..(45 * 12) {
             tokio::time::advance(KNOCK_AGAIN).await;
             told.extend(reminder.due().map(|closed| closed.as_secs()));
         }
-        assert_eq!(told, [60, 660, 1260]);
+        let often = (1..=20).map(|time| 30 * time);
+        let expected: Vec<u64> = often.chain([1200, 1800, 2400]).collect();
+        assert_eq!(told, expected);
     }
 }

@@ -149,6 +149,9 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                 self.reconcile_at = now + self.settings.reconcile_interval;
                 self.tailer.reconcile();
             }
+            if self.tailer.waits_for_room() {
+                self.reconcile_at = self.reconcile_at.min(now + HOLD);
+            }
             let found = self.read();
             self.only_waits = false;
             let now = self.clock.now();
@@ -276,7 +279,8 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
     }
 
     fn publish(&mut self, at_the_end: bool) {
-        let (stats, lag) = (self.tailer.stats().clone(), self.tailer.lag());
+        let (mut stats, lag) = (self.tailer.stats().clone(), self.tailer.lag());
+        stats.problems.extend(self.watcher.problem().cloned());
         self.open_files.look(&lag);
         let open: HashSet<&Path> = lag.iter().map(|lag| lag.path.as_path()).collect();
         // what ends by itself tells of every file that it has read
@@ -303,7 +307,10 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         for problem in problems {
             let text = problem.to_string();
             if self.told.insert(text.clone(), now).is_none() {
-                tracing::warn!("{text}");
+                match problem.leaves {
+                    Leaves::Damaged => tracing::error!("{text}"),
+                    Leaves::Nothing | Leaves::Input => tracing::warn!("{text}"),
+                }
             }
         }
         self.told
@@ -374,11 +381,36 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                 Ok(Ended::Waited)
             }
             0 if self.settings.once && self.tailer.leaves() > Leaves::Nothing => {
+                tracing::warn!(
+                    "left unread: {}",
+                    left_unread(&self.tailer.stats().problems)
+                );
                 Ok(Ended::Left(self.tailer.leaves()))
             }
             0 => Ok(Ended::Settled),
             lines => Ok(Ended::Released(lines)),
         }
+    }
+}
+
+/// The files that these problems keep from being read, in a few words where there are many.
+fn left_unread(problems: &[Problem]) -> String {
+    const NAMED: usize = 20;
+    let left = problems.iter().filter(|left| left.leaves > Leaves::Nothing);
+    let mut paths: Vec<String> = left
+        .map(|left| match left.path.as_os_str().is_empty() {
+            true => left.to_string(),
+            false => left.path.display().to_string(),
+        })
+        .collect();
+    paths.sort();
+    paths.dedup();
+    let more = paths.len().saturating_sub(NAMED);
+    paths.truncate(NAMED);
+    let named = paths.join(", ");
+    match more {
+        0 => named,
+        more => format!("{named}, and {more} more"),
     }
 }
 

@@ -160,6 +160,11 @@ impl View {
         )?;
         page.gauge("files_open", "Log files held open", tail.files_open as f64)?;
         page.gauge(
+            "files_waiting",
+            "Logs with something unread that wait for a file descriptor",
+            tail.files_waiting as f64,
+        )?;
+        page.gauge(
             "files_deleted_open_bytes",
             "Bytes of deleted log files that are held open until they are read",
             tail.deleted_open_bytes as f64,
@@ -186,6 +191,14 @@ impl View {
             "Bytes that no file holds any more, where the number can be known",
             "reason",
             &mut lost,
+        )?;
+        let mut damaged =
+            (tail.damaged_files.iter()).map(|(reason, files)| ((*reason).to_owned(), *files));
+        page.counters(
+            "damaged_files",
+            "Compressed files that could not be decoded to their end",
+            "reason",
+            &mut damaged,
         )?;
         let mut passed_over = tail
             .passed_over_bytes

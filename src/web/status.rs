@@ -81,9 +81,11 @@ fn files(view: &View) -> Value {
         .collect();
     json!({
         "open": tail.files_open,
+        "waiting": tail.files_waiting,
         "deleted_open_bytes": tail.deleted_open_bytes,
         "truncations": tail.truncations,
         "lost_bytes": tail.lost_bytes,
+        "damaged": tail.damaged_files,
         "passed_over_bytes": tail.passed_over_bytes,
         "error_logs_skipped": tail.error_logs,
         "not_found": tail.files_not_found,

@@ -36,6 +36,8 @@ pub(super) fn view() -> View {
             errors: BTreeMap::from([("literal", 121), ("status", 122)]),
         },
         tail: tail::Stats {
+            files_waiting: 3,
+            damaged_files: [("truncated", 2)].into(),
             bytes_read: 130,
             rotations: Rotations {
                 renamed: 131,

@@ -20,6 +20,7 @@ mod check;
 mod data_stream;
 mod dead_letters;
 mod discovery;
+mod files;
 mod guarantees;
 mod hostile_cluster;
 mod hostile_port;

@@ -191,11 +191,6 @@ impl Home {
         self.start_by(command, arguments).end()
     }
 
-    /// Runs a command to its end with so few descriptors.
-    pub(crate) fn end_with_descriptors(&self, limit: u32, arguments: &[&str]) -> Ended {
-        self.end_in_shell(&format!("ulimit -n {limit}"), arguments)
-    }
-
     /// Runs a command to its end by a shell that has done something before.
     pub(crate) fn end_in_shell(&self, before: &str, arguments: &[&str]) -> Ended {
         self.start_in_shell(before, arguments).end()

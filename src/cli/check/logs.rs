@@ -88,7 +88,12 @@ struct Found<'s> {
 /// Says all about the logs; gives the formats in use.
 pub(super) fn describe(loaded: &Loaded, followed: &Followed, report: &mut Report) -> Vec<Used> {
     let (settings, rotated_dirs) = agent::log_settings(&loaded.config);
-    let survey = match survey(&settings, &rotated_dirs, &HostFs) {
+    let survey = match survey(
+        &settings,
+        &rotated_dirs,
+        &agent::link_settings(&loaded.config),
+        &HostFs,
+    ) {
         Ok(survey) => survey,
         Err(error) => {
             report.section("logs");
@@ -96,6 +101,10 @@ pub(super) fn describe(loaded: &Loaded, followed: &Followed, report: &mut Report
             return Vec::new();
         }
     };
+    let paths = survey.files.iter().map(|file| file.path.as_path());
+    if let Some(advice) = agent::root::needless(paths, &loaded.config.data_dir) {
+        report.warn(&advice);
+    }
     let mut found = vec![Found::default(); loaded.config.logs.len()];
     for file in &survey.files {
         let found = &mut found[file.log];

@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use proptest::prelude::*;
 use rustix::io::Errno;
 
-use self::acts::{Act, Crash, act};
+use self::acts::{Act, Crash, act, open_files};
 use super::{DATA, DAY, Host, LIVE, Tailer, settings};
 use crate::tail::fs::FileSystem;
 use crate::tail::identity::{beginning, marker, marker_length};
@@ -70,8 +70,9 @@ const DAY_MILLIS: i64 = 86_400_000;
 const HOUR_MILLIS: i64 = 3_600_000;
 
 impl World {
-    fn new(same_first_line: bool, read_bytes: usize) -> Self {
+    fn new(same_first_line: bool, read_bytes: usize, open_files: usize) -> Self {
         let mut settings = settings(&["/logs/*access.log"]);
+        settings.open_files = open_files;
         settings.read_bytes = read_bytes;
         // No life here is half as long: what expires, expires by the clock's mistake.
         settings.retention = Some(30 * DAY);
@@ -302,6 +303,7 @@ impl World {
                 self.host.tailer().reconcile();
                 self.host.fs.heal();
             }
+            Act::Descriptors { limit } => self.host.fs.limit_descriptors(limit),
             Act::Wait { seconds } => self.host.wait(seconds),
             Act::ClockJump { millis } => self.set_clock(millis),
             Act::Kill { applied, state } => self.kill(applied, state),
@@ -563,6 +565,7 @@ impl World {
 
     /// No more faults: everything that can be read is read, and delivered.
     fn drain(&mut self) {
+        self.host.fs.limit_descriptors(None);
         let held = HashMap::from([(self.writer, 1)]);
         let expected = self.host.fs.reachable("/logs", &held);
         // A file is let go after a reconcile, and what waited for that is found by the next one; of compressed
@@ -651,7 +654,11 @@ fn complete_lines(data: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn live(same_first_line: bool, read_bytes: usize, acts: &[Act]) {
-    let mut world = World::new(same_first_line, read_bytes);
+    live_with(same_first_line, read_bytes, 1024, acts);
+}
+
+fn live_with(same_first_line: bool, read_bytes: usize, open_files: usize, acts: &[Act]) {
+    let mut world = World::new(same_first_line, read_bytes, open_files);
     lived(&mut world, acts);
     world.check_what_is_called_lost(acts);
     start_again(world);
@@ -707,8 +714,12 @@ proptest! {
     })]
 
     #[test]
-    fn every_line_once(read_bytes in 8_usize..400, acts in prop::collection::vec(act(), 1..45)) {
-        live(false, read_bytes, &acts);
+    fn every_line_once(
+        read_bytes in 8_usize..400,
+        open_files in open_files(),
+        acts in prop::collection::vec(act(), 1..45),
+    ) {
+        live_with(false, read_bytes, open_files, &acts);
     }
 }
 
@@ -721,9 +732,10 @@ proptest! {
     #[test]
     fn every_line_once_though_all_files_begin_alike(
         read_bytes in 8_usize..400,
+        open_files in open_files(),
         acts in prop::collection::vec(act(), 1..45),
     ) {
-        let mut world = World::new(true, read_bytes);
+        let mut world = World::new(true, read_bytes, open_files);
         lived(&mut world, &acts);
         // Of several copies that begin alike nobody knows which holds the rest of which.
         if acts.iter().filter(|act| act.copies()).count() < 2 {
