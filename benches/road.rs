@@ -96,6 +96,10 @@ fn road(criterion: &mut Criterion) {
         privacy: Privacy {
             ip,
             hash_key: Some(HashKey::new("a key of a bench")),
+            redact_values: match redact_query.is_empty() {
+                true => Vec::new(),
+                false => Privacy::default().redact_values,
+            },
             redact_query,
             ..Privacy::default()
         },
