@@ -40,7 +40,8 @@ fn bad_privacy_is_told() {
 fn privacy_is_read() {
     let default = text("").config().privacy;
     assert_eq!(default.ip, AddressRule::Keep);
-    assert!(default.redact_query.contains(&"token".to_owned()));
+    assert!(default.redact_query.contains(&"*token".to_owned()));
+    assert!(default.redact_values.contains(&"jwt".to_owned()));
     assert!(default.hash_key.is_none() && default.hash_fields.is_empty());
     let machine = text(
         "[privacy]\nip = \"hash\"\nhash_key_file = \"/key\"\nredact_query = []\n\
@@ -60,7 +61,7 @@ fn privacy_is_read() {
          redact_values_except = [\"jwt\", \"userinfo\"]\nredact_values_add = [\"acme_live_\"]",
     );
     let lists = lists.config().privacy;
-    for name in ["token", "member"] {
+    for name in ["*token", "member"] {
         assert!(lists.redact_query.contains(&name.to_owned()), "{name}");
     }
     assert_eq!(lists.redact_query_except, ["csrf"]);

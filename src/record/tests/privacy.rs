@@ -5,6 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::{AddressRule, Field, FieldType, HashKey};
+use crate::output::dead_letters::{Entry, Kind};
+use crate::output::elasticsearch::Reason;
 use crate::record::privacy::{Cleaned, Guard, Scope};
 
 const SECRET: &str = "s3cr3tV4lue";
@@ -333,6 +335,12 @@ proptest! {
         let item = item(&mut on, 7, &line).unwrap();
         let text = String::from_utf8(item.clone()).unwrap();
         prop_assert!(!text.contains(hidden), "{} of {} in {}", hidden, line.escape_ascii(), text);
+        // what the cluster does not take is kept as it was sent
+        let (action, document) = text.split_once('\n').unwrap();
+        let reason = Reason::said(400, "document_parsing_exception", "of a test");
+        let entry = Entry::new(Kind::Dead, NOW, action.as_bytes(), document.as_bytes(), reason);
+        let entry = serde_json::to_string(&entry).unwrap();
+        prop_assert!(!entry.contains(hidden), "{}", entry);
         // index and id are as without
         let off = Privacy { redact_query: vec![], redact_values: vec![], ..Privacy::default() };
         let shown = super::item(&mut recorder(&format, off, keep_original), 7, &line).unwrap();
