@@ -287,19 +287,19 @@ fn class(byte: u8) -> u8 {
 
 static CLASSES: [u8; 256] = {
     let mut classes = [SEPARATOR; 256];
-    let mut at = 0;
-    while at < 26 {
-        classes[b'a' as usize + at] = LETTERS + at as u8;
-        classes[b'A' as usize + at] = LETTERS + at as u8;
-        at += 1;
+    let mut letter = 0;
+    while letter < 26 {
+        classes[(b'a' + letter) as usize] = LETTERS + letter;
+        classes[(b'A' + letter) as usize] = LETTERS + letter;
+        letter += 1;
     }
-    at = 0;
-    while at < 10 {
-        classes[b'0' as usize + at] = LETTERS + 26 + at as u8;
-        at += 1;
+    let mut digit = 0;
+    while digit < 10 {
+        classes[(b'0' + digit) as usize] = LETTERS + 26 + digit;
+        digit += 1;
     }
     let delimiters = b"&?#;/=\" \t\r\n";
-    at = 0;
+    let mut at = 0;
     while at < delimiters.len() {
         classes[delimiters[at] as usize] = DELIMITER;
         at += 1;
