@@ -92,10 +92,14 @@ fn road(criterion: &mut Criterion) {
     encode("parse_encode_5_routes", with(templates(5)));
     encode("parse_encode_5000_routes", with(templates(5000)));
     encode("parse_encode_5_regexes", with(regexes()));
-    let privacy = |ip, redact_query| Setup {
+    let privacy = |ip, redact_query: Vec<String>| Setup {
         privacy: Privacy {
             ip,
             hash_key: Some(HashKey::new("a key of a bench")),
+            redact_values: match redact_query.is_empty() {
+                true => Vec::new(),
+                false => Privacy::default().redact_values,
+            },
             redact_query,
             ..Privacy::default()
         },

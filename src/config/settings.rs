@@ -123,8 +123,14 @@ const fn setting(
 use Section::{Elasticsearch, Enrich, Http, Kibana, Log, Logs, Privacy, Routes, Top};
 
 /// Names that say of themselves that what they hold is secret. `code` and `key` are not among them: most of what
-/// they hold is none, and an authorization code is good once and for minutes (RFC 6749, section 4.1.2).
-const REDACT_QUERY: &str = r#"["access_key", "access_token", "api_key", "assertion", "auth", "auth_key", "auth_token", "authorization", "bearer", "credential", "credentials", "csrf", "csrf_token", "id_token", "id_token_hint", "jsessionid", "jwt", "otp", "pass", "passphrase", "passwd", "password", "password_confirmation", "phpsessid", "private_key", "pwd", "refresh_token", "samlrequest", "samlresponse", "secret", "secret_key", "sessid", "session", "session_id", "session_key", "session_token", "sid", "sig", "signature", "token"]"#;
+/// they hold is none. The `code` of an OAuth callback is known by the `state` beside it.
+const REDACT_QUERY: &str = r#"["access_code", "*access_key*", "account_key", "activation_code", "activation_key", "*api_key*", "*aspsessionid*", "aspxauth", "assertion", "auth", "*authcode", "authorization", "backup_code", "bearer", "*card_number*", "cc_number", "code_verifier", "*credential*", "csrf", "cvc", "cvv", "device_code", "encryption_key", "*hmac", "iban", "jsessionid", "jwt", "keycloak_identity", "login_code", "master_key", "mfa", "mnemonic", "oauth2_proxy", "oauth_verifier", "one_time_code", "otp", "pass", "*passcode*", "*passphrase*", "*passwd*", "*password*", "*phpsessid*", "pin", "*private_key*", "psw", "pswd", "pw", "*pwd", "recovery_code", "*remember_me*", "remember_web", "reset_code", "*saml_request*", "*saml_response*", "samlart", "*secret", "*secret_key*", "security_answer", "security_code", "seed_phrase", "sess", "*sessid*", "session", "*session_id*", "*session_key*", "shared_key", "*shibsession*", "sid", "sig", "signature", "signing_key", "sms_code", "smsession", "ssess", "ssn", "subscription_key", "ticket", "*token", "totp", "2fa", "verification_code", "wordpress_logged_in", "wordpress_sec", "wresult", "xsrf"]"#;
+
+/// Names that are none although a word of them is.
+const REDACT_QUERY_EXCEPT: &str = r#"["auth_method", "auth_provider", "auth_type", "pass_through", "passwordless", "session_type", "signature_method", "signature_type", "signature_version", "ticket_category", "ticket_class", "ticket_count", "ticket_price", "ticket_type", "token_type"]"#;
+
+/// All shapes of values, by their names.
+const REDACT_VALUES: &str = r#"["anthropic", "aws", "basic", "bearer", "github", "gitlab", "google", "jwt", "npm", "openai", "private_key", "slack", "stripe", "userinfo"]"#;
 
 /// Every setting, in the order of the sample.
 pub static SETTINGS: &[Setting] = &[
@@ -446,8 +452,50 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Texts,
         REDACT_QUERY,
         "",
-        "Keys of queries, cookies and JSON whose values become REDACTED. A key counts too when it ends with one of \
-         them (reset_token, accessToken, user[password]); case, _, - and . mean nothing. [] redacts nothing.",
+        "Keys of queries, cookies, forms and JSON whose values become REDACTED. A key counts when words of it are one of \
+         these: reset_token, accessToken, user[password][x] and password1, but not tokens. Case, _, - and . mean nothing; \
+         at a * the word may go on. Replaces the list; [] redacts no value by its key.",
+    ),
+    setting(
+        Privacy,
+        "redact_query_add",
+        Kind::Texts,
+        "[]",
+        r#"["member_no", "*kundennummer*"]"#,
+        "Further keys, beside those of redact_query.",
+    ),
+    setting(
+        Privacy,
+        "redact_query_except",
+        Kind::Texts,
+        REDACT_QUERY_EXCEPT,
+        r#"["token_type", "ticket_id", "csrf"]"#,
+        "Keys, or words of them, that are no secrets although redact_query has a word of them. Replaces the list.",
+    ),
+    setting(
+        Privacy,
+        "redact_values",
+        Kind::Texts,
+        REDACT_VALUES,
+        "",
+        "Values that become REDACTED whatever their key, by the names of their shapes; see ENRICHMENT.md. userinfo: \
+         user and password in URLs. [] redacts none.",
+    ),
+    setting(
+        Privacy,
+        "redact_values_add",
+        Kind::Texts,
+        "[]",
+        r#"["acme_live_"]"#,
+        "Beginnings of further values that become REDACTED when at least 8 letters, digits, _ or - follow.",
+    ),
+    setting(
+        Privacy,
+        "redact_values_except",
+        Kind::Texts,
+        "[]",
+        r#"["basic", "jwt"]"#,
+        "Shapes of redact_values that are left as they are.",
     ),
     setting(
         Enrich,
