@@ -40,6 +40,8 @@ const CHUNKS_PER_LOOK: usize = 16;
 /// How long an abort waits for recalled deliveries; a drain waits for as long as it takes, because the agent
 /// after a reload works on the same state directory.
 const RECALL: Duration = Duration::from_millis(100);
+/// So many names are asked in a millisecond's time, which takes a hundredth of it.
+const LOGS_ASKED_PER_MILLI: u64 = 10;
 /// A busy log is looked at this often while a batch fills.
 const LOOKS_PER_FLUSH: u32 = 5;
 
@@ -54,6 +56,8 @@ pub struct Reader<F: FileSystem, C: Clock, O, W = Watcher> {
     stop: Stop,
     look_interval: Duration,
     reconcile_at: Duration,
+    /// Before this time names are not asked again.
+    names_at: Duration,
     save_at: Duration,
     /// A failed save before this time was told already.
     warn_at: Duration,
@@ -111,6 +115,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             look_interval,
             unsaved: false,
             reconcile_at: now,
+            names_at: now,
             save_at: now,
             warn_at: now,
             read_at: now,
@@ -145,7 +150,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             self.take_returns()?;
             let now = self.clock.now();
             // without a watch a rename under load shows only in the name itself
-            if now >= self.reconcile_at || (!armed && self.tailer.names_changed()) {
+            if now >= self.reconcile_at || (!armed && self.names_changed(now)) {
                 self.reconcile_at = now + self.settings.reconcile_interval;
                 self.tailer.reconcile();
             }
@@ -197,6 +202,16 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a live name leads elsewhere by now. Of thousands of logs that is not asked at every look.
+    fn names_changed(&mut self, now: Duration) -> bool {
+        if now < self.names_at {
+            return false;
+        }
+        let logs = u64::try_from(self.tailer.stats().files_open).unwrap_or(u64::MAX);
+        self.names_at = now + Duration::from_millis(logs / LOGS_ASKED_PER_MILLI);
+        self.tailer.names_changed()
     }
 
     /// Reads until there is nothing more, a look's worth is read, or no buffer is free.
