@@ -1,4 +1,4 @@
-//! `docs/GUARANTEES.md` names tests: they must exist.
+//! `docs/GUARANTEES.md` and `docs/SECURITY.md` name tests and attacks: they must exist.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -19,14 +19,8 @@ fn functions(directory: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-#[test]
-fn the_tests_that_prove_the_promises_exist() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut known = BTreeSet::new();
-    functions(&root.join("src"), &mut known);
-    functions(&root.join("tests"), &mut known);
-    functions(&root.join("parsers/src"), &mut known);
-    let text = std::fs::read_to_string(root.join("docs/GUARANTEES.md")).unwrap();
+/// The names of tests that a document has in backticks.
+fn tests_named_in(text: &str) -> Vec<&str> {
     // A sentence has spaces, a setting or a metric has no three words.
     let is_test = |name: &&str| {
         name.matches('_').count() >= 2
@@ -35,12 +29,40 @@ fn the_tests_that_prove_the_promises_exist() {
                 .bytes()
                 .all(|byte| byte == b'_' || byte.is_ascii_lowercase() || byte.is_ascii_digit())
     };
-    let named: Vec<&str> = text.split('`').skip(1).step_by(2).filter(is_test).collect();
-    assert!(named.len() > 80);
-    let settings = ["held_open_bytes", "max_line_bytes"];
-    let missing: Vec<&str> = named
-        .into_iter()
-        .filter(|name| !known.contains(*name) && !settings.contains(name))
+    text.split('`').skip(1).step_by(2).filter(is_test).collect()
+}
+
+#[test]
+fn the_tests_that_prove_the_promises_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut known = BTreeSet::new();
+    for folder in ["src", "tests", "parsers/src"] {
+        functions(&root.join(folder), &mut known);
+    }
+    for (document, at_least) in [("GUARANTEES", 80), ("SECURITY", 40)] {
+        let text = std::fs::read_to_string(root.join(format!("docs/{document}.md"))).unwrap();
+        let named = tests_named_in(&text);
+        assert!(named.len() > at_least, "{document}");
+        let settings = ["held_open_bytes", "max_line_bytes"];
+        let missing: Vec<&str> = named
+            .into_iter()
+            .filter(|name| !known.contains(*name) && !settings.contains(name))
+            .collect();
+        assert!(missing.is_empty(), "{document}: no such test: {missing:?}");
+    }
+}
+
+#[test]
+fn each_attack_stands_in_the_document_of_threats_and_none_is_made_up() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let source = std::fs::read_to_string(root.join("xtask/src/hostile/attacks.rs")).unwrap();
+    let attacks: BTreeSet<&str> = source
+        .lines()
+        .filter(|line| line.contains("\" => "))
+        .filter_map(|line| line.split('"').nth(1))
         .collect();
-    assert!(missing.is_empty(), "no such test: {missing:?}");
+    let text = std::fs::read_to_string(root.join("docs/SECURITY.md")).unwrap();
+    let named: BTreeSet<&str> = text.split('"').skip(1).step_by(2).collect();
+    assert!(attacks.len() > 10);
+    assert_eq!(attacks, named);
 }
