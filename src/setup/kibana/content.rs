@@ -165,11 +165,11 @@ mod tests {
         }
         assert_eq!(differences(&put, &held), [""; 0]);
 
-        let put = shipped("logweir-rate-abuse-line");
+        let put = shipped("logweir-traffic-duration");
         let mut held = put.clone();
         within(&mut held, "visState", |state| {
             state["params"]["palette"] = json!({"name": "kibana_palette"});
-            state["params"]["legendSize"] = json!("auto");
+            state["params"]["detailedTooltip"] = json!(true);
             state["params"]["seriesParams"][0]["circlesRadius"] = json!(1);
         });
         assert_eq!(differences(&put, &held), [""; 0]);

@@ -39,6 +39,7 @@ pub(crate) struct Dashboard {
 }
 
 /// A visualization or a saved search.
+#[derive(Clone)]
 pub(crate) struct Panel {
     pub(crate) id: String,
     /// `table`, `histogram`, …, or `search`.
