@@ -288,7 +288,9 @@ async fn what_was_changed_under_the_mark_is_told_and_restored_by_force_only() {
         );
         assert_eq!(told[1].0, "logweir-rate-abuse-over");
         assert!(
-            told[1].1.starts_with("visState.aggs[0].params.json: "),
+            told[1]
+                .1
+                .starts_with("visState.aggs[0].params.json.fixed_interval: "),
             "{told:?}"
         );
 

@@ -9,10 +9,11 @@ use serde_json::{Value, json};
 use super::{servers, unique};
 use crate::support::access_log::{self, Entry, NOW, Read};
 use crate::support::agent::Home;
+use crate::support::counted;
 use crate::support::http;
 use crate::support::mmdb;
 use crate::support::saved::dsl::{self, Rows, Window};
-use crate::support::saved::{Dashboard, Panel, counted, dashboards};
+use crate::support::saved::{Dashboard, Panel, dashboards};
 
 /// A log, indexed by the agent.
 struct Lab {

@@ -12,7 +12,10 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
+use self::cost::Cost;
 use crate::place;
+
+mod cost;
 
 /// What is imported.
 const SHIPPED: &str = "kibana/logweir.ndjson";
@@ -40,9 +43,15 @@ const MIGRATIONS: [(&str, &str); 4] = [
 const SEARCH_SOURCE: &str = "kibanaSavedObjectMeta.searchSourceJSON";
 
 #[derive(clap::Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    cost: Cost,
+}
 
-pub(crate) fn run(_: &Arguments) -> Result<ExitCode> {
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.cost.is_asked_for() {
+        return cost::run(&arguments.cost);
+    }
     let text = compiled(place::root())?;
     fs::write(place::root().join(SHIPPED), &text)?;
     println!("{SHIPPED}: {} objects", text.lines().count());

@@ -12,6 +12,17 @@ mod hostile;
 mod load;
 mod nginx;
 mod place;
+/// The panels as the tests take them apart.
+#[allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a part of the tests, which fails by panicking"
+)]
+#[path = "../../tests/support/saved/mod.rs"]
+mod saved;
 mod server;
 mod sink;
 mod sizes;
@@ -40,7 +51,7 @@ enum Chore {
     Try(try_it::Arguments),
     /// Measure the agent, end to end into a sink that throws away.
     Bench(bench::Arguments),
-    /// Make kibana/logweir.ndjson from kibana/source.
+    /// Make kibana/logweir.ndjson from kibana/source, or measure what its panels cost.
     Dashboards(dashboards::Arguments),
     /// Measure what an index takes on disk, by the choices that its template has.
     Sizes(sizes::Arguments),

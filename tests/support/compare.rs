@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::dsl::Rows;
+use super::saved::dsl::Rows;
 
 /// A number that should be there.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::{Cut, HIDDEN, Want, Wanted};
-use super::dsl::Window;
+use super::saved::dsl::Window;
 use crate::support::access_log::Entry;
 
 type Keys = Vec<Vec<String>>;
