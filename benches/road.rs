@@ -92,10 +92,14 @@ fn road(criterion: &mut Criterion) {
     encode("parse_encode_5_routes", with(templates(5)));
     encode("parse_encode_5000_routes", with(templates(5000)));
     encode("parse_encode_5_regexes", with(regexes()));
-    let privacy = |ip, redact_query| Setup {
+    let privacy = |ip, redact_query: Vec<String>| Setup {
         privacy: Privacy {
             ip,
             hash_key: Some(HashKey::new("a key of a bench")),
+            redact_values: match redact_query.is_empty() {
+                true => Vec::new(),
+                false => Privacy::default().redact_values,
+            },
             redact_query,
             ..Privacy::default()
         },
@@ -202,6 +206,7 @@ fn templates(count: usize) -> Routes {
             name: text.clone(),
             methods: Methods::ANY,
             kind: RouteKind::Plain,
+            ignore_case: false,
             document: None,
         };
         (Template::parse(&text).expect("a template"), route)
@@ -226,6 +231,7 @@ fn regexes() -> Routes {
             name: text.to_owned(),
             methods: Methods::ANY,
             kind: RouteKind::Plain,
+            ignore_case: false,
             document: None,
         };
         (Regex::new(text).expect("a regex"), route)

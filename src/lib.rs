@@ -9,6 +9,9 @@
 //!
 //! Each room knows its neighbour's type and nothing of its inside; the way back is the ack alone.
 
+// Only the command line prints, and only through its `terminal`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod agent;
 pub mod cli;
 pub mod clock;
@@ -27,4 +30,5 @@ mod replay;
 pub mod setup;
 pub mod tail;
 pub mod telemetry;
+mod text;
 pub mod web;

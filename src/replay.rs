@@ -12,6 +12,7 @@ use proptest::test_runner::{Config, RngSeed};
 const USUAL_SEED: u64 = 11;
 
 /// So many lives, unless the environment says otherwise.
+#[allow(clippy::print_stdout)]
 pub(crate) fn lives(usual: u32) -> Config {
     let asked = Config::default();
     let cases = std::env::var_os("PROPTEST_CASES").map(|_| asked.cases);

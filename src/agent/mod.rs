@@ -5,8 +5,11 @@
 //! to learn, goes from the one agent to the next. Invariant: from the first agent to the last nobody else works on
 //! the state directory.
 
+pub mod descriptors;
+pub mod root;
 mod seen_formats;
 mod settings;
+mod state_rights;
 
 use std::sync::Arc;
 
@@ -26,8 +29,10 @@ use crate::tail::{Handover, TailError, Tailer};
 use crate::telemetry::Telemetry;
 
 pub use seen_formats::seen as seen_formats;
+pub use settings::links as link_settings;
 pub use settings::logs as log_settings;
 pub use settings::output as output_settings;
+pub use state_rights::too_wide as state_too_wide;
 
 /// How this run differs from the configured one.
 #[derive(Debug, Clone, Copy, Default)]
@@ -100,6 +105,9 @@ impl Agent {
         // the tailer holds the lock: nobody else writes in the state directory
         let mut config = config.clone();
         seen_formats::join(&mut config);
+        for warning in state_rights::tighten(&config.data_dir) {
+            tracing::warn!("{warning}");
+        }
         let watcher = Watcher::new(settings::poll(&config, tailer.dirs_to_watch()));
         let stop = Stop::new(watcher.waker());
         let asks = stop.abort.child_token();

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use rustix::process::geteuid;
+
+use super::descriptors;
 use crate::config::{Config, Elasticsearch, Log, Poll};
 use crate::output::elasticsearch as output;
-use crate::tail::fs::is_silent;
+use crate::tail::fs::{HostFs, is_silent};
 use crate::{pipeline, record, tail};
 
 /// Bytes read from a log at once; with the batch buffers the bulk of the agent's memory.
@@ -28,6 +31,16 @@ pub fn logs(config: &Config) -> (Vec<tail::LogSettings>, Vec<String>) {
     (logs.collect(), rotated_dirs)
 }
 
+/// Whom the tailer trusts with links.
+pub fn links(config: &Config) -> tail::Links {
+    let nginx = config.nginx_user.as_deref();
+    tail::Links {
+        always: config.follow_all_links,
+        own: geteuid().as_raw(),
+        nginx: nginx.and_then(|name| tail::user_id(&HostFs, name)),
+    }
+}
+
 pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
     let (logs, rotated_dirs) = logs(config);
     tail::Settings {
@@ -40,6 +53,8 @@ pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
         max_line_bytes: config.max_line_bytes.as_usize(),
         read_bytes: READ_BYTES,
         held_open_bytes: config.held_open_bytes.get(),
+        links: links(config),
+        open_files: descriptors::for_logs(cluster.max_in_flight).max(1),
         reconcile_interval: config.reconcile_interval,
         output: cluster.target.output(),
     }
@@ -80,6 +95,8 @@ pub fn output(config: &Config, cluster: &Elasticsearch) -> output::Settings {
     output::Settings {
         auth: cluster.auth.clone(),
         ca_file: cluster.ca_file.clone(),
+        ca_fingerprint: cluster.ca_fingerprint,
+        proxies: cluster.proxies.clone(),
         client_certificate: cluster.client_certificate.clone(),
         data_stream: cluster.target.stream().cloned(),
         gzip: cluster.gzip,

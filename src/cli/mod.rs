@@ -3,6 +3,7 @@
 //! Owns the arguments and the exit codes (sysexits.h). Invariant: a command ends with 0 only when it did all
 //! that it was asked for.
 
+mod announce;
 mod changes;
 mod check;
 mod dead_letters;
@@ -11,6 +12,7 @@ mod logging;
 mod prune;
 mod run;
 mod setup;
+mod signals;
 mod terminal;
 
 use std::path::PathBuf;
@@ -19,7 +21,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::config::{self, ConfigErrors, Loaded};
+use self::terminal::complain;
+use crate::config::{self, ConfigErrors, Loaded, LogLevel};
 use crate::output::dead_letters::Kind;
 
 pub use exit::Exit;
@@ -70,6 +73,9 @@ struct RunArgs {
     /// Do not ask whether the cluster has the index template.
     #[arg(long)]
     no_template_check: bool,
+    /// Level of the agent's own log lines, instead of `level` in [log]: error, warn, info, debug or trace.
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    log_level: Option<LogLevel>,
 }
 
 /// Arguments of `check`.
@@ -242,6 +248,15 @@ fn duration(text: &str) -> Result<Duration, String> {
     config::parse_duration(text).ok_or_else(|| format!("`{text}` is no time, such as 30s or 5m"))
 }
 
+fn level(text: &str) -> Result<LogLevel, String> {
+    LogLevel::parse(text).ok_or_else(|| {
+        format!(
+            "`{text}` is no level; write one of {}",
+            LogLevel::WORDS.join(", ")
+        )
+    })
+}
+
 fn age(text: &str) -> Result<Duration, String> {
     const LEAST: Duration = Duration::from_secs(3600);
     match duration(text)? {
@@ -258,7 +273,7 @@ fn block_on(work: impl Future<Output = Exit>) -> Exit {
     {
         Ok(runtime) => runtime.block_on(work),
         Err(error) => {
-            eprintln!("cannot start: {error}");
+            complain!("cannot start: {error}");
             Exit::Internal
         }
     }
@@ -272,7 +287,7 @@ fn read(common: &Common) -> Result<Loaded, ConfigErrors> {
 /// Reads the configuration, or prints all that is wrong with it.
 fn load(common: &Common) -> Result<Loaded, Exit> {
     read(common).map_err(|errors| {
-        eprintln!("{errors}");
+        complain!("{errors}");
         Exit::Config
     })
 }

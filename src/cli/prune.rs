@@ -6,7 +6,7 @@ use chrono::{DateTime, SubsecRound as _, Utc};
 
 use super::check::report::size;
 use super::setup::exit;
-use super::terminal::safe;
+use super::terminal::{complain, safe, say};
 use super::{Common, Exit, PruneArgs, load};
 use crate::agent;
 use crate::clock::{Clock, SystemClock};
@@ -24,7 +24,7 @@ pub(super) fn run(common: &Common, args: &PruneArgs) -> Exit {
     };
     let config = &loaded.config;
     let Some(cluster) = &config.elasticsearch else {
-        eprintln!(
+        complain!(
             "there is no cluster to prune: add a section [elasticsearch] with nodes = [\"https://HOST:9200\"]"
         );
         return Exit::Config;
@@ -32,7 +32,7 @@ pub(super) fn run(common: &Common, args: &PruneArgs) -> Exit {
     let pattern = match &cluster.target {
         Target::Daily(pattern) => pattern,
         Target::Stream(stream) => {
-            eprintln!(
+            complain!(
                 "prune goes by the day in an index's name, and the backing indices of the data stream {stream} have \
                  none that counts: set `retention` and run logweir setup, so that the cluster rolls it over and \
                  deletes what is old by itself"
@@ -41,13 +41,13 @@ pub(super) fn run(common: &Common, args: &PruneArgs) -> Exit {
         }
     };
     let Some(age) = args.older_than.or(config.retention) else {
-        eprintln!("how old is old? Set `retention`, or say it, as in --older-than 30d");
+        complain!("how old is old? Set `retention`, or say it, as in --older-than 30d");
         return Exit::Usage;
     };
     let output = match Elasticsearch::connect(agent::output_settings(config, cluster)) {
         Ok(output) => output,
         Err(error) => {
-            eprintln!("{error}");
+            complain!("{error}");
             return Exit::Config;
         }
     };
@@ -65,7 +65,7 @@ async fn prune(
         .ok()
         .and_then(|age| DateTime::from_timestamp_millis(now.checked_sub(age)?));
     let Some(before) = before.map(|before| before.trunc_subsecs(0)) else {
-        eprintln!("there is no time so long ago");
+        complain!("there is no time so long ago");
         return Exit::Usage;
     };
     let looked = async {
@@ -75,20 +75,20 @@ async fn prune(
     let (clock, ripe) = match looked.await {
         Ok(looked) => looked,
         Err(error) => {
-            eprintln!("{error}");
+            complain!("{error}");
             return exit(&error);
         }
     };
     let ahead = clock.and_then(|clock| u64::try_from(now / 1000 - clock).ok());
     if let Some(ahead) = ahead.filter(|ahead| *ahead > MOST_AHEAD.as_secs()) {
-        eprintln!(
+        complain!(
             "this host's clock is {} before the cluster's, so what is old cannot be told; nothing was deleted. \
              Let both keep time by NTP",
             show_duration(Duration::from_secs(ahead))
         );
         return Exit::Config;
     }
-    println!(
+    say!(
         "older than {}: before {}",
         show_duration(age),
         before.format("%Y-%m-%d %H:%M:%S UTC")
@@ -100,13 +100,13 @@ async fn prune(
         let said: Vec<String> = said.collect();
         let said = format!("{}  {}", safe(&index.name), said.join(", "));
         if dry_run {
-            println!("  would be deleted  {said}");
+            say!("  would be deleted  {said}");
             continue;
         }
         match setup::delete(output, index).await {
-            Ok(()) => println!("  deleted  {said}"),
+            Ok(()) => say!("  deleted  {said}"),
             Err(error) => {
-                eprintln!("{error}");
+                complain!("{error}");
                 failed = exit(&error);
             }
         }
@@ -114,7 +114,7 @@ async fn prune(
     if let Some(exit) = unparsed(output, pattern, before, &ripe, dry_run).await {
         failed = exit;
     }
-    println!(
+    say!(
         "indices: {} older, {} younger",
         ripe.indices.len(),
         ripe.younger
@@ -133,16 +133,16 @@ async fn unparsed(
     let documents = ripe.unparsed.filter(|documents| *documents > 0)?;
     let name = pattern.unparsed();
     if dry_run {
-        println!("  would be deleted  documents of {name}: {documents}");
+        say!("  would be deleted  documents of {name}: {documents}");
         return None;
     }
     match setup::delete_unparsed(output, pattern, before).await {
         Ok(deleted) => {
-            println!("  deleted  documents of {name}: {deleted}");
+            say!("  deleted  documents of {name}: {deleted}");
             None
         }
         Err(error) => {
-            eprintln!("old documents of {name} stay, {documents} of them: {error}");
+            complain!("old documents of {name} stay, {documents} of them: {error}");
             Some(exit(&error))
         }
     }

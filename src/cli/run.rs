@@ -1,37 +1,46 @@
 //! `logweir run`: start, serve the pages, obey signals, end with the right code.
 //!
-//! SIGTERM and SIGINT drain, a second one stops at once; SIGHUP reads the configuration again and goes on
-//! with the old one if the new one is wrong. A change of nginx.conf, of an OpenAPI document or a database is taken
+//! SIGTERM and SIGINT drain for as long as the output takes something, a second one stops at once; SIGHUP reads the
+//! configuration again and goes on with the old one if the new one is wrong. A change of nginx.conf, of an OpenAPI document or a database is taken
 //! without: a new log, format or API must not need a hand. logweir's own file is read at a SIGHUP only; who edits
 //! it chooses the moment.
 
 use std::fs::File;
 use std::io;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use tokio::runtime::Handle;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::changes::Changes;
-use super::{Common, Exit, RunArgs, logging, read};
-use crate::agent::{Agent, Legacy, Mode, StartError};
+use super::signals::{Order, Signals};
+use super::terminal::complain;
+use super::{Common, Exit, RunArgs, announce, logging, read};
+use crate::agent::{self, Agent, Legacy, Mode, StartError, descriptors};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{self, Config, ConfigErrors, Loaded};
+use crate::config::{self, Config, ConfigErrors, Env as _, Loaded};
 use crate::output::gate::{Gate, Standing};
 use crate::pipeline::Ended;
 use crate::record::Doubt;
-use crate::tail::{Leaves, TailError};
+use crate::tail::fs::HostFs;
+use crate::tail::{Leaves, TailError, survey};
 use crate::telemetry::Telemetry;
-use crate::web::{self, Delivery, View};
+use crate::web::{self, Delivery, Hosts, Pages, View};
 
 /// Threads that send and serve; reading and encoding have their own.
 const WORKERS: usize = 2;
 
 /// How often an agent that worked before a reload is started again.
 const START_AGAIN: Duration = Duration::from_secs(5);
+
+/// A stop waits no longer than this for an output that has trouble and takes nothing meanwhile.
+const HOPELESS: Duration = Duration::from_secs(1);
+
+/// How often a stop looks whether the output takes something.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Without so many free descriptors nothing is begun: logs, connections, the state directory, the page.
 const DESCRIPTORS: usize = 32;
@@ -40,14 +49,15 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
     let (loaded, changes) = match read_marked(|| read(common)) {
         Ok(read) => read,
         Err(errors) => {
-            eprintln!("{errors}");
+            complain!("{errors}");
             return Exit::Config;
         }
     };
-    logging::init(&loaded.config);
+    logging::init(&loaded.config, args.log_level);
     for note in &loaded.notes {
         tracing::warn!("{note}");
     }
+    descriptors::raise();
     let runtime = spare_descriptors().and_then(|()| {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
@@ -94,8 +104,8 @@ struct Supervisor<'a> {
     timed_out: bool,
 }
 
-/// The agent that the pages speak of.
-type Shown = Arc<Mutex<Option<(String, Arc<Gate>)>>>;
+/// The agent that the pages speak of: its host, its gate, and what its configuration could not read.
+type Shown = Arc<Mutex<Option<(String, Arc<Gate>, Vec<String>)>>>;
 
 impl Supervisor<'_> {
     /// Starts agents one after the other until one ends for good.
@@ -105,6 +115,7 @@ impl Supervisor<'_> {
         if !self.args.once {
             self.serve(&loaded.config, Arc::clone(&shown)).await?;
         }
+        warn_of_root(&loaded.config);
         let mode = Mode {
             once: self.args.once,
             no_template_check: self.args.no_template_check,
@@ -128,16 +139,23 @@ impl Supervisor<'_> {
                 (Err(error), Some(old)) => {
                     self.count_reload("refused");
                     tracing::warn!(
-                        "the new configuration does not start; the old one stays\n{error}"
+                        error = announce::one_line(&error.to_string()),
+                        "the new configuration does not start; the old one stays"
                     );
                     loaded = old;
                     continue;
                 }
                 // without the reload it would have gone on: a full or unreadable disk may pass
                 (Err(error), None) if worked => {
-                    tracing::warn!("the agent does not start again; trying on\n{error}");
+                    tracing::warn!(
+                        error = announce::one_line(&error.to_string()),
+                        "the agent does not start again; trying on"
+                    );
                     match tokio::time::timeout(START_AGAIN, self.signals.next()).await {
-                        Ok(Order::Stop) => return Ok(Exit::Ok),
+                        Ok(Order::Stop) => {
+                            tracing::info!("stopped: nothing was read since the agent ended");
+                            return Ok(Exit::Ok);
+                        }
                         Ok(Order::Reload) => {
                             if let Some(new) = self.reload("SIGHUP", &loaded, false) {
                                 let (new, marked) = *new;
@@ -151,13 +169,9 @@ impl Supervisor<'_> {
                 (Err(error), None) => return Err(refused(error)),
             };
             worked = true;
+            let unread = loaded.unread.iter().map(ToString::to_string).collect();
             *shown.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some((agent.host.clone(), Arc::clone(&agent.gate)));
-            tracing::info!(
-                host = agent.host,
-                logs = loaded.config.logs.len(),
-                "started"
-            );
+                Some((agent.host.clone(), Arc::clone(&agent.gate), unread));
             match self.watch_over(agent, &loaded, &changes).await {
                 Next::End(exit) => return Ok(exit),
                 Next::Restart(new) => {
@@ -173,17 +187,33 @@ impl Supervisor<'_> {
     /// Lets an agent work until it ends, or is to be replaced; `changes` are those since its configuration,
     /// `loaded`, was read.
     async fn watch_over(&mut self, mut agent: Agent, loaded: &Loaded, changes: &Changes) -> Next {
+        let (host, gate) = (agent.host.clone(), Arc::clone(&agent.gate));
+        let mut first_answer = pin!(announce::first_answer(&gate));
+        let mut is_announced = false;
         let mut restart = None;
         // a drain for a reload is none: what is asked meanwhile is done all the same
         let mut stopping = false;
+        let mut progress = None;
         loop {
             let (reload, marks) = tokio::select! {
                 (ended, legacy) = agent.ended() => {
                     self.legacy = legacy;
+                    if !is_announced {
+                        announce::started(&loaded.config, &host, &gate);
+                    }
                     return match restart {
                         Some(new) if ended != Ended::Broken && !self.timed_out => Next::Restart(new),
-                        _ => Next::End(exit_of(ended, self.timed_out)),
+                        _ => {
+                            let exit = exit_of(ended, self.timed_out);
+                            announce::stopped(ended, &self.telemetry.snapshot());
+                            Next::End(exit)
+                        }
                     };
+                }
+                () = &mut first_answer, if !is_announced => {
+                    is_announced = true;
+                    announce::started(&loaded.config, &host, &gate);
+                    continue;
                 }
                 order = self.signals.next() => match order {
                     Order::Reload => ("SIGHUP", None),
@@ -203,12 +233,21 @@ impl Supervisor<'_> {
                         // behind a closed gate nothing can arrive
                         if agent.gate.standing() == Standing::Open {
                             agent.stop.drain();
+                            progress = Some(Progress::new(&agent.gate));
                         } else {
                             agent.stop.hand_back();
                         }
                         continue;
                     }
                 },
+                () = tokio::time::sleep(LOOK), if progress.is_some() => {
+                    if progress.as_mut().is_some_and(|progress| progress.is_hopeless(&agent.gate)) {
+                        progress = None;
+                        tracing::info!("the output takes nothing; what is on its way is read again later");
+                        agent.stop.hand_back();
+                    }
+                    continue;
+                }
                 change = changes.next(), if restart.is_none() && !stopping => (change.what, Some(change.marks)),
                 () = at(self.deadline), if !self.timed_out => {
                     self.timed_out = true;
@@ -228,6 +267,7 @@ impl Supervisor<'_> {
                         agent.stop.hand_back();
                     } else {
                         agent.stop.drain();
+                        progress = Some(Progress::new(&agent.gate));
                     }
                 }
                 (None, Some(marks)) => changes.put_up_with(marks),
@@ -256,9 +296,7 @@ impl Supervisor<'_> {
                 Some(Box::new(loaded))
             }
             Err(errors) => {
-                tracing::warn!(
-                    "{why}, but the configuration is wrong; the old one stays\n{errors}"
-                );
+                announce::refused(why, &errors);
                 None
             }
         }
@@ -283,12 +321,24 @@ impl Supervisor<'_> {
             let shown = shown.lock().unwrap_or_else(PoisonError::into_inner).clone();
             view(&telemetry, shown, started_millis, clock.unix_millis())
         });
-        tokio::spawn(async move {
-            if let Err(error) = web::serve(listener, source).await {
-                tracing::warn!(%error, "the pages are not served any more");
-            }
-        });
+        let own = [config::System.host_name(), config.host.clone()];
+        let hosts = Hosts::new(own.iter().map(String::as_str), &config.http_allowed_hosts);
+        let pages = Pages::new(source, hosts);
+        tokio::spawn(web::serve(listener, pages, descriptors::for_http()));
         Ok(())
+    }
+}
+
+/// Says so when nothing but habit makes the agent run as root.
+fn warn_of_root(config: &Config) {
+    let (logs, rotated_dirs) = agent::log_settings(config);
+    // What is wrong with the settings of logs is told by who uses them.
+    let Ok(found) = survey(&logs, &rotated_dirs, &agent::link_settings(config), &HostFs) else {
+        return;
+    };
+    let paths = found.files.iter().map(|file| file.path.as_path());
+    if let Some(advice) = agent::root::needless(paths, &config.data_dir) {
+        tracing::warn!("{advice}");
     }
 }
 
@@ -307,6 +357,31 @@ fn read_marked(
     }
 }
 
+/// Whether an agent that stops still gets something delivered.
+struct Progress {
+    settled: u64,
+    at: Instant,
+}
+
+impl Progress {
+    fn new(gate: &Gate) -> Self {
+        Self {
+            settled: gate.output().stats().settled(),
+            at: Instant::now(),
+        }
+    }
+
+    /// True when the output has had trouble for [`HOPELESS`] and took nothing meanwhile. A cluster that is slow has none:
+    /// it is waited for as long as the settings say.
+    fn is_hopeless(&mut self, gate: &Gate) -> bool {
+        let settled = gate.output().stats().settled();
+        if settled != self.settled || !gate.takes_nothing() {
+            *self = Self::new(gate);
+        }
+        self.at.elapsed() >= HOPELESS
+    }
+}
+
 /// What follows after an agent.
 enum Next {
     End(Exit),
@@ -315,11 +390,15 @@ enum Next {
 
 fn view(
     telemetry: &Telemetry,
-    shown: Option<(String, Arc<Gate>)>,
+    shown: Option<(String, Arc<Gate>, Vec<String>)>,
     started_millis: i64,
     unix_millis: i64,
 ) -> View {
-    let (host, gate) = shown.map_or((String::new(), None), |(host, gate)| (host, Some(gate)));
+    let (host, gate, mut problems) = match shown {
+        Some((host, gate, unread)) => (host, Some(gate), unread),
+        None => (String::new(), None, Vec::new()),
+    };
+    problems.extend(gate.as_ref().and_then(|gate| gate.problem()));
     let delivery = match gate.as_ref().map(|gate| gate.standing()) {
         None => Delivery::Waiting("starting".to_owned()),
         Some(Standing::Closed(word)) => Delivery::Waiting(word),
@@ -333,6 +412,7 @@ fn view(
         delivery,
         output: gate.map(|gate| Arc::clone(gate.output())),
         host,
+        problems,
         unix_millis,
         started_millis,
     }
@@ -393,17 +473,8 @@ fn exit_of(ended: Ended, timed_out: bool) -> Exit {
                 _ => Exit::InputLeft,
             }
         }
-        Ended::Released(lines) => {
-            tracing::warn!(
-                lines,
-                "not taken by the output; they are read again at the next start"
-            );
-            if timed_out {
-                Exit::Unavailable
-            } else {
-                Exit::Ok
-            }
-        }
+        Ended::Released(_) if timed_out => Exit::Unavailable,
+        Ended::Released(_) => Exit::Ok,
         Ended::Broken => Exit::Internal,
     }
 }
@@ -412,37 +483,5 @@ async fn at(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
-    }
-}
-
-/// What a signal asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Order {
-    Stop,
-    Reload,
-}
-
-/// The signals of the process.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hang_up: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Order {
-        tokio::select! {
-            _ = self.terminate.recv() => Order::Stop,
-            _ = self.interrupt.recv() => Order::Stop,
-            _ = self.hang_up.recv() => Order::Reload,
-        }
     }
 }

@@ -1,11 +1,15 @@
-//! What may go to a terminal: text without bytes that move the cursor, hide or reorder what is shown.
+//! What commands print: everything goes to standard output and standard error through here, and through
+//! [`crate::text`].
 //!
-//! Owns which characters are safe and how many columns they take. Refuses to know what the text means.
-//! Invariant: what comes out has no control characters. It guards against a log line, which any client can
-//! write, that speaks to the operator's terminal.
+//! Owns the way out, and how a long line is cut. Refuses to know what the text means. Invariant: what comes out has no
+//! character that controls a terminal. It guards against a log line, which any client can write, and the response of a
+//! server, which anybody on the way can write, that speak to the operator's terminal. Lints forbid `println!` and the
+//! like everywhere else.
 
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
+
+use crate::text::{is_safe, push_byte, push_escaped, safe_lines};
+pub(super) use crate::text::{safe, safe_bytes, safe_json};
 
 /// Columns of an excerpt of a line.
 const EXCERPT_COLUMNS: usize = 96;
@@ -16,47 +20,29 @@ const BYTES_PER_COLUMN: usize = 4;
 
 /// Writes to standard output; that nobody listens any more is no failure of ours.
 pub(super) fn print(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
+    let _ = io::stdout().write_all(safe_lines(text).as_bytes());
 }
 
-/// Any text, made safe.
-pub(super) fn safe(text: &str) -> String {
-    text.chars()
-        .fold(String::with_capacity(text.len()), |mut out, char| {
-            push_safe(&mut out, char);
-            out
-        })
+/// The same to standard error.
+pub(super) fn print_error(text: &str) {
+    let _ = io::stderr().write_all(safe_lines(text).as_bytes());
 }
 
-/// Any bytes, made safe; those that are not UTF-8 become `\xHH`.
-pub(super) fn safe_bytes(bytes: &[u8]) -> String {
-    let mut out = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        chunk
-            .valid()
-            .chars()
-            .for_each(|char| push_safe(&mut out, char));
-        for byte in chunk.invalid() {
-            push_byte(&mut out, *byte);
-        }
-    }
-    out
+/// Prints a line to standard output, as `println!` does.
+macro_rules! say {
+    ($($text:tt)*) => {
+        $crate::cli::terminal::print(&format!("{}\n", format_args!($($text)*)))
+    };
 }
 
-/// JSON text, made safe without changing what it says: control characters stand in its strings only.
-pub(super) fn safe_json(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        if is_safe(char) {
-            out.push(char);
-        } else {
-            for unit in char.encode_utf16(&mut [0; 2]) {
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        }
-    }
-    out
+/// Prints a line to standard error, as `eprintln!` does.
+macro_rules! complain {
+    ($($text:tt)*) => {
+        $crate::cli::terminal::print_error(&format!("{}\n", format_args!($($text)*)))
+    };
 }
+
+pub(super) use {complain, say};
 
 /// Safe text, cut with `…` to so many columns.
 pub(super) fn cut(text: &str, columns: usize) -> String {
@@ -167,37 +153,6 @@ fn cells(bytes: &[u8], start: usize) -> Vec<(usize, String)> {
     cells
 }
 
-fn push_safe(out: &mut String, char: char) {
-    if is_safe(char) {
-        out.push(char);
-    } else {
-        push_escaped(out, char);
-    }
-}
-
-fn push_escaped(out: &mut String, char: char) {
-    match u8::try_from(char) {
-        Ok(byte) if byte.is_ascii() => push_byte(out, byte),
-        _ => {
-            let _ = write!(out, "\\u{{{:x}}}", u32::from(char));
-        }
-    }
-}
-
-fn push_byte(out: &mut String, byte: u8) {
-    // as nginx writes it
-    let _ = write!(out, "\\x{byte:02X}");
-}
-
-/// Moves no cursor, is not invisible and does not reorder what stands around it.
-fn is_safe(char: char) -> bool {
-    !char.is_control()
-        && !matches!(char,
-            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
-            | '\u{e0000}'..='\u{e007f}')
-}
-
 /// One column wide in every terminal: ASCII, and the letters of Latin, Greek and Cyrillic.
 fn is_narrow(char: char) -> bool {
     is_safe(char)
@@ -246,16 +201,6 @@ mod tests {
         assert_eq!(text.chars().count(), column);
         assert_eq!(pointed_at(&line, 0), Some('a'));
         assert!(!excerpt(&line, 0).0.starts_with('…'));
-    }
-
-    #[test]
-    fn nothing_speaks_to_the_terminal() {
-        assert_eq!(
-            safe("a\u{1b}]0;x\u{7}\u{9b}\u{202e}"),
-            "a\\x1B]0;x\\x07\\u{9b}\\u{202e}"
-        );
-        assert_eq!(safe_bytes(b"\xc3\xa4\xc3\0"), "ä\\xC3\\x00");
-        assert_eq!(safe_json("\"\u{7f}\u{202e}ä\""), "\"\\u007f\\u202eä\"");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::Note;
 use super::auth::Auth;
+use super::fingerprint::Fingerprint;
 use super::ports::Files;
 use super::problem::{Fault, Origin};
 use super::raw::Values;
@@ -167,6 +168,26 @@ pub(super) fn auth(scope: &mut Scope<'_>, files: &dyn Files) -> Auth {
         (None, Some((username, _)), Some(password), _) => Auth::Basic { username, password },
         (None, _, _, Some(token)) => Auth::Bearer(token),
         _ => Auth::None,
+    }
+}
+
+/// Whom to trust: a file of authorities, or the fingerprint of one.
+pub(super) fn authority(
+    scope: &mut Scope<'_>,
+    files: &dyn Files,
+) -> (Option<PathBuf>, Option<Fingerprint>) {
+    let way_out = "keep one of the two: with ca_fingerprint that authority alone is trusted";
+    scope.conflict("ca_file", "ca_fingerprint", way_out);
+    let ca_file = pem(scope, "ca_file", files, &["CERTIFICATE"]);
+    let Some((text, origin)) = scope.text("ca_fingerprint") else {
+        return (ca_file, None);
+    };
+    match Fingerprint::parse(&text) {
+        Ok(fingerprint) => (ca_file, Some(fingerprint)),
+        Err(why) => {
+            scope.bad("ca_fingerprint", origin, &text, why);
+            (ca_file, None)
+        }
     }
 }
 

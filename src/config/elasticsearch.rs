@@ -8,11 +8,13 @@ use url::Url;
 
 use super::Note;
 use super::auth::{Auth, ClientCertificate};
-use super::credentials::{address, auth, in_the_clear, pem, told_in_the_clear};
+use super::credentials::{address, auth, authority, in_the_clear, pem, told_in_the_clear};
 use super::data_stream::DataStream;
+use super::fingerprint::Fingerprint;
 use super::index_pattern::IndexPattern;
-use super::ports::Files;
+use super::ports::{Env, Files};
 use super::problem::{Fault, Origin, Problem};
+use super::proxy::{self, Proxies};
 use super::raw::Values;
 use super::scope::Scope;
 use super::settings::Section;
@@ -30,6 +32,10 @@ pub struct Elasticsearch {
     pub client_certificate: Option<ClientCertificate>,
     /// Authorities to trust besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// The one authority to trust instead, by its certificate's fingerprint.
+    pub ca_fingerprint: Option<Fingerprint>,
+    /// The HTTP proxies before the nodes.
+    pub proxies: Proxies,
     /// The index of a record.
     pub target: Target,
     /// How new indices are stored; None: as the cluster does by itself.
@@ -66,6 +72,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 pub(super) fn read(
     values: &Values,
+    env: &dyn Env,
     files: &dyn Files,
     problems: &mut Vec<Problem>,
     notes: &mut Vec<Note>,
@@ -80,7 +87,8 @@ pub(super) fn read(
         notes.push(told_in_the_clear(url, origin));
     }
     let client_certificate = client_certificate(&mut scope, files);
-    let ca_file = pem(&mut scope, "ca_file", files, &["CERTIFICATE"]);
+    let (ca_file, ca_fingerprint) = authority(&mut scope, files);
+    let proxies = proxy::read(&mut scope, &nodes, env);
     let batch_bytes = scope.bytes("batch_bytes", MIN_BATCH..=MAX_BATCH);
     let batch_count = scope.count("batch_count", 1..=MAX_BATCH_COUNT);
     let flush_interval = scope.duration("flush_interval", Duration::from_millis(1)..=HOUR);
@@ -100,6 +108,8 @@ pub(super) fn read(
         auth,
         client_certificate,
         ca_file,
+        ca_fingerprint,
+        proxies,
         target,
         index_mode,
         batch_bytes,

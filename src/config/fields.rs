@@ -67,7 +67,7 @@ impl Field {
 /// Fields that records carry of themselves. Another value beside one of them would break identity or order, or
 /// make a key that stands twice, a list, or text where an object is: Elasticsearch would refuse each document,
 /// or count it under both values.
-const OWN: [&str; 41] = [
+const OWN: [&str; 42] = [
     "@timestamp",
     "agent.name",
     "agent.type",
@@ -93,6 +93,7 @@ const OWN: [&str; 41] = [
     "http",
     "input",
     "log",
+    "logweir",
     "nginx",
     "related.ip",
     "related.user",

@@ -8,10 +8,12 @@ use url::Url;
 
 use super::Note;
 use super::auth::Auth;
-use super::credentials::{address, auth, in_the_clear, pem, told_in_the_clear};
+use super::credentials::{address, auth, authority, in_the_clear, told_in_the_clear};
 use super::elasticsearch::Elasticsearch;
-use super::ports::Files;
+use super::fingerprint::Fingerprint;
+use super::ports::{Env, Files};
 use super::problem::{Fault, Origin, Problem};
+use super::proxy::{self, Proxies};
 use super::raw::Values;
 use super::scope::Scope;
 use super::settings::Section;
@@ -27,12 +29,17 @@ pub struct Kibana {
     pub auth: Auth,
     /// Authorities to trust besides the system's.
     pub ca_file: Option<PathBuf>,
+    /// The one authority to trust instead, by its certificate's fingerprint.
+    pub ca_fingerprint: Option<Fingerprint>,
+    /// The HTTP proxy before it.
+    pub proxies: Proxies,
 }
 
 /// Reads the section; `cluster` lends what is not set here.
 pub(super) fn read(
     values: &Values,
     cluster: Option<&Elasticsearch>,
+    env: &dyn Env,
     files: &dyn Files,
     problems: &mut Vec<Problem>,
     notes: &mut Vec<Note>,
@@ -69,12 +76,22 @@ pub(super) fn read(
             .map_or(Origin::Nowhere, |given| given.origin.clone());
         notes.push(told_in_the_clear(url, origin));
     }
-    let ca_file = pem(&mut scope, "ca_file", files, &["CERTIFICATE"])
-        .or_else(|| cluster.and_then(|cluster| cluster.ca_file.clone()));
+    let (ca_file, ca_fingerprint) = match (authority(&mut scope, files), cluster) {
+        // A plain address has no use for them, and says so where somebody has written them for it.
+        ((None, None), Some(cluster))
+            if url.as_ref().is_some_and(|url| url.scheme() == "https") =>
+        {
+            (cluster.ca_file.clone(), cluster.ca_fingerprint)
+        }
+        (own, _) => own,
+    };
+    let proxies = proxy::read(&mut scope, url.as_slice(), env);
     Some(Kibana {
         url: url?,
         space,
         auth,
         ca_file,
+        ca_fingerprint,
+        proxies,
     })
 }

@@ -135,7 +135,7 @@ pub(super) fn read(
                 "must not be empty nor hold control characters",
             );
         }
-        let choices = written_formats(&mut scope, notes);
+        let choices = written_formats(&mut scope, nginx, notes);
         let log = Log {
             name: name.map(|(name, _)| name),
             paths,
@@ -454,7 +454,26 @@ fn absolute_globs(scope: &mut Scope<'_>, name: &str) -> Vec<String> {
     globs
 }
 
-fn written_formats(scope: &mut Scope<'_>, notes: &mut Vec<Note>) -> Vec<Choice> {
+/// The `log_format` of nginx.conf that bears this name, or what to write instead.
+fn named(name: &str, nginx: Option<&Nginx>) -> Result<NamedFormat, String> {
+    const WRITE: &str =
+        "write auto, combined, a name that nginx.conf defines, or the whole text of a log_format";
+    match nginx {
+        Some(nginx) => nginx.format(name).map_err(|why| format!("{why}; {WRITE}")),
+        None => Err(match nearest(name, ["auto", COMBINED]) {
+            Some(near) => format!("did you mean {near:?}?"),
+            None => format!(
+                "is no format, and no nginx.conf was read that could define it (nginx_conf); {WRITE}"
+            ),
+        }),
+    }
+}
+
+fn written_formats(
+    scope: &mut Scope<'_>,
+    nginx: Option<&Nginx>,
+    notes: &mut Vec<Note>,
+) -> Vec<Choice> {
     let words = [
         ("default", Escape::Default),
         ("json", Escape::Json),
@@ -480,13 +499,11 @@ fn written_formats(scope: &mut Scope<'_>, notes: &mut Vec<Note>) -> Vec<Choice> 
         match &*text {
             "auto" => choices.push(Choice::Auto),
             COMBINED => choices.push(Choice::Format(NamedFormat::combined())),
-            _ if is_word => {
-                let why = match nearest(&text, ["auto", COMBINED]) {
-                    Some(near) => format!("did you mean {near:?}?"),
-                    None => "is no format; write auto, combined or the whole text of a log_format"
-                        .to_owned(),
-                };
-                scope.bad("format", origin, &text, why);
+            name if is_word || nginx.is_some_and(|nginx| nginx.format(name).is_ok()) => {
+                match named(name, nginx) {
+                    Ok(format) => choices.push(Choice::Format(format)),
+                    Err(why) => scope.bad("format", origin, &text, why),
+                }
             }
             _ => match Format::from_directive(&text, escape) {
                 Ok(format) => {

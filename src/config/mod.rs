@@ -11,8 +11,11 @@ mod credentials;
 mod data_stream;
 mod elasticsearch;
 mod enrich;
+mod exposed;
 mod fields;
+mod fingerprint;
 mod formats;
+mod http;
 mod index_pattern;
 mod kibana;
 pub(crate) mod lacks;
@@ -21,6 +24,7 @@ mod nginx;
 mod ports;
 mod privacy;
 mod problem;
+mod proxy;
 mod raw;
 mod reference;
 mod routes;
@@ -51,13 +55,15 @@ pub use enrich::Enrich;
 #[cfg(test)]
 pub(crate) use fields::is_own;
 pub use fields::{Field, FieldType, FieldValue};
+pub use fingerprint::Fingerprint;
 pub use formats::{NamedFormat, for_any_log, well_known};
 pub use index_pattern::{IndexPattern, IndexPatternError, Period};
 pub use kibana::Kibana;
 pub use logs::{Log, not_followed};
-pub use ports::{Env, Files, System};
+pub use ports::{Env, Files, Readers, System};
 pub use privacy::{AddressRule, HashKey, Privacy};
 pub use problem::{ConfigErrors, Fault, Origin, Problem};
+pub use proxy::{Proxies, Proxy};
 pub use reference::{reference, sample};
 pub use routes::{Methods, Route, RouteKind, Routes, Segment, Template, TemplateError};
 pub use target::Target;
@@ -95,6 +101,10 @@ pub struct Config {
     pub reconcile_interval: Duration,
     /// Whether to wait for events or look regularly.
     pub poll: Poll,
+    /// Links are followed whoever may have made them.
+    pub follow_all_links: bool,
+    /// The user of nginx's workers, by name, where nginx.conf says so.
+    pub nginx_user: Option<String>,
     /// How long a stop may take.
     pub shutdown_timeout: Duration,
     /// Size at which the dead-letter file is full.
@@ -115,6 +125,8 @@ pub struct Config {
     pub kibana: Option<Kibana>,
     /// Address of the agent's own pages.
     pub http_listen: SocketAddr,
+    /// Names by which requests to them may call this host, besides its own, `localhost` and addresses.
+    pub http_allowed_hosts: Vec<String>,
     /// Least level of the agent's own log lines.
     pub log_level: LogLevel,
     /// How they look.
@@ -141,10 +153,30 @@ pub enum LogLevel {
     Warn,
     /// The life of the agent.
     Info,
-    /// For its developers.
+    /// Each file, request, retry and reload.
     Debug,
     /// Everything.
     Trace,
+}
+
+impl LogLevel {
+    /// The words for them, from few lines to many.
+    pub const WORDS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+    const LEVELS: [Self; 5] = [
+        Self::Error,
+        Self::Warn,
+        Self::Info,
+        Self::Debug,
+        Self::Trace,
+    ];
+
+    /// The level of a word.
+    pub fn parse(word: &str) -> Option<Self> {
+        let mut levels = Self::WORDS.into_iter().zip(Self::LEVELS);
+        levels
+            .find(|(known, _)| *known == word)
+            .map(|(_, level)| level)
+    }
 }
 
 /// How the agent's own log lines look.
@@ -187,6 +219,9 @@ pub struct Loaded {
     pub config: Config,
     /// What to know besides.
     pub notes: Vec<Note>,
+    /// Those of the notes that are about parts of nginx.conf which are there and cannot be read: logs and formats
+    /// may be missing for it.
+    pub unread: Vec<Note>,
     /// What nginx.conf says, when it could be read.
     pub nginx: Option<NginxConf>,
     /// The files it depends on: a change in one of them is a reason to load again.
@@ -318,7 +353,17 @@ fn finish(
     let raw = &mut source.raw;
     let mut problems = std::mem::take(&mut raw.problems);
     let mut notes = Vec::new();
-    let checked = check(raw, env, files, before, &mut problems, &mut notes);
+    let mut unread = Vec::new();
+    let checked = check(
+        raw,
+        env,
+        files,
+        before,
+        &mut problems,
+        &mut notes,
+        &mut unread,
+    );
+    notes.extend(exposed::notes(raw, files));
     // A value that cannot be read is not missing too.
     let told: HashSet<String> = problems
         .iter()
@@ -343,6 +388,7 @@ fn finish(
             Ok(Loaded {
                 config,
                 notes,
+                unread,
                 nginx,
                 files: read,
                 variables: raw.variables(),
@@ -362,6 +408,7 @@ fn check(
     before: Option<&Config>,
     problems: &mut Vec<Problem>,
     notes: &mut Vec<Note>,
+    unread: &mut Vec<Note>,
 ) -> Option<(Config, Option<NginxConf>)> {
     let section = |section| raw.sections.get(&section);
     let mut top = Scope::new(Section::Top, section(Section::Top), problems);
@@ -384,9 +431,12 @@ fn check(
         ],
         Poll::Auto,
     );
+    let follow_all_links = top.one_of("follow_links", &[("safe", false), ("always", true)], false);
     let shutdown_timeout = top.duration("shutdown_timeout", Duration::ZERO..=HOUR);
     let dead_letter_bytes = top.bytes("dead_letter_bytes", MIN_DEAD_LETTERS..=MAX_DEAD_LETTERS);
-    let nginx = nginx::read(&mut top, files, notes);
+    let nginx = nginx::read(&mut top, files, unread);
+    notes.extend(unread.iter().cloned());
+    notes.extend(nginx.iter().flat_map(|nginx| nginx.notes.iter().cloned()));
 
     let earlier = top.problems().len();
     let routes = routes::read(raw, &mut top, files, notes);
@@ -401,24 +451,19 @@ fn check(
     let enrich_before = before.map(|before| &before.enrich);
     let enrich = enrich::read(raw, &logs, files, enrich_before, problems, notes);
     let elasticsearch = section(Section::Elasticsearch)
-        .map(|values| elasticsearch::read(values, files, problems, notes));
+        .map(|values| elasticsearch::read(values, env, files, problems, notes));
 
     let kibana = section(Section::Kibana).map(|values| {
         let cluster = elasticsearch.as_ref().and_then(Option::as_ref);
-        kibana::read(values, cluster, files, problems, notes)
+        kibana::read(values, cluster, env, files, problems, notes)
     });
 
     let mut http = Scope::new(Section::Http, section(Section::Http), problems);
-    let http_listen = listen(&mut http);
+    let http_listen = http::listen(&mut http);
+    let http_allowed_hosts = http::allowed_hosts(&mut http);
 
     let mut log = Scope::new(Section::Log, section(Section::Log), problems);
-    let levels = [
-        ("error", LogLevel::Error),
-        ("warn", LogLevel::Warn),
-        ("info", LogLevel::Info),
-        ("debug", LogLevel::Debug),
-        ("trace", LogLevel::Trace),
-    ];
+    let levels: Vec<(&str, LogLevel)> = LogLevel::WORDS.into_iter().zip(LogLevel::LEVELS).collect();
     let log_level = log.one_of("level", &levels, LogLevel::Info);
     let log_format = log.one_of(
         "format",
@@ -459,6 +504,8 @@ fn check(
         held_open_bytes,
         reconcile_interval: reconcile_interval?,
         poll,
+        follow_all_links,
+        nginx_user: nginx.as_ref().and_then(|nginx| nginx.conf.user.clone()),
         shutdown_timeout: shutdown_timeout?,
         dead_letter_bytes,
         discover,
@@ -469,6 +516,7 @@ fn check(
         elasticsearch,
         kibana,
         http_listen: http_listen?,
+        http_allowed_hosts,
         log_level,
         log_format,
     };
@@ -522,14 +570,4 @@ fn trusted_proxies(top: &mut Scope<'_>) -> Vec<IpNet> {
         }
     }
     nets
-}
-
-fn listen(http: &mut Scope<'_>) -> Option<SocketAddr> {
-    let (text, origin) = http.text("listen")?;
-    let address = text.parse().ok();
-    if address.is_none() {
-        let why = "is no address and port; write them as in \"127.0.0.1:9280\" or \"[::]:9280\"";
-        http.bad("listen", origin, &text, why);
-    }
-    address
 }

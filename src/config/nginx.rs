@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use logweir_parsers::Format;
 use logweir_parsers::nginx_conf::{
-    self, AccessLog, COMBINED, LogFormat, NginxConf, Settings, Source,
+    self, AccessLog, COMBINED, LogFormat, NginxConf, Settings, Source, Wrong,
 };
 
 use super::Note;
 use super::formats::{NamedFormat, for_any_log, well_known};
 use super::ports::Files;
-use super::problem::Origin;
+use super::problem::{Origin, nearest};
 use super::scope::{Scope, unreadable};
 
 /// What nginx.conf says, ready for use.
@@ -24,14 +24,20 @@ pub(super) struct Nginx {
     pub(super) conf: NginxConf,
     /// Those of its formats that compile, by their names.
     formats: HashMap<String, NamedFormat>,
+    /// What is wrong with it, besides what cannot be read.
+    pub(super) notes: Vec<Note>,
     /// What a log is tried with besides its own: all of them, and combined.
     pub(super) shared: Arc<[NamedFormat]>,
     /// What a log is tried with that nginx.conf does not name: all of them, and the well-known ones.
     pub(super) for_others: Arc<[NamedFormat]>,
 }
 
-/// Reads the file that is set, or the default one if it is there.
-pub(super) fn read(top: &mut Scope<'_>, files: &dyn Files, notes: &mut Vec<Note>) -> Option<Nginx> {
+/// Reads the file that is set, or the default one if it is there; `unread` gets what is there and cannot be read.
+pub(super) fn read(
+    top: &mut Scope<'_>,
+    files: &dyn Files,
+    unread: &mut Vec<Note>,
+) -> Option<Nginx> {
     let written = top.written("nginx_conf").map(|given| given.origin.clone());
     let path = top.path("nginx_conf")?;
     // Asked first by itself, so that an absent default stays silent and a wrong setting is an error.
@@ -40,7 +46,7 @@ pub(super) fn read(top: &mut Scope<'_>, files: &dyn Files, notes: &mut Vec<Note>
         match written {
             Some(origin) => top.fault("nginx_conf", origin, fault),
             None if error.kind() == std::io::ErrorKind::NotFound => {}
-            None => notes.push(Note {
+            None => unread.push(Note {
                 origin: Origin::Nowhere,
                 text: fault.to_string(),
             }),
@@ -48,8 +54,13 @@ pub(super) fn read(top: &mut Scope<'_>, files: &dyn Files, notes: &mut Vec<Note>
         return None;
     }
     let conf = path.to_str().and_then(|path| parse(path, files))?;
+    let mut notes = Vec::new();
     for problem in &conf.problems {
-        notes.push(note(&problem.place, problem.wrong.to_string()));
+        let note = note(&problem.place, problem.wrong.to_string());
+        match is_unread(&problem.wrong, files) {
+            true => unread.push(note),
+            false => notes.push(note),
+        }
     }
     let mut formats = Vec::new();
     for LogFormat {
@@ -75,11 +86,21 @@ pub(super) fn read(top: &mut Scope<'_>, files: &dyn Files, notes: &mut Vec<Note>
         .map(|format| (format.name.clone(), format.clone()));
     Some(Nginx {
         conf,
+        notes,
         formats: by_name.collect(),
         shared: for_any_log(formats.iter().cloned().chain([NamedFormat::combined()])).into(),
         // They come from elsewhere.
         for_others: for_any_log(formats.into_iter().chain(well_known())).into(),
     })
+}
+
+/// Whether something is there, and cannot be read. nginx itself does not start when a file is not there.
+fn is_unread(wrong: &Wrong, files: &dyn Files) -> bool {
+    let Wrong::Unreadable { path, .. } = wrong else {
+        return false;
+    };
+    let is_there = |error: std::io::Error| error.kind() != std::io::ErrorKind::NotFound;
+    files.read(Path::new(path)).is_err_and(is_there) || files.glob(path).is_err_and(is_there)
 }
 
 pub(super) fn note(place: &nginx_conf::Place, text: String) -> Note {
@@ -94,6 +115,35 @@ pub(super) fn note(place: &nginx_conf::Place, text: String) -> Note {
 }
 
 impl Nginx {
+    /// The `log_format` of this name.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none that can be used.
+    pub(super) fn format(&self, name: &str) -> Result<NamedFormat, String> {
+        if let Some(format) = self.formats.get(name) {
+            return Ok(format.clone());
+        }
+        let file = self.conf.files.first().map_or("nginx.conf", String::as_str);
+        let defined = || self.conf.formats.iter().map(|format| format.name.as_str());
+        if defined().any(|known| known == name) {
+            return Err(format!("this log_format of {file} cannot be used"));
+        }
+        let names: Vec<&str> = defined().collect();
+        let there_are = match names.as_slice() {
+            [] => "which defines none".to_owned(),
+            names => format!("which defines {}", names.join(", ")),
+        };
+        Err(
+            match nearest(name, ["auto", COMBINED].into_iter().chain(defined())) {
+                Some(near) => {
+                    format!("is no log_format of {file}, {there_are}; did you mean {near:?}?")
+                }
+                None => format!("is no log_format of {file}, {there_are}"),
+            },
+        )
+    }
+
     /// A log's own formats, in the order of its writers.
     pub(super) fn formats_of(&self, log: &AccessLog) -> Vec<NamedFormat> {
         let mut own: Vec<NamedFormat> = Vec::new();

@@ -3,9 +3,11 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use globset::GlobBuilder;
+use rustix::process::{getegid, geteuid, getgroups};
 
 /// No configuration, include, certificate or secret is larger; guards against a path like `/dev/zero`.
 pub(super) const MAX_FILE: u64 = 64 << 20;
@@ -35,6 +37,44 @@ pub trait Files {
 
     /// Is there anything at this path?
     fn exists(&self, path: &Path) -> bool;
+
+    /// Who may read the file at this path besides this user.
+    fn readers(&self, path: &Path) -> io::Result<Readers>;
+}
+
+/// Who may read a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readers {
+    /// This user, root, and at most a group that this user is in.
+    Own,
+    /// A group that this user is not in.
+    Group {
+        /// The permission bits.
+        mode: u32,
+        /// Its number.
+        group: u32,
+    },
+    /// Every user of the host.
+    Everybody {
+        /// The permission bits.
+        mode: u32,
+    },
+}
+
+impl Readers {
+    /// By the file's permission bits and group; `is_reachable` says whether every user may pass the folders above,
+    /// `own` are the groups of this user, who may be root, and then knows nothing of the agent's groups.
+    fn of(mode: u32, group: u32, is_reachable: bool, own: &[u32], is_root: bool) -> Self {
+        const GROUP_MAY_READ: u32 = 0o040;
+        const OTHERS_MAY_READ: u32 = 0o004;
+        if mode & OTHERS_MAY_READ != 0 && is_reachable {
+            Readers::Everybody { mode }
+        } else if mode & GROUP_MAY_READ != 0 && !is_root && !own.contains(&group) {
+            Readers::Group { mode, group }
+        } else {
+            Readers::Own
+        }
+    }
 }
 
 /// This process's environment and the real file system.
@@ -82,13 +122,45 @@ impl Files for System {
                 found = found.into_iter().map(|folder| folder.join(part)).collect();
             }
         }
-        found.retain(|path| path.symlink_metadata().is_ok());
-        found.sort();
-        Ok(found)
+        let mut there = Vec::new();
+        for path in found {
+            match path.symlink_metadata() {
+                Ok(_) => there.push(path),
+                // What may not be looked at is not absent: a folder of servers would be missing without a word.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
+                Err(_) => {}
+            }
+        }
+        there.sort();
+        Ok(there)
     }
 
     fn exists(&self, path: &Path) -> bool {
         path.exists()
+    }
+
+    fn readers(&self, path: &Path) -> io::Result<Readers> {
+        // of a link the file behind it counts, and the folders above that
+        let path = fs::canonicalize(path)?;
+        let metadata = fs::metadata(&path)?;
+        let others_may_pass = |folder: &Path| {
+            let metadata = fs::metadata(folder);
+            metadata.is_ok_and(|metadata| metadata.mode() & 0o001 != 0)
+        };
+        let is_reachable = path.ancestors().skip(1).all(others_may_pass);
+        let groups = getgroups().unwrap_or_default();
+        let own: Vec<u32> = groups
+            .into_iter()
+            .chain([getegid()])
+            .map(rustix::process::Gid::as_raw)
+            .collect();
+        Ok(Readers::of(
+            metadata.mode() & 0o7777,
+            metadata.gid(),
+            is_reachable,
+            &own,
+            geteuid().is_root(),
+        ))
     }
 }
 
@@ -164,6 +236,41 @@ mod tests {
         assert_eq!(glob("**.conf"), "a.conf b.conf {x}.conf");
         assert_eq!(glob("absent/*.conf"), "");
         assert_eq!(glob("*/c.conf"), "sub/c.conf");
+    }
+
+    #[test]
+    fn readers_are_told_by_mode_group_and_folders() {
+        let of = |mode, is_reachable, is_root| Readers::of(mode, 7, is_reachable, &[1, 2], is_root);
+        let everybody = |mode| Readers::Everybody { mode };
+        let group = |mode| Readers::Group { mode, group: 7 };
+        assert_eq!(of(0o644, true, false), everybody(0o644));
+        assert_eq!(of(0o604, true, true), everybody(0o604));
+        assert_eq!(of(0o644, false, false), group(0o644));
+        assert_eq!(of(0o640, true, false), group(0o640));
+        assert_eq!(of(0o640, true, true), Readers::Own);
+        assert_eq!(of(0o600, true, false), Readers::Own);
+        assert_eq!(Readers::of(0o640, 2, true, &[1, 2], false), Readers::Own);
+    }
+
+    #[test]
+    fn a_file_in_a_closed_folder_is_read_by_nobody_else() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("key"), folder.path().join("link"));
+        fs::write(&file, "secret").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let set = |path: &Path, mode| {
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        set(&file, 0o604);
+        set(folder.path(), 0o700);
+        assert_eq!(System.readers(&file).unwrap(), Readers::Own);
+        set(folder.path(), 0o711);
+        for path in [&file, &link] {
+            let readers = System.readers(path).unwrap();
+            assert_eq!(readers, Readers::Everybody { mode: 0o604 });
+        }
+        assert!(System.readers(Path::new("/no/such/file")).is_err());
     }
 
     #[test]

@@ -36,8 +36,14 @@ pub struct Privacy {
     pub hash_key: Option<HashKey>,
     /// Fields that are written as hashes.
     pub hash_fields: Vec<String>,
-    /// Keys of queries whose values are redacted.
+    /// Keys whose values are redacted: `redact_query` and `redact_query_add`.
     pub redact_query: Vec<String>,
+    /// Keys whose values are not.
+    pub redact_query_except: Vec<String>,
+    /// Shapes of values that are redacted whatever their key: `redact_values` without `redact_values_except`.
+    pub redact_values: Vec<String>,
+    /// Beginnings of further values.
+    pub redact_values_add: Vec<String>,
 }
 
 /// A key that hashes are made with.
@@ -65,17 +71,24 @@ impl HashKey {
 impl Default for Privacy {
     /// As without the section.
     fn default() -> Self {
-        let listed = find(Section::Privacy, "redact_query").and_then(default_of);
-        let redact_query = match listed.map(|given| given.value) {
-            Some(Value::List(names)) => names.into_iter().map(|(name, _)| name).collect(),
-            _ => Vec::new(),
-        };
         Self {
             ip: AddressRule::Keep,
             hash_key: None,
             hash_fields: Vec::new(),
-            redact_query,
+            redact_query: listed("redact_query"),
+            redact_query_except: listed("redact_query_except"),
+            redact_values: listed("redact_values"),
+            redact_values_add: Vec::new(),
         }
+    }
+}
+
+/// The texts that a setting lists by default.
+fn listed(name: &str) -> Vec<String> {
+    let given = find(Section::Privacy, name).and_then(default_of);
+    match given.map(|given| given.value) {
+        Some(Value::List(texts)) => texts.into_iter().map(|(text, _)| text).collect(),
+        _ => Vec::new(),
     }
 }
 
@@ -83,6 +96,10 @@ impl Default for Privacy {
 const MIN_KEY: usize = 16;
 /// A longer name is a slip.
 const MAX_NAME: usize = 64;
+/// A shorter name with a `*` would be found in many words.
+const MIN_OPEN: usize = 3;
+/// A shorter beginning of a value would be found in many values.
+const MIN_BEGINNING: usize = 3;
 /// Members of the record's own that can be written as hashes.
 const HASHABLE: [&str; 4] = [
     "user.name",
@@ -109,7 +126,13 @@ pub(super) fn read(
     let ip = scope.one_of("ip", &rules, AddressRule::Keep);
     let hash_key = key(&mut scope, files);
     let hash_fields = hash_fields(&mut scope, logs);
-    let redact_query = names(&mut scope);
+    let mut redact_query = names(&mut scope, "redact_query");
+    redact_query.extend(names(&mut scope, "redact_query_add"));
+    let redact_query_except = names(&mut scope, "redact_query_except");
+    let mut redact_values = shapes(&mut scope, "redact_values");
+    let except = shapes(&mut scope, "redact_values_except");
+    redact_values.retain(|name| !except.contains(name));
+    let redact_values_add = beginnings(&mut scope);
     let hashes = ip == AddressRule::Hash || !hash_fields.is_empty();
     let written = |name: &str| scope.written(name).map(|given| given.origin.clone());
     if hashes && written("hash_key").or(written("hash_key_file")).is_none() {
@@ -123,6 +146,9 @@ pub(super) fn read(
         hash_key,
         hash_fields,
         redact_query,
+        redact_query_except,
+        redact_values,
+        redact_values_add,
     }
 }
 
@@ -194,19 +220,60 @@ fn hash_fields(scope: &mut Scope<'_>, logs: &[Log]) -> Vec<String> {
     fields
 }
 
-fn names(scope: &mut Scope<'_>) -> Vec<String> {
+fn names(scope: &mut Scope<'_>, setting: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
-    for (name, origin) in scope.list("redact_query") {
+    for (name, origin) in scope.list(setting) {
+        let inner = name.strip_prefix('*').unwrap_or(&name);
+        let inner = inner.strip_suffix('*').unwrap_or(inner);
         let is_key = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-        let why = if !name.bytes().all(is_key) || !name.bytes().any(|b| b.is_ascii_alphanumeric()) {
-            "is no key; write it as it stands in a query, without = and %"
+        let letters = inner.bytes().filter(u8::is_ascii_alphanumeric).count();
+        let why = if !inner.bytes().all(is_key) || letters == 0 {
+            "is no key; write it as it stands in a query, without = and %; * may stand at its ends"
         } else if name.len() > MAX_NAME {
             "is longer than 64 bytes"
+        } else if inner.len() < name.len() && letters < MIN_OPEN {
+            "would be found in many words; with * write at least 3 letters"
         } else {
             names.push(name);
             continue;
         };
-        scope.bad("redact_query", origin, &name, why);
+        scope.bad(setting, origin, &name, why);
     }
     names
+}
+
+/// Names of shapes; the list of all of them is what `redact_values` is by default.
+fn shapes(scope: &mut Scope<'_>, setting: &str) -> Vec<String> {
+    let known = listed("redact_values");
+    let mut shapes = Vec::new();
+    for (name, origin) in scope.list(setting) {
+        if known.contains(&name) {
+            shapes.push(name);
+            continue;
+        }
+        let why = format!(
+            "is no shape of values; there are {}; write beginnings of further values to redact_values_add",
+            known.join(", ")
+        );
+        scope.bad(setting, origin, &name, why);
+    }
+    shapes
+}
+
+fn beginnings(scope: &mut Scope<'_>) -> Vec<String> {
+    const SETTING: &str = "redact_values_add";
+    let mut beginnings = Vec::new();
+    for (text, origin) in scope.list(SETTING) {
+        let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+        let why = if !text.bytes().all(is_part) || text.len() < MIN_BEGINNING {
+            "is no beginning of a value; write at least 3 letters, digits, _, - or ., as in \"acme_live_\""
+        } else if text.len() > MAX_NAME {
+            "is longer than 64 bytes"
+        } else {
+            beginnings.push(text);
+            continue;
+        };
+        scope.bad(SETTING, origin, &text, why);
+    }
+    beginnings
 }

@@ -28,6 +28,20 @@ pub enum Origin {
     Nowhere,
 }
 
+impl Origin {
+    /// The file or variable, and the line where there is one.
+    pub fn place(&self) -> (Option<String>, Option<usize>) {
+        match self {
+            Origin::File { path, line } => (
+                Some(path.display().to_string()),
+                Some(*line).filter(|line| *line > 0),
+            ),
+            Origin::Variable(name) => (Some(format!("environment {name}")), None),
+            Origin::Nowhere => (None, None),
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -72,6 +72,11 @@ impl<'a> Scope<'a> {
         find(self.section, name).is_some()
     }
 
+    /// How the section begins, for messages.
+    pub(super) fn header(&self) -> &'static str {
+        self.section.header()
+    }
+
     /// Where the section begins.
     pub(super) fn origin(&self) -> Origin {
         self.values

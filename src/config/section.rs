@@ -82,7 +82,7 @@ impl Section {
             }
             Section::Routes => {
                 "The APIs by name: what http.route says, and which are logins or give away what must not leak. \
-                 Paths without a route are named by replacing numbers, UUIDs and hashes. See ROUTES.md."
+                 Paths without a route are named by replacing identifiers, dates, addresses and other values. See ROUTES.md."
             }
             Section::Privacy => {
                 "What records do not say of people. It holds for every field that has the text, event.original \

@@ -123,8 +123,14 @@ const fn setting(
 use Section::{Elasticsearch, Enrich, Http, Kibana, Log, Logs, Privacy, Routes, Top};
 
 /// Names that say of themselves that what they hold is secret. `code` and `key` are not among them: most of what
-/// they hold is none, and an authorization code is good once and for minutes (RFC 6749, section 4.1.2).
-const REDACT_QUERY: &str = r#"["access_key", "access_token", "api_key", "assertion", "auth", "auth_key", "auth_token", "authorization", "bearer", "credential", "credentials", "csrf", "csrf_token", "id_token", "id_token_hint", "jsessionid", "jwt", "otp", "pass", "passphrase", "passwd", "password", "password_confirmation", "phpsessid", "private_key", "pwd", "refresh_token", "samlrequest", "samlresponse", "secret", "secret_key", "sessid", "session", "session_id", "session_key", "session_token", "sid", "sig", "signature", "token"]"#;
+/// they hold is none. The `code` of an OAuth callback is known by the `state` beside it.
+const REDACT_QUERY: &str = r#"["access_code", "*access_key*", "account_key", "activation_code", "activation_key", "*api_key*", "*aspsessionid*", "aspxauth", "assertion", "auth", "*authcode", "authorization", "backup_code", "bearer", "*card_number*", "cc_number", "code_verifier", "*credential*", "csrf", "cvc", "cvv", "device_code", "encryption_key", "*hmac", "iban", "jsessionid", "jwt", "keycloak_identity", "login_code", "master_key", "mfa", "mnemonic", "oauth2_proxy", "oauth_verifier", "one_time_code", "otp", "pass", "*passcode*", "*passphrase*", "*passwd*", "*password*", "*phpsessid*", "pin", "*private_key*", "psw", "pswd", "pw", "*pwd", "recovery_code", "*remember_me*", "remember_web", "reset_code", "*saml_request*", "*saml_response*", "samlart", "*secret", "*secret_key*", "security_answer", "security_code", "seed_phrase", "sess", "*sessid*", "session", "*session_id*", "*session_key*", "shared_key", "*shibsession*", "sid", "sig", "signature", "signing_key", "sms_code", "smsession", "ssess", "ssn", "subscription_key", "ticket", "*token", "totp", "2fa", "verification_code", "wordpress_logged_in", "wordpress_sec", "wresult", "xsrf"]"#;
+
+/// Names that are none although a word of them is.
+const REDACT_QUERY_EXCEPT: &str = r#"["auth_method", "auth_provider", "auth_type", "pass_through", "passwordless", "session_type", "signature_method", "signature_type", "signature_version", "ticket_category", "ticket_class", "ticket_count", "ticket_price", "ticket_type", "token_type"]"#;
+
+/// All shapes of values, by their names.
+const REDACT_VALUES: &str = r#"["anthropic", "aws", "basic", "bearer", "github", "gitlab", "google", "jwt", "npm", "openai", "private_key", "slack", "stripe", "userinfo"]"#;
 
 /// Every setting, in the order of the sample.
 pub static SETTINGS: &[Setting] = &[
@@ -234,12 +240,24 @@ pub static SETTINGS: &[Setting] = &[
     ),
     setting(
         Top,
+        "follow_links",
+        Kind::OneOf(&["safe", "always"]),
+        r#""safe""#,
+        "",
+        "Which links to logs are followed. safe: in a directory that another user than root or the agent's own may write \
+         (its owner, its group, or all), a symbolic link, or a file with several names, is skipped with a warning, unless \
+         the file belongs to the directory's owner or to nginx's user: whoever may write there could otherwise have any \
+         file indexed that the agent may read. always: every link is followed.",
+    ),
+    setting(
+        Top,
         "shutdown_timeout",
         Kind::Duration,
         r#""25s""#,
         "",
-        "How long a stop may take to deliver what was read; the rest is read again at the next start. Keep it \
-         below the limit of what stops the agent (Kubernetes kills after 30s, systemd after 90s). 0s to 1h.",
+        "How long a stop may take to deliver what was read, as long as the output takes something; where it takes nothing \
+         (no connection, 401, a missing template), a stop takes 2s at most. The rest is read again at the next start. \
+         Keep it below the limit of what stops the agent (Kubernetes kills after 30s, systemd after 90s). 0s to 1h.",
     ),
     setting(
         Top,
@@ -292,8 +310,8 @@ pub static SETTINGS: &[Setting] = &[
         r#""auto""#,
         "",
         "auto (the log's own formats first, then every log_format of nginx.conf and combined, from specific to \
-         general; well-known ones where nginx.conf does not name the log), combined, a log_format as it stands in \
-         nginx.conf, or a list of these, tried in order. See FORMATS.md.",
+         general; well-known ones where nginx.conf does not name the log), combined, the name of a log_format of \
+         nginx.conf, a log_format as it stands there, or a list of these, tried in order. See FORMATS.md.",
     ),
     setting(
         Logs,
@@ -339,7 +357,7 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         r#""/users/{id}/orders""#,
-        "A template of paths as nginx normalises them: {name} is one segment or a part of it, {name*} at the end \
+        "A template of paths as back ends see them: {name} is one segment or a part of it, {name*} at the end \
          the rest. path or regex is required.",
     ),
     setting(
@@ -385,6 +403,14 @@ pub static SETTINGS: &[Setting] = &[
         "Statuses and ranges of them by which a login has succeeded. Required with kind = \"login\".",
     ),
     setting(
+        Routes,
+        "ignore_case",
+        Kind::Bool,
+        "",
+        "true",
+        "Small and capital letters are one, so that /LOGIN is /login. Default: true with a kind, else false.",
+    ),
+    setting(
         Privacy,
         "ip",
         Kind::OneOf(&["keep", "truncate", "hash"]),
@@ -426,8 +452,50 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Texts,
         REDACT_QUERY,
         "",
-        "Keys of queries, cookies and JSON whose values become REDACTED. A key counts too when it ends with one of \
-         them (reset_token, accessToken, user[password]); case, _, - and . mean nothing. [] redacts nothing.",
+        "Keys of queries, cookies, forms and JSON whose values become REDACTED. A key counts when words of it are one of \
+         these: reset_token, accessToken, user[password][x] and password1, but not tokens. Case, _, - and . mean nothing; \
+         at a * the word may go on. Replaces the list; [] redacts no value by its key.",
+    ),
+    setting(
+        Privacy,
+        "redact_query_add",
+        Kind::Texts,
+        "[]",
+        r#"["member_no", "*kundennummer*"]"#,
+        "Further keys, beside those of redact_query.",
+    ),
+    setting(
+        Privacy,
+        "redact_query_except",
+        Kind::Texts,
+        REDACT_QUERY_EXCEPT,
+        r#"["token_type", "ticket_id", "csrf"]"#,
+        "Keys, or words of them, that are no secrets although redact_query has a word of them. Replaces the list.",
+    ),
+    setting(
+        Privacy,
+        "redact_values",
+        Kind::Texts,
+        REDACT_VALUES,
+        "",
+        "Values that become REDACTED whatever their key, by the names of their shapes; see ENRICHMENT.md. userinfo: \
+         user and password in URLs. [] redacts none.",
+    ),
+    setting(
+        Privacy,
+        "redact_values_add",
+        Kind::Texts,
+        "[]",
+        r#"["acme_live_"]"#,
+        "Beginnings of further values that become REDACTED when at least 8 letters, digits, _ or - follow.",
+    ),
+    setting(
+        Privacy,
+        "redact_values_except",
+        Kind::Texts,
+        "[]",
+        r#"["basic", "jwt"]"#,
+        "Shapes of redact_values that are left as they are.",
     ),
     setting(
         Enrich,
@@ -543,7 +611,28 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Path,
         "",
         r#""/etc/logweir/ca.pem""#,
-        "Certificates of authorities to trust besides the system's, in PEM form.",
+        "Certificates of authorities to trust besides the system's, in PEM form. A server's own certificate in it, \
+         self-signed or not, is accepted as exactly that certificate.",
+    ),
+    setting(
+        Elasticsearch,
+        "ca_fingerprint",
+        Kind::Text,
+        "",
+        r#""a52dd93511e8c6045e21f16654b77c9ee0f34aea26d9f40320b531c474676228""#,
+        "The one authority to trust, by the SHA-256 of its certificate in hexadecimal digits, with or without colons, \
+         as Elasticsearch prints it at its first start. The node must send that certificate in its chain; name and \
+         validity are checked as always. Instead of ca_file.",
+    ),
+    setting(
+        Elasticsearch,
+        "proxy",
+        Kind::Secret,
+        "",
+        r#""http://proxy.example:3128""#,
+        "The HTTP proxy before the nodes, with user:password@ before the host if it asks for them; \"none\" for no \
+         proxy. Default: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY of the environment, except for what NO_PROXY names. \
+         Loopback addresses are never reached by a proxy. `logweir check` says which one is used.",
     ),
     setting(
         Elasticsearch,
@@ -619,7 +708,7 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Duration,
         r#""60s""#,
         "",
-        "A request without a complete answer after this time is repeated. 1s to 1h.",
+        "A request without a complete response after this time is repeated, however slowly the response arrives. 1s to 1h.",
     ),
     setting(
         Kibana,
@@ -684,8 +773,25 @@ pub static SETTINGS: &[Setting] = &[
         Kind::Path,
         "",
         r#""/etc/logweir/kibana-ca.pem""#,
-        "Certificates of authorities to trust besides the system's, in PEM form. Default: the ca_file of \
-         [elasticsearch].",
+        "Certificates of authorities to trust besides the system's, in PEM form. Default, where ca_fingerprint is \
+         not set here either: the ca_file of [elasticsearch].",
+    ),
+    setting(
+        Kibana,
+        "ca_fingerprint",
+        Kind::Text,
+        "",
+        r#""a52dd93511e8c6045e21f16654b77c9ee0f34aea26d9f40320b531c474676228""#,
+        "The one authority to trust, by the SHA-256 of its certificate, which Kibana must send in its chain. Instead \
+         of ca_file. Default, where ca_file is not set here either: that of [elasticsearch].",
+    ),
+    setting(
+        Kibana,
+        "proxy",
+        Kind::Secret,
+        "",
+        r#""none""#,
+        "The HTTP proxy before it, or \"none\". Default: as for [elasticsearch], from the environment.",
     ),
     setting(
         Http,
@@ -696,12 +802,23 @@ pub static SETTINGS: &[Setting] = &[
         "Address and port of the agent's own pages.",
     ),
     setting(
+        Http,
+        "allowed_hosts",
+        Kind::Texts,
+        "[]",
+        r#"["logweir.example.org"]"#,
+        "Names by which requests to / and /status may call this host (their Host header), besides addresses, localhost \
+         and the host's own name; others are answered with 421, against web sites that let their name lead here. \
+         /metrics, /livez and /readyz are answered whatever the name. Read at the start only.",
+    ),
+    setting(
         Log,
         "level",
         Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
         r#""info""#,
         "",
-        "error: data was lost; warn: something to look at; info: the life of the agent.",
+        "error: data was lost; warn: something to look at; info: the life of the agent; debug: each file, request, \
+         retry and reload. `logweir run --log-level` goes before it.",
     ),
     setting(
         Log,

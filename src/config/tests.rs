@@ -11,6 +11,7 @@ mod discovery;
 mod formats;
 mod lacks;
 mod people;
+mod proxies;
 mod routes;
 
 use super::settings::{SETTINGS, Setting};
@@ -24,12 +25,19 @@ const FILE: &str = "/etc/logweir/logweir.toml";
 pub(crate) struct Machine {
     files: BTreeMap<String, Result<Vec<u8>, io::ErrorKind>>,
     variables: Vec<(String, String)>,
+    readers: BTreeMap<String, Readers>,
 }
 
 impl Machine {
     pub(crate) fn with(mut self, path: &str, text: impl AsRef<[u8]>) -> Self {
         self.files
             .insert(path.to_owned(), Ok(text.as_ref().to_vec()));
+        self
+    }
+
+    /// Lets others read a file.
+    fn read_by(mut self, path: &str, readers: Readers) -> Self {
+        self.readers.insert(path.to_owned(), readers);
         self
     }
 
@@ -89,6 +97,11 @@ impl Files for Machine {
 
     fn exists(&self, path: &Path) -> bool {
         self.files.contains_key(path.to_str().unwrap())
+    }
+
+    fn readers(&self, path: &Path) -> io::Result<Readers> {
+        let readers = self.readers.get(path.to_str().unwrap());
+        Ok(readers.copied().unwrap_or(Readers::Own))
     }
 }
 
@@ -232,6 +245,7 @@ fn whole_sample() -> Machine {
         "#data_stream = ",
         "#regex = ",
         "#hash_key = ",
+        "#ca_fingerprint = ",
     ];
     let toml: Vec<String> = sample()
         .lines()

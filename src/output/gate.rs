@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::elasticsearch::{Elasticsearch, State, TemplateState};
@@ -19,6 +20,43 @@ use crate::config::Target;
 const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// How often a cluster that does not answer is asked again.
 const KNOCK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Until the first answer.
+const ASKING: &str = "asking the cluster for its index template";
+/// How often a closed gate is told again while somebody may sit before the terminal, and how often after that.
+const REMIND_SOON: Duration = Duration::from_secs(30);
+const REMIND: Duration = Duration::from_secs(600);
+
+/// When a closed gate is told again.
+struct Reminder {
+    since: Instant,
+    next: Instant,
+}
+
+impl Reminder {
+    fn new() -> Self {
+        let since = Instant::now();
+        Self {
+            since,
+            next: since + REMIND_SOON,
+        }
+    }
+
+    /// For how long it has been closed, when that is to be told now.
+    fn due(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        if now < self.next {
+            return None;
+        }
+        let closed = now - self.since;
+        self.next = now
+            + match closed < REMIND {
+                true => REMIND_SOON,
+                false => REMIND,
+            };
+        Some(closed)
+    }
+}
 
 /// An output behind its gate.
 #[derive(Debug)]
@@ -52,7 +90,7 @@ impl Gate {
         target: Target,
         stop: CancellationToken,
     ) -> Arc<Self> {
-        let asking = Standing::Closed("asking the cluster for its index template".to_owned());
+        let asking = Standing::Closed(ASKING.to_owned());
         let gate = Arc::new(Self {
             output,
             standing: watch::Sender::new(asking),
@@ -65,6 +103,22 @@ impl Gate {
             }
         });
         gate
+    }
+
+    /// Returns when the cluster was asked once, with whatever answer.
+    pub async fn has_asked(&self) {
+        let mut standing = self.standing.subscribe();
+        let asking = Standing::Closed(ASKING.to_owned());
+        // the sender lives in `self`, so waiting cannot fail
+        let _ = standing.wait_for(|standing| *standing != asking).await;
+    }
+
+    /// Why nothing is sent; `None` while it is sent, and until the cluster was asked once.
+    pub fn problem(&self) -> Option<String> {
+        match self.standing() {
+            Standing::Closed(reason) if reason != ASKING => Some(reason),
+            _ => None,
+        }
     }
 
     /// How the gate stands now.
@@ -85,6 +139,7 @@ impl Gate {
     async fn ask(&self, target: &Target) {
         let template = target.template();
         let for_stream = target.stream().is_some();
+        let mut reminder = Reminder::new();
         loop {
             let (word, pause) = match self.output.check_template(&template, for_stream).await {
                 TemplateState::Present => break,
@@ -115,8 +170,15 @@ impl Gate {
                 ),
             };
             let closed = Standing::Closed(word.clone());
-            if self.standing.send_replace(closed.clone()) != closed {
+            let is_new = self.standing.send_replace(closed.clone()) != closed;
+            if is_new {
                 tracing::warn!("{word}");
+            } else if let Some(closed) = reminder.due() {
+                tracing::warn!(
+                    seconds = closed.as_secs(),
+                    has_answered = self.output.has_answered(),
+                    "nothing has been sent since the start, and nothing is lost: {word}"
+                );
             }
             tokio::time::sleep(pause).await;
         }
@@ -135,5 +197,23 @@ impl Output for Gate {
             }
         }
         self.output.deliver(batch, stop).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_closed_gate_is_told_again_every_thirty_seconds_and_after_ten_minutes_seldom() {
+        let mut reminder = Reminder::new();
+        let mut told = Vec::new();
+        for _ in 0..(45 * 12) {
+            tokio::time::advance(KNOCK_AGAIN).await;
+            told.extend(reminder.due().map(|closed| closed.as_secs()));
+        }
+        let often = (1..=20).map(|time| 30 * time);
+        let expected: Vec<u64> = often.chain([1200, 1800, 2400]).collect();
+        assert_eq!(told, expected);
     }
 }

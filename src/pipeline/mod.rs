@@ -11,8 +11,10 @@ mod desk;
 mod ledger;
 #[cfg(test)]
 mod model;
+mod open_files;
 mod reader;
 mod road;
+mod unparsed;
 
 use std::time::Duration;
 

@@ -594,6 +594,8 @@ fn tailer(world: &mut World) -> Result<Tailer<SimFs, ManualClock>, tail::TailErr
         retention: Some(RETENTION),
         max_line_bytes: 8192,
         read_bytes: 500,
+        links: tail::Links::default(),
+        open_files: 1000,
         held_open_bytes: 1 << 30,
         reconcile_interval: 10 * SECOND,
         output: "elasticsearch:test".to_owned(),

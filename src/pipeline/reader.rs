@@ -4,10 +4,12 @@
 //! cost more than the request; when all is quiet the thread sleeps until an event or the next reconcile.
 //! Invariant: it never waits without a limit, and a stop is seen at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::open_files::OpenFiles;
 use super::road::{Broken, Road};
 use super::{Ended, Settings, Stop};
 use crate::clock::Clock;
@@ -38,6 +40,8 @@ const CHUNKS_PER_LOOK: usize = 16;
 /// How long an abort waits for recalled deliveries; a drain waits for as long as it takes, because the agent
 /// after a reload works on the same state directory.
 const RECALL: Duration = Duration::from_millis(100);
+/// So many names are asked in a millisecond's time, which takes a hundredth of it.
+const LOGS_ASKED_PER_MILLI: u64 = 10;
 /// A busy log is looked at this often while a batch fills.
 const LOOKS_PER_FLUSH: u32 = 5;
 
@@ -52,6 +56,8 @@ pub struct Reader<F: FileSystem, C: Clock, O, W = Watcher> {
     stop: Stop,
     look_interval: Duration,
     reconcile_at: Duration,
+    /// Before this time names are not asked again.
+    names_at: Duration,
     save_at: Duration,
     /// A failed save before this time was told already.
     warn_at: Duration,
@@ -69,6 +75,7 @@ pub struct Reader<F: FileSystem, C: Clock, O, W = Watcher> {
     full_since: Option<Duration>,
     /// With `once`: all that can be read now is settled.
     only_waits: bool,
+    open_files: OpenFiles,
 }
 
 impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
@@ -108,6 +115,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             look_interval,
             unsaved: false,
             reconcile_at: now,
+            names_at: now,
             save_at: now,
             warn_at: now,
             read_at: now,
@@ -115,6 +123,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             told: HashMap::new(),
             full_since: None,
             only_waits: false,
+            open_files: OpenFiles::default(),
         }
     }
 
@@ -125,7 +134,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             Ok(()) => self.drain(),
             Err(Broken) => Err(Broken),
         };
-        self.publish();
+        self.publish(self.settings.once);
         let ended = ended.unwrap_or_else(|Broken| {
             tracing::error!(
                 "a delivery ended by a bug; stopping, its lines are read again at the next start"
@@ -141,9 +150,12 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             self.take_returns()?;
             let now = self.clock.now();
             // without a watch a rename under load shows only in the name itself
-            if now >= self.reconcile_at || (!armed && self.tailer.names_changed()) {
+            if now >= self.reconcile_at || (!armed && self.names_changed(now)) {
                 self.reconcile_at = now + self.settings.reconcile_interval;
                 self.tailer.reconcile();
+            }
+            if self.tailer.waits_for_room() {
+                self.reconcile_at = self.reconcile_at.min(now + HOLD);
             }
             let found = self.read();
             self.only_waits = false;
@@ -190,6 +202,16 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a live name leads elsewhere by now. Of thousands of logs that is not asked at every look.
+    fn names_changed(&mut self, now: Duration) -> bool {
+        if now < self.names_at {
+            return false;
+        }
+        let logs = u64::try_from(self.tailer.stats().files_open).unwrap_or(u64::MAX);
+        self.names_at = now + Duration::from_millis(logs / LOGS_ASKED_PER_MILLI);
+        self.tailer.names_changed()
     }
 
     /// Reads until there is nothing more, a look's worth is read, or no buffer is free.
@@ -268,12 +290,19 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             }
             Err(_) => {}
         }
-        self.publish();
+        self.publish(false);
     }
 
-    fn publish(&mut self) {
-        let (stats, lag) = (self.tailer.stats().clone(), self.tailer.lag());
-        self.tell_problems(&stats.problems);
+    fn publish(&mut self, at_the_end: bool) {
+        let (mut stats, lag) = (self.tailer.stats().clone(), self.tailer.lag());
+        stats.problems.extend(self.watcher.problem().cloned());
+        self.open_files.look(&lag);
+        let open: HashSet<&Path> = lag.iter().map(|lag| lag.path.as_path()).collect();
+        // what ends by itself tells of every file that it has read
+        let is_open = |path: &Path| self.settings.once || open.contains(path);
+        let unparsed = self.road.unparsed(self.clock.now(), at_the_end, is_open);
+        let problems: Vec<&Problem> = stats.problems.iter().chain(&unparsed).collect();
+        self.tell_problems(&problems);
         let millis = self.clock.unix_millis();
         self.telemetry.update(|book| {
             for (reason, bytes) in &stats.lost_bytes {
@@ -283,16 +312,20 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                 }
             }
             (book.tail, book.lag, book.looked_millis) = (stats, lag, Some(millis));
+            book.unparsed = unparsed;
         });
     }
 
     /// Says each problem in the log when it comes, and when it comes again after a while.
-    fn tell_problems(&mut self, problems: &[Problem]) {
+    fn tell_problems(&mut self, problems: &[&Problem]) {
         let now = self.clock.now();
         for problem in problems {
             let text = problem.to_string();
             if self.told.insert(text.clone(), now).is_none() {
-                tracing::warn!("{text}");
+                match problem.leaves {
+                    Leaves::Damaged => tracing::error!("{text}"),
+                    Leaves::Nothing | Leaves::Input => tracing::warn!("{text}"),
+                }
             }
         }
         self.told
@@ -363,11 +396,36 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                 Ok(Ended::Waited)
             }
             0 if self.settings.once && self.tailer.leaves() > Leaves::Nothing => {
+                tracing::warn!(
+                    "left unread: {}",
+                    left_unread(&self.tailer.stats().problems)
+                );
                 Ok(Ended::Left(self.tailer.leaves()))
             }
             0 => Ok(Ended::Settled),
             lines => Ok(Ended::Released(lines)),
         }
+    }
+}
+
+/// The files that these problems keep from being read, in a few words where there are many.
+fn left_unread(problems: &[Problem]) -> String {
+    const NAMED: usize = 20;
+    let left = problems.iter().filter(|left| left.leaves > Leaves::Nothing);
+    let mut paths: Vec<String> = left
+        .map(|left| match left.path.as_os_str().is_empty() {
+            true => left.to_string(),
+            false => left.path.display().to_string(),
+        })
+        .collect();
+    paths.sort();
+    paths.dedup();
+    let more = paths.len().saturating_sub(NAMED);
+    paths.truncate(NAMED);
+    let named = paths.join(", ");
+    match more {
+        0 => named,
+        more => format!("{named}, and {more} more"),
     }
 }
 

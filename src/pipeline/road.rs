@@ -4,7 +4,7 @@
 //! stands in exactly one span of one batch, and the accounts are right after each chunk.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -14,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::Settings;
 use super::ledger::Ledger;
-use crate::output::{Batch, Delivery, Output, Span};
+use super::unparsed::UnparsedLogs;
+use crate::output::{Batch, Delivery, Output, Span, Tally};
 use crate::record::{Recorded, Recorder, Source};
 use crate::tail::watch::Waker;
-use crate::tail::{Chunk, FileKey, StreamId};
+use crate::tail::{Chunk, FileKey, Problem, StreamId};
 use crate::telemetry::Telemetry;
 
 /// Times remembered for lines without one are forgotten beyond this many files.
@@ -48,6 +49,7 @@ pub(super) struct Road<O> {
     /// Cancelled when what is on its way shall come back unsettled.
     recall: CancellationToken,
     counted: Counted,
+    unparsed: UnparsedLogs,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +69,7 @@ struct Filling {
 struct Returned {
     delivery: Option<Delivery>,
     items: u64,
+    took: Duration,
 }
 
 /// A delivery panicked: a bug, after which nothing about its batch is known.
@@ -130,6 +133,7 @@ impl<O: Output> Road<O> {
             last_times: HashMap::new(),
             recall: CancellationToken::new(),
             counted: Counted::default(),
+            unparsed: UnparsedLogs::default(),
         }
     }
 
@@ -141,6 +145,16 @@ impl<O: Output> Road<O> {
     /// Nothing waits here and nothing is on its way.
     pub(super) fn is_empty(&self) -> bool {
         self.filling.is_none() && self.rest.is_none() && self.sent == 0
+    }
+
+    /// Logs of which no line parses; see [`UnparsedLogs::problems`].
+    pub(super) fn unparsed(
+        &mut self,
+        now: Duration,
+        at_the_end: bool,
+        is_open: impl Fn(&Path) -> bool,
+    ) -> Vec<Problem> {
+        self.unparsed.problems(now, at_the_end, is_open)
     }
 
     /// Batches on their way.
@@ -217,7 +231,7 @@ impl<O: Output> Road<O> {
             let waits;
             (taken, waits) = self.fill(&mut filling.batch, chunk, taken);
             self.filling = Some(filling);
-            self.book(chunk.log);
+            self.book(chunk.log, chunk.path, now);
             if self.is_ripe() {
                 self.send();
             }
@@ -288,13 +302,16 @@ impl<O: Output> Road<O> {
         (taken, waits)
     }
 
-    fn book(&mut self, log: usize) {
+    fn book(&mut self, log: usize, path: &Path, now: Duration) {
         let Self {
             counted,
             recorder,
             telemetry,
+            unparsed,
             ..
         } = self;
+        let has_parsed = counted.by_format.iter().any(|lines| *lines > 0);
+        unparsed.note(path, has_parsed, &counted.errors, now);
         telemetry.update(|book| {
             book.accounts.read += counted.lines;
             book.accounts.expired += counted.expired;
@@ -342,15 +359,18 @@ impl<O: Output> Road<O> {
         self.sent += 1;
         let items = batch.items.len() as u64;
         self.sent_items += items;
+        tracing::debug!(documents = items, bytes = batch.body.len(), "batch sent");
         let (output, recall) = (Arc::clone(&self.output), self.recall.clone());
         let (give_back, waker) = (self.give_back.clone(), self.waker.clone());
         let delivery = self
             .runtime
             .spawn(async move { output.deliver(batch, &recall).await });
         self.runtime.spawn(async move {
+            let began = tokio::time::Instant::now();
             let returned = Returned {
                 delivery: delivery.await.ok(),
                 items,
+                took: began.elapsed(),
             };
             // the channel has room for every buffer there is; a reader that is gone needs no answer
             let _ = give_back.try_send(returned);
@@ -363,8 +383,21 @@ impl<O: Output> Road<O> {
         &mut self,
         mut settled: impl FnMut(FileKey, u64),
     ) -> Result<(), Broken> {
-        while let Ok(Returned { delivery, items }) = self.returns.try_recv() {
-            let delivery = delivery.ok_or(Broken)?;
+        while let Ok(returned) = self.returns.try_recv() {
+            let items = returned.items;
+            let delivery = returned.delivery.ok_or(Broken)?;
+            let Tally {
+                indexed, duplicate, ..
+            } = delivery.tally;
+            tracing::debug!(
+                documents = items,
+                settled = delivery.settled,
+                indexed,
+                duplicate,
+                others = delivery.tally.total() - indexed - duplicate,
+                ms = u64::try_from(returned.took.as_millis()).unwrap_or(u64::MAX),
+                "batch returned"
+            );
             self.sent -= 1;
             self.sent_items -= items;
             self.telemetry.update(|book| {

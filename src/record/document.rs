@@ -71,7 +71,8 @@ impl Frame {
         batch: &mut Batch,
     ) {
         let request = Request::new(values);
-        let found = Found::of(&log.router, buffers, values, &request);
+        let status = values.plan.roles.status(values);
+        let found = Found::of(&log.router, buffers, values, &request, status);
         self.open(placed, place, batch);
         let misfit = values.plan.may_misfit
             && (values.plan.roles.misfits(values) || values.plan.clients.misfits(values));
@@ -87,7 +88,6 @@ impl Frame {
             watched: values.watched,
             guard: values.guard,
         };
-        let status = values.plan.roles.status(values);
         self.event(&mut text, placed, values, place, (found.kind(), status));
         members::http(&mut text, values, &request, status, (found, &buffers.route));
         members::url(&mut text, values, &request, log.site.as_deref());

@@ -10,7 +10,7 @@ use logweir_parsers::{Format, client, number, time};
 
 use super::members::{Text, Value, address, integer, open};
 use super::privacy::Shown;
-use super::{Values, json, stamp};
+use super::{Values, json, route, stamp};
 use crate::config::{DataStream, Field, FieldType, FieldValue};
 
 /// One or several members of an object, each ending with a comma.
@@ -117,6 +117,7 @@ impl Ending<'_> {
         ] {
             tree.fix(name, &quoted(value));
         }
+        tree.fix("logweir.route_rule", &route::RULE.to_string());
         if let Some(stream) = self.stream {
             tree.fix("data_stream.type", &quoted(stream.kind()));
             tree.fix("data_stream.dataset", &quoted(stream.dataset()));

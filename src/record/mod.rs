@@ -41,9 +41,10 @@ use crate::output::Batch;
 use crate::tail::StreamId;
 use enrich::Enrichment;
 use extra::{Ending, Extras};
+use members::Request;
 use plan::Plan;
 use privacy::{Cleaned, Guard};
-use route::Router;
+use route::{Found, Router};
 use times::TimeMemo;
 
 pub use clients::{Voucher, tells_client};
@@ -322,6 +323,32 @@ impl Recorder {
         values.value(Some(capture)).map(|value| values.shown(value))
     }
 
+    /// `http.route` of a line that a format of the first log took, and whether a configured route names it; `None` where
+    /// the line tells no path.
+    pub fn route(
+        &mut self,
+        format: usize,
+        captures: &Captures,
+        line: &[u8],
+    ) -> Option<(String, bool)> {
+        let log = self.logs.first_mut()?;
+        log.prepare(format, &self.frame);
+        let plan = log.plan(format)?;
+        let values = Values {
+            plan,
+            captures,
+            line,
+            plain: json::line_is_plain(line, plan.quotes),
+            watched: log.guard.watches(line),
+            guard: &log.guard,
+        };
+        let request = Request::new(&values);
+        let status = plan.roles.status(&values);
+        let found = Found::of(&log.router, &mut self.buffers, &values, &request, status);
+        let name = found.name(&values, &self.buffers.route)?;
+        Some((name, matches!(found, Found::Named(_))))
+    }
+
     /// Writes the record of `line`, which stands at `offset` of the source, as one item of `batch`.
     /// `cut`: the line was longer than the limit and this is its beginning.
     pub fn record(&mut self, offset: u64, line: &[u8], cut: bool, batch: &mut Batch) -> Recorded {
@@ -400,6 +427,11 @@ impl Recorder {
         frame.unparsed(&placed, log, &message, &place, buffers, batch);
         Recorded::Unparsed(reason)
     }
+}
+
+/// How many nodes of the trie of templates one path would visit, where these cross too much for it.
+pub(crate) fn crossing_visits(routes: &Routes) -> Option<usize> {
+    Router::new(routes.clone()).crossing_visits()
 }
 
 /// Whether a line says nothing at all: no byte but blanks. Text editors and scripts leave such lines.

@@ -1,25 +1,40 @@
 //! The route of a request: what a terms aggregation counts.
 //!
-//! Owns how a path gets its name: from the configured routes, else by replacing identifiers (`/users/17/orders` →
-//! `/users/{id}/orders`). Works on the path as nginx normalises it, so that `/api/%65xport` counts as
-//! `/api/export`; refuses to know hosts and queries. Pure: the same method and path always give the same route.
+//! Owns how a path gets its name: from the configured routes, else by replacing values (`/users/17/orders` →
+//! `/users/{id}/orders`, see [`name`]); what was not found and names nothing has one name for all. Works on the path
+//! as a back end sees it, so that `/api/%65xport` counts as `/api/export`; refuses to know hosts and queries. Pure:
+//! the same method, path and status always give the same route.
 
+mod crossing;
+mod letters;
+mod name;
+#[cfg(test)]
+mod name_tests;
+mod path;
+mod pattern;
 mod router;
+mod segment;
+mod shape;
 #[cfg(test)]
 mod tests;
+mod token;
 mod trie;
 
 use logweir_parsers::Escape;
 
 use super::members::{Request, Text};
 use super::privacy::Scope;
-use super::{Buffers, Values, json};
+use super::{Buffers, Scratch, Values, json};
 use crate::config::RouteKind;
 
 pub(super) use router::{Named, Router};
 
-/// A hex segment from this length on is a hash or an object id, not a word (`/cafe`, `/deadbeef`).
-const HASH_LEN: usize = 16;
+/// The version of the rule by which paths get their names; every document carries it. Whoever changes what any path
+/// becomes adds one.
+pub(super) const RULE: u32 = 2;
+
+/// What is left encoded after nginx decoded a path is decoded for its name so many times more.
+const DECODED_AGAIN: usize = 2;
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy)]
@@ -31,14 +46,18 @@ pub(super) enum Found<'r> {
     /// No route knows it; its name stands in the buffer for routes. With the flag it may hold bytes that the line
     /// did not show, and must be escaped.
     Normalised(bool),
+    /// No route knows it, nothing was there, and the path holds no value: most are scanners' guesses.
+    Absent,
 }
 
 impl<'r> Found<'r> {
+    /// The route of a request; `status` is that of its answer, where the line tells it.
     pub(super) fn of(
         router: &'r Router,
         buffers: &mut Buffers,
         values: &Values<'_>,
         request: &Request<'_>,
+        status: Option<&[u8]>,
     ) -> Self {
         let Some(raw) = request.path else {
             return Self::Nothing;
@@ -56,19 +75,33 @@ impl<'r> Found<'r> {
             values.plan.escape.decode(raw, decoded);
             path = decoded;
         }
-        let resolving = needs_resolving(path);
+        let resolving = !path::is_resolved(path);
         if resolving {
             resolved.clear();
-            resolve(resolved, path);
+            path::resolve(resolved, path);
             path = resolved;
         }
         if !router.is_empty()
-            && let Some(named) = router.find(request.method, path)
+            && let Some(named) = router.find(request.method, path, route)
         {
             return Self::Named(named);
         }
+        if resolving {
+            for _ in 0..DECODED_AGAIN {
+                if path::is_resolved(resolved) {
+                    break;
+                }
+                decoded.clear();
+                path::resolve(decoded, resolved);
+                std::mem::swap(decoded, resolved);
+            }
+            path = resolved;
+        }
         route.clear();
-        segments(route, path);
+        let identified = name::name(route, path);
+        if !identified && status == Some(b"404") {
+            return Self::Absent;
+        }
         Self::Normalised(resolving || !plain)
     }
 
@@ -76,8 +109,24 @@ impl<'r> Found<'r> {
     pub(super) fn kind(self) -> &'r RouteKind {
         match self {
             Self::Named(named) => &named.kind,
-            Self::Nothing | Self::Normalised(_) => &RouteKind::Plain,
+            Self::Nothing | Self::Normalised(_) | Self::Absent => &RouteKind::Plain,
         }
+    }
+
+    /// The text of `http.route`, as a record may show it.
+    pub(super) fn name(self, values: &Values<'_>, normalised: &[u8]) -> Option<String> {
+        let (mut out, mut scratch) = (Vec::new(), Scratch::default());
+        let mut text = Text {
+            out: &mut out,
+            scratch: &mut scratch,
+            escape: values.plan.escape,
+            plain: values.plain,
+            watched: values.watched,
+            guard: values.guard,
+        };
+        self.write(&mut text, normalised);
+        let member = out.strip_prefix(b"\"route\":")?.strip_suffix(b",")?;
+        serde_json::from_slice(member).ok()
     }
 
     /// Appends `http.route`; `normalised` is the buffer for routes.
@@ -86,6 +135,7 @@ impl<'r> Found<'r> {
         match self {
             Self::Nothing => {}
             Self::Named(named) => out.extend_from_slice(&named.member),
+            Self::Absent => out.extend_from_slice(b"\"route\":\"{not found}\","),
             Self::Normalised(escape) => {
                 out.extend_from_slice(b"\"route\":\"");
                 if text.watched || escape {
@@ -98,117 +148,5 @@ impl<'r> Found<'r> {
                 out.extend_from_slice(b"\",");
             }
         }
-    }
-}
-
-/// Replaces identifier segments by their kind.
-fn segments(out: &mut Vec<u8>, path: &[u8]) {
-    let mut from = 0;
-    let mut start = 0;
-    while start < path.len() {
-        // path[start] is '/': a segment reaches to the next one
-        let begin = start + 1;
-        let end = memchr::memchr(b'/', &path[begin..]).map_or(path.len(), |at| begin + at);
-        if let Some(kind) = kind(&path[begin..end]) {
-            out.extend_from_slice(&path[from..begin]);
-            out.extend_from_slice(kind);
-            from = end;
-        }
-        start = end;
-    }
-    out.extend_from_slice(&path[from..]);
-}
-
-fn kind(segment: &[u8]) -> Option<&'static [u8]> {
-    if !segment.first()?.is_ascii_hexdigit() {
-        return None;
-    }
-    if segment.iter().all(u8::is_ascii_digit) {
-        return Some(b"{id}");
-    }
-    if is_uuid(segment) {
-        return Some(b"{uuid}");
-    }
-    let hex = segment.len() >= HASH_LEN
-        && segment.iter().all(u8::is_ascii_hexdigit)
-        && segment.iter().any(u8::is_ascii_digit);
-    hex.then_some(b"{hash}")
-}
-
-/// RFC 9562, section 4: `8-4-4-4-12` hex digits.
-fn is_uuid(segment: &[u8]) -> bool {
-    segment.len() == 36
-        && segment.iter().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => *byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
-}
-
-fn needs_resolving(path: &[u8]) -> bool {
-    let mut previous = b' ';
-    for &byte in path {
-        if byte == b'%' || (previous == b'/' && (byte == b'/' || byte == b'.')) {
-            return true;
-        }
-        previous = byte;
-    }
-    false
-}
-
-/// What nginx makes of a path before it looks for a location (`ngx_http_parse_complex_uri` in
-/// src/http/ngx_http_parse.c): `%XX` decoded, `//` merged (its `merge_slashes on`), `.` and `..` resolved.
-fn resolve(out: &mut Vec<u8>, path: &[u8]) {
-    let mut at = 0;
-    while at < path.len() {
-        let (byte, width) = decoded(&path[at..]);
-        at += width;
-        if byte == b'/' {
-            close_segment(out);
-            if out.last() != Some(&b'/') {
-                out.push(b'/');
-            }
-        } else {
-            out.push(byte);
-        }
-    }
-    close_segment(out);
-    if out.is_empty() {
-        out.push(b'/');
-    }
-    // What was decoded may be anything; a route is text.
-    if std::str::from_utf8(out).is_err() {
-        let text = String::from_utf8_lossy(out).into_owned();
-        out.clear();
-        out.extend_from_slice(text.as_bytes());
-    }
-}
-
-/// Takes a `.` or `..` that ends `out` back.
-fn close_segment(out: &mut Vec<u8>) {
-    if out.ends_with(b"/..") {
-        out.truncate(out.len() - 3);
-        let parent = memchr::memrchr(b'/', out).unwrap_or(0);
-        out.truncate(parent);
-        out.push(b'/');
-    } else if out.ends_with(b"/.") {
-        out.truncate(out.len() - 1);
-    }
-}
-
-fn decoded(rest: &[u8]) -> (u8, usize) {
-    if let [b'%', high, low, ..] = rest
-        && let (Some(high), Some(low)) = (hex(*high), hex(*low))
-    {
-        return (high << 4 | low, 3);
-    }
-    (rest[0], 1)
-}
-
-fn hex(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
     }
 }

@@ -3,12 +3,14 @@
 //! Works on the bytes as nginx logged them; decides nothing about routes. Source of the forms: RFC 9112,
 //! section 3.2 (origin, absolute, authority and asterisk form).
 
+use super::privacy::userinfo_length;
+
 /// A request target, borrowed from the line.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Target<'l> {
     /// The scheme of an absolute form.
     pub(super) scheme: Option<&'l [u8]>,
-    /// Host and port of an absolute form.
+    /// Host and port of an absolute form, without a user and a password before them.
     pub(super) authority: Option<&'l [u8]>,
     /// From the first `/` to the query; absent in authority (`CONNECT`) and asterisk form.
     pub(super) path: Option<&'l [u8]>,
@@ -29,6 +31,7 @@ impl<'l> Target<'l> {
             };
             target.scheme = Some(&rest[..at]);
             rest = &rest[at + 3..];
+            rest = &rest[userinfo_length(rest)..];
             let end = rest
                 .iter()
                 .position(|b| matches!(b, b'/' | b'?' | b'#'))
@@ -80,9 +83,10 @@ pub(super) fn extension(path: &[u8]) -> Option<&[u8]> {
         .then_some(extension)
 }
 
-/// A host without its port: `shop.example:8080`, `[::1]:80`. An IPv6 address keeps its brackets, as in nginx's
+/// A host without its port, and without a user and a password before it: `shop.example:8080`, `[::1]:80`. An IPv6 address keeps its brackets, as in nginx's
 /// `$host` and as ECS has it (ECS 8.11, `url.domain`).
 pub(super) fn host(authority: &[u8]) -> &[u8] {
+    let authority = &authority[userinfo_length(authority)..];
     if authority.first() == Some(&b'[') {
         return match memchr::memchr(b']', authority) {
             Some(end) => &authority[..=end],
@@ -115,6 +119,21 @@ mod tests {
         assert_eq!(absolute.path, Some(&b"/x"[..]));
         assert_eq!(path("http://shop.example").path, None);
         assert_eq!(path("/redirect?to=http://z/").scheme, None);
+        for user in [
+            "bob@",
+            "bob:pass@",
+            "bob:p@ss@",
+            "bob:pa/s?s@",
+            ":@",
+            "bob:%40@",
+        ] {
+            let target = format!("http://{user}shop.example:80/x?y=z");
+            let target = Target::split(target.as_bytes());
+            assert_eq!(target.authority, Some(&b"shop.example:80"[..]), "{user}");
+            assert_eq!(target.path, Some(&b"/x"[..]), "{user}");
+        }
+        let other = path("http://shop.example:80/@me?mail=bob@x.example");
+        assert_eq!(other.authority, Some(&b"shop.example:80"[..]));
     }
 
     #[test]
@@ -132,5 +151,7 @@ mod tests {
         assert_eq!(host(b"shop.example:8080"), b"shop.example");
         assert_eq!(host(b"[::1]:80"), b"[::1]");
         assert_eq!(host(b"shop.example"), b"shop.example");
+        assert_eq!(host(b"bob:pass@shop.example:8080"), b"shop.example");
+        assert_eq!(host(b"bob@[::1]:80"), b"[::1]");
     }
 }

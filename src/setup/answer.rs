@@ -4,9 +4,10 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::{Answer, Client, Method, SetupError};
+use crate::text;
 
-/// As much of a body as an error message shows.
-const EXCERPT_BYTES: usize = 300;
+/// As much of a refusal's reason as an error message shows.
+const REASON_BYTES: usize = 1024;
 
 /// Sends a request; the error is one of the way.
 pub(super) async fn request<C: Client>(
@@ -44,7 +45,10 @@ pub(super) fn judge<E>(method: Method, path: &str, answer: Answer) -> Result<Val
         }),
         (status, json) => {
             let reason = json.ok().and_then(|json| reason(&json));
-            let reason = reason.unwrap_or_else(|| excerpt(&answer.body));
+            let reason = match &reason {
+                Some(reason) => text::excerpt(reason.as_bytes(), REASON_BYTES),
+                None => excerpt(&answer.body),
+            };
             Err(SetupError::Refused {
                 request,
                 status,
@@ -79,19 +83,16 @@ fn reason(body: &Value) -> Option<String> {
     }
 }
 
-/// The beginning of a body on one line, without control bytes: it goes to a terminal.
+/// The beginning of a text from outside on one line: it goes to a terminal.
 pub(super) fn excerpt(body: &[u8]) -> String {
     if body.is_empty() {
         return "an empty body".to_owned();
     }
-    let head = body.get(..EXCERPT_BYTES).unwrap_or(body);
-    let text: String = String::from_utf8_lossy(head)
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect();
-    if head.len() < body.len() {
-        format!("{text}…")
-    } else {
-        text
-    }
+    text::excerpt(body, text::EXCERPT_BYTES)
+}
+
+/// A version as a server gives it, fit to be shown.
+pub(super) fn version(text: &str) -> String {
+    const BYTES: usize = 64;
+    text::excerpt(text.as_bytes(), BYTES)
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::answer::{judge, request};
+use super::answer::{self, judge, request};
 use super::{Client, Method, SetupError};
 
 /// The two families, which differ in what an index template may say.
@@ -81,7 +81,8 @@ pub async fn detect<C: Client>(client: &C) -> Result<Target, SetupError<C::Error
 
 fn by_root(root: &Value) -> Option<Target> {
     let version = root.get("version")?;
-    let number = version.get("number")?.as_str()?.to_owned();
+    let number = version.get("number")?.as_str()?;
+    let number = answer::version(number);
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or("").to_lowercase();
     // OpenSearch can be set to give Elasticsearch's number (compatibility.override_main_response_version);
     // its tagline stays.
@@ -109,6 +110,6 @@ fn by_nodes(nodes: &Value) -> Option<Target> {
     };
     Some(Target {
         family,
-        version: number.to_owned(),
+        version: answer::version(number),
     })
 }

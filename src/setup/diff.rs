@@ -6,9 +6,14 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::plan::Kind;
+use crate::text::{excerpt, safe};
 
 /// As much of a value as a line shows.
 const VALUE_CHARS: usize = 160;
+/// As much of a leaf's path as a line shows, in bytes; ours have at most 80.
+const PATH_BYTES: usize = 200;
+/// Leaves of one object that are shown; ours have at most some hundreds.
+const LEAVES: usize = 1000;
 
 /// Whether the cluster holds what would be put, but for what servers add by themselves.
 pub(super) fn same(kind: Kind, current: &Value, wanted: &Value) -> bool {
@@ -18,12 +23,18 @@ pub(super) fn same(kind: Kind, current: &Value, wanted: &Value) -> bool {
 /// A line for each leaf that differs, `-` for what goes and `+` for what comes.
 pub(super) fn lines(kind: Kind, current: &Value, wanted: &Value) -> String {
     let mut out = String::new();
-    for (path, (old, new)) in differences(kind, current, wanted) {
+    let differences = differences(kind, current, wanted);
+    let more = differences.len().saturating_sub(LEAVES);
+    for (path, (old, new)) in differences.into_iter().take(LEAVES) {
+        let path = excerpt(path.as_bytes(), PATH_BYTES);
         for (sign, value) in [('-', old), ('+', new)] {
             if let Some(value) = value {
-                let _ = writeln!(out, "      {sign} {}: {}", safe(&path), shown(&value));
+                let _ = writeln!(out, "      {sign} {path}: {}", shown(&value));
             }
         }
+    }
+    if more > 0 {
+        let _ = writeln!(out, "      … and {more} more");
     }
     out
 }
@@ -100,11 +111,4 @@ fn shown(value: &Value) -> String {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text,
     }
-}
-
-/// Text that comes from a cluster and goes to a terminal.
-fn safe(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
 }

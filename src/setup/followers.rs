@@ -194,7 +194,8 @@ fn failures(answer: &Value) -> Vec<String> {
 
 /// The first few, and how many there are besides.
 fn first(all: &[String]) -> String {
-    let shown = all.iter().take(SHOWN).cloned().collect::<Vec<_>>();
+    let shown = all.iter().take(SHOWN);
+    let shown: Vec<_> = shown.map(|name| answer::excerpt(name.as_bytes())).collect();
     let shown = shown.join(", ");
     match all.len().saturating_sub(SHOWN) {
         0 => shown,

@@ -91,6 +91,8 @@ async fn elasticsearch<C: Client>(
 
 /// OpenSearch, "Security", `authinfo`.
 async fn opensearch<C: Client>(client: &C) -> Result<Privileges, SetupError<C::Error>> {
+    /// Roles that are named; a user seldom has ten.
+    const ROLES: usize = 100;
     const PATH: &str = "/_plugins/_security/authinfo";
     let answer = answer::request(client, Method::Get, PATH, None).await?;
     if is_absent(answer.status) {
@@ -100,12 +102,13 @@ async fn opensearch<C: Client>(client: &C) -> Result<Privileges, SetupError<C::E
     let roles = answer.get("roles").and_then(Value::as_array);
     let user = answer.get("user_name").and_then(Value::as_str);
     Ok(Privileges::Roles {
-        user: user.unwrap_or_default().to_owned(),
+        user: answer::excerpt(user.unwrap_or_default().as_bytes()),
         roles: roles
             .into_iter()
             .flatten()
             .filter_map(Value::as_str)
-            .map(str::to_owned)
+            .map(|role| answer::excerpt(role.as_bytes()))
+            .take(ROLES)
             .collect(),
     })
 }

@@ -8,8 +8,9 @@ use std::path::Path;
 
 use super::fs::{FileSystem, Kind, Metadata};
 
-/// Names of groups (group(5)).
+/// Names of groups and users (group(5), passwd(5)).
 const GROUPS: &str = "/etc/group";
+const USERS: &str = "/etc/passwd";
 
 /// Read permission of the group, and permission to pass a folder.
 const GROUP_MAY_READ: u32 = 0o040;
@@ -54,7 +55,26 @@ pub(super) fn who_may_read<F: FileSystem>(fs: &F, path: &Path) -> String {
 }
 
 fn group_name<F: FileSystem>(fs: &F, id: u32) -> String {
-    let text = fs.read(Path::new(GROUPS)).unwrap_or_default();
+    name_in(fs, GROUPS, id)
+}
+
+/// The name of a user, or its number.
+pub(super) fn user_name<F: FileSystem>(fs: &F, id: u32) -> String {
+    name_in(fs, USERS, id)
+}
+
+/// The number of a user, where there is one of this name.
+pub(crate) fn user_id<F: FileSystem>(fs: &F, name: &str) -> Option<u32> {
+    let text = fs.read(Path::new(USERS)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let mut users = text.lines().map(|line| line.split(':'));
+    users.find_map(|mut fields| {
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok())?
+    })
+}
+
+fn name_in<F: FileSystem>(fs: &F, file: &str, id: u32) -> String {
+    let text = fs.read(Path::new(file)).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let name = text.lines().find_map(|line| {
         let mut fields = line.split(':');

@@ -17,16 +17,14 @@ use super::fs::{FileSystem, Kind, Metadata};
 use super::gzip::{Gzip, Trailer, first_line};
 use super::identity::{Place, beginning, stream_id};
 use super::reader::{Reader, Source, holds, place_at};
-use super::reconcile::{GRACE_OF_THE_LAST, MAX_OPEN_UNNAMED};
+use super::reconcile::GRACE_OF_THE_LAST;
+use super::room::is_shortage;
 use super::stats::{Leaves, Problem};
 use super::stem::Compression;
 use super::tailer::{TRUNCATED, Tailer};
 use super::track::Track;
 use super::{FileKey, StreamId};
 use crate::clock::Clock;
-
-/// Rotated files that have a name, plain or compressed, open at once: each holds a file descriptor.
-const MAX_OPEN_ROTATED: usize = 128;
 
 /// A compressed file changed this recently may still be written, milliseconds.
 pub(super) const COMPRESSION_GRACE: u64 = 5_000;
@@ -70,10 +68,15 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         // shorter names before the longer ones.
         let is_new =
             |live: &&Candidate| live.is_tentative() && !self.known.contains(&live.names[0]);
-        let (mut new, named): (Vec<&Candidate>, Vec<&Candidate>) =
+        let (mut new, mut named): (Vec<&Candidate>, Vec<&Candidate>) =
             scan.live.iter().partition(is_new);
         new.sort_by_key(|candidate| (candidate.path.as_os_str().len(), &candidate.path));
-        for candidate in named.into_iter().chain(&scan.siblings).chain(new) {
+        // Who gave his place up comes after those that never had one, and the longest ago first.
+        named.sort_by_key(|candidate| self.room.turn_of(candidate.metadata.inode));
+        let had_none = |live: &&Candidate| self.room.turn_of(live.metadata.inode) == 0;
+        let rested = named.split_off(named.partition_point(had_none));
+        let named = named.into_iter().chain(&scan.siblings);
+        for candidate in named.chain(new).chain(rested) {
             let look = Look {
                 now,
                 wall,
@@ -96,12 +99,19 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     fn admit_or_say_why(&mut self, candidate: &Candidate, look: Look) -> Verdict {
-        self.admit(candidate, look).unwrap_or_else(|error| {
+        let mut admitted = self.admit(candidate, look);
+        if admitted.as_ref().is_err_and(is_shortage) && self.make_up_for_shortage(candidate) {
+            admitted = self.admit(candidate, look);
+        }
+        admitted.unwrap_or_else(|error| {
             self.sure = false;
             self.failed = true;
             self.note_other(candidate);
-            // Renamed since the scan: the next one finds it.
-            if error.kind() != io::ErrorKind::NotFound {
+            // Renamed since the scan: the next one finds it. That nothing can be opened is told once.
+            if error.kind() != io::ErrorKind::NotFound
+                && !is_shortage(&error)
+                && !self.is_undecodable(candidate, &error)
+            {
                 self.stats
                     .problems
                     .push(Problem::io(&self.fs, &candidate.path, &error));
@@ -117,7 +127,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             modified,
             ..
         } = candidate.metadata;
-        if self.is_open(inode) {
+        if self.is_open(inode) || self.rests(candidate) {
+            return Ok(Verdict::Decided);
+        }
+        // Found again at a path of its own, it is what a link leads to that is not followed.
+        if candidate.names.is_empty() && self.refused.contains(&inode) {
             return Ok(Verdict::Decided);
         }
         if let Some(key) = self.is_known_copy(candidate) {
@@ -164,6 +178,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             }
             return Ok(Verdict::Decided);
         }
+        if compressed && self.looked.is_lineless(&candidate.metadata) {
+            return Ok(Verdict::Decided);
+        }
         if compressed && look.wall.abs_diff(modified / 1_000_000) < COMPRESSION_GRACE {
             self.sure = false;
             self.young.push(candidate.path.clone());
@@ -176,9 +193,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.note_beginnings(&subject);
         if subject.streams.is_empty() && !candidate.names.is_empty() {
             // Without a complete line there is nothing to read yet; it comes first to the live file.
-            if candidate.live && !self.is_gzip(&subject) {
+            if candidate.live && !self.is_gzip(&subject) && self.has_room(candidate) {
                 let key = self.add_track(&candidate.names[0], None, Place::start());
                 self.attach_plain(key, subject, look);
+            } else if compressed {
+                self.look_for_damage(&subject);
             }
             return Ok(Verdict::Decided);
         }
@@ -274,11 +293,15 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         candidate: &'c Candidate,
         compressed: bool,
     ) -> io::Result<Option<Subject<'c, F>>> {
-        let file = Arc::new(self.fs.open(&candidate.path)?);
+        let (file, way) = self.fs.open(&candidate.path)?;
+        let file = Arc::new(file);
         // What was opened is what counts: the name may have moved on since the scan.
         let metadata = self.fs.metadata_of(&file)?;
         if metadata.kind != Kind::File || metadata.inode != candidate.metadata.inode {
             self.sure = false;
+            return Ok(None);
+        }
+        if self.is_refused(candidate, &way, &metadata) {
             return Ok(None);
         }
         let compressed = compressed || self.has_gzip_magic(&file, candidate)?;
@@ -522,6 +545,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .now
             .saturating_sub(Duration::from_millis(age.unwrap_or(0)));
         self.done.remove(&metadata.inode);
+        self.room.opened(metadata.inode);
         self.start_problems
             .retain(|problem| problem.path != candidate.path);
         let (path, live) = (candidate.path.clone(), candidate.live);
@@ -532,45 +556,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             path,
             live,
             quiet_since,
+            look.now,
         ));
         self.stats.files_open = self.readers.len();
-    }
-
-    /// Whether one more file can be opened; if not, it waits until others are closed. Of rotated files the oldest
-    /// are open, because they are deleted next; once they are, they take no place of the others.
-    fn has_room(&mut self, candidate: &Candidate) -> bool {
-        let rotated = |reader: &&Reader<F>| !reader.live;
-        let named = self
-            .readers
-            .iter()
-            .filter(rotated)
-            .filter(|reader| reader.visible);
-        let room = candidate.live
-            || named.count() < MAX_OPEN_ROTATED
-                && self.readers.iter().filter(rotated).count() < MAX_OPEN_UNNAMED
-            || self.close_a_younger(candidate);
-        self.backlog |= !room;
-        room
-    }
-
-    /// Closes the youngest rotated file that has a name, if it is younger: it can be opened again.
-    fn close_a_younger(&mut self, candidate: &Candidate) -> bool {
-        let age = |reader: &Reader<F>| {
-            let metadata = self.fs.metadata_of(reader.file()).ok()?;
-            Some(metadata.modified)
-        };
-        let named = self.readers.iter().enumerate();
-        let named = named.filter(|(_, reader)| !reader.live && reader.visible);
-        let youngest = named
-            .filter_map(|(index, reader)| Some((age(reader)?, index)))
-            .max();
-        match youngest {
-            Some((modified, index)) if modified > candidate.metadata.modified => {
-                self.close_for_now(index);
-                true
-            }
-            _ => false,
-        }
     }
 
     /// Whether a file that begins as the one being read holds more than that one: then they are two that
@@ -620,7 +608,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     return Ok(Some((key, true)));
                 }
             } else if let Some(track) = self.tracks.get(&key)
-                && let Ok(longer) = self.fs.open(&track.path)
+                && let Ok((longer, _)) = self.fs.open(&track.path)
                 && let Ok(metadata) = self.fs.metadata_of(&longer)
                 // Inodes are used again, this very file may have got one: it must be as it was left, and longer.
                 && size < metadata.size

@@ -21,6 +21,7 @@ use super::identity::{beginning, stream_id};
 use super::lines;
 use super::reader::{Found, Source, holds, place_at};
 use super::reconcile::{DELETED, GRACE_OF_THE_LAST};
+use super::room::is_shortage;
 use super::stats::{Leaves, Problem};
 use super::stem::{self, Compression};
 use super::tailer::{Done, Tailer};
@@ -59,9 +60,20 @@ pub(super) struct Looked {
     beginnings: HashMap<Inode, (u64, i64, Option<u64>)>,
     /// Copies, of which streams.
     copies: HashMap<Inode, Done>,
+    /// Compressed files that hold no complete line: size and time of change.
+    lineless: HashMap<Inode, (u64, i64)>,
 }
 
 impl Looked {
+    /// Whether a compressed file was decoded as it is, and held no complete line.
+    pub(super) fn is_lineless(&self, file: &Metadata) -> bool {
+        self.lineless.get(&file.inode) == Some(&(file.size, file.modified))
+    }
+
+    pub(super) fn note_lineless(&mut self, file: &Metadata) {
+        self.lineless.insert(file.inode, (file.size, file.modified));
+    }
+
     pub(super) fn forget_copies_of(&mut self, key: FileKey) {
         self.copies.retain(|_, copy| copy.key != key);
     }
@@ -425,6 +437,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let there: HashSet<Inode> = (scan.live.iter().chain(&scan.siblings))
             .map(|candidate| candidate.metadata.inode)
             .collect();
+        self.looked
+            .lineless
+            .retain(|inode, _| there.contains(inode));
         let others = &self.looked.beginnings;
         self.looked
             .copies
@@ -457,7 +472,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .filter_map(|path| path.parent().map(Path::to_owned))
             .filter(|directory| !directory.as_os_str().is_empty())
             .collect();
-        let mut found: Vec<Candidate> = (scan.others(&self.fs, further).into_iter())
+        let (others, is_short) = scan.others(&self.fs, further);
+        if is_short {
+            self.look_again_later();
+        }
+        let mut found: Vec<Candidate> = (others.into_iter())
             .filter_map(|path| self.as_candidate(path))
             .collect();
         found.sort_by_cached_key(|candidate| {
@@ -490,6 +509,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             names: Vec::new(),
             live: false,
             by: By::Content,
+            owners: None,
             compression,
         })
     }
@@ -540,6 +560,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             Ok(_) => {}
             // Renamed since the scan: the next one finds it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.sure = false,
+            Err(error) if is_shortage(&error) => self.look_again_later(),
             // What has nothing to do with a log need not be readable.
             Err(error) => {
                 if self.is_named_like_one_of(missing, &candidate.path) {
@@ -579,6 +600,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     fn missing(&self) -> Vec<FileKey> {
         let open: HashSet<FileKey> = (self.readers.iter().map(|reader| reader.key))
             .chain(self.done.values().map(|done| done.key))
+            .chain(self.room.keys())
             .collect();
         let is_missing = |(key, track): &(&FileKey, &Track)| {
             !track.finished

@@ -11,11 +11,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::fs::{FileSystem, Inode, Kind, Metadata};
+use super::fs::{FileSystem, Inode, Kind, Metadata, Way};
+use super::leaf::{Leaf, Leaves};
 use super::likely::Likely;
+use super::links::Refusal;
 use super::pattern::{Part, Pattern};
+use super::room::is_shortage;
 use super::stem::{self, Compression};
-use super::{LogSettings, Problem, TailError};
+use super::{Links, LogSettings, Problem, TailError};
 use crate::globs::Globs;
 
 /// How deep `**` goes: links may form a circle.
@@ -29,6 +32,7 @@ pub(super) struct Discover {
     /// Those with a wildcard in a path, whose files have names that the settings do not fix.
     globbed: Vec<usize>,
     rotated_dirs: Vec<(String, Pattern)>,
+    links: Links,
     /// What `rotated` declares, each glob once: all logs of one `[[logs]]` have the same.
     declared: BTreeMap<String, Declared>,
 }
@@ -39,7 +43,7 @@ struct Declared {
     logs: Vec<usize>,
 }
 
-struct LogPatterns {
+pub(super) struct LogPatterns {
     patterns: Vec<Pattern>,
     exclude: Globs,
     name: Option<Arc<str>>,
@@ -73,9 +77,17 @@ pub(super) struct Candidate {
     pub(super) live: bool,
     pub(super) by: By,
     pub(super) compression: Option<Compression>,
+    /// It was found beside the target of a link that leads only to files of these users; None where everybody's count.
+    pub(super) owners: Option<Arc<[u32]>>,
 }
 
 impl Candidate {
+    /// Why the file is not read, if so, by how its path led there.
+    pub(super) fn refused(&self, links: &Links, way: &Way, file: &Metadata) -> Option<Refusal> {
+        let owners = self.owners.as_deref();
+        links.refuse(way, file, owners)
+    }
+
     /// Whether its content must say whether it is a log of its own.
     pub(super) fn is_tentative(&self) -> bool {
         self.live && self.by == By::Glob
@@ -106,19 +118,23 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Files of the directories that no name explains, and those of `further` directories.
+    /// Files of the directories that no name explains, and those of `further` directories; and whether there may be more
+    /// of which nobody knows for want of descriptors.
     pub(super) fn others<F: FileSystem>(
         &self,
         fs: &F,
         further: impl IntoIterator<Item = PathBuf>,
-    ) -> Vec<PathBuf> {
+    ) -> (Vec<PathBuf>, bool) {
         let explained: HashSet<&Path> = (self.live.iter().chain(&self.siblings))
             .map(|candidate| candidate.path.as_path())
             .collect();
         let mut listings = self.listings.clone();
+        let mut is_short = false;
         for directory in further {
             listings.entry(directory).or_insert_with_key(|directory| {
-                let names = fs.read_dir(directory).unwrap_or_default();
+                let names = fs.read_dir(directory);
+                is_short |= names.as_ref().is_err_and(is_shortage);
+                let names = names.unwrap_or_default();
                 let names = names.into_iter().filter_map(|name| name.into_string().ok());
                 Arc::new(names.collect())
             });
@@ -126,14 +142,17 @@ impl Scan {
         let paths = listings
             .iter()
             .flat_map(|(directory, names)| names.iter().map(|name| directory.join(name)));
-        paths
-            .filter(|path| !explained.contains(path.as_path()))
-            .collect()
+        let others = paths.filter(|path| !explained.contains(path.as_path()));
+        (others.collect(), is_short)
     }
 }
 
 impl Discover {
-    pub(super) fn new(logs: &[LogSettings], rotated_dirs: &[String]) -> Result<Self, TailError> {
+    pub(super) fn new(
+        logs: &[LogSettings],
+        rotated_dirs: &[String],
+        links: &Links,
+    ) -> Result<Self, TailError> {
         let mut declared: BTreeMap<String, Declared> = BTreeMap::new();
         for (index, log) in logs.iter().enumerate() {
             for text in &log.rotated {
@@ -178,6 +197,7 @@ impl Discover {
             logs,
             named,
             rotated_dirs,
+            links: links.clone(),
             declared,
         })
     }
@@ -260,53 +280,6 @@ impl Discover {
         walk.targets_of_links();
         walk.declared();
         walk.finish()
-    }
-}
-
-/// A directory in which files of a pattern are logs.
-struct Leaf<'a> {
-    index: usize,
-    log: &'a LogPatterns,
-    directory: PathBuf,
-    file: &'a Part,
-}
-
-/// All of these, found by the names that they mean: there may be thousands, and of files too.
-struct Leaves<'a> {
-    all: Vec<Leaf<'a>>,
-    literal: HashMap<&'a str, Vec<usize>>,
-    globs: Vec<(usize, &'a str)>,
-}
-
-impl<'a> Leaves<'a> {
-    fn new(all: Vec<Leaf<'a>>) -> Self {
-        let mut literal: HashMap<&str, Vec<usize>> = HashMap::new();
-        let mut globs = Vec::new();
-        for (at, leaf) in all.iter().enumerate() {
-            match leaf.file {
-                Part::Literal(name) => literal.entry(name).or_default().push(at),
-                Part::Glob { head, .. } => globs.push((at, head.as_str())),
-                Part::AnyDepth => globs.push((at, "")),
-            }
-        }
-        Self {
-            all,
-            literal,
-            globs,
-        }
-    }
-
-    /// Those of whose files one with this name may be a rotated one, in their order.
-    fn of(&self, name: &str) -> impl Iterator<Item = &Leaf<'a>> {
-        let mut found: Vec<usize> = Vec::new();
-        for stem in stem::readings(name).map(|reading| reading.stem()) {
-            found.extend(self.literal.get(stem.as_str()).into_iter().flatten());
-            let globs = self.globs.iter().filter(|(_, head)| stem.starts_with(head));
-            found.extend(globs.map(|(at, _)| at));
-        }
-        found.sort_unstable();
-        found.dedup();
-        found.into_iter().filter_map(|at| self.all.get(at))
     }
 }
 
@@ -545,14 +518,21 @@ impl<F: FileSystem> Walk<'_, F> {
 
     /// A live log may be a link: what it leads to is rotated beside itself.
     fn targets_of_links(&mut self) {
-        let live: Vec<(usize, Arc<str>, PathBuf)> = (self.scan.live.iter())
+        let links = &self.discover.links;
+        let live: Vec<_> = (self.scan.live.iter())
             .filter(|candidate| self.fs.is_symlink(&candidate.path))
             .filter_map(|candidate| {
-                let target = self.fs.canonicalize(&candidate.path).ok()?;
-                Some((candidate.log, Arc::clone(&candidate.names[0]), target))
+                // Where the link leads is asked once: by the next time it may lead elsewhere.
+                let (way, file) = self.fs.trace(&candidate.path).ok()?;
+                if candidate.refused(links, &way, &file).is_some() {
+                    return None;
+                }
+                let owners = links.owners(&way, 1).map(Arc::from);
+                let name = Arc::clone(&candidate.names[0]);
+                Some((candidate.log, name, way.real, owners))
             })
             .collect();
-        for (index, log_name, target) in live {
+        for (index, log_name, target, owners) in live {
             let (Some(directory), Some(file)) = (target.parent(), target.file_name()) else {
                 continue;
             };
@@ -566,7 +546,11 @@ impl<F: FileSystem> Walk<'_, F> {
                     && !log.excludes(&path)
                 {
                     let names = vec![Arc::clone(&log_name)];
+                    let before = self.scan.siblings.len();
                     self.push(index, names, path, By::Table, rotated.compression);
+                    for sibling in &mut self.scan.siblings[before..] {
+                        sibling.owners.clone_from(&owners);
+                    }
                 }
             }
         }
@@ -631,17 +615,17 @@ impl<F: FileSystem> Walk<'_, F> {
         let live = matches!(by, By::Path | By::Glob);
         match metadata.kind {
             Kind::File => {}
-            Kind::Directory => return,
             kind => {
-                if live {
-                    self.scan.problems.push(Problem::new(
-                        &path,
-                        format!(
-                            "is {}, not a file: nginx's container image links its logs to the console; let nginx \
-                             write to a file on a volume that both share",
-                            kind.word()
-                        ),
-                    ));
+                // A wide glob finds directories too; one that is named as a log stands where nginx would write.
+                let is_told = kind != Kind::Directory
+                    || by == By::Path
+                    || path.extension().is_some_and(|extension| extension == "log");
+                if live && is_told {
+                    let text = format!("is {}, not a file: {}", kind.word(), kind.way_out());
+                    let problem = Problem::new(&path, text);
+                    self.scan
+                        .problems
+                        .push(problem.leaving(super::Leaves::Input));
                 }
                 return;
             }
@@ -654,6 +638,7 @@ impl<F: FileSystem> Walk<'_, F> {
             live,
             by,
             compression,
+            owners: None,
         };
         if live {
             // Changes of a file are told to the directory it is really in.
@@ -673,7 +658,29 @@ impl<F: FileSystem> Walk<'_, F> {
         self.scan.problems.push(Problem::io(self.fs, path, error));
     }
 
+    /// A name that somebody may have given to a file which has a better one must not take its place.
+    fn drop_refused_doubles(&mut self) {
+        let mut names: HashMap<Inode, usize> = HashMap::new();
+        for candidate in self.scan.live.iter().chain(&self.scan.siblings) {
+            *names.entry(candidate.metadata.inode).or_default() += 1;
+        }
+        let (fs, links) = (self.fs, &self.discover.links);
+        let mut keep = |candidate: &Candidate| {
+            let left = names.get_mut(&candidate.metadata.inode);
+            let Some(left) = left.filter(|left| **left > 1) else {
+                return true;
+            };
+            let traced = fs.trace(&candidate.path).ok();
+            let refused = traced.and_then(|(way, file)| candidate.refused(links, &way, &file));
+            *left -= usize::from(refused.is_some());
+            refused.is_none()
+        };
+        self.scan.live.retain(&mut keep);
+        self.scan.siblings.retain(keep);
+    }
+
     fn finish(mut self) -> Scan {
+        self.drop_refused_doubles();
         let fs = self.fs;
         // One file by two names is one log: the name that is no link stays when the link goes. Of two [[logs]] the one
         // that names the file goes before the one with a glob for it.
@@ -743,13 +750,13 @@ impl<F: FileSystem> Walk<'_, F> {
 }
 
 impl LogPatterns {
-    fn name_of(&self, live: &Path) -> Arc<str> {
+    pub(super) fn name_of(&self, live: &Path) -> Arc<str> {
         self.name
             .clone()
             .unwrap_or_else(|| live.to_string_lossy().into())
     }
 
-    fn excludes(&self, path: &Path) -> bool {
+    pub(super) fn excludes(&self, path: &Path) -> bool {
         path.to_str().is_some_and(|path| self.exclude.matches(path))
     }
 }

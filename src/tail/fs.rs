@@ -4,10 +4,12 @@
 //! or a checkpoint is. Invariant: no other module of this room touches `std::fs`, so that the simulated
 //! file system (`sim`) can take its place and thousands of rotations and crashes run without a disk.
 
+mod walk;
+
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -38,6 +40,19 @@ impl Kind {
             Kind::Socket => "a socket",
         }
     }
+
+    /// What to do where it stands in the place of a log.
+    pub fn way_out(self) -> &'static str {
+        match self {
+            Kind::Directory => {
+                "remove it, so that nginx can write its log there, or name the files in it in paths of [[logs]]"
+            }
+            _ => {
+                "nginx's container image links its logs to the console; let nginx write to a file on a volume that \
+                 both share"
+            }
+        }
+    }
 }
 
 /// Where the content of a file lives: device and inode. Exact while the file is held open, a mere hint
@@ -57,10 +72,34 @@ pub struct Metadata {
     pub links: u64,
     /// What it is.
     pub kind: Kind,
+    /// The user who owns it.
+    pub owner: u32,
     /// The group that owns it: who may not read the file is told which group would help.
     pub group: u32,
     /// Permission bits: whether that group may read it.
     pub mode: u32,
+}
+
+/// A directory that holds a name on the way to a file: who may write in it decides where that name leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Where it is, without links.
+    pub path: PathBuf,
+    /// The user who owns it.
+    pub owner: u32,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+/// How a path led to a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Way {
+    /// The directories of the symbolic links that were followed.
+    pub links: Vec<Holder>,
+    /// The directory that holds the file's own name.
+    pub directory: Holder,
+    /// The path without links.
+    pub real: PathBuf,
 }
 
 /// All that the tailer asks of the operating system.
@@ -70,8 +109,10 @@ pub trait FileSystem: Clone + Send + 'static {
     /// Holds an exclusive lock until dropped.
     type Lock: Send + 'static;
 
-    /// Opens for reading; never waits (a pipe has no writer yet).
-    fn open(&self, path: &Path) -> io::Result<Self::File>;
+    /// Opens for reading, and tells how the path led to this file; never waits (a pipe has no writer yet).
+    fn open(&self, path: &Path) -> io::Result<(Self::File, Way)>;
+    /// How a path leads to a file, and what is there; no right to read the file is needed.
+    fn trace(&self, path: &Path) -> io::Result<(Way, Metadata)>;
     /// Reads at a position; fewer bytes than asked for only at the end of the file. Not in one piece: what is
     /// read first may be of another time than what is read last.
     fn read_at(&self, file: &Self::File, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
@@ -86,7 +127,7 @@ pub trait FileSystem: Clone + Send + 'static {
     /// The names in a directory, in any order.
     fn read_dir(&self, directory: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Makes a directory and its parents.
+    /// Makes a directory of the state, and its parents.
     fn create_dir_all(&self, directory: &Path) -> io::Result<()>;
     /// Reads a small file whole.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
@@ -130,6 +171,9 @@ pub fn is_silent(directory: &Path) -> bool {
     })
 }
 
+/// Permission bits of a file in the state directory: what stands in logs is for those who may read logs.
+const STATE_FILE: u32 = 0o640;
+
 /// The host's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HostFs;
@@ -138,13 +182,16 @@ impl FileSystem for HostFs {
     type File = File;
     type Lock = File;
 
-    fn open(&self, path: &Path) -> io::Result<File> {
+    fn open(&self, path: &Path) -> io::Result<(File, Way)> {
         // NONBLOCK: between the look and the open the file may have become a FIFO, whose open would hang.
-        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
-        OpenOptions::new()
-            .read(true)
-            .custom_flags(flags.cast_signed())
-            .open(path)
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let (file, way) = walk::walk(path, flags)?;
+        Ok((file.into(), way))
+    }
+
+    fn trace(&self, path: &Path) -> io::Result<(Way, Metadata)> {
+        let (file, way) = walk::walk(path, OFlags::PATH)?;
+        Ok((way, describe(&File::from(file).metadata()?)))
     }
 
     fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
@@ -187,7 +234,10 @@ impl FileSystem for HostFs {
     }
 
     fn create_dir_all(&self, directory: &Path) -> io::Result<()> {
-        std::fs::create_dir_all(directory)
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o750)
+            .create(directory)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
@@ -195,7 +245,12 @@ impl FileSystem for HostFs {
     }
 
     fn create(&self, path: &Path) -> io::Result<File> {
-        File::create(path)
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(STATE_FILE)
+            .open(path)
     }
 
     fn write_all(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
@@ -219,6 +274,7 @@ impl FileSystem for HostFs {
             .create(true)
             .truncate(false)
             .write(true)
+            .mode(STATE_FILE)
             .open(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(Some(file)),
@@ -250,6 +306,7 @@ fn describe(metadata: &std::fs::Metadata) -> Metadata {
             .saturating_add(metadata.mtime_nsec()),
         links: metadata.nlink(),
         kind,
+        owner: metadata.uid(),
         group: metadata.gid(),
         mode: metadata.mode() & 0o7777,
     }

@@ -93,6 +93,12 @@ pub(super) fn first_line<F: FileSystem>(
     }
 }
 
+/// Decodes a compressed file as far as its first line may reach; an error where it cannot be decoded, or ends early.
+pub(super) fn decodes<F: FileSystem>(fs: &F, file: &Arc<F::File>) -> io::Result<()> {
+    let decoded = decoder(fs, file).take(MAX_FIRST_LINE as u64);
+    io::copy(&mut { decoded }, &mut io::sink()).map(drop)
+}
+
 fn first_line_of(mut input: impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     let mut length = 0;

@@ -95,7 +95,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         };
         let files = readers.into_iter().filter_map(open_file).collect();
         stats.problems.clear();
-        (stats.files_open, stats.deleted_open_bytes) = (0, 0);
+        (
+            stats.files_open,
+            stats.files_waiting,
+            stats.deleted_open_bytes,
+        ) = (0, 0, 0);
         Handover {
             state: Some(state),
             files,
@@ -146,6 +150,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 live: false,
                 by: if assigned { By::Content } else { By::Table },
                 compression: None,
+                owners: None,
             };
             self.attach(key, source, &candidate, &metadata, look);
             if let Some(reader) = self.readers.last_mut() {

@@ -24,6 +24,7 @@ mod admit;
 mod assignments;
 mod checkpoint;
 mod content;
+mod damage;
 mod discover;
 mod foreign;
 pub mod fs;
@@ -31,13 +32,16 @@ mod gzip;
 mod handover;
 mod history;
 mod identity;
+mod leaf;
 mod likely;
 mod lines;
+mod links;
 mod others;
 mod pattern;
 mod present;
 mod reader;
 mod reconcile;
+mod room;
 #[cfg(test)]
 pub(crate) mod sim;
 mod state;
@@ -55,7 +59,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use access::user_id;
 pub use handover::Handover;
+pub use links::Links;
 pub use others::{OtherFile, other_files};
 pub(crate) use state::replace_file;
 pub use stats::{Lag, Leaves, Problem, Rotations, Stats};
@@ -122,6 +128,10 @@ pub struct Settings {
     pub read_bytes: usize,
     /// Deleted files with unread lines are held open up to this many bytes of disk space.
     pub held_open_bytes: u64,
+    /// Whom to trust with links.
+    pub links: Links,
+    /// So many logs may be open at one time, at least one.
+    pub open_files: usize,
     /// How often the directories are read although nothing seems to have happened.
     pub reconcile_interval: Duration,
     /// Whose acks the positions are, such as `elasticsearch:nginx-access-%Y.%m.%d`.

@@ -17,7 +17,7 @@ use super::gzip::{Gzip, first_line};
 use super::identity::{Place, beginning, stream_id};
 use super::reader::holds;
 use super::stem;
-use super::{LogSettings, TailError};
+use super::{Links, LogSettings, TailError};
 
 /// Why a file with a name of the table counts.
 const BY_NAME: &str = "by its name";
@@ -49,9 +49,10 @@ pub fn other_files<F: FileSystem>(
     logs: &[LogSettings],
     rotated_dirs: &[String],
     data_dir: &Path,
+    links: &Links,
     fs: &F,
 ) -> Result<Vec<OtherFile>, TailError> {
-    let discover = Discover::new(logs, rotated_dirs)?;
+    let discover = Discover::new(logs, rotated_dirs, links)?;
     let saved = saved(fs, data_dir);
     let known = saved.as_ref().map(|saved| {
         let logs = saved.header.logs.iter();
@@ -73,7 +74,7 @@ pub fn other_files<F: FileSystem>(
         })
         .collect();
     let positions = saved.as_ref().map(Positions::new);
-    let mut paths: BTreeSet<PathBuf> = scan.others(fs, []).into_iter().collect();
+    let mut paths: BTreeSet<PathBuf> = scan.others(fs, []).0.into_iter().collect();
     // A file that only a glob takes for live may be a rotated one by its content.
     let tentative = scan.live.iter().filter(|live| live.is_tentative());
     let tentative: BTreeSet<PathBuf> = tentative.map(|live| live.path.clone()).collect();
@@ -205,7 +206,7 @@ fn entries_like<'c, F: FileSystem>(
     positions: Option<&Positions<'c>>,
     path: &Path,
 ) -> io::Result<Option<Alike<'c>>> {
-    let file = Arc::new(fs.open(path)?);
+    let file = Arc::new(fs.open(path)?.0);
     let mut magic = [0; 2];
     let compressed = fs.read_at(&file, &mut magic, 0)? == 2 && magic == [0x1f, 0x8b];
     let Some(line) = first_line(fs, &file, compressed)? else {

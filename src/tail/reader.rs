@@ -84,6 +84,8 @@ pub(super) struct Reader<F: FileSystem> {
     pub(super) caught_up_from_name: bool,
     /// Monotonic time since when nothing new was found in it.
     pub(super) quiet_since: Duration,
+    /// Monotonic time of its opening.
+    pub(super) opened: Duration,
     /// The last attempt found nothing.
     pub(super) at_end: bool,
 }
@@ -119,6 +121,7 @@ impl<F: FileSystem> Reader<F> {
         path: PathBuf,
         live: bool,
         quiet_since: Duration,
+        opened: Duration,
     ) -> Self {
         Self {
             key,
@@ -130,6 +133,7 @@ impl<F: FileSystem> Reader<F> {
             visible: true,
             caught_up_from_name: !live,
             quiet_since,
+            opened,
             at_end: false,
         }
     }

@@ -15,6 +15,7 @@ use super::discover::{By, Candidate, Scan};
 use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Trailer;
 use super::reader::{Reader, Source, Step, holds};
+use super::room::is_shortage;
 use super::stats::Problem;
 use super::tailer::{Done, Tailer};
 use super::track::Track;
@@ -40,10 +41,6 @@ const GRACE_FOR_A_COPY: Duration = Duration::from_secs(60);
 /// Positions of content not seen for longer are forgotten, where no retention says otherwise.
 const DEFAULT_MEMORY: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// Files open at once that no log's live name leads to. Each costs a descriptor, of which the connections to
-/// the cluster need some too; a service has 1024 where nobody says otherwise.
-pub(super) const MAX_OPEN_UNNAMED: usize = 512;
-
 /// Why bytes are lost: a file is gone that ended in half a line.
 const UNTERMINATED: &str = "unterminated";
 
@@ -59,8 +56,8 @@ struct Held {
 }
 
 /// A file at its end.
-struct Last {
-    metadata: Option<Metadata>,
+pub(super) struct Last {
+    pub(super) metadata: Option<Metadata>,
     /// Bytes of an unterminated line.
     half_line: u64,
 }
@@ -77,12 +74,15 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .retain(|(path, until)| now < *until && self.fs.metadata(path).is_err());
         let mut scan = self.discover.scan(&self.fs, &self.known);
         self.backlog = false;
+        self.room.begin_look();
+        self.refused.clear();
         self.young.clear();
         self.failed = false;
         self.of_other_logs.clear();
         self.assigned_now = false;
         self.stats.unassigned_files = 0;
         self.sure = !scan.incomplete;
+        self.forget_damage();
         self.stats.problems.clone_from(&self.start_problems);
         self.stats.error_logs = 0;
         self.stats.problems.append(&mut scan.problems);
@@ -105,6 +105,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             last_chance: true,
         };
         self.search(&scan, look);
+        self.end_look(&scan);
         self.forget_copies(&scan);
         self.forget_noted_beginnings();
         self.say_what_is_dated(&scan);
@@ -242,12 +243,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let named = last.metadata.is_some_and(|metadata| metadata.links > 0);
         let track = self.tracks.get(&reader.key);
         let unnamed = self.readers.iter().filter(|reader| !reader.live);
-        !named && track.is_some_and(Track::in_flight) && unnamed.count() <= MAX_OPEN_UNNAMED / 2
+        !named && track.is_some_and(Track::in_flight) && unnamed.count() <= self.max_unnamed() / 2
     }
 
     /// The last attempt to read was perhaps long ago, and the file written to or truncated since. What the
     /// file was like before another one that found nothing; `None` when that finds something.
-    fn last_attempt(&mut self, index: usize) -> Option<Last> {
+    pub(super) fn last_attempt(&mut self, index: usize) -> Option<Last> {
         let reader = &mut self.readers[index];
         let metadata = self.fs.metadata_of(reader.file()).ok();
         let Some(track) = self.tracks.get_mut(&reader.key) else {
@@ -337,7 +338,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// disk space is worth more than their lines, the oldest of which go, and are counted where they are unread.
     fn keep_to_held_open_limit(&mut self) {
         // What has a name can be opened again.
-        while self.readers.iter().filter(|reader| !reader.live).count() > MAX_OPEN_UNNAMED
+        while self.readers.iter().filter(|reader| !reader.live).count() > self.max_unnamed()
             && let Some(index) = self
                 .readers
                 .iter()
@@ -352,15 +353,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .collect();
         held.sort_by_key(|held| (held.modified, held.key));
         let mut bytes: u64 = held.iter().map(|held| held.size).sum();
-        let mut count = held.len();
         for Held {
             key, size, unread, ..
         } in held
         {
-            if bytes <= self.settings.held_open_bytes && count <= MAX_OPEN_UNNAMED {
+            if bytes <= self.settings.held_open_bytes {
                 break;
             }
-            (bytes, count) = (bytes.saturating_sub(size), count - 1);
+            bytes = bytes.saturating_sub(size);
             self.readers.retain(|reader| reader.key != key);
             if unread == 0 {
                 continue;
@@ -378,18 +378,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 ));
             }
         }
-    }
-
-    /// A file that its name leads to is closed, to be opened again when there is room.
-    pub(super) fn close_for_now(&mut self, index: usize) {
-        let reader = self.readers.swap_remove(index);
-        if let Source::Plain(file) = &reader.source
-            && let Ok(metadata) = self.fs.metadata_of(file)
-            && let Some(track) = self.tracks.get_mut(&reader.key)
-        {
-            track.size = track.size.max(metadata.size);
-        }
-        self.backlog = true;
     }
 
     fn held(&self, reader: &Reader<F>) -> Option<Held> {
@@ -424,6 +412,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         let held: HashSet<FileKey> = (self.readers.iter().map(|reader| reader.key))
             .chain(self.done.values().map(|done| done.key))
+            .chain(self.room.keys())
             .collect();
         for (key, track) in &mut self.tracks {
             let bytes = track.size.saturating_sub(track.read.offset);
@@ -451,7 +440,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .map(|(key, _)| *key)
             .collect();
         for key in due {
-            let read_elsewhere = self.was_read_elsewhere(key);
+            let Some(read_elsewhere) = self.was_read_elsewhere(key) else {
+                continue;
+            };
             if let Some(track) = self.tracks.get_mut(&key)
                 && let Some(missing) = track.missing.take()
             {
@@ -468,33 +459,37 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Whether the content has a twin that was read as far: one that was open before it, or a copy that was found
-    /// before its original had a first line.
-    fn was_read_elsewhere(&self, key: FileKey) -> bool {
+    /// before its original had a first line. None when nobody can tell now for want of descriptors.
+    fn was_read_elsewhere(&self, key: FileKey) -> Option<bool> {
         let Some(track) = self.tracks.get(&key) else {
-            return false;
+            return Some(false);
         };
         let twins = track
             .stream
             .and_then(|stream| self.by_stream.get(&stream))
             .into_iter()
             .flatten();
-        let mut far = twins.filter_map(|twin| {
+        let far = twins.filter_map(|twin| {
             let other = self.tracks.get(twin)?;
             (other.read.offset >= track.size).then_some((*twin, other))
         });
-        far.any(|(twin, other)| {
+        for (twin, other) in far {
             let same = match self.reader_of(twin) {
                 _ if track.read.offset == 0 => Ok(true),
                 Some(Reader {
                     source: Source::Plain(open),
                     ..
                 }) => holds(&self.fs, &**open, track.read),
-                _ => {
-                    (self.fs.open(&other.path)).and_then(|file| holds(&self.fs, &file, track.read))
-                }
+                _ => (self.fs.open(&other.path))
+                    .and_then(|(file, _)| holds(&self.fs, &file, track.read)),
             };
-            same.unwrap_or(false)
-        })
+            match same {
+                Ok(true) => return Some(true),
+                Err(error) if is_shortage(&error) => return None,
+                _ => {}
+            }
+        }
+        Some(false)
     }
 
     /// Forgets streams that were not seen for longer than anything is kept, never one that is still there.
@@ -502,7 +497,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let now = self.present.believed();
         let memory = self.settings.retention.unwrap_or(DEFAULT_MEMORY);
         let memory = i64::try_from(memory.as_millis()).unwrap_or(i64::MAX);
-        let open: Vec<FileKey> = self.readers.iter().map(|reader| reader.key).collect();
+        let open: HashSet<FileKey> = (self.readers.iter().map(|reader| reader.key))
+            .chain(self.room.keys())
+            .collect();
         let before = self.tracks.len();
         self.unmatched
             .retain(|assignment| now.saturating_sub(assignment.seen) <= memory);

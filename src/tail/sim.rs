@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::fs::{FileSystem, Kind, Metadata};
+use super::fs::{FileSystem, Holder, Kind, Metadata, Way};
 use crate::clock::{Clock, ManualClock};
 use crate::fail_points::{FailPoints, Fate, Step};
 
@@ -64,6 +64,7 @@ struct Node {
     modified: i64,
     kind: Kind,
     durable: bool,
+    owner: u32,
     mode: u32,
 }
 
@@ -84,6 +85,8 @@ struct World {
     durable: BTreeMap<PathBuf, u64>,
     /// Names under the root that changed since the last fsync of their directory: set or taken away.
     journal: Vec<Change>,
+    /// Logs that can be open at one time.
+    descriptors: Option<usize>,
     /// Changes to the durable root until the process is dead.
     fuse: Option<usize>,
     bytes_read: usize,
@@ -139,6 +142,7 @@ impl World {
             modified,
             kind,
             durable,
+            owner: 0,
             mode: 0o640,
         };
         self.nodes.insert(inode, node);
@@ -168,6 +172,30 @@ impl World {
             }
         }
         Err(Errno::LOOP.into())
+    }
+
+    /// How a path leads to a file, through links of whole paths.
+    fn way(&self, path: &Path) -> io::Result<Way> {
+        let (mut at, mut links) = (path.to_owned(), Vec::new());
+        while let Some(Name::Link(target)) = self.names.get(&at) {
+            links.push(self.holder(&at)?);
+            at.clone_from(target);
+        }
+        Ok(Way {
+            links,
+            directory: self.holder(&at)?,
+            real: at,
+        })
+    }
+
+    fn holder(&self, path: &Path) -> io::Result<Holder> {
+        let directory = path.parent().unwrap();
+        let node = &self.nodes[&self.inode(directory)?];
+        Ok(Holder {
+            path: directory.to_owned(),
+            owner: node.owner,
+            mode: node.mode,
+        })
     }
 
     fn inode(&self, path: &Path) -> io::Result<u64> {
@@ -265,6 +293,7 @@ impl World {
             modified: node.modified,
             links: node.links,
             kind: node.kind,
+            owner: node.owner,
             group: 4,
             mode: node.mode,
         }
@@ -285,6 +314,7 @@ impl SimFs {
             durable_root: durable_root.into(),
             durable: BTreeMap::new(),
             journal: vec![],
+            descriptors: None,
             fuse: None,
             bytes_read: 0,
             split: None,
@@ -446,6 +476,17 @@ impl SimFs {
         world.nodes.get_mut(&inode).unwrap().mode = mode;
     }
 
+    pub(crate) fn chown(&self, path: &str, owner: u32) {
+        let mut world = self.world();
+        let inode = world.inode(Path::new(path)).unwrap();
+        world.nodes.get_mut(&inode).unwrap().owner = owner;
+    }
+
+    /// From now on only so many logs can be open at one time, those of writers included.
+    pub(crate) fn limit_descriptors(&self, limit: Option<usize>) {
+        self.world().descriptors = limit;
+    }
+
     pub(crate) fn exists(&self, path: &str) -> bool {
         self.world().inode(Path::new(path)).is_ok()
     }
@@ -561,16 +602,30 @@ impl FileSystem for SimFs {
     type File = SimFile;
     type Lock = SimLock;
 
-    fn open(&self, path: &Path) -> io::Result<SimFile> {
+    fn open(&self, path: &Path) -> io::Result<(SimFile, Way)> {
         let mut world = self.world();
         world.check(Op::Open, path)?;
         let inode = world.inode(path)?;
+        let way = world.way(path)?;
+        let opens = world.nodes.values().filter(|node| !node.durable);
+        let opens: usize = opens.map(|node| node.opens).sum();
+        if world.descriptors.is_some_and(|limit| opens >= limit) {
+            return Err(Errno::MFILE.into());
+        }
         world.nodes.get_mut(&inode).unwrap().opens += 1;
-        Ok(SimFile {
+        let file = SimFile {
             fs: self.clone(),
             inode,
             path: path.to_owned(),
-        })
+        };
+        Ok((file, way))
+    }
+
+    fn trace(&self, path: &Path) -> io::Result<(Way, Metadata)> {
+        let mut world = self.world();
+        world.check(Op::Stat, path)?;
+        let inode = world.inode(path)?;
+        Ok((world.way(path)?, world.metadata(inode)))
     }
 
     fn read_at(&self, file: &SimFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {

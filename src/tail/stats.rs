@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use super::FileKey;
 use super::access;
 use super::fs::FileSystem;
 
@@ -24,6 +25,8 @@ pub struct Rotations {
 /// Unread bytes of one log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lag {
+    /// The file.
+    pub file: FileKey,
     /// Index into the settings.
     pub log: usize,
     /// Its path.
@@ -43,6 +46,8 @@ pub struct Stats {
     pub truncations: u64,
     /// Bytes that were written and can be read nowhere, by reason, where their number can be known.
     pub lost_bytes: BTreeMap<&'static str, u64>,
+    /// Compressed files that could not be decoded to their end, by what is wrong with them.
+    pub damaged_files: BTreeMap<&'static str, u64>,
     /// Bytes that stand in files and are not read, by reason: what the settings say, and no loss.
     pub passed_over_bytes: BTreeMap<&'static str, u64>,
     /// Files that a glob finds and that are error logs of nginx, which are not read.
@@ -51,7 +56,9 @@ pub struct Stats {
     pub long_lines: u64,
     /// Files held open.
     pub files_open: usize,
-    /// Of these, the bytes of files that have no name any more: disk space that closing would free.
+    /// Logs that have something unread and wait for a file descriptor, as of the last reconcile.
+    pub files_waiting: usize,
+    /// Of the open ones, the bytes of files that have no name any more: disk space that closing would free.
     pub deleted_open_bytes: u64,
     /// Different contents met under one identity; harmless but for lines of one second at one offset.
     pub stream_id_collisions: u64,
@@ -115,6 +122,10 @@ impl Problem {
 
 impl std::fmt::Display for Problem {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.path.as_os_str().is_empty() {
+            // About no one file.
+            return formatter.write_str(&self.text);
+        }
         write!(formatter, "{} {}", self.path.display(), self.text)
     }
 }

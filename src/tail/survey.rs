@@ -10,7 +10,7 @@ use super::content;
 use super::discover::Discover;
 use super::fs::{FileSystem, Metadata};
 use super::stem::Compression;
-use super::{LogSettings, Problem, TailError};
+use super::{Links, LogSettings, Problem, TailError};
 
 /// A file that belongs to a log.
 #[derive(Debug, Clone)]
@@ -44,13 +44,26 @@ pub struct Survey {
 pub fn survey<F: FileSystem>(
     logs: &[LogSettings],
     rotated_dirs: &[String],
+    links: &Links,
     fs: &F,
 ) -> Result<Survey, TailError> {
-    let scan = Discover::new(logs, rotated_dirs)?.scan(fs, &HashSet::new());
+    let scan = Discover::new(logs, rotated_dirs, links)?.scan(fs, &HashSet::new());
+    let mut refused = Vec::new();
     let files = scan
         .live
         .into_iter()
         .chain(scan.siblings)
+        .filter(|candidate| {
+            // What cannot be looked at is told by who tries to read it.
+            let traced = fs.trace(&candidate.path).ok();
+            match traced.and_then(|(way, file)| candidate.refused(links, &way, &file)) {
+                Some(why) => {
+                    refused.push(Problem::new(&candidate.path, why.text(fs)));
+                    false
+                }
+                None => true,
+            }
+        })
         .map(|candidate| LogFile {
             path: candidate.path,
             log: candidate.log,
@@ -58,9 +71,11 @@ pub fn survey<F: FileSystem>(
             metadata: candidate.metadata,
             compression: candidate.compression,
         });
+    let files = files.collect();
     let dated = scan.dated.iter().map(|path| content::dated(path));
+    let problems = scan.problems.into_iter().chain(refused).chain(dated);
     Ok(Survey {
-        files: files.collect(),
-        problems: scan.problems.into_iter().chain(dated).collect(),
+        files,
+        problems: problems.collect(),
     })
 }

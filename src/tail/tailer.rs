@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::assignments::{Assignment, Assignments};
 use super::checkpoint::{Checkpoint, Entry, Header};
 use super::content::Looked;
+use super::damage::is_damage;
 use super::discover::Discover;
 use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Trailer;
@@ -21,6 +22,7 @@ use super::identity::{FIRST_LINE_BYTES, Place, beginning, stream_id};
 use super::lines;
 use super::present::Present;
 use super::reader::{Buffer, Found, Limits, Reader, Source, Step};
+use super::room::Room;
 use super::state::{self, State};
 use super::stats::{Lag, Leaves, Problem, Stats};
 use super::track::Track;
@@ -69,6 +71,10 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) sure: bool,
     /// Files wait until others are read to their end and closed.
     pub(super) backlog: bool,
+    /// Which logs hold a descriptor.
+    pub(super) room: Room,
+    /// Files that a link leads to which is not followed, as of the last look.
+    pub(super) refused: HashSet<Inode>,
     /// Compressed files that are so new that they may still be written, as of the last look.
     pub(super) young: Vec<PathBuf>,
     /// A file could not be opened, at the last look.
@@ -131,7 +137,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         clock: C,
         from: &mut Handover<F>,
     ) -> Result<Self, TailError> {
-        let discover = Discover::new(&settings.logs, &settings.rotated_dirs)?;
+        let discover = Discover::new(&settings.logs, &settings.rotated_dirs, &settings.links)?;
         let mut state = match from.state.take_if(|state| state.is_of(&settings.data_dir)) {
             Some(state) => state,
             None => State::lock(fs.clone(), &settings.data_dir)?,
@@ -212,6 +218,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             dirty: true,
             sure: false,
             backlog: false,
+            room: Room::default(),
+            refused: HashSet::new(),
             young: Vec::new(),
             failed: false,
             of_other_logs: HashSet::new(),
@@ -392,7 +400,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         !self.young.is_empty()
             || self.search_again
             || self.backlog
+            || self.room.is_waited_for()
             || self.readers.iter().any(Reader::ends_early)
+    }
+
+    /// Whether logs wait until others give their descriptor up.
+    pub fn waits_for_room(&self) -> bool {
+        self.room.is_waited_for()
     }
 
     /// The compressed files of these.
@@ -418,6 +432,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 };
                 let unread = size.saturating_sub(track.read.offset);
                 Some(Lag {
+                    file: reader.key,
                     log: track.log,
                     path: reader.path.clone(),
                     unread,
@@ -508,28 +523,20 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// its track stays. One without a name is kept, since nobody could open it again. True when it was closed.
     fn read_failed(&mut self, index: usize, error: &io::Error) -> bool {
         let reader = &self.readers[index];
-        let mut problem = Problem::io(&self.fs, &reader.path, error);
-        let found = self.fs.metadata(&reader.path).ok();
+        let (path, compressed) = (
+            reader.path.clone(),
+            matches!(reader.source, Source::Gzip(_)),
+        );
+        let found = self.fs.metadata(&path).ok();
         let found = found.filter(|metadata| metadata.inode == reader.inode);
-        let damaged = matches!(reader.source, Source::Gzip(_))
-            && matches!(
-                error.kind(),
-                io::ErrorKind::InvalidData
-                    | io::ErrorKind::InvalidInput
-                    | io::ErrorKind::UnexpectedEof
-            );
+        let damaged = compressed && is_damage(error);
         if damaged {
-            problem.text = format!(
-                "is damaged ({error}): what stands behind the damage cannot be read; it is tried again when the \
-                 file changes"
-            );
-            problem.leaves = Leaves::Damaged;
-            if !self.start_problems.contains(&problem) {
-                self.start_problems.push(problem.clone());
+            self.note_damage(&path, error);
+        } else {
+            let problem = Problem::io(&self.fs, &path, error);
+            if !self.stats.problems.contains(&problem) {
+                self.stats.problems.push(problem);
             }
-        }
-        if !self.stats.problems.contains(&problem) {
-            self.stats.problems.push(problem);
         }
         if found.is_none() && !damaged {
             return false;

@@ -19,6 +19,7 @@ use notify::event::{EventKind, ModifyKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::Problem;
+use super::room::is_shortage;
 
 /// Why the wait is over, the most pressing reason first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,6 +80,10 @@ pub trait Wait {
     fn disarm(&mut self);
     /// See [`Watcher::wait`].
     fn wait(&self, timeout: Duration) -> Woken;
+    /// See [`Watcher::problem`].
+    fn problem(&self) -> Option<&Problem> {
+        None
+    }
 }
 
 impl Wait for Watcher {
@@ -96,6 +101,10 @@ impl Wait for Watcher {
 
     fn wait(&self, timeout: Duration) -> Woken {
         Self::wait(self, timeout)
+    }
+
+    fn problem(&self) -> Option<&Problem> {
+        Self::problem(self)
     }
 }
 
@@ -205,8 +214,13 @@ impl Watcher {
     }
 
     fn no_events(path: &Path, error: &notify::Error) -> Problem {
-        let advice = match error.kind {
-            notify::ErrorKind::MaxFilesWatch => "; raise fs.inotify.max_user_watches",
+        let advice = match &error.kind {
+            notify::ErrorKind::MaxFilesWatch => {
+                "; raise fs.inotify.max_user_watches (sysctl) above the number of directories with logs"
+            }
+            notify::ErrorKind::Io(error) if is_shortage(error) => {
+                "; raise fs.inotify.max_user_instances (sysctl), or the limit of open files (LimitNOFILE)"
+            }
             _ => "",
         };
         Problem::new(
@@ -300,6 +314,18 @@ mod tests {
                 .unwrap()
                 .to_string()
                 .starts_with("/nonexistent/logs gives no events")
+        );
+    }
+
+    #[test]
+    fn a_limit_of_the_system_is_said_with_the_setting_that_raises_it() {
+        let said = |error: notify::Error| Watcher::no_events(Path::new("/logs"), &error).text;
+        let watches = said(notify::Error::new(notify::ErrorKind::MaxFilesWatch));
+        assert!(watches.contains("fs.inotify.max_user_watches"), "{watches}");
+        let instances = said(notify::Error::io(rustix::io::Errno::MFILE.into()));
+        assert!(
+            instances.contains("fs.inotify.max_user_instances"),
+            "{instances}"
         );
     }
 

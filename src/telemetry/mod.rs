@@ -61,6 +61,8 @@ pub struct Snapshot {
     pub checkpoint_millis: Option<i64>,
     /// Checkpoints that could not be written.
     pub checkpoint_errors: u64,
+    /// Logs of which no line fits a format at present.
+    pub unparsed: Vec<tail::Problem>,
     /// Reloads of the configuration, by whether it was taken.
     pub reloads: BTreeMap<&'static str, u64>,
 }

@@ -14,7 +14,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::View;
+use super::{View, status};
 use crate::output::elasticsearch::SECONDS;
 
 /// The page's media type.
@@ -134,6 +134,16 @@ impl View {
             "reason",
             &mut errors,
         )?;
+        page.gauge(
+            "unparsed_logs",
+            "Logs of which no line fits a format at present",
+            self.snapshot.unparsed.len() as f64,
+        )?;
+        page.gauge(
+            "problems",
+            "What stands in the way now; /status lists it",
+            status::problems(self).len() as f64,
+        )?;
         page.seconds(
             "backpressure_seconds",
             "Time for which reading stood still because the output did not accept",
@@ -149,6 +159,11 @@ impl View {
             tail.bytes_read,
         )?;
         page.gauge("files_open", "Log files held open", tail.files_open as f64)?;
+        page.gauge(
+            "files_waiting",
+            "Logs with something unread that wait for a file descriptor",
+            tail.files_waiting as f64,
+        )?;
         page.gauge(
             "files_deleted_open_bytes",
             "Bytes of deleted log files that are held open until they are read",
@@ -176,6 +191,14 @@ impl View {
             "Bytes that no file holds any more, where the number can be known",
             "reason",
             &mut lost,
+        )?;
+        let mut damaged =
+            (tail.damaged_files.iter()).map(|(reason, files)| ((*reason).to_owned(), *files));
+        page.counters(
+            "damaged_files",
+            "Compressed files that could not be decoded to their end",
+            "reason",
+            &mut damaged,
         )?;
         let mut passed_over = tail
             .passed_over_bytes
@@ -247,6 +270,11 @@ impl View {
         let Some(output) = &self.output else {
             return Ok(());
         };
+        page.gauge(
+            "cluster_answered",
+            "Whether the cluster has answered since the start: 1 or 0",
+            f64::from(u8::from(output.has_answered())),
+        )?;
         let stats = output.stats();
         let mut requests = stats.requests().map(|(status, count)| {
             let status = if status == 0 {

@@ -2,9 +2,12 @@
 //!
 //! Owns the pages; knows the numbers by one [`View`] and changes nothing. Invariant: `/readyz` speaks of the
 //! configuration and the logs alone, never of the output: as a sidecar's readiness probe it must not take a
-//! web site down together with Elasticsearch.
+//! web site down together with Elasticsearch. What a request may cost is bounded in `server`; who may ask is said in
+//! `hosts`.
 
+mod hosts;
 mod metrics;
+mod server;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -12,15 +15,20 @@ mod tests;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Body;
+use hyper::header::{self, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
 use tokio::net::TcpListener;
+
+use self::hosts::Refused;
 
 use crate::output::elasticsearch::Elasticsearch;
 use crate::telemetry::Snapshot;
+use crate::text;
+pub use hosts::Hosts;
+pub use server::{CONNECTION_TIME, HEADER_TIME, serve};
 pub use status::Delivery;
 
 /// Everything a page is made from, taken at one moment.
@@ -34,6 +42,8 @@ pub struct View {
     pub output: Option<Arc<Elasticsearch>>,
     /// The host that records carry.
     pub host: String,
+    /// What is in the way besides files and delivery: the configuration's problems, and a closed gate's.
+    pub problems: Vec<String>,
     /// Milliseconds since the epoch, now.
     pub unix_millis: i64,
     /// Milliseconds since the epoch, when the process started.
@@ -43,43 +53,107 @@ pub struct View {
 /// Gives a view of this moment.
 pub type Source = Arc<dyn Fn() -> View + Send + Sync>;
 
+/// What there is, for whoever asks for `/`.
+const ENDPOINTS: &str = "\
+logweir
+/metrics  counters and gauges, in OpenMetrics text
+/status   how the agent stands, in JSON
+/livez    200 while the agent works
+/readyz   200 while it can read its logs
+";
+
+/// The pages, and who may see them.
+#[derive(Clone)]
+pub struct Pages {
+    source: Source,
+    hosts: Arc<Hosts>,
+}
+
 /// Takes the address, or says why it cannot be had.
 pub async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(listen).await
 }
 
-/// Serves until the process ends.
-pub async fn serve(listener: TcpListener, source: Source) -> std::io::Result<()> {
-    let pages = Router::new()
-        .route("/metrics", get(metrics_page))
-        .route("/status", get(status_page))
-        .route("/livez", get(livez))
-        .route("/readyz", get(readyz))
-        .with_state(source);
-    axum::serve(listener, pages).await
-}
+impl Pages {
+    /// Pages of what `source` gives, for requests that call this host by one of `hosts`.
+    pub fn new(source: Source, hosts: Hosts) -> Self {
+        let hosts = Arc::new(hosts);
+        Self { source, hosts }
+    }
 
-async fn metrics_page(State(source): State<Source>) -> Response {
-    match metrics::page(source()) {
-        Ok(page) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    /// Answers a request. It is never read further than its head: no page takes a body.
+    fn answer<B: Body>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let text = "only GET and HEAD are answered here\n";
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, text);
+            let allowed = HeaderValue::from_static("GET, HEAD");
+            response.headers_mut().insert(header::ALLOW, allowed);
+            return response;
+        }
+        if request.body().size_hint().upper() != Some(0) {
+            let text = "no page takes a body\n";
+            return plain(StatusCode::PAYLOAD_TOO_LARGE, text);
+        }
+        let path = request.uri().path();
+        // Kubernetes, load balancers and Prometheus use whatever name they have for this host.
+        let is_for_all = matches!(path, "/metrics" | "/livez" | "/readyz");
+        if !is_for_all && let Err(refused) = self.hosts.permit(request.uri(), request.headers()) {
+            return refusal(refused);
+        }
+        match path {
+            "/" => plain(StatusCode::OK, ENDPOINTS),
+            "/metrics" => match metrics::page((self.source)()) {
+                Ok(page) => page_of(StatusCode::OK, metrics::CONTENT_TYPE, page),
+                Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+            },
+            "/status" => {
+                let page = status::page(&(self.source)()).to_string();
+                page_of(StatusCode::OK, "application/json", text::safe_json(&page))
+            }
+            "/livez" => word(status::silent(&(self.source)())),
+            "/readyz" => word(status::unready(&(self.source)())),
+            _ => plain(
+                StatusCode::NOT_FOUND,
+                "no such page; / lists those there are\n",
+            ),
+        }
     }
 }
 
-async fn status_page(State(source): State<Source>) -> Response {
-    axum::Json(status::page(&source())).into_response()
-}
-
-async fn livez(State(source): State<Source>) -> Response {
-    match status::silent(&source()) {
-        None => "ok\n".into_response(),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason + "\n").into_response(),
+/// A probe's page: why not, if so.
+fn word(why_not: Option<String>) -> Response<Full<Bytes>> {
+    match why_not {
+        None => plain(StatusCode::OK, "ok\n"),
+        Some(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, &(reason + "\n")),
     }
 }
 
-async fn readyz(State(source): State<Source>) -> Response {
-    match status::unready(&source()) {
-        None => "ok\n".into_response(),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, reason + "\n").into_response(),
+fn refusal(refused: Refused) -> Response<Full<Bytes>> {
+    match refused {
+        Refused::Malformed => plain(StatusCode::BAD_REQUEST, "one Host header is wanted\n"),
+        Refused::Foreign => plain(
+            StatusCode::MISDIRECTED_REQUEST,
+            "this Host is neither an address, nor localhost, nor the name of this host; add it to allowed_hosts in [http] \
+             if it is meant for this agent\n",
+        ),
     }
+}
+
+fn plain(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    page_of(status, "text/plain; charset=utf-8", text::safe_lines(text))
+}
+
+fn page_of(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(body)));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_TYPE, kind),
+        (header::CACHE_CONTROL, "no-store"),
+        // File names and responses stand on the pages: no browser may take them for a document.
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
 }

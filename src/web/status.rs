@@ -81,9 +81,11 @@ fn files(view: &View) -> Value {
         .collect();
     json!({
         "open": tail.files_open,
+        "waiting": tail.files_waiting,
         "deleted_open_bytes": tail.deleted_open_bytes,
         "truncations": tail.truncations,
         "lost_bytes": tail.lost_bytes,
+        "damaged": tail.damaged_files,
         "passed_over_bytes": tail.passed_over_bytes,
         "error_logs_skipped": tail.error_logs,
         "not_found": tail.files_not_found,
@@ -93,20 +95,42 @@ fn files(view: &View) -> Value {
     })
 }
 
-fn problems(view: &View) -> Vec<String> {
-    view.snapshot
-        .tail
-        .problems
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+/// How long delivery may be repeated before that is a problem: most clusters that refuse take again within a minute.
+const RETRYING_LIMIT_MILLIS: i64 = 60_000;
+
+/// All that somebody should look at.
+pub(super) fn problems(view: &View) -> Vec<String> {
+    let mut problems = file_problems(view);
+    problems.extend(view.snapshot.unparsed.iter().map(ToString::to_string));
+    problems.extend(view.problems.iter().cloned());
+    problems.extend(match &view.delivery {
+        Delivery::Output(State::Holding {
+            reason, way_out, ..
+        }) => Some(format!("delivery holds: {reason}; {way_out}")),
+        Delivery::Output(State::Retrying {
+            since_unix_millis,
+            reason,
+        }) if view.unix_millis - since_unix_millis >= RETRYING_LIMIT_MILLIS => {
+            let seconds = (view.unix_millis - since_unix_millis) / 1000;
+            Some(format!(
+                "delivery has been retried for {seconds} s: {reason}"
+            ))
+        }
+        _ => None,
+    });
+    problems
+}
+
+fn file_problems(view: &View) -> Vec<String> {
+    let problems = view.snapshot.tail.problems.iter();
+    problems.map(ToString::to_string).collect()
 }
 
 /// Why the agent cannot do its work on this host, if so: no log is readable.
 pub(super) fn unready(view: &View) -> Option<String> {
     let tail = &view.snapshot.tail;
     let blind = tail.files_open == 0 && !tail.problems.is_empty();
-    blind.then(|| problems(view).join("\n"))
+    blind.then(|| file_problems(view).join("\n"))
 }
 
 /// The reader looks around at least once a reconcile interval, which is an hour at most.

@@ -15,7 +15,7 @@ use crate::telemetry::{Accounts, Parsing};
 /// 2026-11-23, 04:00 UTC, in milliseconds.
 const NOW: i64 = 1_795_406_400_000;
 
-fn view() -> View {
+pub(super) fn view() -> View {
     let snapshot = Snapshot {
         accounts: Accounts {
             read: 101 + 102 + 103 + 104 + 105 + 106 + 107 + 108 + 109,
@@ -36,6 +36,8 @@ fn view() -> View {
             errors: BTreeMap::from([("literal", 121), ("status", 122)]),
         },
         tail: tail::Stats {
+            files_waiting: 3,
+            damaged_files: [("truncated", 2)].into(),
             bytes_read: 130,
             rotations: Rotations {
                 renamed: 131,
@@ -61,6 +63,7 @@ fn view() -> View {
         },
         lag: [("/logs/a", 140), ("/logs/b", 1000)]
             .map(|(path, unread)| Lag {
+                file: tail::FileKey(unread),
                 log: 0,
                 path: PathBuf::from(path),
                 unread,
@@ -71,12 +74,18 @@ fn view() -> View {
         checkpoint_millis: Some(NOW - 142_000),
         checkpoint_errors: 143,
         reloads: BTreeMap::from([("refused", 144), ("taken", 145)]),
+        unparsed: vec![Problem {
+            path: "/logs/odd.log".into(),
+            text: "holds lines and none of them fits a format".to_owned(),
+            leaves: Leaves::Nothing,
+        }],
     };
     View {
         snapshot,
         delivery: Delivery::Output(State::Delivering),
         output: None,
         host: "web-07".to_owned(),
+        problems: vec!["/etc/nginx/nginx.conf:3: cannot read /etc/nginx/sites/*".to_owned()],
         unix_millis: NOW,
         started_millis: NOW - 3_600_000,
     }
@@ -256,4 +265,87 @@ fn a_reader_that_is_silent_for_hours_is_not_alive() {
     );
     view.snapshot.looked_millis = None;
     assert_eq!(status::silent(&view), None);
+}
+
+/// Pages of this view, for requests to `web-07` and `logs.example.org`.
+fn pages(view: View) -> Pages {
+    let hosts = Hosts::new(["web-07"], &["logs.example.org".to_owned()]);
+    Pages::new(Arc::new(move || view.clone()), hosts)
+}
+
+/// Status and text of a response.
+fn asked(pages: &Pages, method: &str, path: &str, host: &str, body: &'static str) -> (u16, String) {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, host)
+        .body(Full::new(Bytes::from(body)))
+        .unwrap();
+    let response = pages.answer(&request);
+    assert_eq!(
+        response.headers()[header::X_CONTENT_TYPE_OPTIONS],
+        "nosniff"
+    );
+    let status = response.status().as_u16();
+    let body = http_body_util::BodyExt::collect(response.into_body());
+    let runtime = tokio::runtime::Builder::new_current_thread().build();
+    let body = runtime.unwrap().block_on(body).unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[test]
+fn the_root_lists_the_endpoints_and_each_of_them_answers() {
+    let pages = pages(view());
+    let asked = |method, path| asked(&pages, method, path, "localhost", "");
+    let (status, text) = asked("GET", "/");
+    assert_eq!(status, 200);
+    for path in ["/metrics", "/status", "/livez", "/readyz"] {
+        assert!(text.contains(path), "{text}");
+        assert_eq!(asked("GET", path).0, 200, "{path}");
+        assert_eq!(asked("HEAD", path).0, 200, "{path}");
+    }
+    let (status, text) = asked("GET", "/statu");
+    assert_eq!(status, 404);
+    assert!(text.contains("/ lists"), "{text}");
+}
+
+#[test]
+fn only_reading_is_answered_and_no_body_is_taken() {
+    let pages = pages(view());
+    for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "X"] {
+        for path in ["/", "/metrics", "/status", "/livez", "/none"] {
+            let (status, _) = asked(&pages, method, path, "localhost", "");
+            assert_eq!(status, 405, "{method} {path}");
+        }
+    }
+    assert_eq!(asked(&pages, "GET", "/livez", "localhost", "x").0, 413);
+}
+
+#[test]
+fn a_foreign_host_is_refused_but_for_probes_and_metrics() {
+    let pages = pages(view());
+    let asked = |path, host| asked(&pages, "GET", path, host, "");
+    for path in ["/", "/status", "/none"] {
+        let (status, text) = asked(path, "localhost.evil.com");
+        assert_eq!(status, 421, "{path}");
+        assert!(text.contains("allowed_hosts in [http]"), "{text}");
+        for host in ["web-07:9280", "logs.example.org", "[::1]:9280"] {
+            assert_ne!(asked(path, host).0, 421, "{host}{path}");
+        }
+    }
+    for path in ["/metrics", "/livez", "/readyz"] {
+        assert_eq!(asked(path, "10-1-2-3.pod").0, 200, "{path}");
+    }
+}
+
+#[test]
+fn what_stands_on_a_page_controls_no_terminal() {
+    let mut view = view();
+    view.snapshot.tail.files_open = 0;
+    view.snapshot.tail.problems[0].text = "\u{1b}[2J\u{9b}\u{202e}".to_owned();
+    let pages = pages(view);
+    let (_, text) = asked(&pages, "GET", "/readyz", "localhost", "");
+    assert!(text.contains("\\x1B[2J\\u{9b}\\u{202e}\n"), "{text}");
+    let (_, text) = asked(&pages, "GET", "/status", "localhost", "");
+    assert!(text.contains("\\u001b[2J\\u009b\\u202e\""), "{text}");
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -40,6 +41,13 @@ impl Bench {
         let conf = fs::read_to_string(fixture("nginx.conf")).unwrap();
         bench.write("nginx.conf", conf.replace("LOGS", &bench.at("logs")));
         bench
+    }
+
+    /// Only root, or who runs the test, may read the logs: what is said does not depend on who does.
+    fn private(self) -> Self {
+        let mode = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(self.folder.path(), mode).unwrap();
+        self
     }
 
     /// A bench whose cluster is never asked.
@@ -259,7 +267,7 @@ fn a_file_that_cannot_be_read_is_said_so() {
 
 #[test]
 fn what_run_would_do_is_told() {
-    let bench = Bench::with_cluster();
+    let bench = Bench::with_cluster().private();
     bench.write("logs/shop.log", fs::read(fixture("odd.log")).unwrap());
     bench.write("logs/shop.log.1", good(1));
     let through_proxy = |at| good(at).replacen(&format!("203.0.113.{} ", at % 250), "10.0.0.7 ", 1);
@@ -275,7 +283,9 @@ fn what_run_would_do_is_told() {
 
 #[test]
 fn a_trusted_proxy_wants_its_header_in_the_log() {
-    let bench = Bench::with_cluster().set("LOGWEIR_TRUSTED_PROXIES", "10.0.0.0/8");
+    let bench = Bench::with_cluster()
+        .private()
+        .set("LOGWEIR_TRUSTED_PROXIES", "10.0.0.0/8");
     let toml = format!(
         "[[logs]]\npaths = [\"{}\"]\nformat = \"$remote_addr $http_x_a $http_x_b $status\"\n",
         bench.at("logs/own.log")
@@ -312,7 +322,7 @@ fn a_wrong_configuration_ends_as_run_would() {
 /// Rights mean nothing to root, who therefore takes another user's shape; the binary goes where that user may.
 #[test]
 fn logs_that_may_not_be_read_name_the_group() {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::fs::MetadataExt;
     const NOBODY: u32 = 65_534;
     let bench = Bench::with_cluster();
     let open = |path: &str, mode: u32| {

@@ -23,6 +23,8 @@ fn door(kibana: &FakeKibana, auth: Auth) -> KibanaDoor {
         space: None,
         auth,
         ca_file: None,
+        ca_fingerprint: None,
+        proxies: Default::default(),
     })
     .unwrap()
 }
@@ -403,6 +405,8 @@ async fn another_server_at_the_address_is_noticed() {
         space: None,
         auth: Auth::None,
         ca_file: None,
+        ca_fingerprint: None,
+        proxies: Default::default(),
     })
     .unwrap();
     let wanted = SavedObjects::for_pattern(PATTERN, None);

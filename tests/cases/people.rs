@@ -127,3 +127,55 @@ fn what_is_hidden_is_hidden_in_the_cluster_and_by_check() {
     );
     assert!(shown[1].contains("10 expressions"), "{}", shown[1]);
 }
+
+/// What an agent shows of lines, in each place where it shows any: documents, dead letters and their list, `check --parse`,
+/// its pages and its log.
+#[test]
+fn secrets_of_lines_stand_nowhere() {
+    const HIDDEN: [&str; 6] = [
+        "s3cr3t",
+        "IOSFODNN7EXAMPLE",
+        "aB3dE6gH9jK2",
+        "dBjftJeZ4CVP",
+        "bob",
+        "pvcGVuIHNlc2FtZQ",
+    ];
+    let (home, stage) = (Home::new(), Stage::new());
+    configure(&home, &stage, "");
+    let targets = [
+        "/a?user%5Bpassword%5D%5Bx%5D=s3cr3t&pin=s3cr3t",
+        "/r/AKIAIOSFODNN7EXAMPLE/x",
+        "/r/%67hp_aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6",
+        "/v/eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVPmB92K",
+        "http://bob:s3cr3t@shop.example/x",
+        "/a?h=Basic%20QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
+    ];
+    for target in targets {
+        let line = request(target)
+            .replace("- bob", "- -")
+            .replace("?token=s3cr3t", "");
+        // no format takes the second
+        let odd = line.replacen(" - - [", " no [", 1);
+        append_text(&home.log(), &(line + &odd));
+    }
+    let mut agent = home.run();
+    agent.until_so("all lines", || stage.count() == 2 * targets.len());
+    let page = |path| {
+        agent
+            .page(path)
+            .map(|answer| answer.body)
+            .unwrap_or_default()
+    };
+    let pages = ["/metrics", "/status"].map(page).join("\n");
+    assert!(pages.contains("logweir_"), "{pages}");
+    let ended = agent.stop();
+    let log = home.log();
+    let parsed = home.end_of(&["check", "--parse", log.to_str().unwrap(), "--lines", "20"]);
+    assert!(parsed.words.contains("REDACTED"), "{}", parsed.words);
+    let documents = serde_json::to_string(&stage.documents()).unwrap();
+    for text in [&documents, &parsed.words, &ended.words, &pages] {
+        for hidden in HIDDEN {
+            assert!(!text.contains(hidden), "{hidden} in {text}");
+        }
+    }
+}

@@ -156,3 +156,45 @@ fn check_names_the_routes_and_shows_what_lines_mean() {
         .collect();
     insta::assert_snapshot!(meanings.join("\n"));
 }
+
+/// What nobody named, and what still looks like values, is told with what to write.
+#[test]
+fn check_counts_the_routes_of_a_file_and_says_what_to_paste() {
+    let (home, stage) = (Home::new(), Stage::new());
+    configure(&home, &stage);
+    let names = ["anna", "bert", "cleo", "dora", "emil"];
+    let shops = (0..25).map(|at| {
+        let name = format!("{}{}", names[at % 5], names[at / 5]);
+        request("GET", &format!("/shops/{name}/reviews"), 200, "-", "-")
+    });
+    let others = (0..10).map(|at| request("GET", &format!("/x{at}y.php"), 404, "-", "-"));
+    let users = (0..30).map(|at| request("GET", &format!("/api/users/{at}"), 200, "-", "-"));
+    let lines: Vec<String> = shops.chain(others).chain(users).collect();
+    append_text(&home.log(), &lines.concat());
+    let log = home.log().display().to_string();
+    let said = home.end_of(&["check", "--parse", &log]).words;
+    for wanted in [
+        "routes (27)\n",
+        "       30   46.1 %  /api/users/{userId}\n",
+        "       10   15.3 %  {not found}\n",
+        "/shops/{value}/reviews: 25 different texts in 25 lines",
+        "    [[routes]]\n    path = \"/shops/{value}/reviews\"\n",
+    ] {
+        assert!(said.contains(wanted), "{wanted}\n{said}");
+    }
+}
+
+#[test]
+fn check_warns_of_templates_that_cross() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let route = |bits: u32| {
+        let segment = |at: u32| if bits >> at & 1 == 0 { "/a" } else { "/{x}" };
+        let path: String = (0..7).map(segment).collect();
+        format!("[[routes]]\npath = \"{path}\"\n")
+    };
+    let routes: String = (0..128).map(route).collect();
+    home.configure("", &(routes + &section_cluster(&stage.address())));
+    let said = home.end_of(&["check"]).words;
+    assert!(said.contains("warning: templates cross so much"), "{said}");
+    assert!(said.contains("255 ways"), "{said}");
+}

@@ -252,7 +252,10 @@ fn a_start_without_descriptors_says_so() {
     home.configure_log(&cluster_down());
     home.append(0..10);
     for limit in [4, 6, 8, 12, 16, 24, 32, 40] {
-        let ended = home.end_with_descriptors(limit, &["run", "--once", "--timeout", "1s"]);
+        let ended = home.end_in_shell(
+            &format!("ulimit -n {limit}"),
+            &["run", "--once", "--timeout", "1s"],
+        );
         let code = ended.code.unwrap();
         assert!(
             code == 74 && ended.words.contains("raise the limit of open files")

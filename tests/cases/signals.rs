@@ -2,12 +2,17 @@
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
+use logweir::clock::{Clock as _, SystemClock};
+use rustix::fs::{CWD, FileType, Mode};
 use rustix::process::Signal;
 
-use crate::support::agent::{Agent, Home, SetOnDrop, section_cluster, section_log};
+use super::cluster_down;
+use crate::support::agent::{Agent, Ended, Home, SetOnDrop, section_cluster, section_log};
 use crate::support::fake_cluster::Fault;
 use crate::support::metrics;
+use crate::support::redirector::Redirector;
 use crate::support::stage::Stage;
 
 /// One log, this cluster, and these keys.
@@ -88,6 +93,163 @@ fn a_second_signal_stops_at_once() {
     home.once();
     stage.assert_exactly(0..100);
     assert_eq!(stage.cluster().conflicts, 100);
+}
+
+/// What a stop may take when nothing can be delivered, with what a loaded machine adds.
+const AT_ONCE: Duration = Duration::from_secs(4);
+
+/// Stops the agent, which must not wait for the grace of an hour.
+fn stop_at_once(agent: Agent, what: &str) -> Ended {
+    let clock = SystemClock::new();
+    let began = clock.now();
+    let ended = agent.stop();
+    let took = clock.now() - began;
+    assert!(took < AT_ONCE, "{what}: {took:?}; {}", ended.words);
+    ended
+}
+
+#[test]
+fn a_stop_does_not_wait_for_an_output_that_takes_nothing() {
+    let busy = Fault::Items {
+        every: 1,
+        status: 429,
+        kind: "es_rejected_execution_exception",
+    };
+    for (fault, state) in [
+        (Fault::Status(401, None, "security_exception"), "holding"),
+        (Fault::Status(403, None, "security_exception"), "holding"),
+        (Fault::Status(429, Some("3600"), "busy"), "retrying"),
+        (Fault::Status(503, None, "unavailable"), "retrying"),
+        (Fault::ResetBefore, "retrying"),
+        (Fault::Html, "retrying"),
+        (busy, "retrying"),
+    ] {
+        let (home, stage) = (Home::new(), Stage::new());
+        let cluster = section_cluster(&stage.address());
+        configure(&home, "shutdown_timeout = \"1h\"\n", &cluster);
+        stage.cluster().always = Some(fault.clone());
+        home.append(0..100);
+        let mut agent = home.run();
+        agent.until("its trouble", |agent| {
+            (agent.status()?["delivery"]["state"] == state).then_some(())
+        });
+        let ended = stop_at_once(agent, &format!("{fault:?}"));
+        let word = "read again at the next start";
+        assert!(ended.words.contains(word), "{fault:?}: {}", ended.words);
+
+        stage.cluster().always = None;
+        home.once();
+        stage.assert_exactly(0..100);
+    }
+}
+
+#[test]
+fn nor_for_a_cluster_that_is_away_leads_elsewhere_or_lacks_its_template() {
+    let redirect = Redirector::start(301, |path| Some(format!("http://127.0.0.1:1{path}")));
+    let bare = Stage::of(Default::default());
+    for (address, more) in [
+        (cluster_down(), &["--no-template-check"][..]),
+        (cluster_down(), &[]),
+        (redirect.url(), &["--no-template-check"]),
+        (bare.address(), &[]),
+    ] {
+        let home = Home::new();
+        let top = "shutdown_timeout = \"1h\"\n";
+        configure(&home, top, &section_cluster(&address));
+        home.append(0..100);
+        let mut agent = home.start(&[&["run"], more].concat());
+        agent.until("its trouble", |agent| {
+            let state = &agent.status()?["delivery"]["state"];
+            (state != "delivering" && agent.words().contains("WARN")).then_some(())
+        });
+        stop_at_once(agent, &address);
+    }
+}
+
+#[test]
+fn a_stop_waits_while_something_is_delivered() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let cluster = section_cluster(&stage.address());
+    configure(&home, "shutdown_timeout = \"1h\"\n", &cluster);
+    stage.cluster().always = Some(Fault::Items {
+        every: 2,
+        status: 429,
+        kind: "es_rejected_execution_exception",
+    });
+    home.append(0..128);
+    let mut agent = home.run();
+    // half of them are taken at once, then a half of the rest each time
+    agent.until_so("the first half", || stage.count() >= 64);
+    agent.signal(Signal::TERM);
+    agent.until_so("all but the last", || stage.count() == 127);
+    stage.cluster().always = None;
+    let ended = agent.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.words);
+}
+
+#[test]
+fn signals_that_mean_nothing_end_nothing() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    home.append(0..10);
+    let mut agent = home.run();
+    for (signal, name) in [
+        (Signal::USR1, "SIGUSR1"),
+        (Signal::USR2, "SIGUSR2"),
+        (Signal::ALARM, "SIGALRM"),
+        (Signal::VTALARM, "SIGVTALRM"),
+        (Signal::PROF, "SIGPROF"),
+        (Signal::IO, "SIGIO"),
+        (Signal::POWER, "SIGPWR"),
+        (Signal::XFSZ, "SIGXFSZ"),
+    ] {
+        agent.signal(signal);
+        agent.until_said(&format!("{name} is ignored"));
+    }
+    for signal in [Signal::USR1, Signal::PIPE, Signal::WINCH, Signal::CHILD] {
+        agent.signal(signal);
+    }
+    home.append(10..20);
+    agent.until_so("all lines", || stage.count() == 20);
+    let ended = agent.stop();
+    assert_eq!(ended.words.matches("SIGUSR1 is ignored").count(), 1);
+    stage.assert_exactly(0..20);
+}
+
+#[test]
+fn what_stands_in_the_place_of_a_log_is_told_and_the_others_are_followed() {
+    let (home, stage) = (Home::new(), Stage::new());
+    std::fs::create_dir_all(home.path("a/access.log")).unwrap();
+    std::fs::create_dir_all(home.path("globbed/old")).unwrap();
+    std::fs::create_dir_all(home.path("globbed/b.log")).unwrap();
+    let fifo = home.path("c.log");
+    rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(home.path("d.log")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", home.path("e.log")).unwrap();
+    let paths = ["a/access.log", "globbed/*", "c.log", "d.log", "e.log"];
+    let mut sections = section_log(&home.log(), "combined") + &section_cluster(&stage.address());
+    for path in paths {
+        sections += &section_log(&home.path(path), "combined");
+    }
+    home.configure("", &sections);
+    home.append(0..10);
+    let checked = home.end_of(&["check"]);
+    let mut agent = home.run();
+    agent.until_so("the lines of the log", || stage.count() == 10);
+    for (path, what) in [
+        ("a/access.log", "a directory, not a file: remove it"),
+        ("globbed/b.log", "a directory, not a file: remove it"),
+        ("c.log", "a pipe, not a file"),
+        ("d.log", "a socket, not a file"),
+        ("e.log", "a device, not a file"),
+    ] {
+        let text = format!("{} is {what}", home.path(path).display());
+        agent.until_said(&text);
+        assert_eq!(agent.words().matches(&text).count(), 1, "{text}");
+        assert!(checked.words.contains(&text), "{}", checked.words);
+    }
+    let ended = agent.stop();
+    assert!(!ended.words.contains("globbed/old"), "{}", ended.words);
 }
 
 /// So many lines the writer may be ahead of the cluster.

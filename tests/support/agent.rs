@@ -191,12 +191,26 @@ impl Home {
         self.start_by(command, arguments).end()
     }
 
-    /// Runs a command to its end with so few descriptors.
-    pub(crate) fn end_with_descriptors(&self, limit: u32, arguments: &[&str]) -> Ended {
+    /// Runs a command to its end by a shell that has done something before.
+    pub(crate) fn end_in_shell(&self, before: &str, arguments: &[&str]) -> Ended {
+        self.start_in_shell(before, arguments).end()
+    }
+
+    /// Starts a command under these limits, arguments of `ulimit` in pairs.
+    pub(crate) fn start_limited(&self, limits: &str, arguments: &[&str]) -> Agent {
+        let words: Vec<&str> = limits.split(' ').collect();
+        let limits: Vec<String> = words
+            .chunks(2)
+            .map(|limit| format!("ulimit {}", limit.join(" ")))
+            .collect();
+        self.start_in_shell(&limits.join(" && "), arguments)
+    }
+
+    fn start_in_shell(&self, before: &str, arguments: &[&str]) -> Agent {
         let mut shell = Command::new("/bin/sh");
-        let script = format!("ulimit -n {limit}; exec \"$0\" \"$@\"");
+        let script = format!("{before}; exec \"$0\" \"$@\"");
         shell.args(["-c", &script, env!("CARGO_BIN_EXE_logweir")]);
-        self.start_by(shell, arguments).end()
+        self.start_by(shell, arguments)
     }
 
     /// Runs a command to its end with these variables, `NAME=value`.
@@ -341,6 +355,11 @@ impl Agent {
     pub(crate) fn kill(self) {
         self.signal(Signal::KILL);
         assert_eq!(self.end().code, None);
+    }
+
+    /// Where its pages are.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     /// One of its pages; `None` while nobody listens.

@@ -4,6 +4,7 @@
 //! Instructions per line are the steady figure: the difference between two file sizes under callgrind, so that start
 //! and end of the program fall out.
 
+mod many;
 mod steady;
 mod whole;
 
@@ -44,6 +45,9 @@ pub(crate) struct Arguments {
     /// Instead: for so many seconds nothing is written
     #[arg(long, value_name = "SECONDS")]
     idle: Option<u64>,
+    /// Instead: so many logs are followed
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["idle", "steady"])]
+    logs: Option<usize>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
@@ -58,6 +62,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         steady::run(&agent, rate, duration, &arguments.flush_interval)?;
     } else if let Some(seconds) = arguments.idle {
         steady::idle(&agent, Duration::from_secs(seconds))?;
+    } else if let Some(count) = arguments.logs {
+        many::run(&agent, count)?;
     } else {
         whole::run(&agent, arguments.lines, arguments.runs)?;
         if !arguments.no_instructions {

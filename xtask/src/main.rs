@@ -12,6 +12,7 @@ mod hostile;
 mod load;
 mod nginx;
 mod place;
+mod routes;
 /// The panels as the tests take them apart.
 #[allow(
     dead_code,
@@ -53,6 +54,8 @@ enum Chore {
     Bench(bench::Arguments),
     /// Make kibana/logweir.ndjson from kibana/source, or measure what its panels cost.
     Dashboards(dashboards::Arguments),
+    /// Show how few routes paths with values become, kind by kind; ends with 1 when a kind misses its target.
+    Routes,
     /// Measure what an index takes on disk, by the choices that its template has.
     Sizes(sizes::Arguments),
     /// Break the agent in every way there is for a while, and count the lines: none lost, none doubled.
@@ -67,6 +70,7 @@ fn main() -> ExitCode {
         Chore::Try(arguments) => try_it::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Dashboards(arguments) => dashboards::run(&arguments),
+        Chore::Routes => routes::run(),
         Chore::Sizes(arguments) => sizes::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
         Chore::Hostile(arguments) => hostile::run(&arguments),

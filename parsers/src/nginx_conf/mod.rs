@@ -232,6 +232,8 @@ pub struct NginxConf {
     pub servers: Vec<Server>,
     /// Logs of `stream` blocks, which hold no HTTP requests.
     pub stream_logs: Vec<StreamLog>,
+    /// The user that its workers run as (`user`); None where nobody says so.
+    pub user: Option<String>,
     /// Every file that was read, nginx.conf first, each once.
     pub files: Vec<String>,
     /// The patterns of includes: a new file that matches one belongs to the configuration.

@@ -176,6 +176,16 @@ fn everything_wrong_is_said() {
 }
 
 #[test]
+fn the_user_of_the_workers_is_read_where_it_belongs() {
+    assert_eq!(
+        read_text("user www-data adm;").user.as_deref(),
+        Some("www-data")
+    );
+    assert_eq!(http("user nobody;").user, None);
+    assert_eq!(read_text("user;").user, None);
+}
+
+#[test]
 fn a_server_without_any_access_log_writes_the_default_one() {
     let conf = http("server { server_name a; } server { server_name b; access_log /b; }");
     let paths: Vec<_> = conf.logs.iter().map(|log| log.path.as_str()).collect();

@@ -211,6 +211,7 @@ impl Walk<'_> {
         let arguments = words.get(1..).unwrap_or_default();
         match (name, context) {
             (b"include", _) => self.include(arguments, context, place),
+            (b"user", Context::Main) => self.conf.user = arguments.first().map(|word| lossy(word)),
             (b"access_log", Context::Level(at)) => self.access_log(arguments, at, place),
             (b"access_log", Context::Stream) => {
                 let path = word(words, 1);

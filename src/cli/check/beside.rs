@@ -22,7 +22,13 @@ const SHOWN_LOGS: usize = 20;
 /// Says all about the files beside the logs.
 pub(super) fn describe(loaded: &Loaded, report: &mut Report) {
     let (logs, rotated_dirs) = agent::log_settings(&loaded.config);
-    match other_files(&logs, &rotated_dirs, &loaded.config.data_dir, &HostFs) {
+    match other_files(
+        &logs,
+        &rotated_dirs,
+        &loaded.config.data_dir,
+        &agent::link_settings(&loaded.config),
+        &HostFs,
+    ) {
         Ok(others) => list(&others, report),
         Err(error) => report.fail(Exit::Config, &error.to_string()),
     }

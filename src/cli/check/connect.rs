@@ -19,6 +19,9 @@ pub(super) async fn describe(config: &Config, cluster: &Cluster, report: &mut Re
     let mut answering = Vec::new();
     for address in &settings.nodes {
         report.section(&format!("node {}", shown(address)));
+        let proxy = settings.proxies.of(address);
+        let proxy = proxy.map(|proxy| format!("{proxy} ({})", proxy.named_by()));
+        report.item("proxy", proxy.as_deref().unwrap_or("none"));
         let mut alone = settings.clone();
         alone.nodes = vec![address.clone()];
         // a wrong setting was told by the check that needs no network

@@ -23,10 +23,26 @@ pub(super) fn describe(config: &Config, report: &mut Report) {
         report.item("hashed", &text);
     }
     let redacted = match privacy.redact_query.as_slice() {
-        [] => "nothing: secrets in queries are indexed".to_owned(),
+        [] => "no key: secrets in queries are indexed".to_owned(),
         names => names.join(", "),
     };
     report.item("redacted", &redacted);
+    if !privacy.redact_query.is_empty() && !privacy.redact_query_except.is_empty() {
+        report.item("but not", &privacy.redact_query_except.join(", "));
+    }
+    let beginnings = privacy.redact_values_add.iter();
+    let beginnings = beginnings.map(|text| format!("{text}…"));
+    let shapes: Vec<String> = privacy
+        .redact_values
+        .iter()
+        .cloned()
+        .chain(beginnings)
+        .collect();
+    let values = match shapes.is_empty() {
+        true => "none whatever its key".to_owned(),
+        false => shapes.join(", "),
+    };
+    report.item("values", &values);
     let mut files = config.enrich.files().peekable();
     if files.peek().is_some() {
         report.section("enrichment");

@@ -106,7 +106,13 @@ fn log_of(path: &Path, loaded: &Loaded) -> Option<usize> {
     let metadata = std::fs::metadata(path).ok()?;
     let inode = (metadata.dev(), metadata.ino());
     let (logs, rotated_dirs) = agent::log_settings(&loaded.config);
-    let found = survey(&logs, &rotated_dirs, &HostFs).ok()?;
+    let found = survey(
+        &logs,
+        &rotated_dirs,
+        &agent::link_settings(&loaded.config),
+        &HostFs,
+    )
+    .ok()?;
     found
         .files
         .iter()

@@ -1,6 +1,6 @@
 //! The machine around the agent: is the host's name one that lasts, can the state be kept.
 //!
-//! Owns the looks of containers and the rights on `data_dir`. Invariant: it changes nothing.
+//! Owns the look of a container's name and the rights on `data_dir`. Invariant: it changes nothing.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,14 +9,11 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 
 use super::super::Exit;
-use super::names;
 use super::report::Report;
+use super::{container, names};
+use crate::agent;
 use crate::config::Loaded;
 
-/// Files that container runtimes put into each container (Docker; Podman).
-const CONTAINER_FILES: [&str; 2] = ["/.dockerenv", "/run/.containerenv"];
-/// Parts of a container's control group (cgroups(7), version 1; with version 2 it is often hidden).
-const CONTAINER_GROUPS: [&str; 5] = ["docker", "kubepods", "containerd", "libpod", "/lxc/"];
 /// Length of the ids that Docker names containers by.
 const ID_LENGTHS: [usize; 2] = [12, 64];
 
@@ -33,9 +30,9 @@ pub(super) fn name(loaded: &Loaded, report: &mut Report) {
         return;
     }
     let why = if is_container_id(host) {
-        "the name looks like a container's id"
-    } else if is_in_container() {
-        "this is a container, whose name may change when it is made anew"
+        "the name looks like a container's id".to_owned()
+    } else if let Some(sign) = container::sign(Path::new("/"), container::variable) {
+        format!("this is a container ({sign}), whose name may change when it is made anew")
     } else {
         return;
     };
@@ -49,12 +46,6 @@ fn is_container_id(host: &str) -> bool {
         && host
             .bytes()
             .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
-}
-
-fn is_in_container() -> bool {
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    CONTAINER_FILES.iter().any(|file| Path::new(file).exists())
-        || CONTAINER_GROUPS.iter().any(|group| groups.contains(group))
 }
 
 /// Whether this user can keep the state where it is to be kept.
@@ -77,7 +68,12 @@ pub(super) fn data_dir(path: &Path, report: &mut Report) {
     match fs::metadata(path) {
         Ok(found) if !found.is_dir() => fail(report, path, &ErrorKind::NotADirectory.into()),
         Ok(_) => match may_write(path) {
-            Ok(()) => report.item("data_dir", &format!("{shown}, writable")),
+            Ok(()) => {
+                report.item("data_dir", &format!("{shown}, writable"));
+                if let Some(warning) = agent::state_too_wide(path) {
+                    report.warn(&warning);
+                }
+            }
             Err(error) => fail(report, path, &error),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => {

@@ -88,7 +88,12 @@ struct Found<'s> {
 /// Says all about the logs; gives the formats in use.
 pub(super) fn describe(loaded: &Loaded, followed: &Followed, report: &mut Report) -> Vec<Used> {
     let (settings, rotated_dirs) = agent::log_settings(&loaded.config);
-    let survey = match survey(&settings, &rotated_dirs, &HostFs) {
+    let survey = match survey(
+        &settings,
+        &rotated_dirs,
+        &agent::link_settings(&loaded.config),
+        &HostFs,
+    ) {
         Ok(survey) => survey,
         Err(error) => {
             report.section("logs");
@@ -96,6 +101,10 @@ pub(super) fn describe(loaded: &Loaded, followed: &Followed, report: &mut Report
             return Vec::new();
         }
     };
+    let paths = survey.files.iter().map(|file| file.path.as_path());
+    if let Some(advice) = agent::root::needless(paths, &loaded.config.data_dir) {
+        report.warn(&advice);
+    }
     let mut found = vec![Found::default(); loaded.config.logs.len()];
     for file in &survey.files {
         let found = &mut found[file.log];
@@ -141,8 +150,9 @@ pub(super) fn describe(loaded: &Loaded, followed: &Followed, report: &mut Report
         .filter(|problem| is_closed(&problem.path))
         .count();
     let denied = denied + closed;
-    rest.iter()
-        .for_each(|problem| report.warn(&problem.to_string()));
+    for problem in &rest {
+        tell(problem, report);
+    }
     if readable == 0 && denied > 0 {
         let user = names::user();
         report.fail(
@@ -151,6 +161,14 @@ pub(super) fn describe(loaded: &Loaded, followed: &Followed, report: &mut Report
         );
     }
     used
+}
+
+/// Lines that are there and must not be read would be missing without a word.
+fn tell(problem: &Problem, report: &mut Report) {
+    match is_closed(&problem.path) {
+        true => report.fail(Exit::Permission, &problem.to_string()),
+        false => report.warn(&problem.to_string()),
+    }
 }
 
 /// Whether a folder or file is there and must not be read.
@@ -197,7 +215,7 @@ impl<'a> Look<'a> {
         let is_rejected = self.rejected.say_of(log, live, report);
         for problem in problems {
             self.denied += usize::from(is_closed(&problem.path));
-            report.warn(&problem.to_string());
+            tell(problem, report);
         }
         if live.is_empty() && problems.is_empty() {
             report.warn("no such file now; it is followed once it is there");
@@ -241,10 +259,11 @@ impl<'a> Look<'a> {
                 self.denied += 1;
             }
             let advice = names::who_may_read(&file.path);
-            report.warn(&format!(
-                "cannot be read by {}: {error}{advice}",
-                names::user()
-            ));
+            let text = format!("cannot be read by {}: {error}{advice}", names::user());
+            match error.kind() {
+                ErrorKind::PermissionDenied => report.fail(Exit::Permission, &text),
+                _ => report.warn(&text),
+            }
             return None;
         }
         self.readable += 1;

@@ -7,6 +7,7 @@
 mod beside;
 mod cluster;
 mod connect;
+mod container;
 mod doubles;
 mod extras;
 mod formats;
@@ -21,6 +22,7 @@ mod offline;
 mod parse;
 mod rejected;
 pub(super) mod report;
+mod route_counts;
 mod routes;
 mod sample;
 mod shown;

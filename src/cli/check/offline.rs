@@ -13,7 +13,7 @@ use super::needs::{self, Need};
 use super::report::Report;
 use super::{beside, doubles, extras, host, names, routes};
 use crate::agent;
-use crate::config::{DEFAULT_FILE, Loaded, PROMISE, Target};
+use crate::config::{DEFAULT_FILE, Elasticsearch as Cluster, Loaded, PROMISE, Proxy, Target};
 use crate::output::elasticsearch::{Elasticsearch, shown};
 
 /// What the records cannot do without; the lack of anything else is no warning.
@@ -105,6 +105,12 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
     if let Some(cluster) = &config.elasticsearch {
         let nodes: Vec<String> = cluster.nodes.iter().map(shown).collect();
         report.item("nodes", &nodes.join(", "));
+        for (proxy, by) in by_proxy(cluster) {
+            report.item(
+                "proxy",
+                &format!("{proxy} ({}), for {by}", proxy.named_by()),
+            );
+        }
         match &cluster.target {
             Target::Daily(pattern) => report.item("index", pattern.as_str()),
             Target::Stream(stream) => {
@@ -117,8 +123,29 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
         }
     }
     for note in &loaded.notes {
-        report.warn(&note.to_string());
+        match loaded.unread.contains(note) {
+            true => report.fail(Exit::Permission, &note.to_string()),
+            false => report.warn(&note.to_string()),
+        }
     }
+}
+
+/// The proxies, and the nodes that are reached by each.
+fn by_proxy(cluster: &Cluster) -> Vec<(&Proxy, String)> {
+    let mut found: Vec<(&Proxy, Vec<String>)> = Vec::new();
+    for node in &cluster.nodes {
+        let Some(proxy) = cluster.proxies.of(node) else {
+            continue;
+        };
+        match found.iter_mut().find(|(known, _)| *known == proxy) {
+            Some((_, nodes)) => nodes.push(shown(node)),
+            None => found.push((proxy, vec![shown(node)])),
+        }
+    }
+    let joined = found
+        .into_iter()
+        .map(|(proxy, nodes)| (proxy, nodes.join(", ")));
+    joined.collect()
 }
 
 /// What a format does not tell, and a better one.

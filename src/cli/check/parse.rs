@@ -13,6 +13,7 @@ use super::super::terminal;
 use super::super::terminal::print;
 use super::formats::{self, Chosen};
 use super::lines::{self, Line, Lines};
+use super::route_counts::RouteCounts;
 use super::shown::{Record, Records};
 use super::tally::Tally;
 use super::{hints, names};
@@ -42,7 +43,7 @@ pub(super) fn run(loaded: &Loaded, asked: Asked<'_>) -> Exit {
         Some(text) => match formats::asked_for(text, loaded) {
             Ok(chosen) => chosen,
             Err(bad) => {
-                eprint!("{}", bad.explain());
+                terminal::print_error(&bad.explain());
                 return Exit::Usage;
             }
         },
@@ -73,7 +74,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Exit {
         _ => (Exit::Io, String::new()),
     };
     let text = format!("cannot read {}: {error}{advice}", path.display());
-    eprintln!("{}", terminal::safe(&text));
+    terminal::complain!("{}", terminal::safe(&text));
     exit
 }
 
@@ -89,6 +90,7 @@ struct Walk<'a> {
     guard: Guard,
     cleaned: Cleaned,
     tally: Tally,
+    routes: RouteCounts,
     /// The tables of the first lines.
     tables: Vec<String>,
     record: Option<String>,
@@ -112,6 +114,7 @@ impl<'a> Walk<'a> {
             guard: Guard::new(&loaded.config.privacy),
             cleaned: Cleaned::default(),
             tally: Tally::new(chosen.formats.len()),
+            routes: RouteCounts::default(),
             tables: Vec::new(),
             record: None,
             odd: Vec::new(),
@@ -157,6 +160,11 @@ impl<'a> Walk<'a> {
             return self.no_time(index, capture, line);
         }
         self.tally.parsed(index, stamp);
+        if let Some(records) = &mut self.records
+            && let Some((route, configured)) = records.route(index, &self.captures, line.bytes)
+        {
+            self.routes.add(&route, configured);
+        }
         let named = &self.chosen.formats[index];
         let is_shown = self.tables.len() < self.asked.lines;
         if !is_shown && self.record.is_some() {
@@ -282,6 +290,7 @@ impl<'a> Walk<'a> {
                 "{hidden} more odd lines for the same reasons are not shown\n"
             ));
         }
+        parts.extend(self.routes.text());
         parts.push(self.tally.summary(&names, bytes));
         parts.join("\n")
     }

@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 
 use super::report::{Report, count};
 use crate::config::{Route, RouteKind, Routes};
+use crate::record;
 
 pub(super) fn describe(routes: &Routes, report: &mut Report) {
     if routes.templates.is_empty() && routes.regexes.is_empty() && routes.documents.is_empty() {
@@ -27,16 +28,24 @@ pub(super) fn describe(routes: &Routes, report: &mut Report) {
         let text = format!("{} of {}", of(Some(number)), document.display());
         report.item("openapi", &text);
     }
+    if let Some(visits) = record::crossing_visits(routes) {
+        report.warn(&format!(
+            "templates cross so much (as /a/{{x}}/c and /{{x}}/b/{{y}} do) that one path could follow {visits} ways \
+             through them; each line takes longer. Write fewer with a parameter beside a text"
+        ));
+    }
     let templates = routes.templates.iter().map(|(_, route)| route);
     let regexes = routes.regexes.iter().map(|(_, route)| route);
     for Route {
         name,
         methods,
         kind,
+        ignore_case,
         ..
     } in templates.chain(regexes)
     {
-        let what = format!("{name} ({})", methods.shown());
+        let case = if *ignore_case { "" } else { ", case counts" };
+        let what = format!("{name} ({}{case})", methods.shown());
         match kind {
             RouteKind::Plain => {}
             RouteKind::Login { success } => {

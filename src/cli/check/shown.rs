@@ -92,6 +92,17 @@ impl Records {
         out
     }
 
+    /// The route of a line that the format at `index` took, and whether a configured one names it; `None` where the
+    /// line tells no path.
+    pub(super) fn route(
+        &mut self,
+        index: usize,
+        captures: &Captures,
+        line: &[u8],
+    ) -> Option<(String, bool)> {
+        self.recorder.route(index, captures, line)
+    }
+
     /// The document of a line, and the index that it goes to.
     pub(super) fn of(&mut self, path: &Path, line: &Line<'_>) -> Option<Record> {
         let source = Source {

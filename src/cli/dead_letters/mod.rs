@@ -9,6 +9,7 @@ mod replay;
 use std::io;
 use std::path::Path;
 
+use super::terminal::complain;
 use super::{Common, DeadLettersCommand, Exit, Which, load};
 use crate::config::Config;
 use crate::output::dead_letters::{Choice, DeadLetters};
@@ -34,10 +35,10 @@ fn choice(which: &Which) -> Choice {
 
 /// Says why the file cannot be used.
 fn refused(path: &Path, error: &io::Error) -> Exit {
-    eprintln!("{}: {error}", path.display());
+    complain!("{}: {error}", path.display());
     match error.kind() {
         io::ErrorKind::PermissionDenied => {
-            eprintln!("run it as the user that `logweir run` runs as, or as root");
+            complain!("run it as the user that `logweir run` runs as, or as root");
             Exit::Permission
         }
         _ => Exit::Io,

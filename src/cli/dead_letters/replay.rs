@@ -1,8 +1,8 @@
 //! `logweir dead-letters replay`: sends entries again, and says what came of it.
 
-use std::io::{self, Write as _};
+use std::io;
 
-use super::super::terminal::safe;
+use super::super::terminal::{complain, safe, say};
 use super::super::{Exit, ReplayArgs, block_on};
 use super::{choice, entries, file, refused};
 use crate::agent;
@@ -10,16 +10,9 @@ use crate::config::Config;
 use crate::output::dead_letters::{Choice, DeadLetters, is_no_entry};
 use crate::output::elasticsearch::{Elasticsearch, Replayed};
 
-/// A line on standard output; that nobody listens any more is no failure of ours.
-macro_rules! say {
-    ($($text:tt)*) => {{
-        let _ = writeln!(io::stdout(), $($text)*);
-    }};
-}
-
 pub(super) fn run(config: &Config, args: &ReplayArgs) -> Exit {
     let Some(cluster) = &config.elasticsearch else {
-        eprintln!(
+        complain!(
             "there is no cluster to send to: add a section [elasticsearch] with nodes = [\"https://HOST:9200\"]"
         );
         return Exit::Config;
@@ -27,7 +20,7 @@ pub(super) fn run(config: &Config, args: &ReplayArgs) -> Exit {
     let output = match Elasticsearch::connect(agent::output_settings(config, cluster)) {
         Ok(output) => output,
         Err(error) => {
-            eprintln!("{error}");
+            complain!("{error}");
             return Exit::Config;
         }
     };
@@ -50,7 +43,7 @@ pub(super) fn run(config: &Config, args: &ReplayArgs) -> Exit {
     let _lock = match file.lock_replay() {
         Ok(Some(lock)) => lock,
         Ok(None) => {
-            eprintln!("another replay is at work on {}", file.path().display());
+            complain!("another replay is at work on {}", file.path().display());
             return Exit::Unavailable;
         }
         Err(error) => return refused(&file.path(), &error),
@@ -59,7 +52,7 @@ pub(super) fn run(config: &Config, args: &ReplayArgs) -> Exit {
         match output.replay(&choice, args.timeout).await {
             Ok(done) => report(&done),
             Err(error) => {
-                eprintln!(
+                complain!(
                     "what was sent is not lost: it stays in the file, or is in the cluster as well"
                 );
                 refused(&file.path(), &error)

@@ -5,7 +5,8 @@ pub(super) mod dashboards;
 use clap::ValueEnum;
 
 use self::dashboards::Dashboards;
-use super::{Common, Exit, SetupArgs, load, terminal};
+use super::terminal::{self, complain, say};
+use super::{Common, Exit, SetupArgs, load};
 use crate::agent;
 use crate::config::{Config, Kibana, Target};
 use crate::output::elasticsearch::{Elasticsearch, OutputError};
@@ -38,13 +39,13 @@ pub(super) fn run(common: &Common, args: &SetupArgs) -> Exit {
         return print(config, parts, what);
     }
     if config.elasticsearch.is_none() && (parts.templates || parts.lifecycle) {
-        eprintln!(
+        complain!(
             "there is no cluster to set up: add a section [elasticsearch] with nodes = [\"https://HOST:9200\"]"
         );
         return Exit::Config;
     }
     if config.kibana.is_none() && args.only.contains(&Component::Kibana) {
-        eprintln!(
+        complain!(
             "there is no Kibana to set up: add a section [kibana] with url = \"https://HOST:5601\"; \
              `logweir setup --print kibana` prints the file to import by hand"
         );
@@ -55,13 +56,13 @@ pub(super) fn run(common: &Common, args: &SetupArgs) -> Exit {
         match put(config, parts, kibana, args).await {
             Ok(()) => Exit::Ok,
             Err((text, exit)) => {
-                eprintln!("{text}");
+                complain!("{text}");
                 exit
             }
         }
     });
     if done == Exit::Ok && config.kibana.is_none() && asked(Component::Kibana) {
-        println!(
+        say!(
             "No dashboards: there is no section [kibana]. `logweir setup --print kibana` prints the file to import by \
              hand."
         );
@@ -99,12 +100,12 @@ async fn put(
     };
     if args.dry_run {
         if let Some((_, survey)) = &cluster {
-            show(&survey.to_string());
+            terminal::print(&survey.to_string());
         }
         if let Some(dashboards) = &dashboards {
-            show(&dashboards.would());
+            terminal::print(&dashboards.would());
         }
-        show("Nothing was changed.\n");
+        terminal::print("Nothing was changed.\n");
         return Ok(());
     }
     if let Some((_, survey)) = &cluster {
@@ -115,19 +116,12 @@ async fn put(
     }
     if let Some((output, survey)) = cluster {
         let report = survey.apply(&*output, args.force).await.map_err(told)?;
-        show(&report.to_string());
+        terminal::print(&report.to_string());
     }
     if let Some(dashboards) = dashboards {
-        show(&dashboards.import(args.force).await?);
+        terminal::print(&dashboards.import(args.force).await?);
     }
     Ok(())
-}
-
-/// Prints what may hold text of others.
-fn show(text: &str) {
-    for line in text.lines() {
-        terminal::print(&format!("{}\n", terminal::safe(line)));
-    }
 }
 
 /// Where records go, or would go.
@@ -225,7 +219,6 @@ fn print(config: &Config, parts: Parts, what: Print) -> Exit {
              Saved Objects.\n",
         );
     }
-    terminal::print(out.trim_end());
-    terminal::print("\n");
+    say!("{}", out.trim_end());
     Exit::Ok
 }

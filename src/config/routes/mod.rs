@@ -50,6 +50,8 @@ pub struct Route {
     pub methods: Methods,
     /// What it means.
     pub kind: RouteKind,
+    /// Small and capital letters are one.
+    pub ignore_case: bool,
     /// The document that names it, by its place among [`Routes::documents`]; None for one of `[[routes]]`.
     pub document: Option<usize>,
 }
@@ -68,8 +70,14 @@ pub enum RouteKind {
     Sensitive,
 }
 
-/// Templates that match the same paths, by the places of their routes.
+/// Templates that match the same paths but for case, by the places of their routes.
 type Known = HashMap<Template, Vec<usize>>;
+
+/// Whether two routes whose templates differ in case at most match the same paths: in the same letters, or where both
+/// do not mind case.
+fn same_paths(one: (&Template, bool), other: (&Template, bool)) -> bool {
+    one.0 == other.0 || one.1 && other.1
+}
 
 pub(super) fn read(
     raw: &Raw,
@@ -129,10 +137,16 @@ impl Reading {
             let why = "must have 1 to 1024 bytes, without control characters";
             scope.bad("name", origin.clone(), name, why);
         }
+        // many back ends do not mind case, and a login or an export that is not marked is worse than one too many
+        let ignore_case = match scope.written("ignore_case") {
+            Some(_) => scope.bool("ignore_case"),
+            None => kind != RouteKind::Plain,
+        };
         let route = |text: &str| Route {
             name: name.as_ref().map_or(text, |(name, _)| name).to_owned(),
             methods,
             kind,
+            ignore_case,
             document: None,
         };
         match (path, regex) {
@@ -152,10 +166,14 @@ impl Reading {
         route: Route,
         origin: Origin,
     ) {
-        let before = self.known.entry(template.clone()).or_default();
+        let before = self.known.entry(template.folded()).or_default();
         let templates = &self.routes.templates;
         let meeting = |at: &&usize| {
-            let other = templates[**at].1.methods;
+            let (known, earlier) = &templates[**at];
+            if !same_paths((known, earlier.ignore_case), (&template, route.ignore_case)) {
+                return false;
+            }
+            let other = earlier.methods;
             // a route for all methods takes what those for some leave, wherever it stands
             let one_is_rest = (other == Methods::ANY) != (route.methods == Methods::ANY);
             other.meets(route.methods) && !one_is_rest
@@ -179,13 +197,16 @@ impl Reading {
         origin: Origin,
     ) {
         let route = route(&text);
-        let built = RegexBuilder::new(&text).size_limit(REGEX_BYTES).build();
+        // as a flag of the text, for all regexes are one set
+        let flag = if route.ignore_case { "(?i)" } else { "" };
+        let pattern = format!("{flag}{text}");
+        let built = RegexBuilder::new(&pattern).size_limit(REGEX_BYTES).build();
         let regex = match built {
             Ok(regex) => regex,
             Err(error) => return scope.bad("regex", origin, &text, why_not(&error)),
         };
         let covers = |(known, earlier): &(Regex, Route)| {
-            known.as_str() == text && route.methods.without(earlier.methods).is_empty()
+            known.as_str() == pattern && route.methods.without(earlier.methods).is_empty()
         };
         if let Some(at) = self.routes.regexes.iter().position(covers) {
             let other = format!("the same regex ({})", self.regex_origins[at]);
@@ -264,6 +285,7 @@ impl Reading {
                 name: path,
                 methods,
                 kind: RouteKind::Plain,
+                ignore_case: false,
                 document: Some(document),
             };
             if let Some(name) = self.documented(template, route, own) {
@@ -286,12 +308,17 @@ impl Reading {
     fn documented(&mut self, template: Template, mut route: Route, own: usize) -> Option<String> {
         let templates = &mut self.routes.templates;
         let mut doubled = None;
-        let before = match self.known.entry(template.clone()) {
+        let before = match self.known.entry(template.folded()) {
             Entry::Occupied(before) => before.into_mut(),
             Entry::Vacant(free) => free.insert(Vec::new()),
         };
         for at in before.iter() {
-            let earlier = templates[*at].1.methods;
+            let (known, earlier) = &templates[*at];
+            // a login of the user's that does not mind case is meant, however the document writes it
+            if *known != template && !earlier.ignore_case {
+                continue;
+            }
+            let earlier = earlier.methods;
             if *at >= own && earlier.meets(route.methods) {
                 doubled = Some(route.name.clone());
             }

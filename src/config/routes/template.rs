@@ -46,6 +46,8 @@ pub enum TemplateError {
     NoPath(char),
     /// `.`, `..` or `//`.
     Unnormalised,
+    /// `;x`, a blank at the end, or a control character.
+    CutOff,
 }
 
 impl fmt::Display for TemplateError {
@@ -78,6 +80,10 @@ impl fmt::Display for TemplateError {
             Self::Unnormalised => f.write_str(
                 "has a segment that nginx resolves (\".\", \"..\" or an empty one), so no path matches; write it \
                  without",
+            ),
+            Self::CutOff => f.write_str(
+                "has a segment of which a part is cut off before it is matched: what follows a \";\", blanks at its \
+                 end, control characters; write it without",
             ),
         }
     }
@@ -142,6 +148,22 @@ impl Template {
         &self.segments
     }
 
+    /// The same in lower-case letters.
+    #[must_use]
+    pub fn folded(&self) -> Self {
+        let fold = |segment: &Segment| match segment {
+            Segment::Literal(literal) => Segment::Literal(literal.to_ascii_lowercase()),
+            Segment::Pattern(literals) => {
+                let literals = literals.iter().map(|literal| literal.to_ascii_lowercase());
+                Segment::Pattern(literals.collect())
+            }
+        };
+        Self {
+            segments: self.segments.iter().map(fold).collect(),
+            rest: self.rest,
+        }
+    }
+
     /// Does it end with a parameter that takes one segment or more?
     pub fn has_rest(&self) -> bool {
         self.rest
@@ -186,6 +208,11 @@ fn segment(text: &str) -> Result<Segment, TemplateError> {
         return Err(TemplateError::Unopened);
     }
     let last = decoded(rest)?;
+    let is_cut = |byte: &u8| *byte == b';' || byte.is_ascii_control();
+    let cuts = |literal: &Vec<u8>| literal.iter().any(is_cut);
+    if literals.iter().any(cuts) || cuts(&last) || last.ends_with(b" ") {
+        return Err(TemplateError::CutOff);
+    }
     if !literals.is_empty() {
         literals.push(last);
         return Ok(Segment::Pattern(literals));
@@ -295,6 +322,10 @@ mod tests {
             ("//", Unnormalised),
             ("/%2e", Unnormalised),
             ("/a%2Fb", Unnormalised),
+            ("/login;x", CutOff),
+            ("/a/x;{y}/b", CutOff),
+            ("/login%20/x", CutOff),
+            ("/login%00", CutOff),
         ] {
             assert_eq!(Template::parse(text), Err(error), "{text}");
         }

@@ -83,3 +83,70 @@ fn kibana_has_the_clusters_credentials_unless_it_has_its_own() {
     ));
     assert_eq!(plain.load().unwrap().notes.len(), 1);
 }
+
+#[test]
+fn a_secret_that_others_can_read_is_noted_with_its_keys_and_the_way_out() {
+    let open = Readers::Everybody { mode: 0o644 };
+    let notes = |machine: &Machine| -> Vec<String> {
+        let loaded = machine.load().unwrap();
+        loaded.notes.iter().map(ToString::to_string).collect()
+    };
+    let inline = cluster("username = \"me\"\npassword = \"hunter2\"\n");
+    assert_eq!(notes(&inline), [""; 0]);
+    let said = notes(&inline.read_by(FILE, open));
+    assert_eq!(
+        said,
+        [format!(
+            "{FILE}:4: elasticsearch.password: every user of this host can read {FILE} (mode 0644), which holds a \
+             secret; let only the agent's user or group read it: chmod 0640 {FILE}"
+        )]
+    );
+    // without a secret in it everybody may read it
+    let plain = cluster("proxy = \"http://proxy:3128\"\n").read_by(FILE, open);
+    assert_eq!(notes(&plain), [""; 0]);
+    let proxy = cluster("proxy = \"http://me:hunter2@proxy:3128\"\n").read_by(FILE, open);
+    assert!(notes(&proxy)[0].contains("elasticsearch.proxy: every user"));
+    let variable = cluster("").var("LOGWEIR_ELASTICSEARCH_API_KEY", "abc=");
+    assert_eq!(notes(&variable.read_by(FILE, open)), [""; 0]);
+}
+
+#[test]
+fn each_kind_of_file_with_a_secret_is_looked_at() {
+    let open = Readers::Everybody { mode: 0o604 };
+    let key = "-----BEGIN PRIVATE KEY-----";
+    for (name, content) in [
+        ("api_key_file", "abc="),
+        ("password_file", "hunter2"),
+        ("bearer_token_file", "abc="),
+        ("client_key", key),
+    ] {
+        let more = match name {
+            "password_file" => "username = \"me\"\n",
+            "client_key" => "client_cert = \"/c.pem\"\n",
+            _ => "",
+        };
+        let machine = cluster(&format!("{name} = \"/secret\"\n{more}"))
+            .with("/secret", content)
+            .with("/c.pem", "-----BEGIN CERTIFICATE-----")
+            .read_by("/c.pem", open);
+        assert_eq!(machine.load().unwrap().notes, [], "{name}");
+        let notes = machine.read_by("/secret", open).load().unwrap().notes;
+        let expected = format!("elasticsearch.{name}: every user of this host can read /secret");
+        assert!(notes[0].text.starts_with(&expected), "{notes:?}");
+        assert!(!notes[0].text.contains(content));
+    }
+    let group = Readers::Group {
+        mode: 0o640,
+        group: 100,
+    };
+    let machine = cluster("")
+        .var("LOGWEIR_ELASTICSEARCH_API_KEY_FILE", "/secret")
+        .with("/secret", "abc=")
+        .read_by("/secret", group);
+    let note = machine.load().unwrap().notes.remove(0).to_string();
+    assert!(
+        note.contains("the group 100 can read /secret (mode 0640)"),
+        "{note}"
+    );
+    assert!(note.contains("chmod g-rwx /secret"), "{note}");
+}

@@ -115,3 +115,61 @@ fn the_format_that_is_expected_is_the_logs_own() {
         assert_eq!(found.name, expected);
     }
 }
+
+const MAIN: &str =
+    "http { log_format main '$remote_addr $status [$time_local]'; log_format odd.name '$status'; }";
+
+#[test]
+fn a_format_of_nginx_is_named() {
+    let formats = |written: &str| {
+        let toml = format!("[[logs]]\npaths = [\"/var/log/x.log\"]\nformat = {written}\n");
+        text(&toml).with("/etc/nginx/nginx.conf", MAIN)
+    };
+    let names = |written: &str| -> Vec<String> {
+        let config = formats(written).config();
+        config.logs[0]
+            .formats
+            .iter()
+            .map(|format| format.name.clone())
+            .collect()
+    };
+    assert_eq!(names("\"main\""), ["main"]);
+    assert_eq!(names("\"odd.name\""), ["odd.name"]);
+    assert_eq!(names("[\"main\", \"combined\"]"), ["main", "combined"]);
+    let config = formats("\"main\"").config();
+    let source = config.logs[0]
+        .formats
+        .iter()
+        .next()
+        .unwrap()
+        .format
+        .source()
+        .to_owned();
+    assert_eq!(source, "$remote_addr $status [$time_local]");
+    assert!(!config.logs[0].auto);
+}
+
+#[test]
+fn a_format_that_nginx_does_not_define_is_told_with_those_it_does() {
+    let said = |name: &str, conf: Option<&str>| {
+        let toml = format!("[[logs]]\npaths = [\"/var/log/x.log\"]\nformat = \"{name}\"\n");
+        let machine = match conf {
+            Some(conf) => text(&toml).with("/etc/nginx/nginx.conf", conf),
+            None => text(&toml),
+        };
+        machine.errors()
+    };
+    let wrong = said("json", Some(MAIN));
+    assert!(wrong.contains("logs[0].format: \"json\": is no log_format of /etc/nginx/nginx.conf, which defines main, odd.name; write"), "{wrong}");
+    let near = said("mian", Some(MAIN));
+    assert!(near.contains("did you mean \"main\"?"), "{near}");
+    let none = said("main", Some("http { }"));
+    assert!(none.contains("which defines none"), "{none}");
+    let absent = said("main", None);
+    assert!(
+        absent.contains("no nginx.conf was read that could define it"),
+        "{absent}"
+    );
+    let bad = said("main", Some("http { log_format main ''; }"));
+    assert!(bad.contains("main"), "{bad}");
+}

@@ -28,6 +28,9 @@ fn bad_privacy_is_told() {
         ),
         privacy("redact_query = [\"token=\", \"\", \"_\", \"a%20\"]"),
         privacy("redact = [\"token\"]"),
+        privacy("redact_query_add = [\"a b\", \"*ab\", \"a*b\"]\nredact_query_except = [\"=\"]"),
+        privacy("redact_values = [\"jwt\", \"jwts\"]\nredact_values_except = [\"AKIA\"]"),
+        privacy("redact_values_add = [\"ab\", \"acme live\", \"acme_live_\"]"),
     ];
     insta::assert_snapshot!(told.join("\n"));
     assert!(!told.join("\n").contains("kJ8s"), "a key is shown");
@@ -37,7 +40,8 @@ fn bad_privacy_is_told() {
 fn privacy_is_read() {
     let default = text("").config().privacy;
     assert_eq!(default.ip, AddressRule::Keep);
-    assert!(default.redact_query.contains(&"token".to_owned()));
+    assert!(default.redact_query.contains(&"*token".to_owned()));
+    assert!(default.redact_values.contains(&"jwt".to_owned()));
     assert!(default.hash_key.is_none() && default.hash_fields.is_empty());
     let machine = text(
         "[privacy]\nip = \"hash\"\nhash_key_file = \"/key\"\nredact_query = []\n\
@@ -52,6 +56,19 @@ fn privacy_is_read() {
     assert_eq!(privacy.ip, AddressRule::Hash);
     assert_eq!(privacy.redact_query, Vec::<String>::new());
     assert_eq!(privacy.hash_fields.len(), 3);
+    let lists = text(
+        "[privacy]\nredact_query_add = [\"member\"]\nredact_query_except = [\"csrf\"]\n\
+         redact_values_except = [\"jwt\", \"userinfo\"]\nredact_values_add = [\"acme_live_\"]",
+    );
+    let lists = lists.config().privacy;
+    for name in ["*token", "member"] {
+        assert!(lists.redact_query.contains(&name.to_owned()), "{name}");
+    }
+    assert_eq!(lists.redact_query_except, ["csrf"]);
+    assert!(lists.redact_values.contains(&"aws".to_owned()));
+    assert!(!lists.redact_values.contains(&"jwt".to_owned()));
+    assert!(!lists.redact_values.contains(&"userinfo".to_owned()));
+    assert_eq!(lists.redact_values_add, ["acme_live_"]);
     // the line feed is no part of the key, and nothing shows it
     let key = privacy.hash_key.unwrap();
     assert_eq!(

@@ -198,3 +198,51 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn marked_routes_ignore_case_unless_told_otherwise() {
+    let config = text(
+        "[[routes]]\npath = \"/a\"\n\
+         [[routes]]\npath = \"/Login\"\nkind = \"login\"\nsuccess = [\"302\"]\n\
+         [[routes]]\npath = \"/b\"\nkind = \"sensitive\"\nignore_case = false\n\
+         [[routes]]\npath = \"/c\"\nignore_case = true\n\
+         [[routes]]\npath = \"/A\"\n\
+         [[routes]]\nregex = \"^/d\"\nkind = \"sensitive\"\n",
+    )
+    .config();
+    let routes = config.routes.templates.iter();
+    let ignoring: Vec<bool> = routes.map(|(_, route)| route.ignore_case).collect();
+    assert_eq!(ignoring, [false, true, false, true, false]);
+    let (regex, route) = &config.routes.regexes[0];
+    assert!(regex.is_match(b"/D") && route.name == "^/d");
+}
+
+#[test]
+fn routes_that_differ_in_case_alone_are_told_where_it_means_nothing() {
+    let twice = |second: &str| {
+        text(&format!(
+            "[[routes]]\npath = \"/Login\"\nignore_case = true\n[[routes]]\npath = \"/login\"\n{second}\n"
+        ))
+        .load()
+        .is_err()
+    };
+    assert!(twice("ignore_case = true"));
+    assert!(!twice("ignore_case = false"));
+}
+
+/// A login that does not mind case takes what a document says of the same paths, however that writes them.
+#[test]
+fn a_login_goes_before_a_document_whatever_its_case() {
+    let routes = text(
+        "openapi = \"/api.yaml\"\n[[routes]]\npath = \"/v1/LogIn\"\nkind = \"login\"\nsuccess = [\"200\"]\n",
+    )
+    .with("/api.yaml", "openapi: 3.0.3\npaths:\n  /v1/login:\n    get: {}\n    post: {}\n")
+    .config()
+    .routes;
+    let names: Vec<String> = routes
+        .templates
+        .iter()
+        .map(|(_, route)| format!("{} {}", route.name, route.methods.shown()))
+        .collect();
+    assert_eq!(names, ["/v1/LogIn POST", "/v1/login GET"]);
+}

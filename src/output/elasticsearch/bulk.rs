@@ -12,6 +12,8 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::text;
+
 /// The smallest answer that still judges every item. `result` is not asked for: a `create` that succeeds
 /// answers 201, and only a document dropped by an ingest pipeline answers 200 (`result: noop`;
 /// `BulkRequestModifier.markItemAsDropped` and `UpdateResponse.status` in Elasticsearch's source).
@@ -78,7 +80,11 @@ pub(crate) fn walk<'a>(
     sent: usize,
     each: impl FnMut(usize, Outcome<'a>),
 ) -> Result<(), Malformed> {
-    let malformed = |error: serde_json::Error| Malformed::Shape(error.to_string(), excerpt(answer));
+    // The parser quotes strings of the answer, whole.
+    let malformed = |error: serde_json::Error| {
+        let why = text::excerpt(error.to_string().as_bytes(), text::EXCERPT_BYTES);
+        Malformed::Shape(why, excerpt(answer))
+    };
     let mut json = serde_json::Deserializer::from_slice(answer);
     let got = Answer(each, PhantomData)
         .deserialize(&mut json)
@@ -115,21 +121,7 @@ pub(crate) fn excerpt(answer: &[u8]) -> String {
     if answer.is_empty() {
         return "an empty body".to_owned();
     }
-    let head = String::from_utf8_lossy(answer.get(..SHOWN).unwrap_or(answer));
-    let mut shown = String::with_capacity(SHOWN + 8);
-    for word in head.split_whitespace() {
-        if !shown.is_empty() {
-            shown.push(' ');
-        }
-        shown.extend(
-            word.chars()
-                .map(|c| if c.is_control() { '\u{fffd}' } else { c }),
-        );
-    }
-    if answer.len() > SHOWN {
-        shown.push('…');
-    }
-    shown
+    text::excerpt(answer, SHOWN)
 }
 
 /// `{"items":[…], …}`, giving the number of items.

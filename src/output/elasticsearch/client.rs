@@ -2,10 +2,9 @@
 //!
 //! Owns URLs, headers, credentials and TLS; refuses to know what a body means. Invariant: a request reaches the
 //! node that it was meant for and no other host, and every failure, a redirect among them, comes back as an
-//! [`OutputError`] that names the node. Therefore it is `reqwest` itself: the transport of the `elasticsearch` crate
+//! [`OutputError`] that names the node; a response is never longer in memory than its limit. Therefore it is `reqwest` itself: the transport of the `elasticsearch` crate
 //! stands on it too, but follows redirects and has no switch for that.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,17 +14,23 @@ use reqwest::header::{
 };
 use reqwest::redirect::Policy;
 use secrecy::ExposeSecret;
-use url::{Host, Url};
+use url::Url;
 
 use super::Answer;
 use super::bulk::FILTER_PATH;
 use super::deliver::{Courier, Reply};
-use super::error::{Fault, OutputError};
+use super::error::{Fault, OutputError, PROXY_AUTH};
 use super::parcel::Wire;
 use super::redirect::Redirect;
+use super::response::{self, Unread};
 use super::settings::{Settings, shown};
 use super::stream::{PARAMETER, Streams};
-use super::tls::{Roots, identity};
+use super::tls::Tls;
+use crate::config::Proxy;
+
+/// A node that takes longer to accept a connection is away. Without this limit a host that is down would cost each
+/// request its whole time, and a stop all of its grace.
+const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 const NAME: &str = concat!("logweir/", env!("CARGO_PKG_VERSION"));
 
@@ -59,6 +64,7 @@ struct Node {
     /// The same, refused for what is no data stream.
     stream_bulk: Url,
     shown: String,
+    proxy: Option<Proxy>,
 }
 
 /// The HTTP client with all that a request needs.
@@ -93,30 +99,27 @@ impl Client {
                 shown: shown(&base),
                 bulk: join(&base, &path)?,
                 stream_bulk: join(&base, &format!("{path}&{PARAMETER}=true"))?,
+                proxy: settings.proxies.of(&base).cloned(),
                 base,
             });
         }
         let mut builder = reqwest::Client::builder()
             .redirect(Policy::none())
-            .timeout(settings.request_timeout);
-        // A proxy from the environment cannot reach this host's own loopback.
-        if settings.nodes.iter().all(is_loopback) {
-            builder = builder.no_proxy();
+            .timeout(settings.request_timeout)
+            .connect_timeout(CONNECT_TIME.min(settings.request_timeout));
+        // The environment's variables were read with the configuration: nothing else decides about proxies.
+        builder = builder.no_proxy();
+        if nodes.iter().any(|node| node.proxy.is_some()) {
+            let proxies = settings.proxies.clone();
+            let proxy = reqwest::Proxy::custom(move |url| proxies.of(url).map(Proxy::secret_url));
+            builder = builder.proxy(proxy);
         }
         let mut trusted = String::new();
-        if settings.nodes.iter().any(|node| node.scheme() == "https") {
-            let roots = Roots::read(settings)?;
-            for certificate in roots.certificates()? {
-                builder = builder.add_root_certificate(certificate);
-            }
-            trusted = format!("{} of the operating system", roots.from_system);
-            match &settings.ca_file {
-                Some(path) => trusted.push_str(&format!(" and ca_file {}", path.display())),
-                None => trusted.push_str(", no ca_file"),
-            }
-            if let Some(client) = &settings.client_certificate {
-                builder = builder.identity(identity(client)?);
-            }
+        let is_tls = |url: &Url| url.scheme() == "https";
+        if settings.nodes.iter().any(is_tls) {
+            let tls = Tls::read(settings)?;
+            builder = builder.use_preconfigured_tls(tls.config);
+            trusted = tls.trusted;
         }
         let http = builder
             .build()
@@ -169,7 +172,9 @@ impl Client {
                 HeaderValue::from_static(value),
             );
         }
-        let reply = self.send(node, method, url, headers, body).await?;
+        let reply = self
+            .send(node, method, url, headers, body, response::LIMIT)
+            .await?;
         Ok(Answer {
             status: reply.status,
             body: reply.body,
@@ -184,15 +189,19 @@ impl Client {
         url: Url,
         headers: HeaderMap,
         body: Option<Bytes>,
+        limit: usize,
     ) -> Result<Reply, OutputError> {
         let failed = |fault| OutputError::Node {
             node: self.node(node).to_owned(),
             fault,
         };
+        let proxy = self.nodes.get(node).and_then(|node| node.proxy.as_ref());
         let broken = |error: reqwest::Error| {
-            failed(Fault::read(&error, self.request_timeout, || {
-                self.trusted.clone()
-            }))
+            let fault = Fault::read(&error, self.request_timeout, || self.trusted.clone());
+            failed(match proxy {
+                Some(proxy) => fault.by_proxy(proxy),
+                None => fault,
+            })
         };
         let mut request = self
             .http
@@ -203,6 +212,11 @@ impl Client {
         }
         let response = request.send().await.map_err(broken)?;
         let status = response.status().as_u16();
+        if let Some(proxy) = proxy
+            && status == 407
+        {
+            return Err(failed(Fault::proxy(proxy, PROXY_AUTH.to_owned())));
+        }
         if let Some(redirect) = self.redirect(node, &url, status, response.headers()) {
             return Err(failed(Fault::Redirected(redirect)));
         }
@@ -211,7 +225,12 @@ impl Client {
             value.to_str().ok().map(str::to_owned)
         };
         let (retry_after, date) = (header(RETRY_AFTER), header(DATE));
-        let body = response.bytes().await.map_err(broken)?;
+        let body = response::read(response, limit)
+            .await
+            .map_err(|unread| match unread {
+                Unread::Broken(error) => broken(error),
+                Unread::TooLong => failed(Fault::TooLong { limit }),
+            })?;
         Ok(Reply {
             status,
             retry_after,
@@ -273,6 +292,7 @@ impl Client {
             url.clone(),
             headers,
             Some(wire.body.clone()),
+            response::bulk_limit(wire.documents),
         )
         .await
     }
@@ -303,15 +323,6 @@ fn join(base: &Url, path: &str) -> Result<Url, OutputError> {
         .ok_or_else(|| OutputError::Path(path.to_owned()))
 }
 
-fn is_loopback(node: &Url) -> bool {
-    match node.host() {
-        Some(Host::Ipv4(address)) => IpAddr::V4(address).is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
@@ -326,12 +337,5 @@ mod tests {
         );
         assert!(join(&base, "http://elsewhere/_bulk").is_err());
         assert!(join(&base, "../_bulk").is_err());
-    }
-
-    #[test]
-    fn loopback_is_told_from_the_network() {
-        let is = |node: &str| is_loopback(&Url::parse(node).unwrap());
-        assert!(is("http://127.0.0.1:9200") && is("http://[::1]:9200") && is("http://localhost"));
-        assert!(!is("http://es:9200") && !is("http://10.0.0.1"));
     }
 }

@@ -140,6 +140,7 @@ impl<C: Courier> Deliverer<C> {
         if same_cluster {
             self.refusals = Arc::clone(&before.refusals);
             self.share = Arc::clone(&before.share);
+            self.nodes.go_on_from(&before.nodes);
         }
     }
 
@@ -285,12 +286,22 @@ impl<C: Courier> Deliverer<C> {
     }
 
     pub(crate) async fn carry(&self, node: usize, wire: Wire) -> Result<Reply, OutputError> {
-        let under_way = self.stats.begin(wire.body.len());
+        let bytes = wire.body.len();
+        let under_way = self.stats.begin(bytes);
         let began = Instant::now();
         let reply = self.courier.bulk(node, wire).await;
-        under_way.end(
+        let (status, took) = (
             reply.as_ref().map_or(0, |reply| reply.status),
             began.elapsed(),
+        );
+        under_way.end(status, took);
+        tracing::debug!(
+            node,
+            bytes,
+            status,
+            ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            error = reply.as_ref().err().map(ToString::to_string),
+            "bulk request"
         );
         match &reply {
             Ok(_) => self.nodes.answered(node),
@@ -311,13 +322,14 @@ impl<C: Courier> Deliverer<C> {
                 Bytes::from(body)
             }
         };
-        let stream = self.stream.clone();
+        let (documents, stream) = (parcel.count(job), self.stream.clone());
         if self.gzip {
             let plain = body.clone();
             if let Ok(Some(packed)) = tokio::task::spawn_blocking(move || gzip(&plain)).await {
                 return Wire {
                     body: packed,
                     gzip: true,
+                    documents,
                     stream,
                 };
             }
@@ -325,6 +337,7 @@ impl<C: Courier> Deliverer<C> {
         Wire {
             body,
             gzip: false,
+            documents,
             stream,
         }
     }
@@ -353,6 +366,7 @@ impl<C: Courier> Deliverer<C> {
             .map_err(|malformed| malformed.to_string())?;
         }
         job.tally.add(&tally);
+        self.stats.settled_more(tally.total());
         let refused = odd
             .iter()
             .filter(|(_, verdict)| !matches!(verdict, Verdict::DeadLetter(_)));
@@ -562,6 +576,7 @@ impl<C: Courier> Deliverer<C> {
     }
 
     fn retry(&self, trouble: &Ticket<'_>, why: RetryReason, reason: &str) {
+        tracing::debug!(why = why.label(), reason, "sending again");
         trouble.retrying(
             self.clock.unix_millis(),
             format!("{}: {reason}", why.label()),

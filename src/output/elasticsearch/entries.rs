@@ -115,6 +115,7 @@ impl<C: Courier> Deliverer<C> {
         let wire = Wire {
             body: body.into(),
             gzip: false,
+            documents: load.entries.len(),
             stream: load.stream.clone(),
         };
         let permit = self.pace.enter().await;

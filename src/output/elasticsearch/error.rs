@@ -10,7 +10,12 @@ use std::time::Duration;
 
 use super::judge::RetryReason;
 use super::redirect::Redirect;
+use super::refused_certificate;
 use super::settings::SettingsProblem;
+use crate::config::Proxy;
+
+/// What a proxy says that wants credentials.
+pub(crate) const PROXY_AUTH: &str = "it wants a user and a password, or others (407)";
 
 /// An error of this output.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -68,7 +73,7 @@ pub enum Fault {
     Connect(String),
     /// Its certificate comes from a stranger.
     #[error(
-        "TLS: its certificate is signed by an authority that is not trusted ({trusted}); set ca_file to the PEM file of the cluster's own authority"
+        "TLS: its certificate is signed by an authority that is not trusted ({trusted}); set ca_file to the PEM file of the cluster's own authority, or ca_fingerprint to its fingerprint"
     )]
     UnknownIssuer {
         /// Whom we do trust.
@@ -80,9 +85,7 @@ pub enum Fault {
     )]
     WrongName(String),
     /// Any other thing about its certificate.
-    #[error(
-        "TLS: its certificate is refused ({0}); renew the node's certificate, or correct this host's clock"
-    )]
+    #[error("TLS: its certificate is refused: {0}")]
     Certificate(String),
     /// It wants to know who we are, on the TLS level.
     #[error(
@@ -103,6 +106,26 @@ pub enum Fault {
         "the connection ended before the answer did ({0}); if the node speaks TLS, use https:// in nodes"
     )]
     Broken(String),
+    /// The proxy before it cannot be reached, or does not let us pass.
+    #[error("by the proxy {proxy}: {reason}; check {named_by}")]
+    Proxy {
+        /// The proxy, without credentials.
+        proxy: String,
+        /// The setting or variable that names it.
+        named_by: String,
+        /// What it answers, or what failed.
+        reason: String,
+    },
+    /// Its response is longer than that of any cluster.
+    #[error(
+        "its response is malformed: it is longer than {} KiB decompressed; is it the cluster that answers there, and not \
+         another service?",
+        limit / 1024
+    )]
+    TooLong {
+        /// Bytes that were read at most.
+        limit: usize,
+    },
     /// It answered that the cluster is elsewhere. Nothing is sent there.
     #[error("{0}")]
     Redirected(Redirect),
@@ -127,12 +150,39 @@ impl Fault {
         match self {
             Self::Timeout(_) => RetryReason::Timeout,
             Self::Broken(_) => RetryReason::Broken,
+            Self::TooLong { .. } => RetryReason::Malformed,
             Self::Redirected(_) => RetryReason::Held,
             _ => RetryReason::Unreachable,
         }
     }
 
-    /// Reads the transport's chain of errors. It hides its types behind `dyn Error`, so the texts of
+    /// Of a proxy.
+    pub(crate) fn proxy(proxy: &Proxy, reason: String) -> Self {
+        Self::Proxy {
+            proxy: proxy.to_string(),
+            named_by: proxy.named_by().to_owned(),
+            reason,
+        }
+    }
+
+    /// The same failure on the way by a proxy: what failed before the node was reached is the proxy's.
+    pub(crate) fn by_proxy(self, proxy: &Proxy) -> Self {
+        let reason = match self {
+            Self::Dns(reason) => format!("its name cannot be resolved ({reason})"),
+            Self::Refused => "it refuses the connection".to_owned(),
+            Self::Connect(reason) if reason.contains("proxy authorization required") => {
+                PROXY_AUTH.to_owned()
+            }
+            Self::Connect(reason) if reason == "tunnel error: unsuccessful" => {
+                "it opens no tunnel to the node; does it allow the node's host and port?".to_owned()
+            }
+            Self::Connect(reason) => format!("cannot connect ({reason})"),
+            other => return other,
+        };
+        Self::proxy(proxy, reason)
+    }
+
+    /// Reads the transport's chain of errors. It hides most types behind `dyn Error`, so the texts of
     /// hyper-util ("client error (Connect)", "dns error") and rustls are what there is to go by.
     pub(crate) fn read(
         error: &reqwest::Error,
@@ -140,11 +190,13 @@ impl Fault {
         trusted: impl FnOnce() -> String,
     ) -> Self {
         let mut kind = None;
+        let mut tls = None;
         let mut texts = Vec::new();
         let mut next: Option<&(dyn StdError + 'static)> = Some(error);
         while let Some(link) = next {
             if let Some(io) = link.downcast_ref::<io::Error>() {
                 kind = Some(io.kind());
+                tls = tls.or_else(|| of_tls(io));
             }
             texts.push(link.to_string());
             next = link.source();
@@ -152,19 +204,8 @@ impl Fault {
         let last = texts.last().cloned().unwrap_or_default();
         let find = |sign: &str| texts.iter().find(|text| text.contains(sign));
         let connecting = find("(Connect)").is_some();
-        if let Some(text) = find("invalid peer certificate") {
-            let what = text
-                .rsplit("invalid peer certificate: ")
-                .next()
-                .unwrap_or(text)
-                .to_owned();
-            return if what.contains("UnknownIssuer") || what.contains("CaUsedAsEndEntity") {
-                Self::UnknownIssuer { trusted: trusted() }
-            } else if what.contains("not valid for name") || what.contains("NotValidForName") {
-                Self::WrongName(what)
-            } else {
-                Self::Certificate(what)
-            };
+        if let Some(fault) = tls.and_then(|error| refused_certificate::fault(error, trusted)) {
+            return fault;
         }
         if let Some(text) = find("received fatal alert") {
             return if ["ertificate", "UnknownCA", "AccessDenied"]
@@ -185,6 +226,9 @@ impl Fault {
         if connecting && kind == Some(io::ErrorKind::ConnectionRefused) {
             return Self::Refused;
         }
+        if connecting && error.is_timeout() {
+            return Self::Connect("no connection in time".to_owned());
+        }
         if error.is_timeout() {
             return Self::Timeout(request_timeout);
         }
@@ -194,4 +238,11 @@ impl Fault {
             Self::Broken(last)
         }
     }
+}
+
+/// The TLS error that an error of the connection stands for; there may be layers between.
+fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
+    let inner = error.get_ref()?;
+    let tls = inner.downcast_ref::<rustls::Error>();
+    tls.or_else(|| inner.downcast_ref::<io::Error>().and_then(of_tls))
 }

@@ -9,9 +9,12 @@ use std::fmt;
 
 use super::bulk::{ItemError, Outcome, request_error};
 use super::stream;
+use crate::text;
 
 /// How long a kept reason may be; servers put whole stack descriptions into it.
 const REASON_BYTES: usize = 1024;
+/// How long the name of an exception may be; the longest of Elasticsearch has 60 characters.
+const KIND_BYTES: usize = 128;
 
 /// Why something was refused, in the cluster's own words.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -33,20 +36,10 @@ impl Reason {
             text.push_str(": ");
             text.push_str(&error.cause_reason);
         }
-        // It goes into logs and lists: one line, whatever the server quotes.
-        if text.contains(char::is_control) {
-            text = text.replace(char::is_control, " ");
-        }
-        if text.len() > REASON_BYTES {
-            let cut = (0..=REASON_BYTES)
-                .rev()
-                .find(|at| text.is_char_boundary(*at));
-            text.truncate(cut.unwrap_or(0));
-            text.push('…');
-        }
+        // They go into logs and lists: one line of bounded length, whatever the server quotes.
         Self {
-            kind: error.kind.to_string(),
-            text,
+            kind: text::excerpt(error.kind.as_bytes(), KIND_BYTES),
+            text: text::excerpt(text.as_bytes(), REASON_BYTES),
             status,
         }
     }

@@ -5,7 +5,7 @@
 //! when each of its items is durable, in the cluster or in the dead-letter file. Guards against every bad
 //! day a cluster can have.
 //!
-//! `settings` say where and as whom → `client` carries requests to `nodes` and follows no `redirect`, `stream` sees
+//! `settings` say where and as whom → `client` carries requests to `nodes`, follows no `redirect` and reads a bounded `response`, `stream` sees
 //! to it that a data stream stays one → `bulk` reads the answer → `judge` says what it means → `deliver` acts on it, at the speed of `pace`; `refusals` remembers
 //! over batches, `entries` sends what stands in the dead-letter file: `parked` by the clock, `replay` by hand.
 
@@ -25,11 +25,14 @@ mod parcel;
 mod parked;
 mod redirect;
 mod refusals;
+mod refused_certificate;
 mod replay;
+mod response;
 mod settings;
 mod stats;
 mod stream;
 mod tls;
+mod trust;
 
 use std::io;
 use std::sync::Arc;
@@ -227,6 +230,11 @@ impl Elasticsearch {
     /// What was counted so far.
     pub fn stats(&self) -> &Stats {
         &self.deliverer.stats
+    }
+
+    /// Whether a node of the cluster has answered since the start, whatever it said.
+    pub fn has_answered(&self) -> bool {
+        self.deliverer.nodes.has_answered()
     }
 
     /// How delivery is doing now.

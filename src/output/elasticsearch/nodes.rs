@@ -4,7 +4,7 @@
 //! Invariant: [`Nodes::pick`] always names a node, the one whose rest ends first when all are resting.
 //! Guards against every third bulk waiting for a timeout because one node of three is gone.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
@@ -29,6 +29,7 @@ pub(crate) struct Nodes {
     health: Mutex<Vec<Health>>,
     turn: AtomicUsize,
     backoff: Backoff,
+    has_answered: AtomicBool,
 }
 
 impl Nodes {
@@ -38,6 +39,7 @@ impl Nodes {
             health,
             turn: AtomicUsize::new(0),
             backoff,
+            has_answered: AtomicBool::new(false),
         }
     }
 
@@ -81,9 +83,21 @@ impl Nodes {
 
     /// It answered, whatever it said.
     pub(crate) fn answered(&self, node: usize) {
+        self.has_answered.store(true, Ordering::Relaxed);
         if let Some(health) = self.health().get_mut(node) {
             *health = Health::default();
         }
+    }
+
+    /// Whether any of them ever answered.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
+    }
+
+    /// Takes over whether any of them answered another agent of this process.
+    pub(crate) fn go_on_from(&self, before: &Self) {
+        self.has_answered
+            .store(before.has_answered(), Ordering::Relaxed);
     }
 
     fn health(&self) -> std::sync::MutexGuard<'_, Vec<Health>> {

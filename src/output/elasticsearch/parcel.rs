@@ -20,6 +20,8 @@ use crate::output::{Batch, Delivery, Item, Span, Tally, place};
 pub(crate) struct Wire {
     pub(crate) body: Bytes,
     pub(crate) gzip: bool,
+    /// How many documents it holds.
+    pub(crate) documents: usize,
     /// The data stream that all items are for, and must not become a plain index.
     pub(crate) stream: Option<Arc<DataStream>>,
 }

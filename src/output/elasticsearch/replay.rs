@@ -18,6 +18,9 @@ use super::parked::too_large;
 use crate::output::Tally;
 use crate::output::dead_letters::{Choice, Entry};
 
+/// Reasons that are counted one by one; a server has few, and whoever answers in its place any number.
+const REASONS: usize = 1000;
+
 /// What a replay came to.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Replayed {
@@ -162,7 +165,7 @@ impl<C: Courier> Deliverer<C> {
                         format!("{}: {reason}", entry.index),
                         way_out(&reason, self.credentials()),
                     );
-                    *replay.done.waiting.entry(said.clone()).or_default() += 1;
+                    count(&mut replay.done.waiting, said.clone(), other_reasons);
                     replay.waiting.insert(entry.index.clone(), said);
                     replay.ends.insert(entry, End::Waits(reason));
                     continue;
@@ -174,9 +177,26 @@ impl<C: Courier> Deliverer<C> {
     }
 }
 
+/// Counts one more under this key; beyond [`REASONS`] of them under the one for all others.
+fn count<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K, others: fn() -> K) {
+    let key = match counts.len() < REASONS || counts.contains_key(&key) {
+        true => key,
+        false => others(),
+    };
+    *counts.entry(key).or_default() += 1;
+}
+
+fn others() -> String {
+    "others".to_owned()
+}
+
+fn other_reasons() -> (String, String) {
+    (others(), "replay again".to_owned())
+}
+
 impl Replay {
     fn refused(&mut self, entry: &Entry, reason: Reason) {
-        *self.done.refused.entry(reason.label()).or_default() += 1;
+        count(&mut self.done.refused, reason.label(), others);
         self.ends.insert(entry, End::Dead(reason));
     }
 
@@ -186,7 +206,7 @@ impl Replay {
         let ready = load.entries.iter().filter(|entry| {
             let said = waiting.get(&entry.index);
             if let Some(said) = said {
-                *done.waiting.entry(said.clone()).or_default() += 1;
+                count(&mut done.waiting, said.clone(), other_reasons);
             }
             said.is_none()
         });

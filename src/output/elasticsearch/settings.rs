@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::backoff::Backoff;
-use crate::config::{Auth, ClientCertificate, DataStream};
+use crate::config::{Auth, ClientCertificate, DataStream, Fingerprint, Proxies};
 
 /// Time after which a request without a complete answer counts as failed.
 pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -34,6 +34,10 @@ pub struct Settings {
     pub auth: Auth,
     /// A PEM file with authorities to trust besides the operating system's.
     pub ca_file: Option<PathBuf>,
+    /// The one authority to trust instead of all others, by its certificate's fingerprint.
+    pub ca_fingerprint: Option<Fingerprint>,
+    /// The HTTP proxies before the nodes.
+    pub proxies: Proxies,
     /// For clusters that ask for a client certificate.
     pub client_certificate: Option<ClientCertificate>,
     /// What batches are for, where it is a data stream.
@@ -63,6 +67,8 @@ impl Settings {
             nodes,
             auth: Auth::None,
             ca_file: None,
+            ca_fingerprint: None,
+            proxies: Proxies::default(),
             client_certificate: None,
             data_stream: None,
             gzip: true,
@@ -103,6 +109,9 @@ impl Settings {
         let tls = self.nodes.iter().any(|node| node.scheme() == "https");
         if !tls && self.ca_file.is_some() {
             problems.push(SettingsProblem::TlsWithoutHttps("ca_file"));
+        }
+        if !tls && self.ca_fingerprint.is_some() {
+            problems.push(SettingsProblem::TlsWithoutHttps("ca_fingerprint"));
         }
         if !tls && self.client_certificate.is_some() {
             problems.push(SettingsProblem::TlsWithoutHttps("client_cert"));

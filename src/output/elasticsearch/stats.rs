@@ -29,6 +29,7 @@ pub struct Stats {
     in_flight: AtomicU64,
     in_flight_bytes: AtomicU64,
     unparked: AtomicU64,
+    settled: AtomicU64,
 }
 
 impl Default for Stats {
@@ -42,6 +43,7 @@ impl Default for Stats {
             in_flight: AtomicU64::new(0),
             in_flight_bytes: AtomicU64::new(0),
             unparked: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
         }
     }
 }
@@ -94,6 +96,15 @@ impl Stats {
     /// Parked documents that were accepted in the end.
     pub fn unparked(&self) -> u64 {
         self.unparked.load(Ordering::Relaxed)
+    }
+
+    /// Documents of live batches that the cluster has, or will never have, counted as soon as its response says so.
+    pub fn settled(&self) -> u64 {
+        self.settled.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn settled_more(&self, documents: u64) {
+        self.settled.fetch_add(documents, Ordering::Relaxed);
     }
 
     pub(crate) fn retried(&self, reason: RetryReason, documents: usize) {

@@ -1,128 +1,149 @@
 //! Whom we trust, and who we are, on the TLS level.
 //!
-//! Owns the reading of certificate files; refuses to know the protocol. Invariant: the public authorities
-//! built into the client, the operating system's and the operator's own are all trusted, and one certificate
-//! that the client cannot read never takes the others with it. Guards against "unknown issuer" where the
-//! operating system trusts the cluster's authority.
+//! Owns the reading of certificate files; refuses to decide about a server's certificate (`trust` does). Invariant:
+//! without a fingerprint the public authorities built into the program, the operating system's and the operator's
+//! own are all trusted, and one certificate that cannot be read never takes the others with it. Guards against
+//! "unknown issuer" where the operating system trusts the cluster's authority.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use reqwest::{Certificate, Identity};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
 
 use super::error::OutputError;
 use super::settings::Settings;
+use super::trust::{Trust, Verifier};
 use crate::config::ClientCertificate;
 
 const CA_FILE: &str = "ca_file";
 const CLIENT_CERT: &str = "client_cert";
 const CLIENT_KEY: &str = "client_key";
 
-/// Authorities to trust, and how many the operating system gave.
-pub(crate) struct Roots {
-    pub(crate) pem: String,
-    pub(crate) from_system: usize,
+/// What the client takes.
+pub(crate) struct Tls {
+    pub(crate) config: ClientConfig,
+    /// Whom we trust, for the message when that is not enough.
+    pub(crate) trusted: String,
 }
 
-impl Roots {
-    /// Reads the operating system's authorities and the operator's file.
+impl Tls {
+    /// Reads what the settings name.
     pub(crate) fn read(settings: &Settings) -> Result<Self, OutputError> {
-        let mut pem = String::new();
-        if let Some(path) = &settings.ca_file {
-            let file = read(CA_FILE, path)?;
-            let bad = |message: &str| OutputError::Pem {
-                setting: CA_FILE,
-                path: path.clone(),
-                message: message.to_owned(),
-            };
-            let text = String::from_utf8(file).map_err(|_| {
-                bad("is not PEM text (DER? convert it with openssl x509 -inform der)")
-            })?;
-            // The client knows a line only when nothing else stands on it.
-            for line in text.lines() {
-                pem.push_str(line.trim());
-                pem.push('\n');
+        let (trust, trusted) = match settings.ca_fingerprint {
+            Some(fingerprint) => (
+                Trust::Fingerprint(fingerprint),
+                format!("ca_fingerprint {fingerprint} alone"),
+            ),
+            None => authorities(settings.ca_file.as_deref())?,
+        };
+        let provider = Arc::new(default_provider());
+        let algorithms = provider.signature_verification_algorithms;
+        let client = |error: rustls::Error| OutputError::Client(error.to_string());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(client)?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier::new(trust, algorithms)));
+        let mut config = match &settings.client_certificate {
+            None => builder.with_no_client_auth(),
+            Some(paths) => {
+                let (chain, key) = identity(paths)?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| {
+                    pem(
+                        CLIENT_KEY,
+                        &paths.key,
+                        format!("cannot be used with client_cert: {error}"),
+                    )
+                })?
             }
-            if !usable(&pem) {
-                return Err(bad(
-                    "holds no certificate that can be read (-----BEGIN CERTIFICATE-----)",
-                ));
-            }
-        }
-        let mut from_system = 0;
-        let mut system = String::new();
-        let loaded = rustls_native_certs::load_native_certs();
-        for certificate in &loaded.certs {
-            push_pem(&mut system, certificate);
-            from_system += 1;
-        }
-        // Stores of operating systems may hold relics that the client refuses, and it refuses all of them then.
-        if from_system > 0 && !usable(&system) {
-            system.clear();
-            from_system = 0;
-            for certificate in &loaded.certs {
-                let mut one = String::new();
-                push_pem(&mut one, certificate);
-                if usable(&one) {
-                    system.push_str(&one);
-                    from_system += 1;
-                }
-            }
-        }
-        pem.push_str(&system);
-        Ok(Self { pem, from_system })
-    }
-
-    /// All of them, as the client takes them.
-    pub(crate) fn certificates(&self) -> Result<Vec<Certificate>, OutputError> {
-        Certificate::from_pem_bundle(self.pem.as_bytes())
-            .map_err(|error| OutputError::Client(error.to_string()))
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self { config, trusted })
     }
 }
 
-/// The client certificate with its key.
-pub(crate) fn identity(client: &ClientCertificate) -> Result<Identity, OutputError> {
-    let mut pem = read(CLIENT_CERT, &client.certificate)?;
-    let key = read(CLIENT_KEY, &client.key)?;
-    let lacks = |text: &[u8], sign: &[u8]| memchr::memmem::find(text, sign).is_none();
-    if lacks(&pem, b"-----BEGIN CERTIFICATE-----") {
-        return Err(OutputError::Pem {
-            setting: CLIENT_CERT,
-            path: client.certificate.clone(),
-            message: "holds no PEM certificate".to_owned(),
-        });
-    }
-    if lacks(&key, b"PRIVATE KEY-----") || !lacks(&key, b"ENCRYPTED") {
-        return Err(OutputError::Pem {
-            setting: CLIENT_KEY,
-            path: client.key.clone(),
-            message: "holds no plain PEM private key (an encrypted one must be decrypted first: openssl pkey)"
-                .to_owned(),
-        });
-    }
-    pem.push(b'\n');
-    pem.extend_from_slice(&key);
-    Identity::from_pem(&pem).map_err(|error| OutputError::Client(error.to_string()))
-}
-
-/// True when the client takes all of these certificates: it says so only when it is built.
-fn usable(pem: &str) -> bool {
-    let Ok(certificates) = Certificate::from_pem_bundle(pem.as_bytes()) else {
-        return false;
+/// The built-in authorities, the operating system's and those of the file.
+fn authorities(ca_file: Option<&Path>) -> Result<(Trust, String), OutputError> {
+    let mut roots = RootCertStore::empty();
+    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    // Stores of operating systems may hold relics that webpki refuses.
+    let (from_system, _) =
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let mut trusted = format!("{from_system} of the operating system");
+    let pinned = match ca_file {
+        None => {
+            trusted.push_str(", no ca_file");
+            Vec::new()
+        }
+        Some(path) => {
+            trusted.push_str(&format!(" and ca_file {}", path.display()));
+            let pinned = certificates(CA_FILE, path)?;
+            for (at, certificate) in pinned.iter().enumerate() {
+                roots.add(certificate.clone()).map_err(|error| {
+                    let which = match pinned.len() {
+                        1 => "holds a certificate".to_owned(),
+                        _ => format!("holds as number {} a certificate", at + 1),
+                    };
+                    pem(
+                        CA_FILE,
+                        path,
+                        format!("{which} that cannot be used: {error}"),
+                    )
+                })?;
+            }
+            pinned
+        }
     };
-    let any = !certificates.is_empty();
-    let builder = reqwest::Client::builder();
-    let builder = certificates
-        .into_iter()
-        .fold(builder, reqwest::ClientBuilder::add_root_certificate);
-    any && builder.build().is_ok()
+    Ok((Trust::Authorities { roots, pinned }, trusted))
 }
 
-fn push_pem(pem: &mut String, der: &[u8]) {
-    pem.push_str("-----BEGIN CERTIFICATE-----\n");
-    pem.push_str(&BASE64.encode(der));
-    pem.push_str("\n-----END CERTIFICATE-----\n");
+/// The client certificate with its intermediates, and its key.
+fn identity(
+    client: &ClientCertificate,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), OutputError> {
+    let key = read(CLIENT_KEY, &client.key)?;
+    let is_encrypted = memchr::memmem::find(&key, b"ENCRYPTED").is_some();
+    let key = PrivateKeyDer::from_pem_slice(&key)
+        .ok()
+        .filter(|_| !is_encrypted);
+    let key = key.ok_or_else(|| {
+        let message = "holds no plain PEM private key (an encrypted one must be decrypted first: openssl pkey)";
+        pem(CLIENT_KEY, &client.key, message.to_owned())
+    })?;
+    Ok((certificates(CLIENT_CERT, &client.certificate)?, key))
+}
+
+/// The certificates of a file, at least one.
+fn certificates(
+    setting: &'static str,
+    path: &Path,
+) -> Result<Vec<CertificateDer<'static>>, OutputError> {
+    let text = String::from_utf8(read(setting, path)?).map_err(|_| {
+        let message = "is not PEM text (DER? convert it with openssl x509 -inform der)";
+        pem(setting, path, message.to_owned())
+    })?;
+    // A marker counts only when nothing else stands on its line.
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let text = lines.join("\n");
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    match found {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => {
+            let message = "holds no certificate that can be read (-----BEGIN CERTIFICATE-----)";
+            Err(pem(setting, path, message.to_owned()))
+        }
+    }
+}
+
+fn pem(setting: &'static str, path: &Path, message: String) -> OutputError {
+    OutputError::Pem {
+        setting,
+        path: path.to_owned(),
+        message,
+    }
 }
 
 fn read(setting: &'static str, path: &Path) -> Result<Vec<u8>, OutputError> {

@@ -155,6 +155,8 @@ impl Lab {
             rotated_dirs: vec![],
             history: Duration::ZERO,
             retention: self.retention,
+            links: tail::Links::default(),
+            open_files: 1000,
             held_open_bytes: 1 << 30,
             max_line_bytes: 4096,
             read_bytes: 256,

@@ -1,4 +1,4 @@
-//! What a record does not say: secrets of queries, addresses of people, names that are to be hashed.
+//! What a record does not say: secrets, addresses of people, names that are to be hashed.
 //!
 //! Owns the cleaning of text and the hash; refuses to know fields. Invariant: every text that comes from a line goes
 //! through [`Guard::clean`] unless [`Guard::watches`] has said that there is nothing to clean in its line; index and
@@ -8,9 +8,11 @@ mod addresses;
 mod line;
 mod names;
 mod secrets;
+mod shapes;
 mod spelling;
 #[cfg(test)]
 mod tests;
+mod userinfo;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -20,7 +22,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::config::{AddressRule, Privacy};
 
-pub(crate) use names::Names;
+use names::Names;
+use secrets::Secrets;
+use shapes::Shapes;
+
+pub(super) use userinfo::length as userinfo_length;
 
 /// What stands where a secret was.
 pub(crate) const REDACTED: &[u8] = b"REDACTED";
@@ -32,6 +38,9 @@ const HASH_BYTES: usize = 16;
 
 /// What keeps these hashes apart from other uses of the same key.
 const CONTEXT: &str = "logweir 2026-11-23 hashes of addresses and names in records";
+
+/// The name that `redact_values` has for users and passwords in URLs.
+const USERINFO: &str = "userinfo";
 
 /// A text's hash.
 pub(super) type Hash = [u8; HASH_LEN];
@@ -57,7 +66,7 @@ pub(super) enum Shown {
 /// The rules, ready to be followed.
 #[derive(Debug, Clone)]
 pub(crate) struct Guard {
-    names: Names,
+    secrets: Secrets,
     rule: AddressRule,
     key: Option<[u8; 32]>,
     hash_fields: Vec<String>,
@@ -83,8 +92,20 @@ pub(crate) struct Cleaned {
 
 impl Guard {
     pub(crate) fn new(privacy: &Privacy) -> Self {
+        fn texts(list: &[String]) -> impl Iterator<Item = &str> {
+            list.iter().map(String::as_str)
+        }
+        let values = &privacy.redact_values;
+        let secrets = Secrets {
+            names: Names::new(
+                texts(&privacy.redact_query),
+                texts(&privacy.redact_query_except),
+            ),
+            shapes: Shapes::new(texts(values), texts(&privacy.redact_values_add)),
+            userinfo: values.iter().any(|name| name == USERINFO),
+        };
         Self {
-            names: Names::new(privacy.redact_query.iter().map(String::as_str)),
+            secrets,
             rule: privacy.ip,
             key: privacy.hash_key.as_ref().map(|key| key.derive(CONTEXT)),
             hash_fields: privacy.hash_fields.clone(),
@@ -93,7 +114,7 @@ impl Guard {
 
     /// Whether the values of a line must be cleaned; asked once a line.
     pub(super) fn watches(&self, line: &[u8]) -> bool {
-        self.rule != AddressRule::Keep || secrets::may_be_in(&self.names, line)
+        self.rule != AddressRule::Keep || self.secrets.may_be_in(line)
     }
 
     /// Whether the values of this variable are secrets as a whole: `$arg_token`, `$http_authorization`.
@@ -108,7 +129,7 @@ impl Guard {
             "upstream_http_",
         ];
         let named = |prefix| variable.starts_with(prefix);
-        FROM_OUTSIDE.into_iter().any(named) && self.names.has(variable)
+        FROM_OUTSIDE.into_iter().any(named) && self.secrets.names.has(variable)
     }
 
     /// Whether a field is written as its hash.
@@ -136,7 +157,7 @@ impl Guard {
         cuts.clear();
         secrets.clear();
         out.clear();
-        secrets::find(&self.names, text, scope, |range| secrets.push(range));
+        self.secrets.find(text, scope, |range| secrets.push(range));
         let mut from = 0;
         for range in secrets.iter().cloned() {
             self.addresses(text, from..range.start, cuts);

@@ -1,32 +1,237 @@
-//! Finds the secret values of a text: `token=…` in queries and wherever else, `"password":"…"` in JSON.
+//! Finds the secrets of a text: values of secret keys (`token=…` in queries, cookies and forms, `"password":"…"` in
+//! JSON), values that are secrets by their shape, and users with passwords in URLs.
 //!
-//! Owns where such a value begins and ends. A query within a query (`?next=%2Fa%3Ftoken%3D…`) counts. Invariant:
-//! when in doubt about its end a value is too long rather than too short.
+//! Owns where a value of a key begins and ends. A query within a query (`?next=%2Fa%3Ftoken%3D…`) counts. Invariants:
+//! when its end is in doubt a value is too long rather than too short; a text is read once, so that the effort grows
+//! with its length alone.
 
 use std::ops::Range;
 
 use super::Scope;
-use super::names::Names;
-use super::spelling::unit;
+use super::names::{Cut, Key, Names};
+use super::shapes::{Place, Shapes};
+use super::spelling::{Unit, unit};
+use super::userinfo;
 
-/// Whether any value of a line can hold a secret; false only when none does. Each value has to stand in the line
-/// as it is, without nginx's escaping.
-pub(super) fn may_be_in(names: &Names, line: &[u8]) -> bool {
-    if names.is_empty() {
-        return false;
+/// An authorization code is not shorter; what is shorter is a code of another kind.
+const SHORTEST_CODE: usize = 10;
+/// Of so many `@` in a line it is asked what they end.
+const AT_SIGNS: usize = 16;
+
+/// What is looked for.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Secrets {
+    pub(super) names: Names,
+    pub(super) shapes: Shapes,
+    /// Users and passwords in URLs.
+    pub(super) userinfo: bool,
+}
+
+impl Secrets {
+    /// Whether any value of a line can hold a secret; false only when none does. Each value has to stand in the line
+    /// as it is, without nginx's escaping.
+    #[inline]
+    pub(super) fn may_be_in(&self, line: &[u8]) -> bool {
+        self.shapes.any_in(line) || self.may_have_key(line)
     }
-    memchr::memchr2_iter(b'=', b'%', line).any(|at| match line[at] {
-        b'=' => names.may_have_key(line, at),
-        _ => {
-            let spelled = unit(line, at);
-            let next = at + spelled.len;
-            match spelled.byte {
-                b'=' => names.may_have_key(line, at),
-                b'"' => is_colon(line, next) && names.may_have_key(line, at),
-                _ => false,
+
+    /// The same of everything but shapes that are spelled as they are.
+    fn may_have_key(&self, line: &[u8]) -> bool {
+        let (mut from, mut at_signs) = (0, 0);
+        let (mut code, mut state, mut spelled) = (false, false, false);
+        for at in memchr::memchr3_iter(b'=', b'%', b'@', line) {
+            let here = match line[at] {
+                b'%' => unit(line, at),
+                byte => Unit {
+                    byte,
+                    len: 1,
+                    depth: 0,
+                },
+            };
+            let next = at + here.len;
+            let found = match here.byte {
+                b'=' => {
+                    let key = self.names.key(line, from, at, Cut::Anywhere);
+                    from = next;
+                    code |= key == Key::Code;
+                    state |= key == Key::State;
+                    key == Key::Secret || code && state
+                }
+                b'"' if here.len > 1 && is_colon(line, next) => {
+                    let key = self.names.key(line, from, at, Cut::Anywhere);
+                    from = next;
+                    key == Key::Secret
+                }
+                b'@' if self.userinfo => {
+                    at_signs += 1;
+                    at_signs > AT_SIGNS || userinfo::may_end_at(line, at)
+                }
+                // nobody encodes these but to hide what they spell
+                byte => {
+                    spelled |= here.len > 1
+                        && (byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
+                    false
+                }
+            };
+            if found {
+                return true;
             }
         }
-    })
+        spelled && self.shapes.any_spelled_in(line)
+    }
+
+    /// Hands over the place of each secret, in order.
+    pub(super) fn find(&self, text: &[u8], scope: Scope, mut found: impl FnMut(Range<usize>)) {
+        // quotes and escapes hide what a line would show
+        let hides = scope == Scope::Line || memchr::memchr2(b'"', b'\\', text).is_some();
+        if !hides && !self.may_be_in(text) {
+            return;
+        }
+        let mut walk = Walk::default();
+        if let Some(range) = self.host_of(text, scope) {
+            walk.at = range.end;
+            found(range);
+        }
+        while let Some(passed) = text[walk.at..]
+            .iter()
+            .position(|byte| self.may_begin(*byte))
+        {
+            walk.pass(text, passed);
+            let here = unit(text, walk.at);
+            let next = walk.at + here.len;
+            let secret = self.secret(text, &mut walk, here, scope);
+            walk.step(here);
+            if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {
+                walk.at = secret.end.max(next);
+                found(secret);
+            }
+        }
+    }
+
+    /// Whether a byte, or a spelling of one, matters to [`Secrets::secret`].
+    fn may_begin(&self, byte: u8) -> bool {
+        matches!(byte, b'=' | b'"' | b'%' | b'\\' | b'/' | b':' | b'C')
+            || self.shapes.may_begin(byte)
+    }
+
+    /// The secret that the byte at hand begins, or that stands behind it.
+    fn secret(
+        &self,
+        text: &[u8],
+        walk: &mut Walk,
+        here: Unit,
+        scope: Scope,
+    ) -> Option<Range<usize>> {
+        let (at, next) = (walk.at, walk.at + here.len);
+        match here.byte {
+            b'=' => {
+                let key = self.names.key(text, walk.key, at, Cut::Exact);
+                walk.key = next;
+                let value = || value(text, next, here.depth, scope);
+                match key {
+                    Key::Secret => Some(value()),
+                    Key::Code => {
+                        let has_state = *walk.has_state.get_or_insert_with(|| self.has_state(text));
+                        let value = has_state.then(value)?;
+                        (value.len() >= SHORTEST_CODE).then_some(value)
+                    }
+                    Key::Plain | Key::State => None,
+                }
+            }
+            b'"' if is_colon(text, next) => {
+                let key = self.names.key(text, walk.key, at, Cut::Exact);
+                walk.key = next;
+                (key == Key::Secret).then(|| json(text, next))
+            }
+            // `X-Api-Key: …` in a line whose fields nobody knows
+            b':' if scope == Scope::Line && here.len == 1 && text.get(next) == Some(&b' ') => {
+                let key = self.names.key(text, walk.key, at, Cut::Exact);
+                (key == Key::Secret).then(|| value(text, next, 0, scope))
+            }
+            b'/' if self.userinfo => {
+                let scheme = match walk.before {
+                    [Some(b'/'), before] => before == Some(b':'),
+                    // a path has lost its double slashes when it is a route
+                    [Some(b':'), _] => true,
+                    _ => return None,
+                };
+                userinfo::of_authority(text, next, here.depth, scheme)
+            }
+            b'C' if self.userinfo && text[at..].starts_with(CONNECT) => {
+                userinfo::of_host(text, at + CONNECT.len()).or_else(|| self.shape(text, walk, here))
+            }
+            _ => self.shape(text, walk, here),
+        }
+    }
+
+    fn shape(&self, text: &[u8], walk: &Walk, here: Unit) -> Option<Range<usize>> {
+        if !self.shapes.may_begin(here.byte) {
+            return None;
+        }
+        // JSON in a raw line has `\\n` between words
+        let escape = matches!(walk.before, [Some(b'n' | b'r' | b't'), Some(b'\\')]);
+        let place = Place {
+            before: walk.before[0].filter(|_| !escape),
+            begins: text[..walk.at]
+                .trim_ascii_end()
+                .last()
+                .is_none_or(|byte| *byte == b':'),
+        };
+        self.shapes.at(text, walk.at, place, Cut::Exact)
+    }
+
+    /// A value may be a host, or a target without a scheme.
+    fn host_of(&self, text: &[u8], scope: Scope) -> Option<Range<usize>> {
+        let may = self.userinfo && scope == Scope::Value;
+        may.then(|| userinfo::of_host(text, 0))?
+    }
+
+    /// Whether a text has the key `state`.
+    fn has_state(&self, text: &[u8]) -> bool {
+        let (mut at, mut from) = (0, 0);
+        while at < text.len() {
+            let here = unit(text, at);
+            let next = at + here.len;
+            if here.byte == b'=' {
+                if self.names.key(text, from, at, Cut::Exact) == Key::State {
+                    return true;
+                }
+                from = next;
+            }
+            at = next;
+        }
+        false
+    }
+}
+
+const CONNECT: &[u8] = b"CONNECT ";
+
+/// How far a text was read.
+#[derive(Debug, Default)]
+struct Walk {
+    at: usize,
+    /// No key begins before.
+    key: usize,
+    /// The bytes before the one at hand as their reader would understand them, the last one first.
+    before: [Option<u8>; 2],
+    has_state: Option<bool>,
+}
+
+impl Walk {
+    /// Passes over bytes that stand for themselves.
+    fn pass(&mut self, text: &[u8], passed: usize) {
+        match &text[self.at..self.at + passed] {
+            [] => {}
+            [byte] => self.before = [Some(*byte), self.before[0]],
+            [.., before, last] => self.before = [Some(*last), Some(*before)],
+        }
+        self.at += passed;
+    }
+
+    fn step(&mut self, here: Unit) {
+        self.at += here.len;
+        self.before = [Some(here.byte), self.before[0]];
+    }
 }
 
 fn is_colon(text: &[u8], at: usize) -> bool {
@@ -46,32 +251,18 @@ fn blanks(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Hands over the place of each secret value, in order.
-pub(super) fn find(names: &Names, text: &[u8], scope: Scope, mut found: impl FnMut(Range<usize>)) {
-    let mut at = 0;
-    // any other byte is one of its own, and begins no value
-    while let Some(passed) = text[at..].iter().position(|byte| begins_value(*byte)) {
-        at += passed;
-        let here = unit(text, at);
-        let next = at + here.len;
-        let value = match here.byte {
-            b'=' if names.has_key(text, at) => next..end(text, next, here.depth, scope),
-            b'"' if is_colon(text, next) && names.has_key(text, at) => json(text, next),
-            _ => {
-                at = next;
-                continue;
-            }
-        };
-        at = value.end.max(next);
-        if !value.is_empty() {
-            found(value);
+/// The value behind the `=` of a key, which was encoded `depth` times.
+fn value(text: &[u8], from: usize, depth: u8, scope: Scope) -> Range<usize> {
+    let from = match scope {
+        Scope::Value => from,
+        Scope::Line => {
+            from + text[from..]
+                .iter()
+                .take_while(|byte| **byte == b' ')
+                .count()
         }
-    }
-}
-
-/// Whether a spelling of `=` or `"` begins with this byte.
-fn begins_value(byte: u8) -> bool {
-    matches!(byte, b'=' | b'"' | b'%' | b'\\')
+    };
+    from..end(text, from, depth, scope)
 }
 
 /// Where the value of a query's key ends; its `=` was encoded `depth` times.
@@ -80,7 +271,7 @@ fn end(text: &[u8], from: usize, depth: u8, scope: Scope) -> usize {
         Scope::Value => true,
         Scope::Line => memchr::memchr_iter(b'"', &text[..from]).count() % 2 == 1,
     };
-    let mut at = from;
+    let mut at = from + scheme(&text[from..]);
     while at < text.len() {
         let here = unit(text, at);
         let next = at + here.len;
@@ -102,6 +293,22 @@ fn end(text: &[u8], from: usize, depth: u8, scope: Scope) -> usize {
         at = next;
     }
     at
+}
+
+/// The length of the name of an authentication scheme and the blank behind it (RFC 9110, section 11.1).
+fn scheme(value: &[u8]) -> usize {
+    const NAMES: [&[u8]; 6] = [
+        b"basic",
+        b"bearer",
+        b"digest",
+        b"negotiate",
+        b"ntlm",
+        b"token",
+    ];
+    let named = |name: &&&[u8]| {
+        value.get(name.len()) == Some(&b' ') && value[..name.len()].eq_ignore_ascii_case(name)
+    };
+    NAMES.iter().find(named).map_or(0, |name| name.len() + 1)
 }
 
 /// Whether a request line ends so.
@@ -139,6 +346,9 @@ fn json(text: &[u8], from: usize) -> Range<usize> {
         }
         return from..at;
     }
+    if matches!(first.byte, b'[' | b'{') {
+        return start..nested(text, start);
+    }
     while at < text.len() {
         let here = unit(text, at);
         if matches!(here.byte, b',' | b'}' | b']' | b'&' | b'"') || here.byte.is_ascii_whitespace()
@@ -150,20 +360,45 @@ fn json(text: &[u8], from: usize) -> Range<usize> {
     start..at
 }
 
+/// Where a list or an object ends that begins at `at`.
+fn nested(text: &[u8], mut at: usize) -> usize {
+    let (mut open, mut quoted, mut quote) = (0_usize, false, None);
+    while at < text.len() {
+        let here = unit(text, at);
+        at += here.len;
+        match here.byte {
+            // another spelling is of a quote within the text
+            b'"' if *quote.get_or_insert(here.len) == here.len => quoted = !quoted,
+            b'[' | b'{' if !quoted => open += 1,
+            b']' | b'}' if !quoted => {
+                open -= 1;
+                if open == 0 {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    at
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn redacted(text: &str, scope: Scope) -> String {
-        let names = Names::new(["token", "password"]);
+        let secrets = Secrets {
+            names: Names::new(["token", "password"], []),
+            ..Secrets::default()
+        };
         let (mut out, mut from) = (String::new(), 0);
-        find(&names, text.as_bytes(), scope, |value| {
+        secrets.find(text.as_bytes(), scope, |value| {
             out.push_str(&text[from..value.start]);
             out.push('*');
             from = value.end;
         });
         out.push_str(&text[from..]);
-        assert!(out == text || may_be_in(&names, text.as_bytes()) || text.contains(['"', '\\']));
+        assert!(out == text || secrets.may_be_in(text.as_bytes()) || text.contains(['"', '\\']));
         out
     }
 
@@ -232,6 +467,165 @@ mod tests {
             ("1 \"token=a\\\"b\" 2", "1 \"token=*\" 2"),
         ] {
             assert_eq!(redacted(text, Scope::Line), expected);
+        }
+    }
+
+    fn all(text: &str, scope: Scope) -> String {
+        let mut cleaned = super::super::Cleaned::default();
+        let guard = super::super::Guard::new(&crate::config::Privacy::default());
+        guard.clean(text.as_bytes(), scope, &mut cleaned);
+        let changed = cleaned.text != text.as_bytes();
+        let hidden = scope == Scope::Line || text.contains(['"', '\\']);
+        assert!(
+            !changed || hidden || guard.watches(text.as_bytes()),
+            "{text}"
+        );
+        String::from_utf8_lossy(&cleaned.text).replace("REDACTED", "*")
+    }
+
+    #[test]
+    fn users_and_passwords_of_urls_are_found_wherever_they_stand() {
+        for (text, expected) in [
+            ("http://bob:pass@host/x", "http://*@host/x"),
+            ("https://ghx@host", "https://*@host"),
+            ("//bob:pass@host/x", "//*@host/x"),
+            (
+                "/a?next=http://bob:pass@host/&x",
+                "/a?next=http://*@host/&x",
+            ),
+            (
+                "/a?next=http%3A%2F%2Fbob%3Apa%2540ss%40host%2Fx&y",
+                "/a?next=http%3A%2F%2F*%40host%2Fx&y",
+            ),
+            ("/proxy/https://bob:pass@host/x", "/proxy/https://*@host/x"),
+            (
+                "/proxy/https:%2F/bob:pass@host/x",
+                "/proxy/https:%2F/*@host/x",
+            ),
+            ("http://bob:pa/ss@host/x?y", "http://*@host/x?y"),
+            (
+                "GET http://bob:pass@host/ HTTP/1.1",
+                "GET http://*@host/ HTTP/1.1",
+            ),
+            (
+                "CONNECT bob:pass@host:443 HTTP/1.1",
+                "CONNECT *@host:443 HTTP/1.1",
+            ),
+            ("bob:pass@host:443", "*@host:443"),
+            (
+                "amqp://bob:pass@a,redis://:pass@b",
+                "amqp://*@a,redis://*@b",
+            ),
+            ("http:\\/\\/bob:pass@host\\/x", "http:\\/\\/*@host\\/x"),
+        ] {
+            assert_eq!(all(text, Scope::Value), expected);
+        }
+        for text in [
+            "http://host/a@b",
+            "http://host:80/?mail=a@b",
+            "//host/x",
+            "//report@2x.png",
+            "/npm//@scope/x",
+            "https://medium.example/@bob/x",
+            "mailto:bob@host",
+            "(+mailto:bot@host)",
+            "/a?mail=bob%40host",
+            "http://@host/",
+            "a@b",
+            "http://[::1]:80/@x",
+            "https://host/?to=sip:a@b",
+        ] {
+            assert_eq!(all(text, Scope::Value), text);
+        }
+        assert_eq!(
+            all(
+                "1 - - \"CONNECT bob:pass@host:443 HTTP/1.1\" 400 \"http://bob:p@host/\" x",
+                Scope::Line
+            ),
+            "1 - - \"CONNECT *@host:443 HTTP/1.1\" 400 \"http://*@host/\" x"
+        );
+    }
+
+    #[test]
+    fn the_code_of_a_callback_is_known_by_the_state_beside_it() {
+        for (text, expected) in [
+            (
+                "/cb?code=SplxlOBeZQQYbYS6WxSbIA&state=xyz",
+                "/cb?code=*&state=xyz",
+            ),
+            (
+                "/cb?state=xyz&code=SplxlOBeZQQYbYS6WxSbIA",
+                "/cb?state=xyz&code=*",
+            ),
+            (
+                "/in?next=%2Fcb%3Fcode%3DSplxlOBeZQQYbYS6%26state%3Dx",
+                "/in?next=%2Fcb%3Fcode%3D*%26state%3Dx",
+            ),
+            (
+                "/cb?code=SplxlOBeZQQYbYS6WxSbIA",
+                "/cb?code=SplxlOBeZQQYbYS6WxSbIA",
+            ),
+            (
+                "/a?country=us&state=CA&code=90210",
+                "/a?country=us&state=CA&code=90210",
+            ),
+            (
+                "/a?state=CA&country_code=SplxlOBeZQQY",
+                "/a?state=CA&country_code=SplxlOBeZQQY",
+            ),
+        ] {
+            assert_eq!(all(text, Scope::Value), expected);
+        }
+    }
+
+    #[test]
+    fn secrets_stand_in_forms_cookies_and_lists() {
+        for (text, expected) in [
+            (
+                "user[password][x]=1&token%5B0%5D=2&b=3",
+                "user[password][x]=*&token%5B0%5D=*&b=3",
+            ),
+            (
+                "a=1; remember_me=2; connect.sid=s%3A3.4; theme=dark",
+                "a=1; remember_me=*; connect.sid=*; theme=dark",
+            ),
+            (
+                "password%00=1&%20password=2&shipping=3",
+                "password%00=*&%20password=*&shipping=3",
+            ),
+            (
+                r#"{"password":["a","b]\"c"],"x":1}"#,
+                r#"{"password":*,"x":1}"#,
+            ),
+            (
+                r#"{"user":{"token":{"v":"a","w":[1]}},"x":1}"#,
+                r#"{"user":{"token":*},"x":1}"#,
+            ),
+            (
+                r"{\x22pin\x22:[\x22a\x22],\x22x\x22:1}",
+                r"{\x22pin\x22:*,\x22x\x22:1}",
+            ),
+            ("/a?sv=2022&se=x&sig=aB%2B&y", "/a?sv=2022&se=x&sig=*&y"),
+        ] {
+            assert_eq!(all(text, Scope::Value), expected);
+        }
+    }
+
+    #[test]
+    fn in_a_line_that_no_format_takes_headers_count() {
+        for (text, expected) in [
+            ("x Authorization: Bearer a.b-c y", "x Authorization: * y"),
+            ("X-Api-Key: abc d", "X-Api-Key: * d"),
+            ("password = abc d", "password = * d"),
+            ("authorization=Basic abc d", "authorization=* d"),
+            ("x ghp_aB3dE6gH9jK2mN5pQ8sT y", "x * y"),
+            (
+                "{\"a\":\"x\\nghp_aB3dE6gH9jK2mN5pQ8sT\"}",
+                "{\"a\":\"x\\n*\"}",
+            ),
+            ("12:00: author: x", "12:00: author: x"),
+        ] {
+            assert_eq!(all(text, Scope::Line), expected);
         }
     }
 }

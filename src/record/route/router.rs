@@ -45,7 +45,9 @@ impl Router {
         let templates = routes.templates.iter();
         let regexes = routes.regexes.into_iter();
         Self {
-            trie: Trie::new(templates.map(|(template, route)| (template, route.methods))),
+            trie: Trie::new(
+                templates.map(|(template, route)| (template, route.methods, route.ignore_case)),
+            ),
             any_regex: routes.any_regex,
             regexes: regexes
                 .map(|(regex, route)| (regex, Named::new(route)))
@@ -63,12 +65,22 @@ impl Router {
         self.templates.is_empty() && self.regexes.is_empty()
     }
 
-    /// The route of a path as nginx normalises it.
-    pub(super) fn find(&self, method: Option<&[u8]>, path: &[u8]) -> Option<&Named> {
+    /// How many nodes one path would visit in the trie of the templates, where these cross too much for it.
+    pub(in crate::record) fn crossing_visits(&self) -> Option<usize> {
+        self.trie.crossing_visits()
+    }
+
+    /// The route of a path as a back end sees it; `buffer` is for what is made of it.
+    pub(super) fn find(
+        &self,
+        method: Option<&[u8]>,
+        path: &[u8],
+        buffer: &mut Vec<u8>,
+    ) -> Option<&Named> {
         let method = Methods::of_request(method);
         let found = self
             .trie
-            .find(method, path)
+            .find(method, path, buffer)
             .map(|at| &self.templates[at as usize]);
         match found {
             Some(own) if own.is_own => found,

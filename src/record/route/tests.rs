@@ -1,73 +1,11 @@
-//! Paths get names: by rules, or by routes.
+//! Paths get the names of their routes.
 
 #![allow(clippy::unwrap_used)]
 
-use super::trie::Trie;
-use super::*;
-use crate::config::{Methods, Segment, Template};
 use proptest::prelude::*;
 
-fn route(path: &str) -> String {
-    let (mut out, mut resolved) = (Vec::new(), Vec::new());
-    resolve(&mut resolved, path.as_bytes());
-    if !needs_resolving(path.as_bytes()) {
-        assert_eq!(resolved, path.as_bytes());
-    }
-    segments(&mut out, &resolved);
-    String::from_utf8(out).unwrap()
-}
-
-#[test]
-fn identifiers_become_their_kind() {
-    assert_eq!(route("/users/17/orders"), "/users/{id}/orders");
-    assert_eq!(route("/users/17"), "/users/{id}");
-    assert_eq!(route("/17/"), "/{id}/");
-    assert_eq!(
-        route("/d/550e8400-e29b-41d4-a716-446655440000"),
-        "/d/{uuid}"
-    );
-    assert_eq!(
-        route("/blob/d41d8cd98f00b204e9800998ecf8427e/raw"),
-        "/blob/{hash}/raw"
-    );
-    assert_eq!(route("/1/2/3"), "/{id}/{id}/{id}");
-}
-
-#[test]
-fn words_stay() {
-    for path in [
-        "/",
-        "/cafe",
-        "/deadbeefdeadbeef/x",
-        "/v1/users",
-        "/a1",
-        "/img/17.png",
-        "/feed",
-    ] {
-        assert_eq!(route(path), path);
-    }
-}
-
-#[test]
-fn a_path_counts_as_nginx_routes_it() {
-    assert_eq!(route("/api/%65xport"), "/api/export");
-    assert_eq!(route("//api///export"), "/api/export");
-    assert_eq!(route("/api/./x/../export"), "/api/export");
-    assert_eq!(route("/api/x/.."), "/api/");
-    assert_eq!(route("/../.."), "/");
-    assert_eq!(route("/users/%31%37"), "/users/{id}");
-    assert_eq!(route("/a/.well-known/b"), "/a/.well-known/b");
-    assert_eq!(route("/100%"), "/100%");
-    assert_eq!(route("/%2e%2e/a"), "/a");
-}
-
-proptest! {
-    #[test]
-    fn any_path_gives_text_and_never_fails(path in "/[ -~]{0,40}") {
-        let once = route(&path);
-        prop_assert!(once.starts_with('/'));
-    }
-}
+use super::trie::Trie;
+use crate::config::{Methods, Segment, Template};
 
 fn templates(texts: &[&str]) -> Vec<(Template, Methods)> {
     let parse = |text: &&str| (Template::parse(text).unwrap(), Methods::ANY);
@@ -78,7 +16,7 @@ fn trie(templates: &[(Template, Methods)]) -> Trie {
     Trie::new(
         templates
             .iter()
-            .map(|(template, methods)| (template, *methods)),
+            .map(|(template, methods)| (template, *methods, false)),
     )
 }
 
@@ -89,14 +27,19 @@ fn methods(names: &[&str]) -> Methods {
     sets.fold(Methods::NONE, Methods::or)
 }
 
-const GET: Option<&[u8]> = Some(b"GET");
+const GET: &str = "GET";
+
+fn find(trie: &Trie, method: &str, path: &str) -> Option<u32> {
+    let method = Methods::of_request(Some(method.as_bytes()));
+    trie.find(method, path.as_bytes(), &mut Vec::new())
+}
 
 #[test]
 fn a_choice_that_leads_nowhere_is_taken_back() {
     let texts = ["/a/{x}/c", "/a/b/d", "/a/{x}/{y*}", "/{x}/b/{y}"];
     let trie = trie(&templates(&texts));
     let find = |path: &str| {
-        let found = trie.find(Methods::of_request(GET), path.as_bytes());
+        let found = find(&trie, GET, path);
         found.map(|at| texts[at as usize])
     };
     assert_eq!(find("/a/b/c"), Some("/a/{x}/c"));
@@ -125,7 +68,7 @@ fn the_more_literal_template_goes_first() {
     ];
     let trie = trie(&templates(&texts));
     let find = |path: &str| {
-        let found = trie.find(Methods::of_request(GET), path.as_bytes());
+        let found = find(&trie, GET, path);
         found.map(|at| texts[at as usize])
     };
     assert_eq!(find("/report-1.json"), Some("/report-1.json"));
@@ -153,20 +96,17 @@ fn a_route_whose_methods_do_not_fit_gives_way() {
         (template("/head"), methods(&["HEAD"])),
     ];
     let trie = trie(&templates);
-    let find = |method: &str, path: &str| {
-        trie.find(
-            Methods::of_request(Some(method.as_bytes())),
-            path.as_bytes(),
-        )
-    };
+    let find = |method: &str, path: &str| find(&trie, method, path);
+    let unknown =
+        |path: &str| trie.find(Methods::of_request(None), path.as_bytes(), &mut Vec::new());
     assert_eq!(find("GET", "/users/me"), Some(0));
     assert_eq!(find("HEAD", "/users/me"), Some(0));
     assert_eq!(find("DELETE", "/users/me"), Some(1));
     assert_eq!(find("BREW", "/users/me"), Some(2));
     assert_eq!(find("POST", "/login"), Some(3));
     assert_eq!(find("GET", "/login"), None);
-    assert_eq!(trie.find(Methods::of_request(None), b"/login"), None);
-    assert_eq!(trie.find(Methods::of_request(None), b"/users/1"), Some(2));
+    assert_eq!(unknown("/login"), None);
+    assert_eq!(unknown("/users/1"), Some(2));
     assert_eq!(find("HEAD", "/head"), Some(5));
     assert_eq!(find("GET", "/head"), Some(4));
 }
@@ -224,9 +164,9 @@ fn stretches(literals: &[Vec<u8>], segment: &[u8]) -> bool {
 
 fn any_segment() -> impl Strategy<Value = String> {
     prop_oneof![
-        4 => prop::sample::select(&["a", "b", "ab", "a-b"][..]).prop_map(str::to_owned),
+        4 => prop::sample::select(&["a", "b", "ab", "a-b", "A", "aB"][..]).prop_map(str::to_owned),
         2 => Just("{x}".to_owned()),
-        1 => prop::sample::select(&["{x}b", "a{x}", "{x}-{y}", "a{x}b", "{x}a{y}b"][..]).prop_map(str::to_owned),
+        1 => prop::sample::select(&["{x}b", "a{x}", "{x}-{y}", "a{x}b", "{x}a{y}b", "A{x}", "{x}B"][..]).prop_map(str::to_owned),
     ]
 }
 
@@ -254,8 +194,11 @@ fn any_methods() -> impl Strategy<Value = Methods> {
 }
 
 fn any_path() -> impl Strategy<Value = String> {
-    let segment =
-        prop::sample::select(&["a", "b", "ab", "a-b", "aab", "-", "axb", "a-", "-b", "c"][..]);
+    let segment = prop::sample::select(
+        &[
+            "a", "b", "ab", "a-b", "aab", "-", "axb", "a-", "-b", "c", "A", "aB", "AxB",
+        ][..],
+    );
     (prop::collection::vec(segment, 0..6), any::<bool>()).prop_map(|(segments, slash)| {
         let text: String = segments
             .iter()
@@ -269,32 +212,41 @@ fn any_path() -> impl Strategy<Value = String> {
     })
 }
 
+/// A template, its methods, and whether case means nothing in it.
+type Given = (Template, Methods, bool);
+
+/// Whether two templates match the same paths, as the configuration sees it.
+fn same_paths(one: &Given, other: &Given) -> bool {
+    one.0 == other.0 || one.2 && other.2 && one.0.folded() == other.0.folded()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
     fn the_trie_finds_what_asking_each_template_finds(
-        given in prop::collection::vec((any_template(), any_methods()), 0..24),
+        given in prop::collection::vec((any_template(), any_methods(), any::<bool>()), 0..24),
         paths in prop::collection::vec(any_path(), 1..12),
         method in prop::sample::select(&["GET", "HEAD", "POST", "PUT", "PATCH", "BREW"][..]),
+        most_visits in prop::sample::select(&[0, 4, 64][..]),
     ) {
-        let mut templates: Vec<(Template, Methods)> = Vec::new();
-        for (text, methods) in given {
-            let template = Template::parse(&text).unwrap();
+        let mut templates: Vec<Given> = Vec::new();
+        for (text, methods, ignore_case) in given {
+            let template = (Template::parse(&text).unwrap(), methods, ignore_case);
             // as the configuration sees to
-            let is_free = |(known, other): &(Template, Methods)| {
-                *known != template
-                    || !other.meets(methods)
-                    || (*other == Methods::ANY) != (methods == Methods::ANY)
+            let is_free = |known: &Given| {
+                !same_paths(known, &template)
+                    || !known.1.meets(methods)
+                    || (known.1 == Methods::ANY) != (methods == Methods::ANY)
             };
             if templates.iter().all(is_free) {
-                templates.push((template, methods));
+                templates.push(template);
             }
         }
-        let trie = trie(&templates);
-        let asked = Methods::of_request(Some(method.as_bytes()));
+        let parts = templates.iter().map(|(template, methods, case)| (template, *methods, *case));
+        let trie = Trie::within(most_visits, parts);
         for path in paths {
-            let found = trie.find(asked, path.as_bytes()).map(|at| &templates[at as usize]);
+            let found = find(&trie, method, &path).map(|at| &templates[at as usize]);
             let best = best(&templates, method, &path);
             prop_assert_eq!(found, best, "{} {}", method, path);
         }
@@ -303,44 +255,119 @@ proptest! {
     #[test]
     fn no_path_is_too_odd_for_the_trie(path in prop::collection::vec(any::<u8>(), 0..40), odd in any_path()) {
         let templates = templates(&["/a/{x}", "/{x}-{y}/b", "/{r*}", "/"]);
-        let trie = trie(&templates);
-        trie.find(Methods::ANY, &path);
-        trie.find(Methods::ANY, &[odd.as_bytes(), &path].concat());
+        let parts = || templates.iter().map(|(template, methods)| (template, *methods, true));
+        for trie in [Trie::new(parts()), Trie::within(0, parts())] {
+            trie.find(Methods::ANY, &path, &mut Vec::new());
+            trie.find(Methods::ANY, &[odd.as_bytes(), &path].concat(), &mut Vec::new());
+        }
     }
 }
 
-/// The template of the best grades, by the plain way.
-fn best<'t>(
-    templates: &'t [(Template, Methods)],
-    method: &str,
-    path: &str,
-) -> Option<&'t (Template, Methods)> {
-    let head = Methods::HEAD;
-    let takes = |(template, own): &(Template, Methods)| {
-        let rivals = templates
+/// Each segment is a literal or anything, in every way: a path may follow thousands of them at once.
+#[test]
+fn templates_that_cross_are_found_in_their_order_and_in_bounded_time() {
+    const DEPTH: u32 = 12;
+    let text = |bits: u32| {
+        let segment = |at: u32| {
+            if bits >> at & 1 == 0 {
+                "/a".to_owned()
+            } else {
+                format!("/{{x{at}}}")
+            }
+        };
+        (0..DEPTH).map(segment).collect::<String>()
+    };
+    let texts: Vec<String> = (0..1 << DEPTH).map(text).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let templates = templates(&texts);
+    let trie = trie(&templates);
+    assert_eq!(trie.crossing_visits(), Some((1 << (DEPTH + 1)) - 1));
+    let found = |path: &str| find(&trie, GET, path).map(|at| texts[at as usize]);
+    assert_eq!(found(&"/a".repeat(12)), Some(texts[0]));
+    assert_eq!(found(&("/a".repeat(11) + "/b")), Some(texts[1 << 11]));
+    assert_eq!(found(&"/b".repeat(12)), Some(texts[(1 << 12) - 1]));
+    assert_eq!(found(&"/a".repeat(13)), None);
+    assert_eq!(found(&"/a".repeat(11)), None);
+    let few = templates_few();
+    assert_eq!(self::trie(&few).crossing_visits(), None);
+}
+
+fn templates_few() -> Vec<(Template, Methods)> {
+    templates(&[
+        "/users/{id}/orders",
+        "/users/me",
+        "/{page}",
+        "/static/{file*}",
+    ])
+}
+
+#[test]
+fn case_means_nothing_where_a_route_says_so() {
+    let template = |text| Template::parse(text).unwrap();
+    let given = [
+        (template("/login"), methods(&["POST"]), true),
+        (template("/{page}"), Methods::ANY, false),
+        (template("/Reports/{id}.PDF"), Methods::ANY, true),
+        (template("/reports/{id}"), Methods::ANY, false),
+        (template("/API/{x}"), Methods::ANY, false),
+        (template("/api/Export"), Methods::ANY, true),
+    ];
+    let trie = Trie::new(
+        given
             .iter()
-            .filter(|(other, _)| other == template)
-            .filter(|(_, methods)| *methods != Methods::ANY);
-        let head_is_named = rivals.clone().any(|(_, methods)| methods.meets(head));
+            .map(|(template, methods, case)| (template, *methods, *case)),
+    );
+    let found = |method: &str, path: &str| find(&trie, method, path);
+    for path in ["/login", "/LOGIN", "/Login/"] {
+        assert_eq!(found("POST", path), Some(0), "{path}");
+        assert_eq!(found("GET", path), Some(1), "{path}");
+    }
+    assert_eq!(found(GET, "/REPORTS/7.pdf"), Some(2));
+    assert_eq!(found(GET, "/reports/A"), Some(3));
+    assert_eq!(found(GET, "/Reports/A"), None);
+    assert_eq!(found(GET, "/API/x"), Some(4));
+    assert_eq!(found(GET, "/api/x"), None);
+    // a literal goes before a parameter, whatever the case of what stands before
+    assert_eq!(found(GET, "/API/export"), Some(5));
+}
+
+/// The template of the best grades, by the plain way.
+fn best<'t>(templates: &'t [Given], method: &str, path: &str) -> Option<&'t Given> {
+    let head = Methods::HEAD;
+    let takes = |given: &Given| {
+        let same = |other: &&Given| {
+            other.0 == given.0 || (other.2 || given.2) && other.0.folded() == given.0.folded()
+        };
+        let rivals = templates.iter().filter(same);
+        let mut named = rivals.filter(|(_, methods, _)| *methods != Methods::ANY);
+        let head_is_named = named.any(|(_, methods, _)| methods.meets(head));
         let asked = Methods::of_request(Some(method.as_bytes()));
-        own.meets(asked) || asked == head && own.lacks_head() && !head_is_named
+        given.1.meets(asked) || asked == head && given.1.lacks_head() && !head_is_named
     };
     let fit = templates.iter().enumerate().filter(|(_, it)| takes(it));
-    let graded = fit.filter_map(|(at, it)| Some((fares(&it.0, path)?, it.1 == Methods::ANY, at)));
+    let graded = fit.filter_map(|(at, (template, methods, ignore_case))| {
+        let grades = match ignore_case {
+            true => fares(&template.folded(), &path.to_ascii_lowercase())?,
+            false => fares(template, path)?,
+        };
+        Some((grades, *methods == Methods::ANY, *ignore_case, at))
+    });
     // patterns that say as much come in the order in which they were first met
-    let graded = graded.map(|(grades, any, at)| {
+    let graded = graded.map(|(grades, any, ignore_case, at)| {
+        let own = templates[at].0.folded();
         let grades: Vec<(u8, usize, usize)> = grades
             .iter()
             .enumerate()
-            .map(|(depth, (class, weight, literals))| {
-                let first = templates.iter().position(|(other, _)| {
-                    matches!(other.segments().get(depth), Some(Segment::Pattern(known)) if known == literals)
-                        && other.segments()[..depth] == templates[at].0.segments()[..depth]
+            .map(|(depth, (class, weight, _))| {
+                let first = templates.iter().position(|(other, ..)| {
+                    let until = other.folded().segments().get(..=depth).map(<[_]>::to_vec);
+                    until.as_deref() == own.segments().get(..=depth)
                 });
-                (*class, *weight, first.unwrap_or(0))
+                let ordered = if *class == 1 { first.unwrap_or(0) } else { 0 };
+                (*class, *weight, ordered)
             })
             .collect();
-        (grades, any, at)
+        (grades, any, ignore_case, at)
     });
-    graded.min().map(|(_, _, at)| &templates[at])
+    graded.min().map(|(.., at)| &templates[at])
 }

@@ -2,15 +2,22 @@
 //!
 //! Owns the order of precedence: at each segment a literal goes before a pattern with more literal text, that
 //! before one with less, that before a bare parameter, that before a rest; where a choice leads nowhere, the next
-//! is tried. Refuses to know what a match means. Invariant: the answer is that of trying all templates by this
-//! order, and finding it takes no memory and no more time for thousands of templates than for a few: a literal
-//! is found by its hash, and a node of the trie is visited at most once.
+//! is tried. Refuses to know what a match means. The trie is of lower-case letters; where a template ends that minds
+//! case, it is compared with the path as it was written. Invariant: the answer is that of trying all templates by
+//! this order, and finding it takes no memory and no more time for thousands of templates than for a few: a literal
+//! is found by its hash, and at most [`MOST_VISITS`] nodes are visited; templates that would need more are found by
+//! [`Crossing`].
 
 use std::ops::Range;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::crossing::Crossing;
+use super::pattern;
 use crate::config::{Methods, Segment, Template};
+
+/// Nodes of the trie that may be visited for one path.
+const MOST_VISITS: usize = 64;
 
 /// The node that every path begins at.
 const ROOT: u32 = 0;
@@ -25,6 +32,24 @@ pub(super) struct Trie {
     edges: Vec<u32>,
     /// The bytes of all literals.
     literals: Vec<u8>,
+    /// By their numbers; those that do not mind case in lower case.
+    templates: Vec<Template>,
+    /// Nodes that one path may have to visit.
+    visits: usize,
+    /// In place of the trie, where that is too many, and what it needs to know of each template.
+    crossing: Option<Crossing>,
+    ends: Vec<End>,
+}
+
+/// What is looked for.
+#[derive(Clone, Copy)]
+struct Asked<'p> {
+    method: Methods,
+    /// The path without its outer slashes as it was written; `None` is the root.
+    written: Option<&'p [u8]>,
+    /// The same in lower case, and whether that is another text.
+    folded: Option<&'p [u8]>,
+    is_folded: bool,
 }
 
 #[derive(Debug)]
@@ -33,7 +58,7 @@ struct Node {
     parent: u32,
     literal: Range<u32>,
     has_literals: bool,
-    patterns: Vec<(Pattern, u32)>,
+    patterns: Vec<(Vec<Vec<u8>>, u32)>,
     /// What ends here, and what goes on with any rest.
     ends: Ends,
     rest: Ends,
@@ -52,90 +77,70 @@ impl Node {
     }
 }
 
-/// Routes of one template, by their methods; one for any method last.
+/// Routes of one template, by their methods: one for any method last, and of two that are equal in that the one that
+/// minds case first.
 #[derive(Debug, Default)]
-struct Ends(Vec<(Methods, u32)>);
+struct Ends(Vec<End>);
 
-impl Ends {
-    fn add(&mut self, methods: Methods, number: u32) {
-        let any = |(known, _): &(Methods, u32)| *known == Methods::ANY;
-        let at = match methods {
-            Methods::ANY => self.0.len(),
-            _ => self.0.iter().position(any).unwrap_or(self.0.len()),
-        };
-        self.0.insert(at, (methods, number));
-    }
-
-    /// HEAD is a GET without the body: it belongs to the route of GET, unless another one names it.
-    fn share_head(&mut self) {
-        let named = self
-            .0
-            .iter()
-            .filter(|(methods, _)| *methods != Methods::ANY);
-        let is_named = named
-            .clone()
-            .any(|(methods, _)| methods.meets(Methods::HEAD));
-        for (methods, _) in self.0.iter_mut().filter(|_| !is_named) {
-            if methods.lacks_head() {
-                *methods = methods.or(Methods::HEAD);
-            }
-        }
-    }
-
-    fn find(&self, method: Methods) -> Option<u32> {
-        let fits = |(methods, _): &&(Methods, u32)| methods.meets(method);
-        self.0.iter().find(fits).map(|(_, number)| *number)
-    }
+/// A route whose template ends at a node.
+#[derive(Debug, Clone, Copy)]
+struct End {
+    methods: Methods,
+    number: u32,
+    case: Case,
 }
 
-/// The literals before, between and after the parameters of one segment.
-#[derive(Debug)]
-pub(super) struct Pattern(Vec<Vec<u8>>);
+/// How the letters of a template are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Case {
+    /// As they are, and all are small.
+    Small,
+    /// As they are.
+    Mixed,
+    /// Small and capital letters are one.
+    Ignored,
+}
 
-impl Pattern {
-    pub(super) fn new(literals: Vec<Vec<u8>>) -> Self {
-        Self(literals)
-    }
-
-    /// Each parameter takes at least one byte. Taking as little as possible for each but the last finds a match
-    /// if there is any.
-    pub(super) fn matches(&self, segment: &[u8]) -> bool {
-        let [first, between @ .., last] = self.0.as_slice() else {
-            return false;
-        };
-        let Some(mut rest) = segment.strip_prefix(first.as_slice()) else {
-            return false;
-        };
-        for literal in between {
-            let Some(at) = rest
-                .get(1..)
-                .and_then(|rest| memchr::memmem::find(rest, literal))
-            else {
-                return false;
-            };
-            rest = &rest[1 + at + literal.len()..];
-        }
-        rest.len() > last.len() && rest.ends_with(last)
-    }
-
-    /// How much of a segment it says.
-    fn weight(&self) -> usize {
-        self.0.iter().map(Vec::len).sum()
+impl Ends {
+    fn add(&mut self, end: End) {
+        let order = |end: &End| (end.methods == Methods::ANY, end.case == Case::Ignored);
+        let at = self.0.partition_point(|known| order(known) <= order(&end));
+        self.0.insert(at, end);
     }
 }
 
 impl Trie {
-    /// Templates with the methods that they are for; each is known by its place. Of equal templates the methods
-    /// must not meet, but for one that is for all.
-    pub(super) fn new<'t>(templates: impl IntoIterator<Item = (&'t Template, Methods)>) -> Self {
+    /// Templates with the methods that they are for, and whether case means nothing in them; each is known by its
+    /// place. Of equal templates the methods must not meet, but for one that is for all.
+    pub(super) fn new<'t>(
+        templates: impl IntoIterator<Item = (&'t Template, Methods, bool)>,
+    ) -> Self {
+        Self::within(MOST_VISITS, templates)
+    }
+
+    /// The same, where a path may visit so many nodes.
+    pub(super) fn within<'t>(
+        most_visits: usize,
+        templates: impl IntoIterator<Item = (&'t Template, Methods, bool)>,
+    ) -> Self {
         let mut trie = Self {
             nodes: vec![Node::new(NONE, 0..0)],
             edges: Vec::new(),
             literals: Vec::new(),
+            templates: Vec::new(),
+            visits: 0,
+            crossing: None,
+            ends: Vec::new(),
         };
         trie.resize(8);
-        for (number, (template, methods)) in (0..).zip(templates) {
-            let node = template
+        for (number, (template, methods, ignore_case)) in (0..).zip(templates) {
+            let folded = template.folded();
+            let case = match ignore_case {
+                true => Case::Ignored,
+                false if folded == *template => Case::Small,
+                false => Case::Mixed,
+            };
+            let node = folded
                 .segments()
                 .iter()
                 .fold(ROOT, |node, segment| match segment {
@@ -148,46 +153,181 @@ impl Trie {
             } else {
                 &mut node.ends
             };
-            ends.add(methods, number);
+            ends.add(End {
+                methods,
+                number,
+                case,
+            });
+            trie.templates.push(if ignore_case {
+                folded
+            } else {
+                template.clone()
+            });
         }
-        for node in &mut trie.nodes {
-            node.ends.share_head();
-            node.rest.share_head();
+        trie.share_head();
+        trie.visits = trie.count_visits();
+        if trie.visits > most_visits {
+            let (order, ends) = trie.in_order();
+            let crossing = Crossing::new(order, |number| trie.templates[number as usize].folded());
+            trie.ends = ends;
+            trie.crossing = Some(crossing);
         }
         trie
     }
 
-    /// The number of the template for a path as nginx normalises it. A slash at the end means nothing.
-    pub(super) fn find(&self, method: Methods, path: &[u8]) -> Option<u32> {
-        let inner = path.strip_prefix(b"/")?;
-        let inner = inner.strip_suffix(b"/").unwrap_or(inner);
-        self.find_from(ROOT, (!inner.is_empty()).then_some(inner), method)
+    /// HEAD is a GET without the body: it belongs to the route of GET, unless another one names it for the same path.
+    fn share_head(&mut self) {
+        let templates = &self.templates;
+        let same = |one: &End, other: &End| {
+            one.case == Case::Ignored
+                || other.case == Case::Ignored
+                || templates[one.number as usize] == templates[other.number as usize]
+        };
+        for node in &mut self.nodes {
+            for Ends(ends) in [&mut node.ends, &mut node.rest] {
+                let named: Vec<End> = ends
+                    .iter()
+                    .filter(|end| end.methods != Methods::ANY && end.methods.meets(Methods::HEAD))
+                    .copied()
+                    .collect();
+                for end in ends.iter_mut().filter(|end| end.methods.lacks_head()) {
+                    if !named.iter().any(|other| same(end, other)) {
+                        end.methods = end.methods.or(Methods::HEAD);
+                    }
+                }
+            }
+        }
     }
 
-    /// `rest`: what is left of the path, without the slash before it; `None` at its end.
-    fn find_from(&self, at: u32, rest: Option<&[u8]>, method: Methods) -> Option<u32> {
+    /// How many nodes of the trie one path would visit, where that is too many.
+    pub(super) fn crossing_visits(&self) -> Option<usize> {
+        self.crossing.as_ref().map(|_| self.visits)
+    }
+
+    /// The number of the template for a path as a back end sees it. A slash at the end means nothing. `buffer` is for
+    /// the path in lower case.
+    pub(super) fn find(&self, method: Methods, path: &[u8], buffer: &mut Vec<u8>) -> Option<u32> {
+        let inner = path.strip_prefix(b"/")?;
+        let inner = inner.strip_suffix(b"/").unwrap_or(inner);
+        let is_folded = inner.iter().any(u8::is_ascii_uppercase);
+        let mut folded = inner;
+        if is_folded {
+            buffer.clear();
+            buffer.extend_from_slice(inner);
+            buffer.make_ascii_lowercase();
+            folded = buffer;
+        }
+        let whole = |text| (!inner.is_empty()).then_some(text);
+        let asked = Asked {
+            method,
+            written: whole(inner),
+            folded: whole(folded),
+            is_folded,
+        };
+        match &self.crossing {
+            None => self.find_from(ROOT, asked.folded, &asked),
+            Some(crossing) => crossing.find(asked.folded, |number| {
+                let end = &self.ends[number as usize];
+                self.fits(end, &asked)
+                    && pattern::takes(
+                        &self.templates[number as usize],
+                        match end.case {
+                            Case::Ignored => asked.folded,
+                            Case::Small | Case::Mixed => asked.written,
+                        },
+                    )
+            }),
+        }
+    }
+
+    /// `rest`: what is left of the path in lower case, without the slash before it; `None` at its end.
+    fn find_from(&self, at: u32, rest: Option<&[u8]>, asked: &Asked<'_>) -> Option<u32> {
         let node = &self.nodes[at as usize];
         let Some(rest) = rest else {
-            return node.ends.find(method);
+            return self.end(&node.ends, asked);
         };
-        let (segment, next) = match memchr::memchr(b'/', rest) {
-            Some(slash) => (&rest[..slash], Some(&rest[slash + 1..])),
-            None => (rest, None),
-        };
+        let (segment, next) = pattern::split(rest);
         if node.has_literals
             && let Some(child) = self.literal(at, segment)
-            && let Some(found) = self.find_from(child, next, method)
+            && let Some(found) = self.find_from(child, next, asked)
         {
             return Some(found);
         }
-        for (pattern, child) in &node.patterns {
-            if pattern.matches(segment)
-                && let Some(found) = self.find_from(*child, next, method)
+        for (literals, child) in &node.patterns {
+            if pattern::matches(literals, segment)
+                && let Some(found) = self.find_from(*child, next, asked)
             {
                 return Some(found);
             }
         }
-        node.rest.find(method)
+        self.end(&node.rest, asked)
+    }
+
+    fn end(&self, ends: &Ends, asked: &Asked<'_>) -> Option<u32> {
+        let fits = |end: &&End| self.fits(end, asked);
+        ends.0.iter().find(fits).map(|end| end.number)
+    }
+
+    /// Whether a route whose template matches in lower case is for this method and this spelling.
+    fn fits(&self, end: &End, asked: &Asked<'_>) -> bool {
+        end.methods.meets(asked.method)
+            && match end.case {
+                Case::Ignored => true,
+                // what a template says of small letters is said of the same text
+                Case::Small if !asked.is_folded => true,
+                Case::Mixed if !asked.is_folded => false,
+                Case::Small | Case::Mixed => {
+                    pattern::takes(&self.templates[end.number as usize], asked.written)
+                }
+            }
+    }
+
+    /// The most nodes that one path may visit: of the literals of a node it follows one, of the patterns all.
+    fn count_visits(&self) -> usize {
+        let mut visits = vec![1_usize; self.nodes.len()];
+        let mut literal = vec![0_usize; self.nodes.len()];
+        // a node stands behind its parent
+        for (at, node) in self.nodes.iter().enumerate().rev() {
+            let patterns = node
+                .patterns
+                .iter()
+                .map(|(_, child)| visits[*child as usize]);
+            let own = patterns.fold(1 + literal[at], usize::saturating_add);
+            visits[at] = own;
+            if !node.literal.is_empty() {
+                let most = &mut literal[node.parent as usize];
+                *most = own.max(*most);
+            }
+        }
+        visits[ROOT as usize]
+    }
+
+    /// The numbers of all templates in the order of precedence, and where each ends, by its number.
+    fn in_order(&self) -> (Vec<u32>, Vec<End>) {
+        let mut literals = vec![Vec::new(); self.nodes.len()];
+        for (number, node) in (0..).zip(&self.nodes) {
+            if !node.literal.is_empty() {
+                literals[node.parent as usize].push(number);
+            }
+        }
+        let mut found: Vec<End> = Vec::new();
+        // what is left to do, the next last: a node, or the rests of one whose children are done
+        let mut left = vec![(ROOT, false)];
+        while let Some((at, is_rest)) = left.pop() {
+            let node = &self.nodes[at as usize];
+            if is_rest {
+                found.extend(&node.rest.0);
+                continue;
+            }
+            found.extend(&node.ends.0);
+            left.push((at, true));
+            let patterns = node.patterns.iter().rev().map(|(_, child)| (*child, false));
+            left.extend(patterns);
+            left.extend(literals[at as usize].iter().map(|child| (*child, false)));
+        }
+        let order = found.iter().map(|end| end.number).collect();
+        found.sort_unstable_by_key(|end| end.number);
+        (order, found)
     }
 
     /// The node that a literal leads to.
@@ -240,14 +380,15 @@ impl Trie {
 
     fn add_pattern(&mut self, parent: u32, literals: &[Vec<u8>]) -> u32 {
         let patterns = &self.nodes[parent as usize].patterns;
-        if let Some((_, child)) = patterns.iter().find(|(known, _)| known.0 == literals) {
+        if let Some((_, child)) = patterns.iter().find(|(known, _)| known == literals) {
             return *child;
         }
-        let pattern = Pattern::new(literals.to_vec());
         // of two that say as much, the one that stands first
-        let at = patterns.partition_point(|(known, _)| known.weight() >= pattern.weight());
+        let weight = pattern::weight(literals);
+        let at = patterns.partition_point(|(known, _)| pattern::weight(known) >= weight);
         let child = self.add(Node::new(parent, 0..0));
-        self.node_mut(parent).patterns.insert(at, (pattern, child));
+        let patterns = &mut self.node_mut(parent).patterns;
+        patterns.insert(at, (literals.to_vec(), child));
         child
     }
 

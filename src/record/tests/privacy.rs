@@ -5,6 +5,9 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::{AddressRule, Field, FieldType, HashKey};
+use crate::output::dead_letters::{Entry, Kind};
+use crate::output::elasticsearch::Reason;
+use crate::record::privacy::{Cleaned, Guard, Scope};
 
 const SECRET: &str = "s3cr3tV4lue";
 const PERSON: &str = "alice.unusual";
@@ -242,9 +245,133 @@ proptest! {
         line.extend_from_slice(b"\" \"");
         write_escaped(escape, target.as_bytes(), &mut line);
         line.extend_from_slice(b"\" 1795412474.123");
-        let off = Privacy { redact_query: vec![], ..Privacy::default() };
+        let off = Privacy { redact_query: vec![], redact_values: vec![], ..Privacy::default() };
         let on = item(&mut recorder(&format, Privacy::default(), true), 0, &line);
         prop_assert_eq!(on, item(&mut recorder(&format, off, true), 0, &line));
+    }
+}
+
+/// Secrets that no key tells of, with the text that must not be seen.
+const BY_SHAPE: [(&str, &str); 12] = [
+    (
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVPmB92K",
+        "dBjftJeZ4CVPmB92K",
+    ),
+    (
+        "eyJhbGciOiJIUzI1NiJ9%2EeyJzdWIiOiIxIn0%2EdBjftJeZ4CVPmB92K",
+        "dBjftJeZ4CVPmB92K",
+    ),
+    ("AKIAIOSFODNN7EXAMPLE", "IOSFODNN7EXAMPLE"),
+    ("%41SIAIOSFODNN7EXAMPLE", "IOSFODNN7EXAMPLE"),
+    (
+        "ghp_aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6",
+        "aB3dE6gH9jK2mN5pQ8s",
+    ),
+    (
+        "%67hp_aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6",
+        "aB3dE6gH9jK2mN5pQ8s",
+    ),
+    (
+        "xoxb-123456789012-1234567890123-aB3dE6gH9jK2",
+        "aB3dE6gH9jK2",
+    ),
+    ("sk_live_aB3dE6gH9jK2mN5pQ8sT1vW4", "aB3dE6gH9jK2"),
+    ("Bearer%20aB3dE6gH9jK2mN5pQ8sT", "aB3dE6gH9jK2"),
+    ("Basic%20QWxhZGRpbjpvcGVuIHNlc2FtZQ==", "pvcGVuIHNlc2FtZQ"),
+    ("http://bob:aB3dE6gH9@shop.example/", "aB3dE6gH9"),
+    (
+        "http%3A%2F%2Fbob%3AaB3dE6gH9%40shop.example%2F",
+        "aB3dE6gH9",
+    ),
+];
+
+/// A line of several fields, with the secret in one of them.
+fn planted() -> impl Strategy<Value = (Vec<String>, &'static str)> {
+    let places = prop::sample::select(vec![
+        "/a/KEY/x.css",
+        "/a?b=KEY&c=d",
+        "/a?b=x+KEY",
+        "/a;v=KEY",
+        "/%2e/KEY",
+        "https://shop.example/KEY?x#y",
+        "Mozilla/5.0 (x; KEY)",
+        "a=b; theme=KEY; c=d",
+        "a=b&c=KEY",
+        "{\"a\":[\"KEY\"]}",
+        "caf\u{e9} KEY \u{1}",
+        "KEY",
+    ]);
+    let place = (places, prop::sample::select(&BY_SHAPE[..]), 0..4_usize);
+    (place, prop::collection::vec("[!-~]{1,20}", 4)).prop_map(
+        |((place, (secret, hidden), at), mut values)| {
+            values[at] = place.replace("KEY", secret);
+            (values, hidden)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    /// Wherever it stands, in a line that a format takes and in one that none takes.
+    #[test]
+    fn a_secret_is_hidden_by_its_shape_in_every_field(
+        (values, hidden) in planted(),
+        escape in prop::sample::select(vec![Escape::Default, Escape::Json]),
+        parsed in any::<bool>(),
+        keep_original in any::<bool>(),
+    ) {
+        prop_assume!(values.iter().filter(|value| value.contains(hidden)).count() == 1);
+        let source = "\"$request_uri\" \"$http_referer\" \"$http_user_agent\" \"$http_x_more\" $msec";
+        let format = Format::compile(source, escape).unwrap();
+        let mut line = Vec::new();
+        for value in &values {
+            line.push(b'"');
+            write_escaped(escape, value.as_bytes(), &mut line);
+            line.extend_from_slice(b"\" ");
+        }
+        line.extend_from_slice(if parsed { b"1795412474.123" } else { b"1795412474.123 more" });
+        let mut on = recorder(&format, Privacy::default(), keep_original);
+        let item = item(&mut on, 7, &line).unwrap();
+        let text = String::from_utf8(item.clone()).unwrap();
+        prop_assert!(!text.contains(hidden), "{} of {} in {}", hidden, line.escape_ascii(), text);
+        // what the cluster does not take is kept as it was sent
+        let (action, document) = text.split_once('\n').unwrap();
+        let reason = Reason::said(400, "document_parsing_exception", "of a test");
+        let entry = Entry::new(Kind::Dead, NOW, action.as_bytes(), document.as_bytes(), reason);
+        let entry = serde_json::to_string(&entry).unwrap();
+        prop_assert!(!entry.contains(hidden), "{}", entry);
+        // index and id are as without
+        let off = Privacy { redact_query: vec![], redact_values: vec![], ..Privacy::default() };
+        let shown = super::item(&mut recorder(&format, off, keep_original), 7, &line).unwrap();
+        let place = |item: &[u8]| {
+            let (index, id, _) = take_apart(item).unwrap();
+            (index, id)
+        };
+        prop_assert_eq!(place(&item), place(&shown));
+    }
+
+    /// The question that is asked once a line has no other answer than its values.
+    #[test]
+    fn a_line_of_which_nothing_is_watched_holds_no_secret(
+        pieces in prop::collection::vec(prop_oneof![
+            3 => prop::sample::select(vec![
+                "token", "pin", "ship", "code", "state", "=", "&", "?", "/", "//", ":", "@", "%40", "%2F", "%3D", "%22", "%3A",
+                "eyJ", "hbGciOiJI", ".", "AKIA", "IOSFODNN7EXAMPLE", "ghp_", "aB3dE6gH9jK2mN5p", "Bearer", "%20", "+", "Basic",
+                "dXNlcjpwYXNz", "CONNECT ", "bob", "http:", "[", "]", "%5B", "%00", "%2D", "_", "-", ";", " ",
+            ]).prop_map(str::to_owned),
+            1 => "[!#-\\[\\]-~]{0,4}",
+        ], 0..14),
+    ) {
+        let text = pieces.concat();
+        let guard = Guard::new(&Privacy::default());
+        let mut cleaned = Cleaned::default();
+        for (at, _) in text.char_indices().take(8) {
+            let value = &text[at..];
+            guard.clean(value.as_bytes(), Scope::Value, &mut cleaned);
+            let same = cleaned.text == value.as_bytes();
+            prop_assert!(same || guard.watches(text.as_bytes()), "{} of {}", value, text);
+        }
     }
 }
 
@@ -279,6 +406,88 @@ fn by_default_secrets_of_queries_are_redacted_and_nothing_else() {
     assert_eq!(document["event"]["original"], expected);
     assert_eq!(document["source"]["ip"], V4);
     assert_eq!(document["user"]["name"], "bob");
+}
+
+#[test]
+fn the_domain_is_the_host_and_no_user() {
+    for (request, domain) in [
+        (
+            "GET http://bob:pass@shop.example:8080/a?x=y HTTP/1.1",
+            "shop.example",
+        ),
+        ("GET http://bob@shop.example/a HTTP/1.1", "shop.example"),
+        (
+            "GET http://bob:pa/ss@shop.example/a HTTP/1.1",
+            "shop.example",
+        ),
+    ] {
+        let line = format!(
+            "10.0.0.1 - - [23/Nov/2026:05:26:59 +0000] \"{request}\" 200 5 \"https://bob:pass@y.example/\" \"-\" \"-\""
+        );
+        let document = document(&mut recorder(&combined(), Privacy::default(), true), &line);
+        assert_eq!(document["url"]["domain"], domain, "{request}");
+        assert_eq!(
+            document["http"]["request"]["referrer"],
+            "https://REDACTED@y.example/"
+        );
+        assert_eq!(document["http"]["route"], "/a");
+        let text = document.to_string();
+        assert!(!text.contains("bob") && !text.contains("pass"), "{text}");
+    }
+    let connect = LINE.replace("GET /a?token=x&b=1", "CONNECT bob:pass@y.example:443");
+    let document = document(
+        &mut recorder(&combined(), Privacy::default(), true),
+        &connect,
+    );
+    assert_eq!(document["url"]["original"], "REDACTED@y.example:443");
+    assert!(!document.to_string().contains("pass@"), "{document}");
+}
+
+#[test]
+fn a_route_shows_no_secret() {
+    let secret = "ghp_aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6";
+    for path in [
+        format!("/r/{secret}/x"),
+        format!("/r//%67{}/x", &secret[1..]),
+    ] {
+        let line = LINE.replace("/a?token=x&b=1", &path);
+        let document = document(&mut recorder(&combined(), Privacy::default(), false), &line);
+        assert_eq!(document["http"]["route"], "/r/{id}/x", "{path}");
+    }
+}
+
+#[test]
+fn lists_of_keys_and_values_are_extended_and_shortened() {
+    let line = LINE.replace(
+        "/a?token=x&b=1",
+        "/a?token=1x&member=2x&csrf=3x&k=AKIAIOSFODNN7EXAMPLE&l=acme_live_abcdefgh&m=//a:b@c",
+    );
+    let query = |privacy: Privacy| {
+        document(&mut recorder(&combined(), privacy, false), &line)["url"]["query"]
+            .as_str()
+            .unwrap()
+            .replace("REDACTED", "*")
+    };
+    let of = |list: &[&str]| {
+        list.iter()
+            .map(|text| (*text).to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        query(Privacy::default()),
+        "token=*&member=2x&csrf=*&k=*&l=acme_live_abcdefgh&m=//*@c"
+    );
+    let changed = Privacy {
+        redact_query: of(&["token", "member", "csrf"]),
+        redact_query_except: of(&["csrf"]),
+        redact_values: of(&["jwt"]),
+        redact_values_add: of(&["acme_live_"]),
+        ..Privacy::default()
+    };
+    assert_eq!(
+        query(changed),
+        "token=*&member=*&csrf=3x&k=AKIAIOSFODNN7EXAMPLE&l=*&m=//a:b@c"
+    );
 }
 
 #[test]

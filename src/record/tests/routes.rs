@@ -269,3 +269,92 @@ pub(super) fn any_fields() -> impl proptest::strategy::Strategy<Value = Vec<Fiel
         fields
     })
 }
+
+/// Scanners ask for thousands of paths that are not there; whoever asks for something by its value means it.
+#[test]
+fn what_was_not_found_has_one_route_unless_it_holds_a_value() {
+    let none = Routes::default();
+    let named = |path: &str, status: &str| {
+        let document = document(&none, "GET", path, status);
+        document["http"]["route"].as_str().unwrap().to_owned()
+    };
+    for path in [
+        "/backup",
+        "/old/x7d9k2.php",
+        "/%FF%FE",
+        "/",
+        "/wp-login.php",
+    ] {
+        assert_eq!(named(path, "404"), "{not found}", "{path}");
+    }
+    assert_eq!(named("/wp-login.php", "200"), "/wp-login.php");
+    assert_eq!(named("/wp-login.php", "403"), "/wp-login.php");
+    assert_eq!(named("/users/17", "404"), "/users/{id}");
+    let routes = routes(SHOP);
+    let of = |path, status| document(&routes, "POST", path, status)["http"]["route"].clone();
+    assert_eq!(of("/login", "404"), "/login");
+    assert_eq!(of("/logon", "404"), "{not found}");
+    // a line that tells no status
+    let format = Format::compile("[$time_local] $request", Escape::Default).unwrap();
+    let mut recorder = Recorder::new(settings(vec![format]));
+    let line = b"[23/Nov/2026:05:41:14 +0000] GET /backup HTTP/1.1";
+    let document = take_apart(&item(&mut recorder, 0, line).unwrap())
+        .unwrap()
+        .2;
+    assert_eq!(document["http"]["route"], "/backup");
+}
+
+/// What a back end takes for the login is one, however it is written.
+#[test]
+fn logins_and_sensitive_routes_are_known_however_they_are_written() {
+    let routes = routes(SHOP);
+    for path in [
+        "/login",
+        "/LOGIN",
+        "/login;jsessionid=1A2B",
+        "/login;x=1/",
+        "/login%3Bx",
+        "/login%20",
+        "/login%00",
+        "/login%09",
+        "/login%20;x",
+        "/x/..;/Login",
+        "/%4cogin",
+    ] {
+        let document = document(&routes, "POST", path, "302");
+        assert_eq!(document["http"]["route"], "/login", "{path}");
+        let category = &document["event"]["category"];
+        assert_eq!(
+            *category,
+            serde_json::json!(["web", "authentication"]),
+            "{path}"
+        );
+    }
+    for path in ["/API/Export/7;x=1", "/a.BAK", "/a.bak;v=1", "/a.bak%20"] {
+        let tags = &document(&routes, "GET", path, "200")["tags"];
+        assert_eq!(*tags, serde_json::json!(["sensitive"]), "{path}");
+    }
+    // another route minds case, and a marked one does where it says so
+    assert_eq!(route(&routes, "GET", "/Users/me"), "/Users/me");
+    let exact = self::routes(&SHOP.replacen(
+        "kind = \"login\"",
+        "kind = \"login\"\nignore_case = false",
+        1,
+    ));
+    assert_eq!(route(&exact, "POST", "/login;x"), "/login");
+    assert_eq!(route(&exact, "POST", "/LOGIN"), "/LOGIN");
+}
+
+#[test]
+fn each_document_carries_the_version_of_the_rule_for_names() {
+    let mut recorder = Recorder::new(settings(vec![Format::combined()]));
+    for line in [
+        &b"203.0.113.9 - - [23/Nov/2026:05:41:14 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"-\""[..],
+        b"no line of any format",
+    ] {
+        let document = take_apart(&item(&mut recorder, 0, line).unwrap())
+            .unwrap()
+            .2;
+        assert_eq!(document["logweir"]["route_rule"], 2);
+    }
+}

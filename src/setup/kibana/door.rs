@@ -17,6 +17,8 @@ impl KibanaDoor {
         let mut settings = Settings::new(vec![kibana.url.clone()], Default::default());
         settings.auth = kibana.auth.clone();
         settings.ca_file = kibana.ca_file.clone();
+        settings.ca_fingerprint = kibana.ca_fingerprint;
+        settings.proxies = kibana.proxies.clone();
         Plain::to(&settings, "`[kibana] url`").map(Self)
     }
 }

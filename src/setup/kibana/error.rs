@@ -94,7 +94,9 @@ struct Joined<'r>(&'r [RefusedObject]);
 
 impl fmt::Display for Joined<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, object) in self.0.iter().enumerate() {
+        /// Objects that are named; all that logweir has are fewer.
+        const NAMED: usize = 200;
+        for (at, object) in self.0.iter().take(NAMED).enumerate() {
             let separator = if at == 0 { "" } else { "; " };
             write!(f, "{separator}{object}")?;
         }

@@ -26,7 +26,7 @@ pub use self::door::{DoorError, KibanaDoor, address};
 pub use self::error::{KibanaError, RefusedObject};
 pub(in crate::setup) use self::objects::DEFAULT_SPACE;
 pub use self::objects::{Held, SavedObject, SavedObjects};
-use super::answer::excerpt;
+use super::answer::{self, excerpt};
 use super::{Answer, Method, Outcome};
 
 /// A way to Kibana. An error is one of the way: a refusal is an [`Answer`].
@@ -156,7 +156,7 @@ pub async fn diff<D: Door>(
             Some(error) => Err(KibanaError::Refused {
                 request: format!("POST {path} ({})", object.name()),
                 status: status_of(error),
-                reason: reason(error).unwrap_or_else(|| error.to_string()),
+                reason: reason(error).unwrap_or_else(|| excerpt(error.to_string().as_bytes())),
             }),
         }
     };
@@ -236,8 +236,8 @@ fn elsewhere(answer: &Value) -> Vec<String> {
     let done = answer.get("successResults").and_then(Value::as_array);
     let moved = done.into_iter().flatten().filter_map(|done| {
         let to = destination(done)?;
-        let text = |key: &str| done[key].as_str().unwrap_or("?");
-        Some(format!("{} {} as {to}", text("type"), text("id")))
+        let to = excerpt(to.as_bytes());
+        Some(format!("{} as {to}", named(done)))
     });
     moved.collect()
 }
@@ -258,8 +258,8 @@ async fn detect<D: Door>(door: &D) -> Result<(Product, Option<String>), KibanaEr
     let version = body.pointer("/version/number").and_then(Value::as_str);
     let major = version.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
     match major {
-        Some(..5) => Ok((Product::OpenSearchDashboards, version.map(str::to_owned))),
-        Some(_) => Ok((Product::Kibana, version.map(str::to_owned))),
+        Some(..5) => Ok((Product::OpenSearchDashboards, version.map(answer::version))),
+        Some(_) => Ok((Product::Kibana, version.map(answer::version))),
         None if body.pointer("/status/overall").is_some() => Ok((Product::Kibana, None)),
         // A refusal is Kibana's own only where Kibana would refuse; the cluster, or a web server, says 404 or 405.
         None if matches!(answer.status, 401 | 403 | 429 | 500..) => {
@@ -304,33 +304,36 @@ fn refused(answer: &Value) -> Vec<RefusedObject> {
     let errors = answer.get("errors").and_then(Value::as_array);
     let errors = errors.into_iter().flatten();
     errors
-        .map(|error| {
-            let text = |key: &str| error[key].as_str().unwrap_or("?");
-            RefusedObject {
-                name: format!("{} {}", text("type"), text("id")),
-                reason: why(&error["error"]),
-            }
+        .map(|error| RefusedObject {
+            name: named(error),
+            reason: why(&error["error"]),
         })
         .collect()
 }
 
+/// Type and id of an object that an answer speaks of.
+fn named(object: &Value) -> String {
+    let text = |key: &str| excerpt(object[key].as_str().unwrap_or("?").as_bytes());
+    format!("{} {}", text("type"), text("id"))
+}
+
 fn why(error: &Value) -> String {
-    let words = || reason(error).unwrap_or_else(|| error.to_string());
+    /// Missing objects that are named.
+    const REFERENCES: usize = 20;
+    let words = || reason(error).unwrap_or_else(|| excerpt(error.to_string().as_bytes()));
     match error["type"].as_str() {
         Some("conflict" | "ambiguous_conflict") => match destination(error) {
             Some(copy) => format!(
-                "its id is another space's, and {copy}, a copy of that, was not overwritten (--force overwrites it)"
+                "its id is another space's, and {}, a copy of that, was not overwritten (--force overwrites it)",
+                excerpt(copy.as_bytes())
             ),
             None => "an object of that id is there and was not overwritten".to_owned(),
         },
         Some("unsupported_type") => "Kibana does not know this type of object".to_owned(),
         Some("missing_references") => {
             let missing = error["references"].as_array();
-            let missing = missing.into_iter().flatten().map(|missing| {
-                let text = |key: &str| missing[key].as_str().unwrap_or("?");
-                format!("{} {}", text("type"), text("id"))
-            });
-            let missing: Vec<String> = missing.collect();
+            let missing = missing.into_iter().flatten().take(REFERENCES);
+            let missing: Vec<String> = missing.map(named).collect();
             format!("what it refers to is not there: {}", missing.join(", "))
         }
         _ => words(),

@@ -486,6 +486,8 @@ fn with_kibana_the_roles_have_what_an_import_needs() {
             space: space.map(str::to_owned),
             auth: config::Auth::None,
             ca_file: None,
+            ca_fingerprint: None,
+            proxies: Default::default(),
         };
         let (with, without) = (
             roles(family, &place, Some(&kibana)),

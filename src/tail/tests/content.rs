@@ -622,7 +622,14 @@ fn which_files_count_as_rotated_is_told_beforehand() {
     ] {
         host.fs.append(&format!("/logs/{name}"), text.as_bytes());
     }
-    let others = other_files(&host.settings.logs, &[], DATA.as_ref(), &host.fs).unwrap();
+    let others = other_files(
+        &host.settings.logs,
+        &[],
+        DATA.as_ref(),
+        &host.settings.links,
+        &host.fs,
+    )
+    .unwrap();
     let told: Vec<String> = others
         .iter()
         .map(|other| {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Host, LogSettings, settings};
+use super::{Host, Links, LogSettings, settings};
 use crate::tail::discover::{By, Discover};
 use crate::tail::stem::tests::READ;
 
@@ -12,7 +12,7 @@ const ROTATED: usize = 3;
 /// Scans with one log for each of `paths`; gives how often a name was read, for each file.
 fn readings_by_file(host: &Host, logs: &[LogSettings], rotated_dirs: &[&str], by: By) -> usize {
     let rotated_dirs: Vec<String> = rotated_dirs.iter().map(|dir| (*dir).to_owned()).collect();
-    let discover = Discover::new(logs, &rotated_dirs).unwrap();
+    let discover = Discover::new(logs, &rotated_dirs, &Links::default()).unwrap();
     let before = READ.get();
     let scan = discover.scan(&host.fs, &HashSet::new());
     assert_eq!(scan.live.len(), LOGS);

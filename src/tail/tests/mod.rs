@@ -9,9 +9,11 @@ mod foreign;
 mod handover;
 mod host;
 mod left;
+mod links;
 mod many;
 mod model;
 mod names;
+mod room;
 mod split_reads;
 mod state;
 
@@ -19,7 +21,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::sim::SimFs;
-use super::{FileKey, Handover, LogSettings, Settings, StreamId, TailError, Tailer};
+use super::{FileKey, Handover, Links, LogSettings, Settings, StreamId, TailError, Tailer};
 use crate::clock::ManualClock;
 
 pub(super) const LIVE: &str = "/logs/access.log";
@@ -44,6 +46,8 @@ pub(super) fn settings(globs: &[&str]) -> Settings {
         max_line_bytes: 4096,
         read_bytes: 64,
         held_open_bytes: 1 << 30,
+        links: Links::default(),
+        open_files: 1024,
         reconcile_interval: Duration::from_secs(10),
         output: "null:x".to_owned(),
     }

@@ -17,7 +17,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use proptest::prelude::*;
 use rustix::io::Errno;
 
-use self::acts::{Act, Crash, act};
+use self::acts::{Act, Crash, act, open_files};
 use super::{DATA, DAY, Host, LIVE, Tailer, settings};
 use crate::tail::fs::FileSystem;
 use crate::tail::identity::{beginning, marker, marker_length};
@@ -59,9 +59,6 @@ struct World {
     arrived: bool,
     /// How many names were made up.
     names: usize,
-    /// The log was replaced by a copy of itself: of files that hold the same so far, under names that say nothing,
-    /// the shorter may be taken for the rest of the longer (docs/GUARANTEES.md).
-    restored: bool,
 }
 
 const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
@@ -73,8 +70,9 @@ const DAY_MILLIS: i64 = 86_400_000;
 const HOUR_MILLIS: i64 = 3_600_000;
 
 impl World {
-    fn new(same_first_line: bool, read_bytes: usize) -> Self {
+    fn new(same_first_line: bool, read_bytes: usize, open_files: usize) -> Self {
         let mut settings = settings(&["/logs/*access.log"]);
+        settings.open_files = open_files;
         settings.read_bytes = read_bytes;
         // No life here is half as long: what expires, expires by the clock's mistake.
         settings.retention = Some(30 * DAY);
@@ -100,7 +98,6 @@ impl World {
             held: HashSet::new(),
             arrived: false,
             names: 0,
-            restored: false,
         }
     }
 
@@ -267,7 +264,6 @@ impl World {
             Act::Compress { which } => self.compress(which, true),
             Act::CompressHalf { which } => self.compress(which, false),
             Act::Restore => {
-                self.restored = true;
                 if self.host.fs.exists(LIVE) {
                     self.shift();
                     let copy = self.host.fs.content(LIVE);
@@ -307,6 +303,7 @@ impl World {
                 self.host.tailer().reconcile();
                 self.host.fs.heal();
             }
+            Act::Descriptors { limit } => self.host.fs.limit_descriptors(limit),
             Act::Wait { seconds } => self.host.wait(seconds),
             Act::ClockJump { millis } => self.set_clock(millis),
             Act::Kill { applied, state } => self.kill(applied, state),
@@ -317,8 +314,7 @@ impl World {
     /// Whether it is on disk to which log a file of this content belongs.
     fn is_known(&self, path: &str) -> bool {
         let assignments = self.host.fs.durable(ASSIGNMENTS);
-        let usable = !self.restored && self.host.fs.exists(path);
-        let Some(assignments) = assignments.filter(|_| usable) else {
+        let Some(assignments) = assignments.filter(|_| self.host.fs.exists(path)) else {
             return false;
         };
         let data = self.host.fs.content(path);
@@ -339,17 +335,21 @@ impl World {
     /// Where files begin alike only a position behind the first line tells one from the other.
     fn has_position_in(&self, path: &str, data: &[u8], first_line: usize) -> bool {
         let inode = self.host.fs.metadata(path.as_ref()).unwrap().inode.1;
-        let text = self.host.fs.durable(CHECKPOINT).unwrap_or_default();
-        String::from_utf8_lossy(&text).lines().any(|line| {
-            let entry: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
-            let offset = entry["offset"].as_u64().unwrap_or(0);
-            let at = usize::try_from(offset).unwrap();
-            let window = data.get(at.saturating_sub(marker_length(offset))..at);
-            entry["inode"] == inode
-                && at > first_line + 1
-                && window
-                    .is_some_and(|window| entry["marker"] == format!("{:016x}", marker(window)))
-        })
+        let is_in = |text: &[u8]| {
+            String::from_utf8_lossy(text).lines().any(|line| {
+                let entry: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+                let offset = entry["offset"].as_u64().unwrap_or(0);
+                let at = usize::try_from(offset).unwrap();
+                let window = data.get(at.saturating_sub(marker_length(offset))..at);
+                entry["inode"] == inode
+                    && at > first_line + 1
+                    && window
+                        .is_some_and(|window| entry["marker"] == format!("{:016x}", marker(window)))
+            })
+        };
+        // The next agent starts from the one that is there, or from the one that a power cut leaves.
+        let durable = self.host.fs.durable(CHECKPOINT).unwrap_or_default();
+        is_in(&self.host.fs.content(CHECKPOINT)) && is_in(&durable)
     }
 
     /// A name that no table has; some are matched by the log's glob, one of these carries a date.
@@ -565,6 +565,7 @@ impl World {
 
     /// No more faults: everything that can be read is read, and delivered.
     fn drain(&mut self) {
+        self.host.fs.limit_descriptors(None);
         let held = HashMap::from([(self.writer, 1)]);
         let expected = self.host.fs.reachable("/logs", &held);
         // A file is let go after a reconcile, and what waited for that is found by the next one; of compressed
@@ -653,7 +654,11 @@ fn complete_lines(data: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn live(same_first_line: bool, read_bytes: usize, acts: &[Act]) {
-    let mut world = World::new(same_first_line, read_bytes);
+    live_with(same_first_line, read_bytes, 1024, acts);
+}
+
+fn live_with(same_first_line: bool, read_bytes: usize, open_files: usize, acts: &[Act]) {
+    let mut world = World::new(same_first_line, read_bytes, open_files);
     lived(&mut world, acts);
     world.check_what_is_called_lost(acts);
     start_again(world);
@@ -709,8 +714,12 @@ proptest! {
     })]
 
     #[test]
-    fn every_line_once(read_bytes in 8_usize..400, acts in prop::collection::vec(act(), 1..45)) {
-        live(false, read_bytes, &acts);
+    fn every_line_once(
+        read_bytes in 8_usize..400,
+        open_files in open_files(),
+        acts in prop::collection::vec(act(), 1..45),
+    ) {
+        live_with(false, read_bytes, open_files, &acts);
     }
 }
 
@@ -723,9 +732,10 @@ proptest! {
     #[test]
     fn every_line_once_though_all_files_begin_alike(
         read_bytes in 8_usize..400,
+        open_files in open_files(),
         acts in prop::collection::vec(act(), 1..45),
     ) {
-        let mut world = World::new(true, read_bytes);
+        let mut world = World::new(true, read_bytes, open_files);
         lived(&mut world, &acts);
         // Of several copies that begin alike nobody knows which holds the rest of which.
         if acts.iter().filter(|act| act.copies()).count() < 2 {

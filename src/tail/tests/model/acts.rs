@@ -81,6 +81,10 @@ pub(super) enum Act {
     CannotOpen {
         error: bool,
     },
+    /// From now on the system gives so many descriptors, those of the writer included.
+    Descriptors {
+        limit: Option<usize>,
+    },
     Wait {
         seconds: u64,
     },
@@ -156,12 +160,18 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
         4 => Just(Act::Save),
         1 => (0_usize..6).prop_map(|steps| Act::SaveFails { steps }),
         1 => any::<bool>().prop_map(|error| Act::CannotOpen { error }),
+        1 => prop::option::of(2_usize..5).prop_map(|limit| Act::Descriptors { limit }),
         3 => (1_u64..9).prop_map(|seconds| Act::Wait { seconds }),
         1 => (-100_000_000_i64..100_000_000).prop_map(|millis| Act::ClockJump { millis }),
         1 => (-MONTHS..MONTHS).prop_map(|millis| Act::ClockJump { millis }),
         4 => (0_usize..8, crash()).prop_map(|(applied, state)| Act::Kill { applied, state }),
         3 => (0_usize..8).prop_map(|applied| Act::Reload { applied }),
     ]
+}
+
+/// Enough for all logs, as a rule.
+pub(super) fn open_files() -> impl Strategy<Value = usize> {
+    prop_oneof![4 => Just(1024), 1 => 1_usize..5]
 }
 
 fn crash() -> impl Strategy<Value = Crash> {

@@ -1,0 +1,116 @@
+//! What `run` logs at its start, at its end, and about a reload that is refused: one line each.
+//!
+//! Owns the words and the fields. Refuses to decide anything. Invariant: whatever is logged here is one line, however
+//! many lines its cause has.
+
+use std::time::Duration;
+
+use crate::config::{Config, ConfigErrors};
+use crate::output::elasticsearch::shown;
+use crate::output::gate::{Gate, Standing};
+use crate::pipeline::Ended;
+use crate::telemetry::Snapshot;
+
+/// How long the first line waits for the cluster's first answer.
+const FIRST_ANSWER: Duration = Duration::from_secs(1);
+
+/// Waits until it is known whether the cluster answers, but not for long.
+pub(super) async fn first_answer(gate: &Gate) {
+    // without an answer in time the line says so
+    let _ = tokio::time::timeout(FIRST_ANSWER, gate.has_asked()).await;
+}
+
+/// An agent has started.
+pub(super) fn started(config: &Config, host: &str, gate: &Gate) {
+    let output = match &config.elasticsearch {
+        Some(cluster) => cluster
+            .nodes
+            .iter()
+            .map(shown)
+            .collect::<Vec<_>>()
+            .join(", "),
+        None => String::new(),
+    };
+    let reached = match (gate.output().has_answered(), gate.standing()) {
+        (true, _) => "yes".to_owned(),
+        (false, Standing::Open) => "not asked yet".to_owned(),
+        (false, Standing::Closed(reason)) => format!("not yet: {}", one_line(&reason)),
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(
+        version,
+        host,
+        logs = config.logs.len(),
+        output,
+        reached,
+        "started"
+    );
+}
+
+/// The last agent has ended.
+pub(super) fn stopped(ended: Ended, snapshot: &Snapshot) {
+    let unread_bytes: u64 = snapshot.lag.iter().map(|lag| lag.unread).sum();
+    match (ended, unread_bytes) {
+        (Ended::Settled | Ended::Left(_) | Ended::Waited, 0) => {
+            tracing::info!("stopped: everything delivered");
+        }
+        (Ended::Settled | Ended::Left(_) | Ended::Waited, unread_bytes) => tracing::info!(
+            unread_bytes,
+            "stopped: everything that was read is delivered; the rest of the logs is read at the next start"
+        ),
+        (Ended::Released(lines), unread_bytes) => tracing::warn!(
+            lines,
+            unread_bytes,
+            "stopped: not everything is delivered; these lines wait in the logs and are read again at the next start"
+        ),
+        // the reader has told it as an error
+        (Ended::Broken, _) => {}
+    }
+}
+
+/// A configuration that cannot be used, and the old one stays; `why` it was read.
+pub(super) fn refused(why: &str, errors: &ConfigErrors) {
+    let problems = errors.0.len();
+    let first = errors.0.first();
+    let (file, line) = first.map_or((None, None), |problem| problem.origin.place());
+    let key = first
+        .map(|problem| problem.key.as_str())
+        .filter(|key| !key.is_empty());
+    let problem = first.map(|problem| one_line(&problem.fault.to_string()));
+    let more = match problems {
+        0 | 1 => "",
+        _ => "; logweir check lists all problems",
+    };
+    tracing::warn!(
+        problems,
+        file,
+        line,
+        key,
+        problem,
+        "{why}, but the configuration is wrong; the old one stays{more}"
+    );
+}
+
+/// A text of several lines as one.
+pub(super) fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    lines.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_of_several_lines_becomes_one() {
+        assert_eq!(
+            one_line("the configuration has 1 problem\n  a.toml:3: x\n"),
+            "the configuration has 1 problem; a.toml:3: x"
+        );
+        assert_eq!(one_line("plain"), "plain");
+    }
+}

@@ -1,0 +1,75 @@
+//! The signals of the process: what each asks for, and that no other one ends it.
+//!
+//! Owns which signals mean something. Refuses to know how an order is carried out. Invariant: a signal that programs send to
+//! nginx, or that a timer or an editor of a pid file sends by mistake, does not end the agent; it is told once and
+//! ignored. SIGQUIT and what tells of a crash keep their meaning, so that a hung process can be made to dump its core.
+
+use std::io;
+
+use rustix::process::Signal as Number;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// What a signal asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    /// End.
+    Stop,
+    /// Read the configuration again.
+    Reload,
+}
+
+/// Signals whose default is to end the process, and which nobody sends to end it. SIGUSR1 has nginx open its logs again,
+/// SIGUSR2 has it start a new binary; SIGXFSZ comes with an error of the write, which is told. SIGPIPE is ignored by
+/// Rust's runtime.
+const IGNORED: [(Number, &str); 8] = [
+    (Number::USR1, "SIGUSR1"),
+    (Number::USR2, "SIGUSR2"),
+    (Number::ALARM, "SIGALRM"),
+    (Number::VTALARM, "SIGVTALRM"),
+    (Number::PROF, "SIGPROF"),
+    (Number::IO, "SIGIO"),
+    (Number::POWER, "SIGPWR"),
+    (Number::XFSZ, "SIGXFSZ"),
+];
+
+/// The signals of the process.
+pub(super) struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    /// Listens from now on. Must be called on a tokio runtime.
+    pub(super) fn new() -> io::Result<Self> {
+        for (number, name) in IGNORED {
+            let ignored = signal(SignalKind::from_raw(number.as_raw()))?;
+            tokio::spawn(ignore(ignored, name));
+        }
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next order.
+    pub(super) async fn next(&mut self) -> Order {
+        tokio::select! {
+            _ = self.terminate.recv() => Order::Stop,
+            _ = self.interrupt.recv() => Order::Stop,
+            _ = self.hang_up.recv() => Order::Reload,
+        }
+    }
+}
+
+/// Tells the first of these, and does nothing about any.
+async fn ignore(mut ignored: Signal, name: &'static str) {
+    if ignored.recv().await.is_some() {
+        tracing::warn!(
+            "{name} is ignored: logweir follows rotations without a signal, SIGHUP reads the configuration again; was \
+             this one meant for nginx?"
+        );
+    }
+    while ignored.recv().await.is_some() {}
+}

@@ -1,0 +1,163 @@
+//! Logs of which no line parses.
+//!
+//! Owns the count of lines in a row that no format takes, per log, and when that is a problem. Refuses to know why a
+//! line does not parse. Invariant: the first line that parses ends the problem, and odd lines among others are none.
+//! Guards against an agent that indexes a whole log unparsed while everything looks well.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::tail::{Leaves, Problem};
+
+/// So many lines in a row are no accident.
+const LINES: u64 = 20;
+/// A log of which no line ever parsed and that is slower than that is told after this time.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The logs by their paths.
+#[derive(Debug, Default)]
+pub(super) struct UnparsedLogs {
+    logs: HashMap<PathBuf, Run>,
+}
+
+/// The end of one log.
+#[derive(Debug, Default)]
+struct Run {
+    /// Lines since the last one that parsed.
+    lines: u64,
+    /// Why the first of them does not.
+    reason: &'static str,
+    since: Duration,
+    /// A line has parsed before.
+    has_parsed: bool,
+}
+
+impl UnparsedLogs {
+    /// Counts some lines of a log: whether one of them parsed, and why each of the others did not.
+    pub(super) fn note(
+        &mut self,
+        path: &Path,
+        parsed: bool,
+        reasons: &[&'static str],
+        now: Duration,
+    ) {
+        if !parsed && reasons.is_empty() {
+            return;
+        }
+        let run = match self.logs.get_mut(path) {
+            Some(run) => run,
+            None => self.logs.entry(path.to_owned()).or_default(),
+        };
+        if parsed {
+            // which of them came last is not known, and the next lines tell
+            (run.lines, run.has_parsed) = (0, true);
+            return;
+        }
+        if run.lines == 0 {
+            (run.reason, run.since) = (reasons[0], now);
+        }
+        run.lines += reasons.len() as u64;
+    }
+
+    /// The logs that are a problem now. Those that are not open any more are forgotten; `at_the_end` of a run no time
+    /// will tell, so every log without a line that parses is one.
+    pub(super) fn problems(
+        &mut self,
+        now: Duration,
+        at_the_end: bool,
+        is_open: impl Fn(&Path) -> bool,
+    ) -> Vec<Problem> {
+        self.logs.retain(|path, _| at_the_end || is_open(path));
+        let mut problems: Vec<Problem> = self
+            .logs
+            .iter()
+            .filter(|(_, run)| run.is_problem(now, at_the_end))
+            .map(|(path, run)| Problem {
+                path: path.clone(),
+                text: format!(
+                    "holds lines and none of them fits a format (reason of the first: {}); name the format of this log, as in \
+                     format = \"main\" in its [[logs]], or the text of its log_format; logweir check --parse {} \
+                     shows what does not fit",
+                    run.reason,
+                    path.display()
+                ),
+                leaves: Leaves::Nothing,
+            })
+            .collect();
+        problems.sort_by(|a, b| a.path.cmp(&b.path));
+        problems
+    }
+}
+
+impl Run {
+    fn is_problem(&self, now: Duration, at_the_end: bool) -> bool {
+        let is_late = at_the_end || now.saturating_sub(self.since) >= PATIENCE;
+        self.lines >= LINES || (self.lines > 0 && !self.has_parsed && is_late)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ODD: [&str; 5] = ["literal", "status", "status", "status", "status"];
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn told(logs: &mut UnparsedLogs, seconds: u64) -> Vec<String> {
+        let problems = logs.problems(at(seconds), false, |_| true);
+        problems.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn twenty_odd_lines_in_a_row_are_a_problem_until_a_line_parses() {
+        let (mut logs, path) = (UnparsedLogs::default(), Path::new("/a.log"));
+        logs.note(path, true, &[], at(0));
+        for _ in 0..3 {
+            logs.note(path, false, &ODD, at(1));
+        }
+        assert_eq!(
+            told(&mut logs, 100),
+            [""; 0],
+            "odd lines of a log that parses"
+        );
+        logs.note(path, false, &ODD, at(2));
+        let [text] = &*told(&mut logs, 2) else {
+            unreachable!()
+        };
+        assert!(
+            text.starts_with(
+                "/a.log holds lines and none of them fits a format (reason of the first: literal); name"
+            ),
+            "{text}"
+        );
+        logs.note(path, true, &ODD, at(3));
+        assert_eq!(told(&mut logs, 3), [""; 0]);
+    }
+
+    #[test]
+    fn a_slow_log_without_a_line_that_parses_is_told_after_a_while() {
+        let (mut logs, path) = (UnparsedLogs::default(), Path::new("/slow.log"));
+        logs.note(path, false, &ODD[..1], at(5));
+        logs.note(path, false, &[], at(6));
+        assert_eq!(told(&mut logs, 34), [""; 0]);
+        assert_eq!(told(&mut logs, 35).len(), 1);
+        assert_eq!(logs.problems(at(40), false, |_| false), []);
+        assert_eq!(told(&mut logs, 50), [""; 0], "what is closed is forgotten");
+    }
+
+    #[test]
+    fn at_the_end_of_a_run_no_time_is_needed() {
+        let mut logs = UnparsedLogs::default();
+        logs.note(Path::new("/b.log"), false, &ODD[..1], at(0));
+        logs.note(Path::new("/a.log"), false, &ODD[..2], at(0));
+        logs.note(Path::new("/good.log"), true, &[], at(0));
+        logs.note(Path::new("/good.log"), false, &ODD[..1], at(0));
+        let problems = logs.problems(at(0), true, |_| false);
+        let paths: Vec<&Path> = problems.iter().map(|problem| &*problem.path).collect();
+        assert_eq!(paths, [Path::new("/a.log"), Path::new("/b.log")]);
+    }
+}

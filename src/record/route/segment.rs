@@ -1,0 +1,375 @@
+//! One segment of a path that no route matches: which of it is a word, and which a value.
+//!
+//! Owns the placeholders, and how a segment is taken apart: its ending (`.png`), lists and calls (`1,2`, `Users(1)`),
+//! names between dots (`main.8f3a91c2`). Refuses to know the other segments. Invariant: a pure function of the
+//! bytes, without memory of its own; whatever the bytes, each is looked at a bounded number of times.
+
+use super::{shape, token};
+
+/// What a text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It stays.
+    Word,
+    Id,
+    Uuid,
+    Hash,
+    Slug,
+    Date,
+    Version,
+    Email,
+    Phone,
+    Ip,
+    Coordinates,
+    Token,
+    /// No name of anything: bytes that are no text, markup, a text too long to be a word.
+    Text,
+}
+
+impl Kind {
+    /// What stands for it; nothing for a word.
+    pub(super) fn placeholder(self) -> &'static [u8] {
+        match self {
+            Self::Word => b"",
+            Self::Id => b"{id}",
+            Self::Uuid => b"{uuid}",
+            Self::Hash => b"{hash}",
+            Self::Slug => b"{slug}",
+            Self::Date => b"{date}",
+            Self::Version => b"{version}",
+            Self::Email => b"{email}",
+            Self::Phone => b"{phone}",
+            Self::Ip => b"{ip}",
+            Self::Coordinates => b"{coordinates}",
+            Self::Token => b"{token}",
+            Self::Text => b"{text}",
+        }
+    }
+}
+
+/// A segment that stays longer than this is no word.
+const LONGEST_WORD: usize = 64;
+/// A longer segment is not taken apart.
+const LONGEST_PARTS: usize = 512;
+
+/// Endings of programs. Scanners ask for them by the thousand, and what stands before is seldom an identifier.
+const PROGRAMS: [&[u8]; 18] = [
+    b"php", b"phtml", b"asp", b"aspx", b"ashx", b"asmx", b"jsp", b"jspx", b"do", b"cgi", b"pl",
+    b"cfm", b"py", b"sh", b"exe", b"dll", b"bat", b"cmd",
+];
+
+/// The kind of those values that most paths have, at little cost: numbers, UUIDs, hashes.
+pub(super) fn common(segment: &[u8]) -> Option<Kind> {
+    let digits = segment
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    if digits == segment.len() {
+        // of others the digits may be those of a date
+        return (!matches!(digits, 0 | 8 | 14)).then_some(Kind::Id);
+    }
+    if segment.len() < token::HASH || !segment[segment.len() - 1].is_ascii_hexdigit() {
+        return None;
+    }
+    if shape::is_uuid(segment) {
+        return Some(Kind::Uuid);
+    }
+    let mut has_digit = false;
+    let is_hex = segment.iter().all(|byte| {
+        has_digit |= byte.is_ascii_digit();
+        byte.is_ascii_hexdigit()
+    });
+    (is_hex && has_digit).then_some(Kind::Hash)
+}
+
+/// Appends a segment with placeholders for its values; whether it holds an identifier.
+pub(super) fn write(out: &mut Vec<u8>, segment: &[u8]) -> bool {
+    if segment.is_empty() {
+        return false;
+    }
+    let mark = out.len();
+    let (found, counts) = match shape::of(segment) {
+        Some(kind) if kind == Kind::Uuid || !is_odd(segment) => (push(out, segment, kind), true),
+        None if !is_odd(segment) => {
+            if segment.len() > LONGEST_PARTS {
+                (push(out, segment, long(segment)), true)
+            } else {
+                let (stem, ending) = split_ending(segment);
+                let found = if is_error_page(stem, ending) {
+                    push(out, stem, Kind::Word)
+                } else {
+                    stem_of(out, stem)
+                };
+                out.extend_from_slice(ending);
+                (found, !is_program(ending))
+            }
+        }
+        _ => (push(out, segment, Kind::Text), true),
+    };
+    if out.len() - mark > LONGEST_WORD {
+        out.truncate(mark);
+        push(out, segment, Kind::Text);
+    }
+    found && counts
+}
+
+/// Appends `text` if it is a word, else its placeholder; whether it is an identifier.
+pub(super) fn push(out: &mut Vec<u8>, text: &[u8], kind: Kind) -> bool {
+    match kind {
+        Kind::Word => out.extend_from_slice(text),
+        kind => out.extend_from_slice(kind.placeholder()),
+    }
+    !matches!(kind, Kind::Word | Kind::Text)
+}
+
+/// Bytes that are no text, control characters, and what no client leaves unescaped in a path.
+fn is_odd(segment: &[u8]) -> bool {
+    let odd = |byte: &u8| {
+        *byte < b' '
+            || matches!(
+                byte,
+                b'"' | b'<' | b'>' | b'`' | b'^' | b'\\' | b'{' | b'}' | 0x7f
+            )
+    };
+    if segment.iter().any(odd) {
+        return true;
+    }
+    if segment.is_ascii() {
+        return false;
+    }
+    let Ok(text) = std::str::from_utf8(segment) else {
+        return true;
+    };
+    text.chars()
+        .any(|char| char.is_control() || char == char::REPLACEMENT_CHARACTER)
+}
+
+fn long(segment: &[u8]) -> Kind {
+    let of_base64 =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'=');
+    let by_chance = segment.iter().all(of_base64) && token::is_by_chance(segment);
+    if by_chance { Kind::Id } else { Kind::Text }
+}
+
+/// The file name, and its endings with their dots: `app`, `.min.js`.
+fn split_ending(segment: &[u8]) -> (&[u8], &[u8]) {
+    let mut stem = segment;
+    for _ in 0..3 {
+        let Some(dot) = memchr::memrchr(b'.', stem).filter(|dot| *dot > 0) else {
+            break;
+        };
+        if !is_ending(&stem[dot + 1..]) {
+            break;
+        }
+        stem = &stem[..dot];
+    }
+    segment.split_at(stem.len())
+}
+
+/// `png`, `mp4`, `woff2`: at most five letters and digits, of these at most two.
+fn is_ending(text: &[u8]) -> bool {
+    let digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let of = |case: fn(&u8) -> bool| text.iter().all(|byte| case(byte) || byte.is_ascii_digit());
+    matches!(text, [first, ..] if first.is_ascii_alphabetic())
+        && text.len() <= 5
+        && digits <= 2
+        && (of(u8::is_ascii_lowercase) || of(u8::is_ascii_uppercase))
+}
+
+/// `404.html`: a page of a server's, not a value.
+fn is_error_page(stem: &[u8], ending: &[u8]) -> bool {
+    matches!(ending, b".html" | b".htm") && matches!(stem, [b'4' | b'5', b'0' | b'1', b'0'..=b'9'])
+}
+
+fn is_program(ending: &[u8]) -> bool {
+    let last = memchr::memrchr(b'.', ending).map_or(ending, |dot| &ending[dot + 1..]);
+    let last = last
+        .strip_suffix(b"5")
+        .or(last.strip_suffix(b"7"))
+        .unwrap_or(last);
+    PROGRAMS
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(last))
+}
+
+/// Appends what stands before the ending.
+fn stem_of(out: &mut Vec<u8>, stem: &[u8]) -> bool {
+    if let Some(kind) = shape::of(stem) {
+        return push(out, stem, kind);
+    }
+    // `1343@2x.png`
+    if let [before @ .., b'@', b'1'..=b'9', b'x'] = stem
+        && !before.is_empty()
+    {
+        let found = stem_of(out, before);
+        out.extend_from_slice(&stem[before.len()..]);
+        return found;
+    }
+    if let Some(name) = called(stem) {
+        out.extend_from_slice(name);
+        out.extend_from_slice(b"({id})");
+        return true;
+    }
+    if is_base64(stem) {
+        return push(out, stem, Kind::Id);
+    }
+    if stem.iter().any(is_separator) {
+        return parts(out, stem);
+    }
+    part(out, stem).unwrap_or(Kind::Word) != Kind::Word
+}
+
+/// The name before the parentheses of `Users(1)`, with something in these.
+fn called(text: &[u8]) -> Option<&[u8]> {
+    let open = memchr::memchr(b'(', text).filter(|open| *open > 0)?;
+    let of_name = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.');
+    let name = &text[..open];
+    let filled = text.ends_with(b")") && text.len() > open + 2;
+    (filled && name.iter().all(of_name)).then_some(name)
+}
+
+/// The alphabet of RFC 4648, section 4, with a `+` or with `=` at the end.
+fn is_base64(text: &[u8]) -> bool {
+    let of_base64 =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'=');
+    let marked = text.ends_with(b"=") || memchr::memchr(b'+', text).is_some();
+    marked && text.len() >= 8 && text.iter().all(of_base64) && token::is_by_chance(text)
+}
+
+/// What stands between the elements of a list, the words of a title, or a key and its value.
+fn is_separator(byte: &u8) -> bool {
+    matches!(
+        byte,
+        b' ' | b','
+            | b':'
+            | b'|'
+            | b'+'
+            | b'~'
+            | b'='
+            | b'!'
+            | b'*'
+            | b'&'
+            | b'\''
+            | b'('
+            | b')'
+            | b'['
+            | b']'
+            | b'$'
+            | b'@'
+            | b'%'
+            | b'#'
+            | b'?'
+            | b';'
+    )
+}
+
+/// Appends parts between separators. Where each is a value, all are one.
+fn parts(out: &mut Vec<u8>, text: &[u8]) -> bool {
+    let mark = out.len();
+    let mut found = false;
+    let mut common: Option<Kind> = None;
+    let mut values_only = true;
+    let mut words = 0;
+    let mut is_title = true;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let length = rest.iter().position(is_separator).unwrap_or(rest.len());
+        if length == 0 {
+            // a title has blanks between its words, or what forms make of them
+            is_title &= matches!(rest[0], b' ' | b'+' | b',' | b'\'' | b'!');
+            out.push(rest[0]);
+            rest = &rest[1..];
+            continue;
+        }
+        let kind = match shape::of(&rest[..length]) {
+            Some(kind) => {
+                push(out, &rest[..length], kind);
+                Some(kind)
+            }
+            None => part(out, &rest[..length]),
+        };
+        match kind {
+            Some(Kind::Word) => {
+                values_only = false;
+                words += 1;
+            }
+            Some(kind) => {
+                found = true;
+                let same = common.is_none_or(|common| common == kind);
+                common = Some(if same { kind } else { Kind::Id });
+            }
+            None => {
+                found = true;
+                values_only = false;
+            }
+        }
+        rest = &rest[length..];
+    }
+    match common {
+        Some(kind) if values_only => {
+            out.truncate(mark);
+            push(out, text, kind);
+        }
+        _ if is_title && words >= token::TITLE => {
+            out.truncate(mark);
+            push(out, text, Kind::Slug);
+            found = true;
+        }
+        _ => {}
+    }
+    found
+}
+
+/// Appends a part without separators, by its names between dots; its kind, or `None` if it has values beside words.
+fn part(out: &mut Vec<u8>, text: &[u8]) -> Option<Kind> {
+    if memchr::memchr(b'.', text).is_none() {
+        let kind = token::of(text);
+        push(out, text, kind);
+        return Some(kind);
+    }
+    if let Some((place, kind)) = shape::version_within(text) {
+        // what comes before the version is a name, whatever it looks like
+        let (before, after) = (&text[..place.start], &text[place.end..]);
+        let name = name_before(before);
+        push(out, name, token::of(name));
+        out.extend_from_slice(&before[name.len()..]);
+        push(out, &text[place], kind);
+        for name in after.split(|byte| *byte == b'.').skip(1) {
+            out.push(b'.');
+            later(out, name);
+        }
+        return (kind == Kind::Word).then_some(Kind::Word);
+    }
+    let mut only_words = true;
+    for (number, name) in text.split(|byte| *byte == b'.').enumerate() {
+        if number == 0 {
+            let kind = token::of(name);
+            only_words &= !push(out, name, kind);
+        } else {
+            out.push(b'.');
+            only_words &= !later(out, name);
+        }
+    }
+    only_words.then_some(Kind::Word)
+}
+
+/// Appends a name behind a dot. What is no word there tells one build of a file from another.
+fn later(out: &mut Vec<u8>, name: &[u8]) -> bool {
+    /// As long as the shortest hash; hex digits may all be decimal.
+    const HASH: usize = 7;
+    let kind = match token::of(name) {
+        // `oauth2.0`
+        Kind::Id if matches!(name, [b'0'..=b'9']) => Kind::Word,
+        Kind::Id if name.len() >= HASH || !name.iter().all(u8::is_ascii_digit) => Kind::Hash,
+        kind => kind,
+    };
+    push(out, name, kind)
+}
+
+/// The name before a version, without the `-`, `@`, `_` and the `v` behind it.
+fn name_before(text: &[u8]) -> &[u8] {
+    let mark = text
+        .iter()
+        .rposition(|byte| matches!(byte, b'-' | b'@' | b'_'));
+    &text[..mark.unwrap_or(text.len())]
+}

@@ -1,0 +1,88 @@
+//! Compressed files that cannot be decoded to their end.
+//!
+//! Owns the words and the count of it. Refuses to know how a file is decoded. Invariant: each damaged file is told and
+//! counted once for as long as it stays as it is; none is passed over in silence. The failure it guards against: half a
+//! file is read and nobody notices what is missing.
+
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
+use super::admit::Subject;
+use super::discover::Candidate;
+use super::fs::FileSystem;
+use super::gzip;
+use super::stats::{Leaves, Problem};
+use super::stem::Compression;
+use super::tailer::Tailer;
+use crate::clock::Clock;
+
+/// What a gzip file begins with (RFC 1952, 2.3.1).
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// Whether an error is one of decoding.
+pub(super) fn is_damage(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof
+    )
+}
+
+impl<F: FileSystem, C: Clock> Tailer<F, C> {
+    /// Says and counts that a compressed file is damaged.
+    pub(super) fn note_damage(&mut self, path: &Path, error: &io::Error) {
+        let text = format!(
+            "is damaged ({error}): what stands behind the damage cannot be read; it is tried again when the file \
+             changes"
+        );
+        let problem = Problem::new(path, text).leaving(Leaves::Damaged);
+        if !self.start_problems.contains(&problem) {
+            let reason = match error.kind() {
+                ErrorKind::UnexpectedEof => "truncated",
+                _ => "corrupt",
+            };
+            *self.stats.damaged_files.entry(reason).or_default() += 1;
+            self.start_problems.push(problem.clone());
+        }
+        if !self.stats.problems.contains(&problem) {
+            self.stats.problems.push(problem);
+        }
+    }
+
+    /// Forgets the damage of files that are there no more.
+    pub(super) fn forget_damage(&mut self) {
+        let fs = &self.fs;
+        self.start_problems.retain(|problem| {
+            problem.leaves != Leaves::Damaged || fs.metadata(&problem.path).is_ok()
+        });
+    }
+
+    /// A compressed file in which no line was found: it holds none, or it is cut off before the first one ends.
+    pub(super) fn look_for_damage(&mut self, subject: &Subject<'_, F>) {
+        let path = &subject.candidate.path;
+        match gzip::decodes(&self.fs, &subject.file) {
+            Ok(()) => self.start_problems.retain(|problem| problem.path != *path),
+            Err(error) if is_damage(&error) => self.note_damage(path, &error),
+            Err(_) => return,
+        }
+        self.looked.note_lineless(&subject.metadata);
+    }
+
+    /// Says why a compressed file could not even be looked at; false when it is for another reason than its content.
+    pub(super) fn is_undecodable(&mut self, candidate: &Candidate, error: &io::Error) -> bool {
+        if candidate.compression != Some(Compression::Gzip) || !is_damage(error) {
+            return false;
+        }
+        let mut magic = [0; 2];
+        let read = self.fs.open(&candidate.path);
+        let read = read.and_then(|(file, _)| self.fs.read_at(&file, &mut magic, 0));
+        if read.is_ok() && magic != MAGIC {
+            let text = "is no gzip file, although its name says so: it is not read; give it the name that fits, or \
+                        move it away";
+            let problem = Problem::new(&candidate.path, text.to_owned());
+            self.stats.problems.push(problem.leaving(Leaves::Input));
+        } else {
+            self.note_damage(&candidate.path, error);
+        }
+        true
+    }
+}

@@ -1,0 +1,58 @@
+//! The directories of live logs, found by the names that their files may have.
+//!
+//! Owns an index. Invariant: a name is looked up in time that does not grow with the number of logs whose names are fixed.
+//! The failure it guards against: thousands of logs asked one by one about each of thousands of rotated files.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::discover::LogPatterns;
+use super::pattern::Part;
+use super::stem;
+
+/// A directory in which files of a pattern are logs.
+pub(super) struct Leaf<'a> {
+    pub(super) index: usize,
+    pub(super) log: &'a LogPatterns,
+    pub(super) directory: PathBuf,
+    pub(super) file: &'a Part,
+}
+
+/// All of these, found by the names that they mean: there may be thousands, and of files too.
+pub(super) struct Leaves<'a> {
+    all: Vec<Leaf<'a>>,
+    literal: HashMap<&'a str, Vec<usize>>,
+    globs: Vec<(usize, &'a str)>,
+}
+
+impl<'a> Leaves<'a> {
+    pub(super) fn new(all: Vec<Leaf<'a>>) -> Self {
+        let mut literal: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut globs = Vec::new();
+        for (at, leaf) in all.iter().enumerate() {
+            match leaf.file {
+                Part::Literal(name) => literal.entry(name).or_default().push(at),
+                Part::Glob { head, .. } => globs.push((at, head.as_str())),
+                Part::AnyDepth => globs.push((at, "")),
+            }
+        }
+        Self {
+            all,
+            literal,
+            globs,
+        }
+    }
+
+    /// Those of whose files one with this name may be a rotated one, in their order.
+    pub(super) fn of(&self, name: &str) -> impl Iterator<Item = &Leaf<'a>> {
+        let mut found: Vec<usize> = Vec::new();
+        for stem in stem::readings(name).map(|reading| reading.stem()) {
+            found.extend(self.literal.get(stem.as_str()).into_iter().flatten());
+            let globs = self.globs.iter().filter(|(_, head)| stem.starts_with(head));
+            found.extend(globs.map(|(at, _)| at));
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().filter_map(|at| self.all.get(at))
+    }
+}

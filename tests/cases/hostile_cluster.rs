@@ -1,0 +1,179 @@
+//! Whoever answers in the cluster's or Kibana's place: what it sends costs little memory and time, and no line.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
+use logweir::output::elasticsearch::Reason;
+
+use crate::support::agent::{Home, section_cluster, section_log};
+use crate::support::hostile::{Hostile, Play, answer, bomb, endless, endless_head};
+use crate::support::stage::Stage;
+
+/// Nothing of the agent fits into less: threads reserve far more than they use. A tenth of what a bomb holds.
+const MEMORY: &str = "-v 1000000";
+
+/// Bytes of an endless body that may have been taken: the limit of a response, and what sockets hold.
+const TAKEN: u64 = 40 << 20;
+
+fn plays() -> Vec<(&'static str, Play)> {
+    let claimed = format!("content-length: {}\r\n", u64::MAX / 2);
+    let deep = answer(200, "", &b"[".repeat(4 << 20));
+    let text = format!("{{\"items\":\"{}\"}}", "x".repeat(1 << 20));
+    let small = format!("[{}0]", "{\"\":0},".repeat(510_000));
+    let nested = "{\"a\":".repeat(100_000);
+    vec![
+        ("a bomb", Play::Say(bomb())),
+        ("no end", endless()),
+        ("a head without an end", endless_head()),
+        (
+            "a length that is a lie",
+            Play::Say(answer(200, &claimed, b"{")),
+        ),
+        ("depth", Play::Say(deep)),
+        (
+            "small objects",
+            Play::Say(answer(200, "", small.as_bytes())),
+        ),
+        (
+            "depth in an error",
+            Play::Say(answer(400, "", nested.as_bytes())),
+        ),
+        (
+            "a text that the parser quotes",
+            Play::Say(answer(200, "", text.as_bytes())),
+        ),
+        (
+            "no gzip",
+            Play::Say(answer(200, "content-encoding: gzip\r\n", b"{}")),
+        ),
+        (
+            "a drip",
+            Play::Drip(answer(200, "content-length: 1000\r\n", b"")),
+        ),
+    ]
+}
+
+#[test]
+fn no_response_costs_run_its_memory_or_a_line() {
+    let (home, stage) = (Home::new(), Stage::new());
+    let to = stage.address().replace("http://", "");
+    let script: Arc<Mutex<VecDeque<Play>>> = Arc::default();
+    let hostile = Hostile::start({
+        let script = Arc::clone(&script);
+        move |line| {
+            let hostile = line
+                .starts_with("POST")
+                .then(|| script.lock().unwrap().pop_front());
+            hostile.flatten().unwrap_or(Play::Forward(to.clone()))
+        }
+    });
+    let cluster = section_cluster(&hostile.url()) + "request_timeout = \"2s\"\n";
+    home.configure("", &(section_log(&home.log(), "combined") + &cluster));
+    let mut agent = home.start_limited(MEMORY, &["run"]);
+    agent.until_said("started");
+    let mut lines = 0;
+    for (what, play) in plays() {
+        script.lock().unwrap().push_back(play);
+        home.append(lines..lines + 10);
+        lines += 10;
+        let there = usize::try_from(lines).unwrap();
+        agent.until_so(what, || stage.count() == there);
+        assert!(script.lock().unwrap().is_empty(), "{what}");
+    }
+    assert!(hostile.said() < 2 * TAKEN, "{}", hostile.said());
+    let ended = agent.stop();
+    stage.assert_exactly(0..lines);
+    assert!(
+        ended
+            .words
+            .contains("its response is malformed: it is longer than"),
+        "{}",
+        ended.words
+    );
+    let longest = ended.words.lines().map(str::len).max();
+    assert!(longest < Some(2000), "{longest:?}");
+}
+
+#[test]
+fn a_template_that_is_asked_for_is_waited_for_whatever_is_answered() {
+    for (what, play) in plays() {
+        let home = Home::new();
+        let hostile = Hostile::always(play);
+        let cluster = section_cluster(&hostile.url()) + "request_timeout = \"1s\"\n";
+        home.configure("", &(section_log(&home.log(), "combined") + &cluster));
+        home.append(0..10);
+        let mut agent = home.start_limited(MEMORY, &["run"]);
+        // A refusal lets it go on, as it does without the right to ask.
+        agent.until(what, |agent| {
+            let words = agent.words();
+            let told = words.contains("no usable answer") || words.contains("cannot ask whether");
+            (told || words.contains("delivery is retried")).then_some(())
+        });
+        assert_eq!(agent.number("/lines/indexed"), Some(0), "{what}");
+        agent.stop();
+    }
+}
+
+#[test]
+fn no_response_costs_a_command_its_memory_or_its_end() {
+    for (what, play) in plays() {
+        let home = Home::new();
+        let hostile = Hostile::always(play);
+        let address = hostile.url();
+        let sections = format!(
+            "{}{}request_timeout = \"1s\"\n",
+            section_log(&home.log(), "combined"),
+            section_cluster(&address),
+        );
+        home.configure("retention = \"30d\"\n", &sections);
+        home.append(0..1);
+        let reason = Reason {
+            kind: "x".to_owned(),
+            text: String::new(),
+            status: 400,
+        };
+        let action = b"{\"create\":{\"_index\":\"day\",\"_id\":\"1\"}}\n";
+        let entry = Entry::new(Kind::Dead, 0, action, b"{}", reason);
+        let file = DeadLetters::new(&home.data(), 1 << 20);
+        std::fs::create_dir_all(home.data()).unwrap();
+        file.append(&[entry]).unwrap();
+        for command in [
+            &["setup"][..],
+            &["setup", "--dry-run"],
+            &["prune"],
+            &["check", "--connect"],
+            &["dead-letters", "replay", "--timeout", "2s"],
+        ] {
+            let before = hostile.said();
+            let ended = home.start_limited(MEMORY, command).end();
+            let words = &ended.words;
+            // To prune, a list of what has no name is an empty one.
+            let is_nothing = what == "small objects" && command == ["prune"];
+            let is_an_end =
+                |code| matches!(code, Some(65 | 69 | 77)) || (is_nothing && code == Some(0));
+            assert!(is_an_end(ended.code), "{what}: {command:?}: {words}");
+            assert!(words.len() < 20_000, "{what}: {command:?}: {}", words.len());
+            assert!(hostile.said() - before < TAKEN * 4, "{what}: {command:?}");
+        }
+        assert_eq!(file.entries().unwrap().count(), 1, "{what}");
+    }
+}
+
+#[test]
+fn no_response_of_kibana_costs_setup_its_memory() {
+    for (what, play) in plays() {
+        if matches!(play, Play::Drip(_)) {
+            // It has a minute there; the same client's time is tested above.
+            continue;
+        }
+        let home = Home::new();
+        let hostile = Hostile::always(play);
+        home.configure("", &format!("[kibana]\nurl = \"{}\"\n", hostile.url()));
+        let command = ["setup", "--only", "kibana"];
+        let ended = home.start_limited(MEMORY, &command).end();
+        assert_eq!(ended.code, Some(69), "{what}: {}", ended.words);
+        assert!(ended.words.len() < 2000, "{what}: {}", ended.words);
+        assert!(hostile.said() < TAKEN, "{what}");
+    }
+}

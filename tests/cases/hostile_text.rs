@@ -1,0 +1,154 @@
+//! Text from outside on a terminal and in a log: responses of a cluster and of Kibana, file names. It is shown, and obeyed
+//! by nobody.
+
+use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
+use logweir::output::elasticsearch::Reason;
+use serde_json::{Value, json};
+
+use crate::support::agent::{Home, section_cluster, section_log};
+use crate::support::hostile::{Hostile, Play, answer};
+
+/// Clears a screen, sets a title, reverses the direction, begins a line.
+const TEXT: &str =
+    "a\u{1b}[2J\u{1b}]0;x\u{7}\u{9b}31m\u{202e}\u{2066}\u{200b}\u{7f}\0\r\nforged line";
+
+#[track_caller]
+fn assert_safe(what: &str, words: &str) {
+    let unsafe_char = |char: char| {
+        (char.is_control() && char != '\n')
+            || matches!(char, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    assert!(!words.contains(unsafe_char), "{what}: {words:?}");
+    let forged = words.lines().any(|line| line.starts_with("forged"));
+    assert!(!forged, "{what}: {words}");
+}
+
+fn said(status: u16, body: &Value) -> Play {
+    Play::Say(answer(status, "", body.to_string().as_bytes()))
+}
+
+fn error() -> Value {
+    json!({"type": TEXT, "reason": TEXT, "caused_by": {"type": TEXT, "reason": TEXT}})
+}
+
+fn plays() -> Vec<(&'static str, Play)> {
+    let refusal = json!({"error": error(), "message": TEXT, "status": 400});
+    let location = format!("location: https://es/{}\r\n", "\u{9b}2J\u{202e}");
+    let version = json!({
+        "version": {"number": format!("8.19.0{TEXT}"), "distribution": TEXT}, "tagline": TEXT,
+        "items": [{"create": {"status": 400, "error": error()}}],
+        "saved_objects": [], TEXT: TEXT,
+    });
+    vec![
+        ("an error", said(400, &refusal)),
+        ("no key", said(401, &refusal)),
+        ("no right", said(403, &refusal)),
+        ("overloaded", said(503, &refusal)),
+        ("an error in words", said(400, &json!({"error": TEXT}))),
+        ("a page", Play::Say(answer(502, "", TEXT.as_bytes()))),
+        ("a good page", Play::Say(answer(200, "", TEXT.as_bytes()))),
+        ("a string", said(200, &json!(TEXT))),
+        ("a redirect", Play::Say(answer(301, &location, b""))),
+        ("a version", said(200, &version)),
+    ]
+}
+
+/// A cluster and a Kibana at one address, and something in the dead-letter file.
+fn home(hostile: &Hostile, more: &str) -> Home {
+    let home = Home::new();
+    let address = hostile.url();
+    let sections = format!(
+        "{}{}[kibana]\nurl = \"{address}\"\n{more}",
+        section_log(&home.log(), "combined"),
+        section_cluster(&address),
+    );
+    home.configure("retention = \"3650d\"\n", &sections);
+    home.append(0..1);
+    let reason = Reason {
+        kind: TEXT.to_owned(),
+        text: TEXT.to_owned(),
+        status: 400,
+    };
+    let action = b"{\"create\":{\"_index\":\"day\",\"_id\":\"1\"}}\n";
+    let entry = Entry::new(Kind::Dead, 0, action, b"{}", reason);
+    std::fs::create_dir_all(home.data()).unwrap();
+    let file = DeadLetters::new(&home.data(), 1 << 20);
+    file.append(&[entry]).unwrap();
+    home
+}
+
+#[test]
+fn commands_show_what_servers_say_and_obey_nothing_of_it() {
+    for (what, play) in plays() {
+        let hostile = Hostile::always(play);
+        let home = home(&hostile, "");
+        for command in [
+            &["setup"][..],
+            &["setup", "--dry-run"],
+            &["setup", "--only", "kibana"],
+            &["setup", "--only", "kibana", "--force"],
+            &["prune"],
+            &["check", "--connect"],
+            &["dead-letters", "list"],
+            &["dead-letters", "list", "--json"],
+            &["dead-letters", "replay", "--timeout", "1s"],
+        ] {
+            let ended = home.end_of(command);
+            assert_safe(&format!("{what}: {command:?}"), &ended.words);
+            assert!(ended.words.len() < 30_000, "{what}: {command:?}");
+        }
+    }
+}
+
+#[test]
+fn a_log_says_what_servers_say_and_cannot_be_forged() {
+    for (what, play) in plays() {
+        for (format, arguments) in [
+            ("text", &["run", "--no-template-check"][..]),
+            ("json", &["run"]),
+        ] {
+            let hostile = Hostile::always(play.clone());
+            let more = format!("[log]\nformat = \"{format}\"\n");
+            let home = home(&hostile, &more);
+            let mut agent = home.start(arguments);
+            agent.until(what, |agent| {
+                let words = agent.words();
+                (words.contains("WARN") || words.contains("ERROR")).then_some(())
+            });
+            let pages = ["/status", "/readyz", "/metrics"].map(|path| agent.page(path));
+            let ended = agent.stop();
+            assert_safe(&format!("{what}: {format}"), &ended.words);
+            for page in pages.into_iter().flatten() {
+                assert_safe(what, &page.body);
+            }
+            if format == "json" {
+                for line in ended.words.lines() {
+                    serde_json::from_str::<Value>(line).unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn so_it_is_with_file_names() {
+    let home = Home::new();
+    let name = "a\u{1b}[2J\u{202e}\nforged line.log";
+    std::fs::create_dir_all(home.path("logs").join(name)).unwrap();
+    let log = home.path("logs/b\u{1b}[2J\u{202e}\nforged line.log");
+    crate::support::agent::append_text(&log, "nothing of any format\n");
+    let glob = home.path("logs/*.log");
+    let hostile = Hostile::always(said(503, &json!({})));
+    let sections = section_log(&glob, "combined") + &section_cluster(&hostile.url());
+    home.configure("", &sections);
+    let checked = home.end_of(&["check"]);
+    assert_safe("check", &checked.words);
+    assert!(checked.words.contains("\\x1B[2J"), "{}", checked.words);
+    let mut agent = home.run();
+    agent.until_said("is a directory, not a file");
+    let page = agent.page("/status").unwrap();
+    assert_safe("status", &page.body);
+    let ended = agent.stop();
+    assert_safe("run", &ended.words);
+    assert!(ended.words.contains("\\x1B[2J"), "{}", ended.words);
+}
