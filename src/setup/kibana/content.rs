@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn what_a_person_changes_is_a_difference_that_names_its_place() {
         let put = shipped("logweir-rate-abuse-over");
-        let changes: [(&str, fn(&mut Value)); 4] = [
+        type Change = fn(&mut Value);
+        let changes: [(&str, Change); 4] = [
             ("title", |held| held["attributes"]["title"] = json!("Mine")),
             ("visState.aggs[1].params.size", |held| {
                 within(held, "visState", |state| {
