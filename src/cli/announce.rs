@@ -50,6 +50,16 @@ pub(super) fn started(config: &Config, host: &str, gate: &Gate) {
 /// The last agent has ended.
 pub(super) fn stopped(ended: Ended, snapshot: &Snapshot) {
     let unread_bytes: u64 = snapshot.lag.iter().map(|lag| lag.unread).sum();
+    let (accounts, settled) = (&snapshot.accounts, &snapshot.accounts.settled);
+    tracing::info!(
+        read = accounts.read,
+        indexed = settled.indexed,
+        already_indexed = settled.duplicate,
+        dead_letters = settled.dead_lettered + settled.parked,
+        unparsed = snapshot.parsing.errors.values().sum::<u64>(),
+        older_than_retention = accounts.expired,
+        "lines since the start"
+    );
     match (ended, unread_bytes) {
         (Ended::Settled | Ended::Left(_) | Ended::Waited, 0) => {
             tracing::info!("stopped: everything delivered");

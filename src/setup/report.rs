@@ -19,6 +19,8 @@ pub enum Outcome {
     Kept,
     /// It was somebody else's, and the operator insisted.
     Overwritten,
+    /// It was ours, somebody had changed it, and the operator insisted.
+    Restored,
 }
 
 impl fmt::Display for Outcome {
@@ -29,6 +31,7 @@ impl fmt::Display for Outcome {
             Self::Unchanged => "unchanged",
             Self::Kept => "kept",
             Self::Overwritten => "overwritten",
+            Self::Restored => "restored",
         })
     }
 }

@@ -177,7 +177,7 @@ async fn objects_that_kibana_put_under_other_ids_are_told_and_never_replaced() {
     let first = "index-pattern logweir-ops-nginx-access as 00000000-0000-4000-8000-000000000001";
     assert_eq!(objects[0], first);
     assert!(error.to_string().contains(first), "{error}");
-    assert!(error.to_string().contains(" and 43 more;"), "{error}");
+    assert!(error.to_string().contains(" and 59 more;"), "{error}");
 
     for object in kibana.inside().objects.values_mut() {
         object["attributes"]["description"] = json!("mine");
@@ -248,6 +248,80 @@ async fn what_somebody_made_their_own_stays() {
     import(&door, None, &found, true).await.unwrap();
     let found = diff(&door, None, &wanted).await.unwrap();
     assert!(found.objects.iter().all(|(_, held)| *held == Held::Equal));
+}
+
+/// The mark says that it is ours and of this version; what it marks is not what was put.
+#[tokio::test]
+async fn what_was_changed_under_the_mark_is_told_and_restored_by_force_only() {
+    for kibana in [FakeKibana::kibana(), FakeKibana::dashboards()] {
+        set_up(&kibana, PATTERN, None).await;
+        let put = kibana.held("");
+        let key = |kind: &str, id: &str| (String::new(), kind.to_owned(), id.to_owned());
+        let panel = key("visualization", "logweir-rate-abuse-over");
+        let dashboard = key("dashboard", "logweir-traffic");
+        {
+            let objects = &mut kibana.inside().objects;
+            let state = &mut objects.get_mut(&panel).unwrap()["attributes"]["visState"];
+            let text = state.as_str().unwrap().replace("\\\"1m\\\"", "\\\"1h\\\"");
+            *state = json!(text);
+            let dashboard = objects.get_mut(&dashboard).unwrap();
+            dashboard["attributes"]["timeFrom"] = json!("now-7d");
+        }
+        let changed = kibana.held("");
+        let door = door(&kibana, Auth::None);
+        let wanted = SavedObjects::for_pattern(PATTERN, None);
+        let found = diff(&door, None, &wanted).await.unwrap();
+        let told: Vec<(&str, &str)> = found
+            .objects
+            .iter()
+            .filter_map(|(object, held)| match held {
+                Held::Changed(differences) => Some((object.id.as_str(), differences[0].as_str())),
+                Held::Equal => None,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert_eq!(
+            told[0],
+            (
+                "logweir-traffic",
+                r#"timeFrom: "now-7d" instead of "now-24h""#
+            )
+        );
+        assert_eq!(told[1].0, "logweir-rate-abuse-over");
+        assert!(
+            told[1]
+                .1
+                .starts_with("visState.aggs[0].params.json.fixed_interval: "),
+            "{told:?}"
+        );
+
+        import(&door, None, &found, false).await.unwrap();
+        assert_eq!(kibana.held(""), changed, "it is somebody's work");
+        import(&door, None, &found, true).await.unwrap();
+        assert_eq!(kibana.held(""), put);
+    }
+}
+
+#[tokio::test]
+async fn links_in_a_space_lead_to_its_own_dashboards() {
+    let kibana = with_spaces("8.12.2");
+    set_up(&kibana, PATTERN, Some("ops")).await;
+    let held = kibana.held("ops");
+    let texts = held.values().map(|object| object["attributes"].to_string());
+    let texts: Vec<String> = texts.collect();
+    let links = texts.iter().flat_map(|text| text.split("#/view/").skip(1));
+    let mut count = 0;
+    for link in links {
+        let end = link
+            .find(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+            .unwrap();
+        let name = format!("dashboard {}", &link[..end]);
+        assert!(held.contains_key(&name), "{name}");
+        count += 1;
+    }
+    // seven in the panel of links, one of each address
+    assert_eq!(count, 8);
 }
 
 #[tokio::test]

@@ -51,6 +51,17 @@ fn one_line_tells_of_the_start_and_one_of_the_end() {
         panic!("{}", ended.words);
     };
     assert_eq!(stopped["message"], "stopped: everything delivered");
+    let [counted] = &*events(&ended.words, "lines since the start") else {
+        panic!("{}", ended.words);
+    };
+    assert_eq!(
+        (&counted["read"], &counted["indexed"]),
+        (&10.into(), &10.into())
+    );
+    assert_eq!(
+        (&counted["unparsed"], &counted["dead_letters"]),
+        (&0.into(), &0.into())
+    );
 }
 
 #[test]

@@ -116,8 +116,49 @@ fn dashboards_go_where_the_section_says_and_nothing_of_others_is_replaced() {
             "{}",
             put.words
         );
+        let there = format!(
+            "http://{}/app/dashboards#/view/logweir-rate-abuse  Rate abuse",
+            fake.address
+        );
+        assert!(put.words.contains(&there), "{}", put.words);
         let again = only(&[]);
         assert!(!again.words.contains("created "), "{}", again.words);
+
+        let mut changed = fake.inside().objects.clone();
+        let panel = changed.iter_mut().find(|(key, _)| key.2 == "logweir-sites");
+        panel.unwrap().1["attributes"]["title"] = json!("Mine");
+        fake.inside().objects = changed.clone();
+        let dry = only(&["--dry-run"]).words;
+        let told = "  changed           visualization: Site: click one to see it alone [logweir]\n";
+        assert!(dry.contains(told), "{dry}");
+        let told = "visualization logweir-sites: title: \"Mine\" instead of \"Site: click one";
+        assert!(dry.contains(told), "{dry}");
+        let checked = home.end_of(&["check", "--connect"]);
+        let told = "warning: 1 object is changed in Kibana: logweir setup --dry-run shows what";
+        assert!(checked.words.contains(told), "{}", checked.words);
+        let kept = only(&[]);
+        assert_eq!(kept.code, Some(0), "{}", kept.words);
+        assert!(
+            kept.words.contains("  changed, kept     visualization: "),
+            "{}",
+            kept.words
+        );
+        assert!(kept.words.contains("--force restores it"), "{}", kept.words);
+        assert_eq!(fake.inside().objects, changed);
+        let restored = only(&["--force"]);
+        assert!(
+            restored
+                .words
+                .contains("  restored          visualization: "),
+            "{}",
+            restored.words
+        );
+        let checked = home.end_of(&["check", "--connect"]);
+        assert!(
+            checked.words.contains("62 of 62 objects as they were put"),
+            "{}",
+            checked.words
+        );
 
         let (key, dashboard) = {
             let inside = fake.inside();
@@ -196,6 +237,20 @@ fn what_the_readme_says_to_type_puts_what_it_promises() {
     let later = home.end_of(&["setup"]);
     assert_eq!(later.code, Some(78), "{}", later.words);
     assert!(later.words.contains("api_key_file"), "{}", later.words);
+}
+
+#[test]
+fn a_kibana_that_is_down_is_named_by_its_own_setting() {
+    let home = Home::new();
+    home.configure("", &format!("[kibana]\nurl = \"{}\"\n", cluster_down()));
+    for arguments in [&["setup", "--only", "kibana"][..], &["check", "--connect"]] {
+        let ended = home.end_of(arguments);
+        assert_ne!(ended.code, Some(0), "{}", ended.words);
+        let told = "connection refused; is it running, and is its port the one in `[kibana] url`?";
+        assert!(ended.words.contains(told), "{}", ended.words);
+        let line = ended.words.lines().find(|line| line.contains(told));
+        assert!(!line.unwrap().contains("nodes"), "{}", ended.words);
+    }
 }
 
 /// A dashboard that would be refused is found out before the templates are put.

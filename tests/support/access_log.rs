@@ -34,6 +34,10 @@ pub(crate) const CAREFUL: &str = "203.0.113.67";
 pub(crate) const CRAWLER: &str = "203.0.113.68";
 /// Try passwords.
 pub(crate) const STUFFERS: [&str; 3] = ["192.0.2.10", "192.0.2.11", "192.0.2.12"];
+/// Many people behind one address, who log in all day: one time in ten they mistype.
+pub(crate) const OFFICE: &str = "198.51.100.201";
+/// The account that many sources try, each a few times only.
+pub(crate) const TRIED: &str = "root";
 /// Reads every export.
 pub(crate) const SCRAPER: &str = "203.0.113.99";
 
@@ -217,6 +221,36 @@ pub(crate) fn written() -> String {
             ..login
         });
     }
+    // All day long.
+    for number in 0..480_u32 {
+        let login = attack(
+            NOW - 86_000 + i64::from(number) * 179,
+            OFFICE,
+            "POST /login HTTP/1.1",
+        );
+        let user = format!("worker{}", number % 60);
+        call(Call {
+            user: &user,
+            status: if number % 10 == 3 { 200 } else { 302 },
+            agent: AGENTS[0],
+            ..login
+        });
+    }
+    // All day long, one account, from 60 sources; once it fits.
+    for number in 0..240_u32 {
+        let client = format!("192.0.2.{}", 100 + number % 60);
+        let login = attack(
+            NOW - 86_000 + i64::from(number) * 358,
+            &client,
+            "POST /login HTTP/1.1",
+        );
+        call(Call {
+            user: TRIED,
+            status: if number == 200 { 302 } else { 200 },
+            agent: AGENTS[1],
+            ..login
+        });
+    }
     // three nights ago: every export, one after the other; the path hides itself
     for number in 0..250_u32 {
         let second = NOW - 3 * 86_400 - 30_000 + i64::from(number) * 11;
@@ -242,6 +276,8 @@ pub(crate) struct Entry {
     pub(crate) user_id: Option<String>,
     pub(crate) method: String,
     pub(crate) route: &'static str,
+    /// As it is called, without what follows a `?`.
+    pub(crate) path: String,
     pub(crate) status: u64,
     pub(crate) bytes: u64,
     pub(crate) agent: Option<String>,
@@ -309,6 +345,7 @@ pub(crate) fn read(log: &str) -> Read {
             user_id: told(12),
             method: parts[4].to_owned(),
             route,
+            path: parts[5].split('?').next().unwrap().replace("%65", "e"),
             status: number(6),
             bytes: number(7),
             agent: told(8),

@@ -12,7 +12,10 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
+use self::cost::Cost;
 use crate::place;
+
+mod cost;
 
 /// What is imported.
 const SHIPPED: &str = "kibana/logweir.ndjson";
@@ -26,6 +29,9 @@ const PATTERN: &str = "nginx-access-*";
 /// By this at its end a description says that the object is ours: no other attribute of ours outlives an import.
 const MARK: &str = "[logweir]";
 
+/// Stands in the filter for the site, which is switched off until somebody names one there.
+const UNNAMED_SITE: &str = "(off) name your site here, and switch this on";
+
 /// The newest migrations that Kibana 7.10 knows; with a later one it refuses the object.
 const MIGRATIONS: [(&str, &str); 4] = [
     ("dashboard", "7.9.3"),
@@ -37,9 +43,15 @@ const MIGRATIONS: [(&str, &str); 4] = [
 const SEARCH_SOURCE: &str = "kibanaSavedObjectMeta.searchSourceJSON";
 
 #[derive(clap::Args)]
-pub(crate) struct Arguments {}
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    cost: Cost,
+}
 
-pub(crate) fn run(_: &Arguments) -> Result<ExitCode> {
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
+    if arguments.cost.is_asked_for() {
+        return cost::run(&arguments.cost);
+    }
     let text = compiled(place::root())?;
     fs::write(place::root().join(SHIPPED), &text)?;
     println!("{SHIPPED}: {} objects", text.lines().count());
@@ -191,15 +203,9 @@ impl Maker {
         if let Some(colors) = source.get("colors") {
             merge(&mut ui_state, json!({"vis": {"colors": colors}}));
         }
-        let sort = state.pointer("/params/sort");
-        if let Some(sort) = sort.filter(|sort| sort["columnIndex"].is_number()) {
-            // Kibana remembers a table's order in one place, OpenSearch Dashboards in another.
-            let column = json!({"colIndex": sort["columnIndex"], "direction": sort["direction"]});
-            let order = json!({"params": {"sort": sort}, "sortColumn": column});
-            merge(&mut ui_state, json!({"vis": order}));
-        }
         if let Some(widths) = source.get("widths") {
-            // … and its columns' widths too; Kibana 7.10 fits them by itself.
+            // Kibana keeps a table's widths in one place, OpenSearch Dashboards in another; Kibana 7.10 fits them by
+            // itself.
             let columns = widths_of(widths, list(source, "aggs")?)
                 .with_context(|| format!("{id}: widths"))?;
             let widths = json!({"params": {"colWidth": columns}, "columnsWidth": columns});
@@ -269,6 +275,7 @@ impl Maker {
         let params = params.as_mut().with_context(|| format!("no agg {kind}"))?;
         let own = source.get("params").cloned().unwrap_or_else(|| json!({}));
         merge(params, own);
+        self.expand(kind, params)?;
         if let Some(label) = source.get("label") {
             params["customLabel"] = label.clone();
         }
@@ -281,10 +288,7 @@ impl Maker {
             }
         }
         if kind == "filters" {
-            let filters = match &params["filters"] {
-                Value::String(name) => self.shared["filters"][name].clone(),
-                filters => filters.clone(),
-            };
+            let filters = self.shared("filters", &params["filters"])?;
             let filters = filters.as_array().context("filters is a list")?.clone();
             let made = filters.iter().map(|filter| {
                 let query = json!({"language": "kuery", "query": text(filter, "query")?});
@@ -293,6 +297,67 @@ impl Maker {
             params["filters"] = made.collect::<Result<Vec<Value>>>()?.into();
         }
         Ok(json!({"type": kind, "params": params}))
+    }
+
+    /// Replaces the source's short forms by what Kibana knows. `json` is what lies over Kibana's own request: `null`
+    /// removes a key there.
+    fn expand(&self, kind: &str, params: &mut Value) -> Result<()> {
+        let Some(own) = params.as_object_mut() else {
+            bail!("params is a map");
+        };
+        let mut over = json!({});
+        match kind {
+            // Whole minutes, whatever the time range: Kibana would join them.
+            "date_histogram" => {
+                if let Some(least) = own.remove("minutes_from") {
+                    own.insert("interval".to_owned(), json!("m"));
+                    over = json!({
+                        "fixed_interval": "1m", "calendar_interval": null, "min_doc_count": least,
+                    });
+                }
+                if own.remove("newest_first") == Some(json!(true)) {
+                    over["order"] = json!({"_key": "desc"});
+                }
+            }
+            "max_bucket" => {
+                let least = own.remove("minutes_from").context("no minutes_from")?;
+                let minutes = json!({"minutes_from": least});
+                let bucket = json!({"type": "date_histogram", "params": minutes});
+                own.insert("customBucket".to_owned(), bucket);
+                own.insert("customMetric".to_owned(), json!({"type": "count"}));
+            }
+            "sum_bucket" => {
+                let filters = own.remove("filters").context("no filters")?;
+                let bucket = json!({"type": "filters", "params": {"filters": filters}});
+                own.insert("customBucket".to_owned(), bucket);
+                own.insert("customMetric".to_owned(), json!({"type": "count"}));
+            }
+            "terms" | "significant_terms" => {
+                if let Some(least) = own.remove("from") {
+                    // Without a limit of its own each shard sends every bucket, and builds what lies in it. A tenth,
+                    // because an index may have several shards.
+                    let least = least.as_u64().context("from is a number")?;
+                    over = json!({"min_doc_count": least, "shard_min_doc_count": least / 10});
+                }
+                if let Some(background) = own.remove("against") {
+                    over["background_filter"] = self.shared("backgrounds", &background)?;
+                }
+            }
+            _ => {}
+        }
+        if over != json!({}) {
+            own.insert("json".to_owned(), json!(over.to_string()));
+        }
+        Ok(())
+    }
+
+    /// What is meant by the name of something shared; anything but a name means itself.
+    fn shared(&self, of: &str, what: &Value) -> Result<Value> {
+        let Value::String(name) = what else {
+            return Ok(what.clone());
+        };
+        let found = self.shared[of].get(name);
+        Ok(found.with_context(|| format!("no {of} {name}"))?.clone())
     }
 }
 
@@ -343,10 +408,10 @@ fn site_filter() -> Value {
             "negate": false,
             "type": "phrase",
             "key": "url.domain",
-            "params": {"query": "example.com"},
+            "params": {"query": UNNAMED_SITE},
             "indexRefName": format!("{SEARCH_SOURCE}.filter[0].meta.index"),
         },
-        "query": {"match_phrase": {"url.domain": "example.com"}},
+        "query": {"match_phrase": {"url.domain": UNNAMED_SITE}},
     })
 }
 

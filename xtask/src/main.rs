@@ -13,6 +13,17 @@ mod load;
 mod nginx;
 mod place;
 mod routes;
+/// The panels as the tests take them apart.
+#[allow(
+    dead_code,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a part of the tests, which fails by panicking"
+)]
+#[path = "../../tests/support/saved/mod.rs"]
+mod saved;
 mod server;
 mod sink;
 mod sizes;
@@ -41,7 +52,7 @@ enum Chore {
     Try(try_it::Arguments),
     /// Measure the agent, end to end into a sink that throws away.
     Bench(bench::Arguments),
-    /// Make kibana/logweir.ndjson from kibana/source.
+    /// Make kibana/logweir.ndjson from kibana/source, or measure what its panels cost.
     Dashboards(dashboards::Arguments),
     /// Show how few routes paths with values become, kind by kind; ends with 1 when a kind misses its target.
     Routes,

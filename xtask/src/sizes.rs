@@ -4,7 +4,7 @@
 //! that is what is measured. While lines still come an index is larger, by what its merges hold.
 
 mod choices;
-mod node;
+pub(crate) mod node;
 mod traffic;
 
 use std::fmt::Write as _;

@@ -13,6 +13,7 @@ mod extras;
 mod formats;
 mod hints;
 mod host;
+mod kibana;
 mod lines;
 mod logs;
 mod names;
@@ -59,11 +60,17 @@ pub(super) fn run(common: &Common, args: &CheckArgs) -> Exit {
 fn describe(loaded: &Loaded, connect: bool) -> Exit {
     let mut report = Report::default();
     offline::describe(loaded, &mut report);
-    match &loaded.config.elasticsearch {
-        Some(cluster) if connect => super::block_on(async {
-            connect::describe(&loaded.config, cluster, &mut report).await;
+    if connect {
+        super::block_on(async {
+            if let Some(cluster) = &loaded.config.elasticsearch {
+                connect::describe(&loaded.config, cluster, &mut report).await;
+            }
+            if let Some(kibana) = &loaded.config.kibana {
+                kibana::describe(&loaded.config, kibana, &mut report).await;
+            }
             report.finish()
-        }),
-        _ => report.finish(),
+        })
+    } else {
+        report.finish()
     }
 }

@@ -4,28 +4,35 @@ use std::fmt::Write as _;
 
 use super::Exit;
 use crate::config::{Kibana, Target};
-use crate::output::elasticsearch::OutputError;
 use crate::setup::Outcome;
-use crate::setup::kibana::{Diff, KibanaDoor, KibanaError, SavedObjects, diff, import};
+use crate::setup::kibana::{
+    Diff, DoorError, Held, KibanaDoor, KibanaError, SavedObject, SavedObjects, address, diff,
+    import,
+};
 
 /// What Kibana has, against what would be imported.
-pub(super) struct Dashboards<'c> {
+pub(in crate::cli) struct Dashboards<'c> {
     door: KibanaDoor,
     kibana: &'c Kibana,
     diff: Diff,
 }
 
 /// What went wrong, and how the process ends for it.
-type Failure = (String, Exit);
+pub(in crate::cli) type Failure = (String, Exit);
 
 impl<'c> Dashboards<'c> {
     /// Looks; imports nothing.
-    pub(super) async fn look(kibana: &'c Kibana, place: &Target) -> Result<Self, Failure> {
+    pub(in crate::cli) async fn look(kibana: &'c Kibana, place: &Target) -> Result<Self, Failure> {
         let door = KibanaDoor::new(kibana).map_err(|error| (error.to_string(), Exit::Config))?;
         let space = kibana.space.as_deref();
         let diff = diff(&door, space, &SavedObjects::of(place, space)).await;
         let diff = diff.map_err(|error| failure(&error))?;
         Ok(Self { door, kibana, diff })
+    }
+
+    /// What was found.
+    pub(in crate::cli) fn into_diff(self) -> Diff {
+        self.diff
     }
 
     /// Refuses to overwrite what is not ours; asked before anything is written anywhere.
@@ -34,31 +41,71 @@ impl<'c> Dashboards<'c> {
         if names.is_empty() || force {
             return Ok(());
         }
-        let error: KibanaError<OutputError> = KibanaError::Foreign { names };
+        let error: KibanaError<DoorError> = KibanaError::Foreign { names };
         Err(failure(&error))
     }
 
-    /// Imports what is missing or of another version.
+    /// Imports what is missing or of another version, and by `force` what was changed; says where to look.
     pub(super) async fn import(&self, force: bool) -> Result<String, Failure> {
         let space = self.kibana.space.as_deref();
         let done = import(&self.door, space, &self.diff, force).await;
         done.map_err(|error| failure(&error))?;
-        Ok(self.told(|outcome| match outcome {
+        let mut out = self.told(|outcome| match outcome {
             Outcome::Created => "created",
             Outcome::Updated => "updated",
             Outcome::Overwritten => "overwritten",
+            Outcome::Restored if force => "restored",
+            Outcome::Restored => "changed, kept",
             Outcome::Unchanged | Outcome::Kept => "unchanged",
-        }))
+        });
+        if !force {
+            out.push_str(self.hint());
+        }
+        out.push_str(&self.addresses());
+        Ok(out)
     }
 
     /// What an import would do.
     pub(super) fn would(&self) -> String {
-        self.told(|outcome| match outcome {
+        let mut out = self.told(|outcome| match outcome {
             Outcome::Created => "would be created",
             Outcome::Updated => "would be updated",
             Outcome::Overwritten => "not logweir's",
+            Outcome::Restored => "changed",
             Outcome::Unchanged | Outcome::Kept => "unchanged",
-        })
+        });
+        for (object, held) in &self.diff.objects {
+            let Held::Changed(differences) = held else {
+                continue;
+            };
+            for difference in differences {
+                let _ = writeln!(out, "    {}: {difference}", object.name());
+            }
+        }
+        out.push_str(self.hint());
+        out
+    }
+
+    /// What to do about objects that somebody changed.
+    fn hint(&self) -> &'static str {
+        let is_changed = |(_, held): &(SavedObject, Held)| matches!(held, Held::Changed(_));
+        if self.diff.objects.iter().any(is_changed) {
+            "What is changed was put by logweir and changed in Kibana since: it stays as it is; --force restores it.\n"
+        } else {
+            ""
+        }
+    }
+
+    /// Where to open each dashboard.
+    fn addresses(&self) -> String {
+        let mut out = String::from("Open:\n");
+        for (object, _) in &self.diff.objects {
+            if object.kind == "dashboard" {
+                let address = address(self.kibana, &object.id);
+                let _ = writeln!(out, "  {address}  {}", object.title);
+            }
+        }
+        out
     }
 
     /// A line for each dashboard, and a count for what is on them.
@@ -68,7 +115,8 @@ impl<'c> Dashboards<'c> {
         let mut others: Vec<(&str, usize)> = Vec::new();
         for (object, outcome) in self.diff.outcomes() {
             let word = word(outcome);
-            if object.kind == "dashboard" || outcome == Outcome::Overwritten {
+            let is_of_people = matches!(outcome, Outcome::Overwritten | Outcome::Restored);
+            if object.kind == "dashboard" || is_of_people {
                 let _ = writeln!(out, "  {word:<17} {}: {}", object.kind, object.title);
                 continue;
             }
@@ -87,7 +135,7 @@ impl<'c> Dashboards<'c> {
     }
 }
 
-fn failure(error: &KibanaError<OutputError>) -> Failure {
+pub(in crate::cli) fn failure(error: &KibanaError<DoorError>) -> Failure {
     let exit = match error {
         KibanaError::Refused {
             status: 401 | 403, ..

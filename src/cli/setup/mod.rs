@@ -1,6 +1,6 @@
 //! `logweir setup`: puts templates, life cycle and dashboards where they belong.
 
-mod dashboards;
+pub(super) mod dashboards;
 
 use clap::ValueEnum;
 
@@ -125,7 +125,7 @@ async fn put(
 }
 
 /// Where records go, or would go.
-fn place(config: &Config) -> Option<Target> {
+pub(super) fn place(config: &Config) -> Option<Target> {
     match &config.elasticsearch {
         Some(cluster) => Some(cluster.target.clone()),
         None => Target::default_place(),

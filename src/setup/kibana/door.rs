@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Door;
 use crate::config;
-use crate::output::elasticsearch::{OutputError, Plain, Settings};
+use crate::output::elasticsearch::{Fault, OutputError, Plain, Settings, shown};
 use crate::setup::{Answer, Method};
 
 /// A Kibana or OpenSearch Dashboards at an address.
@@ -23,8 +23,52 @@ impl KibanaDoor {
     }
 }
 
+/// No whole answer came. The words are those of the output, but name the setting of Kibana's address.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{}", told(.0))]
+pub struct DoorError(OutputError);
+
+fn told(error: &OutputError) -> String {
+    let OutputError::Node { node, fault } = error else {
+        return error.to_string();
+    };
+    let fault = match fault {
+        Fault::Dns(why) => format!("the name cannot be resolved ({why}); check `[kibana] url`"),
+        Fault::Refused => {
+            "connection refused; is it running, and is its port the one in `[kibana] url`?"
+                .to_owned()
+        }
+        Fault::Connect(why) => {
+            format!("cannot connect ({why}); check `[kibana] url` and the network between")
+        }
+        Fault::WrongName(why) => format!(
+            "TLS: its certificate is not for this name ({why}); use a name in `[kibana] url` that the certificate \
+             carries"
+        ),
+        Fault::NotTls(why) => {
+            format!(
+                "it does not speak TLS ({why}); use http:// in `[kibana] url`, or turn on TLS there"
+            )
+        }
+        Fault::Broken(why) => format!(
+            "the connection ended before the answer did ({why}); if it speaks TLS, use https:// in `[kibana] url`"
+        ),
+        other => other.to_string(),
+    };
+    format!("{node}: {fault}")
+}
+
+/// Where people open a dashboard.
+pub fn address(kibana: &config::Kibana, dashboard: &str) -> String {
+    let space = super::prefix(kibana.space.as_deref());
+    format!(
+        "{}{space}/app/dashboards#/view/{dashboard}",
+        shown(&kibana.url)
+    )
+}
+
 impl Door for KibanaDoor {
-    type Error = OutputError;
+    type Error = DoorError;
 
     async fn request(
         &self,
@@ -32,8 +76,9 @@ impl Door for KibanaDoor {
         path: &str,
         headers: &[(&'static str, &'static str)],
         body: Option<Bytes>,
-    ) -> Result<Answer, OutputError> {
-        let answer = self.0.request(method.into(), path, headers, body).await?;
+    ) -> Result<Answer, DoorError> {
+        let answer = self.0.request(method.into(), path, headers, body).await;
+        let answer = answer.map_err(DoorError)?;
         Ok(Answer {
             status: answer.status,
             body: answer.body,

@@ -8,9 +8,7 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 pub enum KibanaError<E> {
     /// No answer.
-    #[error(
-        "{request}: no usable answer from Kibana: {source}; check `url` in [kibana] and that Kibana is up"
-    )]
+    #[error("{request}: no usable answer from Kibana: {source}")]
     Unreachable {
         /// Method and path.
         request: String,

@@ -9,6 +9,7 @@
 //! one that Kibana turns to other objects than those that were looked at: what was not there is imported so that it
 //! replaces nothing, and what comes to stand under another id is named.
 
+mod content;
 mod door;
 mod error;
 mod objects;
@@ -21,7 +22,7 @@ use std::future::Future;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-pub use self::door::KibanaDoor;
+pub use self::door::{DoorError, KibanaDoor, address};
 pub use self::error::{KibanaError, RefusedObject};
 pub(in crate::setup) use self::objects::DEFAULT_SPACE;
 pub use self::objects::{Held, SavedObject, SavedObjects};
@@ -83,12 +84,13 @@ pub struct Diff {
 }
 
 impl Diff {
-    /// What an import would do to each object; a foreign one is overwritten only by force.
+    /// What an import would do to each object; one that is foreign or was changed is overwritten only by force.
     pub fn outcomes(&self) -> impl Iterator<Item = (&SavedObject, Outcome)> {
         self.objects.iter().map(|(object, held)| {
             let outcome = match held {
                 Held::Missing => Outcome::Created,
                 Held::Equal => Outcome::Unchanged,
+                Held::Changed(_) => Outcome::Restored,
                 Held::Older => Outcome::Updated,
                 Held::Foreign => Outcome::Overwritten,
             };
@@ -149,7 +151,7 @@ pub async fn diff<D: Door>(
             .next()
             .ok_or_else(|| incomprehensible(Method::Post, &path, &answer))?;
         match there.get("error") {
-            None => Ok(object.recognise(&there["attributes"])),
+            None => Ok(object.recognise(there)),
             Some(error) if error["statusCode"] == 404 => Ok(Held::Missing),
             Some(error) => Err(KibanaError::Refused {
                 request: format!("POST {path} ({})", object.name()),
@@ -169,7 +171,7 @@ pub async fn diff<D: Door>(
     })
 }
 
-/// Imports what `diff` found missing or older; with `force` also over what is not ours.
+/// Imports what `diff` found missing or older; with `force` also over what was changed since, or is not ours.
 pub async fn import<D: Door>(
     door: &D,
     space: Option<&str>,
@@ -180,17 +182,17 @@ pub async fn import<D: Door>(
     if !names.is_empty() && !force {
         return Err(KibanaError::Foreign { names });
     }
-    let of = |missing: bool| {
-        let objects = diff
-            .objects
-            .iter()
-            .filter(move |(_, held)| *held != Held::Equal && (*held == Held::Missing) == missing);
-        objects.map(|(object, _)| object)
-    };
     // Told to overwrite, Kibana looks not only for the id but also for what it once copied from that id, and replaces
     // that. Nobody looked at it, so where nothing of ours was found nothing may be overwritten.
-    let (new, replaced): (Vec<&SavedObject>, Vec<&SavedObject>) =
-        (of(true).collect(), of(false).collect());
+    let (mut new, mut replaced) = (Vec::new(), Vec::new());
+    for (object, held) in &diff.objects {
+        match held {
+            Held::Missing => new.push(object),
+            Held::Older | Held::Foreign => replaced.push(object),
+            Held::Changed(_) if force => replaced.push(object),
+            Held::Changed(_) | Held::Equal => {}
+        }
+    }
     send(door, space, diff.product, &new, force).await?;
     send(door, space, diff.product, &replaced, true).await
 }

@@ -55,21 +55,50 @@ impl Window {
     /// The step of a date histogram.
     pub(crate) fn step(self, interval: &str) -> (i64, &'static str) {
         let find = |wanted: &str| *ROUND.iter().find(|(_, name)| *name == wanted).unwrap();
-        let step = match interval {
-            "auto" => *ROUND
-                .iter()
-                .find(|(step, _)| self.seconds() / step <= MAX_BARS)
-                .unwrap(),
+        let auto = *ROUND
+            .iter()
+            .find(|(step, _)| self.seconds() / step <= MAX_BARS)
+            .unwrap();
+        let asked = match interval {
+            "auto" => auto,
             "m" => find("1m"),
             other => find(other),
         };
-        let bars = self.seconds() / step.0;
-        assert!(
-            bars <= MAX_BARS,
-            "Kibana would join {bars} steps of {interval}"
-        );
-        step
+        // Kibana joins what would be too many bars.
+        asked.max(auto)
     }
+}
+
+/// Kibana's name for all that the first terms of a chart leave out.
+pub(crate) const OTHER: &str = "__other__";
+
+/// The second request, for everything else: all but what the answer to the first shows (`buildOtherBucketAgg`).
+/// `None`: the panel does not ask for it.
+pub(crate) fn request_other(
+    panel: &Panel,
+    window: Window,
+    filter: Option<&Value>,
+    answer: &Value,
+) -> Option<Value> {
+    let outer = panel.aggs.iter().find(|agg| agg["schema"] != "metric")?;
+    if outer["params"]["otherBucket"] != true {
+        return None;
+    }
+    let id = outer["id"].as_str().unwrap();
+    let field = outer["params"]["field"].as_str().unwrap();
+    let shown = answer["aggregations"][id]["buckets"].as_array().unwrap();
+    let shown = shown
+        .iter()
+        .map(|bucket| json!({"match_phrase": {field: bucket["key"]}}));
+    let mut request = request(panel, window, filter);
+    let inner = request["aggs"][id]["aggs"].take();
+    request["aggs"] = json!({id: {
+        "filters": {"filters": {OTHER: {"bool": {
+            "filter": [{"exists": {"field": field}}], "must_not": shown.collect::<Vec<_>>(),
+        }}}},
+        "aggs": inner,
+    }});
+    Some(request)
 }
 
 /// What a panel asks of the cluster.
@@ -120,16 +149,12 @@ fn bucket(agg: &Value, sort: Option<&Value>, window: Window) -> Value {
                 "field orderBy order size otherBucket otherBucketLabel missingBucket missingBucketLabel \
                  customLabel json",
             );
-            assert_eq!(
-                params["otherBucket"], false,
-                "a second request, not made here"
-            );
             assert_eq!(params["order"], "desc");
             let sort = sort.unwrap();
             assert_eq!(sort["schema"], "metric");
             let by = match sort["type"].as_str().unwrap() {
                 "count" => "_count".to_owned(),
-                "sum" => text(&sort["id"]),
+                "sum" | "cardinality" => text(&sort["id"]),
                 other => panic!("{other} does not sort"),
             };
             let mut made = json!({
@@ -140,11 +165,16 @@ fn bucket(agg: &Value, sort: Option<&Value>, window: Window) -> Value {
             }
             json!({"terms": with_json(made, params)})
         }
+        "significant_terms" => {
+            known(params, "field size customLabel json");
+            let made = json!({"field": params["field"], "size": params["size"]});
+            json!({"significant_terms": with_json(made, params)})
+        }
         "date_histogram" => {
             known(
                 params,
                 "field interval useNormalizedEsInterval scaleMetricValues drop_partials min_doc_count \
-                 extended_bounds",
+                 extended_bounds customLabel json",
             );
             assert_eq!(params["scaleMetricValues"], false);
             let (_, step) = window.step(params["interval"].as_str().unwrap());
@@ -153,9 +183,15 @@ fn bucket(agg: &Value, sort: Option<&Value>, window: Window) -> Value {
             } else {
                 "fixed_interval"
             };
-            json!({"date_histogram": {
+            let made = json!({
                 "field": params["field"], unit: step, "time_zone": "UTC", "min_doc_count": params["min_doc_count"],
-            }})
+            });
+            let made = with_json(made, params);
+            if params["interval"] == "m" {
+                assert_eq!(made["fixed_interval"], "1m", "Kibana joins minutes");
+                assert!(made.get("calendar_interval").is_none(), "{made}");
+            }
+            json!({"date_histogram": made})
         }
         "filters" => {
             known(params, "filters");
@@ -180,6 +216,12 @@ fn metric(agg: &Value, window: Window) -> Map<String, Value> {
             known(params, "field customLabel");
             json!({kind: {"field": params["field"]}})
         }
+        "percentile_ranks" => {
+            known(params, "field values customLabel json");
+            let made =
+                json!({"field": params["field"], "values": params["values"], "keyed": false});
+            json!({kind: with_json(made, params)})
+        }
         "percentiles" => {
             known(params, "field percents customLabel");
             json!({kind: {"field": params["field"], "percents": params["percents"], "keyed": false}})
@@ -200,11 +242,13 @@ fn metric(agg: &Value, window: Window) -> Map<String, Value> {
     Map::from_iter([(id, made)])
 }
 
-/// What stands under "JSON input" lies over the rest.
+/// What stands under "JSON input" lies over the rest; `null` there removes a key.
 fn with_json(mut made: Value, params: &Value) -> Value {
     if let Some(more) = params["json"].as_str() {
         let more: Map<String, Value> = serde_json::from_str(more).unwrap();
-        made.as_object_mut().unwrap().extend(more);
+        let made = made.as_object_mut().unwrap();
+        made.extend(more);
+        made.retain(|_, value| !value.is_null());
     }
     made
 }
@@ -291,12 +335,14 @@ fn values(at: &Value, metric: &Value) -> Vec<f64> {
     let found = &at[metric["id"].as_str().unwrap()];
     match metric["type"].as_str().unwrap() {
         "count" => vec![at["doc_count"].as_f64().unwrap()],
-        "percentiles" => {
+        "percentiles" | "percentile_ranks" => {
             let values = found["values"].as_array().unwrap().iter();
             values
                 .map(|one| one["value"].as_f64().unwrap_or(f64::NAN))
                 .collect()
         }
+        // of no bucket at all
+        "max_bucket" if found["value"].is_null() => vec![f64::NAN],
         _ => vec![
             found["value"]
                 .as_f64()

@@ -4,12 +4,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 /// A server without security.
-pub(super) struct Node {
-    pub(super) address: String,
+pub(crate) struct Node {
+    pub(crate) address: String,
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Method {
+pub(crate) enum Method {
     Get,
     Put,
     Post,
@@ -35,7 +35,7 @@ pub(super) struct FieldSize {
 
 impl Node {
     /// Sends a request; a refusal is an error with its words.
-    pub(super) fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
+    pub(crate) fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value> {
         let url = format!("{}{path}", self.address);
         let with_body = |request: ureq::RequestBuilder<ureq::typestate::WithBody>| {
             let request = request.config().http_status_as_error(false).build();
@@ -60,6 +60,16 @@ impl Node {
             answer.status()
         );
         serde_json::from_str(&text).with_context(|| format!("{path}: not JSON: {text}"))
+    }
+
+    /// Indexes documents, given as lines of the bulk API.
+    pub(crate) fn bulk(&self, lines: &str) -> Result<()> {
+        let mut answer = ureq::post(&format!("{}/_bulk?filter_path=errors", self.address))
+            .header("content-type", "application/x-ndjson")
+            .send(lines)?;
+        let text = answer.body_mut().read_to_string()?;
+        ensure!(text.contains("false"), "_bulk: {text}");
+        Ok(())
     }
 
     /// Makes one segment of an index.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::dsl::Rows;
+use super::saved::dsl::Rows;
 
 /// A number that should be there.
 #[derive(Debug, Clone, Copy)]
@@ -10,6 +10,8 @@ pub(crate) enum Want {
     Is(f64),
     /// Percentiles are estimates.
     Between(f64, f64),
+    /// A dash.
+    Nothing,
 }
 
 impl Want {
@@ -17,13 +19,14 @@ impl Want {
         match self {
             Self::Is(value) => (found - value).abs() < 1e-6,
             Self::Between(low, high) => (low..=high).contains(&found),
+            Self::Nothing => found.is_nan(),
         }
     }
 
     fn value(self) -> f64 {
         match self {
             Self::Is(value) => value,
-            Self::Between(..) => panic!("nothing is sorted by an estimate"),
+            Self::Between(..) | Self::Nothing => panic!("nothing is sorted by an estimate"),
         }
     }
 }

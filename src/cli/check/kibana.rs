@@ -1,0 +1,60 @@
+//! What `check --connect` says of Kibana: does it answer, and are the dashboards there as they were put.
+//!
+//! Owns the words alone; what is there is asked as `setup` asks. Invariant: nothing is imported.
+
+use super::super::setup::{dashboards::Dashboards, place};
+use super::report::{Report, count};
+use crate::config::{Config, Kibana};
+use crate::output::elasticsearch::shown;
+use crate::setup::kibana::Held;
+
+pub(super) async fn describe(config: &Config, kibana: &Kibana, report: &mut Report) {
+    report.section(&format!("kibana {}", shown(&kibana.url)));
+    let Some(place) = place(config) else { return };
+    let diff = match Dashboards::look(kibana, &place).await {
+        Ok(dashboards) => dashboards.into_diff(),
+        Err((text, exit)) => return report.fail(exit, &text),
+    };
+    let version = diff
+        .version
+        .as_deref()
+        .unwrap_or("of a version that it does not tell");
+    report.item("is", &format!("{} {version}", diff.product));
+    let of = |is: fn(&Held) -> bool| diff.objects.iter().filter(|(_, held)| is(held)).count();
+    let all = diff.objects.len();
+    let equal = of(|held| *held == Held::Equal);
+    report.item(
+        "dashboards",
+        &format!("{equal} of {} as they were put", count(all, "object")),
+    );
+    let missing = of(|held| *held == Held::Missing);
+    if missing > 0 {
+        report.warn(&format!("{} not there: run logweir setup", are(missing)));
+    }
+    let older = of(|held| *held == Held::Older);
+    if older > 0 {
+        report.warn(&format!(
+            "{} of another version: run logweir setup",
+            are(older)
+        ));
+    }
+    let changed = of(|held| matches!(held, Held::Changed(_)));
+    if changed > 0 {
+        report.warn(&format!(
+            "{} changed in Kibana: logweir setup --dry-run shows what, --force restores it",
+            are(changed)
+        ));
+    }
+    let foreign = of(|held| *held == Held::Foreign);
+    if foreign > 0 {
+        report.warn(&format!(
+            "{} not logweir's, though its name says so: setup replaces it with --force only",
+            are(foreign)
+        ));
+    }
+}
+
+fn are(number: usize) -> String {
+    let verb = if number == 1 { "is" } else { "are" };
+    format!("{} {verb}", count(number, "object"))
+}
