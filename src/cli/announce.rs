@@ -9,6 +9,7 @@ use crate::config::{Config, ConfigErrors};
 use crate::output::elasticsearch::shown;
 use crate::output::gate::{Gate, Standing};
 use crate::pipeline::Ended;
+use crate::tail::{Leaves, Problem};
 use crate::telemetry::Snapshot;
 
 /// How long the first line waits for the cluster's first answer.
@@ -47,8 +48,8 @@ pub(super) fn started(config: &Config, host: &str, gate: &Gate) {
     );
 }
 
-/// The last agent has ended.
-pub(super) fn stopped(ended: Ended, snapshot: &Snapshot) {
+/// The last agent has ended; `is_all` is false where what ends by itself did not read all that is there.
+pub(super) fn stopped(ended: Ended, is_all: bool, snapshot: &Snapshot) {
     let unread_bytes: u64 = snapshot.lag.iter().map(|lag| lag.unread).sum();
     let (accounts, settled) = (&snapshot.accounts, &snapshot.accounts.settled);
     tracing::info!(
@@ -60,21 +61,28 @@ pub(super) fn stopped(ended: Ended, snapshot: &Snapshot) {
         older_than_retention = accounts.expired,
         "lines since the start"
     );
-    match (ended, unread_bytes) {
-        (Ended::Settled | Ended::Left(_) | Ended::Waited, 0) => {
-            tracing::info!("stopped: everything delivered");
+    let leaving = |problem: &&Problem| problem.leaves > Leaves::Nothing;
+    let unread_files =
+        snapshot.tail.problems.iter().filter(leaving).count() + snapshot.tail.files_waiting;
+    match ended {
+        Ended::Settled | Ended::Left(_) | Ended::Waited => {
+            if is_all && unread_bytes == 0 && unread_files == 0 {
+                tracing::info!("stopped: everything delivered");
+            } else {
+                tracing::info!(
+                    unread_bytes,
+                    unread_files,
+                    "stopped: everything that was read is delivered; what is unread in the logs waits for the next start"
+                );
+            }
         }
-        (Ended::Settled | Ended::Left(_) | Ended::Waited, unread_bytes) => tracing::info!(
-            unread_bytes,
-            "stopped: everything that was read is delivered; the rest of the logs is read at the next start"
-        ),
-        (Ended::Released(lines), unread_bytes) => tracing::warn!(
+        Ended::Released(lines) => tracing::warn!(
             lines,
             unread_bytes,
             "stopped: not everything is delivered; these lines wait in the logs and are read again at the next start"
         ),
         // the reader has told it as an error
-        (Ended::Broken, _) => {}
+        Ended::Broken => {}
     }
 }
 

@@ -26,7 +26,7 @@ use crate::output::gate::{Gate, Standing};
 use crate::pipeline::Ended;
 use crate::record::Doubt;
 use crate::tail::fs::HostFs;
-use crate::tail::{Leaves, TailError, survey};
+use crate::tail::{Leaves, LogFile, TailError, survey};
 use crate::telemetry::Telemetry;
 use crate::web::{self, Delivery, Hosts, Pages, View};
 
@@ -115,7 +115,7 @@ impl Supervisor<'_> {
         if !self.args.once {
             self.serve(&loaded.config, Arc::clone(&shown)).await?;
         }
-        warn_of_root(&loaded.config);
+        warn_beforehand(&loaded.config);
         let mode = Mode {
             once: self.args.once,
             no_template_check: self.args.no_template_check,
@@ -205,7 +205,8 @@ impl Supervisor<'_> {
                         Some(new) if ended != Ended::Broken && !self.timed_out => Next::Restart(new),
                         _ => {
                             let exit = exit_of(ended, self.timed_out);
-                            announce::stopped(ended, &self.telemetry.snapshot());
+                            let is_all = exit == Exit::Ok;
+                            announce::stopped(ended, is_all, &self.telemetry.snapshot());
                             Next::End(exit)
                         }
                     };
@@ -329,13 +330,22 @@ impl Supervisor<'_> {
     }
 }
 
-/// Says so when nothing but habit makes the agent run as root.
-fn warn_of_root(config: &Config) {
+/// Says so when a log has no file, as with a wrong path, and when nothing but habit makes the agent run as root.
+fn warn_beforehand(config: &Config) {
     let (logs, rotated_dirs) = agent::log_settings(config);
     // What is wrong with the settings of logs is told by who uses them.
     let Ok(found) = survey(&logs, &rotated_dirs, &agent::link_settings(config), &HostFs) else {
         return;
     };
+    for (index, log) in config.logs.iter().enumerate() {
+        let is_there = |file: &LogFile| file.live && file.log == index;
+        if !found.files.iter().any(is_there) {
+            tracing::warn!(
+                "no file is there for the log {}; it is followed once there is one; logweir check shows what is found",
+                log.paths.join(", ")
+            );
+        }
+    }
     let paths = found.files.iter().map(|file| file.path.as_path());
     if let Some(advice) = agent::root::needless(paths, &config.data_dir) {
         tracing::warn!("{advice}");
@@ -371,11 +381,13 @@ impl Progress {
         }
     }
 
-    /// True when the output has had trouble for [`HOPELESS`] and took nothing meanwhile. A cluster that is slow has none:
-    /// it is waited for as long as the settings say.
+    /// True when the output has had trouble for [`HOPELESS`] and took nothing meanwhile; one that has never answered counts as
+    /// in trouble, since nobody knows that it is there. A cluster that is slow has none: it is waited for as long as
+    /// the settings say.
     fn is_hopeless(&mut self, gate: &Gate) -> bool {
         let settled = gate.output().stats().settled();
-        if settled != self.settled || !gate.takes_nothing() {
+        let in_trouble = gate.takes_nothing() || !gate.output().has_answered();
+        if settled != self.settled || !in_trouble {
             *self = Self::new(gate);
         }
         self.at.elapsed() >= HOPELESS

@@ -26,6 +26,8 @@ pub(super) struct Nginx {
     formats: HashMap<String, NamedFormat>,
     /// What is wrong with it, besides what cannot be read.
     pub(super) notes: Vec<Note>,
+    /// Its parts that are there and cannot be read.
+    unread: Vec<Note>,
     /// What a log is tried with besides its own: all of them, and combined.
     pub(super) shared: Arc<[NamedFormat]>,
     /// What a log is tried with that nginx.conf does not name: all of them, and the well-known ones.
@@ -55,13 +57,15 @@ pub(super) fn read(
     }
     let conf = path.to_str().and_then(|path| parse(path, files))?;
     let mut notes = Vec::new();
+    let mut parts_unread = Vec::new();
     for problem in &conf.problems {
         let note = note(&problem.place, problem.wrong.to_string());
         match is_unread(&problem.wrong, files) {
-            true => unread.push(note),
+            true => parts_unread.push(note),
             false => notes.push(note),
         }
     }
+    unread.extend(parts_unread.iter().cloned());
     let mut formats = Vec::new();
     for LogFormat {
         name,
@@ -87,6 +91,7 @@ pub(super) fn read(
     Some(Nginx {
         conf,
         notes,
+        unread: parts_unread,
         formats: by_name.collect(),
         shared: for_any_log(formats.iter().cloned().chain([NamedFormat::combined()])).into(),
         // They come from elsewhere.
@@ -130,10 +135,13 @@ impl Nginx {
             return Err(format!("this log_format of {file} cannot be used"));
         }
         let names: Vec<&str> = defined().collect();
-        let there_are = match names.as_slice() {
+        let mut there_are = match names.as_slice() {
             [] => "which defines none".to_owned(),
             names => format!("which defines {}", names.join(", ")),
         };
+        if let Some(part) = self.unread.first() {
+            there_are += &format!(", as far as it can be read ({})", part.text);
+        }
         Err(
             match nearest(name, ["auto", COMBINED].into_iter().chain(defined())) {
                 Some(near) => {

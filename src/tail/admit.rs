@@ -658,14 +658,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     fn unreadable_compression(&mut self, candidate: &Candidate) {
         let text = "is compressed in a way that is not read; lines in it that were not read before are left \
                     out; compress with gzip, or with logrotate's delaycompress";
-        if !self
-            .stats
-            .problems
-            .iter()
-            .any(|problem| problem.text == text)
-        {
-            let problem = Problem::new(&candidate.path, text.to_owned());
-            self.stats.problems.push(problem.leaving(Leaves::Input));
+        let problem = Problem::new(&candidate.path, text.to_owned()).leaving(Leaves::Input);
+        // A file is asked about twice where the first time did not decide.
+        if !self.stats.problems.contains(&problem) {
+            self.stats.problems.push(problem);
         }
     }
 

@@ -145,14 +145,18 @@ pub trait FileSystem: Clone + Send + 'static {
     fn lock(&self, path: &Path) -> io::Result<Option<Self::Lock>>;
 }
 
-/// Whether a log is a link to standard output or error: read here, these are our own and not nginx's, and
-/// may well be a file.
+/// Whether a log is a link to standard output or error, or to what else a process has open, over however many links: read
+/// here, these are our own and not nginx's, and may well be a file.
 pub fn is_console(path: &Path) -> bool {
-    std::fs::read_link(path).is_ok_and(|target| {
-        ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc/self/fd"]
-            .iter()
-            .any(|console| target.starts_with(console))
-    })
+    let Ok(target) = std::fs::read_link(path) else {
+        return false;
+    };
+    let by_name = ["/dev/stdout", "/dev/stderr", "/dev/fd", "/proc/self/fd"]
+        .iter()
+        .any(|console| target.starts_with(console));
+    // `/proc/1/fd`, `/proc/thread-self/fd`
+    let is_of_process = |link: &Holder| link.path.starts_with("/proc") && link.path.ends_with("fd");
+    by_name || (HostFs.trace(path)).is_ok_and(|(way, _)| way.links.iter().any(is_of_process))
 }
 
 /// Whether a directory's file system tells nothing of what other machines, or the host outside a container's
@@ -332,5 +336,38 @@ mod tests {
         let file = directory.path().join("real.log");
         std::fs::write(&file, "a\n").unwrap();
         assert_eq!(HostFs.metadata(&file).unwrap().kind, Kind::File);
+
+        use std::os::fd::AsRawFd as _;
+        let open = File::open(&file).unwrap();
+        let (process, number) = (std::process::id(), open.as_raw_fd());
+        let deep = "../".repeat(directory.path().components().count());
+        for (name, target, kind) in [
+            (
+                "of-this-process",
+                format!("/proc/self/fd/{number}"),
+                Kind::Device,
+            ),
+            (
+                "of-a-process",
+                format!("/proc/{process}/fd/{number}"),
+                Kind::Device,
+            ),
+            (
+                "of-a-thread",
+                format!("/proc/thread-self/fd/{number}"),
+                Kind::Device,
+            ),
+            (
+                "relative",
+                format!("{deep}proc/self/fd/{number}"),
+                Kind::Device,
+            ),
+            ("chain", "of-a-process".to_owned(), Kind::Device),
+            ("chain-to-file", "real.log".to_owned(), Kind::File),
+        ] {
+            let link = directory.path().join(name);
+            std::os::unix::fs::symlink(target, &link).unwrap();
+            assert_eq!(HostFs.metadata(&link).unwrap().kind, kind, "{name}");
+        }
     }
 }

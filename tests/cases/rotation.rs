@@ -196,6 +196,53 @@ fn once_says_what_it_leaves_and_ends_with_75_or_65() {
 }
 
 #[test]
+fn once_names_every_file_that_it_leaves_and_does_not_say_that_all_is_delivered() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    home.append(0..10);
+    let left =
+        ["access.log.2.xz", "access.log.3.xz", "access.log.4.bz2"].map(|name| home.path(name));
+    for file in &left {
+        append_text(file, "nobody reads this");
+    }
+    let ended = home.end_of(&["run", "--once"]);
+    assert_eq!(ended.code, Some(75), "{}", ended.words);
+    let list = ended
+        .words
+        .lines()
+        .find(|line| line.contains("left unread: "));
+    for file in &left {
+        let file = file.display().to_string();
+        assert!(
+            list.is_some_and(|list| list.contains(&file)),
+            "{}",
+            ended.words
+        );
+    }
+    assert!(
+        !ended.words.contains("everything delivered"),
+        "{}",
+        ended.words
+    );
+    assert!(ended.words.contains("unread_files=3"), "{}", ended.words);
+    stage.assert_exactly(0..10);
+}
+
+#[test]
+fn a_log_without_a_file_is_told() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    let ended = home.end_of(&["run", "--once"]);
+    assert_eq!(ended.code, Some(0), "{}", ended.words);
+    let said = format!("no file is there for the log {}", home.log().display());
+    assert!(ended.words.contains(&said), "{}", ended.words);
+    home.append(0..10);
+    let ended = home.end_of(&["run", "--once"]);
+    assert!(!ended.words.contains("no file is there"), "{}", ended.words);
+    stage.assert_exactly(0..10);
+}
+
+#[test]
 fn a_longer_copy_in_the_place_of_a_log_is_called_no_loss() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());

@@ -167,6 +167,24 @@ fn nor_for_a_cluster_that_is_away_leads_elsewhere_or_lacks_its_template() {
 }
 
 #[test]
+fn nor_for_a_cluster_of_which_nothing_was_ever_heard() {
+    // Connections are taken by the kernel, and nobody reads them.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", silent.local_addr().unwrap());
+    let home = Home::new();
+    let top = "shutdown_timeout = \"1h\"\n";
+    configure(&home, top, &section_cluster(&address));
+    home.append(0..100);
+    let mut agent = home.start(&["run", "--no-template-check"]);
+    agent.until("a request", |agent| {
+        (agent.number("/lines/in_flight")? == 100).then_some(())
+    });
+    let ended = stop_at_once(agent, &address);
+    let word = "read again at the next start";
+    assert!(ended.words.contains(word), "{}", ended.words);
+}
+
+#[test]
 fn a_stop_waits_while_something_is_delivered() {
     let (home, stage) = (Home::new(), Stage::new());
     let cluster = section_cluster(&stage.address());

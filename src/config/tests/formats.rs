@@ -173,3 +173,18 @@ fn a_format_that_nginx_does_not_define_is_told_with_those_it_does() {
     let bad = said("main", Some("http { log_format main ''; }"));
     assert!(bad.contains("main"), "{bad}");
 }
+
+#[test]
+fn a_format_that_may_stand_where_nobody_may_read_is_told_so() {
+    let mut machine = text("[[logs]]\npaths = [\"/var/log/x.log\"]\nformat = \"main\"\n").with(
+        "/etc/nginx/nginx.conf",
+        "http { include /etc/nginx/formats.conf; }",
+    );
+    machine.files.insert(
+        "/etc/nginx/formats.conf".to_owned(),
+        Err(std::io::ErrorKind::PermissionDenied),
+    );
+    let said = machine.errors();
+    let why = "which defines none, as far as it can be read (cannot read /etc/nginx/formats.conf: permission denied)";
+    assert!(said.contains(why), "{said}");
+}
