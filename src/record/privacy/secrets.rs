@@ -62,6 +62,9 @@ impl Secrets {
                     from = next;
                     key == Key::Secret
                 }
+                b'"' if here.len > 1 => {
+                    self.names.key(line, from, at, Cut::Anywhere) == Key::Secret
+                }
                 b'@' if self.userinfo => {
                     at_signs += 1;
                     at_signs > AT_SIGNS || userinfo::may_end_at(line, at)
@@ -142,6 +145,11 @@ impl Secrets {
                 let key = self.names.key(text, walk.key, at, Cut::Exact);
                 walk.key = next;
                 (key == Key::Secret).then(|| json(text, next))
+            }
+            // GraphQL: `login(password: "…")`
+            b'"' if walk.is_behind_colon() => {
+                let key = self.names.key(text, walk.key, at, Cut::Exact);
+                (key == Key::Secret).then(|| json_value(text, at))
             }
             // `X-Api-Key: …` in a line whose fields nobody knows
             b':' if scope == Scope::Line && here.len == 1 && text.get(next) == Some(&b' ') => {
@@ -228,6 +236,14 @@ impl Walk {
         self.at += passed;
     }
 
+    /// Whether a colon stands before, or a colon and a blank.
+    fn is_behind_colon(&self) -> bool {
+        matches!(
+            self.before,
+            [Some(b':'), _] | [Some(b' ' | b'+'), Some(b':')]
+        )
+    }
+
     fn step(&mut self, here: Unit) {
         self.at += here.len;
         self.before = [Some(here.byte), self.before[0]];
@@ -262,14 +278,36 @@ fn value(text: &[u8], from: usize, depth: u8, scope: Scope) -> Range<usize> {
                 .count()
         }
     };
-    from..end(text, from, depth, scope)
+    match quoted(text, from, scope) {
+        Some(quoted) => quoted,
+        None => from..end(text, from, depth, scope),
+    }
+}
+
+/// A value in quotes of its own, `password="…"`, in a line whose fields nobody knows. The quote ends a field instead
+/// where one is open.
+fn quoted(text: &[u8], from: usize, scope: Scope) -> Option<Range<usize>> {
+    if scope != Scope::Line || text.get(from) != Some(&b'"') || is_quoted(text, from) {
+        return None;
+    }
+    let start = from + 1;
+    let mut at = start;
+    while at < text.len() && text[at] != b'"' {
+        at += unit(text, at).len;
+    }
+    Some(start..at.min(text.len()))
+}
+
+/// Whether a quote is open at `at`.
+fn is_quoted(text: &[u8], at: usize) -> bool {
+    memchr::memchr_iter(b'"', &text[..at]).count() % 2 == 1
 }
 
 /// Where the value of a query's key ends; its `=` was encoded `depth` times.
 fn end(text: &[u8], from: usize, depth: u8, scope: Scope) -> usize {
     let quoted = match scope {
         Scope::Value => true,
-        Scope::Line => memchr::memchr_iter(b'"', &text[..from]).count() % 2 == 1,
+        Scope::Line => is_quoted(text, from),
     };
     let mut at = from + scheme(&text[from..]);
     while at < text.len() {
@@ -323,7 +361,14 @@ fn is_version(text: &[u8]) -> bool {
 /// The value that stands in JSON behind the colon at or after `from`.
 fn json(text: &[u8], from: usize) -> Range<usize> {
     let colon = blanks(text, from);
-    let start = blanks(text, colon + unit(text, colon).len);
+    if colon >= text.len() {
+        return colon..colon;
+    }
+    json_value(text, blanks(text, colon + unit(text, colon).len))
+}
+
+/// The value in JSON that begins at `start`.
+fn json_value(text: &[u8], start: usize) -> Range<usize> {
     if start >= text.len() {
         return start..start;
     }
@@ -451,6 +496,15 @@ mod tests {
             (r#"{"token":"#, r#"{"token":"#),
             (r#"{"token":"unended"#, r#"{"token":"*"#),
             (r#"{"other":"token"}"#, r#"{"other":"token"}"#),
+            (
+                "query=mutation{login(user:%22a%22,password:%22b%22){id}}",
+                "query=mutation{login(user:%22a%22,password:%22*%22){id}}",
+            ),
+            (
+                r"query={login(password:+\x22b\x22,user:+\x22a\x22)}",
+                r"query={login(password:+\x22*\x22,user:+\x22a\x22)}",
+            ),
+            (r#"a("token","b")"#, r#"a("token","b")"#),
         ] {
             assert_eq!(redacted(text, Scope::Value), expected);
         }
@@ -465,6 +519,10 @@ mod tests {
             ),
             ("1 /?token=a 200 b", "1 /?token=* 200 b"),
             ("1 \"token=a\\\"b\" 2", "1 \"token=*\" 2"),
+            ("1 token=\"a b\" 2", "1 token=\"*\" 2"),
+            ("1 X-Token: \"a\\\"b\" 2", "1 X-Token: \"*\" 2"),
+            ("1 \"/x?token=\" 2 \"b\"", "1 \"/x?token=\" 2 \"b\""),
+            ("token=\"unended", "token=\"*"),
         ] {
             assert_eq!(redacted(text, Scope::Line), expected);
         }

@@ -85,6 +85,8 @@ pub(super) struct Shapes {
     first: Option<Box<[bool; 256]>>,
     /// What stands before or behind a mark of a beginning.
     beside: Beside,
+    /// Where the mark of each of `prefixes` stands in it, and which one it is.
+    marks: Vec<(usize, u8, Box<[u8]>)>,
     /// The user's own beginnings, which need not have a mark.
     own: Vec<Finder<'static>>,
 }
@@ -117,6 +119,13 @@ impl Shapes {
             .collect();
         Self {
             beside: Beside::new(&prefixes),
+            marks: prefixes
+                .iter()
+                .filter_map(|(prefix, _)| {
+                    let at = mark(prefix)?;
+                    Some((at, prefix[at], prefix.clone()))
+                })
+                .collect(),
             prefixes,
             first: Some(first),
             own,
@@ -146,8 +155,9 @@ impl Shapes {
     /// Whether a secret has the mark that stands at `at`.
     #[cold]
     fn is_marked(&self, line: &[u8], at: usize) -> bool {
-        let mut starts = self.prefixes.iter().filter_map(|(prefix, _)| {
-            let start = at.checked_sub(mark(prefix)?)?;
+        let here = self.marks.iter().filter(|(_, byte, _)| *byte == line[at]);
+        let mut starts = here.filter_map(|(place, _, prefix)| {
+            let start = at.checked_sub(*place)?;
             line[start..].starts_with(prefix).then_some(start)
         });
         starts.any(|start| self.at(line, start, ANYWHERE, Cut::Anywhere).is_some())
@@ -209,18 +219,28 @@ fn mark(prefix: &[u8]) -> Option<usize> {
     prefix.iter().position(|byte| MARKS.contains(byte))
 }
 
-/// Bytes that stand before a mark, or behind one that a beginning begins with.
+/// The bit of a mark.
+#[inline]
+fn bit(mark: u8) -> u8 {
+    MARKS
+        .iter()
+        .zip(0..)
+        .find(|(known, _)| **known == mark)
+        .map_or(0, |(_, number)| 1 << number)
+}
+
+/// Bytes that stand before a mark, or behind one that a beginning begins with: a bit for each mark.
 #[derive(Debug, Clone)]
 struct Beside {
-    before: Box<[bool; 256]>,
-    behind: Box<[bool; 256]>,
+    before: Box<[u8; 256]>,
+    behind: Box<[u8; 256]>,
 }
 
 impl Default for Beside {
     fn default() -> Self {
         Self {
-            before: Box::new([false; 256]),
-            behind: Box::new([false; 256]),
+            before: Box::new([0; 256]),
+            behind: Box::new([0; 256]),
         }
     }
 }
@@ -230,8 +250,8 @@ impl Beside {
         let mut beside = Self::default();
         for (prefix, _) in prefixes {
             match mark(prefix) {
-                Some(0) => beside.behind[usize::from(prefix[1])] = true,
-                Some(at) => beside.before[usize::from(prefix[at - 1])] = true,
+                Some(0) => beside.behind[usize::from(prefix[1])] |= bit(prefix[0]),
+                Some(at) => beside.before[usize::from(prefix[at - 1])] |= bit(prefix[at]),
                 None => {}
             }
         }
@@ -240,10 +260,11 @@ impl Beside {
 
     #[inline]
     fn fits(&self, line: &[u8], at: usize) -> bool {
-        at > 0 && self.before[usize::from(line[at - 1])]
+        let bit = bit(line[at]);
+        at > 0 && self.before[usize::from(line[at - 1])] & bit != 0
             || line
                 .get(at + 1)
-                .is_some_and(|byte| self.behind[usize::from(*byte)])
+                .is_some_and(|byte| self.behind[usize::from(*byte)] & bit != 0)
     }
 }
 

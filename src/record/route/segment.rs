@@ -97,6 +97,8 @@ pub(super) fn write(out: &mut Vec<u8>, segment: &[u8]) -> bool {
                 let (stem, ending) = split_ending(segment);
                 let found = if is_error_page(stem, ending) {
                     push(out, stem, Kind::Word)
+                } else if is_numbered_title(stem, ending) || is_build(stem, ending) {
+                    push(out, stem, Kind::Slug)
                 } else {
                     stem_of(out, stem)
                 };
@@ -158,7 +160,10 @@ fn split_ending(segment: &[u8]) -> (&[u8], &[u8]) {
         let Some(dot) = memchr::memrchr(b'.', stem).filter(|dot| *dot > 0) else {
             break;
         };
-        if !is_ending(&stem[dot + 1..]) {
+        let ending = &stem[dot + 1..];
+        // `chunk.17.a1b2.js`
+        let is_build = stem.len() < segment.len() && is_short_hash(ending);
+        if is_build || !is_ending(ending) {
             break;
         }
         stem = &stem[..dot];
@@ -179,6 +184,44 @@ fn is_ending(text: &[u8]) -> bool {
 /// `404.html`: a page of a server's, not a value.
 fn is_error_page(stem: &[u8], ending: &[u8]) -> bool {
     matches!(ending, b".html" | b".htm") && matches!(stem, [b'4' | b'5', b'0' | b'1', b'0'..=b'9'])
+}
+
+/// `red-shoes,18841`, `red-shoes.18841.html`: a page whose title is told from others by a number.
+fn is_numbered_title(stem: &[u8], ending: &[u8]) -> bool {
+    let digits = stem.iter().rev().take_while(|byte| byte.is_ascii_digit());
+    let (title, number) = stem.split_at(stem.len() - digits.count());
+    let Some((mark, title)) = title.split_last() else {
+        return false;
+    };
+    let is_page = matches!(ending, b"" | b".html" | b".htm");
+    let words = title.split(|byte| *byte == b'-');
+    is_page
+        && number.len() >= 3
+        && matches!(mark, b',' | b'.')
+        && words.clone().count() >= 2
+        && words.into_iter().all(|word| {
+            let of_word = |byte: &u8| byte.is_ascii_alphabetic() || *byte >= 0x80;
+            !word.is_empty() && word.iter().all(of_word)
+        })
+}
+
+/// `index-RL-AyyiK.js`: a name and eight characters of base64url, as bundlers name their files.
+fn is_build(stem: &[u8], ending: &[u8]) -> bool {
+    const HASH: usize = 8;
+    if !matches!(ending, b".js" | b".mjs" | b".css") {
+        return false;
+    }
+    let Some((name, hash)) = stem.split_at_checked(stem.len().saturating_sub(HASH)) else {
+        return false;
+    };
+    let has = |class: fn(&u8) -> bool| hash.iter().any(class);
+    let of_hash = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    name.len() > 1
+        && name.ends_with(b"-")
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase)
+        && hash.iter().all(of_hash)
+        && token::is_by_chance(hash)
 }
 
 fn is_program(ending: &[u8]) -> bool {
@@ -232,8 +275,15 @@ fn called(text: &[u8]) -> Option<&[u8]> {
 fn is_base64(text: &[u8]) -> bool {
     let of_base64 =
         |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'=');
-    let marked = text.ends_with(b"=") || memchr::memchr(b'+', text).is_some();
-    marked && text.len() >= 8 && text.iter().all(of_base64) && token::is_by_chance(text)
+    let padded = text.ends_with(b"=");
+    let marked = padded || memchr::memchr(b'+', text).is_some();
+    let has = |class: fn(&u8) -> bool| text.iter().any(class);
+    // filled up to whole bytes, and not written as words are
+    let whole = padded
+        && text.len().is_multiple_of(4)
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase);
+    marked && text.len() >= 8 && text.iter().all(of_base64) && (whole || token::is_by_chance(text))
 }
 
 /// What stands between the elements of a list, the words of a title, or a key and its value.
@@ -340,30 +390,58 @@ fn part(out: &mut Vec<u8>, text: &[u8]) -> Option<Kind> {
         }
         return (kind == Kind::Word).then_some(Kind::Word);
     }
+    if is_signed(text) {
+        push(out, text, Kind::Id);
+        return Some(Kind::Id);
+    }
     let mut only_words = true;
+    let mut first = Kind::Word;
     for (number, name) in text.split(|byte| *byte == b'.').enumerate() {
         if number == 0 {
-            let kind = token::of(name);
-            only_words &= !push(out, name, kind);
-        } else {
-            out.push(b'.');
-            only_words &= !later(out, name);
+            first = token::of(name);
+            only_words &= !push(out, name, first);
+            continue;
         }
+        out.push(b'.');
+        // `4.3.2.1.in-addr.arpa`
+        only_words &= match name {
+            [b'0'..=b'9'] if first == Kind::Id => !push(out, name, Kind::Id),
+            name => !later(out, name),
+        };
     }
     only_words.then_some(Kind::Word)
 }
 
+/// Three parts or more between dots, the first and the last of them long and no words: a value and its signature.
+fn is_signed(text: &[u8]) -> bool {
+    /// The half of a short signature.
+    const LONG: usize = 16;
+    let mut names = text.split(|byte| *byte == b'.');
+    if names.clone().any(<[u8]>::is_empty) {
+        return false;
+    }
+    let is_value = |name: &[u8]| name.len() >= LONG && token::of(name) != Kind::Word;
+    let ends = [names.next(), names.next_back()];
+    names.next().is_some() && ends.into_iter().flatten().all(is_value)
+}
+
 /// Appends a name behind a dot. What is no word there tells one build of a file from another.
 fn later(out: &mut Vec<u8>, name: &[u8]) -> bool {
-    /// As long as the shortest hash; hex digits may all be decimal.
-    const HASH: usize = 7;
     let kind = match token::of(name) {
         // `oauth2.0`
         Kind::Id if matches!(name, [b'0'..=b'9']) => Kind::Word,
-        Kind::Id if name.len() >= HASH || !name.iter().all(u8::is_ascii_digit) => Kind::Hash,
+        Kind::Word | Kind::Id if is_short_hash(name) => Kind::Hash,
+        Kind::Id if !name.iter().all(u8::is_ascii_digit) => Kind::Hash,
         kind => kind,
     };
     push(out, name, kind)
+}
+
+/// What may be a hash between dots: its hex digits may all be decimal.
+fn is_short_hash(name: &[u8]) -> bool {
+    const SHORTEST: usize = 4;
+    let has_digit = name.iter().any(u8::is_ascii_digit);
+    has_digit && name.len() >= SHORTEST && name.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// The name before a version, without the `-`, `@`, `_` and the `v` behind it.

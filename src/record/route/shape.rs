@@ -20,6 +20,9 @@ pub(super) fn of(text: &[u8]) -> Option<Kind> {
     if is_token(text) {
         return Some(Kind::Token);
     }
+    if is_hardware_address(text) {
+        return Some(Kind::Id);
+    }
     if memchr::memchr(b'@', text).is_some() && is_email(text) {
         return Some(Kind::Email);
     }
@@ -51,6 +54,25 @@ pub(super) fn is_uuid(text: &[u8]) -> bool {
             8 | 13 | 18 | 23 => *byte == b'-',
             _ => byte.is_ascii_hexdigit(),
         })
+}
+
+/// `00:1a:2b:3c:4d:5e`, `001a.2b3c.4d5e`: pairs of hex digits between colons (fingerprints of keys too), or fours
+/// between dots.
+fn is_hardware_address(text: &[u8]) -> bool {
+    let groups = |mark: u8, length: usize, least: usize| {
+        let mut count = 0;
+        let good = text.split(|byte| *byte == mark).all(|group| {
+            count += 1;
+            group.len() == length && group.iter().all(u8::is_ascii_hexdigit)
+        });
+        good && count >= least
+    };
+    let has_digit = || text.iter().any(u8::is_ascii_digit);
+    match (text.get(2), text.get(4)) {
+        (Some(b':'), _) => groups(b':', 2, 4),
+        (_, Some(b'.')) => groups(b'.', 4, 3) && has_digit(),
+        _ => false,
+    }
 }
 
 /// A JSON web token (RFC 7519), or the beginning of one: base64url of `{"…`, parts between dots.
@@ -297,7 +319,7 @@ fn signed(text: &[u8]) -> Option<bool> {
                 .or(power.strip_prefix(b"+"))
                 .unwrap_or(power);
             number(power)
-                .is_some_and(|(_, rest)| rest.is_empty())
+                .is_some_and(|(digits, rest)| digits.len() <= 3 && rest.is_empty())
                 .then_some(true)
         }
         _ => None,

@@ -16,6 +16,8 @@ const LONG_CAMEL: usize = 7;
 const SHORT: usize = 5;
 /// Several parts are judged together from this length on.
 const SEVERAL: usize = 8;
+/// So many small numbers in one text are values.
+const SEVERAL_NUMBERS: usize = 3;
 /// A hex text from this length on is a hash or an object's id.
 pub(super) const HASH: usize = 16;
 /// A hex text with a digit from this length on is no word.
@@ -230,7 +232,8 @@ fn part(text: &[u8]) -> Part {
         return if few { Part::Few } else { Part::Number };
     }
     // beside other words an odd word is told sooner
-    let odd = bytes.digits == 0 && text.len() >= ODD_PART && letters::chance(text) > LIKELY;
+    let judged = bytes.digits + bytes.other == 0 && text.len() >= ODD_PART;
+    let odd = judged && letters::chance(text) > LIKELY;
     if odd || one(text) != Kind::Word {
         return Part::Value;
     }
@@ -264,7 +267,7 @@ fn several(text: &[u8]) -> Kind {
             Kind::Id
         };
     }
-    if bytes.digits > 0 && is_hex_groups(text, bytes) || is_isbn(text) {
+    if bytes.digits > 0 && (is_hex_groups(text, bytes) || is_code(text, bytes)) || is_isbn(text) {
         return Kind::Id;
     }
     let mut words = 0;
@@ -287,6 +290,10 @@ fn several(text: &[u8]) -> Kind {
             Part::Empty => {}
         }
     }
+    // `ip-10-0-0-7`: small numbers, but several of them
+    if few >= SEVERAL_NUMBERS {
+        numbers += few;
+    }
     // keys of tickets and orders: `PROJ-17`, `ORD-2026-0001`
     let is_key = bytes.digits > 0 && bytes.lower == 0 && bytes.other == 0;
     if is_key && !(numbers + values == 0 && few == 1 && is_known_key(text)) {
@@ -294,6 +301,8 @@ fn several(text: &[u8]) -> Kind {
     }
     let by_chance = numbers + values == 0
         && text.len() >= SEVERAL
+        // the frequencies are those of Latin letters
+        && bytes.other == 0
         && !is_locale(text)
         && letters::chance(text) > limit_of_several(bytes, short);
     if numbers + values == 0 && !by_chance {
@@ -358,6 +367,22 @@ fn is_hex_groups(text: &[u8], bytes: Bytes) -> bool {
     equal
         && bytes.hex + count - 1 == text.len()
         && (length >= 4 && count >= 2 || length >= 2 && count >= 4)
+}
+
+/// `06zg-zce8-vaw7`, three groups or more of one length with letters and digits: license keys, codes of vouchers.
+fn is_code(text: &[u8], bytes: Bytes) -> bool {
+    let groups = || text.split(|byte| matches!(byte, b'-' | b'_'));
+    let length = groups().next().map_or(0, <[u8]>::len);
+    let has = |group: &[u8], class: fn(&u8) -> bool| group.iter().any(class);
+    let is_mixed =
+        |group: &[u8]| has(group, u8::is_ascii_digit) && has(group, u8::is_ascii_alphabetic);
+    length >= 4
+        && bytes.other == 0
+        && (bytes.upper == 0 || bytes.lower == 0)
+        && groups().count() >= 3
+        && groups().all(|group| group.len() == length)
+        && groups().any(is_mixed)
+        && letters::chance(text) > 0
 }
 
 /// Ten digits in groups, the last an `X` (ISO 2108).
