@@ -1,0 +1,732 @@
+//! The table itself: every setting with its kind, default, example and description.
+//!
+//! Owns the texts and defaults. Refuses to know how values are read. Invariant: a default stands here alone.
+
+use super::Section::{self, Elasticsearch, Enrich, Http, Kibana, Log, Logs, Privacy, Routes, Top};
+use super::{Kind, Setting};
+
+const fn setting(
+    section: Section,
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    example: &'static str,
+    doc: &'static str,
+) -> Setting {
+    Setting {
+        section,
+        name,
+        kind,
+        default,
+        example,
+        doc,
+    }
+}
+
+/// Names that say of themselves that what they hold is secret. `code` and `key` are not among them: most of what
+/// they hold is none. The `code` of an OAuth callback is known by the `state` beside it.
+const REDACT_QUERY: &str = r#"["access_code", "*access_key*", "account_key", "activation_code", "activation_key", "*api_key*", "*aspsessionid*", "aspxauth", "assertion", "auth", "*authcode", "authorization", "backup_code", "bearer", "*card_number*", "cc_number", "code_verifier", "*credential*", "csrf", "cvc", "cvv", "device_code", "encryption_key", "*hmac", "iban", "jsessionid", "jwt", "keycloak_identity", "login_code", "master_key", "mfa", "mnemonic", "oauth2_proxy", "oauth_verifier", "one_time_code", "otp", "pass", "*passcode*", "*passphrase*", "*passwd*", "*password*", "*phpsessid*", "pin", "*private_key*", "psw", "pswd", "pw", "*pwd", "recovery_code", "*remember_me*", "remember_web", "reset_code", "*saml_request*", "*saml_response*", "samlart", "*secret", "*secret_key*", "security_answer", "security_code", "seed_phrase", "sess", "*sessid*", "session", "*session_id*", "*session_key*", "shared_key", "*shibsession*", "sid", "sig", "signature", "signing_key", "sms_code", "smsession", "ssess", "ssn", "subscription_key", "ticket", "*token", "totp", "2fa", "verification_code", "wordpress_logged_in", "wordpress_sec", "wresult", "xsrf"]"#;
+
+/// Names that are none although a word of them is.
+const REDACT_QUERY_EXCEPT: &str = r#"["auth_method", "auth_provider", "auth_type", "pass_through", "passwordless", "session_type", "signature_method", "signature_type", "signature_version", "ticket_category", "ticket_class", "ticket_count", "ticket_price", "ticket_type", "token_type"]"#;
+
+/// All shapes of values, by their names.
+const REDACT_VALUES: &str = r#"["anthropic", "aws", "basic", "bearer", "github", "gitlab", "google", "jwt", "npm", "openai", "private_key", "slack", "stripe", "userinfo"]"#;
+
+/// Every setting, in the order of the sample.
+pub static SETTINGS: &[Setting] = &[
+    setting(
+        Top,
+        "host",
+        Kind::Text,
+        "",
+        r#""web-07""#,
+        "Name of this host. It is part of each line's identity and is fixed in data_dir at the first start. \
+         Default: the system's host name; in a container set it to something that outlives the container.",
+    ),
+    setting(
+        Top,
+        "data_dir",
+        Kind::Path,
+        r#""/var/lib/logweir""#,
+        "",
+        "Where the agent keeps its positions and dead letters. It must survive restarts.",
+    ),
+    setting(
+        Top,
+        "nginx_conf",
+        Kind::Path,
+        r#""/etc/nginx/nginx.conf""#,
+        "",
+        "nginx's configuration, read for its logs, formats and server names. An absent file is an error only \
+         when this is set.",
+    ),
+    setting(
+        Top,
+        "discover",
+        Kind::Bool,
+        "",
+        "true",
+        "Also follow the access logs of nginx.conf that no [[logs]] takes, each with its own format and site; not \
+         those that an exclude of a [[logs]] matches. Default: true without any [[logs]], else false.",
+    ),
+    setting(
+        Top,
+        "history",
+        Kind::Duration,
+        r#""0d""#,
+        r#""7d""#,
+        "At the first start, also read rotated files this far back. Live logs are read from their beginning.",
+    ),
+    setting(
+        Top,
+        "retention",
+        Kind::Duration,
+        "",
+        r#""30d""#,
+        "Lines older than this are not indexed, and counted as expired; a rotated file that was last written to \
+         longer ago is not read at all, and its bytes are counted in `logweir_passed_over_bytes_total`. A clock that \
+         was set ahead makes no line older before it has gone evenly for a day. Not set: every line is indexed.",
+    ),
+    setting(
+        Top,
+        "trusted_proxies",
+        Kind::Texts,
+        "[]",
+        r#"["10.0.0.0/8", "fd00::/8"]"#,
+        "Addresses of proxies, as CIDRs, whose X-Forwarded-For is believed, and the other headers that name a client. \
+         See FIELDS.md.",
+    ),
+    setting(
+        Top,
+        "keep_original",
+        Kind::Bool,
+        "false",
+        "",
+        "Keep each whole line in event.original. A line that cannot be parsed always keeps it.",
+    ),
+    setting(
+        Top,
+        "max_line_bytes",
+        Kind::Bytes,
+        r#""1MiB""#,
+        "",
+        "A longer line is cut here, tagged and counted. 1KiB to 16MiB, and at most elasticsearch.batch_bytes.",
+    ),
+    setting(
+        Top,
+        "held_open_bytes",
+        Kind::Bytes,
+        r#""10GiB""#,
+        "",
+        "Deleted logs that are not read yet are held open up to this size, which keeps their disk space. Beyond \
+         it the oldest are let go, and their unread bytes counted as lost (held_open_limit). 1MiB to 1048576GiB.",
+    ),
+    setting(
+        Top,
+        "reconcile_interval",
+        Kind::Duration,
+        r#""10s""#,
+        "",
+        "How often all folders are read afresh, whatever the file system reported. 100ms to 1h.",
+    ),
+    setting(
+        Top,
+        "poll",
+        Kind::OneOf(&["auto", "true", "false"]),
+        r#""auto""#,
+        "",
+        "Look at files regularly instead of waiting for events: for file systems without events (NFS, some \
+         overlays).",
+    ),
+    setting(
+        Top,
+        "follow_links",
+        Kind::OneOf(&["safe", "always"]),
+        r#""safe""#,
+        "",
+        "Which links to logs are followed. safe: in a directory that another user than root or the agent's own may write \
+         (its owner, its group, or all), a symbolic link, or a file with several names, is skipped with a warning, unless \
+         the file belongs to the directory's owner or to nginx's user: whoever may write there could otherwise have any \
+         file indexed that the agent may read. always: every link is followed.",
+    ),
+    setting(
+        Top,
+        "shutdown_timeout",
+        Kind::Duration,
+        r#""25s""#,
+        "",
+        "How long a stop may take to deliver what was read, as long as the output takes something; where it takes nothing \
+         (no connection, 401, a missing template), a stop takes 2s at most. The rest is read again at the next start. \
+         Keep it below the limit of what stops the agent (Kubernetes kills after 30s, systemd after 90s). 0s to 1h.",
+    ),
+    setting(
+        Top,
+        "dead_letter_bytes",
+        Kind::Bytes,
+        r#""100MiB""#,
+        "",
+        "Size of the dead-letter file at which delivery holds. 1MiB to 1TiB.",
+    ),
+    setting(
+        Top,
+        "openapi",
+        Kind::Paths,
+        "",
+        r#"["/etc/logweir/openapi.yaml"]"#,
+        "OpenAPI 3 documents, JSON or YAML, whose paths name the APIs in http.route; the paths of servers go before \
+         them. What [[routes]] says goes first. A change of a document is taken without a signal.",
+    ),
+    setting(
+        Logs,
+        "paths",
+        Kind::Texts,
+        "",
+        r#"["/var/log/nginx/*access.log"]"#,
+        "Globs of the live logs (`*`, `?`, `[…]`, `{a,b}`, `**`). As in a shell, a wildcard matches no hidden name. Their \
+         rotated files are found by themselves. Required in each [[logs]].",
+    ),
+    setting(
+        Logs,
+        "exclude",
+        Kind::Texts,
+        "[]",
+        r#"["/var/log/nginx/health-*.log"]"#,
+        "Globs of files to leave out; one without a slash is matched against the file's name. They hold for the logs \
+         that discover finds, too.",
+    ),
+    setting(
+        Logs,
+        "name",
+        Kind::Text,
+        "",
+        r#""shop""#,
+        "The log's name, part of each line's identity. Default: the live file's path. Set it where the live \
+         path changes, such as a name with a date.",
+    ),
+    setting(
+        Logs,
+        "format",
+        Kind::Formats,
+        r#""auto""#,
+        "",
+        "auto (the log's own formats first, then every log_format of nginx.conf and combined, from specific to \
+         general; well-known ones where nginx.conf does not name the log), combined, the name of a log_format of \
+         nginx.conf, a log_format as it stands there, or a list of these, tried in order. See FORMATS.md.",
+    ),
+    setting(
+        Logs,
+        "escape",
+        Kind::OneOf(&["default", "json", "none"]),
+        r#""default""#,
+        "",
+        "The escaping of formats that do not say escape= themselves.",
+    ),
+    setting(
+        Logs,
+        "fields",
+        Kind::Constants,
+        "{}",
+        r#"{ "url.domain" = "shop.example", "user.id" = "$http_x_user_id", "source.ip" = "$my_ip" }"#,
+        "Further fields of every record of these logs: a constant, or a variable of their format. A constant \
+         url.domain holds where the line does not tell it. A variable for @timestamp, source.ip, \
+         http.response.status_code, http.response.body.bytes, event.duration, user.name, url.domain, \
+         url.original (the request's target) or http.request.id goes before what the agent would take. See FIELDS.md.",
+    ),
+    setting(
+        Logs,
+        "rotated_dirs",
+        Kind::Texts,
+        "[]",
+        r#"["/var/log/nginx/old", "/var/log/nginx/20*/"]"#,
+        "Other folders that rotated files are moved to (logrotate's olddir); globs are allowed. One that matches no \
+         folder is a warning.",
+    ),
+    setting(
+        Logs,
+        "rotated",
+        Kind::Texts,
+        "[]",
+        r#"["/archive/*/access-*.log"]"#,
+        "Globs of rotated files whose names do not tell (other than access.log.1 or access.log-20261123.gz). A file that \
+         was followed before its rotation is found by its content, whatever its name; this is for those that were \
+         never seen: history, and files that came and went while the agent was stopped.",
+    ),
+    setting(
+        Routes,
+        "path",
+        Kind::Text,
+        "",
+        r#""/users/{id}/orders""#,
+        "A template of paths as back ends see them: {name} is one segment or a part of it, {name*} at the end \
+         the rest. path or regex is required.",
+    ),
+    setting(
+        Routes,
+        "regex",
+        Kind::Text,
+        "",
+        r#""^/(de|en)/shop/""#,
+        "A regular expression for such paths instead of a template; it matches anywhere in a path, unless ^ and $ \
+         say otherwise. Looked at in their order, after all path of [[routes]].",
+    ),
+    setting(
+        Routes,
+        "name",
+        Kind::Text,
+        "",
+        r#""/users/…/orders""#,
+        "What http.route says. Default: path or regex as written.",
+    ),
+    setting(
+        Routes,
+        "methods",
+        Kind::Texts,
+        "",
+        r#"["GET", "POST"]"#,
+        "Methods that the route is for; GET includes HEAD. Default: all; POST for a login.",
+    ),
+    setting(
+        Routes,
+        "kind",
+        Kind::OneOf(&["login", "sensitive"]),
+        "",
+        r#""login""#,
+        "login: event.category says authentication too, and event.outcome follows success. sensitive: the tag \
+         sensitive.",
+    ),
+    setting(
+        Routes,
+        "success",
+        Kind::Texts,
+        "",
+        r#"["302", "200-204"]"#,
+        "Statuses and ranges of them by which a login has succeeded. Required with kind = \"login\".",
+    ),
+    setting(
+        Routes,
+        "ignore_case",
+        Kind::Bool,
+        "",
+        "true",
+        "Small and capital letters are one, so that /LOGIN is /login. Default: true with a kind, else false.",
+    ),
+    setting(
+        Privacy,
+        "ip",
+        Kind::OneOf(&["keep", "truncate", "hash"]),
+        r#""keep""#,
+        r#""truncate""#,
+        "Addresses of clients. truncate: to /24 for IPv4, /48 for IPv6, in source.address and source.ip too. hash: \
+         source.address holds a keyed hash, and source.ip is absent. Geography and network are looked up before.",
+    ),
+    setting(
+        Privacy,
+        "hash_key",
+        Kind::Secret,
+        "",
+        r#""…""#,
+        "Key of the hashes, at least 16 bytes by chance. Required with ip = \"hash\" and with hash_fields. The same \
+         value has the same hash under the same key only: keep it, and give all hosts the same.",
+    ),
+    setting(
+        Privacy,
+        "hash_key_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/hash-key""#,
+        "A file that holds the key.",
+    ),
+    setting(
+        Privacy,
+        "hash_fields",
+        Kind::Texts,
+        "[]",
+        r#"["user.name", "user.id"]"#,
+        "Fields written as keyed hashes: user.name (related.user too), user_agent.original, http.request.id, \
+         http.request.referrer, nginx.access.VARIABLE, and what fields of [[logs]] takes from variables. Lines that no \
+         format takes do not keep their text then.",
+    ),
+    setting(
+        Privacy,
+        "redact_query",
+        Kind::Texts,
+        REDACT_QUERY,
+        "",
+        "Keys of queries, cookies, forms and JSON whose values become REDACTED. A key counts when words of it are one of \
+         these: reset_token, accessToken, user[password][x] and password1, but not tokens. Case, _, - and . mean nothing; \
+         at a * the word may go on. Replaces the list; [] redacts no value by its key.",
+    ),
+    setting(
+        Privacy,
+        "redact_query_add",
+        Kind::Texts,
+        "[]",
+        r#"["member_no", "*kundennummer*"]"#,
+        "Further keys, beside those of redact_query.",
+    ),
+    setting(
+        Privacy,
+        "redact_query_except",
+        Kind::Texts,
+        REDACT_QUERY_EXCEPT,
+        r#"["token_type", "ticket_id", "csrf"]"#,
+        "Keys, or words of them, that are no secrets although redact_query has a word of them. Replaces the list.",
+    ),
+    setting(
+        Privacy,
+        "redact_values",
+        Kind::Texts,
+        REDACT_VALUES,
+        "",
+        "Values that become REDACTED whatever their key, by the names of their shapes; see ENRICHMENT.md. userinfo: \
+         user and password in URLs. [] redacts none.",
+    ),
+    setting(
+        Privacy,
+        "redact_values_add",
+        Kind::Texts,
+        "[]",
+        r#"["acme_live_"]"#,
+        "Beginnings of further values that become REDACTED when at least 8 letters, digits, _ or - follow.",
+    ),
+    setting(
+        Privacy,
+        "redact_values_except",
+        Kind::Texts,
+        "[]",
+        r#"["basic", "jwt"]"#,
+        "Shapes of redact_values that are left as they are.",
+    ),
+    setting(
+        Enrich,
+        "user_agent",
+        Kind::File,
+        "",
+        r#""/etc/logweir/regexes.yaml""#,
+        "A file of definitions in uap-core's form: name, version, operating system and device of user agents \
+         (user_agent.*). It is regexes.yaml of https://github.com/ua-parser/uap-core. A new file is taken without a \
+         signal.",
+    ),
+    setting(
+        Enrich,
+        "geoip",
+        Kind::File,
+        "",
+        r#""/var/lib/GeoIP/GeoLite2-City.mmdb""#,
+        "A database of cities or countries in MaxMind's format: where the client is (source.geo.*). Held in memory \
+         whole; a new file is taken without a signal.",
+    ),
+    setting(
+        Enrich,
+        "asn",
+        Kind::File,
+        "",
+        r#""/var/lib/GeoIP/GeoLite2-ASN.mmdb""#,
+        "Such a database of networks: whose address it is (source.as.*).",
+    ),
+    setting(
+        Elasticsearch,
+        "nodes",
+        Kind::Texts,
+        "",
+        r#"["https://es-1:9200", "https://es-2:9200"]"#,
+        "Addresses of the cluster's nodes. Required.",
+    ),
+    setting(
+        Elasticsearch,
+        "api_key",
+        Kind::Secret,
+        "",
+        r#""id:key""#,
+        "An API key: id:key, or its base64 form. One kind of authentication can be set: api_key, \
+         username and password, or bearer_token.",
+    ),
+    setting(
+        Elasticsearch,
+        "api_key_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/api-key""#,
+        "A file that holds the API key.",
+    ),
+    setting(
+        Elasticsearch,
+        "username",
+        Kind::Text,
+        "",
+        r#""logweir""#,
+        "User name; needs password or password_file.",
+    ),
+    setting(
+        Elasticsearch,
+        "password",
+        Kind::Secret,
+        "",
+        r#""…""#,
+        "The user's password.",
+    ),
+    setting(
+        Elasticsearch,
+        "password_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/password""#,
+        "A file that holds the password.",
+    ),
+    setting(
+        Elasticsearch,
+        "bearer_token",
+        Kind::Secret,
+        "",
+        r#""…""#,
+        "A bearer token (service account, JWT).",
+    ),
+    setting(
+        Elasticsearch,
+        "bearer_token_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/token""#,
+        "A file that holds the bearer token.",
+    ),
+    setting(
+        Elasticsearch,
+        "client_cert",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/client.pem""#,
+        "A client certificate in PEM form, for clusters that ask for one; needs client_key.",
+    ),
+    setting(
+        Elasticsearch,
+        "client_key",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/client.key""#,
+        "The private key of client_cert, in PEM form.",
+    ),
+    setting(
+        Elasticsearch,
+        "ca_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/ca.pem""#,
+        "Certificates of authorities to trust besides the system's, in PEM form. A server's own certificate in it, \
+         self-signed or not, is accepted as exactly that certificate.",
+    ),
+    setting(
+        Elasticsearch,
+        "ca_fingerprint",
+        Kind::Text,
+        "",
+        r#""a52dd93511e8c6045e21f16654b77c9ee0f34aea26d9f40320b531c474676228""#,
+        "The one authority to trust, by the SHA-256 of its certificate in hexadecimal digits, with or without colons, \
+         as Elasticsearch prints it at its first start. The node must send that certificate in its chain; name and \
+         validity are checked as always. Instead of ca_file.",
+    ),
+    setting(
+        Elasticsearch,
+        "proxy",
+        Kind::Secret,
+        "",
+        r#""http://proxy.example:3128""#,
+        "The HTTP proxy before the nodes, with user:password@ before the host if it asks for them; \"none\" for no \
+         proxy. Default: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY of the environment, except for what NO_PROXY names. \
+         Loopback addresses are never reached by a proxy. `logweir check` says which one is used.",
+    ),
+    setting(
+        Elasticsearch,
+        "index",
+        Kind::Text,
+        r#""nginx-access-%Y.%m.%d""#,
+        "",
+        "The index of a record, by the event's day in UTC: %Y, %m and %d. Template and wildcard follow it.",
+    ),
+    setting(
+        Elasticsearch,
+        "data_stream",
+        Kind::Text,
+        "",
+        r#""logs-nginx.access-default""#,
+        "Write to this data stream (TYPE-DATASET-NAMESPACE) instead of index. Ids are unique only within one of \
+         its backing indices, so each line is there once, except when a rollover falls between a request and its \
+         repeat, or the checkpoint is lost.",
+    ),
+    setting(
+        Elasticsearch,
+        "index_mode",
+        Kind::OneOf(&["standard", "logsdb"]),
+        "",
+        r#""logsdb""#,
+        "How `logweir setup` has new indices stored; indices that are there keep theirs. logsdb (Elasticsearch 8.17 \
+         and later) takes far less disk and sorts each index by host and time. Default: the cluster's own, which is \
+         logsdb for new data streams logs-*-* from Elasticsearch 9.0 on, else standard.",
+    ),
+    setting(
+        Elasticsearch,
+        "batch_bytes",
+        Kind::Bytes,
+        r#""2MiB""#,
+        "",
+        "A bulk request is sent at this size before compression. 64KiB to 64MiB.",
+    ),
+    setting(
+        Elasticsearch,
+        "batch_count",
+        Kind::Count,
+        "10000",
+        "",
+        "A bulk request is sent at this number of records. 1 to 1000000.",
+    ),
+    setting(
+        Elasticsearch,
+        "flush_interval",
+        Kind::Duration,
+        r#""1s""#,
+        "",
+        "A bulk request is sent when its first record is this old. 1ms to 1h.",
+    ),
+    setting(
+        Elasticsearch,
+        "max_in_flight",
+        Kind::Count,
+        "2",
+        "",
+        "Bulk requests under way at once; one while the cluster refuses. 1 to 64.",
+    ),
+    setting(
+        Elasticsearch,
+        "gzip",
+        Kind::Bool,
+        "true",
+        "",
+        "Compress requests.",
+    ),
+    setting(
+        Elasticsearch,
+        "request_timeout",
+        Kind::Duration,
+        r#""60s""#,
+        "",
+        "A request without a complete response after this time is repeated, however slowly the response arrives. 1s to 1h.",
+    ),
+    setting(
+        Kibana,
+        "url",
+        Kind::Text,
+        "",
+        r#""https://kibana:5601""#,
+        "Its address, with the base path if it has one. Required.",
+    ),
+    setting(
+        Kibana,
+        "space",
+        Kind::Text,
+        "",
+        r#""ops""#,
+        "The Kibana space that gets the dashboards, by its identifier. Default: the default space. OpenSearch \
+         Dashboards has none.",
+    ),
+    setting(
+        Kibana,
+        "api_key",
+        Kind::Secret,
+        "",
+        r#""id:key""#,
+        "An API key, where it is another than that of [elasticsearch]. One kind of authentication can be set.",
+    ),
+    setting(
+        Kibana,
+        "api_key_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/kibana-key""#,
+        "A file that holds the API key.",
+    ),
+    setting(
+        Kibana,
+        "username",
+        Kind::Text,
+        "",
+        r#""ops""#,
+        "User name; needs password or password_file.",
+    ),
+    setting(
+        Kibana,
+        "password",
+        Kind::Secret,
+        "",
+        r#""…""#,
+        "The user's password.",
+    ),
+    setting(
+        Kibana,
+        "password_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/kibana-password""#,
+        "A file that holds the password.",
+    ),
+    setting(
+        Kibana,
+        "ca_file",
+        Kind::Path,
+        "",
+        r#""/etc/logweir/kibana-ca.pem""#,
+        "Certificates of authorities to trust besides the system's, in PEM form. Default, where ca_fingerprint is \
+         not set here either: the ca_file of [elasticsearch].",
+    ),
+    setting(
+        Kibana,
+        "ca_fingerprint",
+        Kind::Text,
+        "",
+        r#""a52dd93511e8c6045e21f16654b77c9ee0f34aea26d9f40320b531c474676228""#,
+        "The one authority to trust, by the SHA-256 of its certificate, which Kibana must send in its chain. Instead \
+         of ca_file. Default, where ca_file is not set here either: that of [elasticsearch].",
+    ),
+    setting(
+        Kibana,
+        "proxy",
+        Kind::Secret,
+        "",
+        r#""none""#,
+        "The HTTP proxy before it, or \"none\". Default: as for [elasticsearch], from the environment.",
+    ),
+    setting(
+        Http,
+        "listen",
+        Kind::Text,
+        r#""127.0.0.1:9280""#,
+        "",
+        "Address and port of the agent's own pages.",
+    ),
+    setting(
+        Http,
+        "allowed_hosts",
+        Kind::Texts,
+        "[]",
+        r#"["logweir.example.org"]"#,
+        "Names by which requests to / and /status may call this host (their Host header), besides addresses, localhost \
+         and the host's own name; others are answered with 421, against web sites that let their name lead here. \
+         /metrics, /livez and /readyz are answered whatever the name. Read at the start only.",
+    ),
+    setting(
+        Log,
+        "level",
+        Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
+        r#""info""#,
+        "",
+        "error: data was lost; warn: something to look at; info: the life of the agent; debug: each file, request, \
+         retry and reload. `logweir run --log-level` goes before it.",
+    ),
+    setting(
+        Log,
+        "format",
+        Kind::OneOf(&["text", "json"]),
+        r#""text""#,
+        "",
+        "How lines look.",
+    ),
+];
