@@ -239,7 +239,7 @@ fn random_pieces_are_read_as_a_real_nginx_reads_them() {
     let home = Home::new();
     let folder = home.path("nginx");
     fs::create_dir_all(&folder).unwrap();
-    let mut runner = TestRunner::default();
+    let mut runner = TestRunner::deterministic();
     let texts: Vec<String> = (0..FORMATS).map(|_| draw(&mut runner, &pieces())).collect();
     let port = free_port();
     let (mut formats, mut logs) = (String::new(), String::new());

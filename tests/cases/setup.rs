@@ -153,6 +153,7 @@ fn full_document() -> Value {
         },
         "input": { "type": "log" },
         "log": { "file": { "path": "/var/log/nginx/access.log" }, "offset": 4_294_967_296_u64 },
+        "logweir": { "route_rule": 2 },
         "nginx": { "access": {
             "remote_ip_list": ["203.0.113.9", "unknown"], "response_time": 12,
             "upstream": {
