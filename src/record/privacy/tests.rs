@@ -136,7 +136,8 @@ proptest! {
         if ip == AddressRule::Keep {
             prop_assert_eq!(&once.text, &twice.text);
         }
-        if once.text != text.as_bytes() && !text.contains(['"', '\\']) {
+        // a line that no format takes is cleaned unasked: in it `Name: value` counts, too
+        if scope == Scope::Value && once.text != text.as_bytes() && !text.contains(['"', '\\']) {
             prop_assert!(guard.watches(text.as_bytes()), "{}", text);
         }
         for at in 0..=text.len() {
