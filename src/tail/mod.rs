@@ -14,10 +14,11 @@
 //! - [`watch::Watcher`] waits for something to happen.
 //!
 //! The parts: `pattern` and `discover` (which files), `stem` and `likely` (whose rotated file, by its name) and
-//! `content` (by what is in it), `foreign` (what is no access log), `identity` (is it still the same), `reader` and
-//! `gzip` (lines of one file), `track` (position in one stream), `tailer`, `reconcile`, `admit` and `history` (all of them
-//! together), `checkpoint`, `assignments` and `state` (what survives the process), `handover` (what only the process has);
-//! `survey` and `others` show beforehand what would be read, and what not.
+//! `content` (by what is in it), `foreign` (what is no access log), `identity` (is it still the same), `unread` (what
+//! was opened before it had a line), `reader` and `gzip` (lines of one file), `track` (position in one stream), `tailer`,
+//! `reconcile`, `admit` and `history` (all of them together), `checkpoint`, `assignments` and `state` (what survives the
+//! process), `handover` (what only the process has); `survey` and `others` show beforehand what would be read, and what
+//! not.
 
 mod access;
 mod admit;
@@ -52,6 +53,7 @@ mod tailer;
 #[cfg(test)]
 mod tests;
 mod track;
+mod unread;
 pub mod watch;
 
 use std::fmt;

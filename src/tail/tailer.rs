@@ -285,11 +285,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Saves the settled positions durably, if they changed.
+    /// Saves the settled positions durably, if they changed, and which contents are open.
     ///
     /// # Errors
     /// When the state directory does not take them; the caller tries again later, nothing is lost by it.
     pub fn save(&mut self) -> Result<(), TailError> {
+        self.identify_unread();
         if !self.dirty {
             return Ok(());
         }

@@ -81,6 +81,34 @@ fn a_log_renamed_while_stopped_is_found_by_its_content_whatever_its_name() {
     }
 }
 
+/// Nothing is read while the output accepts nothing, but positions are saved.
+#[test]
+fn a_log_that_was_empty_when_it_was_opened_is_known_before_it_is_read() {
+    for compressed in [false, true] {
+        for name in NAMES {
+            let mut host = literal(&[LIVE]);
+            host.settings.rotated_dirs = vec!["/logs/20*/".to_owned()];
+            host.fs.append(LIVE, b"");
+            host.start();
+            host.fs.append(LIVE, b"one\ntwo\n");
+            host.tailer().save().unwrap();
+            host.kill();
+            let path = format!("/logs/{name}");
+            host.fs.mv(LIVE, &path);
+            if compressed {
+                host.fs.gzip(&path, &format!("{path}.gz"));
+                host.wait(6);
+            }
+            host.fs.append(LIVE, b"new\n");
+            host.start();
+            assert_eq!(sorted(host.texts()), ["new", "one", "two"], "{path}");
+            assert_eq!(host.tailer().stats().files_not_found, 0, "{path}");
+            host.restart();
+            assert!(host.texts().is_empty(), "{path}");
+        }
+    }
+}
+
 #[test]
 fn a_log_renamed_while_stopped_is_followed_though_all_of_it_was_read() {
     for (name, reopened) in NAMES
