@@ -16,6 +16,7 @@ pub mod agent;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod event;
 #[cfg(test)]
 mod fail_points;
 mod globs;

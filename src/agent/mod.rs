@@ -19,8 +19,9 @@ use tokio_util::sync::DropGuard;
 
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigErrors};
+use crate::output::Output as _;
 use crate::output::elasticsearch::{Elasticsearch, OutputError};
-use crate::output::gate::Gate;
+use crate::output::gate::{Gate, GateStatus};
 use crate::pipeline::{Ended, Reader, Stop};
 use crate::record::{Doubt, Recorder};
 use crate::tail::fs::HostFs;
@@ -61,14 +62,15 @@ pub enum StartError {
 }
 
 /// A running agent.
-#[derive(Debug)]
 pub struct Agent {
     /// The host that identities and records carry: the one of the first start in this state directory.
     pub host: String,
     /// How it is told to stop.
     pub stop: Stop,
     /// Where its records go.
-    pub gate: Arc<Gate>,
+    pub output: Arc<dyn GateStatus>,
+    /// What the next agent goes on with.
+    carried: Arc<Elasticsearch>,
     /// The gate asks no more when this goes.
     _asks: DropGuard,
     ended: oneshot::Receiver<(Ended, Handover<HostFs>)>,
@@ -97,6 +99,7 @@ impl Agent {
         let clock = SystemClock::new();
         let output = Elasticsearch::connect_after(
             settings::output(config, cluster),
+            cluster.target.clone(),
             legacy.output.as_deref(),
         )?;
         let tail = settings::tail(config, cluster);
@@ -113,15 +116,16 @@ impl Agent {
         let asks = stop.abort.child_token();
         let _inside = runtime.enter();
         let gate = if mode.no_template_check {
-            Gate::open(output)
+            Gate::open(Arc::clone(&output))
         } else {
-            Gate::until_template(output, cluster.target.clone(), asks.clone())
+            Gate::until_ready(Arc::clone(&output), asks.clone())
         };
         let reader = Reader::new(
             settings::pipeline(&config, cluster, mode.once),
             tailer,
             watcher,
-            Recorder::new(settings::record(&config, cluster, &host)).with_doubt(doubt),
+            Recorder::new(settings::record(&config, cluster, &host), output.framing())
+                .with_doubt(doubt),
             Arc::clone(&gate),
             runtime.clone(),
             telemetry.clone(),
@@ -137,7 +141,8 @@ impl Agent {
         Ok(Self {
             host,
             stop,
-            gate,
+            output: gate,
+            carried: output,
             _asks: asks.drop_guard(),
             ended,
         })
@@ -148,7 +153,7 @@ impl Agent {
         let (ended, tail) = (&mut self.ended)
             .await
             .unwrap_or_else(|_| (Ended::Broken, Handover::default()));
-        let output = Some(Arc::clone(self.gate.output()));
+        let output = Some(Arc::clone(&self.carried));
         (ended, Legacy { tail, output })
     }
 }
@@ -181,7 +186,7 @@ mod tests {
             &mut Legacy::default(),
         )
         .unwrap();
-        let gate = Arc::downgrade(&agent.gate);
+        let gate = Arc::downgrade(&agent.output);
         agent.stop.hand_back();
         assert_eq!(agent.ended().await.0, Ended::Settled);
         drop(agent);

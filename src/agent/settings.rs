@@ -66,7 +66,7 @@ pub(super) fn record(config: &Config, cluster: &Elasticsearch, host: &str) -> re
         fields: log.fields.clone(),
     };
     record::Settings {
-        target: cluster.target.clone(),
+        data_stream: cluster.target.stream().cloned(),
         host: host.to_owned(),
         trusted_proxies: config.trusted_proxies.clone(),
         keep_original: config.keep_original,
@@ -98,7 +98,6 @@ pub fn output(config: &Config, cluster: &Elasticsearch) -> output::Settings {
         ca_fingerprint: cluster.ca_fingerprint,
         proxies: cluster.proxies.clone(),
         client_certificate: cluster.client_certificate.clone(),
-        data_stream: cluster.target.stream().cloned(),
         gzip: cluster.gzip,
         request_timeout: cluster.request_timeout,
         batch_bytes: cluster.batch_bytes.as_usize(),

@@ -6,8 +6,9 @@
 use std::time::Duration;
 
 use crate::config::{Config, ConfigErrors};
+use crate::output::Health;
 use crate::output::elasticsearch::shown;
-use crate::output::gate::{Gate, Standing};
+use crate::output::gate::GateStatus;
 use crate::pipeline::Ended;
 use crate::tail::{Leaves, Problem};
 use crate::telemetry::Snapshot;
@@ -16,13 +17,13 @@ use crate::telemetry::Snapshot;
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Waits until it is known whether the cluster answers, but not for long.
-pub(super) async fn first_answer(gate: &Gate) {
+pub(super) async fn first_answer(output: &dyn GateStatus) {
     // without an answer in time the line says so
-    let _ = tokio::time::timeout(FIRST_ANSWER, gate.has_asked()).await;
+    let _ = tokio::time::timeout(FIRST_ANSWER, output.asked()).await;
 }
 
 /// An agent has started.
-pub(super) fn started(config: &Config, host: &str, gate: &Gate) {
+pub(super) fn started(config: &Config, host: &str, status: &dyn GateStatus) {
     let output = match &config.elasticsearch {
         Some(cluster) => cluster
             .nodes
@@ -32,10 +33,10 @@ pub(super) fn started(config: &Config, host: &str, gate: &Gate) {
             .join(", "),
         None => String::new(),
     };
-    let reached = match (gate.output().has_answered(), gate.standing()) {
+    let reached = match (status.has_responded(), status.health()) {
         (true, _) => "yes".to_owned(),
-        (false, Standing::Open) => "not asked yet".to_owned(),
-        (false, Standing::Closed(reason)) => format!("not yet: {}", one_line(&reason)),
+        (false, Health::Waiting { reason }) => format!("not yet: {}", one_line(&reason)),
+        (false, _) => "not asked yet".to_owned(),
     };
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(

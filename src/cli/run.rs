@@ -22,13 +22,14 @@ use super::{Common, Exit, RunArgs, announce, logging, read};
 use crate::agent::{self, Agent, Legacy, Mode, StartError, descriptors};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{self, Config, ConfigErrors, Env as _, Loaded};
-use crate::output::gate::{Gate, Standing};
+use crate::output::gate::GateStatus;
+use crate::output::{Health, OutputStatus};
 use crate::pipeline::Ended;
 use crate::record::Doubt;
 use crate::tail::fs::HostFs;
 use crate::tail::{Leaves, LogFile, TailError, survey};
 use crate::telemetry::Telemetry;
-use crate::web::{self, Delivery, Hosts, Pages, View};
+use crate::web::{self, Hosts, Pages, View};
 
 /// Threads that send and serve; reading and encoding have their own.
 const WORKERS: usize = 2;
@@ -104,13 +105,21 @@ struct Supervisor<'a> {
     timed_out: bool,
 }
 
-/// The agent that the pages speak of: its host, its gate, and what its configuration could not read.
-type Shown = Arc<Mutex<Option<(String, Arc<Gate>, Vec<String>)>>>;
+/// The agent that the pages speak of.
+#[derive(Clone)]
+struct Shown {
+    host: String,
+    output: Arc<dyn GateStatus>,
+    /// What its configuration could not read.
+    unread: Vec<String>,
+}
+
+type SharedShown = Arc<Mutex<Option<Shown>>>;
 
 impl Supervisor<'_> {
     /// Starts agents one after the other until one ends for good.
     async fn run(mut self, mut loaded: Loaded, changes: Changes) -> Result<Exit, Exit> {
-        let shown = Shown::default();
+        let shown = SharedShown::default();
         // a run that ends by itself may stand beside a live agent, which has the address
         if !self.args.once {
             self.serve(&loaded.config, Arc::clone(&shown)).await?;
@@ -170,8 +179,11 @@ impl Supervisor<'_> {
             };
             worked = true;
             let unread = loaded.unread.iter().map(ToString::to_string).collect();
-            *shown.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some((agent.host.clone(), Arc::clone(&agent.gate), unread));
+            *shown.lock().unwrap_or_else(PoisonError::into_inner) = Some(Shown {
+                host: agent.host.clone(),
+                output: Arc::clone(&agent.output),
+                unread,
+            });
             match self.watch_over(agent, &loaded, &changes).await {
                 Next::End(exit) => return Ok(exit),
                 Next::Restart(new) => {
@@ -187,8 +199,8 @@ impl Supervisor<'_> {
     /// Lets an agent work until it ends, or is to be replaced; `changes` are those since its configuration,
     /// `loaded`, was read.
     async fn watch_over(&mut self, mut agent: Agent, loaded: &Loaded, changes: &Changes) -> Next {
-        let (host, gate) = (agent.host.clone(), Arc::clone(&agent.gate));
-        let mut first_answer = pin!(announce::first_answer(&gate));
+        let (host, output) = (agent.host.clone(), Arc::clone(&agent.output));
+        let mut first_answer = pin!(announce::first_answer(&*output));
         let mut is_announced = false;
         let mut restart = None;
         // a drain for a reload is none: what is asked meanwhile is done all the same
@@ -199,7 +211,7 @@ impl Supervisor<'_> {
                 (ended, legacy) = agent.ended() => {
                     self.legacy = legacy;
                     if !is_announced {
-                        announce::started(&loaded.config, &host, &gate);
+                        announce::started(&loaded.config, &host, &*output);
                     }
                     return match restart {
                         Some(new) if ended != Ended::Broken && !self.timed_out => Next::Restart(new),
@@ -213,7 +225,7 @@ impl Supervisor<'_> {
                 }
                 () = &mut first_answer, if !is_announced => {
                     is_announced = true;
-                    announce::started(&loaded.config, &host, &gate);
+                    announce::started(&loaded.config, &host, &*output);
                     continue;
                 }
                 order = self.signals.next() => match order {
@@ -232,9 +244,9 @@ impl Supervisor<'_> {
                         stopping = true;
                         restart = None;
                         // behind a closed gate nothing can arrive
-                        if agent.gate.standing() == Standing::Open {
+                        if !matches!(agent.output.health(), Health::Waiting { .. }) {
                             agent.stop.drain();
-                            progress = Some(Progress::new(&agent.gate));
+                            progress = Some(Progress::new(&*agent.output));
                         } else {
                             agent.stop.hand_back();
                         }
@@ -242,7 +254,7 @@ impl Supervisor<'_> {
                     }
                 },
                 () = tokio::time::sleep(LOOK), if progress.is_some() => {
-                    if progress.as_mut().is_some_and(|progress| progress.is_hopeless(&agent.gate)) {
+                    if progress.as_mut().is_some_and(|progress| progress.is_hopeless(&*agent.output)) {
                         progress = None;
                         tracing::info!("the output takes nothing; what is on its way is read again later");
                         agent.stop.hand_back();
@@ -264,11 +276,11 @@ impl Supervisor<'_> {
                 (Some(new), _) => {
                     restart = Some(new);
                     // the way out of a bad day may well be this configuration: it must not have to wait for it
-                    if agent.gate.takes_nothing() {
+                    if agent.output.health() != Health::Delivering {
                         agent.stop.hand_back();
                     } else {
                         agent.stop.drain();
-                        progress = Some(Progress::new(&agent.gate));
+                        progress = Some(Progress::new(&*agent.output));
                     }
                 }
                 (None, Some(marks)) => changes.put_up_with(marks),
@@ -308,7 +320,7 @@ impl Supervisor<'_> {
             .update(|book| *book.reloads.entry(result).or_default() += 1);
     }
 
-    async fn serve(&self, config: &Config, shown: Shown) -> Result<(), Exit> {
+    async fn serve(&self, config: &Config, shown: SharedShown) -> Result<(), Exit> {
         let listener = web::bind(config.http_listen).await.map_err(|error| {
             tracing::error!(
                 "cannot listen on {} ({error}): another agent may run here; set http.listen",
@@ -374,9 +386,9 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(gate: &Gate) -> Self {
+    fn new(output: &dyn GateStatus) -> Self {
         Self {
-            settled: gate.output().stats().settled(),
+            settled: output.documents_ended(),
             at: Instant::now(),
         }
     }
@@ -384,11 +396,11 @@ impl Progress {
     /// True when the output has had trouble for [`HOPELESS`] and took nothing meanwhile; one that has never answered counts as
     /// in trouble, since nobody knows that it is there. A cluster that is slow has none: it is waited for as long as
     /// the settings say.
-    fn is_hopeless(&mut self, gate: &Gate) -> bool {
-        let settled = gate.output().stats().settled();
-        let in_trouble = gate.takes_nothing() || !gate.output().has_answered();
+    fn is_hopeless(&mut self, output: &dyn GateStatus) -> bool {
+        let settled = output.documents_ended();
+        let in_trouble = output.health() != Health::Delivering || !output.has_responded();
         if settled != self.settled || !in_trouble {
-            *self = Self::new(gate);
+            *self = Self::new(output);
         }
         self.at.elapsed() >= HOPELESS
     }
@@ -402,27 +414,25 @@ enum Next {
 
 fn view(
     telemetry: &Telemetry,
-    shown: Option<(String, Arc<Gate>, Vec<String>)>,
+    shown: Option<Shown>,
     started_millis: i64,
     unix_millis: i64,
 ) -> View {
-    let (host, gate, mut problems) = match shown {
-        Some((host, gate, unread)) => (host, Some(gate), unread),
+    let (host, output, mut problems) = match shown {
+        Some(shown) => (shown.host, Some(shown.output), shown.unread),
         None => (String::new(), None, Vec::new()),
     };
-    problems.extend(gate.as_ref().and_then(|gate| gate.problem()));
-    let delivery = match gate.as_ref().map(|gate| gate.standing()) {
-        None => Delivery::Waiting("starting".to_owned()),
-        Some(Standing::Closed(word)) => Delivery::Waiting(word),
-        Some(Standing::Open) => gate.as_ref().map_or_else(
-            || Delivery::Waiting("starting".to_owned()),
-            |gate| Delivery::Output(gate.output().state()),
-        ),
+    problems.extend(output.as_ref().and_then(|output| output.problem()));
+    let delivery = match &output {
+        Some(output) => output.health(),
+        None => Health::Waiting {
+            reason: "starting".to_owned(),
+        },
     };
     View {
         snapshot: telemetry.snapshot(),
         delivery,
-        output: gate.map(|gate| Arc::clone(gate.output())),
+        output: output.map(|output| output as Arc<dyn OutputStatus>),
         host,
         problems,
         unix_millis,

@@ -25,8 +25,10 @@ use tokio::runtime::Runtime;
 
 use super::{Ended, Reader, Settings, Stop};
 use crate::clock::{Clock, ManualClock};
-use crate::config::{Enrich, IndexPattern, NamedFormat, Privacy, Routes};
+use crate::config::{Enrich, NamedFormat, Privacy, Routes};
 use crate::fail_points::FailPoints;
+use crate::output::Output as _;
+use crate::output::elasticsearch::ActionLines;
 use crate::output::elasticsearch::in_process::{Cluster, Fault, InProcess};
 use crate::record::{self, Recorder};
 use crate::tail::sim::{Op, SimFs};
@@ -556,15 +558,15 @@ fn complete_lines(data: &[u8]) -> Vec<String> {
         .collect()
 }
 
-fn recorder() -> Recorder {
+fn recorder(framing: ActionLines) -> Recorder<ActionLines> {
     let iso =
         Format::compile("$my_id $time_iso8601 $status \"$request\"", Escape::Default).unwrap();
     let named = |name: &str, format| NamedFormat {
         name: name.to_owned(),
         format,
     };
-    Recorder::new(record::Settings {
-        target: IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap().into(),
+    let settings = record::Settings {
+        data_stream: None,
         host: "web-07".to_owned(),
         trusted_proxies: vec![],
         keep_original: true,
@@ -576,7 +578,8 @@ fn recorder() -> Recorder {
             formats: vec![named("combined", Format::combined()), named("iso", iso)].into(),
             fields: vec![],
         }],
-    })
+    };
+    Recorder::new(settings, framing)
 }
 
 fn tailer(world: &mut World) -> Result<Tailer<SimFs, ManualClock>, tail::TailError> {
@@ -655,7 +658,7 @@ fn run(world: &Rc<RefCell<World>>) {
         settings,
         tailer,
         moments,
-        recorder(),
+        recorder(output.framing()),
         output,
         runtime.handle().clone(),
         telemetry.clone(),

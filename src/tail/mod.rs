@@ -56,10 +56,11 @@ mod track;
 mod unread;
 pub mod watch;
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use crate::event::{FileKey, StreamId};
 
 pub(crate) use access::user_id;
 pub use handover::Handover;
@@ -69,23 +70,6 @@ pub(crate) use state::replace_file;
 pub use stats::{Lag, Leaves, Problem, Rotations, Stats};
 pub use survey::{LogFile, Survey, survey};
 pub use tailer::Tailer;
-
-/// One generation of one stream in this process; never reused. It stays the same when the rest of a
-/// stream is read from another file (a renamed, copied or compressed one).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FileKey(pub u64);
-
-/// Identity of a file's content: its beginning, not its name or inode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StreamId(pub [u8; 10]);
-
-impl fmt::Display for StreamId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
-    }
-}
 
 /// Complete lines of one file.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +86,8 @@ pub struct Chunk<'b> {
     pub offset: u64,
     /// Uncompressed offset after the last line's `\n`.
     pub end: u64,
+    /// Hash of the bytes before `end`.
+    pub marker: u64,
     /// Complete lines, each ended by `\n`; or, when `cut`, the beginning of one over-long line without it.
     pub bytes: &'b [u8],
     /// `bytes` is the beginning of one line longer than the limit.

@@ -270,6 +270,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             path: &reader.path,
             offset,
             end: found.end.offset,
+            marker: found.end.marker,
             bytes: &self.buffer.bytes()[found.start..found.start + found.length],
             cut: found.cut,
         })

@@ -24,22 +24,21 @@ use tokio::net::TcpListener;
 
 use self::hosts::Refused;
 
-use crate::output::elasticsearch::Elasticsearch;
+use crate::output::{Health, OutputStatus};
 use crate::telemetry::Snapshot;
 use crate::text;
 pub use hosts::Hosts;
 pub use server::{CONNECTION_TIME, HEADER_TIME, serve};
-pub use status::Delivery;
 
 /// Everything a page is made from, taken at one moment.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct View {
     /// The accounts and what the rooms report.
     pub snapshot: Snapshot,
-    /// How delivery stands.
-    pub delivery: Delivery,
-    /// The output's own counters.
-    pub output: Option<Arc<Elasticsearch>>,
+    /// How delivery is doing.
+    pub delivery: Health,
+    /// The output, for its own metrics.
+    pub output: Option<Arc<dyn OutputStatus>>,
     /// The host that records carry.
     pub host: String,
     /// What is in the way besides files and delivery: the configuration's problems, and a closed gate's.
@@ -48,6 +47,15 @@ pub struct View {
     pub unix_millis: i64,
     /// Milliseconds since the epoch, when the process started.
     pub started_millis: i64,
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View")
+            .field("snapshot", &self.snapshot)
+            .field("delivery", &self.delivery)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Gives a view of this moment.

@@ -1,7 +1,7 @@
 //! Lines into batches: the part of the reader that has no files, only chunks and buffers.
 //!
-//! Owns the batch being filled, the buffers that go round and what is on its way. Invariant: every line taken
-//! stands in exactly one span of one batch, and the accounts are right after each chunk.
+//! Owns the open batch, the buffers and what is not acknowledged. Invariant: every line taken stands in exactly one span of
+//! one batch, and the accounts are right after each chunk.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,12 +13,13 @@ use logweir_parsers::time::Stamp;
 use tokio_util::sync::CancellationToken;
 
 use super::Settings;
-use super::ledger::Ledger;
+use super::ack_tracker::{AckTracker, BatchNumber};
 use super::unparsed::UnparsedLogs;
-use crate::output::{Batch, Delivery, Output, Span, Tally};
+use crate::event::{Batch, FileKey, OutcomeCounts, Span, StreamId};
+use crate::output::{Ack, BatchOutcome, Output};
 use crate::record::{Recorded, Recorder, Source};
 use crate::tail::watch::Waker;
-use crate::tail::{Chunk, FileKey, Problem, StreamId};
+use crate::tail::{Chunk, Problem};
 use crate::telemetry::Telemetry;
 
 /// Times remembered for lines without one are forgotten beyond this many files.
@@ -27,26 +28,26 @@ const REMEMBERED_FILES: usize = 4096;
 /// Room beyond `batch_bytes` for the document that fills a batch, so that its buffer seldom grows.
 const SLACK: usize = 16 * 1024;
 
-pub(super) struct Road<O> {
-    recorder: Recorder,
+/// Batches that an output may have accepted and not acknowledged; beyond it reading stops.
+const MAX_UNACKNOWLEDGED: usize = 1024;
+
+pub(super) struct Batcher<O: Output> {
+    recorder: Recorder<O::Framing>,
     output: Arc<O>,
     runtime: tokio::runtime::Handle,
     waker: Waker,
     telemetry: Telemetry,
     limits: Limits,
-    /// Empty buffers. With the one being filled and those on their way they are the memory budget.
+    /// Empty buffers. With that of the open batch and those that the output has they are the memory budget.
     free: Vec<Batch>,
-    filling: Option<Filling>,
-    /// What a full road left of a chunk, or what waits for formats.
-    rest: Option<Rest>,
-    sent: usize,
-    /// Items of the batches on their way.
-    sent_items: u64,
-    give_back: SyncSender<Returned>,
-    returns: Receiver<Returned>,
-    ledger: Ledger,
+    open: Option<OpenBatch>,
+    /// What found no buffer, or waits for formats.
+    pending: Option<PendingChunk>,
+    events: SyncSender<Event>,
+    from_output: Receiver<Event>,
+    acks: AckTracker,
     last_times: HashMap<FileKey, Stamp>,
-    /// Cancelled when what is on its way shall come back unsettled.
+    /// Cancelled when the output is to give up what it has not acknowledged.
     recall: CancellationToken,
     counted: Counted,
     unparsed: UnparsedLogs,
@@ -59,31 +60,37 @@ struct Limits {
     age: Duration,
 }
 
-struct Filling {
+struct OpenBatch {
     batch: Batch,
     /// When its first line came.
     since: Duration,
 }
 
-/// A batch that came back, or `None` when its delivery panicked.
-struct Returned {
-    delivery: Option<Delivery>,
-    items: u64,
-    took: Duration,
+/// What the output reports.
+enum Event {
+    /// A buffer that can be filled again; `None` when its delivery panicked.
+    Buffer(Option<Batch>),
+    /// A batch ended.
+    Ended {
+        number: BatchNumber,
+        outcome: BatchOutcome,
+        took: Duration,
+    },
 }
 
-/// A delivery panicked: a bug, after which nothing about its batch is known.
+/// A delivery panicked or gave its batch up unasked: a bug, after which nothing about the batch is known.
 #[derive(Debug)]
 pub(super) struct Broken;
 
 /// The lines of a chunk that were not taken.
-struct Rest {
+struct PendingChunk {
     file: FileKey,
     log: usize,
     stream: StreamId,
     path: PathBuf,
     offset: u64,
     end: u64,
+    marker: u64,
     bytes: Vec<u8>,
     cut: bool,
 }
@@ -99,18 +106,18 @@ struct Counted {
     errors: Vec<&'static str>,
 }
 
-impl<O: Output> Road<O> {
+impl<O: Output> Batcher<O> {
     pub(super) fn new(
         settings: &Settings,
-        recorder: Recorder,
+        recorder: Recorder<O::Framing>,
         output: Arc<O>,
         runtime: tokio::runtime::Handle,
         waker: Waker,
         telemetry: Telemetry,
     ) -> Self {
-        // one is filled while the others are on their way
+        // one is filled while the output has the others
         let buffers = settings.max_in_flight + 1;
-        let (give_back, returns) = sync_channel(buffers);
+        let (events, from_output) = sync_channel(buffers + MAX_UNACKNOWLEDGED);
         Self {
             recorder,
             output,
@@ -123,13 +130,11 @@ impl<O: Output> Road<O> {
                 age: settings.flush_interval,
             },
             free: (0..buffers).map(|_| Batch::default()).collect(),
-            filling: None,
-            rest: None,
-            sent: 0,
-            sent_items: 0,
-            give_back,
-            returns,
-            ledger: Ledger::default(),
+            open: None,
+            pending: None,
+            events,
+            from_output,
+            acks: AckTracker::default(),
             last_times: HashMap::new(),
             recall: CancellationToken::new(),
             counted: Counted::default(),
@@ -139,12 +144,14 @@ impl<O: Output> Road<O> {
 
     /// No buffer is free, or a line waits for the formats to be read afresh: nothing more may be read now.
     pub(super) fn is_full(&self) -> bool {
-        self.rest.is_some() || (self.filling.is_none() && self.free.is_empty())
+        self.pending.is_some()
+            || (self.open.is_none() && self.free.is_empty())
+            || self.acks.unacknowledged() >= MAX_UNACKNOWLEDGED
     }
 
-    /// Nothing waits here and nothing is on its way.
+    /// Nothing waits here and everything is acknowledged.
     pub(super) fn is_empty(&self) -> bool {
-        self.filling.is_none() && self.rest.is_none() && self.sent == 0
+        self.open.is_none() && self.pending.is_none() && self.acks.unacknowledged() == 0
     }
 
     /// Logs of which no line parses; see [`UnparsedLogs::problems`].
@@ -157,16 +164,14 @@ impl<O: Output> Road<O> {
         self.unparsed.problems(now, at_the_end, is_open)
     }
 
-    /// Batches on their way.
-    pub(super) fn sent(&self) -> usize {
-        self.sent
+    /// Batches that are not acknowledged.
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.acks.unacknowledged()
     }
 
-    /// When the batch being filled has to leave.
+    /// When the open batch has to leave.
     pub(super) fn flush_at(&self) -> Option<Duration> {
-        self.filling
-            .as_ref()
-            .map(|filling| filling.since + self.limits.age)
+        self.open.as_ref().map(|open| open.since + self.limits.age)
     }
 
     /// It is at least this late, in milliseconds since 1970: what is younger does not expire.
@@ -174,17 +179,18 @@ impl<O: Output> Road<O> {
         self.recorder.sure_of(millis);
     }
 
-    /// Records the lines of `chunk`; what finds no room is kept and taken up by [`Road::resume`].
+    /// Records the lines of `chunk`; what finds no room is kept and taken up by [`Batcher::resume`].
     pub(super) fn take(&mut self, chunk: Chunk<'_>, now: Duration, unix_millis: i64) {
         let taken = self.record(&chunk, now, unix_millis);
         if taken < chunk.bytes.len() {
-            self.rest = Some(Rest {
+            self.pending = Some(PendingChunk {
                 file: chunk.file,
                 log: chunk.log,
                 stream: chunk.stream,
                 path: chunk.path.to_path_buf(),
                 offset: chunk.offset + taken as u64,
                 end: chunk.end,
+                marker: chunk.marker,
                 bytes: chunk.bytes[taken..].to_vec(),
                 cut: chunk.cut,
             });
@@ -193,19 +199,20 @@ impl<O: Output> Road<O> {
 
     /// Goes on with what was kept, when there is room again.
     pub(super) fn resume(&mut self, now: Duration, unix_millis: i64) {
-        if self.filling.is_none() && self.free.is_empty() {
+        if self.open.is_none() && self.free.is_empty() {
             return;
         }
-        if let Some(rest) = self.rest.take() {
+        if let Some(pending) = self.pending.take() {
             let chunk = Chunk {
-                file: rest.file,
-                log: rest.log,
-                stream: rest.stream,
-                path: &rest.path,
-                offset: rest.offset,
-                end: rest.end,
-                bytes: &rest.bytes,
-                cut: rest.cut,
+                file: pending.file,
+                log: pending.log,
+                stream: pending.stream,
+                path: &pending.path,
+                offset: pending.offset,
+                end: pending.end,
+                marker: pending.marker,
+                bytes: &pending.bytes,
+                cut: pending.cut,
             };
             self.take(chunk, now, unix_millis);
         }
@@ -225,14 +232,14 @@ impl<O: Output> Road<O> {
         );
         let mut taken = 0;
         while taken < chunk.bytes.len() {
-            let Some(mut filling) = self.filling.take().or_else(|| self.buffer(now)) else {
+            let Some(mut open) = self.open.take().or_else(|| self.open_batch(now)) else {
                 break;
             };
             let waits;
-            (taken, waits) = self.fill(&mut filling.batch, chunk, taken);
-            self.filling = Some(filling);
+            (taken, waits) = self.fill(&mut open.batch, chunk, taken);
+            self.open = Some(open);
             self.book(chunk.log, chunk.path, now);
-            if self.is_ripe() {
+            if self.is_full_batch() {
                 self.send();
             }
             if waits {
@@ -248,16 +255,17 @@ impl<O: Output> Road<O> {
         taken
     }
 
-    fn buffer(&mut self, now: Duration) -> Option<Filling> {
+    fn open_batch(&mut self, now: Duration) -> Option<OpenBatch> {
         let mut batch = self.free.pop()?;
         batch.body.reserve(self.limits.bytes + SLACK);
-        Some(Filling { batch, since: now })
+        Some(OpenBatch { batch, since: now })
     }
 
     /// Records lines from `taken` on until the chunk ends, the batch is full or a line has to wait; gives the
     /// bytes taken in all, and whether a line waits.
     fn fill(&mut self, batch: &mut Batch, chunk: &Chunk<'_>, mut taken: usize) -> (usize, bool) {
         let from = chunk.offset + taken as u64;
+        let documents_before = batch.items.len();
         let (mut lines, mut waits) = (0, false);
         while taken < chunk.bytes.len()
             && batch.body.len() < self.limits.bytes
@@ -282,21 +290,30 @@ impl<O: Output> Road<O> {
         if lines == 0 {
             return (taken, waits);
         }
-        let to = if taken == chunk.bytes.len() {
-            chunk.end
+        let (to, marker) = if taken == chunk.bytes.len() {
+            (chunk.end, Some(chunk.marker))
         } else {
-            chunk.offset + taken as u64
+            (chunk.offset + taken as u64, None)
         };
+        let documents = batch.items.len() - documents_before;
+        let documents = u32::try_from(documents).unwrap_or(u32::MAX);
         match batch.spans.last_mut() {
-            Some(last) if last.file == chunk.file && last.to == from => {
-                last.to = to;
+            Some(last)
+                if last.file == chunk.file && last.to == from && *last.path == *chunk.path =>
+            {
+                (last.to, last.marker) = (to, marker);
                 last.lines += lines;
+                last.documents += documents;
             }
             _ => batch.spans.push(Span {
                 file: chunk.file,
+                stream: chunk.stream,
+                path: chunk.path.into(),
                 from,
                 to,
+                marker,
                 lines,
+                documents,
             }),
         }
         (taken, waits)
@@ -337,103 +354,122 @@ impl<O: Output> Road<O> {
         (counted.expired, counted.blank) = (0, 0);
     }
 
-    fn is_ripe(&self) -> bool {
-        self.filling.as_ref().is_some_and(|filling| {
-            filling.batch.body.len() >= self.limits.bytes
-                || filling.batch.items.len() >= self.limits.count
+    fn is_full_batch(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| {
+            open.batch.body.len() >= self.limits.bytes
+                || open.batch.items.len() >= self.limits.count
         })
     }
 
-    /// Sends the batch being filled on its way, if there is one.
+    /// Hands the open batch to the output, if there is one.
     pub(super) fn send(&mut self) {
-        let Some(Filling { batch, .. }) = self.filling.take() else {
+        let Some(OpenBatch { batch, .. }) = self.open.take() else {
             return;
         };
-        self.ledger.send(&batch.spans);
+        let number = self.acks.send(&batch);
         if batch.items.is_empty() {
             // every line was expired or blank: there is nothing to deliver
-            self.ledger.settle(&batch.spans);
+            self.acks.acknowledge(number);
             self.recycle(batch);
             return;
         }
-        self.sent += 1;
-        let items = batch.items.len() as u64;
-        self.sent_items += items;
-        tracing::debug!(documents = items, bytes = batch.body.len(), "batch sent");
+        tracing::debug!(
+            documents = batch.items.len(),
+            bytes = batch.body.len(),
+            "batch sent"
+        );
+        let ack = self.ack(number);
         let (output, recall) = (Arc::clone(&self.output), self.recall.clone());
-        let (give_back, waker) = (self.give_back.clone(), self.waker.clone());
         let delivery = self
             .runtime
-            .spawn(async move { output.deliver(batch, &recall).await });
+            .spawn(async move { output.deliver(batch, ack, &recall).await });
+        let (events, waker) = (self.events.clone(), self.waker.clone());
         self.runtime.spawn(async move {
-            let began = tokio::time::Instant::now();
-            let returned = Returned {
-                delivery: delivery.await.ok(),
-                items,
-                took: began.elapsed(),
-            };
-            // the channel has room for every buffer there is; a reader that is gone needs no answer
-            let _ = give_back.try_send(returned);
+            // the channel has room for every buffer and every ack; a reader that is gone needs none
+            let _ = events.try_send(Event::Buffer(delivery.await.ok()));
             waker.wake();
         });
     }
 
-    /// Takes what came back; `settled` gets each file whose position moved.
+    fn ack(&self, number: BatchNumber) -> Ack {
+        let (events, waker) = (self.events.clone(), self.waker.clone());
+        let began = tokio::time::Instant::now();
+        Ack::new(move |outcome| {
+            let took = began.elapsed();
+            let _ = events.try_send(Event::Ended {
+                number,
+                outcome,
+                took,
+            });
+            waker.wake();
+        })
+    }
+
+    /// Takes what the output reports; `durable` gets each file whose position moved.
     pub(super) fn take_returns(
         &mut self,
-        mut settled: impl FnMut(FileKey, u64),
+        mut durable: impl FnMut(FileKey, u64),
     ) -> Result<(), Broken> {
-        while let Ok(returned) = self.returns.try_recv() {
-            let items = returned.items;
-            let delivery = returned.delivery.ok_or(Broken)?;
-            let Tally {
-                indexed, duplicate, ..
-            } = delivery.tally;
-            tracing::debug!(
-                documents = items,
-                settled = delivery.settled,
-                indexed,
-                duplicate,
-                others = delivery.tally.total() - indexed - duplicate,
-                ms = u64::try_from(returned.took.as_millis()).unwrap_or(u64::MAX),
-                "batch returned"
-            );
-            self.sent -= 1;
-            self.sent_items -= items;
-            self.telemetry.update(|book| {
-                book.accounts.in_flight -= items;
-                if delivery.settled {
-                    book.accounts.settled.add(&delivery.tally);
-                } else {
-                    book.accounts.released += items;
+        while let Ok(event) = self.from_output.try_recv() {
+            match event {
+                Event::Buffer(batch) => self.recycle(batch.ok_or(Broken)?),
+                Event::Ended {
+                    number,
+                    outcome: BatchOutcome::Durable(counts),
+                    took,
+                } => self.note_durable(number, &counts, took),
+                Event::Ended { number, .. } => {
+                    let documents = self.acks.release(number);
+                    self.telemetry.update(|book| {
+                        book.accounts.in_flight -= documents;
+                        book.accounts.released += documents;
+                    });
+                    if !self.recall.is_cancelled() {
+                        return Err(Broken);
+                    }
                 }
-            });
-            if delivery.settled {
-                self.ledger.settle(&delivery.batch.spans);
             }
-            self.recycle(delivery.batch);
         }
-        for (file, offset) in self.ledger.take_settled() {
-            settled(file, offset);
+        for (file, offset) in self.acks.take_durable() {
+            durable(file, offset);
         }
         Ok(())
     }
 
-    /// What is on its way shall come back as it is.
+    fn note_durable(&mut self, number: BatchNumber, counts: &OutcomeCounts, took: Duration) {
+        let documents = self.acks.acknowledge(number);
+        let OutcomeCounts {
+            indexed, duplicate, ..
+        } = counts;
+        tracing::debug!(
+            documents,
+            indexed,
+            duplicate,
+            others = counts.total() - indexed - duplicate,
+            ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            "batch acknowledged"
+        );
+        self.telemetry.update(|book| {
+            book.accounts.in_flight -= documents;
+            book.accounts.settled.add(counts);
+        });
+    }
+
+    /// The output is to give up what it has not acknowledged.
     pub(super) fn recall(&self) {
         self.recall.cancel();
     }
 
-    /// Drops what was read and not settled, even if it is still on its way; it is read again at the next start.
+    /// Drops what was read and is not acknowledged, even if the output still has it; it is read again at the next
+    /// start.
     pub(super) fn release(&mut self) {
-        self.rest = None;
-        let filling = self.filling.take();
-        let filled = filling.map_or(0, |filling| filling.batch.items.len() as u64);
-        let items = filled + std::mem::take(&mut self.sent_items);
-        self.sent = 0;
+        self.pending = None;
+        let open = self.open.take();
+        let filled = open.map_or(0, |open| open.batch.items.len() as u64);
+        let documents = filled + self.acks.release_all();
         self.telemetry.update(|book| {
-            book.accounts.in_flight -= items;
-            book.accounts.released += items;
+            book.accounts.in_flight -= documents;
+            book.accounts.released += documents;
         });
     }
 

@@ -1,4 +1,4 @@
-//! An output for tests: it does nothing of itself, and the test says when and how each delivery ends.
+//! An output for tests: it does nothing by itself, and the test decides when and how each delivery ends.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -6,37 +6,38 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use base64::Engine as _;
 use logweir_parsers::{Escape, Format};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Enrich, IndexPattern, NamedFormat, Privacy, Routes};
-use crate::output::{self, Batch, Delivery, Output, Span, Tally};
+use crate::config::{Enrich, NamedFormat, Privacy, Routes};
+use crate::event::{Batch, DocumentId, EventTime, Framing, OutcomeCounts, Span};
+use crate::output::{Ack, Health, Output, OutputStatus, Readiness};
 use crate::record::{LogSettings, Recorder, Settings};
+use crate::telemetry::MetricSink;
 
 /// How a delivery ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum Ending {
     Settled,
     Panic,
 }
 
 /// A delivery under way.
-pub(super) struct Order {
+pub(super) struct PendingDelivery {
     /// Where each item's line stands: six bytes of its stream, and its offset.
     pub(super) lines: Vec<([u8; 6], u64)>,
     /// What each says, where it was understood.
     pub(super) texts: Vec<String>,
     pub(super) spans: Vec<Span>,
     pub(super) bytes: usize,
-    end: oneshot::Sender<Verdict>,
+    end: oneshot::Sender<Ending>,
 }
 
-impl Order {
+impl PendingDelivery {
     /// Ends the delivery.
-    pub(super) fn end(self, verdict: Verdict) {
+    pub(super) fn end(self, verdict: Ending) {
         // one that was recalled does not listen any more
         let _ = self.end.send(verdict);
     }
@@ -44,72 +45,105 @@ impl Order {
 
 /// The output: what it was given and has not ended stands here, in the order of sending.
 #[derive(Default)]
-pub(super) struct Desk {
-    pub(super) orders: Mutex<Vec<Order>>,
+pub(super) struct ScriptedOutput {
+    pub(super) pending: Mutex<Vec<PendingDelivery>>,
     /// Recalls are not heard.
     pub(super) deaf: AtomicBool,
 }
 
-impl Desk {
+impl ScriptedOutput {
     pub(super) fn waiting(&self) -> usize {
-        self.orders.lock().unwrap().len()
+        self.pending.lock().unwrap().len()
     }
 
     /// Ends the delivery at `index`; gives what it carried.
-    pub(super) fn end(&self, index: usize, verdict: Verdict) -> Vec<([u8; 6], u64)> {
-        let order = self.orders.lock().unwrap().remove(index);
+    pub(super) fn end(&self, index: usize, verdict: Ending) -> Vec<([u8; 6], u64)> {
+        let order = self.pending.lock().unwrap().remove(index);
         let lines = order.lines.clone();
         order.end(verdict);
         lines
     }
 }
 
-impl Output for Desk {
-    async fn deliver(&self, mut batch: Batch, stop: &CancellationToken) -> Delivery {
-        let items = batch.items.len() as u64;
+/// Writes the id before each document.
+#[derive(Debug)]
+pub(super) struct IdFraming;
+
+impl Framing for IdFraming {
+    fn open(&mut self, body: &mut Vec<u8>, id: &DocumentId, _: EventTime) {
+        body.extend_from_slice(id.as_bytes());
+    }
+
+    fn close(&mut self, body: &mut Vec<u8>) {
+        body.push(b'\n');
+    }
+}
+
+impl OutputStatus for ScriptedOutput {
+    fn health(&self) -> Health {
+        Health::Delivering
+    }
+
+    fn has_responded(&self) -> bool {
+        true
+    }
+
+    fn documents_ended(&self) -> u64 {
+        0
+    }
+
+    fn write_metrics(&self, _: &mut dyn MetricSink) -> std::fmt::Result {
+        Ok(())
+    }
+}
+
+impl Output for ScriptedOutput {
+    type Framing = IdFraming;
+
+    fn framing(&self) -> IdFraming {
+        IdFraming
+    }
+
+    async fn deliver(&self, mut batch: Batch, ack: Ack, stop: &CancellationToken) -> Batch {
+        let documents = batch.items.len() as u64;
         let (end, ended) = oneshot::channel();
-        self.orders.lock().unwrap().push(Order {
+        self.pending.lock().unwrap().push(PendingDelivery {
             lines: lines(&batch),
             texts: texts(&batch),
             spans: batch.spans.clone(),
             bytes: batch.body.len(),
             end,
         });
-        let verdict = tokio::select! {
-            verdict = ended => Some(verdict.unwrap()),
+        let ending = tokio::select! {
+            ending = ended => Some(ending.unwrap()),
             () = stop.cancelled(), if !self.deaf.load(Ordering::Relaxed) => None,
         };
-        assert!(verdict != Some(Verdict::Panic), "as the test asked");
-        let mut tally = Tally::default();
-        if verdict.is_some() {
+        assert!(ending != Some(Ending::Panic), "as the test asked");
+        if ending.is_some() {
             // an output may empty the body, and may tell items apart
             batch.body.clear();
-            tally.duplicate = items / 2;
-            tally.indexed = items - tally.duplicate;
+            let duplicate = documents / 2;
+            ack.durable(OutcomeCounts {
+                duplicate,
+                indexed: documents - duplicate,
+                ..OutcomeCounts::default()
+            });
         }
-        Delivery {
-            batch,
-            tally,
-            settled: verdict.is_some(),
-        }
+        batch
+    }
+
+    async fn readiness(&self) -> Readiness {
+        Readiness::Ready
     }
 }
 
 fn lines(batch: &Batch) -> Vec<([u8; 6], u64)> {
-    batch
-        .items
-        .iter()
-        .map(|item| {
-            let action = &batch.body[item.start as usize..item.document as usize];
-            let (_, id) = output::place(action).unwrap();
-            let key = base64::engine::general_purpose::URL_SAFE_NO_PAD
-                .decode(id)
-                .unwrap();
-            let mut offset = [0; 8];
-            offset[3..].copy_from_slice(&key[10..]);
-            (key[4..10].try_into().unwrap(), u64::from_be_bytes(offset))
-        })
-        .collect()
+    let line = |item: &crate::event::Item| {
+        let id = &batch.body[item.start as usize..item.document as usize];
+        let id = DocumentId::parse(std::str::from_utf8(id).unwrap()).unwrap();
+        (id.stream(), id.offset())
+    };
+    batch.items.iter().map(line).collect()
 }
 
 fn texts(batch: &Batch) -> Vec<String> {
@@ -142,7 +176,7 @@ pub(super) fn runtime() -> Runtime {
 }
 
 /// Writes records of lines such as `1795412474.123 x`.
-pub(super) fn recorder(retention: Option<std::time::Duration>) -> Recorder {
+pub(super) fn recorder(retention: Option<std::time::Duration>) -> Recorder<IdFraming> {
     let log = LogSettings {
         formats: vec![NamedFormat {
             name: "own".to_owned(),
@@ -151,8 +185,8 @@ pub(super) fn recorder(retention: Option<std::time::Duration>) -> Recorder {
         .into(),
         fields: vec![],
     };
-    Recorder::new(Settings {
-        target: IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap().into(),
+    let settings = Settings {
+        data_stream: None,
         host: "web-07".to_owned(),
         trusted_proxies: vec![],
         keep_original: false,
@@ -161,12 +195,13 @@ pub(super) fn recorder(retention: Option<std::time::Duration>) -> Recorder {
         privacy: Privacy::default(),
         enrich: Enrich::default(),
         logs: vec![log],
-    })
+    };
+    Recorder::new(settings, IdFraming)
 }
 
-/// A desk to share.
-pub(super) fn desk() -> Arc<Desk> {
-    Arc::new(Desk::default())
+/// An output to share.
+pub(super) fn scripted_output() -> Arc<ScriptedOutput> {
+    Arc::new(ScriptedOutput::default())
 }
 
 /// The path of lines that come from nowhere.

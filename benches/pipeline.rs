@@ -11,9 +11,9 @@ use logweir::config::{
     AddressRule, Enrich, HashKey, IndexPattern, Methods, NamedFormat, Privacy, Route, RouteKind,
     Routes, Template,
 };
-use logweir::output::Batch;
+use logweir::event::{Batch, StreamId};
+use logweir::output::elasticsearch::ActionLines;
 use logweir::record::{Content, EnrichFile, LogSettings, Recorder, Settings, Source};
-use logweir::tail::StreamId;
 use logweir_parsers::{Captures, Format};
 use regex::bytes::{Regex, RegexSet};
 
@@ -162,16 +162,15 @@ fn source() -> Source<'static> {
     }
 }
 
-fn recorder(setup: Setup) -> Recorder {
+fn recorder(setup: Setup) -> Recorder<ActionLines> {
     let Setup {
         routes,
         privacy,
         enrich,
     } = setup;
-    Recorder::new(Settings {
-        target: IndexPattern::parse("nginx-access-%Y.%m.%d")
-            .expect("a pattern")
-            .into(),
+    let pattern = IndexPattern::parse("nginx-access-%Y.%m.%d").expect("a pattern");
+    let settings = Settings {
+        data_stream: None,
         host: "web-07".to_owned(),
         trusted_proxies: Vec::new(),
         keep_original: false,
@@ -183,7 +182,8 @@ fn recorder(setup: Setup) -> Recorder {
             formats: vec![NamedFormat::combined()].into(),
             fields: Vec::new(),
         }],
-    })
+    };
+    Recorder::new(settings, ActionLines::new(pattern.into()))
 }
 
 /// So many templates: those that the lines ask for, then some of a large API.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
-use super::super::desk::{self, Desk, Verdict};
+use super::super::scripted_output::{self, Ending, ScriptedOutput};
 use super::*;
 use crate::record::Doubt;
 use crate::tail::watch::Watcher;
@@ -100,10 +100,10 @@ fn stream(file: u64) -> [u8; 10] {
     [u8::try_from(file).unwrap(); 10]
 }
 
-/// The road, the world around it, and what must come true.
+/// The batcher, the world around it, and what must come true.
 struct Lab {
-    road: Road<Desk>,
-    desk: Arc<Desk>,
+    batcher: Batcher<ScriptedOutput>,
+    output: Arc<ScriptedOutput>,
     runtime: Runtime,
     telemetry: Telemetry,
     buffers: usize,
@@ -123,19 +123,23 @@ struct Lab {
 
 impl Lab {
     fn new(max_in_flight: usize) -> Self {
-        let (desk, runtime, telemetry) = (desk::desk(), desk::runtime(), Telemetry::default());
+        let (output, runtime, telemetry) = (
+            scripted_output::scripted_output(),
+            scripted_output::runtime(),
+            Telemetry::default(),
+        );
         let retention = Some(Duration::from_secs(86_400));
-        let road = Road::new(
+        let batcher = Batcher::new(
             &settings(max_in_flight),
-            desk::recorder(retention),
-            Arc::clone(&desk),
+            scripted_output::recorder(retention),
+            Arc::clone(&output),
             runtime.handle().clone(),
             Watcher::new(true).waker(),
             telemetry.clone(),
         );
         Self {
-            road,
-            desk,
+            batcher,
+            output,
             runtime,
             telemetry,
             buffers: max_in_flight + 1,
@@ -157,9 +161,10 @@ impl Lab {
             file: FileKey(file),
             log: 0,
             stream: StreamId(stream(file)),
-            path: desk::path(),
+            path: scripted_output::path(),
             offset,
             end: *end,
+            marker: 0,
             bytes,
             cut,
         };
@@ -173,13 +178,13 @@ impl Lab {
             self.given.push((file, at, way));
             at += line.len() as u64;
         }
-        self.road.take(chunk, self.now, NOW);
+        self.batcher.take(chunk, self.now, NOW);
     }
 
     fn run(&mut self, op: &Op) {
         match op {
             // the reader asks before it reads
-            Op::Take(..) | Op::TakeCut(_) if self.road.is_full() => {}
+            Op::Take(..) | Op::TakeCut(_) if self.batcher.is_full() => {}
             Op::Take(file, lines) => {
                 let mut bytes = vec![];
                 lines.iter().for_each(|line| line.write(&mut bytes));
@@ -187,30 +192,30 @@ impl Lab {
             }
             Op::TakeCut(file) => self.take(*file, b"1795406399.123 aaaa", 5000, true),
             Op::Settle(index) => {
-                if self.desk.waiting() > 0 {
-                    let index = index.index(self.desk.waiting());
-                    self.desk.end(index, Verdict::Settled);
+                if self.output.waiting() > 0 {
+                    let index = index.index(self.output.waiting());
+                    self.output.end(index, Ending::Settled);
                     self.out.remove(index);
                 }
             }
-            Op::Flush => self.road.send(),
+            Op::Flush => self.batcher.send(),
         }
         self.look();
     }
 
     /// Lets deliveries and acks go their way, and checks everything.
     fn look(&mut self) {
-        self.road.resume(self.now, NOW);
-        desk::turn(&self.runtime);
-        for order in &self.desk.orders.lock().unwrap()[self.out.len()..] {
+        self.batcher.resume(self.now, NOW);
+        scripted_output::turn(&self.runtime);
+        for order in &self.output.pending.lock().unwrap()[self.out.len()..] {
             assert!(order.lines.len() <= COUNT);
             assert!(order.bytes < BYTES + DOCUMENT, "{}", order.bytes);
             self.sent.extend(&order.lines);
-            self.spans.extend(&order.spans);
+            self.spans.extend(order.spans.iter().cloned());
             self.out.push(order.spans.clone());
         }
         let settled = &mut self.settled;
-        self.road
+        self.batcher
             .take_returns(|file, offset| {
                 let before = &mut settled[usize::try_from(file.0).unwrap()];
                 assert!(*before < offset, "{before} {offset}");
@@ -221,11 +226,14 @@ impl Lab {
     }
 
     fn check(&self) {
-        let road = &self.road;
-        let filling = usize::from(road.filling.is_some());
-        assert_eq!(road.free.len() + filling + road.sent, self.buffers);
-        assert!(self.desk.waiting() <= self.buffers);
-        for batch in &road.free {
+        let batcher = &self.batcher;
+        let filling = usize::from(batcher.open.is_some());
+        assert_eq!(
+            batcher.free.len() + filling + batcher.unacknowledged(),
+            self.buffers
+        );
+        assert!(self.output.waiting() <= self.buffers);
+        for batch in &batcher.free {
             assert!(batch.body.is_empty() && batch.items.is_empty() && batch.spans.is_empty());
             assert!(batch.body.capacity() <= BYTES + SLACK);
         }
@@ -233,7 +241,7 @@ impl Lab {
         assert!(accounts.balance(), "{accounts:?}");
         // a line is taken in order: what is in no batch yet is the end of the last chunk
         let taken = &self.given[..usize::try_from(accounts.read).unwrap()];
-        assert!(road.rest.is_some() || taken.len() == self.given.len());
+        assert!(batcher.pending.is_some() || taken.len() == self.given.len());
         let count = |way| taken.iter().filter(|(.., found)| *found == way).count() as u64;
         assert_eq!(accounts.expired, count(Way::Expired));
         assert_eq!(accounts.settled.filtered, count(Way::Blank));
@@ -244,12 +252,12 @@ impl Lab {
             count(Way::Sent)
         );
         for (file, settled) in (0..).zip(&self.settled) {
-            let filling = road.filling.iter().flat_map(|filling| &filling.batch.spans);
+            let filling = batcher.open.iter().flat_map(|filling| &filling.batch.spans);
             let held = self.out.iter().flatten().chain(filling);
             let held = held
                 .filter(|span| span.file.0 == file)
                 .map(|span| span.from);
-            let rest = road.rest.iter().filter(|rest| rest.file.0 == file);
+            let rest = batcher.pending.iter().filter(|rest| rest.file.0 == file);
             let first = held.chain(rest.map(|rest| rest.offset)).min();
             // settled as far as nothing is held, and no further
             let end = self.ends[usize::try_from(file).unwrap()];
@@ -260,18 +268,18 @@ impl Lab {
     /// Everything is taken and settled; each line stood in one span, and was sent once, in order.
     fn finish(mut self) {
         for _ in 0..10_000 {
-            if self.road.is_empty() {
+            if self.batcher.is_empty() {
                 break;
             }
-            self.road.send();
+            self.batcher.send();
             self.look();
-            while self.desk.waiting() > 0 {
-                self.desk.end(0, Verdict::Settled);
+            while self.output.waiting() > 0 {
+                self.output.end(0, Ending::Settled);
                 self.out.remove(0);
             }
             self.look();
         }
-        assert!(self.road.is_empty());
+        assert!(self.batcher.is_empty());
         self.look();
         assert_eq!(self.settled, self.ends);
         let expected: Vec<_> = self
@@ -333,10 +341,10 @@ fn a_road_that_is_full_keeps_the_rest_and_no_more() {
     let bytes = good(10 * COUNT);
     lab.take(0, &bytes, bytes.len() as u64, false);
     lab.look();
-    assert!(lab.road.is_full());
-    assert_eq!(lab.desk.waiting(), 3);
+    assert!(lab.batcher.is_full());
+    assert_eq!(lab.output.waiting(), 3);
     assert_eq!(lab.telemetry.snapshot().accounts.read, 3 * COUNT as u64);
-    let rest = lab.road.rest.as_ref().unwrap();
+    let rest = lab.batcher.pending.as_ref().unwrap();
     assert_eq!(rest.bytes.len(), bytes.len() * 7 / 10);
     lab.finish();
 }
@@ -347,21 +355,21 @@ fn a_batch_leaves_when_it_has_its_bytes_or_its_count() {
     let bytes = good(COUNT - 1);
     lab.take(0, &bytes, bytes.len() as u64, false);
     lab.look();
-    assert_eq!(lab.desk.waiting(), 0);
-    assert_eq!(lab.road.flush_at(), Some(lab.now + AGE));
+    assert_eq!(lab.output.waiting(), 0);
+    assert_eq!(lab.batcher.flush_at(), Some(lab.now + AGE));
     let bytes = good(1);
     lab.now += AGE / 2;
     lab.take(1, &bytes, bytes.len() as u64, false);
     lab.look();
-    assert_eq!(lab.desk.waiting(), 1);
-    assert_eq!(lab.road.flush_at(), None);
-    assert_eq!(lab.desk.orders.lock().unwrap()[0].spans.len(), 2);
+    assert_eq!(lab.output.waiting(), 1);
+    assert_eq!(lab.batcher.flush_at(), None);
+    assert_eq!(lab.output.pending.lock().unwrap()[0].spans.len(), 2);
     let mut bytes = vec![];
     (0..4).for_each(|_| Line::Wide.write(&mut bytes));
     lab.take(0, &bytes, bytes.len() as u64, false);
     lab.look();
-    assert_eq!(lab.desk.waiting(), 2);
-    assert!(lab.desk.orders.lock().unwrap()[1].lines.len() < COUNT);
+    assert_eq!(lab.output.waiting(), 2);
+    assert!(lab.output.pending.lock().unwrap()[1].lines.len() < COUNT);
     lab.finish();
 }
 
@@ -372,10 +380,10 @@ fn lines_that_all_are_expired_or_blank_are_settled_without_a_delivery() {
         let mut bytes = vec![];
         (0..20).for_each(|_| line.write(&mut bytes));
         lab.take(0, &bytes, bytes.len() as u64, false);
-        lab.road.send();
+        lab.batcher.send();
         lab.look();
         assert_eq!(lab.settled[0], bytes.len() as u64);
-        assert!(lab.road.is_empty());
+        assert!(lab.batcher.is_empty());
     }
 }
 
@@ -384,14 +392,15 @@ fn blank_lines_are_counted_as_filtered() {
     let mut lab = Lab::new(1);
     let mut bytes = b"\n\r\n \t\r\n".to_vec();
     bytes.extend(good(1));
-    lab.road.take(
+    lab.batcher.take(
         Chunk {
             file: FileKey(0),
             log: 0,
             stream: StreamId(stream(0)),
-            path: desk::path(),
+            path: scripted_output::path(),
             offset: 0,
             end: bytes.len() as u64,
+            marker: 0,
             bytes: &bytes,
             cut: false,
         },
@@ -401,7 +410,7 @@ fn blank_lines_are_counted_as_filtered() {
     let accounts = lab.telemetry.snapshot().accounts;
     let counts = (accounts.read, accounts.settled.filtered, accounts.in_flight);
     assert_eq!(counts, (4, 3, 1));
-    let batch = &lab.road.filling.as_ref().unwrap().batch;
+    let batch = &lab.batcher.open.as_ref().unwrap().batch;
     assert_eq!((batch.items.len(), batch.spans[0].lines), (1, 4));
 }
 
@@ -410,12 +419,12 @@ fn a_delivery_that_panics_is_told_and_settles_nothing() {
     let mut lab = Lab::new(2);
     let bytes = good(2 * COUNT);
     lab.take(0, &bytes, bytes.len() as u64, false);
-    desk::turn(&lab.runtime);
-    lab.desk.end(0, Verdict::Panic);
-    lab.desk.end(0, Verdict::Settled);
-    desk::turn(&lab.runtime);
+    scripted_output::turn(&lab.runtime);
+    lab.output.end(0, Ending::Panic);
+    lab.output.end(0, Ending::Settled);
+    scripted_output::turn(&lab.runtime);
     let returned = lab
-        .road
+        .batcher
         .take_returns(|file, offset| panic!("{file:?} {offset}"));
     assert!(matches!(returned, Err(Broken)));
     assert!(lab.telemetry.snapshot().accounts.balance());
@@ -426,21 +435,21 @@ fn what_is_recalled_or_never_sent_is_released() {
     let mut lab = Lab::new(1);
     let bytes = good(COUNT + 3);
     lab.take(0, &bytes, bytes.len() as u64, false);
-    lab.road.recall();
+    lab.batcher.recall();
     lab.out.clear();
-    desk::turn(&lab.runtime);
-    lab.road
+    scripted_output::turn(&lab.runtime);
+    lab.batcher
         .take_returns(|file, offset| panic!("{file:?} {offset}"))
         .unwrap();
     let accounts = lab.telemetry.snapshot().accounts;
     assert_eq!((accounts.released, accounts.in_flight), (COUNT as u64, 3));
-    lab.road.release();
+    lab.batcher.release();
     let accounts = lab.telemetry.snapshot().accounts;
     assert_eq!(
         (accounts.released, accounts.in_flight),
         (COUNT as u64 + 3, 0)
     );
-    assert!(lab.road.is_empty());
+    assert!(lab.batcher.is_empty());
 }
 
 #[test]
@@ -449,7 +458,7 @@ fn each_file_lends_its_own_last_time() {
     lab.take(0, b"1795406111.000 a\n", 17, false);
     lab.take(1, b"rubbish\n", 8, false);
     lab.take(0, b"rubbish\n", 8, false);
-    let batch = &lab.road.filling.as_ref().unwrap().batch;
+    let batch = &lab.batcher.open.as_ref().unwrap().batch;
     let shown = |index| {
         let text = String::from_utf8(batch.item(index).unwrap().to_vec()).unwrap();
         let from = text.find("@timestamp\":\"").unwrap() + 13;
@@ -469,9 +478,11 @@ fn the_times_of_many_files_are_bounded() {
         offset_minutes: None,
     };
     let files = (1000..).map(FileKey).take(REMEMBERED_FILES);
-    lab.road.last_times.extend(files.map(|file| (file, time)));
+    lab.batcher
+        .last_times
+        .extend(files.map(|file| (file, time)));
     lab.take(0, b"1795406111.000 a\n", 17, false);
-    assert_eq!(lab.road.last_times.len(), 1);
+    assert_eq!(lab.batcher.last_times.len(), 1);
 }
 
 #[test]
@@ -479,19 +490,19 @@ fn a_line_of_no_known_format_waits_while_the_formats_are_out_of_date() {
     let mut lab = Lab::new(2);
     let outdated = Arc::new(AtomicBool::new(true));
     let asked = Arc::clone(&outdated);
-    lab.road.recorder =
-        desk::recorder(None).with_doubt(Doubt::new(move || asked.load(Ordering::Relaxed)));
+    lab.batcher.recorder = scripted_output::recorder(None)
+        .with_doubt(Doubt::new(move || asked.load(Ordering::Relaxed)));
     let mut bytes = good(2);
     Line::Rubbish.write(&mut bytes);
     bytes.extend(good(1));
     lab.take(0, &bytes, bytes.len() as u64, false);
     lab.look();
-    assert!(lab.road.is_full(), "nothing is read meanwhile");
+    assert!(lab.batcher.is_full(), "nothing is read meanwhile");
     assert_eq!(lab.telemetry.snapshot().accounts.read, 2);
     // What was taken goes its way, and asking again changes nothing.
-    lab.road.send();
+    lab.batcher.send();
     lab.look();
-    lab.desk.end(0, Verdict::Settled);
+    lab.output.end(0, Ending::Settled);
     lab.out.remove(0);
     lab.look();
     let before = bytes.len() - good(1).len() - b"rubbish\n".len();
@@ -500,7 +511,7 @@ fn a_line_of_no_known_format_waits_while_the_formats_are_out_of_date() {
     // Nothing new came of it: it is what it looks like.
     outdated.store(false, Ordering::Relaxed);
     lab.look();
-    assert!(!lab.road.is_full());
+    assert!(!lab.batcher.is_full());
     let snapshot = lab.telemetry.snapshot();
     assert_eq!(snapshot.accounts.read, 4);
     assert_eq!(snapshot.parsing.errors.values().sum::<u64>(), 1);
