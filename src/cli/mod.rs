@@ -3,8 +3,6 @@
 //! Owns the arguments and the exit codes (sysexits.h). Invariant: a command ends with 0 only when it did all
 //! that it was asked for.
 
-mod announce;
-mod changes;
 mod check;
 mod dead_letters;
 mod exit;
@@ -12,7 +10,6 @@ mod logging;
 mod prune;
 mod run;
 mod setup;
-mod signals;
 mod terminal;
 
 use std::path::PathBuf;

@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::super::desk::{self, Desk, Verdict};
 use super::*;
-use crate::record::Doubt;
+use crate::record::StaleFormats;
 use crate::tail::watch::Watcher;
 
 const BYTES: usize = 4 * 1024;
@@ -479,8 +479,8 @@ fn a_line_of_no_known_format_waits_while_the_formats_are_out_of_date() {
     let mut lab = Lab::new(2);
     let outdated = Arc::new(AtomicBool::new(true));
     let asked = Arc::clone(&outdated);
-    lab.road.recorder =
-        desk::recorder(None).with_doubt(Doubt::new(move || asked.load(Ordering::Relaxed)));
+    lab.road.recorder = desk::recorder(None)
+        .with_stale_formats(StaleFormats::new(move || asked.load(Ordering::Relaxed)));
     let mut bytes = good(2);
     Line::Rubbish.write(&mut bytes);
     bytes.extend(good(1));
