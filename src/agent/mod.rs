@@ -15,7 +15,7 @@ mod process;
 pub mod root;
 mod seen_formats;
 mod settings;
-mod signals;
+pub(crate) mod signals;
 mod state_rights;
 mod supervisor;
 

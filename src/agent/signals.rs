@@ -33,6 +33,25 @@ const IGNORED: [(Number, &str); 8] = [
     (Number::XFSZ, "SIGXFSZ"),
 ];
 
+/// What signals do, by their names.
+pub(crate) const MEANINGS: [(&str, &str); 2] = [
+    (
+        "SIGTERM, SIGINT",
+        "Stop: what was read is delivered first, as long as the output takes something. A second one stops at once; what \
+         is not delivered is read again at the next start.",
+    ),
+    (
+        "SIGHUP",
+        "Read the configuration again, and go on with it. One that is wrong is refused, and the old one stays. Changes of \
+         nginx.conf, of OpenAPI documents and of the files of [enrich] are noticed without a signal.",
+    ),
+];
+
+/// The names of the signals that are ignored.
+pub(crate) fn ignored() -> impl Iterator<Item = &'static str> {
+    IGNORED.iter().map(|(_, name)| *name)
+}
+
 /// The signals of the process.
 pub(super) struct Signals {
     terminate: Signal,
