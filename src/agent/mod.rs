@@ -1,15 +1,23 @@
-//! One running agent: the rooms built from one configuration, at work until stopped.
+//! One running agent: the modules built from one configuration, at work until stopped; and the supervisor, which decides
+//! when an agent starts and stops.
 //!
-//! Owns building and taking apart. A reload is a stop and a start in the same process: positions are saved,
-//! the telemetry stays, and the log files are the queue meanwhile; what is in no file any more, and what took long
-//! to learn, goes from the one agent to the next. Invariant: from the first agent to the last nobody else works on
-//! the state directory.
+//! Owns building and taking apart, signals and reloads. A reload is a stop and a start in the same process: positions are
+//! saved, the telemetry stays, and the log files are the queue meanwhile; what is in no file any more, and what took long
+//! to learn, goes from one agent to the next. Refuses to know arguments and exit codes. Invariant: from the first agent to
+//! the last nobody else works on the state directory.
 
+mod announce;
+mod changes;
 pub mod descriptors;
+mod pages;
+mod ports;
+mod process;
 pub mod root;
 mod seen_formats;
 mod settings;
+pub(crate) mod signals;
 mod state_rights;
+mod supervisor;
 
 use std::sync::Arc;
 
@@ -23,12 +31,14 @@ use crate::output::Output as _;
 use crate::output::elasticsearch::{Elasticsearch, OutputError};
 use crate::output::gate::{Gate, GateStatus};
 use crate::pipeline::{Ended, Reader, Stop};
-use crate::record::{Doubt, Recorder};
+use crate::record::{Recorder, StaleFormats};
 use crate::tail::fs::HostFs;
 use crate::tail::watch::Watcher;
 use crate::tail::{Handover, TailError, Tailer};
 use crate::telemetry::Telemetry;
 
+pub(crate) use changes::read_watched;
+pub(crate) use process::{Options, run};
 pub use seen_formats::seen as seen_formats;
 pub use settings::links as link_settings;
 pub use settings::logs as log_settings;
@@ -61,6 +71,26 @@ pub enum StartError {
     Thread(std::io::Error),
 }
 
+/// Why `run` cannot start; the cause is in the log.
+#[derive(Debug)]
+pub(crate) enum RunError {
+    /// The system gives no descriptors, threads or signals.
+    System,
+    /// The address of the pages cannot be had.
+    Listen,
+    /// The first agent does not start.
+    Start(StartError),
+}
+
+/// How the last agent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    /// How its pipeline ended.
+    pub(crate) ended: Ended,
+    /// The time limit ended it.
+    pub(crate) timed_out: bool,
+}
+
 /// A running agent.
 pub struct Agent {
     /// The host that identities and records carry: the one of the first start in this state directory.
@@ -78,32 +108,32 @@ pub struct Agent {
 
 /// What an agent leaves to the next in the same process; empty before the first.
 #[derive(Debug, Default)]
-pub struct Legacy {
+pub struct CarriedState {
     tail: Handover<HostFs>,
     output: Option<Arc<Elasticsearch>>,
 }
 
 impl Agent {
-    /// Builds the rooms and starts the reader. Deliveries run on `runtime`; `doubt` tells whether the formats of
-    /// `config` are still those of nginx; `legacy` is taken, but left as it was when the
-    /// agent cannot start for any other reason than a thread that cannot.
+    /// Builds the modules and starts the reader. Deliveries run on `runtime`; `stale` tells whether the formats
+    /// of `config` are still those of nginx; `carried` is taken, but left as it was when the agent cannot start for any
+    /// other reason than a thread that cannot.
     pub fn start(
         config: &Config,
         mode: Mode,
-        doubt: Doubt,
+        stale: StaleFormats,
         telemetry: &Telemetry,
         runtime: &Handle,
-        legacy: &mut Legacy,
+        carried: &mut CarriedState,
     ) -> Result<Self, StartError> {
         let cluster = config.ready_to_run()?;
         let clock = SystemClock::new();
         let output = Elasticsearch::connect_after(
             settings::output(config, cluster),
             cluster.target.clone(),
-            legacy.output.as_deref(),
+            carried.output.as_deref(),
         )?;
         let tail = settings::tail(config, cluster);
-        let tailer = Tailer::open(tail, HostFs, clock, &mut legacy.tail)?;
+        let tailer = Tailer::open(tail, HostFs, clock, &mut carried.tail)?;
         let host = tailer.host().to_owned();
         // the tailer holds the lock: nobody else writes in the state directory
         let mut config = config.clone();
@@ -125,7 +155,7 @@ impl Agent {
             tailer,
             watcher,
             Recorder::new(settings::record(&config, cluster, &host), output.framing())
-                .with_doubt(doubt),
+                .with_stale_formats(stale),
             Arc::clone(&gate),
             runtime.clone(),
             telemetry.clone(),
@@ -137,7 +167,7 @@ impl Agent {
             .name("reader".to_owned())
             .spawn(move || drop(end.send(reader.run())))
             .map_err(StartError::Thread)?;
-        *legacy = Legacy::default();
+        *carried = CarriedState::default();
         Ok(Self {
             host,
             stop,
@@ -149,12 +179,12 @@ impl Agent {
     }
 
     /// Waits for the end. A reader that died without a word counts as broken.
-    pub async fn ended(&mut self) -> (Ended, Legacy) {
+    pub async fn ended(&mut self) -> (Ended, CarriedState) {
         let (ended, tail) = (&mut self.ended)
             .await
             .unwrap_or_else(|_| (Ended::Broken, Handover::default()));
         let output = Some(Arc::clone(&self.carried));
-        (ended, Legacy { tail, output })
+        (ended, CarriedState { tail, output })
     }
 }
 
@@ -180,10 +210,10 @@ mod tests {
         let mut agent = Agent::start(
             &config,
             Mode::default(),
-            Doubt::new(|| false),
+            StaleFormats::new(|| false),
             &Telemetry::default(),
             &Handle::current(),
-            &mut Legacy::default(),
+            &mut CarriedState::default(),
         )
         .unwrap();
         let gate = Arc::downgrade(&agent.output);

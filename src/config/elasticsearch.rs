@@ -63,13 +63,6 @@ pub enum IndexMode {
     Logsdb,
 }
 
-const MIN_BATCH: Bytes = Bytes::new(64 << 10);
-/// Elasticsearch refuses a body over `http.max_content_length`, 100 MB if not set.
-const MAX_BATCH: Bytes = Bytes::new(64 << 20);
-const MAX_BATCH_COUNT: usize = 1_000_000;
-const MAX_IN_FLIGHT: usize = 64;
-const HOUR: Duration = Duration::from_secs(3600);
-
 pub(super) fn read(
     values: &Values,
     env: &dyn Env,
@@ -89,19 +82,12 @@ pub(super) fn read(
     let client_certificate = client_certificate(&mut scope, files);
     let (ca_file, ca_fingerprint) = authority(&mut scope, files);
     let proxies = proxy::read(&mut scope, &nodes, env);
-    let batch_bytes = scope.bytes("batch_bytes", MIN_BATCH..=MAX_BATCH);
-    let batch_count = scope.count("batch_count", 1..=MAX_BATCH_COUNT);
-    let flush_interval = scope.duration("flush_interval", Duration::from_millis(1)..=HOUR);
-    let max_in_flight = scope.count("max_in_flight", 1..=MAX_IN_FLIGHT);
-    let request_timeout = scope.duration("request_timeout", Duration::from_secs(1)..=HOUR);
-    let index_mode = scope.one_of(
-        "index_mode",
-        &[
-            ("standard", Some(IndexMode::Standard)),
-            ("logsdb", Some(IndexMode::Logsdb)),
-        ],
-        None,
-    );
+    let batch_bytes = scope.bytes("batch_bytes");
+    let batch_count = scope.count("batch_count");
+    let flush_interval = scope.duration("flush_interval");
+    let max_in_flight = scope.count("max_in_flight");
+    let request_timeout = scope.duration("request_timeout");
+    let index_mode = scope.one_of("index_mode", &[IndexMode::Standard, IndexMode::Logsdb]);
     let target = target(&mut scope, notes)?;
     Some(Elasticsearch {
         nodes,
@@ -112,10 +98,10 @@ pub(super) fn read(
         proxies,
         target,
         index_mode,
-        batch_bytes,
-        batch_count,
+        batch_bytes: batch_bytes?,
+        batch_count: batch_count?,
         flush_interval: flush_interval?,
-        max_in_flight,
+        max_in_flight: max_in_flight?,
         gzip: scope.bool("gzip"),
         request_timeout: request_timeout?,
     })

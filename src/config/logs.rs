@@ -474,12 +474,8 @@ fn written_formats(
     nginx: Option<&Nginx>,
     notes: &mut Vec<Note>,
 ) -> Vec<Choice> {
-    let words = [
-        ("default", Escape::Default),
-        ("json", Escape::Json),
-        ("none", Escape::None),
-    ];
-    let escape = scope.one_of("escape", &words, Escape::Default);
+    let escapes = [Escape::Default, Escape::Json, Escape::None];
+    let escape = scope.one_of("escape", &escapes).unwrap_or_default();
     let list = scope.list("format");
     if list.is_empty()
         && let Some(given) = scope.written("format")

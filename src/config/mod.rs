@@ -64,6 +64,7 @@ pub use ports::{Env, Files, Readers, System};
 pub use privacy::{AddressRule, HashKey, Privacy};
 pub use problem::{ConfigErrors, Fault, Origin, Problem};
 pub use proxy::{Proxies, Proxy};
+pub(crate) use reference::{ENVIRONMENT, UNITS};
 pub use reference::{reference, sample};
 pub use routes::{Methods, Route, RouteKind, Routes, Segment, Template, TemplateError};
 pub use target::Target;
@@ -278,14 +279,6 @@ impl Config {
     }
 }
 
-const MIN_LINE: Bytes = Bytes::new(1 << 10);
-const MAX_LINE: Bytes = Bytes::new(16 << 20);
-const MIN_HELD_OPEN: Bytes = Bytes::new(1 << 20);
-const MAX_HELD_OPEN: Bytes = Bytes::new(1 << 50);
-const MIN_DEAD_LETTERS: Bytes = Bytes::new(1 << 20);
-const MAX_DEAD_LETTERS: Bytes = Bytes::new(1 << 40);
-const HOUR: Duration = Duration::from_secs(3600);
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// Linux allows 64 bytes, DNS 255.
 const MAX_HOST: usize = 255;
 
@@ -415,25 +408,17 @@ fn check(
     let host = host(&mut top, env);
     let data_dir = top.path("data_dir");
     let discover = top.written("discover").map(|_| top.bool("discover"));
-    let history = top.duration("history", Duration::ZERO..=CENTURY);
-    let retention = top.duration("retention", HOUR..=CENTURY);
+    let history = top.duration("history");
+    let retention = top.duration("retention");
     let trusted_proxies = trusted_proxies(&mut top);
     let keep_original = top.bool("keep_original");
-    let max_line_bytes = top.bytes("max_line_bytes", MIN_LINE..=MAX_LINE);
-    let held_open_bytes = top.bytes("held_open_bytes", MIN_HELD_OPEN..=MAX_HELD_OPEN);
-    let reconcile_interval = top.duration("reconcile_interval", Duration::from_millis(100)..=HOUR);
-    let poll = top.one_of(
-        "poll",
-        &[
-            ("auto", Poll::Auto),
-            ("true", Poll::Always),
-            ("false", Poll::Never),
-        ],
-        Poll::Auto,
-    );
-    let follow_all_links = top.one_of("follow_links", &[("safe", false), ("always", true)], false);
-    let shutdown_timeout = top.duration("shutdown_timeout", Duration::ZERO..=HOUR);
-    let dead_letter_bytes = top.bytes("dead_letter_bytes", MIN_DEAD_LETTERS..=MAX_DEAD_LETTERS);
+    let max_line_bytes = top.bytes("max_line_bytes");
+    let held_open_bytes = top.bytes("held_open_bytes");
+    let reconcile_interval = top.duration("reconcile_interval");
+    let poll = top.one_of("poll", &[Poll::Auto, Poll::Always, Poll::Never]);
+    let follow_all_links = top.one_of("follow_links", &[false, true]);
+    let shutdown_timeout = top.duration("shutdown_timeout");
+    let dead_letter_bytes = top.bytes("dead_letter_bytes");
     let nginx = nginx::read(&mut top, files, unread);
     notes.extend(unread.iter().cloned());
     notes.extend(nginx.iter().flat_map(|nginx| nginx.notes.iter().cloned()));
@@ -463,13 +448,8 @@ fn check(
     let http_allowed_hosts = http::allowed_hosts(&mut http);
 
     let mut log = Scope::new(Section::Log, section(Section::Log), problems);
-    let levels: Vec<(&str, LogLevel)> = LogLevel::WORDS.into_iter().zip(LogLevel::LEVELS).collect();
-    let log_level = log.one_of("level", &levels, LogLevel::Info);
-    let log_format = log.one_of(
-        "format",
-        &[("text", LogStyle::Text), ("json", LogStyle::Json)],
-        LogStyle::Text,
-    );
+    let log_level = log.one_of("level", &LogLevel::LEVELS);
+    let log_format = log.one_of("format", &[LogStyle::Text, LogStyle::Json]);
 
     let elasticsearch = match elasticsearch {
         Some(read) => Some(read?),
@@ -481,7 +461,7 @@ fn check(
     };
     let is_faulty = |key: &str| problems.iter().any(|problem| problem.key == key);
     if let Some(cluster) = &elasticsearch
-        && max_line_bytes > cluster.batch_bytes
+        && max_line_bytes? > cluster.batch_bytes
         && !is_faulty("max_line_bytes")
         && !is_faulty("elasticsearch.batch_bytes")
     {
@@ -500,14 +480,14 @@ fn check(
         retention,
         trusted_proxies,
         keep_original,
-        max_line_bytes,
-        held_open_bytes,
+        max_line_bytes: max_line_bytes?,
+        held_open_bytes: held_open_bytes?,
         reconcile_interval: reconcile_interval?,
-        poll,
-        follow_all_links,
+        poll: poll?,
+        follow_all_links: follow_all_links?,
         nginx_user: nginx.as_ref().and_then(|nginx| nginx.conf.user.clone()),
         shutdown_timeout: shutdown_timeout?,
-        dead_letter_bytes,
+        dead_letter_bytes: dead_letter_bytes?,
         discover,
         logs,
         routes,
@@ -517,8 +497,8 @@ fn check(
         kibana,
         http_listen: http_listen?,
         http_allowed_hosts,
-        log_level,
-        log_format,
+        log_level: log_level?,
+        log_format: log_format?,
     };
     Some((config, nginx.map(|nginx| nginx.conf)))
 }

@@ -1,12 +1,24 @@
 //! The table of settings: the one place that says which there are.
 //!
-//! From it come the detection of unknown keys, the names of environment variables, the defaults, the
-//! annotated sample and the reference. Invariant: what is not in this table cannot be set.
+//! From it come the detection of unknown keys, the names of environment variables, the defaults and bounds,
+//! the annotated sample, the reference and the man page. Invariant: what is not in this table cannot be set.
 
 mod table;
 
+use std::time::Duration;
+
 pub use super::section::Section;
+use super::units::{Bytes, show_duration};
 pub use table::SETTINGS;
+
+/// The values that a setting may have, from the least to the most; both are among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds<T> {
+    /// The least.
+    pub least: T,
+    /// The most.
+    pub most: T,
+}
 
 /// What a value must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,11 +35,11 @@ pub enum Kind {
     /// A list of texts.
     Texts,
     /// A size such as `"2MiB"`.
-    Bytes,
+    Bytes(Bounds<Bytes>),
     /// A time such as `"250ms"` or `"7d"`.
-    Duration,
+    Duration(Bounds<Duration>),
     /// A whole number.
-    Count,
+    Count(Bounds<usize>),
     /// `true` or `false`.
     Bool,
     /// One of these words; `true` and `false` among them may be written without quotes.
@@ -48,15 +60,26 @@ impl Kind {
             Kind::Secret => "secret text".to_owned(),
             Kind::Path | Kind::File => "path".to_owned(),
             Kind::Texts => "list of texts".to_owned(),
-            Kind::Bytes => "size".to_owned(),
-            Kind::Duration => "time".to_owned(),
-            Kind::Count => "whole number".to_owned(),
+            Kind::Bytes(_) => "size".to_owned(),
+            Kind::Duration(_) => "time".to_owned(),
+            Kind::Count(_) => "whole number".to_owned(),
             Kind::Bool => "true or false".to_owned(),
             Kind::OneOf(words) => words.join(" | "),
             Kind::Formats => "text or list of texts".to_owned(),
             Kind::Paths => "path or list of paths".to_owned(),
             Kind::Constants => "table of texts".to_owned(),
         }
+    }
+
+    /// Its bounds as a sentence such as `64KiB to 64MiB.`; `None` where it has none.
+    fn bounds(self) -> Option<String> {
+        let (least, most) = match self {
+            Kind::Bytes(Bounds { least, most }) => (least.to_string(), most.to_string()),
+            Kind::Duration(Bounds { least, most }) => (show_duration(least), show_duration(most)),
+            Kind::Count(Bounds { least, most }) => (least.to_string(), most.to_string()),
+            _ => return None,
+        };
+        Some(format!("{least} to {most}."))
     }
 }
 
@@ -73,11 +96,19 @@ pub struct Setting {
     pub default: &'static str,
     /// A value to show, as TOML; empty when the default shows enough.
     pub example: &'static str,
-    /// What it does, and the effect of its absence where there is no default.
+    /// What it does, and the effect of its absence where there is no default. Bounds are not repeated here.
     pub doc: &'static str,
 }
 
 impl Setting {
+    /// What it does, and its bounds.
+    pub fn description(&self) -> String {
+        match self.kind.bounds() {
+            Some(bounds) => format!("{} {bounds}", self.doc),
+            None => self.doc.to_owned(),
+        }
+    }
+
     /// The whole key, such as `elasticsearch.nodes`.
     pub fn key(&self) -> String {
         match self.section {

@@ -6,6 +6,7 @@ use std::io;
 use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
+mod bounds;
 mod credentials;
 mod discovery;
 mod formats;

@@ -86,18 +86,18 @@ pub struct LogSettings {
 /// before a line is given up as one that no format takes: nginx's configuration is changed before nginx writes
 /// the first line of a new format, so whoever asks after reading never takes such a line for rubbish.
 #[derive(Clone)]
-pub struct Doubt(Arc<dyn Fn() -> bool + Send + Sync>);
+pub struct StaleFormats(Arc<dyn Fn() -> bool + Send + Sync>);
 
-impl Doubt {
+impl StaleFormats {
     /// `outdated` looks at what the formats were read from; it may take as long as a few `stat` calls.
     pub fn new(outdated: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(outdated))
     }
 }
 
-impl fmt::Debug for Doubt {
+impl fmt::Debug for StaleFormats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Doubt")
+        f.write_str("StaleFormats")
     }
 }
 
@@ -135,7 +135,7 @@ pub struct Recorder<F> {
     captures: Captures,
     frame: Frame,
     buffers: Buffers,
-    doubt: Option<Doubt>,
+    stale: Option<StaleFormats>,
     /// The formats were right after the present lines were read.
     sure: bool,
 }
@@ -256,15 +256,15 @@ impl<F: Framing> Recorder<F> {
                 resolved: Vec::new(),
                 route: Vec::new(),
             },
-            doubt: None,
+            stale: None,
             sure: true,
         }
     }
 
     /// The same, with somebody to ask about lines that no format takes.
-    pub fn with_doubt(self, doubt: Doubt) -> Self {
+    pub fn with_stale_formats(self, stale: StaleFormats) -> Self {
         Self {
-            doubt: Some(doubt),
+            stale: Some(stale),
             ..self
         }
     }
@@ -272,7 +272,7 @@ impl<F: Framing> Recorder<F> {
     /// The lines that follow come from `source`, read at `now_millis`; `last` is the last readable time of
     /// the lines before them in the same file.
     pub fn begin(&mut self, source: Source<'_>, now_millis: i64, last: Option<Stamp>) {
-        self.sure = self.doubt.is_none();
+        self.sure = self.stale.is_none();
         let frame = &mut self.frame;
         frame.log = source.log;
         frame.stream = source.stream;
@@ -357,7 +357,7 @@ impl<F: Framing> Recorder<F> {
             captures,
             frame,
             buffers,
-            doubt,
+            stale,
             sure,
         } = self;
         let line = match line {
@@ -407,7 +407,10 @@ impl<F: Framing> Recorder<F> {
             }
         }
         if !*sure {
-            if doubt.as_ref().is_some_and(|Doubt(outdated)| outdated()) {
+            if stale
+                .as_ref()
+                .is_some_and(|StaleFormats(outdated)| outdated())
+            {
                 return Recorded::Waits;
             }
             *sure = true;

@@ -27,6 +27,7 @@ mod hostile_port;
 mod hostile_text;
 mod kibana;
 mod log_format;
+mod man;
 mod nginx;
 mod output;
 mod own_log;

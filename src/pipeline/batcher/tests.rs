@@ -9,7 +9,7 @@ use tokio::runtime::Runtime;
 
 use super::super::scripted_output::{self, Ending, ScriptedOutput};
 use super::*;
-use crate::record::Doubt;
+use crate::record::StaleFormats;
 use crate::tail::watch::Watcher;
 
 const BYTES: usize = 4 * 1024;
@@ -491,7 +491,7 @@ fn a_line_of_no_known_format_waits_while_the_formats_are_out_of_date() {
     let outdated = Arc::new(AtomicBool::new(true));
     let asked = Arc::clone(&outdated);
     lab.batcher.recorder = scripted_output::recorder(None)
-        .with_doubt(Doubt::new(move || asked.load(Ordering::Relaxed)));
+        .with_stale_formats(StaleFormats::new(move || asked.load(Ordering::Relaxed)));
     let mut bytes = good(2);
     Line::Rubbish.write(&mut bytes);
     bytes.extend(good(1));

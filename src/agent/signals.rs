@@ -1,17 +1,18 @@
 //! The signals of the process: what each asks for, and that no other one ends it.
 //!
-//! Owns which signals mean something. Refuses to know how an order is carried out. Invariant: a signal that programs send to
-//! nginx, or that a timer or an editor of a pid file sends by mistake, does not end the agent; it is told once and
-//! ignored. SIGQUIT and what tells of a crash keep their meaning, so that a hung process can be made to dump its core.
+//! Owns which signals mean something. Refuses to know how a request is carried out. Invariant: a signal that programs send to
+//! nginx, or that a timer or an editor of a pid file sends by mistake, does not end the agent; it is logged once and
+//! ignored. SIGQUIT and what reports a crash keep their meaning, so that a hung process can be made to dump its core.
 
 use std::io;
 
+use super::ports::Requests;
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Order {
+pub(super) enum Request {
     /// End.
     Stop,
     /// Read the configuration again.
@@ -19,7 +20,7 @@ pub(super) enum Order {
 }
 
 /// Signals whose default is to end the process, and which nobody sends to end it. SIGUSR1 has nginx open its logs again,
-/// SIGUSR2 has it start a new binary; SIGXFSZ comes with an error of the write, which is told. SIGPIPE is ignored by
+/// SIGUSR2 has it start a new binary; SIGXFSZ comes with an error of the write, which is reported. SIGPIPE is ignored by
 /// Rust's runtime.
 const IGNORED: [(Number, &str); 8] = [
     (Number::USR1, "SIGUSR1"),
@@ -31,6 +32,25 @@ const IGNORED: [(Number, &str); 8] = [
     (Number::POWER, "SIGPWR"),
     (Number::XFSZ, "SIGXFSZ"),
 ];
+
+/// What signals do, by their names.
+pub(crate) const MEANINGS: [(&str, &str); 2] = [
+    (
+        "SIGTERM, SIGINT",
+        "Stop: what was read is delivered first, as long as the output takes something. A second one stops at once; what \
+         is not delivered is read again at the next start.",
+    ),
+    (
+        "SIGHUP",
+        "Read the configuration again, and go on with it. One that is wrong is refused, and the old one stays. Changes of \
+         nginx.conf, of OpenAPI documents and of the files of [enrich] are noticed without a signal.",
+    ),
+];
+
+/// The names of the signals that are ignored.
+pub(crate) fn ignored() -> impl Iterator<Item = &'static str> {
+    IGNORED.iter().map(|(_, name)| *name)
+}
 
 /// The signals of the process.
 pub(super) struct Signals {
@@ -52,18 +72,19 @@ impl Signals {
             hang_up: signal(SignalKind::hangup())?,
         })
     }
+}
 
-    /// Waits for the next order.
-    pub(super) async fn next(&mut self) -> Order {
+impl Requests for Signals {
+    async fn next(&mut self) -> Request {
         tokio::select! {
-            _ = self.terminate.recv() => Order::Stop,
-            _ = self.interrupt.recv() => Order::Stop,
-            _ = self.hang_up.recv() => Order::Reload,
+            _ = self.terminate.recv() => Request::Stop,
+            _ = self.interrupt.recv() => Request::Stop,
+            _ = self.hang_up.recv() => Request::Reload,
         }
     }
 }
 
-/// Tells the first of these, and does nothing about any.
+/// Logs the first of these, and does nothing about any.
 async fn ignore(mut ignored: Signal, name: &'static str) {
     if ignored.recv().await.is_some() {
         tracing::warn!(

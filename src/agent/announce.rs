@@ -1,14 +1,14 @@
-//! What `run` logs at its start, at its end, and about a reload that is refused: one line each.
+//! What `run` logs at its start, at its end, and about a reload that is refused.
 //!
 //! Owns the words and the fields. Refuses to decide anything. Invariant: whatever is logged here is one line, however
 //! many lines its cause has.
 
 use std::time::Duration;
 
+use super::End;
+use super::ports::{OutputHealth, OutputState};
 use crate::config::{Config, ConfigErrors};
-use crate::output::Health;
 use crate::output::elasticsearch::shown;
-use crate::output::gate::GateStatus;
 use crate::pipeline::Ended;
 use crate::tail::{Leaves, Problem};
 use crate::telemetry::Snapshot;
@@ -17,13 +17,13 @@ use crate::telemetry::Snapshot;
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Waits until it is known whether the cluster answers, but not for long.
-pub(super) async fn first_answer(output: &dyn GateStatus) {
+pub(super) async fn first_answer(output: &(impl OutputHealth + ?Sized)) {
     // without an answer in time the line says so
-    let _ = tokio::time::timeout(FIRST_ANSWER, output.asked()).await;
+    let _ = tokio::time::timeout(FIRST_ANSWER, output.first_answer()).await;
 }
 
 /// An agent has started.
-pub(super) fn started(config: &Config, host: &str, status: &dyn GateStatus) {
+pub(super) fn started(config: &Config, host: &str, status: &OutputState) {
     let output = match &config.elasticsearch {
         Some(cluster) => cluster
             .nodes
@@ -33,10 +33,10 @@ pub(super) fn started(config: &Config, host: &str, status: &dyn GateStatus) {
             .join(", "),
         None => String::new(),
     };
-    let reached = match (status.has_responded(), status.health()) {
+    let reached = match (status.has_answered, &status.waits_for) {
         (true, _) => "yes".to_owned(),
-        (false, Health::Waiting { reason }) => format!("not yet: {}", one_line(&reason)),
-        (false, _) => "not asked yet".to_owned(),
+        (false, None) => "not asked yet".to_owned(),
+        (false, Some(reason)) => format!("not yet: {}", one_line(reason)),
     };
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(
@@ -49,8 +49,15 @@ pub(super) fn started(config: &Config, host: &str, status: &dyn GateStatus) {
     );
 }
 
-/// The last agent has ended; `is_all` is false where what ends by itself did not read all that is there.
-pub(super) fn stopped(ended: Ended, is_all: bool, snapshot: &Snapshot) {
+/// The last agent has ended.
+pub(super) fn stopped(end: End, snapshot: &Snapshot) {
+    let End { ended, timed_out } = end;
+    if matches!(ended, Ended::Left(_)) && !timed_out {
+        tracing::warn!(
+            "not all that is there was read: the warnings above name each file; what is read of it later is \
+             indexed once all the same"
+        );
+    }
     let unread_bytes: u64 = snapshot.lag.iter().map(|lag| lag.unread).sum();
     let (accounts, settled) = (&snapshot.accounts, &snapshot.accounts.settled);
     tracing::info!(
@@ -67,6 +74,7 @@ pub(super) fn stopped(ended: Ended, is_all: bool, snapshot: &Snapshot) {
         snapshot.tail.problems.iter().filter(leaving).count() + snapshot.tail.files_waiting;
     match ended {
         Ended::Settled | Ended::Left(_) | Ended::Waited => {
+            let is_all = ended == Ended::Settled && !timed_out;
             if is_all && unread_bytes == 0 && unread_files == 0 {
                 tracing::info!("stopped: everything delivered");
             } else {
@@ -82,7 +90,7 @@ pub(super) fn stopped(ended: Ended, is_all: bool, snapshot: &Snapshot) {
             unread_bytes,
             "stopped: not everything is delivered; these lines wait in the logs and are read again at the next start"
         ),
-        // the reader has told it as an error
+        // the reader has logged it as an error
         Ended::Broken => {}
     }
 }

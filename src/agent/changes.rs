@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::config::{Files, Loaded, System};
+use super::ports::{ConfigChanges, WatchedConfig};
+use crate::config::{ConfigErrors, Files, Loaded, System};
 
 /// How often it looks.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -23,10 +24,10 @@ type Mark = Option<(u64, u64, i128)>;
 /// The files with their marks.
 pub(super) type Marks = Vec<(PathBuf, Mark)>;
 
-/// Something is not what it was.
-#[derive(Debug)]
+/// A file is not what it was.
+#[derive(Debug, Clone)]
 pub(super) struct Change {
-    /// In words.
+    /// What has changed, for the log.
     pub(super) what: &'static str,
     /// The files as they are now.
     pub(super) marks: Marks,
@@ -34,7 +35,7 @@ pub(super) struct Change {
 
 /// The files as they were when the configuration was read.
 #[derive(Debug)]
-pub(super) struct Changes {
+pub(crate) struct Changes {
     patterns: Vec<String>,
     marks: Mutex<Marks>,
     /// Those which are not nginx's, with what to say of a change.
@@ -47,7 +48,7 @@ impl Changes {
     /// The files that nginx.conf consists of, the OpenAPI documents, which come with what they describe, and those
     /// of `[enrich]`, which others replace by themselves, as geoipupdate does.
     /// logweir's own file is read again at a SIGHUP only: an operator who edits it chooses the moment.
-    pub(super) fn of(loaded: &Loaded) -> Self {
+    fn of(loaded: &Loaded) -> Self {
         let nginx = loaded
             .nginx
             .iter()
@@ -70,7 +71,7 @@ impl Changes {
     }
 
     /// Whether they are the same files, so that `self` tells of changes to what `loaded` was read from.
-    pub(super) fn cover(&self, loaded: &Loaded) -> bool {
+    fn cover(&self, loaded: &Loaded) -> bool {
         let now = Self::of(loaded);
         let paths = |changes: &Self| -> Vec<PathBuf> {
             changes
@@ -80,35 +81,6 @@ impl Changes {
                 .collect()
         };
         self.patterns == now.patterns && self.others == now.others && paths(self) == paths(&now)
-    }
-
-    /// True when something is not what it was; then [`Changes::next`] returns at once.
-    pub(super) fn are_there(&self) -> bool {
-        let changed = self.change().is_some();
-        if changed {
-            self.seen.notify_one();
-        }
-        changed
-    }
-
-    /// Waits for a change; never returns when there is nothing to look at.
-    pub(super) async fn next(&self) -> Change {
-        if self.marks().is_empty() {
-            return std::future::pending().await;
-        }
-        loop {
-            // Early or late, it looks itself.
-            let _ = tokio::time::timeout(INTERVAL, self.seen.notified()).await;
-            if let Some(marks) = self.change() {
-                let what = self.name(&marks);
-                return Change { what, marks };
-            }
-        }
-    }
-
-    /// Goes on from here, although what was read is older.
-    pub(super) fn put_up_with(&self, marks: Marks) {
-        *self.marks() = marks;
     }
 
     fn name(&self, now: &Marks) -> &'static str {
@@ -140,6 +112,54 @@ impl Changes {
 
     fn marks(&self) -> MutexGuard<'_, Marks> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ConfigChanges for Changes {
+    /// Waits for a change; never returns when there is nothing to look at.
+    async fn next(&self) -> Change {
+        if self.marks().is_empty() {
+            return std::future::pending().await;
+        }
+        loop {
+            // Woken early or late, it looks for itself.
+            let _ = tokio::time::timeout(INTERVAL, self.seen.notified()).await;
+            if let Some(marks) = self.change() {
+                let what = self.name(&marks);
+                return Change { what, marks };
+            }
+        }
+    }
+
+    fn are_there(&self) -> bool {
+        let changed = self.change().is_some();
+        if changed {
+            self.seen.notify_one();
+        }
+        changed
+    }
+
+    fn accept(&self, marks: Marks) {
+        *self.marks() = marks;
+    }
+}
+
+/// Reads a configuration, and marks the files that it depends on.
+///
+/// # Errors
+///
+/// All problems of the configuration.
+pub(crate) fn read_watched(
+    read: impl Fn() -> Result<Loaded, ConfigErrors>,
+) -> Result<WatchedConfig<Changes>, ConfigErrors> {
+    let mut changes = Changes::of(&read()?);
+    loop {
+        // Only what is read after the marks were made cannot be older than they are.
+        let loaded = read()?;
+        if changes.cover(&loaded) {
+            return Ok(WatchedConfig { loaded, changes });
+        }
+        changes = Changes::of(&loaded);
     }
 }
 
