@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::End;
 use super::ports::{OutputHealth, OutputState};
 use crate::config::{Config, ConfigErrors};
-use crate::output::elasticsearch::shown;
 use crate::pipeline::Ended;
 use crate::tail::{Leaves, Problem};
 use crate::telemetry::Snapshot;
@@ -24,15 +23,6 @@ pub(super) async fn first_answer(output: &(impl OutputHealth + ?Sized)) {
 
 /// An agent has started.
 pub(super) fn started(config: &Config, host: &str, status: &OutputState) {
-    let output = match &config.elasticsearch {
-        Some(cluster) => cluster
-            .nodes
-            .iter()
-            .map(shown)
-            .collect::<Vec<_>>()
-            .join(", "),
-        None => String::new(),
-    };
     let reached = match (status.has_answered, &status.waits_for) {
         (true, _) => "yes".to_owned(),
         (false, None) => "not asked yet".to_owned(),
@@ -43,7 +33,7 @@ pub(super) fn started(config: &Config, host: &str, status: &OutputState) {
         version,
         host,
         logs = config.logs.len(),
-        output,
+        output = status.target,
         reached,
         "started"
     );

@@ -23,11 +23,12 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::SystemClock;
-use crate::config::{Config, ConfigErrors};
-use crate::output::Output as _;
+use crate::config::{Config, ConfigErrors, DataStream};
+use crate::output::Output;
+use crate::output::console::Console;
 use crate::output::elasticsearch::{Elasticsearch, OutputError};
 use crate::output::gate::{Gate, GateStatus};
 use crate::pipeline::{Ended, Reader, Stop};
@@ -52,6 +53,18 @@ pub struct Mode {
     pub once: bool,
     /// Do not ask for the index template.
     pub no_template_check: bool,
+    /// Where documents go.
+    pub output: OutputChoice,
+}
+
+/// Where the documents of a run go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OutputChoice {
+    /// Where the configuration says.
+    #[default]
+    Configured,
+    /// To standard output, one JSON document a line.
+    Console,
 }
 
 /// Why an agent cannot start.
@@ -69,6 +82,9 @@ pub enum StartError {
     /// The reader thread.
     #[error("cannot start the reader thread: {0}")]
     Thread(std::io::Error),
+    /// Standard output.
+    #[error("cannot write to standard output: {0}")]
+    Console(std::io::Error),
 }
 
 /// Why `run` cannot start; the cause is in the log.
@@ -99,8 +115,8 @@ pub struct Agent {
     pub stop: Stop,
     /// Where its records go.
     pub output: Arc<dyn GateStatus>,
-    /// What the next agent goes on with.
-    carried: Arc<Elasticsearch>,
+    /// What the next agent's output goes on with.
+    carried: Option<Arc<Elasticsearch>>,
     /// The gate asks no more when this goes.
     _asks: DropGuard,
     ended: oneshot::Receiver<(Ended, Handover<HostFs>)>,
@@ -111,6 +127,26 @@ pub struct Agent {
 pub struct CarriedState {
     tail: Handover<HostFs>,
     output: Option<Arc<Elasticsearch>>,
+}
+
+/// What an agent is built from.
+struct Parts<'a> {
+    config: &'a Config,
+    mode: Mode,
+    stale: StaleFormats,
+    telemetry: &'a Telemetry,
+    runtime: &'a Handle,
+    carried: &'a mut CarriedState,
+}
+
+/// What differs from output to output besides the output itself.
+struct OutputTraits {
+    /// Names the output in the positions; without a name none are kept, and the state directory is left alone.
+    positions: Option<String>,
+    data_stream: Option<DataStream>,
+    /// Whether it is asked before the first batch.
+    is_asked: bool,
+    carried: Option<Arc<Elasticsearch>>,
 }
 
 impl Agent {
@@ -125,40 +161,101 @@ impl Agent {
         runtime: &Handle,
         carried: &mut CarriedState,
     ) -> Result<Self, StartError> {
-        let cluster = config.ready_to_run()?;
-        let clock = SystemClock::new();
+        let parts = Parts {
+            config,
+            mode,
+            stale,
+            telemetry,
+            runtime,
+            carried,
+        };
+        match mode.output {
+            OutputChoice::Configured => parts.start_for_cluster(),
+            OutputChoice::Console => parts.start_for_console(),
+        }
+    }
+
+    /// Waits for the end. A reader that died without a word counts as broken.
+    pub async fn ended(&mut self) -> (Ended, CarriedState) {
+        let (ended, tail) = (&mut self.ended)
+            .await
+            .unwrap_or_else(|_| (Ended::Broken, Handover::default()));
+        let output = self.carried.clone();
+        (ended, CarriedState { tail, output })
+    }
+}
+
+impl Parts<'_> {
+    fn start_for_cluster(self) -> Result<Agent, StartError> {
+        let cluster = self.config.ready_to_run()?;
         let output = Elasticsearch::connect_after(
-            settings::output(config, cluster),
+            settings::output(self.config, cluster),
             cluster.target.clone(),
-            carried.output.as_deref(),
+            self.carried.output.as_deref(),
         )?;
-        let tail = settings::tail(config, cluster);
-        let tailer = Tailer::open(tail, HostFs, clock, &mut carried.tail)?;
+        let traits = OutputTraits {
+            positions: Some(cluster.target.output()),
+            data_stream: cluster.target.stream().cloned(),
+            is_asked: !self.mode.no_template_check,
+            carried: Some(Arc::clone(&output)),
+        };
+        self.start(output, traits)
+    }
+
+    fn start_for_console(self) -> Result<Agent, StartError> {
+        self.config.ready_to_read()?;
+        let closed = CancellationToken::new();
+        let clock = Arc::new(SystemClock::new());
+        let output = Console::stdout(closed.clone(), clock).map_err(StartError::Console)?;
+        let traits = OutputTraits {
+            positions: None,
+            data_stream: None,
+            is_asked: false,
+            carried: None,
+        };
+        let runtime = self.runtime.clone();
+        let agent = self.start(output, traits)?;
+        let stop = agent.stop.clone();
+        runtime.spawn(async move {
+            closed.cancelled().await;
+            tracing::info!("nobody reads standard output any more");
+            stop.hand_back();
+        });
+        Ok(agent)
+    }
+
+    /// Builds the modules around the output and starts the reader.
+    fn start<O: Output>(self, output: Arc<O>, traits: OutputTraits) -> Result<Agent, StartError> {
+        let clock = SystemClock::new();
+        let keeps_positions = traits.positions.is_some();
+        let tail = settings::tail(self.config, traits.positions);
+        let tailer = Tailer::open(tail, HostFs, clock, &mut self.carried.tail)?;
         let host = tailer.host().to_owned();
-        // the tailer holds the lock: nobody else writes in the state directory
-        let mut config = config.clone();
-        seen_formats::join(&mut config);
-        for warning in state_rights::tighten(&config.data_dir) {
-            tracing::warn!("{warning}");
+        let mut config = self.config.clone();
+        if keeps_positions {
+            // the tailer holds the lock: nobody else writes in the state directory
+            seen_formats::join(&mut config);
+            for warning in state_rights::tighten(&config.data_dir) {
+                tracing::warn!("{warning}");
+            }
         }
         let watcher = Watcher::new(settings::poll(&config, tailer.dirs_to_watch()));
         let stop = Stop::new(watcher.waker());
         let asks = stop.abort.child_token();
-        let _inside = runtime.enter();
-        let gate = if mode.no_template_check {
-            Gate::open(Arc::clone(&output))
-        } else {
-            Gate::until_ready(Arc::clone(&output), asks.clone())
+        let _inside = self.runtime.enter();
+        let gate = match traits.is_asked {
+            true => Gate::until_ready(Arc::clone(&output), asks.clone()),
+            false => Gate::open(Arc::clone(&output)),
         };
+        let record = settings::record(&config, traits.data_stream, &host);
         let reader = Reader::new(
-            settings::pipeline(&config, cluster, mode.once),
+            settings::pipeline(&config, self.mode.once),
             tailer,
             watcher,
-            Recorder::new(settings::record(&config, cluster, &host), output.framing())
-                .with_stale_formats(stale),
+            Recorder::new(record, output.framing()).with_stale_formats(self.stale),
             Arc::clone(&gate),
-            runtime.clone(),
-            telemetry.clone(),
+            self.runtime.clone(),
+            self.telemetry.clone(),
             clock,
             stop.clone(),
         );
@@ -167,24 +264,15 @@ impl Agent {
             .name("reader".to_owned())
             .spawn(move || drop(end.send(reader.run())))
             .map_err(StartError::Thread)?;
-        *carried = CarriedState::default();
-        Ok(Self {
+        *self.carried = CarriedState::default();
+        Ok(Agent {
             host,
             stop,
             output: gate,
-            carried: output,
+            carried: traits.carried,
             _asks: asks.drop_guard(),
             ended,
         })
-    }
-
-    /// Waits for the end. A reader that died without a word counts as broken.
-    pub async fn ended(&mut self) -> (Ended, CarriedState) {
-        let (ended, tail) = (&mut self.ended)
-            .await
-            .unwrap_or_else(|_| (Ended::Broken, Handover::default()));
-        let output = Some(Arc::clone(&self.carried));
-        (ended, CarriedState { tail, output })
     }
 }
 

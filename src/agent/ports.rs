@@ -110,6 +110,8 @@ pub(super) trait RunningAgent {
 /// How an output stands at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OutputState {
+    /// Where documents go, for people.
+    pub(super) target: String,
     /// Why nothing is sent yet; `None` while documents are sent.
     pub(super) waits_for: Option<String>,
     /// It takes nothing at present: it waits, cannot be reached, or refuses.
@@ -137,6 +139,7 @@ impl OutputHealth for dyn GateStatus {
     fn status(&self) -> OutputState {
         let health = self.health();
         OutputState {
+            target: self.target(),
             takes_nothing: health != Health::Delivering,
             waits_for: match health {
                 Health::Waiting { reason } => Some(reason),

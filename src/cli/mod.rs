@@ -83,12 +83,23 @@ struct RunArgs {
     /// with 75 when some input could not be read and is left for a later run, with 65 when a file is damaged.
     #[arg(long, requires = "once", value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
+    /// Where documents go instead of where the configuration says; with `console` one JSON document a line to standard
+    /// output. It keeps no positions and takes no lock, so it may run beside the agent.
+    #[arg(long, requires = "once", value_name = "OUTPUT")]
+    output: Option<OutputName>,
     /// Do not ask whether the cluster has the index template.
     #[arg(long)]
     no_template_check: bool,
     /// Level of the agent's own log lines, instead of `level` in [log].
     #[arg(long, value_name = "LEVEL", value_parser = level())]
     log_level: Option<LogLevel>,
+}
+
+/// The outputs that `--output` names.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum OutputName {
+    /// Standard output.
+    Console,
 }
 
 /// Arguments of `check`.

@@ -6,8 +6,8 @@
 use std::io;
 
 use super::terminal::complain;
-use super::{Common, Exit, RunArgs, logging, read};
-use crate::agent::{self, End, Mode, Options, RunError, StartError};
+use super::{Common, Exit, OutputName, RunArgs, logging, read};
+use crate::agent::{self, End, Mode, Options, OutputChoice, RunError, StartError};
 use crate::pipeline::Ended;
 use crate::tail::{Leaves, TailError};
 
@@ -24,6 +24,10 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
         mode: Mode {
             once: args.once,
             no_template_check: args.no_template_check,
+            output: match args.output {
+                Some(OutputName::Console) => OutputChoice::Console,
+                None => OutputChoice::Configured,
+            },
         },
         timeout: args.timeout,
     };

@@ -19,7 +19,6 @@ use super::raw::Values;
 use super::scope::Scope;
 use super::settings::Section;
 use super::target::Target;
-use super::units::Bytes;
 
 /// A cluster and how to deliver to it.
 #[derive(Debug, Clone)]
@@ -40,14 +39,6 @@ pub struct Elasticsearch {
     pub target: Target,
     /// How new indices are stored; None: as the cluster does by itself.
     pub index_mode: Option<IndexMode>,
-    /// Target size of a bulk body before compression.
-    pub batch_bytes: Bytes,
-    /// Most records of a bulk body.
-    pub batch_count: usize,
-    /// Greatest age of a batch's first record.
-    pub flush_interval: Duration,
-    /// Bulk requests under way at once.
-    pub max_in_flight: usize,
     /// Compress requests.
     pub gzip: bool,
     /// Time for one request.
@@ -82,10 +73,6 @@ pub(super) fn read(
     let client_certificate = client_certificate(&mut scope, files);
     let (ca_file, ca_fingerprint) = authority(&mut scope, files);
     let proxies = proxy::read(&mut scope, &nodes, env);
-    let batch_bytes = scope.bytes("batch_bytes");
-    let batch_count = scope.count("batch_count");
-    let flush_interval = scope.duration("flush_interval");
-    let max_in_flight = scope.count("max_in_flight");
     let request_timeout = scope.duration("request_timeout");
     let index_mode = scope.one_of("index_mode", &[IndexMode::Standard, IndexMode::Logsdb]);
     let target = target(&mut scope, notes)?;
@@ -98,10 +85,6 @@ pub(super) fn read(
         proxies,
         target,
         index_mode,
-        batch_bytes: batch_bytes?,
-        batch_count: batch_count?,
-        flush_interval: flush_interval?,
-        max_in_flight: max_in_flight?,
         gzip: scope.bool("gzip"),
         request_timeout: request_timeout?,
     })

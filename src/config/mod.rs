@@ -7,6 +7,7 @@
 //! settings than its operator wrote.
 
 mod auth;
+mod batches;
 mod credentials;
 mod data_stream;
 mod elasticsearch;
@@ -49,6 +50,7 @@ use ipnet::IpNet;
 use logweir_parsers::nginx_conf::NginxConf;
 
 pub use auth::{Auth, ClientCertificate};
+pub use batches::Batches;
 pub use data_stream::{DataStream, DataStreamError, PROMISE};
 pub use elasticsearch::{Elasticsearch, IndexMode};
 pub use enrich::Enrich;
@@ -120,6 +122,8 @@ pub struct Config {
     pub privacy: Privacy,
     /// What records say besides.
     pub enrich: Enrich,
+    /// How lines are gathered into batches.
+    pub batches: Batches,
     /// The cluster; None without such a section.
     pub elasticsearch: Option<Elasticsearch>,
     /// Where `setup` puts the dashboards; None without such a section.
@@ -250,32 +254,44 @@ impl Config {
     ///
     /// Each that is missing, with what to write.
     pub fn ready_to_run(&self) -> Result<&Elasticsearch, ConfigErrors> {
-        let mut problems = Vec::new();
-        let mut missing = |key: &str, way_out| {
-            let fault = Fault::Missing { way_out };
-            problems.push(Problem {
-                origin: Origin::Nowhere,
-                key: key.to_owned(),
-                fault,
-            });
-        };
-        if self.logs.is_empty() {
-            missing(
-                "logs",
-                "nginx.conf names no log that can be followed, or cannot be read, or discover is false: add a section \
-                 [[logs]] with paths = [\"/var/log/nginx/access.log\"], or set nginx_conf",
-            );
-        }
-        if self.elasticsearch.is_none() {
-            missing(
-                "elasticsearch",
-                "add a section [elasticsearch] with nodes = [\"https://HOST:9200\"] and an api_key",
-            );
-        }
+        let logs = self.ready_to_read();
         match &self.elasticsearch {
-            Some(cluster) if problems.is_empty() => Ok(cluster),
-            _ => Err(ConfigErrors(problems)),
+            Some(cluster) => logs.map(|()| cluster),
+            None => {
+                let mut problems = logs
+                    .err()
+                    .map_or_else(Vec::new, |ConfigErrors(problems)| problems);
+                problems.push(missing(
+                    "elasticsearch",
+                    "add a section [elasticsearch] with nodes = [\"https://HOST:9200\"] and an api_key",
+                ));
+                Err(ConfigErrors(problems))
+            }
         }
+    }
+
+    /// What a run needs that sends nothing to a cluster: a log.
+    ///
+    /// # Errors
+    ///
+    /// None is there; what to write.
+    pub fn ready_to_read(&self) -> Result<(), ConfigErrors> {
+        if !self.logs.is_empty() {
+            return Ok(());
+        }
+        Err(ConfigErrors(vec![missing(
+            "logs",
+            "nginx.conf names no log that can be followed, or cannot be read, or discover is false: add a section \
+             [[logs]] with paths = [\"/var/log/nginx/access.log\"], or set nginx_conf",
+        )]))
+    }
+}
+
+fn missing(key: &str, way_out: &'static str) -> Problem {
+    Problem {
+        origin: Origin::Nowhere,
+        key: key.to_owned(),
+        fault: Fault::Missing { way_out },
     }
 }
 
@@ -435,6 +451,7 @@ fn check(
     let privacy = privacy::read(raw, &logs, files, problems);
     let enrich_before = before.map(|before| &before.enrich);
     let enrich = enrich::read(raw, &logs, files, enrich_before, problems, notes);
+    let batches = batches::read(section(Section::Elasticsearch), problems);
     let elasticsearch = section(Section::Elasticsearch)
         .map(|values| elasticsearch::read(values, env, files, problems, notes));
 
@@ -460,8 +477,8 @@ fn check(
         None => None,
     };
     let is_faulty = |key: &str| problems.iter().any(|problem| problem.key == key);
-    if let Some(cluster) = &elasticsearch
-        && max_line_bytes? > cluster.batch_bytes
+    let batches = batches?;
+    if max_line_bytes? > batches.batch_bytes
         && !is_faulty("max_line_bytes")
         && !is_faulty("elasticsearch.batch_bytes")
     {
@@ -469,7 +486,7 @@ fn check(
         let origin = top
             .written("max_line_bytes")
             .map_or(Origin::Nowhere, |given| given.origin.clone());
-        let other = format!("elasticsearch.batch_bytes ({})", cluster.batch_bytes);
+        let other = format!("elasticsearch.batch_bytes ({})", batches.batch_bytes);
         let way_out = "a line must fit into a batch; lower the one or raise the other";
         top.fault("max_line_bytes", origin, Fault::Conflict { other, way_out });
     }
@@ -493,6 +510,7 @@ fn check(
         routes,
         privacy,
         enrich,
+        batches,
         elasticsearch,
         kibana,
         http_listen: http_listen?,

@@ -361,7 +361,7 @@ fn the_environment_goes_before_the_file() {
     assert_eq!(config.poll, Poll::Always);
     assert!(!cluster.gzip && config.keep_original);
     assert_eq!(cluster.nodes[1].as_str(), "https://b:9200/es");
-    assert_eq!(cluster.batch_count, 5);
+    assert_eq!(config.batches.batch_count, 5);
 }
 
 #[test]

@@ -156,6 +156,10 @@ impl<O: Output> GateStatus for Gate<O> {
 }
 
 impl<O: Output> OutputStatus for Gate<O> {
+    fn target(&self) -> String {
+        self.output.target()
+    }
+
     fn health(&self) -> Health {
         match &*self.state.borrow() {
             GateState::Closed(reason) => Health::Waiting {

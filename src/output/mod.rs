@@ -5,6 +5,7 @@
 //! acknowledges a batch only when each of its documents is durable, or kept in the dead-letter file.
 
 pub mod ack;
+pub mod console;
 pub mod dead_letters;
 pub mod elasticsearch;
 pub mod gate;
@@ -45,6 +46,9 @@ pub trait Output: OutputStatus {
 
 /// What an output shows of itself.
 pub trait OutputStatus: Send + Sync + 'static {
+    /// Where documents go, for people: addresses, or what else names the place.
+    fn target(&self) -> String;
+
     /// How delivery is doing now.
     fn health(&self) -> Health;
 

@@ -601,7 +601,7 @@ fn tailer(world: &mut World) -> Result<Tailer<SimFs, ManualClock>, tail::TailErr
         open_files: 1000,
         held_open_bytes: 1 << 30,
         reconcile_interval: 10 * SECOND,
-        output: "elasticsearch:test".to_owned(),
+        output: Some("elasticsearch:test".to_owned()),
     };
     Tailer::open(
         settings,

@@ -80,6 +80,10 @@ impl Framing for IdFraming {
 }
 
 impl OutputStatus for ScriptedOutput {
+    fn target(&self) -> String {
+        "a test".to_owned()
+    }
+
     fn health(&self) -> Health {
         Health::Delivering
     }

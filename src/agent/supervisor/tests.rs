@@ -58,6 +58,7 @@ impl World {
             configs: Mutex::default(),
             change: Notify::new(),
             status: Mutex::new(OutputState {
+                target: "a test".to_owned(),
                 waits_for: None,
                 takes_nothing: false,
                 has_answered: true,

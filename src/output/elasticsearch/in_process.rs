@@ -133,6 +133,10 @@ impl InProcess {
 }
 
 impl OutputStatus for InProcess {
+    fn target(&self) -> String {
+        "a test".to_owned()
+    }
+
     fn health(&self) -> Health {
         self.deliverer.health()
     }

@@ -245,6 +245,11 @@ impl Elasticsearch {
 }
 
 impl OutputStatus for Elasticsearch {
+    fn target(&self) -> String {
+        let nodes: Vec<String> = self.cluster.iter().map(shown).collect();
+        nodes.join(", ")
+    }
+
     fn health(&self) -> Health {
         self.deliverer.health()
     }

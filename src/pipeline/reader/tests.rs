@@ -161,7 +161,7 @@ impl Lab {
             max_line_bytes: 4096,
             read_bytes: 256,
             reconcile_interval: self.settings.reconcile_interval,
-            output: "output:x".to_owned(),
+            output: Some("output:x".to_owned()),
         };
         Tailer::open(
             settings,

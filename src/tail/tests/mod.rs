@@ -49,7 +49,7 @@ pub(super) fn settings(globs: &[&str]) -> Settings {
         links: Links::default(),
         open_files: 1024,
         reconcile_interval: Duration::from_secs(10),
-        output: "null:x".to_owned(),
+        output: Some("null:x".to_owned()),
     }
 }
 
