@@ -155,7 +155,7 @@ fn where_no_value_is_watched_cleaning_changes_none() {
 #[test]
 fn a_record_says_the_same_whether_values_or_the_line_are_looked_at() {
     let of = |keep_original| {
-        RefCell::new(Recorder::new(Settings {
+        RefCell::new(recorder(Settings {
             keep_original,
             ..settings(vec![Format::combined()])
         }))
@@ -163,7 +163,7 @@ fn a_record_says_the_same_whether_values_or_the_line_are_looked_at() {
     // where the line itself is shown, it is looked at as a whole
     let (values, whole) = (of(false), of(true));
     each(|line| {
-        let item = |recorder: &RefCell<Recorder>| {
+        let item = |recorder: &RefCell<Recorder<ActionLines>>| {
             let item = super::item(&mut recorder.borrow_mut(), 7, line.as_bytes());
             let mut item = take_apart(&item.unwrap_or_default()).map_err(TestCaseError::fail)?;
             if let Some(event) = item.2["event"].as_object_mut() {
