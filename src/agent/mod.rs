@@ -25,7 +25,7 @@ use crate::pipeline::{Ended, Reader, Stop};
 use crate::record::{Doubt, Recorder};
 use crate::tail::fs::HostFs;
 use crate::tail::watch::Watcher;
-use crate::tail::{Handover, TailError, Tailer};
+use crate::tail::{CarriedFiles, TailError, Tailer};
 use crate::telemetry::Telemetry;
 
 pub use seen_formats::seen as seen_formats;
@@ -71,13 +71,13 @@ pub struct Agent {
     pub gate: Arc<Gate>,
     /// The gate asks no more when this goes.
     _asks: DropGuard,
-    ended: oneshot::Receiver<(Ended, Handover<HostFs>)>,
+    ended: oneshot::Receiver<(Ended, CarriedFiles<HostFs>)>,
 }
 
 /// What an agent leaves to the next in the same process; empty before the first.
 #[derive(Debug, Default)]
 pub struct Legacy {
-    tail: Handover<HostFs>,
+    tail: CarriedFiles<HostFs>,
     output: Option<Arc<Elasticsearch>>,
 }
 
@@ -147,7 +147,7 @@ impl Agent {
     pub async fn ended(&mut self) -> (Ended, Legacy) {
         let (ended, tail) = (&mut self.ended)
             .await
-            .unwrap_or_else(|_| (Ended::Broken, Handover::default()));
+            .unwrap_or_else(|_| (Ended::Broken, CarriedFiles::default()));
         let output = Some(Arc::clone(self.gate.output()));
         (ended, Legacy { tail, output })
     }

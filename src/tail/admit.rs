@@ -12,13 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::content::Owner;
-use super::discover::{By, Candidate, Scan};
-use super::fs::{FileSystem, Kind, Metadata};
+use super::descriptor_slots::is_shortage;
+use super::discover::{Candidate, FoundBy, Scan};
+use super::file_reader::{FileReader, LineSource, holds, position_at};
+use super::fs::{FileKind, FileSystem, Metadata};
 use super::gzip::{Gzip, Trailer, first_line};
-use super::identity::{Place, beginning, stream_id};
-use super::reader::{Reader, Source, holds, place_at};
+use super::identity::{Position, beginning, stream_id};
 use super::reconcile::GRACE_OF_THE_LAST;
-use super::room::is_shortage;
 use super::stats::{Leaves, Problem};
 use super::stem::Compression;
 use super::tailer::{TRUNCATED, Tailer};
@@ -39,14 +39,14 @@ pub(super) enum Verdict {
 
 /// When the look is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Look {
+pub(super) struct ScanContext {
     pub(super) now: Duration,
     pub(super) wall: i64,
     pub(super) last_chance: bool,
 }
 
 /// A file under consideration.
-pub(super) struct Subject<'c, F: FileSystem> {
+pub(super) struct OpenedCandidate<'c, F: FileSystem> {
     pub(super) candidate: &'c Candidate,
     pub(super) file: Arc<F::File>,
     /// Of the file as it was opened.
@@ -77,19 +77,19 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let rested = named.split_off(named.partition_point(had_none));
         let named = named.into_iter().chain(&scan.siblings);
         for candidate in named.chain(new).chain(rested) {
-            let look = Look {
+            let context = ScanContext {
                 now,
                 wall,
                 last_chance: false,
             };
-            if self.admit_or_say_why(candidate, look) == Verdict::AskAgain {
+            if self.admit_or_say_why(candidate, context) == Verdict::AskAgain {
                 again.push(candidate);
             }
         }
         for candidate in again {
             self.admit_or_say_why(
                 candidate,
-                Look {
+                ScanContext {
                     now,
                     wall,
                     last_chance: true,
@@ -98,10 +98,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    fn admit_or_say_why(&mut self, candidate: &Candidate, look: Look) -> Verdict {
-        let mut admitted = self.admit(candidate, look);
+    fn admit_or_say_why(&mut self, candidate: &Candidate, context: ScanContext) -> Verdict {
+        let mut admitted = self.admit(candidate, context);
         if admitted.as_ref().is_err_and(is_shortage) && self.make_up_for_shortage(candidate) {
-            admitted = self.admit(candidate, look);
+            admitted = self.admit(candidate, context);
         }
         admitted.unwrap_or_else(|error| {
             self.sure = false;
@@ -120,7 +120,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         })
     }
 
-    pub(super) fn admit(&mut self, candidate: &Candidate, look: Look) -> io::Result<Verdict> {
+    pub(super) fn admit(
+        &mut self,
+        candidate: &Candidate,
+        context: ScanContext,
+    ) -> io::Result<Verdict> {
         let Metadata {
             inode,
             size,
@@ -135,7 +139,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             return Ok(Verdict::Decided);
         }
         if let Some(key) = self.is_known_copy(candidate) {
-            self.leave_copy(candidate, key, look);
+            self.leave_copy(candidate, key, context);
             self.note_other(candidate);
             return Ok(Verdict::Decided);
         }
@@ -150,7 +154,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             }
             self.assign(key, candidate);
             if let Some(track) = self.tracks.get_mut(&key) {
-                track.seen = look.wall;
+                track.seen = context.wall;
                 // Not that of a shorter copy: whether a file is one is found out from the whole one.
                 if candidate.compression.is_none() && size >= track.read.offset {
                     track.path.clone_from(&candidate.path);
@@ -172,50 +176,50 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         };
         if expired {
             // What would not be read need not be readable.
-            let subject = self.open_subject(candidate, compressed);
-            if let Some(subject) = subject.unwrap_or_default() {
-                self.pass_over(&subject, look).unwrap_or_default();
+            let opened = self.open_candidate(candidate, compressed);
+            if let Some(opened) = opened.unwrap_or_default() {
+                self.pass_over(&opened, context).unwrap_or_default();
             }
             return Ok(Verdict::Decided);
         }
         if compressed && self.looked.is_lineless(&candidate.metadata) {
             return Ok(Verdict::Decided);
         }
-        if compressed && look.wall.abs_diff(modified / 1_000_000) < COMPRESSION_GRACE {
+        if compressed && context.wall.abs_diff(modified / 1_000_000) < COMPRESSION_GRACE {
             self.sure = false;
             self.young.push(candidate.path.clone());
             self.note_other(candidate);
             return Ok(Verdict::Decided);
         }
-        let Some(subject) = self.open_subject(candidate, compressed)? else {
+        let Some(opened) = self.open_candidate(candidate, compressed)? else {
             return Ok(Verdict::Decided);
         };
-        self.note_beginnings(&subject);
-        if subject.streams.is_empty() && !candidate.names.is_empty() {
+        self.note_beginnings(&opened);
+        if opened.streams.is_empty() && !candidate.names.is_empty() {
             // Without a complete line there is nothing to read yet; it comes first to the live file.
-            if candidate.live && !self.is_gzip(&subject) && self.has_room(candidate) {
-                let key = self.add_track(&candidate.names[0], None, Place::start());
-                self.attach_plain(key, subject, look);
+            if candidate.live && !self.is_gzip(&opened) && self.has_room(candidate) {
+                let key = self.add_track(&candidate.names[0], None, Position::start());
+                self.attach_plain(key, opened, context);
             } else if compressed {
-                self.look_for_damage(&subject);
+                self.look_for_damage(&opened);
             }
             return Ok(Verdict::Decided);
         }
         if candidate.names.is_empty() {
-            self.note_beginning_of(&subject);
+            self.note_beginning_of(&opened);
         }
-        if self.begins_like_another(&subject) {
-            if !look.last_chance {
+        if self.begins_like_another(&opened) {
+            if !context.last_chance {
                 return Ok(Verdict::AskAgain);
             }
-            let owner = self.owner(&subject)?;
+            let owner = self.owner(&opened)?;
             if !matches!(owner, Owner::Own) {
                 self.note_other(candidate);
             }
             match owner {
                 Owner::Own => {}
                 Owner::Other(other) => {
-                    let verdict = self.admit(&other, look)?;
+                    let verdict = self.admit(&other, context)?;
                     // All of it is read already. Its writer may still hold it, so it is looked at again.
                     if let Some(done) = self.done.get(&inode)
                         && let Some(track) = self.tracks.get_mut(&done.key)
@@ -226,7 +230,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     return Ok(verdict);
                 }
                 Owner::Copy(key) => {
-                    self.leave_copy(candidate, key, look);
+                    self.leave_copy(candidate, key, context);
                     return Ok(Verdict::Decided);
                 }
                 Owner::Later => {
@@ -237,17 +241,17 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 Owner::Nobody => return Ok(Verdict::Decided),
             }
         }
-        if candidate.names.is_empty() || self.is_gzip(&subject) {
+        if candidate.names.is_empty() || self.is_gzip(&opened) {
             return Ok(Verdict::Decided);
         }
-        if candidate.by == By::Declared && self.is_unassigned(&subject) {
+        if candidate.by == FoundBy::Declared && self.is_unassigned(&opened) {
             return Ok(Verdict::Decided);
         }
-        if subject.compressed {
-            self.admit_compressed(subject, look)
+        if opened.compressed {
+            self.admit_compressed(opened, context)
                 .map(|()| Verdict::Decided)
         } else {
-            self.admit_plain(subject, look)
+            self.admit_plain(opened, context)
         }
     }
 
@@ -264,10 +268,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// A declared file that may be one of several logs, none of which is known to have had its content, is read as
     /// none of them.
-    fn is_unassigned(&mut self, subject: &Subject<'_, F>) -> bool {
-        let Subject {
+    fn is_unassigned(&mut self, opened: &OpenedCandidate<'_, F>) -> bool {
+        let OpenedCandidate {
             candidate, streams, ..
-        } = subject;
+        } = opened;
         let known = |(_, stream): &(_, StreamId)| self.by_stream.contains_key(stream);
         let unassigned = candidate.names.len() != 1 && !streams.iter().any(known);
         if unassigned {
@@ -288,16 +292,16 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Opens a file to see what it begins with; `None` when it is none to be read.
-    fn open_subject<'c>(
+    fn open_candidate<'c>(
         &mut self,
         candidate: &'c Candidate,
         compressed: bool,
-    ) -> io::Result<Option<Subject<'c, F>>> {
+    ) -> io::Result<Option<OpenedCandidate<'c, F>>> {
         let (file, way) = self.fs.open(&candidate.path)?;
         let file = Arc::new(file);
         // What was opened is what counts: the name may have moved on since the scan.
         let metadata = self.fs.metadata_of(&file)?;
-        if metadata.kind != Kind::File || metadata.inode != candidate.metadata.inode {
+        if metadata.kind != FileKind::File || metadata.inode != candidate.metadata.inode {
             self.sure = false;
             return Ok(None);
         }
@@ -317,7 +321,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         };
         let streams = line.as_deref().map(identity).unwrap_or_default();
         let line = line.unwrap_or_default();
-        Ok(Some(Subject {
+        Ok(Some(OpenedCandidate {
             candidate,
             file,
             metadata,
@@ -328,14 +332,18 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }))
     }
 
-    fn admit_plain(&mut self, subject: Subject<'_, F>, look: Look) -> io::Result<Verdict> {
-        let Subject {
+    fn admit_plain(
+        &mut self,
+        opened: OpenedCandidate<'_, F>,
+        context: ScanContext,
+    ) -> io::Result<Verdict> {
+        let OpenedCandidate {
             candidate,
             file,
             metadata,
             streams,
             ..
-        } = &subject;
+        } = &opened;
         let mut best: Option<(u64, FileKey)> = None;
         let mut may_be_a_beginning = false;
         for key in self.keys_of(streams) {
@@ -344,7 +352,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             };
             if track.skipped {
                 if !candidate.live {
-                    self.set_done(key, metadata, look.wall);
+                    self.set_done(key, metadata, context.wall);
                     return Ok(Verdict::Decided);
                 }
             } else if track.read.offset > metadata.size {
@@ -360,11 +368,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             let keys = self.keys_of(streams);
             if let Some((key, open)) = self.is_beginning_of(&keys, file, metadata.size)? {
                 if !open {
-                    self.set_done(key, metadata, look.wall);
+                    self.set_done(key, metadata, context.wall);
                 }
                 return Ok(Verdict::Decided);
             }
-            if !look.last_chance {
+            if !context.last_chance {
                 return Ok(Verdict::AskAgain);
             }
         }
@@ -373,12 +381,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 // A copy of what is being read: the open file goes on. Looked at again next time.
                 if self.goes_beyond(metadata.size, key, false)? {
                     self.forget_unread(key, metadata.size);
-                    self.read_anew(subject, look);
+                    self.read_anew(opened, context);
                 }
             } else if candidate.live || metadata.size > offset {
-                self.attach_plain(key, subject, look);
+                self.attach_plain(key, opened, context);
             } else {
-                self.set_done(key, metadata, look.wall);
+                self.set_done(key, metadata, context.wall);
                 if let Some(track) = self.tracks.get_mut(&key) {
                     track.path.clone_from(&candidate.path);
                 }
@@ -386,22 +394,26 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             return Ok(Verdict::Decided);
         }
         let (name, _) = &streams[0];
-        if !candidate.live && self.is_history(candidate, name, look) {
-            self.leave_as_history(&subject, look)?;
+        if !candidate.live && self.is_history(candidate, name, context) {
+            self.leave_as_history(&opened, context)?;
         } else {
-            self.read_anew(subject, look);
+            self.read_anew(opened, context);
         }
         Ok(Verdict::Decided)
     }
 
-    fn admit_compressed(&mut self, subject: Subject<'_, F>, look: Look) -> io::Result<()> {
-        let Subject {
+    fn admit_compressed(
+        &mut self,
+        opened: OpenedCandidate<'_, F>,
+        context: ScanContext,
+    ) -> io::Result<()> {
+        let OpenedCandidate {
             candidate,
             file,
             metadata,
             streams,
             ..
-        } = &subject;
+        } = &opened;
         let trailer = Trailer::of(&self.fs, &**file, metadata.size)?;
         let size = u64::from(trailer.size);
         let mut best: Option<((bool, bool, u64), FileKey)> = None;
@@ -420,7 +432,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 another = true;
             } else if track.skipped || track.finished && track.gzip == Some(trailer) {
                 // Decoded once, and known from then on.
-                self.set_done(key, metadata, look.wall);
+                self.set_done(key, metadata, context.wall);
                 return Ok(());
             } else {
                 // The longest that it can hold; but for files over 4 GiB, whose size is not known.
@@ -433,20 +445,20 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         let (name, _) = &streams[0];
         match best {
-            Some((_, key)) => self.attach_compressed(key, subject, look),
-            None if !another && self.is_history(candidate, name, look) => {
-                self.leave_as_history(&subject, look)?;
+            Some((_, key)) => self.attach_compressed(key, opened, context),
+            None if !another && self.is_history(candidate, name, context) => {
+                self.leave_as_history(&opened, context)?;
             }
-            None => self.read_anew(subject, look),
+            None => self.read_anew(opened, context),
         }
         Ok(())
     }
 
     /// From the beginning, under whatever identity it has.
-    fn read_anew(&mut self, subject: Subject<'_, F>, look: Look) {
-        let Subject {
+    fn read_anew(&mut self, opened: OpenedCandidate<'_, F>, context: ScanContext) {
+        let OpenedCandidate {
             candidate, streams, ..
-        } = &subject;
+        } = &opened;
         let compressed = candidate.compression.is_some();
         if !self.has_room(candidate) {
             return;
@@ -462,46 +474,51 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         {
             self.stats.stream_id_collisions += 1;
         }
-        let key = self.add_track(name, Some((*stream, subject.beginning)), Place::start());
+        let key = self.add_track(name, Some((*stream, opened.beginning)), Position::start());
         if compressed {
-            self.attach_compressed(key, subject, look);
+            self.attach_compressed(key, opened, context);
         } else {
-            self.attach_plain(key, subject, look);
+            self.attach_plain(key, opened, context);
         }
     }
 
-    fn attach_plain(&mut self, key: FileKey, subject: Subject<'_, F>, look: Look) {
-        let Subject {
+    fn attach_plain(&mut self, key: FileKey, opened: OpenedCandidate<'_, F>, context: ScanContext) {
+        let OpenedCandidate {
             candidate,
             file,
             metadata,
             ..
-        } = subject;
+        } = opened;
         if self.has_room(candidate) {
-            self.attach(key, Source::Plain(file), candidate, &metadata, look);
+            self.attach(key, LineSource::Plain(file), candidate, &metadata, context);
         }
     }
 
-    fn attach_compressed(&mut self, key: FileKey, subject: Subject<'_, F>, look: Look) {
-        let Subject {
+    fn attach_compressed(
+        &mut self,
+        key: FileKey,
+        opened: OpenedCandidate<'_, F>,
+        context: ScanContext,
+    ) {
+        let OpenedCandidate {
             candidate,
             file,
             metadata,
             ..
-        } = subject;
+        } = opened;
         if self.has_room(candidate) {
-            let source = Source::Gzip(Box::new(Gzip::new(self.fs.clone(), file)));
-            self.attach(key, source, candidate, &metadata, look);
+            let source = LineSource::Gzip(Box::new(Gzip::new(self.fs.clone(), file)));
+            self.attach(key, source, candidate, &metadata, context);
         }
     }
 
     pub(super) fn attach(
         &mut self,
         key: FileKey,
-        source: Source<F>,
+        source: LineSource<F>,
         candidate: &Candidate,
         metadata: &Metadata,
-        look: Look,
+        context: ScanContext,
     ) {
         let Some(track) = self.tracks.get_mut(&key) else {
             return;
@@ -510,14 +527,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             1 => candidate.log,
             _ => self.discover.log_of(&track.name).unwrap_or(candidate.log),
         };
-        track.seen = look.wall;
+        track.seen = context.wall;
         track.inode = metadata.inode;
         track.finished = false;
         track.expired = false;
         track.unfound = false;
         // Another file may hold more of it.
         self.search_again |= !candidate.live;
-        track.assigned = matches!(candidate.by, By::Content | By::Declared);
+        track.assigned = matches!(candidate.by, FoundBy::Content | FoundBy::Declared);
         // A link may point elsewhere tomorrow.
         let link = self.fs.is_symlink(&candidate.path);
         let real = if link {
@@ -526,22 +543,22 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             None
         };
         track.path = real.unwrap_or_else(|| candidate.path.clone());
-        if let Source::Plain(_) = source {
+        if let LineSource::Plain(_) = source {
             track.size = track.size.max(metadata.size);
         }
         if let Some(missing) = &mut track.missing {
             let first = missing.held == track.read.offset;
             self.stats.rotations.copied += u64::from(missing.reason == TRUNCATED && first);
             missing.held = match source {
-                Source::Plain(_) => missing.held.max(metadata.size),
+                LineSource::Plain(_) => missing.held.max(metadata.size),
                 // How much it holds only decoding tells.
-                Source::Gzip(_) => missing.size,
+                LineSource::Gzip(_) => missing.size,
             };
             track.missing = track.missing.filter(|missing| missing.bytes() > 0);
         }
         // An old file was quiet before we came.
-        let age = u64::try_from(look.wall.saturating_sub(metadata.modified / 1_000_000));
-        let quiet_since = look
+        let age = u64::try_from(context.wall.saturating_sub(metadata.modified / 1_000_000));
+        let quiet_since = context
             .now
             .saturating_sub(Duration::from_millis(age.unwrap_or(0)));
         self.done.remove(&metadata.inode);
@@ -549,14 +566,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.start_problems
             .retain(|problem| problem.path != candidate.path);
         let (path, live) = (candidate.path.clone(), candidate.live);
-        self.readers.push(Reader::new(
+        self.readers.push(FileReader::new(
             key,
             source,
             metadata.inode,
             path,
             live,
             quiet_since,
-            look.now,
+            context.now,
         ));
         self.stats.files_open = self.readers.len();
     }
@@ -567,7 +584,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let (Some(reader), Some(track)) = (self.reader_of(key), self.tracks.get(&key)) else {
             return Ok(false);
         };
-        let Source::Plain(open) = &reader.source else {
+        let LineSource::Plain(open) = &reader.source else {
             return Ok(false);
         };
         if !reader.live && self.grace(reader, &track.name) < GRACE_OF_THE_LAST {
@@ -597,14 +614,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         file: &Arc<F::File>,
         size: u64,
     ) -> io::Result<Option<(FileKey, bool)>> {
-        let here = place_at(&self.fs, &**file, size)?;
+        let here = position_at(&self.fs, &**file, size)?;
         for &key in keys {
-            if let Some(Reader {
-                source: Source::Plain(open),
+            if let Some(FileReader {
+                source: LineSource::Plain(open),
                 ..
             }) = self.reader_of(key)
             {
-                if place_at(&self.fs, &**open, size)? == here {
+                if position_at(&self.fs, &**open, size)? == here {
                     return Ok(Some((key, true)));
                 }
             } else if let Some(track) = self.tracks.get(&key)
@@ -616,7 +633,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     done.key == key
                         && (done.size, done.modified) == (metadata.size, metadata.modified)
                 })
-                && place_at(&self.fs, &longer, size)? == here
+                && position_at(&self.fs, &longer, size)? == here
             {
                 return Ok(Some((key, false)));
             }
@@ -641,11 +658,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// nginx's `access_log … gzip` writes a compressed live file, whose end cannot be told from a half one.
-    fn is_gzip(&mut self, subject: &Subject<'_, F>) -> bool {
-        let gzip = subject.candidate.live && subject.compressed;
+    fn is_gzip(&mut self, opened: &OpenedCandidate<'_, F>) -> bool {
+        let gzip = opened.candidate.live && opened.compressed;
         if gzip {
             let problem = Problem::new(
-                &subject.candidate.path,
+                &opened.candidate.path,
                 "is written compressed (`access_log … gzip`) and cannot be followed; take `gzip` away from \
                  the access_log directive"
                     .to_owned(),

@@ -47,7 +47,7 @@ pub(super) struct Header {
 
 /// One stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(super) struct CheckpointEntry {
     #[serde(with = "hex_stream")]
     pub(super) stream: StreamId,
     pub(super) log: String,
@@ -90,7 +90,7 @@ struct Trailer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Checkpoint {
     pub(super) header: Header,
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<CheckpointEntry>,
 }
 
 /// Why a checkpoint is not believed.
@@ -174,11 +174,11 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Checkpoint, Invalid> {
     let first = lines.next().unwrap_or_default();
     // Magic and version first: a later version may have another header.
     #[derive(Deserialize)]
-    struct Kind {
+    struct FormatHeader {
         magic: String,
         version: u32,
     }
-    let kind: Kind = serde_json::from_slice(first).map_err(|_| Invalid::Foreign)?;
+    let kind: FormatHeader = serde_json::from_slice(first).map_err(|_| Invalid::Foreign)?;
     if kind.magic != MAGIC {
         return Err(Invalid::Foreign);
     }
@@ -276,7 +276,7 @@ mod tests {
                 vec!["/var/log/nginx/access.log".to_owned()],
             ),
             entries: vec![
-                Entry {
+                CheckpointEntry {
                     stream: StreamId([1, 2, 3, 4, 5, 6, 7, 8, 9, 0xff]),
                     log: "/var/log/nginx/access.log".to_owned(),
                     offset: 1_234_567,
@@ -292,7 +292,7 @@ mod tests {
                     beginning: None,
                     unfound: false,
                 },
-                Entry {
+                CheckpointEntry {
                     stream: StreamId([9; 10]),
                     log: "/var/log/nginx/access.log".to_owned(),
                     offset: 99,

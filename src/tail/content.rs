@@ -13,15 +13,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::FileKey;
-use super::admit::{Look, Subject};
-use super::discover::{By, Candidate, Scan};
-use super::fs::{FileSystem, Inode, Kind, Metadata};
+use super::admit::{OpenedCandidate, ScanContext};
+use super::descriptor_slots::is_shortage;
+use super::discover::{Candidate, FoundBy, Scan};
+use super::file_reader::{FoundLines, LineSource, holds, position_at};
+use super::fs::{FileKind, FileSystem, Inode, Metadata};
 use super::gzip::{Gzip, first_line};
 use super::identity::{beginning, stream_id};
 use super::lines;
-use super::reader::{Found, Source, holds, place_at};
 use super::reconcile::{DELETED, GRACE_OF_THE_LAST};
-use super::room::is_shortage;
 use super::stats::{Leaves, Problem};
 use super::stem::{self, Compression};
 use super::tailer::{Done, Tailer};
@@ -103,13 +103,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Notes how the streams of an older checkpoint begin, now that a file of theirs is seen.
-    pub(super) fn note_beginnings(&mut self, subject: &Subject<'_, F>) {
-        for key in self.keys_of(&subject.streams) {
+    pub(super) fn note_beginnings(&mut self, opened: &OpenedCandidate<'_, F>) {
+        for key in self.keys_of(&opened.streams) {
             if let Some(track) = self.tracks.get_mut(&key)
                 && track.beginning.is_none()
             {
-                track.beginning = Some(subject.beginning);
-                let alike = self.by_beginning.entry(subject.beginning).or_default();
+                track.beginning = Some(opened.beginning);
+                let alike = self.by_beginning.entry(opened.beginning).or_default();
                 alike.push(key);
                 self.dirty = true;
             }
@@ -125,24 +125,24 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Whether there may be another log that this file belongs to.
-    pub(super) fn begins_like_another(&self, subject: &Subject<'_, F>) -> bool {
+    pub(super) fn begins_like_another(&self, opened: &OpenedCandidate<'_, F>) -> bool {
         let known = |(_, stream): &(_, super::StreamId)| {
             self.by_stream
                 .get(stream)
                 .is_some_and(|keys| !keys.is_empty())
         };
-        if subject.candidate.by == By::Path || subject.streams.iter().any(known) {
+        if opened.candidate.by == FoundBy::Path || opened.streams.iter().any(known) {
             return false;
         }
         !self
-            .streams_beginning_with(subject.beginning, &subject.line)
+            .streams_beginning_with(opened.beginning, &opened.line)
             .is_empty()
-            || self.assigned_before(subject.beginning).next().is_some()
+            || self.assigned_before(opened.beginning).next().is_some()
     }
 
     /// A file that only a glob finds, and that had no line when it was opened, begins like another log: it is closed,
     /// and looked at again. True when it was.
-    pub(super) fn may_be_a_copy(&mut self, index: usize, found: Found) -> bool {
+    pub(super) fn may_be_a_copy(&mut self, index: usize, found: FoundLines) -> bool {
         let reader = &self.readers[index];
         let key = reader.key;
         let is_new = |track: &&Track| track.stream.is_none() && track.read.offset == 0;
@@ -179,11 +179,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Whose a file is, other than its name says.
-    pub(super) fn owner(&mut self, subject: &Subject<'_, F>) -> io::Result<Owner> {
-        let Subject { candidate, .. } = subject;
+    pub(super) fn owner(&mut self, opened: &OpenedCandidate<'_, F>) -> io::Result<Owner> {
+        let OpenedCandidate { candidate, .. } = opened;
         let mut fits: Vec<FileKey> = Vec::new();
         let (mut copy, mut later) = (None, false);
-        for key in self.streams_beginning_with(subject.beginning, &subject.line) {
+        for key in self.streams_beginning_with(opened.beginning, &opened.line) {
             let Some(track) = self.tracks.get(&key) else {
                 continue;
             };
@@ -193,15 +193,15 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             if self.discover.excludes(log, &candidate.path) {
                 continue;
             }
-            match self.relation(key, track, subject)? {
+            match self.relation(key, track, opened)? {
                 Relation::Continues => fits.push(key),
                 Relation::Copy => copy = Some(key),
                 Relation::Later => later = true,
                 Relation::Differs => {}
             }
         }
-        if let Some(name) = self.choose(&fits, subject) {
-            return Ok(self.as_file_of(&name, subject));
+        if let Some(name) = self.choose(&fits, opened) {
+            return Ok(self.as_file_of(&name, opened));
         }
         if later {
             return Ok(Owner::Later);
@@ -211,7 +211,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         // Nothing is known of any position: what was assigned before stays so.
         let before: Vec<Arc<str>> = self
-            .assigned_before(subject.beginning)
+            .assigned_before(opened.beginning)
             .map(Arc::from)
             .collect();
         let own = |name: &Arc<str>| candidate.is_of_alone(name);
@@ -224,26 +224,26 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let here = |name: &&Arc<str>| {
             self.unmatched.iter().any(|assignment| {
                 *assignment.log == ***name
-                    && assignment.begins_with(subject.beginning)
+                    && assignment.begins_with(opened.beginning)
                     && (Path::new(&assignment.path) == candidate.path
-                        || (assignment.device, assignment.inode) == subject.metadata.inode)
+                        || (assignment.device, assignment.inode) == opened.metadata.inode)
             })
         };
         let likely = |name: &&Arc<str>| candidate.names.contains(*name);
         let name = (before.iter().find(here))
             .or_else(|| before.iter().find(likely))
             .unwrap_or(&before[0]);
-        Ok(self.as_file_of(&Arc::clone(name), subject))
+        Ok(self.as_file_of(&Arc::clone(name), opened))
     }
 
-    fn as_file_of(&mut self, name: &Arc<str>, subject: &Subject<'_, F>) -> Owner {
+    fn as_file_of(&mut self, name: &Arc<str>, opened: &OpenedCandidate<'_, F>) -> Owner {
         let candidate = Candidate {
             log: self.discover.log_of(name).unwrap_or(0),
             names: vec![Arc::clone(name)],
             live: false,
-            by: By::Content,
-            compression: subject.compressed.then_some(Compression::Gzip),
-            ..subject.candidate.clone()
+            by: FoundBy::Content,
+            compression: opened.compressed.then_some(Compression::Gzip),
+            ..opened.candidate.clone()
         };
         self.assigned_now = true;
         Owner::Other(Box::new(candidate))
@@ -253,17 +253,17 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         &self,
         key: FileKey,
         track: &Track,
-        subject: &Subject<'_, F>,
+        opened: &OpenedCandidate<'_, F>,
     ) -> io::Result<Relation> {
-        let Subject {
+        let OpenedCandidate {
             candidate,
             file,
             metadata,
             ..
-        } = subject;
+        } = opened;
         // A name from the table says whose a file is, if that log is known, unless it holds the rest of another's.
         let is_log = |name: &Arc<str>| self.discover.fixes(name) || self.known.contains(name);
-        let names_say = candidate.by == By::Table && candidate.names.iter().any(is_log);
+        let names_say = candidate.by == FoundBy::Table && candidate.names.iter().any(is_log);
         let must_be_read = !names_say && !candidate.names.is_empty();
         if track.skipped || names_say && (track.finished || track.read.offset == 0) {
             return Ok(Relation::Differs);
@@ -272,17 +272,17 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             return Ok(match &reader.source {
                 _ if names_say => Relation::Differs,
                 // Its compressed form, of which nothing is read beside the open file, but perhaps after it.
-                _ if subject.compressed && reader.live => Relation::Copy,
-                _ if subject.compressed => Relation::Later,
-                Source::Gzip(_) => Relation::Later,
-                Source::Plain(open) => {
+                _ if opened.compressed && reader.live => Relation::Copy,
+                _ if opened.compressed => Relation::Later,
+                LineSource::Gzip(_) => Relation::Later,
+                LineSource::Plain(open) => {
                     let size = self.fs.metadata_of(open)?.size;
                     if size < track.size || self.was_emptied(track, open)? {
                         // Just now: the next read finds that out.
                         Relation::Later
                     } else if metadata.size <= size {
-                        let there = place_at(&self.fs, &**open, metadata.size)?;
-                        match there == place_at(&self.fs, &**file, metadata.size)? {
+                        let there = position_at(&self.fs, &**open, metadata.size)?;
+                        match there == position_at(&self.fs, &**file, metadata.size)? {
                             true => Relation::Copy,
                             false => Relation::Differs,
                         }
@@ -297,7 +297,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 }
             });
         }
-        if subject.compressed {
+        if opened.compressed {
             let file = Arc::clone(file);
             return Ok(match Gzip::holds(self.fs.clone(), file, track.read)? {
                 Some(true) => Relation::Continues,
@@ -332,8 +332,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Of the streams that a file continues, the log of the likeliest: by the table of names, then by the
     /// directory. Where both leave it open that is said, and the inode decides.
-    fn choose(&mut self, fits: &[FileKey], subject: &Subject<'_, F>) -> Option<Arc<str>> {
-        let path = &subject.candidate.path;
+    fn choose(&mut self, fits: &[FileKey], opened: &OpenedCandidate<'_, F>) -> Option<Arc<str>> {
+        let path = &opened.candidate.path;
         let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let mut ranked = Vec::new();
         for track in fits.iter().filter_map(|key| self.tracks.get(key)) {
@@ -341,7 +341,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             let live_file = live.file_name().and_then(OsStr::to_str).unwrap_or_default();
             let by_table = stem::rotated(live_file, file).is_some();
             let near = path.parent() == live.parent() || path.parent() == track.path.parent();
-            let same_file = track.inode == subject.metadata.inode;
+            let same_file = track.inode == opened.metadata.inode;
             ranked.push(((by_table, near), same_file, Arc::clone(&track.name)));
         }
         // The greatest rank; among equals the inode, then the first by name.
@@ -370,7 +370,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Notes that a file is a copy, and says so.
-    pub(super) fn leave_copy(&mut self, candidate: &Candidate, key: FileKey, look: Look) {
+    pub(super) fn leave_copy(&mut self, candidate: &Candidate, key: FileKey, context: ScanContext) {
         let Metadata {
             inode,
             size,
@@ -389,7 +389,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         // What it is a copy of stays known for as long as it lies there.
         self.assign(key, candidate);
         let original = self.tracks.get_mut(&key).map(|track| {
-            track.seen = look.wall;
+            track.seen = context.wall;
             track.path.clone()
         });
         if candidate.live
@@ -447,7 +447,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Looks for what is missing among the files whose names say nothing.
-    pub(super) fn search(&mut self, scan: &Scan, look: Look) {
+    pub(super) fn search(&mut self, scan: &Scan, context: ScanContext) {
         let missing = self.missing();
         let moved: Vec<PathBuf> = (self.readers.iter())
             .filter(|reader| !reader.visible)
@@ -493,8 +493,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .beginnings
             .retain(|inode, _| there.contains(inode));
         for candidate in found {
-            if !self.place_open_file(&candidate, look.wall) {
-                self.consider(&candidate, &missing, look);
+            if !self.place_open_file(&candidate, context.wall) {
+                self.consider(&candidate, &missing, context);
             }
         }
     }
@@ -502,13 +502,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     fn as_candidate(&self, path: PathBuf) -> Option<Candidate> {
         let metadata = self.fs.metadata(&path).ok()?;
         let compression = stem::compression(path.file_name()?.to_str()?);
-        (metadata.kind == Kind::File && metadata.size > 0).then_some(Candidate {
+        (metadata.kind == FileKind::File && metadata.size > 0).then_some(Candidate {
             path,
             metadata,
             log: 0,
             names: Vec::new(),
             live: false,
-            by: By::Content,
+            by: FoundBy::Content,
             owners: None,
             compression,
         })
@@ -532,7 +532,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         true
     }
 
-    fn consider(&mut self, candidate: &Candidate, missing: &[FileKey], look: Look) {
+    fn consider(&mut self, candidate: &Candidate, missing: &[FileKey], context: ScanContext) {
         let Metadata {
             inode,
             size,
@@ -552,9 +552,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 return;
             }
         }
-        let last = Look {
+        let last = ScanContext {
             last_chance: true,
-            ..look
+            ..context
         };
         match self.admit(candidate, last) {
             Ok(_) => {}
@@ -573,14 +573,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Remembers how a file begins.
-    pub(super) fn note_beginning_of(&mut self, subject: &Subject<'_, F>) {
+    pub(super) fn note_beginning_of(&mut self, opened: &OpenedCandidate<'_, F>) {
         let Metadata {
             inode,
             size,
             modified,
             ..
-        } = subject.metadata;
-        let beginning = (!subject.line.is_empty()).then_some(subject.beginning);
+        } = opened.metadata;
+        let beginning = (!opened.line.is_empty()).then_some(opened.beginning);
         self.looked
             .beginnings
             .insert(inode, (size, modified, beginning));

@@ -7,7 +7,7 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::admit::Subject;
+use super::admit::OpenedCandidate;
 use super::discover::Candidate;
 use super::fs::FileSystem;
 use super::gzip;
@@ -57,14 +57,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// A compressed file in which no line was found: it holds none, or it is cut off before the first one ends.
-    pub(super) fn look_for_damage(&mut self, subject: &Subject<'_, F>) {
-        let path = &subject.candidate.path;
-        match gzip::decodes(&self.fs, &subject.file) {
+    pub(super) fn look_for_damage(&mut self, opened: &OpenedCandidate<'_, F>) {
+        let path = &opened.candidate.path;
+        match gzip::decodes(&self.fs, &opened.file) {
             Ok(()) => self.start_problems.retain(|problem| problem.path != *path),
             Err(error) if is_damage(&error) => self.note_damage(path, &error),
             Err(_) => return,
         }
-        self.looked.note_lineless(&subject.metadata);
+        self.looked.note_lineless(&opened.metadata);
     }
 
     /// Says why a compressed file could not even be looked at; false when it is for another reason than its content.

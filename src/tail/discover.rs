@@ -11,12 +11,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::fs::{FileSystem, Inode, Kind, Metadata, Way};
+use super::descriptor_slots::is_shortage;
+use super::fs::{FileKind, FileSystem, Inode, Metadata, Way};
 use super::leaf::{Leaf, Leaves};
 use super::likely::Likely;
 use super::links::Refusal;
 use super::pattern::{Part, Pattern};
-use super::room::is_shortage;
 use super::stem::{self, Compression};
 use super::{Links, LogSettings, Problem, TailError};
 use crate::globs::Globs;
@@ -51,7 +51,7 @@ pub(super) struct LogPatterns {
 
 /// Why a file counts as one of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
+pub(super) enum FoundBy {
     /// A path without wildcards names it: a lasting name.
     Path,
     /// A glob matches it: it may as well be a rotated file of another log.
@@ -75,7 +75,7 @@ pub(super) struct Candidate {
     pub(super) names: Vec<Arc<str>>,
     /// nginx writes here now; else a rotated file.
     pub(super) live: bool,
-    pub(super) by: By,
+    pub(super) by: FoundBy,
     pub(super) compression: Option<Compression>,
     /// It was found beside the target of a link that leads only to files of these users; None where everybody's count.
     pub(super) owners: Option<Arc<[u32]>>,
@@ -90,7 +90,7 @@ impl Candidate {
 
     /// Whether its content must say whether it is a log of its own.
     pub(super) fn is_tentative(&self) -> bool {
-        self.live && self.by == By::Glob
+        self.live && self.by == FoundBy::Glob
     }
 
     /// Whether its name says that it is of this log, and of no other.
@@ -310,7 +310,7 @@ impl<F: FileSystem> Walk<'_, F> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => return self.problem(&at, &error),
         };
-        if metadata.kind != Kind::Directory || depth > MAX_DEPTH {
+        if metadata.kind != FileKind::Directory || depth > MAX_DEPTH {
             return;
         }
         let Some((part, rest)) = parts.split_first() else {
@@ -443,16 +443,16 @@ impl<F: FileSystem> Walk<'_, F> {
                 self.sibling_of(directory, &names, &pattern.file, name)
             {
                 let log_name = log.name_of(&directory.join(stem));
-                self.push(index, vec![log_name], path, By::Table, compression);
+                self.push(index, vec![log_name], path, FoundBy::Table, compression);
             } else if pattern.file.matches(name) {
                 let by = if pattern.is_literal() {
-                    By::Path
+                    FoundBy::Path
                 } else if self.is_declared(&path) {
                     continue;
                 } else {
-                    By::Glob
+                    FoundBy::Glob
                 };
-                if by == By::Glob && log.name.is_none() && stem::carries_date(name) {
+                if by == FoundBy::Glob && log.name.is_none() && stem::carries_date(name) {
                     self.scan.dated.push(path);
                     continue;
                 }
@@ -511,7 +511,7 @@ impl<F: FileSystem> Walk<'_, F> {
                 }
             }
             if let Some((index, compression)) = found {
-                self.push(index, log_names, path, By::Table, compression);
+                self.push(index, log_names, path, FoundBy::Table, compression);
             }
         }
     }
@@ -547,7 +547,7 @@ impl<F: FileSystem> Walk<'_, F> {
                 {
                     let names = vec![Arc::clone(&log_name)];
                     let before = self.scan.siblings.len();
-                    self.push(index, names, path, By::Table, rotated.compression);
+                    self.push(index, names, path, FoundBy::Table, rotated.compression);
                     for sibling in &mut self.scan.siblings[before..] {
                         sibling.owners.clone_from(&owners);
                     }
@@ -570,7 +570,7 @@ impl<F: FileSystem> Walk<'_, F> {
                         let names = names.of(&path);
                         let log = names.first().and_then(|name| discover.log_of(name));
                         let log = log.unwrap_or(logs[0]);
-                        self.push(log, names, path, By::Declared, compression);
+                        self.push(log, names, path, FoundBy::Declared, compression);
                     }
                 }
             }
@@ -603,7 +603,7 @@ impl<F: FileSystem> Walk<'_, F> {
         log: usize,
         names: Vec<Arc<str>>,
         path: PathBuf,
-        by: By,
+        by: FoundBy,
         compression: Option<Compression>,
     ) {
         let metadata = match self.fs.metadata(&path) {
@@ -612,16 +612,16 @@ impl<F: FileSystem> Walk<'_, F> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => return self.problem(&path, &error),
         };
-        let live = matches!(by, By::Path | By::Glob);
+        let live = matches!(by, FoundBy::Path | FoundBy::Glob);
         match metadata.kind {
-            Kind::File => {}
+            FileKind::File => {}
             kind => {
                 // A wide glob finds directories too; one that is named as a log stands where nginx would write.
-                let is_told = kind != Kind::Directory
-                    || by == By::Path
+                let is_told = kind != FileKind::Directory
+                    || by == FoundBy::Path
                     || path.extension().is_some_and(|extension| extension == "log");
                 if live && is_told {
-                    let text = format!("is {}, not a file: {}", kind.word(), kind.way_out());
+                    let text = format!("is {}, not a file: {}", kind.word(), kind.hint());
                     let problem = Problem::new(&path, text);
                     self.scan
                         .problems
@@ -685,7 +685,10 @@ impl<F: FileSystem> Walk<'_, F> {
         // One file by two names is one log: the name that is no link stays when the link goes. Of two [[logs]] the one
         // that names the file goes before the one with a glob for it.
         self.scan.live.sort_by_cached_key(|candidate| {
-            (fs.is_symlink(&candidate.path), candidate.by == By::Glob)
+            (
+                fs.is_symlink(&candidate.path),
+                candidate.by == FoundBy::Glob,
+            )
         });
         let mut seen: HashSet<Inode> = HashSet::new();
         self.scan
@@ -718,7 +721,7 @@ impl<F: FileSystem> Walk<'_, F> {
         let mut newest: HashMap<Arc<str>, (i64, PathBuf)> = HashMap::new();
         let dated = |candidate: &Candidate| {
             let name = candidate.path.file_name().and_then(OsStr::to_str);
-            candidate.by == By::Glob && name.is_some_and(stem::carries_date)
+            candidate.by == FoundBy::Glob && name.is_some_and(stem::carries_date)
         };
         for candidate in self.scan.live.iter().filter(|candidate| dated(candidate)) {
             let rank = (candidate.metadata.modified, candidate.path.clone());

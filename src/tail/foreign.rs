@@ -11,10 +11,10 @@ use std::sync::Arc;
 use logweir_parsers::error_log;
 
 use super::discover::Candidate;
+use super::file_reader::FoundLines;
 use super::fs::FileSystem;
 use super::identity::stream_id;
 use super::lines;
-use super::reader::Found;
 use super::stats::Problem;
 use super::tailer::Tailer;
 use crate::clock::Clock;
@@ -48,7 +48,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Whether the lines just read show that a file which was empty at first is to be left alone; its reader is gone
     /// then, and none of its lines is handed on.
-    pub(super) fn turns_out_foreign(&mut self, index: usize, found: &Found) -> bool {
+    pub(super) fn turns_out_foreign(&mut self, index: usize, found: &FoundLines) -> bool {
         let reader = &self.readers[index];
         let Some(track) = self.tracks.get(&reader.key) else {
             return false;

@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 /// What kind of thing a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum FileKind {
     /// A regular file, the only kind that has positions.
     File,
     /// A directory.
@@ -29,22 +29,22 @@ pub enum Kind {
     Socket,
 }
 
-impl Kind {
+impl FileKind {
     /// The word for it in a message.
     pub fn word(self) -> &'static str {
         match self {
-            Kind::File => "a file",
-            Kind::Directory => "a directory",
-            Kind::Pipe => "a pipe",
-            Kind::Device => "a device",
-            Kind::Socket => "a socket",
+            FileKind::File => "a file",
+            FileKind::Directory => "a directory",
+            FileKind::Pipe => "a pipe",
+            FileKind::Device => "a device",
+            FileKind::Socket => "a socket",
         }
     }
 
     /// What to do where it stands in the place of a log.
-    pub fn way_out(self) -> &'static str {
+    pub fn hint(self) -> &'static str {
         match self {
-            Kind::Directory => {
+            FileKind::Directory => {
                 "remove it, so that nginx can write its log there, or name the files in it in paths of [[logs]]"
             }
             _ => {
@@ -71,7 +71,7 @@ pub struct Metadata {
     /// Names that the file has; 0 when it was deleted while open.
     pub links: u64,
     /// What it is.
-    pub kind: Kind,
+    pub kind: FileKind,
     /// The user who owns it.
     pub owner: u32,
     /// The group that owns it: who may not read the file is told which group would help.
@@ -214,7 +214,7 @@ impl FileSystem for HostFs {
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
         let mut metadata = describe(&std::fs::metadata(path)?);
         if is_console(path) {
-            metadata.kind = Kind::Device;
+            metadata.kind = FileKind::Device;
         }
         Ok(metadata)
     }
@@ -291,15 +291,15 @@ impl FileSystem for HostFs {
 fn describe(metadata: &std::fs::Metadata) -> Metadata {
     let kind = metadata.file_type();
     let kind = if kind.is_file() {
-        Kind::File
+        FileKind::File
     } else if kind.is_dir() {
-        Kind::Directory
+        FileKind::Directory
     } else if kind.is_fifo() {
-        Kind::Pipe
+        FileKind::Pipe
     } else if kind.is_socket() {
-        Kind::Socket
+        FileKind::Socket
     } else {
-        Kind::Device
+        FileKind::Device
     };
     Metadata {
         inode: (metadata.dev(), metadata.ino()),
@@ -332,10 +332,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let link = directory.path().join("access.log");
         std::os::unix::fs::symlink("/dev/stdout", &link).unwrap();
-        assert_eq!(HostFs.metadata(&link).unwrap().kind, Kind::Device);
+        assert_eq!(HostFs.metadata(&link).unwrap().kind, FileKind::Device);
         let file = directory.path().join("real.log");
         std::fs::write(&file, "a\n").unwrap();
-        assert_eq!(HostFs.metadata(&file).unwrap().kind, Kind::File);
+        assert_eq!(HostFs.metadata(&file).unwrap().kind, FileKind::File);
 
         use std::os::fd::AsRawFd as _;
         let open = File::open(&file).unwrap();
@@ -345,25 +345,25 @@ mod tests {
             (
                 "of-this-process",
                 format!("/proc/self/fd/{number}"),
-                Kind::Device,
+                FileKind::Device,
             ),
             (
                 "of-a-process",
                 format!("/proc/{process}/fd/{number}"),
-                Kind::Device,
+                FileKind::Device,
             ),
             (
                 "of-a-thread",
                 format!("/proc/thread-self/fd/{number}"),
-                Kind::Device,
+                FileKind::Device,
             ),
             (
                 "relative",
                 format!("{deep}proc/self/fd/{number}"),
-                Kind::Device,
+                FileKind::Device,
             ),
-            ("chain", "of-a-process".to_owned(), Kind::Device),
-            ("chain-to-file", "real.log".to_owned(), Kind::File),
+            ("chain", "of-a-process".to_owned(), FileKind::Device),
+            ("chain-to-file", "real.log".to_owned(), FileKind::File),
         ] {
             let link = directory.path().join(name);
             std::os::unix::fs::symlink(target, &link).unwrap();

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use flate2::bufread::MultiGzDecoder;
 use memchr::memchr;
 
+use super::file_reader::{Buffer, FoundLines, Limits, Step};
 use super::fs::FileSystem;
-use super::identity::{FIRST_LINE_BYTES, MARKER_BYTES, Place, marker_length};
+use super::identity::{FIRST_LINE_BYTES, MARKER_BYTES, Position, marker_length};
 use super::lines::{self, Head};
-use super::reader::{Buffer, Found, Limits, Step};
 use super::track::Track;
 
 /// Compressed bytes fetched at once.
@@ -215,11 +215,11 @@ impl<F: FileSystem> Gzip<F> {
         track.size = track.size.max(self.offset + lines);
         let step = match lines::head(data, limits.line_bytes) {
             Head::Lines(lines) => {
-                let end = Place::after(&bytes[..window + lines], self.offset + lines as u64);
+                let end = Position::after(&bytes[..window + lines], self.offset + lines as u64);
                 self.carry.clear();
                 self.carry.extend_from_slice(&bytes[window + lines..count]);
                 self.keep_window(end.offset, window + lines, buffer);
-                Some(Found {
+                Some(FoundLines {
                     start: window,
                     length: lines,
                     end,
@@ -258,25 +258,25 @@ impl<F: FileSystem> Gzip<F> {
         }
     }
 
-    /// Whether the file holds what was read up to `place`; `None` when it ends before.
-    pub(super) fn holds(fs: F, file: Arc<F::File>, place: Place) -> io::Result<Option<bool>> {
+    /// Whether the file holds what was read up to `position`; `None` when it ends before.
+    pub(super) fn holds(fs: F, file: Arc<F::File>, position: Position) -> io::Result<Option<bool>> {
         let mut gzip = Self::new(fs, file);
-        match gzip.resume(place) {
-            Ok(holds) => Ok((gzip.offset == place.offset).then_some(holds)),
+        match gzip.resume(position) {
+            Ok(holds) => Ok((gzip.offset == position.offset).then_some(holds)),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Decodes up to `place` and checks that the file holds what was read before it.
-    fn resume(&mut self, place: Place) -> io::Result<bool> {
+    /// Decodes up to `position` and checks that the file holds what was read before it.
+    fn resume(&mut self, position: Position) -> io::Result<bool> {
         self.decoder = Some(decoder(&self.fs, &self.file));
         self.carry.clear();
         self.window.clear();
         self.offset = 0;
         let mut block = vec![0; INPUT_BYTES];
-        while self.offset < place.offset {
-            let left = usize::try_from(place.offset - self.offset).unwrap_or(usize::MAX);
+        while self.offset < position.offset {
+            let left = usize::try_from(position.offset - self.offset).unwrap_or(usize::MAX);
             let wanted = left.min(block.len());
             let count = self.decode(&mut block[..wanted])?;
             if count == 0 {
@@ -285,7 +285,7 @@ impl<F: FileSystem> Gzip<F> {
             self.offset += count as u64;
             self.slide_window(&block[..count]);
         }
-        Ok(Place::after(&self.window, self.offset) == place)
+        Ok(Position::after(&self.window, self.offset) == position)
     }
 
     /// The line at `offset` is over the limit: its beginning is in the buffer, the rest is passed over.
@@ -295,7 +295,7 @@ impl<F: FileSystem> Gzip<F> {
         buffer: &mut Buffer,
         limits: Limits,
         more: bool,
-    ) -> io::Result<Option<Found>> {
+    ) -> io::Result<Option<FoundLines>> {
         let start = self.window.len();
         let data = buffer.bytes()[start..count].to_vec();
         let mut block = vec![0; INPUT_BYTES];
@@ -321,10 +321,10 @@ impl<F: FileSystem> Gzip<F> {
             rest = &block[..from_block];
         }
         self.offset = end;
-        Ok(Some(Found {
+        Ok(Some(FoundLines {
             start,
             length: limits.line_bytes,
-            end: Place::after(&self.window, end),
+            end: Position::after(&self.window, end),
             cut: true,
         }))
     }

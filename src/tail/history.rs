@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::FileKey;
-use super::admit::{Look, Subject};
+use super::admit::{OpenedCandidate, ScanContext};
 use super::discover::Candidate;
+use super::file_reader::{holds, last_line_end};
 use super::fs::{FileSystem, Metadata};
 use super::gzip::Trailer;
-use super::identity::Place;
-use super::reader::{holds, last_line_end};
+use super::identity::Position;
 use super::tailer::{Done, Tailer};
 use crate::clock::Clock;
 
@@ -29,7 +29,7 @@ const CLOCK_SLACK: i64 = 3_600_000;
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Whether a rotated file is older than anything that is kept.
     pub(super) fn is_expired(&self, candidate: &Candidate) -> bool {
-        let (modified, now) = (candidate.metadata.modified, self.present.believed());
+        let (modified, now) = (candidate.metadata.modified, self.trusted_clock.believed());
         !candidate.live && is_over_age(modified, now, self.settings.retention)
     }
 
@@ -40,14 +40,18 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Leaves a file that is older than `retention`. What was not read of it is counted, once, and is not taken
     /// for lost, now or when the file is deleted.
-    pub(super) fn pass_over(&mut self, subject: &Subject<'_, F>, look: Look) -> io::Result<()> {
-        let Subject {
+    pub(super) fn pass_over(
+        &mut self,
+        opened: &OpenedCandidate<'_, F>,
+        context: ScanContext,
+    ) -> io::Result<()> {
+        let OpenedCandidate {
             candidate,
             file,
             metadata,
             streams,
             ..
-        } = subject;
+        } = opened;
         let Some((name, stream)) = streams.first() else {
             return Ok(());
         };
@@ -66,11 +70,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             let Some(track) = self.tracks.get(&key) else {
                 continue;
             };
-            let place = track.read;
-            let read = if track.skipped || place.offset > size {
+            let position = track.read;
+            let read = if track.skipped || position.offset > size {
                 size
-            } else if compressed || holds(&self.fs, &**file, place)? {
-                place.offset
+            } else if compressed || holds(&self.fs, &**file, position)? {
+                position.offset
             } else {
                 continue;
             };
@@ -80,12 +84,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         let (read, key) = match best {
             Some(best) => best,
-            None if self.is_history(candidate, name, look) => {
-                return self.leave_as_history(subject, look);
+            None if self.is_history(candidate, name, context) => {
+                return self.leave_as_history(opened, context);
             }
             None => (
                 0,
-                self.add_track(name, Some((*stream, subject.beginning)), Place::start()),
+                self.add_track(name, Some((*stream, opened.beginning)), Position::start()),
             ),
         };
         if size > read {
@@ -97,7 +101,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             track.expired = true;
             self.dirty = true;
         }
-        self.set_done(key, metadata, look.wall);
+        self.set_done(key, metadata, context.wall);
         Ok(())
     }
 
@@ -105,59 +109,70 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// knows how far that is.
     pub(super) fn leave_as_history(
         &mut self,
-        subject: &Subject<'_, F>,
-        look: Look,
+        opened: &OpenedCandidate<'_, F>,
+        context: ScanContext,
     ) -> io::Result<()> {
-        let compressed = subject.candidate.compression.is_some();
-        let place = if compressed {
-            Place::start()
+        let compressed = opened.candidate.compression.is_some();
+        let position = if compressed {
+            Position::start()
         } else {
-            last_line_end(&self.fs, &*subject.file, subject.metadata.size)?
+            last_line_end(&self.fs, &*opened.file, opened.metadata.size)?
         };
-        let (name, stream) = &subject.streams[0];
-        let key = self.add_track(name, Some((*stream, subject.beginning)), place);
-        self.set_history(key, subject, compressed, look.wall);
+        let (name, stream) = &opened.streams[0];
+        let key = self.add_track(name, Some((*stream, opened.beginning)), position);
+        self.set_history(key, opened, compressed, context.wall);
         Ok(())
     }
 
     /// Whether a rotated file that no track knows was there before anybody asked for it.
-    pub(super) fn is_history(&self, candidate: &Candidate, name: &Arc<str>, look: Look) -> bool {
+    pub(super) fn is_history(
+        &self,
+        candidate: &Candidate,
+        name: &Arc<str>,
+        context: ScanContext,
+    ) -> bool {
         // A log seen before had no other rotated files: this one came since.
         if self.looks.read_all || self.known.contains(name) {
             return false;
         }
         // By which clock the file got its time nobody knows.
-        if self.present.times_set() != self.looks.times_set {
+        if self.trusted_clock.times_set() != self.looks.times_set {
             return false;
         }
         let modified = candidate.metadata.modified;
         // A new log: what was written since the last look is no history, however it is named by now.
         let since = self.looks.last.map(|last| {
             // The last look in the time of today's clock, which may have been set back since.
-            let elapsed = look.now.saturating_sub(self.looks.at).as_millis();
+            let elapsed = context.now.saturating_sub(self.looks.at).as_millis();
             let elapsed = i64::try_from(elapsed).unwrap_or(i64::MAX);
-            last.min(look.wall.saturating_sub(elapsed))
+            last.min(context.wall.saturating_sub(elapsed))
                 .saturating_sub(CLOCK_SLACK)
         });
         since.is_none_or(|since| modified / 1_000_000 < since)
             && is_over_age(
                 modified,
-                self.present.believed(),
+                self.trusted_clock.believed(),
                 Some(self.settings.history),
             )
     }
 
     /// A stream that counts as read as far as its file goes now, or (`skipped`) wholly.
-    fn set_history(&mut self, key: FileKey, subject: &Subject<'_, F>, skipped: bool, wall: i64) {
+    fn set_history(
+        &mut self,
+        key: FileKey,
+        opened: &OpenedCandidate<'_, F>,
+        skipped: bool,
+        wall: i64,
+    ) {
         if let Some(track) = self.tracks.get_mut(&key) {
-            track.log = subject.candidate.log;
+            track.log = opened.candidate.log;
             track.finished = true;
             track.skipped = skipped;
-            track.inode = subject.metadata.inode;
-            track.path.clone_from(&subject.candidate.path);
+            track.inode = opened.metadata.inode;
+            track.path.clone_from(&opened.candidate.path);
         }
         self.dirty = true;
-        self.set_done(key, &subject.metadata, wall);
+        self.set_done(key, &opened.metadata, wall);
     }
 
     pub(super) fn set_done(&mut self, key: FileKey, metadata: &Metadata, wall: i64) {

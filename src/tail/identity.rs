@@ -51,12 +51,12 @@ pub(super) fn marker(window: &[u8]) -> u64 {
 
 /// A position and the hash of what stands before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Position {
     pub(super) offset: u64,
     pub(super) marker: u64,
 }
 
-impl Place {
+impl Position {
     /// The beginning of a file.
     pub(super) fn start() -> Self {
         Self {
@@ -65,7 +65,7 @@ impl Place {
         }
     }
 
-    /// The place after `bytes`, of which the last are the last before `offset`.
+    /// The position after `bytes`, of which the last are the last before `offset`.
     pub(super) fn after(bytes: &[u8], offset: u64) -> Self {
         Self {
             offset,

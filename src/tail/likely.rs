@@ -14,21 +14,21 @@ use super::stem;
 /// Names of logs, by what a path can tell of them.
 pub(super) struct Likely {
     names: Vec<Arc<str>>,
-    by_file: Places,
+    by_file: NameIndex,
     /// By the name without its extension.
-    by_stem: Places,
+    by_stem: NameIndex,
     stem_lengths: BTreeSet<usize>,
     by_home: HashMap<PathBuf, Vec<usize>>,
 }
 
-/// Places in the list of names: all with one text, and those of them in one directory.
+/// NameIndex in the list of names: all with one text, and those of them in one directory.
 #[derive(Default)]
-struct Places {
+struct NameIndex {
     anywhere: HashMap<String, Vec<usize>>,
     at_home: HashMap<PathBuf, Vec<usize>>,
 }
 
-impl Places {
+impl NameIndex {
     fn add(&mut self, text: &str, home: &Path, at: usize) {
         let anywhere = self.anywhere.entry(text.to_owned()).or_default();
         anywhere.push(at);
@@ -55,8 +55,8 @@ impl Likely {
     pub(super) fn new(names: Vec<Arc<str>>) -> Self {
         let mut likely = Self {
             names: Vec::new(),
-            by_file: Places::default(),
-            by_stem: Places::default(),
+            by_file: NameIndex::default(),
+            by_stem: NameIndex::default(),
             stem_lengths: BTreeSet::new(),
             by_home: HashMap::new(),
         };

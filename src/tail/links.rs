@@ -150,7 +150,7 @@ fn shown(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tail::fs::Kind;
+    use crate::tail::fs::FileKind;
 
     const ROOT: u32 = 0;
     const WWW: u32 = 33;
@@ -171,7 +171,7 @@ mod tests {
             size: 0,
             modified: 0,
             links,
-            kind: Kind::File,
+            kind: FileKind::File,
             owner,
             group: 0,
             mode: 0o640,

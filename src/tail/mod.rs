@@ -23,14 +23,16 @@
 mod access;
 mod admit;
 mod assignments;
+mod carried_files;
 mod checkpoint;
 mod content;
 mod damage;
+mod descriptor_slots;
 mod discover;
+mod file_reader;
 mod foreign;
 pub mod fs;
 mod gzip;
-mod handover;
 mod history;
 mod identity;
 mod leaf;
@@ -39,10 +41,7 @@ mod lines;
 mod links;
 mod others;
 mod pattern;
-mod present;
-mod reader;
 mod reconcile;
-mod room;
 #[cfg(test)]
 pub(crate) mod sim;
 mod state;
@@ -53,6 +52,7 @@ mod tailer;
 #[cfg(test)]
 mod tests;
 mod track;
+mod trusted_clock;
 mod unread;
 pub mod watch;
 
@@ -62,7 +62,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use access::user_id;
-pub use handover::Handover;
+pub use carried_files::CarriedFiles;
 pub use links::Links;
 pub use others::{OtherFile, other_files};
 pub(crate) use state::replace_file;

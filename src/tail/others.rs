@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use logweir_parsers::error_log;
 
-use super::checkpoint::{self, Checkpoint, Entry};
-use super::discover::{By, Discover};
-use super::fs::{FileSystem, Kind};
+use super::checkpoint::{self, Checkpoint, CheckpointEntry};
+use super::discover::{Discover, FoundBy};
+use super::file_reader::holds;
+use super::fs::{FileKind, FileSystem};
 use super::gzip::{Gzip, first_line};
-use super::identity::{Place, beginning, stream_id};
-use super::reader::holds;
+use super::identity::{Position, beginning, stream_id};
 use super::stem;
 use super::{Links, LogSettings, TailError};
 
@@ -63,7 +63,7 @@ pub fn other_files<F: FileSystem>(
         .map(|sibling| {
             let names: Vec<&str> = sibling.names.iter().map(|name| &**name).collect();
             let why = match sibling.by {
-                By::Declared => "`rotated` names it",
+                FoundBy::Declared => "`rotated` names it",
                 _ => BY_NAME,
             };
             OtherFile {
@@ -107,12 +107,12 @@ fn saved<F: FileSystem>(fs: &F, data_dir: &Path) -> Option<Checkpoint> {
 /// The saved positions by what their files begin with.
 struct Positions<'c> {
     host: &'c str,
-    by_beginning: HashMap<u64, Vec<&'c Entry>>,
+    by_beginning: HashMap<u64, Vec<&'c CheckpointEntry>>,
 }
 
 impl<'c> Positions<'c> {
     fn new(saved: &'c Checkpoint) -> Self {
-        let mut by_beginning: HashMap<u64, Vec<&Entry>> = HashMap::new();
+        let mut by_beginning: HashMap<u64, Vec<&CheckpointEntry>> = HashMap::new();
         for entry in &saved.entries {
             if let Some(beginning) = entry.beginning {
                 by_beginning.entry(beginning).or_default().push(entry);
@@ -124,7 +124,7 @@ impl<'c> Positions<'c> {
         }
     }
 
-    fn of(&self, line: &[u8]) -> impl Iterator<Item = &'c Entry> {
+    fn of(&self, line: &[u8]) -> impl Iterator<Item = &'c CheckpointEntry> {
         let alike = self.by_beginning.get(&beginning(line));
         (alike.into_iter().flatten().copied())
             .filter(|entry| stream_id(self.host, &entry.log, line) == entry.stream)
@@ -139,7 +139,7 @@ fn whose<F: FileSystem>(
     path: &Path,
 ) -> Option<(Option<String>, String)> {
     let metadata = fs.metadata(path).ok()?;
-    if metadata.kind != Kind::File {
+    if metadata.kind != FileKind::File {
         return None;
     }
     let no = |why: &str| Some((None, why.to_owned()));
@@ -162,7 +162,7 @@ fn whose<F: FileSystem>(
     else {
         return no("it has no complete line");
     };
-    let excluded = |entry: &&Entry| {
+    let excluded = |entry: &&CheckpointEntry| {
         let log = discover.log_of(&entry.log);
         log.is_none_or(|log| discover.excludes(log, path))
     };
@@ -196,8 +196,8 @@ fn whose<F: FileSystem>(
 /// A file's first line, the positions whose files begin like it, and of these the ones that it holds.
 struct Alike<'c> {
     line: Vec<u8>,
-    alike: Vec<&'c Entry>,
-    holding: Vec<&'c Entry>,
+    alike: Vec<&'c CheckpointEntry>,
+    holding: Vec<&'c CheckpointEntry>,
 }
 
 /// What a file is like; nothing without a line.
@@ -212,18 +212,18 @@ fn entries_like<'c, F: FileSystem>(
     let Some(line) = first_line(fs, &file, compressed)? else {
         return Ok(None);
     };
-    let alike: Vec<&Entry> = positions
+    let alike: Vec<&CheckpointEntry> = positions
         .map(|positions| positions.of(&line).collect())
         .unwrap_or_default();
     let mut holding = Vec::new();
     for entry in &alike {
-        let place = Place {
+        let position = Position {
             offset: entry.offset,
             marker: entry.marker,
         };
         let holds = match compressed {
-            true => Gzip::holds(fs.clone(), Arc::clone(&file), place)? == Some(true),
-            false => holds(fs, &*file, place)?,
+            true => Gzip::holds(fs.clone(), Arc::clone(&file), position)? == Some(true),
+            false => holds(fs, &*file, position)?,
         };
         if holds {
             holding.push(*entry);

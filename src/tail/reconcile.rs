@@ -10,12 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::FileKey;
-use super::admit::Look;
-use super::discover::{By, Candidate, Scan};
+use super::admit::ScanContext;
+use super::descriptor_slots::is_shortage;
+use super::discover::{Candidate, FoundBy, Scan};
+use super::file_reader::{FileReader, LineSource, Step, holds};
 use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Trailer;
-use super::reader::{Reader, Source, Step, holds};
-use super::room::is_shortage;
 use super::stats::Problem;
 use super::tailer::{Done, Tailer};
 use super::track::Track;
@@ -68,7 +68,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     pub fn reconcile(&mut self) {
         let now = self.clock.now();
         let wall = self.clock.unix_millis();
-        self.looks.believed = Some(self.present.look(now, wall));
+        self.looks.believed = Some(self.trusted_clock.look(now, wall));
         // before the scan: what gets a file from here on is noticed by the next look
         self.vacant
             .retain(|(path, until)| now < *until && self.fs.metadata(path).is_err());
@@ -99,12 +99,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         self.place_open_files(&scan, now, wall);
         self.admit_all(&scan, now, wall);
-        let look = Look {
+        let context = ScanContext {
             now,
             wall,
             last_chance: true,
         };
-        self.search(&scan, look);
+        self.search(&scan, context);
         self.end_look(&scan);
         self.forget_copies(&scan);
         self.forget_noted_beginnings();
@@ -128,7 +128,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         self.forget_matched();
         self.looks.last = Some(wall);
-        self.looks.times_set = self.present.times_set();
+        self.looks.times_set = self.trusted_clock.times_set();
         self.looks.at = now;
         self.measure();
     }
@@ -169,7 +169,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     }
                     let own = !candidate.is_tentative() || named;
                     let live = candidate.live && own;
-                    if !candidate.is_of_alone(&track.name) || candidate.by == By::Declared {
+                    if !candidate.is_of_alone(&track.name) || candidate.by == FoundBy::Declared {
                         self.dirty |= track.assign();
                     }
                     if reader.live && !live {
@@ -225,7 +225,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Whether a file is at its end and nobody is expected to write to it.
-    fn may_go(&self, reader: &Reader<F>, now: Duration) -> bool {
+    fn may_go(&self, reader: &FileReader<F>, now: Duration) -> bool {
         // One that ends early is closed by the next read, which says so, or is still being written.
         if reader.live || !reader.at_end || reader.ends_early() {
             return false;
@@ -233,13 +233,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let Some(track) = self.tracks.get(&reader.key) else {
             return true;
         };
-        let complete = matches!(&reader.source, Source::Gzip(gzip) if gzip.is_complete());
+        let complete = matches!(&reader.source, LineSource::Gzip(gzip) if gzip.is_complete());
         complete || now.saturating_sub(reader.quiet_since) >= self.grace(reader, &track.name)
     }
 
     /// Whether lines that are on their way could not be read again without this open file. Where many are open
     /// those with something unread are worth more.
-    fn is_all_there_is(&self, reader: &Reader<F>, last: &Last) -> bool {
+    fn is_all_there_is(&self, reader: &FileReader<F>, last: &Last) -> bool {
         let named = last.metadata.is_some_and(|metadata| metadata.links > 0);
         let track = self.tracks.get(&reader.key);
         let unnamed = self.readers.iter().filter(|reader| !reader.live);
@@ -275,7 +275,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// How long a file that is not live must be quiet before it is let go.
-    pub(super) fn grace(&self, reader: &Reader<F>, name: &Arc<str>) -> Duration {
+    pub(super) fn grace(&self, reader: &FileReader<F>, name: &Arc<str>) -> Duration {
         let another = |inodes: &Vec<Inode>| inodes.iter().any(|inode| *inode != reader.inode);
         let replaced = self.live_inodes.get(name).is_some_and(another);
         if replaced || reader.visible && reader.caught_up_from_name {
@@ -287,7 +287,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    fn let_go(&mut self, reader: &Reader<F>, last: Last) {
+    fn let_go(&mut self, reader: &FileReader<F>, last: Last) {
         if let Some(track) = self.tracks.get_mut(&reader.key) {
             track.finished = true;
             self.dirty = true;
@@ -323,8 +323,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// A compressed file that was decoded to its end need not be decoded again after the next start.
-    fn remember_compressed(&mut self, reader: &Reader<F>, last: &Last) {
-        if let Source::Gzip(gzip) = &reader.source
+    fn remember_compressed(&mut self, reader: &FileReader<F>, last: &Last) {
+        if let LineSource::Gzip(gzip) = &reader.source
             && gzip.is_complete()
             && let Some(metadata) = last.metadata
             && let Ok(trailer) = Trailer::of(&self.fs, gzip.file(), metadata.size)
@@ -380,7 +380,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    fn held(&self, reader: &Reader<F>) -> Option<Held> {
+    fn held(&self, reader: &FileReader<F>) -> Option<Held> {
         let track = self.tracks.get(&reader.key)?;
         let file = reader.file();
         let Metadata {
@@ -390,9 +390,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             ..
         } = self.fs.metadata_of(file).ok()?;
         let known = match reader.source {
-            Source::Plain(_) => size,
+            LineSource::Plain(_) => size,
             // How much more it holds only decoding tells.
-            Source::Gzip(_) => track
+            LineSource::Gzip(_) => track
                 .size
                 .max(track.read.offset + u64::from(!reader.at_end)),
         };
@@ -476,8 +476,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         for (twin, other) in far {
             let same = match self.reader_of(twin) {
                 _ if track.read.offset == 0 => Ok(true),
-                Some(Reader {
-                    source: Source::Plain(open),
+                Some(FileReader {
+                    source: LineSource::Plain(open),
                     ..
                 }) => holds(&self.fs, &**open, track.read),
                 _ => (self.fs.open(&other.path))
@@ -494,7 +494,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Forgets streams that were not seen for longer than anything is kept, never one that is still there.
     fn forget_old(&mut self) {
-        let now = self.present.believed();
+        let now = self.trusted_clock.believed();
         let memory = self.settings.retention.unwrap_or(DEFAULT_MEMORY);
         let memory = i64::try_from(memory.as_millis()).unwrap_or(i64::MAX);
         let open: HashSet<FileKey> = (self.readers.iter().map(|reader| reader.key))
@@ -538,7 +538,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.readers.iter().any(|reader| reader.inode == inode)
     }
 
-    pub(super) fn reader_of(&self, key: FileKey) -> Option<&Reader<F>> {
+    pub(super) fn reader_of(&self, key: FileKey) -> Option<&FileReader<F>> {
         self.readers.iter().find(|reader| reader.key == key)
     }
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::fs::{FileSystem, Holder, Kind, Metadata, Way};
+use super::fs::{FileKind, FileSystem, Holder, Metadata, Way};
 use crate::clock::{Clock, ManualClock};
 use crate::fail_points::{FailPoints, Fate, Step};
 
@@ -62,7 +62,7 @@ struct Node {
     links: u64,
     opens: usize,
     modified: i64,
-    kind: Kind,
+    kind: FileKind,
     durable: bool,
     owner: u32,
     mode: u32,
@@ -127,7 +127,7 @@ impl Drop for SimLock {
 }
 
 impl World {
-    fn new_node(&mut self, kind: Kind, durable: bool) -> u64 {
+    fn new_node(&mut self, kind: FileKind, durable: bool) -> u64 {
         // The last one freed comes first, as on ext4: the worst for who trusts inodes.
         let inode = if durable { None } else { self.free.pop() }.unwrap_or_else(|| {
             self.next += 1;
@@ -320,7 +320,7 @@ impl SimFs {
             split: None,
             points: FailPoints::default(),
         };
-        let root = world.new_node(Kind::Directory, false);
+        let root = world.new_node(FileKind::Directory, false);
         world.names.insert("/".into(), Name::Directory(root));
         Self(Arc::new(Mutex::new(world)))
     }
@@ -345,7 +345,7 @@ impl SimFs {
             return inode;
         }
         let durable = Path::new(path).starts_with(&world.durable_root);
-        let inode = world.new_node(Kind::File, durable);
+        let inode = world.new_node(FileKind::File, durable);
         world.set(Path::new(path), Some(Name::Inode(inode)));
         inode
     }
@@ -449,7 +449,7 @@ impl SimFs {
 
     pub(crate) fn mkfifo(&self, path: &str) {
         let mut world = self.world();
-        let inode = world.new_node(Kind::Pipe, false);
+        let inode = world.new_node(FileKind::Pipe, false);
         world.set(Path::new(path), Some(Name::Inode(inode)));
     }
 
@@ -505,7 +505,7 @@ impl SimFs {
         }
         for (inode, node) in &world.nodes {
             let by_writers = held.get(inode).copied().unwrap_or(0);
-            if node.kind == Kind::File && !node.durable && node.opens > by_writers {
+            if node.kind == FileKind::File && !node.durable && node.opens > by_writers {
                 inodes.insert(*inode);
             }
         }
@@ -680,7 +680,7 @@ impl FileSystem for SimFs {
         let mut world = self.world();
         for directory in directory.ancestors() {
             if !world.names.contains_key(directory) {
-                let inode = world.new_node(Kind::Directory, false);
+                let inode = world.new_node(FileKind::Directory, false);
                 world
                     .names
                     .insert(directory.to_owned(), Name::Directory(inode));
@@ -706,7 +706,7 @@ impl FileSystem for SimFs {
             }
             Err(_) => {
                 let durable = path.starts_with(&world.durable_root);
-                let inode = world.new_node(Kind::File, durable);
+                let inode = world.new_node(FileKind::File, durable);
                 world.set(path, Some(Name::Inode(inode)));
                 inode
             }

@@ -15,7 +15,7 @@ use super::fs::FileSystem;
 
 /// What the state directory said at the start.
 #[derive(Debug)]
-pub(super) enum Found {
+pub(super) enum FoundState {
     /// Nobody was here before.
     FirstStart,
     /// Somebody was, but no checkpoint can be used; all within reach is read again. What that one knew of the
@@ -67,7 +67,7 @@ impl<F: FileSystem> State<F> {
         &mut self,
         output: &str,
         problems: &mut Vec<Problem>,
-    ) -> Result<(Found, Option<String>), TailError> {
+    ) -> Result<(FoundState, Option<String>), TailError> {
         let identity = self.read_file(&self.data_dir.join("identity"))?;
         let mut host = identity.as_deref().and_then(parse_identity);
         let mut used = identity.is_some();
@@ -100,9 +100,9 @@ impl<F: FileSystem> State<F> {
         }
         let Some(mut newest) = newest else {
             let found = if used {
-                Found::Used(None)
+                FoundState::Used(None)
             } else {
-                Found::FirstStart
+                FoundState::FirstStart
             };
             return Ok((found, host));
         };
@@ -130,7 +130,7 @@ impl<F: FileSystem> State<F> {
                     newest.header.output
                 ),
             ));
-            return Ok((Found::Used(Some(newest.header.time())), host));
+            return Ok((FoundState::Used(Some(newest.header.time())), host));
         }
         if let Some(rules) = newest.header.other_rules() {
             problems.push(Problem::new(
@@ -142,7 +142,7 @@ impl<F: FileSystem> State<F> {
                 ),
             ));
         }
-        Ok((Found::Checkpoint(Box::new(newest)), host))
+        Ok((FoundState::Checkpoint(Box::new(newest)), host))
     }
 
     /// The number of the next save.

@@ -11,21 +11,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::assignments::{Assignment, Assignments};
-use super::checkpoint::{Checkpoint, Entry, Header};
+use super::carried_files::CarriedFiles;
+use super::checkpoint::{Checkpoint, CheckpointEntry, Header};
 use super::content::Looked;
 use super::damage::is_damage;
+use super::descriptor_slots::DescriptorSlots;
 use super::discover::Discover;
+use super::file_reader::{Buffer, FileReader, FoundLines, Limits, LineSource, Step};
 use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Trailer;
-use super::handover::Handover;
-use super::identity::{FIRST_LINE_BYTES, Place, beginning, stream_id};
+use super::identity::{FIRST_LINE_BYTES, Position, beginning, stream_id};
 use super::lines;
-use super::present::Present;
-use super::reader::{Buffer, Found, Limits, Reader, Source, Step};
-use super::room::Room;
 use super::state::{self, State};
 use super::stats::{Lag, Leaves, Problem, Stats};
 use super::track::Track;
+use super::trusted_clock::TrustedClock;
 use super::{Chunk, FileKey, Settings, StreamId, TailError};
 use crate::clock::Clock;
 
@@ -38,7 +38,7 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) state: State<F>,
     pub(super) host: String,
     pub(super) limits: Limits,
-    pub(super) readers: Vec<Reader<F>>,
+    pub(super) readers: Vec<FileReader<F>>,
     /// The reader whose turn it is.
     turn: usize,
     pub(super) tracks: BTreeMap<FileKey, Track>,
@@ -63,7 +63,7 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) directories: BTreeSet<PathBuf>,
     /// What the next reconcile must know about the ones before.
     pub(super) looks: Looks,
-    pub(super) present: Present,
+    pub(super) trusted_clock: TrustedClock,
     pub(super) buffer: Buffer,
     /// Something differs from what was saved.
     pub(super) dirty: bool,
@@ -72,7 +72,7 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     /// Files wait until others are read to their end and closed.
     pub(super) backlog: bool,
     /// Which logs hold a descriptor.
-    pub(super) room: Room,
+    pub(super) room: DescriptorSlots,
     /// Files that a link leads to which is not followed, as of the last look.
     pub(super) refused: HashSet<Inode>,
     /// Compressed files that are so new that they may still be written, as of the last look.
@@ -135,7 +135,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         settings: Settings,
         fs: F,
         clock: C,
-        from: &mut Handover<F>,
+        from: &mut CarriedFiles<F>,
     ) -> Result<Self, TailError> {
         let discover = Discover::new(&settings.logs, &settings.rotated_dirs, &settings.links)?;
         let mut state = match from.state.take_if(|state| state.is_of(&settings.data_dir)) {
@@ -176,19 +176,19 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         };
         let looks = Looks {
             first: true,
-            read_all: matches!(found, state::Found::Used(_)),
+            read_all: matches!(found, state::FoundState::Used(_)),
             last: None,
             believed: None,
             times_set: 0,
             at: clock.now(),
         };
-        let first_start = matches!(found, state::Found::FirstStart);
+        let first_start = matches!(found, state::FoundState::FirstStart);
         let before = match &found {
-            state::Found::FirstStart => None,
-            state::Found::Used(before) => *before,
-            state::Found::Checkpoint(checkpoint) => Some(checkpoint.header.time()),
+            state::FoundState::FirstStart => None,
+            state::FoundState::Used(before) => *before,
+            state::FoundState::Checkpoint(checkpoint) => Some(checkpoint.header.time()),
         };
-        let present = Present::new(looks.at, clock.unix_millis(), before);
+        let trusted_clock = TrustedClock::new(looks.at, clock.unix_millis(), before);
         let mut tailer = Self {
             settings,
             fs,
@@ -212,13 +212,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             live_inodes: HashMap::new(),
             vacant: Vec::new(),
             directories: BTreeSet::new(),
-            present,
+            trusted_clock,
             looks,
             buffer: Buffer::default(),
             dirty: true,
             sure: false,
             backlog: false,
-            room: Room::default(),
+            room: DescriptorSlots::default(),
             refused: HashSet::new(),
             young: Vec::new(),
             failed: false,
@@ -230,7 +230,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             doubts: Vec::new(),
             stats: std::mem::take(&mut from.stats),
         };
-        if let state::Found::Checkpoint(checkpoint) = found {
+        if let state::FoundState::Checkpoint(checkpoint) = found {
             tailer.restore(*checkpoint);
             tailer.forget_matched();
         }
@@ -238,7 +238,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         match tailer.begin(first_start, stored_host.is_none()) {
             Ok(()) => Ok(tailer),
             Err(error) => {
-                *from = tailer.hand_over();
+                *from = tailer.into_carried_files();
                 from.files.extend(left);
                 Err(error)
             }
@@ -349,8 +349,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// The time now, in milliseconds since 1970, as far as it may decide over lines for good: a clock that was
     /// set ahead is not believed before it went evenly for a day.
-    pub fn present(&mut self) -> i64 {
-        self.present
+    pub fn trusted_now(&mut self) -> i64 {
+        self.trusted_clock
             .look(self.clock.now(), self.clock.unix_millis())
     }
 
@@ -402,7 +402,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             || self.search_again
             || self.backlog
             || self.room.is_waited_for()
-            || self.readers.iter().any(Reader::ends_early)
+            || self.readers.iter().any(FileReader::ends_early)
     }
 
     /// Whether logs wait until others give their descriptor up.
@@ -428,8 +428,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .filter_map(|reader| {
                 let track = self.tracks.get(&reader.key)?;
                 let size = match &reader.source {
-                    Source::Plain(file) => self.fs.metadata_of(file).ok()?.size,
-                    Source::Gzip(_) => track.size,
+                    LineSource::Plain(file) => self.fs.metadata_of(file).ok()?.size,
+                    LineSource::Gzip(_) => track.size,
                 };
                 let unread = size.saturating_sub(track.read.offset);
                 Some(Lag {
@@ -443,11 +443,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Steps the readers in turn until one has lines.
-    fn advance(&mut self) -> Option<(FileKey, Found, u64)> {
+    fn advance(&mut self) -> Option<(FileKey, FoundLines, u64)> {
         let mut idle = 0;
         loop {
             if idle >= self.readers.len() {
-                // All is read. Does something wait for a place?
+                // All is read. Does something wait for a descriptor?
                 if self.backlog && self.close_finished() > 0 {
                     self.reconcile();
                     idle = 0;
@@ -515,7 +515,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     fn must_wait(&self, index: usize) -> bool {
         let reader = &self.readers[index];
         let at_work = self.readers.iter().filter(|reader| reader.is_decoding());
-        matches!(reader.source, Source::Gzip(_))
+        matches!(reader.source, LineSource::Gzip(_))
             && !reader.is_decoding()
             && at_work.count() >= MAX_DECODERS
     }
@@ -526,7 +526,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let reader = &self.readers[index];
         let (path, compressed) = (
             reader.path.clone(),
-            matches!(reader.source, Source::Gzip(_)),
+            matches!(reader.source, LineSource::Gzip(_)),
         );
         let found = self.fs.metadata(&path).ok();
         let found = found.filter(|metadata| metadata.inode == reader.inode);
@@ -558,7 +558,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         true
     }
 
-    fn hand_on(&mut self, index: usize, found: Found) -> (FileKey, Found, u64) {
+    fn hand_on(&mut self, index: usize, found: FoundLines) -> (FileKey, FoundLines, u64) {
         let reader = &mut self.readers[index];
         let key = reader.key;
         reader.at_end = false;
@@ -607,7 +607,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.looked.forget_copies_of(key);
         self.done.retain(|_, done| done.key != key);
         let now = self.clock.now();
-        let old = self.add_track(&name, Some((stream, beginning)), Place::start());
+        let old = self.add_track(&name, Some((stream, beginning)), Position::start());
         if let Some(old) = self.tracks.get_mut(&old) {
             (old.path, old.log, old.seen) = (path, log, seen);
             old.miss(TRUNCATED, now);
@@ -639,7 +639,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             // Not one complete line was in it.
             self.tracks.remove(&old);
         }
-        let mut track = Track::new(name, None, Place::start());
+        let mut track = Track::new(name, None, Position::start());
         track.log = log;
         track.path.clone_from(&reader.path);
         track.inode = reader.inode;
@@ -658,11 +658,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         &mut self,
         name: &Arc<str>,
         identity: Option<(StreamId, u64)>,
-        place: Place,
+        position: Position,
     ) -> FileKey {
         let key = self.new_key();
         self.tracks
-            .insert(key, Track::new(Arc::clone(name), None, place));
+            .insert(key, Track::new(Arc::clone(name), None, position));
         if let Some((stream, beginning)) = identity {
             self.identify(key, stream, Some(beginning));
         }
@@ -703,11 +703,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.known = checkpoint.header.logs.into_iter().map(Arc::from).collect();
         for entry in checkpoint.entries {
             let name: Arc<str> = entry.log.into();
-            let place = Place {
+            let position = Position {
                 offset: entry.offset,
                 marker: entry.marker,
             };
-            let key = self.add_track(&name, None, place);
+            let key = self.add_track(&name, None, position);
             let assigned = entry.beginning.and_then(|beginning| {
                 let assigned = self.unmatched.iter().find(|assignment| {
                     *assignment.log == *name && assignment.begins_with(beginning)
@@ -739,16 +739,16 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .values()
             .filter_map(|track| {
                 let stream = track.stream?;
-                let place = track.settled();
+                let position = track.settled();
                 let finished = track.finished && !track.in_flight();
                 // Decoded is decoded only when its lines have arrived.
                 let gzip = track.gzip.filter(|_| finished);
                 // Also a stream of which nothing is settled: by its first line it is found under any name.
-                Some(Entry {
+                Some(CheckpointEntry {
                     stream,
                     log: track.name.to_string(),
-                    offset: place.offset,
-                    marker: place.marker,
+                    offset: position.offset,
+                    marker: position.marker,
                     path: track.path.to_string_lossy().into_owned(),
                     device: track.inode.0,
                     inode: track.inode.1,

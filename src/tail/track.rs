@@ -1,7 +1,7 @@
 //! The position in one stream of bytes, apart from the file that holds them just now.
 //!
 //! Owns: how far a stream was read, how far it is settled, and the marker of both. Refuses to know: how
-//! bytes are read and why they are settled. Invariant: `settled ≤ read`, and the settled place was the end
+//! bytes are read and why they are settled. Invariant: `settled ≤ read`, and the settled position was the end
 //! of a chunk whose bytes were all handed on and settled. The failure it guards against: a position saved
 //! ahead of what is durable elsewhere, the one way in which a restart loses lines.
 
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::StreamId;
 use super::fs::Inode;
 use super::gzip::Trailer;
-use super::identity::Place;
+use super::identity::Position;
 
 /// Places remembered between `settled` and `read`. Beyond it the newest are merged: coarser, never wrong.
 const MAX_PENDING: usize = 64;
@@ -29,11 +29,11 @@ pub(super) struct Track {
     /// What the first line hashes to; unknown for a stream of an older checkpoint until its file is seen.
     pub(super) beginning: Option<u64>,
     /// Everything before it was handed on.
-    pub(super) read: Place,
+    pub(super) read: Position,
     /// Everything before it is durable elsewhere.
-    settled: Place,
+    settled: Position,
     /// Ends of chunks behind `settled`, ascending; the last one is `read`.
-    pending: VecDeque<Place>,
+    pending: VecDeque<Position>,
     /// Where the content was last seen, and in which inode: hints for people and for symlinks.
     pub(super) path: PathBuf,
     pub(super) inode: Inode,
@@ -76,19 +76,19 @@ impl Missing {
 }
 
 impl Track {
-    /// A stream to be read from `place`, which counts as settled.
-    pub(super) fn new(name: Arc<str>, stream: Option<StreamId>, place: Place) -> Self {
+    /// A stream to be read from `position`, which counts as settled.
+    pub(super) fn new(name: Arc<str>, stream: Option<StreamId>, position: Position) -> Self {
         Self {
             log: 0,
             name,
             stream,
             beginning: None,
-            read: place,
-            settled: place,
+            read: position,
+            settled: position,
             pending: VecDeque::new(),
             path: PathBuf::new(),
             inode: (0, 0),
-            size: place.offset,
+            size: position.offset,
             seen: 0,
             finished: false,
             skipped: false,
@@ -100,23 +100,23 @@ impl Track {
         }
     }
 
-    /// A chunk that ends at `place` is handed on.
-    pub(super) fn hand_on(&mut self, place: Place) {
-        self.read = place;
-        self.size = self.size.max(place.offset);
+    /// A chunk that ends at `position` is handed on.
+    pub(super) fn hand_on(&mut self, position: Position) {
+        self.read = position;
+        self.size = self.size.max(position.offset);
         if self.pending.len() >= MAX_PENDING {
             self.pending.pop_back();
         }
-        self.pending.push_back(place);
+        self.pending.push_back(position);
     }
 
-    /// Everything before `offset` is durable; true when the settled place moved.
+    /// Everything before `offset` is durable; true when the settled position moved.
     pub(super) fn settle(&mut self, offset: u64) -> bool {
         let before = self.settled.offset;
-        while let Some(place) = self.pending.front()
-            && place.offset <= offset
+        while let Some(position) = self.pending.front()
+            && position.offset <= offset
         {
-            self.settled = *place;
+            self.settled = *position;
             self.pending.pop_front();
         }
         self.settled.offset != before
@@ -137,7 +137,7 @@ impl Track {
         !std::mem::replace(&mut self.assigned, true)
     }
 
-    pub(super) fn settled(&self) -> Place {
+    pub(super) fn settled(&self) -> Position {
         self.settled
     }
 
@@ -151,8 +151,8 @@ impl Track {
 mod tests {
     use super::*;
 
-    fn place(offset: u64) -> Place {
-        Place {
+    fn position(offset: u64) -> Position {
+        Position {
             offset,
             marker: offset,
         }
@@ -160,27 +160,27 @@ mod tests {
 
     #[test]
     fn settles_only_at_ends_of_chunks() {
-        let mut track = Track::new("l".into(), None, Place::start());
-        track.hand_on(place(10));
-        track.hand_on(place(30));
+        let mut track = Track::new("l".into(), None, Position::start());
+        track.hand_on(position(10));
+        track.hand_on(position(30));
         assert!(!track.settle(9));
         assert_eq!(track.settled().offset, 0);
         assert!(track.settle(29));
-        assert_eq!(track.settled(), place(10));
+        assert_eq!(track.settled(), position(10));
         assert!(track.settle(30));
         assert!(!track.in_flight());
     }
 
     #[test]
     fn many_small_chunks_cost_bounded_memory_and_still_settle_to_the_end() {
-        let mut track = Track::new("l".into(), None, Place::start());
+        let mut track = Track::new("l".into(), None, Position::start());
         for offset in 1..=10_000 {
-            track.hand_on(place(offset));
+            track.hand_on(position(offset));
         }
         assert_eq!(track.pending.len(), MAX_PENDING);
         assert!(track.settle(5_000));
         assert!(track.settled().offset < MAX_PENDING as u64);
         assert!(track.settle(10_000));
-        assert_eq!(track.settled(), place(10_000));
+        assert_eq!(track.settled(), position(10_000));
     }
 }

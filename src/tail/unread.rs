@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use logweir_parsers::error_log;
 
+use super::file_reader::LineSource;
 use super::fs::FileSystem;
 use super::identity::{beginning, stream_id};
 use super::lines;
-use super::reader::Source;
 use super::tailer::Tailer;
 use crate::clock::Clock;
 
@@ -26,7 +26,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             let Some(track) = self.tracks.get(&reader.key) else {
                 continue;
             };
-            let Source::Plain(file) = &reader.source else {
+            let LineSource::Plain(file) = &reader.source else {
                 continue;
             };
             if track.stream.is_some() || track.read.offset > 0 {

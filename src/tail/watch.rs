@@ -19,7 +19,7 @@ use notify::event::{EventKind, ModifyKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::Problem;
-use super::room::is_shortage;
+use super::descriptor_slots::is_shortage;
 
 /// Why the wait is over, the most pressing reason first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use super::settings;
 use crate::clock::SystemClock;
 use crate::tail::fs::HostFs;
 use crate::tail::watch::{Watcher, Woken};
-use crate::tail::{Handover, Settings, TailError, Tailer};
+use crate::tail::{CarriedFiles, Settings, TailError, Tailer};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,7 +29,7 @@ fn open(directory: &Path) -> Result<HostTailer, TailError> {
         on(directory),
         HostFs,
         SystemClock::new(),
-        &mut Handover::default(),
+        &mut CarriedFiles::default(),
     )
 }
 

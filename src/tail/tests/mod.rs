@@ -2,18 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod carried_files;
 mod cases;
 mod content;
+mod descriptor_slots;
 mod faults;
 mod foreign;
-mod handover;
 mod host;
 mod left;
 mod links;
 mod many;
 mod model;
 mod names;
-mod room;
 mod split_reads;
 mod state;
 
@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::sim::SimFs;
-use super::{FileKey, Handover, Links, LogSettings, Settings, StreamId, TailError, Tailer};
+use super::{CarriedFiles, FileKey, Links, LogSettings, Settings, StreamId, TailError, Tailer};
 use crate::clock::ManualClock;
 
 pub(super) const LIVE: &str = "/logs/access.log";
@@ -94,7 +94,7 @@ impl Host {
             self.settings.clone(),
             self.fs.clone(),
             self.clock.clone(),
-            &mut Handover::default(),
+            &mut CarriedFiles::default(),
         )?;
         self.tailer = Some(tailer);
         Ok(())
@@ -110,7 +110,7 @@ impl Host {
     pub(super) fn reload(&mut self) {
         let mut tailer = self.tailer.take().unwrap();
         tailer.save().unwrap();
-        let mut from = tailer.hand_over();
+        let mut from = tailer.into_carried_files();
         self.ends.clear();
         let (settings, fs, clock) = (self.settings.clone(), self.fs.clone(), self.clock.clone());
         self.tailer = Some(Tailer::open(settings, fs, clock, &mut from).unwrap());

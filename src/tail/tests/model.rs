@@ -19,9 +19,9 @@ use rustix::io::Errno;
 
 use self::acts::{Act, Crash, act, open_files};
 use super::{DATA, DAY, Host, LIVE, Tailer, settings};
+use crate::tail::file_reader::LineSource;
 use crate::tail::fs::FileSystem;
 use crate::tail::identity::{beginning, marker, marker_length};
-use crate::tail::reader::Source;
 use crate::tail::sim::Op;
 use crate::tail::{FileKey, StreamId};
 
@@ -491,7 +491,7 @@ impl World {
 
     fn look_at_clocks(&mut self) {
         if let Some(tailer) = &mut self.host.tailer {
-            tailer.present();
+            tailer.trusted_now();
         }
     }
 
@@ -503,8 +503,8 @@ impl World {
             }
             let data = self.host.fs.data(reader.inode.1);
             let data = match reader.source {
-                Source::Plain(_) => data,
-                Source::Gzip(_) => gunzip(&data),
+                LineSource::Plain(_) => data,
+                LineSource::Gzip(_) => gunzip(&data),
             };
             self.held.extend(complete_lines(&data));
         }

@@ -9,12 +9,12 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::admit::Look;
-use super::discover::{By, Candidate};
+use super::admit::ScanContext;
+use super::discover::{Candidate, FoundBy};
+use super::file_reader::{FileReader, LineSource, holds};
 use super::fs::FileSystem;
 use super::gzip::{Gzip, first_line};
-use super::identity::{Place, beginning, stream_id};
-use super::reader::{Reader, Source, holds};
+use super::identity::{Position, beginning, stream_id};
 use super::state::State;
 use super::stats::Stats;
 use super::tailer::Tailer;
@@ -22,15 +22,15 @@ use super::{FileKey, StreamId};
 use crate::clock::Clock;
 
 /// See the module; empty at the start of a process.
-pub struct Handover<F: FileSystem> {
+pub struct CarriedFiles<F: FileSystem> {
     pub(super) state: Option<State<F>>,
-    pub(super) files: Vec<OpenFile<F>>,
+    pub(super) files: Vec<CarriedFile<F>>,
     /// Counters alone; what is true of a moment is found out anew.
     pub(super) stats: Stats,
 }
 
 /// An open file.
-pub(super) struct OpenFile<F: FileSystem> {
+pub(super) struct CarriedFile<F: FileSystem> {
     pub(super) file: Arc<F::File>,
     pub(super) compressed: bool,
     /// Its last name.
@@ -43,10 +43,10 @@ pub(super) struct OpenFile<F: FileSystem> {
     /// It was opened as a rotated file.
     from_name: bool,
     /// Everything before it is durable elsewhere.
-    pub(super) settled: Place,
+    pub(super) settled: Position,
 }
 
-impl<F: FileSystem> Default for Handover<F> {
+impl<F: FileSystem> Default for CarriedFiles<F> {
     fn default() -> Self {
         Self {
             state: None,
@@ -56,10 +56,10 @@ impl<F: FileSystem> Default for Handover<F> {
     }
 }
 
-impl<F: FileSystem> fmt::Debug for Handover<F> {
+impl<F: FileSystem> fmt::Debug for CarriedFiles<F> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
-            .debug_struct("Handover")
+            .debug_struct("CarriedFiles")
             .field("locked", &self.state.is_some())
             .field("files", &self.files.len())
             .finish_non_exhaustive()
@@ -68,7 +68,7 @@ impl<F: FileSystem> fmt::Debug for Handover<F> {
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Ends. What was handed out and not settled is read again by the next.
-    pub fn hand_over(self) -> Handover<F> {
+    pub fn into_carried_files(self) -> CarriedFiles<F> {
         let Self {
             state,
             readers,
@@ -76,13 +76,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             mut stats,
             ..
         } = self;
-        let open_file = |reader: Reader<F>| {
+        let open_file = |reader: FileReader<F>| {
             let track = tracks.get(&reader.key)?;
             let (file, compressed) = match reader.source {
-                Source::Plain(file) => (file, false),
-                Source::Gzip(gzip) => (gzip.into_file(), true),
+                LineSource::Plain(file) => (file, false),
+                LineSource::Gzip(gzip) => (gzip.into_file(), true),
             };
-            Some(OpenFile {
+            Some(CarriedFile {
                 file,
                 compressed,
                 path: reader.path,
@@ -100,7 +100,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             stats.files_waiting,
             stats.deleted_open_bytes,
         ) = (0, 0, 0);
-        Handover {
+        CarriedFiles {
             state: Some(state),
             files,
             stats,
@@ -109,9 +109,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Reads on in the files of the tailer before, wherever they are by now; gives back those of a log that is
     /// configured no more.
-    pub(super) fn adopt(&mut self, files: Vec<OpenFile<F>>) -> Vec<OpenFile<F>> {
+    pub(super) fn adopt(&mut self, files: Vec<CarriedFile<F>>) -> Vec<CarriedFile<F>> {
         let mut left = Vec::new();
-        let look = Look {
+        let context = ScanContext {
             now: self.clock.now(),
             wall: self.clock.unix_millis(),
             last_chance: true,
@@ -129,7 +129,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             };
             let key = self.track_of(&open);
             let assigned = self.tracks.get(&key).is_some_and(|track| track.assigned);
-            let OpenFile {
+            let CarriedFile {
                 file,
                 compressed,
                 path,
@@ -138,9 +138,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 ..
             } = open;
             let source = if compressed {
-                Source::Gzip(Box::new(Gzip::new(self.fs.clone(), file)))
+                LineSource::Gzip(Box::new(Gzip::new(self.fs.clone(), file)))
             } else {
-                Source::Plain(file)
+                LineSource::Plain(file)
             };
             let candidate = Candidate {
                 path,
@@ -148,11 +148,15 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 log,
                 names: vec![name],
                 live: false,
-                by: if assigned { By::Content } else { By::Table },
+                by: if assigned {
+                    FoundBy::Content
+                } else {
+                    FoundBy::Table
+                },
                 compression: None,
                 owners: None,
             };
-            self.attach(key, source, &candidate, &metadata, look);
+            self.attach(key, source, &candidate, &metadata, context);
             if let Some(reader) = self.readers.last_mut() {
                 // The next look finds its name, if it has one.
                 reader.visible = false;
@@ -163,7 +167,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// A file of which nothing is settled may have got its first line since it was opened, or another one.
-    fn look_at_beginning(&self, open: &mut OpenFile<F>) {
+    fn look_at_beginning(&self, open: &mut CarriedFile<F>) {
         if let Ok(Some(line)) = first_line(&self.fs, &open.file, open.compressed) {
             open.stream = Some(stream_id(&self.host, &open.name, &line));
             open.beginning = Some(beginning(&line));
@@ -171,18 +175,19 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// The stream that a file continues: what was saved of it may be a little behind, or another output's.
-    fn track_of(&mut self, open: &OpenFile<F>) -> FileKey {
+    fn track_of(&mut self, open: &CarriedFile<F>) -> FileKey {
         let keys = open
             .stream
             .and_then(|stream| self.by_stream.get(&stream))
             .into_iter()
             .flatten();
         let fits = |key: &&FileKey| {
-            let place = self.tracks.get(key).map(|track| track.read);
+            let position = self.tracks.get(key).map(|track| track.read);
             self.reader_of(**key).is_none()
-                && place.is_some_and(|place| {
-                    place.offset <= open.settled.offset
-                        && (open.compressed || holds(&self.fs, &*open.file, place).unwrap_or(false))
+                && position.is_some_and(|position| {
+                    position.offset <= open.settled.offset
+                        && (open.compressed
+                            || holds(&self.fs, &*open.file, position).unwrap_or(false))
                 })
         };
         let offset = |key: &&FileKey| self.tracks.get(key).map(|track| track.read.offset);
@@ -192,16 +197,16 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let is_held = open.compressed || holds(&self.fs, &*open.file, open.settled).unwrap_or(true);
         if !is_held {
             // Emptied and written again since.
-            self.add_track(&open.name, None, Place::start())
+            self.add_track(&open.name, None, Position::start())
         } else if self.looks.read_all {
-            self.add_known(open, Place::start())
+            self.add_known(open, Position::start())
         } else {
             self.add_known(open, open.settled)
         }
     }
 
-    fn add_known(&mut self, open: &OpenFile<F>, place: Place) -> FileKey {
-        let key = self.add_track(&open.name, None, place);
+    fn add_known(&mut self, open: &CarriedFile<F>, position: Position) -> FileKey {
+        let key = self.add_track(&open.name, None, position);
         if let Some(stream) = open.stream {
             self.identify(key, stream, open.beginning);
         }

@@ -23,7 +23,7 @@ use super::FileKey;
 use super::admit::COMPRESSION_GRACE;
 use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Gzip;
-use super::identity::{MARKER_BYTES, Place, marker, marker_length};
+use super::identity::{MARKER_BYTES, Position, marker, marker_length};
 use super::lines::{self, Head};
 use super::track::Track;
 
@@ -61,7 +61,7 @@ impl Buffer {
 }
 
 /// Where the bytes come from.
-pub(super) enum Source<F: FileSystem> {
+pub(super) enum LineSource<F: FileSystem> {
     /// The file holds the lines themselves.
     Plain(Arc<F::File>),
     /// The file holds them compressed; positions are those of the lines all the same.
@@ -69,9 +69,9 @@ pub(super) enum Source<F: FileSystem> {
 }
 
 /// An open file.
-pub(super) struct Reader<F: FileSystem> {
+pub(super) struct FileReader<F: FileSystem> {
     pub(super) key: FileKey,
-    pub(super) source: Source<F>,
+    pub(super) source: LineSource<F>,
     pub(super) inode: Inode,
     pub(super) path: PathBuf,
     /// Bytes from the track's `read` to here hold no `\n`.
@@ -94,7 +94,7 @@ pub(super) struct Reader<F: FileSystem> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// Lines, in the buffer from `start` on.
-    Lines(Found),
+    Lines(FoundLines),
     /// Bytes were looked at, but no line is complete yet; try again.
     More,
     /// Nothing to read now.
@@ -105,18 +105,18 @@ pub(super) enum Step {
 
 /// Complete lines in the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct FoundLines {
     pub(super) start: usize,
     pub(super) length: usize,
-    /// The place after the last line.
-    pub(super) end: Place,
+    /// The position after the last line.
+    pub(super) end: Position,
     pub(super) cut: bool,
 }
 
-impl<F: FileSystem> Reader<F> {
+impl<F: FileSystem> FileReader<F> {
     pub(super) fn new(
         key: FileKey,
-        source: Source<F>,
+        source: LineSource<F>,
         inode: Inode,
         path: PathBuf,
         live: bool,
@@ -141,19 +141,19 @@ impl<F: FileSystem> Reader<F> {
     /// The open file itself.
     pub(super) fn file(&self) -> &F::File {
         match &self.source {
-            Source::Plain(file) => file,
-            Source::Gzip(gzip) => gzip.file(),
+            LineSource::Plain(file) => file,
+            LineSource::Gzip(gzip) => gzip.file(),
         }
     }
 
     /// Whether a decoder is at work in it.
     pub(super) fn is_decoding(&self) -> bool {
-        matches!(&self.source, Source::Gzip(gzip) if gzip.is_decoding())
+        matches!(&self.source, LineSource::Gzip(gzip) if gzip.is_decoding())
     }
 
     /// Whether it is compressed and ends before its content does.
     pub(super) fn ends_early(&self) -> bool {
-        matches!(&self.source, Source::Gzip(gzip) if self.at_end && !gzip.is_complete())
+        matches!(&self.source, LineSource::Gzip(gzip) if self.at_end && !gzip.is_complete())
     }
 
     /// Whether it does so for good: nobody wrote to it for a while before `wall`, milliseconds.
@@ -174,8 +174,8 @@ impl<F: FileSystem> Reader<F> {
         limits: Limits,
     ) -> io::Result<Step> {
         let file = match &mut self.source {
-            Source::Gzip(gzip) => return gzip.step(track, buffer, limits),
-            Source::Plain(file) => file,
+            LineSource::Gzip(gzip) => return gzip.step(track, buffer, limits),
+            LineSource::Plain(file) => file,
         };
         let plain = Plain {
             fs,
@@ -210,12 +210,12 @@ impl<F: FileSystem> Reader<F> {
     }
 }
 
-/// A plain file, read behind a place.
+/// A plain file, read behind a position.
 struct Plain<'a, F: FileSystem> {
     fs: &'a F,
     file: &'a F::File,
     limits: Limits,
-    read: Place,
+    read: Position,
 }
 
 impl<F: FileSystem> Plain<'_, F> {
@@ -227,7 +227,7 @@ impl<F: FileSystem> Plain<'_, F> {
         buffer: &mut Buffer,
         need: usize,
     ) -> io::Result<Step> {
-        let Place { offset, .. } = self.read;
+        let Position { offset, .. } = self.read;
         let window = marker_length(offset);
         let length = window + need.max(self.limits.read_bytes);
         let Some(count) = self.window_and(length, buffer)? else {
@@ -246,7 +246,7 @@ impl<F: FileSystem> Plain<'_, F> {
         let at_end = count < length;
         match lines::head(data, self.limits.line_bytes) {
             Head::Lines(lines) => {
-                let end = Place::after(&bytes[..window + lines], offset + lines as u64);
+                let end = Position::after(&bytes[..window + lines], offset + lines as u64);
                 // A read that came to the end of the file has told its size.
                 let size = if at_end {
                     offset + data.len() as u64
@@ -262,7 +262,7 @@ impl<F: FileSystem> Plain<'_, F> {
                 }
                 track.size = track.size.max(size);
                 *scanned = end.offset;
-                Ok(Step::Lines(Found {
+                Ok(Step::Lines(FoundLines {
                     start: window,
                     length: lines,
                     end,
@@ -291,7 +291,7 @@ impl<F: FileSystem> Plain<'_, F> {
         track: &mut Track,
         buffer: &mut Buffer,
     ) -> io::Result<Step> {
-        let Place { offset, .. } = self.read;
+        let Position { offset, .. } = self.read;
         let part = buffer.take(self.limits.read_bytes, self.usual());
         let count = self.fs.read_at(self.file, part, *scanned)?;
         if count == 0 {
@@ -343,10 +343,10 @@ impl<F: FileSystem> Plain<'_, F> {
             return Ok(Step::Replaced);
         }
         *scanned = end;
-        Ok(Step::Lines(Found {
+        Ok(Step::Lines(FoundLines {
             start: window,
             length: self.limits.line_bytes,
-            end: Place {
+            end: Position {
                 offset: end,
                 marker: marker(tail),
             },
@@ -380,16 +380,20 @@ impl<F: FileSystem> Plain<'_, F> {
     }
 }
 
-/// Whether `file` holds what was read up to `place`.
-pub(super) fn holds<F: FileSystem>(fs: &F, file: &F::File, place: Place) -> io::Result<bool> {
+/// Whether `file` holds what was read up to `position`.
+pub(super) fn holds<F: FileSystem>(fs: &F, file: &F::File, position: Position) -> io::Result<bool> {
     let mut window = [0; MARKER_BYTES];
-    let window = &mut window[..marker_length(place.offset)];
-    let count = fs.read_at(file, window, place.offset - window.len() as u64)?;
-    Ok(count == window.len() && marker(window) == place.marker)
+    let window = &mut window[..marker_length(position.offset)];
+    let count = fs.read_at(file, window, position.offset - window.len() as u64)?;
+    Ok(count == window.len() && marker(window) == position.marker)
 }
 
-/// The place after the last complete line of a file of `size` bytes.
-pub(super) fn last_line_end<F: FileSystem>(fs: &F, file: &F::File, size: u64) -> io::Result<Place> {
+/// The position after the last complete line of a file of `size` bytes.
+pub(super) fn last_line_end<F: FileSystem>(
+    fs: &F,
+    file: &F::File,
+    size: u64,
+) -> io::Result<Position> {
     let mut block = [0; 8192];
     let mut end = size;
     loop {
@@ -397,21 +401,25 @@ pub(super) fn last_line_end<F: FileSystem>(fs: &F, file: &F::File, size: u64) ->
         let length = usize::try_from(end - start).unwrap_or(block.len());
         let count = fs.read_at(file, &mut block[..length], start)?;
         if let Some(at) = memchr::memrchr(b'\n', &block[..count]) {
-            return place_at(fs, file, start + at as u64 + 1);
+            return position_at(fs, file, start + at as u64 + 1);
         }
         if start == 0 {
-            return Ok(Place::start());
+            return Ok(Position::start());
         }
         end = start;
     }
 }
 
-/// The place at `offset`, with the marker of what stands before it now.
-pub(super) fn place_at<F: FileSystem>(fs: &F, file: &F::File, offset: u64) -> io::Result<Place> {
+/// The position at `offset`, with the marker of what stands before it now.
+pub(super) fn position_at<F: FileSystem>(
+    fs: &F,
+    file: &F::File,
+    offset: u64,
+) -> io::Result<Position> {
     let mut window = [0; MARKER_BYTES];
     let window = &mut window[..marker_length(offset)];
     let count = fs.read_at(file, window, offset - window.len() as u64)?;
-    Ok(Place {
+    Ok(Position {
         offset,
         marker: marker(&window[..count]),
     })

@@ -15,8 +15,8 @@ use rustix::io::Errno;
 
 use super::FileKey;
 use super::discover::{Candidate, Scan};
+use super::file_reader::{FileReader, LineSource};
 use super::fs::{FileSystem, Inode};
-use super::reader::{Reader, Source};
 use super::stats::{Leaves, Problem};
 use super::tailer::Tailer;
 use crate::clock::Clock;
@@ -32,7 +32,7 @@ const SHORT: Duration = Duration::from_secs(60);
 
 /// Who waits for a place.
 #[derive(Debug, Default)]
-pub(super) struct Room {
+pub(super) struct DescriptorSlots {
     /// Live logs that gave their place up.
     resting: HashMap<Inode, Resting>,
     /// How often one did.
@@ -56,7 +56,7 @@ struct Resting {
     turn: u64,
 }
 
-impl Room {
+impl DescriptorSlots {
     pub(super) fn keys(&self) -> impl Iterator<Item = FileKey> {
         self.resting.values().map(|resting| resting.key)
     }
@@ -100,7 +100,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Whether one more file can be opened; if not, it waits until others are closed. Of rotated files the oldest
     /// are open, because they are deleted next; once they are, they take no place of the others.
     pub(super) fn has_room(&mut self, candidate: &Candidate) -> bool {
-        let rotated = |reader: &&Reader<F>| !reader.live;
+        let rotated = |reader: &&FileReader<F>| !reader.live;
         let of_its_kind = candidate.live || {
             let named = (self.readers.iter().filter(rotated)).filter(|reader| reader.visible);
             named.count() < MAX_OPEN_ROTATED.min((self.settings.open_files / 4).max(1))
@@ -183,12 +183,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let now = self.clock.now();
         let readers = &self.readers;
         self.room.candidates.get_or_insert_with(|| {
-            let may = |reader: &&Reader<F>| {
-                let plain = matches!(reader.source, Source::Plain(_));
+            let may = |reader: &&FileReader<F>| {
+                let plain = matches!(reader.source, LineSource::Plain(_));
                 let had_its_time = now.saturating_sub(reader.opened) >= SLICE;
                 plain && reader.live && reader.visible && (reader.at_end || had_its_time)
             };
-            let mut may: Vec<&Reader<F>> = readers.iter().filter(may).collect();
+            let mut may: Vec<&FileReader<F>> = readers.iter().filter(may).collect();
             may.sort_by_key(|reader| (reader.at_end, std::cmp::Reverse(reader.quiet_since)));
             may.iter().map(|reader| reader.key).collect()
         })
@@ -227,7 +227,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Closes the youngest rotated file that has a name, if it is younger: it can be opened again.
     fn close_a_younger(&mut self, candidate: &Candidate) -> bool {
-        let age = |reader: &Reader<F>| {
+        let age = |reader: &FileReader<F>| {
             let metadata = self.fs.metadata_of(reader.file()).ok()?;
             Some(metadata.modified)
         };
@@ -248,7 +248,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// A file that its name leads to is closed, to be opened again when there is room.
     pub(super) fn close_for_now(&mut self, index: usize) {
         let reader = self.readers.swap_remove(index);
-        if let Source::Plain(file) = &reader.source
+        if let LineSource::Plain(file) = &reader.source
             && let Ok(metadata) = self.fs.metadata_of(file)
             && let Some(track) = self.tracks.get_mut(&reader.key)
         {

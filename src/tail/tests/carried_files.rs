@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 
-use super::{Handover, Host, LIVE, Tailer, settings};
+use super::{CarriedFiles, Host, LIVE, Tailer, settings};
 use crate::tail::TailError;
 use crate::tail::sim::Op;
 
@@ -143,8 +143,8 @@ fn a_file_without_a_name_stays_with_its_log() {
 #[test]
 fn when_the_next_cannot_start_nothing_is_let_go() {
     let mut host = with_a_deleted_file();
-    let mut from = host.tailer.take().unwrap().hand_over();
-    let open = |settings, from: &mut Handover<_>| {
+    let mut from = host.tailer.take().unwrap().into_carried_files();
+    let open = |settings, from: &mut CarriedFiles<_>| {
         Tailer::open(settings, host.fs.clone(), host.clock.clone(), from)
     };
     let failed = open(settings(&["/logs/[.log"]), &mut from).err().unwrap();
@@ -152,7 +152,7 @@ fn when_the_next_cannot_start_nothing_is_let_go() {
     host.fs.fail(Op::Read, "/state", Errno::IO, 1);
     let failed = open(host.settings.clone(), &mut from).err().unwrap();
     assert!(matches!(failed, TailError::State { .. }), "{failed}");
-    let second = open(host.settings.clone(), &mut Handover::default()).err();
+    let second = open(host.settings.clone(), &mut CarriedFiles::default()).err();
     assert!(matches!(second, Some(TailError::Locked { .. })));
     host.tailer = open(host.settings.clone(), &mut from).ok();
     assert_eq!(host.texts(), ["one", "two", "later"]);

@@ -17,7 +17,7 @@ const EVEN: i64 = 1_000;
 
 /// Wall time as far as it is believed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Present {
+pub(super) struct TrustedClock {
     /// Monotonic time of the last look, and since when both clocks have gone evenly.
     now: Duration,
     even_since: Duration,
@@ -27,7 +27,7 @@ pub(super) struct Present {
     times_set: u64,
 }
 
-impl Present {
+impl TrustedClock {
     /// `before`: what an earlier run believed, and what its clock said then.
     pub(super) fn new(now: Duration, wall: i64, before: Option<(i64, i64)>) -> Self {
         let believed = before.map_or(wall, |(believed, clock)| {
@@ -90,7 +90,7 @@ mod tests {
     struct Clocks {
         now: Duration,
         wall: i64,
-        present: Present,
+        clock: TrustedClock,
     }
 
     impl Clocks {
@@ -99,7 +99,7 @@ mod tests {
             Self {
                 now,
                 wall: NOW,
-                present: Present::new(now, NOW, None),
+                clock: TrustedClock::new(now, NOW, None),
             }
         }
 
@@ -111,21 +111,21 @@ mod tests {
                 self.now += Duration::from_millis(step.unsigned_abs());
                 self.wall += step;
                 left -= step;
-                self.present.look(self.now, self.wall);
+                self.clock.look(self.now, self.wall);
             }
-            self.present.believed()
+            self.clock.believed()
         }
 
         fn set(&mut self, by: i64) -> i64 {
             self.wall += by;
-            self.present.look(self.now, self.wall)
+            self.clock.look(self.now, self.wall)
         }
 
         fn restart(&mut self, away: i64) {
-            let before = (self.present.believed(), self.wall);
+            let before = (self.clock.believed(), self.wall);
             self.wall += away;
             self.now = Duration::from_secs(3);
-            self.present = Present::new(self.now, self.wall, Some(before));
+            self.clock = TrustedClock::new(self.now, self.wall, Some(before));
         }
     }
 
@@ -160,7 +160,7 @@ mod tests {
             clocks.set(40 * DAY);
             clocks.pass(23 * HOUR);
         }
-        assert_eq!(clocks.present.believed(), NOW + 230 * HOUR);
+        assert_eq!(clocks.clock.believed(), NOW + 230 * HOUR);
     }
 
     #[test]
@@ -180,7 +180,7 @@ mod tests {
             clocks.restart(0);
             clocks.pass(HOUR);
         }
-        assert_eq!(clocks.present.believed(), NOW + 20 * HOUR);
+        assert_eq!(clocks.clock.believed(), NOW + 20 * HOUR);
     }
 
     #[test]
@@ -190,14 +190,14 @@ mod tests {
             clocks.restart(DAY - 60_000);
             clocks.pass(60_000);
         }
-        assert_eq!(clocks.present.believed(), NOW + 100 * DAY);
+        assert_eq!(clocks.clock.believed(), NOW + 100 * DAY);
     }
 
     #[test]
     fn of_a_long_absence_a_day_is_believed_until_the_rest_is_proved() {
         let mut clocks = Clocks::new();
         clocks.restart(40 * DAY);
-        assert_eq!(clocks.present.believed(), NOW + DAY);
+        assert_eq!(clocks.clock.believed(), NOW + DAY);
         assert_eq!(clocks.pass(DAY), NOW + 41 * DAY);
     }
 
@@ -213,8 +213,8 @@ mod tests {
                 clocks.set(jump);
                 clocks.pass(time);
                 passed += time;
-                prop_assert!(clocks.present.believed() <= NOW + passed);
-                prop_assert!(clocks.present.believed() <= clocks.wall);
+                prop_assert!(clocks.clock.believed() <= NOW + passed);
+                prop_assert!(clocks.clock.believed() <= clocks.wall);
             }
         }
     }
