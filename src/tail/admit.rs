@@ -67,7 +67,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         // What only a glob finds may be a copy or a rotated file of what has a better name: that comes first, the
         // shorter names before the longer ones.
         let is_new =
-            |live: &&Candidate| live.is_tentative() && !self.known.contains(&live.names[0]);
+            |live: &&Candidate| live.is_tentative() && !self.streams.knows_log(&live.names[0]);
         let (mut new, mut named): (Vec<&Candidate>, Vec<&Candidate>) =
             scan.live.iter().partition(is_new);
         new.sort_by_key(|candidate| (candidate.path.as_os_str().len(), &candidate.path));
@@ -149,11 +149,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             && !self.is_young_again(done.key, candidate)
         {
             let key = done.key;
-            if (self.tracks.get(&key)).is_some_and(|track| !candidate.names.contains(&track.name)) {
+            if (self.streams.get(key)).is_some_and(|track| !candidate.names.contains(&track.name)) {
                 self.note_other(candidate);
             }
             self.assign(key, candidate);
-            if let Some(track) = self.tracks.get_mut(&key) {
+            if let Some(track) = self.streams.get_mut(key) {
                 track.seen = context.wall;
                 // Not that of a shorter copy: whether a file is one is found out from the whole one.
                 if candidate.compression.is_none() && size >= track.read.offset {
@@ -194,11 +194,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let Some(opened) = self.open_candidate(candidate, compressed)? else {
             return Ok(Verdict::Decided);
         };
-        self.note_beginnings(&opened);
+        self.streams
+            .note_beginning(&opened.streams, opened.beginning);
         if opened.streams.is_empty() && !candidate.names.is_empty() {
             // Without a complete line there is nothing to read yet; it comes first to the live file.
             if candidate.live && !self.is_gzip(&opened) && self.has_room(candidate) {
-                let key = self.add_track(&candidate.names[0], None, Position::start());
+                let key = self
+                    .streams
+                    .add(&candidate.names[0], None, Position::start());
                 self.attach_plain(key, opened, context);
             } else if compressed {
                 self.look_for_damage(&opened);
@@ -222,10 +225,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     let verdict = self.admit(&other, context)?;
                     // All of it is read already. Its writer may still hold it, so it is looked at again.
                     if let Some(done) = self.done.get(&inode)
-                        && let Some(track) = self.tracks.get_mut(&done.key)
+                        && let Some(track) = self.streams.get(done.key)
                         && !candidate.is_of_alone(&track.name)
                     {
-                        self.dirty |= track.assign();
+                        self.streams.assign(done.key);
                     }
                     return Ok(verdict);
                 }
@@ -263,7 +266,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Whether it is a rotated file, or one that only a glob takes for live and that was read as another log's.
     fn counts_as_rotated(&self, candidate: &Candidate, key: FileKey) -> bool {
         let another = |track: &Track| !candidate.names.contains(&track.name);
-        !candidate.live || candidate.is_tentative() && self.tracks.get(&key).is_some_and(another)
+        !candidate.live || candidate.is_tentative() && self.streams.get(key).is_some_and(another)
     }
 
     /// A declared file that may be one of several logs, none of which is known to have had its content, is read as
@@ -272,7 +275,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let OpenedCandidate {
             candidate, streams, ..
         } = opened;
-        let known = |(_, stream): &(_, StreamId)| self.by_stream.contains_key(stream);
+        let known = |(_, stream): &(_, StreamId)| self.streams.has_seen(*stream);
         let unassigned = candidate.names.len() != 1 && !streams.iter().any(known);
         if unassigned {
             self.stats.unassigned_files += 1;
@@ -316,7 +319,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let identity = |line: &[u8]| {
             let names = candidate.names.iter();
             names
-                .map(|name| (Arc::clone(name), stream_id(&self.host, name, line)))
+                .map(|name| (Arc::clone(name), stream_id(self.streams.host(), name, line)))
                 .collect()
         };
         let streams = line.as_deref().map(identity).unwrap_or_default();
@@ -346,8 +349,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         } = &opened;
         let mut best: Option<(u64, FileKey)> = None;
         let mut may_be_a_beginning = false;
-        for key in self.keys_of(streams) {
-            let Some(track) = self.tracks.get(&key) else {
+        for key in self.streams.keys_of_any(streams) {
+            let Some(track) = self.streams.get(key) else {
                 continue;
             };
             if track.skipped {
@@ -365,7 +368,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         if may_be_a_beginning {
             // All its lines are read from the longer file, under the same ids.
-            let keys = self.keys_of(streams);
+            let keys = self.streams.keys_of_any(streams);
             if let Some((key, open)) = self.is_beginning_of(&keys, file, metadata.size)? {
                 if !open {
                     self.set_done(key, metadata, context.wall);
@@ -387,7 +390,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 self.attach_plain(key, opened, context);
             } else {
                 self.set_done(key, metadata, context.wall);
-                if let Some(track) = self.tracks.get_mut(&key) {
+                if let Some(track) = self.streams.get_mut(key) {
                     track.path.clone_from(&candidate.path);
                 }
             }
@@ -418,8 +421,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let size = u64::from(trailer.size);
         let mut best: Option<((bool, bool, u64), FileKey)> = None;
         let mut another = false;
-        for key in self.keys_of(streams) {
-            let Some(track) = self.tracks.get(&key) else {
+        for key in self.streams.keys_of_any(streams) {
+            let Some(track) = self.streams.get(key) else {
                 continue;
             };
             if self.reader_of(key).is_some() {
@@ -467,14 +470,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             self.ambiguous(candidate);
         }
         let (name, stream) = &streams[0];
-        if self
-            .by_stream
-            .get(stream)
-            .is_some_and(|keys| !keys.is_empty())
-        {
+        if !self.streams.keys_of(*stream).is_empty() {
             self.stats.stream_id_collisions += 1;
         }
-        let key = self.add_track(name, Some((*stream, opened.beginning)), Position::start());
+        let key = self
+            .streams
+            .add(name, Some((*stream, opened.beginning)), Position::start());
         if compressed {
             self.attach_compressed(key, opened, context);
         } else {
@@ -520,7 +521,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         metadata: &Metadata,
         context: ScanContext,
     ) {
-        let Some(track) = self.tracks.get_mut(&key) else {
+        let Some(track) = self.streams.get_mut(key) else {
             return;
         };
         track.log = match candidate.names.len() {
@@ -581,7 +582,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Whether a file that begins as the one being read holds more than that one: then they are two that
     /// merely begin alike. Of a compressed one nobody knows without decoding that it does not.
     fn goes_beyond(&self, size: u64, key: FileKey, compressed: bool) -> io::Result<bool> {
-        let (Some(reader), Some(track)) = (self.reader_of(key), self.tracks.get(&key)) else {
+        let (Some(reader), Some(track)) = (self.reader_of(key), self.streams.get(key)) else {
             return Ok(false);
         };
         let LineSource::Plain(open) = &reader.source else {
@@ -598,7 +599,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Truncated before anything of it was read: a copy of `size` bytes holds it all, so nothing is missed.
     fn forget_unread(&mut self, key: FileKey, size: u64) {
-        if let Some(track) = self.tracks.get_mut(&key)
+        if let Some(track) = self.streams.get_mut(key)
             && track.read.offset == 0
             && track.size <= size
         {
@@ -624,7 +625,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 if position_at(&self.fs, &**open, size)? == here {
                     return Ok(Some((key, true)));
                 }
-            } else if let Some(track) = self.tracks.get(&key)
+            } else if let Some(track) = self.streams.get(key)
                 && let Ok((longer, _)) = self.fs.open(&track.path)
                 && let Ok(metadata) = self.fs.metadata_of(&longer)
                 // Inodes are used again, this very file may have got one: it must be as it was left, and longer.
@@ -639,13 +640,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             }
         }
         Ok(None)
-    }
-
-    pub(super) fn keys_of(&self, streams: &[(Arc<str>, StreamId)]) -> Vec<FileKey> {
-        let keys = streams
-            .iter()
-            .filter_map(|(_, stream)| self.by_stream.get(stream));
-        keys.flatten().copied().collect()
     }
 
     /// Whether the content of a file whose name does not tell is compressed.

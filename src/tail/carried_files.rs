@@ -72,12 +72,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let Self {
             state,
             readers,
-            tracks,
+            streams,
             mut stats,
             ..
         } = self;
         let open_file = |reader: FileReader<F>| {
-            let track = tracks.get(&reader.key)?;
+            let track = streams.get(reader.key)?;
             let (file, compressed) = match reader.source {
                 LineSource::Plain(file) => (file, false),
                 LineSource::Gzip(gzip) => (gzip.into_file(), true),
@@ -128,7 +128,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 continue;
             };
             let key = self.track_of(&open);
-            let assigned = self.tracks.get(&key).is_some_and(|track| track.assigned);
+            let assigned = self.streams.get(key).is_some_and(|track| track.assigned);
             let CarriedFile {
                 file,
                 compressed,
@@ -169,7 +169,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// A file of which nothing is settled may have got its first line since it was opened, or another one.
     fn look_at_beginning(&self, open: &mut CarriedFile<F>) {
         if let Ok(Some(line)) = first_line(&self.fs, &open.file, open.compressed) {
-            open.stream = Some(stream_id(&self.host, &open.name, &line));
+            open.stream = Some(stream_id(self.streams.host(), &open.name, &line));
             open.beginning = Some(beginning(&line));
         }
     }
@@ -178,11 +178,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     fn track_of(&mut self, open: &CarriedFile<F>) -> FileKey {
         let keys = open
             .stream
-            .and_then(|stream| self.by_stream.get(&stream))
-            .into_iter()
-            .flatten();
+            .map(|stream| self.streams.keys_of(stream))
+            .unwrap_or_default()
+            .iter();
         let fits = |key: &&FileKey| {
-            let position = self.tracks.get(key).map(|track| track.read);
+            let position = self.streams.get(**key).map(|track| track.read);
             self.reader_of(**key).is_none()
                 && position.is_some_and(|position| {
                     position.offset <= open.settled.offset
@@ -190,14 +190,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                             || holds(&self.fs, &*open.file, position).unwrap_or(false))
                 })
         };
-        let offset = |key: &&FileKey| self.tracks.get(key).map(|track| track.read.offset);
+        let offset = |key: &&FileKey| self.streams.get(**key).map(|track| track.read.offset);
         if let Some(key) = keys.filter(fits).max_by_key(offset) {
             return *key;
         }
         let is_held = open.compressed || holds(&self.fs, &*open.file, open.settled).unwrap_or(true);
         if !is_held {
             // Emptied and written again since.
-            self.add_track(&open.name, None, Position::start())
+            self.streams.add(&open.name, None, Position::start())
         } else if self.looks.read_all {
             self.add_known(open, Position::start())
         } else {
@@ -206,9 +206,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     fn add_known(&mut self, open: &CarriedFile<F>, position: Position) -> FileKey {
-        let key = self.add_track(&open.name, None, position);
+        let key = self.streams.add(&open.name, None, position);
         if let Some(stream) = open.stream {
-            self.identify(key, stream, open.beginning);
+            self.streams.identify(key, stream, open.beginning);
         }
         key
     }

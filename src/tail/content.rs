@@ -19,7 +19,7 @@ use super::discover::{Candidate, FoundBy, Scan};
 use super::file_reader::{FoundLines, LineSource, holds, position_at};
 use super::fs::{FileKind, FileSystem, Inode, Metadata};
 use super::gzip::{Gzip, first_line};
-use super::identity::{beginning, stream_id};
+use super::identity::beginning;
 use super::lines;
 use super::reconcile::{DELETED, GRACE_OF_THE_LAST};
 use super::stats::{Leaves, Problem};
@@ -80,62 +80,15 @@ impl Looked {
 }
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// The streams that begin with this line.
-    pub(super) fn streams_beginning_with(&self, beginning: u64, line: &[u8]) -> Vec<FileKey> {
-        let of_name = |name: &str| stream_id(&self.host, name, line);
-        let mut keys: Vec<FileKey> = Vec::new();
-        for key in self.by_beginning.get(&beginning).into_iter().flatten() {
-            let same = |track: &Track| track.stream == Some(of_name(&track.name));
-            if self.tracks.get(key).is_some_and(same) {
-                keys.push(*key);
-            }
-        }
-        // Those of an older checkpoint, which did not know how they begin.
-        for name in &self.without_beginning {
-            let found = self.by_stream.get(&of_name(name)).into_iter().flatten();
-            keys.extend(found.filter(|key| {
-                self.tracks
-                    .get(key)
-                    .is_some_and(|track| track.beginning.is_none())
-            }));
-        }
-        keys
-    }
-
-    /// Notes how the streams of an older checkpoint begin, now that a file of theirs is seen.
-    pub(super) fn note_beginnings(&mut self, opened: &OpenedCandidate<'_, F>) {
-        for key in self.keys_of(&opened.streams) {
-            if let Some(track) = self.tracks.get_mut(&key)
-                && track.beginning.is_none()
-            {
-                track.beginning = Some(opened.beginning);
-                let alike = self.by_beginning.entry(opened.beginning).or_default();
-                alike.push(key);
-                self.dirty = true;
-            }
-        }
-    }
-
-    /// Forgets the logs all of whose streams are known by how they begin.
-    pub(super) fn forget_noted_beginnings(&mut self) {
-        if !self.without_beginning.is_empty() {
-            let unknown = (self.tracks.values()).filter(|track| track.beginning.is_none());
-            self.without_beginning = unknown.map(|track| Arc::clone(&track.name)).collect();
-        }
-    }
-
     /// Whether there may be another log that this file belongs to.
     pub(super) fn begins_like_another(&self, opened: &OpenedCandidate<'_, F>) -> bool {
-        let known = |(_, stream): &(_, super::StreamId)| {
-            self.by_stream
-                .get(stream)
-                .is_some_and(|keys| !keys.is_empty())
-        };
+        let known = |(_, stream): &(_, super::StreamId)| !self.streams.keys_of(*stream).is_empty();
         if opened.candidate.by == FoundBy::Path || opened.streams.iter().any(known) {
             return false;
         }
         !self
-            .streams_beginning_with(opened.beginning, &opened.line)
+            .streams
+            .beginning_with(opened.beginning, &opened.line)
             .is_empty()
             || self.assigned_before(opened.beginning).next().is_some()
     }
@@ -146,7 +99,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let reader = &self.readers[index];
         let key = reader.key;
         let is_new = |track: &&Track| track.stream.is_none() && track.read.offset == 0;
-        let Some(track) = self.tracks.get(&key).filter(is_new) else {
+        let Some(track) = self.streams.get(key).filter(is_new) else {
             return false;
         };
         if !reader.live || self.discover.fixes(&track.name) {
@@ -155,25 +108,25 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let bytes = &self.buffer.bytes()[found.start..found.start + found.length];
         let line = lines::first(bytes).map_or(bytes, |length| &bytes[..length - 1]);
         let another = self
-            .streams_beginning_with(beginning(line), line)
+            .streams
+            .beginning_with(beginning(line), line)
             .iter()
             .any(|other| {
-                self.tracks
-                    .get(other)
+                self.streams
+                    .get(*other)
                     .is_some_and(|other| other.name != track.name)
             });
         if another {
             self.readers.swap_remove(index);
-            self.tracks.remove(&key);
+            self.streams.remove(key);
         }
         another
     }
 
     /// The logs that a content was assigned to before the positions were lost.
     fn assigned_before(&self, beginning: u64) -> impl Iterator<Item = &str> {
-        self.unmatched
-            .iter()
-            .filter(move |assignment| assignment.begins_with(beginning))
+        self.streams
+            .assigned_before(beginning)
             .map(|assignment| assignment.log.as_str())
             .filter(|log| self.discover.log_of(log).is_some())
     }
@@ -183,8 +136,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let OpenedCandidate { candidate, .. } = opened;
         let mut fits: Vec<FileKey> = Vec::new();
         let (mut copy, mut later) = (None, false);
-        for key in self.streams_beginning_with(opened.beginning, &opened.line) {
-            let Some(track) = self.tracks.get(&key) else {
+        for key in self.streams.beginning_with(opened.beginning, &opened.line) {
+            let Some(track) = self.streams.get(key) else {
                 continue;
             };
             let Some(log) = self.discover.log_of(&track.name) else {
@@ -222,9 +175,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             });
         }
         let here = |name: &&Arc<str>| {
-            self.unmatched.iter().any(|assignment| {
+            (self.streams.assigned_before(opened.beginning)).any(|assignment| {
                 *assignment.log == ***name
-                    && assignment.begins_with(opened.beginning)
                     && (Path::new(&assignment.path) == candidate.path
                         || (assignment.device, assignment.inode) == opened.metadata.inode)
             })
@@ -262,7 +214,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             ..
         } = opened;
         // A name from the table says whose a file is, if that log is known, unless it holds the rest of another's.
-        let is_log = |name: &Arc<str>| self.discover.fixes(name) || self.known.contains(name);
+        let is_log = |name: &Arc<str>| self.discover.fixes(name) || self.streams.knows_log(name);
         let names_say = candidate.by == FoundBy::Table && candidate.names.iter().any(is_log);
         let must_be_read = !names_say && !candidate.names.is_empty();
         if track.skipped || names_say && (track.finished || track.read.offset == 0) {
@@ -336,7 +288,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let path = &opened.candidate.path;
         let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let mut ranked = Vec::new();
-        for track in fits.iter().filter_map(|key| self.tracks.get(key)) {
+        for track in fits.iter().filter_map(|key| self.streams.get(*key)) {
             let live = Path::new(&*track.name);
             let live_file = live.file_name().and_then(OsStr::to_str).unwrap_or_default();
             let by_table = stem::rotated(live_file, file).is_some();
@@ -388,7 +340,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         // What it is a copy of stays known for as long as it lies there.
         self.assign(key, candidate);
-        let original = self.tracks.get_mut(&key).map(|track| {
+        let original = self.streams.get_mut(key).map(|track| {
             track.seen = context.wall;
             track.path.clone()
         });
@@ -410,10 +362,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// positions are lost, it must not become one of that.
     pub(super) fn assign(&mut self, key: FileKey, candidate: &Candidate) {
         if !candidate.names.is_empty()
-            && let Some(track) = self.tracks.get_mut(&key)
+            && let Some(track) = self.streams.get(key)
             && !candidate.is_of_alone(&track.name)
         {
-            self.dirty |= track.assign();
+            self.streams.assign(key);
         }
     }
 
@@ -426,7 +378,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             ..
         } = candidate.metadata;
         let copy = self.looked.copies.get(&inode)?;
-        let track = self.tracks.get(&copy.key)?;
+        let track = self.streams.get(copy.key)?;
         let read = track.finished && track.read.offset >= size;
         let read = read || self.reader_of(copy.key).is_some();
         ((copy.size, copy.modified) == (size, modified) && read).then_some(copy.key)
@@ -457,7 +409,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             })
             .map(|reader| reader.path.clone())
             .collect();
-        let lost_positions = self.looks.read_all && !self.unmatched.is_empty();
+        let lost_positions = self.looks.read_all && self.streams.has_unmatched();
         let again = std::mem::take(&mut self.search_again);
         // After a start a shorter copy may stand in the place of what was being read: all files are looked at once.
         let again = again || self.unreported || lost_positions || self.grown_since();
@@ -466,7 +418,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         let paths = missing
             .iter()
-            .filter_map(|key| Some(self.tracks.get(key)?.path.clone()));
+            .filter_map(|key| Some(self.streams.get(*key)?.path.clone()));
         let further: HashSet<PathBuf> = paths
             .chain(moved)
             .filter_map(|path| path.parent().map(Path::to_owned))
@@ -520,14 +472,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let Some(reader) = (self.readers.iter_mut()).find(|reader| reader.inode == inode) else {
             return false;
         };
-        if let Some(track) = self.tracks.get_mut(&reader.key)
+        if let Some(track) = self.streams.get_mut(reader.key)
             && !reader.visible
         {
             reader.visible = true;
             reader.path.clone_from(&candidate.path);
             track.path.clone_from(&candidate.path);
             track.seen = wall;
-            self.dirty |= track.assign();
+            self.streams.assign(reader.key);
         }
         true
     }
@@ -542,11 +494,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let known = self.looked.beginnings.get(&inode).copied();
         if let Some((then, at, beginning)) = known
             && (then, at) == (size, modified)
-            && self.without_beginning.is_empty()
+            && self.streams.knows_all_beginnings()
         {
             let like = beginning.is_some_and(|beginning| {
-                self.by_beginning.contains_key(&beginning)
-                    || self.assigned_before(beginning).next().is_some()
+                let is_log = |log: &str| self.discover.log_of(log).is_some();
+                self.streams.may_know_beginning(beginning, is_log)
             });
             if !like {
                 return;
@@ -590,7 +542,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     fn is_named_like_one_of(&self, missing: &[FileKey], path: &Path) -> bool {
         let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let stem = |key: &FileKey| {
-            let name = Path::new(&*self.tracks.get(key)?.name);
+            let name = Path::new(&*self.streams.get(*key)?.name);
             name.file_stem().and_then(OsStr::to_str).map(str::to_owned)
         };
         (missing.iter().filter_map(stem)).any(|stem| file.contains(&stem))
@@ -602,21 +554,21 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .chain(self.done.values().map(|done| done.key))
             .chain(self.room.keys())
             .collect();
-        let is_missing = |(key, track): &(&FileKey, &Track)| {
+        let is_missing = |(key, track): &(FileKey, &Track)| {
             !track.finished
                 && !track.skipped
                 && track.stream.is_some()
                 && !open.contains(key)
                 && self.discover.log_of(&track.name).is_some()
         };
-        let missing = self.tracks.iter().filter(is_missing);
-        missing.map(|(key, _)| *key).collect()
+        let missing = self.streams.iter().filter(is_missing);
+        missing.map(|(key, _)| key).collect()
     }
 
     /// Whether a file that was given to a log by its content is another than when it was read.
     fn grown_since(&self) -> bool {
-        (self.tracks.iter())
-            .filter(|(key, track)| track.assigned && self.reader_of(**key).is_none())
+        (self.streams.iter())
+            .filter(|(key, track)| track.assigned && self.reader_of(*key).is_none())
             .filter_map(|(_, track)| self.fs.metadata(&track.path).ok())
             .any(|metadata| {
                 self.done.get(&metadata.inode).is_none_or(|done| {
@@ -632,12 +584,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         self.unreported = false;
         for key in self.missing() {
-            let Some(track) = self.tracks.get(&key) else {
+            let Some(track) = self.streams.get(key) else {
                 continue;
             };
             // Of twins one may hold what the other lacks: that shows when they were read.
-            let twins = track.stream.and_then(|stream| self.by_stream.get(&stream));
-            let alone = twins.is_none_or(|keys| keys.len() == 1);
+            let twins = track.stream.map(|stream| self.streams.keys_of(stream));
+            let alone = twins.is_none_or(|keys| keys.len() <= 1);
             if track.unfound || track.missing.is_some() || !alone {
                 continue;
             }
@@ -657,16 +609,16 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             if unread > 0 {
                 *self.stats.lost_bytes.entry(DELETED).or_default() += unread;
             }
-            if let Some(track) = self.tracks.get_mut(&key) {
+            if let Some(track) = self.streams.get_mut(key) {
                 track.unfound = true;
-                self.dirty = true;
+                self.streams.mark_changed();
             }
         }
     }
 
     /// Files that only a glob found, with a date in their names, are followed by nobody.
     pub(super) fn say_what_is_dated(&mut self, scan: &Scan) {
-        let assigned: HashSet<&Path> = (self.tracks.values())
+        let assigned: HashSet<&Path> = (self.streams.tracks())
             .filter(|track| track.assigned)
             .map(|track| track.path.as_path())
             .collect();

@@ -132,7 +132,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .filter(|resting| !any && resting.read == Some((metadata.size, metadata.modified)))
         {
             let seen = self.clock.unix_millis();
-            if let Some(track) = self.tracks.get_mut(key) {
+            if let Some(track) = self.streams.get_mut(*key) {
                 track.seen = seen;
             }
             return true;
@@ -208,13 +208,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         };
         let reader = self.readers.swap_remove(index);
         let metadata = self.fs.metadata_of(reader.file());
-        let (Ok(metadata), Some(track)) = (metadata, self.tracks.get_mut(&reader.key)) else {
+        let (Ok(metadata), Some(track)) = (metadata, self.streams.get_mut(reader.key)) else {
             return;
         };
         track.size = track.size.max(metadata.size);
         if track.stream.is_none() && track.read.offset == 0 {
             // Not one complete line was in it: it is met anew.
-            self.tracks.remove(&reader.key);
+            self.streams.remove(reader.key);
         }
         self.room.turn += 1;
         let resting = Resting {
@@ -250,7 +250,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let reader = self.readers.swap_remove(index);
         if let LineSource::Plain(file) = &reader.source
             && let Ok(metadata) = self.fs.metadata_of(file)
-            && let Some(track) = self.tracks.get_mut(&reader.key)
+            && let Some(track) = self.streams.get_mut(reader.key)
         {
             track.size = track.size.max(metadata.size);
         }

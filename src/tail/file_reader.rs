@@ -146,6 +146,17 @@ impl<F: FileSystem> FileReader<F> {
         }
     }
 
+    /// Whether its lines are compressed.
+    pub(super) fn is_compressed(&self) -> bool {
+        matches!(self.source, LineSource::Gzip(_))
+    }
+
+    /// Whether its path still leads to it.
+    pub(super) fn is_at_its_path(&self, fs: &F) -> bool {
+        fs.metadata(&self.path)
+            .is_ok_and(|there| there.inode == self.inode)
+    }
+
     /// Whether a decoder is at work in it.
     pub(super) fn is_decoding(&self) -> bool {
         matches!(&self.source, LineSource::Gzip(gzip) if gzip.is_decoding())

@@ -34,11 +34,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             return false;
         }
         for name in names {
-            let stream = stream_id(&self.host, name, line);
-            for key in self.by_stream.get(&stream).into_iter().flatten() {
-                if let Some(track) = self.tracks.get_mut(key) {
+            let stream = stream_id(self.streams.host(), name, line);
+            for key in self.streams.keys_of(stream).to_vec() {
+                if let Some(track) = self.streams.get_mut(key) {
                     track.missing = None;
-                    self.dirty |= !std::mem::replace(&mut track.finished, true);
+                    if !std::mem::replace(&mut track.finished, true) {
+                        self.streams.mark_changed();
+                    }
                 }
             }
         }
@@ -50,7 +52,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// then, and none of its lines is handed on.
     pub(super) fn turns_out_foreign(&mut self, index: usize, found: &FoundLines) -> bool {
         let reader = &self.readers[index];
-        let Some(track) = self.tracks.get(&reader.key) else {
+        let Some(track) = self.streams.get(reader.key) else {
             return false;
         };
         if track.read.offset != 0 {
@@ -63,12 +65,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             return false;
         }
         let reader = self.readers.swap_remove(index);
-        if let Some(track) = self.tracks.remove(&reader.key)
-            && let Some(stream) = track.stream
-            && let Some(keys) = self.by_stream.get_mut(&stream)
-        {
-            keys.retain(|key| *key != reader.key);
-        }
+        self.streams.remove(reader.key);
         self.stats.files_open = self.readers.len();
         self.leave(&reader.path);
         true

@@ -35,7 +35,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Whether a file was left for its age by a clock that was ahead.
     pub(super) fn is_young_again(&self, key: FileKey, candidate: &Candidate) -> bool {
-        self.tracks.get(&key).is_some_and(|track| track.expired) && !self.is_expired(candidate)
+        self.streams.get(key).is_some_and(|track| track.expired) && !self.is_expired(candidate)
     }
 
     /// Leaves a file that is older than `retention`. What was not read of it is counted, once, and is not taken
@@ -62,12 +62,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             metadata.size
         };
         let mut best: Option<(u64, FileKey)> = None;
-        for key in self.keys_of(streams) {
+        for key in self.streams.keys_of_any(streams) {
             if self.reader_of(key).is_some() {
                 // A copy, or what it is a copy of, is being read.
                 return Ok(());
             }
-            let Some(track) = self.tracks.get(&key) else {
+            let Some(track) = self.streams.get(key) else {
                 continue;
             };
             let position = track.read;
@@ -89,17 +89,18 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             }
             None => (
                 0,
-                self.add_track(name, Some((*stream, opened.beginning)), Position::start()),
+                self.streams
+                    .add(name, Some((*stream, opened.beginning)), Position::start()),
             ),
         };
         if size > read {
             *self.stats.passed_over_bytes.entry(EXPIRED).or_default() += size - read;
         }
-        if let Some(track) = self.tracks.get_mut(&key) {
+        if let Some(track) = self.streams.get_mut(key) {
             track.missing = None;
             track.finished = true;
             track.expired = true;
-            self.dirty = true;
+            self.streams.mark_changed();
         }
         self.set_done(key, metadata, context.wall);
         Ok(())
@@ -119,7 +120,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             last_line_end(&self.fs, &*opened.file, opened.metadata.size)?
         };
         let (name, stream) = &opened.streams[0];
-        let key = self.add_track(name, Some((*stream, opened.beginning)), position);
+        let key = self
+            .streams
+            .add(name, Some((*stream, opened.beginning)), position);
         self.set_history(key, opened, compressed, context.wall);
         Ok(())
     }
@@ -132,7 +135,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         context: ScanContext,
     ) -> bool {
         // A log seen before had no other rotated files: this one came since.
-        if self.looks.read_all || self.known.contains(name) {
+        if self.looks.read_all || self.streams.knows_log(name) {
             return false;
         }
         // By which clock the file got its time nobody knows.
@@ -164,14 +167,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         skipped: bool,
         wall: i64,
     ) {
-        if let Some(track) = self.tracks.get_mut(&key) {
+        if let Some(track) = self.streams.get_mut(key) {
             track.log = opened.candidate.log;
             track.finished = true;
             track.skipped = skipped;
             track.inode = opened.metadata.inode;
             track.path.clone_from(&opened.candidate.path);
         }
-        self.dirty = true;
+        self.streams.mark_changed();
         self.set_done(key, &opened.metadata, wall);
     }
 
@@ -190,7 +193,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 key,
             },
         );
-        if let Some(track) = self.tracks.get_mut(&key) {
+        if let Some(track) = self.streams.get_mut(key) {
             track.seen = wall;
         }
     }

@@ -113,7 +113,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         // What is known of it from before the directory was another's is not lost.
         let is_known =
             |track: &Track| track.inode == metadata.inode && candidate.names.contains(&track.name);
-        if self.tracks.values().any(is_known) {
+        if self.streams.tracks().any(is_known) {
             self.sure = false;
         }
         true

@@ -47,6 +47,7 @@ pub(crate) mod sim;
 mod state;
 mod stats;
 pub mod stem;
+mod stream_table;
 mod survey;
 mod tailer;
 #[cfg(test)]

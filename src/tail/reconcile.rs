@@ -72,7 +72,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         // before the scan: what gets a file from here on is noticed by the next look
         self.vacant
             .retain(|(path, until)| now < *until && self.fs.metadata(path).is_err());
-        let mut scan = self.discover.scan(&self.fs, &self.known);
+        let mut scan = self.discover.scan(&self.fs, self.streams.known_logs());
         self.backlog = false;
         self.room.begin_look();
         self.refused.clear();
@@ -107,13 +107,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.search(&scan, context);
         self.end_look(&scan);
         self.forget_copies(&scan);
-        self.forget_noted_beginnings();
+        self.streams.forget_noted_beginnings();
         self.say_what_is_dated(&scan);
         self.report_unfound();
         self.remember_logs(&scan);
         if self.assigned_now && self.save_assignments().is_err() {
             // The next save tries again, and says so.
-            self.dirty = true;
+            self.streams.mark_changed();
         }
         self.directories = scan.directories;
         self.close_finished();
@@ -124,7 +124,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.looks.first = false;
         if self.looks.read_all && !scan.incomplete && self.young.is_empty() && !self.failed {
             self.looks.read_all = false;
-            self.dirty = true;
+            self.streams.mark_changed();
         }
         self.forget_matched();
         self.looks.last = Some(wall);
@@ -136,12 +136,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Names of logs, of which a rotated file is no old history. A name that only a glob gives to a file of another
     /// log is none.
     fn remember_logs(&mut self, scan: &Scan) {
-        let read: HashSet<&Arc<str>> = self.tracks.values().map(|track| &track.name).collect();
+        let read: HashSet<Arc<str>> = (self.streams.tracks())
+            .map(|track| Arc::clone(&track.name))
+            .collect();
         for candidate in scan.live.iter().chain(&scan.siblings) {
             for name in &candidate.names {
                 let other = candidate.is_tentative() || self.of_other_logs.contains(name);
                 if !other || self.discover.fixes(name) || read.contains(name) {
-                    self.dirty |= self.known.insert(Arc::clone(name));
+                    self.streams.add_log(name);
                 }
             }
         }
@@ -155,8 +157,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .chain(&scan.siblings)
             .map(|candidate| (candidate.metadata.inode, candidate))
             .collect();
+        let mut has_changed = false;
         for reader in &mut self.readers {
-            let Some(track) = self.tracks.get_mut(&reader.key) else {
+            let Some(track) = self.streams.get_mut(reader.key) else {
                 continue;
             };
             reader.look_again(track, self.limits);
@@ -170,7 +173,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                     let own = !candidate.is_tentative() || named;
                     let live = candidate.live && own;
                     if !candidate.is_of_alone(&track.name) || candidate.by == FoundBy::Declared {
-                        self.dirty |= track.assign();
+                        has_changed |= track.assign();
                     }
                     if reader.live && !live {
                         self.stats.rotations.renamed += 1;
@@ -202,6 +205,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 }
             }
         }
+        if has_changed {
+            self.streams.mark_changed();
+        }
     }
 
     /// Lets go of files that are read to their end and will not grow; how many.
@@ -230,7 +236,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         if reader.live || !reader.at_end || reader.ends_early() {
             return false;
         }
-        let Some(track) = self.tracks.get(&reader.key) else {
+        let Some(track) = self.streams.get(reader.key) else {
             return true;
         };
         let complete = matches!(&reader.source, LineSource::Gzip(gzip) if gzip.is_complete());
@@ -241,7 +247,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// those with something unread are worth more.
     fn is_all_there_is(&self, reader: &FileReader<F>, last: &Last) -> bool {
         let named = last.metadata.is_some_and(|metadata| metadata.links > 0);
-        let track = self.tracks.get(&reader.key);
+        let track = self.streams.get(reader.key);
         let unnamed = self.readers.iter().filter(|reader| !reader.live);
         !named && track.is_some_and(Track::in_flight) && unnamed.count() <= self.max_unnamed() / 2
     }
@@ -251,7 +257,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     pub(super) fn last_attempt(&mut self, index: usize) -> Option<Last> {
         let reader = &mut self.readers[index];
         let metadata = self.fs.metadata_of(reader.file()).ok();
-        let Some(track) = self.tracks.get_mut(&reader.key) else {
+        let Some(track) = self.streams.get_mut(reader.key) else {
             return Some(Last {
                 metadata,
                 half_line: 0,
@@ -288,9 +294,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     fn let_go(&mut self, reader: &FileReader<F>, last: Last) {
-        if let Some(track) = self.tracks.get_mut(&reader.key) {
+        if let Some(track) = self.streams.get_mut(reader.key) {
             track.finished = true;
-            self.dirty = true;
+            self.streams.mark_changed();
         }
         self.remember_compressed(reader, &last);
         match last.metadata {
@@ -313,7 +319,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             // A file that came in its place may go on where it ended.
             _ if last.half_line > 0 => {
                 let now = self.clock.now();
-                if let Some(track) = self.tracks.get_mut(&reader.key) {
+                if let Some(track) = self.streams.get_mut(reader.key) {
                     track.size = track.size.max(track.read.offset + last.half_line);
                     track.miss(UNTERMINATED, now);
                 }
@@ -328,7 +334,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             && gzip.is_complete()
             && let Some(metadata) = last.metadata
             && let Ok(trailer) = Trailer::of(&self.fs, gzip.file(), metadata.size)
-            && let Some(track) = self.tracks.get_mut(&reader.key)
+            && let Some(track) = self.streams.get_mut(reader.key)
         {
             track.gzip = Some(trailer);
         }
@@ -366,9 +372,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 continue;
             }
             *self.stats.lost_bytes.entry("held_open_limit").or_default() += unread;
-            if let Some(track) = self.tracks.get_mut(&key) {
+            if let Some(track) = self.streams.get_mut(key) {
                 track.finished = true;
-                self.dirty = true;
                 self.stats.problems.push(Problem::new(
                     &track.path,
                     format!(
@@ -376,12 +381,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                          logs took more than held_open_bytes of disk space; raise it, or keep rotated logs longer"
                     ),
                 ));
+                self.streams.mark_changed();
             }
         }
     }
 
     fn held(&self, reader: &FileReader<F>) -> Option<Held> {
-        let track = self.tracks.get(&reader.key)?;
+        let track = self.streams.get(reader.key)?;
         let file = reader.file();
         let Metadata {
             links,
@@ -414,10 +420,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .chain(self.done.values().map(|done| done.key))
             .chain(self.room.keys())
             .collect();
-        for (key, track) in &mut self.tracks {
+        for (key, track) in self.streams.iter_mut() {
             let bytes = track.size.saturating_sub(track.read.offset);
             let known = track.finished || track.skipped || track.unfound || track.missing.is_some();
-            if bytes > 0 && !known && !held.contains(key) {
+            if bytes > 0 && !known && !held.contains(&key) {
                 track.miss(DELETED, now);
             }
         }
@@ -435,15 +441,15 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 .is_some_and(|missing| now.saturating_sub(missing.since) >= GRACE_FOR_A_COPY)
         };
         let open: HashSet<FileKey> = self.readers.iter().map(|reader| reader.key).collect();
-        let due: Vec<FileKey> = (self.tracks.iter())
+        let due: Vec<FileKey> = (self.streams.iter())
             .filter(|(_, track)| due(track))
-            .map(|(key, _)| *key)
+            .map(|(key, _)| key)
             .collect();
         for key in due {
             let Some(read_elsewhere) = self.was_read_elsewhere(key) else {
                 continue;
             };
-            if let Some(track) = self.tracks.get_mut(&key)
+            if let Some(track) = self.streams.get_mut(key)
                 && let Some(missing) = track.missing.take()
             {
                 let lost = missing.bytes() > 0 && !read_elsewhere;
@@ -453,7 +459,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 // What is lost is looked for still: it may have been moved out of sight.
                 track.unfound |= lost && missing.reason == DELETED;
                 track.finished |= !track.unfound && !open.contains(&key);
-                self.dirty = true;
+                self.streams.mark_changed();
             }
         }
     }
@@ -461,16 +467,16 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Whether the content has a twin that was read as far: one that was open before it, or a copy that was found
     /// before its original had a first line. None when nobody can tell now for want of descriptors.
     fn was_read_elsewhere(&self, key: FileKey) -> Option<bool> {
-        let Some(track) = self.tracks.get(&key) else {
+        let Some(track) = self.streams.get(key) else {
             return Some(false);
         };
         let twins = track
             .stream
-            .and_then(|stream| self.by_stream.get(&stream))
-            .into_iter()
-            .flatten();
+            .map(|stream| self.streams.keys_of(stream))
+            .unwrap_or_default()
+            .iter();
         let far = twins.filter_map(|twin| {
-            let other = self.tracks.get(twin)?;
+            let other = self.streams.get(*twin)?;
             (other.read.offset >= track.size).then_some((*twin, other))
         });
         for (twin, other) in far {
@@ -500,25 +506,17 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let open: HashSet<FileKey> = (self.readers.iter().map(|reader| reader.key))
             .chain(self.room.keys())
             .collect();
-        let before = self.tracks.len();
-        self.unmatched
-            .retain(|assignment| now.saturating_sub(assignment.seen) <= memory);
-        self.tracks.retain(|key, track| {
+        self.streams
+            .forget_unmatched_before(now.saturating_sub(memory));
+        let forgotten = self.streams.retain(|key, track| {
             track.in_flight()
                 || now.saturating_sub(track.seen) <= memory
-                || open.contains(key)
+                || open.contains(&key)
                 || track.missing.is_some()
         });
-        if self.tracks.len() != before {
-            self.dirty = true;
-            let tracks = &self.tracks;
-            let is_left = |keys: &mut Vec<FileKey>| {
-                keys.retain(|key| tracks.contains_key(key));
-                !keys.is_empty()
-            };
-            self.by_stream.retain(|_, keys| is_left(keys));
-            self.by_beginning.retain(|_, keys| is_left(keys));
-            self.done.retain(|_, done| tracks.contains_key(&done.key));
+        if forgotten {
+            let streams = &self.streams;
+            self.done.retain(|_, done| streams.get(done.key).is_some());
         }
     }
 

@@ -4,29 +4,28 @@
 //! how a directory is understood (`reconcile`) and how one file is read (`reader`). Invariant: a track is
 //! read by at most one open file, and each open file reads exactly one track.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::assignments::{Assignment, Assignments};
+use super::assignments::Assignments;
 use super::carried_files::CarriedFiles;
-use super::checkpoint::{Checkpoint, CheckpointEntry, Header};
+use super::checkpoint::{Checkpoint, Header};
 use super::content::Looked;
 use super::damage::is_damage;
 use super::descriptor_slots::DescriptorSlots;
 use super::discover::Discover;
 use super::file_reader::{Buffer, FileReader, FoundLines, Limits, LineSource, Step};
 use super::fs::{FileSystem, Inode, Metadata};
-use super::gzip::Trailer;
-use super::identity::{FIRST_LINE_BYTES, Position, beginning, stream_id};
+use super::identity::{FIRST_LINE_BYTES, Position};
 use super::lines;
 use super::state::{self, State};
 use super::stats::{Lag, Leaves, Problem, Stats};
-use super::track::Track;
+use super::stream_table::StreamTable;
 use super::trusted_clock::TrustedClock;
-use super::{Chunk, FileKey, Settings, StreamId, TailError};
+use super::{Chunk, FileKey, Settings, TailError};
 use crate::clock::Clock;
 
 /// Reads logs; see the room's tour.
@@ -36,23 +35,12 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) clock: C,
     pub(super) discover: Discover,
     pub(super) state: State<F>,
-    pub(super) host: String,
     pub(super) limits: Limits,
     pub(super) readers: Vec<FileReader<F>>,
     /// The reader whose turn it is.
     turn: usize,
-    pub(super) tracks: BTreeMap<FileKey, Track>,
-    pub(super) by_stream: HashMap<StreamId, Vec<FileKey>>,
-    /// The tracks by what their first lines hash to.
-    pub(super) by_beginning: HashMap<u64, Vec<FileKey>>,
-    /// Logs with tracks of which that is not known.
-    pub(super) without_beginning: HashSet<Arc<str>>,
+    pub(super) streams: StreamTable,
     assignments: Assignments,
-    /// What was assigned to a log before and has no track: its positions were lost.
-    pub(super) unmatched: Vec<Assignment>,
-    next_key: u64,
-    /// Names of logs ever seen.
-    pub(super) known: HashSet<Arc<str>>,
     /// Rotated files of which nothing is wanted as long as they stay as they are.
     pub(super) done: HashMap<Inode, Done>,
     pub(super) looked: Looked,
@@ -65,8 +53,6 @@ pub struct Tailer<F: FileSystem, C: Clock> {
     pub(super) looks: Looks,
     pub(super) trusted_clock: TrustedClock,
     pub(super) buffer: Buffer,
-    /// Something differs from what was saved.
-    pub(super) dirty: bool,
     /// At the last look each file could be looked at.
     pub(super) sure: bool,
     /// Files wait until others are read to their end and closed.
@@ -195,18 +181,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             clock,
             discover,
             state,
-            host,
             limits,
             readers: Vec::new(),
             turn: 0,
-            tracks: BTreeMap::new(),
-            by_stream: HashMap::new(),
-            by_beginning: HashMap::new(),
-            without_beginning: HashSet::new(),
+            streams: StreamTable::new(host, unmatched),
             assignments,
-            unmatched,
-            next_key: 0,
-            known: HashSet::new(),
             done: HashMap::new(),
             looked: Looked::default(),
             live_inodes: HashMap::new(),
@@ -215,7 +194,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             trusted_clock,
             looks,
             buffer: Buffer::default(),
-            dirty: true,
             sure: false,
             backlog: false,
             room: DescriptorSlots::default(),
@@ -253,7 +231,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             self.save()?;
         }
         if host_is_new {
-            self.state.fix_host(&self.host)?;
+            self.state.fix_host(self.streams.host())?;
         }
         Ok(())
     }
@@ -261,7 +239,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// The next complete lines of any file; `None` when there is nothing to read now.
     pub fn read(&mut self) -> Option<Chunk<'_>> {
         let (key, found, offset) = self.advance()?;
-        let track = self.tracks.get(&key)?;
+        let track = self.streams.get(key)?;
         let reader = self.readers.iter().find(|reader| reader.key == key)?;
         Some(Chunk {
             file: key,
@@ -278,10 +256,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Everything of `file` before `offset` is durable elsewhere. The caller calls with growing offsets and
     /// guarantees that none before is missing.
     pub fn settle(&mut self, file: FileKey, offset: u64) {
-        if let Some(track) = self.tracks.get_mut(&file)
+        if let Some(track) = self.streams.get_mut(file)
             && track.settle(offset)
         {
-            self.dirty = true;
+            self.streams.mark_changed();
         }
     }
 
@@ -291,13 +269,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// When the state directory does not take them; the caller tries again later, nothing is lost by it.
     pub fn save(&mut self) -> Result<(), TailError> {
         self.identify_unread();
-        if !self.dirty {
+        if !self.streams.is_changed() {
             return Ok(());
         }
         self.save_assignments()?;
         let checkpoint = self.checkpoint();
         self.state.save(&checkpoint)?;
-        self.dirty = false;
+        self.streams.mark_saved();
         self.stats.saves += 1;
         Ok(())
     }
@@ -305,46 +283,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Makes durable which content belongs to which log: of each stream whose file the next start may not find by
     /// its name.
     pub(super) fn save_assignments(&mut self) -> Result<(), TailError> {
-        const DAY: i64 = 86_400_000;
-        let of_track = |track: &Track| {
-            let beginning = track.beginning?;
-            let read = track.finished && !track.in_flight();
-            (track.assigned || !read).then(|| Assignment {
-                log: track.name.to_string(),
-                beginning: format!("{beginning:016x}"),
-                path: track.path.to_string_lossy().into_owned(),
-                device: track.inode.0,
-                inode: track.inode.1,
-                by_content: track.assigned,
-                seen: track.seen - track.seen.rem_euclid(DAY),
-            })
-        };
-        let mut all: Vec<Assignment> = self.tracks.values().filter_map(of_track).collect();
-        for unmatched in &self.unmatched {
-            if !all.iter().any(|known| known.is_of_file(unmatched)) {
-                all.push(unmatched.clone());
-            }
-        }
-        self.assignments.save(&self.fs, all)
+        self.assignments.save(&self.fs, self.streams.assignments())
     }
 
     /// Forgets assignments of what has positions. While positions are lost, files that begin alike need each its own.
     pub(super) fn forget_matched(&mut self) {
-        if self.looks.read_all || self.unmatched.is_empty() {
-            return;
+        if !self.looks.read_all {
+            self.streams.forget_matched();
         }
-        let (by_beginning, tracks) = (&self.by_beginning, &self.tracks);
-        self.unmatched.retain(|assignment| {
-            let keys = assignment
-                .beginning()
-                .and_then(|own| by_beginning.get(&own));
-            let same = |key: &FileKey| {
-                tracks
-                    .get(key)
-                    .is_some_and(|track| *track.name == *assignment.log)
-            };
-            !keys.is_some_and(|keys| keys.iter().any(same))
-        });
     }
 
     /// The time now, in milliseconds since 1970, as far as it may decide over lines for good: a clock that was
@@ -361,7 +307,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// The host in every line's identity: that of the first start in this data_dir.
     pub fn host(&self) -> &str {
-        &self.host
+        self.streams.host()
     }
 
     /// Directories in which something may happen.
@@ -371,7 +317,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Where a file was last seen.
     pub fn file_path(&self, file: FileKey) -> Option<&Path> {
-        self.tracks.get(&file).map(|track| track.path.as_path())
+        self.streams.get(file).map(|track| track.path.as_path())
     }
 
     /// Whether the directories are due to be read again.
@@ -426,7 +372,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.readers
             .iter()
             .filter_map(|reader| {
-                let track = self.tracks.get(&reader.key)?;
+                let track = self.streams.get(reader.key)?;
                 let size = match &reader.source {
                     LineSource::Plain(file) => self.fs.metadata_of(file).ok()?.size,
                     LineSource::Gzip(_) => track.size,
@@ -462,7 +408,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 continue;
             }
             let reader = &mut self.readers[index];
-            let Some(track) = self.tracks.get_mut(&reader.key) else {
+            let Some(track) = self.streams.get_mut(reader.key) else {
                 self.readers.swap_remove(index);
                 continue;
             };
@@ -563,7 +509,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let key = reader.key;
         reader.at_end = false;
         reader.quiet_since = self.clock.now();
-        let Some(track) = self.tracks.get_mut(&key) else {
+        let Some(track) = self.streams.get(key) else {
             return (key, found, 0);
         };
         let offset = track.read.offset;
@@ -571,14 +517,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             // The identity comes from the very bytes that are handed on, whatever an earlier look saw.
             let bytes = &self.buffer.bytes()[found.start..found.start + found.length];
             let line = lines::first(bytes).map_or(bytes, |length| &bytes[..length - 1]);
-            let stream = stream_id(&self.host, &track.name, line);
-            let beginning = beginning(line);
+            let (stream, beginning) = self.streams.identity(&track.name, line);
             if track.stream != Some(stream) {
                 self.part_with_unread(key);
-                self.identify(key, stream, Some(beginning));
+                self.streams.identify(key, stream, Some(beginning));
             }
         }
-        let Some(track) = self.tracks.get_mut(&key) else {
+        let Some(track) = self.streams.get_mut(key) else {
             return (key, found, 0);
         };
         track.finished = false;
@@ -590,7 +535,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// The file was emptied and written again before anything was read of it: a copy may hold what it was.
     fn part_with_unread(&mut self, key: FileKey) {
-        let Some(track) = self.tracks.get(&key) else {
+        let Some(track) = self.streams.get(key) else {
             return;
         };
         let (Some(stream), Some(beginning)) = (track.stream, track.beginning) else {
@@ -607,8 +552,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.looked.forget_copies_of(key);
         self.done.retain(|_, done| done.key != key);
         let now = self.clock.now();
-        let old = self.add_track(&name, Some((stream, beginning)), Position::start());
-        if let Some(old) = self.tracks.get_mut(&old) {
+        let old = self
+            .streams
+            .add(&name, Some((stream, beginning)), Position::start());
+        if let Some(old) = self.streams.get_mut(old) {
             (old.path, old.log, old.seen) = (path, log, seen);
             old.miss(TRUNCATED, now);
         }
@@ -618,156 +565,48 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// may continue; what it holds now is read from the beginning.
     fn start_new_generation(&mut self, index: usize) {
         self.stats.truncations += 1;
-        let key = self.new_key();
+        let now = self.clock.now();
         let reader = &mut self.readers[index];
-        let old = std::mem::replace(&mut reader.key, key);
-        reader.start_again();
-        reader.at_end = false;
-        reader.quiet_since = self.clock.now();
-        let (name, log) = match self.tracks.get_mut(&old) {
-            Some(track) => {
-                track.miss(TRUNCATED, self.clock.now());
-                (Arc::clone(&track.name), track.log)
-            }
-            None => return,
-        };
-        if self
-            .tracks
-            .get(&old)
-            .is_some_and(|track| track.stream.is_none())
-        {
-            // Not one complete line was in it.
-            self.tracks.remove(&old);
-        }
-        let mut track = Track::new(name, None, Position::start());
-        track.log = log;
-        track.path.clone_from(&reader.path);
-        track.inode = reader.inode;
-        track.seen = self.clock.unix_millis();
-        self.tracks.insert(key, track);
-    }
-
-    pub(super) fn new_key(&mut self) -> FileKey {
-        let key = FileKey(self.next_key);
-        self.next_key += 1;
-        key
-    }
-
-    /// Adds a stream that is not read yet; `identity` is its id and what its first line hashes to.
-    pub(super) fn add_track(
-        &mut self,
-        name: &Arc<str>,
-        identity: Option<(StreamId, u64)>,
-        position: Position,
-    ) -> FileKey {
-        let key = self.new_key();
-        self.tracks
-            .insert(key, Track::new(Arc::clone(name), None, position));
-        if let Some((stream, beginning)) = identity {
-            self.identify(key, stream, Some(beginning));
-        }
-        key
-    }
-
-    /// Notes what a track's content is, in place of what it was taken for.
-    pub(super) fn identify(&mut self, key: FileKey, stream: StreamId, beginning: Option<u64>) {
-        let Some(track) = self.tracks.get_mut(&key) else {
+        let old = reader.key;
+        let Some(track) = self.streams.get_mut(old) else {
             return;
         };
-        if let Some(before) = track.stream.replace(stream)
-            && let Some(keys) = self.by_stream.get_mut(&before)
-        {
-            // Truncated and written again before anything was read of it.
-            keys.retain(|other| *other != key);
+        track.miss(TRUNCATED, now);
+        let (name, log) = (Arc::clone(&track.name), track.log);
+        if track.stream.is_none() {
+            // Not one complete line was in it.
+            self.streams.remove(old);
         }
-        if let Some(before) = std::mem::replace(&mut track.beginning, beginning)
-            && let Some(keys) = self.by_beginning.get_mut(&before)
-        {
-            keys.retain(|other| *other != key);
+        let key = self.streams.add(&name, None, Position::start());
+        if let Some(track) = self.streams.get_mut(key) {
+            track.log = log;
+            track.path.clone_from(&reader.path);
+            track.inode = reader.inode;
+            track.seen = self.clock.unix_millis();
         }
-        self.by_stream.entry(stream).or_default().push(key);
-        match beginning {
-            Some(beginning) => {
-                self.by_beginning.entry(beginning).or_default().push(key);
-            }
-            None => {
-                self.without_beginning.insert(Arc::clone(&track.name));
-            }
-        }
-        self.dirty = true;
+        reader.key = key;
+        reader.start_again();
+        reader.at_end = false;
+        reader.quiet_since = now;
     }
 
     fn restore(&mut self, checkpoint: Checkpoint) {
         self.looks.last = Some(checkpoint.header.looked);
         self.looks.read_all = checkpoint.header.read_all;
-        self.known = checkpoint.header.logs.into_iter().map(Arc::from).collect();
-        for entry in checkpoint.entries {
-            let name: Arc<str> = entry.log.into();
-            let position = Position {
-                offset: entry.offset,
-                marker: entry.marker,
-            };
-            let key = self.add_track(&name, None, position);
-            let assigned = entry.beginning.and_then(|beginning| {
-                let assigned = self.unmatched.iter().find(|assignment| {
-                    *assignment.log == *name && assignment.begins_with(beginning)
-                });
-                assigned.map(|assignment| assignment.by_content)
-            });
-            self.identify(key, entry.stream, entry.beginning);
-            if let Some(track) = self.tracks.get_mut(&key) {
-                track.log = self.discover.log_of(&name).unwrap_or(0);
-                track.path = entry.path.into();
-                track.inode = (entry.device, entry.inode);
-                track.size = entry.size;
-                track.seen = entry.seen;
-                track.finished = entry.finished;
-                track.skipped = entry.skipped;
-                track.unfound = entry.unfound;
-                track.assigned = assigned.unwrap_or(false);
-                track.gzip = entry.gzip.map(|(crc32, size)| Trailer { crc32, size });
-            }
-        }
-        self.dirty = false;
+        let discover = &self.discover;
+        let log_of = |name: &str| discover.log_of(name);
+        self.streams
+            .restore(checkpoint.header.logs, checkpoint.entries, log_of);
     }
 
     fn checkpoint(&self) -> Checkpoint {
-        let mut logs: Vec<String> = self.known.iter().map(|name| name.to_string()).collect();
-        logs.sort_unstable();
-        let entries = self
-            .tracks
-            .values()
-            .filter_map(|track| {
-                let stream = track.stream?;
-                let position = track.settled();
-                let finished = track.finished && !track.in_flight();
-                // Decoded is decoded only when its lines have arrived.
-                let gzip = track.gzip.filter(|_| finished);
-                // Also a stream of which nothing is settled: by its first line it is found under any name.
-                Some(CheckpointEntry {
-                    stream,
-                    log: track.name.to_string(),
-                    offset: position.offset,
-                    marker: position.marker,
-                    path: track.path.to_string_lossy().into_owned(),
-                    device: track.inode.0,
-                    inode: track.inode.1,
-                    size: track.size,
-                    seen: track.seen,
-                    finished,
-                    skipped: track.skipped,
-                    gzip: gzip.map(|trailer| (trailer.crc32, trailer.size)),
-                    beginning: track.beginning,
-                    unfound: track.unfound,
-                })
-            })
-            .collect();
+        let entries = self.streams.checkpoint_entries();
         let mut header = Header::new(
             self.state.next_generation(),
             &self.settings.output,
-            &self.host,
+            self.streams.host(),
             self.looks.last.unwrap_or(0),
-            logs,
+            self.streams.log_names(),
         );
         header.read_all = self.looks.read_all;
         header.believed = self

@@ -77,11 +77,11 @@ impl Missing {
 
 impl Track {
     /// A stream to be read from `position`, which counts as settled.
-    pub(super) fn new(name: Arc<str>, stream: Option<StreamId>, position: Position) -> Self {
+    pub(super) fn new(name: Arc<str>, position: Position) -> Self {
         Self {
             log: 0,
             name,
-            stream,
+            stream: None,
             beginning: None,
             read: position,
             settled: position,
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn settles_only_at_ends_of_chunks() {
-        let mut track = Track::new("l".into(), None, Position::start());
+        let mut track = Track::new("l".into(), Position::start());
         track.hand_on(position(10));
         track.hand_on(position(30));
         assert!(!track.settle(9));
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn many_small_chunks_cost_bounded_memory_and_still_settle_to_the_end() {
-        let mut track = Track::new("l".into(), None, Position::start());
+        let mut track = Track::new("l".into(), Position::start());
         for offset in 1..=10_000 {
             track.hand_on(position(offset));
         }

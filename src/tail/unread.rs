@@ -11,7 +11,6 @@ use logweir_parsers::error_log;
 
 use super::file_reader::LineSource;
 use super::fs::FileSystem;
-use super::identity::{beginning, stream_id};
 use super::lines;
 use super::tailer::Tailer;
 use crate::clock::Clock;
@@ -23,7 +22,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let length = self.limits.read_bytes;
         let mut found = Vec::new();
         for reader in &self.readers {
-            let Some(track) = self.tracks.get(&reader.key) else {
+            let Some(track) = self.streams.get(reader.key) else {
                 continue;
             };
             let LineSource::Plain(file) = &reader.source else {
@@ -43,13 +42,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             let is_foreign = error_log::is_line(line)
                 && !self.discover.is_named(track.log, &reader.path, &names);
             if !is_foreign {
-                let stream = stream_id(&self.host, &track.name, line);
-                found.push((reader.key, stream, beginning(line), count));
+                let (stream, beginning) = self.streams.identity(&track.name, line);
+                found.push((reader.key, stream, beginning, count));
             }
         }
         for (key, stream, beginning, length) in found {
-            self.identify(key, stream, Some(beginning));
-            if let Some(track) = self.tracks.get_mut(&key) {
+            self.streams.identify(key, stream, Some(beginning));
+            if let Some(track) = self.streams.get_mut(key) {
                 track.size = track.size.max(length as u64);
             }
         }

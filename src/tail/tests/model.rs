@@ -476,7 +476,7 @@ impl World {
         // Not far behind: lines that say of themselves that they are old expire rightly.
         let by = by.max(-DAY_MILLIS - self.off);
         // And while no log is known but by its files, these are off by no more than is allowed for.
-        let known = |tailer: &Tailer<_, _>| !tailer.known.is_empty();
+        let known = |tailer: &Tailer<_, _>| !tailer.streams.known_logs().is_empty();
         let by = if self.unsaved || !self.host.tailer.as_ref().is_some_and(known) {
             by.max(-HOUR_MILLIS - self.off)
         } else {
