@@ -1,20 +1,20 @@
 //! What one tailer leaves to the next in the same process, at a reload.
 //!
-//! Owns: the lock of the state directory, the open files, and the counters. Refuses to know: what the next one is
-//! configured to do. Invariant: an open file stays open until it is settled, whoever reads it and whatever name it
-//! has by now; and nobody else gets into the state directory meanwhile. It guards against a reload that loses
-//! what a mere wait for the cluster would not have lost.
+//! Owns: the lock of the state directory, the open files, and the counters. Refuses to know: how the next tailer is
+//! configured. Invariant: an open file stays open until it is settled, whichever tailer reads it and whatever name it has
+//! by now; and no other agent gets into the state directory meanwhile. The failure it guards against: a reload loses lines
+//! that a mere wait for the cluster would not have lost.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::admit::ScanContext;
 use super::discover::{Candidate, FoundBy};
 use super::file_reader::{FileReader, LineSource, holds};
 use super::fs::FileSystem;
 use super::gzip::{Gzip, first_line};
-use super::identity::{Position, beginning, stream_id};
+use super::identity::Position;
+use super::reconcile::ScanContext;
 use super::state::State;
 use super::stats::Stats;
 use super::tailer::Tailer;
@@ -25,25 +25,25 @@ use crate::clock::Clock;
 pub struct CarriedFiles<F: FileSystem> {
     pub(super) state: Option<State<F>>,
     pub(super) files: Vec<CarriedFile<F>>,
-    /// Counters alone; what is true of a moment is found out anew.
+    /// Counters alone; gauges and problems are found out again.
     pub(super) stats: Stats,
 }
 
 /// An open file.
 pub(super) struct CarriedFile<F: FileSystem> {
-    pub(super) file: Arc<F::File>,
-    pub(super) compressed: bool,
+    file: Arc<F::File>,
+    compressed: bool,
     /// Its last name.
-    pub(super) path: PathBuf,
+    path: PathBuf,
     /// The log's name, part of the identity.
-    pub(super) name: Arc<str>,
-    /// Its identity, and what its first line hashes to.
-    pub(super) stream: Option<StreamId>,
-    pub(super) beginning: Option<u64>,
+    name: Arc<str>,
+    /// Its identity, and the hash of its first line.
+    stream: Option<StreamId>,
+    beginning: Option<u64>,
     /// It was opened as a rotated file.
     from_name: bool,
     /// Everything before it is durable elsewhere.
-    pub(super) settled: Position,
+    settled: Position,
 }
 
 impl<F: FileSystem> Default for CarriedFiles<F> {
@@ -67,33 +67,33 @@ impl<F: FileSystem> fmt::Debug for CarriedFiles<F> {
 }
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// Ends. What was handed out and not settled is read again by the next.
+    /// Ends. The next tailer reads again what was handed on and not settled.
     pub fn into_carried_files(self) -> CarriedFiles<F> {
         let Self {
             state,
-            readers,
+            open,
             streams,
             mut stats,
             ..
         } = self;
-        let open_file = |reader: FileReader<F>| {
-            let track = streams.get(reader.key)?;
-            let (file, compressed) = match reader.source {
-                LineSource::Plain(file) => (file, false),
-                LineSource::Gzip(gzip) => (gzip.into_file(), true),
-            };
+        let carried = |file: FileReader<F>| {
+            let track = streams.get(file.key)?;
+            let compressed = file.is_compressed();
             Some(CarriedFile {
-                file,
+                file: match file.source {
+                    LineSource::Plain(plain) => plain,
+                    LineSource::Gzip(gzip) => gzip.into_file(),
+                },
                 compressed,
-                path: reader.path,
+                path: file.path,
                 name: Arc::clone(&track.name),
                 stream: track.stream,
                 beginning: track.beginning,
-                from_name: reader.caught_up_from_name,
+                from_name: file.caught_up_from_name,
                 settled: track.settled(),
             })
         };
-        let files = readers.into_iter().filter_map(open_file).collect();
+        let files = open.files.into_iter().filter_map(carried).collect();
         stats.problems.clear();
         (
             stats.files_open,
@@ -107,8 +107,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Reads on in the files of the tailer before, wherever they are by now; gives back those of a log that is
-    /// configured no more.
+    /// Reads on in the files of the tailer before, wherever they are by now; gives back those of a log that is not
+    /// configured any more.
     pub(super) fn adopt(&mut self, files: Vec<CarriedFile<F>>) -> Vec<CarriedFile<F>> {
         let mut left = Vec::new();
         let context = ScanContext {
@@ -116,19 +116,19 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             wall: self.clock.unix_millis(),
             last_chance: true,
         };
-        for mut open in files {
-            let Ok(metadata) = self.fs.metadata_of(&open.file) else {
+        for mut carried in files {
+            let Ok(metadata) = self.fs.metadata_of(&carried.file) else {
                 continue;
             };
-            if open.settled.offset == 0 {
-                self.look_at_beginning(&mut open);
+            if carried.settled.offset == 0 {
+                self.identify_carried(&mut carried);
             }
-            let Some(log) = self.discover.log_of(&open.name) else {
-                left.push(open);
+            let Some(log) = self.discover.log_of(&carried.name) else {
+                left.push(carried);
                 continue;
             };
-            let key = self.track_of(&open);
-            let assigned = self.streams.get(key).is_some_and(|track| track.assigned);
+            let key = self.stream_of(&carried);
+            let is_assigned = self.streams.get(key).is_some_and(|track| track.assigned);
             let CarriedFile {
                 file,
                 compressed,
@@ -136,11 +136,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 name,
                 from_name,
                 ..
-            } = open;
-            let source = if compressed {
-                LineSource::Gzip(Box::new(Gzip::new(self.fs.clone(), file)))
-            } else {
-                LineSource::Plain(file)
+            } = carried;
+            let source = match compressed {
+                true => LineSource::Gzip(Box::new(Gzip::new(self.fs.clone(), file))),
+                false => LineSource::Plain(file),
             };
             let candidate = Candidate {
                 path,
@@ -148,67 +147,65 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 log,
                 names: vec![name],
                 live: false,
-                by: if assigned {
-                    FoundBy::Content
-                } else {
-                    FoundBy::Table
+                by: match is_assigned {
+                    true => FoundBy::Content,
+                    false => FoundBy::Table,
                 },
                 compression: None,
                 owners: None,
             };
             self.attach(key, source, &candidate, &metadata, context);
-            if let Some(reader) = self.readers.last_mut() {
-                // The next look finds its name, if it has one.
-                reader.visible = false;
-                reader.caught_up_from_name = from_name;
+            if let Some(file) = self.open.files.last_mut() {
+                // The next scan finds its name, if it has one.
+                file.visible = false;
+                file.caught_up_from_name = from_name;
             }
         }
         left
     }
 
     /// A file of which nothing is settled may have got its first line since it was opened, or another one.
-    fn look_at_beginning(&self, open: &mut CarriedFile<F>) {
-        if let Ok(Some(line)) = first_line(&self.fs, &open.file, open.compressed) {
-            open.stream = Some(stream_id(self.streams.host(), &open.name, &line));
-            open.beginning = Some(beginning(&line));
+    fn identify_carried(&self, carried: &mut CarriedFile<F>) {
+        if let Ok(Some(line)) = first_line(&self.fs, &carried.file, carried.compressed) {
+            let (stream, beginning) = self.streams.identity(&carried.name, &line);
+            (carried.stream, carried.beginning) = (Some(stream), Some(beginning));
         }
     }
 
-    /// The stream that a file continues: what was saved of it may be a little behind, or another output's.
-    fn track_of(&mut self, open: &CarriedFile<F>) -> FileKey {
-        let keys = open
-            .stream
-            .map(|stream| self.streams.keys_of(stream))
-            .unwrap_or_default()
-            .iter();
-        let fits = |key: &&FileKey| {
-            let position = self.streams.get(**key).map(|track| track.read);
-            self.reader_of(**key).is_none()
-                && position.is_some_and(|position| {
-                    position.offset <= open.settled.offset
-                        && (open.compressed
-                            || holds(&self.fs, &*open.file, position).unwrap_or(false))
-                })
+    /// The stream that a file continues: the saved position may be a little behind the file's own, or another output's.
+    fn stream_of(&mut self, carried: &CarriedFile<F>) -> FileKey {
+        let CarriedFile {
+            file,
+            compressed,
+            settled,
+            ..
+        } = carried;
+        let holds = |position, otherwise| {
+            *compressed || holds(&self.fs, file, position).unwrap_or(otherwise)
         };
-        let offset = |key: &&FileKey| self.streams.get(**key).map(|track| track.read.offset);
-        if let Some(key) = keys.filter(fits).max_by_key(offset) {
-            return *key;
+        let keys = carried.stream.map(|stream| self.streams.keys_of(stream));
+        let fitting = keys.unwrap_or_default().iter().filter_map(|key| {
+            let position = self.streams.get(*key)?.read;
+            let fits = self.open.of(*key).is_none()
+                && position.offset <= settled.offset
+                && holds(position, false);
+            fits.then_some((position.offset, *key))
+        });
+        // Of equal positions the later stream counts.
+        if let Some((_, key)) = fitting.max_by_key(|(offset, _)| *offset) {
+            return key;
         }
-        let is_held = open.compressed || holds(&self.fs, &*open.file, open.settled).unwrap_or(true);
-        if !is_held {
-            // Emptied and written again since.
-            self.streams.add(&open.name, None, Position::start())
-        } else if self.looks.read_all {
-            self.add_known(open, Position::start())
-        } else {
-            self.add_known(open, open.settled)
+        if !holds(*settled, true) {
+            // It was emptied and written again since.
+            return self.streams.add(&carried.name, None, Position::start());
         }
-    }
-
-    fn add_known(&mut self, open: &CarriedFile<F>, position: Position) -> FileKey {
-        let key = self.streams.add(&open.name, None, position);
-        if let Some(stream) = open.stream {
-            self.streams.identify(key, stream, open.beginning);
+        let position = match self.earlier.read_all {
+            true => Position::start(),
+            false => *settled,
+        };
+        let key = self.streams.add(&carried.name, None, position);
+        if let Some(stream) = carried.stream {
+            self.streams.identify(key, stream, carried.beginning);
         }
         key
     }

@@ -7,7 +7,7 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::admit::OpenedCandidate;
+use super::candidates::OpenedCandidate;
 use super::discover::Candidate;
 use super::fs::FileSystem;
 use super::gzip;
@@ -35,13 +35,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
              changes"
         );
         let problem = Problem::new(path, text).leaving(Leaves::Damaged);
-        if !self.start_problems.contains(&problem) {
+        if !self.lasting_problems.contains(&problem) {
             let reason = match error.kind() {
                 ErrorKind::UnexpectedEof => "truncated",
                 _ => "corrupt",
             };
             *self.stats.damaged_files.entry(reason).or_default() += 1;
-            self.start_problems.push(problem.clone());
+            self.lasting_problems.push(problem.clone());
         }
         if !self.stats.problems.contains(&problem) {
             self.stats.problems.push(problem);
@@ -51,7 +51,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Forgets the damage of files that are there no more.
     pub(super) fn forget_damage(&mut self) {
         let fs = &self.fs;
-        self.start_problems.retain(|problem| {
+        self.lasting_problems.retain(|problem| {
             problem.leaves != Leaves::Damaged || fs.metadata(&problem.path).is_ok()
         });
     }
@@ -60,11 +60,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     pub(super) fn look_for_damage(&mut self, opened: &OpenedCandidate<'_, F>) {
         let path = &opened.candidate.path;
         match gzip::decodes(&self.fs, &opened.file) {
-            Ok(()) => self.start_problems.retain(|problem| problem.path != *path),
+            Ok(()) => self
+                .lasting_problems
+                .retain(|problem| problem.path != *path),
             Err(error) if is_damage(&error) => self.note_damage(path, &error),
             Err(_) => return,
         }
-        self.looked.note_lineless(&opened.metadata);
+        self.seen.note_lineless(&opened.content.metadata);
     }
 
     /// Says why a compressed file could not even be looked at; false when it is for another reason than its content.

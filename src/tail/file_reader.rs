@@ -20,7 +20,7 @@ use std::time::Duration;
 use memchr::memchr;
 
 use super::FileKey;
-use super::admit::COMPRESSION_GRACE;
+use super::candidates::COMPRESSION_GRACE;
 use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Gzip;
 use super::identity::{MARKER_BYTES, Position, marker, marker_length};

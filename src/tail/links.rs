@@ -104,7 +104,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let Some(refusal) = candidate.refused(&self.settings.links, way, metadata) else {
             return false;
         };
-        self.refused.insert(metadata.inode);
+        self.scan.refused.insert(metadata.inode);
         if candidate.names.is_empty() || self.is_expired(candidate) {
             return true;
         }
@@ -114,7 +114,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let is_known =
             |track: &Track| track.inode == metadata.inode && candidate.names.contains(&track.name);
         if self.streams.tracks().any(is_known) {
-            self.sure = false;
+            self.scan.is_complete = false;
         }
         true
     }

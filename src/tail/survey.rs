@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use super::content;
 use super::discover::Discover;
 use super::fs::{FileSystem, Metadata};
+use super::search::dated_file;
 use super::stem::Compression;
 use super::{Links, LogSettings, Problem, TailError};
 
@@ -72,7 +72,7 @@ pub fn survey<F: FileSystem>(
             compression: candidate.compression,
         });
     let files = files.collect();
-    let dated = scan.dated.iter().map(|path| content::dated(path));
+    let dated = scan.dated.iter().map(|path| dated_file(path));
     let problems = scan.problems.into_iter().chain(refused).chain(dated);
     Ok(Survey {
         files,

@@ -124,7 +124,7 @@ fn a_deleted_or_renamed_log_with_unread_lines_keeps_its_descriptor() {
         let mut host = host();
         host.start();
         // Open and unread: all places. They go, and others come.
-        let open: Vec<String> = (host.tailer().readers.iter())
+        let open: Vec<String> = (host.tailer().open.files.iter())
             .map(|reader| reader.path.to_string_lossy().into_owned())
             .collect();
         assert_eq!(open.len(), ROOM);
@@ -138,7 +138,7 @@ fn a_deleted_or_renamed_log_with_unread_lines_keeps_its_descriptor() {
             host.wait(30);
             host.tailer().reconcile();
         }
-        assert_eq!(host.tailer().readers.len(), ROOM);
+        assert_eq!(host.tailer().open.files.len(), ROOM);
         assert_eq!(host.tailer().stats().files_waiting, LOGS - ROOM);
         let texts: BTreeSet<String> = (0..20)
             .flat_map(|_| {

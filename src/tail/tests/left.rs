@@ -112,7 +112,7 @@ fn what_expires_half_read_is_passed_over_and_not_lost() {
             path.push_str(".gz");
         }
         host.fs.append(LIVE, b"live\n");
-        host.tailer().readers.clear();
+        host.tailer().open.files.clear();
         host.clock.advance(31 * DAY);
         assert_eq!(host.look_for_minutes(), ["live"]);
         let expired = BTreeMap::from([("expired", 19 - end)]);

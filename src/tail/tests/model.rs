@@ -497,7 +497,7 @@ impl World {
 
     fn reload(&mut self, applied: usize) {
         // What nothing but the agent holds outlives it.
-        for reader in &self.host.tailer.as_ref().unwrap().readers {
+        for reader in &self.host.tailer.as_ref().unwrap().open.files {
             if self.host.fs.metadata_of(reader.file()).unwrap().links > 0 {
                 continue;
             }
