@@ -89,7 +89,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 name: Arc::clone(&track.name),
                 stream: track.stream,
                 beginning: track.beginning,
-                from_name: file.caught_up_from_name,
+                from_name: file.opened_as_rotated,
                 settled: track.settled(),
             })
         };
@@ -158,7 +158,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             if let Some(file) = self.open.files.last_mut() {
                 // The next scan finds its name, if it has one.
                 file.visible = false;
-                file.caught_up_from_name = from_name;
+                file.opened_as_rotated = from_name;
             }
         }
         left

@@ -98,7 +98,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     pub(super) fn grace(&self, file: &FileReader<F>, name: &Arc<str>) -> Duration {
         let is_another = |inodes: &Vec<Inode>| inodes.iter().any(|inode| *inode != file.inode);
         let is_replaced = self.scan.live_inodes.get(name).is_some_and(is_another);
-        if is_replaced || file.visible && file.caught_up_from_name {
+        if is_replaced || file.visible && file.opened_as_rotated {
             GRACE
         } else if file.visible {
             GRACE_OF_THE_FINDABLE

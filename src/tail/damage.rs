@@ -1,8 +1,8 @@
 //! Compressed files that cannot be decoded to their end.
 //!
-//! Owns the words and the count of it. Refuses to know how a file is decoded. Invariant: each damaged file is told and
-//! counted once for as long as it stays as it is; none is passed over in silence. The failure it guards against: half a
-//! file is read and nobody notices what is missing.
+//! Owns: the message and the count. Refuses to know: how a file is decoded. Invariant: each damaged file is reported and
+//! counted once for as long as it is not changed; none is skipped silently. The failure it guards against: half a file is
+//! read, and the missing half is not noticed.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::stem::Compression;
 use super::tailer::Tailer;
 use crate::clock::Clock;
 
-/// What a gzip file begins with (RFC 1952, 2.3.1).
+/// The first bytes of a gzip file (RFC 1952, 2.3.1).
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Whether an error is one of decoding.
@@ -28,10 +28,10 @@ pub(super) fn is_damage(error: &io::Error) -> bool {
 }
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// Says and counts that a compressed file is damaged.
+    /// Reports and counts a damaged compressed file.
     pub(super) fn note_damage(&mut self, path: &Path, error: &io::Error) {
         let text = format!(
-            "is damaged ({error}): what stands behind the damage cannot be read; it is tried again when the file \
+            "is damaged ({error}): what is behind the damage cannot be read; it is tried again when the file \
              changes"
         );
         let problem = Problem::new(path, text).leaving(Leaves::Damaged);
@@ -48,7 +48,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Forgets the damage of files that are there no more.
+    /// Forgets the damage of files that are gone.
     pub(super) fn forget_damage(&mut self) {
         let fs = &self.fs;
         self.lasting_problems.retain(|problem| {
@@ -56,7 +56,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         });
     }
 
-    /// A compressed file in which no line was found: it holds none, or it is cut off before the first one ends.
+    /// Examines a compressed file in which no line was found: it holds none, or it is cut off before the first one ends.
     pub(super) fn look_for_damage(&mut self, opened: &OpenedCandidate<'_, F>) {
         let path = &opened.candidate.path;
         match gzip::decodes(&self.fs, &opened.file) {
@@ -69,7 +69,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.seen.note_lineless(&opened.content.metadata);
     }
 
-    /// Says why a compressed file could not even be looked at; false when it is for another reason than its content.
+    /// Reports why a compressed file could not be decoded at all; false when its content is not the reason.
     pub(super) fn is_undecodable(&mut self, candidate: &Candidate, error: &io::Error) -> bool {
         if candidate.compression != Some(Compression::Gzip) || !is_damage(error) {
             return false;

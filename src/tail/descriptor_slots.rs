@@ -179,13 +179,13 @@ impl<F: FileSystem> OpenFiles<F> {
         let is_full = self.files.len() >= self.max_open;
         let resting = self.slots.resting.get(&file.inode);
         let is_read = |resting: &&Resting| resting.read == Some((file.size, file.modified));
-        if is_full || is_short {
-            if let Some(Resting { key, .. }) = resting.filter(is_read) {
-                if let Some(track) = streams.get_mut(*key) {
-                    track.seen = wall;
-                }
-                return true;
+        if (is_full || is_short)
+            && let Some(Resting { key, .. }) = resting.filter(is_read)
+        {
+            if let Some(track) = streams.get_mut(*key) {
+                track.seen = wall;
             }
+            return true;
         }
         let waits = is_full && self.candidates_to_give_up(now).is_empty();
         if waits {

@@ -1,9 +1,9 @@
-//! A gzip-compressed rotated file, read at positions of the lines inside it.
+//! A gzip-compressed rotated file, read at the positions of the lines inside it.
 //!
-//! Owns: decoding, and the resumption in the middle (decode and discard). Refuses to know: why the file is
-//! read. Invariant: an offset means the same as in the plain file that was compressed, so a line keeps its
-//! identity. The failure it guards against: a file that gzip is still writing taken for a damaged or a
-//! finished one; it is tried again when it has changed.
+//! Owns: decoding, and resumption in the middle (decode and discard). Refuses to know: why the file is read. Invariant: an
+//! offset means the same as in the plain file that was compressed, so that a line keeps its identity. The failure it
+//! guards against: a file that gzip is still writing is taken for a damaged or a finished one; it is read again when it
+//! has changed.
 
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::track::Track;
 /// Compressed bytes fetched at once.
 const INPUT_BYTES: usize = 32 * 1024;
 
-/// Where a first line must have ended to be looked for at all.
+/// A first line must end before this offset to be found.
 const MAX_FIRST_LINE: usize = 64 * 1024 * 1024;
 
 /// Reads an open file from its beginning.
@@ -49,12 +49,12 @@ fn decoder<F: FileSystem>(fs: &F, file: &Arc<F::File>) -> Decoder<F> {
     MultiGzDecoder::new(BufReader::with_capacity(INPUT_BYTES, input))
 }
 
-/// What stands at the end of a gzip file (RFC 1952, 2.3.1).
+/// The last bytes of a gzip file (RFC 1952, 2.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Trailer {
-    /// Of what the last member holds.
+    /// CRC-32 of the content of the last member.
     pub(super) crc32: u32,
-    /// Its length's low bits: of a file in one piece under 4 GiB, the uncompressed size.
+    /// The low 32 bits of its length: the uncompressed size of a file with one member under 4 GiB.
     pub(super) size: u32,
 }
 
@@ -71,7 +71,7 @@ impl Trailer {
     }
 }
 
-/// The first complete line of a file, without its `\n` and at most as much of it as makes the identity.
+/// The first complete line of a file, without its `\n`, cut to the part that makes the identity.
 pub(super) fn first_line<F: FileSystem>(
     fs: &F,
     file: &Arc<F::File>,
@@ -93,7 +93,7 @@ pub(super) fn first_line<F: FileSystem>(
     }
 }
 
-/// Decodes a compressed file as far as its first line may reach; an error where it cannot be decoded, or ends early.
+/// Decodes a compressed file as far as its first line may reach. An error when it cannot be decoded, or ends early.
 pub(super) fn decodes<F: FileSystem>(fs: &F, file: &Arc<F::File>) -> io::Result<()> {
     let decoded = decoder(fs, file).take(MAX_FIRST_LINE as u64);
     io::copy(&mut { decoded }, &mut io::sink()).map(drop)
@@ -133,11 +133,11 @@ pub(super) struct Gzip<F: FileSystem> {
     /// Decoded bytes from `offset` on, not handed on.
     carry: Vec<u8>,
     offset: u64,
-    /// Nothing more comes until the file is another one.
+    /// Nothing more comes until the file has changed from this.
     ended: Option<Version>,
-    /// The end was a clean one.
+    /// The file was decoded to its regular end.
     complete: bool,
-    /// What the decoder met behind the lines that were handed on; asked again, it might say that all is well.
+    /// The error of the decoder behind the lines that were handed on; it might not report it a second time.
     failed: Option<io::Error>,
 }
 
@@ -164,12 +164,12 @@ impl<F: FileSystem> Gzip<F> {
         self.file
     }
 
-    /// Whether the whole file was decoded and its end is where gzip ended it.
+    /// Whether the whole file was decoded to its regular end.
     pub(super) fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// Whether a decoder is at work, which takes memory.
+    /// Whether it has a decoder, which takes memory.
     pub(super) fn is_decoding(&self) -> bool {
         self.decoder.is_some()
     }
@@ -210,7 +210,7 @@ impl<F: FileSystem> Gzip<F> {
             }
         };
         let data = &bytes[window..count];
-        // Half a line at the end of a file that is cut off is no loss when the file goes.
+        // Half a line at the end of a file that is cut off does not count as lost when the file is deleted.
         let lines = memchr::memrchr(b'\n', data).map_or(0, |at| at as u64 + 1);
         track.size = track.size.max(self.offset + lines);
         let step = match lines::head(data, limits.line_bytes) {
@@ -233,7 +233,7 @@ impl<F: FileSystem> Gzip<F> {
             }
             Head::Long => match self.skip_long_line(count, buffer, limits, end.is_none()) {
                 Ok(Some(found)) => Some(found),
-                // An over-long line that has no end yet: decoding on would begin it again and again.
+                // An over-long line has no end yet: further decoding would begin it again and again.
                 Ok(None) => {
                     if let Some(error) = end.flatten() {
                         return self.stop(error);
@@ -258,7 +258,7 @@ impl<F: FileSystem> Gzip<F> {
         }
     }
 
-    /// Whether the file holds what was read up to `position`; `None` when it ends before.
+    /// Whether the file holds what was read up to `position`; `None` when it ends before it.
     pub(super) fn holds(fs: F, file: Arc<F::File>, position: Position) -> io::Result<Option<bool>> {
         let mut gzip = Self::new(fs, file);
         match gzip.resume(position) {
@@ -288,7 +288,7 @@ impl<F: FileSystem> Gzip<F> {
         Ok(Position::after(&self.window, self.offset) == position)
     }
 
-    /// The line at `offset` is over the limit: its beginning is in the buffer, the rest is passed over.
+    /// The line at `offset` is over the limit: its beginning is in the buffer, the rest is skipped.
     fn skip_long_line(
         &mut self,
         count: usize,
@@ -314,7 +314,7 @@ impl<F: FileSystem> Gzip<F> {
             }
             from_block = if more { self.decode(&mut block)? } else { 0 };
             if from_block == 0 {
-                // No end of the line in this file: it stays unread, and so does its beginning.
+                // The line does not end in this file: it stays unread, and so does its beginning.
                 self.decoder = None;
                 return Ok(None);
             }

@@ -1,7 +1,8 @@
-//! Which files in the logs' directories count as rotated, which do not, and why: for people who ask beforehand.
+//! Which files in the directories of logs count as rotated, which do not, and why, for `logweir check`.
 //!
-//! Owns the words of it. Refuses to know: how `check` prints them. Invariant: nothing is written and no lock is taken,
-//! so that it can be asked beside a running agent; the answer rests on the positions saved last.
+//! Owns: the reasons and their text. Refuses to know: how `check` prints them. Invariant: nothing is written and no lock
+//! is taken, so that it runs beside an agent; the answer rests on the positions saved last. The failure it guards against:
+//! an operator learns only from missing documents that a file is not read.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -22,25 +23,25 @@ use super::{Links, LogSettings, TailError};
 /// Why a file with a name of the table counts.
 const BY_NAME: &str = "by its name";
 
-/// A file beside the live logs.
+/// A file that is not a live log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherFile {
     /// Where it is.
     pub path: PathBuf,
-    /// The log that it counts as a rotated file of; none of any.
+    /// The log of which it counts as a rotated file; `None` if it is of no log.
     pub log: Option<String>,
     /// Why.
     pub why: String,
 }
 
 impl OtherFile {
-    /// Whether its name alone says whose it is.
+    /// Whether its name alone says which log it belongs to.
     pub fn is_by_name(&self) -> bool {
         self.why == BY_NAME
     }
 }
 
-/// Looks at all files in the directories in which rotated files are looked for, but for the live logs.
+/// Examines all files in the directories in which rotated files are looked for, except the live logs.
 ///
 /// # Errors
 ///
@@ -104,7 +105,7 @@ fn saved<F: FileSystem>(fs: &F, data_dir: &Path) -> Option<Checkpoint> {
         .max_by_key(|saved| saved.header.generation)
 }
 
-/// The saved positions by what their files begin with.
+/// The saved positions by the first lines of their files.
 struct Positions<'c> {
     host: &'c str,
     by_beginning: HashMap<u64, Vec<&'c CheckpointEntry>>,
@@ -131,7 +132,7 @@ impl<'c> Positions<'c> {
     }
 }
 
-/// The log of a file whose name says nothing, and why; nothing of what is no file.
+/// The log of a file whose name says nothing, and why; `None` when it is no file.
 fn whose<F: FileSystem>(
     fs: &F,
     discover: &Discover,
@@ -193,14 +194,14 @@ fn whose<F: FileSystem>(
     }
 }
 
-/// A file's first line, the positions whose files begin like it, and of these the ones that it holds.
+/// A file's first line, the positions whose files begin like it, and those of them that it holds.
 struct Alike<'c> {
     line: Vec<u8>,
     alike: Vec<&'c CheckpointEntry>,
     holding: Vec<&'c CheckpointEntry>,
 }
 
-/// What a file is like; nothing without a line.
+/// The positions that a file is like; `None` without a complete line.
 fn entries_like<'c, F: FileSystem>(
     fs: &F,
     positions: Option<&Positions<'c>>,

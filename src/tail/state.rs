@@ -1,9 +1,9 @@
-//! The state directory: its lock, the host's name fixed for ever, the checkpoint's generations.
+//! The state directory: its lock, the host's name, and the generations of the checkpoint.
 //!
 //! Owns: `run/lock`, `run/checkpoint`, `run/checkpoint.previous` and `identity` under `data_dir`. Refuses
 //! to know: what the positions mean. Invariant: at every instant a power cut leaves at least one whole
 //! checkpoint that was once saved (write, fsync, rename, fsync of the directory, in this order). The failure
-//! it guards against: an empty or torn file after a crash, and two agents on one directory.
+//! it guards against: an empty or torn file after a crash, and two agents in one directory.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use super::TailError;
 use super::checkpoint::{self, Checkpoint};
 use super::fs::FileSystem;
 
-/// What the state directory said at the start.
+/// What the state directory held at the start.
 #[derive(Debug)]
 pub(super) enum FoundState {
-    /// Nobody was here before.
+    /// No agent was here before.
     FirstStart,
-    /// Somebody was, but no checkpoint can be used; all within reach is read again. What that one knew of the
-    /// time: what was believed, and what the clock said.
+    /// An agent was here, but no checkpoint can be used, and all files that are there are read again. The times of that
+    /// agent, where they are known: the trusted one, and that of its clock.
     Used(Option<(i64, i64)>),
     /// The newest valid checkpoint, of the same output.
     Checkpoint(Box<Checkpoint>),
@@ -32,7 +32,7 @@ pub(super) struct State<F: FileSystem> {
     run: PathBuf,
     _lock: F::Lock,
     generation: u64,
-    /// The newest file was found damaged: it must not push out the whole one before it.
+    /// The newest file was damaged: it must not replace the whole one before it.
     damaged: bool,
 }
 
@@ -57,12 +57,12 @@ impl<F: FileSystem> State<F> {
         })
     }
 
-    /// Whether it is that of this directory.
+    /// Whether this is the state of that directory.
     pub(super) fn is_of(&self, data_dir: &Path) -> bool {
         self.data_dir == data_dir
     }
 
-    /// Reads what is there; what cannot be used is said in `problems`.
+    /// Reads what is there; `problems` gets what cannot be used. Also gives the host's name, where it is known.
     pub(super) fn load(
         &mut self,
         output: &str,
@@ -106,9 +106,9 @@ impl<F: FileSystem> State<F> {
             };
             return Ok((found, host));
         };
-        // The identity file is written after the first checkpoint, so a crash in between leaves it to us; and
-        // one that was lost is written again while somebody still knows what was in it. A full disk, which
-        // would keep it from being written, keeps nobody from reading on.
+        // The identity file is written after the first checkpoint, so that a crash in between leaves it to the next
+        // start; and a lost one is written again while its content is known. A full disk, where it cannot be written,
+        // does not keep the logs from being read.
         if host.is_none() {
             if let Err(error) = self.fix_host(&newest.header.host) {
                 problems.push(Problem::new(
@@ -119,7 +119,7 @@ impl<F: FileSystem> State<F> {
             host = Some(newest.header.host.clone());
         }
         self.generation = newest.header.generation;
-        // A log that only the damaged one knew is new to the one before: none of its files is history for that.
+        // A log that only the damaged checkpoint knew is new to the one before, but its files are no history.
         newest.header.read_all |= self.damaged;
         if newest.header.output != output {
             problems.push(Problem::new(
@@ -150,7 +150,7 @@ impl<F: FileSystem> State<F> {
         self.generation + 1
     }
 
-    /// Makes `checkpoint` the newest, durably; the one before stays as the previous.
+    /// Makes `checkpoint` the newest, durably; the one before becomes the previous one.
     pub(super) fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), TailError> {
         let bytes = checkpoint::encode(checkpoint)
             .map_err(|source| self.failed("write", "checkpoint.new", source.into()))?;
@@ -176,7 +176,7 @@ impl<F: FileSystem> State<F> {
         Ok(())
     }
 
-    /// Fixes the host's name in this directory for ever.
+    /// Writes the host's name, which stays for this directory for ever.
     pub(super) fn fix_host(&self, host: &str) -> Result<(), TailError> {
         let text = serde_json::json!({ "magic": "logweir identity", "version": 1, "host": host });
         let path = self.data_dir.join("identity");
@@ -187,7 +187,7 @@ impl<F: FileSystem> State<F> {
         match self.fs.read(path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            // Unreadable is not absent: to start without it would read everything again on each start.
+            // An unreadable file is not an absent one: a start without it would read everything again each time.
             Err(source) => Err(state_error("read", path, source)),
         }
     }
@@ -198,7 +198,7 @@ impl<F: FileSystem> State<F> {
 }
 
 /// Gives a file of the state directory this content, durably and whole: at every instant a power cut leaves the
-/// old content or the new one. Until it has its name it bears this one with `.new` behind it.
+/// old content or the new one. Until it is complete its name ends in `.new`.
 pub(crate) fn replace_file<F: FileSystem>(
     fs: &F,
     path: &Path,

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_nowhere_is_an_error_and_nothing_hangs() {
+    fn a_path_that_leads_nowhere_is_an_error_and_does_not_hang() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         symlink("circle", root.join("circle")).unwrap();

@@ -118,7 +118,7 @@ impl Stream {
         }
     }
 
-    fn from_gzip(self) -> Self {
+    fn decoded(self) -> Self {
         Self {
             finished: true,
             gzip: true,

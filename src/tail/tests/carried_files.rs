@@ -21,7 +21,7 @@ fn with_a_deleted_file() -> Host {
 }
 
 #[test]
-fn what_only_an_open_file_holds_outlives_a_reload() {
+fn lines_that_only_an_open_file_holds_outlive_a_reload() {
     let mut host = with_a_deleted_file();
     host.reload();
     assert_eq!(host.texts(), ["one", "two", "later"]);
@@ -35,7 +35,7 @@ fn what_only_an_open_file_holds_outlives_a_reload() {
 }
 
 #[test]
-fn so_does_what_was_read_to_its_end_and_is_on_its_way() {
+fn an_open_file_with_lines_on_their_way_outlives_a_reload() {
     let mut host = with_a_deleted_file();
     assert_eq!(host.texts(), ["one", "two", "later"]);
     host.wait(4000);
@@ -102,7 +102,7 @@ fn a_compressed_file_whose_lines_did_not_arrive_is_decoded_again() {
 }
 
 #[test]
-fn counters_go_on() {
+fn counters_continue_over_a_reload() {
     let mut host = with_a_deleted_file();
     host.texts();
     host.settle();
@@ -115,7 +115,7 @@ fn counters_go_on() {
 }
 
 #[test]
-fn a_log_that_is_configured_no_more_is_not_read_on() {
+fn a_log_that_is_not_configured_any_more_is_not_read_on() {
     let mut host = with_a_deleted_file();
     host.settings.logs = settings(&["/logs/other.log"]).logs;
     host.reload();
@@ -141,7 +141,7 @@ fn a_file_without_a_name_stays_with_its_log() {
 }
 
 #[test]
-fn when_the_next_cannot_start_nothing_is_let_go() {
+fn when_the_next_tailer_cannot_start_all_files_stay_open() {
     let mut host = with_a_deleted_file();
     let mut from = host.tailer.take().unwrap().into_carried_files();
     let open = |settings, from: &mut CarriedFiles<_>| {
@@ -160,7 +160,7 @@ fn when_the_next_cannot_start_nothing_is_let_go() {
 
 /// Positions belong to an output: the other one has nothing yet.
 #[test]
-fn another_output_gets_all_that_is_held() {
+fn another_output_gets_all_lines_of_the_open_files() {
     let mut host = with_a_deleted_file();
     assert_eq!(host.texts(), ["one", "two", "later"]);
     let key = *host.ends.keys().next().unwrap();

@@ -138,7 +138,7 @@ fn a_log_renamed_while_stopped_is_followed_though_all_of_it_was_read() {
 }
 
 #[test]
-fn so_is_a_compressed_one() {
+fn a_compressed_log_renamed_while_stopped_is_found_by_its_content() {
     for name in NAMES {
         let mut host = literal(&[LIVE]);
         host.settings.rotated_dirs = vec!["/logs/20*/".to_owned()];
@@ -230,7 +230,7 @@ fn a_rotation_beside_the_target_of_a_link_is_followed() {
 }
 
 #[test]
-fn what_is_found_no_more_is_said_and_counted_once() {
+fn a_stream_that_is_not_found_is_reported_and_counted_once() {
     let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
     host.fs.mv(LIVE, "/elsewhere");
     host.fs.append(LIVE, b"new\n");
@@ -254,7 +254,7 @@ fn what_is_found_no_more_is_said_and_counted_once() {
 }
 
 #[test]
-fn a_file_that_only_begins_like_a_log_is_none_of_its() {
+fn a_file_that_only_begins_like_a_log_does_not_belong_to_it() {
     let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
     host.fs.append("/logs/other", b"one\nand something else\n");
     host.fs
@@ -333,7 +333,7 @@ fn a_file_that_fits_two_logs_is_given_to_the_likelier_one() {
 }
 
 #[test]
-fn what_was_given_to_a_log_stays_its_when_the_positions_are_lost() {
+fn an_assigned_file_stays_with_its_log_when_the_positions_are_lost() {
     for name in ["/logs/access.log.old", "/logs/old-access.log"] {
         let mut host = stopped_with_a_line_unread(literal(&["/logs/*access.log"]));
         host.fs.mv(LIVE, name);
@@ -361,7 +361,7 @@ fn what_was_given_to_a_log_stays_its_when_the_positions_are_lost() {
 }
 
 #[test]
-fn damaged_assignments_are_said_and_found_out_again() {
+fn damaged_assignments_are_reported_and_found_out_again() {
     let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
     host.fs.mv(LIVE, "/logs/access.log.old");
     host.fs
@@ -408,7 +408,7 @@ fn a_rotated_file_that_a_glob_matches_is_not_indexed_as_a_log_of_its_own() {
 }
 
 #[test]
-fn a_copy_under_a_wide_glob_is_said_and_indexed_once() {
+fn a_copy_under_a_wide_glob_is_reported_and_indexed_once() {
     for first_start in [true, false] {
         for copy in ["/logs/access.log.bak", "/logs/access.log.copy"] {
             let mut host = literal(&["/logs/access.log*"]);
@@ -471,7 +471,7 @@ fn a_copy_that_was_seen_empty_is_a_copy_all_the_same() {
 
 /// What was in the log when it was emptied is in the copy alone, which had been left as a copy before.
 #[test]
-fn a_copy_of_what_was_emptied_unread_is_read() {
+fn a_copy_of_a_file_that_was_emptied_unread_is_read() {
     let mut host = literal(&["/logs/*access.log"]);
     host.fs.append(LIVE, b"one\n");
     host.start();
@@ -524,7 +524,7 @@ fn a_dated_name_that_a_glob_found_costs_no_other_log() {
 }
 
 #[test]
-fn declared_files_are_history_and_what_was_missed() {
+fn declared_files_are_history_or_missed_rotations() {
     let mut settings = settings(&[LIVE]);
     settings.history = 3 * DAY;
     settings.logs[0].rotated = vec!["/logs/archive/*/access-*.log".to_owned()];
@@ -552,7 +552,7 @@ fn declared_files_are_history_and_what_was_missed() {
 }
 
 #[test]
-fn a_declared_file_that_may_be_of_two_logs_is_said_and_counted() {
+fn a_declared_file_that_may_be_of_two_logs_is_reported_and_counted() {
     let mut settings = settings(&["/logs/a.log", "/logs/b.log"]);
     settings.logs[0].rotated = vec!["/archive/*".to_owned()];
     let mut host = Host::new(settings);
@@ -579,7 +579,7 @@ fn a_declared_file_that_may_be_of_two_logs_is_said_and_counted() {
 }
 
 #[test]
-fn rotated_dirs_that_match_nothing_are_said() {
+fn rotated_dirs_that_match_nothing_are_reported() {
     let mut host = literal(&[LIVE]);
     host.settings.rotated_dirs = vec!["/logs/20*/".to_owned(), "/nowhere/*".to_owned()];
     host.fs.append(LIVE, b"one\n");
@@ -590,7 +590,7 @@ fn rotated_dirs_that_match_nothing_are_said() {
 }
 
 #[test]
-fn rotated_dirs_that_take_every_directory_of_a_log_are_said() {
+fn rotated_dirs_that_take_every_directory_of_a_log_are_reported() {
     let mut host = literal(&["/logs/*/access.log"]);
     host.settings.rotated_dirs = vec!["/logs/*/".to_owned()];
     host.fs.append("/logs/2026-11/access.log", b"one\n");
@@ -634,7 +634,7 @@ fn a_longer_copy_that_replaces_the_log_is_no_loss() {
 }
 
 #[test]
-fn which_files_count_as_rotated_is_told_beforehand() {
+fn which_files_count_as_rotated_is_shown_beforehand() {
     let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
     host.settings.logs[0].exclude = vec!["*.tmp".to_owned()];
     host.fs.cp(LIVE, "/logs/access.log.tmp");

@@ -89,7 +89,7 @@ fn all_logs_are_read_in_turns_and_each_once() {
 
 /// Those that hold the places are never read to their end.
 #[test]
-fn a_log_without_end_gives_its_place_up_after_a_while() {
+fn a_log_without_end_gives_its_descriptor_up_after_a_while() {
     let mut host = host();
     host.settings.read_bytes = 16;
     host.start();
@@ -186,7 +186,7 @@ fn a_log_that_rests_is_followed_over_a_rotation_and_a_truncation() {
 
 /// The system gives no descriptor although there should be some: nothing counts as gone.
 #[test]
-fn what_cannot_be_opened_for_want_of_descriptors_waits() {
+fn a_log_that_cannot_be_opened_for_want_of_descriptors_waits() {
     for error in [Errno::MFILE, Errno::NFILE] {
         let mut host = host();
         host.settings.open_files = 1024;

@@ -182,7 +182,7 @@ fn several_rotations_while_stopped_with_delayed_compression() {
 }
 
 #[test]
-fn compression_at_once_while_half_read_goes_on_from_the_open_file_or_the_compressed_one() {
+fn a_file_compressed_while_half_read_is_continued_from_the_open_or_the_compressed_one() {
     for killed in [false, true] {
         let mut host = Host::logs(&[GLOB]);
         host.fs.append(LIVE, &b"0123456789\n".repeat(40));
@@ -310,7 +310,7 @@ fn a_file_that_is_replaced_by_one_with_the_same_beginning_is_read_anew() {
 }
 
 #[test]
-fn no_descriptor_left_is_told_and_costs_time_alone() {
+fn a_shortage_of_descriptors_is_reported_and_costs_only_time() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"one\n");
     host.start();
@@ -358,7 +358,7 @@ fn a_full_disk_stops_the_saving_and_nothing_else() {
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_used_is_told_and_costs_time_alone() {
+fn a_checkpoint_that_cannot_be_used_is_reported_and_costs_only_time() {
     let good = {
         let mut host = Host::logs(&[GLOB]);
         host.fs.append(LIVE, b"one\n");
@@ -456,7 +456,7 @@ fn a_deleted_and_replaced_file_is_read_until_its_writers_are_gone() {
 }
 
 #[test]
-fn after_a_loss_of_positions_an_unreadable_folder_does_not_make_history_of_what_is_in_it() {
+fn after_a_loss_of_positions_files_in_an_unreadable_folder_do_not_become_history() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"one\n");
     host.start();
@@ -508,7 +508,7 @@ fn rotate(host: &Host, kept: usize) {
 
 /// Nothing is read for long, as while a cluster is away; what was seen in time is held although it is deleted.
 #[test]
-fn what_was_opened_while_nothing_could_be_read_outlives_its_deletion() {
+fn a_file_that_was_opened_while_nothing_could_be_read_outlives_its_deletion() {
     for compressed in [false, true] {
         let mut host = Host::logs(&[GLOB]);
         host.fs.append(LIVE, &lines(0..10));
@@ -536,7 +536,7 @@ fn what_was_opened_while_nothing_could_be_read_outlives_its_deletion() {
 /// After a restart more files wait than are held open: the oldest are, which are deleted next, and each that is
 /// deleted makes room for another.
 #[test]
-fn of_many_waiting_files_those_that_go_next_are_held() {
+fn the_files_that_are_deleted_next_are_held_of_many_that_wait() {
     for compressed in [false, true] {
         hold_those_that_go_next(compressed);
     }
@@ -581,7 +581,7 @@ fn hold_those_that_go_next(compressed: bool) {
 
 /// What is copied and emptied while many files wait is read from its copy when its turn comes.
 #[test]
-fn a_copy_that_waits_until_others_are_read_is_not_called_lost() {
+fn a_copy_that_waits_until_others_are_read_does_not_count_as_lost() {
     const KEPT: usize = 200;
     let mut host = Host::logs(&[GLOB]);
     host.start();
@@ -617,7 +617,7 @@ fn a_copy_that_waits_until_others_are_read_is_not_called_lost() {
 
 /// What could not be held open is not forgotten when it goes, but counted.
 #[test]
-fn what_could_not_be_held_and_is_gone_is_counted() {
+fn a_deleted_file_that_could_not_be_held_is_counted() {
     const KEPT: usize = 600;
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, &lines(0..10));
@@ -650,7 +650,7 @@ fn what_could_not_be_held_and_is_gone_is_counted() {
 }
 
 #[test]
-fn what_is_just_being_compressed_at_the_start_is_not_called_lost() {
+fn a_file_that_is_being_compressed_at_the_start_does_not_count_as_lost() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, &lines(0..10));
     host.start();

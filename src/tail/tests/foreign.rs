@@ -14,7 +14,7 @@ fn told(host: &mut Host) -> Vec<String> {
 }
 
 #[test]
-fn an_error_log_that_a_glob_finds_is_left_told_and_counted() {
+fn an_error_log_that_a_glob_finds_is_left_alone_reported_and_counted() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.put(ERROR, LINES.as_bytes());
     host.fs.put(LIVE, b"one\n");
@@ -32,7 +32,7 @@ fn an_error_log_that_a_glob_finds_is_left_told_and_counted() {
 }
 
 #[test]
-fn one_that_was_empty_at_first_is_left_when_its_first_line_comes() {
+fn an_error_log_that_was_empty_at_first_is_left_alone_when_its_first_line_comes() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.put(ERROR, b"");
     host.start();
@@ -58,7 +58,7 @@ fn one_that_was_empty_at_first_is_left_when_its_first_line_comes() {
 }
 
 #[test]
-fn its_rotated_files_are_left_too() {
+fn rotated_files_of_an_error_log_are_left_alone() {
     let mut host = Host::logs(&[GLOB]);
     host.settings.history = 7 * DAY;
     host.fs.put("/logs/error.log.1", LINES.as_bytes());
@@ -80,7 +80,7 @@ fn its_rotated_files_are_left_too() {
 }
 
 #[test]
-fn a_file_that_a_path_names_is_followed_whatever_it_says() {
+fn a_file_that_a_path_names_is_followed_whatever_its_content_is() {
     for globs in [&[ERROR][..], &[GLOB, ERROR], &[ERROR, GLOB]] {
         let mut host = Host::logs(globs);
         host.settings.history = 7 * DAY;
@@ -105,7 +105,7 @@ fn a_file_that_a_path_names_is_followed_whatever_it_says() {
 
 /// What an earlier version had followed: its positions are there, and a file may have lines that it did not read.
 #[test]
-fn one_that_was_followed_before_is_left_and_not_called_lost() {
+fn an_error_log_that_was_followed_before_is_left_alone_and_does_not_count_as_lost() {
     let mut host = Host::logs(&[ERROR]);
     host.fs.put(ERROR, LINES.as_bytes());
     host.fs.put(LIVE, b"one\n");

@@ -84,7 +84,7 @@ fn rotation_restart_and_lock_on_real_files() {
 /// Between `mv` and the signal to nginx there is no live file; who looks just then must not wait for the next
 /// scan to see the new one.
 #[test]
-fn a_new_file_is_noticed_although_a_look_fell_into_the_gap_of_a_rotation() {
+fn a_new_file_is_noticed_although_a_scan_fell_into_the_gap_of_a_rotation() {
     let directory = tempfile::tempdir().unwrap();
     let logs = directory.path().join("logs");
     fs::create_dir(&logs).unwrap();

@@ -52,7 +52,7 @@ impl Host {
 }
 
 #[test]
-fn files_older_than_retention_are_left() {
+fn files_older_than_retention_are_left_unread() {
     let mut host = with_retention(100 * DAY);
     host.fs.append("/logs/access.log.1", b"too old\n");
     host.fs
@@ -78,7 +78,7 @@ fn files_older_than_retention_are_left() {
 
 /// History that nobody asked for is not passed over: it was there before, and stays what it is.
 #[test]
-fn old_history_and_what_was_read_are_not_passed_over() {
+fn old_history_and_read_files_are_not_counted_as_passed_over() {
     let mut host = with_retention(DAY);
     host.fs.append("/logs/access.log.2", b"history\n");
     host.fs.append("/logs/access.log.3", b"more of it\n");
@@ -101,7 +101,7 @@ fn old_history_and_what_was_read_are_not_passed_over() {
 
 /// It was closed for want of room, and the file is there still.
 #[test]
-fn what_expires_half_read_is_passed_over_and_not_lost() {
+fn a_file_that_expires_half_read_is_passed_over_and_not_lost() {
     for gz in [true, false] {
         let mut host = with_retention(100 * DAY);
         let end = host.read_half();
@@ -128,7 +128,7 @@ fn what_expires_half_read_is_passed_over_and_not_lost() {
 
 /// The clock was ahead for longer than a day, and is set right: what was passed over is read.
 #[test]
-fn what_was_passed_over_by_a_wrong_clock_is_read() {
+fn a_file_that_was_passed_over_by_a_wrong_clock_is_read() {
     let mut host = with_retention(100 * DAY);
     host.fs.append(LIVE, b"live\n");
     host.start();
@@ -183,7 +183,7 @@ fn what_lies_beside_unread_lines_compressed_in_an_unknown_way_is_told_and_counte
 
 /// As a compressor leaves it that was killed, or that had no disk space.
 #[test]
-fn a_compressed_file_that_is_cut_off_is_said_when_nobody_writes_to_it_any_more() {
+fn a_compressed_file_that_is_cut_off_is_reported_when_it_is_not_written_to_any_more() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"one\n");
     host.start();

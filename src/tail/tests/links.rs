@@ -103,7 +103,7 @@ fn ordinary_logs_and_links_of_a_directory_of_nginx_are_read() {
 }
 
 #[test]
-fn a_setting_follows_them_all() {
+fn a_setting_follows_all_links() {
     let mut host = host(&[GLOB]);
     host.settings.links.always = true;
     host.fs.symlink(SECRET, LIVE);
@@ -169,7 +169,7 @@ fn a_link_to_a_log_does_not_take_its_place() {
 
 /// The log was followed; then its directory was given to somebody else.
 #[test]
-fn what_was_followed_before_is_not_called_lost() {
+fn a_file_that_was_followed_before_does_not_count_as_lost() {
     let mut host = host(&[GLOB]);
     host.fs.chown("/logs", 0);
     host.settings.read_bytes = 4;

@@ -58,14 +58,14 @@ fn host(live: &str, rotated: &str, end: &str) -> Host {
 }
 
 #[test]
-fn a_shared_directory_of_rotated_files_is_not_asked_about_each_log() {
+fn a_shared_directory_of_rotated_files_is_not_compared_with_each_log() {
     let host = host("/logs", "/old", "");
     let logs = logs(|at| format!("/logs/s{at}.log"));
     assert!(readings_by_file(&host, &logs, &["/old"], FoundBy::Table) < 6);
 }
 
 #[test]
-fn nor_is_the_directory_that_links_lead_to() {
+fn the_directory_that_links_lead_to_is_not_compared_with_each_log() {
     let host = host("/data", "/data", "");
     for at in 0..LOGS {
         let link = format!("/logs/s{at}.log");
@@ -76,14 +76,14 @@ fn nor_is_the_directory_that_links_lead_to() {
 }
 
 #[test]
-fn nor_is_the_logs_own_for_many_globs() {
+fn a_directory_of_many_globs_is_not_compared_with_each_log() {
     let host = host("/logs", "/logs", "");
     let logs = logs(|at| format!("/logs/s{at}.lo?"));
     assert!(readings_by_file(&host, &logs, &[], FoundBy::Table) < 12);
 }
 
 #[test]
-fn nor_are_files_that_the_settings_declare() {
+fn declared_files_are_not_compared_with_each_log() {
     let host = host("/logs", "/archive", ".bak");
     let logs = logs(|at| format!("/logs/s{at}.log"));
     let declared = |log| LogSettings {

@@ -779,7 +779,7 @@ fn an_inode_used_again_does_not_make_a_file_its_own_copy() {
 
 /// The twin was open before it had a first line, so that nobody could tell that it is one.
 #[test]
-fn what_a_twin_of_an_emptied_file_held_is_not_called_lost() {
+fn bytes_that_a_twin_of_an_emptied_file_held_do_not_count_as_lost() {
     let acts = [
         Act::Append {
             lines: 0,

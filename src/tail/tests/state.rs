@@ -54,7 +54,7 @@ fn a_lost_identity_is_written_again_while_the_host_is_known() {
 }
 
 #[test]
-fn an_older_rule_of_identity_is_told_once() {
+fn an_older_rule_of_identity_is_reported_once() {
     let mut host = started();
     host.read();
     host.settle();

@@ -217,7 +217,7 @@ fn a_compressed_file_of_its_own_log() {
         ),
         (
             "decoded before",
-            gzip().with(stream(A, text, 8).from_gzip()),
+            gzip().with(stream(A, text, 8).decoded()),
             was_read(FIRST, false),
         ),
         (
@@ -227,7 +227,7 @@ fn a_compressed_file_of_its_own_log() {
         ),
         (
             "another one was decoded before",
-            gzip().with(stream(A, "one\nTWO\n", 8).from_gzip()),
+            gzip().with(stream(A, "one\nTWO\n", 8).decoded()),
             Decision::Continue(FIRST),
         ),
         (
