@@ -354,7 +354,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     fn report_live_gzip(&mut self, candidate: &Candidate) {
-        let text = "is written compressed (`access_log … gzip`) and cannot be followed; take `gzip` away from the \
+        let text = "is written compressed (`access_log … gzip`) and cannot be followed; remove `gzip` from the \
                     access_log directive";
         let problem = Problem::new(&candidate.path, text.to_owned());
         self.stats.problems.push(problem.leaving(Leaves::Input));

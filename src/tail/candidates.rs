@@ -297,8 +297,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     fn report_compression(&mut self, candidate: &Candidate) {
-        let text = "is compressed in a way that is not read; lines in it that were not read before are left out; \
-                    compress with gzip, or with logrotate's delaycompress";
+        let text = "is compressed in a format that cannot be read; lines in it that were not read before are not \
+                    indexed; compress with gzip, or use logrotate's delaycompress";
         let problem = Problem::new(&candidate.path, text.to_owned()).leaving(Leaves::Input);
         // A file is matched twice where the first time did not decide.
         if !self.stats.problems.contains(&problem) {

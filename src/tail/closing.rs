@@ -173,7 +173,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 self.stats.problems.push(Problem::new(
                     &track.path,
                     format!(
-                        "was deleted before it was read and is let go with {unread} bytes unread, because deleted \
+                        "was deleted before it was read and is closed with {unread} bytes unread, because deleted \
                          logs took more than held_open_bytes of disk space; raise it, or keep rotated logs longer"
                     ),
                 ));

@@ -412,7 +412,7 @@ impl<F: FileSystem> Walk<'_, F> {
                 self.scan.problems.push(Problem::new(
                     Path::new(text),
                     "is in rotated_dirs and matches no directory now: rotated files there are not found; \
-                     mend it, or make the directory"
+                     correct it, or create the directory"
                         .to_owned(),
                 ));
             }

@@ -149,7 +149,7 @@ fn whose<F: FileSystem>(
         stem::compression(name),
         None | Some(stem::Compression::Gzip)
     ) {
-        return no("it is compressed in a way that is not read");
+        return no("it is compressed in a format that cannot be read");
     }
     let alike = match entries_like(fs, positions, path) {
         Ok(alike) => alike,

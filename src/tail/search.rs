@@ -200,9 +200,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             let problem = Problem::new(
                 Path::new(&*track.name),
                 format!(
-                    "was read to byte {} of a file that is found no more (last seen as {}): what stood behind it \
-                     is not indexed; if the file was renamed or moved, add its directory to rotated_dirs, or put \
-                     it back; `logweir check` lists the files that were looked at",
+                    "was read to byte {} of a file that cannot be found any more (last seen as {}): the bytes \
+                     after it are not indexed; if the file was renamed or moved, add its directory to rotated_dirs, \
+                     or move it back; `logweir check` lists the files that were examined",
                     track.read.offset,
                     track.path.display()
                 ),
@@ -237,7 +237,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 pub(super) fn dated_file(path: &Path) -> Problem {
     Problem::new(
         path,
-        "carries a date in its name and is not followed, because a glob found it: its lines would get another \
+        "has a date in its name and is not followed, because a glob found it: its lines would get another \
          identity every day; if it is one lasting log, name its path without a wildcard, if a new file comes \
          every day, give it a [[logs]] with a `name`, if it is neither, leave it out by exclude"
             .to_owned(),

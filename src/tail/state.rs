@@ -92,7 +92,7 @@ impl<F: FileSystem> State<F> {
                     problems.push(Problem::new(
                         &path,
                         format!(
-                            "is not used: {invalid}; what it knew is read again, which doubles nothing"
+                            "is not used: {invalid}; the lines after its positions are read again, without duplicates"
                         ),
                     ));
                 }
@@ -137,7 +137,7 @@ impl<F: FileSystem> State<F> {
                 &self.run.join("checkpoint"),
                 format!(
                     "was saved under rule {rules} of identity, and now rule {} holds: its positions are used, but a line \
-                     without a time of nginx's own that was sent and not yet acknowledged then may be there twice",
+                     without a time of nginx's own that was sent and not yet acknowledged then may be indexed twice",
                     checkpoint::IDENTITY_RULES
                 ),
             ));

@@ -402,7 +402,7 @@ fn a_live_name_with_a_date_needs_a_lasting_one() {
     host.start();
     assert!(host.texts().is_empty());
     for problem in host.problems() {
-        assert!(problem.contains("carries a date in its name"), "{problem}");
+        assert!(problem.contains("has a date in its name"), "{problem}");
     }
     assert_eq!(host.problems().len(), 2);
     host.settings.logs[0].name = Some("shop".to_owned());

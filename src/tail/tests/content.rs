@@ -236,7 +236,7 @@ fn a_stream_that_is_not_found_is_reported_and_counted_once() {
     host.fs.append(LIVE, b"new\n");
     host.start();
     assert_eq!(host.texts(), ["new"]);
-    let said = format!("{LIVE} was read to byte 8 of a file that is found no more");
+    let said = format!("{LIVE} was read to byte 8 of a file that cannot be found any more");
     assert!(
         host.problems()[0].starts_with(&said),
         "{:?}",
@@ -505,7 +505,7 @@ fn a_dated_name_that_a_glob_found_costs_no_other_log() {
     host.fs.append("/logs/gala-20261224.example.log", b"gala\n");
     host.start();
     assert_eq!(host.texts(), ["shop"]);
-    let said = "/logs/gala-20261224.example.log carries a date in its name and is not followed";
+    let said = "/logs/gala-20261224.example.log has a date in its name and is not followed";
     assert!(
         host.problems()[0].starts_with(said),
         "{:?}",

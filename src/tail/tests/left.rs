@@ -165,13 +165,13 @@ fn what_lies_beside_unread_lines_compressed_in_an_unknown_way_is_told_and_counte
         host.fs.append(LIVE, b"live\n");
         host.start();
         assert_eq!(host.look_for_minutes(), ["live"]);
-        let told = format!("{path} is compressed in a way that is not read");
+        let told = format!("{path} is compressed in a format that cannot be read");
         let problems = host.problems();
         assert!(
             problems.iter().any(|problem| problem.starts_with(&told)),
             "{problems:?}"
         );
-        let unfound = format!("{LIVE} was read to byte {end} of a file that is found no more");
+        let unfound = format!("{LIVE} was read to byte {end} of a file that cannot be found any more");
         assert!(
             problems.iter().any(|problem| problem.starts_with(&unfound)),
             "{problems:?}"
