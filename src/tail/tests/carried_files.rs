@@ -8,7 +8,7 @@ use crate::tail::sim::Op;
 
 const GLOB: &str = "/logs/*access.log";
 
-/// A log whose lines nobody takes, deleted by logrotate, and another in its place.
+/// A log whose lines no output takes was deleted by logrotate, and another one is in its place.
 fn with_a_deleted_file() -> Host {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"one\ntwo\n");
@@ -25,7 +25,7 @@ fn lines_that_only_an_open_file_holds_outlive_a_reload() {
     let mut host = with_a_deleted_file();
     host.reload();
     assert_eq!(host.texts(), ["one", "two", "later"]);
-    // handed out, and given back
+    // They were handed out, and not settled.
     host.reload();
     assert_eq!(host.texts(), ["one", "two", "later"]);
     host.settle();
@@ -73,7 +73,7 @@ fn a_half_settled_compressed_file_is_read_on_where_it_was_settled() {
     assert!(lines.ends_with(&left), "{left:?}");
 }
 
-/// Another file that begins alike is read first the next time: that makes no finished one of it.
+/// Another file that begins alike is read first the next time. That must not make it a finished one.
 #[test]
 fn a_compressed_file_whose_lines_did_not_arrive_is_decoded_again() {
     let mut host = Host::logs(&[GLOB]);
@@ -123,7 +123,7 @@ fn a_log_that_is_not_configured_any_more_is_not_read_on() {
     assert_eq!(host.tailer().stats().files_open, 0);
 }
 
-/// Where two logs are configured each keeps its own formats.
+/// Each of two configured logs keeps its own formats.
 #[test]
 fn a_file_without_a_name_stays_with_its_log() {
     let mut host = with_a_deleted_file();
@@ -158,7 +158,7 @@ fn when_the_next_tailer_cannot_start_all_files_stay_open() {
     assert_eq!(host.texts(), ["one", "two", "later"]);
 }
 
-/// Positions belong to an output: the other one has nothing yet.
+/// Positions belong to an output: the other one has none yet.
 #[test]
 fn another_output_gets_all_lines_of_the_open_files() {
     let mut host = with_a_deleted_file();

@@ -184,7 +184,7 @@ fn a_deleted_file_is_read_to_its_end_and_counted() {
     assert_eq!(host.texts(), ["three"]);
     host.wait(6);
     host.texts();
-    // nobody could read again what is on its way
+    // Lines that are on their way could not be read again.
     assert_eq!(host.tailer().stats().deleted_open_bytes, 8);
     host.settle();
     host.texts();
@@ -254,7 +254,7 @@ fn history_is_read_as_far_back_as_asked_for_and_only_at_the_first_start() {
     assert_eq!(host.texts().len(), 3);
     host.restart();
     assert!(host.texts().is_empty());
-    // What is history stays history by any name, but what is added is new.
+    // History stays history under any name, but added lines are new.
     host.kill();
     host.fs.mv("/logs/access.log.3", "/logs/access.log.4");
     host.fs.append("/logs/access.log.4", b"added\n");
@@ -689,8 +689,8 @@ fn a_damaged_compressed_file_gives_what_it_can_and_is_not_decoded_again_and_agai
     assert_eq!(host.texts(), ["behind the damage"]);
 }
 
-/// After a power cut a file system may leave NULs where it had promised room and written nothing, and nginx
-/// appends behind them. What they mean is not ours to say: the bytes up to the next `\n` are one line.
+/// After a power cut a file system may leave NULs where it had reserved space and written nothing, and nginx appends
+/// behind them. The tailer does not interpret them: the bytes up to the next `\n` are one line.
 #[test]
 fn nuls_after_a_power_cut_are_part_of_a_line() {
     let mut host = started();

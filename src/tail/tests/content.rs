@@ -37,7 +37,7 @@ fn lose_positions(host: &mut Host) {
     }
 }
 
-/// Names that people's rotations give, most of which no table of names has.
+/// Names that people give to rotated files; most of them are in no table of names.
 const NAMES: [&str; 14] = [
     "access.log.1",
     "access.log-20261127",
@@ -130,7 +130,7 @@ fn a_log_renamed_while_stopped_is_followed_though_all_of_it_was_read() {
         assert_eq!(host.texts(), ["new"][..usize::from(reopened)], "{name}");
         host.wait(20);
         assert!(host.texts().is_empty(), "{name}");
-        // nginx was not told to reopen it, or has a worker that ends its requests.
+        // nginx was not asked to reopen it, or has a worker that ends its requests.
         host.fs.append(&format!("/logs/{name}"), b"late\n");
         host.wait(20);
         assert_eq!(host.texts(), ["late"], "{name}");
@@ -247,7 +247,7 @@ fn a_stream_that_is_not_found_is_reported_and_counted_once() {
     host.restart();
     assert!(host.problems().is_empty());
     assert_eq!(host.tailer().stats().files_not_found, 0);
-    // It is looked for all the same.
+    // It is still looked for.
     host.fs.mv("/elsewhere", "/logs/here.it.is");
     host.wait(10);
     assert_eq!(host.texts(), ["three"]);
@@ -291,7 +291,7 @@ fn logs_that_the_settings_name_stay_two_though_they_hold_the_same() {
     assert_ne!(read[0].0, read[1].0);
 }
 
-/// Where the contents fit both, the table of names decides, then the directory; else the doubt is said.
+/// Where the contents fit both logs, the table of names decides, then the directory; else the ambiguity is reported.
 #[test]
 fn a_file_that_fits_two_logs_is_given_to_the_likelier_one() {
     let id_of = |read: &[Read], text: &str| {
@@ -469,7 +469,7 @@ fn a_copy_that_was_seen_empty_is_a_copy_all_the_same() {
     assert_eq!(host.texts(), ["a new log"]);
 }
 
-/// What was in the log when it was emptied is in the copy alone, which had been left as a copy before.
+/// Only the copy has the lines that were in the log when it was emptied, and it was left unread as a copy before.
 #[test]
 fn a_copy_of_a_file_that_was_emptied_unread_is_read() {
     let mut host = literal(&["/logs/*access.log"]);
@@ -623,7 +623,7 @@ fn a_longer_copy_that_replaces_the_log_is_no_loss() {
     host.wait(120);
     host.texts();
     assert!(host.tailer().stats().lost_bytes.is_empty());
-    // Half a line that nothing goes on with is lost, and said to be.
+    // Half a line that no file continues is lost, and counted.
     host.fs.rm(LIVE);
     host.fs.append(LIVE, b"new\n");
     for _ in 0..3 {

@@ -1,5 +1,5 @@
 //! The host's bad days, one a test: system calls that fail at each durable step, disks that are full, power
-//! that is cut, and rotations while nobody looks.
+//! that is cut, and rotations between two scans.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::tail::sim::Op;
 const GLOB: &str = "/logs/*access.log";
 const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
 
-/// What becomes of a step.
+/// The result of a step.
 #[derive(Debug, Clone, Copy)]
 enum How {
     /// It fails so often, for as long as the agent is started again and again.
@@ -303,7 +303,7 @@ fn a_file_that_is_replaced_by_one_with_the_same_beginning_is_read_anew() {
             host.fs.append(LIVE, b"dos\ntres\n");
         }
         let texts = host.texts();
-        // Its first line has the place of the other's, which doubles nothing.
+        // Its first line has the offset of the other's, which makes no duplicate.
         assert_eq!(&texts[..2], ["same", "uno"]);
         assert_eq!(texts.len(), if longer { 4 } else { 2 });
     }
@@ -321,7 +321,7 @@ fn a_shortage_of_descriptors_is_reported_and_costs_only_time() {
     host.fs.append(LIVE, b"two\n");
     host.fs.mv(LIVE, "/logs/access.log.1");
     host.fs.append(LIVE, b"three\n");
-    // What is open is read on.
+    // Open files are read on.
     assert_eq!(host.texts(), ["two"]);
     host.texts();
     host.texts();
@@ -506,7 +506,8 @@ fn rotate(host: &Host, kept: usize) {
     host.fs.mv(LIVE, &format!("{LIVE}.1"));
 }
 
-/// Nothing is read for long, as while a cluster is away; what was seen in time is held although it is deleted.
+/// Nothing is read for a long time, as while a cluster is away; files that were seen in time are held although they are
+/// deleted.
 #[test]
 fn a_file_that_was_opened_while_nothing_could_be_read_outlives_its_deletion() {
     for compressed in [false, true] {
@@ -579,7 +580,7 @@ fn hold_those_that_go_next(compressed: bool) {
     assert!(host.tailer().stats().lost_bytes.is_empty());
 }
 
-/// What is copied and emptied while many files wait is read from its copy when its turn comes.
+/// A log that is copied and emptied while many files wait is read from its copy when its turn comes.
 #[test]
 fn a_copy_that_waits_until_others_are_read_does_not_count_as_lost() {
     const KEPT: usize = 200;
@@ -615,7 +616,7 @@ fn a_copy_that_waits_until_others_are_read_does_not_count_as_lost() {
     assert!(host.tailer().stats().lost_bytes.is_empty());
 }
 
-/// What could not be held open is not forgotten when it goes, but counted.
+/// A file that could not be held open is counted when it is deleted.
 #[test]
 fn a_deleted_file_that_could_not_be_held_is_counted() {
     const KEPT: usize = 600;
@@ -642,7 +643,7 @@ fn a_deleted_file_that_could_not_be_held_is_counted() {
     let missed = (written - found.len()) * "line 00000\n".len();
     assert!(missed > 0);
     assert_eq!(lost.get("deleted"), Some(&(missed as u64)), "{lost:?}");
-    // and told once
+    // It is reported once.
     host.restart();
     host.wait(120);
     host.texts();

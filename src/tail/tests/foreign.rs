@@ -6,9 +6,10 @@ const ERROR: &str = "/logs/error.log";
 const LINES: &str = "2026/11/23 04:00:00 [error] 12#12: *1 open() \"/x\" failed\n2026/11/23 04:00:01 [notice] 1#1: x\n";
 const GLOB: &str = "/logs/*.log";
 
-fn told(host: &mut Host) -> Vec<String> {
-    let told = host.problems();
-    told.into_iter()
+fn reported(host: &mut Host) -> Vec<String> {
+    let reported = host.problems();
+    reported
+        .into_iter()
         .filter(|problem| problem.contains("is an error log of nginx"))
         .collect()
 }
@@ -20,14 +21,14 @@ fn an_error_log_that_a_glob_finds_is_left_alone_reported_and_counted() {
     host.fs.put(LIVE, b"one\n");
     host.start();
     assert_eq!(host.texts(), ["one"]);
-    assert_eq!(told(&mut host).len(), 1, "{:?}", host.problems());
-    assert!(told(&mut host)[0].starts_with(ERROR));
+    assert_eq!(reported(&mut host).len(), 1, "{:?}", host.problems());
+    assert!(reported(&mut host)[0].starts_with(ERROR));
     assert_eq!(host.tailer().stats().error_logs, 1);
     host.fs.append(ERROR, LINES.as_bytes());
     host.wait(20);
     host.tailer().reconcile();
     assert_eq!(host.texts(), [""; 0]);
-    assert_eq!(told(&mut host).len(), 1);
+    assert_eq!(reported(&mut host).len(), 1);
     assert!(host.tailer().stats().lost_bytes.is_empty());
 }
 
@@ -40,7 +41,7 @@ fn an_error_log_that_was_empty_at_first_is_left_alone_when_its_first_line_comes(
     assert_eq!(host.texts(), [""; 0]);
     host.fs.append(ERROR, &LINES.as_bytes()[24..]);
     assert_eq!(host.texts(), [""; 0]);
-    assert_eq!(told(&mut host).len(), 1);
+    assert_eq!(reported(&mut host).len(), 1);
     assert_eq!(host.tailer().stats().error_logs, 1);
     for _ in 0..10 {
         host.fs.append(ERROR, LINES.as_bytes());
@@ -50,7 +51,7 @@ fn an_error_log_that_was_empty_at_first_is_left_alone_when_its_first_line_comes(
     }
     assert_eq!(host.tailer().stats().error_logs, 1);
     assert!(host.tailer().stats().lost_bytes.is_empty());
-    // Emptied and written by somebody else it is a log like any other.
+    // When it is emptied and another program writes to it, it is a log like any other.
     host.fs.put(ERROR, b"two\n");
     host.tailer().reconcile();
     assert_eq!(host.texts(), ["two"]);
@@ -76,7 +77,7 @@ fn rotated_files_of_an_error_log_are_left_alone() {
     host.wait(20);
     host.tailer().reconcile();
     assert_eq!(host.texts(), [""; 0]);
-    assert_eq!(told(&mut host).len(), 2);
+    assert_eq!(reported(&mut host).len(), 2);
 }
 
 #[test]
@@ -90,7 +91,7 @@ fn a_file_that_a_path_names_is_followed_whatever_its_content_is() {
         assert_eq!(host.texts().len(), 2, "{globs:?}");
         host.fs.append(ERROR, LINES.as_bytes());
         assert_eq!(host.texts().len(), 2, "{globs:?}");
-        assert_eq!(told(&mut host), [""; 0]);
+        assert_eq!(reported(&mut host), [""; 0]);
     }
     // Under a name of its own, too.
     let mut host = Host::logs(&[ERROR]);
@@ -103,7 +104,7 @@ fn a_file_that_a_path_names_is_followed_whatever_its_content_is() {
     assert_eq!(host.texts().len(), 4);
 }
 
-/// What an earlier version had followed: its positions are there, and a file may have lines that it did not read.
+/// An earlier version followed the file: its positions are there, and the file may have lines that it did not read.
 #[test]
 fn an_error_log_that_was_followed_before_is_left_alone_and_does_not_count_as_lost() {
     let mut host = Host::logs(&[ERROR]);
@@ -122,7 +123,7 @@ fn an_error_log_that_was_followed_before_is_left_alone_and_does_not_count_as_los
         host.tailer().reconcile();
         assert_eq!(host.texts(), [""; 0]);
     }
-    assert_eq!(told(&mut host).len(), 1);
+    assert_eq!(reported(&mut host).len(), 1);
     assert!(host.tailer().stats().lost_bytes.is_empty());
     // Named again, it goes on where it was.
     host.settle();

@@ -1,4 +1,4 @@
-//! What is left unread, and what is said of it.
+//! Files that are left unread, and how that is reported.
 
 use std::collections::BTreeMap;
 
@@ -76,7 +76,7 @@ fn files_older_than_retention_are_left_unread() {
     assert_eq!(host.lost(), BTreeMap::from(NOTHING));
 }
 
-/// History that nobody asked for is not passed over: it was there before, and stays what it is.
+/// History that was not asked for does not count as passed over: it was there before.
 #[test]
 fn old_history_and_read_files_are_not_counted_as_passed_over() {
     let mut host = with_retention(DAY);
@@ -99,7 +99,7 @@ fn old_history_and_read_files_are_not_counted_as_passed_over() {
     }
 }
 
-/// It was closed for want of room, and the file is there still.
+/// It was closed for want of descriptors, and the file is still there.
 #[test]
 fn a_file_that_expires_half_read_is_passed_over_and_not_lost() {
     for gz in [true, false] {
@@ -154,7 +154,7 @@ fn a_file_that_was_passed_over_by_a_wrong_clock_is_read() {
 }
 
 #[test]
-fn what_lies_beside_unread_lines_compressed_in_an_unknown_way_is_told_and_counted() {
+fn a_file_compressed_in_an_unknown_format_is_reported_and_counted() {
     for kind in ["zst", "bz2", "xz"] {
         let mut host = Host::logs(&[GLOB]);
         let end = host.read_half();
@@ -165,13 +165,16 @@ fn what_lies_beside_unread_lines_compressed_in_an_unknown_way_is_told_and_counte
         host.fs.append(LIVE, b"live\n");
         host.start();
         assert_eq!(host.look_for_minutes(), ["live"]);
-        let told = format!("{path} is compressed in a format that cannot be read");
+        let reported = format!("{path} is compressed in a format that cannot be read");
         let problems = host.problems();
         assert!(
-            problems.iter().any(|problem| problem.starts_with(&told)),
+            problems
+                .iter()
+                .any(|problem| problem.starts_with(&reported)),
             "{problems:?}"
         );
-        let unfound = format!("{LIVE} was read to byte {end} of a file that cannot be found any more");
+        let unfound =
+            format!("{LIVE} was read to byte {end} of a file that cannot be found any more");
         assert!(
             problems.iter().any(|problem| problem.starts_with(&unfound)),
             "{problems:?}"

@@ -1,4 +1,4 @@
-//! Tests of the room as a whole: cases by hand, and a model of directories and crashes.
+//! Tests of the module as a whole: single cases, and a model of directories and crashes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -100,13 +100,13 @@ impl Host {
         Ok(())
     }
 
-    /// Nothing in flight is settled.
+    /// Ends the agent without settling what is in flight.
     pub(super) fn kill(&mut self) {
         self.tailer = None;
         self.ends.clear();
     }
 
-    /// The configuration is read again: nothing in flight is settled, and the next tailer gets what this one has.
+    /// Reloads: what is in flight is not settled, and the next tailer gets the open files of this one.
     pub(super) fn reload(&mut self) {
         let mut tailer = self.tailer.take().unwrap();
         tailer.save().unwrap();
@@ -120,7 +120,7 @@ impl Host {
         self.tailer.as_mut().unwrap()
     }
 
-    /// Reads all there is, without looking at the directories.
+    /// Reads all lines, without a scan of the directories.
     pub(super) fn read(&mut self) -> Vec<Read> {
         let mut lines = vec![];
         while let Some(chunk) = self.tailer.as_mut().unwrap().read() {
@@ -149,13 +149,13 @@ impl Host {
         lines
     }
 
-    /// Looks at the directories and reads all there is: the texts alone.
+    /// Scans the directories and reads all lines; gives only their texts.
     pub(super) fn texts(&mut self) -> Vec<String> {
         self.tailer().reconcile();
         self.read().into_iter().map(|(_, _, text)| text).collect()
     }
 
-    /// Looks at the directories and reads a little.
+    /// Scans the directories and reads a little.
     pub(super) fn texts_of_one_chunk(&mut self) {
         self.tailer().reconcile();
         while let Some(chunk) = self.tailer().read() {
@@ -165,7 +165,7 @@ impl Host {
         }
     }
 
-    /// All that was read is durable, and saved.
+    /// Settles all that was read, and saves.
     pub(super) fn settle(&mut self) {
         for (file, end) in std::mem::take(&mut self.ends) {
             self.tailer().settle(file, end);

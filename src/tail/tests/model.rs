@@ -55,7 +55,7 @@ struct World {
     unsaved: bool,
     /// Lines of deleted files that were open at a reload; the agent was not killed since.
     held: HashSet<Vec<u8>>,
-    /// Something arrived of which the agent was not told.
+    /// Lines arrived without an event for the agent.
     arrived: bool,
     /// How many names were made up.
     names: usize,
@@ -496,7 +496,7 @@ impl World {
     }
 
     fn reload(&mut self, applied: usize) {
-        // What nothing but the agent holds outlives it.
+        // Content that only the agent holds outlives it.
         for reader in &self.host.tailer.as_ref().unwrap().open.files {
             if self.host.fs.metadata_of(reader.file()).unwrap().links > 0 {
                 continue;
@@ -634,7 +634,7 @@ impl World {
     }
 }
 
-/// An unfinished one counts for nothing: its plain file is there, or nobody has it.
+/// An unfinished one does not count: its plain file is there, or its content is lost.
 fn gunzip(data: &[u8]) -> Vec<u8> {
     let mut plain = vec![];
     match std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(data), &mut plain) {
@@ -737,7 +737,7 @@ proptest! {
     ) {
         let mut world = World::new(true, read_bytes, open_files);
         lived(&mut world, &acts);
-        // Of several copies that begin alike nobody knows which holds the rest of which.
+        // Of several copies that begin alike it is not known which holds the rest of which.
         if acts.iter().filter(|act| act.copies()).count() < 2 {
             world.check_what_is_called_lost(&acts);
         }
@@ -777,7 +777,7 @@ fn an_inode_used_again_does_not_make_a_file_its_own_copy() {
     live(true, 51, &acts);
 }
 
-/// The twin was open before it had a first line, so that nobody could tell that it is one.
+/// The twin was open before it had a first line, so that it could not be recognised as one.
 #[test]
 fn bytes_that_a_twin_of_an_emptied_file_held_do_not_count_as_lost() {
     let acts = [

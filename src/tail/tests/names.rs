@@ -18,7 +18,7 @@ fn read_all(host: &mut Host) -> Vec<Read> {
     lines
 }
 
-/// What is read again after a loss of positions was read before, under the same ids.
+/// Lines that are read again after a loss of positions were read before under the same ids.
 fn assert_nothing_new_after_a_loss(host: &mut Host, before: &[Read], what: &str) {
     host.kill();
     host.fs.rm(CHECKPOINT);
