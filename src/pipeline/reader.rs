@@ -154,7 +154,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                 self.reconcile_at = now + self.settings.reconcile_interval;
                 self.tailer.reconcile();
             }
-            if self.tailer.waits_for_room() {
+            if self.tailer.waits_for_descriptors() {
                 self.reconcile_at = self.reconcile_at.min(now + HOLD);
             }
             let found = self.read();

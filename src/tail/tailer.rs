@@ -305,11 +305,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.scan.directories.iter().map(PathBuf::as_path)
     }
 
-    /// Where a file was last seen.
-    pub fn file_path(&self, file: FileKey) -> Option<&Path> {
-        self.streams.get(file).map(|track| track.path.as_path())
-    }
-
     /// Whether the directories are due to be read again.
     pub fn reconcile_due(&self) -> bool {
         self.clock.now().saturating_sub(self.earlier.at) >= self.settings.reconcile_interval
@@ -334,7 +329,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Whether logs wait until others give their descriptor up.
-    pub fn waits_for_room(&self) -> bool {
+    pub fn waits_for_descriptors(&self) -> bool {
         self.open.slots.is_waited_for()
     }
 

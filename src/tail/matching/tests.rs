@@ -280,13 +280,17 @@ impl Case {
     }
 
     fn matched<R>(&self, ask: impl FnOnce(&Match<'_, Texts>) -> R) -> R {
-        let settings =
-            [(A, "*.left"), ("/logs/*.log", "*.none")].map(|(path, exclude)| LogSettings {
-                paths: vec![path.to_owned()],
-                exclude: vec![exclude.to_owned()],
-                rotated: vec![],
-                name: None,
-            });
+        let settings = [
+            (A, "*.left"),
+            ("/logs/*.log", "*.none"),
+            ("/other/*.log", "*.none"),
+        ]
+        .map(|(path, exclude)| LogSettings {
+            paths: vec![path.to_owned()],
+            exclude: vec![exclude.to_owned()],
+            rotated: vec![],
+            name: None,
+        });
         let discover = Discover::new(&settings, &[], &Links::default()).unwrap();
         let line = first_line(self.content);
         let assigned = self.assigned.iter().map(|log| Assignment {

@@ -33,7 +33,7 @@ fn rounds(host: &mut Host, most: usize) -> (Vec<String>, usize) {
         texts.extend(host.texts());
         host.settle();
         assert!(host.tailer().stats().files_open <= SLOTS);
-        if !host.tailer().waits_for_room() {
+        if !host.tailer().waits_for_descriptors() {
             return (texts, round);
         }
         host.wait(1);

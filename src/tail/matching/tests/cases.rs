@@ -1,6 +1,5 @@
 //! Tables of candidates with the decision that each one gets.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::super::super::FileKey;
@@ -423,18 +422,23 @@ fn among_several_logs_the_likeliest_gets_the_file_and_equal_ones_are_named() {
         ..nameless("one\ntwo\n")
     };
     assert_eq!(both(by_table), file_of(B));
-    let far = "/elsewhere/saved";
-    let by_directory = Case {
-        path: far,
-        ..nameless("one\ntwo\n")
+    let in_directory = |path: &'static str, log: &'static str, seen: &'static str| {
+        let saved = Case {
+            path,
+            ..nameless("one\ntwo\n")
+        };
+        let near = Stream {
+            path: seen,
+            ..stream(log, "one\n", 4)
+        };
+        saved.with(stream(A, "one\n", 4)).with(near).decide(true)
     };
-    let seen_there = Stream {
-        path: "/elsewhere/b.log",
-        ..stream(B, "one\n", 4)
-    };
-    assert_eq!(Path::new(far).parent(), Path::new(seen_there.path).parent());
-    let case = by_directory.with(stream(A, "one\n", 4)).with(seen_there);
-    assert_eq!(case.decide(true), file_of(B));
+    let other = "/other/b.log";
+    assert_eq!(
+        in_directory("/other/saved", other, "/moved/b"),
+        file_of(other)
+    );
+    assert_eq!(in_directory("/moved/saved", B, "/moved/b"), file_of(B));
 }
 
 #[test]
