@@ -35,7 +35,7 @@ use crate::pipeline::{Ended, Reader, Stop};
 use crate::record::{Recorder, StaleFormats};
 use crate::tail::fs::HostFs;
 use crate::tail::watch::Watcher;
-use crate::tail::{Handover, TailError, Tailer};
+use crate::tail::{CarriedFiles, TailError, Tailer};
 use crate::telemetry::Telemetry;
 
 pub(crate) use changes::read_watched;
@@ -119,13 +119,13 @@ pub struct Agent {
     carried: Option<Arc<Elasticsearch>>,
     /// The gate asks no more when this goes.
     _asks: DropGuard,
-    ended: oneshot::Receiver<(Ended, Handover<HostFs>)>,
+    ended: oneshot::Receiver<(Ended, CarriedFiles<HostFs>)>,
 }
 
 /// What an agent leaves to the next in the same process; empty before the first.
 #[derive(Debug, Default)]
 pub struct CarriedState {
-    tail: Handover<HostFs>,
+    tail: CarriedFiles<HostFs>,
     output: Option<Arc<Elasticsearch>>,
 }
 
@@ -179,7 +179,7 @@ impl Agent {
     pub async fn ended(&mut self) -> (Ended, CarriedState) {
         let (ended, tail) = (&mut self.ended)
             .await
-            .unwrap_or_else(|_| (Ended::Broken, Handover::default()));
+            .unwrap_or_else(|_| (Ended::Broken, CarriedFiles::default()));
         let output = self.carried.clone();
         (ended, CarriedState { tail, output })
     }

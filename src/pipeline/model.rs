@@ -33,7 +33,7 @@ use crate::output::elasticsearch::in_process::{Cluster, Fault, InProcess};
 use crate::record::{self, Recorder};
 use crate::tail::sim::{Op, SimFs};
 use crate::tail::watch::{Wait, Waker, Watcher, Woken};
-use crate::tail::{self, Handover, Tailer};
+use crate::tail::{self, CarriedFiles, Tailer};
 use crate::telemetry::Telemetry;
 
 mod steps;
@@ -227,7 +227,7 @@ struct World {
     power: Option<usize>,
     same_process: bool,
     /// What the last agent left to the next in its process.
-    handover: Handover<SimFs>,
+    handover: CarriedFiles<SimFs>,
 }
 
 impl World {
@@ -260,7 +260,7 @@ impl World {
             points: FailPoints::default(),
             power: None,
             same_process: false,
-            handover: Handover::default(),
+            handover: CarriedFiles::default(),
         }
     }
 
@@ -669,7 +669,7 @@ fn run(world: &Rc<RefCell<World>>) {
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reader.run()));
     let (ended, handover) = match ended {
         Ok((ended, handover)) => (Ok(ended), handover),
-        Err(payload) => (Err(payload), Handover::default()),
+        Err(payload) => (Err(payload), CarriedFiles::default()),
     };
     if world.borrow().same_process && !world.borrow().points.is_dead() {
         world.borrow_mut().handover = handover;

@@ -17,7 +17,7 @@ use crate::output::Output;
 use crate::record::Recorder;
 use crate::tail::fs::FileSystem;
 use crate::tail::watch::{Wait, Watcher, Woken};
-use crate::tail::{Handover, Leaves, Problem, Tailer};
+use crate::tail::{CarriedFiles, Leaves, Problem, Tailer};
 use crate::telemetry::Telemetry;
 
 /// How often positions are saved while they move.
@@ -129,7 +129,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
 
     /// Reads until told to stop; with `once` until everything there is has been settled. Leaves what a reader
     /// after it in this process needs.
-    pub fn run(mut self) -> (Ended, Handover<F>) {
+    pub fn run(mut self) -> (Ended, CarriedFiles<F>) {
         let ended = match self.read_on() {
             Ok(()) => self.drain(),
             Err(Broken) => Err(Broken),
@@ -141,7 +141,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             );
             Ended::Broken
         });
-        (ended, self.tailer.hand_over())
+        (ended, self.tailer.into_carried_files())
     }
 
     fn read_on(&mut self) -> Result<(), Broken> {
@@ -154,7 +154,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                 self.reconcile_at = now + self.settings.reconcile_interval;
                 self.tailer.reconcile();
             }
-            if self.tailer.waits_for_room() {
+            if self.tailer.waits_for_descriptors() {
                 self.reconcile_at = self.reconcile_at.min(now + HOLD);
             }
             let found = self.read();
@@ -222,7 +222,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             clock,
             ..
         } = self;
-        batcher.sure_of(tailer.present());
+        batcher.sure_of(tailer.trusted_now());
         batcher.resume(clock.now(), clock.unix_millis());
         let mut found = Found::Nothing;
         let mut short = 0;

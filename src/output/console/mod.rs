@@ -10,6 +10,7 @@ mod tests;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -55,7 +56,7 @@ impl Console {
     /// Standard output is closed, or there is no descriptor left.
     pub fn stdout(closed: CancellationToken, clock: Arc<dyn Clock>) -> io::Result<Arc<Self>> {
         // Without the buffer of the standard library, which looks for line ends and keeps the last line back.
-        let stdout = rustix::io::dup(rustix::stdio::stdout())?;
+        let stdout = rustix::io::dup(io::stdout().as_fd())?;
         Ok(Arc::new(Self::new(File::from(stdout), closed, clock)))
     }
 }

@@ -17,7 +17,7 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::tail::sim::SimFs;
 use crate::tail::watch::Waker;
-use crate::tail::{self, Handover, LogSettings};
+use crate::tail::{self, CarriedFiles, LogSettings};
 
 const LIVE: &str = "/logs/access.log";
 /// 2026-11-23, 04:00 UTC, in milliseconds.
@@ -167,7 +167,7 @@ impl Lab {
             settings,
             self.fs.clone(),
             self.clock.clone(),
-            &mut Handover::default(),
+            &mut CarriedFiles::default(),
         )
         .unwrap()
     }

@@ -18,7 +18,7 @@ fn the_host_of_the_first_start_stays() {
     assert_eq!(host.read()[0].0, id);
 }
 
-/// The checkpoint knows the host for a while; what it is without both, nobody could tell.
+/// The checkpoint knows the host for a while; without both files the host would be unknown.
 #[test]
 fn a_lost_identity_is_written_again_while_the_host_is_known() {
     let identity = format!("{DATA}/identity");
@@ -54,7 +54,7 @@ fn a_lost_identity_is_written_again_while_the_host_is_known() {
 }
 
 #[test]
-fn an_older_rule_of_identity_is_told_once() {
+fn an_older_rule_of_identity_is_reported_once() {
     let mut host = started();
     host.read();
     host.settle();

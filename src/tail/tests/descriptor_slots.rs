@@ -9,16 +9,16 @@ use crate::tail::Leaves;
 use crate::tail::sim::Op;
 
 const LOGS: usize = 30;
-const ROOM: usize = 8;
+const SLOTS: usize = 8;
 
 fn path(at: usize) -> String {
     format!("/logs/s{at:02}_access.log")
 }
 
-/// A host with many logs, each with a line, and room for few of them.
+/// A host with many logs, each with a line, and descriptors for few of them.
 fn host() -> Host {
     let mut host = Host::logs(&["/logs/*access.log"]);
-    host.settings.open_files = ROOM;
+    host.settings.open_files = SLOTS;
     for at in 0..LOGS {
         host.fs
             .append(&path(at), format!("first of {at}\n").as_bytes());
@@ -26,14 +26,14 @@ fn host() -> Host {
     host
 }
 
-/// As the pipeline does it while logs wait: a look, and all that can be read.
+/// What the pipeline does while logs wait: it scans, and reads all that can be read.
 fn rounds(host: &mut Host, most: usize) -> (Vec<String>, usize) {
     let mut texts = Vec::new();
     for round in 1..=most {
         texts.extend(host.texts());
         host.settle();
-        assert!(host.tailer().stats().files_open <= ROOM);
-        if !host.tailer().waits_for_room() {
+        assert!(host.tailer().stats().files_open <= SLOTS);
+        if !host.tailer().waits_for_descriptors() {
             return (texts, round);
         }
         host.wait(1);
@@ -48,9 +48,9 @@ fn all_logs_are_read_in_turns_and_each_once() {
     let (texts, rounds_of_start) = rounds(&mut host, 20);
     assert_eq!(texts.iter().collect::<BTreeSet<_>>().len(), LOGS);
     assert_eq!(texts.len(), LOGS);
-    // The places are full in each round.
+    // All descriptors are used in each round.
     assert!(
-        rounds_of_start <= LOGS.div_ceil(ROOM) + 2,
+        rounds_of_start <= LOGS.div_ceil(SLOTS) + 2,
         "{rounds_of_start}"
     );
     let problems = host.problems();
@@ -60,15 +60,15 @@ fn all_logs_are_read_in_turns_and_each_once() {
         "{problems:?}"
     );
     assert!(problems[0].contains("LimitNOFILE"));
-    // Nothing is unread, so nothing is opened and nobody waits.
+    // Nothing is unread, so no file is opened and no log waits.
     let before = host.fs.bytes_read();
     for _ in 0..5 {
         assert_eq!(host.texts(), [""; 0]);
         assert_eq!(host.tailer().stats().files_waiting, 0);
         host.wait(10);
     }
-    assert!(host.fs.bytes_read() - before < 5 * ROOM * 100);
-    // All are written to again and again, also over restarts.
+    assert!(host.fs.bytes_read() - before < 5 * SLOTS * 100);
+    // All logs are written to repeatedly, also over restarts.
     let mut found = BTreeSet::new();
     for turn in 0..10 {
         for at in 0..LOGS {
@@ -87,9 +87,9 @@ fn all_logs_are_read_in_turns_and_each_once() {
     assert_eq!(host.tailer().stats().lost_bytes, BTreeMap::new());
 }
 
-/// Those that hold the places are never read to their end.
+/// The logs that hold the descriptors are never read to their end.
 #[test]
-fn a_log_without_end_gives_its_place_up_after_a_while() {
+fn a_log_without_end_gives_its_descriptor_up_after_a_while() {
     let mut host = host();
     host.settings.read_bytes = 16;
     host.start();
@@ -103,8 +103,8 @@ fn a_log_without_end_gives_its_place_up_after_a_while() {
         }
         host.wait(1);
         host.tailer().reconcile();
-        // Less than is written.
-        for _ in 0..2 * ROOM {
+        // This is less than is written.
+        for _ in 0..2 * SLOTS {
             if let Some(chunk) = host.tailer().read() {
                 found.insert(chunk.path.to_string_lossy().into_owned());
             }
@@ -117,17 +117,17 @@ fn a_log_without_end_gives_its_place_up_after_a_while() {
     assert_eq!(host.tailer().stats().lost_bytes, BTreeMap::new());
 }
 
-/// What only a descriptor holds keeps it, however many wait.
+/// A file that only a descriptor holds keeps it, however many logs wait.
 #[test]
 fn a_deleted_or_renamed_log_with_unread_lines_keeps_its_descriptor() {
     for renamed in [false, true] {
         let mut host = host();
         host.start();
-        // Open and unread: all places. They go, and others come.
-        let open: Vec<String> = (host.tailer().readers.iter())
+        // All descriptors are used by unread files. They go, and others come.
+        let open: Vec<String> = (host.tailer().open.files.iter())
             .map(|reader| reader.path.to_string_lossy().into_owned())
             .collect();
-        assert_eq!(open.len(), ROOM);
+        assert_eq!(open.len(), SLOTS);
         for path in &open {
             match renamed {
                 true => assert!(host.fs.mv(path, &path.replace("/logs/", "/elsewhere-"))),
@@ -138,8 +138,8 @@ fn a_deleted_or_renamed_log_with_unread_lines_keeps_its_descriptor() {
             host.wait(30);
             host.tailer().reconcile();
         }
-        assert_eq!(host.tailer().readers.len(), ROOM);
-        assert_eq!(host.tailer().stats().files_waiting, LOGS - ROOM);
+        assert_eq!(host.tailer().open.files.len(), SLOTS);
+        assert_eq!(host.tailer().stats().files_waiting, LOGS - SLOTS);
         let texts: BTreeSet<String> = (0..20)
             .flat_map(|_| {
                 host.wait(1000);
@@ -184,9 +184,9 @@ fn a_log_that_rests_is_followed_over_a_rotation_and_a_truncation() {
     assert_eq!(host.tailer().stats().lost_bytes, BTreeMap::new());
 }
 
-/// The system gives no descriptor although there should be some: nothing counts as gone.
+/// The system refuses descriptors although there should be some: no log counts as deleted.
 #[test]
-fn what_cannot_be_opened_for_want_of_descriptors_waits() {
+fn a_log_that_cannot_be_opened_for_want_of_descriptors_waits() {
     for error in [Errno::MFILE, Errno::NFILE] {
         let mut host = host();
         host.settings.open_files = 1024;
@@ -201,7 +201,7 @@ fn what_cannot_be_opened_for_want_of_descriptors_waits() {
             host.wait(1000);
         }
         assert_eq!(host.tailer().stats().files_waiting, LOGS);
-        // A run that ends by itself does, and says what is left.
+        // A run that ends by itself does end, and reports what is left.
         assert!(!host.tailer().waits());
         assert_eq!(host.tailer().leaves(), Leaves::Input);
         let problems = host.problems();
@@ -211,7 +211,7 @@ fn what_cannot_be_opened_for_want_of_descriptors_waits() {
             "{problems:?}"
         );
         host.fs.heal();
-        // Few come back: the logs take turns.
+        // Few descriptors come back: the logs take turns.
         host.fs.limit_descriptors(Some(3));
         let mut texts = BTreeSet::new();
         for _ in 0..20 {

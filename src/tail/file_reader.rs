@@ -3,14 +3,14 @@
 //! Owns: how bytes are fetched, and the check that they still belong to what was read before. Refuses to
 //! know: other files, names, rotation. Invariant: nothing is handed on unless the file still held, after the
 //! read, the bytes before it; half a line is never handed on. The failures it guards against: a file
-//! truncated (and perhaps regrown) between two reads or in the middle of one, and a half line of a mebibyte
-//! read again and again.
+//! truncated (and perhaps regrown) between two reads or in the middle of one, and a half line of a mebibyte that
+//! is read again and again.
 //!
-//! A read asks for the marker's window and the new bytes at once, which says that the file holds what was read
-//! before. But no read is one piece: it may take several calls, and the kernel copies page by page. So the
-//! beginning of what was read is read once more afterwards. Content that was emptied away does not come back:
-//! where the beginning is still the same, nothing was emptied before that second look, hence not during the
-//! read either. Only two contents that agree in these bytes pass for one, as everywhere.
+//! A read asks for the marker's window and the new bytes at once, which shows that the file holds what was read
+//! before. But a read is not atomic: it may take several calls, and the kernel copies page by page. So the beginning
+//! of what was read is read once more afterwards. Content that was emptied does not come back: where the beginning is
+//! still the same, nothing was emptied before that second read, hence not during the first one either. Only two
+//! contents that agree in these bytes are taken for one, as everywhere.
 
 use std::io;
 use std::path::PathBuf;
@@ -20,10 +20,10 @@ use std::time::Duration;
 use memchr::memchr;
 
 use super::FileKey;
-use super::admit::COMPRESSION_GRACE;
+use super::candidates::COMPRESSION_GRACE;
 use super::fs::{FileSystem, Inode, Metadata};
 use super::gzip::Gzip;
-use super::identity::{MARKER_BYTES, Place, marker, marker_length};
+use super::identity::{MARKER_BYTES, Position, marker, marker_length};
 use super::lines::{self, Head};
 use super::track::Track;
 
@@ -36,7 +36,7 @@ pub(super) struct Limits {
     pub(super) line_bytes: usize,
 }
 
-/// The one buffer of all files; grows for one long line and shrinks after it.
+/// The one buffer of all files. It grows for a long line and shrinks after it.
 #[derive(Debug, Default)]
 pub(super) struct Buffer {
     bytes: Vec<u8>,
@@ -60,8 +60,8 @@ impl Buffer {
     }
 }
 
-/// Where the bytes come from.
-pub(super) enum Source<F: FileSystem> {
+/// Where the lines come from.
+pub(super) enum LineSource<F: FileSystem> {
     /// The file holds the lines themselves.
     Plain(Arc<F::File>),
     /// The file holds them compressed; positions are those of the lines all the same.
@@ -69,19 +69,19 @@ pub(super) enum Source<F: FileSystem> {
 }
 
 /// An open file.
-pub(super) struct Reader<F: FileSystem> {
+pub(super) struct FileReader<F: FileSystem> {
     pub(super) key: FileKey,
-    pub(super) source: Source<F>,
+    pub(super) source: LineSource<F>,
     pub(super) inode: Inode,
     pub(super) path: PathBuf,
     /// Bytes from the track's `read` to here hold no `\n`.
     scanned: u64,
-    /// Its name is the log's live name.
+    /// It has the log's live name.
     pub(super) live: bool,
     /// The last scan found a name for it.
     pub(super) visible: bool,
-    /// It was opened as a rotated file: a scan would find it again.
-    pub(super) caught_up_from_name: bool,
+    /// It was opened as a rotated file, so that a scan would find it again.
+    pub(super) opened_as_rotated: bool,
     /// Monotonic time since when nothing new was found in it.
     pub(super) quiet_since: Duration,
     /// Monotonic time of its opening.
@@ -90,11 +90,11 @@ pub(super) struct Reader<F: FileSystem> {
     pub(super) at_end: bool,
 }
 
-/// What one attempt gave.
+/// The result of one attempt to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// Lines, in the buffer from `start` on.
-    Lines(Found),
+    Lines(FoundLines),
     /// Bytes were looked at, but no line is complete yet; try again.
     More,
     /// Nothing to read now.
@@ -105,18 +105,18 @@ pub(super) enum Step {
 
 /// Complete lines in the buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct FoundLines {
     pub(super) start: usize,
     pub(super) length: usize,
-    /// The place after the last line.
-    pub(super) end: Place,
+    /// The position after the last line.
+    pub(super) end: Position,
     pub(super) cut: bool,
 }
 
-impl<F: FileSystem> Reader<F> {
+impl<F: FileSystem> FileReader<F> {
     pub(super) fn new(
         key: FileKey,
-        source: Source<F>,
+        source: LineSource<F>,
         inode: Inode,
         path: PathBuf,
         live: bool,
@@ -131,7 +131,7 @@ impl<F: FileSystem> Reader<F> {
             scanned: 0,
             live,
             visible: true,
-            caught_up_from_name: !live,
+            opened_as_rotated: !live,
             quiet_since,
             opened,
             at_end: false,
@@ -141,22 +141,33 @@ impl<F: FileSystem> Reader<F> {
     /// The open file itself.
     pub(super) fn file(&self) -> &F::File {
         match &self.source {
-            Source::Plain(file) => file,
-            Source::Gzip(gzip) => gzip.file(),
+            LineSource::Plain(file) => file,
+            LineSource::Gzip(gzip) => gzip.file(),
         }
     }
 
-    /// Whether a decoder is at work in it.
+    /// Whether its lines are compressed.
+    pub(super) fn is_compressed(&self) -> bool {
+        matches!(self.source, LineSource::Gzip(_))
+    }
+
+    /// Whether its path still leads to it.
+    pub(super) fn is_at_its_path(&self, fs: &F) -> bool {
+        fs.metadata(&self.path)
+            .is_ok_and(|there| there.inode == self.inode)
+    }
+
+    /// Whether it has a decoder, which takes memory.
     pub(super) fn is_decoding(&self) -> bool {
-        matches!(&self.source, Source::Gzip(gzip) if gzip.is_decoding())
+        matches!(&self.source, LineSource::Gzip(gzip) if gzip.is_decoding())
     }
 
     /// Whether it is compressed and ends before its content does.
     pub(super) fn ends_early(&self) -> bool {
-        matches!(&self.source, Source::Gzip(gzip) if self.at_end && !gzip.is_complete())
+        matches!(&self.source, LineSource::Gzip(gzip) if self.at_end && !gzip.is_complete())
     }
 
-    /// Whether it does so for good: nobody wrote to it for a while before `wall`, milliseconds.
+    /// Whether it ends early for good: it was not written to for a while before `wall`, milliseconds since 1970.
     pub(super) fn is_cut_off(&self, fs: &F, wall: i64) -> bool {
         let age = |metadata: Metadata| wall.abs_diff(metadata.modified / 1_000_000);
         self.ends_early()
@@ -174,8 +185,8 @@ impl<F: FileSystem> Reader<F> {
         limits: Limits,
     ) -> io::Result<Step> {
         let file = match &mut self.source {
-            Source::Gzip(gzip) => return gzip.step(track, buffer, limits),
-            Source::Plain(file) => file,
+            LineSource::Gzip(gzip) => return gzip.step(track, buffer, limits),
+            LineSource::Plain(file) => file,
         };
         let plain = Plain {
             fs,
@@ -191,31 +202,31 @@ impl<F: FileSystem> Reader<F> {
         }
     }
 
-    /// Forgets how far a half line was looked through. A truncated and regrown file may have a `\n` there by
-    /// now; the caller does it now and then, for to do it always would be quadratic in a long line.
+    /// Forgets how far a half line was searched. A truncated and regrown file may have a `\n` there by now. The caller
+    /// does this now and then only, because doing it always would be quadratic in a long line.
     pub(super) fn look_again(&mut self, track: &Track, limits: Limits) {
         if self.scanned.saturating_sub(track.read.offset) <= limits.line_bytes as u64 {
             self.scanned = track.read.offset;
         }
     }
 
-    /// Bytes of the unterminated line at the end, as far as they were looked at.
+    /// Bytes of the unterminated line at the end, as far as it was searched.
     pub(super) fn half_line(&self, track: &Track) -> u64 {
         self.scanned.saturating_sub(track.read.offset)
     }
 
-    /// Forgets what was seen behind the track's position.
+    /// Forgets what was searched behind the track's position.
     pub(super) fn start_again(&mut self) {
         self.scanned = 0;
     }
 }
 
-/// A plain file, read behind a place.
+/// A plain file that is read from a position on.
 struct Plain<'a, F: FileSystem> {
     fs: &'a F,
     file: &'a F::File,
     limits: Limits,
-    read: Place,
+    read: Position,
 }
 
 impl<F: FileSystem> Plain<'_, F> {
@@ -227,7 +238,7 @@ impl<F: FileSystem> Plain<'_, F> {
         buffer: &mut Buffer,
         need: usize,
     ) -> io::Result<Step> {
-        let Place { offset, .. } = self.read;
+        let Position { offset, .. } = self.read;
         let window = marker_length(offset);
         let length = window + need.max(self.limits.read_bytes);
         let Some(count) = self.window_and(length, buffer)? else {
@@ -236,7 +247,7 @@ impl<F: FileSystem> Plain<'_, F> {
         let bytes = &buffer.bytes()[..count];
         let data = &bytes[window..];
         if data.is_empty() {
-            // Before the first line there is no marker; that something was there is all that is known.
+            // Before the first line there is no marker. It is only known that the file had bytes.
             return Ok(if offset == 0 && track.size > 0 {
                 Step::Replaced
             } else {
@@ -246,8 +257,8 @@ impl<F: FileSystem> Plain<'_, F> {
         let at_end = count < length;
         match lines::head(data, self.limits.line_bytes) {
             Head::Lines(lines) => {
-                let end = Place::after(&bytes[..window + lines], offset + lines as u64);
-                // A read that came to the end of the file has told its size.
+                let end = Position::after(&bytes[..window + lines], offset + lines as u64);
+                // A read that came to the end of the file gives its size.
                 let size = if at_end {
                     offset + data.len() as u64
                 } else {
@@ -256,13 +267,13 @@ impl<F: FileSystem> Plain<'_, F> {
                 if size < end.offset || !self.still_holds(&bytes[..window + lines])? {
                     return Ok(Step::Replaced);
                 }
-                // Nothing was read of it that could be compared; but nginx only ever adds.
+                // Nothing was read that could be compared; but nginx only appends.
                 if offset == 0 && size < track.size {
                     return Ok(Step::Replaced);
                 }
                 track.size = track.size.max(size);
                 *scanned = end.offset;
-                Ok(Step::Lines(Found {
+                Ok(Step::Lines(FoundLines {
                     start: window,
                     length: lines,
                     end,
@@ -273,7 +284,7 @@ impl<F: FileSystem> Plain<'_, F> {
                 self.long_line(offset + line as u64 + 1, scanned, buffer)
             }
             Head::Long | Head::Partial => {
-                // As above: before the first line there is no marker, but nginx only ever adds.
+                // The same as above: before the first line there is no marker, but nginx only appends.
                 if offset == 0 && at_end && (data.len() as u64) < track.size {
                     return Ok(Step::Replaced);
                 }
@@ -284,14 +295,14 @@ impl<F: FileSystem> Plain<'_, F> {
         }
     }
 
-    /// Looks for the `\n` only in what is new since the last time.
+    /// Looks for the `\n` only in the bytes that are new since the last time.
     fn go_on_with_half_line(
         &self,
         scanned: &mut u64,
         track: &mut Track,
         buffer: &mut Buffer,
     ) -> io::Result<Step> {
-        let Place { offset, .. } = self.read;
+        let Position { offset, .. } = self.read;
         let part = buffer.take(self.limits.read_bytes, self.usual());
         let count = self.fs.read_at(self.file, part, *scanned)?;
         if count == 0 {
@@ -335,7 +346,7 @@ impl<F: FileSystem> Plain<'_, F> {
         let ends =
             self.fs.read_at(self.file, tail, before)? == tail.len() && tail.last() == Some(&b'\n');
         if !ends || memchr(b'\n', &bytes[window..]).is_some() {
-            // It is another content than the one in which the line's end was found.
+            // The file has another content than the one in which the end of the line was found.
             *scanned = self.read.offset;
             return Ok(Step::More);
         }
@@ -343,10 +354,10 @@ impl<F: FileSystem> Plain<'_, F> {
             return Ok(Step::Replaced);
         }
         *scanned = end;
-        Ok(Step::Lines(Found {
+        Ok(Step::Lines(FoundLines {
             start: window,
             length: self.limits.line_bytes,
-            end: Place {
+            end: Position {
                 offset: end,
                 marker: marker(tail),
             },
@@ -366,7 +377,7 @@ impl<F: FileSystem> Plain<'_, F> {
         Ok(unchanged.then_some(count))
     }
 
-    /// Whether the file begins, from the window before `read` on, as the bytes `read` from there.
+    /// Whether the file still holds the beginning of the bytes that were read from the window before `read` on.
     fn still_holds(&self, read: &[u8]) -> io::Result<bool> {
         let first = &read[..read.len().min(MARKER_BYTES)];
         let mut now = [0; MARKER_BYTES];
@@ -380,16 +391,20 @@ impl<F: FileSystem> Plain<'_, F> {
     }
 }
 
-/// Whether `file` holds what was read up to `place`.
-pub(super) fn holds<F: FileSystem>(fs: &F, file: &F::File, place: Place) -> io::Result<bool> {
+/// Whether `file` holds what was read up to `position`.
+pub(super) fn holds<F: FileSystem>(fs: &F, file: &F::File, position: Position) -> io::Result<bool> {
     let mut window = [0; MARKER_BYTES];
-    let window = &mut window[..marker_length(place.offset)];
-    let count = fs.read_at(file, window, place.offset - window.len() as u64)?;
-    Ok(count == window.len() && marker(window) == place.marker)
+    let window = &mut window[..marker_length(position.offset)];
+    let count = fs.read_at(file, window, position.offset - window.len() as u64)?;
+    Ok(count == window.len() && marker(window) == position.marker)
 }
 
-/// The place after the last complete line of a file of `size` bytes.
-pub(super) fn last_line_end<F: FileSystem>(fs: &F, file: &F::File, size: u64) -> io::Result<Place> {
+/// The position after the last complete line of a file of `size` bytes.
+pub(super) fn last_line_end<F: FileSystem>(
+    fs: &F,
+    file: &F::File,
+    size: u64,
+) -> io::Result<Position> {
     let mut block = [0; 8192];
     let mut end = size;
     loop {
@@ -397,21 +412,25 @@ pub(super) fn last_line_end<F: FileSystem>(fs: &F, file: &F::File, size: u64) ->
         let length = usize::try_from(end - start).unwrap_or(block.len());
         let count = fs.read_at(file, &mut block[..length], start)?;
         if let Some(at) = memchr::memrchr(b'\n', &block[..count]) {
-            return place_at(fs, file, start + at as u64 + 1);
+            return position_at(fs, file, start + at as u64 + 1);
         }
         if start == 0 {
-            return Ok(Place::start());
+            return Ok(Position::start());
         }
         end = start;
     }
 }
 
-/// The place at `offset`, with the marker of what stands before it now.
-pub(super) fn place_at<F: FileSystem>(fs: &F, file: &F::File, offset: u64) -> io::Result<Place> {
+/// The position at `offset`, with the marker of the bytes that are before it now.
+pub(super) fn position_at<F: FileSystem>(
+    fs: &F,
+    file: &F::File,
+    offset: u64,
+) -> io::Result<Position> {
     let mut window = [0; MARKER_BYTES];
     let window = &mut window[..marker_length(offset)];
     let count = fs.read_at(file, window, offset - window.len() as u64)?;
-    Ok(Place {
+    Ok(Position {
         offset,
         marker: marker(&window[..count]),
     })

@@ -1,23 +1,24 @@
-//! What time it is at the least, for what cannot be taken back.
+//! A time that can be trusted for decisions that cannot be undone.
 //!
-//! A line that is older than the retention is passed over for good. A clock that somebody sets years ahead, or a
-//! time server that is wrong for some hours, would make such lines of all that waits to be read. So time that
-//! decides over lines moves only by what surely passed. Invariant: it is never later than the clock, and what it
-//! gains on the time that surely passed is either a clock that went evenly for [`PROOF`], or at most [`PROOF`]
-//! for a time in which nobody looked. Errors are all on one side: a line too many is indexed, never one too few.
+//! Owns: the trusted time. Refuses to know: what is decided by it. A line that is older than the retention is passed over
+//! for good, so a clock that is set years ahead, or a time server that is wrong for some hours, would pass over all that
+//! waits to be read. So this time moves only by what surely passed. Invariant: it is never later than the clock, and it
+//! gains on the time that surely passed only by a clock that went evenly for [`PROOF`], or by at most [`PROOF`] for a
+//! time between two runs. The failure it guards against: lines lost to a wrong clock. Its errors are all on one side: a
+//! line too many is indexed, never one too few.
 
 use std::time::Duration;
 
-/// A clock that was set ahead is believed when it went evenly for so long; and so much of the time between two
-/// runs is believed without any proof, since a run a day is a common way to use the agent.
+/// A clock that was set ahead is believed after it went evenly for so long; and so much of the time between two runs is
+/// believed without proof, because one run per day is a common way to use the agent.
 const PROOF: Duration = Duration::from_secs(24 * 3600);
 
 /// Between two looks the two clocks differ by less than this, milliseconds, unless one was set.
 const EVEN: i64 = 1_000;
 
-/// Wall time as far as it is believed.
+/// Wall time as far as it is believed, milliseconds since 1970.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Present {
+pub(super) struct TrustedClock {
     /// Monotonic time of the last look, and since when both clocks have gone evenly.
     now: Duration,
     even_since: Duration,
@@ -27,8 +28,8 @@ pub(super) struct Present {
     times_set: u64,
 }
 
-impl Present {
-    /// `before`: what an earlier run believed, and what its clock said then.
+impl TrustedClock {
+    /// `before`: the time that an earlier run believed, and the time of its clock then.
     pub(super) fn new(now: Duration, wall: i64, before: Option<(i64, i64)>) -> Self {
         let believed = before.map_or(wall, |(believed, clock)| {
             let away = wall.saturating_sub(clock).clamp(0, millis(PROOF));
@@ -43,7 +44,7 @@ impl Present {
         }
     }
 
-    /// A look at both clocks; gives what is believed from now on.
+    /// Takes in the time of both clocks; gives the time that is believed from now on.
     pub(super) fn look(&mut self, now: Duration, wall: i64) -> i64 {
         let passed = millis(now.saturating_sub(self.now));
         let stepped = wall.saturating_sub(self.wall);
@@ -61,12 +62,12 @@ impl Present {
         self.believed
     }
 
-    /// How often a clock was seen to have been set.
+    /// How often a look found that a clock was set.
     pub(super) fn times_set(&self) -> u64 {
         self.times_set
     }
 
-    /// As of the last look.
+    /// The time that was believed at the last look.
     pub(super) fn believed(&self) -> i64 {
         self.believed
     }
@@ -86,11 +87,11 @@ mod tests {
     const HOUR: i64 = 3_600_000;
     const DAY: i64 = 24 * HOUR;
 
-    /// Both clocks, and what is believed.
+    /// Both clocks, and the time that is believed.
     struct Clocks {
         now: Duration,
         wall: i64,
-        present: Present,
+        clock: TrustedClock,
     }
 
     impl Clocks {
@@ -99,11 +100,11 @@ mod tests {
             Self {
                 now,
                 wall: NOW,
-                present: Present::new(now, NOW, None),
+                clock: TrustedClock::new(now, NOW, None),
             }
         }
 
-        /// Time passes, and is looked at now and then.
+        /// Time passes, with a look now and then.
         fn pass(&mut self, time: i64) -> i64 {
             let mut left = time;
             while left > 0 {
@@ -111,21 +112,21 @@ mod tests {
                 self.now += Duration::from_millis(step.unsigned_abs());
                 self.wall += step;
                 left -= step;
-                self.present.look(self.now, self.wall);
+                self.clock.look(self.now, self.wall);
             }
-            self.present.believed()
+            self.clock.believed()
         }
 
         fn set(&mut self, by: i64) -> i64 {
             self.wall += by;
-            self.present.look(self.now, self.wall)
+            self.clock.look(self.now, self.wall)
         }
 
         fn restart(&mut self, away: i64) {
-            let before = (self.present.believed(), self.wall);
+            let before = (self.clock.believed(), self.wall);
             self.wall += away;
             self.now = Duration::from_secs(3);
-            self.present = Present::new(self.now, self.wall, Some(before));
+            self.clock = TrustedClock::new(self.now, self.wall, Some(before));
         }
     }
 
@@ -140,7 +141,7 @@ mod tests {
         let mut clocks = Clocks::new();
         assert_eq!(clocks.set(4_000 * DAY), NOW);
         assert_eq!(clocks.pass(23 * HOUR), NOW + 23 * HOUR);
-        // set right again, and to believe the right one takes no proof
+        // The clock is right again, and needs no proof.
         assert_eq!(clocks.set(-4_000 * DAY), NOW + 23 * HOUR);
         assert_eq!(clocks.pass(HOUR), NOW + DAY);
     }
@@ -160,14 +161,14 @@ mod tests {
             clocks.set(40 * DAY);
             clocks.pass(23 * HOUR);
         }
-        assert_eq!(clocks.present.believed(), NOW + 230 * HOUR);
+        assert_eq!(clocks.clock.believed(), NOW + 230 * HOUR);
     }
 
     #[test]
     fn a_clock_set_back_is_believed_at_once() {
         let mut clocks = Clocks::new();
         assert_eq!(clocks.set(-40 * DAY), NOW - 40 * DAY);
-        // and forward again only with proof
+        // It is believed forward again only with proof.
         assert_eq!(clocks.set(40 * DAY), NOW - 40 * DAY);
         assert_eq!(clocks.pass(DAY), NOW + DAY);
     }
@@ -180,7 +181,7 @@ mod tests {
             clocks.restart(0);
             clocks.pass(HOUR);
         }
-        assert_eq!(clocks.present.believed(), NOW + 20 * HOUR);
+        assert_eq!(clocks.clock.believed(), NOW + 20 * HOUR);
     }
 
     #[test]
@@ -190,19 +191,19 @@ mod tests {
             clocks.restart(DAY - 60_000);
             clocks.pass(60_000);
         }
-        assert_eq!(clocks.present.believed(), NOW + 100 * DAY);
+        assert_eq!(clocks.clock.believed(), NOW + 100 * DAY);
     }
 
     #[test]
-    fn of_a_long_absence_a_day_is_believed_until_the_rest_is_proved() {
+    fn a_day_of_a_long_absence_is_believed_until_the_rest_is_proved() {
         let mut clocks = Clocks::new();
         clocks.restart(40 * DAY);
-        assert_eq!(clocks.present.believed(), NOW + DAY);
+        assert_eq!(clocks.clock.believed(), NOW + DAY);
         assert_eq!(clocks.pass(DAY), NOW + 41 * DAY);
     }
 
     proptest! {
-        /// Whatever the clock does for less than a day, no more time is believed than passed.
+        /// No more time is believed than passed, whatever the clock does for less than a day.
         #[test]
         fn no_more_is_believed_than_passed(
             jumps in prop::collection::vec((-5_000 * DAY..5_000 * DAY, 0..2 * HOUR), 1..12),
@@ -213,8 +214,8 @@ mod tests {
                 clocks.set(jump);
                 clocks.pass(time);
                 passed += time;
-                prop_assert!(clocks.present.believed() <= NOW + passed);
-                prop_assert!(clocks.present.believed() <= clocks.wall);
+                prop_assert!(clocks.clock.believed() <= NOW + passed);
+                prop_assert!(clocks.clock.believed() <= clocks.wall);
             }
         }
     }

@@ -2,13 +2,13 @@
 
 use rustix::io::Errno;
 
-use super::{Handover, Host, LIVE, Tailer, settings};
+use super::{CarriedFiles, Host, LIVE, Tailer, settings};
 use crate::tail::TailError;
 use crate::tail::sim::Op;
 
 const GLOB: &str = "/logs/*access.log";
 
-/// A log whose lines nobody takes, deleted by logrotate, and another in its place.
+/// A log whose lines no output takes was deleted by logrotate, and another one is in its place.
 fn with_a_deleted_file() -> Host {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"one\ntwo\n");
@@ -21,11 +21,11 @@ fn with_a_deleted_file() -> Host {
 }
 
 #[test]
-fn what_only_an_open_file_holds_outlives_a_reload() {
+fn lines_that_only_an_open_file_holds_outlive_a_reload() {
     let mut host = with_a_deleted_file();
     host.reload();
     assert_eq!(host.texts(), ["one", "two", "later"]);
-    // handed out, and given back
+    // They were handed out, and not settled.
     host.reload();
     assert_eq!(host.texts(), ["one", "two", "later"]);
     host.settle();
@@ -35,7 +35,7 @@ fn what_only_an_open_file_holds_outlives_a_reload() {
 }
 
 #[test]
-fn so_does_what_was_read_to_its_end_and_is_on_its_way() {
+fn an_open_file_with_lines_on_their_way_outlives_a_reload() {
     let mut host = with_a_deleted_file();
     assert_eq!(host.texts(), ["one", "two", "later"]);
     host.wait(4000);
@@ -73,7 +73,7 @@ fn a_half_settled_compressed_file_is_read_on_where_it_was_settled() {
     assert!(lines.ends_with(&left), "{left:?}");
 }
 
-/// Another file that begins alike is read first the next time: that makes no finished one of it.
+/// Another file that begins alike is read first the next time. That must not make it a finished one.
 #[test]
 fn a_compressed_file_whose_lines_did_not_arrive_is_decoded_again() {
     let mut host = Host::logs(&[GLOB]);
@@ -102,7 +102,7 @@ fn a_compressed_file_whose_lines_did_not_arrive_is_decoded_again() {
 }
 
 #[test]
-fn counters_go_on() {
+fn counters_continue_over_a_reload() {
     let mut host = with_a_deleted_file();
     host.texts();
     host.settle();
@@ -115,7 +115,7 @@ fn counters_go_on() {
 }
 
 #[test]
-fn a_log_that_is_configured_no_more_is_not_read_on() {
+fn a_log_that_is_not_configured_any_more_is_not_read_on() {
     let mut host = with_a_deleted_file();
     host.settings.logs = settings(&["/logs/other.log"]).logs;
     host.reload();
@@ -123,7 +123,7 @@ fn a_log_that_is_configured_no_more_is_not_read_on() {
     assert_eq!(host.tailer().stats().files_open, 0);
 }
 
-/// Where two logs are configured each keeps its own formats.
+/// Each of two configured logs keeps its own formats.
 #[test]
 fn a_file_without_a_name_stays_with_its_log() {
     let mut host = with_a_deleted_file();
@@ -141,10 +141,10 @@ fn a_file_without_a_name_stays_with_its_log() {
 }
 
 #[test]
-fn when_the_next_cannot_start_nothing_is_let_go() {
+fn when_the_next_tailer_cannot_start_all_files_stay_open() {
     let mut host = with_a_deleted_file();
-    let mut from = host.tailer.take().unwrap().hand_over();
-    let open = |settings, from: &mut Handover<_>| {
+    let mut from = host.tailer.take().unwrap().into_carried_files();
+    let open = |settings, from: &mut CarriedFiles<_>| {
         Tailer::open(settings, host.fs.clone(), host.clock.clone(), from)
     };
     let failed = open(settings(&["/logs/[.log"]), &mut from).err().unwrap();
@@ -152,15 +152,15 @@ fn when_the_next_cannot_start_nothing_is_let_go() {
     host.fs.fail(Op::Read, "/state", Errno::IO, 1);
     let failed = open(host.settings.clone(), &mut from).err().unwrap();
     assert!(matches!(failed, TailError::State { .. }), "{failed}");
-    let second = open(host.settings.clone(), &mut Handover::default()).err();
+    let second = open(host.settings.clone(), &mut CarriedFiles::default()).err();
     assert!(matches!(second, Some(TailError::Locked { .. })));
     host.tailer = open(host.settings.clone(), &mut from).ok();
     assert_eq!(host.texts(), ["one", "two", "later"]);
 }
 
-/// Positions belong to an output: the other one has nothing yet.
+/// Positions belong to an output: the other one has none yet.
 #[test]
-fn another_output_gets_all_that_is_held() {
+fn another_output_gets_all_lines_of_the_open_files() {
     let mut host = with_a_deleted_file();
     assert_eq!(host.texts(), ["one", "two", "later"]);
     let key = *host.ends.keys().next().unwrap();
