@@ -238,7 +238,7 @@ impl Frame {
                 out.extend_from_slice(b"\",");
             }
         }
-        if self.keep_original || place.cut || !placed.readable {
+        if self.shows_line(place.cut, placed.readable.then_some(placed.shown)) {
             let line = values.clean_line(text.scratch);
             original(text.out, line);
         }

@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use logweir_parsers::time::Stamp;
-use logweir_parsers::{Captures, ParseError};
+use logweir_parsers::{Captures, ParseError, Plainness};
 
 use crate::config::{Enrich, Field, FieldValue, Formats, NamedFormat, Privacy, Routes, Target};
 use crate::output::Batch;
@@ -43,7 +43,7 @@ use enrich::Enrichment;
 use extra::{Ending, Extras};
 use members::Request;
 use plan::Plan;
-use privacy::{Cleaned, Guard};
+use privacy::{Cleaned, Guard, Seen};
 use route::{Found, Router};
 use times::TimeMemo;
 
@@ -190,6 +190,7 @@ struct Buffers {
     path: Vec<u8>,
     resolved: Vec<u8>,
     route: Vec<u8>,
+    clean: Seen,
 }
 
 /// What writing a value needs besides.
@@ -256,6 +257,7 @@ impl Recorder {
                 path: Vec::new(),
                 resolved: Vec::new(),
                 route: Vec::new(),
+                clean: Seen::default(),
             },
             doubt: None,
             sure: true,
@@ -338,7 +340,7 @@ impl Recorder {
             plan,
             captures,
             line,
-            plain: json::line_is_plain(line, plan.quotes),
+            plain: captures.is_plain(),
             watched: log.guard.watches(line),
             guard: &log.guard,
         };
@@ -372,8 +374,10 @@ impl Recorder {
         let place = Place { offset, line, cut };
         let mut furthest: Option<(usize, ParseError)> = None;
         let mut taken = None;
+        // there may be thousands of formats
+        let bytes = Plainness::of(line);
         for (index, NamedFormat { format, .. }) in log.formats.iter().enumerate() {
-            match format.parse(line, captures) {
+            match format.parse_known(line, bytes, captures) {
                 Ok(()) => {
                     taken = Some(index);
                     break;
@@ -390,12 +394,19 @@ impl Recorder {
             let log = &*log;
             if let Some(plan) = log.plan(index) {
                 let stamp = frame.times.read(&plan.times, captures, line);
+                let shows_line = frame.shows_line(cut, stamp);
                 let values = Values {
                     plan,
                     captures,
                     line,
-                    plain: json::line_is_plain(line, plan.quotes),
-                    watched: log.guard.watches(line),
+                    plain: captures.is_plain(),
+                    watched: match shows_line {
+                        true => log.guard.watches(line),
+                        false => {
+                            let clean = &mut buffers.clean;
+                            log.guard.watches_values(&plan.watch, captures, line, clean)
+                        }
+                    },
                     guard: &log.guard,
                 };
                 let Some(placed) = frame.place(stamp) else {
@@ -527,6 +538,11 @@ struct Placed {
 }
 
 impl Frame {
+    /// Whether a record of this line that a format took has the line itself, `event.original`.
+    fn shows_line(&self, cut: bool, stamp: Option<Stamp>) -> bool {
+        self.keep_original || cut || stamp.is_none()
+    }
+
     /// Settles when the record happened, by the line's readable time; `None` when that is longer ago than the retention.
     fn place(&mut self, stamp: Option<Stamp>) -> Option<Placed> {
         let now = self.now_millis.div_euclid(1000);

@@ -12,6 +12,7 @@ mod roles;
 mod routes;
 mod strict;
 mod times;
+mod watched;
 
 use std::path::Path;
 use std::time::Duration;
