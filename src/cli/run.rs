@@ -50,8 +50,9 @@ fn exit_of_end(end: End) -> Exit {
 
 fn exit_of_error(error: &RunError) -> Exit {
     match error {
-        RunError::System
-        | RunError::Start(StartError::Thread(_) | StartError::Console(_)) => Exit::Io,
+        RunError::System | RunError::Start(StartError::Thread(_) | StartError::Console(_)) => {
+            Exit::Io
+        }
         RunError::Listen => Exit::Config,
         RunError::Start(StartError::Tail(TailError::State { action, source, .. })) => {
             match (source.kind(), *action) {

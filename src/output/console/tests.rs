@@ -78,11 +78,8 @@ async fn each_byte_is_written_once_however_often_a_write_fails() {
     ]
     .into();
     let (console, closed) = console(&stream);
-    let outcome = deliver(
-        &console,
-        batch(&["{\"a\":1}", "{\"b\":22}"]),
-        &CancellationToken::new(),
-    );
+    let stop = CancellationToken::new();
+    let outcome = deliver(&console, batch(&["{\"a\":1}", "{\"b\":22}"]), &stop);
     let counts = OutcomeCounts {
         indexed: 2,
         ..OutcomeCounts::default()

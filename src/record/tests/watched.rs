@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use super::*;
 use crate::record::privacy::{Cleaned, Guard, Scope, Seen, Watch};
 
-const CASES: u32 = 4096;
+const CASES: u32 = 1024;
 
 /// Texts with parts of secrets and whole ones; few enough that values come again.
 fn text() -> impl Strategy<Value = String> {

@@ -165,7 +165,7 @@ fn another_output_gets_all_lines_of_the_open_files() {
     assert_eq!(host.texts(), ["one", "two", "later"]);
     let key = *host.ends.keys().next().unwrap();
     host.tailer().settle(key, 8);
-    host.settings.output = "null:y".to_owned();
+    host.settings.output = Some("null:y".to_owned());
     host.reload();
     assert_eq!(host.texts(), ["one", "two", "later"]);
 }

@@ -4,7 +4,7 @@ use rustix::io::Errno;
 
 use super::{DATA, DAY, Host, LIVE, settings};
 use crate::tail::sim::Op;
-use crate::tail::{CarriedFiles, LogSettings, Settings, TailError, Tailer};
+use crate::tail::{LogSettings, TailError};
 
 pub(super) const GLOB: &str = "/logs/*access.log";
 
@@ -284,52 +284,6 @@ fn a_checkpoint_of_another_output_is_not_used() {
     host.start();
     assert_eq!(host.texts(), ["one", "two"]);
     assert!(host.problems()[0].contains("belongs to the output null:x, not to null:y"));
-}
-
-#[test]
-fn each_output_has_positions_of_its_own() {
-    let mut host = started();
-    host.texts();
-    host.settle();
-    host.settings.output = Some("null:y".to_owned());
-    host.start();
-    assert_eq!(host.texts(), ["one", "two"]);
-    host.settle();
-    host.fs.append(LIVE, b"three\n");
-    for output in ["null:x", "null:y"] {
-        host.settings.output = Some(output.to_owned());
-        host.start();
-        assert!(host.problems().is_empty(), "{output}: {:?}", host.problems());
-        assert_eq!(host.texts(), ["three"], "{output}");
-        host.settle();
-        host.start();
-        assert!(host.texts().is_empty(), "{output}");
-    }
-}
-
-/// Documents that are only looked at.
-#[test]
-fn a_run_without_an_output_of_its_own_reads_beside_an_agent_and_keeps_nothing() {
-    let mut host = started();
-    host.texts();
-    host.settle();
-    let settings = Settings {
-        output: None,
-        host: "another name".to_owned(),
-        ..host.settings.clone()
-    };
-    let saved = host.fs.content("/state/logweir/run/checkpoint");
-    for _ in 0..2 {
-        let (fs, clock) = (host.fs.clone(), host.clock.clone());
-        let mut carried = CarriedFiles::default();
-        let mut tailer = Tailer::open(settings.clone(), fs, clock, &mut carried).unwrap();
-        assert_eq!(tailer.host(), "web-07", "identities are those of the agent");
-        let chunk = tailer.read().unwrap();
-        assert_eq!(chunk.bytes, b"one\ntwo\n");
-        tailer.save().unwrap();
-    }
-    assert_eq!(host.fs.content("/state/logweir/run/checkpoint"), saved);
-    assert!(host.texts().is_empty(), "the agent goes on as before");
 }
 
 #[test]
