@@ -1,27 +1,26 @@
 //! Which random lives a model goes through, and how a failure is seen again; for tests alone.
 //!
-//! By default each run goes through the same lives, so that a change is judged by what it changes. With
-//! `PROPTEST_CASES` a run goes through as many others, to find what is wrong still. Either way a failure prints the
-//! command that repeats it: `PROPTEST_RNG_SEED` gives the seed.
-
-use std::hash::{BuildHasher as _, RandomState};
+//! Each run goes through the same lives, so that a change is judged by what it changes: `.cargo/config.toml` gives all
+//! random tests one seed. Another `PROPTEST_RNG_SEED` and a number of `PROPTEST_CASES` ask for others, to find what is
+//! wrong still. A failure prints the command that repeats it.
 
 use proptest::test_runner::{Config, RngSeed};
 
-/// The seed of every run that is not asked for others.
+/// The seed of tests that are not started by cargo.
 const USUAL_SEED: u64 = 11;
 
 /// So many lives, unless the environment says otherwise.
 #[allow(clippy::print_stdout)]
 pub(crate) fn lives(usual: u32) -> Config {
     let asked = Config::default();
-    let cases = std::env::var_os("PROPTEST_CASES").map(|_| asked.cases);
-    let seed = match (asked.rng_seed, cases) {
-        (RngSeed::Fixed(seed), _) => seed,
-        (RngSeed::Random, None) => USUAL_SEED,
-        (RngSeed::Random, Some(cases)) => RandomState::new().hash_one(cases),
+    let cases = match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => asked.cases,
+        None => usual,
     };
-    let cases = cases.unwrap_or(usual);
+    let seed = match asked.rng_seed {
+        RngSeed::Fixed(seed) => seed,
+        RngSeed::Random => USUAL_SEED,
+    };
     let test = std::thread::current();
     // shown of tests that fail alone
     println!(
