@@ -8,11 +8,11 @@
 
 mod announce;
 mod changes;
-pub mod descriptors;
+pub(crate) mod descriptors;
 mod pages;
 mod ports;
 mod process;
-pub mod root;
+pub(crate) mod root;
 mod seen_formats;
 mod settings;
 pub(crate) mod signals;
@@ -38,15 +38,15 @@ use crate::telemetry::Telemetry;
 
 pub(crate) use changes::read_watched;
 pub(crate) use process::{Options, run};
-pub use seen_formats::seen as seen_formats;
-pub use settings::links as link_settings;
-pub use settings::logs as log_settings;
-pub use settings::output as output_settings;
-pub use state_rights::too_wide as state_too_wide;
+pub(crate) use seen_formats::seen as seen_formats;
+pub(crate) use settings::links as link_settings;
+pub(crate) use settings::logs as log_settings;
+pub(crate) use settings::output as output_settings;
+pub(crate) use state_rights::too_wide as state_too_wide;
 
 /// How this run differs from the configured one.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Mode {
+pub(crate) struct Mode {
     /// Read what is there, have it settled, and end.
     pub once: bool,
     /// Do not ask for the index template.
@@ -55,7 +55,7 @@ pub struct Mode {
 
 /// Why an agent cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// The state directory or the logs.
     #[error(transparent)]
     Tail(#[from] TailError),
@@ -92,7 +92,7 @@ pub(crate) struct End {
 
 /// A running agent.
 #[derive(Debug)]
-pub struct Agent {
+pub(crate) struct Agent {
     /// The host that identities and records carry: the one of the first start in this state directory.
     pub host: String,
     /// How it is told to stop.
@@ -106,7 +106,7 @@ pub struct Agent {
 
 /// What an agent leaves to the next in the same process; empty before the first.
 #[derive(Debug, Default)]
-pub struct CarriedState {
+pub(crate) struct CarriedState {
     tail: Handover<HostFs>,
     output: Option<Arc<Elasticsearch>>,
 }
@@ -115,7 +115,7 @@ impl Agent {
     /// Builds the modules and starts the reader. Deliveries run on `runtime`; `stale` tells whether the formats
     /// of `config` are still those of nginx; `carried` is taken, but left as it was when the agent cannot start for any
     /// other reason than a thread that cannot.
-    pub fn start(
+    pub(crate) fn start(
         config: &Config,
         mode: Mode,
         stale: StaleFormats,
@@ -174,7 +174,7 @@ impl Agent {
     }
 
     /// Waits for the end. A reader that died without a word counts as broken.
-    pub async fn ended(&mut self) -> (Ended, CarriedState) {
+    pub(crate) async fn ended(&mut self) -> (Ended, CarriedState) {
         let (ended, tail) = (&mut self.ended)
             .await
             .unwrap_or_else(|_| (Ended::Broken, Handover::default()));

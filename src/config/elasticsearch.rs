@@ -23,7 +23,7 @@ use super::units::Bytes;
 
 /// A cluster and how to deliver to it.
 #[derive(Debug, Clone)]
-pub struct Elasticsearch {
+pub(crate) struct Elasticsearch {
     /// Base addresses of its nodes, at least one.
     pub nodes: Vec<Url>,
     /// Who we say we are.

@@ -7,7 +7,7 @@ use crate::output::elasticsearch::State;
 
 /// How delivery stands.
 #[derive(Debug, Clone)]
-pub enum Delivery {
+pub(crate) enum Delivery {
     /// Nothing is sent yet; the words say what is missing and how it comes.
     Waiting(String),
     /// As the output says.
