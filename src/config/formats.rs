@@ -38,7 +38,7 @@ impl NamedFormat {
         (self.format.source(), self.format.escape())
     }
 
-    /// As a `log_format` directive, which [`super::Config::add_formats`] takes back.
+    /// As a `log_format` directive, which `Config::add_formats` takes back.
     pub fn directive(&self) -> String {
         let escape = match self.format.escape() {
             Escape::Default => "default",

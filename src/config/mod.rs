@@ -1,8 +1,8 @@
-//! The configuration: TOML text, environment and secret files become one validated [`Config`].
+//! The configuration: TOML text, environment and secret files become one validated `Config`.
 //!
-//! Owns what can be set ([`settings`]), where a value comes from and whether it can be true. Refuses to
+//! Owns what can be set (`settings`), where a value comes from and whether it can be true. Refuses to
 //! know what the rooms do with it. Two steps: `raw` finds the values with their places, the rest checks
-//! them; nothing after this room checks again. Invariant: [`load`] gives either a `Config` in which
+//! them; nothing after this room checks again. Invariant: `load` gives either a `Config` in which
 //! everything is decided, or all problems at once. It guards against an agent that starts with other
 //! settings than its operator wrote.
 
