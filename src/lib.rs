@@ -12,7 +12,7 @@
 // Only the command line prints, and only through its `terminal`.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-pub mod agent;
+mod agent;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -30,6 +30,6 @@ pub mod record;
 mod replay;
 pub mod setup;
 pub mod tail;
-pub mod telemetry;
+mod telemetry;
 mod text;
-pub mod web;
+mod web;

@@ -8,11 +8,11 @@
 
 mod announce;
 mod changes;
-pub mod descriptors;
+pub(crate) mod descriptors;
 mod pages;
 mod ports;
 mod process;
-pub mod root;
+pub(crate) mod root;
 mod seen_formats;
 mod settings;
 pub(crate) mod signals;
@@ -40,15 +40,15 @@ use crate::telemetry::Telemetry;
 
 pub(crate) use changes::read_watched;
 pub(crate) use process::{Options, run};
-pub use seen_formats::seen as seen_formats;
-pub use settings::links as link_settings;
-pub use settings::logs as log_settings;
-pub use settings::output as output_settings;
-pub use state_rights::too_wide as state_too_wide;
+pub(crate) use seen_formats::seen as seen_formats;
+pub(crate) use settings::links as link_settings;
+pub(crate) use settings::logs as log_settings;
+pub(crate) use settings::output as output_settings;
+pub(crate) use state_rights::too_wide as state_too_wide;
 
 /// How this run differs from the configured one.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Mode {
+pub(crate) struct Mode {
     /// Read what is there, have it settled, and end.
     pub once: bool,
     /// Do not ask for the index template.
@@ -59,7 +59,7 @@ pub struct Mode {
 
 /// Where the documents of a run go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum OutputChoice {
+pub(crate) enum OutputChoice {
     /// Where the configuration says.
     #[default]
     Configured,
@@ -69,7 +69,7 @@ pub enum OutputChoice {
 
 /// Why an agent cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// The state directory or the logs.
     #[error(transparent)]
     Tail(#[from] TailError),
@@ -108,7 +108,7 @@ pub(crate) struct End {
 }
 
 /// A running agent.
-pub struct Agent {
+pub(crate) struct Agent {
     /// The host that identities and records carry: the one of the first start in this state directory.
     pub host: String,
     /// How it is told to stop.
@@ -124,7 +124,7 @@ pub struct Agent {
 
 /// What an agent leaves to the next in the same process; empty before the first.
 #[derive(Debug, Default)]
-pub struct CarriedState {
+pub(crate) struct CarriedState {
     tail: CarriedFiles<HostFs>,
     output: Option<Arc<Elasticsearch>>,
 }
@@ -153,7 +153,7 @@ impl Agent {
     /// Builds the modules and starts the reader. Deliveries run on `runtime`; `stale` tells whether the formats
     /// of `config` are still those of nginx; `carried` is taken, but left as it was when the agent cannot start for any
     /// other reason than a thread that cannot.
-    pub fn start(
+    pub(crate) fn start(
         config: &Config,
         mode: Mode,
         stale: StaleFormats,
@@ -176,7 +176,7 @@ impl Agent {
     }
 
     /// Waits for the end. A reader that died without a word counts as broken.
-    pub async fn ended(&mut self) -> (Ended, CarriedState) {
+    pub(crate) async fn ended(&mut self) -> (Ended, CarriedState) {
         let (ended, tail) = (&mut self.ended)
             .await
             .unwrap_or_else(|_| (Ended::Broken, CarriedFiles::default()));

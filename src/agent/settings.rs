@@ -14,7 +14,7 @@ use crate::{pipeline, record, tail};
 const READ_BYTES: usize = 256 * 1024;
 
 /// The logs as the tailer takes them, and the folders of rotated files.
-pub fn logs(config: &Config) -> (Vec<tail::LogSettings>, Vec<String>) {
+pub(crate) fn logs(config: &Config) -> (Vec<tail::LogSettings>, Vec<String>) {
     let logs = config.logs.iter().map(|log| tail::LogSettings {
         paths: log.paths.clone(),
         exclude: log.exclude.clone(),
@@ -32,7 +32,7 @@ pub fn logs(config: &Config) -> (Vec<tail::LogSettings>, Vec<String>) {
 }
 
 /// Whom the tailer trusts with links.
-pub fn links(config: &Config) -> tail::Links {
+pub(crate) fn links(config: &Config) -> tail::Links {
     let nginx = config.nginx_user.as_deref();
     tail::Links {
         always: config.follow_all_links,
@@ -103,7 +103,7 @@ pub(super) fn pipeline(config: &Config, once: bool) -> pipeline::Settings {
 }
 
 /// The cluster's settings; `check --connect` and `setup` use them too.
-pub fn output(config: &Config, cluster: &Elasticsearch) -> output::Settings {
+pub(crate) fn output(config: &Config, cluster: &Elasticsearch) -> output::Settings {
     output::Settings {
         auth: cluster.auth.clone(),
         ca_file: cluster.ca_file.clone(),

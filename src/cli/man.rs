@@ -11,8 +11,8 @@ use clap_mangen::roff::{Inline, Roff, bold, roman};
 
 use super::Exit;
 use crate::agent::signals;
-use crate::config::settings::{SETTINGS, Section, Setting, find};
-use crate::config::{DEFAULT_FILE, ENVIRONMENT, UNITS};
+use crate::config::DEFAULT_FILE;
+use crate::config::settings::{ENVIRONMENT, SETTINGS, Section, Setting, UNITS, find};
 
 /// The page as roff, for man(7).
 pub(super) fn page(command: Command) -> String {

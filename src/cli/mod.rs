@@ -25,12 +25,12 @@ use crate::config::settings::{self, Bounds, Section};
 use crate::config::{self, ConfigErrors, DEFAULT_FILE, Loaded, LogLevel, show_duration};
 use crate::output::dead_letters::Kind;
 
-pub use exit::Exit;
+pub(crate) use exit::Exit;
 
 /// Indexes each line of nginx's access logs exactly once into Elasticsearch or OpenSearch.
 #[derive(Debug, Parser)]
 #[command(name = "logweir", version, propagate_version = true)]
-pub struct Cli {
+struct Cli {
     #[command(flatten)]
     common: Common,
     #[command(subcommand)]

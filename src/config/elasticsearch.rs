@@ -22,7 +22,7 @@ use super::target::Target;
 
 /// A cluster and how to deliver to it.
 #[derive(Debug, Clone)]
-pub struct Elasticsearch {
+pub(crate) struct Elasticsearch {
     /// Base addresses of its nodes, at least one.
     pub nodes: Vec<Url>,
     /// Who we say we are.

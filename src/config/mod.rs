@@ -1,8 +1,8 @@
-//! The configuration: TOML text, environment and secret files become one validated [`Config`].
+//! The configuration: TOML text, environment and secret files become one validated `Config`.
 //!
-//! Owns what can be set ([`settings`]), where a value comes from and whether it can be true. Refuses to
+//! Owns what can be set (`settings`), where a value comes from and whether it can be true. Refuses to
 //! know what the rooms do with it. Two steps: `raw` finds the values with their places, the rest checks
-//! them; nothing after this room checks again. Invariant: [`load`] gives either a `Config` in which
+//! them; nothing after this room checks again. Invariant: `load` gives either a `Config` in which
 //! everything is decided, or all problems at once. It guards against an agent that starts with other
 //! settings than its operator wrote.
 
@@ -27,11 +27,12 @@ mod privacy;
 mod problem;
 mod proxy;
 mod raw;
+#[cfg(test)]
 mod reference;
 mod routes;
 mod scope;
 mod section;
-pub mod settings;
+pub(crate) mod settings;
 mod silent;
 mod target;
 mod tried;
@@ -52,22 +53,22 @@ use logweir_parsers::nginx_conf::NginxConf;
 pub use auth::{Auth, ClientCertificate};
 pub use batches::Batches;
 pub use data_stream::{DataStream, DataStreamError, PROMISE};
-pub use elasticsearch::{Elasticsearch, IndexMode};
+pub(crate) use elasticsearch::Elasticsearch;
+pub use elasticsearch::IndexMode;
 pub use enrich::Enrich;
 #[cfg(test)]
 pub(crate) use fields::is_own;
 pub use fields::{Field, FieldType, FieldValue};
 pub use fingerprint::Fingerprint;
-pub use formats::{NamedFormat, for_any_log, well_known};
+pub use formats::NamedFormat;
+pub(crate) use formats::{for_any_log, well_known};
 pub use index_pattern::{IndexPattern, IndexPatternError, Period};
 pub use kibana::Kibana;
-pub use logs::{Log, not_followed};
-pub use ports::{Env, Files, Readers, System};
+pub(crate) use logs::{Log, not_followed};
+pub(crate) use ports::{Env, Files, System};
 pub use privacy::{AddressRule, HashKey, Privacy};
-pub use problem::{ConfigErrors, Fault, Origin, Problem};
+pub(crate) use problem::{ConfigErrors, Fault, Origin, Problem};
 pub use proxy::{Proxies, Proxy};
-pub(crate) use reference::{ENVIRONMENT, UNITS};
-pub use reference::{reference, sample};
 pub use routes::{Methods, Route, RouteKind, Routes, Segment, Template, TemplateError};
 pub use target::Target;
 pub use tried::Formats;
@@ -79,11 +80,11 @@ use scope::{Scope, unreadable};
 use settings::Section;
 
 /// Read when no file is named.
-pub const DEFAULT_FILE: &str = "/etc/logweir/logweir.toml";
+pub(crate) const DEFAULT_FILE: &str = "/etc/logweir/logweir.toml";
 
 /// Everything that is set.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub(crate) struct Config {
     /// The host's name, part of each line's identity.
     pub host: String,
     /// Where positions and dead letters are kept.
@@ -140,7 +141,7 @@ pub struct Config {
 
 /// Whether to look at files regularly instead of waiting for events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Poll {
+pub(crate) enum Poll {
     /// Where the file system gives no events.
     Auto,
     /// Everywhere.
@@ -151,7 +152,7 @@ pub enum Poll {
 
 /// Levels of the agent's own log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     /// Data was lost.
     Error,
     /// Something to look at.
@@ -166,7 +167,7 @@ pub enum LogLevel {
 
 impl LogLevel {
     /// The words for them, from few lines to many.
-    pub const WORDS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+    pub(crate) const WORDS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
     const LEVELS: [Self; 5] = [
         Self::Error,
         Self::Warn,
@@ -176,7 +177,7 @@ impl LogLevel {
     ];
 
     /// The level of a word.
-    pub fn parse(word: &str) -> Option<Self> {
+    pub(crate) fn parse(word: &str) -> Option<Self> {
         let mut levels = Self::WORDS.into_iter().zip(Self::LEVELS);
         levels
             .find(|(known, _)| *known == word)
@@ -186,7 +187,7 @@ impl LogLevel {
 
 /// How the agent's own log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogStyle {
+pub(crate) enum LogStyle {
     /// For people.
     Text,
     /// One JSON object a line.
@@ -195,7 +196,7 @@ pub enum LogStyle {
 
 /// Something to know that stops nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub(crate) struct Note {
     /// Where it comes from.
     pub origin: Origin,
     /// What.
@@ -219,7 +220,7 @@ impl fmt::Display for Note {
 
 /// A configuration and what was learned on the way.
 #[derive(Debug)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The configuration.
     pub config: Config,
     /// What to know besides.
@@ -253,7 +254,7 @@ impl Config {
     /// # Errors
     ///
     /// Each that is missing, with what to write.
-    pub fn ready_to_run(&self) -> Result<&Elasticsearch, ConfigErrors> {
+    pub(crate) fn ready_to_run(&self) -> Result<&Elasticsearch, ConfigErrors> {
         let logs = self.ready_to_read();
         match &self.elasticsearch {
             Some(cluster) => logs.map(|()| cluster),
@@ -275,7 +276,7 @@ impl Config {
     /// # Errors
     ///
     /// None is there; what to write.
-    pub fn ready_to_read(&self) -> Result<(), ConfigErrors> {
+    pub(crate) fn ready_to_read(&self) -> Result<(), ConfigErrors> {
         if !self.logs.is_empty() {
             return Ok(());
         }
@@ -304,7 +305,7 @@ const MAX_HOST: usize = 255;
 /// # Errors
 ///
 /// All problems at once; that a named file is absent is one.
-pub fn load(
+pub(crate) fn load(
     source: Option<&Path>,
     env: &dyn Env,
     files: &dyn Files,
@@ -349,7 +350,11 @@ pub fn load(
 /// # Errors
 ///
 /// As [`load`] has them, of the rest.
-pub fn follow(before: &Loaded, env: &dyn Env, files: &dyn Files) -> Result<Loaded, ConfigErrors> {
+pub(crate) fn follow(
+    before: &Loaded,
+    env: &dyn Env,
+    files: &dyn Files,
+) -> Result<Loaded, ConfigErrors> {
     finish(before.source.clone(), env, files, Some(&before.config))
 }
 

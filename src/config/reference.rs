@@ -1,32 +1,16 @@
-//! The annotated sample and the reference, written from the table of settings; and the texts about the configuration as a
-//! whole, which the man page shows too.
+//! The annotated sample and the reference, written from the table of settings. A test writes them, and fails where the
+//! files in `docs` are others.
 
 use std::fmt::Write as _;
 
 use super::DEFAULT_FILE;
-use super::settings::{SETTINGS, Section, Setting};
+use super::settings::{ENVIRONMENT, SETTINGS, Section, Setting, UNITS};
 
 /// Width of the sample's comments.
 const WIDTH: usize = 100;
 
-/// How the environment counts. Code stands between backticks, as in Markdown.
-pub(crate) const ENVIRONMENT: &str = "\
-An environment variable goes before the file. Credentials do so as a whole: with an API key, a user or a
-bearer token of a section in the environment, the file's credentials of other kinds in that section are
-not looked at. A variable that is empty counts as not set; a list is written
-with commas, a table as `name=value,name=value`. `LOGWEIR_LOGS_…` sets the one `[[logs]]` section, and
-makes it if there is none; `LOGWEIR_ROUTES_…` does so with `[[routes]]`. Variables that Kubernetes makes for
-a Service called `logweir` are ignored; any other unknown `LOGWEIR_…` is an error.
-";
-
-/// How values are written. Code stands between backticks, as in Markdown.
-pub(crate) const UNITS: &str = "\
-Sizes are whole numbers with `B`, `KiB`, `MiB`, `GiB` (or `KB`, `MB`, `GB` by thousands); times are whole
-numbers with `ms`, `s`, `m`, `h`, `d`, `w`, as in `1h30m`. Paths are absolute.
-";
-
 /// A configuration file in which every setting stands, commented out, with its default or an example.
-pub fn sample() -> String {
+pub(super) fn sample() -> String {
     let mut out = String::from(
         "# Configuration of logweir. Every setting is here; a line that begins with \"#\" and a key shows\n\
          # the default, or an example where there is none. Each can be set by the environment instead.\n",
@@ -54,7 +38,7 @@ pub fn sample() -> String {
 }
 
 /// The reference in Markdown.
-pub fn reference() -> String {
+pub(super) fn reference() -> String {
     let mut out = format!(
         "# Configuration\n\n\
          logweir reads the file named with `-c FILE`; an absent file that was named is an error. Without `-c` it\n\

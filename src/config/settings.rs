@@ -7,13 +7,13 @@ mod table;
 
 use std::time::Duration;
 
-pub use super::section::Section;
+pub(crate) use super::section::Section;
 use super::units::{Bytes, show_duration};
-pub use table::SETTINGS;
+pub(crate) use table::SETTINGS;
 
 /// The values that a setting may have, from the least to the most; both are among them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Bounds<T> {
+pub(crate) struct Bounds<T> {
     /// The least.
     pub least: T,
     /// The most.
@@ -22,7 +22,7 @@ pub struct Bounds<T> {
 
 /// What a value must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Any text.
     Text,
     /// A text that is never shown.
@@ -54,7 +54,7 @@ pub enum Kind {
 
 impl Kind {
     /// What it is, in a message or a table.
-    pub fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         match self {
             Kind::Text => "text".to_owned(),
             Kind::Secret => "secret text".to_owned(),
@@ -85,7 +85,7 @@ impl Kind {
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// Where it stands.
     pub section: Section,
     /// Its key in that section.
@@ -102,7 +102,7 @@ pub struct Setting {
 
 impl Setting {
     /// What it does, and its bounds.
-    pub fn description(&self) -> String {
+    pub(crate) fn description(&self) -> String {
         match self.kind.bounds() {
             Some(bounds) => format!("{} {bounds}", self.doc),
             None => self.doc.to_owned(),
@@ -110,7 +110,7 @@ impl Setting {
     }
 
     /// The whole key, such as `elasticsearch.nodes`.
-    pub fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         match self.section {
             Section::Top => self.name.to_owned(),
             section => format!("{}.{}", section.name(), self.name),
@@ -118,7 +118,7 @@ impl Setting {
     }
 
     /// The environment variable, such as `LOGWEIR_ELASTICSEARCH_NODES`.
-    pub fn variable(&self) -> String {
+    pub(crate) fn variable(&self) -> String {
         format!(
             "{PREFIX}{}",
             self.key().replace('.', "_").to_ascii_uppercase()
@@ -126,11 +126,27 @@ impl Setting {
     }
 }
 
+/// How the environment counts. Code stands between backticks, as in Markdown.
+pub(crate) const ENVIRONMENT: &str = "\
+An environment variable goes before the file. Credentials do so as a whole: with an API key, a user or a
+bearer token of a section in the environment, the file's credentials of other kinds in that section are
+not looked at. A variable that is empty counts as not set; a list is written
+with commas, a table as `name=value,name=value`. `LOGWEIR_LOGS_…` sets the one `[[logs]]` section, and
+makes it if there is none; `LOGWEIR_ROUTES_…` does so with `[[routes]]`. Variables that Kubernetes makes for
+a Service called `logweir` are ignored; any other unknown `LOGWEIR_…` is an error.
+";
+
+/// How values are written. Code stands between backticks, as in Markdown.
+pub(crate) const UNITS: &str = "\
+Sizes are whole numbers with `B`, `KiB`, `MiB`, `GiB` (or `KB`, `MB`, `GB` by thousands); times are whole
+numbers with `ms`, `s`, `m`, `h`, `d`, `w`, as in `1h30m`. Paths are absolute.
+";
+
 /// What the names of environment variables begin with.
-pub const PREFIX: &str = "LOGWEIR_";
+pub(crate) const PREFIX: &str = "LOGWEIR_";
 
 /// The setting `name` of `section`.
-pub fn find(section: Section, name: &str) -> Option<&'static Setting> {
+pub(crate) fn find(section: Section, name: &str) -> Option<&'static Setting> {
     SETTINGS
         .iter()
         .find(|setting| setting.section == section && setting.name == name)

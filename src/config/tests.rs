@@ -15,6 +15,8 @@ mod people;
 mod proxies;
 mod routes;
 
+use super::ports::Readers;
+use super::reference::{reference, sample};
 use super::settings::{SETTINGS, Setting};
 use super::*;
 use crate::mmdb;

@@ -420,6 +420,7 @@ impl<O: Output> Batcher<O> {
                 } => self.note_durable(number, &counts, took),
                 Event::Ended { number, .. } => {
                     let documents = self.acks.release(number);
+                    tracing::debug!(documents, settled = false, "batch returned");
                     self.telemetry.update(|book| {
                         book.accounts.in_flight -= documents;
                         book.accounts.released += documents;
@@ -443,11 +444,12 @@ impl<O: Output> Batcher<O> {
         } = counts;
         tracing::debug!(
             documents,
+            settled = true,
             indexed,
             duplicate,
             others = counts.total() - indexed - duplicate,
             ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            "batch acknowledged"
+            "batch returned"
         );
         self.telemetry.update(|book| {
             book.accounts.in_flight -= documents;

@@ -27,12 +27,12 @@ use self::hosts::Refused;
 use crate::output::{Health, OutputStatus};
 use crate::telemetry::Snapshot;
 use crate::text;
-pub use hosts::Hosts;
-pub use server::{CONNECTION_TIME, HEADER_TIME, serve};
+pub(crate) use hosts::Hosts;
+pub(crate) use server::serve;
 
 /// Everything a page is made from, taken at one moment.
 #[derive(Clone)]
-pub struct View {
+pub(crate) struct View {
     /// The accounts and what the rooms report.
     pub snapshot: Snapshot,
     /// How delivery is doing.
@@ -59,7 +59,7 @@ impl std::fmt::Debug for View {
 }
 
 /// Gives a view of this moment.
-pub type Source = Arc<dyn Fn() -> View + Send + Sync>;
+pub(crate) type Source = Arc<dyn Fn() -> View + Send + Sync>;
 
 /// What there is, for whoever asks for `/`.
 const ENDPOINTS: &str = "\
@@ -72,19 +72,19 @@ logweir
 
 /// The pages, and who may see them.
 #[derive(Clone)]
-pub struct Pages {
+pub(crate) struct Pages {
     source: Source,
     hosts: Arc<Hosts>,
 }
 
 /// Takes the address, or says why it cannot be had.
-pub async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
+pub(crate) async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(listen).await
 }
 
 impl Pages {
     /// Pages of what `source` gives, for requests that call this host by one of `hosts`.
-    pub fn new(source: Source, hosts: Hosts) -> Self {
+    pub(crate) fn new(source: Source, hosts: Hosts) -> Self {
         let hosts = Arc::new(hosts);
         Self { source, hosts }
     }

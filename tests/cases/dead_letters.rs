@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use logweir::output::dead_letters::Rejection;
-use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
+use logweir::output::dead_letters::{DeadLetters, Entry, Kind, Rejection};
 use serde_json::Value;
 
 use crate::support::agent::{Ended, Home};
@@ -24,7 +23,19 @@ fn entry(kind: Kind, index: &str, id: &str, document: &str, reason: (&str, &str)
         status: 400,
     };
     let at = 1_795_397_256_789;
-    Entry::new(kind, at, (index, id), document.as_bytes(), None, reason)
+    let parsed: Value = serde_json::from_str(document).unwrap_or_default();
+    let file = parsed.pointer("/log/file/path").and_then(Value::as_str);
+    Entry {
+        offset: parsed.pointer("/log/offset").and_then(Value::as_u64),
+        ..Entry::new(
+            kind,
+            at,
+            (index, id),
+            document.as_bytes(),
+            file.map(Path::new),
+            reason,
+        )
+    }
 }
 
 fn ended(home: &Home, command: [&str; 2], more: &[&str]) -> Ended {

@@ -17,6 +17,7 @@
 
 mod bad_days;
 mod check;
+mod console;
 mod data_stream;
 mod dead_letters;
 mod discovery;

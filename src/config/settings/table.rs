@@ -59,7 +59,7 @@ const REDACT_QUERY_EXCEPT: &str = r#"["auth_method", "auth_provider", "auth_type
 const REDACT_VALUES: &str = r#"["anthropic", "aws", "basic", "bearer", "github", "gitlab", "google", "jwt", "npm", "openai", "private_key", "slack", "stripe", "userinfo"]"#;
 
 /// Every setting, in the order of the sample.
-pub static SETTINGS: &[Setting] = &[
+pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Top,
         "host",
