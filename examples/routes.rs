@@ -6,6 +6,7 @@
 use std::process::ExitCode;
 
 use logweir::config::{Enrich, IndexPattern, NamedFormat, Privacy, Routes};
+use logweir::output::elasticsearch::ActionLines;
 use logweir::record::{LogSettings, Recorder, Settings};
 use logweir_parsers::{Captures, Format};
 
@@ -55,10 +56,10 @@ fn main() -> ExitCode {
 }
 
 /// Without any configured route.
-fn recorder() -> Recorder {
+fn recorder() -> Recorder<ActionLines> {
     let index = IndexPattern::parse("nginx-access-%Y.%m.%d").expect("a pattern");
-    Recorder::new(Settings {
-        target: index.into(),
+    let settings = Settings {
+        data_stream: None,
         host: "web-07".to_owned(),
         trusted_proxies: Vec::new(),
         keep_original: false,
@@ -70,5 +71,6 @@ fn recorder() -> Recorder {
             formats: vec![NamedFormat::combined()].into(),
             fields: Vec::new(),
         }],
-    })
+    };
+    Recorder::new(settings, ActionLines::new(index.into()))
 }

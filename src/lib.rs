@@ -12,10 +12,11 @@
 // Only the command line prints, and only through its `terminal`.
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
-pub mod agent;
+mod agent;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod event;
 #[cfg(test)]
 mod fail_points;
 mod globs;
@@ -29,6 +30,6 @@ pub mod record;
 mod replay;
 pub mod setup;
 pub mod tail;
-pub mod telemetry;
+mod telemetry;
 mod text;
-pub mod web;
+mod web;

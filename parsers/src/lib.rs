@@ -40,4 +40,4 @@ mod error;
 pub use error::{Expected, Explained, ParseError};
 pub use escape::Escape;
 pub use format::{Field, Format, FormatError, FormatWarning, Grammar, Part};
-pub use line::Captures;
+pub use line::{Captures, Plainness};

@@ -11,6 +11,7 @@ use crate::escape::Escape;
 use crate::format::{Format, Grammar, Joined, Literal, Program, Reading, Scan, Step};
 use fixed::{fixed_value, misfit, seconds_end};
 use memchr::{memchr, memchr2, memrchr};
+pub use plain::Plainness;
 
 /// How much a guess may cost: so many bytes looked at per byte of the line, and at least so many.
 const EFFORT_PER_BYTE: usize = 64;
@@ -25,6 +26,9 @@ pub struct Captures {
     spans: Vec<(u32, u32)>,
     /// The text of an absent value: `-`, or nothing.
     absent: &'static [u8],
+    /// See [`Captures::is_plain`] and [`Plainness`].
+    plain: bool,
+    odd: bool,
     guesses: Vec<Guess>,
     failed: Vec<Failed>,
 }
@@ -64,6 +68,12 @@ impl Captures {
         (value != self.absent).then_some(value)
     }
 
+    /// Whether each value of the last line that was parsed can be copied into a JSON string as it stands: the line is
+    /// printable ASCII without `\`, and has no other `"` than those of the format.
+    pub fn is_plain(&self) -> bool {
+        self.plain
+    }
+
     /// Where a field stands in the line, from its first byte to the one after its last; absent values
     /// too. `None` for variables side by side that this line keeps as one text, and for the field of that
     /// text where it was cut. The spans that there are stand in the order of the fields.
@@ -95,6 +105,8 @@ struct Trace {
     effort: usize,
     /// The last step, and its start, whose end was counted back from a later byte.
     counted_back: Option<(usize, usize)>,
+    /// The line is known to have no control byte, at which a text would end.
+    printable: bool,
 }
 
 impl Format {
@@ -106,6 +118,20 @@ impl Format {
     /// The field and the byte at which the line does not fit the format. The captures are then
     /// unspecified.
     pub fn parse(&self, line: &[u8], captures: &mut Captures) -> Result<(), ParseError> {
+        self.parse_known(line, Plainness::of(line), captures)
+    }
+
+    /// The same of a line whose bytes were looked at: one that several formats are tried with.
+    ///
+    /// # Errors
+    ///
+    /// As [`Format::parse`].
+    pub fn parse_known(
+        &self,
+        line: &[u8],
+        bytes: Plainness,
+        captures: &mut Captures,
+    ) -> Result<(), ParseError> {
         let program = &*self.program;
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if u32::try_from(line.len()).is_err() {
@@ -124,7 +150,12 @@ impl Format {
         };
         captures.absent = absent;
         captures.spans.resize(program.fields.len(), (0, 0));
-        let mut trace = Trace::default();
+        captures.odd = bytes.odd;
+        captures.plain = bytes.is_plain(program.quotes);
+        let mut trace = Trace {
+            printable: !bytes.odd,
+            ..Trace::default()
+        };
         match program.run(line, &mut captures.spans, 0, 0, &mut trace) {
             Ok(Flow::Done) => {}
             Ok(Flow::Guess { step, start }) => program.guess(line, captures, step, start)?,
@@ -179,7 +210,7 @@ impl Program {
                     if *back > 0 {
                         trace.counted_back = Some((step, at));
                     }
-                    match self.value(line, at, reading, *back) {
+                    match self.value(line, at, reading, *back, trace.printable) {
                         Ok(end) => {
                             if *back > 0 {
                                 trace.effort += end - at;
@@ -277,12 +308,19 @@ fn set(spans: &mut [(u32, u32)], field: u16, from: usize, to: usize) {
 impl Program {
     /// Where the value that begins at `start` ends; or the byte at which it is wrong.
     #[inline(always)]
-    fn value(&self, line: &[u8], start: usize, read: &Reading, back: u32) -> Result<usize, usize> {
+    fn value(
+        &self,
+        line: &[u8],
+        start: usize,
+        read: &Reading,
+        back: u32,
+        printable: bool,
+    ) -> Result<usize, usize> {
         // No other value begins so; see `Reading::dash`.
         if read.dash && line.get(start) == Some(&b'-') {
             return Ok(start + 1);
         }
-        let stop = self.stop(line, start, read);
+        let stop = self.stop(line, start, read, printable);
         let mut end = match stop.checked_sub(back as usize) {
             Some(end) if end >= start => end,
             _ => return Err(stop),
@@ -300,15 +338,15 @@ impl Program {
         }
     }
 
-    /// The first byte from `start` on that cannot belong to the value.
+    /// The first byte from `start` on that cannot belong to the value. `printable`: no byte of the line is a control byte.
     #[inline(always)]
-    fn stop(&self, line: &[u8], start: usize, read: &Reading) -> usize {
+    fn stop(&self, line: &[u8], start: usize, read: &Reading, printable: bool) -> usize {
         let rest = line.get(start..).unwrap_or_default();
         start
             + match read.scan {
                 Scan::Class => self.class_end(rest, read.mask),
                 Scan::ClassPairs => self.class_pairs_end(rest, read.mask),
-                Scan::Text => text_end(rest),
+                Scan::Text => text_end(rest, printable),
                 Scan::JsonText => json_text_end(rest),
                 Scan::All => rest.len(),
                 Scan::Host => self.host_end(rest, read.mask),
@@ -383,8 +421,11 @@ impl Program {
 
 /// Text under `escape=default` ends at a `"` or at a control byte, which nginx would have escaped.
 #[inline(always)]
-fn text_end(rest: &[u8]) -> usize {
+fn text_end(rest: &[u8], printable: bool) -> usize {
     let end = memchr(b'"', rest).unwrap_or(rest.len());
+    if printable {
+        return end;
+    }
     let odd = |byte: u8| (byte < b' ') | (byte == 0x7f);
     // Without an early exit: the loop becomes vector instructions.
     let bad = rest[..end]
@@ -446,7 +487,10 @@ impl Program {
         captures.guesses.clear();
         captures.failed.clear();
         let limit = line.len().saturating_mul(EFFORT_PER_BYTE).max(EFFORT_LEAST);
-        let mut trace = Trace::default();
+        let mut trace = Trace {
+            printable: !captures.odd,
+            ..Trace::default()
+        };
         let mut farthest: Option<ParseError> = None;
         self.enter(line, captures, step, start);
         while let Some(mut guess) = captures.guesses.pop() {
@@ -524,7 +568,7 @@ impl Program {
         let mut stop = if *list {
             self.list_end(line, start, reading.mask)
         } else {
-            self.stop(line, start, reading)
+            self.stop(line, start, reading, !captures.odd)
         };
         if reading.dash && line.get(start) == Some(&b'-') {
             stop = stop.max(start + 1);
@@ -593,7 +637,7 @@ impl Program {
             return failed;
         };
         let literal = &self.literals[usize::from(*index)];
-        let stop = self.stop(line, start, reading);
+        let stop = self.stop(line, start, reading, false);
         if failed.offset as usize > stop {
             return failed;
         }
@@ -703,6 +747,7 @@ fn error(field: Option<u16>, line: &[u8], at: usize, expected: Expected) -> Pars
 mod fixed;
 #[cfg(test)]
 mod joined_tests;
+mod plain;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

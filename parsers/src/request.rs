@@ -19,6 +19,9 @@ pub struct Request<'a> {
     pub version: Option<&'a [u8]>,
 }
 
+/// Bytes of a version such as `1.1`.
+const VERSION: usize = 3;
+
 /// Splits `$request`. `None` if it is no request line: empty, TLS bytes, another protocol.
 ///
 /// Without a version (HTTP/0.9) the target must begin with `/`, or any two words would be a request.
@@ -32,13 +35,35 @@ pub struct Request<'a> {
 /// assert_eq!(request::split(br"\x16\x03\x01"), None);
 /// ```
 pub fn split(raw: &[u8]) -> Option<Request<'_>> {
-    let (method, rest) = raw.split_at(memchr(b' ', raw)?);
     let token = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-');
-    if method.is_empty() || !method.iter().all(token) {
+    // Methods are short: a search of its own for the blank would cost more.
+    let (method, rest) = raw.split_at(raw.iter().position(|byte| !token(byte))?);
+    if method.is_empty() || rest.first() != Some(&b' ') {
         return None;
     }
     // nginx takes any number of spaces between the parts, and after the version.
     let rest = trim_spaces(rest);
+    // Nearly every line ends so; what follows would say the same of it.
+    if let [
+        target @ ..,
+        b' ',
+        b'H',
+        b'T',
+        b'T',
+        b'P',
+        b'/',
+        b'0'..=b'9',
+        b'.',
+        b'0'..=b'9',
+    ] = rest
+        && !matches!(target, [] | [.., b' '])
+    {
+        return Some(Request {
+            method,
+            target,
+            version: Some(&rest[rest.len() - VERSION..]),
+        });
+    }
     if let Some(space) = memrchr(b' ', rest)
         && let Some(version) = version(&rest[space + 1..])
     {

@@ -7,7 +7,7 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Connections to the HTTP port at one time.
-pub const HTTP_CONNECTIONS: u64 = 64;
+pub(crate) const HTTP_CONNECTIONS: u64 = 64;
 
 /// The standard streams, the poller, the event queue, the state directory, the dead-letter file, the files that a reload
 /// reads, name resolution, and the files that a look at the directories opens for a moment.
@@ -17,7 +17,7 @@ const HOUSEHOLD: u64 = 32;
 const PER_REQUEST: u64 = 2;
 
 /// Raises the soft limit to the hard one. A sandbox may forbid it; then the soft limit is what there is.
-pub fn raise() {
+pub(crate) fn raise() {
     let hard = getrlimit(Resource::Nofile).maximum;
     let raised = Rlimit {
         current: hard,
@@ -28,13 +28,13 @@ pub fn raise() {
 
 /// How many logs may be open under the limit that holds now, beside `requests` bulk requests under way. At least a quarter
 /// of a limit that is too low for everything else.
-pub fn for_logs(requests: usize) -> usize {
+pub(crate) fn for_logs(requests: usize) -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     share(limit, requests as u64)
 }
 
 /// How many connections to the HTTP port may be open under the limit that holds now.
-pub fn for_http() -> usize {
+pub(crate) fn for_http() -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     http_share(limit)
 }

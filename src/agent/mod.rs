@@ -1,51 +1,75 @@
-//! One running agent: the rooms built from one configuration, at work until stopped.
+//! One running agent: the modules built from one configuration, at work until stopped; and the supervisor, which decides
+//! when an agent starts and stops.
 //!
-//! Owns building and taking apart. A reload is a stop and a start in the same process: positions are saved,
-//! the telemetry stays, and the log files are the queue meanwhile; what is in no file any more, and what took long
-//! to learn, goes from the one agent to the next. Invariant: from the first agent to the last nobody else works on
-//! the state directory.
+//! Owns building and taking apart, signals and reloads. A reload is a stop and a start in the same process: positions are
+//! saved, the telemetry stays, and the log files are the queue meanwhile; what is in no file any more, and what took long
+//! to learn, goes from one agent to the next. Refuses to know arguments and exit codes. Invariant: from the first agent to
+//! the last nobody else works on the state directory.
 
-pub mod descriptors;
-pub mod root;
+mod announce;
+mod changes;
+pub(crate) mod descriptors;
+mod pages;
+mod ports;
+mod process;
+pub(crate) mod root;
 mod seen_formats;
 mod settings;
+pub(crate) mod signals;
 mod state_rights;
+mod supervisor;
 
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tokio_util::sync::DropGuard;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::SystemClock;
-use crate::config::{Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors, DataStream};
+use crate::output::Output;
+use crate::output::console::Console;
 use crate::output::elasticsearch::{Elasticsearch, OutputError};
-use crate::output::gate::Gate;
+use crate::output::gate::{Gate, GateStatus};
 use crate::pipeline::{Ended, Reader, Stop};
-use crate::record::{Doubt, Recorder};
+use crate::record::{Recorder, StaleFormats};
 use crate::tail::fs::HostFs;
 use crate::tail::watch::Watcher;
-use crate::tail::{Handover, TailError, Tailer};
+use crate::tail::{CarriedFiles, TailError, Tailer};
 use crate::telemetry::Telemetry;
 
-pub use seen_formats::seen as seen_formats;
-pub use settings::links as link_settings;
-pub use settings::logs as log_settings;
-pub use settings::output as output_settings;
-pub use state_rights::too_wide as state_too_wide;
+pub(crate) use changes::read_watched;
+pub(crate) use process::{Options, run};
+pub(crate) use seen_formats::seen as seen_formats;
+pub(crate) use settings::links as link_settings;
+pub(crate) use settings::logs as log_settings;
+pub(crate) use settings::output as output_settings;
+pub(crate) use state_rights::too_wide as state_too_wide;
 
 /// How this run differs from the configured one.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Mode {
+pub(crate) struct Mode {
     /// Read what is there, have it settled, and end.
     pub once: bool,
     /// Do not ask for the index template.
     pub no_template_check: bool,
+    /// Where documents go.
+    pub output: OutputChoice,
+}
+
+/// Where the documents of a run go.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum OutputChoice {
+    /// Where the configuration says.
+    #[default]
+    Configured,
+    /// To standard output, one JSON document a line.
+    Console,
 }
 
 /// Why an agent cannot start.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub(crate) enum StartError {
     /// The state directory or the logs.
     #[error(transparent)]
     Tail(#[from] TailError),
@@ -58,73 +82,180 @@ pub enum StartError {
     /// The reader thread.
     #[error("cannot start the reader thread: {0}")]
     Thread(std::io::Error),
+    /// Standard output.
+    #[error("cannot write to standard output: {0}")]
+    Console(std::io::Error),
+}
+
+/// Why `run` cannot start; the cause is in the log.
+#[derive(Debug)]
+pub(crate) enum RunError {
+    /// The system gives no descriptors, threads or signals.
+    System,
+    /// The address of the pages cannot be had.
+    Listen,
+    /// The first agent does not start.
+    Start(StartError),
+}
+
+/// How the last agent ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct End {
+    /// How its pipeline ended.
+    pub(crate) ended: Ended,
+    /// The time limit ended it.
+    pub(crate) timed_out: bool,
 }
 
 /// A running agent.
-#[derive(Debug)]
-pub struct Agent {
+pub(crate) struct Agent {
     /// The host that identities and records carry: the one of the first start in this state directory.
     pub host: String,
     /// How it is told to stop.
     pub stop: Stop,
     /// Where its records go.
-    pub gate: Arc<Gate>,
+    pub output: Arc<dyn GateStatus>,
+    /// What the next agent's output goes on with.
+    carried: Option<Arc<Elasticsearch>>,
     /// The gate asks no more when this goes.
     _asks: DropGuard,
-    ended: oneshot::Receiver<(Ended, Handover<HostFs>)>,
+    ended: oneshot::Receiver<(Ended, CarriedFiles<HostFs>)>,
 }
 
 /// What an agent leaves to the next in the same process; empty before the first.
 #[derive(Debug, Default)]
-pub struct Legacy {
-    tail: Handover<HostFs>,
+pub(crate) struct CarriedState {
+    tail: CarriedFiles<HostFs>,
     output: Option<Arc<Elasticsearch>>,
 }
 
+/// What an agent is built from.
+struct Parts<'a> {
+    config: &'a Config,
+    mode: Mode,
+    stale: StaleFormats,
+    telemetry: &'a Telemetry,
+    runtime: &'a Handle,
+    carried: &'a mut CarriedState,
+}
+
+/// What differs from output to output besides the output itself.
+struct OutputTraits {
+    /// Names the output in the positions; without a name none are kept, and the state directory is left alone.
+    positions: Option<String>,
+    data_stream: Option<DataStream>,
+    /// Whether it is asked before the first batch.
+    is_asked: bool,
+    carried: Option<Arc<Elasticsearch>>,
+}
+
 impl Agent {
-    /// Builds the rooms and starts the reader. Deliveries run on `runtime`; `doubt` tells whether the formats of
-    /// `config` are still those of nginx; `legacy` is taken, but left as it was when the
-    /// agent cannot start for any other reason than a thread that cannot.
-    pub fn start(
+    /// Builds the modules and starts the reader. Deliveries run on `runtime`; `stale` tells whether the formats
+    /// of `config` are still those of nginx; `carried` is taken, but left as it was when the agent cannot start for any
+    /// other reason than a thread that cannot.
+    pub(crate) fn start(
         config: &Config,
         mode: Mode,
-        doubt: Doubt,
+        stale: StaleFormats,
         telemetry: &Telemetry,
         runtime: &Handle,
-        legacy: &mut Legacy,
+        carried: &mut CarriedState,
     ) -> Result<Self, StartError> {
-        let cluster = config.ready_to_run()?;
-        let clock = SystemClock::new();
+        let parts = Parts {
+            config,
+            mode,
+            stale,
+            telemetry,
+            runtime,
+            carried,
+        };
+        match mode.output {
+            OutputChoice::Configured => parts.start_for_cluster(),
+            OutputChoice::Console => parts.start_for_console(),
+        }
+    }
+
+    /// Waits for the end. A reader that died without a word counts as broken.
+    pub(crate) async fn ended(&mut self) -> (Ended, CarriedState) {
+        let (ended, tail) = (&mut self.ended)
+            .await
+            .unwrap_or_else(|_| (Ended::Broken, CarriedFiles::default()));
+        let output = self.carried.clone();
+        (ended, CarriedState { tail, output })
+    }
+}
+
+impl Parts<'_> {
+    fn start_for_cluster(self) -> Result<Agent, StartError> {
+        let cluster = self.config.ready_to_run()?;
         let output = Elasticsearch::connect_after(
-            settings::output(config, cluster),
-            legacy.output.as_deref(),
+            settings::output(self.config, cluster),
+            cluster.target.clone(),
+            self.carried.output.as_deref(),
         )?;
-        let tail = settings::tail(config, cluster);
-        let tailer = Tailer::open(tail, HostFs, clock, &mut legacy.tail)?;
+        let traits = OutputTraits {
+            positions: Some(cluster.target.output()),
+            data_stream: cluster.target.stream().cloned(),
+            is_asked: !self.mode.no_template_check,
+            carried: Some(Arc::clone(&output)),
+        };
+        self.start(output, traits)
+    }
+
+    fn start_for_console(self) -> Result<Agent, StartError> {
+        self.config.ready_to_read()?;
+        let closed = CancellationToken::new();
+        let clock = Arc::new(SystemClock::new());
+        let output = Console::stdout(closed.clone(), clock).map_err(StartError::Console)?;
+        let traits = OutputTraits {
+            positions: None,
+            data_stream: None,
+            is_asked: false,
+            carried: None,
+        };
+        let runtime = self.runtime.clone();
+        let agent = self.start(output, traits)?;
+        let stop = agent.stop.clone();
+        runtime.spawn(async move {
+            closed.cancelled().await;
+            tracing::info!("nobody reads standard output any more");
+            stop.hand_back();
+        });
+        Ok(agent)
+    }
+
+    /// Builds the modules around the output and starts the reader.
+    fn start<O: Output>(self, output: Arc<O>, traits: OutputTraits) -> Result<Agent, StartError> {
+        let clock = SystemClock::new();
+        let keeps_positions = traits.positions.is_some();
+        let tail = settings::tail(self.config, traits.positions);
+        let tailer = Tailer::open(tail, HostFs, clock, &mut self.carried.tail)?;
         let host = tailer.host().to_owned();
-        // the tailer holds the lock: nobody else writes in the state directory
-        let mut config = config.clone();
-        seen_formats::join(&mut config);
-        for warning in state_rights::tighten(&config.data_dir) {
-            tracing::warn!("{warning}");
+        let mut config = self.config.clone();
+        if keeps_positions {
+            // the tailer holds the lock: nobody else writes in the state directory
+            seen_formats::join(&mut config);
+            for warning in state_rights::tighten(&config.data_dir) {
+                tracing::warn!("{warning}");
+            }
         }
         let watcher = Watcher::new(settings::poll(&config, tailer.dirs_to_watch()));
         let stop = Stop::new(watcher.waker());
         let asks = stop.abort.child_token();
-        let _inside = runtime.enter();
-        let gate = if mode.no_template_check {
-            Gate::open(output)
-        } else {
-            Gate::until_template(output, cluster.target.clone(), asks.clone())
+        let _inside = self.runtime.enter();
+        let gate = match traits.is_asked {
+            true => Gate::until_ready(Arc::clone(&output), asks.clone()),
+            false => Gate::open(Arc::clone(&output)),
         };
+        let record = settings::record(&config, traits.data_stream, &host);
         let reader = Reader::new(
-            settings::pipeline(&config, cluster, mode.once),
+            settings::pipeline(&config, self.mode.once),
             tailer,
             watcher,
-            Recorder::new(settings::record(&config, cluster, &host)).with_doubt(doubt),
+            Recorder::new(record, output.framing()).with_stale_formats(self.stale),
             Arc::clone(&gate),
-            runtime.clone(),
-            telemetry.clone(),
+            self.runtime.clone(),
+            self.telemetry.clone(),
             clock,
             stop.clone(),
         );
@@ -133,23 +264,15 @@ impl Agent {
             .name("reader".to_owned())
             .spawn(move || drop(end.send(reader.run())))
             .map_err(StartError::Thread)?;
-        *legacy = Legacy::default();
-        Ok(Self {
+        *self.carried = CarriedState::default();
+        Ok(Agent {
             host,
             stop,
-            gate,
+            output: gate,
+            carried: traits.carried,
             _asks: asks.drop_guard(),
             ended,
         })
-    }
-
-    /// Waits for the end. A reader that died without a word counts as broken.
-    pub async fn ended(&mut self) -> (Ended, Legacy) {
-        let (ended, tail) = (&mut self.ended)
-            .await
-            .unwrap_or_else(|_| (Ended::Broken, Handover::default()));
-        let output = Some(Arc::clone(self.gate.output()));
-        (ended, Legacy { tail, output })
     }
 }
 
@@ -175,13 +298,13 @@ mod tests {
         let mut agent = Agent::start(
             &config,
             Mode::default(),
-            Doubt::new(|| false),
+            StaleFormats::new(|| false),
             &Telemetry::default(),
             &Handle::current(),
-            &mut Legacy::default(),
+            &mut CarriedState::default(),
         )
         .unwrap();
-        let gate = Arc::downgrade(&agent.gate);
+        let gate = Arc::downgrade(&agent.output);
         agent.stop.hand_back();
         assert_eq!(agent.ended().await.0, Ended::Settled);
         drop(agent);

@@ -14,7 +14,10 @@ use rustix::process::geteuid;
 const GROUPS: &str = "/etc/group";
 
 /// What to do instead of running as root, if all these logs can be read without; `data_dir` is the agent's own.
-pub fn needless<'p>(logs: impl IntoIterator<Item = &'p Path>, data_dir: &Path) -> Option<String> {
+pub(crate) fn needless<'p>(
+    logs: impl IntoIterator<Item = &'p Path>,
+    data_dir: &Path,
+) -> Option<String> {
     geteuid().is_root().then_some(())?;
     let groups = groups(logs)?;
     let names: Vec<String> = groups.into_iter().map(group).collect();

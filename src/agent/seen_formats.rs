@@ -106,7 +106,7 @@ fn text(directive: &str) -> &str {
 }
 
 /// The formats that earlier starts saw, as `log_format` directives.
-pub fn seen(config: &Config) -> Vec<String> {
+pub(crate) fn seen(config: &Config) -> Vec<String> {
     let path = config.data_dir.join(FILE);
     match read(&HostFs, &path) {
         Ok(kept) => kept.formats,

@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::process::geteuid;
 
 use super::descriptors;
-use crate::config::{Config, Elasticsearch, Log, Poll};
+use crate::config::{Batches, Config, DataStream, Elasticsearch, Log, Poll};
 use crate::output::elasticsearch as output;
 use crate::tail::fs::{HostFs, is_silent};
 use crate::{pipeline, record, tail};
@@ -14,7 +14,7 @@ use crate::{pipeline, record, tail};
 const READ_BYTES: usize = 256 * 1024;
 
 /// The logs as the tailer takes them, and the folders of rotated files.
-pub fn logs(config: &Config) -> (Vec<tail::LogSettings>, Vec<String>) {
+pub(crate) fn logs(config: &Config) -> (Vec<tail::LogSettings>, Vec<String>) {
     let logs = config.logs.iter().map(|log| tail::LogSettings {
         paths: log.paths.clone(),
         exclude: log.exclude.clone(),
@@ -32,7 +32,7 @@ pub fn logs(config: &Config) -> (Vec<tail::LogSettings>, Vec<String>) {
 }
 
 /// Whom the tailer trusts with links.
-pub fn links(config: &Config) -> tail::Links {
+pub(crate) fn links(config: &Config) -> tail::Links {
     let nginx = config.nginx_user.as_deref();
     tail::Links {
         always: config.follow_all_links,
@@ -41,7 +41,8 @@ pub fn links(config: &Config) -> tail::Links {
     }
 }
 
-pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
+/// `output` names the output whose acknowledgements the positions are; without one none are kept.
+pub(super) fn tail(config: &Config, output: Option<String>) -> tail::Settings {
     let (logs, rotated_dirs) = logs(config);
     tail::Settings {
         host: config.host.clone(),
@@ -54,19 +55,24 @@ pub(super) fn tail(config: &Config, cluster: &Elasticsearch) -> tail::Settings {
         read_bytes: READ_BYTES,
         held_open_bytes: config.held_open_bytes.get(),
         links: links(config),
-        open_files: descriptors::for_logs(cluster.max_in_flight).max(1),
+        open_files: descriptors::for_logs(config.batches.max_in_flight).max(1),
         reconcile_interval: config.reconcile_interval,
-        output: cluster.target.output(),
+        output,
     }
 }
 
-pub(super) fn record(config: &Config, cluster: &Elasticsearch, host: &str) -> record::Settings {
+/// `data_stream` is the one that documents say they belong to.
+pub(super) fn record(
+    config: &Config,
+    data_stream: Option<DataStream>,
+    host: &str,
+) -> record::Settings {
     let log = |log: &Log| record::LogSettings {
         formats: log.formats.clone(),
         fields: log.fields.clone(),
     };
     record::Settings {
-        target: cluster.target.clone(),
+        data_stream,
         host: host.to_owned(),
         trusted_proxies: config.trusted_proxies.clone(),
         keep_original: config.keep_original,
@@ -78,12 +84,18 @@ pub(super) fn record(config: &Config, cluster: &Elasticsearch, host: &str) -> re
     }
 }
 
-pub(super) fn pipeline(config: &Config, cluster: &Elasticsearch, once: bool) -> pipeline::Settings {
+pub(super) fn pipeline(config: &Config, once: bool) -> pipeline::Settings {
+    let Batches {
+        batch_bytes,
+        batch_count,
+        flush_interval,
+        max_in_flight,
+    } = config.batches;
     pipeline::Settings {
-        batch_bytes: cluster.batch_bytes.as_usize(),
-        batch_count: cluster.batch_count,
-        flush_interval: cluster.flush_interval,
-        max_in_flight: cluster.max_in_flight,
+        batch_bytes: batch_bytes.as_usize(),
+        batch_count,
+        flush_interval,
+        max_in_flight,
         reconcile_interval: config.reconcile_interval,
         shutdown_timeout: config.shutdown_timeout,
         once,
@@ -91,18 +103,17 @@ pub(super) fn pipeline(config: &Config, cluster: &Elasticsearch, once: bool) -> 
 }
 
 /// The cluster's settings; `check --connect` and `setup` use them too.
-pub fn output(config: &Config, cluster: &Elasticsearch) -> output::Settings {
+pub(crate) fn output(config: &Config, cluster: &Elasticsearch) -> output::Settings {
     output::Settings {
         auth: cluster.auth.clone(),
         ca_file: cluster.ca_file.clone(),
         ca_fingerprint: cluster.ca_fingerprint,
         proxies: cluster.proxies.clone(),
         client_certificate: cluster.client_certificate.clone(),
-        data_stream: cluster.target.stream().cloned(),
         gzip: cluster.gzip,
         request_timeout: cluster.request_timeout,
-        batch_bytes: cluster.batch_bytes.as_usize(),
-        max_in_flight: cluster.max_in_flight,
+        batch_bytes: config.batches.batch_bytes.as_usize(),
+        max_in_flight: config.batches.max_in_flight,
         dead_letter_bytes: config.dead_letter_bytes.get(),
         ..output::Settings::new(cluster.nodes.clone(), config.data_dir.clone())
     }

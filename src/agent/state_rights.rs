@@ -49,7 +49,7 @@ pub(super) fn tighten(data_dir: &Path) -> Vec<String> {
 }
 
 /// Why the directory itself stays open to others, where `run` does not change that.
-pub fn too_wide(data_dir: &Path) -> Option<String> {
+pub(crate) fn too_wide(data_dir: &Path) -> Option<String> {
     let metadata = fs::metadata(data_dir).ok()?;
     let is_wide = metadata.mode() & FOLDER_TOO_WIDE != 0;
     (is_wide && !is_ours_alone(data_dir)).then(|| warning(data_dir, metadata.mode(), "chmod 0750"))

@@ -2,30 +2,64 @@
 
 use std::process::ExitCode;
 
-/// How the process ends.
+/// How the process ends. What each means stands in [`Exit::ALL`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// All that was asked for is done.
+    /// EX_OK.
     Ok = 0,
-    /// EX_USAGE: the command line is wrong.
+    /// EX_USAGE.
     Usage = 64,
-    /// EX_DATAERR: lines that no format takes, or a damaged file.
+    /// EX_DATAERR.
     Data = 65,
-    /// EX_UNAVAILABLE: the cluster did not take everything in time.
+    /// EX_UNAVAILABLE.
     Unavailable = 69,
-    /// EX_SOFTWARE: a bug of ours.
+    /// EX_SOFTWARE.
     Internal = 70,
-    /// EX_CANTCREAT: a file of ours cannot be written.
+    /// EX_CANTCREAT.
     CannotCreate = 73,
-    /// EX_IOERR: reading failed.
+    /// EX_IOERR.
     Io = 74,
-    /// EX_TEMPFAIL: some input could not be read, and is left for a later run.
+    /// EX_TEMPFAIL.
     InputLeft = 75,
-    /// EX_NOPERM: a right is missing.
+    /// EX_NOPERM.
     Permission = 77,
-    /// EX_CONFIG: the configuration is wrong; a restart changes nothing.
+    /// EX_CONFIG.
     Config = 78,
+}
+
+impl Exit {
+    /// All of them, with what each means.
+    pub(super) const ALL: [(Self, &str); 10] = [
+        (Self::Ok, "Everything that was asked for is done."),
+        (Self::Usage, "The command line is wrong."),
+        (
+            Self::Data,
+            "Some lines fit no format (`check --parse`), or a file is damaged.",
+        ),
+        (
+            Self::Unavailable,
+            "The cluster did not take everything in time, or another agent uses the state directory.",
+        ),
+        (Self::Internal, "A bug in logweir."),
+        (
+            Self::CannotCreate,
+            "A file in the state directory cannot be written.",
+        ),
+        (
+            Self::Io,
+            "Reading failed, or the system gives no descriptors.",
+        ),
+        (
+            Self::InputLeft,
+            "Some input could not be read, and is left for a later run.",
+        ),
+        (Self::Permission, "A right is missing."),
+        (
+            Self::Config,
+            "The configuration is wrong; a restart changes nothing.",
+        ),
+    ];
 }
 
 impl From<Exit> for ExitCode {

@@ -3,34 +3,34 @@
 //! Owns the arguments and the exit codes (sysexits.h). Invariant: a command ends with 0 only when it did all
 //! that it was asked for.
 
-mod announce;
-mod changes;
 mod check;
 mod dead_letters;
 mod exit;
 mod logging;
+mod man;
 mod prune;
 mod run;
 mod setup;
-mod signals;
 mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use self::terminal::complain;
-use crate::config::{self, ConfigErrors, Loaded, LogLevel};
+use crate::config::settings::{self, Bounds, Section};
+use crate::config::{self, ConfigErrors, DEFAULT_FILE, Loaded, LogLevel, show_duration};
 use crate::output::dead_letters::Kind;
 
-pub use exit::Exit;
+pub(crate) use exit::Exit;
 
 /// Indexes each line of nginx's access logs exactly once into Elasticsearch or OpenSearch.
 #[derive(Debug, Parser)]
 #[command(name = "logweir", version, propagate_version = true)]
-pub struct Cli {
+struct Cli {
     #[command(flatten)]
     common: Common,
     #[command(subcommand)]
@@ -40,8 +40,9 @@ pub struct Cli {
 /// Arguments of every command.
 #[derive(Debug, Args)]
 struct Common {
-    /// Configuration file; without it /etc/logweir/logweir.toml, and without that the defaults.
-    #[arg(short, long, global = true, value_name = "FILE")]
+    #[arg(short, long, global = true, value_name = "FILE", help = format!(
+        "Configuration file; without it {DEFAULT_FILE}, and without that the defaults"
+    ))]
     config: Option<PathBuf>,
 }
 
@@ -58,6 +59,18 @@ enum Command {
     /// Look at what the cluster did not take, and send it again.
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
+    /// Print the man page, for man(1) or a file logweir.1.
+    Man,
+    /// Print completions of commands and options for a shell.
+    Completions(CompletionsArgs),
+}
+
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_name = "SHELL")]
+    shell: clap_complete::Shell,
 }
 
 /// Arguments of `run`.
@@ -70,12 +83,23 @@ struct RunArgs {
     /// with 75 when some input could not be read and is left for a later run, with 65 when a file is damaged.
     #[arg(long, requires = "once", value_name = "TIME", value_parser = duration)]
     timeout: Option<Duration>,
+    /// Where documents go instead of where the configuration says; with `console` one JSON document a line to standard
+    /// output. It keeps no positions and takes no lock, so it may run beside the agent.
+    #[arg(long, requires = "once", value_name = "OUTPUT")]
+    output: Option<OutputName>,
     /// Do not ask whether the cluster has the index template.
     #[arg(long)]
     no_template_check: bool,
-    /// Level of the agent's own log lines, instead of `level` in [log]: error, warn, info, debug or trace.
-    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    /// Level of the agent's own log lines, instead of `level` in [log].
+    #[arg(long, value_name = "LEVEL", value_parser = level())]
     log_level: Option<LogLevel>,
+}
+
+/// The outputs that `--output` names.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum OutputName {
+    /// Standard output.
+    Console,
 }
 
 /// Arguments of `check`.
@@ -240,28 +264,42 @@ pub fn main() -> ExitCode {
         Command::Setup(args) => setup::run(&cli.common, &args),
         Command::Prune(args) => prune::run(&cli.common, &args),
         Command::DeadLetters(command) => dead_letters::run(&cli.common, &command),
+        Command::Man => {
+            terminal::print(&man::page(Cli::command()));
+            Exit::Ok
+        }
+        Command::Completions(args) => {
+            terminal::print(&completions(args.shell));
+            Exit::Ok
+        }
     };
     exit.into()
+}
+
+/// The script by which a shell completes commands and options.
+fn completions(shell: clap_complete::Shell) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "logweir", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
     config::parse_duration(text).ok_or_else(|| format!("`{text}` is no time, such as 30s or 5m"))
 }
 
-fn level(text: &str) -> Result<LogLevel, String> {
-    LogLevel::parse(text).ok_or_else(|| {
-        format!(
-            "`{text}` is no level; write one of {}",
-            LogLevel::WORDS.join(", ")
-        )
-    })
+fn level() -> impl TypedValueParser<Value = LogLevel> {
+    PossibleValuesParser::new(LogLevel::WORDS)
+        .try_map(|word| LogLevel::parse(&word).ok_or("is no level"))
 }
 
 fn age(text: &str) -> Result<Duration, String> {
-    const LEAST: Duration = Duration::from_secs(3600);
-    match duration(text)? {
-        age if age < LEAST => Err("must be at least 1h".to_owned()),
-        age => Ok(age),
+    let age = duration(text)?;
+    let retention = settings::find(Section::Top, "retention").map(|setting| setting.kind);
+    match retention {
+        Some(settings::Kind::Duration(Bounds { least, .. })) if age < least => {
+            Err(format!("must be at least {}", show_duration(least)))
+        }
+        _ => Ok(age),
     }
 }
 

@@ -44,7 +44,10 @@ pub(super) fn run(common: &Common, args: &PruneArgs) -> Exit {
         complain!("how old is old? Set `retention`, or say it, as in --older-than 30d");
         return Exit::Usage;
     };
-    let output = match Elasticsearch::connect(agent::output_settings(config, cluster)) {
+    let output = match Elasticsearch::connect(
+        agent::output_settings(config, cluster),
+        cluster.target.clone(),
+    ) {
         Ok(output) => output,
         Err(error) => {
             complain!("{error}");

@@ -19,11 +19,10 @@ use super::raw::Values;
 use super::scope::Scope;
 use super::settings::Section;
 use super::target::Target;
-use super::units::Bytes;
 
 /// A cluster and how to deliver to it.
 #[derive(Debug, Clone)]
-pub struct Elasticsearch {
+pub(crate) struct Elasticsearch {
     /// Base addresses of its nodes, at least one.
     pub nodes: Vec<Url>,
     /// Who we say we are.
@@ -40,14 +39,6 @@ pub struct Elasticsearch {
     pub target: Target,
     /// How new indices are stored; None: as the cluster does by itself.
     pub index_mode: Option<IndexMode>,
-    /// Target size of a bulk body before compression.
-    pub batch_bytes: Bytes,
-    /// Most records of a bulk body.
-    pub batch_count: usize,
-    /// Greatest age of a batch's first record.
-    pub flush_interval: Duration,
-    /// Bulk requests under way at once.
-    pub max_in_flight: usize,
     /// Compress requests.
     pub gzip: bool,
     /// Time for one request.
@@ -62,13 +53,6 @@ pub enum IndexMode {
     /// For logs: sorted by host and time, with a smaller codec; from Elasticsearch 8.17 on.
     Logsdb,
 }
-
-const MIN_BATCH: Bytes = Bytes::new(64 << 10);
-/// Elasticsearch refuses a body over `http.max_content_length`, 100 MB if not set.
-const MAX_BATCH: Bytes = Bytes::new(64 << 20);
-const MAX_BATCH_COUNT: usize = 1_000_000;
-const MAX_IN_FLIGHT: usize = 64;
-const HOUR: Duration = Duration::from_secs(3600);
 
 pub(super) fn read(
     values: &Values,
@@ -89,19 +73,8 @@ pub(super) fn read(
     let client_certificate = client_certificate(&mut scope, files);
     let (ca_file, ca_fingerprint) = authority(&mut scope, files);
     let proxies = proxy::read(&mut scope, &nodes, env);
-    let batch_bytes = scope.bytes("batch_bytes", MIN_BATCH..=MAX_BATCH);
-    let batch_count = scope.count("batch_count", 1..=MAX_BATCH_COUNT);
-    let flush_interval = scope.duration("flush_interval", Duration::from_millis(1)..=HOUR);
-    let max_in_flight = scope.count("max_in_flight", 1..=MAX_IN_FLIGHT);
-    let request_timeout = scope.duration("request_timeout", Duration::from_secs(1)..=HOUR);
-    let index_mode = scope.one_of(
-        "index_mode",
-        &[
-            ("standard", Some(IndexMode::Standard)),
-            ("logsdb", Some(IndexMode::Logsdb)),
-        ],
-        None,
-    );
+    let request_timeout = scope.duration("request_timeout");
+    let index_mode = scope.one_of("index_mode", &[IndexMode::Standard, IndexMode::Logsdb]);
     let target = target(&mut scope, notes)?;
     Some(Elasticsearch {
         nodes,
@@ -112,10 +85,6 @@ pub(super) fn read(
         proxies,
         target,
         index_mode,
-        batch_bytes,
-        batch_count,
-        flush_interval: flush_interval?,
-        max_in_flight,
         gzip: scope.bool("gzip"),
         request_timeout: request_timeout?,
     })

@@ -38,7 +38,7 @@ impl NamedFormat {
         (self.format.source(), self.format.escape())
     }
 
-    /// As a `log_format` directive, which [`super::Config::add_formats`] takes back.
+    /// As a `log_format` directive, which `Config::add_formats` takes back.
     pub fn directive(&self) -> String {
         let escape = match self.format.escape() {
             Escape::Default => "default",
@@ -79,7 +79,7 @@ pub(super) fn sort(formats: &mut [NamedFormat]) {
 }
 
 /// What is tried on a log that names none of these formats, each once, in the order in which that is done.
-pub fn for_any_log(formats: impl IntoIterator<Item = NamedFormat>) -> Vec<NamedFormat> {
+pub(crate) fn for_any_log(formats: impl IntoIterator<Item = NamedFormat>) -> Vec<NamedFormat> {
     let specific = formats
         .into_iter()
         .filter(|named| !named.format.takes_anything());
@@ -91,7 +91,7 @@ pub fn for_any_log(formats: impl IntoIterator<Item = NamedFormat>) -> Vec<NamedF
 /// nginx's predefined format first, then those that others are known to log in. A line of one of them is none
 /// of another, except that a host in front may hold the port behind it, and a `$remote_user` of combined what
 /// looks like the beginning of a line with a host in front: so these have the order in which they stand.
-pub fn well_known() -> impl Iterator<Item = NamedFormat> {
+pub(crate) fn well_known() -> impl Iterator<Item = NamedFormat> {
     let others = WELL_KNOWN.iter().filter_map(|(name, source)| {
         let format = Format::compile(source, Escape::Default).ok()?;
         let name = (*name).to_owned();

@@ -24,7 +24,7 @@ use crate::globs::{self, Globs};
 
 /// Files of one kind.
 #[derive(Debug, Clone)]
-pub struct Log {
+pub(crate) struct Log {
     /// The name in each line's identity; None: the live file's path.
     pub name: Option<String>,
     /// Globs of the live files.
@@ -46,7 +46,7 @@ pub struct Log {
 impl Config {
     /// Adds formats that were seen at an earlier start to those that `auto` tries besides a log's own. Each is
     /// a `log_format` directive; one that cannot be compiled any more becomes a note.
-    pub fn add_formats(&mut self, directives: &[String]) -> Vec<Note> {
+    pub(crate) fn add_formats(&mut self, directives: &[String]) -> Vec<Note> {
         let mut notes = Vec::new();
         let mut seen = Vec::new();
         for text in directives {
@@ -80,7 +80,7 @@ impl Config {
     }
 
     /// The formats of these logs, each once.
-    pub fn formats_of(&self, is_meant: impl Fn(&Log) -> bool) -> Vec<&NamedFormat> {
+    pub(crate) fn formats_of(&self, is_meant: impl Fn(&Log) -> bool) -> Vec<&NamedFormat> {
         let mut lists: HashSet<*const NamedFormat> = HashSet::new();
         let mut seen = HashSet::new();
         let mut formats = Vec::new();
@@ -95,7 +95,7 @@ impl Config {
 }
 
 /// Why a log of nginx.conf cannot be followed, after its place; None for one that can, and for one that is off.
-pub fn not_followed(log: &AccessLog) -> Option<String> {
+pub(crate) fn not_followed(log: &AccessLog) -> Option<String> {
     match log.tailable {
         // `silent` has its own word for what nobody wanted to be logged.
         Tailable::Yes | Tailable::No(Reason::Off | Reason::Null) => None,
@@ -474,12 +474,8 @@ fn written_formats(
     nginx: Option<&Nginx>,
     notes: &mut Vec<Note>,
 ) -> Vec<Choice> {
-    let words = [
-        ("default", Escape::Default),
-        ("json", Escape::Json),
-        ("none", Escape::None),
-    ];
-    let escape = scope.one_of("escape", &words, Escape::Default);
+    let escapes = [Escape::Default, Escape::Json, Escape::None];
+    let escape = scope.one_of("escape", &escapes).unwrap_or_default();
     let list = scope.list("format");
     if list.is_empty()
         && let Some(given) = scope.written("format")

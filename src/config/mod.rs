@@ -1,12 +1,13 @@
-//! The configuration: TOML text, environment and secret files become one validated [`Config`].
+//! The configuration: TOML text, environment and secret files become one validated `Config`.
 //!
-//! Owns what can be set ([`settings`]), where a value comes from and whether it can be true. Refuses to
+//! Owns what can be set (`settings`), where a value comes from and whether it can be true. Refuses to
 //! know what the rooms do with it. Two steps: `raw` finds the values with their places, the rest checks
-//! them; nothing after this room checks again. Invariant: [`load`] gives either a `Config` in which
+//! them; nothing after this room checks again. Invariant: `load` gives either a `Config` in which
 //! everything is decided, or all problems at once. It guards against an agent that starts with other
 //! settings than its operator wrote.
 
 mod auth;
+mod batches;
 mod credentials;
 mod data_stream;
 mod elasticsearch;
@@ -26,11 +27,12 @@ mod privacy;
 mod problem;
 mod proxy;
 mod raw;
+#[cfg(test)]
 mod reference;
 mod routes;
 mod scope;
 mod section;
-pub mod settings;
+pub(crate) mod settings;
 mod silent;
 mod target;
 mod tried;
@@ -49,22 +51,24 @@ use ipnet::IpNet;
 use logweir_parsers::nginx_conf::NginxConf;
 
 pub use auth::{Auth, ClientCertificate};
+pub use batches::Batches;
 pub use data_stream::{DataStream, DataStreamError, PROMISE};
-pub use elasticsearch::{Elasticsearch, IndexMode};
+pub(crate) use elasticsearch::Elasticsearch;
+pub use elasticsearch::IndexMode;
 pub use enrich::Enrich;
 #[cfg(test)]
 pub(crate) use fields::is_own;
 pub use fields::{Field, FieldType, FieldValue};
 pub use fingerprint::Fingerprint;
-pub use formats::{NamedFormat, for_any_log, well_known};
+pub use formats::NamedFormat;
+pub(crate) use formats::{for_any_log, well_known};
 pub use index_pattern::{IndexPattern, IndexPatternError, Period};
 pub use kibana::Kibana;
-pub use logs::{Log, not_followed};
-pub use ports::{Env, Files, Readers, System};
+pub(crate) use logs::{Log, not_followed};
+pub(crate) use ports::{Env, Files, System};
 pub use privacy::{AddressRule, HashKey, Privacy};
-pub use problem::{ConfigErrors, Fault, Origin, Problem};
+pub(crate) use problem::{ConfigErrors, Fault, Origin, Problem};
 pub use proxy::{Proxies, Proxy};
-pub use reference::{reference, sample};
 pub use routes::{Methods, Route, RouteKind, Routes, Segment, Template, TemplateError};
 pub use target::Target;
 pub use tried::Formats;
@@ -76,11 +80,11 @@ use scope::{Scope, unreadable};
 use settings::Section;
 
 /// Read when no file is named.
-pub const DEFAULT_FILE: &str = "/etc/logweir/logweir.toml";
+pub(crate) const DEFAULT_FILE: &str = "/etc/logweir/logweir.toml";
 
 /// Everything that is set.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub(crate) struct Config {
     /// The host's name, part of each line's identity.
     pub host: String,
     /// Where positions and dead letters are kept.
@@ -119,6 +123,8 @@ pub struct Config {
     pub privacy: Privacy,
     /// What records say besides.
     pub enrich: Enrich,
+    /// How lines are gathered into batches.
+    pub batches: Batches,
     /// The cluster; None without such a section.
     pub elasticsearch: Option<Elasticsearch>,
     /// Where `setup` puts the dashboards; None without such a section.
@@ -135,7 +141,7 @@ pub struct Config {
 
 /// Whether to look at files regularly instead of waiting for events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Poll {
+pub(crate) enum Poll {
     /// Where the file system gives no events.
     Auto,
     /// Everywhere.
@@ -146,7 +152,7 @@ pub enum Poll {
 
 /// Levels of the agent's own log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogLevel {
+pub(crate) enum LogLevel {
     /// Data was lost.
     Error,
     /// Something to look at.
@@ -161,7 +167,7 @@ pub enum LogLevel {
 
 impl LogLevel {
     /// The words for them, from few lines to many.
-    pub const WORDS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
+    pub(crate) const WORDS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
     const LEVELS: [Self; 5] = [
         Self::Error,
         Self::Warn,
@@ -171,7 +177,7 @@ impl LogLevel {
     ];
 
     /// The level of a word.
-    pub fn parse(word: &str) -> Option<Self> {
+    pub(crate) fn parse(word: &str) -> Option<Self> {
         let mut levels = Self::WORDS.into_iter().zip(Self::LEVELS);
         levels
             .find(|(known, _)| *known == word)
@@ -181,7 +187,7 @@ impl LogLevel {
 
 /// How the agent's own log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogStyle {
+pub(crate) enum LogStyle {
     /// For people.
     Text,
     /// One JSON object a line.
@@ -190,7 +196,7 @@ pub enum LogStyle {
 
 /// Something to know that stops nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
+pub(crate) struct Note {
     /// Where it comes from.
     pub origin: Origin,
     /// What.
@@ -214,7 +220,7 @@ impl fmt::Display for Note {
 
 /// A configuration and what was learned on the way.
 #[derive(Debug)]
-pub struct Loaded {
+pub(crate) struct Loaded {
     /// The configuration.
     pub config: Config,
     /// What to know besides.
@@ -248,44 +254,48 @@ impl Config {
     /// # Errors
     ///
     /// Each that is missing, with what to write.
-    pub fn ready_to_run(&self) -> Result<&Elasticsearch, ConfigErrors> {
-        let mut problems = Vec::new();
-        let mut missing = |key: &str, way_out| {
-            let fault = Fault::Missing { way_out };
-            problems.push(Problem {
-                origin: Origin::Nowhere,
-                key: key.to_owned(),
-                fault,
-            });
-        };
-        if self.logs.is_empty() {
-            missing(
-                "logs",
-                "nginx.conf names no log that can be followed, or cannot be read, or discover is false: add a section \
-                 [[logs]] with paths = [\"/var/log/nginx/access.log\"], or set nginx_conf",
-            );
-        }
-        if self.elasticsearch.is_none() {
-            missing(
-                "elasticsearch",
-                "add a section [elasticsearch] with nodes = [\"https://HOST:9200\"] and an api_key",
-            );
-        }
+    pub(crate) fn ready_to_run(&self) -> Result<&Elasticsearch, ConfigErrors> {
+        let logs = self.ready_to_read();
         match &self.elasticsearch {
-            Some(cluster) if problems.is_empty() => Ok(cluster),
-            _ => Err(ConfigErrors(problems)),
+            Some(cluster) => logs.map(|()| cluster),
+            None => {
+                let mut problems = logs
+                    .err()
+                    .map_or_else(Vec::new, |ConfigErrors(problems)| problems);
+                problems.push(missing(
+                    "elasticsearch",
+                    "add a section [elasticsearch] with nodes = [\"https://HOST:9200\"] and an api_key",
+                ));
+                Err(ConfigErrors(problems))
+            }
         }
+    }
+
+    /// What a run needs that sends nothing to a cluster: a log.
+    ///
+    /// # Errors
+    ///
+    /// None is there; what to write.
+    pub(crate) fn ready_to_read(&self) -> Result<(), ConfigErrors> {
+        if !self.logs.is_empty() {
+            return Ok(());
+        }
+        Err(ConfigErrors(vec![missing(
+            "logs",
+            "nginx.conf names no log that can be followed, or cannot be read, or discover is false: add a section \
+             [[logs]] with paths = [\"/var/log/nginx/access.log\"], or set nginx_conf",
+        )]))
     }
 }
 
-const MIN_LINE: Bytes = Bytes::new(1 << 10);
-const MAX_LINE: Bytes = Bytes::new(16 << 20);
-const MIN_HELD_OPEN: Bytes = Bytes::new(1 << 20);
-const MAX_HELD_OPEN: Bytes = Bytes::new(1 << 50);
-const MIN_DEAD_LETTERS: Bytes = Bytes::new(1 << 20);
-const MAX_DEAD_LETTERS: Bytes = Bytes::new(1 << 40);
-const HOUR: Duration = Duration::from_secs(3600);
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+fn missing(key: &str, way_out: &'static str) -> Problem {
+    Problem {
+        origin: Origin::Nowhere,
+        key: key.to_owned(),
+        fault: Fault::Missing { way_out },
+    }
+}
+
 /// Linux allows 64 bytes, DNS 255.
 const MAX_HOST: usize = 255;
 
@@ -295,7 +305,7 @@ const MAX_HOST: usize = 255;
 /// # Errors
 ///
 /// All problems at once; that a named file is absent is one.
-pub fn load(
+pub(crate) fn load(
     source: Option<&Path>,
     env: &dyn Env,
     files: &dyn Files,
@@ -340,7 +350,11 @@ pub fn load(
 /// # Errors
 ///
 /// As [`load`] has them, of the rest.
-pub fn follow(before: &Loaded, env: &dyn Env, files: &dyn Files) -> Result<Loaded, ConfigErrors> {
+pub(crate) fn follow(
+    before: &Loaded,
+    env: &dyn Env,
+    files: &dyn Files,
+) -> Result<Loaded, ConfigErrors> {
     finish(before.source.clone(), env, files, Some(&before.config))
 }
 
@@ -415,25 +429,17 @@ fn check(
     let host = host(&mut top, env);
     let data_dir = top.path("data_dir");
     let discover = top.written("discover").map(|_| top.bool("discover"));
-    let history = top.duration("history", Duration::ZERO..=CENTURY);
-    let retention = top.duration("retention", HOUR..=CENTURY);
+    let history = top.duration("history");
+    let retention = top.duration("retention");
     let trusted_proxies = trusted_proxies(&mut top);
     let keep_original = top.bool("keep_original");
-    let max_line_bytes = top.bytes("max_line_bytes", MIN_LINE..=MAX_LINE);
-    let held_open_bytes = top.bytes("held_open_bytes", MIN_HELD_OPEN..=MAX_HELD_OPEN);
-    let reconcile_interval = top.duration("reconcile_interval", Duration::from_millis(100)..=HOUR);
-    let poll = top.one_of(
-        "poll",
-        &[
-            ("auto", Poll::Auto),
-            ("true", Poll::Always),
-            ("false", Poll::Never),
-        ],
-        Poll::Auto,
-    );
-    let follow_all_links = top.one_of("follow_links", &[("safe", false), ("always", true)], false);
-    let shutdown_timeout = top.duration("shutdown_timeout", Duration::ZERO..=HOUR);
-    let dead_letter_bytes = top.bytes("dead_letter_bytes", MIN_DEAD_LETTERS..=MAX_DEAD_LETTERS);
+    let max_line_bytes = top.bytes("max_line_bytes");
+    let held_open_bytes = top.bytes("held_open_bytes");
+    let reconcile_interval = top.duration("reconcile_interval");
+    let poll = top.one_of("poll", &[Poll::Auto, Poll::Always, Poll::Never]);
+    let follow_all_links = top.one_of("follow_links", &[false, true]);
+    let shutdown_timeout = top.duration("shutdown_timeout");
+    let dead_letter_bytes = top.bytes("dead_letter_bytes");
     let nginx = nginx::read(&mut top, files, unread);
     notes.extend(unread.iter().cloned());
     notes.extend(nginx.iter().flat_map(|nginx| nginx.notes.iter().cloned()));
@@ -450,6 +456,7 @@ fn check(
     let privacy = privacy::read(raw, &logs, files, problems);
     let enrich_before = before.map(|before| &before.enrich);
     let enrich = enrich::read(raw, &logs, files, enrich_before, problems, notes);
+    let batches = batches::read(section(Section::Elasticsearch), problems);
     let elasticsearch = section(Section::Elasticsearch)
         .map(|values| elasticsearch::read(values, env, files, problems, notes));
 
@@ -463,13 +470,8 @@ fn check(
     let http_allowed_hosts = http::allowed_hosts(&mut http);
 
     let mut log = Scope::new(Section::Log, section(Section::Log), problems);
-    let levels: Vec<(&str, LogLevel)> = LogLevel::WORDS.into_iter().zip(LogLevel::LEVELS).collect();
-    let log_level = log.one_of("level", &levels, LogLevel::Info);
-    let log_format = log.one_of(
-        "format",
-        &[("text", LogStyle::Text), ("json", LogStyle::Json)],
-        LogStyle::Text,
-    );
+    let log_level = log.one_of("level", &LogLevel::LEVELS);
+    let log_format = log.one_of("format", &[LogStyle::Text, LogStyle::Json]);
 
     let elasticsearch = match elasticsearch {
         Some(read) => Some(read?),
@@ -480,8 +482,8 @@ fn check(
         None => None,
     };
     let is_faulty = |key: &str| problems.iter().any(|problem| problem.key == key);
-    if let Some(cluster) = &elasticsearch
-        && max_line_bytes > cluster.batch_bytes
+    let batches = batches?;
+    if max_line_bytes? > batches.batch_bytes
         && !is_faulty("max_line_bytes")
         && !is_faulty("elasticsearch.batch_bytes")
     {
@@ -489,7 +491,7 @@ fn check(
         let origin = top
             .written("max_line_bytes")
             .map_or(Origin::Nowhere, |given| given.origin.clone());
-        let other = format!("elasticsearch.batch_bytes ({})", cluster.batch_bytes);
+        let other = format!("elasticsearch.batch_bytes ({})", batches.batch_bytes);
         let way_out = "a line must fit into a batch; lower the one or raise the other";
         top.fault("max_line_bytes", origin, Fault::Conflict { other, way_out });
     }
@@ -500,25 +502,26 @@ fn check(
         retention,
         trusted_proxies,
         keep_original,
-        max_line_bytes,
-        held_open_bytes,
+        max_line_bytes: max_line_bytes?,
+        held_open_bytes: held_open_bytes?,
         reconcile_interval: reconcile_interval?,
-        poll,
-        follow_all_links,
+        poll: poll?,
+        follow_all_links: follow_all_links?,
         nginx_user: nginx.as_ref().and_then(|nginx| nginx.conf.user.clone()),
         shutdown_timeout: shutdown_timeout?,
-        dead_letter_bytes,
+        dead_letter_bytes: dead_letter_bytes?,
         discover,
         logs,
         routes,
         privacy,
         enrich,
+        batches,
         elasticsearch,
         kibana,
         http_listen: http_listen?,
         http_allowed_hosts,
-        log_level,
-        log_format,
+        log_level: log_level?,
+        log_format: log_format?,
     };
     Some((config, nginx.map(|nginx| nginx.conf)))
 }

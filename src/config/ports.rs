@@ -13,7 +13,7 @@ use rustix::process::{getegid, geteuid, getgroups};
 pub(super) const MAX_FILE: u64 = 64 << 20;
 
 /// The environment.
-pub trait Env {
+pub(crate) trait Env {
     /// All variables whose names are text; a value that is not text is made one with replacement characters.
     fn variables(&self) -> Vec<(String, String)>;
 
@@ -22,7 +22,7 @@ pub trait Env {
 }
 
 /// Files to read.
-pub trait Files {
+pub(crate) trait Files {
     /// The content of a file of at most `limit` bytes.
     fn read_up_to(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>>;
 
@@ -44,7 +44,7 @@ pub trait Files {
 
 /// Who may read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readers {
+pub(crate) enum Readers {
     /// This user, root, and at most a group that this user is in.
     Own,
     /// A group that this user is not in.
@@ -79,7 +79,7 @@ impl Readers {
 
 /// This process's environment and the real file system.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct System;
+pub(crate) struct System;
 
 impl Env for System {
     fn variables(&self) -> Vec<(String, String)> {

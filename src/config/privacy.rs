@@ -17,9 +17,10 @@ use super::settings::{Section, find};
 use super::{FieldType, FieldValue};
 
 /// What is done with addresses of clients.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AddressRule {
     /// They are written as they are.
+    #[default]
     Keep,
     /// To /24 for IPv4, /48 for IPv6.
     Truncate,
@@ -93,7 +94,7 @@ fn listed(name: &str) -> Vec<String> {
 }
 
 /// A shorter key could be guessed.
-const MIN_KEY: usize = 16;
+pub(super) const MIN_KEY: usize = 16;
 /// A longer name is a slip.
 const MAX_NAME: usize = 64;
 /// A shorter name with a `*` would be found in many words.
@@ -118,12 +119,8 @@ pub(super) fn read(
 ) -> Privacy {
     let values = raw.sections.get(&Section::Privacy);
     let mut scope = Scope::new(Section::Privacy, values, problems);
-    let rules = [
-        ("keep", AddressRule::Keep),
-        ("truncate", AddressRule::Truncate),
-        ("hash", AddressRule::Hash),
-    ];
-    let ip = scope.one_of("ip", &rules, AddressRule::Keep);
+    let rules = [AddressRule::Keep, AddressRule::Truncate, AddressRule::Hash];
+    let ip = scope.one_of("ip", &rules).unwrap_or_default();
     let hash_key = key(&mut scope, files);
     let hash_fields = hash_fields(&mut scope, logs);
     let mut redact_query = names(&mut scope, "redact_query");
@@ -229,10 +226,11 @@ fn names(scope: &mut Scope<'_>, setting: &str) -> Vec<String> {
         let letters = inner.bytes().filter(u8::is_ascii_alphanumeric).count();
         let why = if !inner.bytes().all(is_key) || letters == 0 {
             "is no key; write it as it stands in a query, without = and %; * may stand at its ends"
+                .to_owned()
         } else if name.len() > MAX_NAME {
-            "is longer than 64 bytes"
+            format!("is longer than {MAX_NAME} bytes")
         } else if inner.len() < name.len() && letters < MIN_OPEN {
-            "would be found in many words; with * write at least 3 letters"
+            format!("would be found in many words; with * write at least {MIN_OPEN} letters")
         } else {
             names.push(name);
             continue;
@@ -266,9 +264,12 @@ fn beginnings(scope: &mut Scope<'_>) -> Vec<String> {
     for (text, origin) in scope.list(SETTING) {
         let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
         let why = if !text.bytes().all(is_part) || text.len() < MIN_BEGINNING {
-            "is no beginning of a value; write at least 3 letters, digits, _, - or ., as in \"acme_live_\""
+            format!(
+                "is no beginning of a value; write at least {MIN_BEGINNING} letters, digits, _, - or ., as in \
+                 \"acme_live_\""
+            )
         } else if text.len() > MAX_NAME {
-            "is longer than 64 bytes"
+            format!("is longer than {MAX_NAME} bytes")
         } else {
             beginnings.push(text);
             continue;

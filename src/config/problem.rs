@@ -14,7 +14,7 @@ use super::settings::Section;
 
 /// Where a value was written.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Origin {
+pub(crate) enum Origin {
     /// In the configuration file.
     File {
         /// The file.
@@ -30,7 +30,7 @@ pub enum Origin {
 
 impl Origin {
     /// The file or variable, and the line where there is one.
-    pub fn place(&self) -> (Option<String>, Option<usize>) {
+    pub(crate) fn place(&self) -> (Option<String>, Option<usize>) {
         match self {
             Origin::File { path, line } => (
                 Some(path.display().to_string()),
@@ -55,7 +55,7 @@ impl fmt::Display for Origin {
 
 /// One thing wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// Where.
     pub origin: Origin,
     /// The key; empty when it is about no single one.
@@ -77,7 +77,7 @@ impl fmt::Display for Problem {
 /// The kinds of faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Not TOML.
     Syntax(String),
     /// A key that no setting has.
@@ -232,7 +232,7 @@ fn caret(f: &mut fmt::Formatter<'_>, source: &str, offset: usize) -> fmt::Result
 
 /// All that is wrong with a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigErrors(pub Vec<Problem>);
+pub(crate) struct ConfigErrors(pub Vec<Problem>);
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -363,9 +363,9 @@ impl Reader<'_> {
             Kind::Text | Kind::Secret => "a text in quotes",
             Kind::Path | Kind::File => "a path in quotes",
             Kind::Texts => "a list of texts, such as [\"…\", \"…\"]",
-            Kind::Bytes => "a size, such as \"2MiB\"",
-            Kind::Duration => "a time with its unit, such as \"1s\"",
-            Kind::Count => "a whole number",
+            Kind::Bytes(_) => "a size, such as \"2MiB\"",
+            Kind::Duration(_) => "a time with its unit, such as \"1s\"",
+            Kind::Count(_) => "a whole number",
             Kind::Bool => "true or false",
             Kind::OneOf(words) => &format!("one of {}", words.join(", ")),
             Kind::Formats => "a format in quotes, or a list of them",
@@ -378,12 +378,14 @@ impl Reader<'_> {
                 | Kind::Secret
                 | Kind::Path
                 | Kind::File
-                | Kind::Bytes
-                | Kind::Duration
+                | Kind::Bytes(_)
+                | Kind::Duration(_)
                 | Kind::OneOf(_),
                 DeValue::String(text),
             ) => Ok(Value::Text(text.clone().into_owned())),
-            (Kind::Bytes, DeValue::Integer(integer)) if number(integer.as_str(), 10).is_some() => {
+            (Kind::Bytes(_), DeValue::Integer(integer))
+                if number(integer.as_str(), 10).is_some() =>
+            {
                 Ok(Value::Text(integer.as_str().replace('_', "")))
             }
             (Kind::OneOf(words), DeValue::Boolean(bool))
@@ -393,9 +395,11 @@ impl Reader<'_> {
             }
             (Kind::File, DeValue::Boolean(bool)) => Ok(Value::Text(bool.to_string())),
             (Kind::Bool, DeValue::Boolean(bool)) => Ok(Value::Bool(*bool)),
-            (Kind::Count, DeValue::Integer(integer)) => number(integer.as_str(), integer.radix())
-                .map(Value::Number)
-                .ok_or_else(|| wrong(value, expected)),
+            (Kind::Count(_), DeValue::Integer(integer)) => {
+                number(integer.as_str(), integer.radix())
+                    .map(Value::Number)
+                    .ok_or_else(|| wrong(value, expected))
+            }
             (Kind::Formats | Kind::Paths, DeValue::String(text)) => Ok(Value::List(vec![(
                 text.clone().into_owned(),
                 self.origin(value.span()),
@@ -529,11 +533,11 @@ fn of_variable(setting: &Setting, text: &str, origin: &Origin) -> Result<Value, 
         | Kind::Secret
         | Kind::Path
         | Kind::File
-        | Kind::Bytes
-        | Kind::Duration
+        | Kind::Bytes(_)
+        | Kind::Duration(_)
         | Kind::OneOf(_) => Value::Text(text.to_owned()),
         Kind::Bool => Value::Bool(text.parse().map_err(|_| wrong("true or false"))?),
-        Kind::Count => Value::Number(text.parse().map_err(|_| wrong("a whole number"))?),
+        Kind::Count(_) => Value::Number(text.parse().map_err(|_| wrong("a whole number"))?),
         // A format holds commas of its own: one variable is one format.
         Kind::Formats => Value::List(vec![(text.to_owned(), origin.clone())]),
         Kind::Texts | Kind::Paths => {

@@ -1,14 +1,16 @@
-//! The annotated sample and the reference, written from the table of settings.
+//! The annotated sample and the reference, written from the table of settings. A test writes them, and fails where the
+//! files in `docs` are others.
 
 use std::fmt::Write as _;
 
-use super::settings::{SETTINGS, Section, Setting};
+use super::DEFAULT_FILE;
+use super::settings::{ENVIRONMENT, SETTINGS, Section, Setting, UNITS};
 
 /// Width of the sample's comments.
 const WIDTH: usize = 100;
 
 /// A configuration file in which every setting stands, commented out, with its default or an example.
-pub fn sample() -> String {
+pub(super) fn sample() -> String {
     let mut out = String::from(
         "# Configuration of logweir. Every setting is here; a line that begins with \"#\" and a key shows\n\
          # the default, or an example where there is none. Each can be set by the environment instead.\n",
@@ -23,7 +25,7 @@ pub fn sample() -> String {
         }
         for setting in SETTINGS.iter().filter(|setting| setting.section == section) {
             out.push('\n');
-            comment(&mut out, setting.doc);
+            comment(&mut out, &setting.description());
             let value = if setting.default.is_empty() {
                 setting.example
             } else {
@@ -36,21 +38,13 @@ pub fn sample() -> String {
 }
 
 /// The reference in Markdown.
-pub fn reference() -> String {
-    let mut out = String::from(
+pub(super) fn reference() -> String {
+    let mut out = format!(
         "# Configuration\n\n\
          logweir reads the file named with `-c FILE`; an absent file that was named is an error. Without `-c` it\n\
-         reads `/etc/logweir/logweir.toml`, and without that the defaults hold. The file is TOML;\n\
+         reads `{DEFAULT_FILE}`, and without that the defaults hold. The file is TOML;\n\
          [logweir.toml](logweir.toml) shows every setting. All problems are reported at once, with line and key;\n\
-         the exit code is then 78.\n\n\
-         An environment variable goes before the file. Credentials do so as a whole: with an API key, a user or a\n\
-         bearer token of a section in the environment, the file's credentials of other kinds in that section are\n\
-         not looked at. A variable that is empty counts as not set; a list is written\n\
-         with commas, a table as `name=value,name=value`. `LOGWEIR_LOGS_…` sets the one `[[logs]]` section, and\n\
-         makes it if there is none; `LOGWEIR_ROUTES_…` does so with `[[routes]]`. Variables that Kubernetes makes for\n\
-         a Service called `logweir` are ignored; any other unknown `LOGWEIR_…` is an error.\n\n\
-         Sizes are whole numbers with `B`, `KiB`, `MiB`, `GiB` (or `KB`, `MB`, `GB` by thousands); times are whole\n\
-         numbers with `ms`, `s`, `m`, `h`, `d`, `w`, as in `1h30m`. Paths are absolute.\n",
+         the exit code is then 78.\n\n{ENVIRONMENT}\n{UNITS}",
     );
     for section in Section::ALL {
         let header = match section {
@@ -65,7 +59,7 @@ pub fn reference() -> String {
         }
         out.push('\n');
         for setting in settings() {
-            let _ = write!(out, "- **`{}`** {}", setting.name, setting.doc);
+            let _ = write!(out, "- **`{}`** {}", setting.name, setting.description());
             if !setting.example.is_empty() {
                 let _ = write!(out, " Example: `{} = {}`", setting.name, setting.example);
             }

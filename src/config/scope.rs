@@ -3,7 +3,6 @@
 //! Invariant: each reader returns a usable value whatever was written; what was wrong stands among the
 //! problems, so that reading goes on and all problems are found in one go.
 
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use secrecy::SecretString;
 use super::ports::{Files, MAX_FILE};
 use super::problem::{Fault, Origin, Problem};
 use super::raw::{Given, Value, Values, default_of};
-use super::settings::{Section, Setting, find};
+use super::settings::{Bounds, Kind, Section, Setting, find};
 use super::units::{Bytes, parse_duration, show_duration};
 
 /// One section, and where its problems go.
@@ -171,70 +170,86 @@ impl<'a> Scope<'a> {
         )
     }
 
-    /// One of the setting's words, by its place among them.
-    pub(super) fn one_of<T: Copy>(&mut self, name: &str, words: &[(&str, T)], otherwise: T) -> T {
-        let Some((text, origin)) = self.text(name) else {
-            return otherwise;
+    /// The value of one of the setting's words: `values` are in the order of the words in the table. Without a word, or with
+    /// one that is none of them, it is that of the default; `None` where there is none.
+    pub(super) fn one_of<T: Copy>(&mut self, name: &str, values: &[T]) -> Option<T> {
+        let setting = self.setting(name)?;
+        let Kind::OneOf(words) = setting.kind else {
+            return None;
         };
-        match words.iter().find(|(word, _)| *word == text) {
-            Some((_, value)) => *value,
+        let value_of = |text: &str| {
+            let at = words.iter().position(|word| *word == text)?;
+            values.get(at).copied()
+        };
+        debug_assert_eq!(words.len(), values.len(), "words of {}{name}", self.prefix);
+        let (text, origin) = self.text(name)?;
+        match value_of(&text) {
+            Some(value) => Some(value),
             None => {
-                let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
                 let why = match super::problem::nearest(&text, words.iter().copied()) {
                     Some(near) => format!("did you mean {near:?}?"),
                     None => format!("write one of {}", words.join(", ")),
                 };
                 self.bad(name, origin, &text, why);
-                otherwise
+                match default_of(setting)?.value {
+                    Value::Text(default) => value_of(&default),
+                    _ => None,
+                }
             }
         }
     }
 
-    pub(super) fn count(&mut self, name: &str, range: RangeInclusive<usize>) -> usize {
-        let (number, origin) = match self.given(name) {
-            Some(Given {
-                value: Value::Number(number),
-                origin,
-            }) => (number, origin),
-            _ => return *range.start(),
+    /// A number within the bounds of the table; the least where it is outside. `None` where nothing is set and there is
+    /// no default.
+    pub(super) fn count(&mut self, name: &str) -> Option<usize> {
+        let Kind::Count(Bounds { least, most }) = self.setting(name)?.kind else {
+            return None;
         };
-        let in_range = usize::try_from(number)
+        let Given {
+            value: Value::Number(number),
+            origin,
+        } = self.given(name)?
+        else {
+            return None;
+        };
+        let within = usize::try_from(number)
             .ok()
-            .filter(|number| range.contains(number));
-        in_range.unwrap_or_else(|| {
-            self.out_of_range(name, origin, number, range.start(), range.end());
-            *range.start()
-        })
+            .filter(|number| (least..=most).contains(number));
+        Some(within.unwrap_or_else(|| {
+            self.out_of_range(name, origin, number, least, most);
+            least
+        }))
     }
 
-    pub(super) fn bytes(&mut self, name: &str, range: RangeInclusive<Bytes>) -> Bytes {
-        let Some((text, origin)) = self.text(name) else {
-            return *range.start();
+    /// A size within the bounds of the table, as [`Scope::count`].
+    pub(super) fn bytes(&mut self, name: &str) -> Option<Bytes> {
+        let Kind::Bytes(Bounds { least, most }) = self.setting(name)?.kind else {
+            return None;
         };
+        let (text, origin) = self.text(name)?;
         match Bytes::parse(&text) {
-            Some(bytes) if range.contains(&bytes) => return bytes,
-            Some(bytes) => self.out_of_range(name, origin, bytes, range.start(), range.end()),
+            Some(bytes) if (least..=most).contains(&bytes) => return Some(bytes),
+            Some(bytes) => self.out_of_range(name, origin, bytes, least, most),
             None => {
                 let why =
                     "is no size; write a whole number with B, KiB, MiB or GiB, as in \"2MiB\"";
                 self.bad(name, origin, &text, why);
             }
         }
-        *range.start()
+        Some(least)
     }
 
-    pub(super) fn duration(
-        &mut self,
-        name: &str,
-        range: RangeInclusive<Duration>,
-    ) -> Option<Duration> {
+    /// A time within the bounds of the table, as [`Scope::count`].
+    pub(super) fn duration(&mut self, name: &str) -> Option<Duration> {
+        let Kind::Duration(Bounds { least, most }) = self.setting(name)?.kind else {
+            return None;
+        };
         let (text, origin) = self.text(name)?;
         match parse_duration(&text) {
-            Some(time) if range.contains(&time) => return Some(time),
+            Some(time) if (least..=most).contains(&time) => return Some(time),
             Some(time) => {
-                let show = |time: &Duration| show_duration(*time);
-                let (least, most) = (show(range.start()), show(range.end()));
-                self.out_of_range(name, origin, show(&time), least, most);
+                let [time, least, most] = [time, least, most].map(show_duration);
+                self.out_of_range(name, origin, time, least, most);
             }
             None => {
                 let why = "is no time; write whole numbers with ms, s, m, h, d or w, as in \"250ms\" \
@@ -242,7 +257,7 @@ impl<'a> Scope<'a> {
                 self.bad(name, origin, &text, why);
             }
         }
-        Some(*range.start())
+        Some(least)
     }
 
     fn out_of_range(

@@ -2,7 +2,7 @@
 
 /// A part of the configuration file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Section {
+pub(crate) enum Section {
     /// Before the first header.
     Top,
     /// `[[logs]]`, any number of times.
@@ -25,7 +25,7 @@ pub enum Section {
 
 impl Section {
     /// All of them, in the order of the sample.
-    pub const ALL: [Section; 9] = [
+    pub(crate) const ALL: [Section; 9] = [
         Section::Top,
         Section::Logs,
         Section::Routes,
@@ -38,7 +38,7 @@ impl Section {
     ];
 
     /// The name in the header; empty for the top.
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Section::Top => "",
             Section::Logs => "logs",
@@ -53,12 +53,12 @@ impl Section {
     }
 
     /// May it stand any number of times?
-    pub const fn is_list(self) -> bool {
+    pub(crate) const fn is_list(self) -> bool {
         matches!(self, Section::Logs | Section::Routes)
     }
 
     /// How it begins; empty for the top.
-    pub const fn header(self) -> &'static str {
+    pub(crate) const fn header(self) -> &'static str {
         match self {
             Section::Top => "",
             Section::Logs => "[[logs]]",
@@ -73,7 +73,7 @@ impl Section {
     }
 
     /// What the section is for.
-    pub const fn doc(self) -> &'static str {
+    pub(crate) const fn doc(self) -> &'static str {
         match self {
             Section::Top => "The agent itself.",
             Section::Logs => {

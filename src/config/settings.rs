@@ -1,16 +1,28 @@
 //! The table of settings: the one place that says which there are.
 //!
-//! From it come the detection of unknown keys, the names of environment variables, the defaults, the
-//! annotated sample and the reference. Invariant: what is not in this table cannot be set.
+//! From it come the detection of unknown keys, the names of environment variables, the defaults and bounds,
+//! the annotated sample, the reference and the man page. Invariant: what is not in this table cannot be set.
 
 mod table;
 
-pub use super::section::Section;
-pub use table::SETTINGS;
+use std::time::Duration;
+
+pub(crate) use super::section::Section;
+use super::units::{Bytes, show_duration};
+pub(crate) use table::SETTINGS;
+
+/// The values that a setting may have, from the least to the most; both are among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Bounds<T> {
+    /// The least.
+    pub least: T,
+    /// The most.
+    pub most: T,
+}
 
 /// What a value must look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// Any text.
     Text,
     /// A text that is never shown.
@@ -23,11 +35,11 @@ pub enum Kind {
     /// A list of texts.
     Texts,
     /// A size such as `"2MiB"`.
-    Bytes,
+    Bytes(Bounds<Bytes>),
     /// A time such as `"250ms"` or `"7d"`.
-    Duration,
+    Duration(Bounds<Duration>),
     /// A whole number.
-    Count,
+    Count(Bounds<usize>),
     /// `true` or `false`.
     Bool,
     /// One of these words; `true` and `false` among them may be written without quotes.
@@ -42,15 +54,15 @@ pub enum Kind {
 
 impl Kind {
     /// What it is, in a message or a table.
-    pub fn name(self) -> String {
+    pub(crate) fn name(self) -> String {
         match self {
             Kind::Text => "text".to_owned(),
             Kind::Secret => "secret text".to_owned(),
             Kind::Path | Kind::File => "path".to_owned(),
             Kind::Texts => "list of texts".to_owned(),
-            Kind::Bytes => "size".to_owned(),
-            Kind::Duration => "time".to_owned(),
-            Kind::Count => "whole number".to_owned(),
+            Kind::Bytes(_) => "size".to_owned(),
+            Kind::Duration(_) => "time".to_owned(),
+            Kind::Count(_) => "whole number".to_owned(),
             Kind::Bool => "true or false".to_owned(),
             Kind::OneOf(words) => words.join(" | "),
             Kind::Formats => "text or list of texts".to_owned(),
@@ -58,11 +70,22 @@ impl Kind {
             Kind::Constants => "table of texts".to_owned(),
         }
     }
+
+    /// Its bounds as a sentence such as `64KiB to 64MiB.`; `None` where it has none.
+    fn bounds(self) -> Option<String> {
+        let (least, most) = match self {
+            Kind::Bytes(Bounds { least, most }) => (least.to_string(), most.to_string()),
+            Kind::Duration(Bounds { least, most }) => (show_duration(least), show_duration(most)),
+            Kind::Count(Bounds { least, most }) => (least.to_string(), most.to_string()),
+            _ => return None,
+        };
+        Some(format!("{least} to {most}."))
+    }
 }
 
 /// One setting.
 #[derive(Debug, Clone, Copy)]
-pub struct Setting {
+pub(crate) struct Setting {
     /// Where it stands.
     pub section: Section,
     /// Its key in that section.
@@ -73,13 +96,21 @@ pub struct Setting {
     pub default: &'static str,
     /// A value to show, as TOML; empty when the default shows enough.
     pub example: &'static str,
-    /// What it does, and the effect of its absence where there is no default.
+    /// What it does, and the effect of its absence where there is no default. Bounds are not repeated here.
     pub doc: &'static str,
 }
 
 impl Setting {
+    /// What it does, and its bounds.
+    pub(crate) fn description(&self) -> String {
+        match self.kind.bounds() {
+            Some(bounds) => format!("{} {bounds}", self.doc),
+            None => self.doc.to_owned(),
+        }
+    }
+
     /// The whole key, such as `elasticsearch.nodes`.
-    pub fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         match self.section {
             Section::Top => self.name.to_owned(),
             section => format!("{}.{}", section.name(), self.name),
@@ -87,7 +118,7 @@ impl Setting {
     }
 
     /// The environment variable, such as `LOGWEIR_ELASTICSEARCH_NODES`.
-    pub fn variable(&self) -> String {
+    pub(crate) fn variable(&self) -> String {
         format!(
             "{PREFIX}{}",
             self.key().replace('.', "_").to_ascii_uppercase()
@@ -95,11 +126,27 @@ impl Setting {
     }
 }
 
+/// How the environment counts. Code stands between backticks, as in Markdown.
+pub(crate) const ENVIRONMENT: &str = "\
+An environment variable goes before the file. Credentials do so as a whole: with an API key, a user or a
+bearer token of a section in the environment, the file's credentials of other kinds in that section are
+not looked at. A variable that is empty counts as not set; a list is written
+with commas, a table as `name=value,name=value`. `LOGWEIR_LOGS_…` sets the one `[[logs]]` section, and
+makes it if there is none; `LOGWEIR_ROUTES_…` does so with `[[routes]]`. Variables that Kubernetes makes for
+a Service called `logweir` are ignored; any other unknown `LOGWEIR_…` is an error.
+";
+
+/// How values are written. Code stands between backticks, as in Markdown.
+pub(crate) const UNITS: &str = "\
+Sizes are whole numbers with `B`, `KiB`, `MiB`, `GiB` (or `KB`, `MB`, `GB` by thousands); times are whole
+numbers with `ms`, `s`, `m`, `h`, `d`, `w`, as in `1h30m`. Paths are absolute.
+";
+
 /// What the names of environment variables begin with.
-pub const PREFIX: &str = "LOGWEIR_";
+pub(crate) const PREFIX: &str = "LOGWEIR_";
 
 /// The setting `name` of `section`.
-pub fn find(section: Section, name: &str) -> Option<&'static Setting> {
+pub(crate) fn find(section: Section, name: &str) -> Option<&'static Setting> {
     SETTINGS
         .iter()
         .find(|setting| setting.section == section && setting.name == name)

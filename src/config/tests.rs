@@ -6,6 +6,7 @@ use std::io;
 use proptest::prelude::*;
 use secrecy::ExposeSecret as _;
 
+mod bounds;
 mod credentials;
 mod discovery;
 mod formats;
@@ -14,6 +15,8 @@ mod people;
 mod proxies;
 mod routes;
 
+use super::ports::Readers;
+use super::reference::{reference, sample};
 use super::settings::{SETTINGS, Setting};
 use super::*;
 use crate::mmdb;
@@ -360,7 +363,7 @@ fn the_environment_goes_before_the_file() {
     assert_eq!(config.poll, Poll::Always);
     assert!(!cluster.gzip && config.keep_original);
     assert_eq!(cluster.nodes[1].as_str(), "https://b:9200/es");
-    assert_eq!(cluster.batch_count, 5);
+    assert_eq!(config.batches.batch_count, 5);
 }
 
 #[test]

@@ -10,6 +10,7 @@
 mod disk;
 
 use std::borrow::Cow;
+use std::fmt;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
@@ -17,14 +18,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat};
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::elasticsearch::Reason;
+use crate::event::DocumentId;
 use disk::{Disk, HostDisk};
 
 const DIRECTORY: &str = "dead-letters";
@@ -59,9 +60,9 @@ pub struct Entry {
     /// Its id.
     #[serde(rename = "_id")]
     pub id: String,
-    /// What the cluster said.
-    pub reason: Reason,
-    /// The log file of its line, where the document tells it.
+    /// Why it was refused.
+    pub reason: Rejection,
+    /// The log file of its line.
     #[serde(default)]
     pub file: Option<String>,
     /// The place of its line in that file, uncompressed.
@@ -76,25 +77,21 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// An entry for this action and document line.
+    /// An entry for `document`, which has `index` and `id` and was made from a line of `file`.
     pub fn new(
         kind: Kind,
         unix_millis: i64,
-        action: &[u8],
+        (index, id): (&str, &str),
         document: &[u8],
-        reason: Reason,
+        file: Option<&Path>,
+        reason: Rejection,
     ) -> Self {
         let at = DateTime::from_timestamp_millis(unix_millis).unwrap_or_default();
-        let (index, id) = super::place(action).unwrap_or_default();
         let document = document.strip_suffix(b"\n").unwrap_or(document);
         let raw = std::str::from_utf8(document)
             .ok()
             .filter(|text| !text.contains('\n'))
             .and_then(|text| RawValue::from_string(text.to_owned()).ok());
-        let origin: Origin = raw
-            .as_ref()
-            .and_then(|raw| serde_json::from_str(raw.get()).ok())
-            .unwrap_or_default();
         Self {
             at: at.to_rfc3339_opts(SecondsFormat::Millis, true),
             kind,
@@ -102,25 +99,11 @@ impl Entry {
             data_stream: false,
             id: id.to_owned(),
             reason,
-            file: origin.dotted_path.or(origin.log.file.path),
-            offset: origin
-                .dotted_offset
-                .or(origin.log.offset)
-                .or_else(|| offset_in(id)),
+            file: file.map(|file| file.to_string_lossy().into_owned()),
+            offset: DocumentId::parse(id).map(|id| id.offset()),
             document_base64: raw.is_none().then(|| STANDARD.encode(document)),
             document: raw,
         }
-    }
-
-    /// Appends the bulk item to send again: action line and document line.
-    pub fn item(&self, body: &mut Vec<u8>) {
-        body.extend_from_slice(b"{\"create\":{\"_index\":\"");
-        body.extend_from_slice(self.index.as_bytes());
-        body.extend_from_slice(b"\",\"_id\":\"");
-        body.extend_from_slice(self.id.as_bytes());
-        body.extend_from_slice(b"\"}}\n");
-        body.extend_from_slice(&self.bytes().unwrap_or_default());
-        body.push(b'\n');
     }
 
     /// False for what would not be one item of a bulk body (somebody edited the file): in a request it would
@@ -128,7 +111,7 @@ impl Entry {
     pub fn is_sendable(&self) -> bool {
         let name = |text: &str| !text.is_empty() && !text.contains(['"', '\\', '\n', '\r']);
         let whole = |bytes: Cow<'_, [u8]>| !bytes.is_empty() && !bytes.contains(&b'\n');
-        name(&self.index) && name(&self.id) && self.bytes().is_some_and(whole)
+        name(&self.index) && name(&self.id) && self.document_bytes().is_some_and(whole)
     }
 
     /// About as much as it weighs in a request.
@@ -138,11 +121,59 @@ impl Entry {
         raw + base64 + self.index.len() + self.id.len()
     }
 
-    fn bytes(&self) -> Option<Cow<'_, [u8]>> {
+    /// The document as it was sent, without a line end; `None` where somebody took it out of the file.
+    pub fn document_bytes(&self) -> Option<Cow<'_, [u8]>> {
         match (&self.document, &self.document_base64) {
             (Some(raw), _) => Some(Cow::Borrowed(raw.get().as_bytes())),
             (None, Some(text)) => STANDARD.decode(text).ok().map(Cow::Owned),
             (None, None) => None,
+        }
+    }
+}
+
+/// Why a document was refused, in the words of the other side.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Rejection {
+    /// Snake-case name of the exception; empty when the response has none.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The message, with that of its cause where it has one.
+    #[serde(rename = "reason")]
+    pub text: String,
+    /// HTTP status of the document or the request, 0 without one.
+    pub status: u16,
+}
+
+impl Rejection {
+    /// `kind` is empty where the response names none.
+    pub fn new(status: u16, kind: &str, text: impl Into<String>) -> Self {
+        Self {
+            kind: kind.to_owned(),
+            text: text.into(),
+            status,
+        }
+    }
+
+    /// What to count it under: the exception's name, else the status.
+    pub fn label(&self) -> String {
+        match (&*self.kind, self.status) {
+            ("", 0) => "(no reason given)".to_owned(),
+            ("", status) => format!("status {status}"),
+            (kind, _) => kind.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.status != 0 {
+            write!(f, "{} ", self.status)?;
+        }
+        match (self.kind.is_empty(), self.text.is_empty()) {
+            (true, true) => f.write_str("(no reason given)"),
+            (true, false) => f.write_str(&self.text),
+            (false, true) => f.write_str(&self.kind),
+            (false, false) => write!(f, "{}: {}", self.kind, self.text),
         }
     }
 }
@@ -173,47 +204,9 @@ impl Choice {
     }
 }
 
-/// Where a document says it comes from: nested or dotted, both are ECS.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct Origin {
-    log: OriginLog,
-    #[serde(rename = "log.file.path")]
-    dotted_path: Option<String>,
-    #[serde(rename = "log.offset")]
-    dotted_offset: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct OriginLog {
-    file: OriginFile,
-    offset: Option<u64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct OriginFile {
-    path: Option<String>,
-}
-
-/// The last five bytes of an id are the line's offset, big-endian.
-fn offset_in(id: &str) -> Option<u64> {
-    let bytes = URL_SAFE_NO_PAD
-        .decode(id)
-        .ok()
-        .filter(|bytes| bytes.len() == 15)?;
-    Some(
-        bytes
-            .get(10..)?
-            .iter()
-            .fold(0, |offset, byte| offset << 8 | u64::from(*byte)),
-    )
-}
-
 /// Why entries were not taken.
 #[derive(Debug, thiserror::Error)]
-pub enum BuryError {
+pub enum AppendError {
     /// The file would grow over its limit.
     #[error("{} has reached its limit of {limit} bytes", path.display())]
     Full {
@@ -297,8 +290,8 @@ impl DeadLetters {
     }
 
     /// Appends entries and returns when they are on disk.
-    pub fn append(&self, entries: &[Entry]) -> Result<(), BuryError> {
-        let io = |error| BuryError::Io {
+    pub fn append(&self, entries: &[Entry]) -> Result<(), AppendError> {
+        let io = |error| AppendError::Io {
             path: self.path(),
             error,
         };
@@ -317,7 +310,7 @@ impl DeadLetters {
             .map_err(io)?;
         let length = repair(&*self.disk, &mut file).map_err(io)?;
         if length + lines.len() as u64 > self.limit {
-            return Err(BuryError::Full {
+            return Err(AppendError::Full {
                 path: self.path(),
                 limit: self.limit,
             });

@@ -2,11 +2,11 @@
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
+use crate::event::{EventTime, StreamId};
 use tempfile::TempDir;
 
 fn entry(id: &str, document: &[u8]) -> Entry {
-    let action = format!("{{\"create\":{{\"_index\":\"day\",\"_id\":\"{id}\"}}}}\n");
-    let reason = Reason {
+    let reason = Rejection {
         kind: "index_closed_exception".into(),
         text: "closed".into(),
         status: 400,
@@ -14,8 +14,9 @@ fn entry(id: &str, document: &[u8]) -> Entry {
     Entry::new(
         Kind::Parked,
         1_795_397_256_789,
-        action.as_bytes(),
+        ("day", id),
         document,
+        Some(Path::new("/var/log/nginx/access.log")),
         reason,
     )
 }
@@ -35,22 +36,15 @@ fn lab() -> (TempDir, DeadLetters) {
 
 #[test]
 fn an_entry_tells_where_its_line_came_from() {
-    let nested =
-        br#"{"@timestamp":1,"log":{"file":{"path":"/var/log/nginx/access.log"},"offset":42}}"#;
-    let dotted = br#"{"log.file.path":"/a","log.offset":7}"#;
-    // Second 1, file 2, offset 0x0102030405.
-    let id = URL_SAFE_NO_PAD.encode([0, 0, 0, 1, 0, 0, 0, 0, 0, 2, 1, 2, 3, 4, 5]);
-    let told = |id: &str, document: &[u8]| {
-        let entry = entry(id, document);
+    let id = DocumentId::new(EventTime::At(1), &StreamId([2; 10]), 0x01_0203_0405);
+    let id = std::str::from_utf8(id.as_bytes()).unwrap();
+    let told = |id: &str| {
+        let entry = entry(id, b"{}");
         (entry.file, entry.offset)
     };
-    assert_eq!(
-        told("x", nested),
-        (Some("/var/log/nginx/access.log".into()), Some(42))
-    );
-    assert_eq!(told("x", dotted), (Some("/a".into()), Some(7)));
-    assert_eq!(told(&id, b"{}"), (None, Some(0x01_0203_0405)));
-    assert_eq!(told("x", b"{}"), (None, None));
+    let file = Some("/var/log/nginx/access.log".to_owned());
+    assert_eq!(told(id), (file.clone(), Some(0x01_0203_0405)));
+    assert_eq!(told("x"), (file, None));
 }
 
 #[test]
@@ -70,11 +64,8 @@ fn a_document_comes_back_byte_for_byte_whatever_it_is() {
     ] {
         let line = serde_json::to_vec(&entry("x", document)).unwrap();
         let back: Entry = serde_json::from_slice(&line).unwrap();
-        let mut body = Vec::new();
-        back.item(&mut body);
-        let action = memchr::memchr(b'\n', &body).unwrap() + 1;
-        assert_eq!(&body[action..body.len() - 1], document);
-        assert_eq!(super::super::place(&body[..action]), Some(("day", "x")));
+        assert_eq!(back.document_bytes().unwrap(), document);
+        assert_eq!((back.index.as_str(), back.id.as_str()), ("day", "x"));
     }
 }
 
@@ -206,7 +197,7 @@ fn a_full_file_takes_nothing_and_keeps_what_it_has() {
     let file = DeadLetters::new(directory.path(), 500);
     file.append(&[entry("a", b"{}")]).unwrap();
     let many: Vec<Entry> = (0..5).map(|_| entry("b", b"{}")).collect();
-    assert!(matches!(file.append(&many), Err(BuryError::Full { .. })));
+    assert!(matches!(file.append(&many), Err(AppendError::Full { .. })));
     assert_eq!(ids(&file), ["a"]);
     file.rewrite(|_| Fate::Drop).unwrap();
     assert_eq!(file.bytes(), 0);

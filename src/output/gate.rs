@@ -1,10 +1,11 @@
-//! Holds deliveries back until the cluster has the index template.
+//! Holds deliveries back until the output is ready.
 //!
-//! Without the template the first document would make an index whose fields have guessed types, and no later
-//! template mends that. Invariant: nothing passes before the template is there, or the operator said not to
-//! ask, or the cluster does not let us ask. While it waits nothing is lost: batches wait, reading stops, and
-//! the tailer keeps hold of its files.
+//! A cluster without our index template makes an index with guessed types of the first document, which no later template
+//! mends. Invariant: nothing passes before the output says that it is ready or that it cannot be asked, unless the
+//! operator chose not to ask. Nothing is lost meanwhile: batches wait, reading stops, and the tailer keeps its files open.
 
+use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,17 +13,17 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::elasticsearch::{Elasticsearch, State, TemplateState};
-use super::{Batch, Delivery, Output};
-use crate::config::Target;
+use super::{Ack, Health, Output, OutputStatus, Readiness};
+use crate::event::Batch;
+use crate::telemetry::MetricSink;
 
-/// How often the cluster is asked again for a missing template.
+/// How often an output that lacks something is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(30);
-/// How often a cluster that does not answer is asked again.
+/// How often an output that does not respond is asked again.
 const KNOCK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Until the first answer.
-const ASKING: &str = "asking the cluster for its index template";
+const ASKING: &str = "asking the output whether it is ready";
 /// How often a closed gate is told again while somebody may sit before the terminal, and how often after that.
 const REMIND_SOON: Duration = Duration::from_secs(30);
 const REMIND: Duration = Duration::from_secs(600);
@@ -60,143 +61,146 @@ impl Reminder {
 
 /// An output behind its gate.
 #[derive(Debug)]
-pub struct Gate {
-    output: Arc<Elasticsearch>,
-    standing: watch::Sender<Standing>,
+pub struct Gate<O> {
+    output: Arc<O>,
+    state: watch::Sender<GateState>,
 }
 
-/// How the gate stands.
+/// Whether deliveries pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Standing {
-    /// Deliveries pass.
+enum GateState {
     Open,
-    /// They wait; the words say for what.
+    /// They wait; the text says for what.
     Closed(String),
 }
 
-impl Gate {
+/// A gate, whatever output is behind it.
+pub trait GateStatus: OutputStatus {
+    /// Why nothing is sent; `None` while it is sent, and until the output was asked once.
+    fn problem(&self) -> Option<String>;
+
+    /// Returns when the output was asked once, with whatever response.
+    fn asked(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>>;
+}
+
+impl<O: Output> Gate<O> {
     /// A gate that is open from the start.
-    pub fn open(output: Arc<Elasticsearch>) -> Arc<Self> {
+    pub fn open(output: Arc<O>) -> Arc<Self> {
         Arc::new(Self {
             output,
-            standing: watch::Sender::new(Standing::Open),
+            state: watch::Sender::new(GateState::Open),
         })
     }
 
-    /// A gate that opens when the cluster has the index template of `target`; it asks until `stop` is
-    /// cancelled. Must be called on a tokio runtime.
-    pub fn until_template(
-        output: Arc<Elasticsearch>,
-        target: Target,
-        stop: CancellationToken,
-    ) -> Arc<Self> {
-        let asking = Standing::Closed(ASKING.to_owned());
+    /// A gate that opens when the output is ready; it asks until `stop` is cancelled. Must be called on a tokio runtime.
+    pub fn until_ready(output: Arc<O>, stop: CancellationToken) -> Arc<Self> {
         let gate = Arc::new(Self {
             output,
-            standing: watch::Sender::new(asking),
+            state: watch::Sender::new(GateState::Closed(ASKING.to_owned())),
         });
         let asked = Arc::clone(&gate);
         tokio::spawn(async move {
             tokio::select! {
-                () = asked.ask(&target) => {}
+                () = asked.ask() => {}
                 () = stop.cancelled() => {}
             }
         });
         gate
     }
 
-    /// Returns when the cluster was asked once, with whatever answer.
-    pub async fn has_asked(&self) {
-        let mut standing = self.standing.subscribe();
-        let asking = Standing::Closed(ASKING.to_owned());
-        // the sender lives in `self`, so waiting cannot fail
-        let _ = standing.wait_for(|standing| *standing != asking).await;
-    }
-
-    /// Why nothing is sent; `None` while it is sent, and until the cluster was asked once.
-    pub fn problem(&self) -> Option<String> {
-        match self.standing() {
-            Standing::Closed(reason) if reason != ASKING => Some(reason),
-            _ => None,
-        }
-    }
-
-    /// How the gate stands now.
-    pub fn standing(&self) -> Standing {
-        self.standing.borrow().clone()
-    }
-
-    /// Whether it takes nothing at present: it is closed, or the cluster away or refusing.
-    pub fn takes_nothing(&self) -> bool {
-        self.standing() != Standing::Open || self.output.state() != State::Delivering
-    }
-
-    /// The output behind it.
-    pub fn output(&self) -> &Arc<Elasticsearch> {
-        &self.output
-    }
-
-    async fn ask(&self, target: &Target) {
-        let template = target.template();
-        let for_stream = target.stream().is_some();
+    async fn ask(&self) {
         let mut reminder = Reminder::new();
         loop {
-            let (word, pause) = match self.output.check_template(&template, for_stream).await {
-                TemplateState::Present => break,
-                TemplateState::Unknown(reason) => {
-                    tracing::warn!(
-                        "cannot ask whether the index template {template} is there ({reason}); going on. \
-                         `logweir setup` puts it; --no-template-check spares the question"
-                    );
+            let (reason, pause) = match self.output.readiness().await {
+                Readiness::Ready => break,
+                Readiness::Unknown(reason) => {
+                    tracing::warn!("{reason}");
                     break;
                 }
-                TemplateState::Missing => (
-                    format!(
-                        "the cluster has no index template {template}: run `logweir setup` with the same \
-                         configuration; nothing is sent until then, and nothing is lost"
-                    ),
-                    ASK_AGAIN,
-                ),
-                TemplateState::NotForStreams => (
-                    format!(
-                        "the cluster's index template {template} makes no data streams: run `logweir setup` with \
-                         the same configuration; nothing is sent until then, and nothing is lost"
-                    ),
-                    ASK_AGAIN,
-                ),
-                TemplateState::Unreachable(reason) => (
-                    format!("the cluster gives no usable answer: {reason}"),
-                    KNOCK_AGAIN,
-                ),
+                Readiness::Missing(reason) => (reason, ASK_AGAIN),
+                Readiness::Unreachable(reason) => (reason, KNOCK_AGAIN),
             };
-            let closed = Standing::Closed(word.clone());
-            let is_new = self.standing.send_replace(closed.clone()) != closed;
+            let closed = GateState::Closed(reason.clone());
+            let is_new = self.state.send_replace(closed.clone()) != closed;
             if is_new {
-                tracing::warn!("{word}");
+                tracing::warn!("{reason}");
             } else if let Some(closed) = reminder.due() {
                 tracing::warn!(
                     seconds = closed.as_secs(),
-                    has_answered = self.output.has_answered(),
-                    "nothing has been sent since the start, and nothing is lost: {word}"
+                    has_answered = self.output.has_responded(),
+                    "nothing has been sent since the start, and nothing is lost: {reason}"
                 );
             }
             tokio::time::sleep(pause).await;
         }
-        self.standing.send_replace(Standing::Open);
+        self.state.send_replace(GateState::Open);
     }
 }
 
-impl Output for Gate {
-    async fn deliver(&self, batch: Batch, stop: &CancellationToken) -> Delivery {
-        let mut standing = self.standing.subscribe();
+impl<O: Output> GateStatus for Gate<O> {
+    fn problem(&self) -> Option<String> {
+        match &*self.state.borrow() {
+            GateState::Closed(reason) if reason != ASKING => Some(reason.clone()),
+            _ => None,
+        }
+    }
+
+    fn asked(&self) -> Pin<Box<dyn Future<Output = ()> + Send + '_>> {
+        let mut state = self.state.subscribe();
+        Box::pin(async move {
+            let asking = GateState::Closed(ASKING.to_owned());
+            // the sender lives in `self`, so waiting cannot fail
+            let _ = state.wait_for(|state| *state != asking).await;
+        })
+    }
+}
+
+impl<O: Output> OutputStatus for Gate<O> {
+    fn target(&self) -> String {
+        self.output.target()
+    }
+
+    fn health(&self) -> Health {
+        match &*self.state.borrow() {
+            GateState::Closed(reason) => Health::Waiting {
+                reason: reason.clone(),
+            },
+            GateState::Open => self.output.health(),
+        }
+    }
+
+    fn has_responded(&self) -> bool {
+        self.output.has_responded()
+    }
+
+    fn documents_ended(&self) -> u64 {
+        self.output.documents_ended()
+    }
+
+    fn write_metrics(&self, sink: &mut dyn MetricSink) -> fmt::Result {
+        self.output.write_metrics(sink)
+    }
+}
+
+impl<O: Output> Output for Gate<O> {
+    type Framing = O::Framing;
+
+    fn framing(&self) -> O::Framing {
+        self.output.framing()
+    }
+
+    async fn deliver(&self, batch: Batch, ack: Ack, stop: &CancellationToken) -> Batch {
+        let mut state = self.state.subscribe();
         tokio::select! {
             // the sender lives in `self`, so waiting cannot fail
-            _ = standing.wait_for(|standing| *standing == Standing::Open) => {}
-            () = stop.cancelled() => {
-                return Delivery { batch, tally: super::Tally::default(), settled: false };
-            }
+            _ = state.wait_for(|state| *state == GateState::Open) => {}
+            () = stop.cancelled() => return batch,
         }
-        self.output.deliver(batch, stop).await
+        self.output.deliver(batch, ack, stop).await
+    }
+
+    async fn readiness(&self) -> Readiness {
+        self.output.readiness().await
     }
 }
 

@@ -6,14 +6,14 @@
 //! thread; deliveries run on tokio. Invariant: a position is handed to the tailer only when every line before
 //! it is settled; when the output does not accept, reading stops, because the log file is the queue.
 
-#[cfg(test)]
-mod desk;
-mod ledger;
+mod ack_tracker;
+mod batcher;
 #[cfg(test)]
 mod model;
 mod open_files;
 mod reader;
-mod road;
+#[cfg(test)]
+mod scripted_output;
 mod unparsed;
 
 use std::time::Duration;

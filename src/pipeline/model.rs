@@ -25,13 +25,15 @@ use tokio::runtime::Runtime;
 
 use super::{Ended, Reader, Settings, Stop};
 use crate::clock::{Clock, ManualClock};
-use crate::config::{Enrich, IndexPattern, NamedFormat, Privacy, Routes};
+use crate::config::{Enrich, NamedFormat, Privacy, Routes};
 use crate::fail_points::FailPoints;
+use crate::output::Output as _;
+use crate::output::elasticsearch::ActionLines;
 use crate::output::elasticsearch::in_process::{Cluster, Fault, InProcess};
 use crate::record::{self, Recorder};
 use crate::tail::sim::{Op, SimFs};
 use crate::tail::watch::{Wait, Waker, Watcher, Woken};
-use crate::tail::{self, Handover, Tailer};
+use crate::tail::{self, CarriedFiles, Tailer};
 use crate::telemetry::Telemetry;
 
 mod steps;
@@ -225,7 +227,7 @@ struct World {
     power: Option<usize>,
     same_process: bool,
     /// What the last agent left to the next in its process.
-    handover: Handover<SimFs>,
+    handover: CarriedFiles<SimFs>,
 }
 
 impl World {
@@ -258,7 +260,7 @@ impl World {
             points: FailPoints::default(),
             power: None,
             same_process: false,
-            handover: Handover::default(),
+            handover: CarriedFiles::default(),
         }
     }
 
@@ -556,15 +558,15 @@ fn complete_lines(data: &[u8]) -> Vec<String> {
         .collect()
 }
 
-fn recorder() -> Recorder {
+fn recorder(framing: ActionLines) -> Recorder<ActionLines> {
     let iso =
         Format::compile("$my_id $time_iso8601 $status \"$request\"", Escape::Default).unwrap();
     let named = |name: &str, format| NamedFormat {
         name: name.to_owned(),
         format,
     };
-    Recorder::new(record::Settings {
-        target: IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap().into(),
+    let settings = record::Settings {
+        data_stream: None,
         host: "web-07".to_owned(),
         trusted_proxies: vec![],
         keep_original: true,
@@ -576,7 +578,8 @@ fn recorder() -> Recorder {
             formats: vec![named("combined", Format::combined()), named("iso", iso)].into(),
             fields: vec![],
         }],
-    })
+    };
+    Recorder::new(settings, framing)
 }
 
 fn tailer(world: &mut World) -> Result<Tailer<SimFs, ManualClock>, tail::TailError> {
@@ -598,7 +601,7 @@ fn tailer(world: &mut World) -> Result<Tailer<SimFs, ManualClock>, tail::TailErr
         open_files: 1000,
         held_open_bytes: 1 << 30,
         reconcile_interval: 10 * SECOND,
-        output: "elasticsearch:test".to_owned(),
+        output: Some("elasticsearch:test".to_owned()),
     };
     Tailer::open(
         settings,
@@ -655,7 +658,7 @@ fn run(world: &Rc<RefCell<World>>) {
         settings,
         tailer,
         moments,
-        recorder(),
+        recorder(output.framing()),
         output,
         runtime.handle().clone(),
         telemetry.clone(),
@@ -666,7 +669,7 @@ fn run(world: &Rc<RefCell<World>>) {
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reader.run()));
     let (ended, handover) = match ended {
         Ok((ended, handover)) => (Ok(ended), handover),
-        Err(payload) => (Err(payload), Handover::default()),
+        Err(payload) => (Err(payload), CarriedFiles::default()),
     };
     if world.borrow().same_process && !world.borrow().points.is_dead() {
         world.borrow_mut().handover = handover;

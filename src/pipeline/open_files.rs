@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use crate::tail::{FileKey, Lag};
+use crate::event::FileKey;
+use crate::tail::Lag;
 
 /// The open files by what they are.
 #[derive(Debug, Default)]

@@ -9,15 +9,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::batcher::{Batcher, Broken};
 use super::open_files::OpenFiles;
-use super::road::{Broken, Road};
 use super::{Ended, Settings, Stop};
 use crate::clock::Clock;
 use crate::output::Output;
 use crate::record::Recorder;
 use crate::tail::fs::FileSystem;
 use crate::tail::watch::{Wait, Watcher, Woken};
-use crate::tail::{Handover, Leaves, Problem, Tailer};
+use crate::tail::{CarriedFiles, Leaves, Problem, Tailer};
 use crate::telemetry::Telemetry;
 
 /// How often positions are saved while they move.
@@ -46,12 +46,12 @@ const LOGS_ASKED_PER_MILLI: u64 = 10;
 const LOOKS_PER_FLUSH: u32 = 5;
 
 /// Everything the thread works with.
-pub struct Reader<F: FileSystem, C: Clock, O, W = Watcher> {
+pub struct Reader<F: FileSystem, C: Clock, O: Output, W = Watcher> {
     settings: Settings,
     tailer: Tailer<F, C>,
     clock: C,
     watcher: W,
-    road: Road<O>,
+    batcher: Batcher<O>,
     telemetry: Telemetry,
     stop: Stop,
     look_interval: Duration,
@@ -85,7 +85,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         settings: Settings,
         tailer: Tailer<F, C>,
         watcher: W,
-        recorder: Recorder,
+        recorder: Recorder<O::Framing>,
         output: Arc<O>,
         runtime: tokio::runtime::Handle,
         telemetry: Telemetry,
@@ -98,7 +98,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             (settings.flush_interval / LOOKS_PER_FLUSH).clamp(*LOOK.start(), *LOOK.end());
         Self {
             released_before: telemetry.snapshot().accounts.released,
-            road: Road::new(
+            batcher: Batcher::new(
                 &settings,
                 recorder,
                 output,
@@ -129,7 +129,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
 
     /// Reads until told to stop; with `once` until everything there is has been settled. Leaves what a reader
     /// after it in this process needs.
-    pub fn run(mut self) -> (Ended, Handover<F>) {
+    pub fn run(mut self) -> (Ended, CarriedFiles<F>) {
         let ended = match self.read_on() {
             Ok(()) => self.drain(),
             Err(Broken) => Err(Broken),
@@ -141,7 +141,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             );
             Ended::Broken
         });
-        (ended, self.tailer.hand_over())
+        (ended, self.tailer.into_carried_files())
     }
 
     fn read_on(&mut self) -> Result<(), Broken> {
@@ -154,15 +154,15 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                 self.reconcile_at = now + self.settings.reconcile_interval;
                 self.tailer.reconcile();
             }
-            if self.tailer.waits_for_room() {
+            if self.tailer.waits_for_descriptors() {
                 self.reconcile_at = self.reconcile_at.min(now + HOLD);
             }
             let found = self.read();
             self.only_waits = false;
             let now = self.clock.now();
             self.note_full(now);
-            if self.road.flush_at().is_some_and(|at| now >= at) {
-                self.road.send();
+            if self.batcher.flush_at().is_some_and(|at| now >= at) {
+                self.batcher.send();
             }
             if now >= self.save_at {
                 self.save(now);
@@ -173,12 +173,12 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                     self.watcher.disarm();
                 }
             }
-            if found == Found::More && !self.road.is_full() {
+            if found == Found::More && !self.batcher.is_full() {
                 continue;
             }
-            if self.settings.once && found == Found::Nothing && !self.road.is_full() {
-                self.road.send();
-                if self.road.is_empty() {
+            if self.settings.once && found == Found::Nothing && !self.batcher.is_full() {
+                self.batcher.send();
+                if self.batcher.is_empty() {
                     if !self.tailer.waits() {
                         return Ok(());
                     }
@@ -186,7 +186,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                     self.reconcile_at = self.reconcile_at.min(now + HOLD);
                 }
             }
-            let quiet = now.saturating_sub(self.read_at) >= QUIET && !self.road.is_full();
+            let quiet = now.saturating_sub(self.read_at) >= QUIET && !self.batcher.is_full();
             if quiet && !armed && !self.settings.once && now >= self.arm_at {
                 armed = self.watcher.arm(self.tailer.dirs_to_watch());
                 if armed {
@@ -217,17 +217,17 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
     /// Reads until there is nothing more, a look's worth is read, or no buffer is free.
     fn read(&mut self) -> Found {
         let Self {
-            road,
+            batcher,
             tailer,
             clock,
             ..
         } = self;
-        road.sure_of(tailer.present());
-        road.resume(clock.now(), clock.unix_millis());
+        batcher.sure_of(tailer.trusted_now());
+        batcher.resume(clock.now(), clock.unix_millis());
         let mut found = Found::Nothing;
         let mut short = 0;
         for _ in 0..CHUNKS_PER_LOOK {
-            if road.is_full() {
+            if batcher.is_full() {
                 return Found::More;
             }
             let Some(chunk) = tailer.read() else {
@@ -241,7 +241,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             } else {
                 0
             };
-            road.take(chunk, clock.now(), clock.unix_millis());
+            batcher.take(chunk, clock.now(), clock.unix_millis());
             if short > tailer.stats().files_open && !self.settings.once {
                 return Found::Lines;
             }
@@ -251,12 +251,12 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
 
     fn take_returns(&mut self) -> Result<(), Broken> {
         let Self {
-            road,
+            batcher,
             tailer,
             unsaved,
             ..
         } = self;
-        road.take_returns(|file, offset| {
+        batcher.take_returns(|file, offset| {
             tailer.settle(file, offset);
             *unsaved = true;
         })
@@ -269,7 +269,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             self.telemetry
                 .update(|book| book.backpressure_seconds += waited);
         }
-        if self.road.is_full() {
+        if self.batcher.is_full() {
             self.full_since = Some(now);
         }
     }
@@ -300,7 +300,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         let open: HashSet<&Path> = lag.iter().map(|lag| lag.path.as_path()).collect();
         // what ends by itself tells of every file that it has read
         let is_open = |path: &Path| self.settings.once || open.contains(path);
-        let unparsed = self.road.unparsed(self.clock.now(), at_the_end, is_open);
+        let unparsed = self.batcher.unparsed(self.clock.now(), at_the_end, is_open);
         let problems: Vec<&Problem> = stats.problems.iter().chain(&unparsed).collect();
         self.tell_problems(&problems);
         let millis = self.clock.unix_millis();
@@ -335,7 +335,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
     /// How long the thread may sleep.
     fn wait_limit(&self, now: Duration, armed: bool) -> Duration {
         let mut until = self.reconcile_at;
-        if let Some(flush) = self.road.flush_at() {
+        if let Some(flush) = self.batcher.flush_at() {
             until = until.min(flush);
         }
         if self.unsaved {
@@ -344,7 +344,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         if !armed {
             // What cannot be read now is opened all the same: by the time it can, it may be deleted.
             until = until.min(
-                now + if self.road.is_full() {
+                now + if self.batcher.is_full() {
                     HOLD
                 } else {
                     self.look_interval
@@ -357,13 +357,13 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
     /// Lets what is on its way arrive, within the limit, and saves.
     fn drain(&mut self) -> Result<Ended, Broken> {
         if !self.stop.abort.is_cancelled() && !self.stop.recall.is_cancelled() {
-            self.road.send();
+            self.batcher.send();
         }
         let limit = self.clock.now() + self.settings.shutdown_timeout;
         let mut abandon_at = None;
         loop {
             self.take_returns()?;
-            if self.road.sent() == 0 {
+            if self.batcher.unacknowledged() == 0 {
                 break;
             }
             let now = self.clock.now();
@@ -372,7 +372,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                 self.watcher.wait(limit - now);
                 continue;
             }
-            self.road.recall();
+            self.batcher.recall();
             let abandon_at = *abandon_at.get_or_insert(now + RECALL);
             if !aborted {
                 self.watcher.wait(RECALL);
@@ -383,7 +383,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                 break;
             }
         }
-        self.road.release();
+        self.batcher.release();
         self.save(self.clock.now());
         match self.telemetry.snapshot().accounts.released - self.released_before {
             0 if self.only_waits => {

@@ -11,9 +11,9 @@ use logweir_parsers::{Escape, number, time::Stamp};
 use super::enrich::Enrichment;
 use super::members::{self, Request, Text};
 use super::route::Found;
-use super::{Buffers, Frame, LogRecorder, Marks, Place, Placed, Values, json, stamp};
+use super::{Buffers, Frame, LogRecorder, Marks, Place, Placed, Sink, Values, json, stamp};
 use crate::config::RouteKind;
-use crate::output::{Batch, Item};
+use crate::event::{DocumentId, Framing};
 
 /// Tag of a line longer than the limit, of which only the beginning is there.
 const TAG_CUT: &str = "line_cut";
@@ -61,19 +61,19 @@ pub(super) fn place(out: &mut Vec<u8>, path: &Path) {
 
 impl Frame {
     /// Appends the item of a line that a format took.
-    pub(super) fn parsed(
+    pub(super) fn parsed<F: Framing>(
         &mut self,
         placed: &Placed,
         log: &LogRecorder,
         values: &Values<'_>,
         place: &Place<'_>,
         buffers: &mut Buffers,
-        batch: &mut Batch,
+        mut sink: Sink<'_, F>,
     ) {
         let request = Request::new(values);
         let status = values.plan.roles.status(values);
         let found = Found::of(&log.router, buffers, values, &request, status);
-        self.open(placed, place, batch);
+        self.open(placed, place, &mut sink);
         let misfit = values.plan.may_misfit
             && (values.plan.roles.misfits(values) || values.plan.clients.misfits(values));
         buffers.scratch.marks = Marks {
@@ -81,7 +81,7 @@ impl Frame {
             ..Marks::default()
         };
         let mut text = Text {
-            out: &mut batch.body,
+            out: &mut sink.batch.body,
             scratch: &mut buffers.scratch,
             escape: values.plan.escape,
             plain: values.plain,
@@ -108,22 +108,22 @@ impl Frame {
             sensitive: matches!(found.kind(), RouteKind::Sensitive),
             marks: &buffers.scratch.marks,
         };
-        self.close(placed, place, whole, batch);
+        self.close(placed, place, whole, &mut sink);
     }
 
     /// Appends the item of a line that no format takes: whole, with the reason.
-    pub(super) fn unparsed(
+    pub(super) fn unparsed<F: Framing>(
         &mut self,
         placed: &Placed,
         log: &LogRecorder,
         reason: &str,
         place: &Place<'_>,
         buffers: &mut Buffers,
-        batch: &mut Batch,
+        mut sink: Sink<'_, F>,
     ) {
-        self.open(placed, place, batch);
+        self.open(placed, place, &mut sink);
         let mut text = Text {
-            out: &mut batch.body,
+            out: &mut sink.batch.body,
             scratch: &mut buffers.scratch,
             escape: Escape::None,
             plain: false,
@@ -136,33 +136,26 @@ impl Frame {
         text.extras(&log.unparsed.event, None);
         json::end(text.out);
         text.extras(&log.unparsed.ending, None);
-        self.close(placed, place, Whole::Unparsed(reason), batch);
+        self.close(placed, place, Whole::Unparsed(reason), &mut sink);
     }
 
-    /// Appends the action line and the document up to `event.created`.
-    fn open(&mut self, placed: &Placed, place: &Place<'_>, batch: &mut Batch) {
-        let out = &mut batch.body;
-        let start = out.len();
-        out.extend_from_slice(self.actions.line(&self.target, placed));
-        out.extend_from_slice(&stamp::document_id(
-            placed.second,
-            &self.stream.0,
-            place.offset,
-        ));
-        out.extend_from_slice(b"\"}}\n");
-        let document = out.len();
-        // A batch is sealed far below 4 GiB: see the limits of `batch_bytes` and the longest line.
-        #[allow(clippy::cast_possible_truncation)]
-        batch.items.push(Item {
-            start: start as u32,
-            document: document as u32,
-        });
-        out.extend_from_slice(self.heads.text(&self.event, placed));
+    /// Appends the document up to `event.created`.
+    fn open<F: Framing>(&mut self, placed: &Placed, place: &Place<'_>, sink: &mut Sink<'_, F>) {
+        let id = DocumentId::new(placed.time, &self.stream, place.offset);
+        sink.open(&id, placed.time);
+        let head = self.heads.text(&self.event, placed);
+        sink.batch.body.extend_from_slice(head);
     }
 
     /// Ends the document with its place and its tags.
-    fn close(&self, placed: &Placed, place: &Place<'_>, whole: Whole<'_>, batch: &mut Batch) {
-        let out = &mut batch.body;
+    fn close<F: Framing>(
+        &self,
+        placed: &Placed,
+        place: &Place<'_>,
+        whole: Whole<'_>,
+        sink: &mut Sink<'_, F>,
+    ) {
+        let out = &mut sink.batch.body;
         out.extend_from_slice(&self.place);
         json::integer(out, place.offset);
         out.extend_from_slice(b"},");
@@ -178,7 +171,7 @@ impl Frame {
             (matches!(whole, Whole::Unparsed(_)), TAG_UNPARSED),
             (place.cut, TAG_CUT),
             (placed.ahead, TAG_CLOCK_SKEW),
-            (!placed.readable, TAG_NO_TIME),
+            (!placed.is_readable(), TAG_NO_TIME),
         ];
         if tags.iter().any(|(set, _)| *set) {
             out.extend_from_slice(b"\"tags\":[");
@@ -196,7 +189,8 @@ impl Frame {
             out.extend_from_slice(b"\"},");
         }
         out.pop();
-        out.extend_from_slice(b"}\n");
+        out.push(b'}');
+        sink.close();
     }
 
     /// The rest of `event`, which [`Frame::open`] began.
@@ -231,14 +225,14 @@ impl Frame {
             out.extend_from_slice(b"\"duration\":");
             json::integer(out, nanos);
             out.push(b',');
-            if placed.readable {
+            if placed.is_readable() {
                 out.extend_from_slice(b"\"start\":\"");
                 let (seconds, rest) = before(&placed.shown, nanos);
                 stamp::timestamp(out, seconds, rest);
                 out.extend_from_slice(b"\",");
             }
         }
-        if self.keep_original || place.cut || !placed.readable {
+        if self.shows_line(place.cut, placed.is_readable().then_some(placed.shown)) {
             let line = values.clean_line(text.scratch);
             original(text.out, line);
         }

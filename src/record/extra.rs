@@ -222,8 +222,15 @@ impl Tree {
 }
 
 impl Text<'_> {
-    /// Appends members; those of the line only where there is one.
+    /// Appends members; those of the line only where there is one. Most objects get none.
+    #[inline(always)]
     pub(super) fn extras(&mut self, members: &[Member], values: Option<&Values<'_>>) {
+        if !members.is_empty() {
+            self.append(members, values);
+        }
+    }
+
+    fn append(&mut self, members: &[Member], values: Option<&Values<'_>>) {
         for member in members {
             match member {
                 Member::Fixed(bytes) => self.out.extend_from_slice(bytes),
@@ -234,7 +241,7 @@ impl Text<'_> {
                 }
                 Member::Object { key, members } => {
                     let mark = open(self.out, key);
-                    self.extras(members, values);
+                    self.append(members, values);
                     json::close(self.out, mark);
                 }
             }

@@ -8,25 +8,6 @@ use logweir_parsers::Escape;
 /// Lower-case hex digits for `\u00XX`.
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Whether every value of `line` can be copied into a JSON string as it stands: printable ASCII, no `\`, and
-/// no other `"` than the `quotes` that the format itself has. One pass over a line costs far less than one
-/// over each of its values.
-pub(super) fn line_is_plain(line: &[u8], quotes: usize) -> bool {
-    /// Counts of one block fit into a byte, which lets the loop become vector instructions.
-    const BLOCK: usize = 128;
-    let mut odd = false;
-    let mut found = 0;
-    for block in line.chunks(BLOCK) {
-        let mut in_block = 0u8;
-        for &byte in block {
-            odd |= !(b' '..=b'~').contains(&byte) | (byte == b'\\');
-            in_block += u8::from(byte == b'"');
-        }
-        found += usize::from(in_block);
-    }
-    !odd && found == quotes
-}
-
 /// Appends `raw`, a value as nginx escaped it, as the inside of a JSON string (no quotes). A `plain` one is
 /// copied; `scratch` holds the undone value of others.
 pub(super) fn value(
@@ -127,16 +108,6 @@ mod tests {
                 out.push(b'"');
                 prop_assert!(serde_json::from_slice::<String>(&out).is_ok());
             }
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_plain_line_has_only_plain_values(line in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let quotes = line.iter().filter(|byte| **byte == b'"').count();
-            let without: Vec<u8> = line.iter().copied().filter(|byte| *byte != b'"').collect();
-            prop_assert_eq!(line_is_plain(&line, quotes), Escape::is_plain(&without));
-            prop_assert!(!line_is_plain(&line, quotes + 1));
         }
     }
 

@@ -150,8 +150,9 @@ pub(super) fn peers(
         match chosen.ip.map(|ip| (ip, values.guard.show(ip))) {
             None => text.write(b"\"address\":\"", Some(chosen.text)),
             Some((ip, shown)) => {
-                client(text, &chosen, shown);
+                let written = client(text, &chosen, shown);
                 related.add(shown);
+                related.first = written;
                 // before it is hidden: a hash is nowhere
                 if let Some(places) = places {
                     places.write(text.out, ip);
@@ -190,8 +191,12 @@ pub(super) fn peers(
     }
     let mark = open(text.out, b"\"related\":{");
     let list = open(text.out, b"\"ip\":[");
-    for ip in related.addresses() {
-        address(text.out, b"\"", *ip);
+    match (related.first, related.addresses()) {
+        (Some(first), [_, others @ ..]) => {
+            text.write(b"\"", Some(first));
+            others.iter().for_each(|ip| address(text.out, b"\"", *ip));
+        }
+        (_, all) => all.iter().for_each(|ip| address(text.out, b"\"", *ip)),
     }
     close_list(text.out, list);
     if user.is_some() {
@@ -203,23 +208,26 @@ pub(super) fn peers(
     json::close(text.out, mark);
 }
 
-/// `source.address`, and `source.ip` where there is an address to be shown.
-fn client(text: &mut Text<'_>, chosen: &Chosen<'_>, shown: Shown) {
+/// `source.address`, and `source.ip` where there is an address to be shown; gives its text where the line has that.
+fn client<'l>(text: &mut Text<'_>, chosen: &Chosen<'l>, shown: Shown) -> Option<&'l [u8]> {
     match shown {
         Shown::Hash(hash) => {
             text.out.extend_from_slice(b"\"address\":\"");
             text.out.extend_from_slice(&hash);
             text.out.extend_from_slice(b"\",");
+            None
         }
         // IPv6 has many texts, and one client must be counted under one
         Shown::Address(ip) if text.watched || chosen.text.contains(&b':') => {
             address(text.out, b"\"address\":\"", ip);
             address(text.out, b"\"ip\":\"", ip);
+            None
         }
         // a dotted IPv4 address has one text, and this is it
         Shown::Address(_) => {
             text.write(b"\"address\":\"", Some(chosen.text));
             text.write(b"\"ip\":\"", Some(chosen.text));
+            Some(chosen.text)
         }
     }
 }
@@ -367,23 +375,33 @@ pub(super) struct Text<'o> {
 
 impl Text<'_> {
     /// Appends `key` (which ends with the opening quote), the value and `",`.
+    ///
+    /// Inlined, since nearly every key is a constant and then costs no call.
+    #[inline(always)]
     pub(super) fn write(&mut self, key: &[u8], raw: Option<&[u8]>) {
         if let Some(raw) = raw {
             self.out.extend_from_slice(key);
-            let plain = self.plain || Escape::is_plain(raw);
-            if plain && !self.watched {
-                self.out.extend_from_slice(raw);
-            } else if plain {
-                // nor does what stands for a part of it need an escape
-                self.with_clean(raw, |out, clean| out.extend_from_slice(clean));
-            } else {
-                self.with_clean(raw, json::text);
-            }
-            self.out.extend_from_slice(b"\",");
+            self.text(raw);
         }
     }
 
+    /// Appends a value and `",`.
+    fn text(&mut self, raw: &[u8]) {
+        let plain = self.plain || Escape::is_plain(raw);
+        if plain && !self.watched {
+            self.out.reserve(raw.len() + 2);
+            self.out.extend_from_slice(raw);
+        } else if plain {
+            // nor does what stands for a part of it need an escape
+            self.with_clean(raw, |out, clean| out.extend_from_slice(clean));
+        } else {
+            self.with_clean(raw, json::text);
+        }
+        self.out.extend_from_slice(b"\",");
+    }
+
     /// As [`Text::write`], of a value of which not even the text may be there.
+    #[inline(always)]
     pub(super) fn member(&mut self, key: &[u8], value: Option<Value<'_>>) {
         let Some(Value { raw, secrecy }) = value else {
             return;
@@ -482,6 +500,7 @@ impl Text<'_> {
 }
 
 /// Appends `key` and gives the place where it began.
+#[inline(always)]
 pub(super) fn open(out: &mut Vec<u8>, key: &[u8]) -> usize {
     let mark = out.len();
     out.extend_from_slice(key);
@@ -489,9 +508,15 @@ pub(super) fn open(out: &mut Vec<u8>, key: &[u8]) -> usize {
 }
 
 /// Appends an integer member; what is not an integer that Elasticsearch's `long` holds is left out.
+#[inline(always)]
 pub(super) fn integer(out: &mut Vec<u8>, key: &[u8], raw: Option<&[u8]>) {
     let Some(raw) = raw else { return };
-    out.extend_from_slice(key);
+    let mark = open(out, key);
+    integer_text(out, mark, raw);
+}
+
+/// Appends an integer and a comma, or takes the key at `mark` back.
+fn integer_text(out: &mut Vec<u8>, mark: usize, raw: &[u8]) {
     if matches!(raw.first(), Some(b'1'..=b'9'))
         && raw.len() <= SURE_DIGITS
         && raw.iter().all(u8::is_ascii_digit)
@@ -500,14 +525,14 @@ pub(super) fn integer(out: &mut Vec<u8>, key: &[u8], raw: Option<&[u8]>) {
     } else if let Some(value) = number::unsigned(raw).filter(json::is_long) {
         json::integer(out, value);
     } else {
-        out.truncate(out.len() - key.len());
+        out.truncate(mark);
         return;
     }
     out.push(b',');
 }
 
 /// So many digits always fit into a `long`.
-const SURE_DIGITS: usize = 18;
+pub(super) const SURE_DIGITS: usize = 18;
 
 /// Appends `key` (which ends with the opening quote), the address and `",`.
 pub(super) fn address(out: &mut Vec<u8>, key: &[u8], ip: IpAddr) {
@@ -553,16 +578,19 @@ fn close_list(out: &mut Vec<u8>, mark: usize) {
 }
 
 /// The different addresses of a line.
-struct Related {
+struct Related<'l> {
     addresses: [IpAddr; RELATED],
     len: usize,
+    /// The text of the first, where the line has it as it is to be written.
+    first: Option<&'l [u8]>,
 }
 
-impl Related {
+impl Related<'_> {
     fn new() -> Self {
         Self {
             addresses: [IpAddr::V4(Ipv4Addr::UNSPECIFIED); RELATED],
             len: 0,
+            first: None,
         }
     }
 

@@ -34,16 +34,15 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use logweir_parsers::time::Stamp;
-use logweir_parsers::{Captures, ParseError};
+use logweir_parsers::{Captures, ParseError, Plainness};
 
-use crate::config::{Enrich, Field, FieldValue, Formats, NamedFormat, Privacy, Routes, Target};
-use crate::output::Batch;
-use crate::tail::StreamId;
+use crate::config::{DataStream, Enrich, Field, FieldValue, Formats, NamedFormat, Privacy, Routes};
+use crate::event::{Batch, DocumentId, EventTime, Framing, Item, StreamId};
 use enrich::Enrichment;
 use extra::{Ending, Extras};
 use members::Request;
 use plan::Plan;
-use privacy::{Cleaned, Guard};
+use privacy::{Cleaned, Guard, Seen};
 use route::{Found, Router};
 use times::TimeMemo;
 
@@ -54,8 +53,8 @@ pub use times::{TimeFields, tells_time};
 /// What the record needs to know of the configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Names the index of a record.
-    pub target: Target,
+    /// The data stream that records say they belong to.
+    pub data_stream: Option<DataStream>,
     /// `host.name`.
     pub host: String,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -87,18 +86,18 @@ pub struct LogSettings {
 /// before a line is given up as one that no format takes: nginx's configuration is changed before nginx writes
 /// the first line of a new format, so whoever asks after reading never takes such a line for rubbish.
 #[derive(Clone)]
-pub struct Doubt(Arc<dyn Fn() -> bool + Send + Sync>);
+pub struct StaleFormats(Arc<dyn Fn() -> bool + Send + Sync>);
 
-impl Doubt {
+impl StaleFormats {
     /// `outdated` looks at what the formats were read from; it may take as long as a few `stat` calls.
     pub fn new(outdated: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(outdated))
     }
 }
 
-impl fmt::Debug for Doubt {
+impl fmt::Debug for StaleFormats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Doubt")
+        f.write_str("StaleFormats")
     }
 }
 
@@ -130,12 +129,13 @@ pub struct Source<'s> {
 
 /// Writes records. One per reader thread; all its buffers are reused.
 #[derive(Debug)]
-pub struct Recorder {
+pub struct Recorder<F> {
+    framing: F,
     logs: Vec<LogRecorder>,
     captures: Captures,
     frame: Frame,
     buffers: Buffers,
-    doubt: Option<Doubt>,
+    stale: Option<StaleFormats>,
     /// The formats were right after the present lines were read.
     sure: bool,
 }
@@ -163,7 +163,7 @@ struct Frame {
     trusted_proxies: Vec<IpNet>,
     keep_original: bool,
     retention: Option<i64>,
-    target: Target,
+    data_stream: Option<DataStream>,
     /// `host.name`
     host: String,
     /// `","event":{…,"created":"…",`
@@ -179,7 +179,6 @@ struct Frame {
     /// The last readable time of the source, for lines without one.
     last: Option<Stamp>,
     times: TimeMemo,
-    actions: ActionMemo,
 }
 
 /// Scratch space for the values that are not copied as they stand, and what is remembered of those before.
@@ -190,6 +189,7 @@ struct Buffers {
     path: Vec<u8>,
     resolved: Vec<u8>,
     route: Vec<u8>,
+    clean: Seen,
 }
 
 /// What writing a value needs besides.
@@ -215,12 +215,12 @@ struct Marks {
     user_unverified: bool,
 }
 
-impl Recorder {
-    /// Makes ready what does not hang on a line.
-    pub fn new(settings: Settings) -> Self {
+impl<F: Framing> Recorder<F> {
+    /// Makes ready what does not hang on a line; each document gets a frame by `framing`.
+    pub fn new(settings: Settings, framing: F) -> Self {
         let ending = Ending {
             host: &settings.host,
-            stream: settings.target.stream(),
+            stream: settings.data_stream.as_ref(),
         };
         let router = Arc::new(Router::new(settings.routes));
         let guard = Arc::new(Guard::new(&settings.privacy));
@@ -233,8 +233,7 @@ impl Recorder {
             retention: settings
                 .retention
                 .map(|age| i64::try_from(age.as_secs()).unwrap_or(i64::MAX)),
-            actions: ActionMemo::default(),
-            target: settings.target,
+            data_stream: settings.data_stream,
             host: settings.host,
             event: Vec::new(),
             heads: HeadMemo::default(),
@@ -247,6 +246,7 @@ impl Recorder {
             times: TimeMemo::default(),
         };
         Self {
+            framing,
             logs,
             captures: Captures::new(),
             frame,
@@ -256,16 +256,17 @@ impl Recorder {
                 path: Vec::new(),
                 resolved: Vec::new(),
                 route: Vec::new(),
+                clean: Seen::default(),
             },
-            doubt: None,
+            stale: None,
             sure: true,
         }
     }
 
     /// The same, with somebody to ask about lines that no format takes.
-    pub fn with_doubt(self, doubt: Doubt) -> Self {
+    pub fn with_stale_formats(self, stale: StaleFormats) -> Self {
         Self {
-            doubt: Some(doubt),
+            stale: Some(stale),
             ..self
         }
     }
@@ -273,7 +274,7 @@ impl Recorder {
     /// The lines that follow come from `source`, read at `now_millis`; `last` is the last readable time of
     /// the lines before them in the same file.
     pub fn begin(&mut self, source: Source<'_>, now_millis: i64, last: Option<Stamp>) {
-        self.sure = self.doubt.is_none();
+        self.sure = self.stale.is_none();
         let frame = &mut self.frame;
         frame.log = source.log;
         frame.stream = source.stream;
@@ -338,7 +339,7 @@ impl Recorder {
             plan,
             captures,
             line,
-            plain: json::line_is_plain(line, plan.quotes),
+            plain: captures.is_plain(),
             watched: log.guard.watches(line),
             guard: &log.guard,
         };
@@ -353,11 +354,12 @@ impl Recorder {
     /// `cut`: the line was longer than the limit and this is its beginning.
     pub fn record(&mut self, offset: u64, line: &[u8], cut: bool, batch: &mut Batch) -> Recorded {
         let Self {
+            framing,
             logs,
             captures,
             frame,
             buffers,
-            doubt,
+            stale,
             sure,
         } = self;
         let line = match line {
@@ -372,8 +374,10 @@ impl Recorder {
         let place = Place { offset, line, cut };
         let mut furthest: Option<(usize, ParseError)> = None;
         let mut taken = None;
+        // there may be thousands of formats
+        let bytes = Plainness::of(line);
         for (index, NamedFormat { format, .. }) in log.formats.iter().enumerate() {
-            match format.parse(line, captures) {
+            match format.parse_known(line, bytes, captures) {
                 Ok(()) => {
                     taken = Some(index);
                     break;
@@ -390,23 +394,34 @@ impl Recorder {
             let log = &*log;
             if let Some(plan) = log.plan(index) {
                 let stamp = frame.times.read(&plan.times, captures, line);
+                let shows_line = frame.shows_line(cut, stamp);
                 let values = Values {
                     plan,
                     captures,
                     line,
-                    plain: json::line_is_plain(line, plan.quotes),
-                    watched: log.guard.watches(line),
+                    plain: captures.is_plain(),
+                    watched: match shows_line {
+                        true => log.guard.watches(line),
+                        false => {
+                            let clean = &mut buffers.clean;
+                            log.guard.watches_values(&plan.watch, captures, line, clean)
+                        }
+                    },
                     guard: &log.guard,
                 };
                 let Some(placed) = frame.place(stamp) else {
                     return Recorded::Expired;
                 };
-                frame.parsed(&placed, log, &values, &place, buffers, batch);
+                let sink = Sink { batch, framing };
+                frame.parsed(&placed, log, &values, &place, buffers, sink);
                 return Recorded::Parsed(index);
             }
         }
         if !*sure {
-            if doubt.as_ref().is_some_and(|Doubt(outdated)| outdated()) {
+            if stale
+                .as_ref()
+                .is_some_and(|StaleFormats(outdated)| outdated())
+            {
                 return Recorded::Waits;
             }
             *sure = true;
@@ -424,7 +439,8 @@ impl Recorder {
                 "no format is configured for this log".to_owned(),
             ),
         };
-        frame.unparsed(&placed, log, &message, &place, buffers, batch);
+        let sink = Sink { batch, framing };
+        frame.unparsed(&placed, log, &message, &place, buffers, sink);
         Recorded::Unparsed(reason)
     }
 }
@@ -471,7 +487,7 @@ impl LogRecorder {
         if let Some(named) = self.formats.get(index) {
             let ending = Ending {
                 host: &frame.host,
-                stream: frame.target.stream(),
+                stream: frame.data_stream.as_ref(),
             };
             let plan = Plan::new(&named.format, &self.fields, ending, &self.guard);
             self.plans.push((index, plan));
@@ -483,6 +499,32 @@ impl LogRecorder {
         plans
             .find(|(place, _)| *place == index)
             .map(|(_, plan)| plan)
+    }
+}
+
+/// Where documents are written.
+struct Sink<'b, F> {
+    batch: &'b mut Batch,
+    framing: &'b mut F,
+}
+
+impl<F: Framing> Sink<'_, F> {
+    /// Begins the item of a document.
+    fn open(&mut self, id: &DocumentId, time: EventTime) {
+        let body = &mut self.batch.body;
+        let start = body.len();
+        self.framing.open(body, id, time);
+        // A batch is sealed far below 4 GiB: see the limits of `batch_bytes` and the longest line.
+        #[allow(clippy::cast_possible_truncation)]
+        self.batch.items.push(Item {
+            start: start as u32,
+            document: body.len() as u32,
+        });
+    }
+
+    /// Ends the item.
+    fn close(&mut self) {
+        self.framing.close(&mut self.batch.body);
     }
 }
 
@@ -518,15 +560,24 @@ impl<'l> Values<'l> {
 struct Placed {
     /// What `@timestamp` says.
     shown: Stamp,
-    /// The second in the id: 0 where the line has no readable time.
-    second: i64,
-    /// The line has a readable time of its own.
-    readable: bool,
+    /// The line's own time.
+    time: EventTime,
     /// That time lies more than a day ahead.
     ahead: bool,
 }
 
+impl Placed {
+    fn is_readable(&self) -> bool {
+        self.time != EventTime::Unreadable
+    }
+}
+
 impl Frame {
+    /// Whether a record of this line that a format took has the line itself, `event.original`.
+    fn shows_line(&self, cut: bool, stamp: Option<Stamp>) -> bool {
+        self.keep_original || cut || stamp.is_none()
+    }
+
     /// Settles when the record happened, by the line's readable time; `None` when that is longer ago than the retention.
     fn place(&mut self, stamp: Option<Stamp>) -> Option<Placed> {
         let now = self.now_millis.div_euclid(1000);
@@ -541,8 +592,7 @@ impl Frame {
             let shown = self.last.unwrap_or(read);
             return Some(Placed {
                 shown,
-                second: 0,
-                readable: false,
+                time: EventTime::Unreadable,
                 ahead: false,
             });
         };
@@ -557,8 +607,7 @@ impl Frame {
         let ahead = stamp.seconds > now + stamp::DAY;
         Some(Placed {
             shown: stamp,
-            second: stamp.seconds,
-            readable: true,
+            time: EventTime::At(stamp.seconds),
             ahead,
         })
     }
@@ -577,14 +626,14 @@ impl HeadMemo {
     }
 
     fn text(&mut self, event: &[u8], placed: &Placed) -> &[u8] {
-        let time = Some((placed.shown, placed.readable));
+        let time = Some((placed.shown, placed.is_readable()));
         if self.time != time {
             self.time = time;
             self.text.clear();
             self.text.extend_from_slice(b"{\"@timestamp\":\"");
             stamp::timestamp(&mut self.text, placed.shown.seconds, placed.shown.nanos);
             self.text.extend_from_slice(event);
-            if placed.readable
+            if placed.is_readable()
                 && let Some(offset) = placed.shown.offset_minutes
             {
                 self.text.extend_from_slice(b"\"timezone\":\"");
@@ -593,42 +642,5 @@ impl HeadMemo {
             }
         }
         &self.text
-    }
-}
-
-/// The action line of the place written last, up to the id.
-#[derive(Debug, Default)]
-struct ActionMemo {
-    day: Option<i64>,
-    line: Vec<u8>,
-}
-
-impl ActionMemo {
-    fn line(&mut self, target: &Target, placed: &Placed) -> &[u8] {
-        let day = match target {
-            // what has no readable time has an index of its own
-            Target::Daily(_) if !placed.readable => i64::MIN,
-            Target::Daily(_) => placed.second.div_euclid(stamp::DAY),
-            // all days are one
-            Target::Stream(_) => 0,
-        };
-        if self.day != Some(day) {
-            self.day = Some(day);
-            self.line.clear();
-            self.line.extend_from_slice(b"{\"create\":{\"_index\":\"");
-            match target {
-                Target::Daily(pattern) => {
-                    let dated = placed
-                        .readable
-                        .then(|| pattern.name_at(placed.second))
-                        .flatten();
-                    let name = dated.unwrap_or_else(|| pattern.unparsed());
-                    json::text(&mut self.line, name.as_bytes());
-                }
-                Target::Stream(stream) => json::text(&mut self.line, stream.as_str().as_bytes()),
-            }
-            self.line.extend_from_slice(b"\",\"_id\":\"");
-        }
-        &self.line
     }
 }

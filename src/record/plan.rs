@@ -10,7 +10,7 @@ use logweir_parsers::{Escape, Format};
 
 use super::clients::Clients;
 use super::extra::{Ending, Extras};
-use super::privacy::Guard;
+use super::privacy::{Guard, Watch};
 use super::roles::Roles;
 use super::times::TimeFields;
 use crate::config::{Field, FieldValue};
@@ -97,8 +97,8 @@ pub(super) struct Plan {
     pub(super) names_server: bool,
     pub(super) tells_tls: bool,
     pub(super) tells_more: bool,
-    /// How many `"` the format itself puts into a line.
-    pub(super) quotes: usize,
+    /// What of a line may hold a secret.
+    pub(super) watch: Watch,
 }
 
 /// Targets that have a place of their own in the plan.
@@ -116,10 +116,9 @@ impl Plan {
         ending: Ending<'_>,
         guard: &Guard,
     ) -> Self {
-        let quotes = format.source().bytes().filter(|byte| *byte == b'"').count();
         let mut plan = Self {
             escape: format.escape(),
-            quotes,
+            watch: Watch::new(format, guard),
             extras: Extras::new(fields, format, ending),
             ..Self::default()
         };

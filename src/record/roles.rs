@@ -9,7 +9,7 @@ use logweir_parsers::{Format, list, number};
 
 use super::Values;
 use super::clients::Told;
-use super::members::Value;
+use super::members::{SURE_DIGITS, Value};
 use super::target;
 use crate::config::{Field, FieldValue};
 
@@ -161,7 +161,12 @@ impl Roles {
 /// A number, or the last of a list of them.
 fn last_number<'l>(values: &Values<'l>, capture: usize) -> Option<&'l [u8]> {
     let raw = values.get(Some(capture))?;
-    let is_number = |raw: &[u8]| number::unsigned(raw).is_some();
+    let is_number = |raw: &[u8]| match raw {
+        [] => false,
+        // no check against overflow is needed
+        short if short.len() <= SURE_DIGITS => short.iter().all(u8::is_ascii_digit),
+        long => number::unsigned(long).is_some(),
+    };
     if is_number(raw) {
         return Some(raw);
     }

@@ -1,7 +1,6 @@
-//! What follows from a line's time alone: index, id prefix and `@timestamp`, kept while the second lasts.
+//! How times are written, and which of them count as readable.
 //!
-//! Owns the rule that place and identity of a document depend on the line and its place, never on now().
-//! Most lines share their second with the one before, so everything here is made once a second.
+//! Owns the text of `@timestamp` and of a zone. Invariant: a time that a web server cannot have logged is read as none.
 
 use chrono::{DateTime, Datelike, SecondsFormat, Timelike};
 use logweir_parsers::time::Stamp;
@@ -55,50 +54,12 @@ pub(super) fn zone(out: &mut Vec<u8>, offset_minutes: i16) {
     out.extend_from_slice(&text);
 }
 
-/// Length of a document id in characters.
-pub(super) const ID_LEN: usize = 20;
-
-/// A document's id: base64url of event second (4 bytes), stream (6) and line offset (5), all big-endian.
-/// Time comes first because Lucene then skips whole segments when it looks an id up.
-/// An unparsed line has second 0.
-pub(super) fn document_id(second: i64, stream: &[u8; 10], offset: u64) -> [u8; ID_LEN] {
-    let mut key = [0; 15];
-    // four bytes carry seconds up to the year 2106, beyond READABLE
-    key[0..4].copy_from_slice(&u32::try_from(second).unwrap_or(0).to_be_bytes());
-    key[4..10].copy_from_slice(&stream[..6]);
-    key[10..15].copy_from_slice(&offset.to_be_bytes()[3..]);
-    let mut id = [0; ID_LEN];
-    for (three, four) in key.chunks_exact(3).zip(id.chunks_exact_mut(4)) {
-        let bits = u32::from_be_bytes([0, three[0], three[1], three[2]]);
-        for (at, out) in four.iter_mut().enumerate() {
-            *out = ALPHABET[(bits >> (18 - 6 * at)) as usize & 63];
-        }
-    }
-    id
-}
-
-/// RFC 4648, section 5.
-const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use base64::Engine;
     use proptest::prelude::*;
 
     proptest! {
-        #[test]
-        fn an_id_is_base64url_of_its_parts(
-            second in 0..u32::MAX, stream in any::<[u8; 10]>(), offset in 0..1_u64 << 40,
-        ) {
-            let mut key = second.to_be_bytes().to_vec();
-            key.extend_from_slice(&stream[..6]);
-            key.extend_from_slice(&offset.to_be_bytes()[3..]);
-            let id = document_id(i64::from(second), &stream, offset);
-            let expected = base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(key);
-            prop_assert_eq!(std::str::from_utf8(&id).unwrap(), expected);
-        }
-
         #[test]
         fn a_timestamp_is_what_chrono_writes(seconds in READABLE, millis in 0..1000_u32) {
             let mut out = Vec::new();

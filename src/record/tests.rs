@@ -1,4 +1,4 @@
-//! The room as a whole: lines in, bulk items out.
+//! The module as a whole: lines in, bulk items out.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
@@ -12,6 +12,7 @@ mod roles;
 mod routes;
 mod strict;
 mod times;
+mod watched;
 
 use std::path::Path;
 use std::time::Duration;
@@ -21,8 +22,8 @@ use logweir_parsers::{Escape, Format};
 use serde_json::Value;
 
 use super::*;
-use crate::config::{Enrich, IndexPattern, Privacy, Routes};
-use crate::output;
+use crate::config::{Enrich, IndexPattern, Privacy, Routes, Target};
+use crate::output::elasticsearch::{ActionLines, action};
 
 /// 2026-11-23, 06:00 UTC, in milliseconds.
 const NOW: i64 = 1_795_413_600_123;
@@ -31,7 +32,7 @@ const STREAM: StreamId = StreamId([0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa
 
 fn settings(formats: Vec<Format>) -> Settings {
     Settings {
-        target: IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap().into(),
+        data_stream: None,
         host: "web-07".to_owned(),
         trusted_proxies: vec![
             "10.0.0.0/8".parse().unwrap(),
@@ -47,6 +48,15 @@ fn settings(formats: Vec<Format>) -> Settings {
             fields: vec![],
         }],
     }
+}
+
+/// Writes items as a cluster takes them.
+fn recorder(settings: Settings) -> Recorder<ActionLines> {
+    let target = match &settings.data_stream {
+        Some(stream) => Target::Stream(stream.clone()),
+        None => IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap().into(),
+    };
+    Recorder::new(settings, ActionLines::new(target))
 }
 
 fn named(formats: Vec<Format>) -> Vec<NamedFormat> {
@@ -70,7 +80,7 @@ fn path() -> &'static Path {
 }
 
 /// The item of one line, read at once after the start; `None` when it is expired or blank.
-fn item(recorder: &mut Recorder, offset: u64, line: &[u8]) -> Option<Vec<u8>> {
+fn item(recorder: &mut Recorder<ActionLines>, offset: u64, line: &[u8]) -> Option<Vec<u8>> {
     recorder.begin(source(0, path()), NOW, None);
     let mut batch = Batch::default();
     let recorded = recorder.record(offset, line, false, &mut batch);
@@ -83,7 +93,7 @@ fn item(recorder: &mut Recorder, offset: u64, line: &[u8]) -> Option<Vec<u8>> {
 fn a_plan_is_made_for_a_format_when_it_takes_its_first_line() {
     let formats = (0..100).map(|at| format!("{at} $status"));
     let formats = formats.map(|source| Format::compile(&source, Escape::Default).unwrap());
-    let mut recorder = Recorder::new(settings(formats.collect()));
+    let mut recorder = recorder(settings(formats.collect()));
     for line in [&b"nothing"[..], b"70 200", b"3 404", b"70 500"] {
         item(&mut recorder, 0, line).unwrap();
     }
@@ -103,7 +113,7 @@ fn take_apart(item: &[u8]) -> Result<(String, String, Value), String> {
         .ok_or_else(|| format!("the document has no line end: {text:?}"))?;
     strict::parse(action)?;
     let (index, id) =
-        output::place(action.as_bytes()).ok_or_else(|| format!("no action line: {action:?}"))?;
+        action::parse(action.as_bytes()).ok_or_else(|| format!("no action line: {action:?}"))?;
     Ok((index.to_owned(), id.to_owned(), strict::parse(document)?))
 }
 
@@ -202,11 +212,11 @@ fn in_a_data_stream_all_lines_have_one_place_and_say_its_name() {
     let daily = settings(vec![Format::combined()]);
     let stream = crate::config::DataStream::parse("logs-nginx.access-eu").unwrap();
     let mut recorders = [
-        Recorder::new(Settings {
-            target: stream.into(),
+        recorder(Settings {
+            data_stream: Some(stream),
             ..daily.clone()
         }),
-        Recorder::new(daily),
+        recorder(daily),
     ];
     for line in [
         &b"1.2.3.4 - - [23/Nov/2026:05:26:59 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"-\""[..],

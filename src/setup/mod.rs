@@ -38,13 +38,13 @@ pub use self::detect::{Family, Target, detect};
 pub use self::error::SetupError;
 pub use self::lifecycle::Lifecycle;
 pub use self::plan::{Kind, Names, Parts, Step, Want, plan};
-pub use self::print::{requests, roles};
-pub use self::privileges::{Privileges, privileges};
-pub use self::prune::{Old, Ripe, delete, delete_unparsed, ripe};
-pub use self::report::{Change, Outcome, Report};
-pub use self::shadow::Shadow;
-pub use self::survey::{Found, Object, Survey, survey};
-pub use self::time::cluster_time;
+pub(crate) use self::print::{requests, roles};
+pub(crate) use self::privileges::{Privileges, privileges};
+pub(crate) use self::prune::{Ripe, delete, delete_unparsed, ripe};
+pub use self::report::{Outcome, Report};
+pub use self::survey::{Found, survey};
+pub(crate) use self::survey::{Object, Survey};
+pub(crate) use self::time::cluster_time;
 
 /// The verbs that setup needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::config;
 const SETUP: &str = "logweir_setup";
 
 /// Every request of a setup of this cluster, as if it had a life cycle.
-pub fn requests(target: &Target, want: &Want<'_>) -> String {
+pub(crate) fn requests(target: &Target, want: &Want<'_>) -> String {
     let mut out = String::new();
     let steps = plan(target, want, true);
     for step in &steps {
@@ -40,7 +40,11 @@ fn request(out: &mut String, method: &str, path: &str, body: &Value) {
 /// The least that the agent, `setup` and `prune` need, each as a role of its own. An agent stands on a machine that the
 /// internet reaches: its key can add lines, and neither read nor remove any. With a `kibana`, what an import there needs
 /// is among it.
-pub fn roles(family: Family, place: &config::Target, kibana: Option<&config::Kibana>) -> String {
+pub(crate) fn roles(
+    family: Family,
+    place: &config::Target,
+    kibana: Option<&config::Kibana>,
+) -> String {
     match family {
         Family::Elasticsearch => elasticsearch(place, kibana),
         Family::OpenSearch => opensearch(place, kibana.is_some()),

@@ -7,7 +7,7 @@ use super::{Client, Family, Method, Names, SetupError, Target, answer};
 
 /// What a key may do of what the agent does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Privileges {
+pub(crate) enum Privileges {
     /// All of it.
     Enough,
     /// Not these, each with what it is for.
@@ -37,7 +37,7 @@ pub(super) fn on_indices(names: &Names, before_8_13: bool) -> Vec<&'static str> 
 }
 
 /// Asks the cluster about the credentials that it is asked with.
-pub async fn privileges<C: Client>(
+pub(crate) async fn privileges<C: Client>(
     client: &C,
     target: &Target,
     names: &Names,

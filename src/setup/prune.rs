@@ -13,7 +13,7 @@ use crate::config::IndexPattern;
 
 /// An index that may go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Old {
+pub(crate) struct Old {
     /// Its name.
     pub name: String,
     /// What the cluster counts in it; None for a closed one.
@@ -24,7 +24,7 @@ pub struct Old {
 
 /// What of a cluster is older than a time.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Ripe {
+pub(crate) struct Ripe {
     /// Indices that may go, the oldest first.
     pub indices: Vec<Old>,
     /// How many hold something younger.
@@ -34,7 +34,7 @@ pub struct Ripe {
 }
 
 /// Looks what is older than `before`; writes nothing.
-pub async fn ripe<C: Client>(
+pub(crate) async fn ripe<C: Client>(
     client: &C,
     pattern: &IndexPattern,
     before: DateTime<Utc>,
@@ -85,7 +85,7 @@ pub async fn ripe<C: Client>(
 }
 
 /// Deletes one index; that it is gone already, by a life cycle or another prune, is as good.
-pub async fn delete<C: Client>(client: &C, index: &Old) -> Result<(), SetupError<C::Error>> {
+pub(crate) async fn delete<C: Client>(client: &C, index: &Old) -> Result<(), SetupError<C::Error>> {
     let path = format!("/{}", index.name);
     let answer = answer::request(client, Method::Delete, &path, None).await?;
     if answer.status == 404 {
@@ -96,7 +96,7 @@ pub async fn delete<C: Client>(client: &C, index: &Old) -> Result<(), SetupError
 
 /// Deletes the old documents of the index of lines without a readable time, and says how many. The index itself stays:
 /// its name tells no time, and it may hold a line of this minute.
-pub async fn delete_unparsed<C: Client>(
+pub(crate) async fn delete_unparsed<C: Client>(
     client: &C,
     pattern: &IndexPattern,
     before: DateTime<Utc>,

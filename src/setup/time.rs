@@ -8,7 +8,9 @@ const PATH: &str = "/_cat/health?format=json&h=epoch";
 
 /// Unix seconds by the cluster's clock; None where it does not tell. The header `Date` is no help: neither family sends
 /// it, only gateways before them do.
-pub async fn cluster_time<C: Client>(client: &C) -> Result<Option<i64>, SetupError<C::Error>> {
+pub(crate) async fn cluster_time<C: Client>(
+    client: &C,
+) -> Result<Option<i64>, SetupError<C::Error>> {
     let answer = answer::request(client, Method::Get, PATH, None).await?;
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     let epoch = body.pointer("/0/epoch").and_then(Value::as_str);

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::fs::{FileSystem, Kind, Metadata};
+use super::fs::{FileKind, FileSystem, Metadata};
 
 /// Names of groups and users (group(5), passwd(5)).
 const GROUPS: &str = "/etc/group";
@@ -37,7 +37,7 @@ pub(super) fn who_may_read<F: FileSystem>(fs: &F, path: &Path) -> String {
         at.display().to_string()
     };
     let needed = match kind {
-        Kind::Directory => GROUP_MAY_READ | GROUP_MAY_PASS,
+        FileKind::Directory => GROUP_MAY_READ | GROUP_MAY_PASS,
         _ => GROUP_MAY_READ,
     };
     let group = group_name(fs, group);

@@ -1,4 +1,4 @@
-//! Which content belongs to which log: what stays known when the positions are lost.
+//! Which content belongs to which log; it stays known when the positions are lost.
 //!
 //! Owns: `assignments.json` under `data_dir` (docs/STATE.md), its form and its reading. Refuses to know: positions,
 //! and how a file is matched. Invariant: an assignment is on disk before the position that rests on it. The
@@ -28,7 +28,7 @@ pub(super) struct Assignment {
     pub(super) path: String,
     pub(super) device: u64,
     pub(super) inode: u64,
-    /// The name of the file does not say whose it is.
+    /// The name of the file does not say which log it belongs to.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) by_content: bool,
     /// When it was last seen, milliseconds since 1970, rounded down to days.
@@ -36,7 +36,7 @@ pub(super) struct Assignment {
 }
 
 impl Assignment {
-    /// What its first line hashes to; nothing where a hand wrote something else.
+    /// The hash of its first line; `None` where the file was edited by hand.
     pub(super) fn beginning(&self) -> Option<u64> {
         u64::from_str_radix(&self.beginning, 16).ok()
     }
@@ -45,7 +45,7 @@ impl Assignment {
         self.beginning() == Some(beginning)
     }
 
-    /// Whether both are of one file.
+    /// Whether both are about one file.
     pub(super) fn is_of_file(&self, other: &Self) -> bool {
         let file = |of: &Self| (of.device, of.inode);
         file(self) == file(other) && self.log == other.log && self.beginning == other.beginning
@@ -62,14 +62,23 @@ struct File<A> {
 /// The file, and what is in it.
 #[derive(Debug)]
 pub(super) struct Assignments {
-    path: PathBuf,
-    /// As it is on disk; `None` when that is not known.
+    /// `None`: nothing is kept.
+    path: Option<PathBuf>,
+    /// The assignments on disk; `None` when they are not known.
     saved: Option<Vec<Assignment>>,
 }
 
 impl Assignments {
-    /// Reads the file of a state directory; what cannot be used is said in `problems`, and found out again from
-    /// the contents.
+    /// Keeps nothing.
+    pub(super) fn unkept() -> Self {
+        Self {
+            path: None,
+            saved: None,
+        }
+    }
+
+    /// Reads the file of a state directory. `problems` gets what cannot be used, which is found out again from the
+    /// contents.
     pub(super) fn load<F: FileSystem>(
         fs: &F,
         data_dir: &Path,
@@ -96,15 +105,19 @@ impl Assignments {
             ));
         }
         let known = files.clone().unwrap_or_default();
+        let path = Some(path);
         Ok((Self { path, saved: files }, known))
     }
 
-    /// Writes the assignments durably, if they are others than those on disk.
+    /// Writes the assignments durably, if they differ from those on disk.
     pub(super) fn save<F: FileSystem>(
         &mut self,
         fs: &F,
         assignments: Vec<Assignment>,
     ) -> Result<(), TailError> {
+        let Some(path) = &self.path else {
+            return Ok(());
+        };
         if self.saved.as_ref() == Some(&assignments) {
             return Ok(());
         }
@@ -115,13 +128,13 @@ impl Assignments {
         });
         let mut bytes = text.map_err(|source| TailError::State {
             action: "write",
-            path: self.path.clone(),
+            path: path.clone(),
             source: source.into(),
         })?;
         bytes.push(b'\n');
         // Until it is known to have been written whole, nothing is known of the file.
         self.saved = None;
-        replace_file(fs, &self.path, &bytes)?;
+        replace_file(fs, path, &bytes)?;
         self.saved = Some(assignments);
         Ok(())
     }

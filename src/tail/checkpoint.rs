@@ -1,10 +1,10 @@
 //! The bytes of a checkpoint: positions that survive the process.
 //!
 //! Owns: the on-disk form (`docs/STATE.md`), version [`VERSION`]. Refuses to know: files, fsync, locks.
-//! Invariant: what decodes was encoded whole (CRC-32C), and version 1 loads for ever. The failure it
-//! guards against: a torn or foreign file believed, and with it positions that were never settled.
+//! Invariant: bytes that decode were encoded whole (CRC-32C), and version 1 loads for ever. The failure it guards
+//! against: a torn or foreign file is believed, and with it positions that were never settled.
 //!
-//! JSON lines, so that a person can read it: a header, one line a stream, a last line with the checksum.
+//! The form is JSON lines, so that a person can read it: a header, one line per stream, and a last line with the checksum.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ use super::StreamId;
 /// The version written now.
 pub(super) const VERSION: u32 = 1;
 
-/// Says what the file is to people and to `file(1)`.
+/// Shows people and `file(1)` what the file is.
 const MAGIC: &str = "logweir checkpoint";
 
 /// The rules by which a line's time, id and index are found; another number means other ids (`docs/STATE.md`).
@@ -28,33 +28,33 @@ pub(super) struct Header {
     identity_rules: u32,
     /// Counts the saves; the newest valid one is used.
     pub(super) generation: u64,
-    /// The output whose acks these positions are.
+    /// The output that acknowledged these positions.
     pub(super) output: String,
     /// The host in every stream id.
     pub(super) host: String,
     /// Wall time of the last look at the directories, milliseconds.
     pub(super) looked: i64,
-    /// Names of all logs ever seen, so that a log's first rotation is not taken for old history.
+    /// Names of all logs ever seen, so that the first rotated file of a log is not taken for old history.
     pub(super) logs: Vec<String>,
     /// Positions were lost, and since then not every directory could be read: a rotated file that is not
     /// known counts as unread.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) read_all: bool,
-    /// What time it was believed to be at that look, where that is not what the clock said.
+    /// The trusted time at that look, where it was not that of the clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) believed: Option<i64>,
 }
 
 /// One stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(super) struct CheckpointEntry {
     #[serde(with = "hex_stream")]
     pub(super) stream: StreamId,
     pub(super) log: String,
     pub(super) offset: u64,
     #[serde(with = "hex_u64")]
     pub(super) marker: u64,
-    /// Where the content was last seen; a hint, lossy where the name is no UTF-8.
+    /// Where the content was last seen: a hint, lossy where the name is not UTF-8.
     pub(super) path: String,
     pub(super) device: u64,
     pub(super) inode: u64,
@@ -90,10 +90,10 @@ struct Trailer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Checkpoint {
     pub(super) header: Header,
-    pub(super) entries: Vec<Entry>,
+    pub(super) entries: Vec<CheckpointEntry>,
 }
 
-/// Why a checkpoint is not believed.
+/// Why a checkpoint is not used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Invalid {
     #[error("it is empty")]
@@ -130,12 +130,12 @@ impl Header {
 }
 
 impl Header {
-    /// The rules that the lines before these positions were indexed by, where they are not those of now.
+    /// The identity rules under which the lines before these positions were indexed, where they are not the present ones.
     pub(super) fn other_rules(&self) -> Option<u32> {
         (self.identity_rules != IDENTITY_RULES).then_some(self.identity_rules)
     }
 
-    /// What time it was believed to be, and what the clock said.
+    /// The trusted time, and the time of the clock, at the last look.
     pub(super) fn time(&self) -> (i64, i64) {
         (self.believed.unwrap_or(self.looked), self.looked)
     }
@@ -158,7 +158,7 @@ pub(super) fn encode(checkpoint: &Checkpoint) -> serde_json::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads what [`encode`] wrote, of this version or an older one.
+/// Reads the output of [`encode`], of this version or an older one.
 pub(super) fn decode(bytes: &[u8]) -> Result<Checkpoint, Invalid> {
     if bytes.is_empty() {
         return Err(Invalid::Empty);
@@ -172,13 +172,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Checkpoint, Invalid> {
     }
     let mut lines = checked.split_inclusive(|&byte| byte == b'\n');
     let first = lines.next().unwrap_or_default();
-    // Magic and version first: a later version may have another header.
+    // Magic and version are read first: a later version may have another header.
     #[derive(Deserialize)]
-    struct Kind {
+    struct FormatHeader {
         magic: String,
         version: u32,
     }
-    let kind: Kind = serde_json::from_slice(first).map_err(|_| Invalid::Foreign)?;
+    let kind: FormatHeader = serde_json::from_slice(first).map_err(|_| Invalid::Foreign)?;
     if kind.magic != MAGIC {
         return Err(Invalid::Foreign);
     }
@@ -260,7 +260,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// Written by the first release of the format; must load for ever.
+    /// Written by the first release of the format; it must load for ever.
     const VERSION_1: &[u8] = include_bytes!("../../tests/fixtures/state/checkpoint-1");
     /// The same form since rule 2 of identity.
     const VERSION_1_RULES_2: &[u8] =
@@ -276,7 +276,7 @@ mod tests {
                 vec!["/var/log/nginx/access.log".to_owned()],
             ),
             entries: vec![
-                Entry {
+                CheckpointEntry {
                     stream: StreamId([1, 2, 3, 4, 5, 6, 7, 8, 9, 0xff]),
                     log: "/var/log/nginx/access.log".to_owned(),
                     offset: 1_234_567,
@@ -292,7 +292,7 @@ mod tests {
                     beginning: None,
                     unfound: false,
                 },
-                Entry {
+                CheckpointEntry {
                     stream: StreamId([9; 10]),
                     log: "/var/log/nginx/access.log".to_owned(),
                     offset: 99,
@@ -321,14 +321,14 @@ mod tests {
     }
 
     #[test]
-    fn other_rules_of_identity_are_told() {
+    fn other_rules_of_identity_are_reported() {
         let rules = |bytes| decode(bytes).unwrap().header.other_rules();
         assert_eq!(rules(VERSION_1), Some(1));
         assert_eq!(rules(VERSION_1_RULES_2), None);
     }
 
     #[test]
-    fn what_is_written_now_is_what_the_fixture_holds() {
+    fn the_bytes_written_now_are_those_of_the_fixture() {
         // When the form changes on purpose: raise the version, add a fixture, keep this one above.
         let bytes = encode(&sample()).unwrap();
         assert_eq!(
@@ -337,9 +337,9 @@ mod tests {
         );
     }
 
-    /// Keys that came later are optional: what an older build wrote lacks them, and what it reads has them.
+    /// Keys that were added later are optional: files of an older build lack them, and it ignores them in new ones.
     #[test]
-    fn keys_that_came_later_come_back() {
+    fn keys_that_were_added_later_are_restored() {
         let mut later = sample();
         later.entries[0].beginning = Some(0x00ab_cdef_0123_4567);
         later.entries[1].unfound = true;

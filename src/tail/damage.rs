@@ -1,13 +1,13 @@
 //! Compressed files that cannot be decoded to their end.
 //!
-//! Owns the words and the count of it. Refuses to know how a file is decoded. Invariant: each damaged file is told and
-//! counted once for as long as it stays as it is; none is passed over in silence. The failure it guards against: half a
-//! file is read and nobody notices what is missing.
+//! Owns: the message and the count. Refuses to know: how a file is decoded. Invariant: each damaged file is reported and
+//! counted once for as long as it is not changed; none is skipped silently. The failure it guards against: half a file is
+//! read, and the missing half is not noticed.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
-use super::admit::Subject;
+use super::candidates::OpenedCandidate;
 use super::discover::Candidate;
 use super::fs::FileSystem;
 use super::gzip;
@@ -16,7 +16,7 @@ use super::stem::Compression;
 use super::tailer::Tailer;
 use crate::clock::Clock;
 
-/// What a gzip file begins with (RFC 1952, 2.3.1).
+/// The first bytes of a gzip file (RFC 1952, 2.3.1).
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
 /// Whether an error is one of decoding.
@@ -28,46 +28,48 @@ pub(super) fn is_damage(error: &io::Error) -> bool {
 }
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// Says and counts that a compressed file is damaged.
+    /// Reports and counts a damaged compressed file.
     pub(super) fn note_damage(&mut self, path: &Path, error: &io::Error) {
         let text = format!(
-            "is damaged ({error}): what stands behind the damage cannot be read; it is tried again when the file \
+            "is damaged ({error}): what is behind the damage cannot be read; it is tried again when the file \
              changes"
         );
         let problem = Problem::new(path, text).leaving(Leaves::Damaged);
-        if !self.start_problems.contains(&problem) {
+        if !self.lasting_problems.contains(&problem) {
             let reason = match error.kind() {
                 ErrorKind::UnexpectedEof => "truncated",
                 _ => "corrupt",
             };
             *self.stats.damaged_files.entry(reason).or_default() += 1;
-            self.start_problems.push(problem.clone());
+            self.lasting_problems.push(problem.clone());
         }
         if !self.stats.problems.contains(&problem) {
             self.stats.problems.push(problem);
         }
     }
 
-    /// Forgets the damage of files that are there no more.
+    /// Forgets the damage of files that are gone.
     pub(super) fn forget_damage(&mut self) {
         let fs = &self.fs;
-        self.start_problems.retain(|problem| {
+        self.lasting_problems.retain(|problem| {
             problem.leaves != Leaves::Damaged || fs.metadata(&problem.path).is_ok()
         });
     }
 
-    /// A compressed file in which no line was found: it holds none, or it is cut off before the first one ends.
-    pub(super) fn look_for_damage(&mut self, subject: &Subject<'_, F>) {
-        let path = &subject.candidate.path;
-        match gzip::decodes(&self.fs, &subject.file) {
-            Ok(()) => self.start_problems.retain(|problem| problem.path != *path),
+    /// Examines a compressed file in which no line was found: it holds none, or it is cut off before the first one ends.
+    pub(super) fn look_for_damage(&mut self, opened: &OpenedCandidate<'_, F>) {
+        let path = &opened.candidate.path;
+        match gzip::decodes(&self.fs, &opened.file) {
+            Ok(()) => self
+                .lasting_problems
+                .retain(|problem| problem.path != *path),
             Err(error) if is_damage(&error) => self.note_damage(path, &error),
             Err(_) => return,
         }
-        self.looked.note_lineless(&subject.metadata);
+        self.seen.note_lineless(&opened.content.metadata);
     }
 
-    /// Says why a compressed file could not even be looked at; false when it is for another reason than its content.
+    /// Reports why a compressed file could not be decoded at all; false when its content is not the reason.
     pub(super) fn is_undecodable(&mut self, candidate: &Candidate, error: &io::Error) -> bool {
         if candidate.compression != Some(Compression::Gzip) || !is_damage(error) {
             return false;

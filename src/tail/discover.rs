@@ -1,9 +1,9 @@
-//! Which files are logs: globs and excludes against the directories as they are now.
+//! Which files are logs: the globs and excludes, applied to the directories as they are now.
 //!
 //! Owns: the choice, by name alone, between a live log, a rotated file of one, and any other file. Refuses to
 //! know: contents and positions. Invariant: a scan depends on nothing but the directories (and the names of
-//! logs known before), so it is right even if no event ever came. The failures it guards against: a rotated
-//! file read as a log of its own, one file read twice under two names, and a pipe read as a file.
+//! logs known before), so it is right even if no event ever came. The failures it guards against: a rotated file is
+//! read as a log of its own, one file is read twice under two names, and a pipe is read as a file.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -11,12 +11,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::fs::{FileSystem, Inode, Kind, Metadata, Way};
+use super::descriptor_slots::is_shortage;
+use super::fs::{FileKind, FileSystem, Inode, Metadata, Way};
 use super::leaf::{Leaf, Leaves};
 use super::likely::Likely;
 use super::links::Refusal;
 use super::pattern::{Part, Pattern};
-use super::room::is_shortage;
 use super::stem::{self, Compression};
 use super::{Links, LogSettings, Problem, TailError};
 use crate::globs::Globs;
@@ -29,15 +29,15 @@ pub(super) struct Discover {
     logs: Vec<LogPatterns>,
     /// The logs whose names the settings fix, by `name` or by a path without wildcards.
     named: HashMap<String, usize>,
-    /// Those with a wildcard in a path, whose files have names that the settings do not fix.
+    /// The logs with a wildcard in a path, whose files have names that the settings do not fix.
     globbed: Vec<usize>,
     rotated_dirs: Vec<(String, Pattern)>,
     links: Links,
-    /// What `rotated` declares, each glob once: all logs of one `[[logs]]` have the same.
+    /// The globs of `rotated`, each once: all logs of one `[[logs]]` have the same.
     declared: BTreeMap<String, Declared>,
 }
 
-/// A glob of `rotated`, and the logs that it is of, in ascending order.
+/// A glob of `rotated`, and the logs that have it, in ascending order.
 struct Declared {
     pattern: Pattern,
     logs: Vec<usize>,
@@ -49,9 +49,9 @@ pub(super) struct LogPatterns {
     name: Option<Arc<str>>,
 }
 
-/// Why a file counts as one of a log.
+/// Why a file counts as a file of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum By {
+pub(super) enum FoundBy {
     /// A path without wildcards names it: a lasting name.
     Path,
     /// A glob matches it: it may as well be a rotated file of another log.
@@ -60,7 +60,7 @@ pub(super) enum By {
     Table,
     /// `rotated` of its `[[logs]]`.
     Declared,
-    /// What it begins with.
+    /// Its first line.
     Content,
 }
 
@@ -71,29 +71,30 @@ pub(super) struct Candidate {
     pub(super) metadata: Metadata,
     /// Index into the settings.
     pub(super) log: usize,
-    /// The names of the logs it may belong to; more than one only of rotated files, where the name leaves it open.
+    /// The names of the logs it may belong to; more than one only for rotated files whose name leaves it open.
     pub(super) names: Vec<Arc<str>>,
-    /// nginx writes here now; else a rotated file.
+    /// nginx writes to it now; else it is a rotated file.
     pub(super) live: bool,
-    pub(super) by: By,
+    pub(super) by: FoundBy,
     pub(super) compression: Option<Compression>,
-    /// It was found beside the target of a link that leads only to files of these users; None where everybody's count.
+    /// It was found beside the target of a link that leads only to files of these users; `None` where those of all users
+    /// count.
     pub(super) owners: Option<Arc<[u32]>>,
 }
 
 impl Candidate {
-    /// Why the file is not read, if so, by how its path led there.
+    /// Why the file is not read because of how its path led there; `None` when it is.
     pub(super) fn refused(&self, links: &Links, way: &Way, file: &Metadata) -> Option<Refusal> {
         let owners = self.owners.as_deref();
         links.refuse(way, file, owners)
     }
 
-    /// Whether its content must say whether it is a log of its own.
+    /// Whether only its content shows whether it is a log of its own.
     pub(super) fn is_tentative(&self) -> bool {
-        self.live && self.by == By::Glob
+        self.live && self.by == FoundBy::Glob
     }
 
-    /// Whether its name says that it is of this log, and of no other.
+    /// Whether its name says that it belongs to this log, and to no other.
     pub(super) fn is_of_alone(&self, name: &Arc<str>) -> bool {
         *self.names == [Arc::clone(name)]
     }
@@ -109,17 +110,17 @@ pub(super) struct Scan {
     /// Directories in which something may happen.
     pub(super) directories: BTreeSet<PathBuf>,
     pub(super) problems: Vec<Problem>,
-    /// Something could not be looked at: there may be more files.
+    /// Something could not be examined: there may be more files.
     pub(super) incomplete: bool,
-    /// Files that only a glob found and that carry a date in their name: no log has such a name for long.
+    /// Files that only a glob found and whose name has a date: no log has such a name for long.
     pub(super) dated: Vec<PathBuf>,
     /// The names in each directory in which rotated files are looked for.
     listings: BTreeMap<PathBuf, Arc<Vec<String>>>,
 }
 
 impl Scan {
-    /// Files of the directories that no name explains, and those of `further` directories; and whether there may be more
-    /// of which nobody knows for want of descriptors.
+    /// Files of the directories, and of `further` ones, that no name explains; and whether there may be more, which could
+    /// not be listed for want of descriptors.
     pub(super) fn others<F: FileSystem>(
         &self,
         fs: &F,
@@ -212,13 +213,13 @@ impl Discover {
         })
     }
 
-    /// Whether the settings fix this name of a log: nothing that is in its files makes it another one.
+    /// Whether the settings fix this name of a log, so that the content of its files cannot make it another one.
     pub(super) fn fixes(&self, name: &str) -> bool {
         self.named.contains_key(name)
     }
 
-    /// Whether a path without wildcards of this log means the file at `path`: as it stands, as the name of a log that
-    /// it may belong to, or as what it is a rotated file of.
+    /// Whether a path without wildcards of this log means the file at `path`: it is that path, or the name of a log that
+    /// the file may belong to, or the file is a rotated one of it.
     pub(super) fn is_named(&self, log: usize, path: &Path, names: &[Arc<str>]) -> bool {
         let patterns = self.logs.get(log).into_iter().flat_map(|log| &log.patterns);
         let mut literals = patterns.filter_map(Pattern::literal);
@@ -237,7 +238,7 @@ impl Discover {
         self.logs.get(log).is_some_and(|log| log.excludes(path))
     }
 
-    /// Reads the directories. `known` tells the paths of logs seen before.
+    /// Reads the directories. `known` has the names of the logs that were seen before.
     pub(super) fn scan<F: FileSystem>(&self, fs: &F, known: &HashSet<Arc<str>>) -> Scan {
         let mut walk = Walk {
             fs,
@@ -255,7 +256,7 @@ impl Discover {
             for pattern in &log.patterns {
                 let mut directories = walk.directories_of(pattern);
                 if !pattern.is_literal() {
-                    // Where rotated files of many logs lie no log is live, unless its whole path says so.
+                    // In a directory for the rotated files of many logs no log is live, unless a whole path names it.
                     let found = !directories.is_empty();
                     directories.retain(|directory| !only_rotated.contains(directory));
                     if found && directories.is_empty() {
@@ -289,7 +290,7 @@ struct Walk<'a, F> {
     discover: &'a Discover,
     scan: Scan,
     listings: BTreeMap<PathBuf, Arc<Vec<String>>>,
-    /// By directory: the places in its listing of the names that are, or may be rotated files of, a live name.
+    /// By directory and live name: the indices of the names in its listing that are that name or may be rotated from it.
     stems: HashMap<PathBuf, BTreeMap<String, Vec<usize>>>,
     /// A directory reached by two paths is one: its files keep the first path as their name.
     first_names: HashMap<Inode, PathBuf>,
@@ -310,7 +311,7 @@ impl<F: FileSystem> Walk<'_, F> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => return self.problem(&at, &error),
         };
-        if metadata.kind != Kind::Directory || depth > MAX_DEPTH {
+        if metadata.kind != FileKind::Directory || depth > MAX_DEPTH {
             return;
         }
         let Some((part, rest)) = parts.split_first() else {
@@ -333,14 +334,14 @@ impl<F: FileSystem> Walk<'_, F> {
         }
     }
 
-    /// The names in a directory, sorted; read once a scan.
+    /// The names in a directory, sorted; it is read once per scan.
     fn list(&mut self, directory: &Path) -> Arc<Vec<String>> {
         self.scan.directories.insert(directory.to_owned());
         if let Some(listing) = self.listings.get(directory) {
             return Arc::clone(listing);
         }
         let mut names = match self.fs.read_dir(directory) {
-            // A name that is no UTF-8 cannot be matched by a pattern, which is.
+            // A name that is not UTF-8 cannot match a pattern, which is.
             Ok(names) => names
                 .into_iter()
                 .filter_map(|name| name.into_string().ok())
@@ -368,7 +369,7 @@ impl<F: FileSystem> Walk<'_, F> {
         names
     }
 
-    /// The names in a directory that a pattern can mean, live or rotated: few of many, where its beginning is known.
+    /// The names in a directory that a pattern can mean, live or rotated: few of them, where its beginning is known.
     fn related<'n>(
         &mut self,
         directory: &Path,
@@ -396,7 +397,7 @@ impl<F: FileSystem> Walk<'_, F> {
                 true => *stem == head,
                 false => stem.starts_with(head.as_str()),
             })
-            .flat_map(|(_, places)| places.iter().copied())
+            .flat_map(|(_, indices)| indices.iter().copied())
             .collect();
         related.sort_unstable();
         related.dedup();
@@ -411,7 +412,7 @@ impl<F: FileSystem> Walk<'_, F> {
                 self.scan.problems.push(Problem::new(
                     Path::new(text),
                     "is in rotated_dirs and matches no directory now: rotated files there are not found; \
-                     mend it, or make the directory"
+                     correct it, or create the directory"
                         .to_owned(),
                 ));
             }
@@ -443,16 +444,16 @@ impl<F: FileSystem> Walk<'_, F> {
                 self.sibling_of(directory, &names, &pattern.file, name)
             {
                 let log_name = log.name_of(&directory.join(stem));
-                self.push(index, vec![log_name], path, By::Table, compression);
+                self.push(index, vec![log_name], path, FoundBy::Table, compression);
             } else if pattern.file.matches(name) {
                 let by = if pattern.is_literal() {
-                    By::Path
+                    FoundBy::Path
                 } else if self.is_declared(&path) {
                     continue;
                 } else {
-                    By::Glob
+                    FoundBy::Glob
                 };
-                if by == By::Glob && log.name.is_none() && stem::carries_date(name) {
+                if by == FoundBy::Glob && log.name.is_none() && stem::carries_date(name) {
                     self.scan.dated.push(path);
                     continue;
                 }
@@ -489,7 +490,7 @@ impl<F: FileSystem> Walk<'_, F> {
         })
     }
 
-    /// A directory in which rotated files of several logs lie side by side (logrotate's `olddir`).
+    /// A directory that has the rotated files of several logs (logrotate's `olddir`).
     fn rotated_directory(&mut self, directory: &Path, leaves: &Leaves<'_>) {
         for name in self.list_to_search(directory).iter() {
             let path = directory.join(name);
@@ -511,18 +512,18 @@ impl<F: FileSystem> Walk<'_, F> {
                 }
             }
             if let Some((index, compression)) = found {
-                self.push(index, log_names, path, By::Table, compression);
+                self.push(index, log_names, path, FoundBy::Table, compression);
             }
         }
     }
 
-    /// A live log may be a link: what it leads to is rotated beside itself.
+    /// A live log may be a link: its rotated files are beside its target.
     fn targets_of_links(&mut self) {
         let links = &self.discover.links;
         let live: Vec<_> = (self.scan.live.iter())
             .filter(|candidate| self.fs.is_symlink(&candidate.path))
             .filter_map(|candidate| {
-                // Where the link leads is asked once: by the next time it may lead elsewhere.
+                // The target of the link is asked for once, because it may change.
                 let (way, file) = self.fs.trace(&candidate.path).ok()?;
                 if candidate.refused(links, &way, &file).is_some() {
                     return None;
@@ -547,7 +548,7 @@ impl<F: FileSystem> Walk<'_, F> {
                 {
                     let names = vec![Arc::clone(&log_name)];
                     let before = self.scan.siblings.len();
-                    self.push(index, names, path, By::Table, rotated.compression);
+                    self.push(index, names, path, FoundBy::Table, rotated.compression);
                     for sibling in &mut self.scan.siblings[before..] {
                         sibling.owners.clone_from(&owners);
                     }
@@ -556,7 +557,7 @@ impl<F: FileSystem> Walk<'_, F> {
         }
     }
 
-    /// Files that the settings declare to be rotated ones, whatever they are called.
+    /// Files that the settings declare to be rotated ones, whatever their names are.
     fn declared(&mut self) {
         let discover = self.discover;
         for Declared { pattern, logs } in discover.declared.values() {
@@ -570,7 +571,7 @@ impl<F: FileSystem> Walk<'_, F> {
                         let names = names.of(&path);
                         let log = names.first().and_then(|name| discover.log_of(name));
                         let log = log.unwrap_or(logs[0]);
-                        self.push(log, names, path, By::Declared, compression);
+                        self.push(log, names, path, FoundBy::Declared, compression);
                     }
                 }
             }
@@ -603,25 +604,25 @@ impl<F: FileSystem> Walk<'_, F> {
         log: usize,
         names: Vec<Arc<str>>,
         path: PathBuf,
-        by: By,
+        by: FoundBy,
         compression: Option<Compression>,
     ) {
         let metadata = match self.fs.metadata(&path) {
             Ok(metadata) => metadata,
-            // Gone since the listing, or a link to nowhere.
+            // It was deleted since the listing, or is a link to nothing.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => return self.problem(&path, &error),
         };
-        let live = matches!(by, By::Path | By::Glob);
+        let live = matches!(by, FoundBy::Path | FoundBy::Glob);
         match metadata.kind {
-            Kind::File => {}
+            FileKind::File => {}
             kind => {
-                // A wide glob finds directories too; one that is named as a log stands where nginx would write.
-                let is_told = kind != Kind::Directory
-                    || by == By::Path
+                // A wide glob finds directories, too; one with the name of a log is where nginx would write.
+                let is_reported = kind != FileKind::Directory
+                    || by == FoundBy::Path
                     || path.extension().is_some_and(|extension| extension == "log");
-                if live && is_told {
-                    let text = format!("is {}, not a file: {}", kind.word(), kind.way_out());
+                if live && is_reported {
+                    let text = format!("is {}, not a file: {}", kind.word(), kind.hint());
                     let problem = Problem::new(&path, text);
                     self.scan
                         .problems
@@ -641,7 +642,7 @@ impl<F: FileSystem> Walk<'_, F> {
             owners: None,
         };
         if live {
-            // Changes of a file are told to the directory it is really in.
+            // Events of a file are sent for the directory that it is really in.
             if let Ok(real) = self.fs.canonicalize(&candidate.path)
                 && let Some(parent) = real.parent()
             {
@@ -658,7 +659,7 @@ impl<F: FileSystem> Walk<'_, F> {
         self.scan.problems.push(Problem::io(self.fs, path, error));
     }
 
-    /// A name that somebody may have given to a file which has a better one must not take its place.
+    /// Drops the names that a link gives to files which have a better one, where the link may be another user's.
     fn drop_refused_doubles(&mut self) {
         let mut names: HashMap<Inode, usize> = HashMap::new();
         for candidate in self.scan.live.iter().chain(&self.scan.siblings) {
@@ -682,10 +683,13 @@ impl<F: FileSystem> Walk<'_, F> {
     fn finish(mut self) -> Scan {
         self.drop_refused_doubles();
         let fs = self.fs;
-        // One file by two names is one log: the name that is no link stays when the link goes. Of two [[logs]] the one
-        // that names the file goes before the one with a glob for it.
+        // One file with two names is one log: the name that is no link is still there when the link is deleted. Of two
+        // [[logs]] the one that names the file comes before the one with a glob for it.
         self.scan.live.sort_by_cached_key(|candidate| {
-            (fs.is_symlink(&candidate.path), candidate.by == By::Glob)
+            (
+                fs.is_symlink(&candidate.path),
+                candidate.by == FoundBy::Glob,
+            )
         });
         let mut seen: HashSet<Inode> = HashSet::new();
         self.scan
@@ -712,13 +716,13 @@ impl<F: FileSystem> Walk<'_, F> {
         self.scan
     }
 
-    /// Of the files of a log whose live name carries a date, the newest is live, the others are rotated. A path
-    /// without wildcards means the file that it names.
+    /// Where the live name of a log has a date, its newest file is live and the others are rotated. A path without
+    /// wildcards means the file that it names.
     fn keep_one_live_of_dated_names(&mut self) {
         let mut newest: HashMap<Arc<str>, (i64, PathBuf)> = HashMap::new();
         let dated = |candidate: &Candidate| {
             let name = candidate.path.file_name().and_then(OsStr::to_str);
-            candidate.by == By::Glob && name.is_some_and(stem::carries_date)
+            candidate.by == FoundBy::Glob && name.is_some_and(stem::carries_date)
         };
         for candidate in self.scan.live.iter().filter(|candidate| dated(candidate)) {
             let rank = (candidate.metadata.modified, candidate.path.clone());

@@ -1,9 +1,10 @@
 //! Files that a glob finds although they are no access logs: the error logs of nginx.
 //!
-//! Owns the choice to leave such a file alone. The tailer refuses to know what a line says; this one question about a
-//! file's first line is asked all the same, and answered by the parsers, since `*.log` would otherwise have every error
-//! indexed as a request that nobody understands. Invariant: a file that a path without wildcards names, and so every log
-//! that nginx.conf names, is never left; and each file that is left is told and counted, but never called lost.
+//! Owns: the choice to leave such a file alone. The tailer refuses to know what a line says; this one question about a
+//! file's first line is asked all the same, and the parsers answer it, because `*.log` would otherwise have every error
+//! indexed as a request that cannot be parsed. Invariant: a file that a path without wildcards names, and so every log
+//! that nginx.conf names, is never left alone; and each file that is left alone is reported and counted, but never as
+//! lost.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,17 +12,15 @@ use std::sync::Arc;
 use logweir_parsers::error_log;
 
 use super::discover::Candidate;
+use super::file_reader::FoundLines;
 use super::fs::FileSystem;
-use super::identity::stream_id;
-use super::lines;
-use super::reader::Found;
 use super::stats::Problem;
 use super::tailer::Tailer;
 use crate::clock::Clock;
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// Whether a file with this first line is left alone. What is known of it from an earlier version that followed
-    /// it stays, so that it can go on where it was when a path names it.
+    /// Whether a file with this first line is left alone. The positions that an earlier version saved of it stay, so that
+    /// it is read on from there when a path names it.
     pub(super) fn is_foreign(&mut self, candidate: &Candidate, line: Option<&[u8]>) -> bool {
         let Some(line) = line.filter(|line| error_log::is_line(line)) else {
             return false;
@@ -29,52 +28,48 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let Candidate {
             path, log, names, ..
         } = candidate;
-        // A file that no pattern finds is looked at for what it may continue, and is no log.
+        // A file that no pattern finds is examined for the stream that it may continue, and is no log.
         if names.is_empty() || self.discover.is_named(*log, path, names) {
             return false;
         }
         for name in names {
-            let stream = stream_id(&self.host, name, line);
-            for key in self.by_stream.get(&stream).into_iter().flatten() {
-                if let Some(track) = self.tracks.get_mut(key) {
+            let (stream, _) = self.streams.identity(name, line);
+            for key in self.streams.keys_of(stream).to_vec() {
+                if let Some(track) = self.streams.get_mut(key) {
                     track.missing = None;
-                    self.dirty |= !std::mem::replace(&mut track.finished, true);
+                    if !std::mem::replace(&mut track.finished, true) {
+                        self.streams.mark_changed();
+                    }
                 }
             }
         }
-        self.leave(path);
+        self.leave_alone(path);
         true
     }
 
-    /// Whether the lines just read show that a file which was empty at first is to be left alone; its reader is gone
+    /// Whether the lines that were just read show that a file which was empty at first is to be left alone; it is closed
     /// then, and none of its lines is handed on.
-    pub(super) fn turns_out_foreign(&mut self, index: usize, found: &Found) -> bool {
-        let reader = &self.readers[index];
-        let Some(track) = self.tracks.get(&reader.key) else {
+    pub(super) fn turns_out_foreign(&mut self, index: usize, found: &FoundLines) -> bool {
+        let file = &self.open.files[index];
+        let Some(track) = self.streams.get(file.key) else {
             return false;
         };
         if track.read.offset != 0 {
             return false;
         }
-        let bytes = &self.buffer.bytes()[found.start..found.start + found.length];
-        let first = lines::first(bytes).map_or(bytes, |length| &bytes[..length]);
         let names = [Arc::clone(&track.name)];
-        if !error_log::is_line(first) || self.discover.is_named(track.log, &reader.path, &names) {
+        let line = self.open.first_line(found);
+        if !error_log::is_line(line) || self.discover.is_named(track.log, &file.path, &names) {
             return false;
         }
-        let reader = self.readers.swap_remove(index);
-        if let Some(track) = self.tracks.remove(&reader.key)
-            && let Some(stream) = track.stream
-            && let Some(keys) = self.by_stream.get_mut(&stream)
-        {
-            keys.retain(|key| *key != reader.key);
-        }
-        self.stats.files_open = self.readers.len();
-        self.leave(&reader.path);
+        let file = self.open.remove(index);
+        self.streams.remove(file.key);
+        self.stats.files_open = self.open.len();
+        self.leave_alone(&file.path);
         true
     }
 
-    fn leave(&mut self, path: &Path) {
+    fn leave_alone(&mut self, path: &Path) {
         self.stats.error_logs += 1;
         self.stats.problems.push(Problem::new(
             path,

@@ -1,8 +1,8 @@
 //! The file system as the tailer sees it: a port with the host's implementation behind it.
 //!
-//! Owns: every system call on log files and on the state directory. Refuses to know: what a log, a line
-//! or a checkpoint is. Invariant: no other module of this room touches `std::fs`, so that the simulated
-//! file system (`sim`) can take its place and thousands of rotations and crashes run without a disk.
+//! Owns: every system call on log files and on the state directory. Refuses to know: what a log, a line or a checkpoint
+//! is. Invariant: no other part of `tail` touches `std::fs`, so that the simulated file system (`sim`) can replace it and
+//! thousands of rotations and crashes run without a disk. The failure it guards against: a fault that no test can cause.
 
 mod walk;
 
@@ -14,9 +14,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
-/// What kind of thing a path names.
+/// The kind of file that a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum FileKind {
     /// A regular file, the only kind that has positions.
     File,
     /// A directory.
@@ -29,22 +29,22 @@ pub enum Kind {
     Socket,
 }
 
-impl Kind {
-    /// The word for it in a message.
+impl FileKind {
+    /// Its name in a message.
     pub fn word(self) -> &'static str {
         match self {
-            Kind::File => "a file",
-            Kind::Directory => "a directory",
-            Kind::Pipe => "a pipe",
-            Kind::Device => "a device",
-            Kind::Socket => "a socket",
+            FileKind::File => "a file",
+            FileKind::Directory => "a directory",
+            FileKind::Pipe => "a pipe",
+            FileKind::Device => "a device",
+            FileKind::Socket => "a socket",
         }
     }
 
-    /// What to do where it stands in the place of a log.
-    pub fn way_out(self) -> &'static str {
+    /// What to do when it is found in place of a log.
+    pub fn hint(self) -> &'static str {
         match self {
-            Kind::Directory => {
+            FileKind::Directory => {
                 "remove it, so that nginx can write its log there, or name the files in it in paths of [[logs]]"
             }
             _ => {
@@ -55,8 +55,8 @@ impl Kind {
     }
 }
 
-/// Where the content of a file lives: device and inode. Exact while the file is held open, a mere hint
-/// afterwards, for inodes are used again.
+/// Where the content of a file is: device and inode. It is exact while the file is held open, and a mere hint
+/// afterwards, because inodes are used again.
 pub type Inode = (u64, u64);
 
 /// What the file system knows about a file.
@@ -68,22 +68,22 @@ pub struct Metadata {
     pub size: u64,
     /// Last modification, nanoseconds since the Unix epoch.
     pub modified: i64,
-    /// Names that the file has; 0 when it was deleted while open.
+    /// The number of its names; 0 when it was deleted while open.
     pub links: u64,
-    /// What it is.
-    pub kind: Kind,
+    /// Its kind.
+    pub kind: FileKind,
     /// The user who owns it.
     pub owner: u32,
-    /// The group that owns it: who may not read the file is told which group would help.
+    /// The group that owns it, for the message to a user who may not read the file.
     pub group: u32,
     /// Permission bits: whether that group may read it.
     pub mode: u32,
 }
 
-/// A directory that holds a name on the way to a file: who may write in it decides where that name leads.
+/// A directory that holds a name on the way to a file: whoever may write to it decides where that name leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
-    /// Where it is, without links.
+    /// Its path without links.
     pub path: PathBuf,
     /// The user who owns it.
     pub owner: u32,
@@ -102,23 +102,23 @@ pub struct Way {
     pub real: PathBuf,
 }
 
-/// All that the tailer asks of the operating system.
+/// All calls of the tailer to the operating system.
 pub trait FileSystem: Clone + Send + 'static {
     /// An open file.
     type File: Send + Sync + 'static;
     /// Holds an exclusive lock until dropped.
     type Lock: Send + 'static;
 
-    /// Opens for reading, and tells how the path led to this file; never waits (a pipe has no writer yet).
+    /// Opens for reading, and gives how the path led to this file; never waits (a pipe may have no writer yet).
     fn open(&self, path: &Path) -> io::Result<(Self::File, Way)>;
     /// How a path leads to a file, and what is there; no right to read the file is needed.
     fn trace(&self, path: &Path) -> io::Result<(Way, Metadata)>;
-    /// Reads at a position; fewer bytes than asked for only at the end of the file. Not in one piece: what is
-    /// read first may be of another time than what is read last.
+    /// Reads at an offset; fewer bytes than asked for only at the end of the file. A read is not atomic: the file may
+    /// change while it is read.
     fn read_at(&self, file: &Self::File, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-    /// What is behind a path, links followed.
+    /// The metadata of the file at a path, links followed.
     fn metadata(&self, path: &Path) -> io::Result<Metadata>;
-    /// What is behind an open file, whatever its name is by now.
+    /// The metadata of an open file, whatever its name is by now.
     fn metadata_of(&self, file: &Self::File) -> io::Result<Metadata>;
     /// Whether the path's last part is a symbolic link.
     fn is_symlink(&self, path: &Path) -> bool;
@@ -137,7 +137,7 @@ pub trait FileSystem: Clone + Send + 'static {
     fn write_all(&self, file: &Self::File, bytes: &[u8]) -> io::Result<()>;
     /// Returns when the file's bytes are on stable storage.
     fn sync(&self, file: &Self::File) -> io::Result<()>;
-    /// Gives a file another name, replacing what bore it.
+    /// Gives a file another name, and replaces the file that had it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Returns when the directory's names are on stable storage.
     fn sync_dir(&self, directory: &Path) -> io::Result<()>;
@@ -145,8 +145,8 @@ pub trait FileSystem: Clone + Send + 'static {
     fn lock(&self, path: &Path) -> io::Result<Option<Self::Lock>>;
 }
 
-/// Whether a log is a link to standard output or error, or to what else a process has open, over however many links: read
-/// here, these are our own and not nginx's, and may well be a file.
+/// Whether a log is a link to standard output or error, or to another open file of a process, through any number of links.
+/// Read here, these would be the agent's own and not nginx's, and may well be a regular file.
 pub fn is_console(path: &Path) -> bool {
     let Ok(target) = std::fs::read_link(path) else {
         return false;
@@ -159,23 +159,23 @@ pub fn is_console(path: &Path) -> bool {
     by_name || (HostFs.trace(path)).is_ok_and(|(way, _)| way.links.iter().any(is_of_process))
 }
 
-/// Whether a directory's file system tells nothing of what other machines, or the host outside a container's
-/// virtual machine, write: NFS, SMB, 9p, FUSE (magic numbers: linux/magic.h). One that cannot be asked counts
-/// as telling.
+/// Whether a directory's file system sends no events for writes of other machines, or of the host outside a container's
+/// virtual machine: NFS, SMB, 9p, FUSE (magic numbers: linux/magic.h). A file system that cannot be asked counts as
+/// sending events.
 pub fn is_silent(directory: &Path) -> bool {
     const NFS: u64 = 0x6969;
     const SMB: [u64; 3] = [0x517b, 0xff53_4d42, 0xfe53_4d42];
     const NINE_P: u64 = 0x0102_1997;
     const FUSE: u64 = 0x6573_5546;
     rustix::fs::statfs(directory).is_ok_and(|about| {
-        // of another width on other platforms; the low 32 bits are the number
+        // The type has another width on other platforms; the low 32 bits are the number.
         #[allow(clippy::useless_conversion)]
         let magic = u64::from_ne_bytes(i64::from(about.f_type).to_ne_bytes()) & 0xffff_ffff;
         magic == NFS || magic == NINE_P || magic == FUSE || SMB.contains(&magic)
     })
 }
 
-/// Permission bits of a file in the state directory: what stands in logs is for those who may read logs.
+/// Permission bits of a file in the state directory: the content of logs is for users who may read logs.
 const STATE_FILE: u32 = 0o640;
 
 /// The host's file system.
@@ -187,7 +187,7 @@ impl FileSystem for HostFs {
     type Lock = File;
 
     fn open(&self, path: &Path) -> io::Result<(File, Way)> {
-        // NONBLOCK: between the look and the open the file may have become a FIFO, whose open would hang.
+        // NONBLOCK: since the metadata was read the file may have become a FIFO, whose open would hang.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let (file, way) = walk::walk(path, flags)?;
         Ok((file.into(), way))
@@ -214,7 +214,7 @@ impl FileSystem for HostFs {
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
         let mut metadata = describe(&std::fs::metadata(path)?);
         if is_console(path) {
-            metadata.kind = Kind::Device;
+            metadata.kind = FileKind::Device;
         }
         Ok(metadata)
     }
@@ -291,15 +291,15 @@ impl FileSystem for HostFs {
 fn describe(metadata: &std::fs::Metadata) -> Metadata {
     let kind = metadata.file_type();
     let kind = if kind.is_file() {
-        Kind::File
+        FileKind::File
     } else if kind.is_dir() {
-        Kind::Directory
+        FileKind::Directory
     } else if kind.is_fifo() {
-        Kind::Pipe
+        FileKind::Pipe
     } else if kind.is_socket() {
-        Kind::Socket
+        FileKind::Socket
     } else {
-        Kind::Device
+        FileKind::Device
     };
     Metadata {
         inode: (metadata.dev(), metadata.ino()),
@@ -321,21 +321,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_file_system_known_to_be_silent_is() {
+    fn only_a_known_file_system_counts_as_silent() {
         assert!(!is_silent(Path::new("/proc")));
         assert!(!is_silent(Path::new("/no/such/place")));
     }
 
-    /// Standard output of a test run may well be a regular file.
+    /// The standard output of a test run may well be a regular file.
     #[test]
     fn a_link_to_the_console_is_never_a_log() {
         let directory = tempfile::tempdir().unwrap();
         let link = directory.path().join("access.log");
         std::os::unix::fs::symlink("/dev/stdout", &link).unwrap();
-        assert_eq!(HostFs.metadata(&link).unwrap().kind, Kind::Device);
+        assert_eq!(HostFs.metadata(&link).unwrap().kind, FileKind::Device);
         let file = directory.path().join("real.log");
         std::fs::write(&file, "a\n").unwrap();
-        assert_eq!(HostFs.metadata(&file).unwrap().kind, Kind::File);
+        assert_eq!(HostFs.metadata(&file).unwrap().kind, FileKind::File);
 
         use std::os::fd::AsRawFd as _;
         let open = File::open(&file).unwrap();
@@ -345,25 +345,25 @@ mod tests {
             (
                 "of-this-process",
                 format!("/proc/self/fd/{number}"),
-                Kind::Device,
+                FileKind::Device,
             ),
             (
                 "of-a-process",
                 format!("/proc/{process}/fd/{number}"),
-                Kind::Device,
+                FileKind::Device,
             ),
             (
                 "of-a-thread",
                 format!("/proc/thread-self/fd/{number}"),
-                Kind::Device,
+                FileKind::Device,
             ),
             (
                 "relative",
                 format!("{deep}proc/self/fd/{number}"),
-                Kind::Device,
+                FileKind::Device,
             ),
-            ("chain", "of-a-process".to_owned(), Kind::Device),
-            ("chain-to-file", "real.log".to_owned(), Kind::File),
+            ("chain", "of-a-process".to_owned(), FileKind::Device),
+            ("chain-to-file", "real.log".to_owned(), FileKind::File),
         ] {
             let link = directory.path().join(name);
             std::os::unix::fs::symlink(target, &link).unwrap();

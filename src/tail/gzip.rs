@@ -1,9 +1,9 @@
-//! A gzip-compressed rotated file, read at positions of the lines inside it.
+//! A gzip-compressed rotated file, read at the positions of the lines inside it.
 //!
-//! Owns: decoding, and the resumption in the middle (decode and discard). Refuses to know: why the file is
-//! read. Invariant: an offset means the same as in the plain file that was compressed, so a line keeps its
-//! identity. The failure it guards against: a file that gzip is still writing taken for a damaged or a
-//! finished one; it is tried again when it has changed.
+//! Owns: decoding, and resumption in the middle (decode and discard). Refuses to know: why the file is read. Invariant: an
+//! offset means the same as in the plain file that was compressed, so that a line keeps its identity. The failure it
+//! guards against: a file that gzip is still writing is taken for a damaged or a finished one; it is read again when it
+//! has changed.
 
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use std::sync::Arc;
 use flate2::bufread::MultiGzDecoder;
 use memchr::memchr;
 
+use super::file_reader::{Buffer, FoundLines, Limits, Step};
 use super::fs::FileSystem;
-use super::identity::{FIRST_LINE_BYTES, MARKER_BYTES, Place, marker_length};
+use super::identity::{FIRST_LINE_BYTES, MARKER_BYTES, Position, marker_length};
 use super::lines::{self, Head};
-use super::reader::{Buffer, Found, Limits, Step};
 use super::track::Track;
 
 /// Compressed bytes fetched at once.
 const INPUT_BYTES: usize = 32 * 1024;
 
-/// Where a first line must have ended to be looked for at all.
+/// A first line must end before this offset to be found.
 const MAX_FIRST_LINE: usize = 64 * 1024 * 1024;
 
 /// Reads an open file from its beginning.
@@ -49,12 +49,12 @@ fn decoder<F: FileSystem>(fs: &F, file: &Arc<F::File>) -> Decoder<F> {
     MultiGzDecoder::new(BufReader::with_capacity(INPUT_BYTES, input))
 }
 
-/// What stands at the end of a gzip file (RFC 1952, 2.3.1).
+/// The last bytes of a gzip file (RFC 1952, 2.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Trailer {
-    /// Of what the last member holds.
+    /// CRC-32 of the content of the last member.
     pub(super) crc32: u32,
-    /// Its length's low bits: of a file in one piece under 4 GiB, the uncompressed size.
+    /// The low 32 bits of its length: the uncompressed size of a file with one member under 4 GiB.
     pub(super) size: u32,
 }
 
@@ -71,7 +71,7 @@ impl Trailer {
     }
 }
 
-/// The first complete line of a file, without its `\n` and at most as much of it as makes the identity.
+/// The first complete line of a file, without its `\n`, cut to the part that makes the identity.
 pub(super) fn first_line<F: FileSystem>(
     fs: &F,
     file: &Arc<F::File>,
@@ -93,7 +93,7 @@ pub(super) fn first_line<F: FileSystem>(
     }
 }
 
-/// Decodes a compressed file as far as its first line may reach; an error where it cannot be decoded, or ends early.
+/// Decodes a compressed file as far as its first line may reach. An error when it cannot be decoded, or ends early.
 pub(super) fn decodes<F: FileSystem>(fs: &F, file: &Arc<F::File>) -> io::Result<()> {
     let decoded = decoder(fs, file).take(MAX_FIRST_LINE as u64);
     io::copy(&mut { decoded }, &mut io::sink()).map(drop)
@@ -133,11 +133,11 @@ pub(super) struct Gzip<F: FileSystem> {
     /// Decoded bytes from `offset` on, not handed on.
     carry: Vec<u8>,
     offset: u64,
-    /// Nothing more comes until the file is another one.
+    /// Nothing more comes until the file has changed from this.
     ended: Option<Version>,
-    /// The end was a clean one.
+    /// The file was decoded to its regular end.
     complete: bool,
-    /// What the decoder met behind the lines that were handed on; asked again, it might say that all is well.
+    /// The error of the decoder behind the lines that were handed on; it might not report it a second time.
     failed: Option<io::Error>,
 }
 
@@ -164,12 +164,12 @@ impl<F: FileSystem> Gzip<F> {
         self.file
     }
 
-    /// Whether the whole file was decoded and its end is where gzip ended it.
+    /// Whether the whole file was decoded to its regular end.
     pub(super) fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// Whether a decoder is at work, which takes memory.
+    /// Whether it has a decoder, which takes memory.
     pub(super) fn is_decoding(&self) -> bool {
         self.decoder.is_some()
     }
@@ -210,16 +210,16 @@ impl<F: FileSystem> Gzip<F> {
             }
         };
         let data = &bytes[window..count];
-        // Half a line at the end of a file that is cut off is no loss when the file goes.
+        // Half a line at the end of a file that is cut off does not count as lost when the file is deleted.
         let lines = memchr::memrchr(b'\n', data).map_or(0, |at| at as u64 + 1);
         track.size = track.size.max(self.offset + lines);
         let step = match lines::head(data, limits.line_bytes) {
             Head::Lines(lines) => {
-                let end = Place::after(&bytes[..window + lines], self.offset + lines as u64);
+                let end = Position::after(&bytes[..window + lines], self.offset + lines as u64);
                 self.carry.clear();
                 self.carry.extend_from_slice(&bytes[window + lines..count]);
                 self.keep_window(end.offset, window + lines, buffer);
-                Some(Found {
+                Some(FoundLines {
                     start: window,
                     length: lines,
                     end,
@@ -233,7 +233,7 @@ impl<F: FileSystem> Gzip<F> {
             }
             Head::Long => match self.skip_long_line(count, buffer, limits, end.is_none()) {
                 Ok(Some(found)) => Some(found),
-                // An over-long line that has no end yet: decoding on would begin it again and again.
+                // An over-long line has no end yet: further decoding would begin it again and again.
                 Ok(None) => {
                     if let Some(error) = end.flatten() {
                         return self.stop(error);
@@ -258,25 +258,25 @@ impl<F: FileSystem> Gzip<F> {
         }
     }
 
-    /// Whether the file holds what was read up to `place`; `None` when it ends before.
-    pub(super) fn holds(fs: F, file: Arc<F::File>, place: Place) -> io::Result<Option<bool>> {
+    /// Whether the file holds what was read up to `position`; `None` when it ends before it.
+    pub(super) fn holds(fs: F, file: Arc<F::File>, position: Position) -> io::Result<Option<bool>> {
         let mut gzip = Self::new(fs, file);
-        match gzip.resume(place) {
-            Ok(holds) => Ok((gzip.offset == place.offset).then_some(holds)),
+        match gzip.resume(position) {
+            Ok(holds) => Ok((gzip.offset == position.offset).then_some(holds)),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Decodes up to `place` and checks that the file holds what was read before it.
-    fn resume(&mut self, place: Place) -> io::Result<bool> {
+    /// Decodes up to `position` and checks that the file holds what was read before it.
+    fn resume(&mut self, position: Position) -> io::Result<bool> {
         self.decoder = Some(decoder(&self.fs, &self.file));
         self.carry.clear();
         self.window.clear();
         self.offset = 0;
         let mut block = vec![0; INPUT_BYTES];
-        while self.offset < place.offset {
-            let left = usize::try_from(place.offset - self.offset).unwrap_or(usize::MAX);
+        while self.offset < position.offset {
+            let left = usize::try_from(position.offset - self.offset).unwrap_or(usize::MAX);
             let wanted = left.min(block.len());
             let count = self.decode(&mut block[..wanted])?;
             if count == 0 {
@@ -285,17 +285,17 @@ impl<F: FileSystem> Gzip<F> {
             self.offset += count as u64;
             self.slide_window(&block[..count]);
         }
-        Ok(Place::after(&self.window, self.offset) == place)
+        Ok(Position::after(&self.window, self.offset) == position)
     }
 
-    /// The line at `offset` is over the limit: its beginning is in the buffer, the rest is passed over.
+    /// The line at `offset` is over the limit: its beginning is in the buffer, the rest is skipped.
     fn skip_long_line(
         &mut self,
         count: usize,
         buffer: &mut Buffer,
         limits: Limits,
         more: bool,
-    ) -> io::Result<Option<Found>> {
+    ) -> io::Result<Option<FoundLines>> {
         let start = self.window.len();
         let data = buffer.bytes()[start..count].to_vec();
         let mut block = vec![0; INPUT_BYTES];
@@ -314,17 +314,17 @@ impl<F: FileSystem> Gzip<F> {
             }
             from_block = if more { self.decode(&mut block)? } else { 0 };
             if from_block == 0 {
-                // No end of the line in this file: it stays unread, and so does its beginning.
+                // The line does not end in this file: it stays unread, and so does its beginning.
                 self.decoder = None;
                 return Ok(None);
             }
             rest = &block[..from_block];
         }
         self.offset = end;
-        Ok(Some(Found {
+        Ok(Some(FoundLines {
             start,
             length: limits.line_bytes,
-            end: Place::after(&self.window, end),
+            end: Position::after(&self.window, end),
             cut: true,
         }))
     }

@@ -1,188 +1,89 @@
 //! Which rotated files are left unread: old history that nobody asked for, and what is older than `retention`.
 //!
-//! Owns: that decision, and the count of what it leaves. Refuses to know: whose a file is, and how it is read.
-//! Invariant: a file is left as history only when it was there before anybody asked for its log, and as expired only
-//! by a time that is believed. The failure it guards against: lines that nobody has read taken for history, because
-//! a clock was wrong.
+//! Owns: that decision. Refuses to know: to which stream a file belongs, and how it is read. Invariant: a file is left as
+//! history only when it was there before anybody asked for its log, and as expired only by a time that is trusted. The
+//! failure it guards against: lines that were not read are taken for history, because a clock was wrong.
 
-use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::FileKey;
-use super::admit::{Look, Subject};
 use super::discover::Candidate;
-use super::fs::{FileSystem, Metadata};
-use super::gzip::Trailer;
-use super::identity::Place;
-use super::reader::{holds, last_line_end};
-use super::tailer::{Done, Tailer};
+use super::fs::FileSystem;
+use super::reconcile::ScanContext;
+use super::tailer::{EarlierScans, Tailer};
+use super::trusted_clock::TrustedClock;
 use crate::clock::Clock;
 
-/// Why bytes are passed over: their file is older than `retention`.
-const EXPIRED: &str = "expired";
-
-/// How far a file's time may be off, milliseconds: the kernel's clock is a little behind, and a clock may have
-/// been set while nobody looked. To read a little that was not asked for is better than to miss a line.
+/// How far a file's time may be off, milliseconds: the kernel's clock is a little behind, and a clock may have been set
+/// between two scans. To read a little that was not asked for is better than to miss a line.
 const CLOCK_SLACK: i64 = 3_600_000;
+
+/// By what a rotated file without a known stream is taken for old history. All times are milliseconds since 1970.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct HistoryRule {
+    /// Positions were lost: nothing is history.
+    pub(super) read_all: bool,
+    /// The clock was set since the last scan: by which clock a file got its time is not known.
+    pub(super) clock_was_set: bool,
+    /// What was written since then is no history; `None` at the first start.
+    pub(super) since: Option<i64>,
+    /// The trusted time.
+    pub(super) now: i64,
+    /// Rotated files changed this recently are read.
+    pub(super) history: Duration,
+}
+
+impl HistoryRule {
+    pub(super) fn new(
+        earlier: &EarlierScans,
+        clock: &TrustedClock,
+        history: Duration,
+        context: ScanContext,
+    ) -> Self {
+        let since = earlier.last.map(|last| {
+            // The last scan in the time of the clock as it is now, which may have been set back since.
+            let elapsed = context.now.saturating_sub(earlier.at).as_millis();
+            let elapsed = i64::try_from(elapsed).unwrap_or(i64::MAX);
+            last.min(context.wall.saturating_sub(elapsed))
+                .saturating_sub(CLOCK_SLACK)
+        });
+        Self {
+            read_all: earlier.read_all,
+            clock_was_set: clock.times_set() != earlier.times_set,
+            since,
+            now: clock.believed(),
+            history,
+        }
+    }
+
+    /// Whether a rotated file that no stream knows was there before anybody asked for it. `modified`: when it was
+    /// changed, nanoseconds since 1970.
+    pub(super) fn is_history(&self, is_known_log: bool, modified: i64) -> bool {
+        // A log that was seen before had no other rotated files: this one came since.
+        if self.read_all || is_known_log || self.clock_was_set {
+            return false;
+        }
+        // A new log: what was written since the last scan is no history, whatever its name is by now.
+        let is_older = |since: i64| modified / 1_000_000 < since;
+        self.since.is_none_or(is_older) && is_over_age(modified, self.now, Some(self.history))
+    }
+}
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Whether a rotated file is older than anything that is kept.
     pub(super) fn is_expired(&self, candidate: &Candidate) -> bool {
-        let (modified, now) = (candidate.metadata.modified, self.present.believed());
+        let (modified, now) = (candidate.metadata.modified, self.trusted_clock.believed());
         !candidate.live && is_over_age(modified, now, self.settings.retention)
     }
 
-    /// Whether a file was left for its age by a clock that was ahead.
+    /// Whether a file was passed over for its age by a clock that was ahead.
     pub(super) fn is_young_again(&self, key: FileKey, candidate: &Candidate) -> bool {
-        self.tracks.get(&key).is_some_and(|track| track.expired) && !self.is_expired(candidate)
-    }
-
-    /// Leaves a file that is older than `retention`. What was not read of it is counted, once, and is not taken
-    /// for lost, now or when the file is deleted.
-    pub(super) fn pass_over(&mut self, subject: &Subject<'_, F>, look: Look) -> io::Result<()> {
-        let Subject {
-            candidate,
-            file,
-            metadata,
-            streams,
-            ..
-        } = subject;
-        let Some((name, stream)) = streams.first() else {
-            return Ok(());
-        };
-        let compressed = candidate.compression.is_some();
-        let size = if compressed {
-            u64::from(Trailer::of(&self.fs, &**file, metadata.size)?.size)
-        } else {
-            metadata.size
-        };
-        let mut best: Option<(u64, FileKey)> = None;
-        for key in self.keys_of(streams) {
-            if self.reader_of(key).is_some() {
-                // A copy, or what it is a copy of, is being read.
-                return Ok(());
-            }
-            let Some(track) = self.tracks.get(&key) else {
-                continue;
-            };
-            let place = track.read;
-            let read = if track.skipped || place.offset > size {
-                size
-            } else if compressed || holds(&self.fs, &**file, place)? {
-                place.offset
-            } else {
-                continue;
-            };
-            if best.is_none_or(|(most, _)| most < read) {
-                best = Some((read, key));
-            }
-        }
-        let (read, key) = match best {
-            Some(best) => best,
-            None if self.is_history(candidate, name, look) => {
-                return self.leave_as_history(subject, look);
-            }
-            None => (
-                0,
-                self.add_track(name, Some((*stream, subject.beginning)), Place::start()),
-            ),
-        };
-        if size > read {
-            *self.stats.passed_over_bytes.entry(EXPIRED).or_default() += size - read;
-        }
-        if let Some(track) = self.tracks.get_mut(&key) {
-            track.missing = None;
-            track.finished = true;
-            track.expired = true;
-            self.dirty = true;
-        }
-        self.set_done(key, metadata, look.wall);
-        Ok(())
-    }
-
-    /// It counts as read up to now; what nginx still writes into it is not history. Of a compressed file nobody
-    /// knows how far that is.
-    pub(super) fn leave_as_history(
-        &mut self,
-        subject: &Subject<'_, F>,
-        look: Look,
-    ) -> io::Result<()> {
-        let compressed = subject.candidate.compression.is_some();
-        let place = if compressed {
-            Place::start()
-        } else {
-            last_line_end(&self.fs, &*subject.file, subject.metadata.size)?
-        };
-        let (name, stream) = &subject.streams[0];
-        let key = self.add_track(name, Some((*stream, subject.beginning)), place);
-        self.set_history(key, subject, compressed, look.wall);
-        Ok(())
-    }
-
-    /// Whether a rotated file that no track knows was there before anybody asked for it.
-    pub(super) fn is_history(&self, candidate: &Candidate, name: &Arc<str>, look: Look) -> bool {
-        // A log seen before had no other rotated files: this one came since.
-        if self.looks.read_all || self.known.contains(name) {
-            return false;
-        }
-        // By which clock the file got its time nobody knows.
-        if self.present.times_set() != self.looks.times_set {
-            return false;
-        }
-        let modified = candidate.metadata.modified;
-        // A new log: what was written since the last look is no history, however it is named by now.
-        let since = self.looks.last.map(|last| {
-            // The last look in the time of today's clock, which may have been set back since.
-            let elapsed = look.now.saturating_sub(self.looks.at).as_millis();
-            let elapsed = i64::try_from(elapsed).unwrap_or(i64::MAX);
-            last.min(look.wall.saturating_sub(elapsed))
-                .saturating_sub(CLOCK_SLACK)
-        });
-        since.is_none_or(|since| modified / 1_000_000 < since)
-            && is_over_age(
-                modified,
-                self.present.believed(),
-                Some(self.settings.history),
-            )
-    }
-
-    /// A stream that counts as read as far as its file goes now, or (`skipped`) wholly.
-    fn set_history(&mut self, key: FileKey, subject: &Subject<'_, F>, skipped: bool, wall: i64) {
-        if let Some(track) = self.tracks.get_mut(&key) {
-            track.log = subject.candidate.log;
-            track.finished = true;
-            track.skipped = skipped;
-            track.inode = subject.metadata.inode;
-            track.path.clone_from(&subject.candidate.path);
-        }
-        self.dirty = true;
-        self.set_done(key, &subject.metadata, wall);
-    }
-
-    pub(super) fn set_done(&mut self, key: FileKey, metadata: &Metadata, wall: i64) {
-        let Metadata {
-            inode,
-            size,
-            modified,
-            ..
-        } = *metadata;
-        self.done.insert(
-            inode,
-            Done {
-                size,
-                modified,
-                key,
-            },
-        );
-        if let Some(track) = self.tracks.get_mut(&key) {
-            track.seen = wall;
-        }
+        self.streams.get(key).is_some_and(|track| track.expired) && !self.is_expired(candidate)
     }
 }
 
-fn is_over_age(modified: i64, wall: i64, limit: Option<Duration>) -> bool {
+fn is_over_age(modified: i64, now: i64, limit: Option<Duration>) -> bool {
     let Some(limit) = limit else { return false };
     let limit = i64::try_from(limit.as_millis()).unwrap_or(i64::MAX);
-    wall.saturating_sub(modified / 1_000_000) >= limit
+    now.saturating_sub(modified / 1_000_000) >= limit
 }

@@ -1,4 +1,4 @@
-//! What makes a file this file: the beginning of its content, and the bytes before a position.
+//! The identity of a file: the beginning of its content, and the bytes before a position.
 //!
 //! Owns: the stream id and the marker. Refuses to know: inodes and paths, which are used again.
 //! Invariant: both are pure functions of their arguments and part of what is on disk and in the index for
@@ -20,7 +20,7 @@ const DOMAIN: &str = "logweir stream 1";
 
 /// The id of a file of `log` on `host` whose first complete line, without its `\n`, is `first_line`.
 ///
-/// Lengths go before the parts, so that no two triples run together to the same bytes.
+/// Each part follows its length, so that no two triples give the same bytes.
 pub(super) fn stream_id(host: &str, log: &str, first_line: &[u8]) -> StreamId {
     let first_line = &first_line[..first_line.len().min(FIRST_LINE_BYTES)];
     let mut hasher = blake3::Hasher::new_derive_key(DOMAIN);
@@ -33,8 +33,8 @@ pub(super) fn stream_id(host: &str, log: &str, first_line: &[u8]) -> StreamId {
     StreamId(id)
 }
 
-/// The hash of a first complete line, without its `\n`, whatever log and host it is of: by it the streams are
-/// found that a file may continue. It decides nothing; the id does.
+/// The hash of a first complete line, without its `\n`, independent of log and host. It finds the streams that a file
+/// may continue; the id decides.
 pub(super) fn beginning(first_line: &[u8]) -> u64 {
     xxh3_64(&first_line[..first_line.len().min(FIRST_LINE_BYTES)])
 }
@@ -49,14 +49,14 @@ pub(super) fn marker(window: &[u8]) -> u64 {
     xxh3_64(window)
 }
 
-/// A position and the hash of what stands before it.
+/// An offset in a file, and the hash of the bytes before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
+pub(super) struct Position {
     pub(super) offset: u64,
     pub(super) marker: u64,
 }
 
-impl Place {
+impl Position {
     /// The beginning of a file.
     pub(super) fn start() -> Self {
         Self {
@@ -65,7 +65,7 @@ impl Place {
         }
     }
 
-    /// The place after `bytes`, of which the last are the last before `offset`.
+    /// The position after `bytes`, of which the last are the last before `offset`.
     pub(super) fn after(bytes: &[u8], offset: u64) -> Self {
         Self {
             offset,

@@ -1,7 +1,8 @@
 //! The directories of live logs, found by the names that their files may have.
 //!
-//! Owns an index. Invariant: a name is looked up in time that does not grow with the number of logs whose names are fixed.
-//! The failure it guards against: thousands of logs asked one by one about each of thousands of rotated files.
+//! Owns: an index. Refuses to know: the file system. Invariant: the time to look a name up does not grow with the number
+//! of logs whose names are fixed. The failure it guards against: each of thousands of logs is compared with each of
+//! thousands of rotated files.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ pub(super) struct Leaf<'a> {
     pub(super) file: &'a Part,
 }
 
-/// All of these, found by the names that they mean: there may be thousands, and of files too.
+/// All of these directories, found by the names of their files: there may be thousands of both.
 pub(super) struct Leaves<'a> {
     all: Vec<Leaf<'a>>,
     literal: HashMap<&'a str, Vec<usize>>,
@@ -43,7 +44,7 @@ impl<'a> Leaves<'a> {
         }
     }
 
-    /// Those of whose files one with this name may be a rotated one, in their order.
+    /// The directories in which a file with this name may be a rotated one of a log, in their order.
     pub(super) fn of(&self, name: &str) -> impl Iterator<Item = &Leaf<'a>> {
         let mut found: Vec<usize> = Vec::new();
         for stem in stem::readings(name).map(|reading| reading.stem()) {

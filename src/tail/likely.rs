@@ -1,8 +1,9 @@
-//! To which of many logs a rotated file is likely to belong, by its path.
+//! The log to which a rotated file probably belongs, by its path.
 //!
-//! Owns: the order of likelihood: the table of rotated names, then the longest name of a log within the file's name,
-//! and among equals the directory. Refuses to know: files and contents. Invariant: an answer takes time by the length
-//! of the path and by the number of logs in the answer, not by the number of all logs, of which there may be thousands.
+//! Owns: the order of likelihood: the table of rotated names, then the longest name of a log within the file's name, and
+//! among equals the directory. Refuses to know: files and contents. Invariant: the time of an answer depends on the length
+//! of the path and on the number of logs in the answer, not on the number of all logs, of which there may be thousands.
+//! The failure it guards against: a scan of many logs that takes minutes.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
@@ -11,31 +12,31 @@ use std::sync::Arc;
 
 use super::stem;
 
-/// Names of logs, by what a path can tell of them.
+/// The names of logs, indexed by the parts of a path.
 pub(super) struct Likely {
     names: Vec<Arc<str>>,
-    by_file: Places,
+    by_file: NameIndex,
     /// By the name without its extension.
-    by_stem: Places,
+    by_stem: NameIndex,
     stem_lengths: BTreeSet<usize>,
     by_home: HashMap<PathBuf, Vec<usize>>,
 }
 
-/// Places in the list of names: all with one text, and those of them in one directory.
+/// Indices into the list of names: of all names with one text, and of those in one directory.
 #[derive(Default)]
-struct Places {
+struct NameIndex {
     anywhere: HashMap<String, Vec<usize>>,
     at_home: HashMap<PathBuf, Vec<usize>>,
 }
 
-impl Places {
+impl NameIndex {
     fn add(&mut self, text: &str, home: &Path, at: usize) {
         let anywhere = self.anywhere.entry(text.to_owned()).or_default();
         anywhere.push(at);
         self.at_home.entry(home.join(text)).or_default().push(at);
     }
 
-    /// Those with any of these texts: in one of these directories, or else anywhere.
+    /// The names with any of these texts: in one of these directories, or else anywhere.
     fn of(&self, texts: &[&str], homes: &[&Path]) -> Vec<usize> {
         let known = |text: &&&str| self.anywhere.contains_key(**text);
         let texts: Vec<&str> = texts.iter().filter(known).copied().collect();
@@ -55,8 +56,8 @@ impl Likely {
     pub(super) fn new(names: Vec<Arc<str>>) -> Self {
         let mut likely = Self {
             names: Vec::new(),
-            by_file: Places::default(),
-            by_stem: Places::default(),
+            by_file: NameIndex::default(),
+            by_stem: NameIndex::default(),
             stem_lengths: BTreeSet::new(),
             by_home: HashMap::new(),
         };
@@ -77,10 +78,10 @@ impl Likely {
         likely
     }
 
-    /// Those to which the file at `path` may belong, in their order.
+    /// The names of the logs to which the file at `path` may belong, in their order.
     pub(super) fn of(&self, path: &Path) -> Vec<Arc<str>> {
         let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        // A log's own name need not be a path: then any file is near.
+        // The name of a log need not be a path: then every file is near.
         let homes: Vec<&Path> = path.ancestors().chain([Path::new("")]).collect();
         let stems: Vec<String> = stem::readings(file).map(|reading| reading.stem()).collect();
         let stems: Vec<&str> = stems.iter().map(String::as_str).collect();
@@ -115,8 +116,8 @@ mod tests {
 
     use super::*;
 
-    /// The same, asked of every name in turn.
-    fn asked_of_all(names: &[Arc<str>], path: &Path) -> Vec<Arc<str>> {
+    /// The same answer, from a comparison with each name.
+    fn by_comparison(names: &[Arc<str>], path: &Path) -> Vec<Arc<str>> {
         let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let rank = |name: &Arc<str>| {
             let live = Path::new(&**name);
@@ -158,13 +159,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_answers_as_if_every_name_were_asked(
+        fn the_answer_is_that_of_a_comparison_with_each_name(
             names in proptest::collection::btree_set("(/[ab]){0,2}/?[abü]{1,3}(\\.log)?", 0..8),
             path in "(/[ab]){0,3}/[abü.]{0,5}(\\.log)?(\\.1|-20261123)?(\\.gz)?",
         ) {
             let names: Vec<Arc<str>> = names.iter().map(|name| Arc::from(name.as_str())).collect();
             let path = Path::new(&path);
-            prop_assert_eq!(Likely::new(names.clone()).of(path), asked_of_all(&names, path));
+            prop_assert_eq!(Likely::new(names.clone()).of(path), by_comparison(&names, path));
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Finds complete lines in bytes that begin at a line's start.
 //!
 //! Owns: what a line is (bytes up to and with `\n`) and when it is too long. Refuses to know: files.
-//! Invariant: what is handed on ends with `\n` or is the marked beginning of an over-long line.
-//! The failure it guards against: half a line sent, which could not be mended, since its id is its place.
+//! Invariant: handed-on bytes end with `\n` or are the marked beginning of an over-long line. The failure it guards
+//! against: half a line is sent, which could not be corrected, because the id of a line is its offset.
 
 use memchr::{memchr, memrchr};
 
-/// What a buffer that begins at a line's start begins with.
+/// The beginning of a buffer that begins at the start of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Head {
     /// Complete lines of this many bytes, the last `\n` included; none is over the limit.
@@ -17,7 +17,7 @@ pub(super) enum Head {
     Partial,
 }
 
-/// Judges `bytes`; a line over `limit` bytes (without its `\n`) is long.
+/// Classifies `bytes`; a line over `limit` bytes (without its `\n`) is long.
 pub(super) fn head(bytes: &[u8], limit: usize) -> Head {
     let mut complete = 0;
     loop {

@@ -1,9 +1,9 @@
 //! Whether a file that a link leads to may be read.
 //!
-//! Owns the rule and its words. Refuses to know how a path is walked. Invariant: in a directory that a user other than
-//! root or the agent's own may write, a symbolic link, or a file with several names, is read only when it belongs to that
-//! directory's owner or to nginx's user. The failure it guards against: somebody who may write in a directory of logs puts
-//! a link to `/etc/shadow` there, and an agent that may read more than they index it for them.
+//! Owns: the rule and its message. Refuses to know: how a path is walked. Invariant: in a directory that a user other
+//! than root or the agent's own may write to, a symbolic link, or a file with several names, is read only when the file
+//! belongs to that directory's owner or to nginx's user. The failure it guards against: a user who may write to a
+//! directory of logs puts a link to `/etc/shadow` there, and the agent, which may read more, indexes it.
 
 use std::path::Path;
 
@@ -18,29 +18,29 @@ use crate::clock::Clock;
 /// Write permission of the group and of all others.
 const OTHERS_MAY_WRITE: u32 = 0o022;
 
-/// Whom to trust.
+/// Which users' links are followed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Links {
     /// The setting follows each link.
     pub always: bool,
-    /// The agent's own user: it can do no more by a link than by itself.
+    /// The agent's own user, who gains nothing by a link.
     pub own: u32,
-    /// The user that nginx's workers run as, where it is known.
+    /// The user of nginx's workers, where it is known.
     pub nginx: Option<u32>,
 }
 
 /// A file that is not read because of how its path leads to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// The directory in which others may put links.
+    /// The directory to which other users may write.
     holder: Holder,
     symbolic: bool,
     owner: u32,
 }
 
 impl Links {
-    /// The users whose files such a way may lead to; None where everybody's may be read. The way of a file with several
-    /// names (`names`) is one that others may have made.
+    /// The users whose files may be read by this way; `None` where those of all users may be. A file with several names
+    /// (`names`) may have got one of them from another user.
     pub(super) fn owners(&self, way: &Way, names: u64) -> Option<Vec<u32>> {
         let mut owners: Option<Vec<u32>> = None;
         for holder in self.open_to_others(way, names) {
@@ -57,8 +57,8 @@ impl Links {
         owners
     }
 
-    /// Why the file at the end of `way` is not read, if so.
-    /// `found_by` are the owners that a link allows beside whose target the file was found.
+    /// Why the file at the end of `way` is not read; `None` when it is. `found_by`: the file was found beside the target
+    /// of a link that leads only to files of these users.
     pub(super) fn refuse(
         &self,
         way: &Way,
@@ -94,7 +94,7 @@ impl Links {
 }
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// Whether a file is not read because of how its path led to it. That is told of a file that counts as a log's.
+    /// Whether a file is not read because of how its path led to it. It is reported only for a file of a log.
     pub(super) fn is_refused(
         &mut self,
         candidate: &Candidate,
@@ -104,24 +104,24 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let Some(refusal) = candidate.refused(&self.settings.links, way, metadata) else {
             return false;
         };
-        self.refused.insert(metadata.inode);
+        self.scan.refused.insert(metadata.inode);
         if candidate.names.is_empty() || self.is_expired(candidate) {
             return true;
         }
         let problem = Problem::new(&candidate.path, refusal.text(&self.fs));
         self.stats.problems.push(problem.leaving(Leaves::Input));
-        // What is known of it from before the directory was another's is not lost.
+        // Positions from before the directory got another owner do not count as lost.
         let is_known =
             |track: &Track| track.inode == metadata.inode && candidate.names.contains(&track.name);
-        if self.tracks.values().any(is_known) {
-            self.sure = false;
+        if self.streams.tracks().any(is_known) {
+            self.scan.is_complete = false;
         }
         true
     }
 }
 
 impl Refusal {
-    /// What is wrong and what to do; reads on after the path.
+    /// What is wrong and what to do; continues a sentence that begins with the path.
     pub(super) fn text<F: FileSystem>(&self, fs: &F) -> String {
         let what = match self.symbolic {
             true => "is reached by a symbolic link",
@@ -142,7 +142,7 @@ impl Refusal {
     }
 }
 
-/// A path for a message: its directories may have been named by anybody.
+/// A path for a message: any user may have named its directories.
 fn shown(path: &Path) -> String {
     path.display().to_string().escape_debug().to_string()
 }
@@ -150,7 +150,7 @@ fn shown(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tail::fs::Kind;
+    use crate::tail::fs::FileKind;
 
     const ROOT: u32 = 0;
     const WWW: u32 = 33;
@@ -171,15 +171,15 @@ mod tests {
             size: 0,
             modified: 0,
             links,
-            kind: Kind::File,
+            kind: FileKind::File,
             owner,
             group: 0,
             mode: 0o640,
         }
     }
 
-    /// A plain name, a symbolic link, a file with two names: which of them may be read?
-    fn verdicts(links: &Links, holder: &Holder, owner: u32) -> [bool; 3] {
+    /// Whether a plain name, a symbolic link, and a file with two names may be read.
+    fn allowed(links: &Links, holder: &Holder, owner: u32) -> [bool; 3] {
         let plain = Way {
             links: vec![],
             directory: holder.clone(),
@@ -228,7 +228,7 @@ mod tests {
             (&agent, (WWW, 0o755), AGENT, PLAIN),
         ];
         for (links, (owner, mode), target, expected) in cases {
-            let found = verdicts(links, &directory(owner, mode), target);
+            let found = allowed(links, &directory(owner, mode), target);
             assert_eq!(found, expected, "{links:?} {owner} {mode:o} {target}");
         }
     }
@@ -239,17 +239,17 @@ mod tests {
             always: true,
             ..Links::default()
         };
-        assert_eq!(verdicts(&always, &directory(WWW, 0o777), ROOT), [true; 3]);
+        assert_eq!(allowed(&always, &directory(WWW, 0o777), ROOT), [true; 3]);
         let nginx_is_root = Links {
             nginx: Some(ROOT),
             ..Links::default()
         };
-        let found = verdicts(&nginx_is_root, &directory(WWW, 0o755), ROOT);
+        let found = allowed(&nginx_is_root, &directory(WWW, 0o755), ROOT);
         assert_eq!(found, [true, false, false]);
     }
 
     #[test]
-    fn of_several_links_on_the_way_each_must_be_allowed() {
+    fn each_of_several_links_on_the_way_must_be_allowed() {
         let links = Links::default();
         let way = |holders: &[Holder]| Way {
             links: holders.to_vec(),

@@ -13,79 +13,76 @@
 //! - [`Tailer::settle`] takes the acks, [`Tailer::save`] makes them durable;
 //! - [`watch::Watcher`] waits for something to happen.
 //!
-//! The parts: `pattern` and `discover` (which files), `stem` and `likely` (whose rotated file, by its name) and
-//! `content` (by what is in it), `foreign` (what is no access log), `identity` (is it still the same), `unread` (what
-//! was opened before it had a line), `reader` and `gzip` (lines of one file), `track` (position in one stream), `tailer`,
-//! `reconcile`, `admit` and `history` (all of them together), `checkpoint`, `assignments` and `state` (what survives the
-//! process), `handover` (what only the process has); `survey` and `others` show beforehand what would be read, and what
-//! not.
+//! The parts:
+//!
+//! - Which files there are: `discover` with `pattern`, `leaf` and `likely`; `stem` (rotated names); `links` and `access`
+//!   (which files may be read).
+//! - What is known: `stream_table` (the streams, with the `track` of each), `identity` (what makes a file this file),
+//!   `seen_files` (files that need not be opened again), `trusted_clock`.
+//! - What is open: `open_files` with `file_reader`, `gzip` and `lines`, and `descriptor_slots` (who may be open).
+//! - Which stream a file continues: `matching`, which decides from facts alone, and `history`.
+//! - The coordinator: `tailer`; `reconcile` (a scan), `candidates` (what is matched), `applying` (what follows), `search`
+//!   (what is missing), `closing` (what ends), `reading` (what a read brings up), `unread`, `foreign`, `damage`.
+//! - What survives the process: `checkpoint`, `assignments`, `state`; and a reload: `carried_files`.
+//! - `survey` and `others` show beforehand what would be read, and what would not.
 
 mod access;
-mod admit;
+mod applying;
 mod assignments;
+mod candidates;
+mod carried_files;
 mod checkpoint;
-mod content;
+mod closing;
 mod damage;
+mod descriptor_slots;
 mod discover;
+mod file_reader;
 mod foreign;
 pub mod fs;
 mod gzip;
-mod handover;
 mod history;
 mod identity;
 mod leaf;
 mod likely;
 mod lines;
 mod links;
+mod matching;
+mod open_files;
 mod others;
 mod pattern;
-mod present;
-mod reader;
+mod reading;
 mod reconcile;
-mod room;
+mod search;
+mod seen_files;
 #[cfg(test)]
 pub(crate) mod sim;
 mod state;
 mod stats;
 pub mod stem;
+mod stream_table;
 mod survey;
 mod tailer;
 #[cfg(test)]
 mod tests;
 mod track;
+mod trusted_clock;
 mod unread;
 pub mod watch;
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::event::{FileKey, StreamId};
+
 pub(crate) use access::user_id;
-pub use handover::Handover;
+pub use carried_files::CarriedFiles;
 pub use links::Links;
 pub use others::{OtherFile, other_files};
 pub(crate) use state::replace_file;
 pub use stats::{Lag, Leaves, Problem, Rotations, Stats};
 pub use survey::{LogFile, Survey, survey};
 pub use tailer::Tailer;
-
-/// One generation of one stream in this process; never reused. It stays the same when the rest of a
-/// stream is read from another file (a renamed, copied or compressed one).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FileKey(pub u64);
-
-/// Identity of a file's content: its beginning, not its name or inode.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct StreamId(pub [u8; 10]);
-
-impl fmt::Display for StreamId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
-    }
-}
 
 /// Complete lines of one file.
 #[derive(Debug, Clone, Copy)]
@@ -102,6 +99,8 @@ pub struct Chunk<'b> {
     pub offset: u64,
     /// Uncompressed offset after the last line's `\n`.
     pub end: u64,
+    /// Hash of the bytes before `end`.
+    pub marker: u64,
     /// Complete lines, each ended by `\n`; or, when `cut`, the beginning of one over-long line without it.
     pub bytes: &'b [u8],
     /// `bytes` is the beginning of one line longer than the limit.
@@ -136,8 +135,9 @@ pub struct Settings {
     pub open_files: usize,
     /// How often the directories are read although nothing seems to have happened.
     pub reconcile_interval: Duration,
-    /// Whose acks the positions are, such as `elasticsearch:nginx-access-%Y.%m.%d`.
-    pub output: String,
+    /// Whose acks the positions are, such as `elasticsearch:nginx-access-%Y.%m.%d`. Without it none are kept: the state
+    /// directory is read for the host's name, not locked, and not written to.
+    pub output: Option<String>,
 }
 
 /// One `[[logs]]`.

@@ -1,7 +1,8 @@
-//! Which files in the logs' directories count as rotated, which do not, and why: for people who ask beforehand.
+//! Which files in the directories of logs count as rotated, which do not, and why, for `logweir check`.
 //!
-//! Owns the words of it. Refuses to know: how `check` prints them. Invariant: nothing is written and no lock is taken,
-//! so that it can be asked beside a running agent; the answer rests on the positions saved last.
+//! Owns: the reasons and their text. Refuses to know: how `check` prints them. Invariant: nothing is written and no lock
+//! is taken, so that it runs beside an agent; the answer rests on the positions saved last. The failure it guards against:
+//! an operator learns only from missing documents that a file is not read.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -10,37 +11,37 @@ use std::sync::Arc;
 
 use logweir_parsers::error_log;
 
-use super::checkpoint::{self, Checkpoint, Entry};
-use super::discover::{By, Discover};
-use super::fs::{FileSystem, Kind};
+use super::checkpoint::{self, Checkpoint, CheckpointEntry};
+use super::discover::{Discover, FoundBy};
+use super::file_reader::holds;
+use super::fs::{FileKind, FileSystem};
 use super::gzip::{Gzip, first_line};
-use super::identity::{Place, beginning, stream_id};
-use super::reader::holds;
+use super::identity::{Position, beginning, stream_id};
 use super::stem;
 use super::{Links, LogSettings, TailError};
 
 /// Why a file with a name of the table counts.
 const BY_NAME: &str = "by its name";
 
-/// A file beside the live logs.
+/// A file that is not a live log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OtherFile {
     /// Where it is.
     pub path: PathBuf,
-    /// The log that it counts as a rotated file of; none of any.
+    /// The log of which it counts as a rotated file; `None` if it is of no log.
     pub log: Option<String>,
     /// Why.
     pub why: String,
 }
 
 impl OtherFile {
-    /// Whether its name alone says whose it is.
+    /// Whether its name alone says which log it belongs to.
     pub fn is_by_name(&self) -> bool {
         self.why == BY_NAME
     }
 }
 
-/// Looks at all files in the directories in which rotated files are looked for, but for the live logs.
+/// Examines all files in the directories in which rotated files are looked for, except the live logs.
 ///
 /// # Errors
 ///
@@ -63,7 +64,7 @@ pub fn other_files<F: FileSystem>(
         .map(|sibling| {
             let names: Vec<&str> = sibling.names.iter().map(|name| &**name).collect();
             let why = match sibling.by {
-                By::Declared => "`rotated` names it",
+                FoundBy::Declared => "`rotated` names it",
                 _ => BY_NAME,
             };
             OtherFile {
@@ -104,15 +105,15 @@ fn saved<F: FileSystem>(fs: &F, data_dir: &Path) -> Option<Checkpoint> {
         .max_by_key(|saved| saved.header.generation)
 }
 
-/// The saved positions by what their files begin with.
+/// The saved positions by the first lines of their files.
 struct Positions<'c> {
     host: &'c str,
-    by_beginning: HashMap<u64, Vec<&'c Entry>>,
+    by_beginning: HashMap<u64, Vec<&'c CheckpointEntry>>,
 }
 
 impl<'c> Positions<'c> {
     fn new(saved: &'c Checkpoint) -> Self {
-        let mut by_beginning: HashMap<u64, Vec<&Entry>> = HashMap::new();
+        let mut by_beginning: HashMap<u64, Vec<&CheckpointEntry>> = HashMap::new();
         for entry in &saved.entries {
             if let Some(beginning) = entry.beginning {
                 by_beginning.entry(beginning).or_default().push(entry);
@@ -124,14 +125,14 @@ impl<'c> Positions<'c> {
         }
     }
 
-    fn of(&self, line: &[u8]) -> impl Iterator<Item = &'c Entry> {
+    fn of(&self, line: &[u8]) -> impl Iterator<Item = &'c CheckpointEntry> {
         let alike = self.by_beginning.get(&beginning(line));
         (alike.into_iter().flatten().copied())
             .filter(|entry| stream_id(self.host, &entry.log, line) == entry.stream)
     }
 }
 
-/// The log of a file whose name says nothing, and why; nothing of what is no file.
+/// The log of a file whose name says nothing, and why; `None` when it is no file.
 fn whose<F: FileSystem>(
     fs: &F,
     discover: &Discover,
@@ -139,7 +140,7 @@ fn whose<F: FileSystem>(
     path: &Path,
 ) -> Option<(Option<String>, String)> {
     let metadata = fs.metadata(path).ok()?;
-    if metadata.kind != Kind::File {
+    if metadata.kind != FileKind::File {
         return None;
     }
     let no = |why: &str| Some((None, why.to_owned()));
@@ -148,7 +149,7 @@ fn whose<F: FileSystem>(
         stem::compression(name),
         None | Some(stem::Compression::Gzip)
     ) {
-        return no("it is compressed in a way that is not read");
+        return no("it is compressed in a format that cannot be read");
     }
     let alike = match entries_like(fs, positions, path) {
         Ok(alike) => alike,
@@ -162,7 +163,7 @@ fn whose<F: FileSystem>(
     else {
         return no("it has no complete line");
     };
-    let excluded = |entry: &&Entry| {
+    let excluded = |entry: &&CheckpointEntry| {
         let log = discover.log_of(&entry.log);
         log.is_none_or(|log| discover.excludes(log, path))
     };
@@ -193,14 +194,14 @@ fn whose<F: FileSystem>(
     }
 }
 
-/// A file's first line, the positions whose files begin like it, and of these the ones that it holds.
+/// A file's first line, the positions whose files begin like it, and those of them that it holds.
 struct Alike<'c> {
     line: Vec<u8>,
-    alike: Vec<&'c Entry>,
-    holding: Vec<&'c Entry>,
+    alike: Vec<&'c CheckpointEntry>,
+    holding: Vec<&'c CheckpointEntry>,
 }
 
-/// What a file is like; nothing without a line.
+/// The positions that a file is like; `None` without a complete line.
 fn entries_like<'c, F: FileSystem>(
     fs: &F,
     positions: Option<&Positions<'c>>,
@@ -212,18 +213,18 @@ fn entries_like<'c, F: FileSystem>(
     let Some(line) = first_line(fs, &file, compressed)? else {
         return Ok(None);
     };
-    let alike: Vec<&Entry> = positions
+    let alike: Vec<&CheckpointEntry> = positions
         .map(|positions| positions.of(&line).collect())
         .unwrap_or_default();
     let mut holding = Vec::new();
     for entry in &alike {
-        let place = Place {
+        let position = Position {
             offset: entry.offset,
             marker: entry.marker,
         };
         let holds = match compressed {
-            true => Gzip::holds(fs.clone(), Arc::clone(&file), place)? == Some(true),
-            false => holds(fs, &*file, place)?,
+            true => Gzip::holds(fs.clone(), Arc::clone(&file), position)? == Some(true),
+            false => holds(fs, &*file, position)?,
         };
         if holds {
             holding.push(*entry);

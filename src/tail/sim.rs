@@ -1,8 +1,9 @@
-//! A file system in memory, for tests: deterministic, and able to do what disks do at the worst moment.
+//! A file system in memory, for tests: deterministic, and with the faults that disks have at the worst moment.
 //!
 //! Owns: inodes with hard links, names, symbolic links, unlink while open, inodes used again at once, fsync and
 //! what a power cut leaves, and errors on demand. Refuses to know: the tailer. Invariant: names and bytes under
-//! the durable root survive a power cut only as far as fsync promised.
+//! the durable root survive a power cut only as far as fsync promised. The failure it guards against: a fault of a disk
+//! that no test covers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -15,11 +16,11 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::fs::{FileSystem, Holder, Kind, Metadata, Way};
+use super::fs::{FileKind, FileSystem, Holder, Metadata, Way};
 use crate::clock::{Clock, ManualClock};
 use crate::fail_points::{FailPoints, Fate, Step};
 
-/// What can be made to fail.
+/// The operations that can be made to fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Op {
     Open,
@@ -33,10 +34,10 @@ pub(crate) enum Op {
     SyncDir,
 }
 
-/// A truncation in the middle of a read: no read of a file is one piece, whatever a single call promises.
+/// A truncation in the middle of a read: no read of a file is atomic, whatever a single call promises.
 struct Split {
     inode: u64,
-    /// The read has got this many bytes when it happens.
+    /// It happens when the read has got this many bytes.
     after: usize,
     /// What the writer writes before the read goes on.
     then: Vec<u8>,
@@ -62,7 +63,7 @@ struct Node {
     links: u64,
     opens: usize,
     modified: i64,
-    kind: Kind,
+    kind: FileKind,
     durable: bool,
     owner: u32,
     mode: u32,
@@ -77,15 +78,15 @@ struct World {
     names: BTreeMap<PathBuf, Name>,
     free: Vec<u64>,
     next: u64,
-    /// Makes each change's time of its own, as nanoseconds do.
+    /// Gives each change a time of its own, as nanoseconds do.
     tick: i64,
     locks: HashSet<PathBuf>,
     faults: Vec<Fault>,
     durable_root: PathBuf,
     durable: BTreeMap<PathBuf, u64>,
-    /// Names under the root that changed since the last fsync of their directory: set or taken away.
+    /// Names under the root that were set or removed since the last fsync of their directory.
     journal: Vec<Change>,
-    /// Logs that can be open at one time.
+    /// How many logs can be open at one time.
     descriptors: Option<usize>,
     /// Changes to the durable root until the process is dead.
     fuse: Option<usize>,
@@ -94,7 +95,7 @@ struct World {
     points: FailPoints,
 }
 
-/// How long a step takes that takes long.
+/// How long a slow step takes.
 const LONG: Duration = Duration::from_secs(90);
 
 /// The file system; clones are the same one.
@@ -127,8 +128,8 @@ impl Drop for SimLock {
 }
 
 impl World {
-    fn new_node(&mut self, kind: Kind, durable: bool) -> u64 {
-        // The last one freed comes first, as on ext4: the worst for who trusts inodes.
+    fn new_node(&mut self, kind: FileKind, durable: bool) -> u64 {
+        // The inode that was freed last is used first, as on ext4: the worst case for code that trusts inodes.
         let inode = if durable { None } else { self.free.pop() }.unwrap_or_else(|| {
             self.next += 1;
             self.next
@@ -320,7 +321,7 @@ impl SimFs {
             split: None,
             points: FailPoints::default(),
         };
-        let root = world.new_node(Kind::Directory, false);
+        let root = world.new_node(FileKind::Directory, false);
         world.names.insert("/".into(), Name::Directory(root));
         Self(Arc::new(Mutex::new(world)))
     }
@@ -331,21 +332,21 @@ impl SimFs {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Appends, making the file if needed; its inode.
+    /// Appends, and makes the file if needed; gives its inode.
     pub(crate) fn append(&self, path: &str, bytes: &[u8]) -> u64 {
         let inode = self.touch(path);
         self.append_inode(inode, bytes);
         inode
     }
 
-    /// Opens as a writer does: makes the file if there is none, links followed.
+    /// Opens as a writer does: follows links, and makes the file if there is none.
     pub(crate) fn touch(&self, path: &str) -> u64 {
         let mut world = self.world();
         if let Ok(inode) = world.inode(Path::new(path)) {
             return inode;
         }
         let durable = Path::new(path).starts_with(&world.durable_root);
-        let inode = world.new_node(Kind::File, durable);
+        let inode = world.new_node(FileKind::File, durable);
         world.set(Path::new(path), Some(Name::Inode(inode)));
         inode
     }
@@ -395,7 +396,7 @@ impl SimFs {
         });
     }
 
-    /// No such read came: it happens now, between two.
+    /// If no such read came, it happens now, between two reads.
     pub(crate) fn truncate_at_last(&self) {
         let mut world = self.world();
         if let Some(split) = world.split.take() {
@@ -413,7 +414,7 @@ impl SimFs {
         self.append(to, &bytes);
     }
 
-    /// What gzip does: a compressed file beside the plain one, then in its place; its bytes.
+    /// Does what gzip does: writes a compressed file beside the plain one, and then deletes that; gives its bytes.
     pub(crate) fn gzip(&self, from: &str, to: &str) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
         encoder.write_all(&self.content(from)).unwrap();
@@ -449,7 +450,7 @@ impl SimFs {
 
     pub(crate) fn mkfifo(&self, path: &str) {
         let mut world = self.world();
-        let inode = world.new_node(Kind::Pipe, false);
+        let inode = world.new_node(FileKind::Pipe, false);
         world.set(Path::new(path), Some(Name::Inode(inode)));
     }
 
@@ -482,7 +483,7 @@ impl SimFs {
         world.nodes.get_mut(&inode).unwrap().owner = owner;
     }
 
-    /// From now on only so many logs can be open at one time, those of writers included.
+    /// From now on only so many logs can be open at one time, including those of writers.
     pub(crate) fn limit_descriptors(&self, limit: Option<usize>) {
         self.world().descriptors = limit;
     }
@@ -491,7 +492,7 @@ impl SimFs {
         self.world().inode(Path::new(path)).is_ok()
     }
 
-    /// The contents that a reader can still get at: named under `directory`, or held open by the tailer
+    /// The contents that can still be read: those with a name under `directory`, and those that the tailer holds open
     /// (`held` counts the writers' own handles).
     pub(crate) fn reachable(&self, directory: &str, held: &HashMap<u64, usize>) -> Vec<Vec<u8>> {
         let world = self.world();
@@ -505,7 +506,7 @@ impl SimFs {
         }
         for (inode, node) in &world.nodes {
             let by_writers = held.get(inode).copied().unwrap_or(0);
-            if node.kind == Kind::File && !node.durable && node.opens > by_writers {
+            if node.kind == FileKind::File && !node.durable && node.opens > by_writers {
                 inodes.insert(*inode);
             }
         }
@@ -544,14 +545,14 @@ impl SimFs {
         });
     }
 
-    /// All is well again.
+    /// Ends all faults.
     pub(crate) fn heal(&self) {
         let mut world = self.world();
         world.faults.clear();
         world.fuse = None;
     }
 
-    /// The steps of the durable root are counted here.
+    /// The changes of the durable root are counted here.
     pub(crate) fn count_steps(&self, points: &FailPoints) {
         self.world().points = points.clone();
     }
@@ -561,7 +562,7 @@ impl SimFs {
         self.world().fuse = Some(steps);
     }
 
-    /// What a power cut would leave of a file at the least.
+    /// The part of a file that a power cut would leave at the least.
     pub(crate) fn durable(&self, path: &str) -> Option<Vec<u8>> {
         let world = self.world();
         let inode = world.durable.get(Path::new(path))?;
@@ -680,7 +681,7 @@ impl FileSystem for SimFs {
         let mut world = self.world();
         for directory in directory.ancestors() {
             if !world.names.contains_key(directory) {
-                let inode = world.new_node(Kind::Directory, false);
+                let inode = world.new_node(FileKind::Directory, false);
                 world
                     .names
                     .insert(directory.to_owned(), Name::Directory(inode));
@@ -706,7 +707,7 @@ impl FileSystem for SimFs {
             }
             Err(_) => {
                 let durable = path.starts_with(&world.durable_root);
-                let inode = world.new_node(Kind::File, durable);
+                let inode = world.new_node(FileKind::File, durable);
                 world.set(path, Some(Name::Inode(inode)));
                 inode
             }
@@ -722,7 +723,7 @@ impl FileSystem for SimFs {
     fn write_all(&self, file: &SimFile, bytes: &[u8]) -> io::Result<()> {
         let mut world = self.world();
         let checked = world.check(Op::Write, &file.path);
-        // A full disk takes a part.
+        // A full disk takes a part of the bytes.
         let taken = if checked.is_ok() {
             bytes.len()
         } else {

@@ -1,25 +1,28 @@
-//! The state directory: its lock, the host's name fixed for ever, the checkpoint's generations.
+//! The state directory: its lock, the host's name, and the generations of the checkpoint.
 //!
-//! Owns: `run/lock`, `run/checkpoint`, `run/checkpoint.previous` and `identity` under `data_dir`. Refuses
+//! Owns: `run/lock`, `run/checkpoint` and `run/checkpoint.previous`, the same with another output's mark behind their names
+//! (`run/checkpoint-…`), and `identity` under `data_dir`. Refuses
 //! to know: what the positions mean. Invariant: at every instant a power cut leaves at least one whole
 //! checkpoint that was once saved (write, fsync, rename, fsync of the directory, in this order). The failure
-//! it guards against: an empty or torn file after a crash, and two agents on one directory.
+//! it guards against: an empty or torn file after a crash, and two agents in one directory.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::Problem;
 use super::TailError;
 use super::checkpoint::{self, Checkpoint};
 use super::fs::FileSystem;
 
-/// What the state directory said at the start.
+/// What the state directory held at the start.
 #[derive(Debug)]
-pub(super) enum Found {
-    /// Nobody was here before.
+pub(super) enum FoundState {
+    /// No agent was here before.
     FirstStart,
-    /// Somebody was, but no checkpoint can be used; all within reach is read again. What that one knew of the
-    /// time: what was believed, and what the clock said.
+    /// An agent was here, but no checkpoint can be used, and all files that are there are read again. The times of that
+    /// agent, where they are known: the trusted one, and that of its clock.
     Used(Option<(i64, i64)>),
     /// The newest valid checkpoint, of the same output.
     Checkpoint(Box<Checkpoint>),
@@ -30,9 +33,25 @@ pub(super) struct State<F: FileSystem> {
     fs: F,
     data_dir: PathBuf,
     run: PathBuf,
-    _lock: F::Lock,
+    /// Held while this lives; without one nothing is kept.
+    lock: Option<F::Lock>,
+    /// The file of this output's positions: the first output of a directory has the plain name.
+    name: String,
     generation: u64,
-    /// The newest file was found damaged: it must not push out the whole one before it.
+    /// The newest file was damaged: it must not replace the whole one before it.
+    damaged: bool,
+}
+
+/// The name of the positions of the first output of a directory.
+const PLAIN_NAME: &str = "checkpoint";
+
+/// The checkpoints under one name.
+#[derive(Default)]
+struct Loaded {
+    newest: Option<Checkpoint>,
+    /// There was a file, whole or not.
+    used: bool,
+    /// The newest file is not whole.
     damaged: bool,
 }
 
@@ -51,64 +70,83 @@ impl<F: FileSystem> State<F> {
             fs,
             data_dir: data_dir.to_owned(),
             run,
-            _lock: lock,
+            lock: Some(lock),
+            name: PLAIN_NAME.to_owned(),
             generation: 0,
             damaged: false,
         })
     }
 
-    /// Whether it is that of this directory.
+    /// Keeps nothing, and only reads the host's name that an agent has fixed in the directory.
+    pub(super) fn unkept(fs: F, data_dir: &Path) -> Self {
+        Self {
+            fs,
+            data_dir: data_dir.to_owned(),
+            run: data_dir.join("run"),
+            lock: None,
+            name: PLAIN_NAME.to_owned(),
+            generation: 0,
+            damaged: false,
+        }
+    }
+
+    /// Whether positions are kept.
+    pub(super) fn is_kept(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// Whether this is the state of that directory.
     pub(super) fn is_of(&self, data_dir: &Path) -> bool {
         self.data_dir == data_dir
     }
 
-    /// Reads what is there; what cannot be used is said in `problems`.
+    /// The first start of a run that keeps nothing, and the host's name where it can be read.
+    pub(super) fn load_unkept(&self) -> (FoundState, Option<String>) {
+        let identity = self.read_file(&self.data_dir.join("identity"));
+        let host = identity.ok().flatten().as_deref().and_then(parse_identity);
+        (FoundState::FirstStart, host)
+    }
+
+    /// Reads what is there; `problems` gets what cannot be used. Also gives the host's name, where it is known.
     pub(super) fn load(
         &mut self,
         output: &str,
         problems: &mut Vec<Problem>,
-    ) -> Result<(Found, Option<String>), TailError> {
+    ) -> Result<(FoundState, Option<String>), TailError> {
         let identity = self.read_file(&self.data_dir.join("identity"))?;
         let mut host = identity.as_deref().and_then(parse_identity);
-        let mut used = identity.is_some();
-        let mut newest: Option<Checkpoint> = None;
-        for name in ["checkpoint", "checkpoint.previous"] {
-            let path = self.run.join(name);
-            let Some(bytes) = self.read_file(&path)? else {
-                continue;
-            };
-            used = true;
-            match checkpoint::decode(&bytes) {
-                Ok(found) => {
-                    let newer = newest
-                        .as_ref()
-                        .is_none_or(|old| old.header.generation < found.header.generation);
-                    if newer {
-                        newest = Some(found);
-                    }
-                }
-                Err(invalid) => {
-                    self.damaged |= name == "checkpoint";
+        let mut loaded = self.load_checkpoint(PLAIN_NAME, problems)?;
+        let own_name = format!("{PLAIN_NAME}-{:016x}", xxh3_64(output.as_bytes()));
+        let own = self.load_checkpoint(&own_name, problems)?;
+        let of_another = (loaded.newest.as_ref())
+            .filter(|newest| newest.header.output != output)
+            .map(|newest| (newest.header.output.clone(), newest.header.time()));
+        if own.used || of_another.is_some() {
+            let host_of_another = loaded.newest.map(|newest| newest.header.host);
+            host = host.or(host_of_another);
+            (self.name, loaded) = (own_name, own);
+        }
+        self.damaged = loaded.damaged;
+        let Some(mut newest) = loaded.newest else {
+            let found = match of_another {
+                Some((another, time)) => {
                     problems.push(Problem::new(
-                        &path,
+                        &self.run.join(PLAIN_NAME),
                         format!(
-                            "is not used: {invalid}; what it knew is read again, which doubles nothing"
+                            "belongs to the output {another}, not to {output}: its positions stay as they are, and for \
+                             {output} the logs are read from their beginning"
                         ),
                     ));
+                    FoundState::Used(Some(time))
                 }
-            }
-        }
-        let Some(mut newest) = newest else {
-            let found = if used {
-                Found::Used(None)
-            } else {
-                Found::FirstStart
+                None if loaded.used || identity.is_some() => FoundState::Used(None),
+                None => FoundState::FirstStart,
             };
             return Ok((found, host));
         };
-        // The identity file is written after the first checkpoint, so a crash in between leaves it to us; and
-        // one that was lost is written again while somebody still knows what was in it. A full disk, which
-        // would keep it from being written, keeps nobody from reading on.
+        // The identity file is written after the first checkpoint, so that a crash in between leaves it to the next
+        // start; and a lost one is written again while its content is known. A full disk, where it cannot be written,
+        // does not keep the logs from being read.
         if host.is_none() {
             if let Err(error) = self.fix_host(&newest.header.host) {
                 problems.push(Problem::new(
@@ -119,30 +157,54 @@ impl<F: FileSystem> State<F> {
             host = Some(newest.header.host.clone());
         }
         self.generation = newest.header.generation;
-        // A log that only the damaged one knew is new to the one before: none of its files is history for that.
+        // A log that only the damaged checkpoint knew is new to the one before, but its files are no history.
         newest.header.read_all |= self.damaged;
-        if newest.header.output != output {
-            problems.push(Problem::new(
-                &self.run.join("checkpoint"),
-                format!(
-                    "belongs to the output {}, not to {output}: its positions are not used and the logs are \
-                     read from their beginning; give each output a data_dir of its own",
-                    newest.header.output
-                ),
-            ));
-            return Ok((Found::Used(Some(newest.header.time())), host));
-        }
         if let Some(rules) = newest.header.other_rules() {
             problems.push(Problem::new(
-                &self.run.join("checkpoint"),
+                &self.run.join(&self.name),
                 format!(
                     "was saved under rule {rules} of identity, and now rule {} holds: its positions are used, but a line \
-                     without a time of nginx's own that was sent and not yet acknowledged then may be there twice",
+                     without a time of nginx's own that was sent and not yet acknowledged then may be indexed twice",
                     checkpoint::IDENTITY_RULES
                 ),
             ));
         }
-        Ok((Found::Checkpoint(Box::new(newest)), host))
+        Ok((FoundState::Checkpoint(Box::new(newest)), host))
+    }
+
+    /// Reads the newest whole checkpoint under this name.
+    fn load_checkpoint(
+        &self,
+        name: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Result<Loaded, TailError> {
+        let mut loaded = Loaded::default();
+        for name in [name.to_owned(), format!("{name}.previous")] {
+            let path = self.run.join(&name);
+            let Some(bytes) = self.read_file(&path)? else {
+                continue;
+            };
+            loaded.used = true;
+            match checkpoint::decode(&bytes) {
+                Ok(found) => {
+                    let newer = (loaded.newest.as_ref())
+                        .is_none_or(|old| old.header.generation < found.header.generation);
+                    if newer {
+                        loaded.newest = Some(found);
+                    }
+                }
+                Err(invalid) => {
+                    loaded.damaged |= !name.ends_with(".previous");
+                    problems.push(Problem::new(
+                        &path,
+                        format!(
+                            "is not used: {invalid}; the lines after its positions are read again, without duplicates"
+                        ),
+                    ));
+                }
+            }
+        }
+        Ok(loaded)
     }
 
     /// The number of the next save.
@@ -150,14 +212,15 @@ impl<F: FileSystem> State<F> {
         self.generation + 1
     }
 
-    /// Makes `checkpoint` the newest, durably; the one before stays as the previous.
+    /// Makes `checkpoint` the newest, durably; the one before becomes the previous one.
     pub(super) fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), TailError> {
         let bytes = checkpoint::encode(checkpoint)
             .map_err(|source| self.failed("write", "checkpoint.new", source.into()))?;
-        let current = self.run.join("checkpoint");
-        write_synced(&self.fs, &self.run.join("checkpoint.new"), &bytes)?;
+        let current = self.run.join(&self.name);
+        let new = self.run.join(format!("{}.new", self.name));
+        write_synced(&self.fs, &new, &bytes)?;
         if !self.damaged {
-            let previous = self.run.join("checkpoint.previous");
+            let previous = self.run.join(format!("{}.previous", self.name));
             match self.fs.rename(&current, &previous) {
                 Err(source) if source.kind() != ErrorKind::NotFound => {
                     return Err(self.failed("rename", "checkpoint", source));
@@ -166,7 +229,7 @@ impl<F: FileSystem> State<F> {
             }
         }
         self.fs
-            .rename(&self.run.join("checkpoint.new"), &current)
+            .rename(&new, &current)
             .map_err(|source| self.failed("rename", "checkpoint.new", source))?;
         self.fs
             .sync_dir(&self.run)
@@ -176,7 +239,7 @@ impl<F: FileSystem> State<F> {
         Ok(())
     }
 
-    /// Fixes the host's name in this directory for ever.
+    /// Writes the host's name, which stays for this directory for ever.
     pub(super) fn fix_host(&self, host: &str) -> Result<(), TailError> {
         let text = serde_json::json!({ "magic": "logweir identity", "version": 1, "host": host });
         let path = self.data_dir.join("identity");
@@ -187,7 +250,7 @@ impl<F: FileSystem> State<F> {
         match self.fs.read(path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            // Unreadable is not absent: to start without it would read everything again on each start.
+            // An unreadable file is not an absent one: a start without it would read everything again each time.
             Err(source) => Err(state_error("read", path, source)),
         }
     }
@@ -198,7 +261,7 @@ impl<F: FileSystem> State<F> {
 }
 
 /// Gives a file of the state directory this content, durably and whole: at every instant a power cut leaves the
-/// old content or the new one. Until it has its name it bears this one with `.new` behind it.
+/// old content or the new one. Until it is complete its name ends in `.new`.
 pub(crate) fn replace_file<F: FileSystem>(
     fs: &F,
     path: &Path,

@@ -31,24 +31,24 @@ pub struct Lag {
     pub log: usize,
     /// Its path.
     pub path: PathBuf,
-    /// Bytes behind what was handed out.
+    /// Bytes behind those that were handed out.
     pub unread: u64,
 }
 
-/// Counters and complaints.
+/// Counters, gauges and problems.
 #[derive(Debug, Clone, Default)]
 pub struct Stats {
-    /// Uncompressed bytes handed out, with the passed-over rest of over-long lines.
+    /// Uncompressed bytes handed out, including the rest of over-long lines that was cut off.
     pub bytes_read: u64,
     /// Rotations seen.
     pub rotations: Rotations,
     /// Files that no longer held what was read from them.
     pub truncations: u64,
-    /// Bytes that were written and can be read nowhere, by reason, where their number can be known.
+    /// Bytes that were written and cannot be read anywhere, by reason, where their number can be known.
     pub lost_bytes: BTreeMap<&'static str, u64>,
-    /// Compressed files that could not be decoded to their end, by what is wrong with them.
+    /// Compressed files that could not be decoded to their end, by the kind of damage.
     pub damaged_files: BTreeMap<&'static str, u64>,
-    /// Bytes that stand in files and are not read, by reason: what the settings say, and no loss.
+    /// Bytes in files that the settings leave unread, by reason; they are not lost.
     pub passed_over_bytes: BTreeMap<&'static str, u64>,
     /// Files that a glob finds and that are error logs of nginx, which are not read.
     pub error_logs: usize,
@@ -58,39 +58,39 @@ pub struct Stats {
     pub files_open: usize,
     /// Logs that have something unread and wait for a file descriptor, as of the last reconcile.
     pub files_waiting: usize,
-    /// Of the open ones, the bytes of files that have no name any more: disk space that closing would free.
+    /// Bytes of open files that have no name any more: disk space that closing them would free.
     pub deleted_open_bytes: u64,
     /// Different contents met under one identity; harmless but for lines of one second at one offset.
     pub stream_id_collisions: u64,
     /// Files that were not read to their end and could not be found again.
     pub files_not_found: u64,
-    /// Rotated files of which it is not known to which log they belong, as of the last reconcile; not read.
+    /// Rotated files that are not read because their log is not known, as of the last reconcile.
     pub unassigned_files: usize,
     /// Checkpoints saved.
     pub saves: u64,
-    /// What stands in the way now.
+    /// What is wrong now.
     pub problems: Vec<Problem>,
 }
 
-/// A path and what is wrong with it, in words that say what to do.
+/// A path, what is wrong with it, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where.
+    /// The path; empty when the problem is about no single file.
     pub path: PathBuf,
-    /// What; reads on after the path.
+    /// What is wrong; continues a sentence that begins with the path.
     pub text: String,
     /// What a run that ends by itself leaves unread because of it.
     pub leaves: Leaves,
 }
 
-/// Whether lines that are there are not read.
+/// Whether existing lines are not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leaves {
-    /// None, as far as is known.
+    /// All are read, as far as is known.
     Nothing,
-    /// A file that can be read later, or when something else is put right.
+    /// A file is not read that can be read later, or after something else is corrected.
     Input,
-    /// A damaged file.
+    /// A damaged file is not read to its end.
     Damaged,
 }
 

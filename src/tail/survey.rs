@@ -1,14 +1,15 @@
 //! The files that a tailer with these settings would take, without taking any.
 //!
-//! Owns nothing: it shows what `discover` finds, so that a command can say beforehand what `run` will do.
-//! Invariant: the answer is the tailer's own, but for logs that only a saved position remembers.
+//! Owns: nothing; it shows what `discover` finds, so that a command can say beforehand what `run` will do. Refuses to
+//! know: positions and contents. Invariant: the answer is that of the tailer, except for logs that only a saved position
+//! remembers. The failure it guards against: `check` and `run` disagree.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use super::content;
 use super::discover::Discover;
 use super::fs::{FileSystem, Metadata};
+use super::search::dated_file;
 use super::stem::Compression;
 use super::{Links, LogSettings, Problem, TailError};
 
@@ -19,9 +20,9 @@ pub struct LogFile {
     pub path: PathBuf,
     /// Index into the settings.
     pub log: usize,
-    /// nginx writes here now; else a rotated file.
+    /// nginx writes to it now; else it is a rotated file.
     pub live: bool,
-    /// What the file system says of it.
+    /// Its metadata.
     pub metadata: Metadata,
     /// How it is compressed.
     pub compression: Option<Compression>,
@@ -32,11 +33,11 @@ pub struct LogFile {
 pub struct Survey {
     /// Live logs first, then rotated files; each file once.
     pub files: Vec<LogFile>,
-    /// What stands in the way.
+    /// What is wrong.
     pub problems: Vec<Problem>,
 }
 
-/// Looks into the directories as they are now.
+/// Reads the directories as they are now.
 ///
 /// # Errors
 ///
@@ -54,7 +55,7 @@ pub fn survey<F: FileSystem>(
         .into_iter()
         .chain(scan.siblings)
         .filter(|candidate| {
-            // What cannot be looked at is told by who tries to read it.
+            // A file that cannot be examined is reported by the caller, who tries to read it.
             let traced = fs.trace(&candidate.path).ok();
             match traced.and_then(|(way, file)| candidate.refused(links, &way, &file)) {
                 Some(why) => {
@@ -72,7 +73,7 @@ pub fn survey<F: FileSystem>(
             compression: candidate.compression,
         });
     let files = files.collect();
-    let dated = scan.dated.iter().map(|path| content::dated(path));
+    let dated = scan.dated.iter().map(|path| dated_file(path));
     let problems = scan.problems.into_iter().chain(refused).chain(dated);
     Ok(Survey {
         files,

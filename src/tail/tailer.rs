@@ -1,163 +1,126 @@
-//! All files together: what to read next, what is settled, what is saved.
+//! The coordinator: it reads the directories, asks which stream each file continues, and applies the answer.
 //!
-//! Owns: the open files, the tracks of all known streams, and the checkpoint's contents. Refuses to know:
-//! how a directory is understood (`reconcile`) and how one file is read (`reader`). Invariant: a track is
-//! read by at most one open file, and each open file reads exactly one track.
+//! Owns: the order of the steps, and what one scan hands to the next. Refuses to know: how streams are found
+//! (`stream_table`), which open file is read next (`open_files`), and which stream a file continues (`matching`).
+//! Invariant: a position is saved only after it is settled, and an assignment before the position that rests on it. The
+//! failure it guards against: two parts that each decide from half of the facts.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::io;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::assignments::{Assignment, Assignments};
-use super::checkpoint::{Checkpoint, Entry, Header};
-use super::content::Looked;
-use super::damage::is_damage;
+use super::carried_files::CarriedFiles;
+use super::checkpoint::{Checkpoint, Header};
 use super::discover::Discover;
-use super::fs::{FileSystem, Inode, Metadata};
-use super::gzip::Trailer;
-use super::handover::Handover;
-use super::identity::{FIRST_LINE_BYTES, Place, beginning, stream_id};
-use super::lines;
-use super::present::Present;
-use super::reader::{Buffer, Found, Limits, Reader, Source, Step};
-use super::room::Room;
-use super::state::{self, State};
+use super::file_reader::{FileReader, Limits, LineSource};
+use super::fs::{FileSystem, Inode};
+use super::identity::FIRST_LINE_BYTES;
+use super::open_files::OpenFiles;
+use super::seen_files::SeenFiles;
+use super::state::{FoundState, State};
 use super::stats::{Lag, Leaves, Problem, Stats};
-use super::track::Track;
-use super::{Chunk, FileKey, Settings, StreamId, TailError};
+use super::stream_table::StreamTable;
+use super::trusted_clock::TrustedClock;
+use super::{Chunk, FileKey, Settings, TailError};
 use crate::clock::Clock;
-
-/// Reads logs; see the room's tour.
-pub struct Tailer<F: FileSystem, C: Clock> {
-    pub(super) settings: Settings,
-    pub(super) fs: F,
-    pub(super) clock: C,
-    pub(super) discover: Discover,
-    pub(super) state: State<F>,
-    pub(super) host: String,
-    pub(super) limits: Limits,
-    pub(super) readers: Vec<Reader<F>>,
-    /// The reader whose turn it is.
-    turn: usize,
-    pub(super) tracks: BTreeMap<FileKey, Track>,
-    pub(super) by_stream: HashMap<StreamId, Vec<FileKey>>,
-    /// The tracks by what their first lines hash to.
-    pub(super) by_beginning: HashMap<u64, Vec<FileKey>>,
-    /// Logs with tracks of which that is not known.
-    pub(super) without_beginning: HashSet<Arc<str>>,
-    assignments: Assignments,
-    /// What was assigned to a log before and has no track: its positions were lost.
-    pub(super) unmatched: Vec<Assignment>,
-    next_key: u64,
-    /// Names of logs ever seen.
-    pub(super) known: HashSet<Arc<str>>,
-    /// Rotated files of which nothing is wanted as long as they stay as they are.
-    pub(super) done: HashMap<Inode, Done>,
-    pub(super) looked: Looked,
-    /// Where each log's live file was at the last look.
-    pub(super) live_inodes: HashMap<Arc<str>, Vec<Inode>>,
-    /// Live names that a rotation left without a file, and until when they are looked for.
-    pub(super) vacant: Vec<(PathBuf, Duration)>,
-    pub(super) directories: BTreeSet<PathBuf>,
-    /// What the next reconcile must know about the ones before.
-    pub(super) looks: Looks,
-    pub(super) present: Present,
-    pub(super) buffer: Buffer,
-    /// Something differs from what was saved.
-    pub(super) dirty: bool,
-    /// At the last look each file could be looked at.
-    pub(super) sure: bool,
-    /// Files wait until others are read to their end and closed.
-    pub(super) backlog: bool,
-    /// Which logs hold a descriptor.
-    pub(super) room: Room,
-    /// Files that a link leads to which is not followed, as of the last look.
-    pub(super) refused: HashSet<Inode>,
-    /// Compressed files that are so new that they may still be written, as of the last look.
-    pub(super) young: Vec<PathBuf>,
-    /// A file could not be opened, at the last look.
-    pub(super) failed: bool,
-    /// Names that would be those of files which belong to other logs, or may do so, as of the last look.
-    pub(super) of_other_logs: HashSet<Arc<str>>,
-    /// A file was given to a log by its content, at the last look.
-    pub(super) assigned_now: bool,
-    /// The next look must search by content, though nothing is missing.
-    pub(super) search_again: bool,
-    /// What the start did not find is not said yet.
-    pub(super) unreported: bool,
-    /// Complaints that no reconcile finds again: about the state directory, and from reading.
-    pub(super) start_problems: Vec<Problem>,
-    /// Files that may belong to several logs, and of which one was chosen.
-    pub(super) doubts: Vec<Problem>,
-    pub(super) stats: Stats,
-}
-
-/// Compressed files that are decoded at the same time: each takes some ten kilobytes.
-const MAX_DECODERS: usize = 4;
 
 /// Why bytes are lost: their file was emptied.
 pub(super) const TRUNCATED: &str = "truncated";
 
-/// The looks at the directories so far.
+/// Reads logs; see the module's tour in `mod.rs`.
+pub struct Tailer<F: FileSystem, C: Clock> {
+    pub(super) settings: Settings,
+    pub(super) fs: F,
+    pub(super) clock: C,
+    pub(super) trusted_clock: TrustedClock,
+    pub(super) discover: Discover,
+    pub(super) state: State<F>,
+    assignments: Assignments,
+    pub(super) streams: StreamTable,
+    pub(super) open: OpenFiles<F>,
+    pub(super) seen: SeenFiles,
+    pub(super) scan: LastScan,
+    pub(super) earlier: EarlierScans,
+    /// Live names that a rotation left without a file, and until when they are watched.
+    pub(super) vacant: Vec<(PathBuf, Duration)>,
+    /// The next scan must search by content, although nothing is missing.
+    pub(super) search_again: bool,
+    /// The streams that the start did not find are not reported yet.
+    pub(super) unreported: bool,
+    /// Problems that no scan finds again: those of the state directory, and those of reading.
+    pub(super) lasting_problems: Vec<Problem>,
+    /// Files that may belong to several logs, and were given to one of them.
+    pub(super) ambiguous: Vec<Problem>,
+    pub(super) stats: Stats,
+}
+
+/// What the last scan of the directories brought up.
+#[derive(Debug, Default)]
+pub(super) struct LastScan {
+    /// Each file could be examined.
+    pub(super) is_complete: bool,
+    /// A file could not be opened.
+    pub(super) has_failed: bool,
+    /// Compressed files that are so new that they may still be written.
+    pub(super) young: Vec<PathBuf>,
+    /// Files that a link leads to which is not followed.
+    pub(super) refused: HashSet<Inode>,
+    /// Names of files that belong, or may belong, to other logs.
+    pub(super) names_of_others: HashSet<Arc<str>>,
+    /// A file was given to a log by its content.
+    pub(super) has_assigned: bool,
+    /// Where the live files of each log were.
+    pub(super) live_inodes: HashMap<Arc<str>, Vec<Inode>>,
+    /// Directories in which something may happen.
+    pub(super) directories: BTreeSet<PathBuf>,
+}
+
+/// What a scan must know about the ones before it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Looks {
-    /// None in this process yet.
-    pub(super) first: bool,
+pub(super) struct EarlierScans {
     /// Positions were lost: all rotated files count as unread.
     pub(super) read_all: bool,
-    /// Wall time of the last one, milliseconds; it may have been another process.
+    /// Wall time of the last scan, milliseconds since 1970; it may have been in another process.
     pub(super) last: Option<i64>,
-    /// What of that wall time was believed.
+    /// The trusted time of that scan, milliseconds since 1970.
     pub(super) believed: Option<i64>,
     /// How often the clock had been set until then.
     pub(super) times_set: u64,
-    /// Monotonic time of the last one.
+    /// Monotonic time of the last scan.
     pub(super) at: Duration,
 }
 
-/// A file as it was when nothing more was wanted of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Done {
-    pub(super) size: u64,
-    pub(super) modified: i64,
-    pub(super) key: FileKey,
+/// What the state directory holds.
+struct Stored {
+    found: FoundState,
+    host: Option<String>,
+    assignments: Assignments,
+    /// Assignments of which the checkpoint knows nothing.
+    unmatched: Vec<Assignment>,
 }
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// Locks and loads the state directory and looks for the logs; `from` is what the tailer before in this
-    /// process left.
+    /// Locks and loads the state directory and looks for the logs. `from` is what the tailer before in this process left.
     ///
     /// # Errors
-    /// When the state directory is in use or cannot be used, or a pattern makes no sense. `from` is as it was then.
+    /// When the state directory is in use or cannot be used, or a pattern cannot be used. `from` is unchanged then.
     pub fn open(
         settings: Settings,
         fs: F,
         clock: C,
-        from: &mut Handover<F>,
+        from: &mut CarriedFiles<F>,
     ) -> Result<Self, TailError> {
         let discover = Discover::new(&settings.logs, &settings.rotated_dirs, &settings.links)?;
-        let mut state = match from.state.take_if(|state| state.is_of(&settings.data_dir)) {
-            Some(state) => state,
-            None => State::lock(fs.clone(), &settings.data_dir)?,
-        };
-        let mut problems = Vec::new();
-        let (found, stored_host) = match state.load(&settings.output, &mut problems) {
-            Ok(loaded) => loaded,
-            Err(error) => {
-                from.state = Some(state);
-                return Err(error);
-            }
-        };
-        let (assignments, unmatched) =
-            match Assignments::load(&fs, &settings.data_dir, &mut problems) {
-                Ok(loaded) => loaded,
-                Err(error) => {
-                    from.state = Some(state);
-                    return Err(error);
-                }
-            };
+        let (state, stored, problems) = Self::load_state(&settings, &fs, from)?;
+        let Stored {
+            found,
+            host: stored_host,
+            assignments,
+            unmatched,
+        } = stored;
+        let mut problems = problems;
         let host = stored_host.clone().unwrap_or_else(|| settings.host.clone());
         if host != settings.host {
             problems.push(Problem::new(
@@ -174,183 +137,198 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             // The identity needs this much of a cut line.
             line_bytes: settings.max_line_bytes.max(FIRST_LINE_BYTES),
         };
-        let looks = Looks {
-            first: true,
-            read_all: matches!(found, state::Found::Used(_)),
+        let earlier = EarlierScans {
+            read_all: matches!(found, FoundState::Used(_)),
             last: None,
             believed: None,
             times_set: 0,
             at: clock.now(),
         };
-        let first_start = matches!(found, state::Found::FirstStart);
+        let is_first_start = matches!(found, FoundState::FirstStart);
         let before = match &found {
-            state::Found::FirstStart => None,
-            state::Found::Used(before) => *before,
-            state::Found::Checkpoint(checkpoint) => Some(checkpoint.header.time()),
+            FoundState::FirstStart => None,
+            FoundState::Used(before) => *before,
+            FoundState::Checkpoint(checkpoint) => Some(checkpoint.header.time()),
         };
-        let present = Present::new(looks.at, clock.unix_millis(), before);
         let mut tailer = Self {
+            trusted_clock: TrustedClock::new(earlier.at, clock.unix_millis(), before),
+            open: OpenFiles::new(fs.clone(), limits, settings.open_files),
             settings,
             fs,
             clock,
             discover,
             state,
-            host,
-            limits,
-            readers: Vec::new(),
-            turn: 0,
-            tracks: BTreeMap::new(),
-            by_stream: HashMap::new(),
-            by_beginning: HashMap::new(),
-            without_beginning: HashSet::new(),
             assignments,
-            unmatched,
-            next_key: 0,
-            known: HashSet::new(),
-            done: HashMap::new(),
-            looked: Looked::default(),
-            live_inodes: HashMap::new(),
+            streams: StreamTable::new(host, unmatched),
+            seen: SeenFiles::default(),
+            scan: LastScan::default(),
+            earlier,
             vacant: Vec::new(),
-            directories: BTreeSet::new(),
-            present,
-            looks,
-            buffer: Buffer::default(),
-            dirty: true,
-            sure: false,
-            backlog: false,
-            room: Room::default(),
-            refused: HashSet::new(),
-            young: Vec::new(),
-            failed: false,
-            of_other_logs: HashSet::new(),
-            assigned_now: false,
             search_again: false,
             unreported: true,
-            start_problems: problems,
-            doubts: Vec::new(),
+            lasting_problems: problems,
+            ambiguous: Vec::new(),
             stats: std::mem::take(&mut from.stats),
         };
-        if let state::Found::Checkpoint(checkpoint) = found {
+        if let FoundState::Checkpoint(checkpoint) = found {
             tailer.restore(*checkpoint);
-            tailer.forget_matched();
         }
         let left = tailer.adopt(std::mem::take(&mut from.files));
-        match tailer.begin(first_start, stored_host.is_none()) {
+        match tailer.begin(is_first_start, stored_host.is_none()) {
             Ok(()) => Ok(tailer),
             Err(error) => {
-                *from = tailer.hand_over();
+                *from = tailer.into_carried_files();
                 from.files.extend(left);
                 Err(error)
             }
         }
     }
 
-    fn begin(&mut self, first_start: bool, host_is_new: bool) -> Result<(), TailError> {
+    /// Opens the state directory and reads what is in it.
+    fn load_state(
+        settings: &Settings,
+        fs: &F,
+        from: &mut CarriedFiles<F>,
+    ) -> Result<(State<F>, Stored, Vec<Problem>), TailError> {
+        let Some(output) = &settings.output else {
+            let state = State::unkept(fs.clone(), &settings.data_dir);
+            let (found, host) = state.load_unkept();
+            let stored = Stored {
+                found,
+                host,
+                assignments: Assignments::unkept(),
+                unmatched: Vec::new(),
+            };
+            return Ok((state, stored, Vec::new()));
+        };
+        let mut state = match from.state.take_if(|state| state.is_of(&settings.data_dir)) {
+            Some(state) => state,
+            None => State::lock(fs.clone(), &settings.data_dir)?,
+        };
+        let mut problems = Vec::new();
+        let loaded = state.load(output, &mut problems).and_then(|(found, host)| {
+            let (assignments, unmatched) =
+                Assignments::load(fs, &settings.data_dir, &mut problems)?;
+            Ok(Stored {
+                found,
+                host,
+                assignments,
+                unmatched,
+            })
+        });
+        match loaded {
+            Ok(stored) => Ok((state, stored, problems)),
+            Err(error) => {
+                from.state = Some(state);
+                Err(error)
+            }
+        }
+    }
+
+    fn begin(&mut self, is_first_start: bool, host_is_new: bool) -> Result<(), TailError> {
         self.reconcile();
-        if first_start {
-            // What is old history is decided once: saved before anything else can happen, and before the
-            // identity, whose presence says that somebody was here.
+        if is_first_start {
+            // Which files are old history is decided once. It is saved before anything else can happen, and before the
+            // identity, whose presence says that an agent was here.
             self.save()?;
         }
-        if host_is_new {
-            self.state.fix_host(&self.host)?;
+        if host_is_new && self.state.is_kept() {
+            self.state.fix_host(self.streams.host())?;
         }
         Ok(())
+    }
+
+    fn restore(&mut self, checkpoint: Checkpoint) {
+        let Checkpoint { header, entries } = checkpoint;
+        self.earlier.last = Some(header.looked);
+        self.earlier.read_all = header.read_all;
+        let discover = &self.discover;
+        self.streams
+            .restore(header.logs, entries, |name| discover.log_of(name));
+        self.forget_matched();
     }
 
     /// The next complete lines of any file; `None` when there is nothing to read now.
     pub fn read(&mut self) -> Option<Chunk<'_>> {
-        let (key, found, offset) = self.advance()?;
-        let track = self.tracks.get(&key)?;
-        let reader = self.readers.iter().find(|reader| reader.key == key)?;
+        let (key, found, offset) = self.next_lines()?;
+        let track = self.streams.get(key)?;
+        let file = self.open.of(key)?;
         Some(Chunk {
             file: key,
             log: track.log,
             stream: track.stream?,
-            path: &reader.path,
+            path: &file.path,
             offset,
             end: found.end.offset,
-            bytes: &self.buffer.bytes()[found.start..found.start + found.length],
+            marker: found.end.marker,
+            bytes: self.open.bytes(&found),
             cut: found.cut,
         })
     }
 
-    /// Everything of `file` before `offset` is durable elsewhere. The caller calls with growing offsets and
-    /// guarantees that none before is missing.
+    /// Everything of `file` before `offset` is durable elsewhere. The caller calls with growing offsets and guarantees
+    /// that nothing before is missing.
     pub fn settle(&mut self, file: FileKey, offset: u64) {
-        if let Some(track) = self.tracks.get_mut(&file)
+        if let Some(track) = self.streams.get_mut(file)
             && track.settle(offset)
         {
-            self.dirty = true;
+            self.streams.mark_changed();
         }
     }
 
-    /// Saves the settled positions durably, if they changed, and which contents are open.
+    /// Saves the settled positions durably, if they changed, and the identities of the open files.
     ///
     /// # Errors
     /// When the state directory does not take them; the caller tries again later, nothing is lost by it.
     pub fn save(&mut self) -> Result<(), TailError> {
+        if !self.state.is_kept() {
+            return Ok(());
+        }
         self.identify_unread();
-        if !self.dirty {
+        if !self.streams.is_changed() {
             return Ok(());
         }
         self.save_assignments()?;
-        let checkpoint = self.checkpoint();
-        self.state.save(&checkpoint)?;
-        self.dirty = false;
+        self.state.save(&self.checkpoint())?;
+        self.streams.mark_saved();
         self.stats.saves += 1;
         Ok(())
     }
 
-    /// Makes durable which content belongs to which log: of each stream whose file the next start may not find by
-    /// its name.
+    /// Makes durable which content belongs to which log.
     pub(super) fn save_assignments(&mut self) -> Result<(), TailError> {
-        const DAY: i64 = 86_400_000;
-        let of_track = |track: &Track| {
-            let beginning = track.beginning?;
-            let read = track.finished && !track.in_flight();
-            (track.assigned || !read).then(|| Assignment {
-                log: track.name.to_string(),
-                beginning: format!("{beginning:016x}"),
-                path: track.path.to_string_lossy().into_owned(),
-                device: track.inode.0,
-                inode: track.inode.1,
-                by_content: track.assigned,
-                seen: track.seen - track.seen.rem_euclid(DAY),
-            })
-        };
-        let mut all: Vec<Assignment> = self.tracks.values().filter_map(of_track).collect();
-        for unmatched in &self.unmatched {
-            if !all.iter().any(|known| known.is_of_file(unmatched)) {
-                all.push(unmatched.clone());
-            }
-        }
-        self.assignments.save(&self.fs, all)
+        self.assignments.save(&self.fs, self.streams.assignments())
     }
 
-    /// Forgets assignments of what has positions. While positions are lost, files that begin alike need each its own.
+    /// Forgets the assignments of contents that have positions. While positions are lost, files that begin alike need
+    /// one each.
     pub(super) fn forget_matched(&mut self) {
-        if self.looks.read_all || self.unmatched.is_empty() {
-            return;
+        if !self.earlier.read_all {
+            self.streams.forget_matched();
         }
-        let (by_beginning, tracks) = (&self.by_beginning, &self.tracks);
-        self.unmatched.retain(|assignment| {
-            let keys = assignment
-                .beginning()
-                .and_then(|own| by_beginning.get(&own));
-            let same = |key: &FileKey| {
-                tracks
-                    .get(key)
-                    .is_some_and(|track| *track.name == *assignment.log)
-            };
-            !keys.is_some_and(|keys| keys.iter().any(same))
-        });
     }
 
-    /// The time now, in milliseconds since 1970, as far as it may decide over lines for good: a clock that was
-    /// set ahead is not believed before it went evenly for a day.
-    pub fn present(&mut self) -> i64 {
-        self.present
+    fn checkpoint(&self) -> Checkpoint {
+        let mut header = Header::new(
+            self.state.next_generation(),
+            self.settings.output.as_deref().unwrap_or_default(),
+            self.streams.host(),
+            self.earlier.last.unwrap_or(0),
+            self.streams.log_names(),
+        );
+        header.read_all = self.earlier.read_all;
+        let believed = self.earlier.believed;
+        header.believed = believed.filter(|believed| *believed != header.looked);
+        Checkpoint {
+            header,
+            entries: self.streams.checkpoint_entries(),
+        }
+    }
+
+    /// The time now, milliseconds since 1970, as far as it may decide over lines for good: a clock that was set ahead is
+    /// not believed before it went evenly for a day.
+    pub fn trusted_now(&mut self) -> i64 {
+        self.trusted_clock
             .look(self.clock.now(), self.clock.unix_millis())
     }
 
@@ -361,419 +339,69 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// The host in every line's identity: that of the first start in this data_dir.
     pub fn host(&self) -> &str {
-        &self.host
+        self.streams.host()
     }
 
     /// Directories in which something may happen.
     pub fn dirs_to_watch(&self) -> impl Iterator<Item = &Path> {
-        self.directories.iter().map(PathBuf::as_path)
-    }
-
-    /// Where a file was last seen.
-    pub fn file_path(&self, file: FileKey) -> Option<&Path> {
-        self.tracks.get(&file).map(|track| track.path.as_path())
+        self.scan.directories.iter().map(PathBuf::as_path)
     }
 
     /// Whether the directories are due to be read again.
     pub fn reconcile_due(&self) -> bool {
-        self.clock.now().saturating_sub(self.looks.at) >= self.settings.reconcile_interval
+        self.clock.now().saturating_sub(self.earlier.at) >= self.settings.reconcile_interval
     }
 
-    /// Whether a live path names another file than the one being read, or a file again: one look at each, for
-    /// the time when no events are asked for. `true` calls for a reconcile.
+    /// Whether a live path leads to another file than the one that is read, or to a file again. It costs one look at
+    /// each, and serves while no events are asked for. `true` calls for a reconcile.
     pub fn names_changed(&self) -> bool {
-        let filled = |(path, _): &(PathBuf, Duration)| self.fs.metadata(path).is_ok();
-        self.vacant.iter().any(filled)
-            || self
-                .readers
-                .iter()
-                .filter(|reader| reader.live)
-                .any(|reader| {
-                    self.fs
-                        .metadata(&reader.path)
-                        .map_or(true, |now| now.inode != reader.inode)
-                })
+        let is_filled = |(path, _): &(PathBuf, Duration)| self.fs.metadata(path).is_ok();
+        let has_moved = |file: &FileReader<F>| file.live && !file.is_at_its_path(&self.fs);
+        self.vacant.iter().any(is_filled) || self.open.iter().any(has_moved)
     }
 
-    /// Whether something that is there can be read only after a while: a compressed file that may still be written,
-    /// or a file that waits until another one is read to its end and closed.
+    /// Whether something that is there can be read only after a while: a compressed file that may still be written, or a
+    /// file that waits until another one is read to its end and closed.
     pub fn waits(&self) -> bool {
-        !self.young.is_empty()
+        !self.scan.young.is_empty()
             || self.search_again
-            || self.backlog
-            || self.room.is_waited_for()
-            || self.readers.iter().any(Reader::ends_early)
+            || self.open.slots.backlog
+            || self.open.slots.is_waited_for()
+            || self.open.iter().any(FileReader::ends_early)
     }
 
     /// Whether logs wait until others give their descriptor up.
-    pub fn waits_for_room(&self) -> bool {
-        self.room.is_waited_for()
+    pub fn waits_for_descriptors(&self) -> bool {
+        self.open.slots.is_waited_for()
     }
 
-    /// The compressed files of these.
+    /// The compressed files that may still be written.
     pub fn young_files(&self) -> &[PathBuf] {
-        &self.young
+        &self.scan.young
     }
 
-    /// What of all that is there cannot be read now.
+    /// The gravest reason for which something that is there cannot be read now.
     pub fn leaves(&self) -> Leaves {
         let leaves = self.stats.problems.iter().map(|problem| problem.leaves);
         leaves.max().unwrap_or(Leaves::Nothing)
     }
 
-    /// What is unread in each open file, as of now.
+    /// How much is unread in each open file, as of now.
     pub fn lag(&self) -> Vec<Lag> {
-        self.readers
-            .iter()
-            .filter_map(|reader| {
-                let track = self.tracks.get(&reader.key)?;
-                let size = match &reader.source {
-                    Source::Plain(file) => self.fs.metadata_of(file).ok()?.size,
-                    Source::Gzip(_) => track.size,
-                };
-                let unread = size.saturating_sub(track.read.offset);
-                Some(Lag {
-                    file: reader.key,
-                    log: track.log,
-                    path: reader.path.clone(),
-                    unread,
-                })
+        let of_file = |file: &FileReader<F>| {
+            let track = self.streams.get(file.key)?;
+            let size = match &file.source {
+                LineSource::Plain(plain) => self.fs.metadata_of(plain).ok()?.size,
+                LineSource::Gzip(_) => track.size,
+            };
+            let unread = size.saturating_sub(track.read.offset);
+            Some(Lag {
+                file: file.key,
+                log: track.log,
+                path: file.path.clone(),
+                unread,
             })
-            .collect()
-    }
-
-    /// Steps the readers in turn until one has lines.
-    fn advance(&mut self) -> Option<(FileKey, Found, u64)> {
-        let mut idle = 0;
-        loop {
-            if idle >= self.readers.len() {
-                // All is read. Does something wait for a place?
-                if self.backlog && self.close_finished() > 0 {
-                    self.reconcile();
-                    idle = 0;
-                    continue;
-                }
-                return None;
-            }
-            let index = self.turn % self.readers.len();
-            if self.must_wait(index) {
-                self.turn = index + 1;
-                idle += 1;
-                continue;
-            }
-            let reader = &mut self.readers[index];
-            let Some(track) = self.tracks.get_mut(&reader.key) else {
-                self.readers.swap_remove(index);
-                continue;
-            };
-            let decoded = reader.is_decoding();
-            match reader.step(&self.fs, track, &mut self.buffer, self.limits) {
-                Ok(Step::Lines(found)) => {
-                    self.turn = index + 1;
-                    if self.turns_out_foreign(index, &found) {
-                        idle = 0;
-                        continue;
-                    }
-                    if self.may_be_a_copy(index, found) {
-                        self.reconcile();
-                        idle = 0;
-                        continue;
-                    }
-                    return Some(self.hand_on(index, found));
-                }
-                Ok(Step::More) => {
-                    self.turn = index + 1;
-                    idle = 0;
-                }
-                Ok(Step::Idle) => {
-                    reader.at_end = true;
-                    self.turn = index + 1;
-                    // another may be decoded now
-                    idle = if decoded { 0 } else { idle + 1 };
-                    if reader.is_cut_off(&self.fs, self.clock.unix_millis()) {
-                        self.read_failed(index, &io::ErrorKind::UnexpectedEof.into());
-                    }
-                }
-                Ok(Step::Replaced) => {
-                    self.start_new_generation(index);
-                    // The copy, if there is one, is there by now; soon it may be compressed.
-                    self.reconcile();
-                    idle = 0;
-                }
-                Err(error) => {
-                    self.turn = index + 1;
-                    idle += 1;
-                    if self.read_failed(index, &error) {
-                        idle = 0;
-                    }
-                }
-            }
-        }
-    }
-
-    /// A compressed file whose decoding has not begun waits while enough others are decoded.
-    fn must_wait(&self, index: usize) -> bool {
-        let reader = &self.readers[index];
-        let at_work = self.readers.iter().filter(|reader| reader.is_decoding());
-        matches!(reader.source, Source::Gzip(_))
-            && !reader.is_decoding()
-            && at_work.count() >= MAX_DECODERS
-    }
-
-    /// A file that its name leads to is closed, which mends a stale handle: the next reconcile opens it again,
-    /// its track stays. One without a name is kept, since nobody could open it again. True when it was closed.
-    fn read_failed(&mut self, index: usize, error: &io::Error) -> bool {
-        let reader = &self.readers[index];
-        let (path, compressed) = (
-            reader.path.clone(),
-            matches!(reader.source, Source::Gzip(_)),
-        );
-        let found = self.fs.metadata(&path).ok();
-        let found = found.filter(|metadata| metadata.inode == reader.inode);
-        let damaged = compressed && is_damage(error);
-        if damaged {
-            self.note_damage(&path, error);
-        } else {
-            let problem = Problem::io(&self.fs, &path, error);
-            if !self.stats.problems.contains(&problem) {
-                self.stats.problems.push(problem);
-            }
-        }
-        if found.is_none() && !damaged {
-            return false;
-        }
-        let reader = self.readers.swap_remove(index);
-        self.stats.files_open = self.readers.len();
-        if let Some(Metadata { size, modified, .. }) = found
-            && damaged
-        {
-            let key = reader.key;
-            let done = Done {
-                size,
-                modified,
-                key,
-            };
-            self.done.insert(reader.inode, done);
-        }
-        true
-    }
-
-    fn hand_on(&mut self, index: usize, found: Found) -> (FileKey, Found, u64) {
-        let reader = &mut self.readers[index];
-        let key = reader.key;
-        reader.at_end = false;
-        reader.quiet_since = self.clock.now();
-        let Some(track) = self.tracks.get_mut(&key) else {
-            return (key, found, 0);
         };
-        let offset = track.read.offset;
-        if offset == 0 {
-            // The identity comes from the very bytes that are handed on, whatever an earlier look saw.
-            let bytes = &self.buffer.bytes()[found.start..found.start + found.length];
-            let line = lines::first(bytes).map_or(bytes, |length| &bytes[..length - 1]);
-            let stream = stream_id(&self.host, &track.name, line);
-            let beginning = beginning(line);
-            if track.stream != Some(stream) {
-                self.part_with_unread(key);
-                self.identify(key, stream, Some(beginning));
-            }
-        }
-        let Some(track) = self.tracks.get_mut(&key) else {
-            return (key, found, 0);
-        };
-        track.finished = false;
-        track.hand_on(found.end);
-        self.stats.bytes_read += found.end.offset - offset;
-        self.stats.long_lines += u64::from(found.cut);
-        (key, found, offset)
-    }
-
-    /// The file was emptied and written again before anything was read of it: a copy may hold what it was.
-    fn part_with_unread(&mut self, key: FileKey) {
-        let Some(track) = self.tracks.get(&key) else {
-            return;
-        };
-        let (Some(stream), Some(beginning)) = (track.stream, track.beginning) else {
-            return;
-        };
-        let (name, path, log, seen) = (
-            Arc::clone(&track.name),
-            track.path.clone(),
-            track.log,
-            track.seen,
-        );
-        self.stats.truncations += 1;
-        // What was a copy of the old content is none of the new.
-        self.looked.forget_copies_of(key);
-        self.done.retain(|_, done| done.key != key);
-        let now = self.clock.now();
-        let old = self.add_track(&name, Some((stream, beginning)), Place::start());
-        if let Some(old) = self.tracks.get_mut(&old) {
-            (old.path, old.log, old.seen) = (path, log, seen);
-            old.miss(TRUNCATED, now);
-        }
-    }
-
-    /// The open file holds something else now: its old content becomes a track without a file, which a copy
-    /// may continue; what it holds now is read from the beginning.
-    fn start_new_generation(&mut self, index: usize) {
-        self.stats.truncations += 1;
-        let key = self.new_key();
-        let reader = &mut self.readers[index];
-        let old = std::mem::replace(&mut reader.key, key);
-        reader.start_again();
-        reader.at_end = false;
-        reader.quiet_since = self.clock.now();
-        let (name, log) = match self.tracks.get_mut(&old) {
-            Some(track) => {
-                track.miss(TRUNCATED, self.clock.now());
-                (Arc::clone(&track.name), track.log)
-            }
-            None => return,
-        };
-        if self
-            .tracks
-            .get(&old)
-            .is_some_and(|track| track.stream.is_none())
-        {
-            // Not one complete line was in it.
-            self.tracks.remove(&old);
-        }
-        let mut track = Track::new(name, None, Place::start());
-        track.log = log;
-        track.path.clone_from(&reader.path);
-        track.inode = reader.inode;
-        track.seen = self.clock.unix_millis();
-        self.tracks.insert(key, track);
-    }
-
-    pub(super) fn new_key(&mut self) -> FileKey {
-        let key = FileKey(self.next_key);
-        self.next_key += 1;
-        key
-    }
-
-    /// Adds a stream that is not read yet; `identity` is its id and what its first line hashes to.
-    pub(super) fn add_track(
-        &mut self,
-        name: &Arc<str>,
-        identity: Option<(StreamId, u64)>,
-        place: Place,
-    ) -> FileKey {
-        let key = self.new_key();
-        self.tracks
-            .insert(key, Track::new(Arc::clone(name), None, place));
-        if let Some((stream, beginning)) = identity {
-            self.identify(key, stream, Some(beginning));
-        }
-        key
-    }
-
-    /// Notes what a track's content is, in place of what it was taken for.
-    pub(super) fn identify(&mut self, key: FileKey, stream: StreamId, beginning: Option<u64>) {
-        let Some(track) = self.tracks.get_mut(&key) else {
-            return;
-        };
-        if let Some(before) = track.stream.replace(stream)
-            && let Some(keys) = self.by_stream.get_mut(&before)
-        {
-            // Truncated and written again before anything was read of it.
-            keys.retain(|other| *other != key);
-        }
-        if let Some(before) = std::mem::replace(&mut track.beginning, beginning)
-            && let Some(keys) = self.by_beginning.get_mut(&before)
-        {
-            keys.retain(|other| *other != key);
-        }
-        self.by_stream.entry(stream).or_default().push(key);
-        match beginning {
-            Some(beginning) => {
-                self.by_beginning.entry(beginning).or_default().push(key);
-            }
-            None => {
-                self.without_beginning.insert(Arc::clone(&track.name));
-            }
-        }
-        self.dirty = true;
-    }
-
-    fn restore(&mut self, checkpoint: Checkpoint) {
-        self.looks.last = Some(checkpoint.header.looked);
-        self.looks.read_all = checkpoint.header.read_all;
-        self.known = checkpoint.header.logs.into_iter().map(Arc::from).collect();
-        for entry in checkpoint.entries {
-            let name: Arc<str> = entry.log.into();
-            let place = Place {
-                offset: entry.offset,
-                marker: entry.marker,
-            };
-            let key = self.add_track(&name, None, place);
-            let assigned = entry.beginning.and_then(|beginning| {
-                let assigned = self.unmatched.iter().find(|assignment| {
-                    *assignment.log == *name && assignment.begins_with(beginning)
-                });
-                assigned.map(|assignment| assignment.by_content)
-            });
-            self.identify(key, entry.stream, entry.beginning);
-            if let Some(track) = self.tracks.get_mut(&key) {
-                track.log = self.discover.log_of(&name).unwrap_or(0);
-                track.path = entry.path.into();
-                track.inode = (entry.device, entry.inode);
-                track.size = entry.size;
-                track.seen = entry.seen;
-                track.finished = entry.finished;
-                track.skipped = entry.skipped;
-                track.unfound = entry.unfound;
-                track.assigned = assigned.unwrap_or(false);
-                track.gzip = entry.gzip.map(|(crc32, size)| Trailer { crc32, size });
-            }
-        }
-        self.dirty = false;
-    }
-
-    fn checkpoint(&self) -> Checkpoint {
-        let mut logs: Vec<String> = self.known.iter().map(|name| name.to_string()).collect();
-        logs.sort_unstable();
-        let entries = self
-            .tracks
-            .values()
-            .filter_map(|track| {
-                let stream = track.stream?;
-                let place = track.settled();
-                let finished = track.finished && !track.in_flight();
-                // Decoded is decoded only when its lines have arrived.
-                let gzip = track.gzip.filter(|_| finished);
-                // Also a stream of which nothing is settled: by its first line it is found under any name.
-                Some(Entry {
-                    stream,
-                    log: track.name.to_string(),
-                    offset: place.offset,
-                    marker: place.marker,
-                    path: track.path.to_string_lossy().into_owned(),
-                    device: track.inode.0,
-                    inode: track.inode.1,
-                    size: track.size,
-                    seen: track.seen,
-                    finished,
-                    skipped: track.skipped,
-                    gzip: gzip.map(|trailer| (trailer.crc32, trailer.size)),
-                    beginning: track.beginning,
-                    unfound: track.unfound,
-                })
-            })
-            .collect();
-        let mut header = Header::new(
-            self.state.next_generation(),
-            &self.settings.output,
-            &self.host,
-            self.looks.last.unwrap_or(0),
-            logs,
-        );
-        header.read_all = self.looks.read_all;
-        header.believed = self
-            .looks
-            .believed
-            .filter(|believed| *believed != header.looked);
-        Checkpoint { header, entries }
+        self.open.iter().filter_map(of_file).collect()
     }
 }

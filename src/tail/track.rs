@@ -1,9 +1,9 @@
 //! The position in one stream of bytes, apart from the file that holds them just now.
 //!
-//! Owns: how far a stream was read, how far it is settled, and the marker of both. Refuses to know: how
-//! bytes are read and why they are settled. Invariant: `settled ≤ read`, and the settled place was the end
-//! of a chunk whose bytes were all handed on and settled. The failure it guards against: a position saved
-//! ahead of what is durable elsewhere, the one way in which a restart loses lines.
+//! Owns: how far a stream was read, how far it is settled, and the marker of both. Refuses to know: how bytes are
+//! read and why they are settled. Invariant: `settled ≤ read`, and the settled position was the end of a chunk whose
+//! bytes were all handed on and settled. The failure it guards against: a position is saved ahead of what is durable
+//! elsewhere, which is the one way in which a restart loses lines.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -12,57 +12,57 @@ use std::sync::Arc;
 use super::StreamId;
 use super::fs::Inode;
 use super::gzip::Trailer;
-use super::identity::Place;
+use super::identity::Position;
 
-/// Places remembered between `settled` and `read`. Beyond it the newest are merged: coarser, never wrong.
+/// Positions remembered between `settled` and `read`. Beyond it the newest are merged: coarser, never wrong.
 const MAX_PENDING: usize = 64;
 
 /// One generation of one stream.
 #[derive(Debug)]
 pub(super) struct Track {
-    /// Index into the settings; means nothing before a file is opened for it.
+    /// Index into the settings; without meaning before a file is opened for it.
     pub(super) log: usize,
     /// The log's name, part of the identity.
     pub(super) name: Arc<str>,
     /// Known from the first complete line on.
     pub(super) stream: Option<StreamId>,
-    /// What the first line hashes to; unknown for a stream of an older checkpoint until its file is seen.
+    /// The hash of the first line; unknown for a stream of an older checkpoint until its file is seen.
     pub(super) beginning: Option<u64>,
     /// Everything before it was handed on.
-    pub(super) read: Place,
+    pub(super) read: Position,
     /// Everything before it is durable elsewhere.
-    settled: Place,
+    settled: Position,
     /// Ends of chunks behind `settled`, ascending; the last one is `read`.
-    pending: VecDeque<Place>,
+    pending: VecDeque<Position>,
     /// Where the content was last seen, and in which inode: hints for people and for symlinks.
     pub(super) path: PathBuf,
     pub(super) inode: Inode,
-    /// The greatest length seen: what is beyond `read` when the content vanishes is lost.
+    /// The greatest length seen: bytes beyond `read` are lost when the content vanishes.
     pub(super) size: u64,
     /// Wall time of the last look at a file with this content, milliseconds.
     pub(super) seen: i64,
     /// Rotated, and read to its end.
     pub(super) finished: bool,
-    /// Old history that was not asked for, in a compressed file whose length nobody knows: never read.
+    /// Old history that was not asked for, in a compressed file whose length is not known: never read.
     pub(super) skipped: bool,
-    /// Its file was older than anything that is kept, and is left as far as it was not read.
+    /// Its file was older than anything that is kept; what was not read of it is passed over.
     pub(super) expired: bool,
-    /// Its file has a name that does not say whose it is: the content or `rotated` did.
+    /// Its file has a name that does not say which log it belongs to: its content or `rotated` does.
     pub(super) assigned: bool,
-    /// The rest of it was looked for, not found, and counted; it is looked for still.
+    /// The rest of it was looked for, not found, and counted; it is still looked for.
     pub(super) unfound: bool,
     /// The trailer of the compressed file that was found to hold this content and no more.
     pub(super) gzip: Option<Trailer>,
-    /// The content was truncated away with bytes unread; a copy may still turn up.
+    /// The content vanished with bytes unread; a copy may still turn up.
     pub(super) missing: Option<Missing>,
 }
 
-/// Bytes that were written, not read, and are in no file that we know.
+/// Bytes that were written, were not read, and are in no known file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Missing {
     /// The greatest length seen.
     pub(super) size: u64,
-    /// How much of that was read, or is in a file that was found since.
+    /// How much of that was read, or is in a file that was found since then.
     pub(super) held: u64,
     /// Monotonic time of the loss.
     pub(super) since: std::time::Duration,
@@ -76,19 +76,19 @@ impl Missing {
 }
 
 impl Track {
-    /// A stream to be read from `place`, which counts as settled.
-    pub(super) fn new(name: Arc<str>, stream: Option<StreamId>, place: Place) -> Self {
+    /// A stream to be read from `position`, which counts as settled.
+    pub(super) fn new(name: Arc<str>, position: Position) -> Self {
         Self {
             log: 0,
             name,
-            stream,
+            stream: None,
             beginning: None,
-            read: place,
-            settled: place,
+            read: position,
+            settled: position,
             pending: VecDeque::new(),
             path: PathBuf::new(),
             inode: (0, 0),
-            size: place.offset,
+            size: position.offset,
             seen: 0,
             finished: false,
             skipped: false,
@@ -100,29 +100,29 @@ impl Track {
         }
     }
 
-    /// A chunk that ends at `place` is handed on.
-    pub(super) fn hand_on(&mut self, place: Place) {
-        self.read = place;
-        self.size = self.size.max(place.offset);
+    /// A chunk that ends at `position` was handed on.
+    pub(super) fn hand_on(&mut self, position: Position) {
+        self.read = position;
+        self.size = self.size.max(position.offset);
         if self.pending.len() >= MAX_PENDING {
             self.pending.pop_back();
         }
-        self.pending.push_back(place);
+        self.pending.push_back(position);
     }
 
-    /// Everything before `offset` is durable; true when the settled place moved.
+    /// Everything before `offset` is durable; true when the settled position moved.
     pub(super) fn settle(&mut self, offset: u64) -> bool {
         let before = self.settled.offset;
-        while let Some(place) = self.pending.front()
-            && place.offset <= offset
+        while let Some(position) = self.pending.front()
+            && position.offset <= offset
         {
-            self.settled = *place;
+            self.settled = *position;
             self.pending.pop_front();
         }
         self.settled.offset != before
     }
 
-    /// What was read is all that is held of it, from now on.
+    /// From now on no file holds more than what was read.
     pub(super) fn miss(&mut self, reason: &'static str, since: std::time::Duration) {
         self.missing = Some(Missing {
             size: self.size,
@@ -132,12 +132,12 @@ impl Track {
         });
     }
 
-    /// Its content lies under a name that does not say whose it is; true when that is new.
+    /// Its content lies under a name that does not say which log it belongs to; true when that is new.
     pub(super) fn assign(&mut self) -> bool {
         !std::mem::replace(&mut self.assigned, true)
     }
 
-    pub(super) fn settled(&self) -> Place {
+    pub(super) fn settled(&self) -> Position {
         self.settled
     }
 
@@ -151,8 +151,8 @@ impl Track {
 mod tests {
     use super::*;
 
-    fn place(offset: u64) -> Place {
-        Place {
+    fn position(offset: u64) -> Position {
+        Position {
             offset,
             marker: offset,
         }
@@ -160,27 +160,27 @@ mod tests {
 
     #[test]
     fn settles_only_at_ends_of_chunks() {
-        let mut track = Track::new("l".into(), None, Place::start());
-        track.hand_on(place(10));
-        track.hand_on(place(30));
+        let mut track = Track::new("l".into(), Position::start());
+        track.hand_on(position(10));
+        track.hand_on(position(30));
         assert!(!track.settle(9));
         assert_eq!(track.settled().offset, 0);
         assert!(track.settle(29));
-        assert_eq!(track.settled(), place(10));
+        assert_eq!(track.settled(), position(10));
         assert!(track.settle(30));
         assert!(!track.in_flight());
     }
 
     #[test]
     fn many_small_chunks_cost_bounded_memory_and_still_settle_to_the_end() {
-        let mut track = Track::new("l".into(), None, Place::start());
+        let mut track = Track::new("l".into(), Position::start());
         for offset in 1..=10_000 {
-            track.hand_on(place(offset));
+            track.hand_on(position(offset));
         }
         assert_eq!(track.pending.len(), MAX_PENDING);
         assert!(track.settle(5_000));
         assert!(track.settled().offset < MAX_PENDING as u64);
         assert!(track.settle(10_000));
-        assert_eq!(track.settled(), place(10_000));
+        assert_eq!(track.settled(), position(10_000));
     }
 }

@@ -3,12 +3,12 @@
 //! Owns: the notify watcher on the directories, and the flags that wake the reader. Refuses to know: files,
 //! lines, positions. Invariant: an event, an overflow or a call that comes after [`Watcher::wait`] returned is
 //! seen by the next one. The failures it guards against: one wake-up per request on a busy host, memory that
-//! grows with events (they only set a flag), and an overflow of the kernel's queue taken for silence.
+//! grows with events (they only set a flag), and an overflow of the kernel's queue that is taken for silence.
 //!
-//! How to use it: while logs are busy the watcher is *disarmed* and the caller polls by timer, which costs the
-//! same whatever the traffic. After a quiet second the caller *arms* it, reconciles and reads once more
-//! (something may have come before the watch was there), and waits with the long timeout; the first event wakes
-//! it, and it disarms again. File systems without events (NFS, some FUSE) are polled always.
+//! How to use it: while logs are busy the watcher is *disarmed* and the caller polls by timer, at a cost that does not
+//! depend on the traffic. After a quiet second the caller *arms* it, reconciles and reads once more (lines may have come
+//! before the watch was there), and waits with the long timeout; the first event wakes it, and it disarms again. File
+//! systems without events (NFS, some FUSE) are always polled.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -19,9 +19,9 @@ use notify::event::{EventKind, ModifyKind};
 use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::Problem;
-use super::room::is_shortage;
+use super::descriptor_slots::is_shortage;
 
-/// Why the wait is over, the most pressing reason first.
+/// Why the wait is over, the most urgent reason first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Woken {
     /// Names in a directory changed, or events were lost: reconcile, then read.
@@ -49,7 +49,7 @@ struct Signal {
 
 impl Signal {
     fn flags(&self) -> MutexGuard<'_, Flags> {
-        // The flags are whole whatever the other thread died of.
+        // The flags are valid even if the other thread panicked.
         self.flags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -148,7 +148,7 @@ impl Watcher {
     }
 
     /// Asks for events in `directories`, and no others. The caller reconciles and reads once more afterwards:
-    /// what came before is told by nobody. False when events cannot be had everywhere: keep polling.
+    /// no event is sent for what came before. False when events are not available everywhere: keep polling.
     pub fn arm<'p>(&mut self, directories: impl IntoIterator<Item = &'p Path>) -> bool {
         let Some(notify) = &mut self.notify else {
             return false;
@@ -157,7 +157,7 @@ impl Watcher {
         self.watched.retain(|path| {
             let keep = wanted.contains(path.as_path());
             if !keep {
-                // It may be gone, and the watch with it.
+                // The directory may be gone, and the watch with it.
                 let _ = notify.unwatch(path);
             }
             keep
@@ -192,7 +192,7 @@ impl Watcher {
         !self.watched.is_empty()
     }
 
-    /// Why no events can be had, if so.
+    /// Why no events are available, if so.
     pub fn problem(&self) -> Option<&Problem> {
         self.problem.as_ref()
     }
@@ -232,7 +232,7 @@ impl Watcher {
 
 fn note(signal: &Signal, event: &notify::Result<Event>) {
     match event {
-        // The kernel's queue ran over, or the watch itself failed: anything may have happened.
+        // The kernel's queue overflowed, or the watch itself failed: anything may have happened.
         Err(_) => signal.set(|flags| flags.rescan = true),
         Ok(event) if event.need_rescan() => signal.set(|flags| flags.rescan = true),
         Ok(event) => match event.kind {
@@ -287,7 +287,7 @@ mod tests {
         file.write_all(b"x\n").unwrap();
         wait_for(&watcher, Woken::Event);
 
-        // Reads come before the rename in the queue: were they told, the next wake would be an Event.
+        // Reads come before the rename in the queue: if they caused events, the next wake would be an Event.
         std::fs::read(&path).unwrap();
         std::fs::rename(&path, directory.path().join("access.log.1")).unwrap();
         let mut woken = watcher.wait(PATIENCE);
@@ -305,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_cannot_be_watched_is_said() {
+    fn a_directory_that_cannot_be_watched_is_reported() {
         let mut watcher = Watcher::new(false);
         assert!(!watcher.arm([Path::new("/nonexistent/logs")]));
         assert!(
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_the_system_is_said_with_the_setting_that_raises_it() {
+    fn a_limit_of_the_system_is_reported_with_the_setting_that_raises_it() {
         let said = |error: notify::Error| Watcher::no_events(Path::new("/logs"), &error).text;
         let watches = said(notify::Error::new(notify::ErrorKind::MaxFilesWatch));
         assert!(watches.contains("fs.inotify.max_user_watches"), "{watches}");

@@ -5,10 +5,40 @@
 //! expired + released + in_flight`.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::output::Tally;
+use crate::event::OutcomeCounts;
 use crate::tail;
+
+/// Takes the metrics that an output has of its own. Names come without prefix and `_total`; see the page that
+/// implements it.
+pub trait MetricSink {
+    /// A number that only grows.
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result;
+
+    /// A number that goes up and down.
+    fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result;
+
+    /// Numbers that only grow, one for each value of `label`.
+    fn counters(
+        &mut self,
+        name: &str,
+        help: &str,
+        label: &str,
+        samples: &mut dyn Iterator<Item = (String, u64)>,
+    ) -> fmt::Result;
+
+    /// How often something took how long: `buckets` are upper bounds with the counts of each bucket alone, `sum` is the
+    /// time of all of them, in seconds.
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        buckets: &[(f64, u64)],
+        sum: f64,
+    ) -> fmt::Result;
+}
 
 /// Where every line that was read is now. All are counts of lines.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -16,7 +46,7 @@ pub struct Accounts {
     /// Complete lines read.
     pub read: u64,
     /// Items that the output settled, by how.
-    pub settled: Tally,
+    pub settled: OutcomeCounts,
     /// Older than the retention, not sent.
     pub expired: u64,
     /// Handed back unread at a stop or a reload, because the output did not take them in time; they are read

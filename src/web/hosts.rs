@@ -12,7 +12,7 @@ use hyper::{HeaderMap, Uri};
 
 /// The names that are accepted besides addresses and `localhost`.
 #[derive(Debug, Clone, Default)]
-pub struct Hosts(Vec<String>);
+pub(crate) struct Hosts(Vec<String>);
 
 /// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) enum Refused {
 
 impl Hosts {
     /// `own` are names of this host, which count without their domain too; `allowed` is the setting `allowed_hosts`.
-    pub fn new<'n>(own: impl IntoIterator<Item = &'n str>, allowed: &[String]) -> Self {
+    pub(crate) fn new<'n>(own: impl IntoIterator<Item = &'n str>, allowed: &[String]) -> Self {
         let own = own.into_iter().flat_map(|name| {
             let short = name.split('.').next().unwrap_or(name);
             [name, short]

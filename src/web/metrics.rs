@@ -15,7 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::{View, status};
-use crate::output::elasticsearch::SECONDS;
+use crate::telemetry::MetricSink;
 
 /// The page's media type.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -29,21 +29,20 @@ pub(super) fn page(view: View) -> Result<String, fmt::Error> {
     Ok(page)
 }
 
-/// A metric's samples: the value of one label, and the number.
-type Samples<'s> = &'s mut dyn Iterator<Item = (String, u64)>;
-
 /// Writes one metric after the other.
 struct Page<'e>(DescriptorEncoder<'e>);
 
 impl Page<'_> {
-    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+    fn seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
         let encoder = self
             .0
             .encode_descriptor(name, help, None, MetricType::Counter)?;
         ConstCounter::new(value).encode(encoder)
     }
+}
 
-    fn seconds(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {
+impl MetricSink for Page<'_> {
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
         let encoder = self
             .0
             .encode_descriptor(name, help, None, MetricType::Counter)?;
@@ -62,7 +61,7 @@ impl Page<'_> {
         name: &str,
         help: &str,
         label: &str,
-        samples: Samples<'_>,
+        samples: &mut dyn Iterator<Item = (String, u64)>,
     ) -> fmt::Result {
         let mut family = self
             .0
@@ -73,6 +72,20 @@ impl Page<'_> {
             ConstCounter::new(count).encode(encoder)?;
         }
         Ok(())
+    }
+
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        buckets: &[(f64, u64)],
+        sum: f64,
+    ) -> fmt::Result {
+        let mut histogram = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Histogram)?;
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        histogram.encode_histogram::<NoLabelSet>(sum, count, buckets, None)
     }
 }
 
@@ -267,67 +280,9 @@ impl View {
             .0
             .encode_descriptor("build", "The agent", None, MetricType::Info)?;
         info.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
-        let Some(output) = &self.output else {
-            return Ok(());
-        };
-        page.gauge(
-            "cluster_answered",
-            "Whether the cluster has answered since the start: 1 or 0",
-            f64::from(u8::from(output.has_answered())),
-        )?;
-        let stats = output.stats();
-        let mut requests = stats.requests().map(|(status, count)| {
-            let status = if status == 0 {
-                "none".to_owned()
-            } else {
-                status.to_string()
-            };
-            (status, count)
-        });
-        page.counters(
-            "bulk_requests",
-            "Bulk requests by HTTP status; none: no whole answer came",
-            "status",
-            &mut requests,
-        )?;
-        let mut retries = stats
-            .retries()
-            .map(|(reason, documents)| (reason.label().to_owned(), documents));
-        page.counters(
-            "documents_retried",
-            "Documents sent again",
-            "reason",
-            &mut retries,
-        )?;
-        page.counter(
-            "bulk_request_bytes",
-            "Bytes of bulk bodies as sent",
-            stats.sent_bytes(),
-        )?;
-        page.gauge(
-            "inflight_bytes",
-            "Bytes of bodies on their way",
-            stats.in_flight_bytes() as f64,
-        )?;
-        page.gauge(
-            "inflight_requests",
-            "Bulk requests on their way",
-            stats.in_flight() as f64,
-        )?;
-        page.counter(
-            "documents_unparked",
-            "Parked documents that their index took in the end",
-            stats.unparked(),
-        )?;
-        let buckets = stats.request_buckets();
-        let bounds = SECONDS.into_iter().chain([f64::INFINITY]);
-        let buckets: Vec<(f64, u64)> = bounds.zip(buckets).collect();
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        let help = "Time from sending a bulk request to its whole answer";
-        let mut histogram =
-            page.0
-                .encode_descriptor("bulk_request_seconds", help, None, MetricType::Histogram)?;
-        let sum = stats.request_time().as_secs_f64();
-        histogram.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)
+        match &self.output {
+            Some(output) => output.write_metrics(page),
+            None => Ok(()),
+        }
     }
 }

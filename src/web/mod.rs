@@ -24,22 +24,21 @@ use tokio::net::TcpListener;
 
 use self::hosts::Refused;
 
-use crate::output::elasticsearch::Elasticsearch;
+use crate::output::{Health, OutputStatus};
 use crate::telemetry::Snapshot;
 use crate::text;
-pub use hosts::Hosts;
-pub use server::{CONNECTION_TIME, HEADER_TIME, serve};
-pub use status::Delivery;
+pub(crate) use hosts::Hosts;
+pub(crate) use server::serve;
 
 /// Everything a page is made from, taken at one moment.
-#[derive(Debug, Clone)]
-pub struct View {
+#[derive(Clone)]
+pub(crate) struct View {
     /// The accounts and what the rooms report.
     pub snapshot: Snapshot,
-    /// How delivery stands.
-    pub delivery: Delivery,
-    /// The output's own counters.
-    pub output: Option<Arc<Elasticsearch>>,
+    /// How delivery is doing.
+    pub delivery: Health,
+    /// The output, for its own metrics.
+    pub output: Option<Arc<dyn OutputStatus>>,
     /// The host that records carry.
     pub host: String,
     /// What is in the way besides files and delivery: the configuration's problems, and a closed gate's.
@@ -50,8 +49,17 @@ pub struct View {
     pub started_millis: i64,
 }
 
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View")
+            .field("snapshot", &self.snapshot)
+            .field("delivery", &self.delivery)
+            .finish_non_exhaustive()
+    }
+}
+
 /// Gives a view of this moment.
-pub type Source = Arc<dyn Fn() -> View + Send + Sync>;
+pub(crate) type Source = Arc<dyn Fn() -> View + Send + Sync>;
 
 /// What there is, for whoever asks for `/`.
 const ENDPOINTS: &str = "\
@@ -64,19 +72,19 @@ logweir
 
 /// The pages, and who may see them.
 #[derive(Clone)]
-pub struct Pages {
+pub(crate) struct Pages {
     source: Source,
     hosts: Arc<Hosts>,
 }
 
 /// Takes the address, or says why it cannot be had.
-pub async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
+pub(crate) async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(listen).await
 }
 
 impl Pages {
     /// Pages of what `source` gives, for requests that call this host by one of `hosts`.
-    pub fn new(source: Source, hosts: Hosts) -> Self {
+    pub(crate) fn new(source: Source, hosts: Hosts) -> Self {
         let hosts = Arc::new(hosts);
         Self { source, hosts }
     }

@@ -25,9 +25,9 @@ use tokio::time::Instant;
 use super::Pages;
 
 /// A request's head must be there after this time.
-pub const HEADER_TIME: Duration = Duration::from_secs(10);
+pub(crate) const HEADER_TIME: Duration = Duration::from_secs(10);
 /// A connection ends after this time, whether its response was read or not.
-pub const CONNECTION_TIME: Duration = Duration::from_secs(30);
+pub(crate) const CONNECTION_TIME: Duration = Duration::from_secs(30);
 /// Headers of a request; a browser sends about fifteen.
 const HEADERS: usize = 64;
 /// Bytes of a request's head; a browser sends about one KiB.
@@ -38,7 +38,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const TELL: Duration = Duration::from_secs(60);
 
 /// Serves until it is dropped, at most `limit` connections at one time.
-pub async fn serve(listener: TcpListener, pages: Pages, limit: usize) {
+pub(crate) async fn serve(listener: TcpListener, pages: Pages, limit: usize) {
     let mut open = Connections {
         limit: limit.max(1),
         open: Vec::new(),

@@ -3,16 +3,7 @@
 use serde_json::{Value, json};
 
 use super::View;
-use crate::output::elasticsearch::State;
-
-/// How delivery stands.
-#[derive(Debug, Clone)]
-pub enum Delivery {
-    /// Nothing is sent yet; the words say what is missing and how it comes.
-    Waiting(String),
-    /// As the output says.
-    Output(State),
-}
+use crate::output::Health;
 
 /// The page.
 pub(super) fn page(view: &View) -> Value {
@@ -46,27 +37,29 @@ pub(super) fn page(view: &View) -> Value {
     })
 }
 
-fn delivery(delivery: &Delivery, now: i64) -> Value {
-    match delivery {
-        Delivery::Waiting(word) => json!({ "state": "waiting", "reason": word }),
-        Delivery::Output(State::Delivering) => json!({ "state": "delivering" }),
-        Delivery::Output(State::Retrying {
+fn delivery(health: &Health, now: i64) -> Value {
+    match health {
+        Health::Waiting { reason } => json!({ "state": "waiting", "reason": reason }),
+        Health::Delivering => json!({ "state": "delivering" }),
+        Health::Retrying {
             since_unix_millis,
             reason,
-        }) => json!({
+        } => json!({
             "state": "retrying",
             "for_seconds": (now - since_unix_millis) / 1000,
             "reason": reason,
         }),
-        Delivery::Output(State::Holding {
+        // `way_out` is the name that `hint` had before.
+        Health::Holding {
             since_unix_millis,
             reason,
-            way_out,
-        }) => json!({
+            hint,
+        } => json!({
             "state": "holding",
             "for_seconds": (now - since_unix_millis) / 1000,
             "reason": reason,
-            "way_out": way_out,
+            "hint": hint,
+            "way_out": hint,
         }),
     }
 }
@@ -104,13 +97,11 @@ pub(super) fn problems(view: &View) -> Vec<String> {
     problems.extend(view.snapshot.unparsed.iter().map(ToString::to_string));
     problems.extend(view.problems.iter().cloned());
     problems.extend(match &view.delivery {
-        Delivery::Output(State::Holding {
-            reason, way_out, ..
-        }) => Some(format!("delivery holds: {reason}; {way_out}")),
-        Delivery::Output(State::Retrying {
+        Health::Holding { reason, hint, .. } => Some(format!("delivery holds: {reason}; {hint}")),
+        Health::Retrying {
             since_unix_millis,
             reason,
-        }) if view.unix_millis - since_unix_millis >= RETRYING_LIMIT_MILLIS => {
+        } if view.unix_millis - since_unix_millis >= RETRYING_LIMIT_MILLIS => {
             let seconds = (view.unix_millis - since_unix_millis) / 1000;
             Some(format!(
                 "delivery has been retried for {seconds} s: {reason}"

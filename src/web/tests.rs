@@ -7,8 +7,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::output::Tally;
-use crate::output::elasticsearch::{Settings, State};
+use crate::config::Target;
+use crate::event::{FileKey, OutcomeCounts};
+use crate::output::elasticsearch::{Elasticsearch, Settings};
 use crate::tail::{self, Lag, Leaves, Problem, Rotations};
 use crate::telemetry::{Accounts, Parsing};
 
@@ -19,7 +20,7 @@ pub(super) fn view() -> View {
     let snapshot = Snapshot {
         accounts: Accounts {
             read: 101 + 102 + 103 + 104 + 105 + 106 + 107 + 108 + 109,
-            settled: Tally {
+            settled: OutcomeCounts {
                 indexed: 101,
                 duplicate: 102,
                 diverted: 103,
@@ -63,7 +64,7 @@ pub(super) fn view() -> View {
         },
         lag: [("/logs/a", 140), ("/logs/b", 1000)]
             .map(|(path, unread)| Lag {
-                file: tail::FileKey(unread),
+                file: FileKey(unread),
                 log: 0,
                 path: PathBuf::from(path),
                 unread,
@@ -82,7 +83,7 @@ pub(super) fn view() -> View {
     };
     View {
         snapshot,
-        delivery: Delivery::Output(State::Delivering),
+        delivery: Health::Delivering,
         output: None,
         host: "web-07".to_owned(),
         problems: vec!["/etc/nginx/nginx.conf:3: cannot read /etc/nginx/sites/*".to_owned()],
@@ -96,7 +97,7 @@ fn with_output() -> View {
         vec!["http://127.0.0.1:9200".parse().unwrap()],
         "/nonexistent".into(),
     );
-    let output = Elasticsearch::connect(settings).unwrap();
+    let output = Elasticsearch::connect(settings, Target::default_place().unwrap()).unwrap();
     let millis = Duration::from_millis;
     output.stats().begin(150).end(200, millis(7));
     output.stats().begin(151).end(429, millis(70));
@@ -211,17 +212,19 @@ fn the_histogram_ends_in_its_count() {
 #[test]
 fn the_status_page() {
     let states = [
-        Delivery::Output(State::Delivering),
-        Delivery::Waiting("no index template; run `logweir setup`".to_owned()),
-        Delivery::Output(State::Retrying {
+        Health::Delivering,
+        Health::Waiting {
+            reason: "no index template; run `logweir setup`".to_owned(),
+        },
+        Health::Retrying {
             since_unix_millis: NOW - 5_000,
             reason: "no connection".to_owned(),
-        }),
-        Delivery::Output(State::Holding {
+        },
+        Health::Holding {
             since_unix_millis: NOW - 65_000,
             reason: "index is read-only".to_owned(),
-            way_out: "free some disk".to_owned(),
-        }),
+            hint: "free some disk".to_owned(),
+        },
     ];
     let mut pages = Vec::new();
     for delivery in states {
@@ -245,7 +248,9 @@ fn the_status_page() {
 #[test]
 fn readiness_speaks_of_logs_and_never_of_the_output() {
     let mut view = view();
-    view.delivery = Delivery::Waiting("no index template".to_owned());
+    view.delivery = Health::Waiting {
+        reason: "no index template".to_owned(),
+    };
     assert_eq!(status::unready(&view), None);
     view.snapshot.tail.files_open = 0;
     assert!(status::unready(&view).unwrap().contains("cannot be read"));

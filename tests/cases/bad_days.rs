@@ -6,9 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use logweir::event::{Batch, Item, OutcomeCounts};
 use logweir::output::dead_letters::{Choice, Kind};
-use logweir::output::elasticsearch::{Backoff, Elasticsearch, Method, Settings, State};
-use logweir::output::{Batch, Delivery, Item, Tally};
+use logweir::output::elasticsearch::{Backoff, Elasticsearch, Method, Settings};
+use logweir::output::{Health, OutputStatus as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{Servers, only_user_of_the_servers, servers, unique};
+use crate::support::delivery::{self, Delivery, daily};
 
 /// How often a waiting test looks.
 const LOOK: Duration = Duration::from_millis(10);
@@ -41,8 +43,8 @@ impl Lab {
         };
         Self {
             family,
-            output: Elasticsearch::connect(settings.clone()).unwrap(),
-            operator: Elasticsearch::connect(settings).unwrap(),
+            output: Elasticsearch::connect(settings.clone(), daily()).unwrap(),
+            operator: Elasticsearch::connect(settings, daily()).unwrap(),
             _directory: directory,
         }
     }
@@ -75,22 +77,24 @@ impl Lab {
     }
 
     async fn deliver(&self, batch: Batch) -> Delivery {
-        self.output.deliver(batch, &CancellationToken::new()).await
+        delivery::deliver(&*self.output, batch, &CancellationToken::new()).await
     }
 
     fn start(&self, batch: Batch) -> JoinHandle<Delivery> {
         let output = Arc::clone(&self.output);
-        tokio::spawn(async move { output.deliver(batch, &CancellationToken::new()).await })
+        tokio::spawn(
+            async move { delivery::deliver(&*output, batch, &CancellationToken::new()).await },
+        )
     }
 
     /// Waits until delivery holds for this reason, with this way out.
     async fn until_held(&self, reason: &str, way_out: &str) {
         loop {
-            if let State::Holding {
+            if let Health::Holding {
                 reason: why,
-                way_out: what,
+                hint: what,
                 ..
-            } = self.output.state()
+            } = self.output.health()
                 && why.contains(reason)
             {
                 assert!(what.contains(way_out), "{}: {why}: {what}", self.family);
@@ -118,8 +122,8 @@ impl Lab {
         good: impl AsyncFnOnce(&Self),
     ) {
         let other = unique("other");
-        assert_eq!(self.deliver(batch(index, 0..5)).await.tally.indexed, 5);
-        assert_eq!(self.deliver(batch(&other, 0..5)).await.tally.indexed, 5);
+        assert_eq!(self.deliver(batch(index, 0..5)).await.counts.indexed, 5);
+        assert_eq!(self.deliver(batch(&other, 0..5)).await.counts.indexed, 5);
         bad(self).await;
         let mut both = batch(&other, 5..10);
         push(&mut both, index, 5..10, |id| json!({ "n": id }));
@@ -128,12 +132,12 @@ impl Lab {
         good(self).await;
         let delivery = delivery.await.unwrap();
         assert!(delivery.settled, "{}", self.family);
-        let tally = delivery.tally;
-        assert_eq!(tally.indexed + tally.duplicate, 10, "{tally:?}");
+        let counts = delivery.counts;
+        assert_eq!(counts.indexed + counts.duplicate, 10, "{counts:?}");
         assert_eq!(self.count(index).await, 10, "{}", self.family);
         assert_eq!(self.count(&other).await, 10, "{}", self.family);
         assert_eq!(self.output.dead_letters().bytes(), 0);
-        assert_eq!(self.output.state(), State::Delivering);
+        assert_eq!(self.output.health(), Health::Delivering);
     }
 }
 
@@ -232,12 +236,12 @@ async fn a_document_that_the_mapping_refuses_is_kept_and_the_others_go_on() {
         );
         push(&mut mixed, &index, 103..105, |_| json!({ "n": { "a": 1 } }));
         let delivery = lab.deliver(mixed).await;
-        let wanted = Tally {
+        let wanted = OutcomeCounts {
             indexed: 100,
             dead_lettered: 5,
-            ..Tally::default()
+            ..OutcomeCounts::default()
         };
-        assert_eq!(delivery.tally, wanted, "{}", lab.family);
+        assert_eq!(delivery.counts, wanted, "{}", lab.family);
         assert_eq!(lab.count(&index).await, 100);
         // with a mapping that fits they would be taken: most of a batch is not the documents' fault
         let mut most = batch(&index, 200..205);
@@ -278,8 +282,8 @@ async fn lines_of_an_index_that_stays_closed_are_parked_and_come_back() {
             next += 1;
             tokio::time::sleep(LOOK).await;
         }
-        let tally = delivery.await.unwrap().tally;
-        assert_eq!((tally.indexed, tally.parked), (5, 5), "{family}");
+        let counts = delivery.await.unwrap().counts;
+        assert_eq!((counts.indexed, counts.parked), (5, 5), "{family}");
         lab.ask(Method::Post, &format!("/{old}/_open"), None).await;
         let choice = Choice::of(Some(Kind::Parked), None);
         loop {
@@ -311,7 +315,7 @@ async fn the_shard_limit_at_midnight_and_a_block_of_the_cluster_hold() {
             .await;
         lab.set_cluster("cluster.max_shards_per_node", Value::Null)
             .await;
-        assert_eq!(delivery.await.unwrap().tally.indexed, 10, "{}", lab.family);
+        assert_eq!(delivery.await.unwrap().counts.indexed, 10, "{}", lab.family);
 
         lab.set_cluster("cluster.blocks.read_only", json!(true))
             .await;
@@ -320,7 +324,7 @@ async fn the_shard_limit_at_midnight_and_a_block_of_the_cluster_hold() {
             .await;
         lab.set_cluster("cluster.blocks.read_only", Value::Null)
             .await;
-        assert_eq!(delivery.await.unwrap().tally.indexed, 5, "{}", lab.family);
+        assert_eq!(delivery.await.unwrap().counts.indexed, 5, "{}", lab.family);
 
         lab.set_cluster("action.auto_create_index", json!(false))
             .await;
@@ -330,7 +334,7 @@ async fn the_shard_limit_at_midnight_and_a_block_of_the_cluster_hold() {
             .await;
         lab.set_cluster("action.auto_create_index", Value::Null)
             .await;
-        assert_eq!(delivery.await.unwrap().tally.indexed, 5, "{}", lab.family);
+        assert_eq!(delivery.await.unwrap().counts.indexed, 5, "{}", lab.family);
         assert_eq!(lab.output.dead_letters().bytes(), 0);
     }
 }

@@ -6,16 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use logweir::config::{DataStream, PROMISE};
-use logweir::output::elasticsearch::{
-    Backoff, Elasticsearch, Method, Settings, State, TemplateState,
-};
-use logweir::output::{Batch, Item, Tally};
+use logweir::event::{Batch, Item, OutcomeCounts};
+use logweir::output::elasticsearch::{Backoff, Elasticsearch, Method, Settings, TemplateState};
+use logweir::output::{Health, OutputStatus as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{servers, unique};
+use crate::support::delivery::{self};
 use crate::support::fake_cluster::Cluster;
 use crate::support::fake_es::FakeEs;
 
@@ -35,10 +35,10 @@ fn output(node: Url, directory: &TempDir) -> Arc<Elasticsearch> {
     let backoff = Backoff::try_new(Duration::from_millis(1), Duration::from_millis(5)).unwrap();
     let settings = Settings {
         backoff,
-        data_stream: Some(DataStream::parse(NAME).unwrap()),
         ..Settings::new(vec![node], directory.path().to_owned())
     };
-    Elasticsearch::connect(settings).unwrap()
+    let stream = DataStream::parse(NAME).unwrap();
+    Elasticsearch::connect(settings, stream.into()).unwrap()
 }
 
 fn batch(ids: std::ops::Range<usize>) -> Batch {
@@ -55,10 +55,10 @@ fn batch(ids: std::ops::Range<usize>) -> Batch {
     batch
 }
 
-async fn deliver(output: &Elasticsearch, ids: std::ops::Range<usize>) -> Tally {
-    let delivery = output.deliver(batch(ids), &CancellationToken::new()).await;
+async fn deliver(output: &Elasticsearch, ids: std::ops::Range<usize>) -> OutcomeCounts {
+    let delivery = delivery::deliver(output, batch(ids), &CancellationToken::new()).await;
     assert!(delivery.settled);
-    delivery.tally
+    delivery.counts
 }
 
 /// Method and path of each request, bulks with or without the parameter.
@@ -123,7 +123,7 @@ async fn without_the_template_nothing_is_written_until_it_is_there() {
             async move { deliver(&output, 0..5).await }
         });
         let way_out = loop {
-            if let State::Holding { way_out, .. } = output.state() {
+            if let Health::Holding { hint: way_out, .. } = output.health() {
                 break way_out;
             }
             assert!(!delivery.is_finished(), "it was taken");
@@ -156,10 +156,10 @@ async fn a_plain_index_of_the_name_gets_nothing() {
     let stop = CancellationToken::new();
     let delivery = tokio::spawn({
         let (output, stop) = (output.clone(), stop.clone());
-        async move { output.deliver(batch(0..5), &stop).await }
+        async move { delivery::deliver(&*output, batch(0..5), &stop).await }
     });
     let reason = loop {
-        if let State::Holding { reason, .. } = output.state() {
+        if let Health::Holding { reason, .. } = output.health() {
             break reason;
         }
         assert!(!delivery.is_finished(), "it was taken");

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
-use logweir::output::elasticsearch::Reason;
+use logweir::output::dead_letters::{DeadLetters, Entry, Kind, Rejection};
 use serde_json::Value;
 
 use crate::support::agent::{Ended, Home};
@@ -18,14 +17,25 @@ fn file(home: &Home) -> DeadLetters {
 }
 
 fn entry(kind: Kind, index: &str, id: &str, document: &str, reason: (&str, &str)) -> Entry {
-    let action = format!("{{\"create\":{{\"_index\":\"{index}\",\"_id\":\"{id}\"}}}}\n");
-    let reason = Reason {
+    let reason = Rejection {
         kind: reason.0.to_owned(),
         text: reason.1.to_owned(),
         status: 400,
     };
     let at = 1_795_397_256_789;
-    Entry::new(kind, at, action.as_bytes(), document.as_bytes(), reason)
+    let parsed: Value = serde_json::from_str(document).unwrap_or_default();
+    let file = parsed.pointer("/log/file/path").and_then(Value::as_str);
+    Entry {
+        offset: parsed.pointer("/log/offset").and_then(Value::as_u64),
+        ..Entry::new(
+            kind,
+            at,
+            (index, id),
+            document.as_bytes(),
+            file.map(Path::new),
+            reason,
+        )
+    }
 }
 
 fn ended(home: &Home, command: [&str; 2], more: &[&str]) -> Ended {

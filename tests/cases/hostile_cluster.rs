@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use logweir::output::dead_letters::Rejection;
 use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
-use logweir::output::elasticsearch::Reason;
 
 use crate::support::agent::{Home, section_cluster, section_log};
 use crate::support::hostile::{Hostile, Play, answer, bomb, endless, endless_head};
@@ -128,13 +128,12 @@ fn no_response_costs_a_command_its_memory_or_its_end() {
         );
         home.configure("retention = \"30d\"\n", &sections);
         home.append(0..1);
-        let reason = Reason {
+        let reason = Rejection {
             kind: "x".to_owned(),
             text: String::new(),
             status: 400,
         };
-        let action = b"{\"create\":{\"_index\":\"day\",\"_id\":\"1\"}}\n";
-        let entry = Entry::new(Kind::Dead, 0, action, b"{}", reason);
+        let entry = Entry::new(Kind::Dead, 0, ("day", "1"), b"{}", None, reason);
         let file = DeadLetters::new(&home.data(), 1 << 20);
         std::fs::create_dir_all(home.data()).unwrap();
         file.append(&[entry]).unwrap();

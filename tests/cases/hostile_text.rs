@@ -1,8 +1,8 @@
 //! Text from outside on a terminal and in a log: responses of a cluster and of Kibana, file names. It is shown, and obeyed
 //! by nobody.
 
+use logweir::output::dead_letters::Rejection;
 use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
-use logweir::output::elasticsearch::Reason;
 use serde_json::{Value, json};
 
 use crate::support::agent::{Home, section_cluster, section_log};
@@ -64,13 +64,12 @@ fn home(hostile: &Hostile, more: &str) -> Home {
     );
     home.configure("retention = \"3650d\"\n", &sections);
     home.append(0..1);
-    let reason = Reason {
+    let reason = Rejection {
         kind: TEXT.to_owned(),
         text: TEXT.to_owned(),
         status: 400,
     };
-    let action = b"{\"create\":{\"_index\":\"day\",\"_id\":\"1\"}}\n";
-    let entry = Entry::new(Kind::Dead, 0, action, b"{}", reason);
+    let entry = Entry::new(Kind::Dead, 0, ("day", "1"), b"{}", None, reason);
     std::fs::create_dir_all(home.data()).unwrap();
     let file = DeadLetters::new(&home.data(), 1 << 20);
     file.append(&[entry]).unwrap();

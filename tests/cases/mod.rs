@@ -17,6 +17,7 @@
 
 mod bad_days;
 mod check;
+mod console;
 mod data_stream;
 mod dead_letters;
 mod discovery;
@@ -27,6 +28,7 @@ mod hostile_port;
 mod hostile_text;
 mod kibana;
 mod log_format;
+mod man;
 mod nginx;
 mod output;
 mod own_log;

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use logweir::config::{Auth, ClientCertificate};
+use logweir::event::{Batch, Item, OutcomeCounts};
 use logweir::output::elasticsearch::{
-    Backoff, Elasticsearch, Method, OutputError, Settings, State, TemplateState,
+    Backoff, Elasticsearch, Method, OutputError, Settings, TemplateState,
 };
-use logweir::output::{Batch, Delivery, Item, Tally};
+use logweir::output::{Health, OutputStatus as _};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair,
@@ -26,6 +27,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::support::delivery::{self, Delivery, daily};
 use crate::support::fake_cluster::{Cluster, Fault};
 use crate::support::fake_es::FakeEs;
 
@@ -48,14 +50,14 @@ fn lab(nodes: Vec<Url>, change: impl FnOnce(&mut Settings)) -> Lab {
     let mut settings = settings(nodes, &directory);
     change(&mut settings);
     Lab {
-        output: Elasticsearch::connect(settings).unwrap(),
+        output: Elasticsearch::connect(settings, daily()).unwrap(),
         _directory: directory,
     }
 }
 
 impl Lab {
     async fn deliver(&self, batch: Batch) -> Delivery {
-        self.output.deliver(batch, &CancellationToken::new()).await
+        delivery::deliver(&*self.output, batch, &CancellationToken::new()).await
     }
 }
 
@@ -102,10 +104,10 @@ async fn batches_go_over_one_connection_and_give_their_memory_back() {
         let delivery = lab.deliver(batch).await;
         assert!(delivery.settled);
         assert_eq!(
-            delivery.tally,
-            Tally {
+            delivery.counts,
+            OutcomeCounts {
                 indexed: 100,
-                ..Tally::default()
+                ..OutcomeCounts::default()
             }
         );
         assert_eq!(delivery.batch.body.as_ptr(), memory, "no copy was made");
@@ -137,7 +139,7 @@ async fn batches_go_over_one_connection_and_give_their_memory_back() {
         lab.output.stats().requests().collect::<Vec<_>>(),
         [(200, 3)]
     );
-    assert_eq!(lab.output.state(), State::Delivering);
+    assert_eq!(lab.output.health(), Health::Delivering);
 }
 
 #[tokio::test]
@@ -147,7 +149,7 @@ async fn gzip_is_made_once_and_read_by_the_server() {
     let lab = lab(vec![es.url()], |settings| settings.gzip = true);
     let batch = batch(0..500);
     let plain = batch.body.len();
-    assert_eq!(lab.deliver(batch).await.tally.indexed, 500);
+    assert_eq!(lab.deliver(batch).await.counts.indexed, 500);
     let seen = es.seen();
     assert_eq!(seen.len(), 2);
     assert!(
@@ -180,7 +182,7 @@ async fn every_fault_of_a_socket_is_survived() {
         let delivery = lab.deliver(batch(0..10)).await;
         assert!(delivery.settled, "{fault:?}");
         assert_eq!(
-            delivery.tally.indexed + delivery.tally.duplicate,
+            delivery.counts.indexed + delivery.counts.duplicate,
             10,
             "{fault:?}"
         );
@@ -196,10 +198,10 @@ async fn an_answer_that_never_comes_is_given_up_and_asked_for_again() {
     });
     let delivery = lab.deliver(batch(0..10)).await;
     assert_eq!(
-        delivery.tally,
-        Tally {
+        delivery.counts,
+        OutcomeCounts {
             duplicate: 10,
-            ..Tally::default()
+            ..OutcomeCounts::default()
         }
     );
     let reasons: Vec<_> = lab
@@ -240,12 +242,12 @@ async fn an_absent_cluster_is_named_and_a_stop_gives_the_batch_back() {
     let output = lab.output.clone();
     let running = tokio::spawn({
         let stop = stop.clone();
-        async move { output.deliver(batch(0..3), &stop).await }
+        async move { delivery::deliver(&*output, batch(0..3), &stop).await }
     });
-    while lab.output.state() == State::Delivering {
+    while lab.output.health() == Health::Delivering {
         tokio::task::yield_now().await;
     }
-    let State::Retrying { reason, .. } = lab.output.state() else {
+    let Health::Retrying { reason, .. } = lab.output.health() else {
         panic!()
     };
     assert!(
@@ -404,7 +406,7 @@ async fn a_private_authority_is_trusted_by_its_file_only() {
     let trusting = lab(vec![es.url()], |settings| {
         settings.ca_file = Some(authority.ca_file(&files));
     });
-    assert_eq!(trusting.deliver(batch(0..10)).await.tally.indexed, 10);
+    assert_eq!(trusting.deliver(batch(0..10)).await.counts.indexed, 10);
 
     let strange = lab(vec![es.url()], |_| {});
     let error = said(&strange.output).await;
@@ -450,7 +452,7 @@ async fn a_client_certificate_travels_together_with_an_api_key() {
         settings.client_certificate = Some(authority.client(&files));
         settings.auth = Auth::ApiKey(SecretString::from("id:key"));
     });
-    assert_eq!(known.deliver(batch(0..10)).await.tally.indexed, 10);
+    assert_eq!(known.deliver(batch(0..10)).await.counts.indexed, 10);
     assert_eq!(
         es.seen()[0].header("authorization"),
         Some("ApiKey aWQ6a2V5")
@@ -488,7 +490,7 @@ fn files_that_are_not_what_they_should_be_are_named() {
     let node = || vec![Url::parse("https://localhost:9200").unwrap()];
     let mut wrong = settings(node(), &directory);
     wrong.ca_file = Some(directory.path().join("absent.pem"));
-    let error = Elasticsearch::connect(wrong.clone()).unwrap_err();
+    let error = Elasticsearch::connect(wrong.clone(), daily()).unwrap_err();
     assert!(
         matches!(
             error,
@@ -506,7 +508,7 @@ fn files_that_are_not_what_they_should_be_are_named() {
     )
     .unwrap();
     wrong.ca_file = Some(garbage.clone());
-    let error = Elasticsearch::connect(wrong.clone()).unwrap_err();
+    let error = Elasticsearch::connect(wrong.clone(), daily()).unwrap_err();
     assert!(
         matches!(
             error,
@@ -522,7 +524,7 @@ fn files_that_are_not_what_they_should_be_are_named() {
         certificate: garbage.clone(),
         key: garbage,
     });
-    let error = Elasticsearch::connect(wrong.clone()).unwrap_err();
+    let error = Elasticsearch::connect(wrong.clone(), daily()).unwrap_err();
     assert!(
         matches!(
             error,
@@ -534,6 +536,6 @@ fn files_that_are_not_what_they_should_be_are_named() {
         "{error}"
     );
     wrong.nodes.clear();
-    let error = Elasticsearch::connect(wrong).unwrap_err();
+    let error = Elasticsearch::connect(wrong, daily()).unwrap_err();
     assert!(error.to_string().contains("nodes is empty"), "{error}");
 }

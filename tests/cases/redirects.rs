@@ -5,14 +5,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use logweir::event::{Batch, Item, OutcomeCounts};
+use logweir::output::dead_letters::Rejection;
 use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
-use logweir::output::elasticsearch::{Backoff, Elasticsearch, Reason, Settings, State};
-use logweir::output::{Batch, Item, Tally};
+use logweir::output::elasticsearch::{Backoff, Elasticsearch, Settings};
+use logweir::output::{Health, OutputStatus as _};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::support::agent::Home;
+use crate::support::delivery::{self, daily};
 use crate::support::fake_cluster::Cluster;
 use crate::support::fake_es::FakeEs;
 use crate::support::fake_kibana::FakeKibana;
@@ -43,7 +46,7 @@ fn output(nodes: &[&str]) -> (std::sync::Arc<Elasticsearch>, TempDir) {
         backoff,
         ..Settings::new(nodes, PathBuf::from(folder.path()))
     };
-    (Elasticsearch::connect(settings).unwrap(), folder)
+    (Elasticsearch::connect(settings, daily()).unwrap(), folder)
 }
 
 fn batch(id: usize) -> Batch {
@@ -65,12 +68,12 @@ async fn delivery_holds_at_a_redirect_and_follows_none() {
         let stop = CancellationToken::new();
         let delivery = tokio::spawn({
             let (output, stop) = (output.clone(), stop.clone());
-            async move { output.deliver(batch(1), &stop).await }
+            async move { delivery::deliver(&*output, batch(1), &stop).await }
         });
         let held = async {
             loop {
                 // asked again, so that it holds and does not give up
-                if let State::Holding { reason, .. } = output.state()
+                if let Health::Holding { reason, .. } = output.health()
                     && proxy.seen().len() > 2
                 {
                     return reason;
@@ -88,7 +91,7 @@ async fn delivery_holds_at_a_redirect_and_follows_none() {
         stop.cancel();
         let delivery = delivery.await.unwrap();
         assert!(!delivery.settled);
-        assert_eq!(delivery.tally, Tally::default());
+        assert_eq!(delivery.counts, OutcomeCounts::default());
         assert_eq!(delivery.batch.items.len(), 1, "nothing is given up");
         assert!(
             proxy
@@ -109,7 +112,7 @@ async fn a_node_that_redirects_is_left_out_while_another_answers() {
     let es = FakeEs::start(Cluster::default()).await;
     let (output, _folder) = output(&[&proxy.url(), es.url().as_str()]);
     for id in 0..20 {
-        let delivery = output.deliver(batch(id), &CancellationToken::new()).await;
+        let delivery = delivery::deliver(&*output, batch(id), &CancellationToken::new()).await;
         assert!(delivery.settled);
     }
     assert_eq!(es.cluster().documents.len(), 20);
@@ -136,13 +139,19 @@ fn every_command_names_the_address_and_sends_nothing_there() {
     let target = Forbidden::start();
     let home = Home::new();
     home.append(0..3);
-    let reason = Reason {
+    let reason = Rejection {
         kind: "x_exception".to_owned(),
         text: "x".to_owned(),
         status: 400,
     };
-    let action = b"{\"create\":{\"_index\":\"nginx-access-2026.11.23\",\"_id\":\"id-1\"}}\n";
-    let entry = Entry::new(Kind::Dead, 1_795_397_256_789, action, b"{}", reason);
+    let entry = Entry::new(
+        Kind::Dead,
+        1_795_397_256_789,
+        ("day", "1"),
+        b"{}",
+        None,
+        reason,
+    );
     let proxy = to_https(307, &target);
     let expected = advice(307, &target, "`nodes`");
     for (arguments, code) in [

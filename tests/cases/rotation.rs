@@ -174,7 +174,7 @@ fn once_says_what_it_leaves_and_ends_with_75_or_65() {
     assert!(
         ended
             .words
-            .contains("is compressed in a way that is not read"),
+            .contains("is compressed in a format that cannot be read"),
         "{}",
         ended.words
     );

@@ -16,6 +16,7 @@ use url::Url;
 
 use super::{Secured, servers, unique};
 use crate::support::agent::{Home, section_log};
+use crate::support::delivery::daily;
 
 const ADMIN: &str = "admin";
 const ADMINS_PASSWORD: &str = "changeme";
@@ -160,14 +161,17 @@ impl<'c> Admin<'c> {
     fn of(cluster: &'c Secured<'c>) -> Self {
         let directory = TempDir::new().unwrap();
         let node = Url::parse(cluster.address).unwrap();
-        let client = Elasticsearch::connect(Settings {
-            auth: Auth::Basic {
-                username: ADMIN.to_owned(),
-                password: SecretString::from(ADMINS_PASSWORD),
+        let client = Elasticsearch::connect(
+            Settings {
+                auth: Auth::Basic {
+                    username: ADMIN.to_owned(),
+                    password: SecretString::from(ADMINS_PASSWORD),
+                },
+                ca_file: Some(cluster.ca.to_owned()),
+                ..Settings::new(vec![node], directory.path().to_owned())
             },
-            ca_file: Some(cluster.ca.to_owned()),
-            ..Settings::new(vec![node], directory.path().to_owned())
-        });
+            daily(),
+        );
         Self {
             cluster,
             client: client.unwrap(),

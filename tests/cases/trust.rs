@@ -19,6 +19,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::support::agent::{Home, section_log};
+use crate::support::delivery::daily;
 use crate::support::fake_cluster::Cluster;
 use crate::support::fake_es::FakeEs;
 
@@ -113,7 +114,7 @@ async fn ask(es: &FakeEs, change: impl FnOnce(&mut Settings)) -> Result<(), Stri
     let folder = TempDir::new().unwrap();
     let mut settings = Settings::new(vec![es.url()], folder.path().to_owned());
     change(&mut settings);
-    let output = Elasticsearch::connect(settings).map_err(|error| error.to_string())?;
+    let output = Elasticsearch::connect(settings, daily()).map_err(|error| error.to_string())?;
     let answer = output.request(Method::Get, "/", None).await;
     answer.map(drop).map_err(|error| error.to_string())
 }

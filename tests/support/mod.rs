@@ -4,6 +4,7 @@ pub(crate) mod access_log;
 pub(crate) mod agent;
 pub(crate) mod compare;
 pub(crate) mod counted;
+pub(crate) mod delivery;
 pub(crate) mod fake_cluster;
 pub(crate) mod fake_es;
 pub(crate) mod fake_kibana;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what the release agent costs, end to end, against a sink on loopback that throws away.
+//! `cargo xtask bench`: what the agent costs as it is shipped, end to end, against a sink on loopback that throws away.
 //!
 //! CPU time and memory are the agent's alone, as the kernel counts them; the sink and the writer are this program.
 //! Instructions per line are the steady figure: the difference between two file sizes under callgrind, so that start
@@ -53,7 +53,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let folder = Folder::empty("bench")?;
     let agent = Agent {
-        program: place::build_agent()?,
+        program: place::build_agent(place::SHIPPED)?,
         folder: folder.to_path_buf(),
         routes: routes(arguments.routes),
     };

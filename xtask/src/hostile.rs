@@ -23,15 +23,15 @@ pub(crate) struct Arguments {
     /// Only the attacks whose names contain this
     #[arg(long)]
     only: Option<String>,
-    /// The build to attack
-    #[arg(long, default_value = "release")]
+    /// Cargo's profile for the agent (dist, release, dev)
+    #[arg(long, default_value = place::SHIPPED)]
     profile: String,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     raise_descriptor_limit()?;
     let folder = Folder::empty("hostile")?;
-    let program = place::build_agent_as(&arguments.profile)?;
+    let program = place::build_agent(&arguments.profile)?;
     let only = arguments.only.as_deref().unwrap_or_default();
     let mut failed = 0;
     for attack in ATTACKS.iter().filter(|attack| attack.name.contains(only)) {

@@ -78,13 +78,14 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Builds the agent as it is shipped, and tells where it is.
-pub(crate) fn build_agent() -> Result<PathBuf> {
-    build_agent_as("release")
-}
+/// The profile that is quick to build, where speed is not what counts.
+pub(crate) const QUICK: &str = "release";
 
-/// Builds the agent with this profile of cargo, and tells where it is.
-pub(crate) fn build_agent_as(profile: &str) -> Result<PathBuf> {
+/// The profile of packages, where the agent is measured or its bounds are tried.
+pub(crate) const SHIPPED: &str = "dist";
+
+/// Builds the agent with this profile of cargo, and returns its path.
+pub(crate) fn build_agent(profile: &str) -> Result<PathBuf> {
     let status = cargo()
         .args(["build", "--profile", profile, "--bin", "logweir"])
         .status()?;

@@ -49,7 +49,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     ensure!(!kind.is_secured(), "{} has users and TLS", kind.recipe());
     let folder = Folder::empty("sizes")?;
     let mut server = Server::start(kind, &folder)?;
-    let agent = place::build_agent()?;
+    let agent = place::build_agent(place::QUICK)?;
     let log = folder.join("access.log");
     Day::new(lines).write(&mut BufWriter::new(File::create(&log)?))?;
     let line_bytes = fs::metadata(&log)?.len() / lines;

@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let folder = Folder::empty("try")?;
     println!("starting Elasticsearch (the first time it is downloaded), building the agent …");
     let mut server = Server::start(Kind::Elasticsearch, &folder)?;
-    let agent = place::build_agent()?;
+    let agent = place::build_agent(place::QUICK)?;
     let elasticsearch = server.address()?;
 
     let nginx = Nginx::start(&folder)?;

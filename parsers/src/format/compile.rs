@@ -607,8 +607,11 @@ impl Compiler<'_> {
                 }
             }
         }
+        let quotes = self.literals.iter().flat_map(|literal| literal.bytes());
+        let quotes = quotes.filter(|byte| **byte == b'"').count();
         Ok(Program {
             source: self.source.to_owned(),
+            quotes,
             escape: self.escape,
             fields: self.fields,
             warnings: self.warnings,

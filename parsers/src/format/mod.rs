@@ -60,6 +60,8 @@ pub(crate) struct Program {
     warnings: Vec<FormatWarning>,
     pub(crate) steps: Vec<Step>,
     pub(crate) literals: Vec<Literal>,
+    /// How many `"` the format itself puts into a line.
+    pub(crate) quotes: usize,
     /// Texts of several variables, to be cut once a line is read.
     pub(crate) joined: Vec<Joined>,
     /// Per byte, a bit for each set of bytes that a step scans for.

@@ -25,7 +25,7 @@ pub(super) async fn describe(config: &Config, cluster: &Cluster, report: &mut Re
         let mut alone = settings.clone();
         alone.nodes = vec![address.clone()];
         // a wrong setting was told by the check that needs no network
-        if let Ok(node) = Elasticsearch::connect(alone) {
+        if let Ok(node) = Elasticsearch::connect(alone, cluster.target.clone()) {
             match self::node(&node, cluster, report).await {
                 Ok(()) => answering.push(address.clone()),
                 Err(text) => report.fail(Exit::Unavailable, &text),
@@ -36,7 +36,7 @@ pub(super) async fn describe(config: &Config, cluster: &Cluster, report: &mut Re
         return;
     }
     settings.nodes = answering;
-    if let Ok(output) = Elasticsearch::connect(settings) {
+    if let Ok(output) = Elasticsearch::connect(settings, cluster.target.clone()) {
         report.section("cluster");
         super::cluster::describe(&*output, config, cluster, report).await;
     }

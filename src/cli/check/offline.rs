@@ -118,7 +118,10 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
                 report.item("each line", PROMISE);
             }
         }
-        if let Err(error) = Elasticsearch::connect(agent::output_settings(config, cluster)) {
+        if let Err(error) = Elasticsearch::connect(
+            agent::output_settings(config, cluster),
+            cluster.target.clone(),
+        ) {
             report.fail(Exit::Config, &error.to_string());
         }
     }

@@ -14,16 +14,16 @@ use super::formats::Chosen;
 use super::lines::Line;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Target};
-use crate::output::Batch;
+use crate::event::{Batch, StreamId};
+use crate::output::elasticsearch::ActionLines;
 use crate::record::{self, Recorder, Source};
-use crate::tail::StreamId;
 
 /// Columns of a value in the table.
 const VALUE_COLUMNS: usize = 80;
 
 /// Makes the records of lines as the agent does.
 pub(super) struct Records {
-    recorder: Recorder,
+    recorder: Recorder<ActionLines>,
     batch: Batch,
 }
 
@@ -44,8 +44,8 @@ impl Records {
             formats: chosen.formats.clone().into(),
             fields: chosen.fields.clone(),
         };
-        let recorder = Recorder::new(record::Settings {
-            target,
+        let settings = record::Settings {
+            data_stream: target.stream().cloned(),
             host: config.host.clone(),
             trusted_proxies: config.trusted_proxies.clone(),
             keep_original: config.keep_original,
@@ -54,7 +54,8 @@ impl Records {
             privacy: config.privacy.clone(),
             enrich: config.enrich.clone(),
             logs: vec![log],
-        });
+        };
+        let recorder = Recorder::new(settings, ActionLines::new(target));
         let batch = Batch::default();
         Some(Self { recorder, batch })
     }

@@ -17,7 +17,10 @@ pub(super) fn run(config: &Config, args: &ReplayArgs) -> Exit {
         );
         return Exit::Config;
     };
-    let output = match Elasticsearch::connect(agent::output_settings(config, cluster)) {
+    let output = match Elasticsearch::connect(
+        agent::output_settings(config, cluster),
+        cluster.target.clone(),
+    ) {
         Ok(output) => output,
         Err(error) => {
             complain!("{error}");

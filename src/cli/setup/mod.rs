@@ -87,7 +87,7 @@ async fn put(
     let cluster = match cluster {
         Some(cluster) => {
             let settings = agent::output_settings(config, cluster);
-            let output = Elasticsearch::connect(settings)
+            let output = Elasticsearch::connect(settings, cluster.target.clone())
                 .map_err(|error| (error.to_string(), Exit::Config))?;
             let survey = setup::survey(&*output, &want).await.map_err(told)?;
             Some((output, survey))

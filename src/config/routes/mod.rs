@@ -348,21 +348,19 @@ fn kind(scope: &mut Scope<'_>) -> RouteKind {
     /// The word alone.
     #[derive(Clone, Copy)]
     enum Word {
-        Plain,
         Login,
         Sensitive,
     }
-    let words = [("login", Word::Login), ("sensitive", Word::Sensitive)];
-    let word = scope.one_of("kind", &words, Word::Plain);
+    let word = scope.one_of("kind", &[Word::Login, Word::Sensitive]);
     let origin = scope.written("success").map(|given| given.origin.clone());
     match (word, origin) {
-        (Word::Login, None) => {
+        (Some(Word::Login), None) => {
             let way_out = "a login must say by which status it has succeeded, for a form often fails with 200: \
                            write success = [\"302\"], or [\"200-204\"] for an API";
             let origin = scope.origin();
             scope.fault("success", origin, Fault::Missing { way_out });
         }
-        (Word::Login, Some(origin)) => {
+        (Some(Word::Login), Some(origin)) => {
             let success = success(scope);
             if success.is_empty() && scope.list("success").is_empty() {
                 let why = "names no status; write it as in [\"302\", \"200-204\"]".to_owned();
@@ -375,16 +373,16 @@ fn kind(scope: &mut Scope<'_>) -> RouteKind {
             let why = "means something for a login only; add kind = \"login\"".to_owned();
             scope.fault("success", origin, Fault::BadValue { value: None, why });
         }
-        (Word::Sensitive, Some(origin)) => {
+        (Some(Word::Sensitive), Some(origin)) => {
             let why = "means something for a login only; take it away".to_owned();
             scope.fault("success", origin, Fault::BadValue { value: None, why });
         }
         _ => {}
     }
     match word {
-        Word::Plain => RouteKind::Plain,
-        Word::Sensitive => RouteKind::Sensitive,
-        Word::Login => RouteKind::Login {
+        None => RouteKind::Plain,
+        Some(Word::Sensitive) => RouteKind::Sensitive,
+        Some(Word::Login) => RouteKind::Login {
             success: Vec::new(),
         },
     }

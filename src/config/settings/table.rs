@@ -1,9 +1,34 @@
 //! The table itself: every setting with its kind, default, example and description.
 //!
-//! Owns the texts and defaults. Refuses to know how values are read. Invariant: a default stands here alone.
+//! Owns the texts, defaults, bounds and words. Refuses to know how values are read. Invariant: a default, a bound and the
+//! words of a choice stand here alone.
+
+use std::time::Duration;
 
 use super::Section::{self, Elasticsearch, Enrich, Http, Kibana, Log, Logs, Privacy, Routes, Top};
-use super::{Kind, Setting};
+use super::{Bounds, Kind, Setting};
+use crate::config::LogLevel;
+use crate::config::units::Bytes;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const HOUR: Duration = Duration::from_secs(3600);
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+const fn size(least: u64, most: u64) -> Kind {
+    Kind::Bytes(Bounds {
+        least: Bytes::new(least),
+        most: Bytes::new(most),
+    })
+}
+
+const fn time(least: Duration, most: Duration) -> Kind {
+    Kind::Duration(Bounds { least, most })
+}
+
+const fn count(least: usize, most: usize) -> Kind {
+    Kind::Count(Bounds { least, most })
+}
 
 const fn setting(
     section: Section,
@@ -34,7 +59,7 @@ const REDACT_QUERY_EXCEPT: &str = r#"["auth_method", "auth_provider", "auth_type
 const REDACT_VALUES: &str = r#"["anthropic", "aws", "basic", "bearer", "github", "gitlab", "google", "jwt", "npm", "openai", "private_key", "slack", "stripe", "userinfo"]"#;
 
 /// Every setting, in the order of the sample.
-pub static SETTINGS: &[Setting] = &[
+pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Top,
         "host",
@@ -73,7 +98,7 @@ pub static SETTINGS: &[Setting] = &[
     setting(
         Top,
         "history",
-        Kind::Duration,
+        time(Duration::ZERO, CENTURY),
         r#""0d""#,
         r#""7d""#,
         "At the first start, also read rotated files this far back. Live logs are read from their beginning.",
@@ -81,7 +106,7 @@ pub static SETTINGS: &[Setting] = &[
     setting(
         Top,
         "retention",
-        Kind::Duration,
+        time(HOUR, CENTURY),
         "",
         r#""30d""#,
         "Lines older than this are not indexed, and counted as expired; a rotated file that was last written to \
@@ -108,27 +133,27 @@ pub static SETTINGS: &[Setting] = &[
     setting(
         Top,
         "max_line_bytes",
-        Kind::Bytes,
+        size(KIB, 16 * MIB),
         r#""1MiB""#,
         "",
-        "A longer line is cut here, tagged and counted. 1KiB to 16MiB, and at most elasticsearch.batch_bytes.",
+        "A longer line is cut here, tagged and counted. At most elasticsearch.batch_bytes, too.",
     ),
     setting(
         Top,
         "held_open_bytes",
-        Kind::Bytes,
+        size(MIB, 1 << 50),
         r#""10GiB""#,
         "",
         "Deleted logs that are not read yet are held open up to this size, which keeps their disk space. Beyond \
-         it the oldest are let go, and their unread bytes counted as lost (held_open_limit). 1MiB to 1048576GiB.",
+         it the oldest are let go, and their unread bytes counted as lost (held_open_limit).",
     ),
     setting(
         Top,
         "reconcile_interval",
-        Kind::Duration,
+        time(Duration::from_millis(100), HOUR),
         r#""10s""#,
         "",
-        "How often all folders are read afresh, whatever the file system reported. 100ms to 1h.",
+        "How often all folders are read afresh, whatever the file system reported.",
     ),
     setting(
         Top,
@@ -153,20 +178,20 @@ pub static SETTINGS: &[Setting] = &[
     setting(
         Top,
         "shutdown_timeout",
-        Kind::Duration,
+        time(Duration::ZERO, HOUR),
         r#""25s""#,
         "",
         "How long a stop may take to deliver what was read, as long as the output takes something; where it takes nothing \
          (no connection, 401, a missing template), a stop takes 2s at most. The rest is read again at the next start. \
-         Keep it below the limit of what stops the agent (Kubernetes kills after 30s, systemd after 90s). 0s to 1h.",
+         Keep it below the limit of what stops the agent (Kubernetes kills after 30s, systemd after 90s).",
     ),
     setting(
         Top,
         "dead_letter_bytes",
-        Kind::Bytes,
+        size(MIB, 1 << 40),
         r#""100MiB""#,
         "",
-        "Size of the dead-letter file at which delivery holds. 1MiB to 1TiB.",
+        "Size of the dead-letter file at which delivery holds.",
     ),
     setting(
         Top,
@@ -566,34 +591,35 @@ pub static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "batch_bytes",
-        Kind::Bytes,
+        // Elasticsearch refuses a body over `http.max_content_length`, 100 MB if not set.
+        size(64 * KIB, 64 * MIB),
         r#""2MiB""#,
         "",
-        "A bulk request is sent at this size before compression. 64KiB to 64MiB.",
+        "A bulk request is sent at this size before compression.",
     ),
     setting(
         Elasticsearch,
         "batch_count",
-        Kind::Count,
+        count(1, 1_000_000),
         "10000",
         "",
-        "A bulk request is sent at this number of records. 1 to 1000000.",
+        "A bulk request is sent at this number of records.",
     ),
     setting(
         Elasticsearch,
         "flush_interval",
-        Kind::Duration,
+        time(Duration::from_millis(1), HOUR),
         r#""1s""#,
         "",
-        "A bulk request is sent when its first record is this old. 1ms to 1h.",
+        "A bulk request is sent when its first record is this old.",
     ),
     setting(
         Elasticsearch,
         "max_in_flight",
-        Kind::Count,
+        count(1, 64),
         "2",
         "",
-        "Bulk requests under way at once; one while the cluster refuses. 1 to 64.",
+        "Bulk requests under way at once; one while the cluster refuses.",
     ),
     setting(
         Elasticsearch,
@@ -606,10 +632,10 @@ pub static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "request_timeout",
-        Kind::Duration,
+        time(Duration::from_secs(1), HOUR),
         r#""60s""#,
         "",
-        "A request without a complete response after this time is repeated, however slowly the response arrives. 1s to 1h.",
+        "A request without a complete response after this time is repeated, however slowly the response arrives.",
     ),
     setting(
         Kibana,
@@ -715,7 +741,7 @@ pub static SETTINGS: &[Setting] = &[
     setting(
         Log,
         "level",
-        Kind::OneOf(&["error", "warn", "info", "debug", "trace"]),
+        Kind::OneOf(&LogLevel::WORDS),
         r#""info""#,
         "",
         "error: data was lost; warn: something to look at; info: the life of the agent; debug: each file, request, \

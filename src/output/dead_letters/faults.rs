@@ -178,13 +178,13 @@ impl Disk for FaultyDisk {
 }
 
 fn entry(id: usize, kind: Kind) -> Entry {
-    let action = format!("{{\"create\":{{\"_index\":\"day\",\"_id\":\"{id:04}\"}}}}\n");
-    let reason = Reason {
+    let id = format!("{id:04}");
+    let reason = Rejection {
         kind: "index_closed_exception".into(),
         text: "closed".into(),
         status: 400,
     };
-    Entry::new(kind, 0, action.as_bytes(), b"{\"n\":1}\n", reason)
+    Entry::new(kind, 0, ("day", &id), b"{\"n\":1}\n", None, reason)
 }
 
 /// Appends and rewrites with one fault, then a power cut, then more of the same.

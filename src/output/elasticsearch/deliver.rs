@@ -13,22 +13,25 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::action;
 use super::backoff::Backoff;
 use super::bulk::{all_created, walk};
 use super::error::OutputError;
-use super::judge::{Reason, RequestVerdict, RetryReason, Verdict, judge, judge_request, way_out};
+use super::judge::{RequestVerdict, RetryReason, Verdict, hint, judge, judge_request};
 use super::nodes::Nodes;
 use super::notice::Notice;
 use super::pace::Pace;
-use super::parcel::{Job, Parcel, Wire, gzip};
+use super::parcel::{Delivery, Job, Parcel, Wire, gzip};
 use super::redirect::Redirect;
 use super::refusals::{DeadShare, Refusals};
 use super::settings::Settings;
-use super::stats::{State, Stats, Ticket, Troubles};
+use super::stats::Stats;
 use crate::clock::Clock;
 use crate::config::DataStream;
-use crate::output::dead_letters::{BuryError, DeadLetters, Entry, Kind};
-use crate::output::{Batch, Delivery, Tally};
+use crate::event::{Batch, OutcomeCounts};
+use crate::output::dead_letters::Rejection;
+use crate::output::dead_letters::{AppendError, DeadLetters, Entry, Kind};
+use crate::output::health::{Health, HealthGuard, HealthTracker};
 
 /// What a node answered.
 #[derive(Debug)]
@@ -64,7 +67,7 @@ pub(crate) struct Deliverer<C> {
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) share: Arc<DeadShare>,
     pub(crate) stats: Arc<Stats>,
-    pub(crate) troubles: Troubles,
+    pub(crate) health: HealthTracker,
     pub(crate) dead_letters: Arc<DeadLetters>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) batch_bytes: usize,
@@ -110,7 +113,12 @@ const FAILURES_BEFORE_HALVING: u32 = 3;
 const HALVINGS: u32 = 5;
 
 impl<C: Courier> Deliverer<C> {
-    pub(crate) fn new(courier: C, settings: &Settings, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        courier: C,
+        settings: &Settings,
+        stream: Option<DataStream>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let backoff = settings.backoff;
         Self {
             nodes: Nodes::new(courier.nodes(), backoff),
@@ -119,14 +127,14 @@ impl<C: Courier> Deliverer<C> {
             refusals: Arc::new(Refusals::new(settings.park_after)),
             share: Arc::default(),
             stats: Arc::default(),
-            troubles: Troubles::default(),
+            health: HealthTracker::default(),
             dead_letters: Arc::new(DeadLetters::new(
                 &settings.data_dir,
                 settings.dead_letter_bytes,
             )),
             clock,
             batch_bytes: settings.batch_bytes,
-            stream: settings.data_stream.clone().map(Arc::new),
+            stream: stream.map(Arc::new),
             gzip: settings.gzip,
             backoff,
             credentials: settings.auth.setting(),
@@ -144,8 +152,8 @@ impl<C: Courier> Deliverer<C> {
         }
     }
 
-    pub(crate) fn state(&self) -> State {
-        self.troubles.state()
+    pub(crate) fn health(&self) -> Health {
+        self.health.health()
     }
 
     /// Delivers a batch, for as long as it takes.
@@ -160,16 +168,16 @@ impl<C: Courier> Deliverer<C> {
     }
 
     async fn drive(&self, job: &mut Job, stop: &CancellationToken) -> Result<(), Stopped> {
-        let trouble = self.troubles.ticket();
+        let health = self.health.guard();
         let mut ready = vec![Parcel::new(None)];
         let mut later = Vec::new();
         // Repeats since something was settled.
         let mut round = 0_u32;
         loop {
             let mut wait = Wait::Slow;
-            let settled_before = job.tally;
+            let settled_before = job.counts;
             while let Some(parcel) = ready.pop() {
-                match self.send(job, parcel, &trouble, stop).await? {
+                match self.send(job, parcel, &health, stop).await? {
                     Sent::Done => {}
                     Sent::Halves(first, second) => ready.extend([second, first]),
                     Sent::Left(parcel, how_long) => {
@@ -181,14 +189,14 @@ impl<C: Courier> Deliverer<C> {
             if later.is_empty() {
                 match self.bury(job).await {
                     Ok(()) => return Ok(()),
-                    Err((reason, way_out)) => {
-                        self.hold(&trouble, &reason, way_out);
+                    Err((reason, hint)) => {
+                        self.hold(&health, &reason, hint);
                         // They may be accepted by now: a mapping was mended, an index opened again.
                         later.push(Parcel::new(Some(job.exhume())));
                     }
                 }
             }
-            if job.tally != settled_before {
+            if job.counts != settled_before {
                 round = 0;
             }
             let pause = match wait {
@@ -206,7 +214,7 @@ impl<C: Courier> Deliverer<C> {
         &self,
         job: &mut Job,
         mut parcel: Parcel,
-        trouble: &Ticket<'_>,
+        health: &HealthGuard<'_>,
         stop: &CancellationToken,
     ) -> Result<Sent, Stopped> {
         let mut tried = 0;
@@ -221,7 +229,7 @@ impl<C: Courier> Deliverer<C> {
             let count = parcel.count(job);
             let (why, reason) = match reply {
                 Err(error) => {
-                    let redirect = error.redirect().map(Redirect::way_out);
+                    let redirect = error.redirect().map(Redirect::hint);
                     let why = match &error {
                         OutputError::Node { fault, .. } => fault.retry_reason(),
                         _ => RetryReason::Unreachable,
@@ -235,10 +243,10 @@ impl<C: Courier> Deliverer<C> {
                         continue;
                     }
                     tried = 0;
-                    if let Some(way_out) = redirect {
+                    if let Some(hint) = redirect {
                         permit.held();
                         self.stats.retried(why, count);
-                        self.hold(trouble, &error.to_string(), way_out);
+                        self.hold(health, &error.to_string(), hint);
                         continue;
                     }
                     permit.refused(None);
@@ -247,7 +255,7 @@ impl<C: Courier> Deliverer<C> {
                 Ok(reply) => match judge_request(reply.status, &reply.body) {
                     RequestVerdict::Items => match self.judge_items(&reply.body, job, &parcel) {
                         Ok(left) => {
-                            return Ok(self.after_answer(job, parcel, left, permit, trouble));
+                            return Ok(self.after_answer(job, parcel, left, permit, health));
                         }
                         Err(reason) => {
                             permit.refused(None);
@@ -265,14 +273,14 @@ impl<C: Courier> Deliverer<C> {
                     RequestVerdict::Hold(reason) => {
                         permit.held();
                         self.stats.retried(RetryReason::Held, count);
-                        let way_out = way_out(&reason, self.credentials);
-                        self.hold(trouble, &reason.to_string(), way_out);
+                        let hint = hint(&reason, self.credentials);
+                        self.hold(health, &reason.to_string(), hint);
                         continue;
                     }
                 },
             };
             self.stats.retried(why, count);
-            self.retry(trouble, why, &reason);
+            self.retry(health, why, &reason);
             parcel.failures += 1;
             let hopeful = !matches!(why, RetryReason::Unreachable | RetryReason::Unavailable);
             if hopeful
@@ -350,23 +358,23 @@ impl<C: Courier> Deliverer<C> {
         parcel: &Parcel,
     ) -> Result<Vec<(u32, Verdict)>, String> {
         // Nothing is settled before the answer is known to be whole.
-        let mut tally = Tally::default();
+        let mut counts = OutcomeCounts::default();
         let mut odd: Vec<(usize, Verdict)> = Vec::new();
         let sent = parcel.count(job);
         if all_created(answer, sent) {
-            tally.indexed = sent as u64;
+            counts.indexed = sent as u64;
         } else {
             walk(answer, sent, |at, outcome| match judge(&outcome) {
-                Verdict::Indexed => tally.indexed += 1,
-                Verdict::Duplicate => tally.duplicate += 1,
-                Verdict::Diverted => tally.diverted += 1,
-                Verdict::Filtered => tally.filtered += 1,
+                Verdict::Indexed => counts.indexed += 1,
+                Verdict::Duplicate => counts.duplicate += 1,
+                Verdict::Diverted => counts.diverted += 1,
+                Verdict::Filtered => counts.filtered += 1,
                 other => odd.push((at, other)),
             })
             .map_err(|malformed| malformed.to_string())?;
         }
-        job.tally.add(&tally);
-        self.stats.settled_more(tally.total());
+        job.counts.add(&counts);
+        self.stats.settled_more(counts.total());
         let refused = odd
             .iter()
             .filter(|(_, verdict)| !matches!(verdict, Verdict::DeadLetter(_)));
@@ -401,7 +409,7 @@ impl<C: Courier> Deliverer<C> {
         parcel: Parcel,
         left: Vec<(u32, Verdict)>,
         permit: super::pace::Permit<'_>,
-        trouble: &Ticket<'_>,
+        health: &HealthGuard<'_>,
     ) -> Sent {
         let all = parcel.count(job);
         let mut again = Vec::new();
@@ -419,7 +427,7 @@ impl<C: Courier> Deliverer<C> {
                 _ => continue,
             };
             if self.refusals.parkable(job.index(item)) {
-                let reason = reason.unwrap_or_else(|| Reason::said(0, why.label(), ""));
+                let reason = reason.unwrap_or_else(|| Rejection::new(0, why.label(), ""));
                 job.parked.push((item, reason));
                 continue;
             }
@@ -431,7 +439,7 @@ impl<C: Courier> Deliverer<C> {
         }
         if again.is_empty() {
             permit.accepted();
-            trouble.fine();
+            health.recovered();
             return Sent::Done;
         }
         for why in RetryReason::ALL {
@@ -454,14 +462,14 @@ impl<C: Courier> Deliverer<C> {
             Some(reason) => {
                 let index = again.first().map_or("", |item| job.index(*item));
                 let said = format!("{held_count} of {all} documents ({index}): {reason}");
-                self.hold(trouble, &said, way_out(&reason, self.credentials));
+                self.hold(health, &said, hint(&reason, self.credentials));
             }
             None => {
                 let said = format!("{} of {all} documents refused for now", again.len());
                 let why = RetryReason::ALL
                     .into_iter()
                     .find(|why| retries.get(why.place()).is_some_and(|count| *count > 0));
-                self.retry(trouble, why.unwrap_or(RetryReason::Overloaded), &said);
+                self.retry(health, why.unwrap_or(RetryReason::Overloaded), &said);
             }
         }
         // The same items again: the same bytes again.
@@ -504,7 +512,7 @@ impl<C: Courier> Deliverer<C> {
         let bytes = job.item(parcel.at(0)).len();
         let text = format!("this document alone ({bytes} bytes) is over the server's size limit");
         job.dead
-            .push((parcel.at(0), Reason::said(413, "content_too_large", text)));
+            .push((parcel.at(0), Rejection::new(413, "content_too_large", text)));
         Sent::Done
     }
 
@@ -528,11 +536,12 @@ impl<C: Courier> Deliverer<C> {
             ));
         }
         let now = self.clock.unix_millis();
-        let entry = |kind, (item, reason): &(u32, Reason)| {
+        let entry = |kind, (item, reason): &(u32, Rejection)| {
             let (action, document) = job.parts(*item);
+            let key = action::parse(action).unwrap_or_default();
             Entry {
                 data_stream: self.stream.is_some(),
-                ..Entry::new(kind, now, action, document, reason.clone())
+                ..Entry::new(kind, now, key, document, job.file(*item), reason.clone())
             }
         };
         let mut entries: Vec<Entry> = Vec::with_capacity(job.dead.len() + job.parked.len());
@@ -543,7 +552,7 @@ impl<C: Courier> Deliverer<C> {
         let written = tokio::task::spawn_blocking(move || file.append(&entries)).await;
         match written {
             Ok(Ok(())) => {}
-            Ok(Err(full @ BuryError::Full { .. })) => {
+            Ok(Err(full @ AppendError::Full { .. })) => {
                 return Err((
                     full.to_string(),
                     "look at it with `logweir dead-letters list`, then replay or delete, or raise \
@@ -559,8 +568,8 @@ impl<C: Courier> Deliverer<C> {
             }
             Err(error) => return Err((error.to_string(), String::new())),
         }
-        job.tally.dead_lettered += dead;
-        job.tally.parked += job.parked.len() as u64;
+        job.counts.dead_lettered += dead;
+        job.counts.parked += job.parked.len() as u64;
         if let Some(unsaid) = self.said.buried.due() {
             let first = job.dead.first().or(job.parked.first());
             tracing::warn!(
@@ -575,9 +584,9 @@ impl<C: Courier> Deliverer<C> {
         Ok(())
     }
 
-    fn retry(&self, trouble: &Ticket<'_>, why: RetryReason, reason: &str) {
+    fn retry(&self, health: &HealthGuard<'_>, why: RetryReason, reason: &str) {
         tracing::debug!(why = why.label(), reason, "sending again");
-        trouble.retrying(
+        health.retrying(
             self.clock.unix_millis(),
             format!("{}: {reason}", why.label()),
         );
@@ -598,11 +607,11 @@ impl<C: Courier> Deliverer<C> {
         }
     }
 
-    fn hold(&self, trouble: &Ticket<'_>, reason: &str, way_out: String) {
+    fn hold(&self, health: &HealthGuard<'_>, reason: &str, hint: String) {
         if let Some(unsaid) = self.said.held.due() {
-            tracing::warn!(reason, way_out, unsaid, "delivery holds; nothing is lost");
+            tracing::warn!(reason, hint, unsaid, "delivery holds; nothing is lost");
         }
-        trouble.holding(self.clock.unix_millis(), reason.to_owned(), way_out);
+        health.holding(self.clock.unix_millis(), reason.to_owned(), hint);
     }
 
     /// `Retry-After` in either of its shapes (RFC 9110, 10.2.3).

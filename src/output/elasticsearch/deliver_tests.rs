@@ -13,8 +13,7 @@ use super::super::error::Fault as NodeFault;
 use super::fake_cluster::{Cluster, Fault, Reaction};
 use super::*;
 use crate::clock::SystemClock;
-use crate::output::{Item, Span};
-use crate::tail::FileKey;
+use crate::event::{FileKey, Item, Span, StreamId};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -121,7 +120,7 @@ impl Lab {
         directory: TempDir,
         settings: &Settings,
     ) -> Self {
-        let deliverer = Deliverer::new(courier, settings, Arc::new(SystemClock::new()));
+        let deliverer = Deliverer::new(courier, settings, None, Arc::new(SystemClock::new()));
         Self {
             deliverer: Arc::new(deliverer),
             cluster,
@@ -181,11 +180,21 @@ fn batch_of(items: &[(&str, usize, bool)]) -> Batch {
     }
     batch.spans.push(Span {
         file: FileKey(1),
+        stream: StreamId([0; 10]),
+        path: Path::new("/logs/access.log").into(),
         from: 0,
         to: 1,
-        lines: 1,
+        marker: None,
+        lines: u32::try_from(items.len()).unwrap(),
+        documents: u32::try_from(items.len()).unwrap(),
     });
     batch
+}
+
+/// The dead-letter entry of an item.
+fn entry_of(kind: Kind, action: &[u8], document: &[u8], reason: Rejection) -> Entry {
+    let key = action::parse(action).unwrap();
+    Entry::new(kind, 0, key, document, None, reason)
 }
 
 fn good(count: usize) -> Batch {
@@ -200,13 +209,13 @@ fn ids(range: std::ops::Range<usize>) -> BTreeSet<String> {
     range.map(|id| format!("id-{id}")).collect()
 }
 
-fn sum(tally: &Tally) -> u64 {
-    tally.indexed
-        + tally.duplicate
-        + tally.diverted
-        + tally.dead_lettered
-        + tally.parked
-        + tally.filtered
+fn sum(counts: &OutcomeCounts) -> u64 {
+    counts.indexed
+        + counts.duplicate
+        + counts.diverted
+        + counts.dead_lettered
+        + counts.parked
+        + counts.filtered
 }
 
 #[tokio::test(start_paused = true)]
@@ -217,10 +226,10 @@ async fn a_good_day_takes_one_request_and_gives_the_same_memory_back() {
     let delivery = lab.deliver(batch).await;
     assert!(delivery.settled);
     assert_eq!(
-        delivery.tally,
-        Tally {
+        delivery.counts,
+        OutcomeCounts {
             indexed: 100,
-            ..Tally::default()
+            ..OutcomeCounts::default()
         }
     );
     assert_eq!(lab.held_ids(), ids(0..100));
@@ -231,13 +240,13 @@ async fn a_good_day_takes_one_request_and_gives_the_same_memory_back() {
     );
     assert!(delivery.batch.body.is_empty());
     assert_eq!(delivery.batch.spans.len(), 1);
-    assert_eq!(lab.deliverer.state(), State::Delivering);
+    assert_eq!(lab.deliverer.health(), Health::Delivering);
     let again = lab.deliver(good(100)).await;
     assert_eq!(
-        again.tally,
-        Tally {
+        again.counts,
+        OutcomeCounts {
             duplicate: 100,
-            ..Tally::default()
+            ..OutcomeCounts::default()
         }
     );
 }
@@ -306,14 +315,19 @@ async fn every_fault_is_survived_with_an_exact_tally() {
         let delivery = lab.deliver(good(20)).await;
         assert!(delivery.settled, "{fault:?}");
         assert_eq!(lab.held_ids(), ids(0..20), "{fault:?}");
-        assert_eq!(sum(&delivery.tally), 20, "{fault:?}: {:?}", delivery.tally);
+        assert_eq!(
+            sum(&delivery.counts),
+            20,
+            "{fault:?}: {:?}",
+            delivery.counts
+        );
         assert!(lab.cluster().bulks.len() > 1, "{fault:?}");
         assert!(lab.entries().is_empty(), "{fault:?}");
         assert!(
             lab.deliverer.stats.retries().any(|(_, count)| count > 0),
             "{fault:?}"
         );
-        assert_eq!(lab.deliverer.state(), State::Delivering, "{fault:?}");
+        assert_eq!(lab.deliverer.health(), Health::Delivering, "{fault:?}");
         assert_eq!(lab.deliverer.stats.in_flight(), 0);
     }
 }
@@ -356,21 +370,21 @@ async fn diverted_and_dropped_documents_are_counted_as_such() {
     ]));
     let first = lab.deliver(good(8)).await;
     assert_eq!(
-        first.tally,
-        Tally {
+        first.counts,
+        OutcomeCounts {
             indexed: 6,
             diverted: 2,
-            ..Tally::default()
+            ..OutcomeCounts::default()
         }
     );
     let items: Vec<_> = (100..104).map(|id| ("today", id, false)).collect();
     let second = lab.deliver(batch_of(&items)).await;
     assert_eq!(
-        second.tally,
-        Tally {
+        second.counts,
+        OutcomeCounts {
             indexed: 2,
             filtered: 2,
-            ..Tally::default()
+            ..OutcomeCounts::default()
         }
     );
 }
@@ -395,11 +409,11 @@ async fn a_body_too_large_goes_in_halves_and_the_one_large_document_is_kept() {
     let delivery = lab.deliver(batch).await;
     assert!(delivery.settled);
     assert_eq!(
-        delivery.tally,
-        Tally {
+        delivery.counts,
+        OutcomeCounts {
             indexed: 100,
             dead_lettered: 1,
-            ..Tally::default()
+            ..OutcomeCounts::default()
         }
     );
     let entries = lab.entries();
@@ -445,17 +459,14 @@ async fn bad_credentials_hold_and_name_the_setting() {
     let stop = CancellationToken::new();
     let delivery = lab.start(good(3), &stop);
     tokio::time::sleep(Duration::from_secs(20)).await;
-    let State::Holding {
-        reason, way_out, ..
-    } = lab.deliverer.state()
-    else {
+    let Health::Holding { reason, hint, .. } = lab.deliverer.health() else {
         panic!()
     };
     assert!(
-        reason.contains("401") && way_out.contains("api_key"),
-        "{reason} {way_out}"
+        reason.contains("401") && hint.contains("api_key"),
+        "{reason} {hint}"
     );
-    assert_eq!(delivery.await.unwrap().tally.indexed, 3);
+    assert_eq!(delivery.await.unwrap().counts.indexed, 3);
 }
 
 #[tokio::test(start_paused = true)]
@@ -470,7 +481,7 @@ async fn stopping_gives_the_batch_back_unsettled() {
     assert!(!delivery.settled);
     assert_eq!(delivery.batch.spans.len(), 1);
     assert_eq!(lab.deliverer.stats.in_flight(), 0);
-    assert_eq!(lab.deliverer.state(), State::Delivering);
+    assert_eq!(lab.deliverer.health(), Health::Delivering);
 }
 
 /// The reader hands over one batch more than may be sent at once: it waits.
@@ -590,8 +601,8 @@ proptest! {
             for (size, delivery) in running {
                 let delivery = delivery.await.unwrap();
                 assert!(delivery.settled);
-                assert_eq!(sum(&delivery.tally), size as u64);
-                parked += delivery.tally.parked;
+                assert_eq!(sum(&delivery.counts), size as u64);
+                parked += delivery.counts.parked;
             }
             let entries = lab.entries();
             assert_eq!(entries.iter().filter(|entry| entry.kind == Kind::Parked).count() as u64, parked);
@@ -610,7 +621,7 @@ proptest! {
             for id in bad.iter().filter(|id| **id < first) {
                 assert!(kept.contains(&format!("id-{id}")));
             }
-            assert_eq!(lab.deliverer.state(), State::Delivering);
+            assert_eq!(lab.deliverer.health(), Health::Delivering);
             assert_eq!(lab.deliverer.stats.in_flight_bytes(), 0);
         });
     }

@@ -8,11 +8,13 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
+use super::action;
 use super::bulk::walk;
 use super::deliver::{Courier, Deliverer};
-use super::judge::{Reason, RequestVerdict, Verdict, judge, judge_request};
+use super::judge::{RequestVerdict, Verdict, judge, judge_request};
 use super::parcel::Wire;
 use crate::config::DataStream;
+use crate::output::dead_letters::Rejection;
 use crate::output::dead_letters::{Choice, Entries, Entry, Fate, Kind, is_no_entry};
 
 /// What is kept of outcomes before the file is rewritten, in bytes.
@@ -34,7 +36,7 @@ pub(super) enum Passage {
     /// No answer, or none that judges; it will pass by itself.
     Busy(String),
     /// Somebody must act.
-    Held(Reason),
+    Held(Rejection),
 }
 
 impl<'e> Load<'e> {
@@ -110,7 +112,9 @@ impl<C: Courier> Deliverer<C> {
     pub(super) async fn pass(&self, load: &Load<'_>) -> Passage {
         let mut body = Vec::new();
         for entry in &load.entries {
-            entry.item(&mut body);
+            action::write(&mut body, &entry.index, &entry.id);
+            body.extend_from_slice(&entry.document_bytes().unwrap_or_default());
+            body.push(b'\n');
         }
         let wire = Wire {
             body: body.into(),
@@ -184,9 +188,9 @@ pub(super) enum End {
     /// The cluster has it.
     Taken,
     /// Refused for its own fault.
-    Dead(Reason),
+    Dead(Rejection),
     /// Not taken as things stand.
-    Waits(Reason),
+    Waits(Rejection),
 }
 
 /// What became of entries, by index and id.
@@ -215,7 +219,7 @@ impl Ends {
 
     fn fate(&self, entry: &Entry) -> Fate {
         let end = self.map.get(&(entry.index.clone(), entry.id.clone()));
-        let now = |kind, reason: &Reason| {
+        let now = |kind, reason: &Rejection| {
             Fate::Become(Box::new(Entry {
                 kind,
                 reason: reason.clone(),

@@ -1,4 +1,4 @@
-//! The output as it is, over a scripted cluster in this process: for tests of the whole road.
+//! The output as it is, over a scripted cluster in this process: for tests of the whole pipeline.
 
 #![allow(clippy::unwrap_used)]
 
@@ -13,10 +13,13 @@ pub(crate) use super::deliver::fake_cluster::{Cluster, Fault, Reaction};
 use super::deliver::{Courier, Deliverer, Reply};
 use super::error::Fault as NodeFault;
 use super::parcel::Wire;
-use super::{OutputError, Settings};
+use super::{ActionLines, OutputError, Settings};
+use crate::config::Target;
+use crate::event::Batch;
 use crate::fail_points::{FailPoints, Fate, Step};
 use crate::output::dead_letters::DeadLetters;
-use crate::output::{Batch, Delivery, Output};
+use crate::output::{Ack, Health, Output, OutputStatus, Readiness};
+use crate::telemetry::MetricSink;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -110,7 +113,7 @@ impl InProcess {
             cluster,
             clock: Arc::clone(&clock),
         };
-        let mut deliverer = Deliverer::new(courier, &settings, clock);
+        let mut deliverer = Deliverer::new(courier, &settings, None, clock);
         let letters = DeadLetters::new(data_dir, settings.dead_letter_bytes);
         deliverer.dead_letters = Arc::new(letters.counted(points));
         Arc::new(Self {
@@ -129,14 +132,47 @@ impl InProcess {
     }
 }
 
+impl OutputStatus for InProcess {
+    fn target(&self) -> String {
+        "a test".to_owned()
+    }
+
+    fn health(&self) -> Health {
+        self.deliverer.health()
+    }
+
+    fn has_responded(&self) -> bool {
+        true
+    }
+
+    fn documents_ended(&self) -> u64 {
+        self.deliverer.stats.settled()
+    }
+
+    fn write_metrics(&self, _: &mut dyn MetricSink) -> std::fmt::Result {
+        Ok(())
+    }
+}
+
 impl Output for InProcess {
-    async fn deliver(&self, batch: Batch, stop: &CancellationToken) -> Delivery {
+    type Framing = ActionLines;
+
+    fn framing(&self) -> ActionLines {
+        ActionLines::new(Target::default_place().unwrap())
+    }
+
+    async fn deliver(&self, batch: Batch, ack: Ack, stop: &CancellationToken) -> Batch {
         let asked = "as the test asked";
         assert!(passes(&self.points, Step::Seal).await, "{asked}");
         let delivery = self.deliverer.deliver(batch, stop).await;
         if delivery.settled {
             assert!(passes(&self.points, Step::Settle).await, "{asked}");
+            ack.durable(delivery.counts);
         }
-        delivery
+        delivery.batch
+    }
+
+    async fn readiness(&self) -> Readiness {
+        Readiness::Ready
     }
 }

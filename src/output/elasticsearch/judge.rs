@@ -5,10 +5,9 @@
 //! refusal that is not understood is the cluster's state, so nothing is given up. Guards against lines that
 //! are dropped because an index was closed or a disk was full for an hour.
 
-use std::fmt;
-
 use super::bulk::{ItemError, Outcome, request_error};
 use super::stream;
+use crate::output::dead_letters::Rejection;
 use crate::text;
 
 /// How long a kept reason may be; servers put whole stack descriptions into it.
@@ -16,64 +15,19 @@ const REASON_BYTES: usize = 1024;
 /// How long the name of an exception may be; the longest of Elasticsearch has 60 characters.
 const KIND_BYTES: usize = 128;
 
-/// Why something was refused, in the cluster's own words.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Reason {
-    /// Snake-case name of the exception; empty when the answer had none.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The message, with that of its cause where it has one.
-    #[serde(rename = "reason")]
-    pub text: String,
-    /// HTTP status of the item or request.
-    pub status: u16,
-}
-
-impl Reason {
-    pub(crate) fn new(status: u16, error: &ItemError<'_>) -> Self {
-        let mut text = error.reason.to_string();
-        if !error.cause_reason.is_empty() && !text.contains(&*error.cause_reason) {
-            text.push_str(": ");
-            text.push_str(&error.cause_reason);
-        }
-        // They go into logs and lists: one line of bounded length, whatever the server quotes.
-        Self {
-            kind: text::excerpt(error.kind.as_bytes(), KIND_BYTES),
-            text: text::excerpt(text.as_bytes(), REASON_BYTES),
-            status,
-        }
+/// The rejection that an error of a response means.
+pub(crate) fn rejection(status: u16, error: &ItemError<'_>) -> Rejection {
+    let mut text = error.reason.to_string();
+    if !error.cause_reason.is_empty() && !text.contains(&*error.cause_reason) {
+        text.push_str(": ");
+        text.push_str(&error.cause_reason);
     }
-
-    /// What to count it under: the exception's name, else the status.
-    pub fn label(&self) -> String {
-        match (&*self.kind, self.status) {
-            ("", 0) => "(no reason given)".to_owned(),
-            ("", status) => format!("status {status}"),
-            (kind, _) => kind.to_owned(),
-        }
-    }
-
-    pub(crate) fn said(status: u16, kind: &str, text: impl Into<String>) -> Self {
-        Self {
-            kind: kind.to_owned(),
-            text: text.into(),
-            status,
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.status != 0 {
-            write!(f, "{} ", self.status)?;
-        }
-        match (self.kind.is_empty(), self.text.is_empty()) {
-            (true, true) => f.write_str("(no reason given)"),
-            (true, false) => f.write_str(&self.text),
-            (false, true) => f.write_str(&self.kind),
-            (false, false) => write!(f, "{}: {}", self.kind, self.text),
-        }
-    }
+    // They go into logs and lists: one line of bounded length, whatever the server quotes.
+    Rejection::new(
+        status,
+        &text::excerpt(error.kind.as_bytes(), KIND_BYTES),
+        text::excerpt(text.as_bytes(), REASON_BYTES),
+    )
 }
 
 /// Why something is sent again.
@@ -143,9 +97,9 @@ pub(crate) enum Verdict {
     /// Send this item again.
     RetryItem(RetryReason),
     /// The document's own fault, for good.
-    DeadLetter(Reason),
+    DeadLetter(Rejection),
     /// The cluster's state: keep it and ask again.
-    HoldCluster(Reason),
+    HoldCluster(Rejection),
 }
 
 /// Judges one item.
@@ -159,11 +113,11 @@ pub(crate) fn judge(outcome: &Outcome<'_>) -> Verdict {
             409 => Verdict::Duplicate,
             429 => Verdict::RetryItem(RetryReason::Overloaded),
             500..=599 => Verdict::RetryItem(RetryReason::Unavailable),
-            status => Verdict::HoldCluster(Reason::new(status, &ItemError::default())),
+            status => Verdict::HoldCluster(rejection(status, &ItemError::default())),
         };
     };
     let kind = &*error.kind;
-    let reason = || Reason::new(outcome.status, error);
+    let reason = || rejection(outcome.status, error);
     match outcome.status {
         409 if kind == "version_conflict_engine_exception" => Verdict::Duplicate,
         // A full disk answers 429 too (`read_only_allow_delete`), but hurrying does not help it.
@@ -225,14 +179,14 @@ pub(crate) enum RequestVerdict {
     /// Send it in halves.
     TooLarge,
     /// Send it again.
-    Retry(RetryReason, Reason),
+    Retry(RetryReason, Rejection),
     /// The cluster's state (or ours: credentials, address): ask again slowly.
-    Hold(Reason),
+    Hold(Rejection),
 }
 
 /// Judges a whole answer by its status and, where it is a refusal, its body.
 pub(crate) fn judge_request(status: u16, body: &[u8]) -> RequestVerdict {
-    let reason = || Reason::new(status, &request_error(body));
+    let reason = || rejection(status, &request_error(body));
     match status {
         200..=299 => RequestVerdict::Items,
         413 => RequestVerdict::TooLarge,
@@ -247,7 +201,7 @@ pub(crate) fn judge_request(status: u16, body: &[u8]) -> RequestVerdict {
 }
 
 /// What an operator can do about a state that holds delivery.
-pub(crate) fn way_out(reason: &Reason, credentials: &str) -> String {
+pub(crate) fn hint(reason: &Rejection, credentials: &str) -> String {
     let text = match (reason.status, &*reason.kind) {
         (401, _) => {
             return format!(

@@ -72,7 +72,7 @@ fn requests_that_real_servers_refused() {
                 "hold: {}\n{:60} → {}",
                 short(&reason.to_string()),
                 "",
-                way_out(&reason, "api_key")
+                hint(&reason, "api_key")
             ),
         };
         table.push_str(&format!(
@@ -214,6 +214,6 @@ fn a_long_reason_is_cut_at_a_character() {
         reason: super::super::bulk::Text("ß".repeat(5000).into()),
         ..ItemError::default()
     };
-    let reason = Reason::new(400, &error);
+    let reason = rejection(400, &error);
     assert!(reason.text.len() <= REASON_BYTES + 3 && reason.text.ends_with('…'));
 }

@@ -9,11 +9,11 @@ async fn a_bad_document_is_kept_and_the_others_go_on() {
     items[17].2 = true;
     let delivery = lab.deliver(batch_of(&items)).await;
     assert_eq!(
-        delivery.tally,
-        Tally {
+        delivery.counts,
+        OutcomeCounts {
             indexed: 99,
             dead_lettered: 1,
-            ..Tally::default()
+            ..OutcomeCounts::default()
         }
     );
     let entries = lab.entries();
@@ -42,15 +42,12 @@ async fn too_many_bad_documents_hold_until_the_mapping_is_mended() {
     tokio::time::sleep(10 * MINUTE).await;
     assert!(!delivery.is_finished());
     assert!(lab.entries().is_empty());
-    let State::Holding {
-        reason, way_out, ..
-    } = lab.deliverer.state()
-    else {
-        panic!("{:?}", lab.deliverer.state())
+    let Health::Holding { reason, hint, .. } = lab.deliverer.health() else {
+        panic!("{:?}", lab.deliverer.health())
     };
     assert!(
-        reason.contains("10 of 100") && way_out.contains("setup"),
-        "{reason} {way_out}"
+        reason.contains("10 of 100") && hint.contains("setup"),
+        "{reason} {hint}"
     );
     assert_eq!(lab.held_ids(), ids(10..100), "the others are in");
     // Mended: they are accepted as they are.
@@ -62,11 +59,11 @@ async fn too_many_bad_documents_hold_until_the_mapping_is_mended() {
     let delivery = delivery.await.unwrap();
     assert!(delivery.settled);
     assert_eq!(
-        delivery.tally,
-        Tally {
+        delivery.counts,
+        OutcomeCounts {
             indexed: 90,
             duplicate: 10,
-            ..Tally::default()
+            ..OutcomeCounts::default()
         }
     );
 }
@@ -79,14 +76,14 @@ async fn a_full_dead_letter_file_holds() {
     let stop = CancellationToken::new();
     let delivery = lab.start(batch_of(&[("today", 1, true), ("today", 2, false)]), &stop);
     tokio::time::sleep(10 * MINUTE).await;
-    let State::Holding { way_out, .. } = lab.deliverer.state() else {
+    let Health::Holding { hint, .. } = lab.deliverer.health() else {
         panic!()
     };
-    assert!(way_out.contains("dead-letters list"), "{way_out}");
+    assert!(hint.contains("dead-letters list"), "{hint}");
     stop.cancel();
     let delivery = delivery.await.unwrap();
     assert!(!delivery.settled);
-    assert_eq!(delivery.tally.dead_lettered, 0);
+    assert_eq!(delivery.counts.dead_lettered, 0);
     assert!(lab.entries().is_empty());
 }
 
@@ -105,11 +102,11 @@ async fn a_closed_old_day_is_parked_after_ten_minutes_and_comes_back_by_itself()
     assert!(began.elapsed() >= 10 * MINUTE && began.elapsed() < 12 * MINUTE);
     assert!(delivery.settled);
     assert_eq!(
-        delivery.tally,
-        Tally {
+        delivery.counts,
+        OutcomeCounts {
             indexed: 10,
             parked: 10,
-            ..Tally::default()
+            ..OutcomeCounts::default()
         }
     );
     assert!(lab.entries().iter().all(|entry| entry.kind == Kind::Parked));
@@ -117,7 +114,7 @@ async fn a_closed_old_day_is_parked_after_ten_minutes_and_comes_back_by_itself()
 
     let later: Vec<_> = (20..22).map(|id| ("old", id, false)).collect();
     let began = Instant::now();
-    assert_eq!(lab.deliver(batch_of(&later)).await.tally.parked, 2);
+    assert_eq!(lab.deliver(batch_of(&later)).await.counts.parked, 2);
     assert!(began.elapsed() < MINUTE, "the index is known by now");
 
     lab.deliverer.bring_back_once().await;
@@ -130,7 +127,7 @@ async fn a_closed_old_day_is_parked_after_ten_minutes_and_comes_back_by_itself()
     assert_eq!(
         lab.deliver(batch_of(&[("old", 30, false)]))
             .await
-            .tally
+            .counts
             .indexed,
         1
     );
@@ -159,7 +156,7 @@ async fn how_long_an_index_refused_is_known_over_reloads() {
         stop.cancel();
         let delivery = delivery.await.unwrap();
         if delivery.settled {
-            assert_eq!((delivery.tally.indexed, delivery.tally.parked), (1, 1));
+            assert_eq!((delivery.counts.indexed, delivery.counts.parked), (1, 1));
             break;
         }
         assert!(began.elapsed() < 15 * MINUTE, "each begins anew");
@@ -185,10 +182,10 @@ async fn a_cluster_that_refuses_everything_parks_nothing() {
     let stop = CancellationToken::new();
     let delivery = lab.start(good(10), &stop);
     tokio::time::sleep(60 * MINUTE).await;
-    assert!(matches!(lab.deliverer.state(), State::Holding { .. }));
+    assert!(matches!(lab.deliverer.health(), Health::Holding { .. }));
     assert!(lab.entries().is_empty());
     lab.cluster().closed.clear();
-    assert_eq!(delivery.await.unwrap().tally.indexed, 10);
+    assert_eq!(delivery.await.unwrap().counts.indexed, 10);
 }
 
 #[tokio::test(start_paused = true)]
@@ -200,8 +197,8 @@ async fn a_parked_document_that_turns_out_bad_becomes_a_dead_letter() {
             let item = batch.items[at];
             let bytes = batch.item(at).unwrap();
             let (action, document) = bytes.split_at((item.document - item.start) as usize);
-            let closed = Reason::said(400, "index_closed_exception", "closed");
-            Entry::new(Kind::Parked, 0, action, document, closed)
+            let closed = Rejection::new(400, "index_closed_exception", "closed");
+            entry_of(Kind::Parked, action, document, closed)
         })
         .collect();
     lab.deliverer.dead_letters.append(&entries).unwrap();
@@ -225,12 +222,11 @@ async fn parked_documents_larger_than_the_cluster_takes_at_once_come_back_in_hal
             let item = batch.items[at];
             let split = (item.document - item.start) as usize;
             let (action, document) = batch.item(at).unwrap().split_at(split);
-            Entry::new(
+            entry_of(
                 Kind::Parked,
-                0,
                 action,
                 document,
-                Reason::said(0, "closed", ""),
+                Rejection::new(0, "closed", ""),
             )
         })
         .collect();
@@ -269,7 +265,7 @@ async fn a_slow_dead_letter_is_waited_for_even_by_a_stop() {
     let delivery = delivery.await.unwrap();
     assert!(delivery.settled);
     assert_eq!(
-        (delivery.tally.indexed, delivery.tally.dead_lettered),
+        (delivery.counts.indexed, delivery.counts.dead_lettered),
         (1, 1)
     );
     assert_eq!(lab.entries().len(), 2);

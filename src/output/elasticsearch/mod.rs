@@ -9,6 +9,7 @@
 //! to it that a data stream stays one → `bulk` reads the answer → `judge` says what it means → `deliver` acts on it, at the speed of `pace`; `refusals` remembers
 //! over batches, `entries` sends what stands in the dead-letter file: `parked` by the clock, `replay` by hand.
 
+pub(crate) mod action;
 mod backoff;
 mod bulk;
 mod client;
@@ -34,6 +35,7 @@ mod stream;
 mod tls;
 mod trust;
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,10 +45,11 @@ use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+pub use self::action::ActionLines;
 pub use self::backoff::{Backoff, InvalidBackoff};
 pub use self::client::Method;
 pub use self::error::{Fault, OutputError};
-pub use self::judge::{Reason, RetryReason};
+pub use self::judge::RetryReason;
 pub use self::redirect::Redirect;
 pub use self::replay::Replayed;
 pub(crate) use self::settings::shown;
@@ -54,14 +57,19 @@ pub use self::settings::{
     DEFAULT_BATCH_BYTES, DEFAULT_DEAD_LETTER_BYTES, DEFAULT_MAX_IN_FLIGHT, DEFAULT_PARK_AFTER,
     DEFAULT_REQUEST_TIMEOUT, Settings, SettingsProblem,
 };
-pub use self::stats::{SECONDS, State, Stats};
 
 use self::bulk::request_error;
 use self::client::Client;
 use self::deliver::Deliverer;
+use self::judge::rejection;
+use self::stats::SECONDS;
+pub use self::stats::Stats;
 use super::dead_letters::{Choice, DeadLetters};
-use super::{Batch, Delivery};
+use super::{Ack, Health, Output, OutputStatus, Readiness};
 use crate::clock::SystemClock;
+use crate::config::Target;
+use crate::event::Batch;
+use crate::telemetry::MetricSink;
 
 /// What messages call the setting that holds the addresses of the cluster.
 const NODES: &str = "`nodes`";
@@ -71,12 +79,13 @@ pub struct Elasticsearch {
     deliverer: Arc<Deliverer<Client>>,
     retries_parked: AtomicBool,
     cluster: Vec<Url>,
+    target: Target,
 }
 
-impl std::fmt::Debug for Elasticsearch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Elasticsearch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Elasticsearch")
-            .field("state", &self.state())
+            .field("health", &self.health())
             .finish_non_exhaustive()
     }
 }
@@ -135,8 +144,8 @@ pub enum TemplateState {
 
 impl Elasticsearch {
     /// Makes the client; no request is made.
-    pub fn connect(settings: Settings) -> Result<Arc<Self>, OutputError> {
-        Self::connect_after(settings, None)
+    pub fn connect(settings: Settings, target: Target) -> Result<Arc<Self>, OutputError> {
+        Self::connect_after(settings, target, None)
     }
 
     /// As [`Elasticsearch::connect`], after another output in this process: the counters go on, and if it was the
@@ -144,6 +153,7 @@ impl Elasticsearch {
     /// where the configuration changes often.
     pub fn connect_after(
         settings: Settings,
+        target: Target,
         before: Option<&Self>,
     ) -> Result<Arc<Self>, OutputError> {
         let problems = settings.problems();
@@ -151,7 +161,12 @@ impl Elasticsearch {
             return Err(OutputError::Settings(problems));
         }
         let client = Client::new(&settings, NODES)?;
-        let mut deliverer = Deliverer::new(client, &settings, Arc::new(SystemClock::new()));
+        let mut deliverer = Deliverer::new(
+            client,
+            &settings,
+            target.stream().cloned(),
+            Arc::new(SystemClock::new()),
+        );
         if let Some(before) = before {
             let same = before.cluster == settings.nodes;
             deliverer.go_on_from(&before.deliverer, same);
@@ -160,17 +175,8 @@ impl Elasticsearch {
             deliverer: Arc::new(deliverer),
             retries_parked: AtomicBool::new(false),
             cluster: settings.nodes,
+            target,
         }))
-    }
-
-    /// Delivers a batch: returns when each item is settled, or when `stop` is cancelled. Must be called on a
-    /// tokio runtime; the first call also starts the task that brings back parked documents.
-    pub async fn deliver(&self, batch: Batch, stop: &CancellationToken) -> Delivery {
-        if !self.retries_parked.swap(true, Ordering::Relaxed) {
-            let deliverer = Arc::downgrade(&self.deliverer);
-            tokio::spawn(parked::bring_back(deliverer, stop.clone()));
-        }
-        self.deliverer.deliver(batch, stop).await
     }
 
     /// Sends the chosen entries of the dead-letter file again, until each is judged or `time` is over. What
@@ -191,7 +197,7 @@ impl Elasticsearch {
             Ok(Answer { status: 200, .. }) => TemplateState::Present,
             Ok(Answer { status: 404, .. }) => TemplateState::Missing,
             Ok(Answer { status, body, .. }) => {
-                let reason = Reason::new(status, &request_error(&body)).to_string();
+                let reason = rejection(status, &request_error(&body)).to_string();
                 if status == 429 || status >= 500 {
                     TemplateState::Unreachable(reason)
                 } else {
@@ -232,18 +238,129 @@ impl Elasticsearch {
         &self.deliverer.stats
     }
 
-    /// Whether a node of the cluster has answered since the start, whatever it said.
-    pub fn has_answered(&self) -> bool {
-        self.deliverer.nodes.has_answered()
-    }
-
-    /// How delivery is doing now.
-    pub fn state(&self) -> State {
-        self.deliverer.state()
-    }
-
     /// The file of documents that the cluster does not take.
     pub fn dead_letters(&self) -> &DeadLetters {
         &self.deliverer.dead_letters
+    }
+}
+
+impl OutputStatus for Elasticsearch {
+    fn target(&self) -> String {
+        let nodes: Vec<String> = self.cluster.iter().map(shown).collect();
+        nodes.join(", ")
+    }
+
+    fn health(&self) -> Health {
+        self.deliverer.health()
+    }
+
+    fn has_responded(&self) -> bool {
+        self.deliverer.nodes.has_answered()
+    }
+
+    fn documents_ended(&self) -> u64 {
+        self.deliverer.stats.settled()
+    }
+
+    fn write_metrics(&self, sink: &mut dyn MetricSink) -> fmt::Result {
+        sink.gauge(
+            "cluster_answered",
+            "Whether the cluster has answered since the start: 1 or 0",
+            f64::from(u8::from(self.has_responded())),
+        )?;
+        let stats = &self.deliverer.stats;
+        let mut requests = stats.requests().map(|(status, count)| {
+            let status = if status == 0 {
+                "none".to_owned()
+            } else {
+                status.to_string()
+            };
+            (status, count)
+        });
+        sink.counters(
+            "bulk_requests",
+            "Bulk requests by HTTP status; none: no whole answer came",
+            "status",
+            &mut requests,
+        )?;
+        let mut retries = stats
+            .retries()
+            .map(|(reason, documents)| (reason.label().to_owned(), documents));
+        sink.counters(
+            "documents_retried",
+            "Documents sent again",
+            "reason",
+            &mut retries,
+        )?;
+        sink.counter(
+            "bulk_request_bytes",
+            "Bytes of bulk bodies as sent",
+            stats.sent_bytes(),
+        )?;
+        sink.gauge(
+            "inflight_bytes",
+            "Bytes of bodies on their way",
+            stats.in_flight_bytes() as f64,
+        )?;
+        sink.gauge(
+            "inflight_requests",
+            "Bulk requests on their way",
+            stats.in_flight() as f64,
+        )?;
+        sink.counter(
+            "documents_unparked",
+            "Parked documents that their index took in the end",
+            stats.unparked(),
+        )?;
+        let buckets = stats.request_buckets();
+        let bounds = SECONDS.into_iter().chain([f64::INFINITY]);
+        let buckets: Vec<(f64, u64)> = bounds.zip(buckets).collect();
+        let help = "Time from sending a bulk request to its whole answer";
+        let sum = stats.request_time().as_secs_f64();
+        sink.histogram("bulk_request_seconds", help, &buckets, sum)
+    }
+}
+
+impl Output for Elasticsearch {
+    type Framing = ActionLines;
+
+    fn framing(&self) -> ActionLines {
+        ActionLines::new(self.target.clone())
+    }
+
+    /// Must be called on a tokio runtime; the first call also starts the task that brings back parked documents.
+    async fn deliver(&self, batch: Batch, ack: Ack, stop: &CancellationToken) -> Batch {
+        if !self.retries_parked.swap(true, Ordering::Relaxed) {
+            let deliverer = Arc::downgrade(&self.deliverer);
+            tokio::spawn(parked::bring_back(deliverer, stop.clone()));
+        }
+        let delivery = self.deliverer.deliver(batch, stop).await;
+        if delivery.settled {
+            ack.durable(delivery.counts);
+        }
+        delivery.batch
+    }
+
+    async fn readiness(&self) -> Readiness {
+        let template = self.target.template();
+        let for_stream = self.target.stream().is_some();
+        match self.check_template(&template, for_stream).await {
+            TemplateState::Present => Readiness::Ready,
+            TemplateState::Unknown(reason) => Readiness::Unknown(format!(
+                "cannot ask whether the index template {template} is there ({reason}); going on. `logweir setup` puts \
+                 it; --no-template-check spares the question"
+            )),
+            TemplateState::Missing => Readiness::Missing(format!(
+                "the cluster has no index template {template}: run `logweir setup` with the same configuration; \
+                 nothing is sent until then, and nothing is lost"
+            )),
+            TemplateState::NotForStreams => Readiness::Missing(format!(
+                "the cluster's index template {template} makes no data streams: run `logweir setup` with the same \
+                 configuration; nothing is sent until then, and nothing is lost"
+            )),
+            TemplateState::Unreachable(reason) => {
+                Readiness::Unreachable(format!("the cluster gives no usable answer: {reason}"))
+            }
+        }
     }
 }

@@ -5,15 +5,17 @@
 //! its memory goes back to whoever filled it. Guards against a second budget of memory for repeats.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::judge::Reason;
+use super::action;
 use crate::config::DataStream;
-use crate::output::{Batch, Delivery, Item, Span, Tally, place};
+use crate::event::{Batch, Item, OutcomeCounts, Span};
+use crate::output::dead_letters::Rejection;
 
 /// A body ready to be sent, kept for repeats.
 #[derive(Debug, Clone)]
@@ -31,10 +33,21 @@ pub(crate) struct Job {
     pub(crate) raw: Bytes,
     pub(crate) items: Vec<Item>,
     pub(crate) spans: Vec<Span>,
-    pub(crate) tally: Tally,
+    pub(crate) counts: OutcomeCounts,
     /// To be kept in the dead-letter file when all others are settled.
-    pub(crate) dead: Vec<(u32, Reason)>,
-    pub(crate) parked: Vec<(u32, Reason)>,
+    pub(crate) dead: Vec<(u32, Rejection)>,
+    pub(crate) parked: Vec<(u32, Rejection)>,
+}
+
+/// A batch whose delivery is over.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    /// The batch; its body is empty.
+    pub(crate) batch: Batch,
+    /// How its items ended.
+    pub(crate) counts: OutcomeCounts,
+    /// True when every item is durable; false only when delivery was stopped.
+    pub(crate) settled: bool,
 }
 
 /// Items that travel in one request.
@@ -55,7 +68,7 @@ impl Job {
             raw: Bytes::from(body),
             items,
             spans,
-            tally: Tally::default(),
+            counts: OutcomeCounts::default(),
             dead: Vec::new(),
             parked: Vec::new(),
         }
@@ -84,14 +97,23 @@ impl Job {
     }
 
     pub(crate) fn index(&self, item: u32) -> &str {
-        place(self.parts(item).0).map_or("", |(index, _)| index)
+        action::parse(self.parts(item).0).map_or("", |(index, _)| index)
     }
 
     /// The action line up to the end of the index's name.
     pub(crate) fn head(&self, item: u32) -> &[u8] {
-        let action = self.parts(item).0;
-        let id = memchr::memmem::find(action, b"\",\"_id\":").map_or(0, |at| at + 1);
-        action.get(..id).unwrap_or_default()
+        action::index_part(self.parts(item).0)
+    }
+
+    /// The file that the item's line was read from.
+    pub(crate) fn file(&self, item: u32) -> Option<&Path> {
+        let mut documents = 0;
+        let mut spans = self.spans.iter();
+        let span = spans.find(|span| {
+            documents += span.documents;
+            item < documents
+        });
+        span.map(|span| &*span.path)
     }
 
     /// Takes back what was to be buried.
@@ -123,7 +145,7 @@ impl Job {
         };
         Delivery {
             batch,
-            tally: self.tally,
+            counts: self.counts,
             settled,
         }
     }

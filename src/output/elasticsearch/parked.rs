@@ -12,7 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::deliver::{Courier, Deliverer};
 use super::entries::{End, Ends, Load, Passage};
-use super::judge::{Reason, Verdict};
+use super::judge::Verdict;
+use crate::output::dead_letters::Rejection;
 use crate::output::dead_letters::{Choice, Kind};
 
 /// How often the file is walked, at the least.
@@ -141,6 +142,6 @@ impl<C: Courier> Deliverer<C> {
 }
 
 /// Why a document that is alone in its request cannot pass.
-pub(super) fn too_large() -> Reason {
-    Reason::said(413, "content_too_large", "this document alone")
+pub(super) fn too_large() -> Rejection {
+    Rejection::new(413, "content_too_large", "this document alone")
 }

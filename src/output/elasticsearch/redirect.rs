@@ -56,7 +56,7 @@ impl Redirect {
     }
 
     /// What to do about it.
-    pub fn way_out(&self) -> String {
+    pub fn hint(&self) -> String {
         let setting = self.setting;
         match &self.leads {
             Leads::Base(_) => format!("use that address in {setting}"),
@@ -87,7 +87,7 @@ impl fmt::Display for Redirect {
             }
             Leads::Nowhere => f.write_str("without saying where to")?,
         }
-        write!(f, "; {}", self.way_out())
+        write!(f, "; {}", self.hint())
     }
 }
 

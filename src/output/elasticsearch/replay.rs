@@ -13,9 +13,10 @@ use tokio::time::Instant;
 
 use super::deliver::{Courier, Deliverer};
 use super::entries::{End, Ends, Load, Passage};
-use super::judge::{Reason, Verdict, way_out};
+use super::judge::{Verdict, hint};
 use super::parked::too_large;
-use crate::output::Tally;
+use crate::event::OutcomeCounts;
+use crate::output::dead_letters::Rejection;
 use crate::output::dead_letters::{Choice, Entry};
 
 /// Reasons that are counted one by one; a server has few, and whoever answers in its place any number.
@@ -27,7 +28,7 @@ pub struct Replayed {
     /// Entries that were chosen.
     pub chosen: u64,
     /// What the cluster took of them, and how; these have left the file.
-    pub taken: Tally,
+    pub taken: OutcomeCounts,
     /// Refused again for the document's own fault, by reason; they stay.
     pub refused: BTreeMap<String, u64>,
     /// Not one item of a request: somebody edited the file; they stay.
@@ -126,7 +127,7 @@ impl<C: Courier> Deliverer<C> {
                     ready.push(load);
                 }
                 Ok(Passage::Held(reason)) => {
-                    let said = (reason.to_string(), way_out(&reason, self.credentials()));
+                    let said = (reason.to_string(), hint(&reason, self.credentials()));
                     for entry in &load.entries {
                         replay.waiting.insert(entry.index.clone(), said.clone());
                     }
@@ -163,7 +164,7 @@ impl<C: Courier> Deliverer<C> {
                 Verdict::HoldCluster(reason) => {
                     let said = (
                         format!("{}: {reason}", entry.index),
-                        way_out(&reason, self.credentials()),
+                        hint(&reason, self.credentials()),
                     );
                     count(&mut replay.done.waiting, said.clone(), other_reasons);
                     replay.waiting.insert(entry.index.clone(), said);
@@ -195,7 +196,7 @@ fn other_reasons() -> (String, String) {
 }
 
 impl Replay {
-    fn refused(&mut self, entry: &Entry, reason: Reason) {
+    fn refused(&mut self, entry: &Entry, reason: Rejection) {
         count(&mut self.done.refused, reason.label(), others);
         self.ends.insert(entry, End::Dead(reason));
     }

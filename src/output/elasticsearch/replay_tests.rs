@@ -14,8 +14,8 @@ fn bury(lab: &Lab, kind: Kind, items: &[(&str, usize, bool)]) {
             let item = batch.items[at];
             let split = (item.document - item.start) as usize;
             let (action, document) = batch.item(at).unwrap().split_at(split);
-            let reason = Reason::said(400, "first_reason", "as it was");
-            Entry::new(kind, 0, action, document, reason)
+            let reason = Rejection::new(400, "first_reason", "as it was");
+            entry_of(kind, action, document, reason)
         })
         .collect();
     lab.deliverer.dead_letters.append(&entries).unwrap();
@@ -49,10 +49,10 @@ async fn what_is_taken_leaves_the_file_and_the_rest_stays_with_the_new_reason() 
     assert_eq!((done.taken.indexed, done.taken.duplicate), (1, 1));
     assert_eq!((done.refused(), done.left()), (1, 2));
     assert_eq!(done.refused["document_parsing_exception"], 1);
-    let (said, way_out) = done.waiting.keys().next().unwrap();
+    let (said, hint) = done.waiting.keys().next().unwrap();
     assert!(
-        said.contains("shut") && way_out.contains("_open"),
-        "{said} {way_out}"
+        said.contains("shut") && hint.contains("_open"),
+        "{said} {hint}"
     );
     let closed = || "index_closed_exception".to_owned();
     assert_eq!(
@@ -137,7 +137,7 @@ async fn who_may_not_write_is_told_at_once() {
     assert!(
         done.waiting
             .keys()
-            .all(|(_, way_out)| way_out.contains("api_key"))
+            .all(|(_, hint)| hint.contains("api_key"))
     );
     assert_eq!(
         left(&lab)[0].2,
@@ -179,7 +179,7 @@ async fn a_replay_beside_the_agents_own_repeats_loses_and_doubles_nothing() {
         dead: None,
         latency: Duration::from_millis(3),
     };
-    let other = Deliverer::new(courier, &settings, Arc::new(SystemClock::new()));
+    let other = Deliverer::new(courier, &settings, None, Arc::new(SystemClock::new()));
     let all = Choice::default();
     let (done, ()) = tokio::join!(other.replay(&all, FIVE), lab.deliverer.bring_back_once());
     let done = done.unwrap();

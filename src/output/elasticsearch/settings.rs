@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::backoff::Backoff;
-use crate::config::{Auth, ClientCertificate, DataStream, Fingerprint, Proxies};
+use crate::config::{Auth, ClientCertificate, Fingerprint, Proxies};
 
 /// Time after which a request without a complete answer counts as failed.
 pub const DEFAULT_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
@@ -40,8 +40,6 @@ pub struct Settings {
     pub proxies: Proxies,
     /// For clusters that ask for a client certificate.
     pub client_certificate: Option<ClientCertificate>,
-    /// What batches are for, where it is a data stream.
-    pub data_stream: Option<DataStream>,
     /// Compress bodies, and ask for compressed answers.
     pub gzip: bool,
     /// Time for one request, from connecting to the last byte of the answer.
@@ -70,7 +68,6 @@ impl Settings {
             ca_fingerprint: None,
             proxies: Proxies::default(),
             client_certificate: None,
-            data_stream: None,
             gzip: true,
             request_timeout: DEFAULT_REQUEST_TIMEOUT,
             batch_bytes: DEFAULT_BATCH_BYTES,

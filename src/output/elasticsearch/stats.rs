@@ -1,18 +1,15 @@
-//! What this output counts, and the state it shows.
+//! What this output counts.
 //!
-//! Owns the counters of requests and the word for `/status`; refuses to count lines (the tally of each
-//! delivery does). Invariant: counters only grow, gauges come back to zero when nothing is under way.
-//! Guards against an agent that holds delivery without anybody being able to see why.
+//! Owns the counters of requests; refuses to count lines (the acknowledgement of each batch does). Invariant: counters
+//! only grow, gauges come back to zero when nothing is under way.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::judge::RetryReason;
 
 /// Upper bounds of the request histogram's buckets, in seconds; one more bucket has no bound.
-pub const SECONDS: [f64; 12] = [
+pub(super) const SECONDS: [f64; 12] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0,
 ];
 
@@ -163,158 +160,9 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// How delivery is doing.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum State {
-    /// Well.
-    Delivering,
-    /// Something is sent again and again; it needs nobody.
-    Retrying {
-        /// Since when, in milliseconds since the Unix epoch.
-        since_unix_millis: i64,
-        /// What the cluster says, or what failed.
-        reason: String,
-    },
-    /// Nothing moves until somebody acts.
-    Holding {
-        /// Since when, in milliseconds since the Unix epoch.
-        since_unix_millis: i64,
-        /// What the cluster says.
-        reason: String,
-        /// What to do.
-        way_out: String,
-    },
-}
-
-impl State {
-    fn since(&self) -> i64 {
-        match self {
-            Self::Delivering => i64::MAX,
-            Self::Retrying {
-                since_unix_millis, ..
-            }
-            | Self::Holding {
-                since_unix_millis, ..
-            } => *since_unix_millis,
-        }
-    }
-}
-
-/// The troubles of the deliveries under way.
-#[derive(Debug, Default)]
-pub(crate) struct Troubles {
-    next: AtomicU64,
-    open: Mutex<HashMap<u64, State>>,
-}
-
-impl Troubles {
-    pub(crate) fn ticket(&self) -> Ticket<'_> {
-        Ticket {
-            troubles: self,
-            number: self.next.fetch_add(1, Ordering::Relaxed),
-        }
-    }
-
-    /// The worst, and of equal ones the oldest.
-    pub(crate) fn state(&self) -> State {
-        self.open()
-            .values()
-            .min_by_key(|state| (!matches!(state, State::Holding { .. }), state.since()))
-            .cloned()
-            .unwrap_or(State::Delivering)
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<u64, State>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// One delivery's place among the troubles; dropping it ends its trouble.
-#[derive(Debug)]
-pub(crate) struct Ticket<'t> {
-    troubles: &'t Troubles,
-    number: u64,
-}
-
-impl Ticket<'_> {
-    pub(crate) fn retrying(&self, now_unix_millis: i64, reason: String) {
-        let since_unix_millis = self.since(now_unix_millis);
-        self.set(State::Retrying {
-            since_unix_millis,
-            reason,
-        });
-    }
-
-    pub(crate) fn holding(&self, now_unix_millis: i64, reason: String, way_out: String) {
-        let since_unix_millis = self.since(now_unix_millis);
-        self.set(State::Holding {
-            since_unix_millis,
-            reason,
-            way_out,
-        });
-    }
-
-    pub(crate) fn fine(&self) {
-        self.troubles.open().remove(&self.number);
-    }
-
-    fn since(&self, now: i64) -> i64 {
-        self.troubles
-            .open()
-            .get(&self.number)
-            .map_or(now, State::since)
-    }
-
-    fn set(&self, state: State) {
-        self.troubles.open().insert(self.number, state);
-    }
-}
-
-impl Drop for Ticket<'_> {
-    fn drop(&mut self) {
-        self.fine();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_worst_and_oldest_trouble_is_shown() {
-        let troubles = Troubles::default();
-        let (a, b, c) = (troubles.ticket(), troubles.ticket(), troubles.ticket());
-        assert_eq!(troubles.state(), State::Delivering);
-        a.retrying(10, "busy".into());
-        b.holding(30, "closed".into(), "open it".into());
-        c.holding(20, "full".into(), "free it".into());
-        assert!(matches!(
-            troubles.state(),
-            State::Holding {
-                since_unix_millis: 20,
-                ..
-            }
-        ));
-        c.holding(99, "still full".into(), "free it".into());
-        assert!(matches!(
-            troubles.state(),
-            State::Holding {
-                since_unix_millis: 20,
-                ..
-            }
-        ));
-        drop(c);
-        b.fine();
-        assert!(matches!(
-            troubles.state(),
-            State::Retrying {
-                since_unix_millis: 10,
-                ..
-            }
-        ));
-        drop(a);
-        assert_eq!(troubles.state(), State::Delivering);
-    }
 
     #[test]
     fn requests_are_counted_by_status_and_time_and_gauges_come_back() {

@@ -16,7 +16,7 @@ use super::bulk::request_error;
 use super::client::{Client, Method};
 use super::deliver::Reply;
 use super::error::OutputError;
-use super::judge::Reason;
+use super::judge::rejection;
 use crate::config::DataStream;
 
 /// The parameter of `_bulk`.
@@ -120,7 +120,7 @@ async fn find(client: &Client, node: usize, stream: &DataStream) -> Result<Found
         // not allowed, or not there: a server without the API says 405, or 400 without a type
         401 | 403..=405 => {}
         400 if error.kind.is_empty() => {}
-        status => return Ok(Found::Not(Reason::new(status, &error).to_string())),
+        status => return Ok(Found::Not(rejection(status, &error).to_string())),
     }
     let template = stream.template();
     let path = format!("_index_template/{template}");
@@ -132,7 +132,7 @@ async fn find(client: &Client, node: usize, stream: &DataStream) -> Result<Found
         )),
         404 => Found::Not(format!("there is no index template {template}")),
         status => {
-            let reason = Reason::new(status, &request_error(&answer.body));
+            let reason = rejection(status, &request_error(&answer.body));
             Found::Not(format!(
                 "cannot find out whether {name} is a data stream: {reason}"
             ))

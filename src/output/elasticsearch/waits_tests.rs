@@ -46,7 +46,7 @@ async fn longest_waits(taken: &[usize]) -> Vec<Duration> {
             at: Mutex::default(),
         };
         let clock = Arc::new(SystemClock::new());
-        let deliverer = Deliverer::new(courier, &settings(directory.path()), clock);
+        let deliverer = Deliverer::new(courier, &settings(directory.path()), None, clock);
         assert!(deliverer.deliver(good(9), &stop).await.settled);
         let at = deliverer.courier.at.lock().unwrap();
         assert_eq!(at.len(), taken.len() + 1);

@@ -12,12 +12,12 @@ use std::sync::atomic::Ordering;
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
-use super::super::desk::{self, Desk, Verdict};
+use super::super::scripted_output::{self, Ending, ScriptedOutput};
 use super::*;
 use crate::clock::ManualClock;
 use crate::tail::sim::SimFs;
 use crate::tail::watch::Waker;
-use crate::tail::{self, Handover, LogSettings};
+use crate::tail::{self, CarriedFiles, LogSettings};
 
 const LIVE: &str = "/logs/access.log";
 /// 2026-11-23, 04:00 UTC, in milliseconds.
@@ -28,7 +28,7 @@ const WAITS: usize = 5_000;
 
 /// One wait of the reader, as its script sees it.
 struct Moment<'w> {
-    desk: &'w Desk,
+    output: &'w ScriptedOutput,
     clock: &'w ManualClock,
     stop: &'w Stop,
     /// How long the reader would sleep.
@@ -43,7 +43,7 @@ type Script<'s> = Box<dyn FnMut(&Moment<'_>) -> Duration + 's>;
 struct Sleep<'s> {
     calls: Watcher,
     runtime: Rc<Runtime>,
-    desk: Arc<Desk>,
+    output: Arc<ScriptedOutput>,
     clock: ManualClock,
     stop: Stop,
     script: RefCell<Script<'s>>,
@@ -78,7 +78,7 @@ impl Wait for Sleep<'_> {
     }
 
     fn wait(&self, timeout: Duration) -> Woken {
-        desk::turn(&self.runtime);
+        scripted_output::turn(&self.runtime);
         let woken = self.calls.wait(Duration::ZERO);
         if woken != Woken::Timeout {
             return woken;
@@ -86,14 +86,14 @@ impl Wait for Sleep<'_> {
         let waits = self.waits.replace(self.waits.get() + 1);
         assert!(waits < WAITS, "the script does not end");
         let passed = (self.script.borrow_mut())(&Moment {
-            desk: &self.desk,
+            output: &self.output,
             clock: &self.clock,
             stop: &self.stop,
             timeout,
             waits,
         });
         self.clock.advance(passed.min(timeout));
-        desk::turn(&self.runtime);
+        scripted_output::turn(&self.runtime);
         self.calls.wait(Duration::ZERO)
     }
 }
@@ -102,7 +102,7 @@ impl Wait for Sleep<'_> {
 struct Lab {
     fs: SimFs,
     clock: ManualClock,
-    desk: Arc<Desk>,
+    output: Arc<ScriptedOutput>,
     telemetry: RefCell<Telemetry>,
     settings: Settings,
     retention: Option<Duration>,
@@ -118,7 +118,7 @@ impl Lab {
         Self {
             fs,
             clock,
-            desk: desk::desk(),
+            output: scripted_output::scripted_output(),
             telemetry: RefCell::default(),
             settings: Settings {
                 batch_bytes: 4096,
@@ -161,13 +161,13 @@ impl Lab {
             max_line_bytes: 4096,
             read_bytes: 256,
             reconcile_interval: self.settings.reconcile_interval,
-            output: "desk:x".to_owned(),
+            output: Some("output:x".to_owned()),
         };
         Tailer::open(
             settings,
             self.fs.clone(),
             self.clock.clone(),
-            &mut Handover::default(),
+            &mut CarriedFiles::default(),
         )
         .unwrap()
     }
@@ -176,11 +176,11 @@ impl Lab {
     fn run(&self, script: impl FnMut(&Moment<'_>) -> Duration) -> Ended {
         let calls = Watcher::new(true);
         let stop = Stop::new(calls.waker());
-        let runtime = Rc::new(desk::runtime());
+        let runtime = Rc::new(scripted_output::runtime());
         let sleep = Sleep {
             calls,
             runtime: Rc::clone(&runtime),
-            desk: Arc::clone(&self.desk),
+            output: Arc::clone(&self.output),
             clock: self.clock.clone(),
             stop: stop.clone(),
             script: RefCell::new(Box::new(script)),
@@ -192,8 +192,8 @@ impl Lab {
             self.settings.clone(),
             self.tailer(),
             sleep,
-            desk::recorder(self.retention),
-            Arc::clone(&self.desk),
+            scripted_output::recorder(self.retention),
+            Arc::clone(&self.output),
             runtime.handle().clone(),
             self.telemetry.borrow().clone(),
             self.clock.clone(),
@@ -227,8 +227,8 @@ impl Lab {
 /// Ends all deliveries well.
 fn settle_all(moment: &Moment<'_>) -> usize {
     let mut lines = 0;
-    while moment.desk.waiting() > 0 {
-        lines += moment.desk.end(0, Verdict::Settled).len();
+    while moment.output.waiting() > 0 {
+        lines += moment.output.end(0, Ending::Settled).len();
     }
     lines
 }
@@ -242,8 +242,8 @@ fn once_ends_when_all_is_settled_and_saved_and_not_before() {
     let mut delivered = 0;
     let ended = lab.run(|moment| {
         // withheld for long, then one at a time
-        if moment.waits > 20 && moment.desk.waiting() > 0 {
-            delivered += moment.desk.end(0, Verdict::Settled).len();
+        if moment.waits > 20 && moment.output.waiting() > 0 {
+            delivered += moment.output.end(0, Ending::Settled).len();
         }
         moment.timeout
     });
@@ -262,7 +262,7 @@ fn when_nothing_is_settled_reading_stops_and_memory_stays() {
     let ended = lab.run(|moment| {
         if moment.waits < 200 {
             // buffers: those on their way and the one that is full too
-            assert_eq!(moment.desk.waiting(), lab.settings.max_in_flight + 1);
+            assert_eq!(moment.output.waiting(), lab.settings.max_in_flight + 1);
             let lines = telemetry.snapshot().accounts.read;
             assert_eq!(lines, 15);
             let handed_out = telemetry.snapshot().tail.bytes_read;
@@ -366,7 +366,7 @@ fn a_batch_leaves_when_its_first_line_is_old_enough() {
     let mut second_at = None;
     lab.run(|moment| {
         let age = moment.clock.now() - began;
-        if moment.desk.waiting() == 0 {
+        if moment.output.waiting() == 0 {
             assert!(age < SECOND, "{age:?}");
             if age >= SECOND / 2 && second_at.is_none() {
                 lab.write(1..2);
@@ -374,7 +374,7 @@ fn a_batch_leaves_when_its_first_line_is_old_enough() {
             }
         } else {
             assert_eq!(age, SECOND);
-            assert_eq!(moment.desk.orders.lock().unwrap()[0].texts, ["n0", "n1"]);
+            assert_eq!(moment.output.pending.lock().unwrap()[0].texts, ["n0", "n1"]);
             settle_all(moment);
             moment.stop.drain();
         }
@@ -389,14 +389,14 @@ fn a_drain_waits_for_what_is_on_its_way_until_its_limit() {
     lab.write(0..7);
     let mut stopped_at = None;
     let ended = lab.run(|moment| {
-        if stopped_at.is_none() && moment.desk.waiting() == 1 {
+        if stopped_at.is_none() && moment.output.waiting() == 1 {
             lab.write(7..9);
             stopped_at = Some(moment.clock.now());
             moment.stop.drain();
             return Duration::ZERO;
-        } else if moment.desk.waiting() == 2 {
+        } else if moment.output.waiting() == 2 {
             // of two batches the second arrives
-            assert_eq!(moment.desk.end(1, Verdict::Settled).len(), 2);
+            assert_eq!(moment.output.end(1, Ending::Settled).len(), 2);
         }
         moment.timeout
     });
@@ -448,7 +448,7 @@ fn an_abort_ends_at_once() {
 #[test]
 fn an_abort_leaves_behind_a_delivery_that_does_not_hear() {
     let lab = Lab::new();
-    lab.desk.deaf.store(true, Ordering::Relaxed);
+    lab.output.deaf.store(true, Ordering::Relaxed);
     lab.write(0..7);
     let mut stopped_at = None;
     let ended = lab.run(|moment| {
@@ -458,7 +458,7 @@ fn an_abort_leaves_behind_a_delivery_that_does_not_hear() {
     });
     assert_eq!(ended, Ended::Released(7));
     // the two lines of the batch being filled were not sent any more
-    assert_eq!(lab.desk.waiting(), 1);
+    assert_eq!(lab.output.waiting(), 1);
     let took = lab.clock.now() - stopped_at.unwrap();
     assert!(took <= 2 * RECALL, "{took:?}");
     assert_eq!(lab.unsaved(), 7);
@@ -467,7 +467,7 @@ fn an_abort_leaves_behind_a_delivery_that_does_not_hear() {
 #[test]
 fn a_drain_goes_on_asking_a_delivery_that_does_not_hear() {
     let lab = Lab::new();
-    lab.desk.deaf.store(true, Ordering::Relaxed);
+    lab.output.deaf.store(true, Ordering::Relaxed);
     lab.write(0..5);
     let began = lab.clock.now();
     let ended = lab.run(|moment| {
@@ -488,11 +488,11 @@ fn a_delivery_that_panics_ends_the_run_and_nothing_beyond_it_is_settled() {
         let lab = Lab::new();
         lab.write(0..10);
         let ended = lab.run(|moment| {
-            if moment.desk.waiting() == 2 {
+            if moment.output.waiting() == 2 {
                 if second_settles {
-                    moment.desk.end(1, Verdict::Settled);
+                    moment.output.end(1, Ending::Settled);
                 }
-                moment.desk.end(0, Verdict::Panic);
+                moment.output.end(0, Ending::Panic);
             }
             moment.timeout
         });
@@ -595,8 +595,8 @@ struct Index {
 }
 
 impl Index {
-    fn end(&mut self, desk: &Desk, index: usize) {
-        let order = desk.orders.lock().unwrap().remove(index);
+    fn end(&mut self, output: &ScriptedOutput, index: usize) {
+        let order = output.pending.lock().unwrap().remove(index);
         let mut before = BTreeMap::new();
         for (place, text) in order.lines.iter().zip(&order.texts) {
             assert!(
@@ -610,7 +610,7 @@ impl Index {
                 "{text} has the place of another"
             );
         }
-        order.end(Verdict::Settled);
+        order.end(Ending::Settled);
     }
 }
 
@@ -662,14 +662,14 @@ proptest! {
                     }
                     Some(Event::Part | Event::Rotate) => {}
                     Some(Event::Settle(which)) => {
-                        if moment.desk.waiting() > 0 {
-                            index.end(moment.desk, which.index(moment.desk.waiting()));
+                        if moment.output.waiting() > 0 {
+                            index.end(moment.output, which.index(moment.output.waiting()));
                         }
                     }
                     Some(Event::Pass(percent)) => return moment.timeout * *percent / 100,
                     None => match end {
-                        End::Panic if moment.desk.waiting() > 0 => {
-                            moment.desk.end(moment.desk.waiting() - 1, Verdict::Panic);
+                        End::Panic if moment.output.waiting() > 0 => {
+                            moment.output.end(moment.output.waiting() - 1, Ending::Panic);
                         }
                         End::Drain | End::Panic if !std::mem::replace(&mut stopped, true) => {
                             moment.stop.drain();
@@ -682,15 +682,15 @@ proptest! {
             });
             // the process is gone, and what it had on its way with it
             lab.telemetry.take();
-            lab.desk.orders.lock().unwrap().clear();
+            lab.output.pending.lock().unwrap().clear();
         }
         let ended = lab.run(|moment| {
             if std::mem::take(&mut part) {
                 lab.fs.append(LIVE, b"\n");
             }
-            let idle = moment.desk.waiting() == 0 && moment.waits > 100;
-            while moment.desk.waiting() > 0 {
-                index.end(moment.desk, moment.desk.waiting() - 1);
+            let idle = moment.output.waiting() == 0 && moment.waits > 100;
+            while moment.output.waiting() > 0 {
+                index.end(moment.output, moment.output.waiting() - 1);
             }
             if idle {
                 moment.stop.drain();
@@ -707,7 +707,7 @@ proptest! {
 }
 
 fn within_budget(moment: &Moment<'_>, lab: &Lab) {
-    assert!(moment.desk.waiting() <= lab.settings.max_in_flight + 1);
+    assert!(moment.output.waiting() <= lab.settings.max_in_flight + 1);
     let accounts = lab.telemetry.borrow().snapshot().accounts;
     assert!(accounts.balance(), "{accounts:?}");
 }

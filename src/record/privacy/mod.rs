@@ -13,6 +13,7 @@ mod spelling;
 #[cfg(test)]
 mod tests;
 mod userinfo;
+mod watch;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -27,6 +28,7 @@ use secrets::Secrets;
 use shapes::Shapes;
 
 pub(super) use userinfo::length as userinfo_length;
+pub(super) use watch::{Seen, Watch};
 
 /// What stands where a secret was.
 pub(crate) const REDACTED: &[u8] = b"REDACTED";
@@ -112,7 +114,7 @@ impl Guard {
         }
     }
 
-    /// Whether the values of a line must be cleaned; asked once a line.
+    /// Whether a line, or any value of it, must be cleaned.
     pub(super) fn watches(&self, line: &[u8]) -> bool {
         self.rule != AddressRule::Keep || self.secrets.may_be_in(line)
     }

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::Scope;
 use super::names::{Cut, Key, Names};
-use super::shapes::{Place, Shapes};
+use super::shapes::{MARKS, Place, Shapes};
 use super::spelling::{Unit, unit};
 use super::userinfo;
 
@@ -33,6 +33,30 @@ impl Secrets {
     #[inline]
     pub(super) fn may_be_in(&self, line: &[u8]) -> bool {
         self.shapes.any_in(line) || self.may_have_key(line)
+    }
+
+    /// Whether a text has a byte of which one or more stand in every secret that [`Secrets::may_be_in`] finds, save those
+    /// that begin as the user says. Short texts are looked at faster so than by several searches.
+    #[inline]
+    pub(super) fn has_mark(text: &[u8]) -> bool {
+        const BLOCK: usize = 64;
+        // a pass for each mark, without an early exit: such loops become vector instructions
+        let has = |block: &[u8; BLOCK], mark: u8| {
+            let is_mark = |byte: &u8| u8::from(*byte == mark);
+            block.iter().fold(0, |found, byte| found | is_mark(byte))
+        };
+        let look = |block: &[u8; BLOCK]| {
+            let [a, b, c, d, e] = MARKS;
+            let marks = [a, b, c, d, e, b'=', b'%', b'@'];
+            marks
+                .iter()
+                .fold(0, |found, mark| found | has(block, *mark))
+                != 0
+        };
+        let (blocks, rest) = text.as_chunks::<BLOCK>();
+        let mut last = [0; BLOCK];
+        last[..rest.len()].copy_from_slice(rest);
+        look(&last) || blocks.iter().any(look)
     }
 
     /// The same of everything but shapes that are spelled as they are.

@@ -132,6 +132,11 @@ impl Shapes {
         }
     }
 
+    /// Whether the user has named beginnings of his own, of which nothing is known.
+    pub(super) fn has_own(&self) -> bool {
+        !self.own.is_empty()
+    }
+
     /// Whether one may begin with this byte.
     pub(super) fn may_begin(&self, byte: u8) -> bool {
         self.first
@@ -212,7 +217,7 @@ impl Shapes {
 }
 
 /// Each beginning has one of these bytes, which are rare in lines: a search for single bytes is the fastest.
-const MARKS: [u8; 5] = [b'_', b'y', b'I', b'-', b'B'];
+pub(super) const MARKS: [u8; 5] = [b'_', b'y', b'I', b'-', b'B'];
 
 /// Where the first mark of a beginning stands in it.
 fn mark(prefix: &[u8]) -> Option<usize> {

@@ -39,7 +39,7 @@ impl Case {
 
     /// The record of each line, in the order of the lines; `None` where it is expired.
     pub(super) fn items(&self) -> Vec<(Recorded, Option<Vec<u8>>)> {
-        let mut recorder = Recorder::new(self.settings.clone());
+        let mut recorder = recorder(self.settings.clone());
         let mut batch = Batch::default();
         let mut offset = 0;
         let mut found = vec![];
@@ -370,7 +370,7 @@ fn the_corpus() {
 
 #[test]
 fn the_last_readable_time_is_lent_to_lines_without_one() {
-    let mut recorder = Recorder::new(settings(vec![Format::combined()]));
+    let mut recorder = recorder(settings(vec![Format::combined()]));
     let mut batch = Batch::default();
     recorder.begin(source(0, path()), NOW, None);
     let lines = [

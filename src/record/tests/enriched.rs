@@ -33,7 +33,7 @@ fn documents<const N: usize>(clients: [(&str, &str); N], privacy: Privacy) -> [V
     let mut settings = settings(vec![Format::combined()]);
     settings.enrich = enrich();
     settings.privacy = privacy;
-    let mut recorder = Recorder::new(settings);
+    let mut recorder = recorder(settings);
     clients.map(|(address, agent)| {
         let line = format!(
             "{address} - - [23/Nov/2026:05:26:59 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"{agent}\""
@@ -150,7 +150,7 @@ fn a_damaged_database_gives_nothing_and_no_harm() {
         settings.enrich.geoip = Some(database);
         let line =
             b"203.0.113.77 - - [23/Nov/2026:05:26:59 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"-\"";
-        let item = item(&mut Recorder::new(settings), 0, line).unwrap();
+        let item = item(&mut recorder(settings), 0, line).unwrap();
         take_apart(&item).unwrap();
     }
 }

@@ -12,7 +12,7 @@ fn compile(source: &str, escape: Escape) -> Format {
 
 /// Index, id and document of a line.
 fn recorded(format: &Format, line: &str) -> (String, String, Value) {
-    let mut recorder = Recorder::new(settings(vec![format.clone()]));
+    let mut recorder = recorder(settings(vec![format.clone()]));
     take_apart(&item(&mut recorder, 7, line.as_bytes()).unwrap()).unwrap()
 }
 
@@ -37,7 +37,7 @@ fn a_carriage_return_belongs_to_the_end_of_the_line() {
 fn no_carriage_return_stands_in_the_original_but_where_the_line_was_cut() {
     let mut keeping = settings(vec![Format::combined()]);
     keeping.keep_original = true;
-    let mut recorder = Recorder::new(keeping);
+    let mut recorder = recorder(keeping);
     let mut original = |line: &str, cut: bool| {
         let mut batch = Batch::default();
         recorder.begin(source(0, path()), NOW, None);
@@ -60,7 +60,7 @@ fn the_place_of_a_line_is_the_same_with_a_carriage_return() {
         "rubbish",
     ] {
         for formats in [vec![], vec![Format::combined()]] {
-            let mut recorder = Recorder::new(settings(formats));
+            let mut recorder = recorder(settings(formats));
             let mut place = |line: &str| {
                 let item = item(&mut recorder, 7, line.as_bytes()).unwrap();
                 let (index, id, _) = take_apart(&item).unwrap();
@@ -76,7 +76,7 @@ fn a_blank_line_is_no_request() {
     // Under the last one a blank line is what nginx writes when the variable is absent.
     for format in [Format::combined(), compile("$http_a", Escape::None)] {
         for line in ["", "\r", " ", " \t \r", "\r\r"] {
-            let mut recorder = Recorder::new(settings(vec![format.clone()]));
+            let mut recorder = recorder(settings(vec![format.clone()]));
             let mut batch = Batch::default();
             recorder.begin(source(0, path()), NOW, None);
             let recorded = recorder.record(7, line.as_bytes(), false, &mut batch);
@@ -105,7 +105,7 @@ fn the_format_that_fits_furthest_says_what_is_wrong() {
             Escape::Default,
         ),
     ];
-    let mut recorder = Recorder::new(settings(formats));
+    let mut recorder = recorder(settings(formats));
     let line = COMBINED.replace(" 200 ", " 20x ");
     let (_, _, document) = take_apart(&item(&mut recorder, 7, line.as_bytes()).unwrap()).unwrap();
     let message = document["error"]["message"].as_str().unwrap();
@@ -211,7 +211,7 @@ fn a_text_of_several_variables_is_as_secret_as_each_of_them() {
         let mut settings = settings(vec![format.clone()]);
         settings.keep_original = true;
         change(&mut settings);
-        let mut recorder = Recorder::new(settings);
+        let mut recorder = recorder(settings);
         let item = item(&mut recorder, 7, line.as_bytes()).unwrap();
         let (_, _, document) = take_apart(&item).unwrap();
         (

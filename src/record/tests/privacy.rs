@@ -5,8 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::{AddressRule, Field, FieldType, HashKey};
-use crate::output::dead_letters::{Entry, Kind};
-use crate::output::elasticsearch::Reason;
+use crate::output::dead_letters::{Entry, Kind, Rejection};
 use crate::record::privacy::{Cleaned, Guard, Scope};
 
 const SECRET: &str = "s3cr3tV4lue";
@@ -157,12 +156,12 @@ fn fields() -> Vec<Field> {
     .into()
 }
 
-fn recorder(format: &Format, privacy: Privacy, keep_original: bool) -> Recorder {
+fn recorder(format: &Format, privacy: Privacy, keep_original: bool) -> Recorder<ActionLines> {
     let mut settings = settings(vec![format.clone()]);
     settings.privacy = privacy;
     settings.keep_original = keep_original;
     settings.logs[0].fields = fields();
-    Recorder::new(settings)
+    super::recorder(settings)
 }
 
 proptest! {
@@ -337,8 +336,8 @@ proptest! {
         prop_assert!(!text.contains(hidden), "{} of {} in {}", hidden, line.escape_ascii(), text);
         // what the cluster does not take is kept as it was sent
         let (action, document) = text.split_once('\n').unwrap();
-        let reason = Reason::said(400, "document_parsing_exception", "of a test");
-        let entry = Entry::new(Kind::Dead, NOW, action.as_bytes(), document.as_bytes(), reason);
+        let reason = Rejection::new(400, "document_parsing_exception", "of a test");
+        let entry = Entry::new(Kind::Dead, NOW, action::parse(action.as_bytes()).unwrap(), document.as_bytes(), None, reason);
         let entry = serde_json::to_string(&entry).unwrap();
         prop_assert!(!entry.contains(hidden), "{}", entry);
         // index and id are as without
@@ -375,7 +374,7 @@ proptest! {
     }
 }
 
-fn document(recorder: &mut Recorder, line: &str) -> Value {
+fn document(recorder: &mut Recorder<ActionLines>, line: &str) -> Value {
     take_apart(&item(recorder, 0, line.as_bytes()).unwrap())
         .unwrap()
         .2

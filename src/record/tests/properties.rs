@@ -255,7 +255,7 @@ proptest! {
         settings.keep_original = keep_original;
         settings.logs[0].fields = fields;
         hide_nothing(&mut settings);
-        let mut recorder = Recorder::new(settings);
+        let mut recorder = recorder(settings);
         let mut batch = Batch::default();
         recorder.begin(source(0, path()), NOW, None);
         let recorded = recorder.record(offset, &line, cut, &mut batch);
@@ -306,10 +306,10 @@ proptest! {
     ) {
         prop_assume!(lines.iter().all(|(_, line)| !is_blank(line)));
         let formats: Vec<_> = lines.iter().map(|(format, _)| format.clone()).collect();
-        let mut one = Recorder::new(settings(formats.clone()));
+        let mut one = recorder(settings(formats.clone()));
         let mut other = settings(vec![Format::combined()]);
         other.logs.push(LogSettings { formats: named(formats).into(), fields: vec![] });
-        let mut other = Recorder::new(other);
+        let mut other = recorder(other);
         let last = seconds.map(|seconds| Stamp { seconds, nanos: 0, offset_minutes: None });
         let mut batch = Batch::default();
         other.begin(source(1, Path::new("/archive/access.log.7.gz")), now, last);
@@ -321,7 +321,7 @@ proptest! {
             let again = take_apart(batch.item(index).unwrap()).unwrap();
             prop_assert_eq!((&first.0, &first.1), (&again.0, &again.1));
             // with the same clock and path the whole document is the same, whatever was written before
-            let fresh = item(&mut Recorder::new(one_log(&lines)), offset, line).unwrap();
+            let fresh = item(&mut recorder(one_log(&lines)), offset, line).unwrap();
             prop_assert_eq!(take_apart(&fresh).unwrap(), first);
         }
     }
@@ -350,7 +350,7 @@ proptest! {
         prop_assert!(format.parse(&line, &mut Captures::new()).is_ok(), "{}", line.escape_ascii());
         let mut settings = settings(vec![format]);
         hide_nothing(&mut settings);
-        let mut recorder = Recorder::new(settings);
+        let mut recorder = recorder(settings);
         let (_, _, document) = take_apart(&item(&mut recorder, 0, &line).unwrap()).unwrap();
         let found = [
             "/user_agent/original", "/user/name", "/nginx/access/my_own", "/url/original",

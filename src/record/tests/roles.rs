@@ -27,7 +27,7 @@ impl Log {
     }
 
     fn document(&self, line: &str) -> Value {
-        let mut recorder = Recorder::new(self.settings.clone());
+        let mut recorder = recorder(self.settings.clone());
         take_apart(&item(&mut recorder, 0, line.as_bytes()).unwrap())
             .unwrap()
             .2

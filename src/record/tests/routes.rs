@@ -68,7 +68,7 @@ fn document(routes: &Routes, method: &str, path: &str, status: &str) -> Value {
     let line = format!(
         "203.0.113.9 - - [23/Nov/2026:05:41:14 +0000] \"{method} {path} HTTP/1.1\" {status} 1 \"-\" \"-\""
     );
-    let item = item(&mut Recorder::new(settings), 0, line.as_bytes()).unwrap();
+    let item = item(&mut recorder(settings), 0, line.as_bytes()).unwrap();
     take_apart(&item).unwrap().2
 }
 
@@ -127,7 +127,7 @@ fn what_is_sensitive_has_the_tag_beside_others() {
     settings.routes = routes;
     let line =
         b"203.0.113.9 - - [29/Nov/2026:05:41:14 +0000] \"GET /a.bak HTTP/1.1\" 200 1 \"-\" \"-\"";
-    let item = item(&mut Recorder::new(settings), 0, line).unwrap();
+    let item = item(&mut recorder(settings), 0, line).unwrap();
     assert_eq!(
         take_apart(&item).unwrap().2["tags"],
         serde_json::json!(["sensitive", "clock_skew"])
@@ -168,7 +168,7 @@ fn of_two_sources_for_one_member_the_variable_goes_first() {
     );
     let constant = Field::constant("url.domain", "of.the.server");
     settings.logs[0].fields.push(constant);
-    let mut recorder = Recorder::new(settings);
+    let mut recorder = recorder(settings);
     let mut told = |line: &str| {
         let line = format!("[23/Nov/2026:05:41:14 +0000] {line}");
         let document = take_apart(&item(&mut recorder, 0, line.as_bytes()).unwrap())
@@ -196,7 +196,7 @@ fn a_variable_of_another_format_of_the_log_is_absent() {
     let other = Format::compile("$time_iso8601 $http_x_user_id", Escape::Default).unwrap();
     let mut settings = settings(vec![Format::combined(), other]);
     settings.logs[0].fields = fields("\"user.id\" = \"$http_x_user_id\"");
-    let mut recorder = Recorder::new(settings);
+    let mut recorder = recorder(settings);
     let mut user = |line: &str| {
         let item = item(&mut recorder, 0, line.as_bytes()).unwrap();
         take_apart(&item).unwrap().2["user"].clone()
@@ -296,7 +296,7 @@ fn what_was_not_found_has_one_route_unless_it_holds_a_value() {
     assert_eq!(of("/logon", "404"), "{not found}");
     // a line that tells no status
     let format = Format::compile("[$time_local] $request", Escape::Default).unwrap();
-    let mut recorder = Recorder::new(settings(vec![format]));
+    let mut recorder = recorder(settings(vec![format]));
     let line = b"[23/Nov/2026:05:41:14 +0000] GET /backup HTTP/1.1";
     let document = take_apart(&item(&mut recorder, 0, line).unwrap())
         .unwrap()
@@ -347,7 +347,7 @@ fn logins_and_sensitive_routes_are_known_however_they_are_written() {
 
 #[test]
 fn each_document_carries_the_version_of_the_rule_for_names() {
-    let mut recorder = Recorder::new(settings(vec![Format::combined()]));
+    let mut recorder = recorder(settings(vec![Format::combined()]));
     for line in [
         &b"203.0.113.9 - - [23/Nov/2026:05:41:14 +0000] \"GET / HTTP/1.1\" 200 1 \"-\" \"-\""[..],
         b"no line of any format",

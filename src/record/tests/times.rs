@@ -7,7 +7,7 @@ use super::*;
 
 /// Index and id of a line under these formats, and whether one of them took it.
 fn place_of(formats: Vec<Format>, line: &[u8]) -> (String, String, bool) {
-    let mut recorder = Recorder::new(settings(formats));
+    let mut recorder = recorder(settings(formats));
     let mut batch = Batch::default();
     recorder.begin(source(0, path()), NOW, None);
     let recorded = recorder.record(7, line, false, &mut batch);
@@ -247,7 +247,7 @@ fn a_time_of_ones_own_decides_index_and_id() {
         ),
     ] {
         let format = Format::compile(source, Escape::Json).unwrap();
-        let mut recorder = Recorder::new(settings(vec![format]));
+        let mut recorder = recorder(settings(vec![format]));
         let (index, id, document) =
             take_apart(&item(&mut recorder, 7, line.as_bytes()).unwrap()).unwrap();
         assert_eq!(document["@timestamp"], shown, "{source}");
@@ -352,7 +352,7 @@ fn a_setting_names_the_time() {
         let mut settings = settings(vec![format]);
         let fields = format!("\"@timestamp\" = \"{variable}\"");
         settings.logs[0].fields = routes::fields(&fields);
-        let item = item(&mut Recorder::new(settings), 7, line.as_bytes()).unwrap();
+        let item = item(&mut recorder(settings), 7, line.as_bytes()).unwrap();
         let (_, id, document) = take_apart(&item).unwrap();
         (
             id_parts(&id).0,

@@ -59,7 +59,7 @@ fn told(error: &OutputError) -> String {
 }
 
 /// Where people open a dashboard.
-pub fn address(kibana: &config::Kibana, dashboard: &str) -> String {
+pub(crate) fn address(kibana: &config::Kibana, dashboard: &str) -> String {
     let space = super::prefix(kibana.space.as_deref());
     format!(
         "{}{space}/app/dashboards#/view/{dashboard}",

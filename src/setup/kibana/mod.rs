@@ -22,10 +22,13 @@ use std::future::Future;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-pub use self::door::{DoorError, KibanaDoor, address};
-pub use self::error::{KibanaError, RefusedObject};
+pub use self::door::KibanaDoor;
+pub(crate) use self::door::{DoorError, address};
+pub use self::error::KibanaError;
+pub(crate) use self::error::RefusedObject;
 pub(in crate::setup) use self::objects::DEFAULT_SPACE;
-pub use self::objects::{Held, SavedObject, SavedObjects};
+pub(crate) use self::objects::SavedObject;
+pub use self::objects::{Held, SavedObjects};
 use super::answer::{self, excerpt};
 use super::{Answer, Method, Outcome};
 

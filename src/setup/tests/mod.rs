@@ -12,6 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::fake::Fake;
+use super::shadow::Shadow;
 use super::*;
 use crate::config;
 

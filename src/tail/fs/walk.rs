@@ -1,7 +1,7 @@
 //! A path walked one name at a time, so that the caller learns which directories decided where it led.
 //!
-//! Owns the system calls of the walk. Refuses to know whom to trust. Invariant: each step starts from the directory that
-//! the step before opened, so nobody can swap a part of the path between the look at it and the step over it. The
+//! Owns: the system calls of the walk. Refuses to know: which links are followed. Invariant: each step starts from the
+//! directory that the step before opened, so that no part of the path can be swapped between its check and its use. The
 //! failure it guards against: a link that is checked as one thing and followed as another.
 
 use std::ffi::{OsStr, OsString};
@@ -21,7 +21,7 @@ const MAX_LINKS: usize = 40;
 /// linux/magic.h
 const PROC: u64 = 0x9fa0;
 
-/// A directory on the way: only to be passed, so that the right to read it is not needed.
+/// A directory on the way is only passed, so that the right to read it is not needed.
 const PASS: OFlags = OFlags::PATH
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
@@ -77,7 +77,8 @@ pub(super) fn walk(path: &Path, flags: OFlags) -> io::Result<(OwnedFd, Way)> {
         }
         links.push(holder(&directory, &real)?);
         if !is_last && is_proc(&directory) {
-            // The text of such a link is for people: `/proc/7/root` says `/` and is the root of another container.
+            // The target of such a link is text for people: that of `/proc/7/root` is `/`, but it leads to the root of
+            // another container.
             directory = openat(&directory, &name, PASS - OFlags::NOFOLLOW, Mode::empty())?;
             real.push(&name);
             continue;
@@ -124,7 +125,7 @@ fn is_link(file: &OwnedFd) -> rustix::io::Result<bool> {
 
 fn is_proc(directory: &OwnedFd) -> bool {
     fstatfs(directory).is_ok_and(|about| {
-        // of another width on other platforms
+        // The type has another width on other platforms.
         #[allow(clippy::useless_conversion)]
         let magic = i64::from(about.f_type);
         u64::try_from(magic) == Ok(PROC)
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_nowhere_is_an_error_and_nothing_hangs() {
+    fn a_path_that_leads_nowhere_is_an_error_and_does_not_hang() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path();
         symlink("circle", root.join("circle")).unwrap();

@@ -184,7 +184,7 @@ fn a_deleted_file_is_read_to_its_end_and_counted() {
     assert_eq!(host.texts(), ["three"]);
     host.wait(6);
     host.texts();
-    // nobody could read again what is on its way
+    // Lines that are on their way could not be read again.
     assert_eq!(host.tailer().stats().deleted_open_bytes, 8);
     host.settle();
     host.texts();
@@ -254,7 +254,7 @@ fn history_is_read_as_far_back_as_asked_for_and_only_at_the_first_start() {
     assert_eq!(host.texts().len(), 3);
     host.restart();
     assert!(host.texts().is_empty());
-    // What is history stays history by any name, but what is added is new.
+    // History stays history under any name, but added lines are new.
     host.kill();
     host.fs.mv("/logs/access.log.3", "/logs/access.log.4");
     host.fs.append("/logs/access.log.4", b"added\n");
@@ -280,14 +280,14 @@ fn a_checkpoint_of_another_output_is_not_used() {
     let mut host = started();
     host.texts();
     host.settle();
-    host.settings.output = "null:y".to_owned();
+    host.settings.output = Some("null:y".to_owned());
     host.start();
     assert_eq!(host.texts(), ["one", "two"]);
     assert!(host.problems()[0].contains("belongs to the output null:x, not to null:y"));
 }
 
 #[test]
-fn a_failed_save_is_told_and_made_up_for() {
+fn a_failed_save_is_reported_and_made_up_for() {
     for op in [Op::Create, Op::Write, Op::Sync, Op::Rename, Op::SyncDir] {
         let mut host = started();
         host.texts();
@@ -304,7 +304,7 @@ fn a_failed_save_is_told_and_made_up_for() {
 }
 
 #[test]
-fn what_is_saved_survives_a_power_cut() {
+fn a_saved_position_survives_a_power_cut() {
     for torn in [0, 128, 255] {
         let mut host = started();
         host.texts();
@@ -380,7 +380,7 @@ fn a_read_error_costs_nothing_but_time() {
 }
 
 #[test]
-fn a_pipe_is_said_to_be_one() {
+fn a_pipe_is_reported_as_one() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.mkfifo("/logs/pipe");
     host.fs.symlink("/logs/pipe", LIVE);
@@ -402,7 +402,7 @@ fn a_live_name_with_a_date_needs_a_lasting_one() {
     host.start();
     assert!(host.texts().is_empty());
     for problem in host.problems() {
-        assert!(problem.contains("carries a date in its name"), "{problem}");
+        assert!(problem.contains("has a date in its name"), "{problem}");
     }
     assert_eq!(host.problems().len(), 2);
     host.settings.logs[0].name = Some("shop".to_owned());
@@ -472,7 +472,7 @@ fn a_bad_pattern_is_refused_by_name() {
 }
 
 #[test]
-fn positions_of_what_is_gone_are_forgotten_only_after_retention() {
+fn positions_of_deleted_files_are_forgotten_only_after_retention() {
     let mut settings = settings(&[GLOB]);
     settings.retention = Some(30 * DAY);
     let mut host = Host::new(settings);
@@ -584,7 +584,7 @@ fn a_clock_set_back_makes_no_history_of_a_new_log() {
 }
 
 #[test]
-fn a_damaged_checkpoint_does_not_push_out_the_whole_one() {
+fn a_damaged_checkpoint_does_not_replace_the_whole_one() {
     const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
     for damage in [
         &b""[..],
@@ -617,7 +617,7 @@ fn a_damaged_checkpoint_does_not_push_out_the_whole_one() {
 
 /// The checkpoint before knows nothing of the log, and its files are dated by a clock that was wrong.
 #[test]
-fn what_only_a_damaged_checkpoint_knew_is_no_history() {
+fn a_log_that_only_a_damaged_checkpoint_knew_is_no_history() {
     const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
     let mut host = Host::logs(&[GLOB]);
     host.start();
@@ -634,7 +634,7 @@ fn what_only_a_damaged_checkpoint_knew_is_no_history() {
 }
 
 #[test]
-fn a_read_error_does_not_let_go_of_a_deleted_file() {
+fn a_read_error_does_not_close_a_deleted_file() {
     let mut host = started();
     host.tailer().reconcile();
     host.fs.rm(LIVE);
@@ -689,8 +689,8 @@ fn a_damaged_compressed_file_gives_what_it_can_and_is_not_decoded_again_and_agai
     assert_eq!(host.texts(), ["behind the damage"]);
 }
 
-/// After a power cut a file system may leave NULs where it had promised room and written nothing, and nginx
-/// appends behind them. What they mean is not ours to say: the bytes up to the next `\n` are one line.
+/// After a power cut a file system may leave NULs where it had reserved space and written nothing, and nginx appends
+/// behind them. The tailer does not interpret them: the bytes up to the next `\n` are one line.
 #[test]
 fn nuls_after_a_power_cut_are_part_of_a_line() {
     let mut host = started();
@@ -720,7 +720,7 @@ fn a_compressed_file_that_ends_in_a_long_half_line_is_read_to_there_and_no_furth
 }
 
 #[test]
-fn beyond_the_limit_the_oldest_deleted_files_are_let_go_and_their_bytes_counted() {
+fn beyond_the_limit_the_oldest_deleted_files_are_closed_and_their_bytes_counted() {
     let mut host = Host::logs(&[GLOB]);
     host.settings.held_open_bytes = 2_500;
     host.fs.append(LIVE, b"");

@@ -37,7 +37,7 @@ fn lose_positions(host: &mut Host) {
     }
 }
 
-/// Names that people's rotations give, most of which no table of names has.
+/// Names that people give to rotated files; most of them are in no table of names.
 const NAMES: [&str; 14] = [
     "access.log.1",
     "access.log-20261127",
@@ -130,7 +130,7 @@ fn a_log_renamed_while_stopped_is_followed_though_all_of_it_was_read() {
         assert_eq!(host.texts(), ["new"][..usize::from(reopened)], "{name}");
         host.wait(20);
         assert!(host.texts().is_empty(), "{name}");
-        // nginx was not told to reopen it, or has a worker that ends its requests.
+        // nginx was not asked to reopen it, or has a worker that ends its requests.
         host.fs.append(&format!("/logs/{name}"), b"late\n");
         host.wait(20);
         assert_eq!(host.texts(), ["late"], "{name}");
@@ -138,7 +138,7 @@ fn a_log_renamed_while_stopped_is_followed_though_all_of_it_was_read() {
 }
 
 #[test]
-fn so_is_a_compressed_one() {
+fn a_compressed_log_renamed_while_stopped_is_found_by_its_content() {
     for name in NAMES {
         let mut host = literal(&[LIVE]);
         host.settings.rotated_dirs = vec!["/logs/20*/".to_owned()];
@@ -230,13 +230,13 @@ fn a_rotation_beside_the_target_of_a_link_is_followed() {
 }
 
 #[test]
-fn what_is_found_no_more_is_said_and_counted_once() {
+fn a_stream_that_is_not_found_is_reported_and_counted_once() {
     let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
     host.fs.mv(LIVE, "/elsewhere");
     host.fs.append(LIVE, b"new\n");
     host.start();
     assert_eq!(host.texts(), ["new"]);
-    let said = format!("{LIVE} was read to byte 8 of a file that is found no more");
+    let said = format!("{LIVE} was read to byte 8 of a file that cannot be found any more");
     assert!(
         host.problems()[0].starts_with(&said),
         "{:?}",
@@ -247,14 +247,14 @@ fn what_is_found_no_more_is_said_and_counted_once() {
     host.restart();
     assert!(host.problems().is_empty());
     assert_eq!(host.tailer().stats().files_not_found, 0);
-    // It is looked for all the same.
+    // It is still looked for.
     host.fs.mv("/elsewhere", "/logs/here.it.is");
     host.wait(10);
     assert_eq!(host.texts(), ["three"]);
 }
 
 #[test]
-fn a_file_that_only_begins_like_a_log_is_none_of_its() {
+fn a_file_that_only_begins_like_a_log_does_not_belong_to_it() {
     let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
     host.fs.append("/logs/other", b"one\nand something else\n");
     host.fs
@@ -291,7 +291,7 @@ fn logs_that_the_settings_name_stay_two_though_they_hold_the_same() {
     assert_ne!(read[0].0, read[1].0);
 }
 
-/// Where the contents fit both, the table of names decides, then the directory; else the doubt is said.
+/// Where the contents fit both logs, the table of names decides, then the directory; else the ambiguity is reported.
 #[test]
 fn a_file_that_fits_two_logs_is_given_to_the_likelier_one() {
     let id_of = |read: &[Read], text: &str| {
@@ -333,7 +333,7 @@ fn a_file_that_fits_two_logs_is_given_to_the_likelier_one() {
 }
 
 #[test]
-fn what_was_given_to_a_log_stays_its_when_the_positions_are_lost() {
+fn an_assigned_file_stays_with_its_log_when_the_positions_are_lost() {
     for name in ["/logs/access.log.old", "/logs/old-access.log"] {
         let mut host = stopped_with_a_line_unread(literal(&["/logs/*access.log"]));
         host.fs.mv(LIVE, name);
@@ -361,7 +361,7 @@ fn what_was_given_to_a_log_stays_its_when_the_positions_are_lost() {
 }
 
 #[test]
-fn damaged_assignments_are_said_and_found_out_again() {
+fn damaged_assignments_are_reported_and_found_out_again() {
     let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
     host.fs.mv(LIVE, "/logs/access.log.old");
     host.fs
@@ -408,7 +408,7 @@ fn a_rotated_file_that_a_glob_matches_is_not_indexed_as_a_log_of_its_own() {
 }
 
 #[test]
-fn a_copy_under_a_wide_glob_is_said_and_indexed_once() {
+fn a_copy_under_a_wide_glob_is_reported_and_indexed_once() {
     for first_start in [true, false] {
         for copy in ["/logs/access.log.bak", "/logs/access.log.copy"] {
             let mut host = literal(&["/logs/access.log*"]);
@@ -469,9 +469,9 @@ fn a_copy_that_was_seen_empty_is_a_copy_all_the_same() {
     assert_eq!(host.texts(), ["a new log"]);
 }
 
-/// What was in the log when it was emptied is in the copy alone, which had been left as a copy before.
+/// Only the copy has the lines that were in the log when it was emptied, and it was left unread as a copy before.
 #[test]
-fn a_copy_of_what_was_emptied_unread_is_read() {
+fn a_copy_of_a_file_that_was_emptied_unread_is_read() {
     let mut host = literal(&["/logs/*access.log"]);
     host.fs.append(LIVE, b"one\n");
     host.start();
@@ -505,7 +505,7 @@ fn a_dated_name_that_a_glob_found_costs_no_other_log() {
     host.fs.append("/logs/gala-20261224.example.log", b"gala\n");
     host.start();
     assert_eq!(host.texts(), ["shop"]);
-    let said = "/logs/gala-20261224.example.log carries a date in its name and is not followed";
+    let said = "/logs/gala-20261224.example.log has a date in its name and is not followed";
     assert!(
         host.problems()[0].starts_with(said),
         "{:?}",
@@ -524,7 +524,7 @@ fn a_dated_name_that_a_glob_found_costs_no_other_log() {
 }
 
 #[test]
-fn declared_files_are_history_and_what_was_missed() {
+fn declared_files_are_history_or_missed_rotations() {
     let mut settings = settings(&[LIVE]);
     settings.history = 3 * DAY;
     settings.logs[0].rotated = vec!["/logs/archive/*/access-*.log".to_owned()];
@@ -552,7 +552,7 @@ fn declared_files_are_history_and_what_was_missed() {
 }
 
 #[test]
-fn a_declared_file_that_may_be_of_two_logs_is_said_and_counted() {
+fn a_declared_file_that_may_be_of_two_logs_is_reported_and_counted() {
     let mut settings = settings(&["/logs/a.log", "/logs/b.log"]);
     settings.logs[0].rotated = vec!["/archive/*".to_owned()];
     let mut host = Host::new(settings);
@@ -579,7 +579,7 @@ fn a_declared_file_that_may_be_of_two_logs_is_said_and_counted() {
 }
 
 #[test]
-fn rotated_dirs_that_match_nothing_are_said() {
+fn rotated_dirs_that_match_nothing_are_reported() {
     let mut host = literal(&[LIVE]);
     host.settings.rotated_dirs = vec!["/logs/20*/".to_owned(), "/nowhere/*".to_owned()];
     host.fs.append(LIVE, b"one\n");
@@ -590,7 +590,7 @@ fn rotated_dirs_that_match_nothing_are_said() {
 }
 
 #[test]
-fn rotated_dirs_that_take_every_directory_of_a_log_are_said() {
+fn rotated_dirs_that_take_every_directory_of_a_log_are_reported() {
     let mut host = literal(&["/logs/*/access.log"]);
     host.settings.rotated_dirs = vec!["/logs/*/".to_owned()];
     host.fs.append("/logs/2026-11/access.log", b"one\n");
@@ -623,7 +623,7 @@ fn a_longer_copy_that_replaces_the_log_is_no_loss() {
     host.wait(120);
     host.texts();
     assert!(host.tailer().stats().lost_bytes.is_empty());
-    // Half a line that nothing goes on with is lost, and said to be.
+    // Half a line that no file continues is lost, and counted.
     host.fs.rm(LIVE);
     host.fs.append(LIVE, b"new\n");
     for _ in 0..3 {
@@ -634,7 +634,7 @@ fn a_longer_copy_that_replaces_the_log_is_no_loss() {
 }
 
 #[test]
-fn which_files_count_as_rotated_is_told_beforehand() {
+fn which_files_count_as_rotated_is_shown_beforehand() {
     let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
     host.settings.logs[0].exclude = vec!["*.tmp".to_owned()];
     host.fs.cp(LIVE, "/logs/access.log.tmp");

@@ -1,5 +1,5 @@
 //! The host's bad days, one a test: system calls that fail at each durable step, disks that are full, power
-//! that is cut, and rotations while nobody looks.
+//! that is cut, and rotations between two scans.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::tail::sim::Op;
 const GLOB: &str = "/logs/*access.log";
 const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
 
-/// What becomes of a step.
+/// The result of a step.
 #[derive(Debug, Clone, Copy)]
 enum How {
     /// It fails so often, for as long as the agent is started again and again.
@@ -182,7 +182,7 @@ fn several_rotations_while_stopped_with_delayed_compression() {
 }
 
 #[test]
-fn compression_at_once_while_half_read_goes_on_from_the_open_file_or_the_compressed_one() {
+fn a_file_compressed_while_half_read_is_continued_from_the_open_or_the_compressed_one() {
     for killed in [false, true] {
         let mut host = Host::logs(&[GLOB]);
         host.fs.append(LIVE, &b"0123456789\n".repeat(40));
@@ -303,14 +303,14 @@ fn a_file_that_is_replaced_by_one_with_the_same_beginning_is_read_anew() {
             host.fs.append(LIVE, b"dos\ntres\n");
         }
         let texts = host.texts();
-        // Its first line has the place of the other's, which doubles nothing.
+        // Its first line has the offset of the other's, which makes no duplicate.
         assert_eq!(&texts[..2], ["same", "uno"]);
         assert_eq!(texts.len(), if longer { 4 } else { 2 });
     }
 }
 
 #[test]
-fn no_descriptor_left_is_told_and_costs_time_alone() {
+fn a_shortage_of_descriptors_is_reported_and_costs_only_time() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"one\n");
     host.start();
@@ -321,7 +321,7 @@ fn no_descriptor_left_is_told_and_costs_time_alone() {
     host.fs.append(LIVE, b"two\n");
     host.fs.mv(LIVE, "/logs/access.log.1");
     host.fs.append(LIVE, b"three\n");
-    // What is open is read on.
+    // Open files are read on.
     assert_eq!(host.texts(), ["two"]);
     host.texts();
     host.texts();
@@ -358,7 +358,7 @@ fn a_full_disk_stops_the_saving_and_nothing_else() {
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_used_is_told_and_costs_time_alone() {
+fn a_checkpoint_that_cannot_be_used_is_reported_and_costs_only_time() {
     let good = {
         let mut host = Host::logs(&[GLOB]);
         host.fs.append(LIVE, b"one\n");
@@ -456,7 +456,7 @@ fn a_deleted_and_replaced_file_is_read_until_its_writers_are_gone() {
 }
 
 #[test]
-fn after_a_loss_of_positions_an_unreadable_folder_does_not_make_history_of_what_is_in_it() {
+fn after_a_loss_of_positions_files_in_an_unreadable_folder_do_not_become_history() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"one\n");
     host.start();
@@ -506,9 +506,10 @@ fn rotate(host: &Host, kept: usize) {
     host.fs.mv(LIVE, &format!("{LIVE}.1"));
 }
 
-/// Nothing is read for long, as while a cluster is away; what was seen in time is held although it is deleted.
+/// Nothing is read for a long time, as while a cluster is away; files that were seen in time are held although they are
+/// deleted.
 #[test]
-fn what_was_opened_while_nothing_could_be_read_outlives_its_deletion() {
+fn a_file_that_was_opened_while_nothing_could_be_read_outlives_its_deletion() {
     for compressed in [false, true] {
         let mut host = Host::logs(&[GLOB]);
         host.fs.append(LIVE, &lines(0..10));
@@ -536,7 +537,7 @@ fn what_was_opened_while_nothing_could_be_read_outlives_its_deletion() {
 /// After a restart more files wait than are held open: the oldest are, which are deleted next, and each that is
 /// deleted makes room for another.
 #[test]
-fn of_many_waiting_files_those_that_go_next_are_held() {
+fn the_files_that_are_deleted_next_are_held_of_many_that_wait() {
     for compressed in [false, true] {
         hold_those_that_go_next(compressed);
     }
@@ -579,9 +580,9 @@ fn hold_those_that_go_next(compressed: bool) {
     assert!(host.tailer().stats().lost_bytes.is_empty());
 }
 
-/// What is copied and emptied while many files wait is read from its copy when its turn comes.
+/// A log that is copied and emptied while many files wait is read from its copy when its turn comes.
 #[test]
-fn a_copy_that_waits_until_others_are_read_is_not_called_lost() {
+fn a_copy_that_waits_until_others_are_read_does_not_count_as_lost() {
     const KEPT: usize = 200;
     let mut host = Host::logs(&[GLOB]);
     host.start();
@@ -615,9 +616,9 @@ fn a_copy_that_waits_until_others_are_read_is_not_called_lost() {
     assert!(host.tailer().stats().lost_bytes.is_empty());
 }
 
-/// What could not be held open is not forgotten when it goes, but counted.
+/// A file that could not be held open is counted when it is deleted.
 #[test]
-fn what_could_not_be_held_and_is_gone_is_counted() {
+fn a_deleted_file_that_could_not_be_held_is_counted() {
     const KEPT: usize = 600;
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, &lines(0..10));
@@ -642,7 +643,7 @@ fn what_could_not_be_held_and_is_gone_is_counted() {
     let missed = (written - found.len()) * "line 00000\n".len();
     assert!(missed > 0);
     assert_eq!(lost.get("deleted"), Some(&(missed as u64)), "{lost:?}");
-    // and told once
+    // It is reported once.
     host.restart();
     host.wait(120);
     host.texts();
@@ -650,7 +651,7 @@ fn what_could_not_be_held_and_is_gone_is_counted() {
 }
 
 #[test]
-fn what_is_just_being_compressed_at_the_start_is_not_called_lost() {
+fn a_file_that_is_being_compressed_at_the_start_does_not_count_as_lost() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, &lines(0..10));
     host.start();

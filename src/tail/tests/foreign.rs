@@ -6,33 +6,34 @@ const ERROR: &str = "/logs/error.log";
 const LINES: &str = "2026/11/23 04:00:00 [error] 12#12: *1 open() \"/x\" failed\n2026/11/23 04:00:01 [notice] 1#1: x\n";
 const GLOB: &str = "/logs/*.log";
 
-fn told(host: &mut Host) -> Vec<String> {
-    let told = host.problems();
-    told.into_iter()
+fn reported(host: &mut Host) -> Vec<String> {
+    let reported = host.problems();
+    reported
+        .into_iter()
         .filter(|problem| problem.contains("is an error log of nginx"))
         .collect()
 }
 
 #[test]
-fn an_error_log_that_a_glob_finds_is_left_told_and_counted() {
+fn an_error_log_that_a_glob_finds_is_left_alone_reported_and_counted() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.put(ERROR, LINES.as_bytes());
     host.fs.put(LIVE, b"one\n");
     host.start();
     assert_eq!(host.texts(), ["one"]);
-    assert_eq!(told(&mut host).len(), 1, "{:?}", host.problems());
-    assert!(told(&mut host)[0].starts_with(ERROR));
+    assert_eq!(reported(&mut host).len(), 1, "{:?}", host.problems());
+    assert!(reported(&mut host)[0].starts_with(ERROR));
     assert_eq!(host.tailer().stats().error_logs, 1);
     host.fs.append(ERROR, LINES.as_bytes());
     host.wait(20);
     host.tailer().reconcile();
     assert_eq!(host.texts(), [""; 0]);
-    assert_eq!(told(&mut host).len(), 1);
+    assert_eq!(reported(&mut host).len(), 1);
     assert!(host.tailer().stats().lost_bytes.is_empty());
 }
 
 #[test]
-fn one_that_was_empty_at_first_is_left_when_its_first_line_comes() {
+fn an_error_log_that_was_empty_at_first_is_left_alone_when_its_first_line_comes() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.put(ERROR, b"");
     host.start();
@@ -40,7 +41,7 @@ fn one_that_was_empty_at_first_is_left_when_its_first_line_comes() {
     assert_eq!(host.texts(), [""; 0]);
     host.fs.append(ERROR, &LINES.as_bytes()[24..]);
     assert_eq!(host.texts(), [""; 0]);
-    assert_eq!(told(&mut host).len(), 1);
+    assert_eq!(reported(&mut host).len(), 1);
     assert_eq!(host.tailer().stats().error_logs, 1);
     for _ in 0..10 {
         host.fs.append(ERROR, LINES.as_bytes());
@@ -50,7 +51,7 @@ fn one_that_was_empty_at_first_is_left_when_its_first_line_comes() {
     }
     assert_eq!(host.tailer().stats().error_logs, 1);
     assert!(host.tailer().stats().lost_bytes.is_empty());
-    // Emptied and written by somebody else it is a log like any other.
+    // When it is emptied and another program writes to it, it is a log like any other.
     host.fs.put(ERROR, b"two\n");
     host.tailer().reconcile();
     assert_eq!(host.texts(), ["two"]);
@@ -58,7 +59,7 @@ fn one_that_was_empty_at_first_is_left_when_its_first_line_comes() {
 }
 
 #[test]
-fn its_rotated_files_are_left_too() {
+fn rotated_files_of_an_error_log_are_left_alone() {
     let mut host = Host::logs(&[GLOB]);
     host.settings.history = 7 * DAY;
     host.fs.put("/logs/error.log.1", LINES.as_bytes());
@@ -76,11 +77,11 @@ fn its_rotated_files_are_left_too() {
     host.wait(20);
     host.tailer().reconcile();
     assert_eq!(host.texts(), [""; 0]);
-    assert_eq!(told(&mut host).len(), 2);
+    assert_eq!(reported(&mut host).len(), 2);
 }
 
 #[test]
-fn a_file_that_a_path_names_is_followed_whatever_it_says() {
+fn a_file_that_a_path_names_is_followed_whatever_its_content_is() {
     for globs in [&[ERROR][..], &[GLOB, ERROR], &[ERROR, GLOB]] {
         let mut host = Host::logs(globs);
         host.settings.history = 7 * DAY;
@@ -90,7 +91,7 @@ fn a_file_that_a_path_names_is_followed_whatever_it_says() {
         assert_eq!(host.texts().len(), 2, "{globs:?}");
         host.fs.append(ERROR, LINES.as_bytes());
         assert_eq!(host.texts().len(), 2, "{globs:?}");
-        assert_eq!(told(&mut host), [""; 0]);
+        assert_eq!(reported(&mut host), [""; 0]);
     }
     // Under a name of its own, too.
     let mut host = Host::logs(&[ERROR]);
@@ -103,9 +104,9 @@ fn a_file_that_a_path_names_is_followed_whatever_it_says() {
     assert_eq!(host.texts().len(), 4);
 }
 
-/// What an earlier version had followed: its positions are there, and a file may have lines that it did not read.
+/// An earlier version followed the file: its positions are there, and the file may have lines that it did not read.
 #[test]
-fn one_that_was_followed_before_is_left_and_not_called_lost() {
+fn an_error_log_that_was_followed_before_is_left_alone_and_does_not_count_as_lost() {
     let mut host = Host::logs(&[ERROR]);
     host.fs.put(ERROR, LINES.as_bytes());
     host.fs.put(LIVE, b"one\n");
@@ -122,7 +123,7 @@ fn one_that_was_followed_before_is_left_and_not_called_lost() {
         host.tailer().reconcile();
         assert_eq!(host.texts(), [""; 0]);
     }
-    assert_eq!(told(&mut host).len(), 1);
+    assert_eq!(reported(&mut host).len(), 1);
     assert!(host.tailer().stats().lost_bytes.is_empty());
     // Named again, it goes on where it was.
     host.settle();

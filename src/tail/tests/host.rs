@@ -10,7 +10,7 @@ use super::settings;
 use crate::clock::SystemClock;
 use crate::tail::fs::HostFs;
 use crate::tail::watch::{Watcher, Woken};
-use crate::tail::{Handover, Settings, TailError, Tailer};
+use crate::tail::{CarriedFiles, Settings, TailError, Tailer};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -29,7 +29,7 @@ fn open(directory: &Path) -> Result<HostTailer, TailError> {
         on(directory),
         HostFs,
         SystemClock::new(),
-        &mut Handover::default(),
+        &mut CarriedFiles::default(),
     )
 }
 
@@ -84,7 +84,7 @@ fn rotation_restart_and_lock_on_real_files() {
 /// Between `mv` and the signal to nginx there is no live file; who looks just then must not wait for the next
 /// scan to see the new one.
 #[test]
-fn a_new_file_is_noticed_although_a_look_fell_into_the_gap_of_a_rotation() {
+fn a_new_file_is_noticed_although_a_scan_fell_into_the_gap_of_a_rotation() {
     let directory = tempfile::tempdir().unwrap();
     let logs = directory.path().join("logs");
     fs::create_dir(&logs).unwrap();

@@ -1,4 +1,4 @@
-//! What is left unread, and what is said of it.
+//! Files that are left unread, and how that is reported.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +52,7 @@ impl Host {
 }
 
 #[test]
-fn files_older_than_retention_are_left() {
+fn files_older_than_retention_are_left_unread() {
     let mut host = with_retention(100 * DAY);
     host.fs.append("/logs/access.log.1", b"too old\n");
     host.fs
@@ -76,9 +76,9 @@ fn files_older_than_retention_are_left() {
     assert_eq!(host.lost(), BTreeMap::from(NOTHING));
 }
 
-/// History that nobody asked for is not passed over: it was there before, and stays what it is.
+/// History that was not asked for does not count as passed over: it was there before.
 #[test]
-fn old_history_and_what_was_read_are_not_passed_over() {
+fn old_history_and_read_files_are_not_counted_as_passed_over() {
     let mut host = with_retention(DAY);
     host.fs.append("/logs/access.log.2", b"history\n");
     host.fs.append("/logs/access.log.3", b"more of it\n");
@@ -99,9 +99,9 @@ fn old_history_and_what_was_read_are_not_passed_over() {
     }
 }
 
-/// It was closed for want of room, and the file is there still.
+/// It was closed for want of descriptors, and the file is still there.
 #[test]
-fn what_expires_half_read_is_passed_over_and_not_lost() {
+fn a_file_that_expires_half_read_is_passed_over_and_not_lost() {
     for gz in [true, false] {
         let mut host = with_retention(100 * DAY);
         let end = host.read_half();
@@ -112,7 +112,7 @@ fn what_expires_half_read_is_passed_over_and_not_lost() {
             path.push_str(".gz");
         }
         host.fs.append(LIVE, b"live\n");
-        host.tailer().readers.clear();
+        host.tailer().open.files.clear();
         host.clock.advance(31 * DAY);
         assert_eq!(host.look_for_minutes(), ["live"]);
         let expired = BTreeMap::from([("expired", 19 - end)]);
@@ -128,7 +128,7 @@ fn what_expires_half_read_is_passed_over_and_not_lost() {
 
 /// The clock was ahead for longer than a day, and is set right: what was passed over is read.
 #[test]
-fn what_was_passed_over_by_a_wrong_clock_is_read() {
+fn a_file_that_was_passed_over_by_a_wrong_clock_is_read() {
     let mut host = with_retention(100 * DAY);
     host.fs.append(LIVE, b"live\n");
     host.start();
@@ -154,7 +154,7 @@ fn what_was_passed_over_by_a_wrong_clock_is_read() {
 }
 
 #[test]
-fn what_lies_beside_unread_lines_compressed_in_an_unknown_way_is_told_and_counted() {
+fn a_file_compressed_in_an_unknown_format_is_reported_and_counted() {
     for kind in ["zst", "bz2", "xz"] {
         let mut host = Host::logs(&[GLOB]);
         let end = host.read_half();
@@ -165,13 +165,16 @@ fn what_lies_beside_unread_lines_compressed_in_an_unknown_way_is_told_and_counte
         host.fs.append(LIVE, b"live\n");
         host.start();
         assert_eq!(host.look_for_minutes(), ["live"]);
-        let told = format!("{path} is compressed in a way that is not read");
+        let reported = format!("{path} is compressed in a format that cannot be read");
         let problems = host.problems();
         assert!(
-            problems.iter().any(|problem| problem.starts_with(&told)),
+            problems
+                .iter()
+                .any(|problem| problem.starts_with(&reported)),
             "{problems:?}"
         );
-        let unfound = format!("{LIVE} was read to byte {end} of a file that is found no more");
+        let unfound =
+            format!("{LIVE} was read to byte {end} of a file that cannot be found any more");
         assert!(
             problems.iter().any(|problem| problem.starts_with(&unfound)),
             "{problems:?}"
@@ -183,7 +186,7 @@ fn what_lies_beside_unread_lines_compressed_in_an_unknown_way_is_told_and_counte
 
 /// As a compressor leaves it that was killed, or that had no disk space.
 #[test]
-fn a_compressed_file_that_is_cut_off_is_said_when_nobody_writes_to_it_any_more() {
+fn a_compressed_file_that_is_cut_off_is_reported_when_it_is_not_written_to_any_more() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"one\n");
     host.start();

@@ -22,7 +22,7 @@ fn host(globs: &[&str]) -> Host {
     host
 }
 
-fn told(host: &mut Host, path: &str) -> bool {
+fn reported(host: &mut Host, path: &str) -> bool {
     let begin = format!("{path} is ");
     let begin_hard = format!("{path} has more than one name");
     let mut problems = host.problems().into_iter();
@@ -55,7 +55,7 @@ fn a_link_to_a_file_of_another_user_is_not_read_whatever_its_name() {
                 host.start();
                 let expected: &[&str] = if name == LIVE { &[] } else { &["one"] };
                 assert_eq!(host.texts(), expected, "{glob} {name} {symbolic}");
-                assert!(told(&mut host, name), "{:?}", host.problems());
+                assert!(reported(&mut host, name), "{:?}", host.problems());
                 assert_eq!(host.tailer().leaves(), Leaves::Input);
                 // The directory is root's now.
                 host.fs.chown("/logs", 0);
@@ -98,12 +98,12 @@ fn ordinary_logs_and_links_of_a_directory_of_nginx_are_read() {
             usize::from(read),
             "{owner} {symbolic:?}"
         );
-        assert_eq!(told(&mut host, LIVE), !read, "{owner} {symbolic:?}");
+        assert_eq!(reported(&mut host, LIVE), !read, "{owner} {symbolic:?}");
     }
 }
 
 #[test]
-fn a_setting_follows_them_all() {
+fn a_setting_follows_all_links() {
     let mut host = host(&[GLOB]);
     host.settings.links.always = true;
     host.fs.symlink(SECRET, LIVE);
@@ -111,7 +111,7 @@ fn a_setting_follows_them_all() {
     assert_eq!(host.texts(), ["root:secret:1::::::"]);
 }
 
-/// Beside the target of a link that leads to a file of its owner lies what belongs to somebody else.
+/// A file of another user is beside the target of a link that leads to a file of its own owner.
 #[test]
 fn the_rotated_files_beside_a_target_count_only_when_they_are_the_same_users() {
     for owner in [0, WWW] {
@@ -128,7 +128,7 @@ fn the_rotated_files_beside_a_target_count_only_when_they_are_the_same_users() {
         texts.sort();
         let all = owner == WWW;
         assert_eq!(texts.len(), if all { 2 } else { 1 }, "{texts:?}");
-        assert_eq!(told(&mut host, "/data/app.log.1"), !all);
+        assert_eq!(reported(&mut host, "/data/app.log.1"), !all);
     }
     // A link that is not followed leads to no rotated files either.
     let mut host = host(&[LIVE]);
@@ -167,9 +167,9 @@ fn a_link_to_a_log_does_not_take_its_place() {
     }
 }
 
-/// The log was followed; then its directory was given to somebody else.
+/// The log was followed; then its directory got another owner.
 #[test]
-fn what_was_followed_before_is_not_called_lost() {
+fn a_file_that_was_followed_before_does_not_count_as_lost() {
     let mut host = host(&[GLOB]);
     host.fs.chown("/logs", 0);
     host.settings.read_bytes = 4;

@@ -3,14 +3,19 @@
 use std::collections::HashSet;
 
 use super::{Host, Links, LogSettings, settings};
-use crate::tail::discover::{By, Discover};
+use crate::tail::discover::{Discover, FoundBy};
 use crate::tail::stem::tests::READ;
 
 const LOGS: usize = 300;
 const ROTATED: usize = 3;
 
 /// Scans with one log for each of `paths`; gives how often a name was read, for each file.
-fn readings_by_file(host: &Host, logs: &[LogSettings], rotated_dirs: &[&str], by: By) -> usize {
+fn readings_by_file(
+    host: &Host,
+    logs: &[LogSettings],
+    rotated_dirs: &[&str],
+    by: FoundBy,
+) -> usize {
     let rotated_dirs: Vec<String> = rotated_dirs.iter().map(|dir| (*dir).to_owned()).collect();
     let discover = Discover::new(logs, &rotated_dirs, &Links::default()).unwrap();
     let before = READ.get();
@@ -53,32 +58,32 @@ fn host(live: &str, rotated: &str, end: &str) -> Host {
 }
 
 #[test]
-fn a_shared_directory_of_rotated_files_is_not_asked_about_each_log() {
+fn a_shared_directory_of_rotated_files_is_not_compared_with_each_log() {
     let host = host("/logs", "/old", "");
     let logs = logs(|at| format!("/logs/s{at}.log"));
-    assert!(readings_by_file(&host, &logs, &["/old"], By::Table) < 6);
+    assert!(readings_by_file(&host, &logs, &["/old"], FoundBy::Table) < 6);
 }
 
 #[test]
-fn nor_is_the_directory_that_links_lead_to() {
+fn the_directory_that_links_lead_to_is_not_compared_with_each_log() {
     let host = host("/data", "/data", "");
     for at in 0..LOGS {
         let link = format!("/logs/s{at}.log");
         host.fs.symlink(&format!("/data/s{at}.log"), &link);
     }
     let logs = logs(|at| format!("/logs/s{at}.log"));
-    assert!(readings_by_file(&host, &logs, &[], By::Table) < 6);
+    assert!(readings_by_file(&host, &logs, &[], FoundBy::Table) < 6);
 }
 
 #[test]
-fn nor_is_the_logs_own_for_many_globs() {
+fn a_directory_of_many_globs_is_not_compared_with_each_log() {
     let host = host("/logs", "/logs", "");
     let logs = logs(|at| format!("/logs/s{at}.lo?"));
-    assert!(readings_by_file(&host, &logs, &[], By::Table) < 12);
+    assert!(readings_by_file(&host, &logs, &[], FoundBy::Table) < 12);
 }
 
 #[test]
-fn nor_are_files_that_the_settings_declare() {
+fn declared_files_are_not_compared_with_each_log() {
     let host = host("/logs", "/archive", ".bak");
     let logs = logs(|at| format!("/logs/s{at}.log"));
     let declared = |log| LogSettings {
@@ -86,5 +91,5 @@ fn nor_are_files_that_the_settings_declare() {
         ..log
     };
     let logs: Vec<LogSettings> = logs.into_iter().map(declared).collect();
-    assert!(readings_by_file(&host, &logs, &[], By::Declared) < 6);
+    assert!(readings_by_file(&host, &logs, &[], FoundBy::Declared) < 6);
 }

@@ -1,19 +1,19 @@
-//! Tests of the room as a whole: cases by hand, and a model of directories and crashes.
+//! Tests of the module as a whole: single cases, and a model of directories and crashes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod carried_files;
 mod cases;
 mod content;
+mod descriptor_slots;
 mod faults;
 mod foreign;
-mod handover;
 mod host;
 mod left;
 mod links;
 mod many;
 mod model;
 mod names;
-mod room;
 mod split_reads;
 mod state;
 
@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::sim::SimFs;
-use super::{FileKey, Handover, Links, LogSettings, Settings, StreamId, TailError, Tailer};
+use super::{CarriedFiles, FileKey, Links, LogSettings, Settings, StreamId, TailError, Tailer};
 use crate::clock::ManualClock;
 
 pub(super) const LIVE: &str = "/logs/access.log";
@@ -49,7 +49,7 @@ pub(super) fn settings(globs: &[&str]) -> Settings {
         links: Links::default(),
         open_files: 1024,
         reconcile_interval: Duration::from_secs(10),
-        output: "null:x".to_owned(),
+        output: Some("null:x".to_owned()),
     }
 }
 
@@ -94,23 +94,23 @@ impl Host {
             self.settings.clone(),
             self.fs.clone(),
             self.clock.clone(),
-            &mut Handover::default(),
+            &mut CarriedFiles::default(),
         )?;
         self.tailer = Some(tailer);
         Ok(())
     }
 
-    /// Nothing in flight is settled.
+    /// Ends the agent without settling what is in flight.
     pub(super) fn kill(&mut self) {
         self.tailer = None;
         self.ends.clear();
     }
 
-    /// The configuration is read again: nothing in flight is settled, and the next tailer gets what this one has.
+    /// Reloads: what is in flight is not settled, and the next tailer gets the open files of this one.
     pub(super) fn reload(&mut self) {
         let mut tailer = self.tailer.take().unwrap();
         tailer.save().unwrap();
-        let mut from = tailer.hand_over();
+        let mut from = tailer.into_carried_files();
         self.ends.clear();
         let (settings, fs, clock) = (self.settings.clone(), self.fs.clone(), self.clock.clone());
         self.tailer = Some(Tailer::open(settings, fs, clock, &mut from).unwrap());
@@ -120,7 +120,7 @@ impl Host {
         self.tailer.as_mut().unwrap()
     }
 
-    /// Reads all there is, without looking at the directories.
+    /// Reads all lines, without a scan of the directories.
     pub(super) fn read(&mut self) -> Vec<Read> {
         let mut lines = vec![];
         while let Some(chunk) = self.tailer.as_mut().unwrap().read() {
@@ -149,13 +149,13 @@ impl Host {
         lines
     }
 
-    /// Looks at the directories and reads all there is: the texts alone.
+    /// Scans the directories and reads all lines; gives only their texts.
     pub(super) fn texts(&mut self) -> Vec<String> {
         self.tailer().reconcile();
         self.read().into_iter().map(|(_, _, text)| text).collect()
     }
 
-    /// Looks at the directories and reads a little.
+    /// Scans the directories and reads a little.
     pub(super) fn texts_of_one_chunk(&mut self) {
         self.tailer().reconcile();
         while let Some(chunk) = self.tailer().read() {
@@ -165,7 +165,7 @@ impl Host {
         }
     }
 
-    /// All that was read is durable, and saved.
+    /// Settles all that was read, and saves.
     pub(super) fn settle(&mut self) {
         for (file, end) in std::mem::take(&mut self.ends) {
             self.tailer().settle(file, end);

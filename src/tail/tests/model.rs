@@ -19,9 +19,9 @@ use rustix::io::Errno;
 
 use self::acts::{Act, Crash, act, open_files};
 use super::{DATA, DAY, Host, LIVE, Tailer, settings};
+use crate::tail::file_reader::LineSource;
 use crate::tail::fs::FileSystem;
 use crate::tail::identity::{beginning, marker, marker_length};
-use crate::tail::reader::Source;
 use crate::tail::sim::Op;
 use crate::tail::{FileKey, StreamId};
 
@@ -43,28 +43,28 @@ struct World {
     /// The rest of a half line.
     rest: Vec<u8>,
     written: u64,
-    /// Each complete line that ever stood in a file.
+    /// Each complete line that was ever in a file.
     ever: HashSet<Vec<u8>>,
     in_flight: VecDeque<InFlight>,
     index: HashMap<Id, Vec<u8>>,
     places: HashMap<Vec<u8>, Id>,
     older: Vec<Vec<u8>>,
-    /// How far the clock is off, milliseconds.
+    /// The error of the clock, milliseconds.
     off: i64,
     /// Positions were lost, and none saved since.
     unsaved: bool,
     /// Lines of deleted files that were open at a reload; the agent was not killed since.
     held: HashSet<Vec<u8>>,
-    /// Something arrived of which the agent was not told.
+    /// Lines arrived without an event for the agent.
     arrived: bool,
-    /// How many names were made up.
+    /// How many names were invented.
     names: usize,
 }
 
 const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
 const ASSIGNMENTS: &str = "/state/logweir/assignments.json";
 const CUT: usize = 4096;
-/// How far a clock is set at the most, milliseconds: longer than anything is kept.
+/// The greatest step of a clock, milliseconds: longer than anything is kept.
 const MONTHS: i64 = 50 * DAY_MILLIS;
 const DAY_MILLIS: i64 = 86_400_000;
 const HOUR_MILLIS: i64 = 3_600_000;
@@ -74,7 +74,7 @@ impl World {
         let mut settings = settings(&["/logs/*access.log"]);
         settings.open_files = open_files;
         settings.read_bytes = read_bytes;
-        // No life here is half as long: what expires, expires by the clock's mistake.
+        // No life here is half as long: a file expires only by an error of the clock.
         settings.retention = Some(30 * DAY);
         settings.rotated_dirs = vec!["/logs/20*/".to_owned()];
         let mut host = Host::new(settings);
@@ -110,7 +110,7 @@ impl World {
         } else {
             "x".repeat(repeat)
         };
-        // Whatever part of it is cut off, its number is at the end.
+        // Its number is at the end, whatever part of it is cut off.
         format!("{number:06} {filler} {number:06}\n").into_bytes()
     }
 
@@ -218,7 +218,7 @@ impl World {
                     }
                 }
             }
-            // Not a compressed file: it may be that of a copy which held more than the agent ever saw.
+            // A compressed file does not count: it may be that of a copy with more than the agent ever saw.
             Act::RenameToAnyName { which, name } => {
                 let rotated = self.rotated();
                 if let Some(from) = rotated.get(which % rotated.len().max(1))
@@ -311,7 +311,7 @@ impl World {
         }
     }
 
-    /// Whether it is on disk to which log a file of this content belongs.
+    /// Whether the log of a file with this content is saved on disk.
     fn is_known(&self, path: &str) -> bool {
         let assignments = self.host.fs.durable(ASSIGNMENTS);
         let Some(assignments) = assignments.filter(|_| self.host.fs.exists(path)) else {
@@ -323,7 +323,7 @@ impl World {
         };
         let beginning = format!("{:016x}", beginning(&data[..end]));
         let assignments: serde_json::Value = serde_json::from_slice(&assignments).unwrap();
-        // A copy that the agent never saw may hold more than what it saw.
+        // A copy that the agent never saw may hold more than the agent saw.
         let inode = self.host.fs.metadata(path.as_ref()).unwrap().inode.1;
         let is_this = |assignment: &serde_json::Value| {
             assignment["beginning"] == beginning && assignment["inode"] == inode
@@ -332,7 +332,7 @@ impl World {
             && (!self.same_first_line || self.has_position_in(path, &data, end))
     }
 
-    /// Where files begin alike only a position behind the first line tells one from the other.
+    /// Where files begin alike, only a position behind the first line distinguishes them.
     fn has_position_in(&self, path: &str, data: &[u8], first_line: usize) -> bool {
         let inode = self.host.fs.metadata(path.as_ref()).unwrap().inode.1;
         let is_in = |text: &[u8]| {
@@ -473,16 +473,16 @@ impl World {
     }
 
     fn set_clock(&mut self, by: i64) {
-        // Not far behind: lines that say of themselves that they are old expire rightly.
+        // The clock is never far behind, because lines with an old time of their own expire rightly.
         let by = by.max(-DAY_MILLIS - self.off);
-        // And while no log is known but by its files, these are off by no more than is allowed for.
-        let known = |tailer: &Tailer<_, _>| !tailer.known.is_empty();
+        // While logs are known only by their files, the times of these are off by no more than the slack.
+        let known = |tailer: &Tailer<_, _>| !tailer.streams.known_logs().is_empty();
         let by = if self.unsaved || !self.host.tailer.as_ref().is_some_and(known) {
             by.max(-HOUR_MILLIS - self.off)
         } else {
             by
         };
-        // An agent that runs looks at the clocks all the time.
+        // A running agent looks at the clocks all the time.
         self.look_at_clocks();
         self.host.clock.jump(by);
         self.off += by;
@@ -491,20 +491,20 @@ impl World {
 
     fn look_at_clocks(&mut self) {
         if let Some(tailer) = &mut self.host.tailer {
-            tailer.present();
+            tailer.trusted_now();
         }
     }
 
     fn reload(&mut self, applied: usize) {
-        // What nothing but the agent holds outlives it.
-        for reader in &self.host.tailer.as_ref().unwrap().readers {
+        // Content that only the agent holds outlives it.
+        for reader in &self.host.tailer.as_ref().unwrap().open.files {
             if self.host.fs.metadata_of(reader.file()).unwrap().links > 0 {
                 continue;
             }
             let data = self.host.fs.data(reader.inode.1);
             let data = match reader.source {
-                Source::Plain(_) => data,
-                Source::Gzip(_) => gunzip(&data),
+                LineSource::Plain(_) => data,
+                LineSource::Gzip(_) => gunzip(&data),
             };
             self.held.extend(complete_lines(&data));
         }
@@ -513,7 +513,7 @@ impl World {
         self.unsaved = false;
     }
 
-    /// Requests on their way may arrive, any of them, and no ack comes back.
+    /// Any of the requests on their way may arrive, and no ack comes back.
     fn arrive(&mut self, applied: usize) {
         for (at, chunk) in std::mem::take(&mut self.in_flight).into_iter().enumerate() {
             if (at + applied).is_multiple_of(3) {
@@ -536,13 +536,13 @@ impl World {
         self.arrive(applied);
         self.unsaved |= matches!(state, Crash::TornCheckpoint | Crash::LostCheckpoint);
         if self.unsaved {
-            // With the positions goes what was known of the time: the clock alone is believed.
+            // The trusted time is lost with the positions: only the clock is believed.
             self.set_clock(-self.off);
         }
         match state {
             Crash::Process | Crash::InSave { .. } => {}
             Crash::Power { kept, torn } => self.host.fs.power_cut(kept, torn),
-            // Of files that begin alike and whose names say nothing only the newest positions know all.
+            // Only the newest positions know all files that begin alike and whose names say nothing.
             Crash::OlderCheckpoint | Crash::TornCheckpoint | Crash::LostCheckpoint
                 if self.same_first_line && self.names > 0 => {}
             Crash::OlderCheckpoint => {
@@ -563,13 +563,13 @@ impl World {
         self.host.start();
     }
 
-    /// No more faults: everything that can be read is read, and delivered.
+    /// Without further faults everything that can be read is read, and delivered.
     fn drain(&mut self) {
         self.host.fs.limit_descriptors(None);
         let held = HashMap::from([(self.writer, 1)]);
         let expected = self.host.fs.reachable("/logs", &held);
-        // A file is let go after a reconcile, and what waited for that is found by the next one; of compressed
-        // files that begin alike each waits for the one before.
+        // A file is closed after a reconcile, and a file that waited for that is found by the next one; each of the
+        // compressed files that begin alike waits for the one before.
         let waits = 2 * self.host.fs.names("/logs").len();
         let rounds = [20, 20, 20, 4_000, 20, 20, 20, 20];
         for seconds in rounds.into_iter().chain(std::iter::repeat_n(20, waits)) {
@@ -601,7 +601,7 @@ impl World {
 }
 
 impl World {
-    /// Who was never killed, saw each line whole and knows what arrived calls nothing lost that was delivered.
+    /// An agent that was never killed, saw each line whole and knows what arrived counts no delivered line as lost.
     fn check_what_is_called_lost(&mut self, acts: &[Act]) {
         let uncertain =
             |act: &Act| matches!(act, Act::Kill { .. } | Act::Append { half: true, .. });
@@ -634,7 +634,7 @@ impl World {
     }
 }
 
-/// An unfinished one counts for nothing: its plain file is there, or nobody has it.
+/// An unfinished one does not count: its plain file is there, or its content is lost.
 fn gunzip(data: &[u8]) -> Vec<u8> {
     let mut plain = vec![];
     match std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(data), &mut plain) {
@@ -673,8 +673,8 @@ fn lived(world: &mut World, acts: &[Act]) {
 
 fn start_again(mut world: World) {
     let same_first_line = world.same_first_line;
-    // After an orderly stop what is read again (a file that holds only the beginning of what was read
-    // elsewhere) was delivered before; and after another one nothing is.
+    // Lines that are read again after an orderly stop (from a file that holds only the beginning of what was read
+    // elsewhere) were delivered before; after a further stop nothing is read again.
     world.host.start();
     while world.read_chunk() {}
     for (_, _, line) in world.in_flight.iter().flat_map(|chunk| &chunk.lines) {
@@ -686,8 +686,8 @@ fn start_again(mut world: World) {
     world.drain();
     world.host.start();
     let again = world.host.read();
-    // But a compressed beginning of something longer, which only decoding tells, and files that begin
-    // alike and cannot all be told apart by their length: of these what was delivered before.
+    // Exceptions are a compressed beginning of something longer, which only decoding shows, and files that begin alike and
+    // cannot all be distinguished by their length: their lines were delivered before.
     let compressed = world
         .host
         .fs
@@ -737,7 +737,7 @@ proptest! {
     ) {
         let mut world = World::new(true, read_bytes, open_files);
         lived(&mut world, &acts);
-        // Of several copies that begin alike nobody knows which holds the rest of which.
+        // Of several copies that begin alike it is not known which holds the rest of which.
         if acts.iter().filter(|act| act.copies()).count() < 2 {
             world.check_what_is_called_lost(&acts);
         }
@@ -745,7 +745,7 @@ proptest! {
     }
 }
 
-/// A file with the inode of one that was read, under a path where that one once was.
+/// A file has the inode of one that was read, at a path where that one once was.
 #[test]
 fn an_inode_used_again_does_not_make_a_file_its_own_copy() {
     let append = |lines| Act::Append {
@@ -777,9 +777,9 @@ fn an_inode_used_again_does_not_make_a_file_its_own_copy() {
     live(true, 51, &acts);
 }
 
-/// The twin was open before it had a first line, so that nobody could tell that it is one.
+/// The twin was open before it had a first line, so that it could not be recognised as one.
 #[test]
-fn what_a_twin_of_an_emptied_file_held_is_not_called_lost() {
+fn bytes_that_a_twin_of_an_emptied_file_held_do_not_count_as_lost() {
     let acts = [
         Act::Append {
             lines: 0,

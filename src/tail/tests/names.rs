@@ -18,7 +18,7 @@ fn read_all(host: &mut Host) -> Vec<Read> {
     lines
 }
 
-/// What is read again after a loss of positions was read before, under the same ids.
+/// Lines that are read again after a loss of positions were read before under the same ids.
 fn assert_nothing_new_after_a_loss(host: &mut Host, before: &[Read], what: &str) {
     host.kill();
     host.fs.rm(CHECKPOINT);
@@ -63,7 +63,8 @@ fn a_file_renamed_after_it_was_read_keeps_its_log_when_the_positions_are_lost() 
 }
 
 #[test]
-fn so_does_one_that_was_compressed_under_a_name_that_looks_like_that_of_another_log() {
+fn a_file_compressed_under_a_name_like_that_of_another_log_keeps_its_log_when_the_positions_are_lost()
+ {
     for read_before in [true, false] {
         let (mut host, mut before) = rotated_to("/logs/access.log.old");
         host.kill();
@@ -80,7 +81,7 @@ fn so_does_one_that_was_compressed_under_a_name_that_looks_like_that_of_another_
 }
 
 #[test]
-fn so_does_a_copy_whose_original_is_gone() {
+fn a_copy_whose_original_is_gone_keeps_its_log_when_the_positions_are_lost() {
     for whole in [true, false] {
         let (mut host, mut before) = rotated_to("/logs/access.log.1");
         host.fs.cp("/logs/access.log.1", "/logs/access.log.bak");
@@ -118,7 +119,7 @@ fn a_copy_found_before_its_original_is_no_log() {
 }
 
 #[test]
-fn a_copy_that_lies_about_for_long_never_becomes_a_log() {
+fn a_copy_that_stays_for_long_never_becomes_a_log() {
     let mut host = Host::logs(&["/logs/access.log*"]);
     host.fs.append(LIVE, b"one\ntwo\n");
     host.start();
@@ -138,8 +139,7 @@ fn a_copy_that_lies_about_for_long_never_becomes_a_log() {
 }
 
 #[test]
-fn of_two_logs_with_one_directory_for_rotated_files_each_keeps_its_own_when_the_positions_are_lost()
-{
+fn two_logs_with_one_directory_for_rotated_files_keep_their_own_when_the_positions_are_lost() {
     for restart in [false, true] {
         let mut settings = settings(&["/logs/a/access.log", "/logs/b/access.log"]);
         settings.rotated_dirs = vec!["/logs/old".to_owned()];
@@ -168,7 +168,7 @@ fn of_two_logs_with_one_directory_for_rotated_files_each_keeps_its_own_when_the_
 
 /// Older builds wrote no `beginning` and no `assignments.json`.
 #[test]
-fn what_an_older_build_left_is_known_as_well_once_its_files_were_seen() {
+fn streams_of_an_older_checkpoint_are_known_once_their_files_were_seen() {
     for name in ["/logs/access.log.old", "/logs/access.log.old.gz"] {
         let mut host = Host::logs(&["/logs/access.log*"]);
         host.fs.append(LIVE, b"one\ntwo\n");

@@ -1,8 +1,8 @@
-//! A file that is emptied, and written anew, while one read of it is under way.
+//! A file that is emptied, and written again, while one read of it is under way.
 
 use super::{Host, LIVE};
 
-/// What is read first is of the old content, what is read last of the new one, and the new one is the longer.
+/// The read begins in the old content and ends in the new one, which is longer.
 #[test]
 fn a_truncation_in_the_middle_of_a_read_does_not_join_two_contents() {
     for (read, long) in [(0, false), (1, false), (40, false), (40, true)] {
@@ -64,9 +64,9 @@ fn a_truncation_in_the_middle_of_a_long_line_does_not_join_two_contents() {
     }
 }
 
-/// The copy was found before the first line of its original was read, so that nobody could tell that it is one.
+/// The copy was found before the first line of its original was read, so that it could not be recognised as one.
 #[test]
-fn what_a_copy_held_that_was_read_for_itself_is_not_called_lost() {
+fn bytes_of_a_copy_that_was_read_as_its_own_do_not_count_as_lost() {
     for same in [true, false] {
         let mut host = Host::logs(&[LIVE]);
         host.fs.append(LIVE, b"one\n");

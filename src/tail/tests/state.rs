@@ -4,8 +4,8 @@ use rustix::io::Errno;
 
 use super::cases::started;
 use super::{DATA, LIVE};
-use crate::tail::TailError;
 use crate::tail::sim::Op;
+use crate::tail::{CarriedFiles, Settings, TailError, Tailer};
 
 #[test]
 fn the_host_of_the_first_start_stays() {
@@ -18,7 +18,7 @@ fn the_host_of_the_first_start_stays() {
     assert_eq!(host.read()[0].0, id);
 }
 
-/// The checkpoint knows the host for a while; what it is without both, nobody could tell.
+/// The checkpoint knows the host for a while; without both files the host would be unknown.
 #[test]
 fn a_lost_identity_is_written_again_while_the_host_is_known() {
     let identity = format!("{DATA}/identity");
@@ -54,7 +54,7 @@ fn a_lost_identity_is_written_again_while_the_host_is_known() {
 }
 
 #[test]
-fn an_older_rule_of_identity_is_told_once() {
+fn an_older_rule_of_identity_is_reported_once() {
     let mut host = started();
     host.read();
     host.settle();
@@ -91,4 +91,54 @@ fn a_second_agent_on_the_same_directory_is_refused() {
     );
     drop(first);
     host.start();
+}
+
+#[test]
+fn each_output_has_positions_of_its_own() {
+    let mut host = started();
+    host.texts();
+    host.settle();
+    host.settings.output = Some("null:y".to_owned());
+    host.start();
+    assert_eq!(host.texts(), ["one", "two"]);
+    host.settle();
+    host.fs.append(LIVE, b"three\n");
+    for output in ["null:x", "null:y"] {
+        host.settings.output = Some(output.to_owned());
+        host.start();
+        assert!(
+            host.problems().is_empty(),
+            "{output}: {:?}",
+            host.problems()
+        );
+        assert_eq!(host.texts(), ["three"], "{output}");
+        host.settle();
+        host.start();
+        assert!(host.texts().is_empty(), "{output}");
+    }
+}
+
+/// Documents that are only looked at.
+#[test]
+fn a_run_without_an_output_of_its_own_reads_beside_an_agent_and_keeps_nothing() {
+    let mut host = started();
+    host.texts();
+    host.settle();
+    let settings = Settings {
+        output: None,
+        host: "another name".to_owned(),
+        ..host.settings.clone()
+    };
+    let saved = host.fs.content("/state/logweir/run/checkpoint");
+    for _ in 0..2 {
+        let (fs, clock) = (host.fs.clone(), host.clock.clone());
+        let mut carried = CarriedFiles::default();
+        let mut tailer = Tailer::open(settings.clone(), fs, clock, &mut carried).unwrap();
+        assert_eq!(tailer.host(), "web-07", "identities are those of the agent");
+        let chunk = tailer.read().unwrap();
+        assert_eq!(chunk.bytes, b"one\ntwo\n");
+        tailer.save().unwrap();
+    }
+    assert_eq!(host.fs.content("/state/logweir/run/checkpoint"), saved);
+    assert!(host.texts().is_empty(), "the agent goes on as before");
 }

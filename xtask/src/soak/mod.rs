@@ -81,8 +81,8 @@ pub(crate) struct Arguments {
     /// Of a hundred bulk requests so many are hit
     #[arg(long, default_value_t = 25)]
     percent: u64,
-    /// Cargo's profile for the agent (release, dev)
-    #[arg(long, default_value = "release")]
+    /// Cargo's profile for the agent (release, dist, dev)
+    #[arg(long, default_value = place::QUICK)]
     profile: String,
     /// Instead: 200 rotated files, half of them compressed, read live and again from copies elsewhere
     #[arg(long)]
@@ -101,7 +101,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let mut server = Server::start(Kind::Elasticsearch, &folder)?;
     // A copy, so that a build meanwhile changes nothing.
     let program = folder.join("logweir");
-    fs::copy(place::build_agent_as(&arguments.profile)?, &program)?;
+    fs::copy(place::build_agent(&arguments.profile)?, &program)?;
     let url = server.address()?;
     let tally = Arc::new(Tally::default());
     let proxy = Proxy::start(

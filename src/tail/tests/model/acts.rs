@@ -1,4 +1,4 @@
-//! What may happen to a log directory and to who reads it, and how often.
+//! What may happen to a log directory and to its reader, and how often.
 
 use proptest::prelude::*;
 
@@ -35,7 +35,7 @@ pub(super) enum Act {
         name: usize,
         truncate: bool,
     },
-    /// nginx opens its log anew.
+    /// nginx reopens its log.
     Reopen,
     /// Copied and emptied, with lines in between that no file holds.
     Copytruncate {

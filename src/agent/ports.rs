@@ -1,0 +1,152 @@
+//! What the supervisor asks of its surroundings, as small traits.
+//!
+//! Owns the traits and their implementations for the real output. Refuses to know how signals, files and agents work.
+//! Invariant: a test of the supervisor needs no process, no file and no clock of its own.
+
+use std::sync::Arc;
+
+use super::StartError;
+use super::changes::{Change, Marks};
+use super::signals::Request;
+use crate::config::{ConfigErrors, Loaded};
+use crate::output::Health;
+use crate::output::gate::GateStatus;
+use crate::pipeline::Ended;
+use crate::record::StaleFormats;
+
+/// Where requests to the process come from.
+pub(super) trait Requests {
+    /// Waits for the next request. Cancelling the wait loses none.
+    async fn next(&mut self) -> Request;
+}
+
+/// A configuration, and what notices that the files behind it change.
+#[derive(Debug)]
+pub(crate) struct WatchedConfig<W> {
+    /// The configuration.
+    pub(crate) loaded: Loaded,
+    /// Notices changes of the files since they were read.
+    pub(crate) changes: W,
+}
+
+/// Reads configurations.
+pub(super) trait ConfigSource {
+    /// What notices changes of the files that a configuration was read from.
+    type Changes: ConfigChanges;
+
+    /// Reads everything afresh.
+    ///
+    /// # Errors
+    ///
+    /// All problems of the configuration.
+    fn read(&self) -> Result<WatchedConfig<Self::Changes>, ConfigErrors>;
+
+    /// Reads afresh what others write (nginx.conf, OpenAPI documents, databases), and keeps the agent's own settings of
+    /// `before`.
+    ///
+    /// # Errors
+    ///
+    /// All problems of the configuration.
+    fn follow(&self, before: &Loaded) -> Result<WatchedConfig<Self::Changes>, ConfigErrors>;
+}
+
+/// Notices that the files of a configuration change.
+pub(super) trait ConfigChanges: Send + Sync + 'static {
+    /// Waits for a change. Cancelling the wait loses none.
+    async fn next(&self) -> Change;
+
+    /// Whether there is a change now; then [`ConfigChanges::next`] returns at once.
+    fn are_there(&self) -> bool;
+
+    /// Takes these marks for known: the configuration that they belong to is refused.
+    fn accept(&self, marks: Marks);
+}
+
+/// Starts agents.
+pub(super) trait AgentFactory {
+    /// What it starts.
+    type Agent: RunningAgent;
+
+    /// Starts an agent with this configuration. It takes what the agent before it left in `carried`, and leaves that
+    /// as it was when it cannot start.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot start.
+    fn start(
+        &mut self,
+        loaded: &Loaded,
+        stale: StaleFormats,
+        carried: &mut <Self::Agent as RunningAgent>::Carried,
+    ) -> Result<Self::Agent, StartError>;
+}
+
+/// An agent at work.
+pub(super) trait RunningAgent {
+    /// What it leaves to the next agent of the process; the default before the first.
+    type Carried: Default;
+    /// Where its documents go.
+    type Output: OutputHealth + ?Sized;
+
+    /// The host that records carry.
+    fn host(&self) -> &str;
+
+    /// Where its documents go; it outlives the agent.
+    fn output(&self) -> Arc<Self::Output>;
+
+    /// Stops reading; what was read is delivered, within the time of the settings.
+    fn drain(&self);
+
+    /// Stops reading; what is not delivered yet is read again at the next start.
+    fn hand_back(&self);
+
+    /// Stops now, and waits for nothing.
+    fn abort(&self);
+
+    /// Waits for the end. Cancelling the wait loses nothing.
+    async fn ended(&mut self) -> (Ended, Self::Carried);
+}
+
+/// How an output stands at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct OutputState {
+    /// Where documents go, for people.
+    pub(super) target: String,
+    /// Why nothing is sent yet; `None` while documents are sent.
+    pub(super) waits_for: Option<String>,
+    /// It takes nothing at present: it waits, cannot be reached, or refuses.
+    pub(super) takes_nothing: bool,
+    /// It has answered since the start of the process.
+    pub(super) has_answered: bool,
+    /// Documents settled since the start of the process.
+    pub(super) settled: u64,
+}
+
+/// Tells how an output stands.
+pub(super) trait OutputHealth {
+    /// Returns when the output was asked for the first time, with whatever answer.
+    async fn first_answer(&self);
+
+    /// How it stands now.
+    fn status(&self) -> OutputState;
+}
+
+impl OutputHealth for dyn GateStatus {
+    async fn first_answer(&self) {
+        self.asked().await;
+    }
+
+    fn status(&self) -> OutputState {
+        let health = self.health();
+        OutputState {
+            target: self.target(),
+            takes_nothing: health != Health::Delivering,
+            waits_for: match health {
+                Health::Waiting { reason } => Some(reason),
+                _ => None,
+            },
+            has_answered: self.has_responded(),
+            settled: self.documents_ended(),
+        }
+    }
+}

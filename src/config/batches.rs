@@ -1,0 +1,39 @@
+//! How lines are gathered into batches, whatever output takes them.
+//!
+//! The keys stand in `[elasticsearch]`, where they have always been.
+
+use std::time::Duration;
+
+use super::Problem;
+use super::raw::Values;
+use super::scope::Scope;
+use super::settings::Section;
+use super::units::Bytes;
+
+/// Sizes and times of batches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batches {
+    /// Target size of a batch before compression.
+    pub batch_bytes: Bytes,
+    /// Most documents of a batch.
+    pub batch_count: usize,
+    /// Greatest age of a batch's first document.
+    pub flush_interval: Duration,
+    /// Batches that the output has at one time.
+    pub max_in_flight: usize,
+}
+
+/// Reads the keys, or takes their defaults where there is no section.
+pub(super) fn read(values: Option<&Values>, problems: &mut Vec<Problem>) -> Option<Batches> {
+    let mut scope = Scope::new(Section::Elasticsearch, values, problems);
+    let batch_bytes = scope.bytes("batch_bytes");
+    let batch_count = scope.count("batch_count");
+    let flush_interval = scope.duration("flush_interval");
+    let max_in_flight = scope.count("max_in_flight");
+    Some(Batches {
+        batch_bytes: batch_bytes?,
+        batch_count: batch_count?,
+        flush_interval: flush_interval?,
+        max_in_flight: max_in_flight?,
+    })
+}

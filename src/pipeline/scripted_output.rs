@@ -1,0 +1,214 @@
+//! An output for tests: it does nothing by itself, and the test decides when and how each delivery ends.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use logweir_parsers::{Escape, Format};
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Enrich, NamedFormat, Privacy, Routes};
+use crate::event::{Batch, DocumentId, EventTime, Framing, OutcomeCounts, Span};
+use crate::output::{Ack, Health, Output, OutputStatus, Readiness};
+use crate::record::{LogSettings, Recorder, Settings};
+use crate::telemetry::MetricSink;
+
+/// How a delivery ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    Settled,
+    Panic,
+}
+
+/// A delivery under way.
+pub(super) struct PendingDelivery {
+    /// Where each item's line stands: six bytes of its stream, and its offset.
+    pub(super) lines: Vec<([u8; 6], u64)>,
+    /// What each says, where it was understood.
+    pub(super) texts: Vec<String>,
+    pub(super) spans: Vec<Span>,
+    pub(super) bytes: usize,
+    end: oneshot::Sender<Ending>,
+}
+
+impl PendingDelivery {
+    /// Ends the delivery.
+    pub(super) fn end(self, verdict: Ending) {
+        // one that was recalled does not listen any more
+        let _ = self.end.send(verdict);
+    }
+}
+
+/// The output: what it was given and has not ended stands here, in the order of sending.
+#[derive(Default)]
+pub(super) struct ScriptedOutput {
+    pub(super) pending: Mutex<Vec<PendingDelivery>>,
+    /// Recalls are not heard.
+    pub(super) deaf: AtomicBool,
+}
+
+impl ScriptedOutput {
+    pub(super) fn waiting(&self) -> usize {
+        self.pending.lock().unwrap().len()
+    }
+
+    /// Ends the delivery at `index`; gives what it carried.
+    pub(super) fn end(&self, index: usize, verdict: Ending) -> Vec<([u8; 6], u64)> {
+        let order = self.pending.lock().unwrap().remove(index);
+        let lines = order.lines.clone();
+        order.end(verdict);
+        lines
+    }
+}
+
+/// Writes the id before each document.
+#[derive(Debug)]
+pub(super) struct IdFraming;
+
+impl Framing for IdFraming {
+    fn open(&mut self, body: &mut Vec<u8>, id: &DocumentId, _: EventTime) {
+        body.extend_from_slice(id.as_bytes());
+    }
+
+    fn close(&mut self, body: &mut Vec<u8>) {
+        body.push(b'\n');
+    }
+}
+
+impl OutputStatus for ScriptedOutput {
+    fn target(&self) -> String {
+        "a test".to_owned()
+    }
+
+    fn health(&self) -> Health {
+        Health::Delivering
+    }
+
+    fn has_responded(&self) -> bool {
+        true
+    }
+
+    fn documents_ended(&self) -> u64 {
+        0
+    }
+
+    fn write_metrics(&self, _: &mut dyn MetricSink) -> std::fmt::Result {
+        Ok(())
+    }
+}
+
+impl Output for ScriptedOutput {
+    type Framing = IdFraming;
+
+    fn framing(&self) -> IdFraming {
+        IdFraming
+    }
+
+    async fn deliver(&self, mut batch: Batch, ack: Ack, stop: &CancellationToken) -> Batch {
+        let documents = batch.items.len() as u64;
+        let (end, ended) = oneshot::channel();
+        self.pending.lock().unwrap().push(PendingDelivery {
+            lines: lines(&batch),
+            texts: texts(&batch),
+            spans: batch.spans.clone(),
+            bytes: batch.body.len(),
+            end,
+        });
+        let ending = tokio::select! {
+            ending = ended => Some(ending.unwrap()),
+            () = stop.cancelled(), if !self.deaf.load(Ordering::Relaxed) => None,
+        };
+        assert!(ending != Some(Ending::Panic), "as the test asked");
+        if ending.is_some() {
+            // an output may empty the body, and may tell items apart
+            batch.body.clear();
+            let duplicate = documents / 2;
+            ack.durable(OutcomeCounts {
+                duplicate,
+                indexed: documents - duplicate,
+                ..OutcomeCounts::default()
+            });
+        }
+        batch
+    }
+
+    async fn readiness(&self) -> Readiness {
+        Readiness::Ready
+    }
+}
+
+fn lines(batch: &Batch) -> Vec<([u8; 6], u64)> {
+    let line = |item: &crate::event::Item| {
+        let id = &batch.body[item.start as usize..item.document as usize];
+        let id = DocumentId::parse(std::str::from_utf8(id).unwrap()).unwrap();
+        (id.stream(), id.offset())
+    };
+    batch.items.iter().map(line).collect()
+}
+
+fn texts(batch: &Batch) -> Vec<String> {
+    const KEY: &[u8] = b"\"my_own\":\"";
+    let text = |index| {
+        let item = batch.item(index)?;
+        let text = &item[memchr::memmem::find(item, KEY)? + KEY.len()..];
+        let text = &text[..memchr::memchr(b'"', text)?];
+        Some(String::from_utf8(text.to_vec()).unwrap())
+    };
+    (0..batch.items.len())
+        .map(|index| text(index).unwrap_or_default())
+        .collect()
+}
+
+/// Lets the deliveries go on as far as they can without the test.
+pub(super) fn turn(runtime: &Runtime) {
+    runtime.block_on(async {
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+/// A runtime that runs nothing but in [`turn`].
+pub(super) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+}
+
+/// Writes records of lines such as `1795412474.123 x`.
+pub(super) fn recorder(retention: Option<std::time::Duration>) -> Recorder<IdFraming> {
+    let log = LogSettings {
+        formats: vec![NamedFormat {
+            name: "own".to_owned(),
+            format: Format::compile("$msec $my_own", Escape::Default).unwrap(),
+        }]
+        .into(),
+        fields: vec![],
+    };
+    let settings = Settings {
+        data_stream: None,
+        host: "web-07".to_owned(),
+        trusted_proxies: vec![],
+        keep_original: false,
+        retention,
+        routes: Routes::default(),
+        privacy: Privacy::default(),
+        enrich: Enrich::default(),
+        logs: vec![log],
+    };
+    Recorder::new(settings, IdFraming)
+}
+
+/// An output to share.
+pub(super) fn scripted_output() -> Arc<ScriptedOutput> {
+    Arc::new(ScriptedOutput::default())
+}
+
+/// The path of lines that come from nowhere.
+pub(super) fn path() -> &'static Path {
+    Path::new("/logs/access.log")
+}

@@ -1,0 +1,437 @@
+//! One open file and the next complete lines in it.
+//!
+//! Owns: how bytes are fetched, and the check that they still belong to what was read before. Refuses to
+//! know: other files, names, rotation. Invariant: nothing is handed on unless the file still held, after the
+//! read, the bytes before it; half a line is never handed on. The failures it guards against: a file
+//! truncated (and perhaps regrown) between two reads or in the middle of one, and a half line of a mebibyte that
+//! is read again and again.
+//!
+//! A read asks for the marker's window and the new bytes at once, which shows that the file holds what was read
+//! before. But a read is not atomic: it may take several calls, and the kernel copies page by page. So the beginning
+//! of what was read is read once more afterwards. Content that was emptied does not come back: where the beginning is
+//! still the same, nothing was emptied before that second read, hence not during the first one either. Only two
+//! contents that agree in these bytes are taken for one, as everywhere.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use memchr::memchr;
+
+use super::FileKey;
+use super::candidates::COMPRESSION_GRACE;
+use super::fs::{FileSystem, Inode, Metadata};
+use super::gzip::Gzip;
+use super::identity::{MARKER_BYTES, Position, marker, marker_length};
+use super::lines::{self, Head};
+use super::track::Track;
+
+/// The limits of a read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Asked for at once.
+    pub(super) read_bytes: usize,
+    /// Longer lines are cut.
+    pub(super) line_bytes: usize,
+}
+
+/// The one buffer of all files. It grows for a long line and shrinks after it.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+}
+
+impl Buffer {
+    /// At least `length` bytes, but not much more than `usual` when less is needed.
+    pub(super) fn take(&mut self, length: usize, usual: usize) -> &mut [u8] {
+        let wanted = length.max(usual);
+        if self.bytes.len() != wanted {
+            self.bytes.resize(wanted, 0);
+            if self.bytes.capacity() > wanted.saturating_mul(2) {
+                self.bytes.shrink_to(wanted);
+            }
+        }
+        &mut self.bytes[..length]
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Where the lines come from.
+pub(super) enum LineSource<F: FileSystem> {
+    /// The file holds the lines themselves.
+    Plain(Arc<F::File>),
+    /// The file holds them compressed; positions are those of the lines all the same.
+    Gzip(Box<Gzip<F>>),
+}
+
+/// An open file.
+pub(super) struct FileReader<F: FileSystem> {
+    pub(super) key: FileKey,
+    pub(super) source: LineSource<F>,
+    pub(super) inode: Inode,
+    pub(super) path: PathBuf,
+    /// Bytes from the track's `read` to here hold no `\n`.
+    scanned: u64,
+    /// It has the log's live name.
+    pub(super) live: bool,
+    /// The last scan found a name for it.
+    pub(super) visible: bool,
+    /// It was opened as a rotated file, so that a scan would find it again.
+    pub(super) opened_as_rotated: bool,
+    /// Monotonic time since when nothing new was found in it.
+    pub(super) quiet_since: Duration,
+    /// Monotonic time of its opening.
+    pub(super) opened: Duration,
+    /// The last attempt found nothing.
+    pub(super) at_end: bool,
+}
+
+/// The result of one attempt to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Lines, in the buffer from `start` on.
+    Lines(FoundLines),
+    /// Bytes were looked at, but no line is complete yet; try again.
+    More,
+    /// Nothing to read now.
+    Idle,
+    /// The file no longer holds what was read from it.
+    Replaced,
+}
+
+/// Complete lines in the buffer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct FoundLines {
+    pub(super) start: usize,
+    pub(super) length: usize,
+    /// The position after the last line.
+    pub(super) end: Position,
+    pub(super) cut: bool,
+}
+
+impl<F: FileSystem> FileReader<F> {
+    pub(super) fn new(
+        key: FileKey,
+        source: LineSource<F>,
+        inode: Inode,
+        path: PathBuf,
+        live: bool,
+        quiet_since: Duration,
+        opened: Duration,
+    ) -> Self {
+        Self {
+            key,
+            source,
+            inode,
+            path,
+            scanned: 0,
+            live,
+            visible: true,
+            opened_as_rotated: !live,
+            quiet_since,
+            opened,
+            at_end: false,
+        }
+    }
+
+    /// The open file itself.
+    pub(super) fn file(&self) -> &F::File {
+        match &self.source {
+            LineSource::Plain(file) => file,
+            LineSource::Gzip(gzip) => gzip.file(),
+        }
+    }
+
+    /// Whether its lines are compressed.
+    pub(super) fn is_compressed(&self) -> bool {
+        matches!(self.source, LineSource::Gzip(_))
+    }
+
+    /// Whether its path still leads to it.
+    pub(super) fn is_at_its_path(&self, fs: &F) -> bool {
+        fs.metadata(&self.path)
+            .is_ok_and(|there| there.inode == self.inode)
+    }
+
+    /// Whether it has a decoder, which takes memory.
+    pub(super) fn is_decoding(&self) -> bool {
+        matches!(&self.source, LineSource::Gzip(gzip) if gzip.is_decoding())
+    }
+
+    /// Whether it is compressed and ends before its content does.
+    pub(super) fn ends_early(&self) -> bool {
+        matches!(&self.source, LineSource::Gzip(gzip) if self.at_end && !gzip.is_complete())
+    }
+
+    /// Whether it ends early for good: it was not written to for a while before `wall`, milliseconds since 1970.
+    pub(super) fn is_cut_off(&self, fs: &F, wall: i64) -> bool {
+        let age = |metadata: Metadata| wall.abs_diff(metadata.modified / 1_000_000);
+        self.ends_early()
+            && fs
+                .metadata_of(self.file())
+                .is_ok_and(|metadata| age(metadata) >= COMPRESSION_GRACE)
+    }
+
+    /// Looks for the next complete lines behind `track.read`.
+    pub(super) fn step(
+        &mut self,
+        fs: &F,
+        track: &mut Track,
+        buffer: &mut Buffer,
+        limits: Limits,
+    ) -> io::Result<Step> {
+        let file = match &mut self.source {
+            LineSource::Gzip(gzip) => return gzip.step(track, buffer, limits),
+            LineSource::Plain(file) => file,
+        };
+        let plain = Plain {
+            fs,
+            file,
+            limits,
+            read: track.read,
+        };
+        if self.scanned > track.read.offset {
+            plain.go_on_with_half_line(&mut self.scanned, track, buffer)
+        } else {
+            self.scanned = track.read.offset;
+            plain.lines(&mut self.scanned, track, buffer, 0)
+        }
+    }
+
+    /// Forgets how far a half line was searched. A truncated and regrown file may have a `\n` there by now. The caller
+    /// does this now and then only, because doing it always would be quadratic in a long line.
+    pub(super) fn look_again(&mut self, track: &Track, limits: Limits) {
+        if self.scanned.saturating_sub(track.read.offset) <= limits.line_bytes as u64 {
+            self.scanned = track.read.offset;
+        }
+    }
+
+    /// Bytes of the unterminated line at the end, as far as it was searched.
+    pub(super) fn half_line(&self, track: &Track) -> u64 {
+        self.scanned.saturating_sub(track.read.offset)
+    }
+
+    /// Forgets what was searched behind the track's position.
+    pub(super) fn start_again(&mut self) {
+        self.scanned = 0;
+    }
+}
+
+/// A plain file that is read from a position on.
+struct Plain<'a, F: FileSystem> {
+    fs: &'a F,
+    file: &'a F::File,
+    limits: Limits,
+    read: Position,
+}
+
+impl<F: FileSystem> Plain<'_, F> {
+    /// Reads the window before `read` and at least `need` bytes behind it.
+    fn lines(
+        &self,
+        scanned: &mut u64,
+        track: &mut Track,
+        buffer: &mut Buffer,
+        need: usize,
+    ) -> io::Result<Step> {
+        let Position { offset, .. } = self.read;
+        let window = marker_length(offset);
+        let length = window + need.max(self.limits.read_bytes);
+        let Some(count) = self.window_and(length, buffer)? else {
+            return Ok(Step::Replaced);
+        };
+        let bytes = &buffer.bytes()[..count];
+        let data = &bytes[window..];
+        if data.is_empty() {
+            // Before the first line there is no marker. It is only known that the file had bytes.
+            return Ok(if offset == 0 && track.size > 0 {
+                Step::Replaced
+            } else {
+                Step::Idle
+            });
+        }
+        let at_end = count < length;
+        match lines::head(data, self.limits.line_bytes) {
+            Head::Lines(lines) => {
+                let end = Position::after(&bytes[..window + lines], offset + lines as u64);
+                // A read that came to the end of the file gives its size.
+                let size = if at_end {
+                    offset + data.len() as u64
+                } else {
+                    self.fs.metadata_of(self.file)?.size
+                };
+                if size < end.offset || !self.still_holds(&bytes[..window + lines])? {
+                    return Ok(Step::Replaced);
+                }
+                // Nothing was read that could be compared; but nginx only appends.
+                if offset == 0 && size < track.size {
+                    return Ok(Step::Replaced);
+                }
+                track.size = track.size.max(size);
+                *scanned = end.offset;
+                Ok(Step::Lines(FoundLines {
+                    start: window,
+                    length: lines,
+                    end,
+                    cut: false,
+                }))
+            }
+            Head::Long if let Some(line) = memchr(b'\n', data) => {
+                self.long_line(offset + line as u64 + 1, scanned, buffer)
+            }
+            Head::Long | Head::Partial => {
+                // The same as above: before the first line there is no marker, but nginx only appends.
+                if offset == 0 && at_end && (data.len() as u64) < track.size {
+                    return Ok(Step::Replaced);
+                }
+                *scanned = offset + data.len() as u64;
+                track.size = track.size.max(*scanned);
+                Ok(if at_end { Step::Idle } else { Step::More })
+            }
+        }
+    }
+
+    /// Looks for the `\n` only in the bytes that are new since the last time.
+    fn go_on_with_half_line(
+        &self,
+        scanned: &mut u64,
+        track: &mut Track,
+        buffer: &mut Buffer,
+    ) -> io::Result<Step> {
+        let Position { offset, .. } = self.read;
+        let part = buffer.take(self.limits.read_bytes, self.usual());
+        let count = self.fs.read_at(self.file, part, *scanned)?;
+        if count == 0 {
+            if self.fs.metadata_of(self.file)?.size < *scanned {
+                *scanned = offset;
+                return self.lines(scanned, track, buffer, 0);
+            }
+            let unchanged = self.window_and(marker_length(offset), buffer)?.is_some();
+            return Ok(if unchanged {
+                Step::Idle
+            } else {
+                Step::Replaced
+            });
+        }
+        let Some(at) = memchr(b'\n', &part[..count]) else {
+            *scanned += count as u64;
+            track.size = track.size.max(*scanned);
+            return Ok(Step::More);
+        };
+        let end = *scanned + at as u64 + 1;
+        match usize::try_from(end - offset) {
+            Ok(length) if length <= self.limits.line_bytes + 1 => {
+                self.lines(scanned, track, buffer, length)
+            }
+            _ => self.long_line(end, scanned, buffer),
+        }
+    }
+
+    /// The beginning of the line behind `read`, which ends before `end`.
+    fn long_line(&self, end: u64, scanned: &mut u64, buffer: &mut Buffer) -> io::Result<Step> {
+        let window = marker_length(self.read.offset);
+        let length = window + self.limits.line_bytes;
+        match self.window_and(length, buffer)? {
+            Some(count) if count == length => {}
+            _ => return Ok(Step::Replaced),
+        }
+        let bytes = &buffer.bytes()[..length];
+        let mut tail = [0; MARKER_BYTES];
+        let tail = &mut tail[..marker_length(end)];
+        let before = end - tail.len() as u64;
+        let ends =
+            self.fs.read_at(self.file, tail, before)? == tail.len() && tail.last() == Some(&b'\n');
+        if !ends || memchr(b'\n', &bytes[window..]).is_some() {
+            // The file has another content than the one in which the end of the line was found.
+            *scanned = self.read.offset;
+            return Ok(Step::More);
+        }
+        if !self.still_holds(bytes)? {
+            return Ok(Step::Replaced);
+        }
+        *scanned = end;
+        Ok(Step::Lines(FoundLines {
+            start: window,
+            length: self.limits.line_bytes,
+            end: Position {
+                offset: end,
+                marker: marker(tail),
+            },
+            cut: true,
+        }))
+    }
+
+    /// Reads `length` bytes from the beginning of the window before `read`; `None` when the window is not
+    /// what it was.
+    fn window_and(&self, length: usize, buffer: &mut Buffer) -> io::Result<Option<usize>> {
+        let window = marker_length(self.read.offset);
+        let bytes = buffer.take(length, self.usual());
+        let count = self
+            .fs
+            .read_at(self.file, bytes, self.read.offset - window as u64)?;
+        let unchanged = count >= window && marker(&bytes[..window]) == self.read.marker;
+        Ok(unchanged.then_some(count))
+    }
+
+    /// Whether the file still holds the beginning of the bytes that were read from the window before `read` on.
+    fn still_holds(&self, read: &[u8]) -> io::Result<bool> {
+        let first = &read[..read.len().min(MARKER_BYTES)];
+        let mut now = [0; MARKER_BYTES];
+        let now = &mut now[..first.len()];
+        let from = self.read.offset - marker_length(self.read.offset) as u64;
+        Ok(self.fs.read_at(self.file, now, from)? == first.len() && now == first)
+    }
+
+    fn usual(&self) -> usize {
+        MARKER_BYTES + self.limits.read_bytes
+    }
+}
+
+/// Whether `file` holds what was read up to `position`.
+pub(super) fn holds<F: FileSystem>(fs: &F, file: &F::File, position: Position) -> io::Result<bool> {
+    let mut window = [0; MARKER_BYTES];
+    let window = &mut window[..marker_length(position.offset)];
+    let count = fs.read_at(file, window, position.offset - window.len() as u64)?;
+    Ok(count == window.len() && marker(window) == position.marker)
+}
+
+/// The position after the last complete line of a file of `size` bytes.
+pub(super) fn last_line_end<F: FileSystem>(
+    fs: &F,
+    file: &F::File,
+    size: u64,
+) -> io::Result<Position> {
+    let mut block = [0; 8192];
+    let mut end = size;
+    loop {
+        let start = end.saturating_sub(block.len() as u64);
+        let length = usize::try_from(end - start).unwrap_or(block.len());
+        let count = fs.read_at(file, &mut block[..length], start)?;
+        if let Some(at) = memchr::memrchr(b'\n', &block[..count]) {
+            return position_at(fs, file, start + at as u64 + 1);
+        }
+        if start == 0 {
+            return Ok(Position::start());
+        }
+        end = start;
+    }
+}
+
+/// The position at `offset`, with the marker of the bytes that are before it now.
+pub(super) fn position_at<F: FileSystem>(
+    fs: &F,
+    file: &F::File,
+    offset: u64,
+) -> io::Result<Position> {
+    let mut window = [0; MARKER_BYTES];
+    let window = &mut window[..marker_length(offset)];
+    let count = fs.read_at(file, window, offset - window.len() as u64)?;
+    Ok(Position {
+        offset,
+        marker: marker(&window[..count]),
+    })
+}

@@ -1,0 +1,73 @@
+//! Which stream a file belongs to that is older than `retention`, and how much of it was read.
+//!
+//! Owns: that answer. Refuses to know: what is counted, and by which clock a file is old. Invariant: a file whose stream
+//! is being read is not counted as passed over. The failure it guards against: lines are counted as passed over that were
+//! read from another file.
+
+use std::io;
+
+use super::super::FileKey;
+use super::{Match, Probe};
+
+/// A file that is older than `retention`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::tail) enum ExpiredFile {
+    /// It has no complete line, or it is a copy or the original of what is being read.
+    Ignored,
+    /// It was there before anybody asked for its log.
+    History,
+    /// It is a file of this stream, or of a new one.
+    PassedOver {
+        key: Option<FileKey>,
+        /// Bytes of it that are not read.
+        unread: u64,
+    },
+}
+
+impl<P: Probe> Match<'_, P> {
+    /// What an expired candidate is.
+    ///
+    /// # Errors
+    /// Those of the probe.
+    pub(in crate::tail) fn expired(&self) -> io::Result<ExpiredFile> {
+        let content = self.content;
+        if content.streams.is_empty() {
+            return Ok(ExpiredFile::Ignored);
+        }
+        let size = match content.compressed {
+            true => u64::from(self.probe.trailer()?.size),
+            false => content.metadata.size,
+        };
+        let mut best: Option<(u64, FileKey)> = None;
+        for key in self.streams.keys_of_any(&content.streams) {
+            if self.probe.open_file(key).is_some() {
+                return Ok(ExpiredFile::Ignored);
+            }
+            let Some(track) = self.streams.get(key) else {
+                continue;
+            };
+            let position = track.read;
+            let read = if track.skipped || position.offset > size {
+                size
+            } else if content.compressed || self.probe.holds(position)? == Some(true) {
+                position.offset
+            } else {
+                continue;
+            };
+            if best.is_none_or(|(most, _)| most < read) {
+                best = Some((read, key));
+            }
+        }
+        Ok(match best {
+            Some((read, key)) => ExpiredFile::PassedOver {
+                key: Some(key),
+                unread: size.saturating_sub(read),
+            },
+            None if self.is_history() => ExpiredFile::History,
+            None => ExpiredFile::PassedOver {
+                key: None,
+                unread: size,
+            },
+        })
+    }
+}

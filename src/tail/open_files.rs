@@ -1,0 +1,245 @@
+//! The set of open files, and which of them is read next.
+//!
+//! Owns: the open files, whose turn it is, the read buffer, the number of decoders at work, and the descriptors
+//! (`descriptor_slots`). Refuses to know: directories, what a name means, and which stream a file continues; a path is a
+//! label that its owner put on a file. Invariant: a stream is read from at most one open file, and each open file reads
+//! exactly one stream. The failure it guards against: one busy file keeps all others from being read.
+
+use std::io;
+use std::sync::Arc;
+
+use super::FileKey;
+use super::descriptor_slots::DescriptorSlots;
+use super::file_reader::{Buffer, FileReader, FoundLines, Limits, LineSource, Step};
+use super::fs::{FileSystem, Inode, Metadata};
+use super::lines;
+use super::stream_table::StreamTable;
+use crate::clock::Clock;
+
+/// Compressed files that are decoded at the same time: each takes some ten kilobytes.
+const MAX_DECODERS: usize = 4;
+
+/// See the module.
+pub(super) struct OpenFiles<F: FileSystem> {
+    pub(super) fs: F,
+    limits: Limits,
+    /// So many files may be open at one time.
+    pub(super) max_open: usize,
+    pub(super) files: Vec<FileReader<F>>,
+    /// The file that is read next.
+    turn: usize,
+    buffer: Buffer,
+    pub(super) slots: DescriptorSlots,
+}
+
+/// What an attempt to read brought up.
+pub(super) enum Event {
+    /// Complete lines, in the buffer.
+    Lines { index: usize, found: FoundLines },
+    /// The file no longer holds what was read from it.
+    Replaced { index: usize },
+    /// The file cannot be read, or a compressed one ends before its content does.
+    Failed { index: usize, error: io::Error },
+}
+
+/// A file at its end.
+pub(super) struct FileEnd {
+    pub(super) metadata: Option<Metadata>,
+    /// Bytes of an unterminated line.
+    pub(super) half_line: u64,
+}
+
+impl<F: FileSystem> OpenFiles<F> {
+    pub(super) fn new(fs: F, limits: Limits, max_open: usize) -> Self {
+        Self {
+            fs,
+            limits,
+            max_open,
+            files: Vec::new(),
+            turn: 0,
+            buffer: Buffer::default(),
+            slots: DescriptorSlots::default(),
+        }
+    }
+
+    /// Reads the files in turn until one of them brings something up; `None` when all are read to their end. `idle`
+    /// counts the files in a row that had nothing; the caller sets it to 0 when files were opened or closed.
+    pub(super) fn next_event(
+        &mut self,
+        streams: &mut StreamTable,
+        idle: &mut usize,
+        clock: &impl Clock,
+    ) -> Option<Event> {
+        while *idle < self.files.len() {
+            let index = self.turn % self.files.len();
+            if self.must_wait(index) {
+                self.turn = index + 1;
+                *idle += 1;
+                continue;
+            }
+            let file = &mut self.files[index];
+            let Some(track) = streams.get_mut(file.key) else {
+                self.files.swap_remove(index);
+                continue;
+            };
+            let decoded = file.is_decoding();
+            match file.step(&self.fs, track, &mut self.buffer, self.limits) {
+                Ok(Step::Lines(found)) => {
+                    self.turn = index + 1;
+                    return Some(Event::Lines { index, found });
+                }
+                Ok(Step::More) => {
+                    self.turn = index + 1;
+                    *idle = 0;
+                }
+                Ok(Step::Idle) => {
+                    file.at_end = true;
+                    self.turn = index + 1;
+                    // A decoder that came to its end lets another one begin.
+                    *idle = if decoded { 0 } else { *idle + 1 };
+                    if file.is_cut_off(&self.fs, clock.unix_millis()) {
+                        let error = io::ErrorKind::UnexpectedEof.into();
+                        return Some(Event::Failed { index, error });
+                    }
+                }
+                Ok(Step::Replaced) => return Some(Event::Replaced { index }),
+                Err(error) => {
+                    self.turn = index + 1;
+                    *idle += 1;
+                    return Some(Event::Failed { index, error });
+                }
+            }
+        }
+        None
+    }
+
+    /// A compressed file whose decoding has not begun waits while enough others are decoded.
+    fn must_wait(&self, index: usize) -> bool {
+        let file = &self.files[index];
+        let at_work = self.files.iter().filter(|file| file.is_decoding());
+        file.is_compressed() && !file.is_decoding() && at_work.count() >= MAX_DECODERS
+    }
+
+    /// The bytes of lines that the last read found.
+    pub(super) fn bytes(&self, found: &FoundLines) -> &[u8] {
+        &self.buffer.bytes()[found.start..found.start + found.length]
+    }
+
+    /// The first line that the last read found, without its `\n`.
+    pub(super) fn first_line(&self, found: &FoundLines) -> &[u8] {
+        let bytes = self.bytes(found);
+        lines::first(bytes).map_or(bytes, |length| &bytes[..length - 1])
+    }
+
+    /// Tries once more to read a file that was at its end, because the last attempt was perhaps long ago. Gives what the
+    /// file was like before an attempt that found nothing; `None` when it found something.
+    pub(super) fn last_attempt(
+        &mut self,
+        index: usize,
+        streams: &mut StreamTable,
+    ) -> Option<FileEnd> {
+        let file = &mut self.files[index];
+        let metadata = self.fs.metadata_of(file.file()).ok();
+        let Some(track) = streams.get_mut(file.key) else {
+            return Some(FileEnd {
+                metadata,
+                half_line: 0,
+            });
+        };
+        file.start_again();
+        loop {
+            match file.step(&self.fs, track, &mut self.buffer, self.limits) {
+                Ok(Step::Idle) => break,
+                Ok(Step::More) => {}
+                Ok(Step::Lines(_) | Step::Replaced) | Err(_) => {
+                    file.start_again();
+                    return None;
+                }
+            }
+        }
+        Some(FileEnd {
+            metadata,
+            half_line: file.half_line(track),
+        })
+    }
+
+    /// The plain files of which nothing was read and whose first line is complete by now: the stream, the line, and how
+    /// many bytes of the file were looked at. A line longer than one read, and an error, wait until the file is read.
+    pub(super) fn unread_first_lines(
+        &mut self,
+        streams: &StreamTable,
+    ) -> Vec<(FileKey, Vec<u8>, u64)> {
+        let length = self.limits.read_bytes;
+        let mut unread = Vec::new();
+        for file in &self.files {
+            let is_unread = streams
+                .get(file.key)
+                .is_some_and(|track| track.stream.is_none() && track.read.offset == 0);
+            let (true, LineSource::Plain(plain)) = (is_unread, &file.source) else {
+                continue;
+            };
+            let bytes = self.buffer.take(length, length);
+            let count = self.fs.read_at(plain, bytes, 0).unwrap_or(0);
+            if let Some(end) = lines::first(&bytes[..count]) {
+                unread.push((file.key, bytes[..end - 1].to_vec(), count as u64));
+            }
+        }
+        unread
+    }
+
+    /// Lets each file look again at a half line that it has passed.
+    pub(super) fn look_again(&mut self, streams: &StreamTable) {
+        for file in &mut self.files {
+            if let Some(track) = streams.get(file.key) {
+                file.look_again(track, self.limits);
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.files.len()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &FileReader<F>> {
+        self.files.iter()
+    }
+
+    /// The streams that are read from open files, and those of logs that gave up their descriptor.
+    pub(super) fn keys(&self) -> impl Iterator<Item = FileKey> {
+        let open = self.files.iter().map(|file| file.key);
+        open.chain(self.slots.keys())
+    }
+
+    /// The open file from which a stream is read.
+    pub(super) fn of(&self, key: FileKey) -> Option<&FileReader<F>> {
+        self.files.iter().find(|file| file.key == key)
+    }
+
+    /// The open plain file from which a stream is read.
+    pub(super) fn plain_of(&self, key: FileKey) -> Option<&Arc<F::File>> {
+        match &self.of(key)?.source {
+            LineSource::Plain(file) => Some(file),
+            LineSource::Gzip(_) => None,
+        }
+    }
+
+    pub(super) fn holds_inode(&self, inode: Inode) -> bool {
+        self.files.iter().any(|file| file.inode == inode)
+    }
+
+    /// Adds a file that was opened.
+    pub(super) fn add(&mut self, file: FileReader<F>) {
+        self.slots.opened(file.inode);
+        self.files.push(file);
+    }
+
+    /// Closes a file when the caller drops it.
+    pub(super) fn remove(&mut self, index: usize) -> FileReader<F> {
+        self.files.swap_remove(index)
+    }
+
+    /// How many open files no log's live name leads to.
+    pub(super) fn rotated(&self) -> usize {
+        self.files.iter().filter(|file| !file.live).count()
+    }
+}

@@ -1,0 +1,200 @@
+//! What follows for streams and files from what a read brings up.
+//!
+//! Owns: the identity of a stream whose first line is read now, the new generation of a file that was emptied, and the
+//! closing of a file that cannot be read. Refuses to know: how bytes are read, and what directories hold. Invariant: the
+//! identity of lines comes from the very bytes that are handed on, whatever an earlier look at the file saw. The failure
+//! it guards against: a file that was emptied and written again is read under the identity of its old content.
+
+use std::io;
+use std::sync::Arc;
+
+use super::FileKey;
+use super::damage::is_damage;
+use super::file_reader::FoundLines;
+use super::fs::FileSystem;
+use super::identity::Position;
+use super::open_files::Event;
+use super::stats::Problem;
+use super::tailer::{TRUNCATED, Tailer};
+use super::track::Track;
+use crate::clock::Clock;
+
+impl<F: FileSystem, C: Clock> Tailer<F, C> {
+    /// The next lines in the buffer, with their stream and the offset of the first one.
+    pub(super) fn next_lines(&mut self) -> Option<(FileKey, FoundLines, u64)> {
+        let mut idle = 0;
+        loop {
+            let event = self
+                .open
+                .next_event(&mut self.streams, &mut idle, &self.clock);
+            match event {
+                Some(Event::Lines { index, found }) => {
+                    if self.turns_out_foreign(index, &found) {
+                        idle = 0;
+                    } else if self.may_be_a_copy(index, &found) {
+                        self.reconcile();
+                        idle = 0;
+                    } else {
+                        return Some(self.hand_on(index, found));
+                    }
+                }
+                Some(Event::Replaced { index }) => {
+                    self.start_new_generation(index);
+                    // The copy, if there is one, is there by now; soon it may be compressed.
+                    self.reconcile();
+                    idle = 0;
+                }
+                Some(Event::Failed { index, error }) => {
+                    if self.close_failed(index, &error) {
+                        idle = 0;
+                    }
+                }
+                // All is read, and some files wait until others are closed.
+                None if self.open.slots.backlog && self.close_finished() > 0 => {
+                    self.reconcile();
+                    idle = 0;
+                }
+                None => return None,
+            }
+        }
+    }
+
+    /// Closes a file that cannot be read but that its name leads to, which mends a stale handle: the next reconcile opens
+    /// it again, its track stays. A file without a name is kept, because it could not be opened again. True when it was
+    /// closed.
+    fn close_failed(&mut self, index: usize, error: &io::Error) -> bool {
+        let file = &self.open.files[index];
+        let path = file.path.clone();
+        let damaged = file.is_compressed() && is_damage(error);
+        let found = self.fs.metadata(&path).ok();
+        let found = found.filter(|metadata| metadata.inode == file.inode);
+        if damaged {
+            self.note_damage(&path, error);
+        } else {
+            let problem = Problem::io(&self.fs, &path, error);
+            if !self.stats.problems.contains(&problem) {
+                self.stats.problems.push(problem);
+            }
+        }
+        if found.is_none() && !damaged {
+            return false;
+        }
+        let file = self.open.remove(index);
+        self.stats.files_open = self.open.len();
+        if let Some(metadata) = found
+            && damaged
+        {
+            self.seen.finish(&metadata, file.key);
+        }
+        true
+    }
+
+    /// Counts lines as read; gives the offset at which they begin.
+    fn hand_on(&mut self, index: usize, found: FoundLines) -> (FileKey, FoundLines, u64) {
+        let file = &mut self.open.files[index];
+        let key = file.key;
+        file.at_end = false;
+        file.quiet_since = self.clock.now();
+        let Some(track) = self.streams.get(key) else {
+            return (key, found, 0);
+        };
+        let offset = track.read.offset;
+        if offset == 0 {
+            let line = self.open.first_line(&found);
+            let (stream, beginning) = self.streams.identity(&track.name, line);
+            if track.stream != Some(stream) {
+                self.part_with_unread(key);
+                self.streams.identify(key, stream, Some(beginning));
+            }
+        }
+        let Some(track) = self.streams.get_mut(key) else {
+            return (key, found, 0);
+        };
+        track.finished = false;
+        track.hand_on(found.end);
+        self.stats.bytes_read += found.end.offset - offset;
+        self.stats.long_lines += u64::from(found.cut);
+        (key, found, offset)
+    }
+
+    /// The file was emptied and written again before anything of it was read. A copy may hold its old content, which
+    /// becomes a stream without a file.
+    fn part_with_unread(&mut self, key: FileKey) {
+        let Some(track) = self.streams.get(key) else {
+            return;
+        };
+        let (Some(stream), Some(beginning)) = (track.stream, track.beginning) else {
+            return;
+        };
+        let (name, path) = (Arc::clone(&track.name), track.path.clone());
+        let (log, seen) = (track.log, track.seen);
+        self.stats.truncations += 1;
+        // A copy of the old content is no copy of the new one.
+        self.seen.forget_stream(key);
+        let now = self.clock.now();
+        let old = self
+            .streams
+            .add(&name, Some((stream, beginning)), Position::start());
+        if let Some(old) = self.streams.get_mut(old) {
+            (old.path, old.log, old.seen) = (path, log, seen);
+            old.miss(TRUNCATED, now);
+        }
+    }
+
+    /// The open file holds another content now. The old one becomes a stream without a file, which a copy may continue;
+    /// the new one is read from its beginning.
+    fn start_new_generation(&mut self, index: usize) {
+        self.stats.truncations += 1;
+        let now = self.clock.now();
+        let file = &mut self.open.files[index];
+        let old = file.key;
+        let Some(track) = self.streams.get_mut(old) else {
+            return;
+        };
+        track.miss(TRUNCATED, now);
+        let (name, log) = (Arc::clone(&track.name), track.log);
+        if track.stream.is_none() {
+            // It had no complete line.
+            self.streams.remove(old);
+        }
+        let key = self.streams.add(&name, None, Position::start());
+        if let Some(track) = self.streams.get_mut(key) {
+            track.log = log;
+            track.path.clone_from(&file.path);
+            track.inode = file.inode;
+            track.seen = self.clock.unix_millis();
+        }
+        file.key = key;
+        file.start_again();
+        file.at_end = false;
+        file.quiet_since = now;
+    }
+
+    /// Whether a file that only a glob finds, and that had no line when it was opened, begins like another log. It is
+    /// closed then, and matched again.
+    fn may_be_a_copy(&mut self, index: usize, found: &FoundLines) -> bool {
+        let file = &self.open.files[index];
+        let key = file.key;
+        let is_new = |track: &&Track| track.stream.is_none() && track.read.offset == 0;
+        let Some(track) = self.streams.get(key).filter(is_new) else {
+            return false;
+        };
+        if !file.live || self.discover.fixes(&track.name) {
+            return false;
+        }
+        let line = self.open.first_line(found);
+        let (_, beginning) = self.streams.identity(&track.name, line);
+        let is_another = |other: &FileKey| {
+            self.streams
+                .get(*other)
+                .is_some_and(|other| other.name != track.name)
+        };
+        let alike = self.streams.beginning_with(beginning, line);
+        let has_another = alike.iter().any(is_another);
+        if has_another {
+            self.open.remove(index);
+            self.streams.remove(key);
+        }
+        has_another
+    }
+}
