@@ -9,6 +9,8 @@
 mod ack_tracker;
 mod batcher;
 #[cfg(test)]
+mod contract;
+#[cfg(test)]
 mod model;
 mod open_files;
 mod reader;

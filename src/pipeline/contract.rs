@@ -1,0 +1,326 @@
+//! What every output has to do that keeps positions, whatever kind it is (`docs/ADDING_AN_OUTPUT.md`).
+//!
+//! Each test runs the real tailer, recorder and reader over a real file, once for each output: the cluster, played in this
+//! process, and a store that commits in groups. An output joins by an implementation of [`Contract`]. Deliveries run in
+//! virtual time, so no wait of an output is waited for.
+
+#![allow(clippy::unwrap_used)]
+
+mod cluster;
+mod group_commit;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use logweir_parsers::{Escape, Format};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::{Ended, Reader, Settings, Stop};
+use crate::clock::SystemClock;
+use crate::config::{Enrich, NamedFormat, Privacy, Routes};
+use crate::event::Batch;
+use crate::output::{Ack, Health, Output, OutputStatus, Readiness};
+use crate::record::{self, Recorder};
+use crate::tail::fs::HostFs;
+use crate::tail::watch::Watcher;
+use crate::tail::{self, CarriedFiles, Tailer};
+use crate::telemetry::{MetricSink, Telemetry};
+
+/// An output that the tests can start again over the same storage.
+trait Contract {
+    type Output: Output;
+
+    /// Storage with nothing in it.
+    fn empty(folder: &Path) -> Self;
+
+    /// Starts the output; what another one before it held in memory only is gone.
+    fn start(&self) -> Arc<Self::Output>;
+
+    /// The durable documents by their ids, each as often as the storage counts it.
+    fn documents(&self) -> BTreeMap<String, usize>;
+
+    /// The identity that its positions are kept under.
+    const POSITIONS: &'static str;
+}
+
+/// One output on one host.
+struct Host<C> {
+    folder: TempDir,
+    contract: C,
+}
+
+/// How one run of the reader ended.
+struct Run {
+    ended: Ended,
+    /// Batches that the output accepted.
+    accepted: usize,
+}
+
+const BATCH: usize = 7;
+const IN_FLIGHT: usize = 2;
+
+impl<C: Contract> Host<C> {
+    fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let contract = C::empty(&folder.path().join("storage"));
+        Self { folder, contract }
+    }
+
+    fn write(&self, lines: std::ops::Range<usize>) {
+        use std::io::Write as _;
+        let path = self.folder.path().join("access.log");
+        let mut log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap();
+        for line in lines {
+            writeln!(log, "1795406399.{:03} n{line}", line % 1000).unwrap();
+        }
+    }
+
+    /// Reads all there is, until it is durable, or until `batches` were accepted: then the process dies.
+    fn run(&self, batches: Option<usize>) -> Run {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .build()
+            .unwrap();
+        let watcher = Watcher::new(true);
+        let stop = Stop::new(watcher.waker());
+        let output = Arc::new(Interrupted {
+            output: self.contract.start(),
+            accepted: AtomicUsize::new(0),
+            last: batches,
+            stop: stop.clone(),
+        });
+        let recorder = Recorder::new(record_settings(), output.framing());
+        let reader = Reader::new(
+            settings(),
+            self.tailer(),
+            watcher,
+            recorder,
+            Arc::clone(&output),
+            runtime.handle().clone(),
+            Telemetry::default(),
+            SystemClock::new(),
+            stop,
+        );
+        let done = CancellationToken::new();
+        let ended = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let (ended, _) = reader.run();
+                done.cancel();
+                ended
+            });
+            runtime.block_on(done.cancelled());
+            reader.join().unwrap()
+        });
+        Run {
+            ended,
+            accepted: output.accepted.load(Ordering::Relaxed),
+        }
+    }
+
+    fn tailer(&self) -> Tailer<HostFs, SystemClock> {
+        let folder = self.folder.path();
+        let settings = tail::Settings {
+            host: "web-07".to_owned(),
+            data_dir: folder.join("state"),
+            logs: vec![tail::LogSettings {
+                paths: vec![folder.join("access.log").display().to_string()],
+                exclude: vec![],
+                rotated: vec![],
+                name: None,
+            }],
+            rotated_dirs: vec![],
+            history: Duration::ZERO,
+            retention: None,
+            links: tail::Links::default(),
+            open_files: 100,
+            held_open_bytes: 1 << 30,
+            max_line_bytes: 4096,
+            read_bytes: 256,
+            reconcile_interval: Duration::from_secs(10),
+            output: Some(C::POSITIONS.to_owned()),
+        };
+        Tailer::open(
+            settings,
+            HostFs,
+            SystemClock::new(),
+            &mut CarriedFiles::default(),
+        )
+        .unwrap()
+    }
+
+    /// What a reader started now would read again.
+    fn unsaved(&self) -> usize {
+        let mut tailer = self.tailer();
+        let mut lines = 0;
+        while let Some(chunk) = tailer.read() {
+            lines += memchr::memchr_iter(b'\n', chunk.bytes).count();
+        }
+        lines
+    }
+
+    /// Each of so many lines is there, once.
+    fn assert_complete(&self, lines: usize) {
+        let documents = self.contract.documents();
+        assert_eq!(documents.len(), lines);
+        assert!(documents.values().all(|count| *count == 1), "{documents:?}");
+    }
+}
+
+/// An output whose process dies when it has accepted enough.
+struct Interrupted<O> {
+    output: Arc<O>,
+    accepted: AtomicUsize,
+    last: Option<usize>,
+    stop: Stop,
+}
+
+impl<O: Output> OutputStatus for Interrupted<O> {
+    fn target(&self) -> String {
+        self.output.target()
+    }
+
+    fn health(&self) -> Health {
+        self.output.health()
+    }
+
+    fn has_responded(&self) -> bool {
+        self.output.has_responded()
+    }
+
+    fn documents_ended(&self) -> u64 {
+        self.output.documents_ended()
+    }
+
+    fn write_metrics(&self, sink: &mut dyn MetricSink) -> std::fmt::Result {
+        self.output.write_metrics(sink)
+    }
+}
+
+impl<O: Output> Output for Interrupted<O> {
+    type Framing = O::Framing;
+
+    fn framing(&self) -> O::Framing {
+        self.output.framing()
+    }
+
+    async fn deliver(&self, batch: Batch, ack: Ack, stop: &CancellationToken) -> Batch {
+        let batch = self.output.deliver(batch, ack, stop).await;
+        let accepted = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
+        if Some(accepted) == self.last {
+            self.stop.abort();
+        }
+        batch
+    }
+
+    async fn readiness(&self) -> Readiness {
+        self.output.readiness().await
+    }
+}
+
+fn settings() -> Settings {
+    Settings {
+        batch_bytes: 64 * 1024,
+        batch_count: BATCH,
+        flush_interval: Duration::from_millis(10),
+        max_in_flight: IN_FLIGHT,
+        reconcile_interval: Duration::from_secs(10),
+        shutdown_timeout: Duration::from_secs(5),
+        once: true,
+    }
+}
+
+fn record_settings() -> record::Settings {
+    record::Settings {
+        data_stream: None,
+        host: "web-07".to_owned(),
+        trusted_proxies: vec![],
+        keep_original: false,
+        retention: None,
+        routes: Routes::default(),
+        privacy: Privacy::default(),
+        enrich: Enrich::default(),
+        logs: vec![record::LogSettings {
+            formats: vec![NamedFormat {
+                name: "own".to_owned(),
+                format: Format::compile("$msec $my_own", Escape::Default).unwrap(),
+            }]
+            .into(),
+            fields: vec![],
+        }],
+    }
+}
+
+fn all_lines_become_durable_and_their_position_is_saved<C: Contract>() {
+    let host = Host::<C>::new();
+    host.write(0..500);
+    assert_eq!(host.run(None).ended, Ended::Settled);
+    host.assert_complete(500);
+    assert_eq!(host.unsaved(), 0);
+    host.write(500..510);
+    let run = host.run(None);
+    assert_eq!(
+        (run.ended, run.accepted),
+        (Ended::Settled, 10_usize.div_ceil(BATCH))
+    );
+    host.assert_complete(510);
+}
+
+/// The process dies after each number of batches; another goes on.
+fn a_process_that_dies_loses_and_doubles_nothing<C: Contract>() {
+    for batches in 1..20 {
+        let host = Host::<C>::new();
+        host.write(0..150);
+        host.run(Some(batches));
+        let durable = host.contract.documents().len();
+        assert!(
+            host.unsaved() + durable >= 150,
+            "a saved position is durable"
+        );
+        assert_eq!(host.run(None).ended, Ended::Settled, "{batches}");
+        host.assert_complete(150);
+    }
+}
+
+/// Documents that were durable before come again after their positions were lost.
+fn a_repeat_meets_the_document_of_before<C: Contract>() {
+    let host = Host::<C>::new();
+    host.write(0..100);
+    host.run(None);
+    std::fs::remove_dir_all(host.folder.path().join("state/run")).unwrap();
+    assert_eq!(host.unsaved(), 100);
+    assert_eq!(host.run(None).ended, Ended::Settled);
+    host.assert_complete(100);
+}
+
+macro_rules! contract {
+    ($output:ident, $kind:ty) => {
+        mod $output {
+            #[test]
+            fn all_lines_become_durable_and_their_position_is_saved() {
+                super::all_lines_become_durable_and_their_position_is_saved::<$kind>();
+            }
+
+            #[test]
+            fn a_process_that_dies_loses_and_doubles_nothing() {
+                super::a_process_that_dies_loses_and_doubles_nothing::<$kind>();
+            }
+
+            #[test]
+            fn a_repeat_meets_the_document_of_before() {
+                super::a_repeat_meets_the_document_of_before::<$kind>();
+            }
+        }
+    };
+}
+
+contract!(elasticsearch, super::cluster::Storage);
+contract!(store, super::group_commit::Storage);
