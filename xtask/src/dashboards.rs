@@ -307,12 +307,16 @@ impl Maker {
         };
         let mut over = json!({});
         match kind {
-            // Whole minutes, whatever the time range: Kibana would join them.
+            // Steps of this length, whatever the time range: Kibana would join them.
             "date_histogram" => {
-                if let Some(least) = own.remove("minutes_from") {
-                    own.insert("interval".to_owned(), json!("m"));
+                if let Some(step) = own.remove("every") {
+                    let least = own.remove("from").context("no from beside every")?;
+                    let step = step.as_str().context("every is a time")?;
+                    // Kibana's name for one of a unit is the unit.
+                    let interval = step.strip_prefix('1').unwrap_or(step);
+                    own.insert("interval".to_owned(), json!(interval));
                     over = json!({
-                        "fixed_interval": "1m", "calendar_interval": null, "min_doc_count": least,
+                        "fixed_interval": step, "calendar_interval": null, "min_doc_count": least,
                     });
                 }
                 if own.remove("newest_first") == Some(json!(true)) {
@@ -321,7 +325,7 @@ impl Maker {
             }
             "max_bucket" => {
                 let least = own.remove("minutes_from").context("no minutes_from")?;
-                let minutes = json!({"minutes_from": least});
+                let minutes = json!({"every": "1m", "from": least});
                 let bucket = json!({"type": "date_histogram", "params": minutes});
                 own.insert("customBucket".to_owned(), bucket);
                 own.insert("customMetric".to_owned(), json!({"type": "count"}));
