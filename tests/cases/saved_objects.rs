@@ -487,3 +487,23 @@ fn what_is_cut_by_a_number_of_requests_is_cut_on_the_shard() {
     }
     assert_eq!(count, 6);
 }
+
+/// What lies within the minutes of a week is gone through ten thousand times.
+#[test]
+fn nothing_lies_within_minutes() {
+    let mut count = 0;
+    for object in of_type("visualization") {
+        let aggs = inner(&object, "/attributes/visState")["aggs"].clone();
+        let aggs = aggs.as_array().unwrap().iter();
+        let mut buckets = aggs.filter(|agg| agg["schema"] != "metric");
+        let is_minutes = |agg: &Value| {
+            let over = agg["params"]["json"].as_str().unwrap_or_default();
+            over.contains(r#""fixed_interval":"1m""#)
+        };
+        if buckets.any(is_minutes) {
+            assert_eq!(buckets.next(), None, "{}", id(&object));
+            count += 1;
+        }
+    }
+    assert_eq!(count, 2);
+}
