@@ -343,6 +343,8 @@ fn every_aggregation_names_what_is_there() {
         assert!(params.get("sort").is_none(), "{id}: a stored order");
         assert!(ui_state.pointer("/vis/params/sort").is_none(), "{id}");
         assert!(ui_state.pointer("/vis/sortColumn").is_none(), "{id}");
+        // Kibana 8 drops it on import, and setup would call that a change.
+        assert!(params.get("legendSize").is_none(), "{id}");
         check_times(id, aggs, &ui_state);
     }
 }
@@ -481,7 +483,7 @@ fn what_is_cut_by_a_number_of_requests_is_cut_on_the_shard() {
             };
             let over: Value = serde_json::from_str(over).unwrap();
             let least = over["min_doc_count"].as_u64().unwrap();
-            assert_eq!(over["shard_min_doc_count"], least / 10, "{}", id(&object));
+            assert_eq!(over["shard_min_doc_count"], least / 4, "{}", id(&object));
             count += 1;
         }
     }

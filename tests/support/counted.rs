@@ -130,7 +130,7 @@ pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<
         ),
         "rate-abuse-near" => made(
             entries,
-            &|e| of(&[&hour(e), &e.client, e.route, &minute(e)]),
+            &|e| of(&[&half_hour(e), &e.client, e.route, &minute(e)]),
             &[
                 steps(250.0),
                 least(100, 250.0),

@@ -338,10 +338,10 @@ impl Maker {
             }
             "terms" | "significant_terms" => {
                 if let Some(least) = own.remove("from") {
-                    // Without a limit of its own each shard sends every bucket, and builds what lies in it. A tenth,
-                    // because an index may have several shards.
+                    // Without a limit of its own each shard sends every bucket, and builds what lies in it. A quarter,
+                    // because an index may have several shards; with a tenth, half an hour of any busy client is taken.
                     let least = least.as_u64().context("from is a number")?;
-                    over = json!({"min_doc_count": least, "shard_min_doc_count": least / 10});
+                    over = json!({"min_doc_count": least, "shard_min_doc_count": least / 4});
                 }
                 if let Some(background) = own.remove("against") {
                     over["background_filter"] = self.shared("backgrounds", &background)?;

@@ -175,6 +175,7 @@ fn of_any_type<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Err
 }
 
 /// `None`: it is no whole number of 32 bits.
+#[allow(clippy::cast_possible_truncation, reason = "it is within 32 bits")]
 fn of_any_width<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
     let number = from.deserialize_any(AnyNumber)?;
     let is_whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
