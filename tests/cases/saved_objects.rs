@@ -484,6 +484,7 @@ fn what_is_cut_by_a_number_of_requests_is_cut_on_the_shard() {
             let over: Value = serde_json::from_str(over).unwrap();
             let least = over["min_doc_count"].as_u64().unwrap();
             assert_eq!(over["shard_min_doc_count"], least / 4, "{}", id(&object));
+            assert_eq!(over["shard_size"], agg["params"]["size"], "{}", id(&object));
             count += 1;
         }
     }

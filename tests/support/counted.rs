@@ -114,7 +114,7 @@ pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<
         "rate-abuse-line" => made(
             entries,
             &|e| of(&[&half_hour(e), &e.client, e.route]),
-            &[steps(250.0), least(50, 250.0), least(10, 250.0)],
+            &[steps(250.0), least(50, 250.0), least(3, 250.0)],
             |g| vec![highest_minute(g)],
         ),
         "rate-abuse-over" => made(
@@ -122,8 +122,8 @@ pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<
             &|e| of(&[&hour(e), &e.client, e.route, &minute(e)]),
             &[
                 steps(1000.0),
-                least(100, 1000.0),
-                least(10, 1000.0),
+                least(50, 1000.0),
+                least(3, 1000.0),
                 steps(1000.0),
             ],
             |g| vec![n(g), first(g)],
@@ -133,8 +133,8 @@ pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<
             &|e| of(&[&half_hour(e), &e.client, e.route, &minute(e)]),
             &[
                 steps(250.0),
-                least(100, 250.0),
-                least(10, 250.0),
+                least(50, 250.0),
+                least(3, 250.0),
                 steps(250.0),
             ],
             |g| vec![n(g), first(g)],

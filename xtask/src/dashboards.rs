@@ -342,6 +342,11 @@ impl Maker {
                     // because an index may have several shards; with a tenth, half an hour of any busy client is taken.
                     let least = least.as_u64().context("from is a number")?;
                     over = json!({"min_doc_count": least, "shard_min_doc_count": least / 4});
+                    // Elasticsearch 8 searches parts of a shard side by side, and lets this limit alone cut them.
+                    if kind == "terms" {
+                        over["shard_size"] =
+                            own.get("size").context("no size beside from")?.clone();
+                    }
                 }
                 if let Some(background) = own.remove("against") {
                     over["background_filter"] = self.shared("backgrounds", &background)?;
