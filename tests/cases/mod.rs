@@ -33,6 +33,7 @@ mod nginx;
 mod output;
 mod own_log;
 mod pages;
+mod panel_cost;
 mod panels;
 mod people;
 mod proxies;

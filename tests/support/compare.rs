@@ -31,20 +31,32 @@ impl Want {
     }
 }
 
-/// How a terms aggregation cuts: the first `size` by the metric number `by`, of those with at least `least`.
+/// How an aggregation cuts: the first `size` by their weight, of those with at least `least`.
 #[derive(Clone, Copy)]
 pub(crate) struct Cut {
     pub(crate) size: usize,
     pub(crate) least: f64,
-    pub(crate) by: usize,
+    pub(crate) by: By,
+}
+
+/// What a bucket weighs.
+#[derive(Clone, Copy)]
+pub(crate) enum By {
+    /// The metric of this number; the highest comes first.
+    Metric(usize),
+    /// Its documents; the highest comes first.
+    Count,
+    /// Its documents, but it stands in the order of time.
+    CountInTime,
 }
 
 /// A row that is counted where its outer buckets are sorted, but shows nothing itself: it lacks a field.
 pub(crate) const HIDDEN: &str = "(hidden)";
 
-/// All rows without any cut, and the cuts of each level (`None`: everything is shown).
+/// All rows without any cut, the documents in each, and the cuts of each level (`None`: everything is shown).
 pub(crate) struct Wanted {
     pub(crate) rows: BTreeMap<Vec<String>, Vec<Want>>,
+    pub(crate) counts: BTreeMap<Vec<String>, f64>,
     pub(crate) cuts: Vec<Option<Cut>>,
 }
 
@@ -91,18 +103,26 @@ impl Wanted {
             let Some(Some(cut)) = self.cuts.get(level) else {
                 continue;
             };
+            if matches!(cut.by, By::CountInTime) {
+                continue;
+            }
             let weight = |place: &Vec<String>| -> f64 {
-                let within = self
-                    .rows
-                    .iter()
-                    .filter(|(row, _)| row[..=level] == place[..=level]);
-                within.map(|(_, values)| values[cut.by].value()).sum()
+                let rows = self.rows.keys();
+                let within = rows.filter(|row| row[..=level] == place[..=level]);
+                within.map(|row| self.weight(row, cut.by)).sum()
             };
             let (higher, lower) = (weight(before), weight(after));
             assert!(
                 higher >= lower,
                 "{what}: {before:?} with {higher} stands before {after:?} with {lower}"
             );
+        }
+    }
+
+    fn weight(&self, row: &Vec<String>, by: By) -> f64 {
+        match by {
+            By::Metric(number) => self.rows[row][number].value(),
+            By::Count | By::CountInTime => self.counts[row],
         }
     }
 
@@ -131,8 +151,8 @@ impl Wanted {
         for row in rows {
             buckets.entry(&row[level]).or_default().push(row);
         }
-        let weight = |rows: &[&Vec<String>], by: usize| -> f64 {
-            rows.iter().map(|row| self.rows[*row][by].value()).sum()
+        let weight = |rows: &[&Vec<String>], by: By| -> f64 {
+            rows.iter().map(|row| self.weight(row, by)).sum()
         };
         let mut last = f64::NEG_INFINITY;
         if let Some(cut) = cut {

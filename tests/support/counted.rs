@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compare::{Cut, HIDDEN, Want, Wanted};
+use super::compare::{By, Cut, HIDDEN, Want, Wanted};
 use super::saved::dsl::Window;
 use crate::support::access_log::Entry;
 
@@ -12,7 +12,9 @@ type Keys = Vec<Vec<String>>;
 #[allow(clippy::too_many_lines)] // one arm a panel
 pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<Wanted> {
     let step = |interval| move |entry: &Entry| time(entry, window, interval);
-    let (minute, five, auto) = (step("m"), step("5s"), step("auto"));
+    let (five, auto) = (step("5s"), step("auto"));
+    let fixed = |seconds: i64| move |e: &Entry| (e.second / seconds * seconds * 1000).to_string();
+    let (minute, half_hour, hour) = (fixed(60), fixed(1_800), fixed(3_600));
     let one = |key: &str| vec![vec![key.to_owned()]];
     let of = |keys: &[&str]| vec![keys.iter().map(|key| (*key).to_owned()).collect()];
     let counted = |keys: &dyn Fn(&Entry) -> Keys, cuts: &[Option<Cut>]| {
@@ -109,36 +111,38 @@ pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<
             &[top(20), top(20)],
             |g| vec![n(g), last(g)],
         ),
-        "rate-abuse-line" => counted(
-            &|e| of(&[&minute(e), &e.client, e.route]),
-            &[None, least(20, 250.0), least(4, 250.0)],
+        "rate-abuse-line" => made(
+            entries,
+            &|e| of(&[&half_hour(e), &e.client, e.route]),
+            &[steps(250.0), least(50, 250.0), least(3, 250.0)],
+            |g| vec![highest_minute(g)],
         ),
         "rate-abuse-over" => made(
             entries,
-            &|e| of(&[&minute(e), &e.client, e.route]),
-            &[None, least(50, 1000.0), least(10, 1000.0)],
+            &|e| of(&[&hour(e), &e.client, e.route, &minute(e)]),
+            &[
+                steps(1000.0),
+                least(50, 1000.0),
+                least(3, 1000.0),
+                steps(1000.0),
+            ],
             |g| vec![n(g), first(g)],
         ),
         "rate-abuse-near" => made(
             entries,
-            &|e| of(&[&minute(e), &e.client, e.route]),
-            &[None, least(20, 250.0), least(4, 250.0)],
+            &|e| of(&[&half_hour(e), &e.client, e.route, &minute(e)]),
+            &[
+                steps(250.0),
+                least(50, 250.0),
+                least(3, 250.0),
+                steps(250.0),
+            ],
             |g| vec![n(g), first(g)],
         ),
         "rate-abuse-clients" => made(entries, &|e| one(&e.client), &[top(20)], |g| {
-            let minutes = g.iter().fold(BTreeMap::new(), |mut minutes, entry| {
-                *minutes.entry(entry.second / 60).or_insert(0.0) += 1.0;
-                minutes
-            });
-            let highest = minutes.values().copied().fold(0.0, f64::max);
-            let highest = if highest < 250.0 {
-                Want::Nothing
-            } else {
-                Want::Is(highest)
-            };
             let routes = distinct(g, |e| Some(e.route.to_owned()));
             let agents = distinct(g, |e| e.agent.clone());
-            vec![n(g), highest, routes, agents, first(g), last(g)]
+            vec![n(g), highest_minute(g), routes, agents, first(g), last(g)]
         }),
         "credential-stuffing-numbers" => made(&logins, &|_| vec![vec![]], &[], |g| {
             vec![
@@ -227,7 +231,7 @@ pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<
                 Some(Cut {
                     size,
                     least: 0.0,
-                    by: 1,
+                    by: By::Metric(1),
                 })
             };
             let cuts = [by_bytes(100), by_bytes(10), by_bytes(10), by_bytes(20)];
@@ -260,21 +264,52 @@ fn made(
             groups.entry(key).or_default().push(entry);
         }
     }
-    let rows = groups
-        .into_iter()
-        .map(|(key, group)| (key, metrics(&group)));
+    let counts = groups.iter();
+    let counts = counts.map(|(key, group)| (key.clone(), group.len() as f64));
     Wanted {
-        rows: rows.collect(),
+        counts: counts.collect(),
+        rows: groups
+            .into_iter()
+            .map(|(key, group)| (key, metrics(&group)))
+            .collect(),
         cuts: cuts.to_vec(),
     }
 }
 
+/// By the first metric.
 fn top(size: usize) -> Option<Cut> {
-    least(size, 0.0)
+    let by = By::Metric(0);
+    Some(Cut {
+        size,
+        least: 0.0,
+        by,
+    })
 }
 
+/// By the documents.
 fn least(size: usize, least: f64) -> Option<Cut> {
-    Some(Cut { size, least, by: 0 })
+    let by = By::Count;
+    Some(Cut { size, least, by })
+}
+
+/// Every step of time with at least so many documents.
+fn steps(least: f64) -> Option<Cut> {
+    let (size, by) = (usize::MAX, By::CountInTime);
+    Some(Cut { size, least, by })
+}
+
+/// Of the minutes by the clock with 250 entries or more.
+fn highest_minute(group: &[&Entry]) -> Want {
+    let minutes = group.iter().fold(BTreeMap::new(), |mut minutes, entry| {
+        *minutes.entry(entry.second / 60).or_insert(0.0) += 1.0;
+        minutes
+    });
+    let highest = minutes.values().copied().fold(0.0, f64::max);
+    if highest < 250.0 {
+        Want::Nothing
+    } else {
+        Want::Is(highest)
+    }
 }
 
 /// Of the client, by the databases that the test writes.
@@ -330,12 +365,7 @@ fn class(entry: &Entry) -> &'static str {
 
 /// The beginning of the step of time that an entry is in, as Kibana's answer names it.
 pub(crate) fn time(entry: &Entry, window: Window, interval: &str) -> String {
-    // Whatever Kibana would join: a minute is a minute.
-    let (step, _) = if interval == "m" {
-        (60, "1m")
-    } else {
-        window.step(interval)
-    };
+    let (step, _) = window.step(interval);
     format!("{}", entry.second / step * step * 1000)
 }
 

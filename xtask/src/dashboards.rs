@@ -307,12 +307,16 @@ impl Maker {
         };
         let mut over = json!({});
         match kind {
-            // Whole minutes, whatever the time range: Kibana would join them.
+            // Steps of this length, whatever the time range: Kibana would join them.
             "date_histogram" => {
-                if let Some(least) = own.remove("minutes_from") {
-                    own.insert("interval".to_owned(), json!("m"));
+                if let Some(step) = own.remove("every") {
+                    let least = own.remove("from").context("no from beside every")?;
+                    let step = step.as_str().context("every is a time")?;
+                    // Kibana's name for one of a unit is the unit.
+                    let interval = step.strip_prefix('1').unwrap_or(step);
+                    own.insert("interval".to_owned(), json!(interval));
                     over = json!({
-                        "fixed_interval": "1m", "calendar_interval": null, "min_doc_count": least,
+                        "fixed_interval": step, "calendar_interval": null, "min_doc_count": least,
                     });
                 }
                 if own.remove("newest_first") == Some(json!(true)) {
@@ -321,7 +325,7 @@ impl Maker {
             }
             "max_bucket" => {
                 let least = own.remove("minutes_from").context("no minutes_from")?;
-                let minutes = json!({"minutes_from": least});
+                let minutes = json!({"every": "1m", "from": least});
                 let bucket = json!({"type": "date_histogram", "params": minutes});
                 own.insert("customBucket".to_owned(), bucket);
                 own.insert("customMetric".to_owned(), json!({"type": "count"}));
@@ -334,10 +338,15 @@ impl Maker {
             }
             "terms" | "significant_terms" => {
                 if let Some(least) = own.remove("from") {
-                    // Without a limit of its own each shard sends every bucket, and builds what lies in it. A tenth,
-                    // because an index may have several shards.
+                    // Without a limit of its own each shard sends every bucket, and builds what lies in it. A quarter,
+                    // because an index may have several shards; with a tenth, half an hour of any busy client is taken.
                     let least = least.as_u64().context("from is a number")?;
-                    over = json!({"min_doc_count": least, "shard_min_doc_count": least / 10});
+                    over = json!({"min_doc_count": least, "shard_min_doc_count": least / 4});
+                    // Elasticsearch 8 searches parts of a shard side by side, and lets this limit alone cut them.
+                    if kind == "terms" {
+                        over["shard_size"] =
+                            own.get("size").context("no size beside from")?.clone();
+                    }
                 }
                 if let Some(background) = own.remove("against") {
                     over["background_filter"] = self.shared("backgrounds", &background)?;

@@ -5,10 +5,12 @@
 //! Invariant: whatever the file holds, a look-up ends, with nothing where it cannot be read.
 //! Sources: MaxMind DB file format 2.0; GeoIP2 and GeoLite2 field names (dev.maxmind.com).
 
+use std::fmt;
 use std::net::IpAddr;
 
 use maxminddb::Reader;
-use serde::Deserialize;
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer};
 
 use super::file::{Content, FileError};
 use crate::config::Bytes;
@@ -129,7 +131,9 @@ pub(super) struct Names<'d> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Location {
+    #[serde(deserialize_with = "of_any_type")]
     pub(super) latitude: Option<f64>,
+    #[serde(deserialize_with = "of_any_type")]
     pub(super) longitude: Option<f64>,
 }
 
@@ -137,6 +141,43 @@ pub(super) struct Location {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Network<'d> {
+    #[serde(deserialize_with = "of_any_width")]
     pub(super) autonomous_system_number: Option<u32>,
     pub(super) autonomous_system_organization: Option<&'d str>,
+}
+
+/// A number of any type: the decoder takes the type that is asked for and no other, and gives up the whole record.
+/// MaxMind has one for each key; other writers take the smallest that holds the number.
+struct AnyNumber;
+
+impl Visitor<'_> for AnyNumber {
+    type Value = f64;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("a number")
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<f64, E> {
+        Ok(number)
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<f64, E> {
+        Ok(number as f64)
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<f64, E> {
+        Ok(number as f64)
+    }
+}
+
+fn of_any_type<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    from.deserialize_any(AnyNumber).map(Some)
+}
+
+/// `None`: it is no whole number of 32 bits.
+#[allow(clippy::cast_possible_truncation, reason = "it is within 32 bits")]
+fn of_any_width<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u32>, D::Error> {
+    let number = from.deserialize_any(AnyNumber)?;
+    let is_whole = number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number);
+    Ok(is_whole.then_some(number as u32))
 }

@@ -136,6 +136,37 @@ fn a_file_that_is_no_such_database_says_why() {
     assert!(said::<Definitions>(&mmdb::asn()).starts_with("holds no definitions"));
 }
 
+/// Other writers than MaxMind take the smallest type that holds a number.
+#[test]
+fn a_number_of_a_database_may_have_any_type() {
+    let with = |bytes: Vec<u8>, from: &[u8], to: &[u8]| {
+        let at = bytes.windows(from.len()).rposition(|part| part == from);
+        let at = at.unwrap();
+        [&bytes[..at], to, &bytes[at + from.len()..]].concat()
+    };
+    let mut settings = settings(vec![Format::combined()]);
+    // 64500 in 32 bits becomes one in 16
+    let network = serde_json::json!({"autonomous_system_number": 64500});
+    let networks = mmdb::write("GeoLite2-ASN", &[("203.0.113.0/24", network)]);
+    let networks = with(networks, b"\xc4\x00\x00\xfb\xf4", b"\xa2\xfb\xf4");
+    settings.enrich.asn = Some(file(networks).unwrap());
+    // a latitude in 64 bits becomes one in 32, a longitude a whole number
+    let place = serde_json::json!({"location": {"latitude": 45.5, "longitude": 5}});
+    let places = mmdb::write("GeoLite2-City", &[("203.0.113.0/24", place)]);
+    let latitude = [&b"\x68"[..], &45.5_f64.to_be_bytes()].concat();
+    let short = [&b"\x04\x08"[..], &45.5_f32.to_be_bytes()].concat();
+    settings.enrich.geoip = Some(file(with(places, &latitude, &short)).unwrap());
+    let line =
+        b"203.0.113.77 - - [23/Nov/2026:05:26:59 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"-\"";
+    let item = item(&mut Recorder::new(settings), 0, line).unwrap();
+    let source = &take_apart(&item).unwrap().2["source"];
+    assert_eq!(source["as"]["number"], 64500);
+    assert_eq!(
+        source["geo"]["location"],
+        serde_json::json!({"lat": 45.5, "lon": 5})
+    );
+}
+
 /// A damaged file may say anything; the agent goes on.
 #[test]
 fn a_damaged_database_gives_nothing_and_no_harm() {

@@ -62,6 +62,7 @@ impl Window {
         let asked = match interval {
             "auto" => auto,
             "m" => find("1m"),
+            "h" => find("1h"),
             other => find(other),
         };
         // Kibana joins what would be too many bars.
@@ -150,13 +151,18 @@ fn bucket(agg: &Value, sort: Option<&Value>, window: Window) -> Value {
                  customLabel json",
             );
             assert_eq!(params["order"], "desc");
-            let sort = sort.unwrap();
-            assert_eq!(sort["schema"], "metric");
-            let by = match sort["type"].as_str().unwrap() {
-                "count" => "_count".to_owned(),
-                "sum" | "cardinality" => text(&sort["id"]),
-                other => panic!("{other} does not sort"),
+            let by = match sort {
+                None => text(&params["orderBy"]),
+                Some(sort) => {
+                    assert_eq!(sort["schema"], "metric");
+                    match sort["type"].as_str().unwrap() {
+                        "count" => "_count".to_owned(),
+                        "sum" | "cardinality" => text(&sort["id"]),
+                        other => panic!("{other} does not sort"),
+                    }
+                }
             };
+            assert!(sort.is_some() || by == "_count", "sorted by {by}");
             let mut made = json!({
                 "field": params["field"], "order": {by: "desc"}, "size": params["size"],
             });
@@ -187,8 +193,9 @@ fn bucket(agg: &Value, sort: Option<&Value>, window: Window) -> Value {
                 "field": params["field"], unit: step, "time_zone": "UTC", "min_doc_count": params["min_doc_count"],
             });
             let made = with_json(made, params);
-            if params["interval"] == "m" {
-                assert_eq!(made["fixed_interval"], "1m", "Kibana joins minutes");
+            if ["m", "h"].map(Some).contains(&params["interval"].as_str()) {
+                let step = format!("1{}", text(&params["interval"]));
+                assert_eq!(made["fixed_interval"], step, "Kibana joins steps");
                 assert!(made.get("calendar_interval").is_none(), "{made}");
             }
             json!({"date_histogram": made})
