@@ -29,6 +29,7 @@ mod hostile_text;
 mod kibana;
 mod log_format;
 mod man;
+mod neutral;
 mod nginx;
 mod output;
 mod own_log;
