@@ -8,12 +8,14 @@ use std::path::Path;
 
 use logweir_parsers::{Escape, number, time::Stamp};
 
-use super::enrich::Enrichment;
+use super::clients;
 use super::members::{self, Request, Text};
 use super::route::Found;
-use super::{Buffers, Frame, LogRecorder, Marks, Place, Placed, Sink, Values, json, stamp};
+use super::{Buffers, Frame, LogRecorder, Marks, Place, Placed, Sink, Values, stamp};
 use crate::config::RouteKind;
+use crate::enrich::Enrichment;
 use crate::event::{DocumentId, Framing};
+use crate::json;
 
 /// Tag of a line longer than the limit, of which only the beginning is there.
 const TAG_CUT: &str = "line_cut";
@@ -75,7 +77,8 @@ impl Frame {
         let found = Found::of(&log.router, buffers, values, &request, status);
         self.open(placed, place, &mut sink);
         let misfit = values.plan.may_misfit
-            && (values.plan.roles.misfits(values) || values.plan.clients.misfits(values));
+            && (values.plan.roles.has_type_mismatch(values)
+                || clients::has_type_mismatch(&values.plan.clients, values));
         buffers.scratch.marks = Marks {
             misfit,
             ..Marks::default()

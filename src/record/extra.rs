@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 
 use logweir_parsers::{Format, client, number, time};
 
-use super::members::{Text, Value, address, integer, open};
+use super::members::{Text, Value, address, integer};
 use super::privacy::Shown;
-use super::{Values, json, route, stamp};
+use super::{Values, route, stamp};
 use crate::config::{DataStream, Field, FieldType, FieldValue};
+use crate::json::{self, open};
 
 /// One or several members of an object, each ending with a comma.
 #[derive(Debug, Clone)]
@@ -263,7 +264,7 @@ impl Text<'_> {
                 }
             }
             FieldType::Date => {
-                if let Some(at) = time::read(raw).filter(stamp::readable) {
+                if let Some(at) = time::read(raw).filter(time::Stamp::is_readable) {
                     self.out.extend_from_slice(key);
                     stamp::timestamp(self.out, at.seconds, at.nanos);
                     self.out.extend_from_slice(b"\",");

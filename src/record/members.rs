@@ -10,12 +10,14 @@ use ipnet::IpNet;
 use logweir_parsers::client::{self, Chosen};
 use logweir_parsers::{Escape, list, number, request};
 
-use super::enrich::{Places, UserAgents};
+use super::clients;
 use super::plan::{Secrecy, Upstream, UpstreamForm};
 use super::privacy::{Guard, REDACTED, Scope, Shown};
 use super::route::Found;
 use super::target::{self, Target};
-use super::{Scratch, Values, json};
+use super::{Scratch, Values};
+use crate::enrich::{Places, UserAgents};
+use crate::json::{self, open};
 
 /// Addresses kept apart in `related.ip`; a longer chain of proxies stands whole in `remote_ip_list`.
 const RELATED: usize = 8;
@@ -144,7 +146,7 @@ pub(super) fn peers(
     let forwarded = values.get(plan.clients.forwarded);
     let mut related = Related::new();
     let source = open(text.out, b"\"source\":{");
-    if let Some(found) = plan.clients.of_line(values, (remote, forwarded), trusted) {
+    if let Some(found) = clients::of_line(&plan.clients, values, (remote, forwarded), trusted) {
         let chosen = found.chosen;
         text.scratch.marks.client_unverified = found.unverified;
         match chosen.ip.map(|ip| (ip, values.guard.show(ip))) {
@@ -497,14 +499,6 @@ impl Text<'_> {
         }
         close_list(self.out, mark);
     }
-}
-
-/// Appends `key` and gives the place where it began.
-#[inline(always)]
-pub(super) fn open(out: &mut Vec<u8>, key: &[u8]) -> usize {
-    let mark = out.len();
-    out.extend_from_slice(key);
-    mark
 }
 
 /// Appends an integer member; what is not an integer that Elasticsearch's `long` holds is left out.

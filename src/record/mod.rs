@@ -11,11 +11,8 @@
 
 mod clients;
 mod document;
-mod enrich;
 mod extra;
-mod json;
 mod members;
-mod own_time;
 mod plan;
 pub(crate) mod privacy;
 mod roles;
@@ -24,8 +21,6 @@ mod stamp;
 mod target;
 #[cfg(test)]
 mod tests;
-mod times;
-mod unparsed;
 
 use std::fmt;
 use std::path::Path;
@@ -33,22 +28,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use logweir_parsers::event_time::{TimeMemo, find_time};
 use logweir_parsers::time::Stamp;
 use logweir_parsers::{Captures, ParseError, Plainness};
 
-use crate::config::{DataStream, Enrich, Field, FieldValue, Formats, NamedFormat, Privacy, Routes};
+use crate::config::{DataStream, Field, FieldValue, Formats, NamedFormat, Privacy, Routes};
+use crate::enrich::{Enrich, Enrichment};
 use crate::event::{Batch, DocumentId, EventTime, Framing, Item, StreamId};
-use enrich::Enrichment;
+use crate::json;
 use extra::{Ending, Extras};
 use members::Request;
 use plan::Plan;
 use privacy::{Cleaned, Guard, Seen};
 use route::{Found, Router};
-use times::TimeMemo;
-
-pub use clients::{Voucher, tells_client};
-pub use enrich::{About, Asn, Content, Definitions, EnrichFile, FileError, GeoIp};
-pub use times::{TimeFields, tells_time};
 
 /// What the record needs to know of the configuration.
 #[derive(Debug, Clone)]
@@ -426,7 +418,7 @@ impl<F: Framing> Recorder<F> {
             }
             *sure = true;
         }
-        let Some(placed) = frame.place(unparsed::find_time(line)) else {
+        let Some(placed) = frame.place(find_time(line)) else {
             return Recorded::Expired;
         };
         let furthest = furthest.and_then(|(at, error)| Some((log.formats.get(at)?, error)));

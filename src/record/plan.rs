@@ -5,15 +5,16 @@
 //! `nginx.access.<variable>`, and no two feed the same member: of two that say the same (`$host` and
 //! `$http_host`, `$request` and `$request_method`) the one that says more counts.
 
+use logweir_parsers::client::ClientFields;
+use logweir_parsers::event_time::TimeFields;
 use logweir_parsers::variable::Role;
 use logweir_parsers::{Escape, Format};
 
-use super::clients::Clients;
 use super::extra::{Ending, Extras};
 use super::privacy::{Guard, Watch};
 use super::roles::Roles;
-use super::times::TimeFields;
-use crate::config::{Field, FieldValue};
+use crate::config::{Field, FieldValue, variable_of};
+use crate::json;
 
 /// How an upstream list's elements are written out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +55,7 @@ pub(super) enum Secrecy {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Plan {
     pub(super) times: TimeFields,
-    pub(super) clients: Clients,
+    pub(super) clients: ClientFields,
     pub(super) roles: Roles,
     pub(super) request: Option<usize>,
     pub(super) request_method: Option<usize>,
@@ -142,7 +143,7 @@ impl Plan {
                     .iter()
                     .position(|field| field.name() == *name)
             });
-        plan.clients = Clients::of(format, fields);
+        plan.clients = ClientFields::of(format, variable_of(fields, "source.ip"));
         plan.roles = Roles::of(format, fields);
         plan.may_misfit = fields.iter().any(Field::replaces);
         plan.names_server = plan
@@ -155,7 +156,7 @@ impl Plan {
             plan.ssl_protocol.or(plan.ssl_cipher).is_some() || !plan.extras.tls.is_empty();
         plan.tells_more = plan.clients.forwarded.or(plan.request_time).is_some()
             || !(plan.upstreams.is_empty() && plan.others.is_empty());
-        plan.times = TimeFields::of(format, fields);
+        plan.times = TimeFields::of(format, variable_of(fields, "@timestamp"));
         plan.secrecy = format
             .fields()
             .iter()
@@ -241,7 +242,7 @@ impl Plan {
                 };
                 // several variables that a format does not keep apart have one text, under all their names
                 let name = name.replace('$', "-");
-                let key = format!("\"{}{suffix}\":\"", super::json::constant(&name));
+                let key = format!("\"{}{suffix}\":\"", json::constant(&name));
                 if self.others.iter().all(|(known, _)| *known != key) {
                     self.others.push((key, capture));
                 }

@@ -4,11 +4,11 @@
 //! last that answered has the status and the size, and all of them took their time. Invariant: what does not fit is
 //! passed over for the next variable, so that a member of the record is right or absent.
 
+use logweir_parsers::client::ClaimField;
 use logweir_parsers::variable::Role;
 use logweir_parsers::{Format, list, number};
 
 use super::Values;
-use super::clients::Told;
 use super::members::{SURE_DIGITS, Value};
 use super::target;
 use crate::config::{Field, FieldValue};
@@ -19,7 +19,7 @@ pub(super) struct Roles {
     status: Vec<usize>,
     duration: Vec<(usize, Unit)>,
     bytes: Vec<usize>,
-    user: Vec<Told>,
+    user: Vec<ClaimField>,
     /// Those that stand behind all else that tells a site.
     site: Vec<usize>,
     /// What the configuration names: for these a value that does not fit is told.
@@ -96,7 +96,9 @@ impl Roles {
             status: set_status.into_iter().chain(all(Role::Status)).collect(),
             duration: set_duration.into_iter().chain(seconds).collect(),
             bytes: set_bytes.into_iter().chain(all(Role::Bytes)).collect(),
-            user: all(Role::User).map(|at| Told::new(format, at)).collect(),
+            user: all(Role::User)
+                .map(|at| ClaimField::new(format, at))
+                .collect(),
             site: sites.filter_map(|name| capture(name)).collect(),
             set_status,
             set_duration,
@@ -127,10 +129,10 @@ impl Roles {
         }
         // nginx tells a user without a name from none
         let mut nameless = None;
-        for told in &self.user {
-            match values.value(Some(told.capture)) {
-                Some(value) if !value.raw.is_empty() => return Some((value, told.sent)),
-                Some(value) => nameless = nameless.or(Some((value, told.sent))),
+        for claim in &self.user {
+            match values.value(Some(claim.capture)) {
+                Some(value) if !value.raw.is_empty() => return Some((value, claim.sent)),
+                Some(value) => nameless = nameless.or(Some((value, claim.sent))),
                 None => {}
             }
         }
@@ -147,7 +149,7 @@ impl Roles {
     }
 
     /// Whether the configuration names a variable whose value here is not of its kind.
-    pub(super) fn misfits(&self, values: &Values<'_>) -> bool {
+    pub(super) fn has_type_mismatch(&self, values: &Values<'_>) -> bool {
         let number = |at: Option<usize>| {
             at.is_some_and(|at| values.get(Some(at)).is_some() && last_number(values, at).is_none())
         };

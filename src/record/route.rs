@@ -24,8 +24,9 @@ use logweir_parsers::Escape;
 
 use super::members::{Request, Text};
 use super::privacy::Scope;
-use super::{Buffers, Scratch, Values, json};
+use super::{Buffers, Scratch, Values};
 use crate::config::RouteKind;
+use crate::json;
 
 pub(super) use router::{Named, Router};
 

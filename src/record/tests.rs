@@ -22,7 +22,8 @@ use logweir_parsers::{Escape, Format};
 use serde_json::Value;
 
 use super::*;
-use crate::config::{Enrich, IndexPattern, Privacy, Routes, Target};
+use crate::config::{IndexPattern, Privacy, Routes, Target};
+use crate::enrich::{Asn, Content, Definitions, Enrich, EnrichFile, FileError, GeoIp};
 use crate::output::elasticsearch::{ActionLines, action};
 
 /// 2026-11-23, 06:00 UTC, in milliseconds.

@@ -6,6 +6,7 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use logweir_parsers::event_time::TimeFields;
 use logweir_parsers::{Captures, ParseError};
 
 use super::super::Exit;
@@ -17,9 +18,9 @@ use super::route_counts::RouteCounts;
 use super::shown::{Record, Records};
 use super::tally::Tally;
 use super::{hints, names};
-use crate::config::Loaded;
+use crate::config::{Loaded, variable_of};
+use crate::record::is_blank;
 use crate::record::privacy::{Cleaned, Guard};
-use crate::record::{TimeFields, is_blank};
 
 /// Odd lines shown for each reason.
 const SHOWN_PER_REASON: u64 = 10;
@@ -107,7 +108,9 @@ impl<'a> Walk<'a> {
             times: chosen
                 .formats
                 .iter()
-                .map(|named| TimeFields::of(&named.format, &chosen.fields))
+                .map(|named| {
+                    TimeFields::of(&named.format, variable_of(&chosen.fields, "@timestamp"))
+                })
                 .collect(),
             captures: Captures::new(),
             records: Records::new(&loaded.config, chosen),

@@ -16,7 +16,7 @@ pub(super) fn enrich() -> Enrich {
 }
 
 fn file<T: Content>(bytes: Vec<u8>) -> Result<Arc<EnrichFile<T>>, FileError> {
-    EnrichFile::new("x".into(), bytes).map(Arc::new)
+    EnrichFile::new("x".into(), bytes, &"1 KiB").map(Arc::new)
 }
 
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \

@@ -5,13 +5,13 @@
 //! Invariant: whatever the file holds, a look-up ends, with nothing where it cannot be read.
 //! Sources: MaxMind DB file format 2.0; GeoIP2 and GeoLite2 field names (dev.maxmind.com).
 
+use std::fmt;
 use std::net::IpAddr;
 
 use maxminddb::Reader;
 use serde::Deserialize;
 
 use super::file::{Content, FileError};
-use crate::config::Bytes;
 
 /// The largest (GeoIP2 Enterprise) takes a few hundred MiB.
 const MOST: u64 = 1 << 30;
@@ -32,7 +32,7 @@ impl Content for GeoIp {
         open(bytes, &["City", "Country", "Enterprise"], Self::WANTED).map(Self)
     }
 
-    fn describe(&self, size: Bytes) -> String {
+    fn describe(&self, size: &dyn fmt::Display) -> String {
         describe(&self.0, size)
     }
 }
@@ -48,7 +48,7 @@ impl Content for Asn {
         open(bytes, &["ASN", "ISP"], Self::WANTED).map(Self)
     }
 
-    fn describe(&self, size: Bytes) -> String {
+    fn describe(&self, size: &dyn fmt::Display) -> String {
         describe(&self.0, size)
     }
 }
@@ -84,7 +84,7 @@ fn open(
 }
 
 /// Its type, the day it was made, and what it takes.
-fn describe(reader: &Reader<Vec<u8>>, size: Bytes) -> String {
+fn describe(reader: &Reader<Vec<u8>>, size: &dyn fmt::Display) -> String {
     let metadata = reader.metadata();
     let kind = &metadata.database_type;
     let made = i64::try_from(metadata.build_epoch).ok();

@@ -10,7 +10,7 @@
 //! another spelling, as `own_time` reads it from formats that have no time of nginx's own. A number is none here: what
 //! a key would say of it is not known.
 
-use logweir_parsers::time::{self, Stamp};
+use crate::time::{self, Stamp};
 
 /// `23/Nov/2026:05:26:59 +0000`
 const LOCAL_LEN: usize = 26;
@@ -22,7 +22,7 @@ const MSEC_LEN: usize = 14;
 const SEARCHED: usize = 4096;
 
 /// The first readable time in `line`.
-pub(super) fn find_time(line: &[u8]) -> Option<Stamp> {
+pub fn find_time(line: &[u8]) -> Option<Stamp> {
     let line = &line[..line.len().min(SEARCHED)];
     nginx_time(line).or_else(|| other_time(line))
 }
@@ -43,7 +43,7 @@ fn nginx_time(line: &[u8]) -> Option<Stamp> {
                 .and_then(|(_, raw)| time::local(raw))
                 .or_else(|| form(4, ISO_LEN).and_then(|(_, raw)| time::iso8601(raw))),
         };
-        stamp.filter(super::stamp::readable)
+        stamp.filter(Stamp::is_readable)
     })
 }
 
@@ -56,7 +56,7 @@ fn other_time(line: &[u8]) -> Option<Stamp> {
             time::readings(&line[from..])
                 .filter(|read| !read.bare && stands_alone(line, from, from + read.end))
                 .map(|read| read.stamp)
-                .find(super::stamp::readable)
+                .find(Stamp::is_readable)
         })
     })
 }

@@ -5,18 +5,18 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::Enrich;
 use super::database::{Asn, GeoIp, Named};
 use super::file::EnrichFile;
 use super::memo::Memo;
-use crate::config::Enrich;
-use crate::record::{json, members};
+use crate::json;
 
 /// Addresses remembered: a few minutes of a busy site, in at most about 2 MiB.
 const REMEMBERED: usize = 4096;
 
 /// The databases that are there.
 #[derive(Debug)]
-pub(in crate::record) struct Places {
+pub(crate) struct Places {
     geoip: Option<Arc<EnrichFile<GeoIp>>>,
     asn: Option<Arc<EnrichFile<Asn>>>,
     memo: Memo,
@@ -34,7 +34,7 @@ impl Places {
     }
 
     /// Appends the members for an address.
-    pub(in crate::record) fn write(&mut self, out: &mut Vec<u8>, ip: IpAddr) {
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>, ip: IpAddr) {
         let Self { geoip, asn, memo } = self;
         let make = |text: &mut Vec<u8>| {
             if let Some(geoip) = geoip {
@@ -56,7 +56,7 @@ fn geo(out: &mut Vec<u8>, geoip: &GeoIp, ip: IpAddr) {
     let Some(place) = geoip.place(ip) else {
         return;
     };
-    let mark = members::open(out, b"\"geo\":{");
+    let mark = json::open(out, b"\"geo\":{");
     text(out, "city_name", place.city.names.en);
     text(out, "continent_name", place.continent.names.en);
     text(out, "country_iso_code", place.country.iso_code);
@@ -82,14 +82,14 @@ fn network(out: &mut Vec<u8>, asn: &Asn, ip: IpAddr) {
     let Some(network) = asn.network(ip) else {
         return;
     };
-    let mark = members::open(out, b"\"as\":{");
+    let mark = json::open(out, b"\"as\":{");
     if let Some(number) = network.autonomous_system_number {
         out.extend_from_slice(b"\"number\":");
         json::integer(out, number.into());
         out.push(b',');
     }
     if let Some(name) = network.autonomous_system_organization {
-        let mark = members::open(out, b"\"organization\":{");
+        let mark = json::open(out, b"\"organization\":{");
         text(out, "name", Some(name));
         json::close(out, mark);
     }

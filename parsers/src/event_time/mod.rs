@@ -6,25 +6,24 @@
 //! Invariant: the same line under the same format gives the same time, whatever was read before; a format with a time
 //! of nginx's own reads no other.
 
-use logweir_parsers::time::{self, Stamp};
-use logweir_parsers::{Captures, Format, Grammar};
+mod custom;
+mod search;
 
-use super::own_time::{self, OwnTime};
-use super::{stamp, unparsed};
-use crate::config::{Field, FieldValue};
+use crate::time::{self, Stamp};
+use crate::{Captures, Format, Grammar};
+use custom::CustomTime;
 
-/// The field of the configuration that names a format's time.
-const TIME: &str = "@timestamp";
+pub use search::find_time;
 
 /// The fields of a format that tell the time.
 #[derive(Debug, Clone, Default)]
 pub struct TimeFields {
     /// What the configuration names.
-    set: Option<OwnTime>,
+    set: Option<CustomTime>,
     /// nginx's own, the most exact first: `$msec` knows milliseconds, the others whole seconds.
     nginx: Vec<(Grammar, usize)>,
     /// Others; empty where there is one of nginx's own.
-    own: Vec<OwnTime>,
+    own: Vec<CustomTime>,
     /// The format has variables side by side that are read as one text, and only there it may have a time.
     joined: bool,
     /// One of nginx's times is among these.
@@ -32,8 +31,8 @@ pub struct TimeFields {
 }
 
 impl TimeFields {
-    /// Those of `format`, in a log with these `fields`.
-    pub fn of(format: &Format, fields: &[Field]) -> Self {
+    /// The time fields of `format`. `set` is the variable, without its `$`, that a setting names for the time.
+    pub fn of(format: &Format, set: Option<&str>) -> Self {
         const EXACT_FIRST: [Grammar; 3] = [Grammar::Msec, Grammar::TimeIso8601, Grammar::TimeLocal];
         let captures = || format.fields().iter().enumerate();
         let of = |grammar| {
@@ -42,13 +41,9 @@ impl TimeFields {
                 .map(move |(capture, _)| (grammar, capture))
         };
         let nginx: Vec<_> = EXACT_FIRST.into_iter().flat_map(of).collect();
-        let set = fields.iter().find(|field| field.name == TIME);
-        let set = set.and_then(|field| match &field.value {
-            FieldValue::Variable(variable) => OwnTime::of_variable(format, variable),
-            FieldValue::Constant(_) => None,
-        });
+        let set = set.and_then(|variable| CustomTime::of_variable(format, variable));
         let own = if nginx.is_empty() {
-            OwnTime::all_of(format)
+            CustomTime::all_of(format)
         } else {
             Vec::new()
         };
@@ -61,7 +56,7 @@ impl TimeFields {
         Self {
             set,
             nginx,
-            joined: !is_named && texts().any(own_time::holds_own),
+            joined: !is_named && texts().any(custom::holds_custom),
             own,
             hidden: texts().any(|text| text.split('$').any(is_time)),
         }
@@ -92,7 +87,7 @@ impl TimeFields {
             let own = self.own.iter().filter(move |own| own.named == named);
             own.into_iter().find_map(|own| own.read(captures, line))
         };
-        let found = |by: bool| by.then(|| unparsed::find_time(line)).flatten();
+        let found = |by: bool| by.then(|| find_time(line)).flatten();
         found(self.hidden)
             .or_else(|| of(true))
             .or_else(|| of(false))
@@ -103,14 +98,14 @@ impl TimeFields {
     pub fn capture(&self) -> Option<usize> {
         let nginx = self.nginx.first().map(|(_, capture)| *capture);
         let own = self.own.iter().find(|own| own.named);
-        let of = |own: Option<&OwnTime>| own.map(OwnTime::capture);
+        let of = |own: Option<&CustomTime>| own.map(CustomTime::capture);
         of(self.set.as_ref()).or(nginx).or_else(|| of(own))
     }
 }
 
 /// Whether some variable of a format is known to tell the time: by a setting, as nginx's own, or by its name.
-pub fn tells_time(format: &Format, fields: &[Field]) -> bool {
-    TimeFields::of(format, fields).capture().is_some()
+pub fn has_time(format: &Format, set: Option<&str>) -> bool {
+    TimeFields::of(format, set).capture().is_some()
 }
 
 fn read(grammar: Grammar, raw: &[u8]) -> Option<Stamp> {
@@ -119,12 +114,12 @@ fn read(grammar: Grammar, raw: &[u8]) -> Option<Stamp> {
         Grammar::TimeIso8601 => time::iso8601(raw),
         _ => time::local(raw),
     };
-    stamp.filter(stamp::readable)
+    stamp.filter(Stamp::is_readable)
 }
 
 /// The time text read last and what it says: most lines share their second with the one before.
 #[derive(Debug, Default)]
-pub(super) struct TimeMemo {
+pub struct TimeMemo {
     text: Vec<u8>,
     stamp: Option<Stamp>,
     /// The same of the field that tells the zone.
@@ -134,12 +129,7 @@ pub(super) struct TimeMemo {
 
 impl TimeMemo {
     /// As [`TimeFields::read`].
-    pub(super) fn read(
-        &mut self,
-        fields: &TimeFields,
-        captures: &Captures,
-        line: &[u8],
-    ) -> Option<Stamp> {
+    pub fn read(&mut self, fields: &TimeFields, captures: &Captures, line: &[u8]) -> Option<Stamp> {
         if let Some(stamp) = fields.read_set(captures, line) {
             return Some(stamp);
         }

@@ -6,14 +6,12 @@
 //! Invariant: the place comes from the format alone, and the same line under the same format gives the same time.
 //! The failure it guards against: a text that a client sent, taken for the time of its line.
 
-use logweir_parsers::time::{self, Stamp};
-use logweir_parsers::{Captures, Format, Grammar, Part, variable};
-
-use super::stamp;
+use crate::time::{self, Stamp};
+use crate::{Captures, Format, Grammar, Part, variable};
 
 /// A place of a format at which a time may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct OwnTime {
+pub(super) struct CustomTime {
     /// The capture that it begins with.
     first: usize,
     /// The last capture that it can reach into.
@@ -34,7 +32,7 @@ enum Until {
     Behind { from: usize, to: usize },
 }
 
-impl OwnTime {
+impl CustomTime {
     /// Those of a format, the ones that are called a time first.
     pub(super) fn all_of(format: &Format) -> Vec<Self> {
         let parts = format.parts();
@@ -85,7 +83,7 @@ impl OwnTime {
                 }
                 Part::Field(next) if !may_tell(format, *next) => {
                     let (from, to) = (*next, format.fields().len());
-                    own.until = match sign && begins_with_own(format, from) {
+                    own.until = match sign && begins_with_custom(format, from) {
                         true => Until::Zone(from),
                         false => Until::Behind { from, to },
                     };
@@ -149,7 +147,7 @@ impl OwnTime {
             .filter(|read| fits_zone(from + read.end))
             .find(|read| cuts_none(from + read.end))
             .map(|read| read.stamp)
-            .filter(stamp::readable)
+            .filter(Stamp::is_readable)
     }
 }
 
@@ -162,18 +160,18 @@ fn may_tell(format: &Format, capture: usize) -> bool {
 }
 
 /// Whether variables that are read as one text begin with one that can tell a part of a time.
-fn begins_with_own(format: &Format, capture: usize) -> bool {
+fn begins_with_custom(format: &Format, capture: usize) -> bool {
     let name = format.fields()[capture].name();
     let first = name.split_once('$').map(|(first, _)| first);
-    first.is_some_and(is_own)
+    first.is_some_and(is_custom)
 }
 
 /// Whether some variable of a text of several can tell a part of a time.
-pub(super) fn holds_own(text: &str) -> bool {
-    text.split('$').any(is_own)
+pub(super) fn holds_custom(text: &str) -> bool {
+    text.split('$').any(is_custom)
 }
 
-fn is_own(name: &str) -> bool {
+fn is_custom(name: &str) -> bool {
     Grammar::of(name) == Grammar::Text && !holds_clients_text(name)
 }
 

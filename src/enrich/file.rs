@@ -7,8 +7,6 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::config::Bytes;
-
 /// What is made of such a file, and what there is to say of its kind.
 pub trait Content: Sized {
     /// The setting of `[enrich]` that names it.
@@ -28,7 +26,7 @@ pub trait Content: Sized {
     fn read(bytes: Vec<u8>) -> Result<Self, FileError>;
 
     /// What it is, to be shown; `size` is that of the file.
-    fn describe(&self, size: Bytes) -> String;
+    fn describe(&self, size: &dyn fmt::Display) -> String;
 }
 
 /// A file's path and what it is, in words.
@@ -83,8 +81,7 @@ impl<T: Content> EnrichFile<T> {
     /// # Errors
     ///
     /// When they are something else than what it is for.
-    pub fn new(path: PathBuf, bytes: Vec<u8>) -> Result<Self, FileError> {
-        let size = Bytes::new(bytes.len() as u64);
+    pub fn new(path: PathBuf, bytes: Vec<u8>, size: &dyn fmt::Display) -> Result<Self, FileError> {
         let content = T::read(bytes)?;
         let says = content.describe(size);
         let about = About { path, says };

@@ -4,6 +4,7 @@
 //! it slow: the text is cut first, and the expressions run in time linear to its length.
 //! Source of names: ECS 8.11, user agent fields; uap-core, docs/specification.md.
 
+use std::fmt;
 use std::sync::Arc;
 
 use ua_parser::{Error, Extractor, ParseError, Regexes, device, os, user_agent};
@@ -11,8 +12,7 @@ use ua_parser::{Error, Extractor, ParseError, Regexes, device, os, user_agent};
 use super::file::{Content, EnrichFile, FileError};
 use super::memo::Memo;
 use super::places::text;
-use crate::config::Bytes;
-use crate::record::{json, members};
+use crate::json;
 
 /// So many bytes are looked at: what browsers send is shorter, and a longer one costs in proportion.
 const LOOKED_AT: usize = 512;
@@ -84,7 +84,7 @@ impl Content for Definitions {
         })
     }
 
-    fn describe(&self, _size: Bytes) -> String {
+    fn describe(&self, _size: &dyn fmt::Display) -> String {
         format!("{} expressions", self.expressions)
     }
 }
@@ -121,7 +121,7 @@ fn why(error: &Error) -> String {
 
 /// The definitions, and what was asked of them.
 #[derive(Debug)]
-pub(in crate::record) struct UserAgents {
+pub(crate) struct UserAgents {
     definitions: Arc<EnrichFile<Definitions>>,
     memo: Memo,
 }
@@ -135,7 +135,7 @@ impl UserAgents {
     }
 
     /// Appends the members for a user agent, as its client wrote it.
-    pub(in crate::record) fn write(&mut self, out: &mut Vec<u8>, agent: &[u8]) {
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>, agent: &[u8]) {
         let Self { definitions, memo } = self;
         let agent = &agent[..agent.len().min(LOOKED_AT)];
         let members = memo.get(agent, |text| {
@@ -170,7 +170,7 @@ fn describe(out: &mut Vec<u8>, extractor: &Extractor<'_>, agent: &str) {
             os.patch.as_deref(),
             os.patch_minor.as_deref(),
         ]);
-        let mark = members::open(out, b"\"os\":{");
+        let mark = json::open(out, b"\"os\":{");
         text(out, "name", Some(name));
         text(out, "version", Some(&version));
         if !version.is_empty() {
@@ -181,7 +181,7 @@ fn describe(out: &mut Vec<u8>, extractor: &Extractor<'_>, agent: &str) {
     if let Some(device) = device
         && let Some(name) = known(&device.device)
     {
-        let mark = members::open(out, b"\"device\":{");
+        let mark = json::open(out, b"\"device\":{");
         text(out, "name", Some(name));
         json::close(out, mark);
     }
@@ -208,15 +208,15 @@ mod tests {
 
     use super::*;
 
-    const DEFINITIONS: &str = include_str!("../../../tests/support/user_agents.yaml");
+    const DEFINITIONS: &str = include_str!("../../tests/support/user_agents.yaml");
 
     fn agents() -> UserAgents {
-        let definitions = EnrichFile::new("x.yaml".into(), DEFINITIONS.into());
+        let definitions = EnrichFile::new("x.yaml".into(), DEFINITIONS.into(), &"1 KiB");
         UserAgents::new(Arc::new(definitions.unwrap()))
     }
 
     fn said(text: &str) -> String {
-        let read = EnrichFile::<Definitions>::new("x.yaml".into(), text.into());
+        let read = EnrichFile::<Definitions>::new("x.yaml".into(), text.into(), &"1 KiB");
         read.unwrap_err().to_string()
     }
 
@@ -281,7 +281,7 @@ mod tests {
         ];
         insta::assert_snapshot!(told.join("\n"));
         let bytes = vec![0xff; 9];
-        assert!(EnrichFile::<Definitions>::new("x".into(), bytes).is_err());
+        assert!(EnrichFile::<Definitions>::new("x".into(), bytes, &"1 KiB").is_err());
     }
 
     proptest! {
@@ -290,7 +290,7 @@ mod tests {
         fn an_odd_file_does_no_harm(at in 0..DEFINITIONS.len(), to in 0..DEFINITIONS.len(), put in ".{0,3}") {
             let mut text = DEFINITIONS.as_bytes().to_vec();
             text.splice(at..to.clamp(at, at + 6), put.bytes());
-            if let Ok(definitions) = EnrichFile::new("x".into(), text) {
+            if let Ok(definitions) = EnrichFile::new("x".into(), text, &"1 KiB") {
                 let mut out = Vec::new();
                 UserAgents::new(Arc::new(definitions)).write(&mut out, b"Chrome/1.2.3.4 (iPhone; Linux curl/1");
             }
