@@ -54,13 +54,13 @@ impl Content for Asn {
 }
 
 impl GeoIp {
-    pub(super) fn place(&self, ip: IpAddr) -> Option<Place<'_>> {
+    pub(super) fn location(&self, ip: IpAddr) -> Option<GeoRecord<'_>> {
         self.0.lookup(ip).ok()?.decode().ok()?
     }
 }
 
 impl Asn {
-    pub(super) fn network(&self, ip: IpAddr) -> Option<Network<'_>> {
+    pub(super) fn network(&self, ip: IpAddr) -> Option<NetworkRecord<'_>> {
         self.0.lookup(ip).ok()?.decode().ok()?
     }
 }
@@ -98,7 +98,7 @@ fn describe(reader: &Reader<Vec<u8>>, size: &dyn fmt::Display) -> String {
 /// What a database of places says.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Place<'d> {
+pub(super) struct GeoRecord<'d> {
     #[serde(borrow)]
     pub(super) city: Named<'d>,
     #[serde(borrow)]
@@ -136,7 +136,7 @@ pub(super) struct Location {
 /// What a database of networks says.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Network<'d> {
+pub(super) struct NetworkRecord<'d> {
     pub(super) autonomous_system_number: Option<u32>,
     pub(super) autonomous_system_organization: Option<&'d str>,
 }

@@ -4,15 +4,15 @@
 //! the files that it is taken from. Invariant: what it gives holds nothing of the line that must be hidden. So it is
 //! given an address before that is hidden, for nothing of it is told; but a user agent after, for parts of it are.
 
+mod addresses;
 mod database;
 mod file;
 mod memo;
-mod places;
 mod user_agent;
 
+pub(crate) use addresses::Addresses;
 pub use database::{Asn, GeoIp};
 pub use file::{About, Content, EnrichFile, FileError};
-pub(crate) use places::Places;
 pub use user_agent::Definitions;
 pub(crate) use user_agent::UserAgents;
 
@@ -46,14 +46,14 @@ impl Enrich {
 /// What is looked up for each line; `None` for what is off.
 #[derive(Debug)]
 pub(crate) struct Enrichment {
-    pub(crate) places: Option<Places>,
+    pub(crate) addresses: Option<Addresses>,
     pub(crate) user_agents: Option<UserAgents>,
 }
 
 impl Enrichment {
     pub(crate) fn new(enrich: &Enrich) -> Self {
         Self {
-            places: Places::new(enrich),
+            addresses: Addresses::new(enrich),
             user_agents: enrich.user_agent.clone().map(UserAgents::new),
         }
     }

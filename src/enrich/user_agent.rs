@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use ua_parser::{Error, Extractor, ParseError, Regexes, device, os, user_agent};
 
+use super::addresses::text;
 use super::file::{Content, EnrichFile, FileError};
 use super::memo::Memo;
-use super::places::text;
 use crate::json;
 
 /// So many bytes are looked at: what browsers send is shorter, and a longer one costs in proportion.

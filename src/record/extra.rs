@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use logweir_parsers::{Format, client, number, time};
 
 use super::members::{Text, Value, address, integer};
-use super::privacy::Shown;
+use super::privacy::Masked;
 use super::{Values, route, stamp};
 use crate::config::{DataStream, Field, FieldType, FieldValue};
 use crate::json::{self, open};
@@ -256,10 +256,10 @@ impl Text<'_> {
             FieldType::Text => self.member(key, Some(value)),
             FieldType::Long => integer(self.out, key, Some(raw)),
             FieldType::Ip => {
-                match client::address(raw).map(|ip| self.guard.show(ip)) {
-                    Some(Shown::Address(ip)) => address(self.out, key, ip),
+                match client::address(raw).map(|ip| self.redactor.show(ip)) {
+                    Some(Masked::Address(ip)) => address(self.out, key, ip),
                     // fits, but its field takes no hash
-                    Some(Shown::Hash(_)) => return,
+                    Some(Masked::Hash(_)) => return,
                     None => {}
                 }
             }
@@ -271,6 +271,6 @@ impl Text<'_> {
                 }
             }
         }
-        self.scratch.marks.misfit |= self.out.len() == mark;
+        self.scratch.marks.type_mismatch |= self.out.len() == mark;
     }
 }

@@ -12,11 +12,11 @@ use logweir_parsers::{Escape, list, number, request};
 
 use super::clients;
 use super::plan::{Secrecy, Upstream, UpstreamForm};
-use super::privacy::{Guard, REDACTED, Scope, Shown};
-use super::route::Found;
-use super::target::{self, Target};
+use super::privacy::{Masked, REDACTED, Redactor, Scope};
+use super::request_target::{self, RequestTarget};
+use super::route::MatchedRoute;
 use super::{Scratch, Values};
-use crate::enrich::{Places, UserAgents};
+use crate::enrich::{Addresses, UserAgents};
 use crate::json::{self, open};
 
 /// Addresses kept apart in `related.ip`; a longer chain of proxies stands whole in `remote_ip_list`.
@@ -27,7 +27,7 @@ const RELATED: usize = 8;
 pub(super) struct Request<'l> {
     pub(super) method: Option<&'l [u8]>,
     original: Option<&'l [u8]>,
-    target: Target<'l>,
+    target: RequestTarget<'l>,
     pub(super) path: Option<&'l [u8]>,
     query: Option<&'l [u8]>,
     version: Option<&'l [u8]>,
@@ -49,7 +49,7 @@ impl<'l> Request<'l> {
             .or_else(|| line.map(|line| line.target))
             .or_else(|| values.get(plan.request_uri))
             .or_else(other);
-        let target = original.map(Target::split).unwrap_or_default();
+        let target = original.map(RequestTarget::split).unwrap_or_default();
         let version = line.and_then(|line| line.version);
         Self {
             rubbish: whole.filter(|whole| line.is_none() && !whole.is_empty()),
@@ -71,7 +71,7 @@ pub(super) fn http(
     values: &Values<'_>,
     request: &Request<'_>,
     status: Option<&[u8]>,
-    route: (Found<'_>, &[u8]),
+    route: (MatchedRoute<'_>, &[u8]),
 ) {
     let plan = values.plan;
     let http = open(text.out, b"\"http\":{");
@@ -113,8 +113,8 @@ pub(super) fn url(
     let domain = values
         .get(plan.own_domain)
         .or_else(|| values.get(plan.host))
-        .or_else(|| values.get(plan.http_host).map(target::host))
-        .or_else(|| request.target.authority.map(target::host))
+        .or_else(|| values.get(plan.http_host).map(request_target::host))
+        .or_else(|| request.target.authority.map(request_target::host))
         // `_` is what a catch-all block is called, not a site
         .or_else(|| values.get(plan.server_name).filter(|name| *name != b"_"));
     match (domain, site) {
@@ -138,7 +138,7 @@ pub(super) fn peers(
     text: &mut Text<'_>,
     values: &Values<'_>,
     trusted: &[IpNet],
-    places: Option<&mut Places>,
+    addresses: Option<&mut Addresses>,
 ) {
     let plan = values.plan;
     let proxy = values.get(plan.clients.peer_before);
@@ -149,15 +149,15 @@ pub(super) fn peers(
     if let Some(found) = clients::of_line(&plan.clients, values, (remote, forwarded), trusted) {
         let chosen = found.chosen;
         text.scratch.marks.client_unverified = found.unverified;
-        match chosen.ip.map(|ip| (ip, values.guard.show(ip))) {
+        match chosen.ip.map(|ip| (ip, values.redactor.show(ip))) {
             None => text.write(b"\"address\":\"", Some(chosen.text)),
             Some((ip, shown)) => {
                 let written = client(text, &chosen, shown);
                 related.add(shown);
                 related.first = written;
                 // before it is hidden: a hash is nowhere
-                if let Some(places) = places {
-                    places.write(text.out, ip);
+                if let Some(addresses) = addresses {
+                    addresses.write(text.out, ip);
                 }
             }
         }
@@ -169,7 +169,7 @@ pub(super) fn peers(
         text.write(b"\"domain\":\"", values.get(plan.host));
         // our own, and no one's secret
         if let Some(ip) = values.get(plan.server_addr).and_then(client::address) {
-            related.add(Shown::Address(ip));
+            related.add(Masked::Address(ip));
             address(text.out, b"\"ip\":\"", ip);
         }
         integer(text.out, b"\"port\":", values.get(plan.server_port));
@@ -188,7 +188,7 @@ pub(super) fn peers(
         let peers = [remote, proxy].into_iter().flatten();
         let list = forwarded.into_iter().flat_map(forwarders);
         for ip in peers.chain(list).filter_map(client::address) {
-            related.add(values.guard.show(ip));
+            related.add(values.redactor.show(ip));
         }
     }
     let mark = open(text.out, b"\"related\":{");
@@ -211,22 +211,22 @@ pub(super) fn peers(
 }
 
 /// `source.address`, and `source.ip` where there is an address to be shown; gives its text where the line has that.
-fn client<'l>(text: &mut Text<'_>, chosen: &Chosen<'l>, shown: Shown) -> Option<&'l [u8]> {
+fn client<'l>(text: &mut Text<'_>, chosen: &Chosen<'l>, shown: Masked) -> Option<&'l [u8]> {
     match shown {
-        Shown::Hash(hash) => {
+        Masked::Hash(hash) => {
             text.out.extend_from_slice(b"\"address\":\"");
             text.out.extend_from_slice(&hash);
             text.out.extend_from_slice(b"\",");
             None
         }
         // IPv6 has many texts, and one client must be counted under one
-        Shown::Address(ip) if text.watched || chosen.text.contains(&b':') => {
+        Masked::Address(ip) if text.watched || chosen.text.contains(&b':') => {
             address(text.out, b"\"address\":\"", ip);
             address(text.out, b"\"ip\":\"", ip);
             None
         }
         // a dotted IPv4 address has one text, and this is it
-        Shown::Address(_) => {
+        Masked::Address(_) => {
             text.write(b"\"address\":\"", Some(chosen.text));
             text.write(b"\"ip\":\"", Some(chosen.text));
             Some(chosen.text)
@@ -285,11 +285,11 @@ pub(super) fn nginx(text: &mut Text<'_>, values: &Values<'_>, request: &Request<
         let remote = values.get(plan.clients.peer);
         let mark = open(text.out, b"\"remote_ip_list\":[");
         for element in forwarders(list).chain(remote) {
-            match client::address(element).filter(|_| !values.guard.shows_addresses()) {
+            match client::address(element).filter(|_| !values.redactor.shows_addresses()) {
                 None => text.write(b"\"", Some(element)),
                 Some(ip) => {
                     text.out.push(b'"');
-                    values.guard.show(ip).write(text.out);
+                    values.redactor.show(ip).write(text.out);
                     text.out.extend_from_slice(b"\",");
                 }
             }
@@ -355,7 +355,7 @@ impl<'l> Values<'l> {
             escape: self.plan.escape,
             plain: self.plain,
             watched: self.watched,
-            guard: self.guard,
+            redactor: self.redactor,
         };
         match value.secrecy {
             Secrecy::Text => text.with_clean(value.raw, |out, text| out.extend_from_slice(text)),
@@ -372,7 +372,7 @@ pub(super) struct Text<'o> {
     pub(super) escape: Escape,
     pub(super) plain: bool,
     pub(super) watched: bool,
-    pub(super) guard: &'o Guard,
+    pub(super) redactor: &'o Redactor,
 }
 
 impl Text<'_> {
@@ -425,7 +425,7 @@ impl Text<'_> {
         let undone = &mut self.scratch.value;
         undone.clear();
         self.escape.decode(raw, undone);
-        self.out.extend_from_slice(&self.guard.hash(undone));
+        self.out.extend_from_slice(&self.redactor.hash(undone));
     }
 
     /// Hands over a value, undone and without what must not be seen.
@@ -441,7 +441,7 @@ impl Text<'_> {
         };
         // in a line with escaped values only those say what they hold
         if self.watched || !plain {
-            self.guard.clean(undone, Scope::Value, cleaned);
+            self.redactor.clean(undone, Scope::Value, cleaned);
             write(self.out, &cleaned.text);
         } else {
             write(self.out, undone);
@@ -453,11 +453,11 @@ impl Text<'_> {
         let Some(mut path) = path else { return };
         if self.watched || !self.plain {
             let cleaned = &mut self.scratch.cleaned;
-            self.guard.clean(path, Scope::Value, cleaned);
+            self.redactor.clean(path, Scope::Value, cleaned);
             path = &cleaned.text;
         }
         // letters and digits alone
-        if let Some(extension) = target::extension(path) {
+        if let Some(extension) = request_target::extension(path) {
             self.out.extend_from_slice(b"\"extension\":\"");
             self.out.extend_from_slice(extension);
             self.out.extend_from_slice(b"\",");
@@ -589,8 +589,8 @@ impl Related<'_> {
     }
 
     /// A hash is no address.
-    fn add(&mut self, shown: Shown) {
-        let Shown::Address(ip) = shown else { return };
+    fn add(&mut self, shown: Masked) {
+        let Masked::Address(ip) = shown else { return };
         if self.len < RELATED && !self.addresses().contains(&ip) {
             self.addresses[self.len] = ip;
             self.len += 1;

@@ -15,10 +15,10 @@ mod extra;
 mod members;
 mod plan;
 pub(crate) mod privacy;
+mod request_target;
 mod roles;
 mod route;
 mod stamp;
-mod target;
 #[cfg(test)]
 mod tests;
 
@@ -39,8 +39,8 @@ use crate::json;
 use extra::{Ending, Extras};
 use members::Request;
 use plan::Plan;
-use privacy::{Cleaned, Guard, Seen};
-use route::{Found, Router};
+use privacy::{Cleaned, Redactor, Seen};
+use route::{MatchedRoute, Router};
 
 /// What the record needs to know of the configuration.
 #[derive(Debug, Clone)]
@@ -110,7 +110,7 @@ pub enum Recorded {
 
 /// Where the lines that follow stand: one file, as far as it stays under one path.
 #[derive(Debug, Clone, Copy)]
-pub struct Source<'s> {
+pub struct LineSource<'s> {
     /// Index into `Settings::logs`.
     pub log: usize,
     /// Identity of the file's content.
@@ -125,11 +125,11 @@ pub struct Recorder<F> {
     framing: F,
     logs: Vec<LogRecorder>,
     captures: Captures,
-    frame: Frame,
+    chunk: ChunkContext,
     buffers: Buffers,
     stale: Option<StaleFormats>,
     /// The formats were right after the present lines were read.
-    sure: bool,
+    formats_current: bool,
 }
 
 /// One log's formats and constants, made ready.
@@ -146,12 +146,12 @@ struct LogRecorder {
     /// Names the requests; the same for all logs.
     router: Arc<Router>,
     /// Hides what must not be seen; the same for all logs.
-    guard: Arc<Guard>,
+    redactor: Arc<Redactor>,
 }
 
 /// What the lines of one source, read at one time, have in common.
 #[derive(Debug)]
-struct Frame {
+struct ChunkContext {
     trusted_proxies: Vec<IpNet>,
     keep_original: bool,
     retention: Option<i64>,
@@ -162,15 +162,15 @@ struct Frame {
     event: Vec<u8>,
     heads: HeadMemo,
     /// `"log":{"file":{"path":"…"},"offset":`
-    place: Vec<u8>,
+    log_file: Vec<u8>,
     log: usize,
     stream: StreamId,
     now_millis: i64,
     /// Nothing expires that is young by this time, milliseconds.
-    sure_millis: i64,
+    trusted_millis: i64,
     /// The last readable time of the source, for lines without one.
     last: Option<Stamp>,
-    times: TimeMemo,
+    time_memo: TimeMemo,
 }
 
 /// Scratch space for the values that are not copied as they stand, and what is remembered of those before.
@@ -200,7 +200,7 @@ struct Scratch {
 #[derive(Debug, Default)]
 struct Marks {
     /// One did not fit into the field that the configuration names for it.
-    misfit: bool,
+    type_mismatch: bool,
     /// The client's address is the client's own word.
     client_unverified: bool,
     /// The user's name is.
@@ -215,11 +215,11 @@ impl<F: Framing> Recorder<F> {
             stream: settings.data_stream.as_ref(),
         };
         let router = Arc::new(Router::new(settings.routes));
-        let guard = Arc::new(Guard::new(&settings.privacy));
+        let redactor = Arc::new(Redactor::new(&settings.privacy));
         let logs = settings.logs.into_iter();
-        let logs = logs.map(|log| LogRecorder::new(log, &router, ending, &guard));
+        let logs = logs.map(|log| LogRecorder::new(log, &router, ending, &redactor));
         let logs = logs.collect();
-        let frame = Frame {
+        let chunk = ChunkContext {
             trusted_proxies: settings.trusted_proxies,
             keep_original: settings.keep_original,
             retention: settings
@@ -229,19 +229,19 @@ impl<F: Framing> Recorder<F> {
             host: settings.host,
             event: Vec::new(),
             heads: HeadMemo::default(),
-            place: Vec::new(),
+            log_file: Vec::new(),
             log: 0,
             stream: StreamId([0; 10]),
             now_millis: 0,
-            sure_millis: i64::MAX,
+            trusted_millis: i64::MAX,
             last: None,
-            times: TimeMemo::default(),
+            time_memo: TimeMemo::default(),
         };
         Self {
             framing,
             logs,
             captures: Captures::new(),
-            frame,
+            chunk,
             buffers: Buffers {
                 enrichment: Enrichment::new(&settings.enrich),
                 scratch: Scratch::default(),
@@ -251,7 +251,7 @@ impl<F: Framing> Recorder<F> {
                 clean: Seen::default(),
             },
             stale: None,
-            sure: true,
+            formats_current: true,
         }
     }
 
@@ -265,26 +265,26 @@ impl<F: Framing> Recorder<F> {
 
     /// The lines that follow come from `source`, read at `now_millis`; `last` is the last readable time of
     /// the lines before them in the same file.
-    pub fn begin(&mut self, source: Source<'_>, now_millis: i64, last: Option<Stamp>) {
-        self.sure = self.stale.is_none();
-        let frame = &mut self.frame;
-        frame.log = source.log;
-        frame.stream = source.stream;
-        frame.now_millis = now_millis;
-        frame.last = last;
-        document::event_head(&mut frame.event, now_millis);
-        frame.heads.forget();
-        document::place(&mut frame.place, source.path);
+    pub fn begin(&mut self, source: LineSource<'_>, now_millis: i64, last: Option<Stamp>) {
+        self.formats_current = self.stale.is_none();
+        let chunk = &mut self.chunk;
+        chunk.log = source.log;
+        chunk.stream = source.stream;
+        chunk.now_millis = now_millis;
+        chunk.last = last;
+        document::event_head(&mut chunk.event, now_millis);
+        chunk.heads.forget();
+        document::log_file(&mut chunk.log_file, source.path);
     }
 
     /// It is at least this late; a clock that says later is not believed where a line expires by it.
-    pub fn sure_of(&mut self, millis: i64) {
-        self.frame.sure_millis = millis;
+    pub fn trust_clock_until(&mut self, millis: i64) {
+        self.chunk.trusted_millis = millis;
     }
 
     /// The last readable time so far, to be given back at the next [`Recorder::begin`] of this file.
     pub fn last_time(&self) -> Option<Stamp> {
-        self.frame.last
+        self.chunk.last
     }
 
     /// The name of a format by the log and its position in the log's list.
@@ -304,14 +304,14 @@ impl<F: Framing> Recorder<F> {
         capture: usize,
     ) -> Option<Vec<u8>> {
         let log = self.logs.first_mut()?;
-        log.prepare(format, &self.frame);
+        log.prepare(format, &self.chunk);
         let values = Values {
             plan: log.plan(format)?,
             captures,
             line,
             plain: false,
             watched: true,
-            guard: &log.guard,
+            redactor: &log.redactor,
         };
         values.value(Some(capture)).map(|value| values.shown(value))
     }
@@ -325,21 +325,21 @@ impl<F: Framing> Recorder<F> {
         line: &[u8],
     ) -> Option<(String, bool)> {
         let log = self.logs.first_mut()?;
-        log.prepare(format, &self.frame);
+        log.prepare(format, &self.chunk);
         let plan = log.plan(format)?;
         let values = Values {
             plan,
             captures,
             line,
             plain: captures.is_plain(),
-            watched: log.guard.watches(line),
-            guard: &log.guard,
+            watched: log.redactor.watches(line),
+            redactor: &log.redactor,
         };
         let request = Request::new(&values);
         let status = plan.roles.status(&values);
-        let found = Found::of(&log.router, &mut self.buffers, &values, &request, status);
+        let found = MatchedRoute::of(&log.router, &mut self.buffers, &values, &request, status);
         let name = found.name(&values, &self.buffers.route)?;
-        Some((name, matches!(found, Found::Named(_))))
+        Some((name, matches!(found, MatchedRoute::Named(_))))
     }
 
     /// Writes the record of `line`, which stands at `offset` of the source, as one item of `batch`.
@@ -349,10 +349,10 @@ impl<F: Framing> Recorder<F> {
             framing,
             logs,
             captures,
-            frame,
+            chunk,
             buffers,
             stale,
-            sure,
+            formats_current,
         } = self;
         let line = match line {
             // a `\r` ends the line too; where it was cut, it does not
@@ -362,8 +362,8 @@ impl<F: Framing> Recorder<F> {
         if !cut && is_blank(line) {
             return Recorded::Blank;
         }
-        let log = &mut logs[frame.log];
-        let place = Place { offset, line, cut };
+        let log = &mut logs[chunk.log];
+        let position = LinePosition { offset, line, cut };
         let mut furthest: Option<(usize, ParseError)> = None;
         let mut taken = None;
         // there may be thousands of formats
@@ -382,43 +382,44 @@ impl<F: Framing> Recorder<F> {
             }
         }
         if let Some(index) = taken {
-            log.prepare(index, frame);
+            log.prepare(index, chunk);
             let log = &*log;
             if let Some(plan) = log.plan(index) {
-                let stamp = frame.times.read(&plan.times, captures, line);
-                let shows_line = frame.shows_line(cut, stamp);
+                let stamp = chunk.time_memo.read(&plan.times, captures, line);
+                let shows_line = chunk.shows_line(cut, stamp);
                 let values = Values {
                     plan,
                     captures,
                     line,
                     plain: captures.is_plain(),
                     watched: match shows_line {
-                        true => log.guard.watches(line),
+                        true => log.redactor.watches(line),
                         false => {
                             let clean = &mut buffers.clean;
-                            log.guard.watches_values(&plan.watch, captures, line, clean)
+                            log.redactor
+                                .watches_values(&plan.watch, captures, line, clean)
                         }
                     },
-                    guard: &log.guard,
+                    redactor: &log.redactor,
                 };
-                let Some(placed) = frame.place(stamp) else {
+                let Some(times) = chunk.event_times(stamp) else {
                     return Recorded::Expired;
                 };
                 let sink = Sink { batch, framing };
-                frame.parsed(&placed, log, &values, &place, buffers, sink);
+                chunk.parsed(&times, log, &values, &position, buffers, sink);
                 return Recorded::Parsed(index);
             }
         }
-        if !*sure {
+        if !*formats_current {
             if stale
                 .as_ref()
                 .is_some_and(|StaleFormats(outdated)| outdated())
             {
                 return Recorded::Waits;
             }
-            *sure = true;
+            *formats_current = true;
         }
-        let Some(placed) = frame.place(find_time(line)) else {
+        let Some(times) = chunk.event_times(find_time(line)) else {
             return Recorded::Expired;
         };
         let furthest = furthest.and_then(|(at, error)| Some((log.formats.get(at)?, error)));
@@ -432,7 +433,7 @@ impl<F: Framing> Recorder<F> {
             ),
         };
         let sink = Sink { batch, framing };
-        frame.unparsed(&placed, log, &message, &place, buffers, sink);
+        chunk.unparsed(&times, log, &message, &position, buffers, sink);
         Recorded::Unparsed(reason)
     }
 }
@@ -452,7 +453,7 @@ impl LogRecorder {
         settings: LogSettings,
         router: &Arc<Router>,
         ending: Ending<'_>,
-        guard: &Arc<Guard>,
+        redactor: &Arc<Redactor>,
     ) -> Self {
         let fields = &settings.fields;
         let site = fields.iter().find_map(|field| match &field.value {
@@ -467,21 +468,21 @@ impl LogRecorder {
             site,
             unparsed,
             router: Arc::clone(router),
-            guard: Arc::clone(guard),
+            redactor: Arc::clone(redactor),
         }
     }
 
     /// Makes the plan of the format at this place, at its first line.
-    fn prepare(&mut self, index: usize, frame: &Frame) {
+    fn prepare(&mut self, index: usize, chunk: &ChunkContext) {
         if self.plan(index).is_some() {
             return;
         }
         if let Some(named) = self.formats.get(index) {
             let ending = Ending {
-                host: &frame.host,
-                stream: frame.data_stream.as_ref(),
+                host: &chunk.host,
+                stream: chunk.data_stream.as_ref(),
             };
-            let plan = Plan::new(&named.format, &self.fields, ending, &self.guard);
+            let plan = Plan::new(&named.format, &self.fields, ending, &self.redactor);
             self.plans.push((index, plan));
         }
     }
@@ -489,7 +490,7 @@ impl LogRecorder {
     fn plan(&self, index: usize) -> Option<&Plan> {
         let mut plans = self.plans.iter();
         plans
-            .find(|(place, _)| *place == index)
+            .find(|(position, _)| *position == index)
             .map(|(_, plan)| plan)
     }
 }
@@ -522,7 +523,7 @@ impl<F: Framing> Sink<'_, F> {
 
 /// A line and where it stands.
 #[derive(Debug, Clone, Copy)]
-struct Place<'l> {
+struct LinePosition<'l> {
     offset: u64,
     line: &'l [u8],
     cut: bool,
@@ -538,7 +539,7 @@ struct Values<'l> {
     plain: bool,
     /// A value may hold what must not be seen.
     watched: bool,
-    guard: &'l Guard,
+    redactor: &'l Redactor,
 }
 
 impl<'l> Values<'l> {
@@ -549,7 +550,7 @@ impl<'l> Values<'l> {
 
 /// When a record happened, as far as is known.
 #[derive(Debug, Clone, Copy)]
-struct Placed {
+struct EventTimes {
     /// What `@timestamp` says.
     shown: Stamp,
     /// The line's own time.
@@ -558,20 +559,20 @@ struct Placed {
     ahead: bool,
 }
 
-impl Placed {
+impl EventTimes {
     fn is_readable(&self) -> bool {
         self.time != EventTime::Unreadable
     }
 }
 
-impl Frame {
+impl ChunkContext {
     /// Whether a record of this line that a format took has the line itself, `event.original`.
     fn shows_line(&self, cut: bool, stamp: Option<Stamp>) -> bool {
         self.keep_original || cut || stamp.is_none()
     }
 
     /// Settles when the record happened, by the line's readable time; `None` when that is longer ago than the retention.
-    fn place(&mut self, stamp: Option<Stamp>) -> Option<Placed> {
+    fn event_times(&mut self, stamp: Option<Stamp>) -> Option<EventTimes> {
         let now = self.now_millis.div_euclid(1000);
         let Some(stamp) = stamp else {
             let millis = self.now_millis.rem_euclid(1000);
@@ -582,22 +583,22 @@ impl Frame {
                 offset_minutes: None,
             };
             let shown = self.last.unwrap_or(read);
-            return Some(Placed {
+            return Some(EventTimes {
                 shown,
                 time: EventTime::Unreadable,
                 ahead: false,
             });
         };
-        let sure = now.min(self.sure_millis.div_euclid(1000));
+        let trusted = now.min(self.trusted_millis.div_euclid(1000));
         if self
             .retention
-            .is_some_and(|age| sure.saturating_sub(stamp.seconds) > age)
+            .is_some_and(|age| trusted.saturating_sub(stamp.seconds) > age)
         {
             return None;
         }
         self.last = Some(stamp);
         let ahead = stamp.seconds > now + stamp::DAY;
-        Some(Placed {
+        Some(EventTimes {
             shown: stamp,
             time: EventTime::At(stamp.seconds),
             ahead,
@@ -617,16 +618,16 @@ impl HeadMemo {
         self.time = None;
     }
 
-    fn text(&mut self, event: &[u8], placed: &Placed) -> &[u8] {
-        let time = Some((placed.shown, placed.is_readable()));
+    fn text(&mut self, event: &[u8], times: &EventTimes) -> &[u8] {
+        let time = Some((times.shown, times.is_readable()));
         if self.time != time {
             self.time = time;
             self.text.clear();
             self.text.extend_from_slice(b"{\"@timestamp\":\"");
-            stamp::timestamp(&mut self.text, placed.shown.seconds, placed.shown.nanos);
+            stamp::timestamp(&mut self.text, times.shown.seconds, times.shown.nanos);
             self.text.extend_from_slice(event);
-            if placed.is_readable()
-                && let Some(offset) = placed.shown.offset_minutes
+            if times.is_readable()
+                && let Some(offset) = times.shown.offset_minutes
             {
                 self.text.extend_from_slice(b"\"timezone\":\"");
                 stamp::zone(&mut self.text, offset);

@@ -11,7 +11,7 @@ use logweir_parsers::variable::Role;
 use logweir_parsers::{Escape, Format};
 
 use super::extra::{Ending, Extras};
-use super::privacy::{Guard, Watch};
+use super::privacy::{Redactor, Watch};
 use super::roles::Roles;
 use crate::config::{Field, FieldValue, variable_of};
 use crate::json;
@@ -85,7 +85,7 @@ pub(super) struct Plan {
     /// The request's target where none of nginx's own tells it.
     pub(super) other_target: Option<usize>,
     /// A value that the configuration names for a member of the record's own may not fit it.
-    pub(super) may_misfit: bool,
+    pub(super) may_mismatch: bool,
     pub(super) upstreams: Vec<Upstream>,
     /// `"pipe":"` and the capture, for variables without a place in ECS.
     pub(super) others: Vec<(String, usize)>,
@@ -115,11 +115,11 @@ impl Plan {
         format: &Format,
         fields: &[Field],
         ending: Ending<'_>,
-        guard: &Guard,
+        redactor: &Redactor,
     ) -> Self {
         let mut plan = Self {
             escape: format.escape(),
-            watch: Watch::new(format, guard),
+            watch: Watch::new(format, redactor),
             extras: Extras::new(fields, format, ending),
             ..Self::default()
         };
@@ -145,7 +145,7 @@ impl Plan {
             });
         plan.clients = ClientFields::of(format, variable_of(fields, "source.ip"));
         plan.roles = Roles::of(format, fields);
-        plan.may_misfit = fields.iter().any(Field::replaces);
+        plan.may_mismatch = fields.iter().any(Field::replaces);
         plan.names_server = plan
             .host
             .or(plan.server_addr)
@@ -160,7 +160,7 @@ impl Plan {
         plan.secrecy = format
             .fields()
             .iter()
-            .map(|field| secrecy(field.name(), fields, guard))
+            .map(|field| secrecy(field.name(), fields, redactor))
             .collect();
         plan
     }
@@ -252,13 +252,13 @@ impl Plan {
 }
 
 /// A text of several variables is as secret as the strictest of them.
-fn secrecy(name: &str, fields: &[Field], guard: &Guard) -> Secrecy {
+fn secrecy(name: &str, fields: &[Field], redactor: &Redactor) -> Secrecy {
     if !name.contains('$') {
-        return of_one(name, fields, guard);
+        return of_one(name, fields, redactor);
     }
     let among = |secrecy| {
         let mut variables = name.split('$');
-        variables.any(|variable| of_one(variable, fields, guard) == secrecy)
+        variables.any(|variable| of_one(variable, fields, redactor) == secrecy)
     };
     if among(Secrecy::Redacted) {
         Secrecy::Redacted
@@ -271,7 +271,7 @@ fn secrecy(name: &str, fields: &[Field], guard: &Guard) -> Secrecy {
 
 /// A variable is as secret as the strictest of its places asks for: it must not stand in one hashed and in
 /// another, or in `event.original`, as it is.
-fn of_one(variable: &str, fields: &[Field], guard: &Guard) -> Secrecy {
+fn of_one(variable: &str, fields: &[Field], redactor: &Redactor) -> Secrecy {
     let own = match variable {
         user if Role::User.variables().contains(&user) => "user.name",
         "http_user_agent" => "user_agent.original",
@@ -283,12 +283,12 @@ fn of_one(variable: &str, fields: &[Field], guard: &Guard) -> Secrecy {
         .iter()
         .filter(|field| matches!(&field.value, FieldValue::Variable(name) if name == variable));
     let mut names = mapped.map(|field| field.name.as_str()).chain([own]);
-    let other = guard.hashes(&format!("nginx.access.{variable}"));
-    if other || names.any(|name| guard.hashes(name)) {
+    let other = redactor.hashes(&format!("nginx.access.{variable}"));
+    if other || names.any(|name| redactor.hashes(name)) {
         Secrecy::Hashed
-    } else if guard.is_secret(variable)
+    } else if redactor.is_secret(variable)
         // four or sixteen bytes that no scan of a text knows
-        || variable == "binary_remote_addr" && !guard.shows_addresses()
+        || variable == "binary_remote_addr" && !redactor.shows_addresses()
     {
         Secrecy::Redacted
     } else {

@@ -10,7 +10,7 @@ use logweir_parsers::{Format, list, number};
 
 use super::Values;
 use super::members::{SURE_DIGITS, Value};
-use super::target;
+use super::request_target;
 use crate::config::{Field, FieldValue};
 
 /// The captures that tell each, the best one first.
@@ -141,7 +141,7 @@ impl Roles {
 
     /// A site where neither the request, nor nginx's own variables, nor the configuration tell one.
     pub(super) fn site<'l>(&self, values: &Values<'l>) -> Option<&'l [u8]> {
-        let host = |at: &usize| values.get(Some(*at)).map(target::host);
+        let host = |at: &usize| values.get(Some(*at)).map(request_target::host);
         self.site
             .iter()
             .filter_map(host)

@@ -39,7 +39,7 @@ const DECODED_AGAIN: usize = 2;
 
 /// What a request is for.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Found<'r> {
+pub(super) enum MatchedRoute<'r> {
     /// The line tells no path.
     Nothing,
     /// A configured route.
@@ -51,7 +51,7 @@ pub(super) enum Found<'r> {
     Absent,
 }
 
-impl<'r> Found<'r> {
+impl<'r> MatchedRoute<'r> {
     /// The route of a request; `status` is that of its answer, where the line tells it.
     pub(super) fn of(
         router: &'r Router,
@@ -123,7 +123,7 @@ impl<'r> Found<'r> {
             escape: values.plan.escape,
             plain: values.plain,
             watched: values.watched,
-            guard: values.guard,
+            redactor: values.redactor,
         };
         self.write(&mut text, normalised);
         let member = out.strip_prefix(b"\"route\":")?.strip_suffix(b",")?;
@@ -141,7 +141,7 @@ impl<'r> Found<'r> {
                 out.extend_from_slice(b"\"route\":\"");
                 if text.watched || escape {
                     let cleaned = &mut text.scratch.cleaned;
-                    text.guard.clean(normalised, Scope::Value, cleaned);
+                    text.redactor.clean(normalised, Scope::Value, cleaned);
                     json::text(out, &cleaned.text);
                 } else {
                     out.extend_from_slice(normalised);

@@ -68,8 +68,8 @@ fn named(formats: Vec<Format>) -> Vec<NamedFormat> {
     formats.into_iter().enumerate().map(name).collect()
 }
 
-fn source(log: usize, path: &Path) -> Source<'_> {
-    Source {
+fn source(log: usize, path: &Path) -> LineSource<'_> {
+    LineSource {
         log,
         stream: STREAM,
         path,

@@ -193,14 +193,14 @@ mod tests {
         let line = b"[23/Nov/2026:05:41:14 +0000] 1795412474.123";
         let mut captures = Captures::new();
         assert!(format.parse(line, &mut captures).is_ok());
-        let stamp = TimeFields::of(&format, &[]).read(&captures, line);
+        let stamp = TimeFields::of(&format, None).read(&captures, line);
         assert_eq!(stamp.map(|stamp| stamp.nanos), Some(123_000_000));
     }
 
     #[test]
     fn the_zone_comes_from_the_field_that_has_one() {
         let format = Format::compile("$msec [$time_local]", Default::default()).unwrap();
-        let fields = TimeFields::of(&format, &[]);
+        let fields = TimeFields::of(&format, None);
         let mut captures = Captures::new();
         let mut memo = TimeMemo::default();
         let mut read = |line: &[u8]| {

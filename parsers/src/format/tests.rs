@@ -327,7 +327,7 @@ fn directives_that_nginx_refuses() {
 #[test]
 fn pasted_directives_are_read_as_nginx_conf_is() {
     struct Conf(String);
-    impl crate::nginx_conf::Source for Conf {
+    impl crate::nginx_conf::ConfSource for Conf {
         fn read(&self, _: &str) -> Result<Vec<u8>, String> {
             Ok(self.0.clone().into_bytes())
         }

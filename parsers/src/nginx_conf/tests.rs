@@ -19,7 +19,7 @@ impl Memory {
     }
 }
 
-impl Source for Memory {
+impl ConfSource for Memory {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         self.0
             .get(path)

@@ -20,7 +20,7 @@ use super::tally::Tally;
 use super::{hints, names};
 use crate::config::{Loaded, variable_of};
 use crate::record::is_blank;
-use crate::record::privacy::{Cleaned, Guard};
+use crate::record::privacy::{Cleaned, Redactor};
 
 /// Odd lines shown for each reason.
 const SHOWN_PER_REASON: u64 = 10;
@@ -88,7 +88,7 @@ struct Walk<'a> {
     captures: Captures,
     records: Option<Records>,
     /// What of a line may be seen.
-    guard: Guard,
+    redactor: Redactor,
     cleaned: Cleaned,
     tally: Tally,
     routes: RouteCounts,
@@ -114,7 +114,7 @@ impl<'a> Walk<'a> {
                 .collect(),
             captures: Captures::new(),
             records: Records::new(&loaded.config, chosen),
-            guard: Guard::new(&loaded.config.privacy),
+            redactor: Redactor::new(&loaded.config.privacy),
             cleaned: Cleaned::default(),
             tally: Tally::new(chosen.formats.len()),
             routes: RouteCounts::default(),
@@ -242,12 +242,12 @@ impl<'a> Walk<'a> {
 
     /// An excerpt of the line as it may be shown, with a caret under the byte at `offset`.
     fn place(&mut self, line: &[u8], offset: usize) -> String {
-        if self.guard.hashes_fields() {
+        if self.redactor.hashes_fields() {
             return "    (its text is not shown, for privacy.hash_fields may stand in it)\n"
                 .to_owned();
         }
-        self.guard.line(line, &mut self.cleaned);
-        let offset = self.cleaned.place_of(offset);
+        self.redactor.line(line, &mut self.cleaned);
+        let offset = self.cleaned.new_offset(offset);
         terminal::with_caret(&self.cleaned.text, offset, "    ")
     }
 

@@ -40,17 +40,17 @@ impl<'l> Values<'l> {
                 Secrecy::Hashed => {
                     value.clear();
                     self.plan.escape.decode(raw, value);
-                    line.extend_from_slice(&self.guard.hash(value));
+                    line.extend_from_slice(&self.redactor.hash(value));
                 }
                 Secrecy::Text | Secrecy::Unbounded => {
-                    self.guard.clean(raw, Scope::Value, cleaned);
+                    self.redactor.clean(raw, Scope::Value, cleaned);
                     line.extend_from_slice(&cleaned.text);
                 }
             }
         }
         line.extend_from_slice(&self.line[from..]);
         // once more as a whole: a format may put a key before a value, `token=$http_x`
-        self.guard.clean(line, Scope::Line, cleaned);
+        self.redactor.clean(line, Scope::Line, cleaned);
         let Cleaned { text, .. } = cleaned;
         text
     }

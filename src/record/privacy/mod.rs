@@ -1,7 +1,7 @@
 //! What a record does not say: secrets, addresses of people, names that are to be hashed.
 //!
 //! Owns the cleaning of text and the hash; refuses to know fields. Invariant: every text that comes from a line goes
-//! through [`Guard::clean`] unless [`Guard::watches`] has said that there is nothing to clean in its line; index and
+//! through [`Redactor::clean`] unless [`Redactor::watches`] has said that there is nothing to clean in its line; index and
 //! id of a document never come from what was cleaned. It guards against a password in a cluster that many read.
 
 mod addresses;
@@ -58,7 +58,7 @@ pub(crate) enum Scope {
 
 /// What is to become of an address.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Shown {
+pub(super) enum Masked {
     /// It is shown, as it is or truncated.
     Address(IpAddr),
     /// Only its hash is.
@@ -67,7 +67,7 @@ pub(super) enum Shown {
 
 /// The rules, ready to be followed.
 #[derive(Debug, Clone)]
-pub(crate) struct Guard {
+pub(crate) struct Redactor {
     secrets: Secrets,
     rule: AddressRule,
     key: Option<[u8; 32]>,
@@ -81,7 +81,7 @@ struct Cut {
     /// `None`: by [`REDACTED`].
     address: Option<IpAddr>,
     /// Where its replacement stands.
-    placed: Range<usize>,
+    replaced_at: Range<usize>,
 }
 
 /// A cleaned text, with where its parts were before.
@@ -92,7 +92,7 @@ pub(crate) struct Cleaned {
     pub(crate) text: Vec<u8>,
 }
 
-impl Guard {
+impl Redactor {
     pub(crate) fn new(privacy: &Privacy) -> Self {
         fn texts(list: &[String]) -> impl Iterator<Item = &str> {
             list.iter().map(String::as_str)
@@ -175,7 +175,7 @@ impl Guard {
                 None => out.extend_from_slice(REDACTED),
                 Some(ip) => self.show(ip).write(out),
             }
-            cut.placed = start..out.len();
+            cut.replaced_at = start..out.len();
             from = cut.range.end;
         }
         out.extend_from_slice(&text[from..]);
@@ -200,21 +200,21 @@ impl Guard {
     }
 
     /// What is shown of an address.
-    pub(super) fn show(&self, ip: IpAddr) -> Shown {
+    pub(super) fn show(&self, ip: IpAddr) -> Masked {
         match (self.rule, ip) {
-            (AddressRule::Keep, ip) => Shown::Address(ip),
+            (AddressRule::Keep, ip) => Masked::Address(ip),
             (AddressRule::Truncate, IpAddr::V4(v4)) => {
                 let [a, b, c, _] = v4.octets();
-                Shown::Address(Ipv4Addr::new(a, b, c, 0).into())
+                Masked::Address(Ipv4Addr::new(a, b, c, 0).into())
             }
             (AddressRule::Truncate, IpAddr::V6(v6)) => {
                 let [a, b, c, ..] = v6.segments();
-                Shown::Address(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into())
+                Masked::Address(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into())
             }
             (AddressRule::Hash, ip) => {
                 let mut text = Vec::new();
                 super::members::address_text(&mut text, ip);
-                Shown::Hash(self.hash(&text))
+                Masked::Hash(self.hash(&text))
             }
         }
     }
@@ -233,7 +233,7 @@ impl Guard {
     }
 }
 
-impl Shown {
+impl Masked {
     /// Appends it to running text.
     pub(super) fn write(self, out: &mut Vec<u8>) {
         match self {
@@ -248,18 +248,18 @@ impl Cut {
         Self {
             range,
             address,
-            placed: 0..0,
+            replaced_at: 0..0,
         }
     }
 }
 
 impl Cleaned {
     /// Where the byte that stood at `at` stands now; for one that was replaced, where its replacement begins.
-    pub(crate) fn place_of(&self, at: usize) -> usize {
+    pub(crate) fn new_offset(&self, at: usize) -> usize {
         match self.cuts.iter().rfind(|cut| cut.range.start <= at) {
             None => at,
-            Some(cut) if at < cut.range.end => cut.placed.start,
-            Some(cut) => cut.placed.end + (at - cut.range.end),
+            Some(cut) if at < cut.range.end => cut.replaced_at.start,
+            Some(cut) => cut.replaced_at.end + (at - cut.range.end),
         }
     }
 }

@@ -554,12 +554,12 @@ mod tests {
 
     fn all(text: &str, scope: Scope) -> String {
         let mut cleaned = super::super::Cleaned::default();
-        let guard = super::super::Guard::new(&crate::config::Privacy::default());
-        guard.clean(text.as_bytes(), scope, &mut cleaned);
+        let redactor = super::super::Redactor::new(&crate::config::Privacy::default());
+        redactor.clean(text.as_bytes(), scope, &mut cleaned);
         let changed = cleaned.text != text.as_bytes();
         let hidden = scope == Scope::Line || text.contains(['"', '\\']);
         assert!(
-            !changed || hidden || guard.watches(text.as_bytes()),
+            !changed || hidden || redactor.watches(text.as_bytes()),
             "{text}"
         );
         String::from_utf8_lossy(&cleaned.text).replace("REDACTED", "*")

@@ -2,13 +2,13 @@
 //!
 //! Owns which parts of a line are looked at for that. Each value that can hold a secret is looked at by itself, and
 //! those that come again and again, such as a browser's name, are remembered. Refuses to know what a secret is.
-//! Invariant: where the answer is no, [`Guard::clean`] changes no value of the line, nor any part of one. It says
+//! Invariant: where the answer is no, [`Redactor::clean`] changes no value of the line, nor any part of one. It says
 //! nothing of the line as a whole, in which a format may put a key before a value.
 
 use logweir_parsers::{Captures, Format, Grammar};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Guard;
+use super::Redactor;
 use super::secrets::Secrets;
 use crate::config::AddressRule;
 
@@ -34,14 +34,14 @@ struct Looked {
 }
 
 impl Watch {
-    pub(in crate::record) fn new(format: &Format, guard: &Guard) -> Self {
+    pub(in crate::record) fn new(format: &Format, redactor: &Redactor) -> Self {
         // what variables that are read as one text say of each other is asked of the line
         let joined = format
             .fields()
             .iter()
             .any(|field| field.name().contains('$'));
         // a beginning of the user's own may stand in a number
-        if joined || guard.secrets.shapes.has_own() {
+        if joined || redactor.secrets.shapes.has_own() {
             return Self::default();
         }
         let fields = format.fields().iter().enumerate();
@@ -127,8 +127,8 @@ impl Seen {
     }
 }
 
-impl Guard {
-    /// Whether the values of a line must be cleaned. `seen` is for this guard alone.
+impl Redactor {
+    /// Whether the values of a line must be cleaned. `seen` is for this redactor alone.
     pub(in crate::record) fn watches_values(
         &self,
         watch: &Watch,

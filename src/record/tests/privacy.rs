@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{AddressRule, Field, FieldType, HashKey};
 use crate::output::dead_letters::{Entry, Kind, Rejection};
-use crate::record::privacy::{Cleaned, Guard, Scope};
+use crate::record::privacy::{Cleaned, Redactor, Scope};
 
 const SECRET: &str = "s3cr3tV4lue";
 const PERSON: &str = "alice.unusual";
@@ -363,13 +363,13 @@ proptest! {
         ], 0..14),
     ) {
         let text = pieces.concat();
-        let guard = Guard::new(&Privacy::default());
+        let redactor = Redactor::new(&Privacy::default());
         let mut cleaned = Cleaned::default();
         for (at, _) in text.char_indices().take(8) {
             let value = &text[at..];
-            guard.clean(value.as_bytes(), Scope::Value, &mut cleaned);
+            redactor.clean(value.as_bytes(), Scope::Value, &mut cleaned);
             let same = cleaned.text == value.as_bytes();
-            prop_assert!(same || guard.watches(text.as_bytes()), "{} of {}", value, text);
+            prop_assert!(same || redactor.watches(text.as_bytes()), "{} of {}", value, text);
         }
     }
 }

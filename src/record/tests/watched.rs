@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::*;
-use crate::record::privacy::{Cleaned, Guard, Scope, Seen, Watch};
+use crate::record::privacy::{Cleaned, Redactor, Scope, Seen, Watch};
 
 const CASES: u32 = 1024;
 
@@ -112,8 +112,8 @@ fn each(test: impl Fn(&str) -> Result<(), TestCaseError>) {
 #[test]
 fn where_no_value_is_watched_cleaning_changes_none() {
     let format = Format::combined();
-    let guard = Guard::new(&Privacy::default());
-    let watch = Watch::new(&format, &guard);
+    let redactor = Redactor::new(&Privacy::default());
+    let watch = Watch::new(&format, &redactor);
     let (seen, cleaned) = (
         RefCell::new(Seen::default()),
         RefCell::new(Cleaned::default()),
@@ -124,7 +124,7 @@ fn where_no_value_is_watched_cleaning_changes_none() {
         if format.parse(line, &mut captures).is_err() {
             return Ok(());
         }
-        let watched = guard.watches_values(&watch, &captures, line, &mut seen.borrow_mut());
+        let watched = redactor.watches_values(&watch, &captures, line, &mut seen.borrow_mut());
         counts.borrow_mut()[usize::from(watched)] += 1;
         if watched {
             return Ok(());
@@ -141,7 +141,7 @@ fn where_no_value_is_watched_cleaning_changes_none() {
             {
                 for end in [end.saturating_sub(1), value.len()] {
                     let part = value.get(start..end).unwrap_or_default();
-                    guard.clean(part, Scope::Value, &mut cleaned);
+                    redactor.clean(part, Scope::Value, &mut cleaned);
                     prop_assert_eq!(&cleaned.text, part, "of {}", text);
                 }
             }

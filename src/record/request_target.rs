@@ -7,7 +7,7 @@ use super::privacy::userinfo_length;
 
 /// A request target, borrowed from the line.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Target<'l> {
+pub(super) struct RequestTarget<'l> {
     /// The scheme of an absolute form.
     pub(super) scheme: Option<&'l [u8]>,
     /// Host and port of an absolute form, without a user and a password before them.
@@ -20,7 +20,7 @@ pub(super) struct Target<'l> {
     pub(super) fragment: Option<&'l [u8]>,
 }
 
-impl<'l> Target<'l> {
+impl<'l> RequestTarget<'l> {
     pub(super) fn split(raw: &'l [u8]) -> Self {
         let mut target = Self::default();
         let mut rest = raw;
@@ -105,14 +105,14 @@ mod tests {
 
     #[test]
     fn every_form_of_a_target() {
-        let path = |raw: &'static str| Target::split(raw.as_bytes());
+        let path = |raw: &'static str| RequestTarget::split(raw.as_bytes());
         assert_eq!(path("/a?b=1").path, Some(&b"/a"[..]));
         assert_eq!(path("/a?b=1").query, Some(&b"b=1"[..]));
         assert_eq!(path("/a?").query, Some(&b""[..]));
         assert_eq!(path("/a#top").fragment, Some(&b"top"[..]));
         assert_eq!(path("/a?b#c").query, Some(&b"b"[..]));
-        assert_eq!(path("*"), Target::default());
-        assert_eq!(path("shop.example:443"), Target::default());
+        assert_eq!(path("*"), RequestTarget::default());
+        assert_eq!(path("shop.example:443"), RequestTarget::default());
         let absolute = path("http://shop.example:80/x?y=http://z/");
         assert_eq!(absolute.scheme, Some(&b"http"[..]));
         assert_eq!(absolute.authority, Some(&b"shop.example:80"[..]));
@@ -128,7 +128,7 @@ mod tests {
             "bob:%40@",
         ] {
             let target = format!("http://{user}shop.example:80/x?y=z");
-            let target = Target::split(target.as_bytes());
+            let target = RequestTarget::split(target.as_bytes());
             assert_eq!(target.authority, Some(&b"shop.example:80"[..]), "{user}");
             assert_eq!(target.path, Some(&b"/x"[..]), "{user}");
         }

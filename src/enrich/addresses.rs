@@ -16,13 +16,13 @@ const REMEMBERED: usize = 4096;
 
 /// The databases that are there.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct Addresses {
     geoip: Option<Arc<EnrichFile<GeoIp>>>,
     asn: Option<Arc<EnrichFile<Asn>>>,
     memo: Memo,
 }
 
-impl Places {
+impl Addresses {
     pub(super) fn new(enrich: &Enrich) -> Option<Self> {
         let (geoip, asn) = (enrich.geoip.clone(), enrich.asn.clone());
         let is_on = geoip.is_some() || asn.is_some();
@@ -53,22 +53,22 @@ impl Places {
 }
 
 fn geo(out: &mut Vec<u8>, geoip: &GeoIp, ip: IpAddr) {
-    let Some(place) = geoip.place(ip) else {
+    let Some(record) = geoip.location(ip) else {
         return;
     };
     let mark = json::open(out, b"\"geo\":{");
-    text(out, "city_name", place.city.names.en);
-    text(out, "continent_name", place.continent.names.en);
-    text(out, "country_iso_code", place.country.iso_code);
-    text(out, "country_name", place.country.names.en);
-    if let Some(Named { iso_code, names }) = place.subdivisions.last() {
+    text(out, "city_name", record.city.names.en);
+    text(out, "continent_name", record.continent.names.en);
+    text(out, "country_iso_code", record.country.iso_code);
+    text(out, "country_name", record.country.names.en);
+    if let Some(Named { iso_code, names }) = record.subdivisions.last() {
         // ISO 3166-2 begins with the country
-        let code = place.country.iso_code.zip(*iso_code);
+        let code = record.country.iso_code.zip(*iso_code);
         let code = code.map(|(country, region)| format!("{country}-{region}"));
         text(out, "region_iso_code", code.as_deref());
         text(out, "region_name", names.en);
     }
-    if let (Some(latitude), Some(longitude)) = (place.location.latitude, place.location.longitude)
+    if let (Some(latitude), Some(longitude)) = (record.location.latitude, record.location.longitude)
         && latitude.abs() <= 90.0
         && longitude.abs() <= 180.0
     {
