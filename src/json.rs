@@ -1,15 +1,15 @@
-//! Writes JSON strings and numbers into the bulk body.
+//! Writes JSON strings and numbers into a buffer.
 //!
-//! Owns the rule that what is written is always valid JSON in UTF-8, whatever bytes a client sent; knows
-//! nothing of fields. A value that needs no undoing is copied as it stands, which is nearly every value.
+//! Owns the escaping. Refuses to know fields. Invariant: the output is valid JSON in UTF-8, whatever bytes a client sent.
+//! A value without escapes is copied as it is; that is nearly every value.
 
 use logweir_parsers::Escape;
 
 /// Lower-case hex digits for `\u00XX`.
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Appends `raw`, a value as nginx escaped it, as the inside of a JSON string (no quotes). A `plain` one is
-/// copied; `scratch` holds the undone value of others.
+/// Appends `raw`, a value as nginx escaped it, as the inside of a JSON string (no quotes). A `plain` value is
+/// copied; `scratch` holds the decoded form of any other value.
 pub(crate) fn value(
     out: &mut Vec<u8>,
     scratch: &mut Vec<u8>,
@@ -52,14 +52,14 @@ pub(crate) fn text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(&text[from..]);
 }
 
-/// `text` as the inside of a JSON string, for constants built once.
+/// Returns `value` as the inside of a JSON string, for constants that are built once.
 pub(crate) fn constant(value: &str) -> String {
     let mut out = Vec::with_capacity(value.len());
     text(&mut out, value.as_bytes());
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Whether Elasticsearch's `long` holds the number; a greater one would cost the whole document.
+/// Whether the number fits into Elasticsearch's `long`; the index would refuse a document with a larger one.
 pub(crate) fn is_long(value: &u64) -> bool {
     i64::try_from(*value).is_ok()
 }
@@ -85,8 +85,8 @@ pub(crate) fn end(out: &mut Vec<u8>) {
     out.push(b',');
 }
 
-/// Ends an object whose members each ended with a comma; an object without members is taken back to `mark`,
-/// where its key began.
+/// Ends an object whose members each ended with a comma. An object without members is removed: the buffer is cut back
+/// to `mark`, where its key began.
 pub(crate) fn close(out: &mut Vec<u8>, mark: usize) {
     match out.last() {
         Some(b',') => end(out),

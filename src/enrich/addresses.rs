@@ -1,4 +1,4 @@
-//! `source.geo` and `source.as`: where an address is, and whose.
+//! Writes `source.geo` and `source.as`: the location and the network of an address.
 //!
 //! Source of names and types: ECS 8.11, geo and autonomous system fields.
 
@@ -11,10 +11,10 @@ use super::file::EnrichFile;
 use super::memo::Memo;
 use crate::json;
 
-/// Addresses remembered: a few minutes of a busy site, in at most about 2 MiB.
+/// Size of the cache, in addresses: a few minutes of a busy site, in at most about 2 MiB.
 const REMEMBERED: usize = 4096;
 
-/// The databases that are there.
+/// The databases that are configured.
 #[derive(Debug)]
 pub(crate) struct Addresses {
     geoip: Option<Arc<EnrichFile<GeoIp>>>,

@@ -1,8 +1,8 @@
-//! Databases of addresses in MaxMind's format, held in memory whole.
+//! Databases of addresses in MaxMind's format, held in memory as a whole.
 //!
-//! Owns that a file is one, of the right kind, and what is taken out of it. Read into memory rather than mapped: a
-//! mapped file that someone overwrites in place ends the process (SIGBUS), and mapping is unsafe code.
-//! Invariant: whatever the file holds, a look-up ends, with nothing where it cannot be read.
+//! Owns the check that a file is a database of the right kind, and the selection of its fields. A database is read into
+//! memory and not mapped: when someone overwrites a mapped file in place, the process ends (SIGBUS), and mapping is unsafe
+//! code. Invariant: a lookup always ends, whatever the file holds; it returns nothing where the file cannot be read.
 //! Sources: MaxMind DB file format 2.0; GeoIP2 and GeoLite2 field names (dev.maxmind.com).
 
 use std::fmt;
@@ -16,10 +16,10 @@ use super::file::{Content, FileError};
 /// The largest (GeoIP2 Enterprise) takes a few hundred MiB.
 const MOST: u64 = 1 << 30;
 
-/// Where addresses are.
+/// The database of locations.
 pub struct GeoIp(Reader<Vec<u8>>);
 
-/// Whose addresses they are.
+/// The database of networks.
 pub struct Asn(Reader<Vec<u8>>);
 
 impl Content for GeoIp {
@@ -83,7 +83,7 @@ fn open(
     })
 }
 
-/// Its type, the day it was made, and what it takes.
+/// The type of the database, the day it was built, and its size in memory.
 fn describe(reader: &Reader<Vec<u8>>, size: &dyn fmt::Display) -> String {
     let metadata = reader.metadata();
     let kind = &metadata.database_type;
@@ -95,7 +95,7 @@ fn describe(reader: &Reader<Vec<u8>>, size: &dyn fmt::Display) -> String {
     }
 }
 
-/// What a database of places says.
+/// The entry of an address in a database of locations.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct GeoRecord<'d> {
@@ -106,7 +106,7 @@ pub(super) struct GeoRecord<'d> {
     #[serde(borrow)]
     pub(super) country: Named<'d>,
     pub(super) location: Location,
-    /// The widest first.
+    /// The largest subdivision comes first.
     #[serde(borrow)]
     pub(super) subdivisions: Vec<Named<'d>>,
 }
@@ -119,7 +119,7 @@ pub(super) struct Named<'d> {
     pub(super) names: Names<'d>,
 }
 
-/// In English, as the names in all records.
+/// English names: records use no other language.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Names<'d> {
@@ -133,7 +133,7 @@ pub(super) struct Location {
     pub(super) longitude: Option<f64>,
 }
 
-/// What a database of networks says.
+/// The entry of an address in a database of networks.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct NetworkRecord<'d> {

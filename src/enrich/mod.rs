@@ -1,8 +1,9 @@
-//! What a record says that its line does not: where an address is, whose it is, what a user agent means.
+//! Looks up what a line does not hold: the location and the network of an address, the meaning of a user agent.
 //!
-//! Owns the members that come of it, written once for each address and user agent and remembered within bounds, and
-//! the files that it is taken from. Invariant: what it gives holds nothing of the line that must be hidden. So it is
-//! given an address before that is hidden, for nothing of it is told; but a user agent after, for parts of it are.
+//! Owns the members that this adds to a record, and the files that they come from. Each address and each user agent is
+//! looked up once and remembered within bounds. Refuses to know the configuration and lines. Invariant: the members
+//! hold nothing of the line that must be hidden. An address is therefore looked up before it is hidden, because no part
+//! of it is written; a user agent is looked up after it was cleaned, because parts of it are written.
 
 mod addresses;
 mod database;
@@ -43,7 +44,7 @@ impl Enrich {
     }
 }
 
-/// What is looked up for each line; `None` for what is off.
+/// The lookups of a recorder; `None` for one that is not configured.
 #[derive(Debug)]
 pub(crate) struct Enrichment {
     pub(crate) addresses: Option<Addresses>,

@@ -1,7 +1,7 @@
-//! `user_agent.name`, `.version`, `.os` and `.device`: what a user agent means.
+//! Writes `user_agent.name`, `.version`, `.os` and `.device`: the meaning of a user agent.
 //!
-//! Owns how uap-core's answer becomes ECS, and that a file of definitions can be used. Invariant: a client cannot make
-//! it slow: the text is cut first, and the expressions run in time linear to its length.
+//! Owns the mapping from uap-core's answer to ECS, and the check that a file of definitions can be used. Invariant: a
+//! client cannot make a lookup slow: the text is cut first, and the expressions run in time linear to its length.
 //! Source of names: ECS 8.11, user agent fields; uap-core, docs/specification.md.
 
 use std::fmt;
@@ -14,14 +14,14 @@ use super::file::{Content, EnrichFile, FileError};
 use super::memo::Memo;
 use crate::json;
 
-/// So many bytes are looked at: what browsers send is shorter, and a longer one costs in proportion.
+/// Limit of the text in bytes: browsers send less, and the cost grows with the length.
 const LOOKED_AT: usize = 512;
-/// User agents remembered, in at most about 1 MiB.
+/// Size of the cache, in user agents, in at most about 1 MiB.
 const REMEMBERED: usize = 1024;
-/// What the definitions call what they do not know; the absence of a field says so in ECS.
+/// The name that the definitions give to unknown values; ECS leaves such a field out.
 const UNKNOWN: &str = "Other";
 
-/// What user agents mean, in uap-core's form.
+/// Definitions of user agents in uap-core's form.
 pub struct Definitions {
     extractor: Extractor<'static>,
     expressions: usize,
@@ -36,7 +36,7 @@ impl Content for Definitions {
         "user_agent.os",
         "user_agent.device",
     ];
-    // uap-core's takes a quarter of a MiB
+    // uap-core's own file has a quarter of a MiB
     const MOST: u64 = 16 << 20;
 
     fn read(bytes: Vec<u8>) -> Result<Self, FileError> {
@@ -89,7 +89,7 @@ impl Content for Definitions {
     }
 }
 
-/// Hands all of a list to its builder; one that cannot be compiled is named.
+/// Adds all parsers of a list to its builder; the error names the expression that cannot be compiled.
 fn compile<P, B>(
     (list, parsers): (&'static str, Vec<P>),
     builder: B,
@@ -108,7 +108,7 @@ fn compile<P, B>(
 
 fn why(error: &Error) -> String {
     match error {
-        // the last line says it; those before show the place
+        // the last line holds the reason, the lines before show the position
         Error::ParseError(ParseError::SyntaxError(text)) => {
             let last = text.lines().last().unwrap_or_default();
             last.trim_start_matches("error: ").to_owned()
@@ -119,7 +119,7 @@ fn why(error: &Error) -> String {
     }
 }
 
-/// The definitions, and what was asked of them.
+/// The definitions and the cache of their answers.
 #[derive(Debug)]
 pub(crate) struct UserAgents {
     definitions: Arc<EnrichFile<Definitions>>,
@@ -134,7 +134,7 @@ impl UserAgents {
         }
     }
 
-    /// Appends the members for a user agent, as its client wrote it.
+    /// Appends the members of a user agent as the client sent it.
     pub(crate) fn write(&mut self, out: &mut Vec<u8>, agent: &[u8]) {
         let Self { definitions, memo } = self;
         let agent = &agent[..agent.len().min(LOOKED_AT)];
@@ -191,7 +191,7 @@ fn known(name: &str) -> Option<&str> {
     Some(name.trim()).filter(|name| *name != UNKNOWN && !name.is_empty())
 }
 
-/// `18.1` of `18` and `1`; what stands behind a part that is absent is not told.
+/// Joins the parts of a version: `18` and `1` give `18.1`. It ends before the first absent part.
 fn version(parts: [Option<&str>; 4]) -> String {
     let told = parts
         .into_iter()
@@ -285,7 +285,7 @@ mod tests {
     }
 
     proptest! {
-        /// A file may say anything: it is refused or used, and nothing else.
+        /// A file with any content is refused or used; it never causes a panic.
         #[test]
         fn an_odd_file_does_no_harm(at in 0..DEFINITIONS.len(), to in 0..DEFINITIONS.len(), put in ".{0,3}") {
             let mut text = DEFINITIONS.as_bytes().to_vec();

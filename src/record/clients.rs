@@ -1,8 +1,9 @@
-//! Whose address a request has, of all that a format tells of it.
+//! Chooses the address of a request's client.
 //!
-//! Owns the order in which these are believed; how one list is walked is `logweir_parsers::client`'s matter. Invariant:
-//! what a client can send goes before the peer of the connection only where that is a trusted proxy, or where a
-//! setting names it and no proxies are named; and an address for which nobody vouches is marked.
+//! Owns the order in which the sources of an address are trusted. [`logweir_parsers::client`] selects the fields and walks a
+//! list. Invariant: an address that a client can send replaces the peer of the connection only if the peer is a trusted
+//! proxy, or if a setting names the variable and no proxies are configured. An address that only the client vouches for
+//! is tagged. This keeps a client from choosing the address under which it is counted.
 
 use ipnet::IpNet;
 use logweir_parsers::client::{self, Chosen, ClaimField, ClientFields};
@@ -13,18 +14,18 @@ use super::Values;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Client<'l> {
     pub(super) chosen: Chosen<'l>,
-    /// Nobody but the client itself vouches for the address.
+    /// Only the client itself vouches for the address.
     pub(super) unverified: bool,
 }
 
-/// Whether the configuration names a variable whose value here is no address.
+/// Whether the value of the variable that the configuration names is not an address.
 pub(super) fn has_type_mismatch(fields: &ClientFields, values: &Values<'_>) -> bool {
     let value = fields.set.and_then(|set| values.get(Some(set.capture)));
     let value = value.filter(|value| !matches!(*value, b"" | b"-"));
     value.is_some_and(|value| client::claimed(value, &[]).is_none())
 }
 
-/// The client of a line with this peer and this list; `None` where the line tells no one.
+/// Returns the client of a line with this peer and this list; `None` if the line holds no address.
 pub(super) fn of_line<'l>(
     fields: &ClientFields,
     values: &Values<'l>,
@@ -62,7 +63,7 @@ pub(super) fn of_line<'l>(
     let other = match chosen.ip {
         Some(_) if chosen.forwarded || !is_trusted => None,
         Some(_) => others.find_map(|claim| claimed(claim, values, trusted)),
-        // a Unix socket: nobody is known by it, and no proxy is
+        // a Unix socket has no address, and so it is no trusted proxy
         None => others
             .filter(|claim| !claim.sent)
             .find_map(|claim| claimed(claim, values, trusted)),
@@ -70,7 +71,7 @@ pub(super) fn of_line<'l>(
     Some(verified(other.unwrap_or(chosen)))
 }
 
-/// Nobody vouches for what a client may have sent.
+/// Chooses the client without a peer, so that nothing vouches for an address that the client may have sent.
 fn without_peer<'l>(
     fields: &ClientFields,
     values: &Values<'l>,
@@ -105,7 +106,7 @@ fn claimed<'l>(claim: &ClaimField, values: &Values<'l>, trusted: &[IpNet]) -> Op
     client::claimed(values.get(Some(claim.capture))?, trusted)
 }
 
-/// A list without its last element, and that.
+/// Splits a list into the part before its last element, and that element.
 fn split_last(list: &[u8]) -> (Option<&[u8]>, &[u8]) {
     match memchr::memrchr(b',', list) {
         Some(at) => (Some(&list[..at]), list[at + 1..].trim_ascii()),

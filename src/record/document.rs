@@ -1,8 +1,8 @@
-//! The document of a line, member by member in a fixed order.
+//! Writes the document of a line, member by member in a fixed order.
 //!
-//! Owns the bytes between a record's `{` and its `}`. Each member ends with a comma, so that an object without
-//! members can be taken back whole and the last comma becomes the closing brace. Source of names, types and
-//! units: ECS 8.11 field reference, and the nginx integration's `nginx.access.*`.
+//! Owns the bytes between a record's `{` and its `}`. Each member ends with a comma: an object without members can be
+//! removed as a whole, and the last comma becomes the closing brace. Source of names, types and units: ECS 8.11 field
+//! reference, and the nginx integration's `nginx.access.*`.
 
 use std::path::Path;
 
@@ -19,31 +19,31 @@ use crate::enrich::Enrichment;
 use crate::event::{DocumentId, Framing};
 use crate::json;
 
-/// Tag of a line longer than the limit, of which only the beginning is there.
+/// Tag of a line longer than the limit; the record has only its beginning.
 const TAG_CUT: &str = "line_cut";
-/// Tag of a line whose time lies more than a day ahead.
+/// Tag of a line whose time is more than a day in the future.
 const TAG_CLOCK_SKEW: &str = "clock_skew";
-/// Tag of a line that has no time, or none of a year from 2000 to 2099.
+/// Tag of a line without a time in the years 2000 to 2099.
 const TAG_NO_TIME: &str = "time_unreadable";
-/// Tag of a line that no format takes.
+/// Tag of a line that matches no format.
 const TAG_UNPARSED: &str = "unparsed";
-/// Tag of a request that a route of this kind is for.
+/// Tag of a request to a sensitive route.
 const TAG_SENSITIVE: &str = "sensitive";
-/// Tag of a line with a value that a field of the configuration cannot take.
+/// Tag of a line with a value whose type does not fit the configured field.
 const TAG_TYPE_MISMATCH: &str = "field_misfit";
-/// Tag of a request whose client is known only from what the client itself can send.
+/// Tag of a request whose client address comes only from data that the client sends.
 const TAG_CLIENT_UNVERIFIED: &str = "client_unverified";
-/// The same of the user.
+/// Tag of a request whose user name comes only from data that the client sends.
 const TAG_USER_UNVERIFIED: &str = "user_unverified";
 
-/// What a document says of the line as a whole.
+/// The result for the line as a whole.
 #[derive(Debug, Clone, Copy)]
 enum Whole<'e> {
     Parsed { sensitive: bool, marks: &'e Marks },
     Unparsed(&'e str),
 }
 
-/// From the end of `@timestamp` to `event.created`.
+/// Writes the bytes from the end of `@timestamp` to `event.created`.
 pub(super) fn event_head(out: &mut Vec<u8>, now_millis: i64) {
     out.clear();
     out.extend_from_slice(
@@ -55,7 +55,7 @@ pub(super) fn event_head(out: &mut Vec<u8>, now_millis: i64) {
     out.extend_from_slice(b"\",");
 }
 
-/// `log.file.path`, up to the offset.
+/// Writes `log.file.path`, up to the offset.
 pub(super) fn log_file(out: &mut Vec<u8>, path: &Path) {
     out.clear();
     out.extend_from_slice(b"\"log\":{\"file\":{\"path\":\"");
@@ -64,7 +64,7 @@ pub(super) fn log_file(out: &mut Vec<u8>, path: &Path) {
 }
 
 impl ChunkContext {
-    /// Appends the item of a line that a format took.
+    /// Appends the item of a line that matches a format.
     pub(super) fn parsed<F: Framing>(
         &mut self,
         times: &EventTimes,
@@ -116,7 +116,7 @@ impl ChunkContext {
         self.close(times, position, whole, &mut sink);
     }
 
-    /// Appends the item of a line that no format takes: whole, with the reason.
+    /// Appends the item of a line that matches no format: the whole line and the reason.
     pub(super) fn unparsed<F: Framing>(
         &mut self,
         times: &EventTimes,
@@ -157,7 +157,7 @@ impl ChunkContext {
         sink.batch.body.extend_from_slice(head);
     }
 
-    /// Ends the document with its place and its tags.
+    /// Ends the document with the position of the line and the tags.
     fn close<F: Framing>(
         &self,
         times: &EventTimes,
@@ -203,7 +203,7 @@ impl ChunkContext {
         sink.close();
     }
 
-    /// The rest of `event`, which [`Frame::open`] began.
+    /// Writes the rest of `event`, which [`ChunkContext::open`] began.
     fn event(
         &self,
         text: &mut Text<'_>,
@@ -224,7 +224,7 @@ impl ChunkContext {
                 None => status < 400,
             };
             text.out.extend_from_slice(match status {
-                // nginx logs 000 when the client was gone before there was an answer
+                // nginx logs 000 if the client closed the connection before the response
                 0..100 => &b"\"outcome\":\"unknown\","[..],
                 _ if succeeded => b"\"outcome\":\"success\",",
                 _ => b"\"outcome\":\"failure\",",
@@ -251,11 +251,11 @@ impl ChunkContext {
     }
 }
 
-/// `event.category` of a request, and of one by which someone wants to be let in.
+/// `event.category` of a request, and of a login.
 const WEB: &[u8] = b"\"category\":[\"web\"],";
 const LOGIN: &[u8] = b"\"category\":[\"web\",\"authentication\"],";
 
-/// Appends `event.original`. Its bytes are what stands in the file; those that are not UTF-8 become `\xHH`.
+/// Appends `event.original`: the bytes of the file, with `\xHH` for bytes that are not UTF-8.
 fn original(out: &mut Vec<u8>, line: &[u8]) {
     out.extend_from_slice(b"\"original\":\"");
     for chunk in line.utf8_chunks() {
@@ -267,7 +267,7 @@ fn original(out: &mut Vec<u8>, line: &[u8]) {
     out.extend_from_slice(b"\",");
 }
 
-/// The moment `nanos` before `stamp`.
+/// Returns the time `nanos` before `stamp`, in seconds and nanoseconds.
 fn before(stamp: &Stamp, nanos: u64) -> (i64, u32) {
     const SECOND: i128 = 1_000_000_000;
     let at = i128::from(stamp.seconds) * SECOND + i128::from(stamp.nanos) - i128::from(nanos);

@@ -1,8 +1,7 @@
-//! The members of a document that a parsed line's values feed: `http`, `url`, `source`, `tls`, `nginx.access` …
+//! Writes the members of a document that come from a parsed line: `http`, `url`, `source`, `tls`, `nginx.access` …
 //!
-//! Owns how each value is written; which capture feeds it is the plan's matter. Invariant: a value that is
-//! absent, or that its field's type would refuse, leaves no member, so that one odd value never costs the
-//! document.
+//! Owns the form of each value; the plan decides which capture feeds it. Invariant: a value that is absent, or that does
+//! not fit the type of its field, leaves no member, so that the index never refuses a document for one odd value.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -19,10 +18,10 @@ use super::{Scratch, Values};
 use crate::enrich::{Addresses, UserAgents};
 use crate::json::{self, open};
 
-/// Addresses kept apart in `related.ip`; a longer chain of proxies stands whole in `remote_ip_list`.
+/// Limit of addresses in `related.ip`; `remote_ip_list` holds a longer chain of proxies as a whole.
 const RELATED: usize = 8;
 
-/// What is known of the request line, whole or by its parts.
+/// The request line, from one variable or from its parts.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Request<'l> {
     pub(super) method: Option<&'l [u8]>,
@@ -31,7 +30,7 @@ pub(super) struct Request<'l> {
     pub(super) path: Option<&'l [u8]>,
     query: Option<&'l [u8]>,
     version: Option<&'l [u8]>,
-    /// TLS on a plain port and other probes: worth keeping whole, though it asks for nothing.
+    /// Text that is no request, such as TLS on a plain port and other probes; it is kept as a whole.
     pub(super) rubbish: Option<&'l [u8]>,
 }
 
@@ -96,7 +95,7 @@ pub(super) fn http(
     json::close(text.out, http);
 }
 
-/// `url`; `site` is the domain where the line does not tell it.
+/// `url`; `site` is the domain for a line that has none.
 pub(super) fn url(
     text: &mut Text<'_>,
     values: &Values<'_>,
@@ -115,7 +114,7 @@ pub(super) fn url(
         .or_else(|| values.get(plan.host))
         .or_else(|| values.get(plan.http_host).map(request_target::host))
         .or_else(|| request.target.authority.map(request_target::host))
-        // `_` is what a catch-all block is called, not a site
+        // `_` is the name of a catch-all block, not a site
         .or_else(|| values.get(plan.server_name).filter(|name| *name != b"_"));
     match (domain, site) {
         (Some(domain), _) => text.write(b"\"domain\":\"", Some(domain)),
@@ -133,7 +132,7 @@ pub(super) fn url(
     json::close(text.out, url);
 }
 
-/// `source`, `destination`, `user` and `related`: who asked whom.
+/// `source`, `destination`, `user` and `related`: the two ends of the request.
 pub(super) fn peers(
     text: &mut Text<'_>,
     values: &Values<'_>,
@@ -155,7 +154,7 @@ pub(super) fn peers(
                 let written = client(text, &chosen, shown);
                 related.add(shown);
                 related.first = written;
-                // before it is hidden: a hash is nowhere
+                // look it up before it is hidden: a hash has no location
                 if let Some(addresses) = addresses {
                     addresses.write(text.out, ip);
                 }
@@ -167,7 +166,7 @@ pub(super) fn peers(
     if plan.names_server {
         let destination = open(text.out, b"\"destination\":{");
         text.write(b"\"domain\":\"", values.get(plan.host));
-        // our own, and no one's secret
+        // our own address, which is not secret
         if let Some(ip) = values.get(plan.server_addr).and_then(client::address) {
             related.add(Masked::Address(ip));
             address(text.out, b"\"ip\":\"", ip);
@@ -210,7 +209,7 @@ pub(super) fn peers(
     json::close(text.out, mark);
 }
 
-/// `source.address`, and `source.ip` where there is an address to be shown; gives its text where the line has that.
+/// `source.address`, and `source.ip` if the address may be shown. Returns the text of the address if the line holds it.
 fn client<'l>(text: &mut Text<'_>, chosen: &Chosen<'l>, shown: Masked) -> Option<&'l [u8]> {
     match shown {
         Masked::Hash(hash) => {
@@ -219,13 +218,13 @@ fn client<'l>(text: &mut Text<'_>, chosen: &Chosen<'l>, shown: Masked) -> Option
             text.out.extend_from_slice(b"\",");
             None
         }
-        // IPv6 has many texts, and one client must be counted under one
+        // an IPv6 address has many texts, but one client must be counted under one
         Masked::Address(ip) if text.watched || chosen.text.contains(&b':') => {
             address(text.out, b"\"address\":\"", ip);
             address(text.out, b"\"ip\":\"", ip);
             None
         }
-        // a dotted IPv4 address has one text, and this is it
+        // a dotted IPv4 address has only this text
         Masked::Address(_) => {
             text.write(b"\"address\":\"", Some(chosen.text));
             text.write(b"\"ip\":\"", Some(chosen.text));
@@ -258,7 +257,7 @@ pub(super) fn user_agent(
     json::close(text.out, mark);
 }
 
-/// `tls`; nginx writes `TLSv1.3`, ECS wants the protocol and its version apart.
+/// `tls`; nginx writes `TLSv1.3`, ECS has separate fields for the protocol and its version.
 pub(super) fn tls(text: &mut Text<'_>, values: &Values<'_>) {
     let plan = values.plan;
     let mark = open(text.out, b"\"tls\":{");
@@ -276,7 +275,7 @@ pub(super) fn tls(text: &mut Text<'_>, values: &Values<'_>) {
     json::close(text.out, mark);
 }
 
-/// `nginx.access`: what ECS has no place for.
+/// `nginx.access`: values without an ECS field.
 pub(super) fn nginx(text: &mut Text<'_>, values: &Values<'_>, request: &Request<'_>) {
     let plan = values.plan;
     let nginx = open(text.out, b"\"nginx\":{");
@@ -323,7 +322,7 @@ pub(super) fn nginx(text: &mut Text<'_>, values: &Values<'_>, request: &Request<
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
-/// A value of the line, and what is written of it.
+/// A value of the line, and its secrecy.
 #[derive(Clone, Copy)]
 pub(super) struct Value<'l> {
     pub(super) raw: &'l [u8],
@@ -337,7 +336,7 @@ impl<'l> Values<'l> {
         Some(Value { raw, secrecy })
     }
 
-    /// What of a value of this line is written: its text, its hash, or that there is one.
+    /// The secrecy of a value of this line: its text, its hash, or a mark that it exists.
     pub(super) fn secrecy(&self, capture: usize) -> Secrecy {
         match self.plan.secrecy.get(capture).copied().unwrap_or_default() {
             Secrecy::Unbounded if self.watched => Secrecy::Redacted,
@@ -346,7 +345,7 @@ impl<'l> Values<'l> {
         }
     }
 
-    /// A value, undone, as it may be shown.
+    /// Returns a value, decoded and without what must be hidden.
     pub(super) fn shown(&self, value: Value<'_>) -> Vec<u8> {
         let (mut out, mut scratch) = (Vec::new(), Scratch::default());
         let mut text = Text {
@@ -365,7 +364,7 @@ impl<'l> Values<'l> {
     }
 }
 
-/// Writes string members of one format's escaping.
+/// Writes string members from values of one escaping.
 pub(super) struct Text<'o> {
     pub(super) out: &'o mut Vec<u8>,
     pub(super) scratch: &'o mut Scratch,
@@ -394,7 +393,7 @@ impl Text<'_> {
             self.out.reserve(raw.len() + 2);
             self.out.extend_from_slice(raw);
         } else if plain {
-            // nor does what stands for a part of it need an escape
+            // the replacement of a secret needs no escape either
             self.with_clean(raw, |out, clean| out.extend_from_slice(clean));
         } else {
             self.with_clean(raw, json::text);
@@ -402,7 +401,7 @@ impl Text<'_> {
         self.out.extend_from_slice(b"\",");
     }
 
-    /// As [`Text::write`], of a value of which not even the text may be there.
+    /// Like [`Text::write`], for a value whose text may have to be hidden as a whole.
     #[inline(always)]
     pub(super) fn member(&mut self, key: &[u8], value: Option<Value<'_>>) {
         let Some(Value { raw, secrecy }) = value else {
@@ -416,7 +415,7 @@ impl Text<'_> {
         self.out.extend_from_slice(b"\",");
     }
 
-    /// Appends what stands for a value that is no text.
+    /// Appends the replacement of a value: its hash or the mark.
     pub(super) fn secret(&mut self, raw: &[u8], secrecy: Secrecy) {
         if secrecy == Secrecy::Redacted {
             self.out.extend_from_slice(REDACTED);
@@ -428,7 +427,7 @@ impl Text<'_> {
         self.out.extend_from_slice(&self.redactor.hash(undone));
     }
 
-    /// Hands over a value, undone and without what must not be seen.
+    /// Passes a value to `write`, decoded and without what must be hidden.
     pub(super) fn with_clean(&mut self, raw: &[u8], write: impl FnOnce(&mut Vec<u8>, &[u8])) {
         let Scratch { value, cleaned, .. } = &mut *self.scratch;
         let plain = self.plain || Escape::is_plain(raw);
@@ -439,7 +438,7 @@ impl Text<'_> {
             self.escape.decode(raw, value);
             value.as_slice()
         };
-        // in a line with escaped values only those say what they hold
+        // if the line has escapes, only the decoded value shows what it holds
         if self.watched || !plain {
             self.redactor.clean(undone, Scope::Value, cleaned);
             write(self.out, &cleaned.text);
@@ -448,7 +447,7 @@ impl Text<'_> {
         }
     }
 
-    /// `url.extension`; a secret may look like one.
+    /// `url.extension`; a secret can look like an extension.
     fn extension(&mut self, path: Option<&[u8]>) {
         let Some(mut path) = path else { return };
         if self.watched || !self.plain {
@@ -456,7 +455,7 @@ impl Text<'_> {
             self.redactor.clean(path, Scope::Value, cleaned);
             path = &cleaned.text;
         }
-        // letters and digits alone
+        // only letters and digits
         if let Some(extension) = request_target::extension(path) {
             self.out.extend_from_slice(b"\"extension\":\"");
             self.out.extend_from_slice(extension);
@@ -464,7 +463,7 @@ impl Text<'_> {
         }
     }
 
-    /// A text of our own servers, in which no address is anyone's.
+    /// Appends a text about our own servers; its addresses belong to no person.
     fn of_server(&mut self, key: &[u8], raw: &[u8]) {
         self.out.extend_from_slice(key);
         let undone = &mut self.scratch.value;
@@ -472,7 +471,7 @@ impl Text<'_> {
         self.out.extend_from_slice(b"\",");
     }
 
-    /// Appends an upstream list; an element that was not measured is `null`, so that positions match.
+    /// Appends an upstream list; an element without a value is `null`, so that positions match.
     fn upstream(&mut self, upstream: &Upstream, raw: &[u8]) {
         let mark = open(self.out, upstream.key.as_bytes());
         for element in list::upstream(raw) {
@@ -501,7 +500,7 @@ impl Text<'_> {
     }
 }
 
-/// Appends an integer member; what is not an integer that Elasticsearch's `long` holds is left out.
+/// Appends an integer member; a value that is no integer or does not fit into Elasticsearch's `long` is left out.
 #[inline(always)]
 pub(super) fn integer(out: &mut Vec<u8>, key: &[u8], raw: Option<&[u8]>) {
     let Some(raw) = raw else { return };
@@ -509,7 +508,7 @@ pub(super) fn integer(out: &mut Vec<u8>, key: &[u8], raw: Option<&[u8]>) {
     integer_text(out, mark, raw);
 }
 
-/// Appends an integer and a comma, or takes the key at `mark` back.
+/// Appends an integer and a comma, or removes the key at `mark`.
 fn integer_text(out: &mut Vec<u8>, mark: usize, raw: &[u8]) {
     if matches!(raw.first(), Some(b'1'..=b'9'))
         && raw.len() <= SURE_DIGITS
@@ -525,7 +524,7 @@ fn integer_text(out: &mut Vec<u8>, mark: usize, raw: &[u8]) {
     out.push(b',');
 }
 
-/// So many digits always fit into a `long`.
+/// Numbers with so many digits always fit into a `long`.
 pub(super) const SURE_DIGITS: usize = 18;
 
 /// Appends `key` (which ends with the opening quote), the address and `",`.
@@ -535,7 +534,7 @@ pub(super) fn address(out: &mut Vec<u8>, key: &[u8], ip: IpAddr) {
     out.extend_from_slice(b"\",");
 }
 
-/// Appends the one text of an address.
+/// Appends the canonical text of an address.
 pub(super) fn address_text(out: &mut Vec<u8>, ip: IpAddr) {
     match ip {
         IpAddr::V4(v4) => {
@@ -562,7 +561,7 @@ fn end_list(out: &mut Vec<u8>) {
     out.extend_from_slice(b"],");
 }
 
-/// Ends a list; one without elements is taken back to `mark`.
+/// Ends a list; a list without elements is removed back to `mark`.
 fn close_list(out: &mut Vec<u8>, mark: usize) {
     if out.last() == Some(&b',') {
         end_list(out)
@@ -571,11 +570,11 @@ fn close_list(out: &mut Vec<u8>, mark: usize) {
     }
 }
 
-/// The different addresses of a line.
+/// The distinct addresses of a line.
 struct Related<'l> {
     addresses: [IpAddr; RELATED],
     len: usize,
-    /// The text of the first, where the line has it as it is to be written.
+    /// The text of the first address, if the line holds its canonical text.
     first: Option<&'l [u8]>,
 }
 
@@ -588,7 +587,7 @@ impl Related<'_> {
         }
     }
 
-    /// A hash is no address.
+    /// Adds an address; a hash is not an address and is left out.
     fn add(&mut self, shown: Masked) {
         let Masked::Address(ip) = shown else { return };
         if self.len < RELATED && !self.addresses().contains(&ip) {

@@ -1,13 +1,13 @@
-//! Turns a line into an ECS document, written straight into the bulk body.
+//! Turns a line into an ECS document, written straight into the buffer of the batch.
 //!
-//! Owns what a record looks like (ECS 8.11 names, types and units) and how its index and id follow from the
-//! line and its place. Knows nothing of files being rotated, batches being sent or clusters answering.
+//! Owns the content of a record (ECS 8.11 names, types and units), and how its index and id follow from the line and its
+//! position. Refuses to know rotation, batches and clusters.
 //!
-//! Invariants: every line handed in ends as exactly one bulk item, is blank, is counted as expired, or is asked
-//! for again because the formats are out of date; a line that no
-//! format takes is indexed all the same, whole, with the reason; index and id of a document depend on the
-//! line and its place alone, so that reading it again meets its twin. Of the formats they depend as far as these
-//! say which of several times in a line is its own (`unparsed`).
+//! Invariants: every line ends as exactly one item, is blank, is counted as expired, or is requested again because the
+//! formats are stale. A line that matches no format is indexed as a whole, with the reason. The index and id of a document
+//! depend only on the line and its position, so that a line that is read twice gives the same document. They depend on
+//! the formats only in one respect: a format decides which of several times in a line is its own
+//! ([`logweir_parsers::event_time`]).
 
 mod clients;
 mod document;
@@ -42,24 +42,24 @@ use plan::Plan;
 use privacy::{Cleaned, Redactor, Seen};
 use route::{MatchedRoute, Router};
 
-/// What the record needs to know of the configuration.
+/// The part of the configuration that the record needs.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The data stream that records say they belong to.
+    /// The data stream that records name.
     pub data_stream: Option<DataStream>,
     /// `host.name`.
     pub host: String,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Keep the line in `event.original` although it parses.
+    /// Keep the line in `event.original` even if it matches a format.
     pub keep_original: bool,
     /// Lines older than this are not indexed.
     pub retention: Option<Duration>,
-    /// The APIs by name.
+    /// The configured routes.
     pub routes: Routes,
-    /// What is not said.
+    /// What is hidden.
     pub privacy: Privacy,
-    /// What is said besides.
+    /// What is looked up.
     pub enrich: Enrich,
     /// By the same index as `tail::Settings::logs`.
     pub logs: Vec<LogSettings>,
@@ -68,20 +68,20 @@ pub struct Settings {
 /// One log's formats and constants.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
-    /// Tried in this order.
+    /// The formats, in the order in which they are tried.
     pub formats: Formats,
     /// Further fields of every record of this log, such as `url.domain`.
     pub fields: Vec<Field>,
 }
 
-/// Says whether the formats are out of date, and sees to it that they are read afresh when they are. Asked
-/// before a line is given up as one that no format takes: nginx's configuration is changed before nginx writes
-/// the first line of a new format, so whoever asks after reading never takes such a line for rubbish.
+/// Checks whether the formats are stale, and starts reading them again if they are. The recorder calls it before it
+/// writes a line as unparsed: the administrator changes nginx's configuration before nginx writes the first line of a
+/// new format, so a check after reading never takes such a line for an unparsed one.
 #[derive(Clone)]
 pub struct StaleFormats(Arc<dyn Fn() -> bool + Send + Sync>);
 
 impl StaleFormats {
-    /// `outdated` looks at what the formats were read from; it may take as long as a few `stat` calls.
+    /// `outdated` checks the files of the formats; it may take as long as a few `stat` calls.
     pub fn new(outdated: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(outdated))
     }
@@ -93,22 +93,22 @@ impl fmt::Debug for StaleFormats {
     }
 }
 
-/// How a line ended here.
+/// The result for a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
-    /// Written; the format at this position of the log's list took it.
+    /// Written; the line matches the format at this position of the log's list.
     Parsed(usize),
-    /// Written whole, with the reason of the format that fits furthest; the first of several.
+    /// Written as a whole, with the reason of the format that matches most of the line; the first of several.
     Unparsed(&'static str),
-    /// Nothing but blanks, which no request leaves: not written.
+    /// Not written: the line is blank, and no request leaves a blank line.
     Blank,
-    /// Older than the retention: not written.
+    /// Not written: the line is older than the retention.
     Expired,
-    /// No format takes it, and the formats are out of date: not written, and to be handed in again.
+    /// Not written: the line matches no format and the formats are stale. The caller passes it again later.
     Waits,
 }
 
-/// Where the lines that follow stand: one file, as far as it stays under one path.
+/// The source of the following lines: one file under one path.
 #[derive(Debug, Clone, Copy)]
 pub struct LineSource<'s> {
     /// Index into `Settings::logs`.
@@ -128,28 +128,29 @@ pub struct Recorder<F> {
     chunk: ChunkContext,
     buffers: Buffers,
     stale: Option<StaleFormats>,
-    /// The formats were right after the present lines were read.
+    /// The formats were still current after these lines had been read.
     formats_current: bool,
 }
 
-/// One log's formats and constants, made ready.
+/// One log's formats and constants, compiled.
 #[derive(Debug)]
 struct LogRecorder {
     formats: Formats,
     fields: Vec<Field>,
-    /// The plans of those formats that took a line so far, by their places: few of the many that there may be.
+    /// The plans of the formats that matched a line so far, with their positions. They are few, even if there are many
+    /// formats.
     plans: Vec<(usize, Plan)>,
-    /// `url.domain` where the line does not tell it, as the inside of a JSON string.
+    /// `url.domain` for a line that has none, as the inside of a JSON string.
     site: Option<String>,
-    /// What stands in the records of lines that no format takes.
+    /// Extra members of lines that match no format.
     unparsed: Extras,
     /// Names the requests; the same for all logs.
     router: Arc<Router>,
-    /// Hides what must not be seen; the same for all logs.
+    /// Hides secrets and addresses; the same for all logs.
     redactor: Arc<Redactor>,
 }
 
-/// What the lines of one source, read at one time, have in common.
+/// The values that all lines of a chunk share: lines of one source that were read together.
 #[derive(Debug)]
 struct ChunkContext {
     trusted_proxies: Vec<IpNet>,
@@ -166,14 +167,14 @@ struct ChunkContext {
     log: usize,
     stream: StreamId,
     now_millis: i64,
-    /// Nothing expires that is young by this time, milliseconds.
+    /// A line expires only if it is also too old at this time, in milliseconds.
     trusted_millis: i64,
     /// The last readable time of the source, for lines without one.
     last: Option<Stamp>,
     time_memo: TimeMemo,
 }
 
-/// Scratch space for the values that are not copied as they stand, and what is remembered of those before.
+/// Buffers for values that are not copied unchanged, and caches.
 #[derive(Debug)]
 struct Buffers {
     enrichment: Enrichment,
@@ -184,31 +185,31 @@ struct Buffers {
     clean: Seen,
 }
 
-/// What writing a value needs besides.
+/// Scratch space for writing a value.
 #[derive(Debug, Default)]
 struct Scratch {
-    /// A value without its escaping.
+    /// A decoded value.
     value: Vec<u8>,
-    /// A value without what must not be seen.
+    /// A cleaned value.
     cleaned: Cleaned,
     /// A line whose values were cleaned.
     line: Vec<u8>,
     marks: Marks,
 }
 
-/// What the tags of a line say of its values.
+/// Facts about the values of a line, for its tags.
 #[derive(Debug, Default)]
 struct Marks {
-    /// One did not fit into the field that the configuration names for it.
+    /// A value does not fit the type of its configured field.
     type_mismatch: bool,
-    /// The client's address is the client's own word.
+    /// Only the client vouches for its address.
     client_unverified: bool,
-    /// The user's name is.
+    /// Only the client vouches for the name of the user.
     user_unverified: bool,
 }
 
 impl<F: Framing> Recorder<F> {
-    /// Makes ready what does not hang on a line; each document gets a frame by `framing`.
+    /// Prepares everything that does not depend on a line; `framing` writes the bytes around each document.
     pub fn new(settings: Settings, framing: F) -> Self {
         let ending = Ending {
             host: &settings.host,
@@ -255,7 +256,7 @@ impl<F: Framing> Recorder<F> {
         }
     }
 
-    /// The same, with somebody to ask about lines that no format takes.
+    /// Returns the recorder with a check for stale formats.
     pub fn with_stale_formats(self, stale: StaleFormats) -> Self {
         Self {
             stale: Some(stale),
@@ -263,8 +264,8 @@ impl<F: Framing> Recorder<F> {
         }
     }
 
-    /// The lines that follow come from `source`, read at `now_millis`; `last` is the last readable time of
-    /// the lines before them in the same file.
+    /// Begins a chunk: the following lines come from `source` and were read at `now_millis`. `last` is the last readable
+    /// time of the lines before them in the same file.
     pub fn begin(&mut self, source: LineSource<'_>, now_millis: i64, last: Option<Stamp>) {
         self.formats_current = self.stale.is_none();
         let chunk = &mut self.chunk;
@@ -277,12 +278,12 @@ impl<F: Framing> Recorder<F> {
         document::log_file(&mut chunk.log_file, source.path);
     }
 
-    /// It is at least this late; a clock that says later is not believed where a line expires by it.
+    /// Sets the latest time that is known to be right. A line does not expire by a clock that is ahead of it.
     pub fn trust_clock_until(&mut self, millis: i64) {
         self.chunk.trusted_millis = millis;
     }
 
-    /// The last readable time so far, to be given back at the next [`Recorder::begin`] of this file.
+    /// The last readable time so far; the next [`Recorder::begin`] of this file takes it.
     pub fn last_time(&self) -> Option<Stamp> {
         self.chunk.last
     }
@@ -295,7 +296,7 @@ impl<F: Framing> Recorder<F> {
             .map_or("", |named| &named.name)
     }
 
-    /// A value of a line that a format of the first log took, undone, as a record may show it.
+    /// A value of a line that matches a format of the first log, decoded and without what must be hidden.
     pub fn shown(
         &mut self,
         format: usize,
@@ -316,8 +317,8 @@ impl<F: Framing> Recorder<F> {
         values.value(Some(capture)).map(|value| values.shown(value))
     }
 
-    /// `http.route` of a line that a format of the first log took, and whether a configured route names it; `None` where
-    /// the line tells no path.
+    /// `http.route` of a line that matches a format of the first log, and whether a configured route names it; `None` if
+    /// the line has no path.
     pub fn route(
         &mut self,
         format: usize,
@@ -342,7 +343,7 @@ impl<F: Framing> Recorder<F> {
         Some((name, matches!(found, MatchedRoute::Named(_))))
     }
 
-    /// Writes the record of `line`, which stands at `offset` of the source, as one item of `batch`.
+    /// Writes the record of `line`, at `offset` of the source, as one item of `batch`.
     /// `cut`: the line was longer than the limit and this is its beginning.
     pub fn record(&mut self, offset: u64, line: &[u8], cut: bool, batch: &mut Batch) -> Recorded {
         let Self {
@@ -355,7 +356,7 @@ impl<F: Framing> Recorder<F> {
             formats_current,
         } = self;
         let line = match line {
-            // a `\r` ends the line too; where it was cut, it does not
+            // a `\r` belongs to the end of the line, unless the line was cut
             [text @ .., b'\r'] if !cut => text,
             line => line,
         };
@@ -438,12 +439,12 @@ impl<F: Framing> Recorder<F> {
     }
 }
 
-/// How many nodes of the trie of templates one path would visit, where these cross too much for it.
+/// The number of nodes that one path would visit in the trie of templates, if the templates cross too much for a trie.
 pub(crate) fn crossing_visits(routes: &Routes) -> Option<usize> {
     Router::new(routes.clone()).crossing_visits()
 }
 
-/// Whether a line says nothing at all: no byte but blanks. Text editors and scripts leave such lines.
+/// Whether a line has only blanks. Text editors and scripts leave such lines.
 pub(crate) fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
 }
@@ -472,7 +473,7 @@ impl LogRecorder {
         }
     }
 
-    /// Makes the plan of the format at this place, at its first line.
+    /// Makes the plan of the format at `index` when the first line matches it.
     fn prepare(&mut self, index: usize, chunk: &ChunkContext) {
         if self.plan(index).is_some() {
             return;
@@ -495,7 +496,7 @@ impl LogRecorder {
     }
 }
 
-/// Where documents are written.
+/// The batch that receives documents, and the framing.
 struct Sink<'b, F> {
     batch: &'b mut Batch,
     framing: &'b mut F,
@@ -521,7 +522,7 @@ impl<F: Framing> Sink<'_, F> {
     }
 }
 
-/// A line and where it stands.
+/// A line and its position.
 #[derive(Debug, Clone, Copy)]
 struct LinePosition<'l> {
     offset: u64,
@@ -529,15 +530,15 @@ struct LinePosition<'l> {
     cut: bool,
 }
 
-/// A parsed line's values by the place they feed.
+/// The values of a parsed line.
 #[derive(Clone, Copy)]
 struct Values<'l> {
     plan: &'l Plan,
     captures: &'l Captures,
     line: &'l [u8],
-    /// No value needs undoing or escaping.
+    /// No value needs decoding or escaping.
     plain: bool,
-    /// A value may hold what must not be seen.
+    /// A value may hold something that must be hidden.
     watched: bool,
     redactor: &'l Redactor,
 }
@@ -548,14 +549,14 @@ impl<'l> Values<'l> {
     }
 }
 
-/// When a record happened, as far as is known.
+/// The times of a record.
 #[derive(Debug, Clone, Copy)]
 struct EventTimes {
-    /// What `@timestamp` says.
+    /// The value of `@timestamp`.
     shown: Stamp,
     /// The line's own time.
     time: EventTime,
-    /// That time lies more than a day ahead.
+    /// The line's time is more than a day in the future.
     ahead: bool,
 }
 
@@ -566,12 +567,12 @@ impl EventTimes {
 }
 
 impl ChunkContext {
-    /// Whether a record of this line that a format took has the line itself, `event.original`.
+    /// Whether the record of this parsed line has `event.original`.
     fn shows_line(&self, cut: bool, stamp: Option<Stamp>) -> bool {
         self.keep_original || cut || stamp.is_none()
     }
 
-    /// Settles when the record happened, by the line's readable time; `None` when that is longer ago than the retention.
+    /// Determines the times of a record from the line's readable time; `None` if the line is older than the retention.
     fn event_times(&mut self, stamp: Option<Stamp>) -> Option<EventTimes> {
         let now = self.now_millis.div_euclid(1000);
         let Some(stamp) = stamp else {
@@ -606,7 +607,7 @@ impl ChunkContext {
     }
 }
 
-/// The document's beginning as written last: from `@timestamp` to `event.timezone`.
+/// The beginning of the last document, from `@timestamp` to `event.timezone`.
 #[derive(Debug, Default)]
 struct HeadMemo {
     time: Option<(Stamp, bool)>,
