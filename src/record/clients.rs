@@ -1,6 +1,6 @@
 //! Chooses the address of a request's client.
 //!
-//! Owns the order in which the sources of an address are trusted. [`logweir_parsers::client`] selects the fields and walks a
+//! Owns the order in which the sources of an address are trusted. `logweir_parsers::client` selects the fields and walks a
 //! list. Invariant: an address that a client can send replaces the peer of the connection only if the peer is a trusted
 //! proxy, or if a setting names the variable and no proxies are configured. An address that only the client vouches for
 //! is tagged. This keeps a client from choosing the address under which it is counted.

@@ -7,7 +7,7 @@
 //! formats are stale. A line that matches no format is indexed as a whole, with the reason. The index and id of a document
 //! depend only on the line and its position, so that a line that is read twice gives the same document. They depend on
 //! the formats only in one respect: a format decides which of several times in a line is its own
-//! ([`logweir_parsers::event_time`]).
+//! (`logweir_parsers::event_time`).
 
 mod clients;
 mod document;

@@ -1,7 +1,7 @@
-//! Takes a request target apart: what is the path, what the query.
+//! Splits a request target into scheme, authority, path and query.
 //!
-//! Works on the bytes as nginx logged them; decides nothing about routes. Source of the forms: RFC 9112,
-//! section 3.2 (origin, absolute, authority and asterisk form).
+//! Works on the bytes as nginx logged them. Refuses to know routes. Source of the forms: RFC 9112, section 3.2 (origin,
+//! absolute, authority and asterisk form).
 
 use super::privacy::userinfo_length;
 
@@ -10,7 +10,7 @@ use super::privacy::userinfo_length;
 pub(super) struct RequestTarget<'l> {
     /// The scheme of an absolute form.
     pub(super) scheme: Option<&'l [u8]>,
-    /// Host and port of an absolute form, without a user and a password before them.
+    /// Host and port of an absolute form, without user and password.
     pub(super) authority: Option<&'l [u8]>,
     /// From the first `/` to the query; absent in authority (`CONNECT`) and asterisk form.
     pub(super) path: Option<&'l [u8]>,
@@ -70,7 +70,7 @@ fn is_scheme(bytes: &[u8]) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
-/// The file name's extension (`css` of `/a/site.css`), where there is one.
+/// Returns the extension of the file name (`css` of `/a/site.css`), if it has one.
 pub(super) fn extension(path: &[u8]) -> Option<&[u8]> {
     /// Longer "extensions" are identifiers with a dot in them.
     const LONGEST: usize = 10;
@@ -83,8 +83,8 @@ pub(super) fn extension(path: &[u8]) -> Option<&[u8]> {
         .then_some(extension)
 }
 
-/// A host without its port, and without a user and a password before it: `shop.example:8080`, `[::1]:80`. An IPv6 address keeps its brackets, as in nginx's
-/// `$host` and as ECS has it (ECS 8.11, `url.domain`).
+/// Returns the host of an authority (`shop.example:8080`, `[::1]:80`) without port, user and password. An IPv6 address
+/// keeps its brackets, as in nginx's `$host` and in ECS (ECS 8.11, `url.domain`).
 pub(super) fn host(authority: &[u8]) -> &[u8] {
     let authority = &authority[userinfo_length(authority)..];
     if authority.first() == Some(&b'[') {

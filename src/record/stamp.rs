@@ -1,6 +1,6 @@
-//! How times are written, and which of them count as readable.
+//! Writes times as text.
 //!
-//! Owns the text of `@timestamp` and of a zone. Invariant: a time that a web server cannot have logged is read as none.
+//! Owns the text of `@timestamp` and of a time zone.
 
 use chrono::{DateTime, Datelike, SecondsFormat, Timelike};
 
@@ -33,7 +33,7 @@ fn digits(out: &mut [u8], mut value: u32) {
     }
 }
 
-/// Appends a zone as ECS has it: `+02:00`.
+/// Appends a time zone in ECS form: `+02:00`.
 pub(super) fn zone(out: &mut Vec<u8>, offset_minutes: i16) {
     let mut text = *b"+00:00";
     if offset_minutes < 0 {

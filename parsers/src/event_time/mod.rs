@@ -1,10 +1,9 @@
-//! Which time of a line counts.
+//! Chooses the time of a line.
 //!
-//! Owns the choice among the time fields of a format and what a readable time is; index and id rest on it: the
-//! variable that a setting names, then nginx's own times (rule 1 of identity), and only in a format without one of
-//! these what its other variables tell (rule 2, `own_time`).
-//! Invariant: the same line under the same format gives the same time, whatever was read before; a format with a time
-//! of nginx's own reads no other.
+//! Owns the choice among the time fields of a format; index and id of a document depend on it. The variable that a setting
+//! names comes first, then nginx's own times (rule 1 of identity). Only a format without one of nginx's times uses its other
+//! variables (rule 2, `custom`). Invariant: the same line under the same format gives the same time, whatever was read
+//! before. A format with a time of nginx's own reads no other, unless a setting names it.
 
 mod custom;
 mod search;
@@ -15,18 +14,18 @@ use custom::CustomTime;
 
 pub use search::find_time;
 
-/// The fields of a format that tell the time.
+/// The time fields of a format.
 #[derive(Debug, Clone, Default)]
 pub struct TimeFields {
-    /// What the configuration names.
+    /// The variable that a setting names.
     set: Option<CustomTime>,
-    /// nginx's own, the most exact first: `$msec` knows milliseconds, the others whole seconds.
+    /// nginx's own times, the most exact first: `$msec` has milliseconds, the others have whole seconds.
     nginx: Vec<(Grammar, usize)>,
-    /// Others; empty where there is one of nginx's own.
+    /// Other variables; empty if the format has one of nginx's own times.
     own: Vec<CustomTime>,
-    /// The format has variables side by side that are read as one text, and only there it may have a time.
+    /// Only a text of several variables side by side may hold the time.
     joined: bool,
-    /// One of nginx's times is among these.
+    /// One of nginx's times is part of such a text.
     hidden: bool,
 }
 
@@ -62,7 +61,7 @@ impl TimeFields {
         }
     }
 
-    /// The first readable time of a parsed line: a real date, in a year from 2000 to 2099.
+    /// Returns the first readable time of a parsed line: a real date in the years 2000 to 2099.
     pub fn read(&self, captures: &Captures, line: &[u8]) -> Option<Stamp> {
         let nginx = || {
             self.nginx.iter().find_map(|&(grammar, capture)| {
@@ -79,9 +78,9 @@ impl TimeFields {
         self.set.as_ref()?.read(captures, line)
     }
 
-    /// Where variables stand side by side, one of nginx's times may stand in the text of several: the place is that
-    /// which the line had while no format took it. Else what is called a time goes first, and a text of several goes
-    /// last: there a client's own may be among them.
+    /// If variables stand side by side, their text may hold one of nginx's times. The time is then the one that the line
+    /// had while it matched no format. Otherwise a variable that is named like a time comes first, and a text of several
+    /// variables comes last, because it may hold a time from the client.
     fn read_own(&self, captures: &Captures, line: &[u8]) -> Option<Stamp> {
         let of = |named: bool| {
             let own = self.own.iter().filter(move |own| own.named == named);
@@ -94,7 +93,7 @@ impl TimeFields {
             .or_else(|| found(self.joined))
     }
 
-    /// The capture that was to tell the time, if the format has one.
+    /// Returns the capture that should hold the time, if the format has one.
     pub fn capture(&self) -> Option<usize> {
         let nginx = self.nginx.first().map(|(_, capture)| *capture);
         let own = self.own.iter().find(|own| own.named);
@@ -103,7 +102,8 @@ impl TimeFields {
     }
 }
 
-/// Whether some variable of a format is known to tell the time: by a setting, as nginx's own, or by its name.
+/// Whether a variable of a format is known to hold the time: by the setting `set`, as one of nginx's own, or by its
+/// name.
 pub fn has_time(format: &Format, set: Option<&str>) -> bool {
     TimeFields::of(format, set).capture().is_some()
 }
@@ -117,18 +117,18 @@ fn read(grammar: Grammar, raw: &[u8]) -> Option<Stamp> {
     stamp.filter(Stamp::is_readable)
 }
 
-/// The time text read last and what it says: most lines share their second with the one before.
+/// The last time text and its value: most lines share their second with the line before.
 #[derive(Debug, Default)]
 pub struct TimeMemo {
     text: Vec<u8>,
     stamp: Option<Stamp>,
-    /// The same of the field that tells the zone.
+    /// The same for the field with the time zone.
     zone_text: Vec<u8>,
     zone: Option<Stamp>,
 }
 
 impl TimeMemo {
-    /// As [`TimeFields::read`].
+    /// Like [`TimeFields::read`].
     pub fn read(&mut self, fields: &TimeFields, captures: &Captures, line: &[u8]) -> Option<Stamp> {
         if let Some(stamp) = fields.read_set(captures, line) {
             return Some(stamp);
@@ -152,7 +152,7 @@ impl TimeMemo {
         fields.read_own(captures, line)
     }
 
-    /// `$msec` knows no zone; a field beside it that tells the same second does.
+    /// `$msec` has no time zone; another field with the same second provides it.
     fn zoned(
         &mut self,
         stamp: Stamp,
@@ -214,7 +214,7 @@ mod tests {
             assert_eq!(stamp, (second, 123_000_000, Some(120)));
             let stamp = read(b"1795412474.123 [23/Nov/2026:05:41:14 +0000]");
             assert_eq!(stamp, (second, 123_000_000, Some(0)));
-            // another moment is another matter, and the wrong one to believe
+            // a field with another second does not provide the zone
             let stamp = read(b"1795412474.123 [23/Nov/2026:05:41:15 +0000]");
             assert_eq!(stamp, (second, 123_000_000, None));
         }
