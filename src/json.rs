@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_object_leaves_no_trace() {
+    fn an_empty_object_is_removed() {
         let mut out = b"{".to_vec();
         let mark = out.len();
         out.extend_from_slice(b"\"tls\":{");

@@ -70,7 +70,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_is_always_that_of_its_key(keys in prop::collection::vec(0..40_u8, 0..400)) {
+        fn the_cache_returns_the_text_of_its_key(keys in prop::collection::vec(0..40_u8, 0..400)) {
             let mut memo = Memo::new(8);
             for key in keys {
                 let text = memo.get(&[key], |text| text.push(key ^ 0xff));
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_again_is_not_made_again() {
+    fn a_recently_used_text_is_not_made_again() {
         let mut memo = Memo::new(4);
         for key in 0..100_u8 {
             memo.get(b"hot", |text| {

@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_definitions_says_why() {
+    fn a_file_without_definitions_gives_the_reason() {
         let odd = |of: &str, with: &str| said(&DEFINITIONS.replacen(of, with, 1));
         let told = [
             said(""),

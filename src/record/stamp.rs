@@ -52,7 +52,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_timestamp_is_what_chrono_writes(seconds in 946_684_800..4_102_444_800_i64, millis in 0..1000_u32) {
+        fn a_timestamp_is_written_as_by_chrono(seconds in 946_684_800..4_102_444_800_i64, millis in 0..1000_u32) {
             let mut out = Vec::new();
             timestamp(&mut out, seconds, millis * 1_000_000);
             let time = DateTime::from_timestamp(seconds, millis * 1_000_000).unwrap();

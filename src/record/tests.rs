@@ -209,7 +209,7 @@ fn as_text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn in_a_data_stream_all_lines_have_one_place_and_say_its_name() {
+fn in_a_data_stream_all_lines_share_an_index_and_name_it() {
     let daily = settings(vec![Format::combined()]);
     let stream = crate::config::DataStream::parse("logs-nginx.access-eu").unwrap();
     let mut recorders = [

@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn other_spellings_count_where_nginx_wrote_none() {
+    fn other_notations_count_without_a_time_of_nginx() {
         let expected = Some(1_795_411_619);
         for line in [
             r#"{"ts":"2026-11-23T05:26:59.865+00:00","ip":"1.2.3.4"}"#,

@@ -1,4 +1,4 @@
-//! Why a format is refused, or accepted with a doubt; the texts of both.
+//! Why a format is refused or ambiguous, and the messages for both.
 
 use std::fmt;
 
@@ -113,7 +113,7 @@ pub struct FormatWarning {
     pub(crate) ambiguity: Ambiguity,
 }
 
-/// What is not certain.
+/// The reason why a format is ambiguous.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ambiguity {
     /// The end of a value: this text follows it, which it can hold.

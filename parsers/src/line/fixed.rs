@@ -1,7 +1,7 @@
-//! Values whose shape is known byte by byte: of fixed length, and seconds with milliseconds.
+//! Values whose form is known byte by byte: values of fixed length, and seconds with milliseconds.
 //!
-//! Owns where such a value ends, and which byte of it is wrong. Refuses to know what it means. Invariant: an end lies
-//! inside the line.
+//! Owns where such a value ends, and which of its bytes is wrong. Refuses to know its meaning. Invariant: an end lies inside
+//! the line.
 
 use crate::format::{Fixed, Grammar};
 

@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn one_moment_in_every_spelling() {
+    fn one_time_in_every_notation() {
         const MILLIS: u32 = 865_000_000;
         for (text, nanos, zone) in [
             ("2026-11-23T05:41:14.865+00:00", MILLIS, Some(0)),
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_of_the_calendar() {
+    fn times_that_are_not_in_the_calendar() {
         for text in [
             "",
             "-",

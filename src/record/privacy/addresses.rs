@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_stays() {
+    fn text_that_is_no_address_stays() {
         for text in [
             "Chrome/131.0.0.0 Edg/131.0.2903.86",
             "[23/Nov/2026:05:26:59 +0000]",

@@ -765,7 +765,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_line_any_key_counts_that_a_value_may_be_cut_out_of() {
+    fn in_a_line_every_possible_key_counts() {
         let names = Names::new(["token"], []);
         let line = b"xtoken xtokens";
         assert_eq!(names.key(line, 0, 6, Cut::Anywhere), Key::Secret);

@@ -566,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_begins_like_one_stays() {
+    fn text_with_only_the_prefix_stays() {
         let shapes = default();
         for text in [
             "eyJ",

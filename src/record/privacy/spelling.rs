@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_spelling_is_one_byte() {
+    fn each_encoding_is_one_byte() {
         let read = |text: &str| {
             let Unit { byte, len, depth } = unit(text.as_bytes(), 0);
             (char::from(byte), len, depth)

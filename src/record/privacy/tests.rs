@@ -63,7 +63,7 @@ fn a_hash_is_the_same_for_ever() {
 }
 
 #[test]
-fn what_cannot_be_read_is_hidden_whole() {
+fn an_unreadable_address_is_hidden_as_a_whole() {
     assert_eq!(
         clean(AddressRule::Hash, "x 2001:db8::12345:1 y"),
         "x REDACTED y"
@@ -94,7 +94,7 @@ fn variables_of_secret_names_are_secrets() {
 }
 
 #[test]
-fn a_place_is_found_again() {
+fn a_position_is_found_again() {
     let mut cleaned = Cleaned::default();
     let text = "x?token=abcdefghijklmnopq&y=1 z";
     let redactor = Redactor::new(&Privacy::default());
@@ -116,7 +116,7 @@ fn a_place_is_found_again() {
 proptest! {
     /// Cleaning never fails, and once is enough.
     #[test]
-    fn any_text_is_cleaned_for_good(
+    fn cleaning_a_text_twice_changes_nothing(
         parts in prop::collection::vec(prop_oneof![
             prop::sample::select(vec![
                 "token", "=", "&", "%3D", "%253d", "%", "\\x22", "\"", ":", "password", "203.0.113.9",

@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_with_a_password_is_told_from_other_names() {
+    fn a_host_with_a_password_is_recognised() {
         for (text, expected) in [
             ("bob:pass@host:443", Some(8)),
             ("bob:@host", Some(4)),

@@ -1,4 +1,4 @@
-//! Looking for secrets value by value, and remembering values without any, hides all that cleaning each value hides.
+//! Checking values one by one and caching values without a secret hides everything that cleaning each value hides.
 
 use std::cell::RefCell;
 
@@ -110,7 +110,7 @@ fn each(test: impl Fn(&str) -> Result<(), TestCaseError>) {
 }
 
 #[test]
-fn where_no_value_is_watched_cleaning_changes_none() {
+fn cleaning_changes_no_unwatched_value() {
     let format = Format::combined();
     let redactor = Redactor::new(&Privacy::default());
     let watch = Watch::new(&format, &redactor);
@@ -153,7 +153,7 @@ fn where_no_value_is_watched_cleaning_changes_none() {
 }
 
 #[test]
-fn a_record_says_the_same_whether_values_or_the_line_are_looked_at() {
+fn checking_values_or_the_line_gives_the_same_record() {
     let of = |keep_original| {
         RefCell::new(recorder(Settings {
             keep_original,
