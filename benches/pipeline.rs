@@ -8,12 +8,13 @@ use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use logweir::config::{
-    AddressRule, Enrich, HashKey, IndexPattern, Methods, NamedFormat, Privacy, Route, RouteKind,
-    Routes, Template,
+    AddressRule, HashKey, IndexPattern, Methods, NamedFormat, Privacy, Route, RouteKind, Routes,
+    Template,
 };
+use logweir::enrich::{Content, Enrich, EnrichFile};
 use logweir::event::{Batch, StreamId};
 use logweir::output::elasticsearch::ActionLines;
-use logweir::record::{Content, EnrichFile, LogSettings, Recorder, Settings, Source};
+use logweir::record::{LineSource, LogSettings, Recorder, Settings};
 use logweir_parsers::{Captures, Format};
 use regex::bytes::{Regex, RegexSet};
 
@@ -142,7 +143,7 @@ fn definitions() -> Vec<u8> {
 }
 
 fn file<T: Content>(content: Vec<u8>) -> Option<Arc<EnrichFile<T>>> {
-    let file = EnrichFile::new("sample".into(), content);
+    let file = EnrichFile::new("sample".into(), content, &"1 MiB");
     Some(Arc::new(file.expect("a file of its kind")))
 }
 
@@ -154,8 +155,8 @@ struct Setup {
     enrich: Enrich,
 }
 
-fn source() -> Source<'static> {
-    Source {
+fn source() -> LineSource<'static> {
+    LineSource {
         log: 0,
         stream: StreamId([7; 10]),
         path: Path::new("/var/log/nginx/access.log"),

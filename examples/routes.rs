@@ -5,7 +5,8 @@
 
 use std::process::ExitCode;
 
-use logweir::config::{Enrich, IndexPattern, NamedFormat, Privacy, Routes};
+use logweir::config::{IndexPattern, NamedFormat, Privacy, Routes};
+use logweir::enrich::Enrich;
 use logweir::output::elasticsearch::ActionLines;
 use logweir::record::{LogSettings, Recorder, Settings};
 use logweir_parsers::{Captures, Format};

@@ -16,10 +16,12 @@ mod agent;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod enrich;
 pub mod event;
 #[cfg(test)]
 mod fail_points;
 mod globs;
+mod json;
 #[cfg(test)]
 #[path = "../tests/support/mmdb.rs"]
 mod mmdb;

@@ -5,6 +5,10 @@
 //! each was written by a trusted proxy; the first address that is no such proxy is the client. An
 //! agent that took the left end would let an attacker choose the address that is counted.
 
+mod fields;
+
+pub use fields::{AddressSource, ClaimField, ClientFields};
+
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -1,8 +1,8 @@
-//! A line of nginx's error log: known by its look, never read.
+//! Recognises a line of nginx's error log by its form.
 //!
-//! Owns that one question (`src/core/ngx_log.c`, `ngx_log_error_core`): the time, the level in brackets, process and
-//! thread. Invariant: no access log that a `log_format` of nginx can write with a client's text in front passes for one,
-//! since the line begins with nginx's own time.
+//! Owns only this check (`src/core/ngx_log.c`, `ngx_log_error_core`): the time, the level in brackets, process and thread.
+//! Refuses to read the message. Invariant: no access log line with a client's text in front is recognised, because an error
+//! log line begins with nginx's own time.
 
 /// The words for levels (`ngx_log.c`, `err_levels`).
 const LEVELS: [&str; 8] = [

@@ -20,11 +20,13 @@
 //! - [`nginx_conf`]: nginx.conf, to find the logs and their formats.
 //! - [`error_log`]: whether a line is one of an error log, which is no access log.
 //! - [`escape`], [`time`], [`request`], [`number`], [`list`], [`client`]: the values of single fields.
+//! - [`event_time`]: which time of a line is that of its request.
 //! - [`variable`]: which variables tell what, and whose word they are.
 
 pub mod client;
 pub mod error_log;
 pub mod escape;
+pub mod event_time;
 pub mod format;
 pub mod line;
 pub mod list;

@@ -9,7 +9,7 @@
 use crate::error::{Expected, ParseError};
 use crate::escape::Escape;
 use crate::format::{Format, Grammar, Joined, Literal, Program, Reading, Scan, Step};
-use fixed::{fixed_value, misfit, seconds_end};
+use fixed::{fixed_value, mismatch, seconds_end};
 use memchr::{memchr, memchr2, memrchr};
 pub use plain::Plainness;
 
@@ -332,7 +332,7 @@ impl Program {
             let begins = |byte: &u8| self.classes[usize::from(*byte)] & read.give_back != 0;
             end -= usize::from(!line.get(end).is_some_and(begins));
         }
-        match misfit(read.grammar, &line[start..end]) {
+        match mismatch(read.grammar, &line[start..end]) {
             None => Ok(end),
             Some(place) => Err(start + place),
         }
@@ -608,7 +608,7 @@ impl Program {
                 [] => reading.empty,
                 b"-" => true,
                 _ if *list => whole_elements(value),
-                _ => misfit(reading.grammar, value).is_none(),
+                _ => mismatch(reading.grammar, value).is_none(),
             };
             if fits {
                 return Some(end);

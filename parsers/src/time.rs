@@ -22,6 +22,17 @@ pub struct Stamp {
     pub offset_minutes: Option<i16>,
 }
 
+/// The seconds of the years 2000 to 2099.
+const READABLE: std::ops::Range<i64> = 946_684_800..4_102_444_800;
+
+impl Stamp {
+    /// Whether a web server can have logged this time: it lies in a year from 2000 to 2099. Any other number that
+    /// reads as a time is noise.
+    pub fn is_readable(&self) -> bool {
+        READABLE.contains(&self.seconds)
+    }
+}
+
 const MONTHS: [&[u8; 3]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
 ];

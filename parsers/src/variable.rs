@@ -1,16 +1,16 @@
-//! What variables mean: which well-known ones tell who asked and what became of it, and which of them a client
-//! can set.
+//! The meaning of variables: which well-known ones hold the client, the site and the result of a request, and which of
+//! them a client can set.
 //!
-//! Owns the tables of names; refuses to know formats and lines. Names are in lower case and without `$`, as
-//! [`crate::Field::name`] has them. Sources: nginx's index of variables, ingress-nginx (nginx.tmpl), and the
-//! documentation of the CDNs and proxies that send the headers.
+//! Owns the tables of names. Refuses to know formats and lines. Names are in lower case and without `$`, as in
+//! [`crate::Field::name`]. Sources: nginx's index of variables, ingress-nginx (nginx.tmpl), and the documentation of the
+//! CDNs and proxies that send the headers.
 //!
-//! Invariant: no variable that a client can set stands in a table before one that it cannot.
+//! Invariant: no variable that a client can set precedes one that it cannot.
 
-/// Something that dashboards count by, and that variables of several names can tell.
+/// A fact that dashboards use, and that variables of several names can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The address of the client, where it is not the peer of the connection.
+    /// The address of the client, if it is not the peer of the connection.
     Client,
     /// The status of the response.
     Status,
@@ -20,14 +20,14 @@ pub enum Role {
     Bytes,
     /// The name of the user.
     User,
-    /// The site that was asked for.
+    /// The requested site.
     Site,
     /// The request's target, its path at least.
     Target,
 }
 
 impl Role {
-    /// The variables that tell it, the best one first.
+    /// The variables that hold it, the best one first.
     pub fn variables(self) -> &'static [&'static str] {
         match self {
             Role::Client => &CLIENT,
@@ -58,7 +58,7 @@ const CLIENT: [&str; 50] = [
     "proxy_protocol_addr",
     // ingress-nginx
     "the_real_ip",
-    // what people call a `map` or a variable of Lua
+    // usual names of a `map` or a Lua variable
     "real_ip",
     "realip",
     "client_ip",
@@ -174,8 +174,7 @@ const TARGET: [&str; 14] = [
     "upstream_uri",
 ];
 
-/// Whether a client sends this value with its request, so that it can write there what it likes: a header, a
-/// cookie, an argument.
+/// Whether a client sends this value with its request and so can choose it freely: a header, a cookie, an argument.
 pub fn is_sent_by_client(name: &str) -> bool {
     ["http_", "cookie_", "arg_"]
         .iter()
@@ -253,7 +252,7 @@ mod tests {
     ];
 
     #[test]
-    fn names_are_written_as_formats_have_them_and_stand_once() {
+    fn names_are_in_lower_case_and_unique() {
         for role in ROLES {
             let names = role.variables();
             for (at, name) in names.iter().enumerate() {
@@ -269,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_sends_comes_last() {
+    fn values_from_the_client_come_last() {
         for role in [Role::Client, Role::User] {
             let sent: Vec<bool> = role
                 .variables()
@@ -281,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_can_choose() {
+    fn variables_that_a_client_can_choose() {
         for name in [
             "http_x_time",
             "arg_t",

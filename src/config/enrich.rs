@@ -13,31 +13,9 @@ use super::problem::Problem;
 use super::raw::Raw;
 use super::scope::Scope;
 use super::settings::Section;
+use super::units::Bytes;
 use super::{Note, or_before};
-use crate::record::{About, Asn, Content, Definitions, EnrichFile, GeoIp};
-
-/// What records say besides; each taken from a file.
-#[derive(Debug, Clone, Default)]
-pub struct Enrich {
-    /// What user agents mean.
-    pub user_agent: Option<Arc<EnrichFile<Definitions>>>,
-    /// Where addresses are.
-    pub geoip: Option<Arc<EnrichFile<GeoIp>>>,
-    /// Whose addresses they are.
-    pub asn: Option<Arc<EnrichFile<Asn>>>,
-}
-
-impl Enrich {
-    /// Those that are set, with their settings.
-    pub fn files(&self) -> impl Iterator<Item = (&'static str, &About)> {
-        fn one<T: Content>(file: &Ready<T>) -> impl Iterator<Item = (&'static str, &About)> {
-            file.iter().map(|file| (T::SETTING, file.about()))
-        }
-        one(&self.user_agent)
-            .chain(one(&self.geoip))
-            .chain(one(&self.asn))
-    }
-}
+use crate::enrich::{Content, Enrich, EnrichFile};
 
 pub(super) fn read(
     raw: &Raw,
@@ -99,7 +77,8 @@ fn file_now<T: Content>(scope: &mut Scope<'_>, logs: &[Log], files: &dyn Files) 
         return None;
     }
     let (path, bytes) = scope.file_up_to(T::SETTING, files, T::MOST)?;
-    match EnrichFile::new(path, bytes) {
+    let size = Bytes::new(bytes.len() as u64);
+    match EnrichFile::new(path, bytes, &size) {
         Ok(file) => Some(Arc::new(file)),
         Err(error) => {
             scope.bad(T::SETTING, origin, &text, error.to_string());

@@ -34,6 +34,14 @@ pub enum FieldValue {
     Variable(String),
 }
 
+/// The variable that gives the field `name` its value, without its `$`.
+pub(crate) fn variable_of<'f>(fields: &'f [Field], name: &str) -> Option<&'f str> {
+    fields.iter().find_map(|field| match &field.value {
+        FieldValue::Variable(variable) if field.name == name => Some(variable.as_str()),
+        FieldValue::Variable(_) | FieldValue::Constant(_) => None,
+    })
+}
+
 /// What the index takes for a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldType {

@@ -6,14 +6,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use logweir_parsers::Format;
+use logweir_parsers::client::ClientFields;
+use logweir_parsers::event_time::has_time;
 use logweir_parsers::nginx_conf::AccessLog;
 
-use super::fields::Field;
+use super::fields::{Field, variable_of};
 use super::logs::Log;
 use super::nginx::{Nginx, note};
 use super::problem::Origin;
 use super::{NamedFormat, Note};
-use crate::record;
 
 /// What is lacking without a time; reads on after "no".
 pub(crate) const NO_TIME: &str = "time: lines go to the index of unparsed lines, which no life cycle deletes ($msec; \
@@ -82,11 +83,13 @@ pub(super) fn notes(logs: &[Log], nginx: Option<&Nginx>) -> Vec<Note> {
 }
 
 fn lacks(format: &Format, fields: &[Field]) -> impl Iterator<Item = &'static str> {
-    let told = [
-        (record::tells_time(format, fields), NO_TIME),
-        (record::tells_client(format, fields).is_some(), NO_CLIENT),
+    let clients = ClientFields::of(format, variable_of(fields, "source.ip"));
+    let present = [
+        (has_time(format, variable_of(fields, "@timestamp")), NO_TIME),
+        (clients.source().is_some(), NO_CLIENT),
     ];
-    told.into_iter()
-        .filter(|(is_told, _)| !is_told)
+    present
+        .into_iter()
+        .filter(|(is_present, _)| !is_present)
         .map(|(_, lack)| lack)
 }

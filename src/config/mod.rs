@@ -55,9 +55,9 @@ pub use batches::Batches;
 pub use data_stream::{DataStream, DataStreamError, PROMISE};
 pub(crate) use elasticsearch::Elasticsearch;
 pub use elasticsearch::IndexMode;
-pub use enrich::Enrich;
 #[cfg(test)]
 pub(crate) use fields::is_own;
+pub(crate) use fields::variable_of;
 pub use fields::{Field, FieldType, FieldValue};
 pub use fingerprint::Fingerprint;
 pub use formats::NamedFormat;
@@ -75,6 +75,7 @@ pub use tried::Formats;
 pub use units::Bytes;
 pub(crate) use units::{parse_duration, show_duration};
 
+use crate::enrich::Enrich;
 use raw::Raw;
 use scope::{Scope, unreadable};
 use settings::Section;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use logweir_parsers::Format;
 use logweir_parsers::nginx_conf::{
-    self, AccessLog, COMBINED, LogFormat, NginxConf, Settings, Source, Wrong,
+    self, AccessLog, COMBINED, ConfSource, LogFormat, NginxConf, Settings, Wrong,
 };
 
 use super::Note;
@@ -108,7 +108,7 @@ fn is_unread(wrong: &Wrong, files: &dyn Files) -> bool {
     files.read(Path::new(path)).is_err_and(is_there) || files.glob(path).is_err_and(is_there)
 }
 
-pub(super) fn note(place: &nginx_conf::Place, text: String) -> Note {
+pub(super) fn note(place: &nginx_conf::ConfPosition, text: String) -> Note {
     let line = usize::try_from(place.line).unwrap_or(usize::MAX);
     Note {
         origin: Origin::File {
@@ -229,7 +229,7 @@ fn parse(conf: &str, files: &dyn Files) -> Option<NginxConf> {
 /// The reader's door to the files of this machine.
 struct Adapter<'f>(&'f dyn Files);
 
-impl Source for Adapter<'_> {
+impl ConfSource for Adapter<'_> {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         self.0
             .read(Path::new(path))

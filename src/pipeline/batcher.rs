@@ -17,7 +17,7 @@ use super::ack_tracker::{AckTracker, BatchNumber};
 use super::unparsed::UnparsedLogs;
 use crate::event::{Batch, FileKey, OutcomeCounts, Span, StreamId};
 use crate::output::{Ack, BatchOutcome, Output};
-use crate::record::{Recorded, Recorder, Source};
+use crate::record::{LineSource, Recorded, Recorder};
 use crate::tail::watch::Waker;
 use crate::tail::{Chunk, Problem};
 use crate::telemetry::Telemetry;
@@ -176,7 +176,7 @@ impl<O: Output> Batcher<O> {
 
     /// It is at least this late, in milliseconds since 1970: what is younger does not expire.
     pub(super) fn sure_of(&mut self, millis: i64) {
-        self.recorder.sure_of(millis);
+        self.recorder.trust_clock_until(millis);
     }
 
     /// Records the lines of `chunk`; what finds no room is kept and taken up by [`Batcher::resume`].
@@ -220,7 +220,7 @@ impl<O: Output> Batcher<O> {
 
     /// Records lines until the chunk ends, no buffer is free or a line has to wait; gives the bytes taken.
     fn record(&mut self, chunk: &Chunk<'_>, now: Duration, unix_millis: i64) -> usize {
-        let source = Source {
+        let source = LineSource {
             log: chunk.log,
             stream: chunk.stream,
             path: chunk.path,

@@ -25,7 +25,8 @@ use tokio::runtime::Runtime;
 
 use super::{Ended, Reader, Settings, Stop};
 use crate::clock::{Clock, ManualClock};
-use crate::config::{Enrich, NamedFormat, Privacy, Routes};
+use crate::config::{NamedFormat, Privacy, Routes};
+use crate::enrich::Enrich;
 use crate::fail_points::FailPoints;
 use crate::output::Output as _;
 use crate::output::elasticsearch::ActionLines;

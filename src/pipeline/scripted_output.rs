@@ -11,7 +11,8 @@ use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Enrich, NamedFormat, Privacy, Routes};
+use crate::config::{NamedFormat, Privacy, Routes};
+use crate::enrich::Enrich;
 use crate::event::{Batch, DocumentId, EventTime, Framing, OutcomeCounts, Span};
 use crate::output::{Ack, Health, Output, OutputStatus, Readiness};
 use crate::record::{LogSettings, Recorder, Settings};

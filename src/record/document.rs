@@ -1,45 +1,49 @@
-//! The document of a line, member by member in a fixed order.
+//! Writes the document of a line, member by member in a fixed order.
 //!
-//! Owns the bytes between a record's `{` and its `}`. Each member ends with a comma, so that an object without
-//! members can be taken back whole and the last comma becomes the closing brace. Source of names, types and
-//! units: ECS 8.11 field reference, and the nginx integration's `nginx.access.*`.
+//! Owns the bytes between a record's `{` and its `}`. Each member ends with a comma: an object without members can be
+//! removed as a whole, and the last comma becomes the closing brace. Source of names, types and units: ECS 8.11 field
+//! reference, and the nginx integration's `nginx.access.*`.
 
 use std::path::Path;
 
 use logweir_parsers::{Escape, number, time::Stamp};
 
-use super::enrich::Enrichment;
+use super::clients;
 use super::members::{self, Request, Text};
-use super::route::Found;
-use super::{Buffers, Frame, LogRecorder, Marks, Place, Placed, Sink, Values, json, stamp};
+use super::route::MatchedRoute;
+use super::{
+    Buffers, ChunkContext, EventTimes, LinePosition, LogRecorder, Marks, Sink, Values, stamp,
+};
 use crate::config::RouteKind;
+use crate::enrich::Enrichment;
 use crate::event::{DocumentId, Framing};
+use crate::json;
 
-/// Tag of a line longer than the limit, of which only the beginning is there.
+/// Tag of a line longer than the limit; the record has only its beginning.
 const TAG_CUT: &str = "line_cut";
-/// Tag of a line whose time lies more than a day ahead.
+/// Tag of a line whose time is more than a day in the future.
 const TAG_CLOCK_SKEW: &str = "clock_skew";
-/// Tag of a line that has no time, or none of a year from 2000 to 2099.
+/// Tag of a line without a time in the years 2000 to 2099.
 const TAG_NO_TIME: &str = "time_unreadable";
-/// Tag of a line that no format takes.
+/// Tag of a line that matches no format.
 const TAG_UNPARSED: &str = "unparsed";
-/// Tag of a request that a route of this kind is for.
+/// Tag of a request to a sensitive route.
 const TAG_SENSITIVE: &str = "sensitive";
-/// Tag of a line with a value that a field of the configuration cannot take.
-const TAG_MISFIT: &str = "field_misfit";
-/// Tag of a request whose client is known only from what the client itself can send.
+/// Tag of a line with a value whose type does not fit the configured field.
+const TAG_TYPE_MISMATCH: &str = "field_misfit";
+/// Tag of a request whose client address comes only from data that the client sends.
 const TAG_CLIENT_UNVERIFIED: &str = "client_unverified";
-/// The same of the user.
+/// Tag of a request whose user name comes only from data that the client sends.
 const TAG_USER_UNVERIFIED: &str = "user_unverified";
 
-/// What a document says of the line as a whole.
+/// The result for the line as a whole.
 #[derive(Debug, Clone, Copy)]
 enum Whole<'e> {
     Parsed { sensitive: bool, marks: &'e Marks },
     Unparsed(&'e str),
 }
 
-/// From the end of `@timestamp` to `event.created`.
+/// Writes the bytes from the end of `@timestamp` to `event.created`.
 pub(super) fn event_head(out: &mut Vec<u8>, now_millis: i64) {
     out.clear();
     out.extend_from_slice(
@@ -51,33 +55,34 @@ pub(super) fn event_head(out: &mut Vec<u8>, now_millis: i64) {
     out.extend_from_slice(b"\",");
 }
 
-/// `log.file.path`, up to the offset.
-pub(super) fn place(out: &mut Vec<u8>, path: &Path) {
+/// Writes `log.file.path`, up to the offset.
+pub(super) fn log_file(out: &mut Vec<u8>, path: &Path) {
     out.clear();
     out.extend_from_slice(b"\"log\":{\"file\":{\"path\":\"");
     json::text(out, path.to_string_lossy().as_bytes());
     out.extend_from_slice(b"\"},\"offset\":");
 }
 
-impl Frame {
-    /// Appends the item of a line that a format took.
+impl ChunkContext {
+    /// Appends the item of a line that matches a format.
     pub(super) fn parsed<F: Framing>(
         &mut self,
-        placed: &Placed,
+        times: &EventTimes,
         log: &LogRecorder,
         values: &Values<'_>,
-        place: &Place<'_>,
+        position: &LinePosition<'_>,
         buffers: &mut Buffers,
         mut sink: Sink<'_, F>,
     ) {
         let request = Request::new(values);
         let status = values.plan.roles.status(values);
-        let found = Found::of(&log.router, buffers, values, &request, status);
-        self.open(placed, place, &mut sink);
-        let misfit = values.plan.may_misfit
-            && (values.plan.roles.misfits(values) || values.plan.clients.misfits(values));
+        let found = MatchedRoute::of(&log.router, buffers, values, &request, status);
+        self.open(times, position, &mut sink);
+        let type_mismatch = values.plan.may_mismatch
+            && (values.plan.roles.has_type_mismatch(values)
+                || clients::has_type_mismatch(&values.plan.clients, values));
         buffers.scratch.marks = Marks {
-            misfit,
+            type_mismatch,
             ..Marks::default()
         };
         let mut text = Text {
@@ -86,16 +91,16 @@ impl Frame {
             escape: values.plan.escape,
             plain: values.plain,
             watched: values.watched,
-            guard: values.guard,
+            redactor: values.redactor,
         };
-        self.event(&mut text, placed, values, place, (found.kind(), status));
+        self.event(&mut text, times, values, position, (found.kind(), status));
         members::http(&mut text, values, &request, status, (found, &buffers.route));
         members::url(&mut text, values, &request, log.site.as_deref());
         let Enrichment {
-            places,
+            addresses,
             user_agents,
         } = &mut buffers.enrichment;
-        members::peers(&mut text, values, &self.trusted_proxies, places.as_mut());
+        members::peers(&mut text, values, &self.trusted_proxies, addresses.as_mut());
         members::user_agent(&mut text, values, user_agents.as_mut());
         if values.plan.tells_tls {
             members::tls(&mut text, values);
@@ -108,56 +113,61 @@ impl Frame {
             sensitive: matches!(found.kind(), RouteKind::Sensitive),
             marks: &buffers.scratch.marks,
         };
-        self.close(placed, place, whole, &mut sink);
+        self.close(times, position, whole, &mut sink);
     }
 
-    /// Appends the item of a line that no format takes: whole, with the reason.
+    /// Appends the item of a line that matches no format: the whole line and the reason.
     pub(super) fn unparsed<F: Framing>(
         &mut self,
-        placed: &Placed,
+        times: &EventTimes,
         log: &LogRecorder,
         reason: &str,
-        place: &Place<'_>,
+        position: &LinePosition<'_>,
         buffers: &mut Buffers,
         mut sink: Sink<'_, F>,
     ) {
-        self.open(placed, place, &mut sink);
+        self.open(times, position, &mut sink);
         let mut text = Text {
             out: &mut sink.batch.body,
             scratch: &mut buffers.scratch,
             escape: Escape::None,
             plain: false,
             watched: true,
-            guard: &log.guard,
+            redactor: &log.redactor,
         };
         text.out.extend_from_slice(WEB);
-        let shown = log.guard.line(place.line, &mut text.scratch.cleaned);
+        let shown = log.redactor.line(position.line, &mut text.scratch.cleaned);
         original(text.out, shown);
         text.extras(&log.unparsed.event, None);
         json::end(text.out);
         text.extras(&log.unparsed.ending, None);
-        self.close(placed, place, Whole::Unparsed(reason), &mut sink);
+        self.close(times, position, Whole::Unparsed(reason), &mut sink);
     }
 
     /// Appends the document up to `event.created`.
-    fn open<F: Framing>(&mut self, placed: &Placed, place: &Place<'_>, sink: &mut Sink<'_, F>) {
-        let id = DocumentId::new(placed.time, &self.stream, place.offset);
-        sink.open(&id, placed.time);
-        let head = self.heads.text(&self.event, placed);
+    fn open<F: Framing>(
+        &mut self,
+        times: &EventTimes,
+        position: &LinePosition<'_>,
+        sink: &mut Sink<'_, F>,
+    ) {
+        let id = DocumentId::new(times.time, &self.stream, position.offset);
+        sink.open(&id, times.time);
+        let head = self.heads.text(&self.event, times);
         sink.batch.body.extend_from_slice(head);
     }
 
-    /// Ends the document with its place and its tags.
+    /// Ends the document with the position of the line and the tags.
     fn close<F: Framing>(
         &self,
-        placed: &Placed,
-        place: &Place<'_>,
+        times: &EventTimes,
+        position: &LinePosition<'_>,
         whole: Whole<'_>,
         sink: &mut Sink<'_, F>,
     ) {
         let out = &mut sink.batch.body;
-        out.extend_from_slice(&self.place);
-        json::integer(out, place.offset);
+        out.extend_from_slice(&self.log_file);
+        json::integer(out, position.offset);
         out.extend_from_slice(b"},");
         let (sensitive, marks) = match whole {
             Whole::Parsed { sensitive, marks } => (sensitive, marks),
@@ -165,13 +175,13 @@ impl Frame {
         };
         let tags = [
             (sensitive, TAG_SENSITIVE),
-            (marks.misfit, TAG_MISFIT),
+            (marks.type_mismatch, TAG_TYPE_MISMATCH),
             (marks.client_unverified, TAG_CLIENT_UNVERIFIED),
             (marks.user_unverified, TAG_USER_UNVERIFIED),
             (matches!(whole, Whole::Unparsed(_)), TAG_UNPARSED),
-            (place.cut, TAG_CUT),
-            (placed.ahead, TAG_CLOCK_SKEW),
-            (!placed.is_readable(), TAG_NO_TIME),
+            (position.cut, TAG_CUT),
+            (times.ahead, TAG_CLOCK_SKEW),
+            (!times.is_readable(), TAG_NO_TIME),
         ];
         if tags.iter().any(|(set, _)| *set) {
             out.extend_from_slice(b"\"tags\":[");
@@ -193,13 +203,13 @@ impl Frame {
         sink.close();
     }
 
-    /// The rest of `event`, which [`Frame::open`] began.
+    /// Writes the rest of `event`, which [`ChunkContext::open`] began.
     fn event(
         &self,
         text: &mut Text<'_>,
-        placed: &Placed,
+        times: &EventTimes,
         values: &Values<'_>,
-        place: &Place<'_>,
+        position: &LinePosition<'_>,
         (kind, status): (&RouteKind, Option<&[u8]>),
     ) {
         let success = match kind {
@@ -214,7 +224,7 @@ impl Frame {
                 None => status < 400,
             };
             text.out.extend_from_slice(match status {
-                // nginx logs 000 when the client was gone before there was an answer
+                // nginx logs 000 if the client closed the connection before the response
                 0..100 => &b"\"outcome\":\"unknown\","[..],
                 _ if succeeded => b"\"outcome\":\"success\",",
                 _ => b"\"outcome\":\"failure\",",
@@ -225,14 +235,14 @@ impl Frame {
             out.extend_from_slice(b"\"duration\":");
             json::integer(out, nanos);
             out.push(b',');
-            if placed.is_readable() {
+            if times.is_readable() {
                 out.extend_from_slice(b"\"start\":\"");
-                let (seconds, rest) = before(&placed.shown, nanos);
+                let (seconds, rest) = before(&times.shown, nanos);
                 stamp::timestamp(out, seconds, rest);
                 out.extend_from_slice(b"\",");
             }
         }
-        if self.shows_line(place.cut, placed.is_readable().then_some(placed.shown)) {
+        if self.shows_line(position.cut, times.is_readable().then_some(times.shown)) {
             let line = values.clean_line(text.scratch);
             original(text.out, line);
         }
@@ -241,11 +251,11 @@ impl Frame {
     }
 }
 
-/// `event.category` of a request, and of one by which someone wants to be let in.
+/// `event.category` of a request, and of a login.
 const WEB: &[u8] = b"\"category\":[\"web\"],";
 const LOGIN: &[u8] = b"\"category\":[\"web\",\"authentication\"],";
 
-/// Appends `event.original`. Its bytes are what stands in the file; those that are not UTF-8 become `\xHH`.
+/// Appends `event.original`: the bytes of the file, with `\xHH` for bytes that are not UTF-8.
 fn original(out: &mut Vec<u8>, line: &[u8]) {
     out.extend_from_slice(b"\"original\":\"");
     for chunk in line.utf8_chunks() {
@@ -257,7 +267,7 @@ fn original(out: &mut Vec<u8>, line: &[u8]) {
     out.extend_from_slice(b"\",");
 }
 
-/// The moment `nanos` before `stamp`.
+/// Returns the time `nanos` before `stamp`, in seconds and nanoseconds.
 fn before(stamp: &Stamp, nanos: u64) -> (i64, u32) {
     const SECOND: i128 = 1_000_000_000;
     let at = i128::from(stamp.seconds) * SECOND + i128::from(stamp.nanos) - i128::from(nanos);

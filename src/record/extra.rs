@@ -1,17 +1,18 @@
-//! Members of the document that the configuration adds, and those that are the same in every record.
+//! Members of the document from the configuration, and members that are the same in every record.
 //!
-//! Owns how `fields` become nested members, one object for each name, merged with what the record writes there
-//! itself. Invariant: what does not hang on the line is written once, at the start; and a value that its field's
-//! type would refuse leaves no member, so that it never costs the document.
+//! Owns the nesting of `fields`: one object for each name, merged with the members that the record writes itself.
+//! Invariant: constant members are written once, at the start. A value that does not fit the type of its field leaves no
+//! member, so that the index never refuses the document for it.
 
 use std::collections::BTreeMap;
 
 use logweir_parsers::{Format, client, number, time};
 
-use super::members::{Text, Value, address, integer, open};
-use super::privacy::Shown;
-use super::{Values, json, route, stamp};
+use super::members::{Text, Value, address, integer};
+use super::privacy::Masked;
+use super::{Values, route, stamp};
 use crate::config::{DataStream, Field, FieldType, FieldValue};
+use crate::json::{self, open};
 
 /// One or several members of an object, each ending with a comma.
 #[derive(Debug, Clone)]
@@ -25,7 +26,7 @@ pub(super) enum Member {
         capture: usize,
         kind: FieldType,
     },
-    /// Members that may all be absent.
+    /// An object whose members may all be absent.
     Object {
         /// `"geo":{`
         key: Vec<u8>,
@@ -33,7 +34,7 @@ pub(super) enum Member {
     },
 }
 
-/// Members by the object that they stand in.
+/// Members by the object that holds them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Extras {
     pub(super) event: Vec<Member>,
@@ -44,11 +45,11 @@ pub(super) struct Extras {
     pub(super) related: Vec<Member>,
     pub(super) user_agent: Vec<Member>,
     pub(super) tls: Vec<Member>,
-    /// What stands at the end of the document.
+    /// The values for the end of the document.
     pub(super) ending: Vec<Member>,
 }
 
-/// What every record says at its end.
+/// Members at the end of every record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ending<'s> {
     pub(super) host: &'s str,
@@ -63,7 +64,7 @@ impl Extras {
             fields.position(|field| field.name() == variable)
         };
         let mut tree = Tree::default();
-        // those that stand for a member of the record's own are the plan's matter
+        // the plan handles fields that replace a member of the record
         for field in fields.iter().filter(|field| !field.replaces()) {
             match &field.value {
                 FieldValue::Constant(value) => tree.fix(&field.name, &fixed(value, field.kind)),
@@ -134,7 +135,7 @@ fn quoted(value: &str) -> String {
     format!("\"{}\"", json::constant(value))
 }
 
-/// A constant as JSON; the configuration has seen to it that it is one of its type.
+/// Returns a constant as JSON; the configuration has checked its type.
 fn fixed(value: &str, kind: FieldType) -> String {
     match (kind, number::unsigned(value.as_bytes())) {
         (FieldType::Long, Some(number)) => number.to_string(),
@@ -142,7 +143,7 @@ fn fixed(value: &str, kind: FieldType) -> String {
     }
 }
 
-/// Members on their way to their objects.
+/// Members that are being sorted into their objects.
 #[derive(Debug, Default)]
 struct Tree(BTreeMap<String, Node>);
 
@@ -164,7 +165,7 @@ impl Tree {
         self.put(name, Leaf::Fixed(json.to_owned()));
     }
 
-    /// The configuration has seen to it that no name is that of an object too.
+    /// The configuration has checked that no name is also the name of an object.
     fn put(&mut self, name: &str, leaf: Leaf) {
         let Some((object, rest)) = name.split_once('.') else {
             self.0.insert(name.to_owned(), Node::Leaf(leaf));
@@ -176,7 +177,7 @@ impl Tree {
         }
     }
 
-    /// Takes the members of an object out.
+    /// Removes the members of an object and returns them.
     fn take(&mut self, object: &str) -> Vec<Member> {
         match self.0.remove(object) {
             Some(Node::Object(tree)) => tree.compile(),
@@ -222,7 +223,7 @@ impl Tree {
 }
 
 impl Text<'_> {
-    /// Appends members; those of the line only where there is one. Most objects get none.
+    /// Appends members; members of the line need `values`. Most objects have none.
     #[inline(always)]
     pub(super) fn extras(&mut self, members: &[Member], values: Option<&Values<'_>>) {
         if !members.is_empty() {
@@ -255,21 +256,21 @@ impl Text<'_> {
             FieldType::Text => self.member(key, Some(value)),
             FieldType::Long => integer(self.out, key, Some(raw)),
             FieldType::Ip => {
-                match client::address(raw).map(|ip| self.guard.show(ip)) {
-                    Some(Shown::Address(ip)) => address(self.out, key, ip),
-                    // fits, but its field takes no hash
-                    Some(Shown::Hash(_)) => return,
+                match client::address(raw).map(|ip| self.redactor.show(ip)) {
+                    Some(Masked::Address(ip)) => address(self.out, key, ip),
+                    // the value fits, but its field cannot hold a hash
+                    Some(Masked::Hash(_)) => return,
                     None => {}
                 }
             }
             FieldType::Date => {
-                if let Some(at) = time::read(raw).filter(stamp::readable) {
+                if let Some(at) = time::read(raw).filter(time::Stamp::is_readable) {
                     self.out.extend_from_slice(key);
                     stamp::timestamp(self.out, at.seconds, at.nanos);
                     self.out.extend_from_slice(b"\",");
                 }
             }
         }
-        self.scratch.marks.misfit |= self.out.len() == mark;
+        self.scratch.marks.type_mismatch |= self.out.len() == mark;
     }
 }

@@ -1,8 +1,7 @@
-//! The members of a document that a parsed line's values feed: `http`, `url`, `source`, `tls`, `nginx.access` …
+//! Writes the members of a document that come from a parsed line: `http`, `url`, `source`, `tls`, `nginx.access` …
 //!
-//! Owns how each value is written; which capture feeds it is the plan's matter. Invariant: a value that is
-//! absent, or that its field's type would refuse, leaves no member, so that one odd value never costs the
-//! document.
+//! Owns the form of each value; the plan decides which capture feeds it. Invariant: a value that is absent, or that does
+//! not fit the type of its field, leaves no member, so that the index never refuses a document for one odd value.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -10,26 +9,28 @@ use ipnet::IpNet;
 use logweir_parsers::client::{self, Chosen};
 use logweir_parsers::{Escape, list, number, request};
 
-use super::enrich::{Places, UserAgents};
+use super::clients;
 use super::plan::{Secrecy, Upstream, UpstreamForm};
-use super::privacy::{Guard, REDACTED, Scope, Shown};
-use super::route::Found;
-use super::target::{self, Target};
-use super::{Scratch, Values, json};
+use super::privacy::{Masked, REDACTED, Redactor, Scope};
+use super::request_target::{self, RequestTarget};
+use super::route::MatchedRoute;
+use super::{Scratch, Values};
+use crate::enrich::{Addresses, UserAgents};
+use crate::json::{self, open};
 
-/// Addresses kept apart in `related.ip`; a longer chain of proxies stands whole in `remote_ip_list`.
+/// Limit of addresses in `related.ip`; `remote_ip_list` holds a longer chain of proxies as a whole.
 const RELATED: usize = 8;
 
-/// What is known of the request line, whole or by its parts.
+/// The request line, from one variable or from its parts.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Request<'l> {
     pub(super) method: Option<&'l [u8]>,
     original: Option<&'l [u8]>,
-    target: Target<'l>,
+    target: RequestTarget<'l>,
     pub(super) path: Option<&'l [u8]>,
     query: Option<&'l [u8]>,
     version: Option<&'l [u8]>,
-    /// TLS on a plain port and other probes: worth keeping whole, though it asks for nothing.
+    /// Text that is no request, such as TLS on a plain port and other probes; it is kept as a whole.
     pub(super) rubbish: Option<&'l [u8]>,
 }
 
@@ -47,7 +48,7 @@ impl<'l> Request<'l> {
             .or_else(|| line.map(|line| line.target))
             .or_else(|| values.get(plan.request_uri))
             .or_else(other);
-        let target = original.map(Target::split).unwrap_or_default();
+        let target = original.map(RequestTarget::split).unwrap_or_default();
         let version = line.and_then(|line| line.version);
         Self {
             rubbish: whole.filter(|whole| line.is_none() && !whole.is_empty()),
@@ -69,7 +70,7 @@ pub(super) fn http(
     values: &Values<'_>,
     request: &Request<'_>,
     status: Option<&[u8]>,
-    route: (Found<'_>, &[u8]),
+    route: (MatchedRoute<'_>, &[u8]),
 ) {
     let plan = values.plan;
     let http = open(text.out, b"\"http\":{");
@@ -94,7 +95,7 @@ pub(super) fn http(
     json::close(text.out, http);
 }
 
-/// `url`; `site` is the domain where the line does not tell it.
+/// `url`; `site` is the domain for a line that has none.
 pub(super) fn url(
     text: &mut Text<'_>,
     values: &Values<'_>,
@@ -111,9 +112,9 @@ pub(super) fn url(
     let domain = values
         .get(plan.own_domain)
         .or_else(|| values.get(plan.host))
-        .or_else(|| values.get(plan.http_host).map(target::host))
-        .or_else(|| request.target.authority.map(target::host))
-        // `_` is what a catch-all block is called, not a site
+        .or_else(|| values.get(plan.http_host).map(request_target::host))
+        .or_else(|| request.target.authority.map(request_target::host))
+        // `_` is the name of a catch-all block, not a site
         .or_else(|| values.get(plan.server_name).filter(|name| *name != b"_"));
     match (domain, site) {
         (Some(domain), _) => text.write(b"\"domain\":\"", Some(domain)),
@@ -131,12 +132,12 @@ pub(super) fn url(
     json::close(text.out, url);
 }
 
-/// `source`, `destination`, `user` and `related`: who asked whom.
+/// `source`, `destination`, `user` and `related`: the two ends of the request.
 pub(super) fn peers(
     text: &mut Text<'_>,
     values: &Values<'_>,
     trusted: &[IpNet],
-    places: Option<&mut Places>,
+    addresses: Option<&mut Addresses>,
 ) {
     let plan = values.plan;
     let proxy = values.get(plan.clients.peer_before);
@@ -144,18 +145,18 @@ pub(super) fn peers(
     let forwarded = values.get(plan.clients.forwarded);
     let mut related = Related::new();
     let source = open(text.out, b"\"source\":{");
-    if let Some(found) = plan.clients.of_line(values, (remote, forwarded), trusted) {
+    if let Some(found) = clients::of_line(&plan.clients, values, (remote, forwarded), trusted) {
         let chosen = found.chosen;
         text.scratch.marks.client_unverified = found.unverified;
-        match chosen.ip.map(|ip| (ip, values.guard.show(ip))) {
+        match chosen.ip.map(|ip| (ip, values.redactor.show(ip))) {
             None => text.write(b"\"address\":\"", Some(chosen.text)),
             Some((ip, shown)) => {
                 let written = client(text, &chosen, shown);
                 related.add(shown);
                 related.first = written;
-                // before it is hidden: a hash is nowhere
-                if let Some(places) = places {
-                    places.write(text.out, ip);
+                // look it up before it is hidden: a hash has no location
+                if let Some(addresses) = addresses {
+                    addresses.write(text.out, ip);
                 }
             }
         }
@@ -165,9 +166,9 @@ pub(super) fn peers(
     if plan.names_server {
         let destination = open(text.out, b"\"destination\":{");
         text.write(b"\"domain\":\"", values.get(plan.host));
-        // our own, and no one's secret
+        // our own address, which is not secret
         if let Some(ip) = values.get(plan.server_addr).and_then(client::address) {
-            related.add(Shown::Address(ip));
+            related.add(Masked::Address(ip));
             address(text.out, b"\"ip\":\"", ip);
         }
         integer(text.out, b"\"port\":", values.get(plan.server_port));
@@ -186,7 +187,7 @@ pub(super) fn peers(
         let peers = [remote, proxy].into_iter().flatten();
         let list = forwarded.into_iter().flat_map(forwarders);
         for ip in peers.chain(list).filter_map(client::address) {
-            related.add(values.guard.show(ip));
+            related.add(values.redactor.show(ip));
         }
     }
     let mark = open(text.out, b"\"related\":{");
@@ -208,23 +209,23 @@ pub(super) fn peers(
     json::close(text.out, mark);
 }
 
-/// `source.address`, and `source.ip` where there is an address to be shown; gives its text where the line has that.
-fn client<'l>(text: &mut Text<'_>, chosen: &Chosen<'l>, shown: Shown) -> Option<&'l [u8]> {
+/// `source.address`, and `source.ip` if the address may be shown. Returns the text of the address if the line holds it.
+fn client<'l>(text: &mut Text<'_>, chosen: &Chosen<'l>, shown: Masked) -> Option<&'l [u8]> {
     match shown {
-        Shown::Hash(hash) => {
+        Masked::Hash(hash) => {
             text.out.extend_from_slice(b"\"address\":\"");
             text.out.extend_from_slice(&hash);
             text.out.extend_from_slice(b"\",");
             None
         }
-        // IPv6 has many texts, and one client must be counted under one
-        Shown::Address(ip) if text.watched || chosen.text.contains(&b':') => {
+        // an IPv6 address has many texts, but one client must be counted under one
+        Masked::Address(ip) if text.watched || chosen.text.contains(&b':') => {
             address(text.out, b"\"address\":\"", ip);
             address(text.out, b"\"ip\":\"", ip);
             None
         }
-        // a dotted IPv4 address has one text, and this is it
-        Shown::Address(_) => {
+        // a dotted IPv4 address has only this text
+        Masked::Address(_) => {
             text.write(b"\"address\":\"", Some(chosen.text));
             text.write(b"\"ip\":\"", Some(chosen.text));
             Some(chosen.text)
@@ -256,7 +257,7 @@ pub(super) fn user_agent(
     json::close(text.out, mark);
 }
 
-/// `tls`; nginx writes `TLSv1.3`, ECS wants the protocol and its version apart.
+/// `tls`; nginx writes `TLSv1.3`, ECS has separate fields for the protocol and its version.
 pub(super) fn tls(text: &mut Text<'_>, values: &Values<'_>) {
     let plan = values.plan;
     let mark = open(text.out, b"\"tls\":{");
@@ -274,7 +275,7 @@ pub(super) fn tls(text: &mut Text<'_>, values: &Values<'_>) {
     json::close(text.out, mark);
 }
 
-/// `nginx.access`: what ECS has no place for.
+/// `nginx.access`: values without an ECS field.
 pub(super) fn nginx(text: &mut Text<'_>, values: &Values<'_>, request: &Request<'_>) {
     let plan = values.plan;
     let nginx = open(text.out, b"\"nginx\":{");
@@ -283,11 +284,11 @@ pub(super) fn nginx(text: &mut Text<'_>, values: &Values<'_>, request: &Request<
         let remote = values.get(plan.clients.peer);
         let mark = open(text.out, b"\"remote_ip_list\":[");
         for element in forwarders(list).chain(remote) {
-            match client::address(element).filter(|_| !values.guard.shows_addresses()) {
+            match client::address(element).filter(|_| !values.redactor.shows_addresses()) {
                 None => text.write(b"\"", Some(element)),
                 Some(ip) => {
                     text.out.push(b'"');
-                    values.guard.show(ip).write(text.out);
+                    values.redactor.show(ip).write(text.out);
                     text.out.extend_from_slice(b"\",");
                 }
             }
@@ -321,7 +322,7 @@ pub(super) fn nginx(text: &mut Text<'_>, values: &Values<'_>, request: &Request<
 
 const NANOS_PER_MILLI: u64 = 1_000_000;
 
-/// A value of the line, and what is written of it.
+/// A value of the line, and its secrecy.
 #[derive(Clone, Copy)]
 pub(super) struct Value<'l> {
     pub(super) raw: &'l [u8],
@@ -335,7 +336,7 @@ impl<'l> Values<'l> {
         Some(Value { raw, secrecy })
     }
 
-    /// What of a value of this line is written: its text, its hash, or that there is one.
+    /// The secrecy of a value of this line: its text, its hash, or a mark that it exists.
     pub(super) fn secrecy(&self, capture: usize) -> Secrecy {
         match self.plan.secrecy.get(capture).copied().unwrap_or_default() {
             Secrecy::Unbounded if self.watched => Secrecy::Redacted,
@@ -344,7 +345,7 @@ impl<'l> Values<'l> {
         }
     }
 
-    /// A value, undone, as it may be shown.
+    /// Returns a value, decoded and without what must be hidden.
     pub(super) fn shown(&self, value: Value<'_>) -> Vec<u8> {
         let (mut out, mut scratch) = (Vec::new(), Scratch::default());
         let mut text = Text {
@@ -353,7 +354,7 @@ impl<'l> Values<'l> {
             escape: self.plan.escape,
             plain: self.plain,
             watched: self.watched,
-            guard: self.guard,
+            redactor: self.redactor,
         };
         match value.secrecy {
             Secrecy::Text => text.with_clean(value.raw, |out, text| out.extend_from_slice(text)),
@@ -363,14 +364,14 @@ impl<'l> Values<'l> {
     }
 }
 
-/// Writes string members of one format's escaping.
+/// Writes string members from values of one escaping.
 pub(super) struct Text<'o> {
     pub(super) out: &'o mut Vec<u8>,
     pub(super) scratch: &'o mut Scratch,
     pub(super) escape: Escape,
     pub(super) plain: bool,
     pub(super) watched: bool,
-    pub(super) guard: &'o Guard,
+    pub(super) redactor: &'o Redactor,
 }
 
 impl Text<'_> {
@@ -392,7 +393,7 @@ impl Text<'_> {
             self.out.reserve(raw.len() + 2);
             self.out.extend_from_slice(raw);
         } else if plain {
-            // nor does what stands for a part of it need an escape
+            // the replacement of a secret needs no escape either
             self.with_clean(raw, |out, clean| out.extend_from_slice(clean));
         } else {
             self.with_clean(raw, json::text);
@@ -400,7 +401,7 @@ impl Text<'_> {
         self.out.extend_from_slice(b"\",");
     }
 
-    /// As [`Text::write`], of a value of which not even the text may be there.
+    /// Like [`Text::write`], for a value whose text may have to be hidden as a whole.
     #[inline(always)]
     pub(super) fn member(&mut self, key: &[u8], value: Option<Value<'_>>) {
         let Some(Value { raw, secrecy }) = value else {
@@ -414,7 +415,7 @@ impl Text<'_> {
         self.out.extend_from_slice(b"\",");
     }
 
-    /// Appends what stands for a value that is no text.
+    /// Appends the replacement of a value: its hash or the mark.
     pub(super) fn secret(&mut self, raw: &[u8], secrecy: Secrecy) {
         if secrecy == Secrecy::Redacted {
             self.out.extend_from_slice(REDACTED);
@@ -423,10 +424,10 @@ impl Text<'_> {
         let undone = &mut self.scratch.value;
         undone.clear();
         self.escape.decode(raw, undone);
-        self.out.extend_from_slice(&self.guard.hash(undone));
+        self.out.extend_from_slice(&self.redactor.hash(undone));
     }
 
-    /// Hands over a value, undone and without what must not be seen.
+    /// Passes a value to `write`, decoded and without what must be hidden.
     pub(super) fn with_clean(&mut self, raw: &[u8], write: impl FnOnce(&mut Vec<u8>, &[u8])) {
         let Scratch { value, cleaned, .. } = &mut *self.scratch;
         let plain = self.plain || Escape::is_plain(raw);
@@ -437,32 +438,32 @@ impl Text<'_> {
             self.escape.decode(raw, value);
             value.as_slice()
         };
-        // in a line with escaped values only those say what they hold
+        // if the line has escapes, only the decoded value shows what it holds
         if self.watched || !plain {
-            self.guard.clean(undone, Scope::Value, cleaned);
+            self.redactor.clean(undone, Scope::Value, cleaned);
             write(self.out, &cleaned.text);
         } else {
             write(self.out, undone);
         }
     }
 
-    /// `url.extension`; a secret may look like one.
+    /// `url.extension`; a secret can look like an extension.
     fn extension(&mut self, path: Option<&[u8]>) {
         let Some(mut path) = path else { return };
         if self.watched || !self.plain {
             let cleaned = &mut self.scratch.cleaned;
-            self.guard.clean(path, Scope::Value, cleaned);
+            self.redactor.clean(path, Scope::Value, cleaned);
             path = &cleaned.text;
         }
-        // letters and digits alone
-        if let Some(extension) = target::extension(path) {
+        // only letters and digits
+        if let Some(extension) = request_target::extension(path) {
             self.out.extend_from_slice(b"\"extension\":\"");
             self.out.extend_from_slice(extension);
             self.out.extend_from_slice(b"\",");
         }
     }
 
-    /// A text of our own servers, in which no address is anyone's.
+    /// Appends a text about our own servers; its addresses belong to no person.
     fn of_server(&mut self, key: &[u8], raw: &[u8]) {
         self.out.extend_from_slice(key);
         let undone = &mut self.scratch.value;
@@ -470,7 +471,7 @@ impl Text<'_> {
         self.out.extend_from_slice(b"\",");
     }
 
-    /// Appends an upstream list; an element that was not measured is `null`, so that positions match.
+    /// Appends an upstream list; an element without a value is `null`, so that positions match.
     fn upstream(&mut self, upstream: &Upstream, raw: &[u8]) {
         let mark = open(self.out, upstream.key.as_bytes());
         for element in list::upstream(raw) {
@@ -499,15 +500,7 @@ impl Text<'_> {
     }
 }
 
-/// Appends `key` and gives the place where it began.
-#[inline(always)]
-pub(super) fn open(out: &mut Vec<u8>, key: &[u8]) -> usize {
-    let mark = out.len();
-    out.extend_from_slice(key);
-    mark
-}
-
-/// Appends an integer member; what is not an integer that Elasticsearch's `long` holds is left out.
+/// Appends an integer member; a value that is no integer or does not fit into Elasticsearch's `long` is left out.
 #[inline(always)]
 pub(super) fn integer(out: &mut Vec<u8>, key: &[u8], raw: Option<&[u8]>) {
     let Some(raw) = raw else { return };
@@ -515,7 +508,7 @@ pub(super) fn integer(out: &mut Vec<u8>, key: &[u8], raw: Option<&[u8]>) {
     integer_text(out, mark, raw);
 }
 
-/// Appends an integer and a comma, or takes the key at `mark` back.
+/// Appends an integer and a comma, or removes the key at `mark`.
 fn integer_text(out: &mut Vec<u8>, mark: usize, raw: &[u8]) {
     if matches!(raw.first(), Some(b'1'..=b'9'))
         && raw.len() <= SURE_DIGITS
@@ -531,7 +524,7 @@ fn integer_text(out: &mut Vec<u8>, mark: usize, raw: &[u8]) {
     out.push(b',');
 }
 
-/// So many digits always fit into a `long`.
+/// Numbers with so many digits always fit into a `long`.
 pub(super) const SURE_DIGITS: usize = 18;
 
 /// Appends `key` (which ends with the opening quote), the address and `",`.
@@ -541,7 +534,7 @@ pub(super) fn address(out: &mut Vec<u8>, key: &[u8], ip: IpAddr) {
     out.extend_from_slice(b"\",");
 }
 
-/// Appends the one text of an address.
+/// Appends the canonical text of an address.
 pub(super) fn address_text(out: &mut Vec<u8>, ip: IpAddr) {
     match ip {
         IpAddr::V4(v4) => {
@@ -568,7 +561,7 @@ fn end_list(out: &mut Vec<u8>) {
     out.extend_from_slice(b"],");
 }
 
-/// Ends a list; one without elements is taken back to `mark`.
+/// Ends a list; a list without elements is removed back to `mark`.
 fn close_list(out: &mut Vec<u8>, mark: usize) {
     if out.last() == Some(&b',') {
         end_list(out)
@@ -577,11 +570,11 @@ fn close_list(out: &mut Vec<u8>, mark: usize) {
     }
 }
 
-/// The different addresses of a line.
+/// The distinct addresses of a line.
 struct Related<'l> {
     addresses: [IpAddr; RELATED],
     len: usize,
-    /// The text of the first, where the line has it as it is to be written.
+    /// The text of the first address, if the line holds its canonical text.
     first: Option<&'l [u8]>,
 }
 
@@ -594,9 +587,9 @@ impl Related<'_> {
         }
     }
 
-    /// A hash is no address.
-    fn add(&mut self, shown: Shown) {
-        let Shown::Address(ip) = shown else { return };
+    /// Adds an address; a hash is not an address and is left out.
+    fn add(&mut self, shown: Masked) {
+        let Masked::Address(ip) = shown else { return };
         if self.len < RELATED && !self.addresses().contains(&ip) {
             self.addresses[self.len] = ip;
             self.len += 1;

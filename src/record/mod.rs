@@ -1,31 +1,26 @@
-//! Turns a line into an ECS document, written straight into the bulk body.
+//! Turns a line into an ECS document, written straight into the buffer of the batch.
 //!
-//! Owns what a record looks like (ECS 8.11 names, types and units) and how its index and id follow from the
-//! line and its place. Knows nothing of files being rotated, batches being sent or clusters answering.
+//! Owns the content of a record (ECS 8.11 names, types and units), and how its index and id follow from the line and its
+//! position. Refuses to know rotation, batches and clusters.
 //!
-//! Invariants: every line handed in ends as exactly one bulk item, is blank, is counted as expired, or is asked
-//! for again because the formats are out of date; a line that no
-//! format takes is indexed all the same, whole, with the reason; index and id of a document depend on the
-//! line and its place alone, so that reading it again meets its twin. Of the formats they depend as far as these
-//! say which of several times in a line is its own (`unparsed`).
+//! Invariants: every line ends as exactly one item, is blank, is counted as expired, or is requested again because the
+//! formats are stale. A line that matches no format is indexed as a whole, with the reason. The index and id of a document
+//! depend only on the line and its position, so that a line that is read twice gives the same document. They depend on
+//! the formats only in one respect: a format decides which of several times in a line is its own
+//! (`logweir_parsers::event_time`).
 
 mod clients;
 mod document;
-mod enrich;
 mod extra;
-mod json;
 mod members;
-mod own_time;
 mod plan;
 pub(crate) mod privacy;
+mod request_target;
 mod roles;
 mod route;
 mod stamp;
-mod target;
 #[cfg(test)]
 mod tests;
-mod times;
-mod unparsed;
 
 use std::fmt;
 use std::path::Path;
@@ -33,41 +28,38 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use logweir_parsers::event_time::{TimeMemo, find_time};
 use logweir_parsers::time::Stamp;
 use logweir_parsers::{Captures, ParseError, Plainness};
 
-use crate::config::{DataStream, Enrich, Field, FieldValue, Formats, NamedFormat, Privacy, Routes};
+use crate::config::{DataStream, Field, FieldValue, Formats, NamedFormat, Privacy, Routes};
+use crate::enrich::{Enrich, Enrichment};
 use crate::event::{Batch, DocumentId, EventTime, Framing, Item, StreamId};
-use enrich::Enrichment;
+use crate::json;
 use extra::{Ending, Extras};
 use members::Request;
 use plan::Plan;
-use privacy::{Cleaned, Guard, Seen};
-use route::{Found, Router};
-use times::TimeMemo;
+use privacy::{Cleaned, Redactor, Seen};
+use route::{MatchedRoute, Router};
 
-pub use clients::{Voucher, tells_client};
-pub use enrich::{About, Asn, Content, Definitions, EnrichFile, FileError, GeoIp};
-pub use times::{TimeFields, tells_time};
-
-/// What the record needs to know of the configuration.
+/// The part of the configuration that the record needs.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// The data stream that records say they belong to.
+    /// The data stream that records name.
     pub data_stream: Option<DataStream>,
     /// `host.name`.
     pub host: String,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// Keep the line in `event.original` although it parses.
+    /// Keep the line in `event.original` even if it matches a format.
     pub keep_original: bool,
     /// Lines older than this are not indexed.
     pub retention: Option<Duration>,
-    /// The APIs by name.
+    /// The configured routes.
     pub routes: Routes,
-    /// What is not said.
+    /// What is hidden.
     pub privacy: Privacy,
-    /// What is said besides.
+    /// What is looked up.
     pub enrich: Enrich,
     /// By the same index as `tail::Settings::logs`.
     pub logs: Vec<LogSettings>,
@@ -76,20 +68,20 @@ pub struct Settings {
 /// One log's formats and constants.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
-    /// Tried in this order.
+    /// The formats, in the order in which they are tried.
     pub formats: Formats,
     /// Further fields of every record of this log, such as `url.domain`.
     pub fields: Vec<Field>,
 }
 
-/// Says whether the formats are out of date, and sees to it that they are read afresh when they are. Asked
-/// before a line is given up as one that no format takes: nginx's configuration is changed before nginx writes
-/// the first line of a new format, so whoever asks after reading never takes such a line for rubbish.
+/// Checks whether the formats are stale, and starts reading them again if they are. The recorder calls it before it
+/// writes a line as unparsed: the administrator changes nginx's configuration before nginx writes the first line of a
+/// new format, so a check after reading never takes such a line for an unparsed one.
 #[derive(Clone)]
 pub struct StaleFormats(Arc<dyn Fn() -> bool + Send + Sync>);
 
 impl StaleFormats {
-    /// `outdated` looks at what the formats were read from; it may take as long as a few `stat` calls.
+    /// `outdated` checks the files of the formats; it may take as long as a few `stat` calls.
     pub fn new(outdated: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         Self(Arc::new(outdated))
     }
@@ -101,24 +93,24 @@ impl fmt::Debug for StaleFormats {
     }
 }
 
-/// How a line ended here.
+/// The result for a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recorded {
-    /// Written; the format at this position of the log's list took it.
+    /// Written; the line matches the format at this position of the log's list.
     Parsed(usize),
-    /// Written whole, with the reason of the format that fits furthest; the first of several.
+    /// Written as a whole, with the reason of the format that matches most of the line; the first of several.
     Unparsed(&'static str),
-    /// Nothing but blanks, which no request leaves: not written.
+    /// Not written: the line is blank, and no request leaves a blank line.
     Blank,
-    /// Older than the retention: not written.
+    /// Not written: the line is older than the retention.
     Expired,
-    /// No format takes it, and the formats are out of date: not written, and to be handed in again.
+    /// Not written: the line matches no format and the formats are stale. The caller passes it again later.
     Waits,
 }
 
-/// Where the lines that follow stand: one file, as far as it stays under one path.
+/// The source of the following lines: one file under one path.
 #[derive(Debug, Clone, Copy)]
-pub struct Source<'s> {
+pub struct LineSource<'s> {
     /// Index into `Settings::logs`.
     pub log: usize,
     /// Identity of the file's content.
@@ -133,33 +125,34 @@ pub struct Recorder<F> {
     framing: F,
     logs: Vec<LogRecorder>,
     captures: Captures,
-    frame: Frame,
+    chunk: ChunkContext,
     buffers: Buffers,
     stale: Option<StaleFormats>,
-    /// The formats were right after the present lines were read.
-    sure: bool,
+    /// The formats were still current after these lines had been read.
+    formats_current: bool,
 }
 
-/// One log's formats and constants, made ready.
+/// One log's formats and constants, compiled.
 #[derive(Debug)]
 struct LogRecorder {
     formats: Formats,
     fields: Vec<Field>,
-    /// The plans of those formats that took a line so far, by their places: few of the many that there may be.
+    /// The plans of the formats that matched a line so far, with their positions. They are few, even if there are many
+    /// formats.
     plans: Vec<(usize, Plan)>,
-    /// `url.domain` where the line does not tell it, as the inside of a JSON string.
+    /// `url.domain` for a line that has none, as the inside of a JSON string.
     site: Option<String>,
-    /// What stands in the records of lines that no format takes.
+    /// Extra members of lines that match no format.
     unparsed: Extras,
     /// Names the requests; the same for all logs.
     router: Arc<Router>,
-    /// Hides what must not be seen; the same for all logs.
-    guard: Arc<Guard>,
+    /// Hides secrets and addresses; the same for all logs.
+    redactor: Arc<Redactor>,
 }
 
-/// What the lines of one source, read at one time, have in common.
+/// The values that all lines of a chunk share: lines of one source that were read together.
 #[derive(Debug)]
-struct Frame {
+struct ChunkContext {
     trusted_proxies: Vec<IpNet>,
     keep_original: bool,
     retention: Option<i64>,
@@ -170,18 +163,18 @@ struct Frame {
     event: Vec<u8>,
     heads: HeadMemo,
     /// `"log":{"file":{"path":"…"},"offset":`
-    place: Vec<u8>,
+    log_file: Vec<u8>,
     log: usize,
     stream: StreamId,
     now_millis: i64,
-    /// Nothing expires that is young by this time, milliseconds.
-    sure_millis: i64,
+    /// A line expires only if it is also too old at this time, in milliseconds.
+    trusted_millis: i64,
     /// The last readable time of the source, for lines without one.
     last: Option<Stamp>,
-    times: TimeMemo,
+    time_memo: TimeMemo,
 }
 
-/// Scratch space for the values that are not copied as they stand, and what is remembered of those before.
+/// Buffers for values that are not copied unchanged, and caches.
 #[derive(Debug)]
 struct Buffers {
     enrichment: Enrichment,
@@ -192,42 +185,42 @@ struct Buffers {
     clean: Seen,
 }
 
-/// What writing a value needs besides.
+/// Scratch space for writing a value.
 #[derive(Debug, Default)]
 struct Scratch {
-    /// A value without its escaping.
+    /// A decoded value.
     value: Vec<u8>,
-    /// A value without what must not be seen.
+    /// A cleaned value.
     cleaned: Cleaned,
     /// A line whose values were cleaned.
     line: Vec<u8>,
     marks: Marks,
 }
 
-/// What the tags of a line say of its values.
+/// Facts about the values of a line, for its tags.
 #[derive(Debug, Default)]
 struct Marks {
-    /// One did not fit into the field that the configuration names for it.
-    misfit: bool,
-    /// The client's address is the client's own word.
+    /// A value does not fit the type of its configured field.
+    type_mismatch: bool,
+    /// Only the client vouches for its address.
     client_unverified: bool,
-    /// The user's name is.
+    /// Only the client vouches for the name of the user.
     user_unverified: bool,
 }
 
 impl<F: Framing> Recorder<F> {
-    /// Makes ready what does not hang on a line; each document gets a frame by `framing`.
+    /// Prepares everything that does not depend on a line; `framing` writes the bytes around each document.
     pub fn new(settings: Settings, framing: F) -> Self {
         let ending = Ending {
             host: &settings.host,
             stream: settings.data_stream.as_ref(),
         };
         let router = Arc::new(Router::new(settings.routes));
-        let guard = Arc::new(Guard::new(&settings.privacy));
+        let redactor = Arc::new(Redactor::new(&settings.privacy));
         let logs = settings.logs.into_iter();
-        let logs = logs.map(|log| LogRecorder::new(log, &router, ending, &guard));
+        let logs = logs.map(|log| LogRecorder::new(log, &router, ending, &redactor));
         let logs = logs.collect();
-        let frame = Frame {
+        let chunk = ChunkContext {
             trusted_proxies: settings.trusted_proxies,
             keep_original: settings.keep_original,
             retention: settings
@@ -237,19 +230,19 @@ impl<F: Framing> Recorder<F> {
             host: settings.host,
             event: Vec::new(),
             heads: HeadMemo::default(),
-            place: Vec::new(),
+            log_file: Vec::new(),
             log: 0,
             stream: StreamId([0; 10]),
             now_millis: 0,
-            sure_millis: i64::MAX,
+            trusted_millis: i64::MAX,
             last: None,
-            times: TimeMemo::default(),
+            time_memo: TimeMemo::default(),
         };
         Self {
             framing,
             logs,
             captures: Captures::new(),
-            frame,
+            chunk,
             buffers: Buffers {
                 enrichment: Enrichment::new(&settings.enrich),
                 scratch: Scratch::default(),
@@ -259,11 +252,11 @@ impl<F: Framing> Recorder<F> {
                 clean: Seen::default(),
             },
             stale: None,
-            sure: true,
+            formats_current: true,
         }
     }
 
-    /// The same, with somebody to ask about lines that no format takes.
+    /// Returns the recorder with a check for stale formats.
     pub fn with_stale_formats(self, stale: StaleFormats) -> Self {
         Self {
             stale: Some(stale),
@@ -271,28 +264,28 @@ impl<F: Framing> Recorder<F> {
         }
     }
 
-    /// The lines that follow come from `source`, read at `now_millis`; `last` is the last readable time of
-    /// the lines before them in the same file.
-    pub fn begin(&mut self, source: Source<'_>, now_millis: i64, last: Option<Stamp>) {
-        self.sure = self.stale.is_none();
-        let frame = &mut self.frame;
-        frame.log = source.log;
-        frame.stream = source.stream;
-        frame.now_millis = now_millis;
-        frame.last = last;
-        document::event_head(&mut frame.event, now_millis);
-        frame.heads.forget();
-        document::place(&mut frame.place, source.path);
+    /// Begins a chunk: the following lines come from `source` and were read at `now_millis`. `last` is the last readable
+    /// time of the lines before them in the same file.
+    pub fn begin(&mut self, source: LineSource<'_>, now_millis: i64, last: Option<Stamp>) {
+        self.formats_current = self.stale.is_none();
+        let chunk = &mut self.chunk;
+        chunk.log = source.log;
+        chunk.stream = source.stream;
+        chunk.now_millis = now_millis;
+        chunk.last = last;
+        document::event_head(&mut chunk.event, now_millis);
+        chunk.heads.forget();
+        document::log_file(&mut chunk.log_file, source.path);
     }
 
-    /// It is at least this late; a clock that says later is not believed where a line expires by it.
-    pub fn sure_of(&mut self, millis: i64) {
-        self.frame.sure_millis = millis;
+    /// Sets the latest time that is known to be right. A line does not expire by a clock that is ahead of it.
+    pub fn trust_clock_until(&mut self, millis: i64) {
+        self.chunk.trusted_millis = millis;
     }
 
-    /// The last readable time so far, to be given back at the next [`Recorder::begin`] of this file.
+    /// The last readable time so far; the next [`Recorder::begin`] of this file takes it.
     pub fn last_time(&self) -> Option<Stamp> {
-        self.frame.last
+        self.chunk.last
     }
 
     /// The name of a format by the log and its position in the log's list.
@@ -303,7 +296,7 @@ impl<F: Framing> Recorder<F> {
             .map_or("", |named| &named.name)
     }
 
-    /// A value of a line that a format of the first log took, undone, as a record may show it.
+    /// A value of a line that matches a format of the first log, decoded and without what must be hidden.
     pub fn shown(
         &mut self,
         format: usize,
@@ -312,20 +305,20 @@ impl<F: Framing> Recorder<F> {
         capture: usize,
     ) -> Option<Vec<u8>> {
         let log = self.logs.first_mut()?;
-        log.prepare(format, &self.frame);
+        log.prepare(format, &self.chunk);
         let values = Values {
             plan: log.plan(format)?,
             captures,
             line,
             plain: false,
             watched: true,
-            guard: &log.guard,
+            redactor: &log.redactor,
         };
         values.value(Some(capture)).map(|value| values.shown(value))
     }
 
-    /// `http.route` of a line that a format of the first log took, and whether a configured route names it; `None` where
-    /// the line tells no path.
+    /// `http.route` of a line that matches a format of the first log, and whether a configured route names it; `None` if
+    /// the line has no path.
     pub fn route(
         &mut self,
         format: usize,
@@ -333,45 +326,45 @@ impl<F: Framing> Recorder<F> {
         line: &[u8],
     ) -> Option<(String, bool)> {
         let log = self.logs.first_mut()?;
-        log.prepare(format, &self.frame);
+        log.prepare(format, &self.chunk);
         let plan = log.plan(format)?;
         let values = Values {
             plan,
             captures,
             line,
             plain: captures.is_plain(),
-            watched: log.guard.watches(line),
-            guard: &log.guard,
+            watched: log.redactor.watches(line),
+            redactor: &log.redactor,
         };
         let request = Request::new(&values);
         let status = plan.roles.status(&values);
-        let found = Found::of(&log.router, &mut self.buffers, &values, &request, status);
+        let found = MatchedRoute::of(&log.router, &mut self.buffers, &values, &request, status);
         let name = found.name(&values, &self.buffers.route)?;
-        Some((name, matches!(found, Found::Named(_))))
+        Some((name, matches!(found, MatchedRoute::Named(_))))
     }
 
-    /// Writes the record of `line`, which stands at `offset` of the source, as one item of `batch`.
+    /// Writes the record of `line`, at `offset` of the source, as one item of `batch`.
     /// `cut`: the line was longer than the limit and this is its beginning.
     pub fn record(&mut self, offset: u64, line: &[u8], cut: bool, batch: &mut Batch) -> Recorded {
         let Self {
             framing,
             logs,
             captures,
-            frame,
+            chunk,
             buffers,
             stale,
-            sure,
+            formats_current,
         } = self;
         let line = match line {
-            // a `\r` ends the line too; where it was cut, it does not
+            // a `\r` belongs to the end of the line, unless the line was cut
             [text @ .., b'\r'] if !cut => text,
             line => line,
         };
         if !cut && is_blank(line) {
             return Recorded::Blank;
         }
-        let log = &mut logs[frame.log];
-        let place = Place { offset, line, cut };
+        let log = &mut logs[chunk.log];
+        let position = LinePosition { offset, line, cut };
         let mut furthest: Option<(usize, ParseError)> = None;
         let mut taken = None;
         // there may be thousands of formats
@@ -390,43 +383,44 @@ impl<F: Framing> Recorder<F> {
             }
         }
         if let Some(index) = taken {
-            log.prepare(index, frame);
+            log.prepare(index, chunk);
             let log = &*log;
             if let Some(plan) = log.plan(index) {
-                let stamp = frame.times.read(&plan.times, captures, line);
-                let shows_line = frame.shows_line(cut, stamp);
+                let stamp = chunk.time_memo.read(&plan.times, captures, line);
+                let shows_line = chunk.shows_line(cut, stamp);
                 let values = Values {
                     plan,
                     captures,
                     line,
                     plain: captures.is_plain(),
                     watched: match shows_line {
-                        true => log.guard.watches(line),
+                        true => log.redactor.watches(line),
                         false => {
                             let clean = &mut buffers.clean;
-                            log.guard.watches_values(&plan.watch, captures, line, clean)
+                            log.redactor
+                                .watches_values(&plan.watch, captures, line, clean)
                         }
                     },
-                    guard: &log.guard,
+                    redactor: &log.redactor,
                 };
-                let Some(placed) = frame.place(stamp) else {
+                let Some(times) = chunk.event_times(stamp) else {
                     return Recorded::Expired;
                 };
                 let sink = Sink { batch, framing };
-                frame.parsed(&placed, log, &values, &place, buffers, sink);
+                chunk.parsed(&times, log, &values, &position, buffers, sink);
                 return Recorded::Parsed(index);
             }
         }
-        if !*sure {
+        if !*formats_current {
             if stale
                 .as_ref()
                 .is_some_and(|StaleFormats(outdated)| outdated())
             {
                 return Recorded::Waits;
             }
-            *sure = true;
+            *formats_current = true;
         }
-        let Some(placed) = frame.place(unparsed::find_time(line)) else {
+        let Some(times) = chunk.event_times(find_time(line)) else {
             return Recorded::Expired;
         };
         let furthest = furthest.and_then(|(at, error)| Some((log.formats.get(at)?, error)));
@@ -440,17 +434,17 @@ impl<F: Framing> Recorder<F> {
             ),
         };
         let sink = Sink { batch, framing };
-        frame.unparsed(&placed, log, &message, &place, buffers, sink);
+        chunk.unparsed(&times, log, &message, &position, buffers, sink);
         Recorded::Unparsed(reason)
     }
 }
 
-/// How many nodes of the trie of templates one path would visit, where these cross too much for it.
+/// The number of nodes that one path would visit in the trie of templates, if the templates cross too much for a trie.
 pub(crate) fn crossing_visits(routes: &Routes) -> Option<usize> {
     Router::new(routes.clone()).crossing_visits()
 }
 
-/// Whether a line says nothing at all: no byte but blanks. Text editors and scripts leave such lines.
+/// Whether a line has only blanks. Text editors and scripts leave such lines.
 pub(crate) fn is_blank(line: &[u8]) -> bool {
     line.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
 }
@@ -460,7 +454,7 @@ impl LogRecorder {
         settings: LogSettings,
         router: &Arc<Router>,
         ending: Ending<'_>,
-        guard: &Arc<Guard>,
+        redactor: &Arc<Redactor>,
     ) -> Self {
         let fields = &settings.fields;
         let site = fields.iter().find_map(|field| match &field.value {
@@ -475,21 +469,21 @@ impl LogRecorder {
             site,
             unparsed,
             router: Arc::clone(router),
-            guard: Arc::clone(guard),
+            redactor: Arc::clone(redactor),
         }
     }
 
-    /// Makes the plan of the format at this place, at its first line.
-    fn prepare(&mut self, index: usize, frame: &Frame) {
+    /// Makes the plan of the format at `index` when the first line matches it.
+    fn prepare(&mut self, index: usize, chunk: &ChunkContext) {
         if self.plan(index).is_some() {
             return;
         }
         if let Some(named) = self.formats.get(index) {
             let ending = Ending {
-                host: &frame.host,
-                stream: frame.data_stream.as_ref(),
+                host: &chunk.host,
+                stream: chunk.data_stream.as_ref(),
             };
-            let plan = Plan::new(&named.format, &self.fields, ending, &self.guard);
+            let plan = Plan::new(&named.format, &self.fields, ending, &self.redactor);
             self.plans.push((index, plan));
         }
     }
@@ -497,12 +491,12 @@ impl LogRecorder {
     fn plan(&self, index: usize) -> Option<&Plan> {
         let mut plans = self.plans.iter();
         plans
-            .find(|(place, _)| *place == index)
+            .find(|(position, _)| *position == index)
             .map(|(_, plan)| plan)
     }
 }
 
-/// Where documents are written.
+/// The batch that receives documents, and the framing.
 struct Sink<'b, F> {
     batch: &'b mut Batch,
     framing: &'b mut F,
@@ -528,25 +522,25 @@ impl<F: Framing> Sink<'_, F> {
     }
 }
 
-/// A line and where it stands.
+/// A line and its position.
 #[derive(Debug, Clone, Copy)]
-struct Place<'l> {
+struct LinePosition<'l> {
     offset: u64,
     line: &'l [u8],
     cut: bool,
 }
 
-/// A parsed line's values by the place they feed.
+/// The values of a parsed line.
 #[derive(Clone, Copy)]
 struct Values<'l> {
     plan: &'l Plan,
     captures: &'l Captures,
     line: &'l [u8],
-    /// No value needs undoing or escaping.
+    /// No value needs decoding or escaping.
     plain: bool,
-    /// A value may hold what must not be seen.
+    /// A value may hold something that must be hidden.
     watched: bool,
-    guard: &'l Guard,
+    redactor: &'l Redactor,
 }
 
 impl<'l> Values<'l> {
@@ -555,31 +549,31 @@ impl<'l> Values<'l> {
     }
 }
 
-/// When a record happened, as far as is known.
+/// The times of a record.
 #[derive(Debug, Clone, Copy)]
-struct Placed {
-    /// What `@timestamp` says.
+struct EventTimes {
+    /// The value of `@timestamp`.
     shown: Stamp,
     /// The line's own time.
     time: EventTime,
-    /// That time lies more than a day ahead.
+    /// The line's time is more than a day in the future.
     ahead: bool,
 }
 
-impl Placed {
+impl EventTimes {
     fn is_readable(&self) -> bool {
         self.time != EventTime::Unreadable
     }
 }
 
-impl Frame {
-    /// Whether a record of this line that a format took has the line itself, `event.original`.
+impl ChunkContext {
+    /// Whether the record of this parsed line has `event.original`.
     fn shows_line(&self, cut: bool, stamp: Option<Stamp>) -> bool {
         self.keep_original || cut || stamp.is_none()
     }
 
-    /// Settles when the record happened, by the line's readable time; `None` when that is longer ago than the retention.
-    fn place(&mut self, stamp: Option<Stamp>) -> Option<Placed> {
+    /// Determines the times of a record from the line's readable time; `None` if the line is older than the retention.
+    fn event_times(&mut self, stamp: Option<Stamp>) -> Option<EventTimes> {
         let now = self.now_millis.div_euclid(1000);
         let Some(stamp) = stamp else {
             let millis = self.now_millis.rem_euclid(1000);
@@ -590,22 +584,22 @@ impl Frame {
                 offset_minutes: None,
             };
             let shown = self.last.unwrap_or(read);
-            return Some(Placed {
+            return Some(EventTimes {
                 shown,
                 time: EventTime::Unreadable,
                 ahead: false,
             });
         };
-        let sure = now.min(self.sure_millis.div_euclid(1000));
+        let trusted = now.min(self.trusted_millis.div_euclid(1000));
         if self
             .retention
-            .is_some_and(|age| sure.saturating_sub(stamp.seconds) > age)
+            .is_some_and(|age| trusted.saturating_sub(stamp.seconds) > age)
         {
             return None;
         }
         self.last = Some(stamp);
         let ahead = stamp.seconds > now + stamp::DAY;
-        Some(Placed {
+        Some(EventTimes {
             shown: stamp,
             time: EventTime::At(stamp.seconds),
             ahead,
@@ -613,7 +607,7 @@ impl Frame {
     }
 }
 
-/// The document's beginning as written last: from `@timestamp` to `event.timezone`.
+/// The beginning of the last document, from `@timestamp` to `event.timezone`.
 #[derive(Debug, Default)]
 struct HeadMemo {
     time: Option<(Stamp, bool)>,
@@ -625,16 +619,16 @@ impl HeadMemo {
         self.time = None;
     }
 
-    fn text(&mut self, event: &[u8], placed: &Placed) -> &[u8] {
-        let time = Some((placed.shown, placed.is_readable()));
+    fn text(&mut self, event: &[u8], times: &EventTimes) -> &[u8] {
+        let time = Some((times.shown, times.is_readable()));
         if self.time != time {
             self.time = time;
             self.text.clear();
             self.text.extend_from_slice(b"{\"@timestamp\":\"");
-            stamp::timestamp(&mut self.text, placed.shown.seconds, placed.shown.nanos);
+            stamp::timestamp(&mut self.text, times.shown.seconds, times.shown.nanos);
             self.text.extend_from_slice(event);
-            if placed.is_readable()
-                && let Some(offset) = placed.shown.offset_minutes
+            if times.is_readable()
+                && let Some(offset) = times.shown.offset_minutes
             {
                 self.text.extend_from_slice(b"\"timezone\":\"");
                 stamp::zone(&mut self.text, offset);

@@ -1,25 +1,26 @@
-//! Which capture of a format feeds which field of the record, settled once per format.
+//! The plan of a format: which capture feeds which field of the record.
 //!
-//! Owns the table from nginx variables to ECS fields (ECS 8.11, and the nginx integration's own
-//! `nginx.access.*`); no line passes through here. Invariant: a variable without a place in ECS ends under
-//! `nginx.access.<variable>`, and no two feed the same member: of two that say the same (`$host` and
-//! `$http_host`, `$request` and `$request_method`) the one that says more counts.
+//! Owns the table from nginx variables to ECS fields (ECS 8.11, and the nginx integration's own `nginx.access.*`). A plan is
+//! made once per format; it never sees a line. Invariant: a variable without an ECS field becomes
+//! `nginx.access.<variable>`, and no two variables feed the same member. If two variables hold the same fact (`$host` and
+//! `$http_host`, `$request` and `$request_method`), the more complete one is used.
 
+use logweir_parsers::client::ClientFields;
+use logweir_parsers::event_time::TimeFields;
 use logweir_parsers::variable::Role;
 use logweir_parsers::{Escape, Format};
 
-use super::clients::Clients;
 use super::extra::{Ending, Extras};
-use super::privacy::{Guard, Watch};
+use super::privacy::{Redactor, Watch};
 use super::roles::Roles;
-use super::times::TimeFields;
-use crate::config::{Field, FieldValue};
+use crate::config::{Field, FieldValue, variable_of};
+use crate::json;
 
-/// How an upstream list's elements are written out.
+/// The form of the elements of an upstream list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum UpstreamForm {
     Text,
-    /// Of our own servers, in which no address is anyone's.
+    /// A text about our own servers; its addresses belong to no person.
     Address,
     Number,
     /// Decimal seconds, written as milliseconds.
@@ -35,26 +36,26 @@ pub(super) struct Upstream {
     pub(super) form: UpstreamForm,
 }
 
-/// What is written of a value.
+/// The secrecy of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Secrecy {
-    /// The text, without the secrets in it.
+    /// The text is written without the secrets in it.
     #[default]
     Text,
-    /// The text, or only that there is one where anything in the line may be secret: of several variables side
-    /// by side, where neither a key nor an address needs have an end.
+    /// The text is written, or only a mark if anything in the line may be secret. This is for several variables side by
+    /// side, where neither a key nor an address needs to have an end.
     Unbounded,
-    /// That there is one.
+    /// Only a mark is written.
     Redacted,
-    /// Its hash.
+    /// The hash is written.
     Hashed,
 }
 
-/// Captures by the place they feed; `None` where the format does not tell.
+/// The captures by the field that they feed; `None` if the format has no such variable.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Plan {
     pub(super) times: TimeFields,
-    pub(super) clients: Clients,
+    pub(super) clients: ClientFields,
     pub(super) roles: Roles,
     pub(super) request: Option<usize>,
     pub(super) request_method: Option<usize>,
@@ -77,48 +78,48 @@ pub(super) struct Plan {
     pub(super) https: Option<usize>,
     pub(super) ssl_protocol: Option<usize>,
     pub(super) ssl_cipher: Option<usize>,
-    /// What the configuration names for `url.domain`, `http.request.id` and `url.original`; goes before the others.
+    /// Variables that the configuration names for `url.domain`, `http.request.id` and `url.original`; they take precedence.
     pub(super) own_domain: Option<usize>,
     pub(super) own_request_id: Option<usize>,
     pub(super) own_target: Option<usize>,
-    /// The request's target where none of nginx's own tells it.
+    /// The request's target from a variable that is not nginx's own.
     pub(super) other_target: Option<usize>,
-    /// A value that the configuration names for a member of the record's own may not fit it.
-    pub(super) may_misfit: bool,
+    /// The configuration replaces a member of the record, and the type of a value may not fit it.
+    pub(super) may_mismatch: bool,
     pub(super) upstreams: Vec<Upstream>,
-    /// `"pipe":"` and the capture, for variables without a place in ECS.
+    /// `"pipe":"` and the capture, for variables without an ECS field.
     pub(super) others: Vec<(String, usize)>,
-    /// What is written of each capture, wherever it stands.
+    /// The secrecy of each capture, in all fields.
     pub(super) secrecy: Vec<Secrecy>,
-    /// Members that the configuration adds, and those of every record.
+    /// Members from the configuration, and members of every record.
     pub(super) extras: Extras,
     pub(super) escape: Escape,
-    /// The format tells something of `destination`, of `tls`, of `nginx.access`.
+    /// The format has variables of `destination`, of `tls`, of `nginx.access`.
     pub(super) names_server: bool,
     pub(super) tells_tls: bool,
     pub(super) tells_more: bool,
-    /// What of a line may hold a secret.
+    /// The parts of a line that may hold a secret.
     pub(super) watch: Watch,
 }
 
-/// Targets that have a place of their own in the plan.
+/// Targets with a field of their own in the plan.
 const NGINX_TARGETS: [&str; 3] = ["request_uri", "uri", "document_uri"];
 
-/// Members of `nginx.access` that are made from other variables. Whoever sets a `$upstream` of his own finds it
-/// under `nginx.access.upstream-variable`: a key that stands twice would cost the document.
+/// Members of `nginx.access` that are made from other variables. A custom variable `$upstream` is written as
+/// `nginx.access.upstream-variable`: the index refuses a document with a duplicate key.
 const TAKEN: [&str; 3] = ["remote_ip_list", "response_time", "upstream"];
 
 impl Plan {
-    /// A variable without a place in ECS that a field takes is written there only.
+    /// A variable without an ECS field is written only once if `fields` names it.
     pub(super) fn new(
         format: &Format,
         fields: &[Field],
         ending: Ending<'_>,
-        guard: &Guard,
+        redactor: &Redactor,
     ) -> Self {
         let mut plan = Self {
             escape: format.escape(),
-            watch: Watch::new(format, guard),
+            watch: Watch::new(format, redactor),
             extras: Extras::new(fields, format, ending),
             ..Self::default()
         };
@@ -142,9 +143,9 @@ impl Plan {
                     .iter()
                     .position(|field| field.name() == *name)
             });
-        plan.clients = Clients::of(format, fields);
+        plan.clients = ClientFields::of(format, variable_of(fields, "source.ip"));
         plan.roles = Roles::of(format, fields);
-        plan.may_misfit = fields.iter().any(Field::replaces);
+        plan.may_mismatch = fields.iter().any(Field::replaces);
         plan.names_server = plan
             .host
             .or(plan.server_addr)
@@ -155,16 +156,16 @@ impl Plan {
             plan.ssl_protocol.or(plan.ssl_cipher).is_some() || !plan.extras.tls.is_empty();
         plan.tells_more = plan.clients.forwarded.or(plan.request_time).is_some()
             || !(plan.upstreams.is_empty() && plan.others.is_empty());
-        plan.times = TimeFields::of(format, fields);
+        plan.times = TimeFields::of(format, variable_of(fields, "@timestamp"));
         plan.secrecy = format
             .fields()
             .iter()
-            .map(|field| secrecy(field.name(), fields, guard))
+            .map(|field| secrecy(field.name(), fields, redactor))
             .collect();
         plan
     }
 
-    /// A variable that the configuration names for a member of the record's own.
+    /// The variable that the configuration names for a member of the record.
     fn give_way(&mut self, field: &str, capture: usize) {
         let slot = match field {
             "url.domain" => &mut self.own_domain,
@@ -175,11 +176,11 @@ impl Plan {
         slot.get_or_insert(capture);
     }
 
-    /// A variable that stands twice feeds its place once, from its first standing. `taken`: a field of the
-    /// configuration has it.
+    /// Assigns a variable to its field. A variable that occurs twice is used once, at its first occurrence. `taken`: a
+    /// field of the configuration uses it.
     fn place(&mut self, name: &str, capture: usize, taken: bool) {
         let slot = match name {
-            // see `times`, `clients` and `roles`
+            // see `event_time`, `clients` and `roles`
             "time_local" | "time_iso8601" | "msec" => return,
             "remote_addr" | "realip_remote_addr" | "remote_user" => return,
             "http_x_forwarded_for" | "proxy_add_x_forwarded_for" => return,
@@ -233,15 +234,15 @@ impl Plan {
             }
             None if taken => {}
             None => {
-                // no variable's name has a `-` in it
+                // no name of a variable has a `-`
                 let suffix = if TAKEN.contains(&name) {
                     "-variable"
                 } else {
                     ""
                 };
-                // several variables that a format does not keep apart have one text, under all their names
+                // variables that a format does not separate have one text, under all their names
                 let name = name.replace('$', "-");
-                let key = format!("\"{}{suffix}\":\"", super::json::constant(&name));
+                let key = format!("\"{}{suffix}\":\"", json::constant(&name));
                 if self.others.iter().all(|(known, _)| *known != key) {
                     self.others.push((key, capture));
                 }
@@ -250,14 +251,14 @@ impl Plan {
     }
 }
 
-/// A text of several variables is as secret as the strictest of them.
-fn secrecy(name: &str, fields: &[Field], guard: &Guard) -> Secrecy {
+/// The secrecy of a text of several variables is that of the strictest of them.
+fn secrecy(name: &str, fields: &[Field], redactor: &Redactor) -> Secrecy {
     if !name.contains('$') {
-        return of_one(name, fields, guard);
+        return of_one(name, fields, redactor);
     }
     let among = |secrecy| {
         let mut variables = name.split('$');
-        variables.any(|variable| of_one(variable, fields, guard) == secrecy)
+        variables.any(|variable| of_one(variable, fields, redactor) == secrecy)
     };
     if among(Secrecy::Redacted) {
         Secrecy::Redacted
@@ -268,9 +269,9 @@ fn secrecy(name: &str, fields: &[Field], guard: &Guard) -> Secrecy {
     }
 }
 
-/// A variable is as secret as the strictest of its places asks for: it must not stand in one hashed and in
-/// another, or in `event.original`, as it is.
-fn of_one(variable: &str, fields: &[Field], guard: &Guard) -> Secrecy {
+/// The secrecy of a variable is the strictest that one of its fields needs: it must not be hashed in one field and
+/// readable in another, or in `event.original`.
+fn of_one(variable: &str, fields: &[Field], redactor: &Redactor) -> Secrecy {
     let own = match variable {
         user if Role::User.variables().contains(&user) => "user.name",
         "http_user_agent" => "user_agent.original",
@@ -282,12 +283,12 @@ fn of_one(variable: &str, fields: &[Field], guard: &Guard) -> Secrecy {
         .iter()
         .filter(|field| matches!(&field.value, FieldValue::Variable(name) if name == variable));
     let mut names = mapped.map(|field| field.name.as_str()).chain([own]);
-    let other = guard.hashes(&format!("nginx.access.{variable}"));
-    if other || names.any(|name| guard.hashes(name)) {
+    let other = redactor.hashes(&format!("nginx.access.{variable}"));
+    if other || names.any(|name| redactor.hashes(name)) {
         Secrecy::Hashed
-    } else if guard.is_secret(variable)
-        // four or sixteen bytes that no scan of a text knows
-        || variable == "binary_remote_addr" && !guard.shows_addresses()
+    } else if redactor.is_secret(variable)
+        // four or sixteen raw bytes, which no scan of a text recognises
+        || variable == "binary_remote_addr" && !redactor.shows_addresses()
     {
         Secrecy::Redacted
     } else {

@@ -1,35 +1,35 @@
-//! Status, duration, size, user and site of a request, by whichever variable tells them.
+//! Status, duration, size, user and site of a request, from any of the variables that hold them.
 //!
-//! Owns the order of these variables and how their values are read: of servers that were asked one after the other the
-//! last that answered has the status and the size, and all of them took their time. Invariant: what does not fit is
-//! passed over for the next variable, so that a member of the record is right or absent.
+//! Owns the order of these variables and the reading of their values. If several upstream servers were asked one after the
+//! other, the last one that answered gives status and size, and the durations of all are added up. Invariant: a value that
+//! does not fit is skipped for the next variable, so that a member of the record is right or absent.
 
+use logweir_parsers::client::ClaimField;
 use logweir_parsers::variable::Role;
 use logweir_parsers::{Format, list, number};
 
 use super::Values;
-use super::clients::Told;
 use super::members::{SURE_DIGITS, Value};
-use super::target;
+use super::request_target;
 use crate::config::{Field, FieldValue};
 
-/// The captures that tell each, the best one first.
+/// The captures of each role, the best one first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Roles {
     status: Vec<usize>,
     duration: Vec<(usize, Unit)>,
     bytes: Vec<usize>,
-    user: Vec<Told>,
-    /// Those that stand behind all else that tells a site.
+    user: Vec<ClaimField>,
+    /// The last resort for the site.
     site: Vec<usize>,
-    /// What the configuration names: for these a value that does not fit is told.
+    /// Captures that the configuration names: a value that does not fit them gives the line a tag.
     set_status: Option<usize>,
     set_duration: Option<(usize, Unit)>,
     set_bytes: Option<usize>,
     set_user: Option<usize>,
 }
 
-/// Of which a duration is a number.
+/// The unit of a duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Unit {
     Seconds,
@@ -39,7 +39,7 @@ enum Unit {
 }
 
 impl Unit {
-    /// By the end of a variable's name; nginx itself counts seconds.
+    /// The unit from the end of a variable's name; nginx itself uses seconds.
     fn of(variable: &str) -> Self {
         match variable.rsplit('_').next().unwrap_or_default() {
             "ms" | "msec" | "msecs" | "millis" | "milliseconds" => Self::Millis,
@@ -49,7 +49,7 @@ impl Unit {
         }
     }
 
-    /// The duration that a number of these is, in nanoseconds.
+    /// Converts a number of this unit to nanoseconds.
     fn nanos(self, raw: &[u8]) -> Option<u64> {
         let nanos = number::seconds_to_nanos(raw)?;
         Some(match self {
@@ -61,7 +61,7 @@ impl Unit {
     }
 }
 
-/// Variables of a site that have a place of their own in `url.domain`.
+/// Variables of a site that `url.domain` uses directly.
 const OWN_SITES: [&str; 3] = ["host", "http_host", "server_name"];
 
 impl Roles {
@@ -96,7 +96,9 @@ impl Roles {
             status: set_status.into_iter().chain(all(Role::Status)).collect(),
             duration: set_duration.into_iter().chain(seconds).collect(),
             bytes: set_bytes.into_iter().chain(all(Role::Bytes)).collect(),
-            user: all(Role::User).map(|at| Told::new(format, at)).collect(),
+            user: all(Role::User)
+                .map(|at| ClaimField::new(format, at))
+                .collect(),
             site: sites.filter_map(|name| capture(name)).collect(),
             set_status,
             set_duration,
@@ -120,34 +122,34 @@ impl Roles {
         self.duration.iter().find_map(|at| duration(values, *at))
     }
 
-    /// `user.name`, and whether only the client says so.
+    /// `user.name`, and whether only the client vouches for it.
     pub(super) fn user<'l>(&self, values: &Values<'l>) -> Option<(Value<'l>, bool)> {
         if let Some(value) = values.value(self.set_user) {
             return Some((value, false));
         }
-        // nginx tells a user without a name from none
+        // nginx distinguishes an empty user name from an absent one
         let mut nameless = None;
-        for told in &self.user {
-            match values.value(Some(told.capture)) {
-                Some(value) if !value.raw.is_empty() => return Some((value, told.sent)),
-                Some(value) => nameless = nameless.or(Some((value, told.sent))),
+        for claim in &self.user {
+            match values.value(Some(claim.capture)) {
+                Some(value) if !value.raw.is_empty() => return Some((value, claim.sent)),
+                Some(value) => nameless = nameless.or(Some((value, claim.sent))),
                 None => {}
             }
         }
         nameless
     }
 
-    /// A site where neither the request, nor nginx's own variables, nor the configuration tell one.
+    /// The site, if neither the request, nor nginx's own variables, nor the configuration give one.
     pub(super) fn site<'l>(&self, values: &Values<'l>) -> Option<&'l [u8]> {
-        let host = |at: &usize| values.get(Some(*at)).map(target::host);
+        let host = |at: &usize| values.get(Some(*at)).map(request_target::host);
         self.site
             .iter()
             .filter_map(host)
             .find(|host| !host.is_empty())
     }
 
-    /// Whether the configuration names a variable whose value here is not of its kind.
-    pub(super) fn misfits(&self, values: &Values<'_>) -> bool {
+    /// Whether the value of a variable that the configuration names does not fit the type of its field.
+    pub(super) fn has_type_mismatch(&self, values: &Values<'_>) -> bool {
         let number = |at: Option<usize>| {
             at.is_some_and(|at| values.get(Some(at)).is_some() && last_number(values, at).is_none())
         };
@@ -158,12 +160,12 @@ impl Roles {
     }
 }
 
-/// A number, or the last of a list of them.
+/// Returns a number, or the last number of a list.
 fn last_number<'l>(values: &Values<'l>, capture: usize) -> Option<&'l [u8]> {
     let raw = values.get(Some(capture))?;
     let is_number = |raw: &[u8]| match raw {
         [] => false,
-        // no check against overflow is needed
+        // numbers with so few digits cannot overflow
         short if short.len() <= SURE_DIGITS => short.iter().all(u8::is_ascii_digit),
         long => number::unsigned(long).is_some(),
     };
@@ -174,7 +176,7 @@ fn last_number<'l>(values: &Values<'l>, capture: usize) -> Option<&'l [u8]> {
     last.filter(|last| is_number(last))
 }
 
-/// A duration, or the sum of a list of them.
+/// Returns a duration, or the sum of a list of durations.
 fn duration(values: &Values<'_>, (capture, unit): (usize, Unit)) -> Option<u64> {
     let raw = values.get(Some(capture))?;
     let mut sum = unit.nanos(raw);

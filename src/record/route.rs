@@ -1,9 +1,9 @@
-//! The route of a request: what a terms aggregation counts.
+//! The route of a request, `http.route`: the value that dashboards aggregate by.
 //!
-//! Owns how a path gets its name: from the configured routes, else by replacing values (`/users/17/orders` →
-//! `/users/{id}/orders`, see [`name`]); what was not found and names nothing has one name for all. Works on the path
-//! as a back end sees it, so that `/api/%65xport` counts as `/api/export`; refuses to know hosts and queries. Pure:
-//! the same method, path and status always give the same route.
+//! Owns how a path gets its name: from the configured routes, or else by replacing values (`/users/17/orders` →
+//! `/users/{id}/orders`, see [`name`]). Requests that were not found and hold no value share one name. Works on the path
+//! that a back end sees, so that `/api/%65xport` counts as `/api/export`. Refuses to know hosts and queries. Invariant: the
+//! same method, path and status always give the same route.
 
 mod crossing;
 mod letters;
@@ -24,34 +24,34 @@ use logweir_parsers::Escape;
 
 use super::members::{Request, Text};
 use super::privacy::Scope;
-use super::{Buffers, Scratch, Values, json};
+use super::{Buffers, Scratch, Values};
 use crate::config::RouteKind;
+use crate::json;
 
 pub(super) use router::{Named, Router};
 
-/// The version of the rule by which paths get their names; every document carries it. Whoever changes what any path
-/// becomes adds one.
+/// The version of the naming rule; every document carries it. Increase it with every change to the name of any path.
 pub(super) const RULE: u32 = 2;
 
-/// What is left encoded after nginx decoded a path is decoded for its name so many times more.
+/// A path that is still encoded after nginx decoded it is decoded so many times more for its name.
 const DECODED_AGAIN: usize = 2;
 
-/// What a request is for.
+/// The route that a request matches.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Found<'r> {
-    /// The line tells no path.
+pub(super) enum MatchedRoute<'r> {
+    /// The line has no path.
     Nothing,
     /// A configured route.
     Named(&'r Named),
-    /// No route knows it; its name stands in the buffer for routes. With the flag it may hold bytes that the line
+    /// No route matches; the name is in the buffer for routes. If the flag is set, the name may hold bytes that the line
     /// did not show, and must be escaped.
     Normalised(bool),
-    /// No route knows it, nothing was there, and the path holds no value: most are scanners' guesses.
+    /// No route matches, the status is 404, and the path holds no value: most such requests come from scanners.
     Absent,
 }
 
-impl<'r> Found<'r> {
-    /// The route of a request; `status` is that of its answer, where the line tells it.
+impl<'r> MatchedRoute<'r> {
+    /// Returns the route of a request; `status` is the status of the response, if the line has it.
     pub(super) fn of(
         router: &'r Router,
         buffers: &mut Buffers,
@@ -105,7 +105,7 @@ impl<'r> Found<'r> {
         Self::Normalised(resolving || !plain)
     }
 
-    /// What the request means.
+    /// Returns the kind of the route.
     pub(super) fn kind(self) -> &'r RouteKind {
         match self {
             Self::Named(named) => &named.kind,
@@ -113,7 +113,7 @@ impl<'r> Found<'r> {
         }
     }
 
-    /// The text of `http.route`, as a record may show it.
+    /// Returns the text of `http.route`, without what must be hidden.
     pub(super) fn name(self, values: &Values<'_>, normalised: &[u8]) -> Option<String> {
         let (mut out, mut scratch) = (Vec::new(), Scratch::default());
         let mut text = Text {
@@ -122,7 +122,7 @@ impl<'r> Found<'r> {
             escape: values.plan.escape,
             plain: values.plain,
             watched: values.watched,
-            guard: values.guard,
+            redactor: values.redactor,
         };
         self.write(&mut text, normalised);
         let member = out.strip_prefix(b"\"route\":")?.strip_suffix(b",")?;
@@ -140,7 +140,7 @@ impl<'r> Found<'r> {
                 out.extend_from_slice(b"\"route\":\"");
                 if text.watched || escape {
                     let cleaned = &mut text.scratch.cleaned;
-                    text.guard.clean(normalised, Scope::Value, cleaned);
+                    text.redactor.clean(normalised, Scope::Value, cleaned);
                     json::text(out, &cleaned.text);
                 } else {
                     out.extend_from_slice(normalised);

@@ -22,7 +22,8 @@ use logweir_parsers::{Escape, Format};
 use serde_json::Value;
 
 use super::*;
-use crate::config::{Enrich, IndexPattern, Privacy, Routes, Target};
+use crate::config::{IndexPattern, Privacy, Routes, Target};
+use crate::enrich::{Asn, Content, Definitions, Enrich, EnrichFile, FileError, GeoIp};
 use crate::output::elasticsearch::{ActionLines, action};
 
 /// 2026-11-23, 06:00 UTC, in milliseconds.
@@ -67,8 +68,8 @@ fn named(formats: Vec<Format>) -> Vec<NamedFormat> {
     formats.into_iter().enumerate().map(name).collect()
 }
 
-fn source(log: usize, path: &Path) -> Source<'_> {
-    Source {
+fn source(log: usize, path: &Path) -> LineSource<'_> {
+    LineSource {
         log,
         stream: STREAM,
         path,
@@ -208,7 +209,7 @@ fn as_text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn in_a_data_stream_all_lines_have_one_place_and_say_its_name() {
+fn in_a_data_stream_all_lines_share_an_index_and_name_it() {
     let daily = settings(vec![Format::combined()]);
     let stream = crate::config::DataStream::parse("logs-nginx.access-eu").unwrap();
     let mut recorders = [

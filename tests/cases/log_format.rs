@@ -150,7 +150,7 @@ fn draw<T: std::fmt::Debug>(runner: &mut TestRunner, strategy: &impl Strategy<Va
 
 fn read_conf(text: &str) -> NginxConf {
     struct One<'t>(&'t str);
-    impl nginx_conf::Source for One<'_> {
+    impl nginx_conf::ConfSource for One<'_> {
         fn read(&self, _: &str) -> Result<Vec<u8>, String> {
             Ok(self.0.as_bytes().to_vec())
         }

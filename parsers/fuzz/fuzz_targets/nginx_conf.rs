@@ -6,14 +6,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use logweir_parsers::nginx_conf::{self, NginxConf, Settings, Source, Tailable};
+use logweir_parsers::nginx_conf::{self, NginxConf, Settings, ConfSource, Tailable};
 
 /// More pieces than this only make a run slow.
 const MAX_PIECES: usize = 3;
 
 struct Pieces<'d>(Vec<&'d [u8]>);
 
-impl Source for Pieces<'_> {
+impl ConfSource for Pieces<'_> {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         let at: Option<usize> = path.strip_prefix('/').and_then(|name| name.parse().ok());
         let piece = at.and_then(|at| self.0.get(at)).ok_or("No such file or directory")?;

@@ -6,7 +6,7 @@ fn ip(text: &str) -> Option<IpAddr> {
 }
 
 #[test]
-fn addresses_in_every_dress() {
+fn addresses_in_every_notation() {
     for (raw, expected) in [
         ("192.0.2.1", "192.0.2.1"),
         ("192.0.2.1:8080", "192.0.2.1"),
@@ -61,7 +61,7 @@ fn chosen(remote: &str, forwarded: Option<&str>) -> String {
 }
 
 #[test]
-fn a_stranger_is_not_believed() {
+fn an_untrusted_peer_cannot_forward_an_address() {
     assert_eq!(chosen("203.0.113.9", Some("10.0.0.1")), "203.0.113.9");
     assert_eq!(chosen("203.0.113.9", None), "203.0.113.9");
     assert_eq!(chosen("unix:", Some("203.0.113.9")), "unix:");
@@ -168,7 +168,7 @@ proptest! {
 
 proptest::proptest! {
     #[test]
-    fn a_dotted_address_is_what_the_standard_library_reads(text in "[0-9.]{1,16}|[0-9]{1,3}(\\.[0-9]{1,3}){3}") {
+    fn a_dotted_address_is_read_as_by_the_standard_library(text in "[0-9.]{1,16}|[0-9]{1,3}(\\.[0-9]{1,3}){3}") {
         proptest::prop_assert_eq!(dotted(text.as_bytes()), text.parse().ok());
     }
 }

@@ -21,7 +21,7 @@ fn default_undoes_hex() {
 }
 
 #[test]
-fn what_is_no_escape_stays() {
+fn text_that_is_no_escape_stays() {
     for text in [r"\", r"\x", r"\x2", r"\xG0", r"\q", r"\\", r"\u0041"] {
         assert_eq!(decoded(Escape::Default, text.as_bytes()), text);
     }
@@ -50,7 +50,7 @@ fn bytes_that_are_not_utf8_stay_readable() {
 }
 
 #[test]
-fn plain_is_what_needs_nothing() {
+fn plain_text_needs_no_escape() {
     assert!(Escape::is_plain(b""));
     for byte in 0..=u8::MAX {
         let plain = (0x20..=0x7e).contains(&byte) && byte != b'"' && byte != b'\\';
@@ -62,7 +62,7 @@ fn plain_is_what_needs_nothing() {
 
 proptest! {
     #[test]
-    fn what_nginx_escapes_comes_back(text in any::<String>()) {
+    fn text_escaped_by_nginx_is_decoded(text in any::<String>()) {
         for escape in [Escape::Default, Escape::Json, Escape::None] {
             let mut raw = Vec::new();
             write_escaped(escape, text.as_bytes(), &mut raw);

@@ -1,7 +1,7 @@
 //! From the parts of a format to steps. Owns which step reads a part, and which variables are read as one
 //! text; the proofs that this rests on stand in [`super::proof`]. Knows nothing of lines.
 
-use super::error::{Doubt, FormatError, FormatProblem, FormatWarning};
+use super::error::{Ambiguity, FormatError, FormatProblem, FormatWarning};
 use super::grammar::{Fixed, Grammar, Layout, Look};
 use super::joined::{self, Joined, Member, Tail};
 use super::proof::{Anchor, Part, anchor, can_begin, only_one_end};
@@ -416,7 +416,7 @@ impl Compiler<'_> {
                 self.warnings.push(FormatWarning {
                     field: names.join("$"),
                     offset: at,
-                    doubt: Doubt::Joined,
+                    ambiguity: Ambiguity::Joined,
                 });
                 for member in &members {
                     self.order[usize::from(member.field)].1 = NOWHERE;
@@ -528,10 +528,10 @@ impl Compiler<'_> {
                     self.warnings.push(FormatWarning {
                         field: self.fields[usize::from(field)].name.clone(),
                         offset: at,
-                        doubt: if list {
-                            Doubt::List
+                        ambiguity: if list {
+                            Ambiguity::List
                         } else {
-                            Doubt::End { follows }
+                            Ambiguity::End { follows }
                         },
                     });
                 }

@@ -1,4 +1,4 @@
-//! Why a format is refused, or accepted with a doubt; the texts of both.
+//! Why a format is refused or ambiguous, and the messages for both.
 
 use std::fmt;
 
@@ -110,12 +110,12 @@ impl std::error::Error for FormatError {}
 pub struct FormatWarning {
     pub(crate) field: String,
     pub(crate) offset: usize,
-    pub(crate) doubt: Doubt,
+    pub(crate) ambiguity: Ambiguity,
 }
 
-/// What is not certain.
+/// The reason why a format is ambiguous.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Doubt {
+pub(crate) enum Ambiguity {
     /// The end of a value: this text follows it, which it can hold.
     End { follows: String },
     /// The end of a list.
@@ -137,27 +137,27 @@ impl FormatWarning {
 
     /// Whether variables stand side by side and are kept as one text.
     pub fn is_joined(&self) -> bool {
-        self.doubt == Doubt::Joined
+        self.ambiguity == Ambiguity::Joined
     }
 }
 
 impl fmt::Display for FormatWarning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (field, offset) = (&self.field, self.offset);
-        match &self.doubt {
-            Doubt::List => write!(
+        match &self.ambiguity {
+            Ambiguity::List => write!(
                 f,
                 "the list ${field} (at byte {offset}) can be continued by what follows it, so fields can \
                  be forged; write \"${field}\" in double quotes"
             ),
-            Doubt::End { follows } => write!(
+            Ambiguity::End { follows } => write!(
                 f,
                 "${field} (at byte {offset}) can hold the text `{}` that ends it, so the fields \
                  after it can be forged; write \"${field}\" in double quotes, with escape=default \
                  or escape=json",
                 follows.escape_debug()
             ),
-            Doubt::Joined => write!(
+            Ambiguity::Joined => write!(
                 f,
                 "the variables of ${field} (at byte {offset}) stand side by side and cannot be told \
                  apart, so they are kept as one text; put a text between them that the first cannot \

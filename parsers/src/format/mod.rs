@@ -36,7 +36,7 @@ pub(crate) use joined::Joined;
 
 use crate::error::{Explained, ParseError};
 use crate::escape::Escape;
-use source::Found;
+use source::DirectiveText;
 use std::fmt::Display;
 use std::sync::Arc;
 
@@ -145,9 +145,9 @@ impl Format {
     pub fn from_directive(text: &str, default_escape: Escape) -> Result<Format, FormatError> {
         let bare = text.trim_matches(['\r', '\n']);
         let directive = match source::directive(text)? {
-            Found::Bare => return Format::compile(bare, default_escape),
-            Found::Directive(directive) => directive,
-            Found::Either(directive) => {
+            DirectiveText::Bare => return Format::compile(bare, default_escape),
+            DirectiveText::Directive(directive) => directive,
+            DirectiveText::Either(directive) => {
                 let escape = directive.escape.unwrap_or(default_escape);
                 let ways = [(directive.value.as_str(), escape), (bare, default_escape)];
                 let apart =

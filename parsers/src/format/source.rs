@@ -93,7 +93,7 @@ pub(crate) struct Directive {
 
 /// What [`directive`] finds in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum DirectiveText {
     /// A directive, or its quoted pieces.
     Directive(Directive),
     /// Quoted pieces which could as well be a bare value, whose own quotes these are.
@@ -104,7 +104,7 @@ pub(super) enum Found {
 
 /// Reads `log_format name [escape=…] piece…;`, or only `[escape=…] 'piece' "piece"…`, by the same rules as
 /// nginx.conf is read.
-pub(super) fn directive(text: &str) -> Result<Found, FormatError> {
+pub(super) fn directive(text: &str) -> Result<DirectiveText, FormatError> {
     // The `;` of a pasted text may be missing, and a comment may stand behind it.
     let ended = format!("{text}\n;");
     let mut tokens = Tokens::new(ended.as_bytes());
@@ -129,7 +129,7 @@ pub(super) fn directive(text: &str) -> Result<Found, FormatError> {
         let Some(pieces) = words.get(2..).filter(|pieces| !pieces.is_empty()) else {
             return Err(FormatError::new(text, text.len(), FormatProblem::NoFormat));
         };
-        return from_words(pieces).map(Found::Directive);
+        return from_words(pieces).map(DirectiveText::Directive);
     }
     let words = texts(&words);
     let named = words
@@ -137,13 +137,13 @@ pub(super) fn directive(text: &str) -> Result<Found, FormatError> {
         .is_some_and(|word| word.starts_with("escape="));
     let pieces = quotes.get(usize::from(named)..).unwrap_or_default();
     if !whole || pieces.is_empty() || pieces.contains(&None) {
-        return Ok(Found::Bare);
+        return Ok(DirectiveText::Bare);
     }
     let directive = from_words(&words)?;
     if quotes.iter().all(|quote| *quote == Some(b'"')) {
-        Ok(Found::Either(directive))
+        Ok(DirectiveText::Either(directive))
     } else {
-        Ok(Found::Directive(directive))
+        Ok(DirectiveText::Directive(directive))
     }
 }
 

@@ -20,7 +20,7 @@ fn names(format: &Format) -> Vec<&str> {
 }
 
 #[test]
-fn combined_compiles_without_doubt() {
+fn combined_compiles_without_a_warning() {
     assert_eq!(Format::combined().warnings(), []);
     assert_eq!(
         names(&Format::combined()),
@@ -60,7 +60,7 @@ fn parts_stand_in_the_order_of_the_line() {
 }
 
 #[test]
-fn what_is_no_format_is_refused_with_its_place() {
+fn an_invalid_format_is_refused_with_its_position() {
     let all = [
         "", "plain", "a $", "a $$b", "a ${b", "a ${}", "a ${b c}", "a $- b", "a\n$b",
     ]
@@ -69,7 +69,7 @@ fn what_is_no_format_is_refused_with_its_place() {
 }
 
 #[test]
-fn a_format_of_nothing_but_neighbours_that_cannot_be_told_apart_is_refused() {
+fn a_format_with_only_inseparable_variables_is_refused() {
     let all = [
         "$http_a$http_b",
         "[$http_a$http_b]",
@@ -94,7 +94,7 @@ fn fields_of(source: &str, escape: Escape) -> String {
 }
 
 #[test]
-fn neighbours_that_cannot_be_told_apart_are_joined() {
+fn inseparable_adjacent_variables_are_joined() {
     for (source, fields) in [
         (
             "\"$http_host$request_uri\" $status",
@@ -185,7 +185,7 @@ fn more_sets_of_bytes_than_a_program_has_are_refused() {
 }
 
 #[test]
-fn neighbours_that_can_be_told_apart_are_taken() {
+fn separable_adjacent_variables_are_accepted() {
     for source in [
         "$scheme://$host$request_uri",
         "$scheme$status",
@@ -202,7 +202,7 @@ fn neighbours_that_can_be_told_apart_are_taken() {
 }
 
 #[test]
-fn a_client_that_can_forge_is_warned_of() {
+fn a_format_that_clients_can_forge_gives_a_warning() {
     // One byte of the text after it occurs in no later field: its place is certain.
     assert_eq!(warned("$http_user_agent $status", Escape::Default), [""; 0]);
     assert_eq!(
@@ -327,7 +327,7 @@ fn directives_that_nginx_refuses() {
 #[test]
 fn pasted_directives_are_read_as_nginx_conf_is() {
     struct Conf(String);
-    impl crate::nginx_conf::Source for Conf {
+    impl crate::nginx_conf::ConfSource for Conf {
         fn read(&self, _: &str) -> Result<Vec<u8>, String> {
             Ok(self.0.clone().into_bytes())
         }

@@ -1,7 +1,7 @@
-//! Values whose shape is known byte by byte: of fixed length, and seconds with milliseconds.
+//! Values whose form is known byte by byte: values of fixed length, and seconds with milliseconds.
 //!
-//! Owns where such a value ends, and which byte of it is wrong. Refuses to know what it means. Invariant: an end lies
-//! inside the line.
+//! Owns where such a value ends, and which of its bytes is wrong. Refuses to know its meaning. Invariant: an end lies inside
+//! the line.
 
 use crate::format::{Fixed, Grammar};
 
@@ -13,7 +13,7 @@ pub(super) fn fixed_value(line: &[u8], start: usize, fixed: Fixed) -> Result<usi
     let end = start + fixed.len();
     let Some(value) = line.get(start..end) else {
         let rest = line.get(start..).unwrap_or_default();
-        return Err(start + fixed_misfit(rest, fixed).unwrap_or(rest.len()));
+        return Err(start + fixed_mismatch(rest, fixed).unwrap_or(rest.len()));
     };
     let fits = match fixed {
         Fixed::TimeLocal => fits::<26>(value, fixed),
@@ -24,7 +24,7 @@ pub(super) fn fixed_value(line: &[u8], start: usize, fixed: Fixed) -> Result<usi
     if fits {
         Ok(end)
     } else {
-        Err(start + fixed_misfit(value, fixed).unwrap_or(0))
+        Err(start + fixed_mismatch(value, fixed).unwrap_or(0))
     }
 }
 
@@ -42,7 +42,7 @@ fn fits<const N: usize>(value: &[u8], fixed: Fixed) -> bool {
 }
 
 #[cold]
-fn fixed_misfit(value: &[u8], fixed: Fixed) -> Option<usize> {
+fn fixed_mismatch(value: &[u8], fixed: Fixed) -> Option<usize> {
     value
         .iter()
         .enumerate()
@@ -51,14 +51,14 @@ fn fixed_misfit(value: &[u8], fixed: Fixed) -> Option<usize> {
 
 /// The place at which a value, whose bytes are all of its set, is still wrong.
 #[inline(always)]
-pub(super) fn misfit(grammar: Grammar, value: &[u8]) -> Option<usize> {
+pub(super) fn mismatch(grammar: Grammar, value: &[u8]) -> Option<usize> {
     match grammar {
         Grammar::Status if value.len() != 3 => Some(value.len().min(3)),
         Grammar::Seconds | Grammar::Msec => {
             let fits = (5..=MAX_SECONDS).contains(&value.len())
                 && value[value.len() - 4] == b'.'
                 && value.iter().filter(|byte| **byte == b'.').count() == 1;
-            if fits { None } else { seconds_misfit(value) }
+            if fits { None } else { seconds_mismatch(value) }
         }
         _ => None,
     }
@@ -84,7 +84,7 @@ pub(super) fn seconds_end(line: &[u8], start: usize) -> Result<usize, usize> {
 }
 
 #[cold]
-fn seconds_misfit(value: &[u8]) -> Option<usize> {
+fn seconds_mismatch(value: &[u8]) -> Option<usize> {
     let value = &value[..value.len().min(MAX_SECONDS)];
     let is_dot = |byte: &u8| *byte == b'.';
     let Some(dot) = value.iter().position(is_dot) else {

@@ -178,7 +178,7 @@ fn an_address_before_a_colon_is_read_whole_or_not_at_all() {
 
 /// A port and a limit behind it tell where an IPv6 address ends.
 #[test]
-fn an_address_before_a_port_is_read_whatever_stands_side_by_side_behind_it() {
+fn an_address_before_a_port_is_read_whatever_follows() {
     for (source, line, expected) in [
         (
             "$remote_addr:$remote_port $http_host$request_uri",
@@ -348,7 +348,7 @@ fn several_before_a_target_stay_one_text() {
 }
 
 #[test]
-fn what_has_a_shape_of_its_own_needs_no_text_behind_it() {
+fn a_value_with_a_fixed_shape_needs_no_following_text() {
     check(
         "$status$body_bytes_sent $msec$request",
         Escape::Default,
@@ -381,7 +381,7 @@ fn what_has_a_shape_of_its_own_needs_no_text_behind_it() {
 }
 
 #[test]
-fn what_cannot_be_cut_costs_no_other_field() {
+fn an_uncut_text_costs_no_other_field() {
     check(
         "$remote_addr$http_x [$time_local] \"$scheme$host\" $status",
         Escape::Default,

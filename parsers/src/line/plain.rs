@@ -1,7 +1,7 @@
-//! What one pass over a whole line tells of the bytes of all its values.
+//! Classifies the bytes of a whole line in one pass.
 //!
-//! Owns the pass. Refuses to know where values begin and end. Invariant: a line is plain exactly if none of its
-//! values needs undoing, so that nobody has to look at each value by itself.
+//! Owns the pass. Refuses to know where values begin and end. Invariant: a line is plain exactly if none of its values needs
+//! decoding, so that no value must be checked by itself.
 
 /// So many bytes are looked at together: the loop over a block becomes vector instructions, and its counts fit into a
 /// byte.

@@ -296,7 +296,7 @@ fn shown(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn what_nginx_writes_comes_back() {
+fn lines_written_by_nginx_are_read_back() {
     let mut runner = TestRunner::new(Config {
         cases: Config::default().cases.max(2048),
         ..Config::default()

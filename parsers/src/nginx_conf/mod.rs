@@ -3,7 +3,7 @@
 //! Owns the syntax of nginx's configuration (`src/core/ngx_conf_file.c`) and the meaning of the few
 //! directives that make access logs (`src/http/modules/ngx_http_log_module.c`): `include`, `log_format`,
 //! `access_log`, `server_name`, `listen` and the blocks they stand in. Refuses to know files: the caller
-//! gives a [`Source`]. Refuses to judge what nginx alone can judge; a directive it does not know is
+//! gives a [`ConfSource`]. Refuses to judge what nginx alone can judge; a directive it does not know is
 //! stepped over.
 //!
 //! Invariant: reading never fails as a whole and always ends. Whatever is wrong becomes a [`Problem`]
@@ -32,7 +32,7 @@ pub use problem::{Problem, Wrong};
 pub const COMBINED: &str = "combined";
 
 /// Where the text of nginx.conf and of its includes comes from.
-pub trait Source {
+pub trait ConfSource {
     /// The bytes of the file at `path`, or in a few words why they cannot be had.
     fn read(&self, path: &str) -> Result<Vec<u8>, String>;
 
@@ -53,14 +53,14 @@ pub struct Settings {
 
 /// A line of a configuration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct ConfPosition {
     /// The file.
     pub file: Arc<str>,
     /// Its line, from 1.
     pub line: u32,
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ConfPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.line)
     }
@@ -76,7 +76,7 @@ pub struct LogFormat {
     /// The pieces, unquoted and joined.
     pub value: String,
     /// Where it stands.
-    pub place: Place,
+    pub place: ConfPosition,
 }
 
 /// One `server` block.
@@ -87,7 +87,7 @@ pub struct Server {
     /// The first argument of each of its `listen` directives.
     pub listens: Vec<String>,
     /// Where it begins.
-    pub place: Place,
+    pub place: ConfPosition,
 }
 
 impl Server {
@@ -132,7 +132,7 @@ pub struct Writer {
     /// Writers of one level get the same requests: two of them in two files log each request twice.
     pub level: usize,
     /// Where the directive stands; for a log by default, where the first such server begins.
-    pub place: Place,
+    pub place: ConfPosition,
     /// No directive says so: it is nginx's log by default.
     pub by_default: bool,
 }
@@ -217,7 +217,7 @@ pub struct StreamLog {
     /// Its path as written.
     pub path: String,
     /// Where it stands.
-    pub place: Place,
+    pub place: ConfPosition,
 }
 
 /// What a configuration says about access logs.
@@ -262,6 +262,6 @@ impl NginxConf {
 }
 
 /// Reads the configuration at `settings.conf` with all its includes.
-pub fn read(settings: &Settings, source: &dyn Source) -> NginxConf {
+pub fn read(settings: &Settings, source: &dyn ConfSource) -> NginxConf {
     walk::walk(settings, source)
 }

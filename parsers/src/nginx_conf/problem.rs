@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::Place;
+use super::ConfPosition;
 use super::token::Flaw;
 use crate::FormatError;
 
@@ -13,7 +13,7 @@ use crate::FormatError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The line.
-    pub place: Place,
+    pub place: ConfPosition,
     /// What it is.
     pub wrong: Wrong,
 }

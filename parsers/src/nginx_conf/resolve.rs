@@ -9,12 +9,12 @@ use std::collections::HashMap;
 use super::access_log::tailable;
 use super::walk::full_path;
 use super::{
-    AccessLog, COMBINED, LogOptions, NginxConf, Place, Reason, Settings, Tailable, Writer,
+    AccessLog, COMBINED, ConfPosition, LogOptions, NginxConf, Reason, Settings, Tailable, Writer,
 };
 
 /// Kinds of blocks that take `access_log`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum LevelKind {
     Http,
     Server,
     /// `location`, and `if` and `limit_except` in it: levels whose requests are their server's.
@@ -23,11 +23,11 @@ pub(super) enum Kind {
 
 /// One block that takes `access_log`.
 pub(super) struct Level {
-    pub(super) kind: Kind,
+    pub(super) kind: LevelKind,
     /// The server it belongs to; none for `http`.
     pub(super) server: Option<usize>,
     pub(super) logs: Vec<OwnLog>,
-    pub(super) off: Option<Place>,
+    pub(super) off: Option<ConfPosition>,
 }
 
 /// An `access_log` as it is written at a level.
@@ -35,11 +35,11 @@ pub(super) struct OwnLog {
     pub(super) target: String,
     pub(super) format: String,
     pub(super) options: LogOptions,
-    pub(super) place: Place,
+    pub(super) place: ConfPosition,
 }
 
 impl Level {
-    pub(super) fn new(kind: Kind, server: Option<usize>) -> Self {
+    pub(super) fn new(kind: LevelKind, server: Option<usize>) -> Self {
         Level {
             kind,
             server,
@@ -56,16 +56,16 @@ impl Level {
 pub(super) fn resolve(conf: &mut NginxConf, levels: Vec<Level>, settings: &Settings) {
     let silent: Vec<usize> = levels
         .iter()
-        .filter(|level| level.kind == Kind::Server && level.says_nothing())
+        .filter(|level| level.kind == LevelKind::Server && level.says_nothing())
         .filter_map(|level| level.server)
         .collect();
     let by_default = levels.len();
     let http_is_silent = levels
         .iter()
-        .filter(|level| level.kind == Kind::Http)
+        .filter(|level| level.kind == LevelKind::Http)
         .all(Level::says_nothing);
 
-    let mut found = Found {
+    let mut found = LevelLogs {
         by_path: HashMap::new(),
         logs: Vec::new(),
     };
@@ -121,13 +121,13 @@ pub(super) fn resolve(conf: &mut NginxConf, levels: Vec<Level>, settings: &Setti
     conf.logs = found.logs;
 }
 
-struct Found {
+struct LevelLogs {
     /// By path, and whether the level is off: a log that is off here may be written from there.
     by_path: HashMap<(String, bool), usize>,
     logs: Vec<AccessLog>,
 }
 
-impl Found {
+impl LevelLogs {
     fn add(&mut self, target: String, writer: Writer, is_off: bool, settings: &Settings) {
         let kind = match tailable(&target) {
             _ if is_off => Tailable::No(Reason::Off),

@@ -19,7 +19,7 @@ impl Memory {
     }
 }
 
-impl Source for Memory {
+impl ConfSource for Memory {
     fn read(&self, path: &str) -> Result<Vec<u8>, String> {
         self.0
             .get(path)
@@ -163,7 +163,7 @@ fn ingress_nginx() {
 }
 
 #[test]
-fn everything_wrong_is_said() {
+fn every_problem_is_reported() {
     let mut source = Memory::default()
         .with("/etc/nginx/nginx.conf", fixture("broken.conf"))
         .with("/etc/nginx/loop.conf", "\ninclude loop.conf;")

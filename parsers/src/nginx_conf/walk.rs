@@ -8,10 +8,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::access_log::{self, Directive};
-use super::resolve::{Kind, Level, OwnLog, resolve};
+use super::resolve::{Level, LevelKind, OwnLog, resolve};
 use super::token::{End, Tokens};
 use super::{
-    COMBINED, LogFormat, NginxConf, Place, Problem, Server, Settings, Source, StreamLog, Wrong,
+    COMBINED, ConfPosition, ConfSource, LogFormat, NginxConf, Problem, Server, Settings, StreamLog,
+    Wrong,
 };
 
 /// Includes within includes; real configurations have three.
@@ -42,7 +43,7 @@ struct Block {
 
 struct Walk<'s> {
     settings: &'s Settings,
-    source: &'s dyn Source,
+    source: &'s dyn ConfSource,
     conf: NginxConf,
     levels: Vec<Level>,
     /// Files that are being read now, outermost first.
@@ -54,7 +55,7 @@ struct Walk<'s> {
     bytes: usize,
 }
 
-pub(super) fn walk(settings: &Settings, source: &dyn Source) -> NginxConf {
+pub(super) fn walk(settings: &Settings, source: &dyn ConfSource) -> NginxConf {
     let mut walk = Walk {
         settings,
         source,
@@ -66,7 +67,7 @@ pub(super) fn walk(settings: &Settings, source: &dyn Source) -> NginxConf {
         files: 0,
         bytes: 0,
     };
-    let whole = Place {
+    let whole = ConfPosition {
         file: settings.conf.as_str().into(),
         line: 1,
     };
@@ -79,7 +80,7 @@ pub(super) fn walk(settings: &Settings, source: &dyn Source) -> NginxConf {
 }
 
 impl Walk<'_> {
-    fn wrong(&mut self, place: &Place, wrong: impl Into<Wrong>) {
+    fn wrong(&mut self, place: &ConfPosition, wrong: impl Into<Wrong>) {
         self.conf.problems.push(Problem {
             place: place.clone(),
             wrong: wrong.into(),
@@ -87,7 +88,7 @@ impl Walk<'_> {
     }
 
     /// Reads the file at `path`, whose outermost directives are those of `context`.
-    fn file(&mut self, path: &str, context: Context, from: &Place) {
+    fn file(&mut self, path: &str, context: Context, from: &ConfPosition) {
         if self.open.iter().any(|open| open == path) {
             return self.wrong(
                 from,
@@ -138,7 +139,7 @@ impl Walk<'_> {
         let mut blocks: Vec<Block> = Vec::new();
         loop {
             let end = tokens.next();
-            let place = Place {
+            let place = ConfPosition {
                 file: file.clone(),
                 line: tokens.start,
             };
@@ -167,7 +168,7 @@ impl Walk<'_> {
                 }
                 Ok(End::File) => {
                     if let Some(Block { name, line, .. }) = blocks.pop() {
-                        let place = Place { line, ..place };
+                        let place = ConfPosition { line, ..place };
                         self.wrong(&place, Wrong::UnclosedBlock { name });
                     }
                     return;
@@ -178,23 +179,31 @@ impl Walk<'_> {
     }
 
     /// What a block's directives mean, from its name and where it stands.
-    fn block(&mut self, name: &str, words: &[Vec<u8>], outer: Context, place: &Place) -> Context {
+    fn block(
+        &mut self,
+        name: &str,
+        words: &[Vec<u8>],
+        outer: Context,
+        place: &ConfPosition,
+    ) -> Context {
         let (kind, server) = match (outer, name) {
-            (Context::Main, "http") => (Kind::Http, None),
+            (Context::Main, "http") => (LevelKind::Http, None),
             (Context::Main, "stream") => return Context::Stream,
             (Context::Stream, _) => return Context::Stream,
             (Context::Level(at), _) => match (self.levels[at].kind, name) {
-                (Kind::Http, "server") if words.len() == 1 => {
+                (LevelKind::Http, "server") if words.len() == 1 => {
                     self.conf.servers.push(Server {
                         names: Vec::new(),
                         listens: Vec::new(),
                         place: place.clone(),
                     });
-                    (Kind::Server, Some(self.conf.servers.len() - 1))
+                    (LevelKind::Server, Some(self.conf.servers.len() - 1))
                 }
-                (Kind::Server | Kind::Nested, "location")
-                | (Kind::Nested, "if" | "limit_except") => (Kind::Nested, self.levels[at].server),
-                (Kind::Server, "if") => return Context::NoLog,
+                (LevelKind::Server | LevelKind::Nested, "location")
+                | (LevelKind::Nested, "if" | "limit_except") => {
+                    (LevelKind::Nested, self.levels[at].server)
+                }
+                (LevelKind::Server, "if") => return Context::NoLog,
                 _ => return Context::Other,
             },
             _ => return Context::Other,
@@ -203,7 +212,7 @@ impl Walk<'_> {
         Context::Level(self.levels.len() - 1)
     }
 
-    fn directive(&mut self, words: &[Vec<u8>], context: Context, place: &Place) {
+    fn directive(&mut self, words: &[Vec<u8>], context: Context, place: &ConfPosition) {
         if context == Context::Other {
             return;
         }
@@ -230,7 +239,7 @@ impl Walk<'_> {
             ),
             // A stream's formats are its own.
             (b"log_format", Context::Stream) => {}
-            (b"log_format", Context::Level(at)) if self.levels[at].kind == Kind::Http => {
+            (b"log_format", Context::Level(at)) if self.levels[at].kind == LevelKind::Http => {
                 self.log_format(arguments, place);
             }
             (b"log_format", _) => self.wrong(
@@ -241,7 +250,7 @@ impl Walk<'_> {
             ),
             (b"server_name" | b"listen", Context::Level(at)) => {
                 let level = &self.levels[at];
-                let Some(server) = level.server.filter(|_| level.kind == Kind::Server) else {
+                let Some(server) = level.server.filter(|_| level.kind == LevelKind::Server) else {
                     return;
                 };
                 let server = &mut self.conf.servers[server];
@@ -256,7 +265,7 @@ impl Walk<'_> {
         }
     }
 
-    fn access_log(&mut self, arguments: &[Vec<u8>], at: usize, place: &Place) {
+    fn access_log(&mut self, arguments: &[Vec<u8>], at: usize, place: &ConfPosition) {
         let mut wrong = Vec::new();
         let directive = access_log::access_log(arguments, &mut wrong);
         match directive {
@@ -296,7 +305,7 @@ impl Walk<'_> {
         }
     }
 
-    fn log_format(&mut self, arguments: &[Vec<u8>], place: &Place) {
+    fn log_format(&mut self, arguments: &[Vec<u8>], place: &ConfPosition) {
         match access_log::log_format(arguments) {
             Err(wrong) => self.wrong(place, wrong),
             // nginx compares exactly here, and without case when a format is used.
@@ -319,7 +328,7 @@ impl Walk<'_> {
         }
     }
 
-    fn include(&mut self, arguments: &[Vec<u8>], context: Context, place: &Place) {
+    fn include(&mut self, arguments: &[Vec<u8>], context: Context, place: &ConfPosition) {
         let [path] = arguments else {
             return self.wrong(
                 place,

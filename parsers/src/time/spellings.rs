@@ -58,10 +58,10 @@ pub fn read(raw: &[u8]) -> Option<Stamp> {
         .map(|read| read.stamp)
 }
 
-type Found = [Option<Reading>; 3];
+type Readings = [Option<Reading>; 3];
 
 /// A date and a time of day.
-fn calendar(raw: &[u8]) -> Option<Found> {
+fn calendar(raw: &[u8]) -> Option<Readings> {
     let (date, clock, end) = extended(raw)
         .or_else(|| basic(raw))
         .or_else(|| named_month(raw))?;
@@ -238,7 +238,7 @@ fn zone(raw: &[u8], from: usize) -> Option<(i16, usize)> {
 
 /// Seconds, or smaller units, since 1970; the number of digits tells the unit. Ten digits are the years from
 /// 2001 to 2286.
-fn unix(raw: &[u8]) -> Option<Found> {
+fn unix(raw: &[u8]) -> Option<Readings> {
     let digits = count_digits(raw);
     let unit: u64 = match digits {
         10 => 1,
@@ -284,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn one_moment_in_every_spelling() {
+    fn one_time_in_every_notation() {
         const MILLIS: u32 = 865_000_000;
         for (text, nanos, zone) in [
             ("2026-11-23T05:41:14.865+00:00", MILLIS, Some(0)),
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_of_the_calendar() {
+    fn times_that_are_not_in_the_calendar() {
         for text in [
             "",
             "-",

@@ -73,11 +73,11 @@ fn names(conf: &NginxConf, servers: &BTreeSet<usize>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use logweir_parsers::nginx_conf::{Settings, Source, read};
+    use logweir_parsers::nginx_conf::{ConfSource, Settings, read};
 
     struct One(&'static str);
 
-    impl Source for One {
+    impl ConfSource for One {
         fn read(&self, _: &str) -> Result<Vec<u8>, String> {
             Ok(self.0.as_bytes().to_vec())
         }

@@ -4,7 +4,7 @@
 
 use super::report::Report;
 use crate::config::{AddressRule, Config};
-use crate::record::About;
+use crate::enrich::About;
 
 pub(super) fn describe(config: &Config, report: &mut Report) {
     let privacy = &config.privacy;

@@ -3,12 +3,13 @@
 //! Owns the list of what the record wants to know and which variables tell it. Invariant: a better format has
 //! every field of the present one, in its order, compiles, and reads without guessing.
 
+use logweir_parsers::client::{AddressSource, ClientFields};
+use logweir_parsers::event_time::has_time;
 use logweir_parsers::variable::{FORWARDED, Role};
 use logweir_parsers::{Escape, Format};
 
 use crate::config::lacks::{NO_CLIENT, NO_TIME};
-use crate::config::{Field, FieldValue};
-use crate::record::{self, Voucher};
+use crate::config::{Field, FieldValue, variable_of};
 
 use Need::{
     Agent, Bytes, Client, Duration, Forwarded, Method, Milliseconds, Path, Proof, Site, Status,
@@ -116,10 +117,11 @@ impl Need {
 
     fn is_told(self, format: &Format, fields: &[Field]) -> bool {
         let has = |name: &str| format.fields().iter().any(|field| field.name() == name);
+        let source = || ClientFields::of(format, variable_of(fields, "source.ip")).source();
         match self {
-            Time => return record::tells_time(format, fields),
-            Client => return record::tells_client(format, fields).is_some(),
-            Proof => return record::tells_client(format, fields) != Some(Voucher::Client),
+            Time => return has_time(format, variable_of(fields, "@timestamp")),
+            Client => return source().is_some(),
+            Proof => return source() != Some(AddressSource::Client),
             // a time of one's own has what it has
             Milliseconds if !has("time_iso8601") && !has("time_local") => return true,
             _ => {}

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use logweir_parsers::nginx_conf::{COMBINED, Place};
+use logweir_parsers::nginx_conf::{COMBINED, ConfPosition};
 
 use super::super::Exit;
 use super::logs::{self, Followed, Used};
@@ -46,7 +46,7 @@ pub(super) fn describe(loaded: &Loaded, report: &mut Report) {
         doubled.iter().for_each(|text| report.warn(text));
     }
     let formats = loaded.nginx.iter().flat_map(|nginx| &nginx.formats);
-    let places: HashMap<&str, &Place> = formats
+    let places: HashMap<&str, &ConfPosition> = formats
         .map(|known| (known.name.as_str(), &known.place))
         .collect();
     for used in &used {
@@ -152,7 +152,7 @@ fn by_proxy(cluster: &Cluster) -> Vec<(&Proxy, String)> {
 }
 
 /// What a format does not tell, and a better one.
-fn format(used: &Used, place: Option<&Place>, loaded: &Loaded, report: &mut Report) {
+fn format(used: &Used, place: Option<&ConfPosition>, loaded: &Loaded, report: &mut Report) {
     let format = &used.format.format;
     let is_forgeable = !format.warnings().is_empty();
     if used.needs.is_empty() && !is_forgeable {

@@ -6,6 +6,7 @@
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
+use logweir_parsers::event_time::TimeFields;
 use logweir_parsers::{Captures, ParseError};
 
 use super::super::Exit;
@@ -17,9 +18,9 @@ use super::route_counts::RouteCounts;
 use super::shown::{Record, Records};
 use super::tally::Tally;
 use super::{hints, names};
-use crate::config::Loaded;
-use crate::record::privacy::{Cleaned, Guard};
-use crate::record::{TimeFields, is_blank};
+use crate::config::{Loaded, variable_of};
+use crate::record::is_blank;
+use crate::record::privacy::{Cleaned, Redactor};
 
 /// Odd lines shown for each reason.
 const SHOWN_PER_REASON: u64 = 10;
@@ -87,7 +88,7 @@ struct Walk<'a> {
     captures: Captures,
     records: Option<Records>,
     /// What of a line may be seen.
-    guard: Guard,
+    redactor: Redactor,
     cleaned: Cleaned,
     tally: Tally,
     routes: RouteCounts,
@@ -107,11 +108,13 @@ impl<'a> Walk<'a> {
             times: chosen
                 .formats
                 .iter()
-                .map(|named| TimeFields::of(&named.format, &chosen.fields))
+                .map(|named| {
+                    TimeFields::of(&named.format, variable_of(&chosen.fields, "@timestamp"))
+                })
                 .collect(),
             captures: Captures::new(),
             records: Records::new(&loaded.config, chosen),
-            guard: Guard::new(&loaded.config.privacy),
+            redactor: Redactor::new(&loaded.config.privacy),
             cleaned: Cleaned::default(),
             tally: Tally::new(chosen.formats.len()),
             routes: RouteCounts::default(),
@@ -239,12 +242,12 @@ impl<'a> Walk<'a> {
 
     /// An excerpt of the line as it may be shown, with a caret under the byte at `offset`.
     fn place(&mut self, line: &[u8], offset: usize) -> String {
-        if self.guard.hashes_fields() {
+        if self.redactor.hashes_fields() {
             return "    (its text is not shown, for privacy.hash_fields may stand in it)\n"
                 .to_owned();
         }
-        self.guard.line(line, &mut self.cleaned);
-        let offset = self.cleaned.place_of(offset);
+        self.redactor.line(line, &mut self.cleaned);
+        let offset = self.cleaned.new_offset(offset);
         terminal::with_caret(&self.cleaned.text, offset, "    ")
     }
 

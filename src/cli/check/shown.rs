@@ -16,7 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Target};
 use crate::event::{Batch, StreamId};
 use crate::output::elasticsearch::ActionLines;
-use crate::record::{self, Recorder, Source};
+use crate::record::{self, LineSource, Recorder};
 
 /// Columns of a value in the table.
 const VALUE_COLUMNS: usize = 80;
@@ -106,7 +106,7 @@ impl Records {
 
     /// The document of a line, and the index that it goes to.
     pub(super) fn of(&mut self, path: &Path, line: &Line<'_>) -> Option<Record> {
-        let source = Source {
+        let source = LineSource {
             log: 0,
             stream: StreamId([0; 10]),
             path,

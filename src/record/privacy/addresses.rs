@@ -1,8 +1,8 @@
-//! Finds addresses in running text.
+//! Finds addresses in a text.
 //!
-//! Owns what counts as an address there: every text that reads as one, though it were a version number, but for
-//! those that no host has (`131.0.0.0`, as in `Chrome/131.0.0.0`; `::`). Spellings as in URLs (`%3A`) count.
-//! Invariant: a text that may well be an address and cannot be read is handed over too, so that it can be hidden.
+//! Owns what counts as an address: every text that can be read as one, even a version number, except addresses that no host
+//! has (`131.0.0.0`, as in `Chrome/131.0.0.0`; `::`). Encoded forms as in URLs (`%3A`) count. Invariant: a text that looks
+//! like an address but cannot be read is reported too, so that it can be hidden.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
@@ -12,7 +12,7 @@ use super::spelling::{Unit, unit};
 /// No IPv6 address has a longer text: `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`, and some around it.
 const LONGEST: usize = 64;
 
-/// Hands over the place of each address, and the address where it can be read, in order.
+/// Reports the range of each address in order, and the address if it can be read.
 pub(super) fn find(
     text: &[u8],
     part: Range<usize>,
@@ -40,12 +40,12 @@ pub(super) fn find(
     }
 }
 
-/// Whether a spelling of a byte of an address begins with this one.
+/// Whether an encoded or plain byte of an address can begin with this byte.
 fn may_begin_one(byte: u8) -> bool {
     is_of_address(byte) || matches!(byte, b'%' | b'\\')
 }
 
-/// Whether there are as many dots or colons as any address has, or other spellings of them.
+/// Whether a text has as many dots or colons, plain or encoded, as every address.
 fn may_hold_one(text: &[u8]) -> bool {
     let count = |wanted: u8| text.iter().filter(|byte| **byte == wanted).count();
     count(b'.') >= 3 || count(b':') >= 2 || memchr::memchr2(b'%', b'\\', text).is_some()
@@ -55,14 +55,14 @@ fn is_of_address(byte: u8) -> bool {
     byte.is_ascii_hexdigit() || matches!(byte, b'.' | b':')
 }
 
-/// As many bytes as an address can consist of.
+/// A run of bytes that an address can consist of.
 struct Run {
     range: Range<usize>,
     dots: usize,
     colons: usize,
-    /// Two colons side by side, not counting those at its ends alone.
+    /// It has two adjacent colons, apart from its ends.
     shortened: bool,
-    /// Characters of the longest part between colons.
+    /// The length of the longest part between colons.
     longest_part: usize,
     /// Parts that are not empty.
     parts: usize,
@@ -123,7 +123,7 @@ impl Run {
                 V6::Found(range, Some(ip))
             };
         }
-        // what has more parts than an address: a fingerprint has two digits in each
+        // more parts than an address has: a fingerprint has two digits in each part
         let odd = self.shortened && self.parts > 1 || self.colons > 7 && self.longest_part > 2;
         if odd {
             V6::Found(self.range.clone(), None)
@@ -144,7 +144,7 @@ impl Run {
         }
         places[len] = at;
         let (mut from, mut to) = (0, len);
-        // punctuation around it
+        // punctuation before or after the address
         if spelled[..to].starts_with(b":") && !spelled[..to].starts_with(b"::") {
             from += 1;
         }
@@ -158,7 +158,7 @@ impl Run {
         Some((places[from]..places[to], ip.to_canonical()))
     }
 
-    /// The dotted addresses of a run that is no IPv6 address.
+    /// Reports the dotted addresses of a run that is no IPv6 address.
     fn each_v4(&self, text: &[u8], found: &mut impl FnMut(Range<usize>, Option<IpAddr>)) {
         let mut at = self.range.start;
         while at < self.range.end {
@@ -175,11 +175,11 @@ impl Run {
     }
 }
 
-/// Numbers with dots between them.
+/// Numbers that are separated by dots.
 struct Dotted {
     numbers: [u16; 4],
     count: usize,
-    /// Behind the last digit, and behind a dot that follows.
+    /// The offset after the last digit, and after a dot that follows it.
     end: usize,
     after: usize,
 }
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_stays() {
+    fn text_that_is_no_address_stays() {
         for text in [
             "Chrome/131.0.0.0 Edg/131.0.2903.86",
             "[23/Nov/2026:05:26:59 +0000]",

@@ -1,13 +1,13 @@
-//! `event.original` of a line that a format took: what must not be seen is hidden value by value.
+//! Writes `event.original` of a parsed line, and hides its secrets value by value.
 //!
-//! Invariant: what is hidden in a field of the record is hidden here in the same way, as its hash too.
+//! Invariant: a value that is hidden or hashed in a field of the record is hidden or hashed in the same way here.
 
 use super::{Cleaned, REDACTED, Scope};
 use crate::record::plan::Secrecy;
 use crate::record::{Scratch, Values};
 
 impl<'l> Values<'l> {
-    /// The line as it may be shown.
+    /// Returns the line without what must be hidden.
     pub(in crate::record) fn clean_line<'s>(&self, scratch: &'s mut Scratch) -> &'s [u8]
     where
         'l: 's,
@@ -34,23 +34,23 @@ impl<'l> Values<'l> {
             from = end;
             let raw = &self.line[start..end];
             match self.secrecy(capture) {
-                // as nginx writes what is not there
+                // nginx writes absent values so
                 _ if self.get(Some(capture)).is_none() => line.extend_from_slice(raw),
                 Secrecy::Redacted => line.extend_from_slice(REDACTED),
                 Secrecy::Hashed => {
                     value.clear();
                     self.plan.escape.decode(raw, value);
-                    line.extend_from_slice(&self.guard.hash(value));
+                    line.extend_from_slice(&self.redactor.hash(value));
                 }
                 Secrecy::Text | Secrecy::Unbounded => {
-                    self.guard.clean(raw, Scope::Value, cleaned);
+                    self.redactor.clean(raw, Scope::Value, cleaned);
                     line.extend_from_slice(&cleaned.text);
                 }
             }
         }
         line.extend_from_slice(&self.line[from..]);
-        // once more as a whole: a format may put a key before a value, `token=$http_x`
-        self.guard.clean(line, Scope::Line, cleaned);
+        // clean the whole line again: a format may put a key before a value, `token=$http_x`
+        self.redactor.clean(line, Scope::Line, cleaned);
         let Cleaned { text, .. } = cleaned;
         text
     }

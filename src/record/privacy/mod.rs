@@ -1,8 +1,8 @@
-//! What a record does not say: secrets, addresses of people, names that are to be hashed.
+//! Hides secrets, the addresses of people, and names that are to be hashed.
 //!
-//! Owns the cleaning of text and the hash; refuses to know fields. Invariant: every text that comes from a line goes
-//! through [`Guard::clean`] unless [`Guard::watches`] has said that there is nothing to clean in its line; index and
-//! id of a document never come from what was cleaned. It guards against a password in a cluster that many read.
+//! Owns the cleaning of text and the hash. Refuses to know fields. Invariant: every text that comes from a line passes
+//! through [`Redactor::clean`], unless [`Redactor::watches`] has found nothing to clean in its line. The index and id of a
+//! document never depend on cleaned text. This keeps a password out of a cluster that many people read.
 
 mod addresses;
 mod line;
@@ -30,44 +30,44 @@ use shapes::Shapes;
 pub(super) use userinfo::length as userinfo_length;
 pub(super) use watch::{Seen, Watch};
 
-/// What stands where a secret was.
+/// The replacement of a secret.
 pub(crate) const REDACTED: &[u8] = b"REDACTED";
 
-/// Characters of a hash: 128 bits, base64url. More would cost index space and make no collision less likely to
-/// matter.
+/// Characters of a hash: 128 bits, base64url. A longer hash would cost index space, and collisions are already
+/// negligible.
 pub(super) const HASH_LEN: usize = 22;
 const HASH_BYTES: usize = 16;
 
-/// What keeps these hashes apart from other uses of the same key.
+/// Separates these hashes from other uses of the same key.
 const CONTEXT: &str = "logweir 2026-11-23 hashes of addresses and names in records";
 
-/// The name that `redact_values` has for users and passwords in URLs.
+/// The name of users and passwords in URLs in `redact_values`.
 const USERINFO: &str = "userinfo";
 
 /// A text's hash.
 pub(super) type Hash = [u8; HASH_LEN];
 
-/// How far a text reaches.
+/// The extent of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scope {
-    /// It is the value of one variable.
+    /// The value of one variable.
     Value,
-    /// It is a line, or a part of one.
+    /// A line, or a part of one.
     Line,
 }
 
-/// What is to become of an address.
+/// The masked form of an address.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Shown {
-    /// It is shown, as it is or truncated.
+pub(super) enum Masked {
+    /// The address, whole or truncated.
     Address(IpAddr),
-    /// Only its hash is.
+    /// The hash of the address.
     Hash(Hash),
 }
 
-/// The rules, ready to be followed.
+/// The compiled rules of what is hidden.
 #[derive(Debug, Clone)]
-pub(crate) struct Guard {
+pub(crate) struct Redactor {
     secrets: Secrets,
     rule: AddressRule,
     key: Option<[u8; 32]>,
@@ -80,11 +80,11 @@ struct Cut {
     range: Range<usize>,
     /// `None`: by [`REDACTED`].
     address: Option<IpAddr>,
-    /// Where its replacement stands.
-    placed: Range<usize>,
+    /// The position of its replacement in the cleaned text.
+    replaced_at: Range<usize>,
 }
 
-/// A cleaned text, with where its parts were before.
+/// A cleaned text, and the original positions of its parts.
 #[derive(Debug, Default)]
 pub(crate) struct Cleaned {
     cuts: Vec<Cut>,
@@ -92,7 +92,7 @@ pub(crate) struct Cleaned {
     pub(crate) text: Vec<u8>,
 }
 
-impl Guard {
+impl Redactor {
     pub(crate) fn new(privacy: &Privacy) -> Self {
         fn texts(list: &[String]) -> impl Iterator<Item = &str> {
             list.iter().map(String::as_str)
@@ -119,7 +119,7 @@ impl Guard {
         self.rule != AddressRule::Keep || self.secrets.may_be_in(line)
     }
 
-    /// Whether the values of this variable are secrets as a whole: `$arg_token`, `$http_authorization`.
+    /// Whether the values of this variable are secret as a whole: `$arg_token`, `$http_authorization`.
     pub(super) fn is_secret(&self, variable: &str) -> bool {
         const FROM_OUTSIDE: [&str; 7] = [
             "arg_",
@@ -139,17 +139,17 @@ impl Guard {
         self.hash_fields.iter().any(|hashed| hashed == field)
     }
 
-    /// Whether any is: then a line whose fields are not known cannot be shown at all.
+    /// Whether any field is hashed. A line with unknown fields cannot be shown then.
     pub(crate) fn hashes_fields(&self) -> bool {
         !self.hash_fields.is_empty()
     }
 
-    /// Whether addresses are shown whole.
+    /// Whether addresses are shown as a whole.
     pub(super) fn shows_addresses(&self) -> bool {
         self.rule == AddressRule::Keep
     }
 
-    /// Writes `text` without what must not be seen to `cleaned.text`.
+    /// Writes `text` to `cleaned.text`, without what must be hidden.
     pub(crate) fn clean(&self, text: &[u8], scope: Scope, cleaned: &mut Cleaned) {
         let Cleaned {
             cuts,
@@ -175,14 +175,14 @@ impl Guard {
                 None => out.extend_from_slice(REDACTED),
                 Some(ip) => self.show(ip).write(out),
             }
-            cut.placed = start..out.len();
+            cut.replaced_at = start..out.len();
             from = cut.range.end;
         }
         out.extend_from_slice(&text[from..]);
     }
 
-    /// A line that no format takes, without what must not be seen. Where fields are hashed it is not shown: no one
-    /// knows where in it they stand.
+    /// Returns a line that matches no format, without what must be hidden. If fields are hashed, the line is not shown,
+    /// because the positions of these fields are unknown.
     pub(crate) fn line<'l>(&self, line: &'l [u8], cleaned: &'l mut Cleaned) -> &'l [u8] {
         if self.hashes_fields() {
             return REDACTED;
@@ -199,30 +199,30 @@ impl Guard {
         }
     }
 
-    /// What is shown of an address.
-    pub(super) fn show(&self, ip: IpAddr) -> Shown {
+    /// Returns the masked form of an address.
+    pub(super) fn show(&self, ip: IpAddr) -> Masked {
         match (self.rule, ip) {
-            (AddressRule::Keep, ip) => Shown::Address(ip),
+            (AddressRule::Keep, ip) => Masked::Address(ip),
             (AddressRule::Truncate, IpAddr::V4(v4)) => {
                 let [a, b, c, _] = v4.octets();
-                Shown::Address(Ipv4Addr::new(a, b, c, 0).into())
+                Masked::Address(Ipv4Addr::new(a, b, c, 0).into())
             }
             (AddressRule::Truncate, IpAddr::V6(v6)) => {
                 let [a, b, c, ..] = v6.segments();
-                Shown::Address(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into())
+                Masked::Address(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0).into())
             }
             (AddressRule::Hash, ip) => {
                 let mut text = Vec::new();
                 super::members::address_text(&mut text, ip);
-                Shown::Hash(self.hash(&text))
+                Masked::Hash(self.hash(&text))
             }
         }
     }
 
-    /// The hash of a value; the same value has the same hash in every field.
+    /// Returns the hash of a value; a value has the same hash in every field.
     pub(super) fn hash(&self, value: &[u8]) -> Hash {
         let mut text = [b'-'; HASH_LEN];
-        // the configuration has seen to it that there is a key where something is hashed
+        // the configuration has checked that there is a key if anything is hashed
         if let Some(key) = &self.key {
             let hash = blake3::keyed_hash(key, value);
             let bytes = &hash.as_bytes()[..HASH_BYTES];
@@ -233,8 +233,8 @@ impl Guard {
     }
 }
 
-impl Shown {
-    /// Appends it to running text.
+impl Masked {
+    /// Appends it to `out`.
     pub(super) fn write(self, out: &mut Vec<u8>) {
         match self {
             Self::Address(ip) => super::members::address_text(out, ip),
@@ -248,18 +248,18 @@ impl Cut {
         Self {
             range,
             address,
-            placed: 0..0,
+            replaced_at: 0..0,
         }
     }
 }
 
 impl Cleaned {
-    /// Where the byte that stood at `at` stands now; for one that was replaced, where its replacement begins.
-    pub(crate) fn place_of(&self, at: usize) -> usize {
+    /// Returns the new offset of the byte that was at `at`; for a replaced byte, the offset of its replacement.
+    pub(crate) fn new_offset(&self, at: usize) -> usize {
         match self.cuts.iter().rfind(|cut| cut.range.start <= at) {
             None => at,
-            Some(cut) if at < cut.range.end => cut.placed.start,
-            Some(cut) => cut.placed.end + (at - cut.range.end),
+            Some(cut) if at < cut.range.end => cut.replaced_at.start,
+            Some(cut) => cut.replaced_at.end + (at - cut.range.end),
         }
     }
 }

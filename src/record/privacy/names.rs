@@ -1,21 +1,20 @@
-//! Whether a key says that its value is a secret: `token`, `user[password][x]`, `password%00` …
+//! Checks whether a key names a secret: `token`, `user[password][x]`, `password%00` …
 //!
-//! Owns how names are matched within keys. A name matches whole words. A word ends at anything that is no letter or
-//! digit, between a letter and a digit, and where the case changes (`accessToken`, `CSRFToken`). Separators and case
-//! within a name mean nothing: `api_key` also matches `apiKey` and `API-KEY`. A `*` at an end of a name lets the word
-//! go on there. Refuses to know what stands behind the key. Invariant: each look at a key costs time in proportion to
-//! its length.
+//! Owns the matching of names within keys. A name matches whole words. A word ends at a byte that is no letter or digit,
+//! between a letter and a digit, and where the case changes (`accessToken`, `CSRFToken`). Separators and case within a name
+//! are ignored: `api_key` also matches `apiKey` and `API-KEY`. A `*` at an end of a name lets the word continue there.
+//! Refuses to know the value of the key. Invariant: each check costs time in proportion to the length of the key.
 
 use super::spelling::unit;
 
-/// A key's percent-encoding is undone in parts of this size.
+/// A key is percent-decoded in parts of this size.
 const WINDOW: usize = 256;
-/// So much of a part is looked at again with the next one. No name is longer.
+/// The overlap of two parts. No name is longer.
 const OVERLAP: usize = 64;
 /// A shorter name must not be interrupted by separators: `s_id` is not `sid`.
 const SHORT: usize = 5;
 
-/// What a key says about its value.
+/// The meaning of a key for its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     /// Nothing.
@@ -28,12 +27,12 @@ pub(super) enum Key {
     Secret,
 }
 
-/// How a key was found.
+/// How the beginning of a key was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cut {
-    /// The key begins where its text or a delimiter says.
+    /// The key begins with its text or after a delimiter.
     Exact,
-    /// The text is a whole line: a value of it may begin within what looks like the key.
+    /// The text is a whole line: a value may begin within the apparent key.
     Anywhere,
 }
 
@@ -49,16 +48,16 @@ pub(super) struct Names {
 
 #[derive(Debug, Clone)]
 struct Name {
-    /// Letters and digits alone, in lower case.
+    /// Only letters and digits, in lower case.
     letters: Box<[u8]>,
-    /// The word may go on before the name, and behind it.
+    /// The word may continue before the name, and after it.
     open_start: bool,
     open_end: bool,
     says: Key,
 }
 
 impl Names {
-    /// `exempt` lists names that are no secrets although a word of them is in `names`.
+    /// `exempt` lists names that are not secret although `names` has one of their words.
     pub(super) fn new<'n>(
         names: impl IntoIterator<Item = &'n str>,
         exempt: impl IntoIterator<Item = &'n str>,
@@ -87,13 +86,13 @@ impl Names {
         }
     }
 
-    /// Whether the name of a variable says that its value is a secret.
+    /// Whether the name of a variable marks its value as secret.
     pub(super) fn has(&self, variable: &str) -> bool {
         let text = variable.as_bytes();
         self.key(text, 0, text.len(), Cut::Exact) == Key::Secret
     }
 
-    /// What the key says that ends before `end` and does not begin before `from`.
+    /// Returns the meaning of the key that ends before `end` and does not begin before `from`.
     #[inline]
     pub(super) fn key(&self, text: &[u8], from: usize, mut end: usize, cut: Cut) -> Key {
         while end > from && class(text[end - 1]) <= DELIMITER {
@@ -118,7 +117,7 @@ impl Names {
         }
     }
 
-    /// The same of a key with encoded bytes.
+    /// The same, for a key with encoded bytes.
     #[cold]
     fn coded(&self, text: &[u8], from: usize, end: usize, cut: Cut) -> Key {
         let key = &text[from..end];
@@ -159,7 +158,7 @@ impl Names {
         found
     }
 
-    /// Whether the letters from `start` to `end` lie within a name that is exempt.
+    /// Whether the letters from `start` to `end` lie within an exempt name.
     fn is_exempt(&self, key: &[u8], start: usize, end: usize) -> bool {
         self.exempt.iter().any(|name| {
             let mut ends = end..key.len();
@@ -183,7 +182,7 @@ impl Name {
         })
     }
 
-    /// Where the name begins whose last letter stands at `end` of the key.
+    /// Returns the beginning of the name whose last letter is at `end` of the key.
     fn start(&self, key: &[u8], end: usize, cut: Cut) -> Option<usize> {
         let (last, before) = self.letters.split_last()?;
         if key[end].to_ascii_lowercase() != *last {
@@ -241,12 +240,12 @@ fn ends_word(key: &[u8], at: usize) -> bool {
     }
 }
 
-/// Whether a text ends with `\\n`, `\\r` or `\\t`, as JSON in a raw line has it.
+/// Whether a text ends with `\\n`, `\\r` or `\\t`, as in the JSON of a raw line.
 fn is_escaped(text: &[u8]) -> bool {
     matches!(text, [.., b'\\', b'n' | b'r' | b't'])
 }
 
-/// Which two letters are the last of a name, as one bit each; of several pairs that share a bit one is enough.
+/// The last two letters of names, one bit for each pair; several pairs may share a bit.
 #[derive(Debug, Clone, Default)]
 struct Pairs([u32; 32]);
 
@@ -271,11 +270,11 @@ fn slot(class: u8) -> usize {
     usize::from(class & 31)
 }
 
-/// Ends a key: what stands before belongs to something else.
+/// Ends a key: the text before it does not belong to the key.
 const DELIMITER: u8 = 1;
 /// Separates words.
 const SEPARATOR: u8 = 0;
-/// Begins the spelling of another byte.
+/// Begins an encoded byte.
 const CODED: u8 = 2;
 /// Letters and digits have a class each, from here on.
 const LETTERS: u8 = 3;
@@ -436,7 +435,7 @@ mod tests {
         }
     }
 
-    /// What real systems call their secrets.
+    /// Names of secrets in real systems.
     #[test]
     fn keys_of_secrets_are_known() {
         let names = default();
@@ -766,7 +765,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_line_any_key_counts_that_a_value_may_be_cut_out_of() {
+    fn in_a_line_every_possible_key_counts() {
         let names = Names::new(["token"], []);
         let line = b"xtoken xtokens";
         assert_eq!(names.key(line, 0, 6, Cut::Anywhere), Key::Secret);

@@ -1,9 +1,9 @@
-//! Finds the secrets of a text: values of secret keys (`token=…` in queries, cookies and forms, `"password":"…"` in
-//! JSON), values that are secrets by their shape, and users with passwords in URLs.
+//! Finds the secrets of a text: values of secret keys (`token=…` in queries, cookies and forms, `"password":"…"` in JSON),
+//! values that are secret by their shape, and users with passwords in URLs.
 //!
-//! Owns where a value of a key begins and ends. A query within a query (`?next=%2Fa%3Ftoken%3D…`) counts. Invariants:
-//! when its end is in doubt a value is too long rather than too short; a text is read once, so that the effort grows
-//! with its length alone.
+//! Owns where the value of a key begins and ends. A query within a query (`?next=%2Fa%3Ftoken%3D…`) counts. Invariants: if
+//! the end of a value is uncertain, the value is taken too long rather than too short. A text is read once, so that the
+//! effort grows only with its length.
 
 use std::ops::Range;
 
@@ -13,12 +13,12 @@ use super::shapes::{MARKS, Place, Shapes};
 use super::spelling::{Unit, unit};
 use super::userinfo;
 
-/// An authorization code is not shorter; what is shorter is a code of another kind.
+/// The least length of an authorization code; a shorter code is of another kind.
 const SHORTEST_CODE: usize = 10;
-/// Of so many `@` in a line it is asked what they end.
+/// Limit of the `@` in a line that are examined.
 const AT_SIGNS: usize = 16;
 
-/// What is looked for.
+/// The secrets to find.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Secrets {
     pub(super) names: Names,
@@ -28,19 +28,18 @@ pub(super) struct Secrets {
 }
 
 impl Secrets {
-    /// Whether any value of a line can hold a secret; false only when none does. Each value has to stand in the line
-    /// as it is, without nginx's escaping.
+    /// Whether any value of a line can hold a secret; false only if none does. The line must hold each value unescaped.
     #[inline]
     pub(super) fn may_be_in(&self, line: &[u8]) -> bool {
         self.shapes.any_in(line) || self.may_have_key(line)
     }
 
-    /// Whether a text has a byte of which one or more stand in every secret that [`Secrets::may_be_in`] finds, save those
-    /// that begin as the user says. Short texts are looked at faster so than by several searches.
+    /// Whether a text has a byte that every secret found by [`Secrets::may_be_in`] contains, except secrets with a prefix
+    /// from the configuration. For short texts this is faster than several searches.
     #[inline]
     pub(super) fn has_mark(text: &[u8]) -> bool {
         const BLOCK: usize = 64;
-        // a pass for each mark, without an early exit: such loops become vector instructions
+        // a pass for each mark, without an early exit: the compiler vectorises such loops
         let has = |block: &[u8; BLOCK], mark: u8| {
             let is_mark = |byte: &u8| u8::from(*byte == mark);
             block.iter().fold(0, |found, byte| found | is_mark(byte))
@@ -59,7 +58,7 @@ impl Secrets {
         look(&last) || blocks.iter().any(look)
     }
 
-    /// The same of everything but shapes that are spelled as they are.
+    /// The same, for everything except unencoded shapes.
     fn may_have_key(&self, line: &[u8]) -> bool {
         let (mut from, mut at_signs) = (0, 0);
         let (mut code, mut state, mut spelled) = (false, false, false);
@@ -93,7 +92,7 @@ impl Secrets {
                     at_signs += 1;
                     at_signs > AT_SIGNS || userinfo::may_end_at(line, at)
                 }
-                // nobody encodes these but to hide what they spell
+                // only someone who hides a text encodes these
                 byte => {
                     spelled |= here.len > 1
                         && (byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
@@ -107,9 +106,9 @@ impl Secrets {
         spelled && self.shapes.any_spelled_in(line)
     }
 
-    /// Hands over the place of each secret, in order.
+    /// Reports the range of each secret, in order.
     pub(super) fn find(&self, text: &[u8], scope: Scope, mut found: impl FnMut(Range<usize>)) {
-        // quotes and escapes hide what a line would show
+        // quotes and escapes hide what a plain line shows
         let hides = scope == Scope::Line || memchr::memchr2(b'"', b'\\', text).is_some();
         if !hides && !self.may_be_in(text) {
             return;
@@ -135,13 +134,13 @@ impl Secrets {
         }
     }
 
-    /// Whether a byte, or a spelling of one, matters to [`Secrets::secret`].
+    /// Whether a plain or encoded byte matters to [`Secrets::secret`].
     fn may_begin(&self, byte: u8) -> bool {
         matches!(byte, b'=' | b'"' | b'%' | b'\\' | b'/' | b':' | b'C')
             || self.shapes.may_begin(byte)
     }
 
-    /// The secret that the byte at hand begins, or that stands behind it.
+    /// Returns the secret that begins at the current byte or after it.
     fn secret(
         &self,
         text: &[u8],
@@ -175,7 +174,7 @@ impl Secrets {
                 let key = self.names.key(text, walk.key, at, Cut::Exact);
                 (key == Key::Secret).then(|| json_value(text, at))
             }
-            // `X-Api-Key: …` in a line whose fields nobody knows
+            // `X-Api-Key: …` in a line with unknown fields
             b':' if scope == Scope::Line && here.len == 1 && text.get(next) == Some(&b' ') => {
                 let key = self.names.key(text, walk.key, at, Cut::Exact);
                 (key == Key::Secret).then(|| value(text, next, 0, scope))
@@ -183,7 +182,7 @@ impl Secrets {
             b'/' if self.userinfo => {
                 let scheme = match walk.before {
                     [Some(b'/'), before] => before == Some(b':'),
-                    // a path has lost its double slashes when it is a route
+                    // a path loses its double slashes when it becomes a route
                     [Some(b':'), _] => true,
                     _ => return None,
                 };
@@ -212,7 +211,7 @@ impl Secrets {
         self.shapes.at(text, walk.at, place, Cut::Exact)
     }
 
-    /// A value may be a host, or a target without a scheme.
+    /// Whether the value may be a host, or a target without a scheme.
     fn host_of(&self, text: &[u8], scope: Scope) -> Option<Range<usize>> {
         let may = self.userinfo && scope == Scope::Value;
         may.then(|| userinfo::of_host(text, 0))?
@@ -238,19 +237,19 @@ impl Secrets {
 
 const CONNECT: &[u8] = b"CONNECT ";
 
-/// How far a text was read.
+/// The state of reading a text.
 #[derive(Debug, Default)]
 struct Walk {
     at: usize,
-    /// No key begins before.
+    /// The earliest offset at which a key can begin.
     key: usize,
-    /// The bytes before the one at hand as their reader would understand them, the last one first.
+    /// The decoded bytes before the current one, the last one first.
     before: [Option<u8>; 2],
     has_state: Option<bool>,
 }
 
 impl Walk {
-    /// Passes over bytes that stand for themselves.
+    /// Skips plain bytes.
     fn pass(&mut self, text: &[u8], passed: usize) {
         match &text[self.at..self.at + passed] {
             [] => {}
@@ -260,7 +259,7 @@ impl Walk {
         self.at += passed;
     }
 
-    /// Whether a colon stands before, or a colon and a blank.
+    /// Whether the byte before is a colon, or a colon and a blank.
     fn is_behind_colon(&self) -> bool {
         matches!(
             self.before,
@@ -279,7 +278,7 @@ fn is_colon(text: &[u8], at: usize) -> bool {
     at < text.len() && unit(text, at).byte == b':'
 }
 
-/// Passes over blanks.
+/// Skips blanks.
 fn blanks(text: &[u8], mut at: usize) -> usize {
     while at < text.len() {
         let unit = unit(text, at);
@@ -291,7 +290,7 @@ fn blanks(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// The value behind the `=` of a key, which was encoded `depth` times.
+/// Returns the value after the `=` of a key; the `=` was encoded `depth` times.
 fn value(text: &[u8], from: usize, depth: u8, scope: Scope) -> Range<usize> {
     let from = match scope {
         Scope::Value => from,
@@ -308,8 +307,8 @@ fn value(text: &[u8], from: usize, depth: u8, scope: Scope) -> Range<usize> {
     }
 }
 
-/// A value in quotes of its own, `password="…"`, in a line whose fields nobody knows. The quote ends a field instead
-/// where one is open.
+/// Returns a quoted value, `password="…"`, in a line with unknown fields. If a quote is already open, the quote ends
+/// a field instead.
 fn quoted(text: &[u8], from: usize, scope: Scope) -> Option<Range<usize>> {
     if scope != Scope::Line || text.get(from) != Some(&b'"') || is_quoted(text, from) {
         return None;
@@ -327,7 +326,7 @@ fn is_quoted(text: &[u8], at: usize) -> bool {
     memchr::memchr_iter(b'"', &text[..at]).count() % 2 == 1
 }
 
-/// Where the value of a query's key ends; its `=` was encoded `depth` times.
+/// Returns the end of the value of a query's key; the `=` was encoded `depth` times.
 fn end(text: &[u8], from: usize, depth: u8, scope: Scope) -> usize {
     let quoted = match scope {
         Scope::Value => true,
@@ -341,10 +340,10 @@ fn end(text: &[u8], from: usize, depth: u8, scope: Scope) -> usize {
             b'&' | b'#' => here.depth <= depth,
             // cookies
             b';' => here.depth <= depth && text.get(next) == Some(&b' '),
-            // `$request`: what follows the target is no secret
+            // `$request`: the text after the target is no secret
             b' ' if scope == Scope::Value => here.len == 1 && is_version(&text[next..]),
             _ if scope == Scope::Value => false,
-            // an escaped one is the client's own
+            // an escaped quote comes from the client
             b'"' => here.len == 1,
             b' ' if quoted => here.len == 1 && text[next..].starts_with(b"HTTP/"),
             byte => here.len == 1 && byte.is_ascii_whitespace(),
@@ -357,7 +356,7 @@ fn end(text: &[u8], from: usize, depth: u8, scope: Scope) -> usize {
     at
 }
 
-/// The length of the name of an authentication scheme and the blank behind it (RFC 9110, section 11.1).
+/// Returns the length of the name of an authentication scheme and the blank after it (RFC 9110, section 11.1).
 fn scheme(value: &[u8]) -> usize {
     const NAMES: [&[u8]; 6] = [
         b"basic",
@@ -373,7 +372,7 @@ fn scheme(value: &[u8]) -> usize {
     NAMES.iter().find(named).map_or(0, |name| name.len() + 1)
 }
 
-/// Whether a request line ends so.
+/// Whether this is the end of a request line.
 fn is_version(text: &[u8]) -> bool {
     let number = text.strip_prefix(b"HTTP/");
     number.is_some_and(|number| {
@@ -382,7 +381,7 @@ fn is_version(text: &[u8]) -> bool {
     })
 }
 
-/// The value that stands in JSON behind the colon at or after `from`.
+/// Returns the JSON value after the colon at or after `from`.
 fn json(text: &[u8], from: usize) -> Range<usize> {
     let colon = blanks(text, from);
     if colon >= text.len() {
@@ -391,7 +390,7 @@ fn json(text: &[u8], from: usize) -> Range<usize> {
     json_value(text, blanks(text, colon + unit(text, colon).len))
 }
 
-/// The value in JSON that begins at `start`.
+/// Returns the JSON value that begins at `start`.
 fn json_value(text: &[u8], start: usize) -> Range<usize> {
     if start >= text.len() {
         return start..start;
@@ -429,14 +428,14 @@ fn json_value(text: &[u8], start: usize) -> Range<usize> {
     start..at
 }
 
-/// Where a list or an object ends that begins at `at`.
+/// Returns the end of the list or object that begins at `at`.
 fn nested(text: &[u8], mut at: usize) -> usize {
     let (mut open, mut quoted, mut quote) = (0_usize, false, None);
     while at < text.len() {
         let here = unit(text, at);
         at += here.len;
         match here.byte {
-            // another spelling is of a quote within the text
+            // an otherwise encoded quote belongs to the text
             b'"' if *quote.get_or_insert(here.len) == here.len => quoted = !quoted,
             b'[' | b'{' if !quoted => open += 1,
             b']' | b'}' if !quoted => {
@@ -554,12 +553,12 @@ mod tests {
 
     fn all(text: &str, scope: Scope) -> String {
         let mut cleaned = super::super::Cleaned::default();
-        let guard = super::super::Guard::new(&crate::config::Privacy::default());
-        guard.clean(text.as_bytes(), scope, &mut cleaned);
+        let redactor = super::super::Redactor::new(&crate::config::Privacy::default());
+        redactor.clean(text.as_bytes(), scope, &mut cleaned);
         let changed = cleaned.text != text.as_bytes();
         let hidden = scope == Scope::Line || text.contains(['"', '\\']);
         assert!(
-            !changed || hidden || guard.watches(text.as_bytes()),
+            !changed || hidden || redactor.watches(text.as_bytes()),
             "{text}"
         );
         String::from_utf8_lossy(&cleaned.text).replace("REDACTED", "*")

@@ -1,9 +1,9 @@
-//! Values that are secrets whatever their key: JSON Web Tokens, keys of cloud providers, `Authorization` headers …
+//! Values that are secret whatever their key: JSON Web Tokens, keys of cloud providers, `Authorization` headers …
 //!
-//! Owns what such values look like: a beginning that its issuer chose so that scanners find it, and what follows.
-//! Refuses to know where they stand. Sources: RFC 7519 (JWT), RFC 7468 (PEM), RFC 7617 and 6750 (Basic, Bearer), and
-//! the issuers' documentation of their prefixes. Invariant: a look at one place reads a bounded number of bytes, unless
-//! a secret is there.
+//! Owns the form of such values: a prefix that the issuer chose so that scanners find it, and the rest. Refuses to know
+//! where they occur. Sources: RFC 7519 (JWT), RFC 7468 (PEM), RFC 7617 and 6750 (Basic, Bearer), and the issuers'
+//! documentation of their prefixes. Invariant: a check at one offset reads a bounded number of bytes, unless it finds a
+//! secret.
 
 use std::ops::Range;
 
@@ -15,27 +15,27 @@ use memchr::memmem::Finder;
 use super::names::Cut;
 use super::spelling::unit;
 
-/// What must follow the beginning.
+/// What must follow the prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rest {
     /// Letters and digits.
     Alphanumeric,
     /// Letters, digits, `_` and `-`.
     Token,
-    /// The same, behind a beginning of the user's own: no digit is asked for.
+    /// The same, after a prefix from the configuration: it needs no digit.
     Own,
     /// The header of a JSON Web Token, a dot, and more.
     Jwt,
-    /// Sixteen capital letters and digits, and no more.
+    /// Exactly sixteen capital letters and digits.
     Aws,
-    /// To the end of the key, or of the text.
+    /// Everything up to the end of the key, or of the text.
     Pem,
-    /// Blanks, and what such a header holds.
+    /// Blanks, and the value of such a header.
     Bearer,
     Basic,
 }
 
-/// The shapes by the names that `redact_values` has for them. `userinfo` is among these too; see `userinfo`.
+/// The shapes by their names in `redact_values`, except `userinfo`, which has a module of its own.
 #[rustfmt::skip]
 const SHAPES: [(&str, Rest, &[&str]); 14] = [
     ("anthropic", Rest::Token, &["sk-ant-"]),
@@ -54,45 +54,45 @@ const SHAPES: [(&str, Rest, &[&str]); 14] = [
     ("stripe", Rest::Alphanumeric, &["sk_live_", "sk_test_", "rk_live_", "rk_test_", "whsec_"]),
 ];
 
-/// Of a header of a JSON Web Token so many bytes are read; a longer one is taken for one.
+/// Limit of the bytes that are read of a JSON Web Token's header; a longer header counts as one.
 const JWT_HEADER: usize = 1024;
-/// Of a beginning's rest so many bytes are asked for: with a digit among them, and without.
+/// The least length of the rest after a prefix: with a digit in it, and without.
 const ENOUGH: usize = 8;
 const ENOUGH_LETTERS: usize = 16;
-/// `-----BEGIN` and the words `ENCRYPTED PRIVATE KEY`, each byte spelled in one way or another.
+/// Limit for `-----BEGIN` and `ENCRYPTED PRIVATE KEY`, with each byte plain or encoded.
 const PEM_LABEL: usize = 40;
 
-/// Where a value stands.
+/// The context of a value.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place {
-    /// The byte before, as its reader would understand it.
+    /// The decoded byte before it.
     pub(super) before: Option<u8>,
-    /// At the beginning of its text, or behind `:` and a blank.
+    /// It begins its text, or follows `:` and a blank.
     pub(super) begins: bool,
 }
 
-/// A value may be cut out of a line so that it begins here.
+/// A value of the line may begin here.
 const ANYWHERE: Place = Place {
     before: None,
     begins: true,
 };
 
-/// The shapes that are looked for, compiled.
+/// The compiled shapes.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shapes {
     prefixes: Vec<(Box<[u8]>, Rest)>,
-    /// Bytes that one of them begins with.
+    /// The first bytes of the shapes.
     first: Option<Box<[bool; 256]>>,
-    /// What stands before or behind a mark of a beginning.
+    /// The bytes before or after the mark of a prefix.
     beside: Beside,
-    /// Where the mark of each of `prefixes` stands in it, and which one it is.
+    /// The position and number of the mark in each of `prefixes`.
     marks: Vec<(usize, u8, Box<[u8]>)>,
-    /// The user's own beginnings, which need not have a mark.
+    /// Prefixes from the configuration, which need not have a mark.
     own: Vec<Finder<'static>>,
 }
 
 impl Shapes {
-    /// `names` are those of `redact_values`; `own` are further beginnings.
+    /// `names` come from `redact_values`; `own` are further prefixes.
     pub(super) fn new<'n>(
         names: impl IntoIterator<Item = &'n str>,
         own: impl IntoIterator<Item = &'n str>,
@@ -132,19 +132,19 @@ impl Shapes {
         }
     }
 
-    /// Whether the user has named beginnings of his own, of which nothing is known.
+    /// Whether the configuration has prefixes of its own, whose bytes can be any.
     pub(super) fn has_own(&self) -> bool {
         !self.own.is_empty()
     }
 
-    /// Whether one may begin with this byte.
+    /// Whether a shape may begin with this byte.
     pub(super) fn may_begin(&self, byte: u8) -> bool {
         self.first
             .as_ref()
             .is_some_and(|first| first[usize::from(byte)])
     }
 
-    /// Whether a line has one that is spelled as it is; a value may begin and end anywhere in the line.
+    /// Whether a line has an unencoded shape; a value may begin and end anywhere in the line.
     pub(super) fn any_in(&self, line: &[u8]) -> bool {
         if self.prefixes.is_empty() {
             return false;
@@ -157,7 +157,7 @@ impl Shapes {
             || self.own.iter().any(|own| own.find_iter(line).any(is_one))
     }
 
-    /// Whether a secret has the mark that stands at `at`.
+    /// Whether a secret contains the mark at `at`.
     #[cold]
     fn is_marked(&self, line: &[u8], at: usize) -> bool {
         let here = self.marks.iter().filter(|(_, byte, _)| *byte == line[at]);
@@ -168,7 +168,7 @@ impl Shapes {
         starts.any(|start| self.at(line, start, ANYWHERE, Cut::Anywhere).is_some())
     }
 
-    /// The same of values that are spelled in other ways.
+    /// The same, for encoded values.
     #[cold]
     pub(super) fn any_spelled_in(&self, line: &[u8]) -> bool {
         let mut at = 0;
@@ -182,7 +182,7 @@ impl Shapes {
         false
     }
 
-    /// The secret that begins at `at`.
+    /// Returns the secret that begins at `at`.
     pub(super) fn at(
         &self,
         text: &[u8],
@@ -216,15 +216,15 @@ impl Shapes {
     }
 }
 
-/// Each beginning has one of these bytes, which are rare in lines: a search for single bytes is the fastest.
+/// The marks: each prefix has one of these bytes, which are rare in lines. A search for single bytes is the fastest.
 pub(super) const MARKS: [u8; 5] = [b'_', b'y', b'I', b'-', b'B'];
 
-/// Where the first mark of a beginning stands in it.
+/// Returns the position of the first mark in a prefix.
 fn mark(prefix: &[u8]) -> Option<usize> {
     prefix.iter().position(|byte| MARKS.contains(byte))
 }
 
-/// The bit of a mark.
+/// Returns the bit of a mark.
 #[inline]
 fn bit(mark: u8) -> u8 {
     MARKS
@@ -234,7 +234,7 @@ fn bit(mark: u8) -> u8 {
         .map_or(0, |(_, number)| 1 << number)
 }
 
-/// Bytes that stand before a mark, or behind one that a beginning begins with: a bit for each mark.
+/// Bytes that occur before a mark, or after a mark that begins a prefix: a bit for each mark.
 #[derive(Debug, Clone)]
 struct Beside {
     before: Box<[u8; 256]>,
@@ -273,7 +273,7 @@ impl Beside {
     }
 }
 
-/// Whether `prefix` stands at `at`, in whatever spelling, and where it ends.
+/// Returns the end of `prefix` at `at`, plain or encoded, if it is there.
 fn spelled(text: &[u8], mut at: usize, prefix: &[u8]) -> Option<usize> {
     for byte in prefix {
         if at >= text.len() {
@@ -288,7 +288,7 @@ fn spelled(text: &[u8], mut at: usize, prefix: &[u8]) -> Option<usize> {
     Some(at)
 }
 
-/// Where the bytes end that are `part` of something, and how many they are; no more than `limit` are read.
+/// Returns the end and the number of the bytes that satisfy `part`; reads at most `limit`.
 fn run(
     text: &[u8],
     mut at: usize,
@@ -324,7 +324,7 @@ fn is_credential(byte: u8) -> bool {
     is_dotted(byte) || matches!(byte, b'~' | b'+' | b'/' | b'=')
 }
 
-/// A random text is long, or has a digit; a word is not.
+/// Random text is long or has a digit, unlike an ordinary word.
 fn token(text: &[u8], at: usize, from: usize, part: fn(u8) -> bool) -> Option<Range<usize>> {
     let mut digit = false;
     let (_, length) = run(text, from, ENOUGH_LETTERS, |byte| {
@@ -335,7 +335,7 @@ fn token(text: &[u8], at: usize, from: usize, part: fn(u8) -> bool) -> Option<Ra
     enough.then(|| at..run(text, from, usize::MAX, is_dotted).0)
 }
 
-/// What follows a beginning of the user's own may consist of letters alone.
+/// After a prefix from the configuration the rest may have only letters.
 fn own(text: &[u8], at: usize, from: usize) -> Option<Range<usize>> {
     let (_, length) = run(text, from, ENOUGH, is_token);
     (length == ENOUGH).then(|| at..run(text, from, usize::MAX, is_dotted).0)
@@ -384,13 +384,13 @@ fn pem(text: &[u8], at: usize, from: usize) -> Option<Range<usize>> {
     Some(at..end)
 }
 
-/// Passes over the blanks behind the name of a scheme.
+/// Skips the blanks after the name of a scheme.
 fn blanks(text: &[u8], from: usize) -> Option<usize> {
     let (end, length) = run(text, from, 4, |byte| matches!(byte, b' ' | b'+' | b'\t'));
     (length > 0).then_some(end)
 }
 
-/// RFC 6750. `alone`: the text is a header's value. Elsewhere `bearer of news` is no header.
+/// RFC 6750. `alone`: the text is the value of a header. Elsewhere `bearer of news` is no header.
 fn bearer(text: &[u8], from: usize, alone: bool) -> Option<Range<usize>> {
     let from = blanks(text, from)?;
     let mut odd = false;
@@ -417,7 +417,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// RFC 7617: base64 of a name, a colon and a password.
 fn basic(text: &[u8], from: usize) -> Option<Range<usize>> {
-    /// Longer names are no names.
+    /// Limit of the length of a user name.
     const LOOKED_AT: usize = 256;
     let from = blanks(text, from)?;
     let (mut encoded, mut length) = ([0; LOOKED_AT], 0);
@@ -434,7 +434,7 @@ fn basic(text: &[u8], from: usize) -> Option<Range<usize>> {
         }
         part
     });
-    // one character more than whole bytes is the beginning of another one
+    // one extra character is the beginning of another byte
     let length = if length % 4 == 1 { length - 1 } else { length };
     let mut decoded = [0; LOOKED_AT];
     let read = BASE64.decode_slice(&encoded[..length], &mut decoded).ok()?;
@@ -469,7 +469,7 @@ mod tests {
             at += here.len;
         }
         out.push_str(&text[from..]);
-        // what is spelled as it is is found in a line too
+        // a line search finds unencoded values too
         if out != text && !text.contains('%') {
             assert!(shapes.any_in(bytes), "{text}");
         }
@@ -566,7 +566,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_begins_like_one_stays() {
+    fn text_with_only_the_prefix_stays() {
         let shapes = default();
         for text in [
             "eyJ",

@@ -1,19 +1,19 @@
-//! The spellings of one byte: as it is, `%HH` once or several times over, `\xHH`, `\u00HH`, `\"`.
+//! Decodes one byte of a text: plain, `%HH` once or several times, `\xHH`, `\u00HH`, `\"`.
 //!
-//! Owns how far a client's or nginx's escaping can hide a byte. Knows nothing of what the bytes mean. Invariant:
-//! reading on from the end of each byte passes over a text once, whatever stands in it.
+//! Owns the ways in which a client's or nginx's escaping can hide a byte. Refuses to know the meaning of bytes. Invariant:
+//! reading on from the end of each byte passes over any text exactly once.
 
-/// One byte of a text as its reader would understand it.
+/// One decoded byte of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unit {
     pub(super) byte: u8,
-    /// Bytes of its spelling.
+    /// The number of bytes of its encoded form.
     pub(super) len: usize,
-    /// How often it was percent-encoded: a URL in a query's value has its own `&` one deeper.
+    /// How often it was percent-encoded: a URL in a query's value has its `&` encoded once more.
     pub(super) depth: u8,
 }
 
-/// The byte that stands at `at`, which is within `text`.
+/// Decodes the byte at `at`, which lies within `text`.
 #[inline]
 pub(super) fn unit(text: &[u8], at: usize) -> Unit {
     let plain = Unit {
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_spelling_is_one_byte() {
+    fn each_encoding_is_one_byte() {
         let read = |text: &str| {
             let Unit { byte, len, depth } = unit(text.as_bytes(), 0);
             (char::from(byte), len, depth)

@@ -16,7 +16,7 @@ pub(in crate::record) fn privacy(ip: AddressRule) -> Privacy {
 
 fn clean(ip: AddressRule, text: &str) -> String {
     let mut cleaned = Cleaned::default();
-    Guard::new(&privacy(ip)).clean(text.as_bytes(), Scope::Value, &mut cleaned);
+    Redactor::new(&privacy(ip)).clean(text.as_bytes(), Scope::Value, &mut cleaned);
     String::from_utf8(cleaned.text).unwrap()
 }
 
@@ -55,7 +55,7 @@ fn a_hash_is_the_same_for_ever() {
     );
     let mut other = privacy(AddressRule::Hash);
     other.hash_key = Some(HashKey::new("another key of a test"));
-    let hash = Guard::new(&other).hash(b"203.0.113.9");
+    let hash = Redactor::new(&other).hash(b"203.0.113.9");
     assert_ne!(
         &hash[..],
         clean(AddressRule::Hash, "203.0.113.9").as_bytes()
@@ -63,7 +63,7 @@ fn a_hash_is_the_same_for_ever() {
 }
 
 #[test]
-fn what_cannot_be_read_is_hidden_whole() {
+fn an_unreadable_address_is_hidden_as_a_whole() {
     assert_eq!(
         clean(AddressRule::Hash, "x 2001:db8::12345:1 y"),
         "x REDACTED y"
@@ -72,7 +72,7 @@ fn what_cannot_be_read_is_hidden_whole() {
 
 #[test]
 fn variables_of_secret_names_are_secrets() {
-    let guard = Guard::new(&Privacy::default());
+    let redactor = Redactor::new(&Privacy::default());
     for secret in [
         "arg_token",
         "cookie_sessionid",
@@ -80,7 +80,7 @@ fn variables_of_secret_names_are_secrets() {
         "http_x_api_key",
         "sent_http_x_auth_token",
     ] {
-        assert!(guard.is_secret(secret), "{secret}");
+        assert!(redactor.is_secret(secret), "{secret}");
     }
     for other in [
         "ssl_session_id",
@@ -89,17 +89,17 @@ fn variables_of_secret_names_are_secrets() {
         "arg_q",
         "http_cookie",
     ] {
-        assert!(!guard.is_secret(other), "{other}");
+        assert!(!redactor.is_secret(other), "{other}");
     }
 }
 
 #[test]
-fn a_place_is_found_again() {
+fn a_position_is_found_again() {
     let mut cleaned = Cleaned::default();
     let text = "x?token=abcdefghijklmnopq&y=1 z";
-    let guard = Guard::new(&Privacy::default());
-    guard.clean(text.as_bytes(), Scope::Value, &mut cleaned);
-    let at = |byte: char| cleaned.place_of(text.find(byte).unwrap());
+    let redactor = Redactor::new(&Privacy::default());
+    redactor.clean(text.as_bytes(), Scope::Value, &mut cleaned);
+    let at = |byte: char| cleaned.new_offset(text.find(byte).unwrap());
     let of = |byte: u8| {
         cleaned
             .text
@@ -110,13 +110,13 @@ fn a_place_is_found_again() {
     assert_eq!(at('y'), of(b'y'));
     assert_eq!(at('x'), 0);
     assert_eq!(at('g'), of(b'R'));
-    assert_eq!(cleaned.place_of(text.len()), cleaned.text.len());
+    assert_eq!(cleaned.new_offset(text.len()), cleaned.text.len());
 }
 
 proptest! {
     /// Cleaning never fails, and once is enough.
     #[test]
-    fn any_text_is_cleaned_for_good(
+    fn cleaning_a_text_twice_changes_nothing(
         parts in prop::collection::vec(prop_oneof![
             prop::sample::select(vec![
                 "token", "=", "&", "%3D", "%253d", "%", "\\x22", "\"", ":", "password", "203.0.113.9",
@@ -128,20 +128,20 @@ proptest! {
         scope in prop::sample::select(vec![Scope::Value, Scope::Line]),
     ) {
         let text = parts.concat();
-        let guard = Guard::new(&privacy(ip));
+        let redactor = Redactor::new(&privacy(ip));
         let (mut once, mut twice) = (Cleaned::default(), Cleaned::default());
-        guard.clean(text.as_bytes(), scope, &mut once);
-        guard.clean(&once.text, scope, &mut twice);
+        redactor.clean(text.as_bytes(), scope, &mut once);
+        redactor.clean(&once.text, scope, &mut twice);
         // a hash may lengthen what stands beside it to something that reads as another address
         if ip == AddressRule::Keep {
             prop_assert_eq!(&once.text, &twice.text);
         }
         // a line that no format takes is cleaned unasked: in it `Name: value` counts, too
         if scope == Scope::Value && once.text != text.as_bytes() && !text.contains(['"', '\\']) {
-            prop_assert!(guard.watches(text.as_bytes()), "{}", text);
+            prop_assert!(redactor.watches(text.as_bytes()), "{}", text);
         }
         for at in 0..=text.len() {
-            prop_assert!(once.place_of(at) <= once.text.len());
+            prop_assert!(once.new_offset(at) <= once.text.len());
         }
     }
 }

@@ -1,19 +1,20 @@
 //! Finds a user and a password before a host: `http://user:password@host/`, `//user:password@host`,
 //! `CONNECT user:password@host:443`.
 //!
-//! Owns where such a part begins and ends (RFC 3986, section 3.2.1). A password that should have been encoded
-//! (`http://user:pa/ss@host/`) counts as well: an authority whose port is no number has none. Refuses to know what
-//! becomes of it. Invariant: a look at one place reads a bounded number of bytes beyond the authority.
+//! Owns where this part begins and ends (RFC 3986, section 3.2.1). A password that should have been encoded
+//! (`http://user:pa/ss@host/`) counts as well: such an authority has a port that is no number. Refuses to know what happens
+//! with the part. Invariant: each check reads a bounded number of bytes beyond the authority.
 
 use std::ops::Range;
 
 use super::spelling::unit;
 
-/// So far behind the `//` an `@` is looked for that no authority should hold.
+/// Limit of the search for an `@` after the `//`; no authority should be as long.
 const FARTHEST: usize = 256;
 
-/// The user and the password of a URL, up to the `@`. `from`: behind the `//`, each of which was encoded `depth` times.
-/// Without a scheme a password is asked for, since `//report@2x.png` is a path.
+/// Returns the user and password of a URL, up to the `@`. `from` is the offset after the `//`, whose bytes were encoded
+/// `depth` times.
+/// Without a scheme there must be a password, because `//report@2x.png` is a path.
 pub(super) fn of_authority(
     text: &[u8],
     from: usize,
@@ -25,7 +26,7 @@ pub(super) fn of_authority(
         Some(at_sign) => (at_sign, first.colon),
         None if first.odd_port => {
             let (mut at, limit) = (first.end, text.len().min(first.end + FARTHEST));
-            // to the next `@`, and on to the last of what is an authority then
+            // search the next `@`, and then the last one of the authority
             loop {
                 if at >= limit {
                     return None;
@@ -45,9 +46,9 @@ pub(super) fn of_authority(
     (at_sign > from && (scheme || colon)).then_some(from..at_sign)
 }
 
-/// The user and the password of a target or a host, `user:password@host:443`, that begins at `from`.
+/// Returns the user and password of a target or a host, `user:password@host:443`, that begins at `from`.
 pub(super) fn of_host(text: &[u8], from: usize) -> Option<Range<usize>> {
-    /// Schemes without `//`, of addresses that are no secrets.
+    /// Schemes without `//`, whose addresses are not secret.
     const NAMES: [&[u8]; 6] = [b"mailto", b"sip", b"sips", b"xmpp", b"acct", b"im"];
     let authority = Authority::read(text, from, 0, FARTHEST);
     let at_sign = authority.at_sign?;
@@ -61,7 +62,7 @@ pub(super) fn of_host(text: &[u8], from: usize) -> Option<Range<usize>> {
     (authority.colon && is_name && is_host && !known).then_some(from..at_sign)
 }
 
-/// Whether an `@` at `at` of a line may end such a part, of a URL or of a host.
+/// Whether the `@` at `at` of a line may end a user and password of a URL or a host.
 pub(super) fn may_end_at(line: &[u8], at: usize) -> bool {
     let before = &line[at.saturating_sub(2 * FARTHEST)..at];
     let ends = |byte: &u8| matches!(byte, b'"' | b' ' | b'\t');
@@ -70,7 +71,7 @@ pub(super) fn may_end_at(line: &[u8], at: usize) -> bool {
         .iter()
         .rposition(|byte| matches!(byte, b'/' | b'?' | b'#'));
     match part {
-        // nothing that ends an authority is between
+        // no byte that ends an authority lies between
         Some(slash) if before[slash] == b'/' && slash > 0 && before[slash - 1] == b'/' => true,
         _ if memchr::memchr(b':', &before[part.map_or(0, |at| at + 1)..]).is_some() => true,
         // an encoded `/` or `:`, or a port that is no number
@@ -88,7 +89,7 @@ pub(super) fn may_end_at(line: &[u8], at: usize) -> bool {
     }
 }
 
-/// The length of the userinfo, with its `@`, that an authority and what follows it begin with.
+/// Returns the length of the userinfo at the beginning of an authority, including its `@`.
 pub(in crate::record) fn length(rest: &[u8]) -> usize {
     if memchr::memchr(b'@', rest).is_none() {
         return 0;
@@ -98,16 +99,16 @@ pub(in crate::record) fn length(rest: &[u8]) -> usize {
 
 struct Authority {
     end: usize,
-    /// The last one.
+    /// The offset of the last `@`.
     at_sign: Option<usize>,
-    /// One stands before it.
+    /// There is a colon before it.
     colon: bool,
-    /// What stands behind the last colon is no number.
+    /// The text after the last colon is no number.
     odd_port: bool,
 }
 
 impl Authority {
-    /// Reads up to what ends an authority that was encoded `depth` times.
+    /// Reads up to the end of an authority that was encoded `depth` times.
     fn read(text: &[u8], from: usize, depth: u8, limit: usize) -> Self {
         let mut read = Self {
             end: from,
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_with_a_password_is_told_from_other_names() {
+    fn a_host_with_a_password_is_recognised() {
         for (text, expected) in [
             ("bob:pass@host:443", Some(8)),
             ("bob:@host", Some(4)),

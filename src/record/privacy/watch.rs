@@ -1,47 +1,47 @@
-//! Whether the values of a line may hold a secret: asked once a line, before any of them is written.
+//! Checks once per line whether its values may hold a secret, before any of them is written.
 //!
-//! Owns which parts of a line are looked at for that. Each value that can hold a secret is looked at by itself, and
-//! those that come again and again, such as a browser's name, are remembered. Refuses to know what a secret is.
-//! Invariant: where the answer is no, [`Guard::clean`] changes no value of the line, nor any part of one. It says
-//! nothing of the line as a whole, in which a format may put a key before a value.
+//! Owns which parts of a line are checked. Each value that can hold a secret is checked by itself; values that repeat, such
+//! as the name of a browser, are cached. Refuses to know what a secret is. Invariant: if the answer is no,
+//! [`Redactor::clean`] changes no value of the line, and no part of a value. The answer does not hold for the line as a
+//! whole, in which a format may put a key before a value.
 
 use logweir_parsers::{Captures, Format, Grammar};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Guard;
+use super::Redactor;
 use super::secrets::Secrets;
 use crate::config::AddressRule;
 
-/// Values that are remembered, a power of two.
+/// Size of the cache in values, a power of two.
 const REMEMBERED: usize = 256;
-/// Longer values are not remembered.
+/// Limit of the length of a cached value.
 const LONGEST: usize = 512;
-/// IPv4 addresses are no longer.
+/// Limit of the length of an IPv4 address.
 const SHORT: usize = 16;
 
-/// What of the lines of one format may hold a secret.
+/// The parts of a format's lines that may hold a secret.
 #[derive(Debug, Clone, Default)]
 pub(in crate::record) struct Watch {
-    /// The values; `None` where the whole line has to be looked at.
+    /// The values to check; `None` if the whole line must be checked.
     values: Option<Vec<Looked>>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Looked {
     capture: usize,
-    /// Many lines have the same value.
+    /// Many lines share the value, so that the cache helps.
     recurs: bool,
 }
 
 impl Watch {
-    pub(in crate::record) fn new(format: &Format, guard: &Guard) -> Self {
-        // what variables that are read as one text say of each other is asked of the line
+    pub(in crate::record) fn new(format: &Format, redactor: &Redactor) -> Self {
+        // variables that are read as one text can be each other's key, so the whole line is checked
         let joined = format
             .fields()
             .iter()
             .any(|field| field.name().contains('$'));
-        // a beginning of the user's own may stand in a number
-        if joined || guard.secrets.shapes.has_own() {
+        // a prefix from the configuration may occur in a number
+        if joined || redactor.secrets.shapes.has_own() {
             return Self::default();
         }
         let fields = format.fields().iter().enumerate();
@@ -56,7 +56,7 @@ impl Watch {
     }
 }
 
-/// Whether a value of this grammar can be anything but digits, signs and the name of a month.
+/// Whether a value of this grammar can be more than digits, signs and the name of a month.
 fn can_hold(grammar: Grammar) -> bool {
     !matches!(
         grammar,
@@ -89,7 +89,7 @@ fn recurs(variable: &str) -> bool {
     NAMES.contains(&variable)
 }
 
-/// Values in which there was no secret, whatever line they stood in; one for each place, the last one stays.
+/// A cache of values without a secret, whichever line they come from. Each slot keeps the last value.
 #[derive(Debug)]
 pub(in crate::record) struct Seen {
     values: Vec<Vec<u8>>,
@@ -104,7 +104,7 @@ impl Default for Seen {
 }
 
 impl Seen {
-    /// Whether nothing is in a value; `may_hold` is asked of one that is not remembered.
+    /// Whether a value holds no secret; `may_hold` checks a value that is not cached.
     #[inline]
     fn is_clean(&mut self, value: &[u8], may_hold: impl FnOnce() -> bool) -> bool {
         if value.len() > LONGEST {
@@ -127,8 +127,8 @@ impl Seen {
     }
 }
 
-impl Guard {
-    /// Whether the values of a line must be cleaned. `seen` is for this guard alone.
+impl Redactor {
+    /// Whether the values of a line must be cleaned. `seen` belongs to this redactor only.
     pub(in crate::record) fn watches_values(
         &self,
         watch: &Watch,
@@ -155,8 +155,8 @@ impl Guard {
     }
 }
 
-/// Whether a short value has only digits and `.`, `/` and `:`, as an IPv4 address: nothing in it ends a key or a
-/// password, and each shape of a secret begins with something else.
+/// Whether a short value has only digits, `.`, `/` and `:`, like an IPv4 address. No byte of it ends a key or a password,
+/// and every shape of a secret begins with other bytes.
 #[inline]
 fn is_numeric(value: &[u8]) -> bool {
     let mut bytes = [b'.'; SHORT];

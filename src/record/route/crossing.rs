@@ -1,19 +1,19 @@
-//! Templates of which a path may follow many at once: `/a/{x}/c` and `/{x}/b/{y}`, a thousand times.
+//! Finds templates when one path can follow many of them at once: `/a/{x}/c` and `/{x}/b/{y}`, a thousand times.
 //!
-//! Owns the search among such: for each depth it knows, as sets of bits in the order of precedence, which templates
-//! take which literal there and which take any text. Those that fit at every depth are left, and the first of them
-//! counts. Refuses to know what a match means. Invariant: the answer is that of the trie; a search takes no memory,
-//! and time in proportion to a 64th of the number of templates for each segment.
+//! Owns the search among such templates. For each depth it holds bit sets, in the order of precedence: which templates need
+//! which literal there, and which accept any text. The templates that fit at every depth remain, and the first of them is
+//! the result. Refuses to know the meaning of a match. Invariant: the result equals that of the trie. A search allocates no
+//! memory, and its time is proportional to a 64th of the number of templates for each segment.
 
 use std::collections::HashMap;
 
 use super::pattern;
 use crate::config::{Segment, Template};
 
-/// Segments that are looked at as sets; the few templates that still differ are asked one by one.
+/// Number of segments that are matched by sets; the few remaining templates are matched one by one.
 const DEPTHS: usize = 16;
 
-/// A set by its words that are not empty, in order.
+/// A set, as its words that are not empty, in order.
 type Sparse = Vec<(u32, u64)>;
 
 /// Templates in the order of precedence, found by the segments of a path.
@@ -22,11 +22,11 @@ pub(super) struct Crossing {
     /// The number of the template at each rank.
     order: Vec<u32>,
     depths: Vec<Depth>,
-    /// By the number of segments of a path: the templates that may have so many. The last is for all longer paths.
+    /// For each number of segments, the templates that can match. The last set is for all longer paths.
     lengths: Vec<Vec<u64>>,
 }
 
-/// What templates take at one depth.
+/// The literals of templates at one depth.
 #[derive(Debug)]
 struct Depth {
     any: Vec<u64>,

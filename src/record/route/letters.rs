@@ -1,15 +1,15 @@
-//! How much a text looks like words, and how much like letters and digits by chance.
+//! Measures whether a text looks like words or like random letters and digits.
 //!
-//! Owns the comparison of two costs in quarter bits: what a text costs that is written as words (letters follow
-//! each other as in words, digits stand together, capitals begin words), and what it costs where each character
-//! is as likely as any other of its alphabet. Refuses to know what follows from it. Invariant: the answer depends
-//! on the bytes alone, and no more than [`LOOKED_AT`] of them are looked at.
+//! Owns the comparison of two costs in quarter bits: the cost of a text written as words (letters follow each other as in
+//! words, digits stand together, capitals begin words), and the cost if all characters of its alphabet are equally likely.
+//! Refuses to know the consequences. Invariant: the answer depends only on the bytes, and at most [`LOOKED_AT`] of them are
+//! examined.
 
 /// More of a text would not change the answer.
 const LOOKED_AT: usize = 64;
 
-/// Quarter bits by which chance explains `text` better than words do; negative where words do. ASCII letters,
-/// digits, and anything else as what stands between words.
+/// Returns the quarter bits by which chance explains `text` better than words; negative if words explain it better.
+/// Any byte other than an ASCII letter or digit separates words.
 pub(super) fn chance(text: &[u8]) -> i32 {
     let text = &text[..text.len().min(LOOKED_AT)];
     let mut cost = 0;
@@ -33,10 +33,10 @@ pub(super) fn chance(text: &[u8]) -> i32 {
     cost - steps * i32::from(BY_CHANCE[alphabet])
 }
 
-/// What a small letter costs alone between others than small ones, as in `XyZ`: words have more of them.
+/// The cost of a single lower-case letter between other characters, as in `XyZ`: words have more of them in a row.
 const LONE: i32 = 14;
 
-/// Whether `letter` is a small one alone, and no word together with the capital before it.
+/// Whether `letter` is a single lower-case letter that forms no word with the capital before it.
 fn is_lone(before: u8, letter: u8) -> bool {
     const WORDS: [&[u8; 2]; 22] = [
         b"An", b"As", b"At", b"Be", b"By", b"Do", b"Go", b"Id", b"If", b"In", b"Is", b"It", b"Me",
@@ -63,7 +63,7 @@ fn class(byte: u8) -> usize {
 /// The cost of a character by chance, by the classes of the alphabet: `4 × log2` of 26, 26, 10 and 2 together.
 const BY_CHANCE: [u8; 16] = [0, 19, 19, 23, 13, 21, 21, 24, 4, 19, 19, 23, 14, 21, 21, 24];
 
-/// The cost of `next` behind `before` in a text of words.
+/// The cost of `next` after `before` in a text of words.
 fn follow(before: u8, next: u8) -> u8 {
     match (class(before), class(next)) {
         (LOWER | UPPER, LOWER) => pair(before, next),

@@ -1,8 +1,8 @@
-//! The name of a path that no configured route matches: its words stay, its values become placeholders.
+//! The name of a path that matches no configured route: its words stay, its values become placeholders.
 //!
-//! Owns the limits of a name and the way through its segments; what a segment is, [`segment`] says. Invariant: a
-//! name is text of at most [`LONGEST`] bytes without control characters, and the same path always gives the same
-//! name. It guards against as many routes as there are values.
+//! Owns the limits of a name and the iteration over segments; [`segment`] classifies a segment. Invariant: a name is text
+//! of at most [`LONGEST`] bytes without control characters, and the same path always gives the same name. This guards
+//! against as many routes as there are values.
 
 use super::segment;
 
@@ -10,23 +10,23 @@ use super::segment;
 const LONGEST: usize = 512;
 /// Segments of a name.
 const MOST_SEGMENTS: usize = 16;
-/// What stands for the segments beyond either limit.
+/// Replaces the segments beyond either limit.
 const REST: &[u8] = b"{rest}";
 
-/// Longer words are looked at more closely; few words are.
+/// Longer words are examined more closely; few words are longer.
 const LONG_WORD: usize = 12;
-/// So many words in a segment are a title.
+/// A segment with so many words is a title.
 const TITLE_DASHES: usize = 5;
 
-/// Appends the name of a resolved path to `out`, which is empty; whether it holds an identifier.
+/// Appends the name of a resolved path to `out`, which is empty. Returns whether it holds an identifier.
 pub(super) fn name(out: &mut Vec<u8>, path: &[u8]) -> bool {
     let mut identified = false;
     let mut start = 0;
     let mut segments = 0;
-    // where the part begins that is not copied yet
+    // the beginning of the part that is not copied yet
     let mut from = 0;
     while start < path.len() {
-        // a segment reaches to the next slash; some variables tell a path that begins with none
+        // a segment ends at the next slash; the paths of some variables begin with none
         let begin = start + usize::from(path[start] == b'/');
         let (end, plain) = plain_end(path, begin);
         segments += 1;
@@ -67,8 +67,8 @@ fn rest(out: &mut Vec<u8>, path: &[u8], from: usize, begin: usize, identified: b
     identified
 }
 
-/// Where the segment ends that begins at `begin`, and whether it plainly consists of few short words: lower-case
-/// letters between `-`, `_` and `.`.
+/// Returns the end of the segment that begins at `begin`, and whether it clearly consists of few short words:
+/// lower-case letters between `-`, `_` and `.`.
 fn plain_end(path: &[u8], begin: usize) -> (usize, bool) {
     let rest = path.get(begin..).unwrap_or_default();
     let mut word = 0;
@@ -103,7 +103,7 @@ const OTHER: u8 = 1;
 const BETWEEN: u8 = 2;
 const SLASH: u8 = 3;
 
-/// What a byte means in [`plain_end`].
+/// The meaning of a byte in [`plain_end`].
 static CLASSES: [u8; 256] = classes();
 
 const fn classes() -> [u8; 256] {

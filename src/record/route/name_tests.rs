@@ -273,7 +273,7 @@ fn a_path_counts_as_a_back_end_sees_it() {
 
 /// Programs, markup and bytes that are no text are no sign that somebody asked for something by its value.
 #[test]
-fn what_scanners_ask_for_holds_no_value() {
+fn paths_of_scanners_hold_no_value() {
     for path in [
         "/a8f3k2.php",
         "/x/18841.aspx",

@@ -1,12 +1,11 @@
-//! The path that a back end sees, from the path of the request line.
+//! Turns the path of the request line into the path that a back end sees.
 //!
-//! Owns what nginx makes of a path before it looks for a location (`ngx_http_parse_complex_uri` in
-//! src/http/ngx_http_parse.c): `%XX` is decoded, `//` merged (its `merge_slashes on`), `.` and `..` are resolved.
-//! Owns also what back ends cut off: path parameters (`;x`, RFC 3986, section 3.3), blanks at the end of a segment,
-//! and whatever follows a NUL. Refuses to know routes. Invariant: the result is UTF-8, and a path of which
-//! [`is_resolved`] says so is its own result.
+//! Owns nginx's rules for a path before it looks for a location (`ngx_http_parse_complex_uri` in src/http/ngx_http_parse.c):
+//! it decodes `%XX`, merges `//` (`merge_slashes on`), and resolves `.` and `..`. Owns also what back ends cut off: path
+//! parameters (`;x`, RFC 3986, section 3.3), blanks at the end of a segment, and everything after a NUL. Refuses to know
+//! routes. Invariant: the result is UTF-8, and resolving a path for which [`is_resolved`] is true does not change it.
 
-/// Whether [`resolve`] would change nothing of a path.
+/// Whether [`resolve`] would leave a path unchanged.
 pub(super) fn is_resolved(path: &[u8]) -> bool {
     let mut odd = 0;
     let mut after = ANYWHERE;
@@ -18,14 +17,14 @@ pub(super) fn is_resolved(path: &[u8]) -> bool {
     odd & (ANYWHERE | AFTER_SLASH) == 0
 }
 
-/// The byte is never left as it is.
+/// The byte always needs resolving.
 const ANYWHERE: u8 = 1;
-/// The byte is not left as it is behind a slash.
+/// The byte needs resolving after a slash.
 const AFTER_SLASH: u8 = 2;
 /// The byte is a slash; the bit above [`AFTER_SLASH`].
 const SLASH: u8 = 4;
 
-/// What is to be known of each byte.
+/// The properties of each byte.
 static MARKS: [u8; 256] = marks();
 
 const fn marks() -> [u8; 256] {
@@ -62,7 +61,7 @@ pub(super) fn resolve(out: &mut Vec<u8>, path: &[u8]) {
     if out.is_empty() {
         out.push(b'/');
     }
-    // What was decoded may be anything; a route is text.
+    // Decoded bytes can be anything, but a route is text.
     if std::str::from_utf8(out).is_err() {
         let text = String::from_utf8_lossy(out).into_owned();
         out.clear();
@@ -70,7 +69,7 @@ pub(super) fn resolve(out: &mut Vec<u8>, path: &[u8]) {
     }
 }
 
-/// Cuts off what a back end does not see of the last segment, then takes a `.` or `..` back.
+/// Removes the part of the last segment that a back end does not see, then resolves a `.` or `..`.
 fn close_segment(out: &mut Vec<u8>) {
     let start = memchr::memrchr(b'/', out).map_or(0, |slash| slash + 1);
     let end = memchr::memchr2(b';', 0, &out[start..]).map_or(out.len(), |at| start + at);

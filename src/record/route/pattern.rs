@@ -1,12 +1,12 @@
-//! Whether one template, or one segment of it, matches.
+//! Matches one template, or one segment of it.
 //!
-//! Owns the matching of a parameter in a part of a segment; refuses to know other templates. Invariant: takes time
-//! linear in the text for each literal.
+//! Owns the matching of a parameter in a part of a segment. Refuses to know other templates. Invariant: the time is linear in
+//! the text for each literal.
 
 use crate::config::{Segment, Template};
 
-/// The literals before, between and after the parameters of one segment match `segment`. Each parameter takes at
-/// least one byte. Taking as little as possible for each but the last finds a match if there is any.
+/// Whether the literals before, between and after the parameters of one segment match `segment`. Each parameter takes at
+/// least one byte. The shortest choice for each parameter but the last finds a match if there is one.
 pub(super) fn matches(literals: &[Vec<u8>], segment: &[u8]) -> bool {
     let [first, between @ .., last] = literals else {
         return false;
@@ -26,12 +26,12 @@ pub(super) fn matches(literals: &[Vec<u8>], segment: &[u8]) -> bool {
     rest.len() > last.len() && rest.ends_with(last)
 }
 
-/// How much of a segment the literals say.
+/// Returns the length of the literals of a segment.
 pub(super) fn weight(literals: &[Vec<u8>]) -> usize {
     literals.iter().map(Vec::len).sum()
 }
 
-/// The first segment of `rest`, and what follows its slash.
+/// Returns the first segment of `rest`, and the text after its slash.
 pub(super) fn split(rest: &[u8]) -> (&[u8], Option<&[u8]>) {
     match memchr::memchr(b'/', rest) {
         Some(slash) => (&rest[..slash], Some(&rest[slash + 1..])),
@@ -39,7 +39,7 @@ pub(super) fn split(rest: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// Whether a template as a whole matches a path without its first slash; `None` is the root.
+/// Whether a whole template matches a path without its first slash; `None` is the root.
 pub(super) fn takes(template: &Template, path: Option<&[u8]>) -> bool {
     let mut rest = path;
     for wanted in template.segments() {

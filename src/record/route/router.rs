@@ -1,7 +1,7 @@
-//! What a request is for, by its method and path: the configured route, if there is one.
+//! Finds the configured route of a request by its method and path.
 //!
-//! Owns the order of routes: a template of the user's, then his regexes, then a template that only a document
-//! names. Invariant: asking allocates nothing, whatever the path.
+//! Owns the order of routes: templates of the user, then regexes of the user, then templates that only a document names.
+//! Invariant: a search allocates nothing, whatever the path.
 
 use regex::bytes::{Regex, RegexSet};
 
@@ -9,7 +9,7 @@ use super::trie::Trie;
 use crate::config::{Methods, Route, RouteKind, Routes};
 use crate::record::json;
 
-/// All routes, ready to be asked.
+/// All routes, compiled.
 #[derive(Debug)]
 pub(in crate::record) struct Router {
     trie: Trie,
@@ -19,7 +19,7 @@ pub(in crate::record) struct Router {
     regexes: Vec<(Regex, Named)>,
 }
 
-/// A route, as a record tells it.
+/// A route, as records write it.
 #[derive(Debug)]
 pub(in crate::record) struct Named {
     /// `"route":"/users/{id}",`
@@ -65,12 +65,12 @@ impl Router {
         self.templates.is_empty() && self.regexes.is_empty()
     }
 
-    /// How many nodes one path would visit in the trie of the templates, where these cross too much for it.
+    /// The number of nodes that one path would visit in the trie, if the templates cross too much for a trie.
     pub(in crate::record) fn crossing_visits(&self) -> Option<usize> {
         self.trie.crossing_visits()
     }
 
-    /// The route of a path as a back end sees it; `buffer` is for what is made of it.
+    /// Returns the route of a path as a back end sees it; `buffer` is scratch space.
     pub(super) fn find(
         &self,
         method: Option<&[u8]>,
@@ -88,7 +88,7 @@ impl Router {
         }
     }
 
-    /// The set says at once that none of them matches, which is so for nearly every path.
+    /// One check of the set shows that no regex matches, which is so for nearly every path.
     fn by_regex(&self, method: Methods, path: &[u8]) -> Option<&Named> {
         if !self.any_regex.as_ref()?.is_match(path) {
             return None;

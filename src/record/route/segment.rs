@@ -1,15 +1,15 @@
-//! One segment of a path that no route matches: which of it is a word, and which a value.
+//! Classifies one segment of a path that matches no route: which parts are words, and which are values.
 //!
-//! Owns the placeholders, and how a segment is taken apart: its ending (`.png`), lists and calls (`1,2`, `Users(1)`),
-//! names between dots (`main.8f3a91c2`). Refuses to know the other segments. Invariant: a pure function of the
-//! bytes, without memory of its own; whatever the bytes, each is looked at a bounded number of times.
+//! Owns the placeholders, and how a segment is split: its extension (`.png`), lists and calls (`1,2`, `Users(1)`), names
+//! between dots (`main.8f3a91c2`). Refuses to know the other segments. Invariant: the result is a pure function of the
+//! bytes, without a cache; each byte is examined a bounded number of times.
 
 use super::{shape, token};
 
-/// What a text is.
+/// The kind of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// It stays.
+    /// A word; it stays.
     Word,
     Id,
     Uuid,
@@ -22,12 +22,12 @@ pub(super) enum Kind {
     Ip,
     Coordinates,
     Token,
-    /// No name of anything: bytes that are no text, markup, a text too long to be a word.
+    /// Noise: bytes that are no text, markup, a text too long for a word.
     Text,
 }
 
 impl Kind {
-    /// What stands for it; nothing for a word.
+    /// The placeholder; none for a word.
     pub(super) fn placeholder(self) -> &'static [u8] {
         match self {
             Self::Word => b"",
@@ -47,12 +47,12 @@ impl Kind {
     }
 }
 
-/// A segment that stays longer than this is no word.
+/// A segment that is still longer than this is no word.
 const LONGEST_WORD: usize = 64;
-/// A longer segment is not taken apart.
+/// A longer segment is not split.
 const LONGEST_PARTS: usize = 512;
 
-/// Endings of programs. Scanners ask for them by the thousand, and what stands before is seldom an identifier.
+/// Extensions of programs. Scanners request thousands of them, and the name before is seldom an identifier.
 const PROGRAMS: [&[u8]; 18] = [
     b"php", b"phtml", b"asp", b"aspx", b"ashx", b"asmx", b"jsp", b"jspx", b"do", b"cgi", b"pl",
     b"cfm", b"py", b"sh", b"exe", b"dll", b"bat", b"cmd",
@@ -82,7 +82,7 @@ pub(super) fn common(segment: &[u8]) -> Option<Kind> {
     (is_hex && has_digit).then_some(Kind::Hash)
 }
 
-/// Appends a segment with placeholders for its values; whether it holds an identifier.
+/// Appends a segment with placeholders for its values. Returns whether it holds an identifier.
 pub(super) fn write(out: &mut Vec<u8>, segment: &[u8]) -> bool {
     if segment.is_empty() {
         return false;
@@ -115,7 +115,7 @@ pub(super) fn write(out: &mut Vec<u8>, segment: &[u8]) -> bool {
     found && counts
 }
 
-/// Appends `text` if it is a word, else its placeholder; whether it is an identifier.
+/// Appends `text` if it is a word, else its placeholder. Returns whether it is an identifier.
 pub(super) fn push(out: &mut Vec<u8>, text: &[u8], kind: Kind) -> bool {
     match kind {
         Kind::Word => out.extend_from_slice(text),
@@ -124,7 +124,7 @@ pub(super) fn push(out: &mut Vec<u8>, text: &[u8], kind: Kind) -> bool {
     !matches!(kind, Kind::Word | Kind::Text)
 }
 
-/// Bytes that are no text, control characters, and what no client leaves unescaped in a path.
+/// Whether there are bytes that are no text, control characters, or characters that every client escapes in a path.
 fn is_odd(segment: &[u8]) -> bool {
     let odd = |byte: &u8| {
         *byte < b' '
@@ -153,7 +153,7 @@ fn long(segment: &[u8]) -> Kind {
     if by_chance { Kind::Id } else { Kind::Text }
 }
 
-/// The file name, and its endings with their dots: `app`, `.min.js`.
+/// Splits off the extensions with their dots: `app`, `.min.js`.
 fn split_ending(segment: &[u8]) -> (&[u8], &[u8]) {
     let mut stem = segment;
     for _ in 0..3 {
@@ -181,12 +181,12 @@ fn is_ending(text: &[u8]) -> bool {
         && (of(u8::is_ascii_lowercase) || of(u8::is_ascii_uppercase))
 }
 
-/// `404.html`: a page of a server's, not a value.
+/// `404.html`: an error page of a server, not a value.
 fn is_error_page(stem: &[u8], ending: &[u8]) -> bool {
     matches!(ending, b".html" | b".htm") && matches!(stem, [b'4' | b'5', b'0' | b'1', b'0'..=b'9'])
 }
 
-/// `red-shoes,18841`, `red-shoes.18841.html`: a page whose title is told from others by a number.
+/// `red-shoes,18841`, `red-shoes.18841.html`: a page whose title is made unique by a number.
 fn is_numbered_title(stem: &[u8], ending: &[u8]) -> bool {
     let digits = stem.iter().rev().take_while(|byte| byte.is_ascii_digit());
     let (title, number) = stem.split_at(stem.len() - digits.count());
@@ -235,7 +235,7 @@ fn is_program(ending: &[u8]) -> bool {
         .any(|known| known.eq_ignore_ascii_case(last))
 }
 
-/// Appends what stands before the ending.
+/// Appends the part before the extension.
 fn stem_of(out: &mut Vec<u8>, stem: &[u8]) -> bool {
     if let Some(kind) = shape::of(stem) {
         return push(out, stem, kind);
@@ -262,7 +262,7 @@ fn stem_of(out: &mut Vec<u8>, stem: &[u8]) -> bool {
     part(out, stem).unwrap_or(Kind::Word) != Kind::Word
 }
 
-/// The name before the parentheses of `Users(1)`, with something in these.
+/// Returns the name before the parentheses of `Users(1)`, if they are not empty.
 fn called(text: &[u8]) -> Option<&[u8]> {
     let open = memchr::memchr(b'(', text).filter(|open| *open > 0)?;
     let of_name = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'.');
@@ -278,7 +278,7 @@ fn is_base64(text: &[u8]) -> bool {
     let padded = text.ends_with(b"=");
     let marked = padded || memchr::memchr(b'+', text).is_some();
     let has = |class: fn(&u8) -> bool| text.iter().any(class);
-    // filled up to whole bytes, and not written as words are
+    // padded to whole bytes, and not written like words
     let whole = padded
         && text.len().is_multiple_of(4)
         && has(u8::is_ascii_uppercase)
@@ -286,7 +286,7 @@ fn is_base64(text: &[u8]) -> bool {
     marked && text.len() >= 8 && text.iter().all(of_base64) && (whole || token::is_by_chance(text))
 }
 
-/// What stands between the elements of a list, the words of a title, or a key and its value.
+/// The separators of the elements of a list, the words of a title, or a key and its value.
 fn is_separator(byte: &u8) -> bool {
     matches!(
         byte,
@@ -313,7 +313,7 @@ fn is_separator(byte: &u8) -> bool {
     )
 }
 
-/// Appends parts between separators. Where each is a value, all are one.
+/// Appends parts between separators. If every part is a value, they become one placeholder.
 fn parts(out: &mut Vec<u8>, text: &[u8]) -> bool {
     let mark = out.len();
     let mut found = false;
@@ -325,7 +325,7 @@ fn parts(out: &mut Vec<u8>, text: &[u8]) -> bool {
     while !rest.is_empty() {
         let length = rest.iter().position(is_separator).unwrap_or(rest.len());
         if length == 0 {
-            // a title has blanks between its words, or what forms make of them
+            // a title has blanks between its words, or the encoding that forms use for them
             is_title &= matches!(rest[0], b' ' | b'+' | b',' | b'\'' | b'!');
             out.push(rest[0]);
             rest = &rest[1..];
@@ -370,7 +370,7 @@ fn parts(out: &mut Vec<u8>, text: &[u8]) -> bool {
     found
 }
 
-/// Appends a part without separators, by its names between dots; its kind, or `None` if it has values beside words.
+/// Appends a part without separators, split at its dots. Returns its kind, or `None` if it has both values and words.
 fn part(out: &mut Vec<u8>, text: &[u8]) -> Option<Kind> {
     if memchr::memchr(b'.', text).is_none() {
         let kind = token::of(text);
@@ -378,7 +378,7 @@ fn part(out: &mut Vec<u8>, text: &[u8]) -> Option<Kind> {
         return Some(kind);
     }
     if let Some((place, kind)) = shape::version_within(text) {
-        // what comes before the version is a name, whatever it looks like
+        // the text before the version is a name, whatever it looks like
         let (before, after) = (&text[..place.start], &text[place.end..]);
         let name = name_before(before);
         push(out, name, token::of(name));
@@ -412,7 +412,8 @@ fn part(out: &mut Vec<u8>, text: &[u8]) -> Option<Kind> {
     only_words.then_some(Kind::Word)
 }
 
-/// Three parts or more between dots, the first and the last of them long and no words: a value and its signature.
+/// Whether there are at least three parts between dots, of which the first and the last are long and no words: a value
+/// and its signature.
 fn is_signed(text: &[u8]) -> bool {
     /// The half of a short signature.
     const LONG: usize = 16;
@@ -425,7 +426,7 @@ fn is_signed(text: &[u8]) -> bool {
     names.next().is_some() && ends.into_iter().flatten().all(is_value)
 }
 
-/// Appends a name behind a dot. What is no word there tells one build of a file from another.
+/// Appends a name after a dot. A part that is no word identifies a build of the file.
 fn later(out: &mut Vec<u8>, name: &[u8]) -> bool {
     let kind = match token::of(name) {
         // `oauth2.0`
@@ -437,14 +438,14 @@ fn later(out: &mut Vec<u8>, name: &[u8]) -> bool {
     push(out, name, kind)
 }
 
-/// What may be a hash between dots: its hex digits may all be decimal.
+/// Whether a part between dots may be a hash; all its hex digits may be decimal.
 fn is_short_hash(name: &[u8]) -> bool {
     const SHORTEST: usize = 4;
     let has_digit = name.iter().any(u8::is_ascii_digit);
     has_digit && name.len() >= SHORTEST && name.iter().all(u8::is_ascii_hexdigit)
 }
 
-/// The name before a version, without the `-`, `@`, `_` and the `v` behind it.
+/// Returns the name before a version, without the `-`, `@`, `_` and `v` after it.
 fn name_before(text: &[u8]) -> &[u8] {
     let mark = text
         .iter()

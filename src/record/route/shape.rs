@@ -1,14 +1,14 @@
-//! Values that are known by their form: UUIDs, dates, addresses, e-mail, phone numbers, versions.
+//! Recognises values by their form: UUIDs, dates, addresses, e-mail, phone numbers, versions.
 //!
-//! Owns the forms; refuses to know what stands around a value. Invariant: each answer follows from the bytes alone
-//! and takes one pass over them.
+//! Owns the forms. Refuses to know the text around a value. Invariant: each answer depends only on the bytes and takes one
+//! pass over them.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use super::segment::Kind;
 
-/// The kind of a value that is known by its form as a whole.
+/// Returns the kind of a value that has one of the forms as a whole.
 pub(super) fn of(text: &[u8]) -> Option<Kind> {
     if text.iter().all(u8::is_ascii_digit) {
         let date = matches!(text.len(), 8 | 14) && is_date(text);
@@ -82,7 +82,7 @@ fn is_token(text: &[u8]) -> bool {
     text.len() >= 16 && text.starts_with(b"eyJ") && text.iter().all(of_token)
 }
 
-/// Something before an `@`, and behind the last one a name, or an address.
+/// Whether there is text before an `@`, and a name or an address after the last one.
 fn is_email(text: &[u8]) -> bool {
     let Some(at) = memchr::memrchr(b'@', text) else {
         return false;
@@ -131,7 +131,7 @@ fn is_date(text: &[u8]) -> bool {
     }
 }
 
-/// What follows the date at the beginning.
+/// Returns the text after a date at the beginning.
 fn after_date(text: &[u8]) -> Option<&[u8]> {
     let (first, rest) = number(text)?;
     match (first.len(), rest) {
@@ -221,7 +221,7 @@ fn is_day(digits: &[u8]) -> bool {
     )
 }
 
-/// The digits at the beginning, at least one, and what follows.
+/// Returns the digits at the beginning, at least one, and the rest.
 fn number(text: &[u8]) -> Option<(&[u8], &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     (digits > 0).then(|| text.split_at(digits))
@@ -243,7 +243,7 @@ fn is_phone(text: &[u8]) -> bool {
     marked || ends_in_groups(text)
 }
 
-/// The text without `x12`, ` ext. 12`.
+/// Returns the text without an extension (`x12`, ` ext. 12`).
 fn extension_of_phone(text: &[u8]) -> &[u8] {
     let digits = text
         .iter()
@@ -339,7 +339,7 @@ fn version(text: &[u8]) -> Option<Kind> {
     }
 }
 
-/// Numbers between dots at the beginning, and what follows.
+/// Returns the numbers between dots at the beginning, and the rest.
 fn dotted_numbers(text: &[u8]) -> (usize, &[u8]) {
     let Some((_, mut rest)) = number(text) else {
         return (0, text);
@@ -362,7 +362,7 @@ fn is_release_suffix(text: &[u8]) -> bool {
     ) && text.iter().all(of_suffix)
 }
 
-/// A version or a date with dots behind a name: its place and kind in `jquery-3.6.0.min`, `react@18.2.0`,
+/// Returns the range and kind of a version or a dotted date after a name: `jquery-3.6.0.min`, `react@18.2.0`,
 /// `logs-2026.11.27`.
 pub(super) fn version_within(text: &[u8]) -> Option<(std::ops::Range<usize>, Kind)> {
     for at in memchr::memchr3_iter(b'-', b'@', b'_', text) {

@@ -85,7 +85,7 @@ fn the_more_literal_template_goes_first() {
 }
 
 #[test]
-fn a_route_whose_methods_do_not_fit_gives_way() {
+fn a_route_with_other_methods_is_skipped() {
     let template = |text| Template::parse(text).unwrap();
     let templates = [
         (template("/users/me"), methods(&["GET"])),
@@ -224,7 +224,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn the_trie_finds_what_asking_each_template_finds(
+    fn the_trie_agrees_with_a_linear_search(
         given in prop::collection::vec((any_template(), any_methods(), any::<bool>()), 0..24),
         paths in prop::collection::vec(any_path(), 1..12),
         method in prop::sample::select(&["GET", "HEAD", "POST", "PUT", "PATCH", "BREW"][..]),
@@ -302,7 +302,7 @@ fn templates_few() -> Vec<(Template, Methods)> {
 }
 
 #[test]
-fn case_means_nothing_where_a_route_says_so() {
+fn a_route_can_ignore_case() {
     let template = |text| Template::parse(text).unwrap();
     let given = [
         (template("/login"), methods(&["POST"]), true),

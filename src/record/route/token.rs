@@ -1,12 +1,12 @@
-//! A text of letters, digits, `-` and `_`: a word, several words, an identifier, or words with an identifier.
+//! Classifies a text of letters, digits, `-` and `_`: a word, several words, an identifier, or words with an identifier.
 //!
-//! Owns the judgement where no fixed form decides: which digits are a number and which belong to a word (`oauth2`,
-//! `h264`, `top-10`), and when letters stand as they do by chance. Invariant: a pure function of the bytes.
+//! Owns the decision where no fixed form applies: which digits are a number and which belong to a word (`oauth2`, `h264`,
+//! `top-10`), and when letters look random. Invariant: the result is a pure function of the bytes.
 
 use super::letters;
 use super::segment::Kind;
 
-/// So many words are the title of something.
+/// A text with so many words is a title.
 pub(super) const TITLE: usize = 6;
 
 /// Words of letters of one case are judged from this length on, others from the second on.
@@ -16,19 +16,19 @@ const LONG_CAMEL: usize = 7;
 const SHORT: usize = 5;
 /// Several parts are judged together from this length on.
 const SEVERAL: usize = 8;
-/// So many small numbers in one text are values.
+/// A text with so many small numbers holds values.
 const SEVERAL_NUMBERS: usize = 3;
 /// A hex text from this length on is a hash or an object's id.
 pub(super) const HASH: usize = 16;
 /// A hex text with a digit from this length on is no word.
 const HEX: usize = 7;
-/// Quarter bits up to which letters may be a word that they are not like.
+/// Quarter bits up to which letters still count as an unusual word.
 const LIKELY: i32 = 24;
 /// The same of the words of a slug.
 const WORD: i32 = 12;
 /// Parts of letters alone are judged from this length on.
 const ODD_PART: usize = 8;
-/// Parts that are told apart; more of them are a title, or no name at all.
+/// Limit of the parts that are classified; a text with more is a title, or no name.
 const MOST_PARTS: usize = 32;
 
 /// Numbers of three digits or more that are parts of words: `sha256`, `h264`, `es-419`, `error-404`.
@@ -38,10 +38,10 @@ const WELL_KNOWN: [&[u8]; 34] = [
     b"503", b"509", b"512", b"720", b"1080", b"2048", b"4096", b"8601", b"8859", b"25519",
 ];
 
-/// A name that every scanner asks for, and that is not written as words are.
+/// A name that every scanner requests, and that is not written like a word.
 const UNLIKE_WORDS: &[u8] = b"phpMyAdmin";
 
-/// What a text is that has no other bytes than letters, digits, `-`, `_` and those beyond ASCII.
+/// Returns the kind of a text with only letters, digits, `-`, `_` and bytes beyond ASCII.
 pub(super) fn of(text: &[u8]) -> Kind {
     if text.iter().any(|byte| matches!(byte, b'-' | b'_')) {
         several(text)
@@ -50,7 +50,7 @@ pub(super) fn of(text: &[u8]) -> Kind {
     }
 }
 
-/// What bytes a text has.
+/// The number of bytes of each class in a text.
 #[derive(Debug, Clone, Copy, Default)]
 struct Bytes {
     digits: usize,
@@ -149,14 +149,14 @@ fn limit(bytes: Bytes, length: usize, one_case: bool) -> i32 {
     }
 }
 
-/// Whether letters and digits, and what else is there, stand as by chance.
+/// Whether the letters and digits of a text look random.
 pub(super) fn is_by_chance(text: &[u8]) -> bool {
     let bytes = Bytes::of(text);
     let one_case = bytes.upper == 0 || bytes.lower == 0;
     letters::chance(text) > limit(bytes, text.len(), one_case)
 }
 
-/// Letters and behind them a number of at most two digits or a well-known one: `oauth2`, `sha256`.
+/// Letters, followed by a number of at most two digits or a well-known one: `oauth2`, `sha256`.
 fn is_named_number(text: &[u8]) -> bool {
     let letters = text
         .iter()
@@ -172,7 +172,7 @@ fn is_named_number(text: &[u8]) -> bool {
     is_word && is_number && is_likely && (number.len() <= 2 || WELL_KNOWN.contains(&number))
 }
 
-/// `v1beta1`: a version on its way.
+/// `v1beta1`: a pre-release version.
 fn is_stage(text: &[u8]) -> bool {
     let digits = |text: &[u8]| text.len() <= 2 && text.iter().all(u8::is_ascii_digit);
     let Some(number) = text.strip_prefix(b"v") else {
@@ -196,7 +196,7 @@ fn is_square(text: &[u8]) -> bool {
     width == height && (1..=4).contains(&at) && width.iter().all(u8::is_ascii_digit)
 }
 
-/// The digits of a text that has them in one place.
+/// Returns the digits of a text that has one run of digits.
 fn inner_number(text: &[u8]) -> Option<&[u8]> {
     let start = text.iter().position(u8::is_ascii_digit)?;
     let length = text[start..]
@@ -208,7 +208,7 @@ fn inner_number(text: &[u8]) -> Option<&[u8]> {
     only.then(|| &text[start..start + length])
 }
 
-/// What stands between `-` and `_`.
+/// A part between `-` and `_`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
     Empty,
@@ -231,7 +231,7 @@ fn part(text: &[u8]) -> Part {
         let few = text.len() <= 2 || WELL_KNOWN.contains(&text);
         return if few { Part::Few } else { Part::Number };
     }
-    // beside other words an odd word is told sooner
+    // beside other words an odd word is recognised earlier
     let judged = bytes.digits + bytes.other == 0 && text.len() >= ODD_PART;
     let odd = judged && letters::chance(text) > LIKELY;
     if odd || one(text) != Kind::Word {
@@ -322,7 +322,7 @@ fn several(text: &[u8]) -> Kind {
     if is_slug { Kind::Slug } else { Kind::Id }
 }
 
-/// As [`limit`], of several parts.
+/// Like [`limit`], for several parts.
 fn limit_of_several(bytes: Bytes, short: usize) -> i32 {
     match (
         bytes.upper > 0 && bytes.lower > 0,
@@ -394,7 +394,7 @@ fn is_isbn(text: &[u8]) -> bool {
     })
 }
 
-/// Names in capitals with a number that are known all over the world.
+/// Well-known names in capitals with a number.
 fn is_known_key(text: &[u8]) -> bool {
     const KNOWN: [&[u8]; 6] = [
         b"UTF-8",

@@ -1,12 +1,11 @@
-//! Path templates as a trie of segments: which of them matches a path.
+//! Matches a path against path templates, stored as a trie of segments.
 //!
-//! Owns the order of precedence: at each segment a literal goes before a pattern with more literal text, that
-//! before one with less, that before a bare parameter, that before a rest; where a choice leads nowhere, the next
-//! is tried. Refuses to know what a match means. The trie is of lower-case letters; where a template ends that minds
-//! case, it is compared with the path as it was written. Invariant: the answer is that of trying all templates by
-//! this order, and finding it takes no memory and no more time for thousands of templates than for a few: a literal
-//! is found by its hash, and at most [`MOST_VISITS`] nodes are visited; templates that would need more are found by
-//! [`Crossing`].
+//! Owns the order of precedence. At each segment a literal precedes a pattern with more literal text, which precedes one with
+//! less, which precedes a bare parameter, which precedes a rest. If a choice leads to no match, the next one is tried. Refuses
+//! to know the meaning of a match. The trie holds lower-case letters; a template that is sensitive to case is compared with
+//! the original path at its end. Invariant: the result equals that of trying all templates in this order. A search allocates
+//! no memory and takes no more time for thousands of templates than for a few: a literal is found by its hash, and at most
+//! [`MOST_VISITS`] nodes are visited. Templates that would need more are searched by [`Crossing`].
 
 use std::ops::Range;
 
@@ -19,12 +18,12 @@ use crate::config::{Methods, Segment, Template};
 /// Nodes of the trie that may be visited for one path.
 const MOST_VISITS: usize = 64;
 
-/// The node that every path begins at.
+/// The root node.
 const ROOT: u32 = 0;
 /// No node.
 const NONE: u32 = u32::MAX;
 
-/// Templates with the numbers of what they mean.
+/// Templates, each with a number.
 #[derive(Debug)]
 pub(super) struct Trie {
     nodes: Vec<Node>,
@@ -32,34 +31,34 @@ pub(super) struct Trie {
     edges: Vec<u32>,
     /// The bytes of all literals.
     literals: Vec<u8>,
-    /// By their numbers; those that do not mind case in lower case.
+    /// The templates by number; those that ignore case are in lower case.
     templates: Vec<Template>,
     /// Nodes that one path may have to visit.
     visits: usize,
-    /// In place of the trie, where that is too many, and what it needs to know of each template.
+    /// Replaces the trie if a path would visit too many nodes, with the data that it needs of each template.
     crossing: Option<Crossing>,
     ends: Vec<End>,
 }
 
-/// What is looked for.
+/// The path of a search.
 #[derive(Clone, Copy)]
 struct Asked<'p> {
     method: Methods,
-    /// The path without its outer slashes as it was written; `None` is the root.
+    /// The original path without its outer slashes; `None` is the root.
     written: Option<&'p [u8]>,
-    /// The same in lower case, and whether that is another text.
+    /// The path in lower case, and whether it differs from the original.
     folded: Option<&'p [u8]>,
     is_folded: bool,
 }
 
 #[derive(Debug)]
 struct Node {
-    /// Where the edge that leads here begins, and its text if it is a literal.
+    /// The parent of the edge to this node, and its text if it is a literal.
     parent: u32,
     literal: Range<u32>,
     has_literals: bool,
     patterns: Vec<(Vec<Vec<u8>>, u32)>,
-    /// What ends here, and what goes on with any rest.
+    /// The routes that end here, and those that accept any rest.
     ends: Ends,
     rest: Ends,
 }
@@ -77,8 +76,8 @@ impl Node {
     }
 }
 
-/// Routes of one template, by their methods: one for any method last, and of two that are equal in that the one that
-/// minds case first.
+/// Routes of one template, by method. A route for any method is last; of two routes with equal methods, the one that is
+/// sensitive to case is first.
 #[derive(Debug, Default)]
 struct Ends(Vec<End>);
 
@@ -90,14 +89,14 @@ struct End {
     case: Case,
 }
 
-/// How the letters of a template are compared.
+/// How the case of a template is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Case {
-    /// As they are, and all are small.
+    /// Sensitive to case, and all letters are in lower case.
     Small,
-    /// As they are.
+    /// Sensitive to case.
     Mixed,
-    /// Small and capital letters are one.
+    /// Case is ignored.
     Ignored,
 }
 
@@ -110,8 +109,8 @@ impl Ends {
 }
 
 impl Trie {
-    /// Templates with the methods that they are for, and whether case means nothing in them; each is known by its
-    /// place. Of equal templates the methods must not meet, but for one that is for all.
+    /// Builds the trie from templates with their methods, and whether they ignore case; each is identified by its index.
+    /// The methods of equal templates must not overlap, except for a template for all methods.
     pub(super) fn new<'t>(
         templates: impl IntoIterator<Item = (&'t Template, Methods, bool)>,
     ) -> Self {
@@ -199,13 +198,13 @@ impl Trie {
         }
     }
 
-    /// How many nodes of the trie one path would visit, where that is too many.
+    /// The number of nodes that one path would visit, if it is too large.
     pub(super) fn crossing_visits(&self) -> Option<usize> {
         self.crossing.as_ref().map(|_| self.visits)
     }
 
-    /// The number of the template for a path as a back end sees it. A slash at the end means nothing. `buffer` is for
-    /// the path in lower case.
+    /// Returns the number of the template for a path as a back end sees it. A slash at the end is ignored. `buffer` is
+    /// scratch space for the path in lower case.
     pub(super) fn find(&self, method: Methods, path: &[u8], buffer: &mut Vec<u8>) -> Option<u32> {
         let inner = path.strip_prefix(b"/")?;
         let inner = inner.strip_suffix(b"/").unwrap_or(inner);
@@ -240,7 +239,7 @@ impl Trie {
         }
     }
 
-    /// `rest`: what is left of the path in lower case, without the slash before it; `None` at its end.
+    /// `rest` is the rest of the path in lower case, without the slash before it; `None` at its end.
     fn find_from(&self, at: u32, rest: Option<&[u8]>, asked: &Asked<'_>) -> Option<u32> {
         let node = &self.nodes[at as usize];
         let Some(rest) = rest else {
@@ -268,12 +267,12 @@ impl Trie {
         ends.0.iter().find(fits).map(|end| end.number)
     }
 
-    /// Whether a route whose template matches in lower case is for this method and this spelling.
+    /// Whether a route whose template matches in lower case accepts this method and this case.
     fn fits(&self, end: &End, asked: &Asked<'_>) -> bool {
         end.methods.meets(asked.method)
             && match end.case {
                 Case::Ignored => true,
-                // what a template says of small letters is said of the same text
+                // the lower-case text equals the original, so the template matches it too
                 Case::Small if !asked.is_folded => true,
                 Case::Mixed if !asked.is_folded => false,
                 Case::Small | Case::Mixed => {
@@ -286,7 +285,7 @@ impl Trie {
     fn count_visits(&self) -> usize {
         let mut visits = vec![1_usize; self.nodes.len()];
         let mut literal = vec![0_usize; self.nodes.len()];
-        // a node stands behind its parent
+        // a node comes after its parent
         for (at, node) in self.nodes.iter().enumerate().rev() {
             let patterns = node
                 .patterns
@@ -311,7 +310,7 @@ impl Trie {
             }
         }
         let mut found: Vec<End> = Vec::new();
-        // what is left to do, the next last: a node, or the rests of one whose children are done
+        // the remaining work, the next item last: a node, or the rests of a node whose children are done
         let mut left = vec![(ROOT, false)];
         while let Some((at, is_rest)) = left.pop() {
             let node = &self.nodes[at as usize];
@@ -330,7 +329,7 @@ impl Trie {
         (order, found)
     }
 
-    /// The node that a literal leads to.
+    /// Returns the node that a literal leads to.
     fn literal(&self, parent: u32, segment: &[u8]) -> Option<u32> {
         let mut slot = self.first_slot(parent, segment);
         loop {
@@ -354,7 +353,7 @@ impl Trie {
         &mut self.nodes[at as usize]
     }
 
-    /// Where the search for an edge begins. Whoever sends odd paths cannot make it long: only the configuration
+    /// Returns the start of the search for an edge. Odd paths cannot make the search long, because only the configuration
     /// fills the table.
     #[allow(clippy::cast_possible_truncation, reason = "a hash has bits to spare")]
     fn first_slot(&self, parent: u32, segment: &[u8]) -> usize {
@@ -383,7 +382,7 @@ impl Trie {
         if let Some((_, child)) = patterns.iter().find(|(known, _)| known == literals) {
             return *child;
         }
-        // of two that say as much, the one that stands first
+        // of two with as much literal text, the first one
         let weight = pattern::weight(literals);
         let at = patterns.partition_point(|(known, _)| pattern::weight(known) >= weight);
         let child = self.add(Node::new(parent, 0..0));

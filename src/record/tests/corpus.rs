@@ -369,7 +369,7 @@ fn the_corpus() {
 }
 
 #[test]
-fn the_last_readable_time_is_lent_to_lines_without_one() {
+fn lines_without_a_time_use_the_last_readable_one() {
     let mut recorder = recorder(settings(vec![Format::combined()]));
     let mut batch = Batch::default();
     recorder.begin(source(0, path()), NOW, None);

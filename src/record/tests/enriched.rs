@@ -1,4 +1,4 @@
-//! Records with what is looked up for them.
+//! Records with looked-up members.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(super) fn enrich() -> Enrich {
 }
 
 fn file<T: Content>(bytes: Vec<u8>) -> Result<Arc<EnrichFile<T>>, FileError> {
-    EnrichFile::new("x".into(), bytes).map(Arc::new)
+    EnrichFile::new("x".into(), bytes, &"1 KiB").map(Arc::new)
 }
 
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) \
@@ -52,7 +52,7 @@ fn hidden(ip: AddressRule) -> Privacy {
 }
 
 #[test]
-fn a_client_has_a_place_a_network_and_a_device() {
+fn a_client_has_a_location_a_network_and_a_device() {
     for address in ["203.0.113.77", "2001:db8:a::1"] {
         let document = document(address, Privacy::default());
         assert_eq!(
@@ -81,7 +81,7 @@ fn a_client_has_a_place_a_network_and_a_device() {
 }
 
 #[test]
-fn the_place_is_looked_up_before_the_address_is_hidden() {
+fn the_location_is_looked_up_before_the_address_is_hidden() {
     for ip in [AddressRule::Truncate, AddressRule::Hash] {
         let document = document("203.0.113.77", hidden(ip));
         assert_eq!(document["source"]["geo"]["city_name"], "Grenoble");
@@ -90,7 +90,7 @@ fn the_place_is_looked_up_before_the_address_is_hidden() {
 }
 
 #[test]
-fn a_client_has_what_is_remembered_of_himself() {
+fn a_client_has_its_own_cached_values() {
     for (one, other) in [
         ("203.0.113.77", "203.0.114.77"),
         ("2001:db8:a::1", "2001:db8:b::1"),
@@ -107,7 +107,7 @@ fn a_client_has_what_is_remembered_of_himself() {
 
 /// Parts of a user agent are told, so it must not be looked up as its client wrote it.
 #[test]
-fn what_is_hidden_in_a_user_agent_is_hidden_in_what_it_means() {
+fn a_secret_in_a_user_agent_is_hidden_in_its_parsed_fields() {
     let agent = "Chrome/203.0.113.78 (Windows NT 10)";
     let version = |privacy| {
         let [document] = documents([("203.0.113.78", agent)], privacy);
@@ -119,7 +119,7 @@ fn what_is_hidden_in_a_user_agent_is_hidden_in_what_it_means() {
 }
 
 #[test]
-fn a_file_that_is_no_such_database_says_why() {
+fn an_unusable_database_gives_the_reason() {
     fn said<T: Content>(bytes: &[u8]) -> String {
         file::<T>(bytes.to_vec()).unwrap_err().to_string()
     }
@@ -158,7 +158,7 @@ fn a_number_of_a_database_may_have_any_type() {
     settings.enrich.geoip = Some(file(with(places, &latitude, &short)).unwrap());
     let line =
         b"203.0.113.77 - - [23/Nov/2026:05:26:59 +0000] \"GET / HTTP/1.1\" 200 5 \"-\" \"-\"";
-    let item = item(&mut Recorder::new(settings), 0, line).unwrap();
+    let item = item(&mut recorder(settings), 0, line).unwrap();
     let source = &take_apart(&item).unwrap().2["source"];
     assert_eq!(source["as"]["number"], 64500);
     assert_eq!(

@@ -1,4 +1,4 @@
-//! What a line is: where it ends, when it says nothing, and how variables that stand side by side are told.
+//! Lines: their end, blank lines, and variables that stand side by side.
 
 use super::*;
 use crate::config::{AddressRule, Field, FieldType, FieldValue, HashKey};
@@ -34,7 +34,7 @@ fn a_carriage_return_belongs_to_the_end_of_the_line() {
 }
 
 #[test]
-fn no_carriage_return_stands_in_the_original_but_where_the_line_was_cut() {
+fn only_a_cut_line_keeps_a_carriage_return_in_the_original() {
     let mut keeping = settings(vec![Format::combined()]);
     keeping.keep_original = true;
     let mut recorder = recorder(keeping);
@@ -52,7 +52,7 @@ fn no_carriage_return_stands_in_the_original_but_where_the_line_was_cut() {
 }
 
 #[test]
-fn the_place_of_a_line_is_the_same_with_a_carriage_return() {
+fn a_carriage_return_changes_neither_index_nor_id() {
     for line in [
         COMBINED,
         "x 1795412474.123",
@@ -93,7 +93,7 @@ fn a_blank_line_is_no_request() {
 }
 
 #[test]
-fn the_format_that_fits_furthest_says_what_is_wrong() {
+fn the_format_that_matches_furthest_gives_the_reason() {
     let formats = vec![
         compile(
             "[$time_local] $status $host \"$request_uri\"",
@@ -177,7 +177,7 @@ fn written(source: &str, escape: Escape, values: &[&str]) -> String {
 }
 
 #[test]
-fn variables_side_by_side_make_the_same_document_as_apart() {
+fn adjacent_variables_make_the_same_document_as_separate_ones() {
     for (beside, apart, escape, values) in PAIRS {
         let one = recorded(&compile(beside, *escape), &written(beside, *escape, values));
         let other = recorded(&compile(apart, *escape), &written(apart, *escape, values));
@@ -186,7 +186,7 @@ fn variables_side_by_side_make_the_same_document_as_apart() {
 }
 
 #[test]
-fn what_cannot_be_cut_is_kept_under_all_the_names() {
+fn an_uncut_text_is_kept_under_all_names() {
     let format = compile(
         "$remote_addr$http_x \"$http_host$request_uri\" $status",
         Escape::Default,
@@ -201,7 +201,7 @@ fn what_cannot_be_cut_is_kept_under_all_the_names() {
 }
 
 #[test]
-fn a_text_of_several_variables_is_as_secret_as_each_of_them() {
+fn a_joined_text_has_the_secrecy_of_its_strictest_variable() {
     let format = compile(
         "$remote_user$http_x \"$http_y$cookie_session\" \"$arg_a$remote_addr\" $status",
         Escape::Default,

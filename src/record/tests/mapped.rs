@@ -135,7 +135,7 @@ fn no_constant_may_meet_a_field_of_the_record() {
 
 /// A field that the configuration fills has the type that the index will take.
 #[test]
-fn fields_are_checked_for_the_types_of_the_mappings() {
+fn fields_fit_the_types_of_the_mappings() {
     for (family, text) in FAMILIES {
         let component: Value = serde_json::from_str(text).unwrap();
         let mappings = &component["template"]["mappings"];

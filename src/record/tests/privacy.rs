@@ -1,4 +1,4 @@
-//! What must not be seen stands nowhere in the body, whatever the format, and the place of a record is the same.
+//! Secrets and addresses appear nowhere in the body, whatever the format, and the index and id of a record stay the same.
 
 use logweir_parsers::Captures;
 use proptest::prelude::*;
@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::config::{AddressRule, Field, FieldType, HashKey};
 use crate::output::dead_letters::{Entry, Kind, Rejection};
-use crate::record::privacy::{Cleaned, Guard, Scope};
+use crate::record::privacy::{Cleaned, Redactor, Scope};
 
 const SECRET: &str = "s3cr3tV4lue";
 const PERSON: &str = "alice.unusual";
@@ -233,7 +233,7 @@ proptest! {
 
     /// Redaction alone, which is on by default, changes nothing but secrets.
     #[test]
-    fn what_holds_no_secret_is_as_without_redaction(
+    fn a_line_without_a_secret_is_unchanged_by_redaction(
         agent in "[ -9;<>-~é☃]{0,24}", target in "/[!-9;<>-~]{0,24}", escape in prop::sample::select(vec![Escape::Default, Escape::Json]),
     ) {
         // neither `=` nor `:` nor a spelling of them
@@ -314,7 +314,7 @@ proptest! {
 
     /// Wherever it stands, in a line that a format takes and in one that none takes.
     #[test]
-    fn a_secret_is_hidden_by_its_shape_in_every_field(
+    fn a_secret_shape_is_hidden_in_every_field(
         (values, hidden) in planted(),
         escape in prop::sample::select(vec![Escape::Default, Escape::Json]),
         parsed in any::<bool>(),
@@ -352,7 +352,7 @@ proptest! {
 
     /// The question that is asked once a line has no other answer than its values.
     #[test]
-    fn a_line_of_which_nothing_is_watched_holds_no_secret(
+    fn an_unwatched_line_holds_no_secret(
         pieces in prop::collection::vec(prop_oneof![
             3 => prop::sample::select(vec![
                 "token", "pin", "ship", "code", "state", "=", "&", "?", "/", "//", ":", "@", "%40", "%2F", "%3D", "%22", "%3A",
@@ -363,13 +363,13 @@ proptest! {
         ], 0..14),
     ) {
         let text = pieces.concat();
-        let guard = Guard::new(&Privacy::default());
+        let redactor = Redactor::new(&Privacy::default());
         let mut cleaned = Cleaned::default();
         for (at, _) in text.char_indices().take(8) {
             let value = &text[at..];
-            guard.clean(value.as_bytes(), Scope::Value, &mut cleaned);
+            redactor.clean(value.as_bytes(), Scope::Value, &mut cleaned);
             let same = cleaned.text == value.as_bytes();
-            prop_assert!(same || guard.watches(text.as_bytes()), "{} of {}", value, text);
+            prop_assert!(same || redactor.watches(text.as_bytes()), "{} of {}", value, text);
         }
     }
 }
@@ -490,7 +490,7 @@ fn lists_of_keys_and_values_are_extended_and_shortened() {
 }
 
 #[test]
-fn a_truncated_address_is_one_still() {
+fn a_truncated_address_is_still_an_address() {
     let mut rules = privacy(AddressRule::Truncate);
     rules.hash_fields.clear();
     let document = document(&mut recorder(&combined(), rules, true), LINE);
@@ -532,7 +532,7 @@ fn a_hash_stands_for_an_address_and_for_a_name_wherever_they_are() {
 }
 
 #[test]
-fn where_fields_are_hashed_an_unparsed_line_is_not_shown() {
+fn an_unparsed_line_is_not_shown_if_fields_are_hashed() {
     let mut recorder = recorder(&combined(), privacy(AddressRule::Keep), false);
     let document = document(&mut recorder, "alice.unusual was here");
     assert_eq!(document["event"]["original"], "REDACTED");

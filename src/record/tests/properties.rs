@@ -1,4 +1,4 @@
-//! What holds for every line under every format.
+//! Properties of every line under every format.
 
 use logweir_parsers::Captures;
 use proptest::prelude::*;
@@ -298,7 +298,7 @@ proptest! {
     /// A line read again, at another time, from another path, behind other lines, by an agent whose logs stand
     /// in another order, meets its twin.
     #[test]
-    fn place_and_id_follow_from_the_line_and_its_place(
+    fn index_and_id_follow_from_the_line_and_its_position(
         lines in prop::collection::vec(any_line(), 1..6),
         offset in 0..1_u64 << 40,
         now in 0..4_102_444_800_000_i64,

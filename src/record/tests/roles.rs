@@ -106,7 +106,7 @@ fn a_client_has_many_names() {
 
 /// nginx itself writes the end of one of the two lists, wherever that stands in the line.
 #[test]
-fn the_peer_at_the_end_of_a_list_goes_before_the_list_of_the_client() {
+fn the_peer_at_the_end_of_a_list_precedes_the_rest_of_the_list() {
     for (source, line) in [
         (
             "\"$http_x_forwarded_for\" \"$proxy_add_x_forwarded_for\" $msec",
@@ -167,7 +167,7 @@ fn a_target_has_many_names() {
 }
 
 #[test]
-fn the_peer_goes_before_headers_unless_it_is_a_trusted_proxy() {
+fn the_peer_precedes_headers_unless_it_is_a_trusted_proxy() {
     let source = "$remote_addr \"$http_x_real_ip\" $msec";
     let line = "10.0.0.1 \"203.0.113.9\" 1795412474.123";
     assert_eq!(Log::of(source).client(line), known("10.0.0.1"));
@@ -194,7 +194,7 @@ fn the_peer_goes_before_headers_unless_it_is_a_trusted_proxy() {
 }
 
 #[test]
-fn without_a_peer_what_no_client_sends_goes_first() {
+fn without_a_peer_trusted_variables_come_first() {
     let log = Log::of("\"$http_x_real_ip\" \"$http_x_forwarded_for\" \"$client_ip\" $msec");
     let client = |values: [&str; 3]| {
         let [real, forwarded, own] = values;
@@ -284,7 +284,7 @@ fn addresses_are_hidden_whatever_variable_they_come_from() {
 }
 
 #[test]
-fn a_name_that_is_to_be_hashed_is_hashed_whatever_variable_it_comes_from() {
+fn a_hashed_name_is_hashed_from_every_variable() {
     let mut log = Log::of("\"$http_x_user\" $msec");
     log.settings.keep_original = true;
     log.settings.privacy.hash_fields = vec!["user.name".to_owned()];

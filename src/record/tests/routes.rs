@@ -1,4 +1,4 @@
-//! What the configuration makes of a request: its route, its meaning, further fields.
+//! Requests under the configuration: their route, its kind, and further fields.
 
 use super::*;
 use crate::config::tests::text;
@@ -93,7 +93,7 @@ fn a_request_has_the_name_of_its_route() {
 }
 
 #[test]
-fn a_login_has_succeeded_where_the_route_says_so() {
+fn a_login_succeeds_by_the_statuses_of_its_route() {
     let routes = routes(SHOP);
     let event = |method, status| {
         let document = document(&routes, method, "/login/", status);
@@ -117,7 +117,7 @@ fn a_login_has_succeeded_where_the_route_says_so() {
 }
 
 #[test]
-fn what_is_sensitive_has_the_tag_beside_others() {
+fn a_sensitive_request_has_its_tag_beside_others() {
     let routes = routes(SHOP);
     let tags = |path| document(&routes, "GET", path, "200")["tags"].clone();
     assert_eq!(tags("/api/export/1"), serde_json::json!(["sensitive"]));
@@ -135,7 +135,7 @@ fn what_is_sensitive_has_the_tag_beside_others() {
 }
 
 #[test]
-fn what_the_user_says_goes_before_what_a_document_says() {
+fn configured_routes_take_precedence_over_documents() {
     let yaml = "openapi: 3.0.3\nservers: [{ url: /v1 }]\npaths:\n  /users/{userId}:\n    get: {}\n    put: {}\n  \
                 /export:\n    get: {}\n  /login:\n    get: {}\n    post: {}\n";
     let toml = "[[routes]]\npath = \"/v1/users/{id}\"\nmethods = [\"GET\"]\n\
@@ -156,7 +156,7 @@ fn what_the_user_says_goes_before_what_a_document_says() {
 }
 
 #[test]
-fn of_two_sources_for_one_member_the_variable_goes_first() {
+fn a_variable_takes_precedence_over_another_source() {
     let format = Format::compile(
         "[$time_local] $host $remote_user $request_id \"$http_x_site\" \"$http_x_user\" \"$http_x_id\"",
         Escape::Default,
@@ -272,7 +272,7 @@ pub(super) fn any_fields() -> impl proptest::strategy::Strategy<Value = Vec<Fiel
 
 /// Scanners ask for thousands of paths that are not there; whoever asks for something by its value means it.
 #[test]
-fn what_was_not_found_has_one_route_unless_it_holds_a_value() {
+fn requests_not_found_share_a_route_unless_they_hold_a_value() {
     let none = Routes::default();
     let named = |path: &str, status: &str| {
         let document = document(&none, "GET", path, status);

@@ -1,4 +1,4 @@
-//! A line's place does not hang on whether its format is known.
+//! A line's index and id do not depend on whether its format is known.
 
 use proptest::prelude::*;
 
@@ -69,7 +69,7 @@ const FORGED: [&str; 4] = [
 ];
 
 #[test]
-fn ordinary_formats_and_what_their_lines_are_without_them() {
+fn ordinary_formats_and_their_lines_without_a_format() {
     let request = "GET /a?t=2011-11-11T11:11:11+00:00&_=1111111111.111 HTTP/1.1";
     for (format, line) in [
         (
@@ -114,7 +114,7 @@ fn ordinary_formats_and_what_their_lines_are_without_them() {
 
 /// Formats without a time of nginx's own: rule 2 of identity.
 #[test]
-fn a_time_of_ones_own_decides_index_and_id() {
+fn a_custom_time_decides_index_and_id() {
     for (source, line, shown) in [
         // what a map makes of $time_iso8601 and $msec
         (
@@ -259,7 +259,7 @@ fn a_time_of_ones_own_decides_index_and_id() {
 
 /// No one but the format says where a line's time stands.
 #[test]
-fn what_is_no_time_of_the_line() {
+fn times_that_are_not_the_time_of_the_line() {
     for (source, line) in [
         // a client's text, whatever it is called
         (
@@ -318,7 +318,7 @@ fn what_is_no_time_of_the_line() {
 
 /// A format with a time of nginx's own never looks at another variable, readable or not: rule 1 of identity.
 #[test]
-fn a_time_of_nginx_goes_before_all_others() {
+fn a_time_of_nginx_takes_precedence() {
     for (source, line, second) in [
         (
             "$my_time $time_local",
@@ -427,7 +427,7 @@ fn the_exceptions() {
 
 /// Every line of a well-known format has the place that it had while nobody knew that format.
 #[test]
-fn lines_of_well_known_formats_have_the_place_of_unknown_ones() {
+fn lines_of_well_known_formats_keep_the_index_and_id_of_unknown_ones() {
     let reading = Reading {
         millis: 1_795_412_474_123,
         zone: 345,
@@ -487,7 +487,7 @@ proptest! {
 
     /// The same where a variable of one's own tells the time: rule 2 of identity.
     #[test]
-    fn a_line_has_one_place_also_by_a_time_of_ones_own(
+    fn a_custom_time_gives_the_same_index_and_id_without_its_format(
         reading in reading(),
         spelling in prop::sample::select(&SPELLINGS[..]),
         forged in prop::sample::select(&["GET /?from=2011-11-11T11:11:11.000Z HTTP/1.1", "2011-11-11 11:11:11", "-"][..]),
@@ -510,7 +510,7 @@ proptest! {
 
     /// Whichever of nginx's times a format reads, and whatever clients write behind the first of them.
     #[test]
-    fn a_line_has_one_place_whether_its_format_is_known_or_not(
+    fn a_line_has_the_same_index_and_id_with_and_without_its_format(
         names in names(),
         reading in reading(),
         forged in prop::sample::select(&FORGED[..]),
@@ -543,7 +543,7 @@ proptest! {
     /// As well where variables stand side by side and no format could be made of them before: whether the time
     /// can be told from its neighbours or stands in the text of several.
     #[test]
-    fn a_line_of_variables_side_by_side_keeps_its_place(
+    fn a_line_of_adjacent_variables_keeps_its_index_and_id(
         names in names(),
         reading in reading(),
         forged in prop::sample::select(&FORGED[..]),

@@ -1,4 +1,4 @@
-//! Looking for secrets value by value, and remembering values without any, hides all that cleaning each value hides.
+//! Checking values one by one and caching values without a secret hides everything that cleaning each value hides.
 
 use std::cell::RefCell;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::*;
-use crate::record::privacy::{Cleaned, Guard, Scope, Seen, Watch};
+use crate::record::privacy::{Cleaned, Redactor, Scope, Seen, Watch};
 
 const CASES: u32 = 1024;
 
@@ -110,10 +110,10 @@ fn each(test: impl Fn(&str) -> Result<(), TestCaseError>) {
 }
 
 #[test]
-fn where_no_value_is_watched_cleaning_changes_none() {
+fn cleaning_changes_no_unwatched_value() {
     let format = Format::combined();
-    let guard = Guard::new(&Privacy::default());
-    let watch = Watch::new(&format, &guard);
+    let redactor = Redactor::new(&Privacy::default());
+    let watch = Watch::new(&format, &redactor);
     let (seen, cleaned) = (
         RefCell::new(Seen::default()),
         RefCell::new(Cleaned::default()),
@@ -124,7 +124,7 @@ fn where_no_value_is_watched_cleaning_changes_none() {
         if format.parse(line, &mut captures).is_err() {
             return Ok(());
         }
-        let watched = guard.watches_values(&watch, &captures, line, &mut seen.borrow_mut());
+        let watched = redactor.watches_values(&watch, &captures, line, &mut seen.borrow_mut());
         counts.borrow_mut()[usize::from(watched)] += 1;
         if watched {
             return Ok(());
@@ -141,7 +141,7 @@ fn where_no_value_is_watched_cleaning_changes_none() {
             {
                 for end in [end.saturating_sub(1), value.len()] {
                     let part = value.get(start..end).unwrap_or_default();
-                    guard.clean(part, Scope::Value, &mut cleaned);
+                    redactor.clean(part, Scope::Value, &mut cleaned);
                     prop_assert_eq!(&cleaned.text, part, "of {}", text);
                 }
             }
@@ -153,7 +153,7 @@ fn where_no_value_is_watched_cleaning_changes_none() {
 }
 
 #[test]
-fn a_record_says_the_same_whether_values_or_the_line_are_looked_at() {
+fn checking_values_or_the_line_gives_the_same_record() {
     let of = |keep_original| {
         RefCell::new(recorder(Settings {
             keep_original,

@@ -1,32 +1,32 @@
-//! What was made of the texts asked last, within fixed bounds.
+//! A bounded cache of texts by key.
 //!
-//! Owns forgetting. Sets of four entries each, the one asked longest ago goes; buffers are used again. Invariant: it
-//! never holds more than its entries, of keys and texts that were cut before, whatever is asked.
+//! Owns eviction: the cache has sets of four entries, and the least recently used entry of a set is replaced. Buffers are
+//! reused. Invariant: the cache never holds more than its entries, and the caller limits the length of keys and texts.
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-/// Entries that share a set: as many may be asked in turn without one driving another out.
+/// Entries in a set: so many keys of a set can alternate without evicting one another.
 const WAYS: usize = 4;
 
 #[derive(Debug, Default, Clone)]
 struct Entry {
     key: Vec<u8>,
     text: Vec<u8>,
-    /// When it was asked last; 0 for one that is empty.
+    /// The time of the last use; 0 for an empty entry.
     asked: u64,
 }
 
-/// Texts by keys.
+/// The cache.
 #[derive(Debug)]
 pub(super) struct Memo {
     entries: Vec<Entry>,
     now: u64,
-    /// So that no client can know which keys share a set.
+    /// Keeps clients from choosing keys that share a set.
     seed: u64,
 }
 
 impl Memo {
-    /// For a power of two of entries.
+    /// Creates a cache with `entries`, a power of two.
     pub(super) fn new(entries: usize) -> Self {
         use std::hash::BuildHasher as _;
         debug_assert!(entries.is_power_of_two() && entries >= WAYS);
@@ -37,7 +37,7 @@ impl Memo {
         }
     }
 
-    /// The text of a key, made by `make` if it is not known.
+    /// Returns the text of a key; `make` writes it if the cache does not have it.
     pub(super) fn get(&mut self, key: &[u8], make: impl FnOnce(&mut Vec<u8>)) -> &[u8] {
         self.now += 1;
         let sets = (self.entries.len() / WAYS) as u64;
@@ -70,7 +70,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_text_is_always_that_of_its_key(keys in prop::collection::vec(0..40_u8, 0..400)) {
+        fn the_cache_returns_the_text_of_its_key(keys in prop::collection::vec(0..40_u8, 0..400)) {
             let mut memo = Memo::new(8);
             for key in keys {
                 let text = memo.get(&[key], |text| text.push(key ^ 0xff));
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_asked_again_is_not_made_again() {
+    fn a_recently_used_text_is_not_made_again() {
         let mut memo = Memo::new(4);
         for key in 0..100_u8 {
             memo.get(b"hot", |text| {

@@ -1,8 +1,8 @@
-//! Databases of addresses in MaxMind's format, held in memory whole.
+//! Databases of addresses in MaxMind's format, held in memory as a whole.
 //!
-//! Owns that a file is one, of the right kind, and what is taken out of it. Read into memory rather than mapped: a
-//! mapped file that someone overwrites in place ends the process (SIGBUS), and mapping is unsafe code.
-//! Invariant: whatever the file holds, a look-up ends, with nothing where it cannot be read.
+//! Owns the check that a file is a database of the right kind, and the selection of its fields. A database is read into
+//! memory and not mapped: when someone overwrites a mapped file in place, the process ends (SIGBUS), and mapping is unsafe
+//! code. Invariant: a lookup always ends, whatever the file holds; it returns nothing where the file cannot be read.
 //! Sources: MaxMind DB file format 2.0; GeoIP2 and GeoLite2 field names (dev.maxmind.com).
 
 use std::fmt;
@@ -13,15 +13,14 @@ use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 
 use super::file::{Content, FileError};
-use crate::config::Bytes;
 
 /// The largest (GeoIP2 Enterprise) takes a few hundred MiB.
 const MOST: u64 = 1 << 30;
 
-/// Where addresses are.
+/// The database of locations.
 pub struct GeoIp(Reader<Vec<u8>>);
 
-/// Whose addresses they are.
+/// The database of networks.
 pub struct Asn(Reader<Vec<u8>>);
 
 impl Content for GeoIp {
@@ -34,7 +33,7 @@ impl Content for GeoIp {
         open(bytes, &["City", "Country", "Enterprise"], Self::WANTED).map(Self)
     }
 
-    fn describe(&self, size: Bytes) -> String {
+    fn describe(&self, size: &dyn fmt::Display) -> String {
         describe(&self.0, size)
     }
 }
@@ -50,19 +49,19 @@ impl Content for Asn {
         open(bytes, &["ASN", "ISP"], Self::WANTED).map(Self)
     }
 
-    fn describe(&self, size: Bytes) -> String {
+    fn describe(&self, size: &dyn fmt::Display) -> String {
         describe(&self.0, size)
     }
 }
 
 impl GeoIp {
-    pub(super) fn place(&self, ip: IpAddr) -> Option<Place<'_>> {
+    pub(super) fn location(&self, ip: IpAddr) -> Option<GeoRecord<'_>> {
         self.0.lookup(ip).ok()?.decode().ok()?
     }
 }
 
 impl Asn {
-    pub(super) fn network(&self, ip: IpAddr) -> Option<Network<'_>> {
+    pub(super) fn network(&self, ip: IpAddr) -> Option<NetworkRecord<'_>> {
         self.0.lookup(ip).ok()?.decode().ok()?
     }
 }
@@ -85,8 +84,8 @@ fn open(
     })
 }
 
-/// Its type, the day it was made, and what it takes.
-fn describe(reader: &Reader<Vec<u8>>, size: Bytes) -> String {
+/// The type of the database, the day it was built, and its size in memory.
+fn describe(reader: &Reader<Vec<u8>>, size: &dyn fmt::Display) -> String {
     let metadata = reader.metadata();
     let kind = &metadata.database_type;
     let made = i64::try_from(metadata.build_epoch).ok();
@@ -97,10 +96,10 @@ fn describe(reader: &Reader<Vec<u8>>, size: Bytes) -> String {
     }
 }
 
-/// What a database of places says.
+/// The entry of an address in a database of locations.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Place<'d> {
+pub(super) struct GeoRecord<'d> {
     #[serde(borrow)]
     pub(super) city: Named<'d>,
     #[serde(borrow)]
@@ -108,7 +107,7 @@ pub(super) struct Place<'d> {
     #[serde(borrow)]
     pub(super) country: Named<'d>,
     pub(super) location: Location,
-    /// The widest first.
+    /// The largest subdivision comes first.
     #[serde(borrow)]
     pub(super) subdivisions: Vec<Named<'d>>,
 }
@@ -121,7 +120,7 @@ pub(super) struct Named<'d> {
     pub(super) names: Names<'d>,
 }
 
-/// In English, as the names in all records.
+/// English names: records use no other language.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Names<'d> {
@@ -137,10 +136,10 @@ pub(super) struct Location {
     pub(super) longitude: Option<f64>,
 }
 
-/// What a database of networks says.
+/// The entry of an address in a database of networks.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Network<'d> {
+pub(super) struct NetworkRecord<'d> {
     #[serde(deserialize_with = "of_any_width")]
     pub(super) autonomous_system_number: Option<u32>,
     pub(super) autonomous_system_organization: Option<&'d str>,

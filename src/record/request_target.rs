@@ -1,16 +1,16 @@
-//! Takes a request target apart: what is the path, what the query.
+//! Splits a request target into scheme, authority, path and query.
 //!
-//! Works on the bytes as nginx logged them; decides nothing about routes. Source of the forms: RFC 9112,
-//! section 3.2 (origin, absolute, authority and asterisk form).
+//! Works on the bytes as nginx logged them. Refuses to know routes. Source of the forms: RFC 9112, section 3.2 (origin,
+//! absolute, authority and asterisk form).
 
 use super::privacy::userinfo_length;
 
 /// A request target, borrowed from the line.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Target<'l> {
+pub(super) struct RequestTarget<'l> {
     /// The scheme of an absolute form.
     pub(super) scheme: Option<&'l [u8]>,
-    /// Host and port of an absolute form, without a user and a password before them.
+    /// Host and port of an absolute form, without user and password.
     pub(super) authority: Option<&'l [u8]>,
     /// From the first `/` to the query; absent in authority (`CONNECT`) and asterisk form.
     pub(super) path: Option<&'l [u8]>,
@@ -20,7 +20,7 @@ pub(super) struct Target<'l> {
     pub(super) fragment: Option<&'l [u8]>,
 }
 
-impl<'l> Target<'l> {
+impl<'l> RequestTarget<'l> {
     pub(super) fn split(raw: &'l [u8]) -> Self {
         let mut target = Self::default();
         let mut rest = raw;
@@ -70,7 +70,7 @@ fn is_scheme(bytes: &[u8]) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
 }
 
-/// The file name's extension (`css` of `/a/site.css`), where there is one.
+/// Returns the extension of the file name (`css` of `/a/site.css`), if it has one.
 pub(super) fn extension(path: &[u8]) -> Option<&[u8]> {
     /// Longer "extensions" are identifiers with a dot in them.
     const LONGEST: usize = 10;
@@ -83,8 +83,8 @@ pub(super) fn extension(path: &[u8]) -> Option<&[u8]> {
         .then_some(extension)
 }
 
-/// A host without its port, and without a user and a password before it: `shop.example:8080`, `[::1]:80`. An IPv6 address keeps its brackets, as in nginx's
-/// `$host` and as ECS has it (ECS 8.11, `url.domain`).
+/// Returns the host of an authority (`shop.example:8080`, `[::1]:80`) without port, user and password. An IPv6 address
+/// keeps its brackets, as in nginx's `$host` and in ECS (ECS 8.11, `url.domain`).
 pub(super) fn host(authority: &[u8]) -> &[u8] {
     let authority = &authority[userinfo_length(authority)..];
     if authority.first() == Some(&b'[') {
@@ -105,14 +105,14 @@ mod tests {
 
     #[test]
     fn every_form_of_a_target() {
-        let path = |raw: &'static str| Target::split(raw.as_bytes());
+        let path = |raw: &'static str| RequestTarget::split(raw.as_bytes());
         assert_eq!(path("/a?b=1").path, Some(&b"/a"[..]));
         assert_eq!(path("/a?b=1").query, Some(&b"b=1"[..]));
         assert_eq!(path("/a?").query, Some(&b""[..]));
         assert_eq!(path("/a#top").fragment, Some(&b"top"[..]));
         assert_eq!(path("/a?b#c").query, Some(&b"b"[..]));
-        assert_eq!(path("*"), Target::default());
-        assert_eq!(path("shop.example:443"), Target::default());
+        assert_eq!(path("*"), RequestTarget::default());
+        assert_eq!(path("shop.example:443"), RequestTarget::default());
         let absolute = path("http://shop.example:80/x?y=http://z/");
         assert_eq!(absolute.scheme, Some(&b"http"[..]));
         assert_eq!(absolute.authority, Some(&b"shop.example:80"[..]));
@@ -128,7 +128,7 @@ mod tests {
             "bob:%40@",
         ] {
             let target = format!("http://{user}shop.example:80/x?y=z");
-            let target = Target::split(target.as_bytes());
+            let target = RequestTarget::split(target.as_bytes());
             assert_eq!(target.authority, Some(&b"shop.example:80"[..]), "{user}");
             assert_eq!(target.path, Some(&b"/x"[..]), "{user}");
         }

@@ -1,16 +1,15 @@
-//! Finds a time in a line that no format takes, so that the line still goes to its day.
+//! Finds a time in a line that matches no format, so that the line still goes to the index of its day.
 //!
-//! The search is the same for every line and every configuration: place and id of an unparsed line must not
-//! change when a format is added. It knows the three forms in which nginx writes a whole time, `$time_local`,
-//! `$time_iso8601` and `$msec`, and takes the first in the line. Where that is nginx's own, it is the second
-//! that a format would have read, whichever of its times that takes: nginx writes all of them from one reading
-//! of its clock (ngx_times.c), and what a client sent stands behind them in most formats.
+//! The search is the same for every line and every configuration: index and id of an unparsed line must not change when a
+//! format is added. It knows the three forms in which nginx writes a whole time, `$time_local`, `$time_iso8601` and `$msec`,
+//! and takes the first one in the line. If nginx wrote it, a format would have read the same second from any of its time
+//! fields: nginx writes all of them from one reading of its clock (ngx_times.c), and in most formats the text from the client
+//! follows them. This is rule 1 of identity.
 //!
-//! That is rule 1 of identity. Only in a line without any of these three rule 2 looks for a date and a time of day in
-//! another spelling, as `own_time` reads it from formats that have no time of nginx's own. A number is none here: what
-//! a key would say of it is not known.
+//! Only in a line without any of these three, rule 2 looks for a date and a time of day in another notation, as `custom`
+//! reads it from formats without one of nginx's times. A number does not count here, because its key is unknown.
 
-use logweir_parsers::time::{self, Stamp};
+use crate::time::{self, Stamp};
 
 /// `23/Nov/2026:05:26:59 +0000`
 const LOCAL_LEN: usize = 26;
@@ -18,18 +17,18 @@ const LOCAL_LEN: usize = 26;
 const ISO_LEN: usize = 25;
 /// `1795411619.123`, of the seconds from 2001 on
 const MSEC_LEN: usize = 14;
-/// A line's time stands near its beginning; text further on is the client's.
+/// The time of a line is near its beginning; later text comes from the client.
 const SEARCHED: usize = 4096;
 
-/// The first readable time in `line`.
-pub(super) fn find_time(line: &[u8]) -> Option<Stamp> {
+/// Returns the first readable time in `line`.
+pub fn find_time(line: &[u8]) -> Option<Stamp> {
     let line = &line[..line.len().min(SEARCHED)];
     nginx_time(line).or_else(|| other_time(line))
 }
 
 /// Rule 1.
 fn nginx_time(line: &[u8]) -> Option<Stamp> {
-    // two forms have two digits and a separator before the month, the third a dot behind the seconds
+    // two forms have two digits and a separator before the month, the third has a dot after the seconds
     memchr::memchr3_iter(b'/', b'-', b'.', line).find_map(|at| {
         let form = |before, length| {
             let from = at.checked_sub(before)?;
@@ -43,26 +42,26 @@ fn nginx_time(line: &[u8]) -> Option<Stamp> {
                 .and_then(|(_, raw)| time::local(raw))
                 .or_else(|| form(4, ISO_LEN).and_then(|(_, raw)| time::iso8601(raw))),
         };
-        stamp.filter(super::stamp::readable)
+        stamp.filter(Stamp::is_readable)
     })
 }
 
 /// Rule 2.
 fn other_time(line: &[u8]) -> Option<Stamp> {
     memchr::memchr2_iter(b'/', b'-', line).find_map(|at| {
-        // behind the year, or behind the day
+        // after the year, or after the day
         [4, 2].into_iter().find_map(|before| {
             let from = at.checked_sub(before)?;
             time::readings(&line[from..])
                 .filter(|read| !read.bare && stands_alone(line, from, from + read.end))
                 .map(|read| read.stamp)
-                .find(super::stamp::readable)
+                .find(Stamp::is_readable)
         })
     })
 }
 
-/// Whether a time is a value of its own and no part of a longer one, of an address or of an id: people make
-/// ids of requests from `$pid-$msec-…`, and browsers cookies from times and chance.
+/// Whether a time is a value of its own and not a part of a longer value, an address or an id: people build ids of
+/// requests from `$pid-$msec-…`, and browsers build cookies from times and random numbers.
 fn stands_alone(line: &[u8], from: usize, to: usize) -> bool {
     let apart = |byte: Option<&u8>| {
         byte.is_none_or(|byte| !byte.is_ascii_alphanumeric() && !b".-_/+%&?@".contains(byte))
@@ -98,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn other_spellings_count_where_nginx_wrote_none() {
+    fn other_notations_count_without_a_time_of_nginx() {
         let expected = Some(1_795_411_619);
         for line in [
             r#"{"ts":"2026-11-23T05:26:59.865+00:00","ip":"1.2.3.4"}"#,
@@ -107,10 +106,10 @@ mod tests {
             "1.2.3.4 [23/Nov/2026:05:26:59.865 +0000] GET",
             "time:2026-11-23T05:26:59Z\thost:a",
             "2026/11/23 05:26:59 [error] 12#12: *1 open()",
-            // a time of nginx's own goes before, wherever it stands
+            // one of nginx's own times comes first, wherever it is
             "2026-11-22T05:26:59Z [23/Nov/2026:05:26:59 +0000]",
             "2026-11-22T05:26:59Z 1795411619.123",
-            // not of a URL, nor of an id
+            // not a part of a URL or an id
             "/a/2026-11-22T05:26:59Z /?t=2026-11-22T05:26:59Z& x-2026-11-22T05:26:59Z 2026-11-23T05:26:59Z",
             "1926-11-23T05:26:59.000Z 2026-11-23T05:26:59.000Z",
         ] {
@@ -138,9 +137,9 @@ mod tests {
             "host:shop.example\tmsec:1795411619.123\tstatus:200",
             "msec=1795411619.123 status=200",
             "a|1795411619.123|b",
-            // out of the years in which a web server can have logged
+            // years in which no web server can have logged
             "0000000000.000 1795411619.123",
-            // ids made from a time
+            // ids that contain a time
             "17-1795411618.123-42 1795411619.123",
             "GA1.2.1234567890.1795411618 /a?t=1795411618.1234&u=1795411618.123&v [23/Nov/2026:05:26:59 +0000]",
         ] {

@@ -1,28 +1,28 @@
-//! `source.geo` and `source.as`: where an address is, and whose.
+//! Writes `source.geo` and `source.as`: the location and the network of an address.
 //!
 //! Source of names and types: ECS 8.11, geo and autonomous system fields.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::Enrich;
 use super::database::{Asn, GeoIp, Named};
 use super::file::EnrichFile;
 use super::memo::Memo;
-use crate::config::Enrich;
-use crate::record::{json, members};
+use crate::json;
 
-/// Addresses remembered: a few minutes of a busy site, in at most about 2 MiB.
+/// Size of the cache, in addresses: a few minutes of a busy site, in at most about 2 MiB.
 const REMEMBERED: usize = 4096;
 
-/// The databases that are there.
+/// The databases that are configured.
 #[derive(Debug)]
-pub(in crate::record) struct Places {
+pub(crate) struct Addresses {
     geoip: Option<Arc<EnrichFile<GeoIp>>>,
     asn: Option<Arc<EnrichFile<Asn>>>,
     memo: Memo,
 }
 
-impl Places {
+impl Addresses {
     pub(super) fn new(enrich: &Enrich) -> Option<Self> {
         let (geoip, asn) = (enrich.geoip.clone(), enrich.asn.clone());
         let is_on = geoip.is_some() || asn.is_some();
@@ -34,7 +34,7 @@ impl Places {
     }
 
     /// Appends the members for an address.
-    pub(in crate::record) fn write(&mut self, out: &mut Vec<u8>, ip: IpAddr) {
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>, ip: IpAddr) {
         let Self { geoip, asn, memo } = self;
         let make = |text: &mut Vec<u8>| {
             if let Some(geoip) = geoip {
@@ -53,22 +53,22 @@ impl Places {
 }
 
 fn geo(out: &mut Vec<u8>, geoip: &GeoIp, ip: IpAddr) {
-    let Some(place) = geoip.place(ip) else {
+    let Some(record) = geoip.location(ip) else {
         return;
     };
-    let mark = members::open(out, b"\"geo\":{");
-    text(out, "city_name", place.city.names.en);
-    text(out, "continent_name", place.continent.names.en);
-    text(out, "country_iso_code", place.country.iso_code);
-    text(out, "country_name", place.country.names.en);
-    if let Some(Named { iso_code, names }) = place.subdivisions.last() {
+    let mark = json::open(out, b"\"geo\":{");
+    text(out, "city_name", record.city.names.en);
+    text(out, "continent_name", record.continent.names.en);
+    text(out, "country_iso_code", record.country.iso_code);
+    text(out, "country_name", record.country.names.en);
+    if let Some(Named { iso_code, names }) = record.subdivisions.last() {
         // ISO 3166-2 begins with the country
-        let code = place.country.iso_code.zip(*iso_code);
+        let code = record.country.iso_code.zip(*iso_code);
         let code = code.map(|(country, region)| format!("{country}-{region}"));
         text(out, "region_iso_code", code.as_deref());
         text(out, "region_name", names.en);
     }
-    if let (Some(latitude), Some(longitude)) = (place.location.latitude, place.location.longitude)
+    if let (Some(latitude), Some(longitude)) = (record.location.latitude, record.location.longitude)
         && latitude.abs() <= 90.0
         && longitude.abs() <= 180.0
     {
@@ -82,14 +82,14 @@ fn network(out: &mut Vec<u8>, asn: &Asn, ip: IpAddr) {
     let Some(network) = asn.network(ip) else {
         return;
     };
-    let mark = members::open(out, b"\"as\":{");
+    let mark = json::open(out, b"\"as\":{");
     if let Some(number) = network.autonomous_system_number {
         out.extend_from_slice(b"\"number\":");
         json::integer(out, number.into());
         out.push(b',');
     }
     if let Some(name) = network.autonomous_system_organization {
-        let mark = members::open(out, b"\"organization\":{");
+        let mark = json::open(out, b"\"organization\":{");
         text(out, "name", Some(name));
         json::close(out, mark);
     }

@@ -1,39 +1,37 @@
-//! Which time of a line counts.
+//! Chooses the time of a line.
 //!
-//! Owns the choice among the time fields of a format and what a readable time is; index and id rest on it: the
-//! variable that a setting names, then nginx's own times (rule 1 of identity), and only in a format without one of
-//! these what its other variables tell (rule 2, `own_time`).
-//! Invariant: the same line under the same format gives the same time, whatever was read before; a format with a time
-//! of nginx's own reads no other.
+//! Owns the choice among the time fields of a format; index and id of a document depend on it. The variable that a setting
+//! names comes first, then nginx's own times (rule 1 of identity). Only a format without one of nginx's times uses its other
+//! variables (rule 2, `custom`). Invariant: the same line under the same format gives the same time, whatever was read
+//! before. A format with a time of nginx's own reads no other, unless a setting names it.
 
-use logweir_parsers::time::{self, Stamp};
-use logweir_parsers::{Captures, Format, Grammar};
+mod custom;
+mod search;
 
-use super::own_time::{self, OwnTime};
-use super::{stamp, unparsed};
-use crate::config::{Field, FieldValue};
+use crate::time::{self, Stamp};
+use crate::{Captures, Format, Grammar};
+use custom::CustomTime;
 
-/// The field of the configuration that names a format's time.
-const TIME: &str = "@timestamp";
+pub use search::find_time;
 
-/// The fields of a format that tell the time.
+/// The time fields of a format.
 #[derive(Debug, Clone, Default)]
 pub struct TimeFields {
-    /// What the configuration names.
-    set: Option<OwnTime>,
-    /// nginx's own, the most exact first: `$msec` knows milliseconds, the others whole seconds.
+    /// The variable that a setting names.
+    set: Option<CustomTime>,
+    /// nginx's own times, the most exact first: `$msec` has milliseconds, the others have whole seconds.
     nginx: Vec<(Grammar, usize)>,
-    /// Others; empty where there is one of nginx's own.
-    own: Vec<OwnTime>,
-    /// The format has variables side by side that are read as one text, and only there it may have a time.
+    /// Other variables; empty if the format has one of nginx's own times.
+    own: Vec<CustomTime>,
+    /// Only a text of several variables side by side may hold the time.
     joined: bool,
-    /// One of nginx's times is among these.
+    /// One of nginx's times is part of such a text.
     hidden: bool,
 }
 
 impl TimeFields {
-    /// Those of `format`, in a log with these `fields`.
-    pub fn of(format: &Format, fields: &[Field]) -> Self {
+    /// The time fields of `format`. `set` is the variable, without its `$`, that a setting names for the time.
+    pub fn of(format: &Format, set: Option<&str>) -> Self {
         const EXACT_FIRST: [Grammar; 3] = [Grammar::Msec, Grammar::TimeIso8601, Grammar::TimeLocal];
         let captures = || format.fields().iter().enumerate();
         let of = |grammar| {
@@ -42,13 +40,9 @@ impl TimeFields {
                 .map(move |(capture, _)| (grammar, capture))
         };
         let nginx: Vec<_> = EXACT_FIRST.into_iter().flat_map(of).collect();
-        let set = fields.iter().find(|field| field.name == TIME);
-        let set = set.and_then(|field| match &field.value {
-            FieldValue::Variable(variable) => OwnTime::of_variable(format, variable),
-            FieldValue::Constant(_) => None,
-        });
+        let set = set.and_then(|variable| CustomTime::of_variable(format, variable));
         let own = if nginx.is_empty() {
-            OwnTime::all_of(format)
+            CustomTime::all_of(format)
         } else {
             Vec::new()
         };
@@ -61,13 +55,13 @@ impl TimeFields {
         Self {
             set,
             nginx,
-            joined: !is_named && texts().any(own_time::holds_own),
+            joined: !is_named && texts().any(custom::holds_custom),
             own,
             hidden: texts().any(|text| text.split('$').any(is_time)),
         }
     }
 
-    /// The first readable time of a parsed line: a real date, in a year from 2000 to 2099.
+    /// Returns the first readable time of a parsed line: a real date in the years 2000 to 2099.
     pub fn read(&self, captures: &Captures, line: &[u8]) -> Option<Stamp> {
         let nginx = || {
             self.nginx.iter().find_map(|&(grammar, capture)| {
@@ -84,33 +78,34 @@ impl TimeFields {
         self.set.as_ref()?.read(captures, line)
     }
 
-    /// Where variables stand side by side, one of nginx's times may stand in the text of several: the place is that
-    /// which the line had while no format took it. Else what is called a time goes first, and a text of several goes
-    /// last: there a client's own may be among them.
+    /// If variables stand side by side, their text may hold one of nginx's times. The time is then the one that the line
+    /// had while it matched no format. Otherwise a variable that is named like a time comes first, and a text of several
+    /// variables comes last, because it may hold a time from the client.
     fn read_own(&self, captures: &Captures, line: &[u8]) -> Option<Stamp> {
         let of = |named: bool| {
             let own = self.own.iter().filter(move |own| own.named == named);
             own.into_iter().find_map(|own| own.read(captures, line))
         };
-        let found = |by: bool| by.then(|| unparsed::find_time(line)).flatten();
+        let found = |by: bool| by.then(|| find_time(line)).flatten();
         found(self.hidden)
             .or_else(|| of(true))
             .or_else(|| of(false))
             .or_else(|| found(self.joined))
     }
 
-    /// The capture that was to tell the time, if the format has one.
+    /// Returns the capture that should hold the time, if the format has one.
     pub fn capture(&self) -> Option<usize> {
         let nginx = self.nginx.first().map(|(_, capture)| *capture);
         let own = self.own.iter().find(|own| own.named);
-        let of = |own: Option<&OwnTime>| own.map(OwnTime::capture);
+        let of = |own: Option<&CustomTime>| own.map(CustomTime::capture);
         of(self.set.as_ref()).or(nginx).or_else(|| of(own))
     }
 }
 
-/// Whether some variable of a format is known to tell the time: by a setting, as nginx's own, or by its name.
-pub fn tells_time(format: &Format, fields: &[Field]) -> bool {
-    TimeFields::of(format, fields).capture().is_some()
+/// Whether a variable of a format is known to hold the time: by the setting `set`, as one of nginx's own, or by its
+/// name.
+pub fn has_time(format: &Format, set: Option<&str>) -> bool {
+    TimeFields::of(format, set).capture().is_some()
 }
 
 fn read(grammar: Grammar, raw: &[u8]) -> Option<Stamp> {
@@ -119,27 +114,22 @@ fn read(grammar: Grammar, raw: &[u8]) -> Option<Stamp> {
         Grammar::TimeIso8601 => time::iso8601(raw),
         _ => time::local(raw),
     };
-    stamp.filter(stamp::readable)
+    stamp.filter(Stamp::is_readable)
 }
 
-/// The time text read last and what it says: most lines share their second with the one before.
+/// The last time text and its value: most lines share their second with the line before.
 #[derive(Debug, Default)]
-pub(super) struct TimeMemo {
+pub struct TimeMemo {
     text: Vec<u8>,
     stamp: Option<Stamp>,
-    /// The same of the field that tells the zone.
+    /// The same for the field with the time zone.
     zone_text: Vec<u8>,
     zone: Option<Stamp>,
 }
 
 impl TimeMemo {
-    /// As [`TimeFields::read`].
-    pub(super) fn read(
-        &mut self,
-        fields: &TimeFields,
-        captures: &Captures,
-        line: &[u8],
-    ) -> Option<Stamp> {
+    /// Like [`TimeFields::read`].
+    pub fn read(&mut self, fields: &TimeFields, captures: &Captures, line: &[u8]) -> Option<Stamp> {
         if let Some(stamp) = fields.read_set(captures, line) {
             return Some(stamp);
         }
@@ -162,7 +152,7 @@ impl TimeMemo {
         fields.read_own(captures, line)
     }
 
-    /// `$msec` knows no zone; a field beside it that tells the same second does.
+    /// `$msec` has no time zone; another field with the same second provides it.
     fn zoned(
         &mut self,
         stamp: Stamp,
@@ -203,14 +193,14 @@ mod tests {
         let line = b"[23/Nov/2026:05:41:14 +0000] 1795412474.123";
         let mut captures = Captures::new();
         assert!(format.parse(line, &mut captures).is_ok());
-        let stamp = TimeFields::of(&format, &[]).read(&captures, line);
+        let stamp = TimeFields::of(&format, None).read(&captures, line);
         assert_eq!(stamp.map(|stamp| stamp.nanos), Some(123_000_000));
     }
 
     #[test]
     fn the_zone_comes_from_the_field_that_has_one() {
         let format = Format::compile("$msec [$time_local]", Default::default()).unwrap();
-        let fields = TimeFields::of(&format, &[]);
+        let fields = TimeFields::of(&format, None);
         let mut captures = Captures::new();
         let mut memo = TimeMemo::default();
         let mut read = |line: &[u8]| {
@@ -224,7 +214,7 @@ mod tests {
             assert_eq!(stamp, (second, 123_000_000, Some(120)));
             let stamp = read(b"1795412474.123 [23/Nov/2026:05:41:14 +0000]");
             assert_eq!(stamp, (second, 123_000_000, Some(0)));
-            // another moment is another matter, and the wrong one to believe
+            // a field with another second does not provide the zone
             let stamp = read(b"1795412474.123 [23/Nov/2026:05:41:15 +0000]");
             assert_eq!(stamp, (second, 123_000_000, None));
         }

@@ -1,27 +1,27 @@
-//! `user_agent.name`, `.version`, `.os` and `.device`: what a user agent means.
+//! Writes `user_agent.name`, `.version`, `.os` and `.device`: the meaning of a user agent.
 //!
-//! Owns how uap-core's answer becomes ECS, and that a file of definitions can be used. Invariant: a client cannot make
-//! it slow: the text is cut first, and the expressions run in time linear to its length.
+//! Owns the mapping from uap-core's answer to ECS, and the check that a file of definitions can be used. Invariant: a
+//! client cannot make a lookup slow: the text is cut first, and the expressions run in time linear to its length.
 //! Source of names: ECS 8.11, user agent fields; uap-core, docs/specification.md.
 
+use std::fmt;
 use std::sync::Arc;
 
 use ua_parser::{Error, Extractor, ParseError, Regexes, device, os, user_agent};
 
+use super::addresses::text;
 use super::file::{Content, EnrichFile, FileError};
 use super::memo::Memo;
-use super::places::text;
-use crate::config::Bytes;
-use crate::record::{json, members};
+use crate::json;
 
-/// So many bytes are looked at: what browsers send is shorter, and a longer one costs in proportion.
+/// Limit of the text in bytes: browsers send less, and the cost grows with the length.
 const LOOKED_AT: usize = 512;
-/// User agents remembered, in at most about 1 MiB.
+/// Size of the cache, in user agents, in at most about 1 MiB.
 const REMEMBERED: usize = 1024;
-/// What the definitions call what they do not know; the absence of a field says so in ECS.
+/// The name that the definitions give to unknown values; ECS leaves such a field out.
 const UNKNOWN: &str = "Other";
 
-/// What user agents mean, in uap-core's form.
+/// Definitions of user agents in uap-core's form.
 pub struct Definitions {
     extractor: Extractor<'static>,
     expressions: usize,
@@ -36,7 +36,7 @@ impl Content for Definitions {
         "user_agent.os",
         "user_agent.device",
     ];
-    // uap-core's takes a quarter of a MiB
+    // uap-core's own file has a quarter of a MiB
     const MOST: u64 = 16 << 20;
 
     fn read(bytes: Vec<u8>) -> Result<Self, FileError> {
@@ -84,12 +84,12 @@ impl Content for Definitions {
         })
     }
 
-    fn describe(&self, _size: Bytes) -> String {
+    fn describe(&self, _size: &dyn fmt::Display) -> String {
         format!("{} expressions", self.expressions)
     }
 }
 
-/// Hands all of a list to its builder; one that cannot be compiled is named.
+/// Adds all parsers of a list to its builder; the error names the expression that cannot be compiled.
 fn compile<P, B>(
     (list, parsers): (&'static str, Vec<P>),
     builder: B,
@@ -108,7 +108,7 @@ fn compile<P, B>(
 
 fn why(error: &Error) -> String {
     match error {
-        // the last line says it; those before show the place
+        // the last line holds the reason, the lines before show the position
         Error::ParseError(ParseError::SyntaxError(text)) => {
             let last = text.lines().last().unwrap_or_default();
             last.trim_start_matches("error: ").to_owned()
@@ -119,9 +119,9 @@ fn why(error: &Error) -> String {
     }
 }
 
-/// The definitions, and what was asked of them.
+/// The definitions and the cache of their answers.
 #[derive(Debug)]
-pub(in crate::record) struct UserAgents {
+pub(crate) struct UserAgents {
     definitions: Arc<EnrichFile<Definitions>>,
     memo: Memo,
 }
@@ -134,8 +134,8 @@ impl UserAgents {
         }
     }
 
-    /// Appends the members for a user agent, as its client wrote it.
-    pub(in crate::record) fn write(&mut self, out: &mut Vec<u8>, agent: &[u8]) {
+    /// Appends the members of a user agent as the client sent it.
+    pub(crate) fn write(&mut self, out: &mut Vec<u8>, agent: &[u8]) {
         let Self { definitions, memo } = self;
         let agent = &agent[..agent.len().min(LOOKED_AT)];
         let members = memo.get(agent, |text| {
@@ -170,7 +170,7 @@ fn describe(out: &mut Vec<u8>, extractor: &Extractor<'_>, agent: &str) {
             os.patch.as_deref(),
             os.patch_minor.as_deref(),
         ]);
-        let mark = members::open(out, b"\"os\":{");
+        let mark = json::open(out, b"\"os\":{");
         text(out, "name", Some(name));
         text(out, "version", Some(&version));
         if !version.is_empty() {
@@ -181,7 +181,7 @@ fn describe(out: &mut Vec<u8>, extractor: &Extractor<'_>, agent: &str) {
     if let Some(device) = device
         && let Some(name) = known(&device.device)
     {
-        let mark = members::open(out, b"\"device\":{");
+        let mark = json::open(out, b"\"device\":{");
         text(out, "name", Some(name));
         json::close(out, mark);
     }
@@ -191,7 +191,7 @@ fn known(name: &str) -> Option<&str> {
     Some(name.trim()).filter(|name| *name != UNKNOWN && !name.is_empty())
 }
 
-/// `18.1` of `18` and `1`; what stands behind a part that is absent is not told.
+/// Joins the parts of a version: `18` and `1` give `18.1`. It ends before the first absent part.
 fn version(parts: [Option<&str>; 4]) -> String {
     let told = parts
         .into_iter()
@@ -208,15 +208,15 @@ mod tests {
 
     use super::*;
 
-    const DEFINITIONS: &str = include_str!("../../../tests/support/user_agents.yaml");
+    const DEFINITIONS: &str = include_str!("../../tests/support/user_agents.yaml");
 
     fn agents() -> UserAgents {
-        let definitions = EnrichFile::new("x.yaml".into(), DEFINITIONS.into());
+        let definitions = EnrichFile::new("x.yaml".into(), DEFINITIONS.into(), &"1 KiB");
         UserAgents::new(Arc::new(definitions.unwrap()))
     }
 
     fn said(text: &str) -> String {
-        let read = EnrichFile::<Definitions>::new("x.yaml".into(), text.into());
+        let read = EnrichFile::<Definitions>::new("x.yaml".into(), text.into(), &"1 KiB");
         read.unwrap_err().to_string()
     }
 
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_definitions_says_why() {
+    fn a_file_without_definitions_gives_the_reason() {
         let odd = |of: &str, with: &str| said(&DEFINITIONS.replacen(of, with, 1));
         let told = [
             said(""),
@@ -281,16 +281,16 @@ mod tests {
         ];
         insta::assert_snapshot!(told.join("\n"));
         let bytes = vec![0xff; 9];
-        assert!(EnrichFile::<Definitions>::new("x".into(), bytes).is_err());
+        assert!(EnrichFile::<Definitions>::new("x".into(), bytes, &"1 KiB").is_err());
     }
 
     proptest! {
-        /// A file may say anything: it is refused or used, and nothing else.
+        /// A file with any content is refused or used; it never causes a panic.
         #[test]
         fn an_odd_file_does_no_harm(at in 0..DEFINITIONS.len(), to in 0..DEFINITIONS.len(), put in ".{0,3}") {
             let mut text = DEFINITIONS.as_bytes().to_vec();
             text.splice(at..to.clamp(at, at + 6), put.bytes());
-            if let Ok(definitions) = EnrichFile::new("x".into(), text) {
+            if let Ok(definitions) = EnrichFile::new("x".into(), text, &"1 KiB") {
                 let mut out = Vec::new();
                 UserAgents::new(Arc::new(definitions)).write(&mut out, b"Chrome/1.2.3.4 (iPhone; Linux curl/1");
             }

@@ -1,46 +1,44 @@
-//! A file that records take something from: a database of addresses, definitions of user agents.
+//! A file that enriches records: a database of addresses, or definitions of user agents.
 //!
-//! Owns that it is made ready once, whole or not at all, and the words about one that cannot be used. Refuses to know
-//! how it is found and when it has changed. Invariant: no file is built in; each comes from the operator, who may
-//! have got it under terms of its own.
+//! Owns loading the file once, as a whole or not at all, and the messages about a file that cannot be used. Refuses to
+//! know how the file is found and when it changes. Invariant: no file is built in; the operator provides each file and
+//! may have received it under terms of its own.
 
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::config::Bytes;
-
-/// What is made of such a file, and what there is to say of its kind.
+/// The content of a file, and the facts about its kind.
 pub trait Content: Sized {
     /// The setting of `[enrich]` that names it.
     const SETTING: &'static str;
-    /// What it must be, and where it is had.
+    /// The kind of file that is expected, and where to get it.
     const WANTED: &'static str;
     /// The fields that it fills.
     const FILLS: &'static [&'static str];
-    /// A larger file is none; guards against a path like `/dev/zero`.
+    /// The size limit in bytes; it guards against a path like `/dev/zero`.
     const MOST: u64;
 
-    /// Takes the bytes of a file.
+    /// Reads the content from the bytes of a file.
     ///
     /// # Errors
     ///
-    /// When they are something else.
+    /// If the bytes are not a file of this kind.
     fn read(bytes: Vec<u8>) -> Result<Self, FileError>;
 
-    /// What it is, to be shown; `size` is that of the file.
-    fn describe(&self, size: Bytes) -> String;
+    /// Describes the content for people; `size` is the size of the file, as it is shown.
+    fn describe(&self, size: &dyn fmt::Display) -> String;
 }
 
-/// A file's path and what it is, in words.
+/// A file's path and a description of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct About {
     /// The path.
     pub path: PathBuf,
-    /// What it is.
+    /// The description.
     pub says: String,
 }
 
-/// A file that was made ready.
+/// A loaded file.
 pub struct EnrichFile<T> {
     about: About,
     pub(super) content: T,
@@ -49,42 +47,41 @@ pub struct EnrichFile<T> {
 /// Why a file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
-    /// Not such a file, or a damaged one.
+    /// The file is not a database, or it is damaged.
     #[error(
         "is no database in MaxMind's format, or a damaged one ({0}); take the .mmdb file, unpacked and whole"
     )]
     NoDatabase(String),
-    /// One for something else.
+    /// The database is of another type.
     #[error("is a database of type {found:?}; this takes {wanted}")]
     OtherDatabase {
-        /// Its type.
+        /// The type of the database.
         found: String,
-        /// What to take.
+        /// The kind of database that is expected.
         wanted: &'static str,
     },
-    /// Not such a file, or a part of one.
+    /// The file holds no definitions, or only a part of them.
     #[error("holds no definitions in uap-core's form ({0}); take regexes.yaml, whole")]
     NoDefinitions(String),
-    /// One of its expressions means nothing here.
+    /// An expression cannot be compiled.
     #[error("{expression:?} in {list} cannot be used ({why}); mend it or take it out")]
     Expression {
-        /// Where it stands.
+        /// The list that holds it.
         list: &'static str,
         /// Its text.
         expression: String,
-        /// What is wrong.
+        /// The reason.
         why: String,
     },
 }
 
 impl<T: Content> EnrichFile<T> {
-    /// Makes a file of these bytes ready.
+    /// Loads a file from its bytes; `size` is its size, as it is shown.
     ///
     /// # Errors
     ///
-    /// When they are something else than what it is for.
-    pub fn new(path: PathBuf, bytes: Vec<u8>) -> Result<Self, FileError> {
-        let size = Bytes::new(bytes.len() as u64);
+    /// If the bytes are not a file of this kind.
+    pub fn new(path: PathBuf, bytes: Vec<u8>, size: &dyn fmt::Display) -> Result<Self, FileError> {
         let content = T::read(bytes)?;
         let says = content.describe(size);
         let about = About { path, says };
@@ -93,7 +90,7 @@ impl<T: Content> EnrichFile<T> {
 }
 
 impl<T> EnrichFile<T> {
-    /// Which it is.
+    /// The path and the description.
     pub fn about(&self) -> &About {
         &self.about
     }

@@ -1,16 +1,16 @@
-//! Writes JSON strings and numbers into the bulk body.
+//! Writes JSON strings and numbers into a buffer.
 //!
-//! Owns the rule that what is written is always valid JSON in UTF-8, whatever bytes a client sent; knows
-//! nothing of fields. A value that needs no undoing is copied as it stands, which is nearly every value.
+//! Owns the escaping. Refuses to know fields. Invariant: the output is valid JSON in UTF-8, whatever bytes a client sent.
+//! A value without escapes is copied as it is; that is nearly every value.
 
 use logweir_parsers::Escape;
 
 /// Lower-case hex digits for `\u00XX`.
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Appends `raw`, a value as nginx escaped it, as the inside of a JSON string (no quotes). A `plain` one is
-/// copied; `scratch` holds the undone value of others.
-pub(super) fn value(
+/// Appends `raw`, a value as nginx escaped it, as the inside of a JSON string (no quotes). A `plain` value is
+/// copied; `scratch` holds the decoded form of any other value.
+pub(crate) fn value(
     out: &mut Vec<u8>,
     scratch: &mut Vec<u8>,
     escape: Escape,
@@ -27,7 +27,7 @@ pub(super) fn value(
 }
 
 /// Appends UTF-8 `text` as the inside of a JSON string (RFC 8259, section 7).
-pub(super) fn text(out: &mut Vec<u8>, text: &[u8]) {
+pub(crate) fn text(out: &mut Vec<u8>, text: &[u8]) {
     let mut from = 0;
     for (at, &byte) in text.iter().enumerate() {
         let short = match byte {
@@ -52,34 +52,42 @@ pub(super) fn text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(&text[from..]);
 }
 
-/// `text` as the inside of a JSON string, for constants built once.
-pub(super) fn constant(value: &str) -> String {
+/// Returns `value` as the inside of a JSON string, for constants that are built once.
+pub(crate) fn constant(value: &str) -> String {
     let mut out = Vec::with_capacity(value.len());
     text(&mut out, value.as_bytes());
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// Whether Elasticsearch's `long` holds the number; a greater one would cost the whole document.
-pub(super) fn is_long(value: &u64) -> bool {
+/// Whether the number fits into Elasticsearch's `long`; the index would refuse a document with a larger one.
+pub(crate) fn is_long(value: &u64) -> bool {
     i64::try_from(*value).is_ok()
 }
 
 /// Appends an integer.
-pub(super) fn integer(out: &mut Vec<u8>, value: u64) {
+pub(crate) fn integer(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
+/// Appends `key` and returns the offset where it begins.
+#[inline(always)]
+pub(crate) fn open(out: &mut Vec<u8>, key: &[u8]) -> usize {
+    let mark = out.len();
+    out.extend_from_slice(key);
+    mark
+}
+
 /// Ends an object that has members, each of which ended with a comma.
-pub(super) fn end(out: &mut Vec<u8>) {
+pub(crate) fn end(out: &mut Vec<u8>) {
     if let Some(last) = out.last_mut() {
         *last = b'}';
     }
     out.push(b',');
 }
 
-/// Ends an object whose members each ended with a comma; an object without members is taken back to `mark`,
-/// where its key began.
-pub(super) fn close(out: &mut Vec<u8>, mark: usize) {
+/// Ends an object whose members each ended with a comma. An object without members is removed: the buffer is cut back
+/// to `mark`, where its key began.
+pub(crate) fn close(out: &mut Vec<u8>, mark: usize) {
     match out.last() {
         Some(b',') => end(out),
         _ => out.truncate(mark),
@@ -112,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_object_leaves_no_trace() {
+    fn an_empty_object_is_removed() {
         let mut out = b"{".to_vec();
         let mark = out.len();
         out.extend_from_slice(b"\"tls\":{");

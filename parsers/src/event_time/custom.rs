@@ -1,41 +1,39 @@
-//! The time of a line whose format has none of nginx's own, rule 2 of identity: told by a variable that somebody made
-//! (`map`, Lua, `set`), or by several of them and the texts between.
+//! Reads the time of a line from custom variables (`map`, Lua, `set`), or from several of them and the texts between:
+//! rule 2 of identity, for formats without one of nginx's own times.
 //!
-//! Owns where in a format such a time may begin and how far it goes; the spellings are the parsers'. Knows nothing of
-//! values that a client can choose: what holds them neither begins nor continues a time, unless a setting names it.
-//! Invariant: the place comes from the format alone, and the same line under the same format gives the same time.
-//! The failure it guards against: a text that a client sent, taken for the time of its line.
+//! Owns where in a format such a time may begin and end; [`crate::time`] reads the notations. Refuses to use values that a
+//! client can choose: they neither begin nor continue a time, unless a setting names them. Invariant: the position comes
+//! only from the format, and the same line under the same format gives the same time. This keeps a text from a client from
+//! being read as the time of its line.
 
-use logweir_parsers::time::{self, Stamp};
-use logweir_parsers::{Captures, Format, Grammar, Part, variable};
+use crate::time::{self, Stamp};
+use crate::{Captures, Format, Grammar, Part, variable};
 
-use super::stamp;
-
-/// A place of a format at which a time may begin.
+/// A position in a format at which a time may begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct OwnTime {
-    /// The capture that it begins with.
+pub(super) struct CustomTime {
+    /// The first capture.
     first: usize,
-    /// The last capture that it can reach into.
+    /// The last capture that the time can include.
     last: usize,
     until: Until,
-    /// A name or a key says that it is a time; then a whole number is one too.
+    /// A name or a key marks it as a time; then a whole number counts as a time too.
     pub(super) named: bool,
 }
 
-/// Where the bytes end that may belong to a time.
+/// The end of the bytes that may belong to a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Until {
-    /// With the last capture.
+    /// The end of the last capture.
     Last,
-    /// With this capture, that begins with the time's zone; what a client sent may follow the zone in it.
+    /// The end of this capture, which begins with the time zone; text from a client may follow the zone.
     Zone(usize),
-    /// Where the first of these captures that the line tells begins; else with the line.
+    /// The beginning of the first of these captures that the line has, or the end of the line.
     Behind { from: usize, to: usize },
 }
 
-impl OwnTime {
-    /// Those of a format, the ones that are called a time first.
+impl CustomTime {
+    /// Returns all positions in a format, those that are named like a time first.
     pub(super) fn all_of(format: &Format) -> Vec<Self> {
         let parts = format.parts();
         let mut found: Vec<Self> = (0..parts.len())
@@ -51,7 +49,7 @@ impl OwnTime {
         found
     }
 
-    /// The one that begins with this variable, because the configuration says so.
+    /// Returns the position of the variable that a setting names.
     pub(super) fn of_variable(format: &Format, variable: &str) -> Option<Self> {
         let parts = format.parts();
         let is_it = |capture: usize| format.fields()[capture].name() == variable;
@@ -85,7 +83,7 @@ impl OwnTime {
                 }
                 Part::Field(next) if !may_tell(format, *next) => {
                     let (from, to) = (*next, format.fields().len());
-                    own.until = match sign && begins_with_own(format, from) {
+                    own.until = match sign && begins_with_custom(format, from) {
                         true => Until::Zone(from),
                         false => Until::Behind { from, to },
                     };
@@ -109,7 +107,7 @@ impl OwnTime {
         self.first
     }
 
-    /// The readable time that stands there.
+    /// Reads the time at this position.
     pub(super) fn read(&self, captures: &Captures, line: &[u8]) -> Option<Stamp> {
         let span = |capture| {
             let (from, to) = captures.span(capture)?;
@@ -126,7 +124,7 @@ impl OwnTime {
                 .find_map(span)
                 .map_or(line.len(), |(from, _)| from),
         };
-        // a zone belongs to the time: without it, it would be another moment
+        // the zone belongs to the time: without it the time would be another moment
         let fits_zone = |end: usize| match self.until {
             Until::Zone(zone) => span(zone).is_none_or(|(zone, to)| {
                 let is_zone = line.get(zone..to).is_some_and(begins_with_zone);
@@ -138,7 +136,7 @@ impl OwnTime {
             }),
             Until::Last | Until::Behind { .. } => true,
         };
-        // a value belongs to the time as a whole or not at all
+        // a value belongs to the time completely or not at all
         let cuts_none = |end: usize| {
             (self.first..=self.last)
                 .filter_map(span)
@@ -149,11 +147,11 @@ impl OwnTime {
             .filter(|read| fits_zone(from + read.end))
             .find(|read| cuts_none(from + read.end))
             .map(|read| read.stamp)
-            .filter(stamp::readable)
+            .filter(Stamp::is_readable)
     }
 }
 
-/// Whether a variable can tell a part of a time: one that nginx does not know, and in which no client's text stands.
+/// Whether a variable can hold a part of a time: it is not nginx's own, and holds no text from a client.
 fn may_tell(format: &Format, capture: usize) -> bool {
     let field = &format.fields()[capture];
     // variables that are read as one text have their names joined
@@ -161,24 +159,24 @@ fn may_tell(format: &Format, capture: usize) -> bool {
     field.grammar() == Grammar::Text && !names.any(holds_clients_text)
 }
 
-/// Whether variables that are read as one text begin with one that can tell a part of a time.
-fn begins_with_own(format: &Format, capture: usize) -> bool {
+/// Whether variables that are read as one text begin with one that can hold a part of a time.
+fn begins_with_custom(format: &Format, capture: usize) -> bool {
     let name = format.fields()[capture].name();
     let first = name.split_once('$').map(|(first, _)| first);
-    first.is_some_and(is_own)
+    first.is_some_and(is_custom)
 }
 
-/// Whether some variable of a text of several can tell a part of a time.
-pub(super) fn holds_own(text: &str) -> bool {
-    text.split('$').any(is_own)
+/// Whether a variable of a text of several can hold a part of a time.
+pub(super) fn holds_custom(text: &str) -> bool {
+    text.split('$').any(is_custom)
 }
 
-fn is_own(name: &str) -> bool {
+fn is_custom(name: &str) -> bool {
     Grammar::of(name) == Grammar::Text && !holds_clients_text(name)
 }
 
-/// What is named for a part of a request has most likely been made from it (`$best_http_host`,
-/// `$filtered_request_uri`, `$req_id`), unless it is called a time.
+/// Whether a variable may hold text from a client. A variable that is named after a part of a request was most likely
+/// made from it (`$best_http_host`, `$filtered_request_uri`, `$req_id`), unless it is also named like a time.
 fn holds_clients_text(name: &str) -> bool {
     const PARTS: [&str; 16] = [
         "host",
@@ -202,7 +200,7 @@ fn holds_clients_text(name: &str) -> bool {
     variable::may_hold_clients_text(name) || (is_part() && !says_time(name))
 }
 
-/// `0100` or `01:00`; the sign stands in the format.
+/// `0100` or `01:00`; the sign is part of the format.
 fn begins_with_zone(text: &[u8]) -> bool {
     let digits = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
     match text {
@@ -211,7 +209,7 @@ fn begins_with_zone(text: &[u8]) -> bool {
     }
 }
 
-/// The key that stands before a value in JSON or LTSV: `timestamp` of `,"timestamp":"`.
+/// Returns the key before a value in JSON or LTSV: `timestamp` of `,"timestamp":"`.
 fn key(text: &str) -> &str {
     let before = text.trim_end_matches(['"', '\'', ' ', '[', '(']);
     let Some(before) = before.strip_suffix([':', '=']) else {
@@ -223,7 +221,7 @@ fn key(text: &str) -> &str {
     before.get(from..).unwrap_or_default()
 }
 
-/// Whether a name says that its value is a moment.
+/// Whether a name marks its value as a time.
 fn says_time(name: &str) -> bool {
     const WORDS: [&str; 15] = [
         "ts", "t", "dt", "at", "iso", "now", "sec", "secs", "second", "seconds", "ms", "millis",
@@ -233,19 +231,19 @@ fn says_time(name: &str) -> bool {
     words(name).any(|word| WORDS.contains(&word) || PARTS.iter().any(|part| word.contains(part)))
 }
 
-/// Whether a name says that its value is a moment, but not that of the request.
+/// Whether a name marks its value as a time other than that of the request.
 fn says_other(name: &str) -> bool {
     const PARTS: [&str; 3] = ["expir", "modif", "valid"];
     words(name).any(|word| PARTS.iter().any(|part| word.contains(part)))
 }
 
-/// Whether a name says that its value is a part of a second.
+/// Whether a name marks its value as a fraction of a second.
 fn says_fraction(name: &str) -> bool {
     const PARTS: [&str; 6] = ["milli", "micro", "nano", "msec", "usec", "frac"];
     words(name).any(|word| word == "ms" || word == "us" || PARTS.iter().any(|p| word.contains(p)))
 }
 
-/// The words of a name, without the numbers behind them.
+/// Returns the words of a name, without trailing numbers.
 fn words(name: &str) -> impl Iterator<Item = &str> {
     name.split(|c: char| !c.is_ascii_alphanumeric())
         .map(|word| word.trim_end_matches(|c: char| c.is_ascii_digit()))
