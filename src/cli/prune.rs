@@ -12,7 +12,7 @@ use crate::agent;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{IndexPattern, Target, show_duration};
 use crate::output::elasticsearch::Elasticsearch;
-use crate::setup::{self, Ripe};
+use crate::setup::{self, Expired};
 
 /// As far as this host's clock may be before the cluster's. What a wrong clock deletes is gone.
 const MOST_AHEAD: Duration = Duration::from_secs(3600);
@@ -73,9 +73,9 @@ async fn prune(
     };
     let looked = async {
         let clock = setup::cluster_time(output).await?;
-        Ok((clock, setup::ripe(output, pattern, before).await?))
+        Ok((clock, setup::find_expired(output, pattern, before).await?))
     };
-    let (clock, ripe) = match looked.await {
+    let (clock, expired) = match looked.await {
         Ok(looked) => looked,
         Err(error) => {
             complain!("{error}");
@@ -97,7 +97,7 @@ async fn prune(
         before.format("%Y-%m-%d %H:%M:%S UTC")
     );
     let mut failed = Exit::Ok;
-    for index in &ripe.indices {
+    for index in &expired.indices {
         let documents = index.documents.map(|count| format!("documents: {count}"));
         let said = [documents, index.bytes.map(size)].into_iter().flatten();
         let said: Vec<String> = said.collect();
@@ -114,13 +114,13 @@ async fn prune(
             }
         }
     }
-    if let Some(exit) = unparsed(output, pattern, before, &ripe, dry_run).await {
+    if let Some(exit) = unparsed(output, pattern, before, &expired, dry_run).await {
         failed = exit;
     }
     say!(
         "indices: {} older, {} younger",
-        ripe.indices.len(),
-        ripe.younger
+        expired.indices.len(),
+        expired.younger
     );
     failed
 }
@@ -130,10 +130,10 @@ async fn unparsed(
     output: &Elasticsearch,
     pattern: &IndexPattern,
     before: DateTime<Utc>,
-    ripe: &Ripe,
+    expired: &Expired,
     dry_run: bool,
 ) -> Option<Exit> {
-    let documents = ripe.unparsed.filter(|documents| *documents > 0)?;
+    let documents = expired.unparsed.filter(|documents| *documents > 0)?;
     let name = pattern.unparsed();
     if dry_run {
         say!("  would be deleted  documents of {name}: {documents}");

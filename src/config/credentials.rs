@@ -141,15 +141,15 @@ pub(super) fn auth(scope: &mut Scope<'_>, files: &dyn Files) -> Auth {
         .find(|name| scope.written(name).is_some());
     match (&username, password_name) {
         (Some((_, origin)), None) => {
-            let way_out = "set password or password_file beside username";
-            scope.fault("password", origin.clone(), Fault::Missing { way_out });
+            let hint = "set password or password_file beside username";
+            scope.fault("password", origin.clone(), Fault::Missing { hint });
         }
         (None, Some(name)) => {
             let origin = scope
                 .written(name)
                 .map_or(Origin::Nowhere, |given| given.origin.clone());
-            let way_out = "set username beside the password";
-            scope.fault("username", origin, Fault::Missing { way_out });
+            let hint = "set username beside the password";
+            scope.fault("username", origin, Fault::Missing { hint });
         }
         _ => {}
     }
@@ -176,8 +176,8 @@ pub(super) fn authority(
     scope: &mut Scope<'_>,
     files: &dyn Files,
 ) -> (Option<PathBuf>, Option<Fingerprint>) {
-    let way_out = "keep one of the two: with ca_fingerprint that authority alone is trusted";
-    scope.conflict("ca_file", "ca_fingerprint", way_out);
+    let hint = "keep one of the two: with ca_fingerprint that authority alone is trusted";
+    scope.conflict("ca_file", "ca_fingerprint", hint);
     let ca_file = pem(scope, "ca_file", files, &["CERTIFICATE"]);
     let Some((text, origin)) = scope.text("ca_fingerprint") else {
         return (ca_file, None);

@@ -131,8 +131,8 @@ fn nodes(scope: &mut Scope<'_>) -> Vec<Url> {
         let origin = scope
             .written("nodes")
             .map_or(scope.origin(), |given| given.origin.clone());
-        let way_out = "name at least one node, as in nodes = [\"https://es-1:9200\"]";
-        scope.fault("nodes", origin, Fault::Missing { way_out });
+        let hint = "name at least one node, as in nodes = [\"https://es-1:9200\"]";
+        scope.fault("nodes", origin, Fault::Missing { hint });
     }
     let mut seen = HashSet::new();
     let mut nodes = Vec::new();
@@ -150,7 +150,7 @@ fn nodes(scope: &mut Scope<'_>) -> Vec<Url> {
 }
 
 fn client_certificate(scope: &mut Scope<'_>, files: &dyn Files) -> Option<ClientCertificate> {
-    for (one, other, way_out) in [
+    for (one, other, hint) in [
         (
             "client_cert",
             "client_key",
@@ -165,7 +165,7 @@ fn client_certificate(scope: &mut Scope<'_>, files: &dyn Files) -> Option<Client
         if let Some(given) = scope.written(one)
             && scope.written(other).is_none()
         {
-            scope.fault(other, given.origin.clone(), Fault::Missing { way_out });
+            scope.fault(other, given.origin.clone(), Fault::Missing { hint });
         }
     }
     let certificate = pem(scope, "client_cert", files, &["CERTIFICATE"]);

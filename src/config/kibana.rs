@@ -48,11 +48,11 @@ pub(super) fn read(
     let url = match scope.text("url") {
         Some((text, origin)) => address(&mut scope, "url", &text, &origin),
         None => {
-            let (origin, way_out) = (
+            let (origin, hint) = (
                 scope.origin(),
                 "name its address, as in url = \"https://kibana:5601\"",
             );
-            scope.fault("url", origin, Fault::Missing { way_out });
+            scope.fault("url", origin, Fault::Missing { hint });
             None
         }
     };

@@ -390,8 +390,8 @@ fn paths(scope: &mut Scope<'_>, seen: &mut HashMap<String, String>) -> Vec<Strin
         let origin = scope
             .written("paths")
             .map_or(scope.origin(), |given| given.origin.clone());
-        let way_out = "name the files, as in paths = [\"/var/log/nginx/*access.log\"]";
-        scope.fault("paths", origin, Fault::Missing { way_out });
+        let hint = "name the files, as in paths = [\"/var/log/nginx/*access.log\"]";
+        scope.fault("paths", origin, Fault::Missing { hint });
     }
     let mut paths = Vec::new();
     for (path, origin) in list {
@@ -410,8 +410,8 @@ fn paths(scope: &mut Scope<'_>, seen: &mut HashMap<String, String>) -> Vec<Strin
             scope.bad("paths", origin, &path, why);
         } else if let Some(other) = seen.insert(path.clone(), origin.to_string()) {
             let other = format!("the same path ({other})");
-            let way_out = "keep it in one [[logs]]; its formats can be a list";
-            scope.fault("paths", origin, Fault::Conflict { other, way_out });
+            let hint = "keep it in one [[logs]]; its formats can be a list";
+            scope.fault("paths", origin, Fault::Conflict { other, hint });
         } else {
             paths.push(path);
         }

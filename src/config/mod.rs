@@ -288,11 +288,11 @@ impl Config {
     }
 }
 
-fn missing(key: &str, way_out: &'static str) -> Problem {
+fn missing(key: &str, hint: &'static str) -> Problem {
     Problem {
         origin: Origin::Nowhere,
         key: key.to_owned(),
-        fault: Fault::Missing { way_out },
+        fault: Fault::Missing { hint },
     }
 }
 
@@ -492,8 +492,8 @@ fn check(
             .written("max_line_bytes")
             .map_or(Origin::Nowhere, |given| given.origin.clone());
         let other = format!("elasticsearch.batch_bytes ({})", batches.batch_bytes);
-        let way_out = "a line must fit into a batch; lower the one or raise the other";
-        top.fault("max_line_bytes", origin, Fault::Conflict { other, way_out });
+        let hint = "a line must fit into a batch; lower the one or raise the other";
+        top.fault("max_line_bytes", origin, Fault::Conflict { other, hint });
     }
     let config = Config {
         host,

@@ -135,8 +135,8 @@ pub(super) fn read(
     if hashes && written("hash_key").or(written("hash_key_file")).is_none() {
         let origin = written("ip").filter(|_| ip == AddressRule::Hash);
         let origin = origin.or(written("hash_fields")).unwrap_or(Origin::Nowhere);
-        let way_out = "hashes need a key; write one to a file (openssl rand -base64 32) and set hash_key_file";
-        scope.fault("hash_key", origin, Fault::Missing { way_out });
+        let hint = "hashes need a key; write one to a file (openssl rand -base64 32) and set hash_key_file";
+        scope.fault("hash_key", origin, Fault::Missing { hint });
     }
     Privacy {
         ip,

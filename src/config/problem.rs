@@ -128,12 +128,12 @@ pub(crate) enum Fault {
         /// The other one, with its place.
         other: String,
         /// What to do.
-        way_out: &'static str,
+        hint: &'static str,
     },
     /// A setting that must be there.
     Missing {
         /// What to write.
-        way_out: &'static str,
+        hint: &'static str,
     },
     /// A file that cannot be read.
     Unreadable {
@@ -194,8 +194,8 @@ impl fmt::Display for Fault {
             Fault::OutOfRange { value, least, most } => {
                 write!(f, "{value} is out of range; write {least} to {most}")
             }
-            Fault::Conflict { other, way_out } => write!(f, "conflicts with {other}; {way_out}"),
-            Fault::Missing { way_out } => write!(f, "missing; {way_out}"),
+            Fault::Conflict { other, hint } => write!(f, "conflicts with {other}; {hint}"),
+            Fault::Missing { hint } => write!(f, "missing; {hint}"),
             Fault::Unreadable { path, reason } => {
                 write!(f, "cannot read {}: {reason}", path.display())
             }

@@ -155,11 +155,11 @@ impl Raw {
                 [first, ..] => {
                     let (header, origin) = (section.header(), &first.origin);
                     let other = format!("the several {header} from {origin} on");
-                    let way_out = "set it in the section that is meant";
+                    let hint = "set it in the section that is meant";
                     return self.problem(
                         given.origin,
                         &setting.key(),
-                        Fault::Conflict { other, way_out },
+                        Fault::Conflict { other, hint },
                     );
                 }
             }

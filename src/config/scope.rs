@@ -100,7 +100,7 @@ impl<'a> Scope<'a> {
     }
 
     /// Two settings were written that exclude each other: told at the second, naming the first.
-    pub(super) fn conflict(&mut self, first: &str, second: &str, way_out: &'static str) {
+    pub(super) fn conflict(&mut self, first: &str, second: &str, hint: &'static str) {
         let (Some(one), Some(other)) = (self.written(first), self.written(second)) else {
             return;
         };
@@ -108,14 +108,7 @@ impl<'a> Scope<'a> {
             other.origin.clone(),
             format!("{}{first} ({})", self.prefix, one.origin),
         );
-        self.fault(
-            second,
-            origin,
-            Fault::Conflict {
-                other: named,
-                way_out,
-            },
-        );
+        self.fault(second, origin, Fault::Conflict { other: named, hint });
     }
 
     fn given(&self, name: &str) -> Option<Given> {

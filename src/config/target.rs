@@ -23,7 +23,7 @@ pub enum Target {
 
 impl Target {
     /// What holds where nothing is set; None never, for a test reads the table's default.
-    pub fn default_place() -> Option<Self> {
+    pub fn default_target() -> Option<Self> {
         let setting = settings::find(Section::Elasticsearch, "index")?;
         let pattern = IndexPattern::parse(setting.default.trim_matches('"')).ok()?;
         Some(pattern.into())

@@ -51,7 +51,7 @@ async fn node(node: &Elasticsearch, cluster: &Cluster, report: &mut Report) -> R
         .map_err(|error| error.to_string())?;
     report.item("answers", &format!("after {} ms", clock.now().as_millis()));
     match setup::detect(node).await {
-        Ok(target) => report.item("is", &format!("{} {}", target.family, target.version)),
+        Ok(server) => report.item("is", &format!("{} {}", server.family, server.version)),
         Err(SetupError::Refused {
             status: 401,
             reason,

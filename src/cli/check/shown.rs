@@ -38,7 +38,7 @@ impl Records {
     pub(super) fn new(config: &Config, chosen: &Chosen) -> Option<Self> {
         let target = match &config.elasticsearch {
             Some(cluster) => cluster.target.clone(),
-            None => Target::default_place()?,
+            None => Target::default_target()?,
         };
         let log = record::LogSettings {
             formats: chosen.formats.clone().into(),

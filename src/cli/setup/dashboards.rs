@@ -6,13 +6,13 @@ use super::Exit;
 use crate::config::{Kibana, Target};
 use crate::setup::Outcome;
 use crate::setup::kibana::{
-    Diff, DoorError, Held, KibanaDoor, KibanaError, SavedObject, SavedObjects, address, diff,
-    import,
+    Diff, Held, KibanaError, KibanaTransport, SavedObject, SavedObjects, TransportError, address,
+    diff, import,
 };
 
 /// What Kibana has, against what would be imported.
 pub(in crate::cli) struct Dashboards<'c> {
-    door: KibanaDoor,
+    transport: KibanaTransport,
     kibana: &'c Kibana,
     diff: Diff,
 }
@@ -22,12 +22,20 @@ pub(in crate::cli) type Failure = (String, Exit);
 
 impl<'c> Dashboards<'c> {
     /// Looks; imports nothing.
-    pub(in crate::cli) async fn look(kibana: &'c Kibana, place: &Target) -> Result<Self, Failure> {
-        let door = KibanaDoor::new(kibana).map_err(|error| (error.to_string(), Exit::Config))?;
+    pub(in crate::cli) async fn inspect(
+        kibana: &'c Kibana,
+        target: &Target,
+    ) -> Result<Self, Failure> {
+        let transport =
+            KibanaTransport::new(kibana).map_err(|error| (error.to_string(), Exit::Config))?;
         let space = kibana.space.as_deref();
-        let diff = diff(&door, space, &SavedObjects::of(place, space)).await;
+        let diff = diff(&transport, space, &SavedObjects::of(target, space)).await;
         let diff = diff.map_err(|error| failure(&error))?;
-        Ok(Self { door, kibana, diff })
+        Ok(Self {
+            transport,
+            kibana,
+            diff,
+        })
     }
 
     /// What was found.
@@ -41,14 +49,14 @@ impl<'c> Dashboards<'c> {
         if names.is_empty() || force {
             return Ok(());
         }
-        let error: KibanaError<DoorError> = KibanaError::Foreign { names };
+        let error: KibanaError<TransportError> = KibanaError::Foreign { names };
         Err(failure(&error))
     }
 
     /// Imports what is missing or of another version, and by `force` what was changed; says where to look.
     pub(super) async fn import(&self, force: bool) -> Result<String, Failure> {
         let space = self.kibana.space.as_deref();
-        let done = import(&self.door, space, &self.diff, force).await;
+        let done = import(&self.transport, space, &self.diff, force).await;
         done.map_err(|error| failure(&error))?;
         let mut out = self.told(|outcome| match outcome {
             Outcome::Created => "created",
@@ -135,7 +143,7 @@ impl<'c> Dashboards<'c> {
     }
 }
 
-pub(in crate::cli) fn failure(error: &KibanaError<DoorError>) -> Failure {
+pub(in crate::cli) fn failure(error: &KibanaError<TransportError>) -> Failure {
     let exit = match error {
         KibanaError::Refused {
             status: 401 | 403, ..

@@ -77,8 +77,8 @@ async fn put(
     kibana: Option<&Kibana>,
     args: &SetupArgs,
 ) -> Result<(), (String, Exit)> {
-    let place = place(config).ok_or_else(|| (String::new(), Exit::Internal))?;
-    let want = want(config, &place, parts);
+    let target = target(config).ok_or_else(|| (String::new(), Exit::Internal))?;
+    let want = want(config, &target, parts);
     let told = |error: SetupError<OutputError>| (error.to_string(), exit(&error));
     let cluster = config
         .elasticsearch
@@ -95,7 +95,7 @@ async fn put(
         None => None,
     };
     let dashboards = match kibana {
-        Some(kibana) => Some(Dashboards::look(kibana, &place).await?),
+        Some(kibana) => Some(Dashboards::inspect(kibana, &target).await?),
         None => None,
     };
     if args.dry_run {
@@ -125,18 +125,18 @@ async fn put(
 }
 
 /// Where records go, or would go.
-pub(super) fn place(config: &Config) -> Option<Target> {
+pub(super) fn target(config: &Config) -> Option<Target> {
     match &config.elasticsearch {
         Some(cluster) => Some(cluster.target.clone()),
-        None => Target::default_place(),
+        None => Target::default_target(),
     }
 }
 
 /// What the configuration asks for.
-pub(super) fn want<'a>(config: &Config, place: &'a Target, parts: Parts) -> Want<'a> {
+pub(super) fn want<'a>(config: &Config, target: &'a Target, parts: Parts) -> Want<'a> {
     let cluster = config.elasticsearch.as_ref();
     Want {
-        place,
+        target,
         retention: config.retention,
         index_mode: cluster.and_then(|cluster| cluster.index_mode),
         parts,
@@ -149,7 +149,7 @@ pub(super) fn exit(error: &SetupError<OutputError>) -> Exit {
         SetupError::Refused {
             status: 401 | 403, ..
         }
-        | SetupError::LifecycleNotTold => Exit::Permission,
+        | SetupError::LifecycleHidden => Exit::Permission,
         SetupError::Foreign { .. } | SetupError::NoLogsdb { .. } => Exit::Config,
         _ => Exit::Unavailable,
     }
@@ -174,16 +174,16 @@ pub(super) enum Print {
 }
 
 fn print(config: &Config, parts: Parts, what: Print) -> Exit {
-    let Some(place) = place(config) else {
+    let Some(target) = target(config) else {
         return Exit::Internal;
     };
     if what == Print::Kibana {
         let kibana = config.kibana.as_ref();
         let space = kibana.and_then(|kibana| kibana.space.as_deref());
-        terminal::print(&SavedObjects::of(&place, space).ndjson());
+        terminal::print(&SavedObjects::of(&target, space).ndjson());
         return Exit::Ok;
     }
-    let want = want(config, &place, parts);
+    let want = want(config, &target, parts);
     let is = |which| what == which || what == Print::All;
     let mut out = String::new();
     for (which, family, version, title) in [
@@ -203,13 +203,13 @@ fn print(config: &Config, parts: Parts, what: Print) -> Exit {
     ] {
         if is(which) {
             let version = version.to_owned();
-            let requests = setup::requests(&setup::Target { family, version }, &want);
+            let requests = setup::requests(&setup::ServerInfo { family, version }, &want);
             out.push_str(&format!("#### {title}\n\n{requests}"));
         }
     }
     if is(Print::Roles) {
         for family in [Family::Elasticsearch, Family::OpenSearch] {
-            let roles = setup::roles(family, &place, config.kibana.as_ref());
+            let roles = setup::roles(family, &target, config.kibana.as_ref());
             out.push_str(&format!("#### Roles in {family}\n\n{roles}"));
         }
     }

@@ -113,9 +113,9 @@ impl Reading {
     fn route(&mut self, scope: &mut Scope<'_>) {
         let (path, regex) = (scope.text("path"), scope.text("regex"));
         if path.is_none() && regex.is_none() {
-            let way_out = "write path = \"/users/{id}\", or a regex";
+            let hint = "write path = \"/users/{id}\", or a regex";
             let (name, origin) = ("path", scope.origin());
-            scope.fault(name, origin, Fault::Missing { way_out });
+            scope.fault(name, origin, Fault::Missing { hint });
         }
         scope.conflict(
             "path",
@@ -180,9 +180,9 @@ impl Reading {
         };
         if let Some(at) = before.iter().find(meeting) {
             let other = format!("{} ({})", templates[*at].1.name, self.origins[*at]);
-            let way_out = "both match the same requests, so this one is never reached: name other methods, \
+            let hint = "both match the same requests, so this one is never reached: name other methods, \
                            or take it away";
-            return scope.fault("path", origin, Fault::Conflict { other, way_out });
+            return scope.fault("path", origin, Fault::Conflict { other, hint });
         }
         before.push(templates.len());
         self.routes.templates.push((template, route));
@@ -210,8 +210,8 @@ impl Reading {
         };
         if let Some(at) = self.routes.regexes.iter().position(covers) {
             let other = format!("the same regex ({})", self.regex_origins[at]);
-            let way_out = "this one is never reached: name other methods, or take it away";
-            return scope.fault("regex", origin, Fault::Conflict { other, way_out });
+            let hint = "this one is never reached: name other methods, or take it away";
+            return scope.fault("regex", origin, Fault::Conflict { other, hint });
         }
         self.routes.regexes.push((regex, route));
         self.regex_origins.push(origin);
@@ -355,10 +355,10 @@ fn kind(scope: &mut Scope<'_>) -> RouteKind {
     let origin = scope.written("success").map(|given| given.origin.clone());
     match (word, origin) {
         (Some(Word::Login), None) => {
-            let way_out = "a login must say by which status it has succeeded, for a form often fails with 200: \
+            let hint = "a login must say by which status it has succeeded, for a form often fails with 200: \
                            write success = [\"302\"], or [\"200-204\"] for an API";
             let origin = scope.origin();
-            scope.fault("success", origin, Fault::Missing { way_out });
+            scope.fault("success", origin, Fault::Missing { hint });
         }
         (Some(Word::Login), Some(origin)) => {
             let success = success(scope);

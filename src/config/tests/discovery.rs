@@ -125,19 +125,19 @@ fn silent(conf: &str) -> Vec<String> {
 
 #[test]
 fn servers_that_log_nothing_are_told_with_their_places() {
-    let way_out = "where requests are to be indexed, name a file, as in access_log /var/log/nginx/access.log;";
+    let hint = "where requests are to be indexed, name a file, as in access_log /var/log/nginx/access.log;";
     let all = silent(
         "http {\n access_log off;\n server { server_name a; }\n server { server_name b; }\n}",
     );
     let expected = format!(
-        "/etc/nginx/nginx.conf:2: nothing is logged: access_log is off, or /dev/null, here; {way_out}"
+        "/etc/nginx/nginx.conf:2: nothing is logged: access_log is off, or /dev/null, here; {hint}"
     );
     assert_eq!(all, [expected]);
     assert_eq!(silent("http {\n access_log off;\n}").len(), 1);
     let each = silent("http {\n server { access_log off; }\n server { access_log /dev/null; }\n}");
     let expected = format!(
         "/etc/nginx/nginx.conf:2: nothing is logged: access_log is off, or /dev/null, here (also at \
-         /etc/nginx/nginx.conf:3); {way_out}"
+         /etc/nginx/nginx.conf:3); {hint}"
     );
     assert_eq!(each, [expected]);
     let some = silent(
@@ -146,7 +146,7 @@ fn servers_that_log_nothing_are_told_with_their_places() {
     );
     let expected = format!(
         "/etc/nginx/nginx.conf:6: nothing is logged for b.example, the server at /etc/nginx/nginx.conf:7: access_log \
-         is off, or /dev/null, here (also at /etc/nginx/nginx.conf:7); {way_out}"
+         is off, or /dev/null, here (also at /etc/nginx/nginx.conf:7); {hint}"
     );
     assert_eq!(some, [expected]);
 }

@@ -32,8 +32,8 @@ fn config(retention: &str, more: &str) -> Config {
 }
 
 async fn set_up(fake: &Fake, config: &Config) {
-    let place = &config.elasticsearch.as_ref().unwrap().target;
-    setup::run(fake, &want(config, place, Parts::ALL), false)
+    let target = &config.elasticsearch.as_ref().unwrap().target;
+    setup::run(fake, &want(config, target, Parts::ALL), false)
         .await
         .unwrap();
 }
