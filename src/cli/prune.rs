@@ -1,4 +1,4 @@
-//! `logweir prune`: deletes whole days by their index names.
+//! `logweir prune`: deletes whole daily indices by their names.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::config::{IndexPattern, Target, show_duration};
 use crate::output::elasticsearch::Elasticsearch;
 use crate::setup::{self, Expired};
 
-/// As far as this host's clock may be before the cluster's. What a wrong clock deletes is gone.
+/// The largest accepted lead of this host's clock over the cluster's. A wrong clock deletes data irrevocably.
 const MOST_AHEAD: Duration = Duration::from_secs(3600);
 
 pub(super) fn run(common: &Common, args: &PruneArgs) -> Exit {
@@ -99,15 +99,15 @@ async fn prune(
     let mut failed = Exit::Ok;
     for index in &expired.indices {
         let documents = index.documents.map(|count| format!("documents: {count}"));
-        let said = [documents, index.bytes.map(size)].into_iter().flatten();
-        let said: Vec<String> = said.collect();
-        let said = format!("{}  {}", safe(&index.name), said.join(", "));
+        let sizes = [documents, index.bytes.map(size)].into_iter().flatten();
+        let sizes: Vec<String> = sizes.collect();
+        let sizes = format!("{}  {}", safe(&index.name), sizes.join(", "));
         if dry_run {
-            say!("  would be deleted  {said}");
+            say!("  would be deleted  {sizes}");
             continue;
         }
         match setup::delete(output, index).await {
-            Ok(()) => say!("  deleted  {said}"),
+            Ok(()) => say!("  deleted  {sizes}"),
             Err(error) => {
                 complain!("{error}");
                 failed = exit(&error);
@@ -125,7 +125,7 @@ async fn prune(
     failed
 }
 
-/// The old documents of the index whose name tells no time.
+/// Deletes the old documents of the index without a time in its name.
 async fn unparsed(
     output: &Elasticsearch,
     pattern: &IndexPattern,

@@ -1,7 +1,7 @@
-//! The section `[enrich]`: what records say that their lines do not.
+//! The section `[enrich]`: sources of fields that the log lines do not contain.
 //!
-//! Owns which sources there are and that they can be used; refuses to know how they are asked. Invariant: a field
-//! that one of them fills is filled by it alone.
+//! Owns the list of sources and checks that each is usable. Refuses to know how they are queried. Invariant: only one
+//! source fills a field.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,19 +16,19 @@ use super::settings::Section;
 use super::{Note, or_before};
 use crate::record::{About, Asn, Content, Definitions, EnrichFile, GeoIp};
 
-/// What records say besides; each taken from a file.
+/// The sources, each a file.
 #[derive(Debug, Clone, Default)]
 pub struct Enrich {
-    /// What user agents mean.
+    /// Rules for user agents.
     pub user_agent: Option<Arc<EnrichFile<Definitions>>>,
-    /// Where addresses are.
+    /// The locations of addresses.
     pub geoip: Option<Arc<EnrichFile<GeoIp>>>,
-    /// Whose addresses they are.
+    /// The owners of addresses.
     pub asn: Option<Arc<EnrichFile<Asn>>>,
 }
 
 impl Enrich {
-    /// Those that are set, with their settings.
+    /// The sources that are set, with their settings.
     pub fn files(&self) -> impl Iterator<Item = (&'static str, &About)> {
         fn one<T: Content>(file: &Ready<T>) -> impl Iterator<Item = (&'static str, &About)> {
             file.iter().map(|file| (T::SETTING, file.about()))
@@ -64,7 +64,7 @@ pub(super) fn read(
     }
 }
 
-/// One that is set, if it can be used.
+/// One source, if it is set and usable.
 type Ready<T> = Option<Arc<EnrichFile<T>>>;
 
 fn file<T: Content>(
@@ -87,7 +87,7 @@ fn file_now<T: Content>(scope: &mut Scope<'_>, logs: &[Log], files: &dyn Files) 
         let why = "fills a field that fields of [[logs]] sets too; keep one of the two";
         scope.bad(T::SETTING, origin.clone(), name, why);
     }
-    // a switch is a natural guess
+    // users may try `true` or `false` here
     if !Path::new(&text).is_absolute() {
         let why = format!(
             "is no path from / on; write that of {}, or leave {} out and do without {}",

@@ -1,7 +1,7 @@
-//! What the formats of a log do not tell although records cannot do without: when a request was, and whose.
+//! Reports formats without data that records need: the time of a request and its client.
 //!
-//! Owns the words of it. Invariant: a format is judged only for logs that are known to be written in it, and each
-//! lack is told once, with these logs.
+//! Owns the texts of these notes. Invariant: a format is checked only for logs that are known to use it, and each
+//! missing part is reported once, with these logs.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -15,23 +15,23 @@ use super::problem::Origin;
 use super::{NamedFormat, Note};
 use crate::record;
 
-/// What is lacking without a time; reads on after "no".
+/// The effect of a missing time; continues a sentence after "no".
 pub(crate) const NO_TIME: &str = "time: lines go to the index of unparsed lines, which no life cycle deletes ($msec; \
                                   or name a variable of your own: fields = { \"@timestamp\" = \"$VARIABLE\" })";
-/// What is lacking without a client; reads on after "no".
+/// The effect of a missing client; continues a sentence after "no".
 pub(crate) const NO_CLIENT: &str = "client address: nobody can be counted, and dashboards stay empty ($remote_addr; or \
                                     name a variable of your own: fields = { \"source.ip\" = \"$VARIABLE\" })";
-/// Logs that a note names; beyond them it counts.
+/// Most logs that a note names; it counts the others.
 const NAMED: usize = 3;
 
-/// The logs written in a format that lacks something.
+/// The logs of a format that lacks something.
 #[derive(Default)]
 struct Written {
     first: Vec<String>,
     more: usize,
 }
 
-/// A note for each format and each thing that it lacks.
+/// One note for each format and missing part.
 pub(super) fn notes(logs: &[Log], nginx: Option<&Nginx>) -> Vec<Note> {
     let known = nginx.iter().flat_map(|nginx| &nginx.conf.logs);
     let known: HashMap<String, &AccessLog> =
@@ -54,7 +54,7 @@ pub(super) fn notes(logs: &[Log], nginx: Option<&Nginx>) -> Vec<Note> {
                     .formats_of(of_nginx)
                     .iter()
                     .for_each(|named| look(named, &log.fields, &of_nginx.path)),
-                // its lines may be of any format
+                // its lines may have any format
                 (true, None) => {}
                 (false, _) => log
                     .formats
@@ -82,11 +82,12 @@ pub(super) fn notes(logs: &[Log], nginx: Option<&Nginx>) -> Vec<Note> {
 }
 
 fn lacks(format: &Format, fields: &[Field]) -> impl Iterator<Item = &'static str> {
-    let told = [
+    let lacks = [
         (record::tells_time(format, fields), NO_TIME),
         (record::tells_client(format, fields).is_some(), NO_CLIENT),
     ];
-    told.into_iter()
+    lacks
+        .into_iter()
         .filter(|(is_told, _)| !is_told)
         .map(|(_, lack)| lack)
 }

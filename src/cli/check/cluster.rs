@@ -1,7 +1,7 @@
-//! The cluster as a whole, asked through any of its nodes: templates, life cycle, privileges, clock, durability.
+//! The cluster as a whole, asked through any node: templates, life cycle, privileges, clock, durability.
 //!
-//! Owns what the findings mean to an operator. Invariant: it only reads; what the agent's key may not see is said, and is
-//! no failure, since the agent needs less than its operator.
+//! Owns the meaning of the findings for an operator. Invariant: it only reads. Something that the agent's key may not see is
+//! reported, but is no failure, since the agent needs fewer privileges than its operator.
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +22,7 @@ use crate::setup::{
 /// A difference of clocks from which on records of "the last minute" are missed.
 const CLOCKS_APART: Duration = Duration::from_secs(30);
 
-/// Says what there is to say.
+/// Reports all findings.
 pub(super) async fn describe<C: Client>(
     client: &C,
     config: &Config,
@@ -54,7 +54,7 @@ pub(super) async fn describe<C: Client>(
     durability(client, cluster, report).await;
 }
 
-/// Tells how far this host's clock is ahead of another.
+/// Reports the lead of this host's clock over another.
 pub(super) fn clocks(seconds: i64, whose: &str, report: &mut Report) {
     let word = if seconds < 0 { "behind" } else { "ahead of" };
     let apart = seconds.unsigned_abs();
@@ -115,7 +115,7 @@ fn templates(survey: &Survey<'_>, report: &mut Report) {
     }
 }
 
-/// What is to be said of an object that is not as this version would put it.
+/// Reports an object that differs from that of this version.
 fn difference(object: &Object, report: &mut Report) {
     let what = format!("the {} {}", object.step.kind.as_str(), object.step.name);
     match object.found {
@@ -193,7 +193,7 @@ async fn privileges<C: Client>(client: &C, survey: &Survey<'_>, report: &mut Rep
     }
 }
 
-/// Tells whether a power cut may take back what indices acknowledged. The agent needs no right to know.
+/// Reports whether a power cut may lose acknowledged documents. The agent needs no privilege for that setting.
 async fn durability<C: Client>(client: &C, cluster: &Cluster, report: &mut Report) {
     const LABEL: &str = "durability";
     const SETTING: &str = "index.translog.durability";

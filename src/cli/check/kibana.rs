@@ -1,6 +1,6 @@
-//! What `check --connect` says of Kibana: does it answer, and are the dashboards there as they were put.
+//! The part of `check --connect` about Kibana: whether it responds, and whether the dashboards are unchanged.
 //!
-//! Owns the words alone; what is there is asked as `setup` asks. Invariant: nothing is imported.
+//! Owns the texts only; it queries Kibana as `setup` does. Invariant: it imports nothing.
 
 use super::super::setup::{dashboards::Dashboards, target};
 use super::report::{Report, count};

@@ -1,4 +1,4 @@
-//! `logweir dead-letters replay`: sends entries again, and says what came of it.
+//! `logweir dead-letters replay`: sends entries again, and reports the result.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! The dashboards' part of `logweir setup`.
+//! The part of `logweir setup` about dashboards.
 
 use std::fmt::Write as _;
 
@@ -10,14 +10,14 @@ use crate::setup::kibana::{
     diff, import,
 };
 
-/// What Kibana has, against what would be imported.
+/// The objects in Kibana compared with those to import.
 pub(in crate::cli) struct Dashboards<'c> {
     transport: KibanaTransport,
     kibana: &'c Kibana,
     diff: Diff,
 }
 
-/// What went wrong, and how the process ends for it.
+/// The error and the exit code for it.
 pub(in crate::cli) type Failure = (String, Exit);
 
 impl<'c> Dashboards<'c> {
@@ -38,12 +38,12 @@ impl<'c> Dashboards<'c> {
         })
     }
 
-    /// What was found.
+    /// The comparison.
     pub(in crate::cli) fn into_diff(self) -> Diff {
         self.diff
     }
 
-    /// Refuses to overwrite what is not ours; asked before anything is written anywhere.
+    /// Refuses to overwrite foreign objects; called before anything is written.
     pub(super) fn permit(&self, force: bool) -> Result<(), Failure> {
         let names = self.diff.foreign();
         if names.is_empty() || force {
@@ -58,7 +58,7 @@ impl<'c> Dashboards<'c> {
         let space = self.kibana.space.as_deref();
         let done = import(&self.transport, space, &self.diff, force).await;
         done.map_err(|error| failure(&error))?;
-        let mut out = self.told(|outcome| match outcome {
+        let mut out = self.describe(|outcome| match outcome {
             Outcome::Created => "created",
             Outcome::Updated => "updated",
             Outcome::Overwritten => "overwritten",
@@ -73,9 +73,9 @@ impl<'c> Dashboards<'c> {
         Ok(out)
     }
 
-    /// What an import would do.
+    /// Describes what an import would do.
     pub(super) fn would(&self) -> String {
-        let mut out = self.told(|outcome| match outcome {
+        let mut out = self.describe(|outcome| match outcome {
             Outcome::Created => "would be created",
             Outcome::Updated => "would be updated",
             Outcome::Overwritten => "not logweir's",
@@ -94,7 +94,7 @@ impl<'c> Dashboards<'c> {
         out
     }
 
-    /// What to do about objects that somebody changed.
+    /// The hint for objects that somebody changed.
     fn hint(&self) -> &'static str {
         let is_changed = |(_, held): &(SavedObject, Held)| matches!(held, Held::Changed(_));
         if self.diff.objects.iter().any(is_changed) {
@@ -104,7 +104,7 @@ impl<'c> Dashboards<'c> {
         }
     }
 
-    /// Where to open each dashboard.
+    /// The URL of each dashboard.
     fn addresses(&self) -> String {
         let mut out = String::from("Open:\n");
         for (object, _) in &self.diff.objects {
@@ -116,8 +116,8 @@ impl<'c> Dashboards<'c> {
         out
     }
 
-    /// A line for each dashboard, and a count for what is on them.
-    fn told(&self, word: impl Fn(Outcome) -> &'static str) -> String {
+    /// A line for each dashboard, and counts of the objects on them.
+    fn describe(&self, word: impl Fn(Outcome) -> &'static str) -> String {
         let version = self.diff.version.as_deref().unwrap_or_default();
         let mut out = format!("{} {version}\n", self.diff.product).replace(" \n", "\n");
         let mut others: Vec<(&str, usize)> = Vec::new();

@@ -1,4 +1,4 @@
-//! `logweir setup`: puts templates, life cycle and dashboards where they belong.
+//! `logweir setup`: puts templates, life cycle and dashboards into the cluster and Kibana.
 
 pub(super) mod dashboards;
 
@@ -18,7 +18,7 @@ use crate::setup::{self, Family, Parts, SetupError, Want};
 pub(super) enum Component {
     /// Index templates and their components.
     Templates,
-    /// The policy that deletes what is older than `retention`.
+    /// The policy that deletes indices older than `retention`.
     Lifecycle,
     /// Data view, saved searches and dashboards.
     Kibana,
@@ -79,7 +79,7 @@ async fn put(
 ) -> Result<(), (String, Exit)> {
     let target = target(config).ok_or_else(|| (String::new(), Exit::Internal))?;
     let want = want(config, &target, parts);
-    let told = |error: SetupError<OutputError>| (error.to_string(), exit(&error));
+    let describe = |error: SetupError<OutputError>| (error.to_string(), exit(&error));
     let cluster = config
         .elasticsearch
         .as_ref()
@@ -89,7 +89,7 @@ async fn put(
             let settings = agent::output_settings(config, cluster);
             let output = Elasticsearch::connect(settings, cluster.target.clone())
                 .map_err(|error| (error.to_string(), Exit::Config))?;
-            let survey = setup::survey(&*output, &want).await.map_err(told)?;
+            let survey = setup::survey(&*output, &want).await.map_err(describe)?;
             Some((output, survey))
         }
         None => None,
@@ -109,13 +109,13 @@ async fn put(
         return Ok(());
     }
     if let Some((_, survey)) = &cluster {
-        survey.permit(args.force).map_err(told)?;
+        survey.permit(args.force).map_err(describe)?;
     }
     if let Some(dashboards) = &dashboards {
         dashboards.permit(args.force)?;
     }
     if let Some((output, survey)) = cluster {
-        let report = survey.apply(&*output, args.force).await.map_err(told)?;
+        let report = survey.apply(&*output, args.force).await.map_err(describe)?;
         terminal::print(&report.to_string());
     }
     if let Some(dashboards) = dashboards {
@@ -124,7 +124,7 @@ async fn put(
     Ok(())
 }
 
-/// Where records go, or would go.
+/// The target of records, or the default one.
 pub(super) fn target(config: &Config) -> Option<Target> {
     match &config.elasticsearch {
         Some(cluster) => Some(cluster.target.clone()),
@@ -132,7 +132,7 @@ pub(super) fn target(config: &Config) -> Option<Target> {
     }
 }
 
-/// What the configuration asks for.
+/// The settings of the setup.
 pub(super) fn want<'a>(config: &Config, target: &'a Target, parts: Parts) -> Want<'a> {
     let cluster = config.elasticsearch.as_ref();
     Want {
@@ -143,7 +143,7 @@ pub(super) fn want<'a>(config: &Config, target: &'a Target, parts: Parts) -> Wan
     }
 }
 
-/// What a failed request to the cluster means for whoever started us.
+/// The exit code for a failed request to the cluster.
 pub(super) fn exit(error: &SetupError<OutputError>) -> Exit {
     match error {
         SetupError::Refused {
@@ -155,7 +155,7 @@ pub(super) fn exit(error: &SetupError<OutputError>) -> Exit {
     }
 }
 
-/// What `--print` prints.
+/// The variants of `--print`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Print {
     /// Everything but the file of dashboards.

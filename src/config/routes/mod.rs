@@ -1,8 +1,8 @@
-//! The APIs by name: `[[routes]]` and OpenAPI documents become one list of routes.
+//! Merges `[[routes]]` and OpenAPI documents into one list of routes.
 //!
-//! Owns which routes there are and which of two goes first; refuses to know how a path is matched. Invariant:
-//! of templates that match the same paths each method belongs to one route, a user's before a document's. It
-//! guards against a route, and its mark, that no request ever reaches.
+//! Owns the routes and their precedence. Refuses to know how a path is matched. Invariant: among templates that match the
+//! same paths, each method belongs to one route; a configured route has precedence over a document's. It guards against
+//! a route, and its mark, that no request ever reaches.
 
 mod methods;
 mod openapi;
@@ -52,7 +52,7 @@ pub struct Route {
     pub kind: RouteKind,
     /// Small and capital letters are one.
     pub ignore_case: bool,
-    /// The document that names it, by its place among [`Routes::documents`]; None for one of `[[routes]]`.
+    /// The document that names it, by its index in [`Routes::documents`]; None for one of `[[routes]]`.
     pub document: Option<usize>,
 }
 
@@ -70,7 +70,7 @@ pub enum RouteKind {
     Sensitive,
 }
 
-/// Templates that match the same paths but for case, by the places of their routes.
+/// Templates that match the same paths but for case, by the indices of their routes.
 type Known = HashMap<Template, Vec<usize>>;
 
 /// Whether two routes whose templates differ in case at most match the same paths: in the same letters, or where both
@@ -368,7 +368,7 @@ fn kind(scope: &mut Scope<'_>) -> RouteKind {
             }
             return RouteKind::Login { success };
         }
-        // a misspelt kind was told already
+        // a misspelt kind was already reported
         (_, Some(origin)) if scope.written("kind").is_none() => {
             let why = "means something for a login only; add kind = \"login\"".to_owned();
             scope.fault("success", origin, Fault::BadValue { value: None, why });
