@@ -1,7 +1,7 @@
-//! Points in a life at which a test lets a step fail, take long, or be the last; for tests alone.
+//! Fail points: steps at which a test makes the agent fail, wait or stop; for tests only.
 //!
-//! Owns the count of steps that lead to something durable, over all rooms of one agent. Invariant: after the step
-//! that is the last, no other has any effect: the process is dead, whatever its code still does.
+//! Owns the count of the steps that lead to something durable, across all modules of one agent. Invariant: after the last
+//! step no other step has an effect: the process counts as dead, even if its code still runs.
 
 #![allow(clippy::unwrap_used)]
 
@@ -49,7 +49,7 @@ impl Step {
     ];
 }
 
-/// What befalls a step.
+/// The fault that a test injects into a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum How {
     Error,
@@ -58,7 +58,7 @@ pub(crate) enum How {
     Abort,
 }
 
-/// What a step does by that.
+/// The resulting action of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fate {
     Go,
@@ -77,7 +77,7 @@ struct Plan {
     met: bool,
 }
 
-/// Shared by all rooms of an agent; does nothing by itself.
+/// Shared by all modules of an agent; without a test it does nothing.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FailPoints(Arc<Mutex<Plan>>);
 

@@ -1,9 +1,9 @@
-//! Path patterns, asked many at a time: which of them match this path?
+//! Sets of path patterns: finds the patterns that match a path.
 //!
-//! Owns the reading of `*`, `?`, `[…]`, `{a,b}` and `**` as settings and the tailer mean them: `*` stops at a `/`, and a
-//! pattern without a `/` is about a file's name. Refuses to know files. Invariant: a pattern is compiled at most once,
-//! and most not at all: plain paths, and those with one `*` at their end, lie in tables. It guards against a check that
-//! compiles each pattern for each log of nginx.conf, which took minutes with some thousand servers.
+//! Owns the syntax `*`, `?`, `[…]`, `{a,b}` and `**` of the settings and the tailer: `*` stops at a `/`, and a pattern without
+//! a `/` matches the file name. Refuses to know files. Invariant: a pattern is compiled at most once, and most patterns never:
+//! plain paths, and paths with one `*` at the end, are in tables. It guards against a check that compiles each pattern for
+//! each log of nginx.conf, which took minutes with some thousand servers.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -31,7 +31,7 @@ pub(crate) struct Globs {
 #[derive(Debug, Default)]
 struct Table {
     literals: HashMap<String, Vec<usize>>,
-    /// What stands before a `*` at the end, and the lengths of these.
+    /// The texts before a `*` at the end, and their lengths.
     heads: HashMap<String, Vec<usize>>,
     lengths: BTreeSet<usize>,
     others: Vec<Other>,

@@ -1,13 +1,13 @@
 //! logweir reads nginx access logs and indexes each request exactly once into Elasticsearch or OpenSearch.
 //!
-//! The road of a line, room by room:
+//! The path of a line through the modules:
 //!
-//! [`tail`] finds the files and hands out complete lines with their place → [`record`] turns a line into an
-//! ECS document, written straight into the bulk body → [`pipeline`] gathers documents into batches and owns
-//! the memory budget → [`output`] delivers a batch and judges each item of the answer → the ack goes back to
-//! [`tail`], which saves the position.
+//! [`tail`] finds the files and emits complete lines with their positions → [`record`] turns a line into an ECS document,
+//! written straight into the batch's buffer → [`pipeline`] gathers documents into batches and owns the memory budget →
+//! [`output`] delivers a batch and classifies the result of each document → the ack returns to [`tail`], which saves the
+//! position.
 //!
-//! Each room knows its neighbour's type and nothing of its inside; the way back is the ack alone.
+//! Each module knows its neighbour's interface and nothing of its internals; only the ack flows back.
 
 // Only the command line prints, and only through its `terminal`.
 #![warn(clippy::print_stdout, clippy::print_stderr)]

@@ -1,8 +1,8 @@
-//! Which random lives a model goes through, and how a failure is seen again; for tests alone.
+//! The random inputs of the models, and how to repeat a failure; for tests only.
 //!
-//! Each run goes through the same lives, so that a change is judged by what it changes: `.cargo/config.toml` gives all
-//! random tests one seed. Another `PROPTEST_RNG_SEED` and a number of `PROPTEST_CASES` ask for others, to find what is
-//! wrong still. A failure prints the command that repeats it.
+//! Every run uses the same inputs, so that only a code change can change a result: `.cargo/config.toml` gives all random
+//! tests one seed. Another `PROPTEST_RNG_SEED` and a number of `PROPTEST_CASES` select other inputs to find more failures. A
+//! failure prints the command that repeats it.
 
 use proptest::test_runner::{Config, RngSeed};
 
@@ -30,7 +30,7 @@ pub(crate) fn lives(usual: u32) -> Config {
     Config {
         cases,
         rng_seed: RngSeed::Fixed(seed),
-        // The shortest life is printed: what is worth keeping becomes a test of its own.
+        // The shortest failing input is printed; one worth keeping becomes a test.
         failure_persistence: None,
         ..asked
     }

@@ -1,9 +1,9 @@
-//! Text from outside, fit to be shown: nothing in it controls a terminal or reorders what is shown, and an excerpt has a
+//! Makes text from outside safe to show: it cannot control a terminal or reorder the text around it, and an excerpt has a
 //! bounded length.
 //!
-//! Owns which characters are safe. Refuses to know where a text comes from and who reads it. Invariant: what comes out has
-//! no control character, no invisible one and none that changes the direction of writing. The failure it guards against:
-//! a log line, a file name or the response of a server that speaks to the operator's terminal or forges a line of a log.
+//! Owns the set of safe characters. Refuses to know the source and the reader of a text. Invariant: the result has no control
+//! character, no invisible one and none that changes the writing direction. It guards against a log line, a file name or a
+//! server's response that controls the operator's terminal or forges a log line.
 
 use std::fmt::Write as _;
 
@@ -60,14 +60,14 @@ pub(crate) fn safe_json(text: &str) -> String {
     out
 }
 
-/// The beginning of what somebody else said, on one line: at most `limit` bytes of it, white space in a row as one blank,
+/// The beginning of an outside text on one line: at most `limit` bytes, consecutive white space as one blank,
 /// `…` where it was cut.
 pub(crate) fn excerpt(bytes: &[u8], limit: usize) -> String {
     let head = String::from_utf8_lossy(bytes.get(..limit).unwrap_or(bytes));
     let mut head = &*head;
     let is_cut = bytes.len() > limit;
     if is_cut {
-        // What is left of a character that was cut in two.
+        // The rest of a character that was cut in two.
         head = head.trim_end_matches('\u{fffd}');
     }
     let mut out = String::with_capacity(head.len() + 8);
@@ -83,7 +83,7 @@ pub(crate) fn excerpt(bytes: &[u8], limit: usize) -> String {
     out
 }
 
-/// Moves no cursor, is not invisible and does not reorder what stands around it.
+/// Whether the character moves no cursor, is visible and does not reorder the text around it.
 pub(crate) fn is_safe(char: char) -> bool {
     !char.is_control()
         && !matches!(char,

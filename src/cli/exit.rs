@@ -1,8 +1,8 @@
-//! Exit codes, after sysexits.h, so that a supervisor can tell what is worth a restart.
+//! Exit codes after sysexits.h, so that a supervisor can decide whether a restart helps.
 
 use std::process::ExitCode;
 
-/// How the process ends. What each means stands in [`Exit::ALL`].
+/// The exit code of the process. [`Exit::ALL`] has the meanings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
@@ -29,7 +29,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// All of them, with what each means.
+    /// All codes with their meanings.
     pub(super) const ALL: [(Self, &str); 10] = [
         (Self::Ok, "Everything that was asked for is done."),
         (Self::Usage, "The command line is wrong."),

@@ -1,7 +1,7 @@
-//! What the agent says about itself, on standard error: ERROR means data was lost, WARN that it was not.
+//! The agent's own log on standard error: ERROR means that data was lost, WARN that it was not.
 //!
-//! Owns the look of a line. Invariant: what a value quotes (a file name, a response of the cluster) controls no terminal
-//! and begins no line: in text a line break in a message is followed by blanks, in JSON it is escaped.
+//! Owns the format of a line. Invariant: a quoted value (a file name, a response of the cluster) cannot control a terminal or
+//! start a new line: the text style indents a line break inside a message, the JSON style escapes it.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -27,7 +27,7 @@ pub(super) fn init(config: &Config, level: Option<LogLevel>) {
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Trace => LevelFilter::TRACE,
     };
-    // what libraries say matters only when something is wrong
+    // messages of libraries matter only for errors
     let filter = Targets::new()
         .with_default(LevelFilter::WARN)
         .with_target("logweir", level);

@@ -1,7 +1,7 @@
-//! The command line: one file a command, and what the process says when it ends.
+//! The command line: one file per command, and the final message of the process.
 //!
-//! Owns the arguments and the exit codes (sysexits.h). Invariant: a command ends with 0 only when it did all
-//! that it was asked for.
+//! Owns the arguments and the exit codes (sysexits.h). Invariant: a command exits with 0 only when it did everything that was
+//! asked for.
 
 mod check;
 mod dead_letters;

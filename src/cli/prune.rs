@@ -1,4 +1,4 @@
-//! `logweir prune`: deletes whole days by their index names.
+//! `logweir prune`: deletes whole daily indices by their names.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::agent;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{IndexPattern, Target, show_duration};
 use crate::output::elasticsearch::Elasticsearch;
-use crate::setup::{self, Ripe};
+use crate::setup::{self, Expired};
 
-/// As far as this host's clock may be before the cluster's. What a wrong clock deletes is gone.
+/// The largest accepted lead of this host's clock over the cluster's. A wrong clock deletes data irrevocably.
 const MOST_AHEAD: Duration = Duration::from_secs(3600);
 
 pub(super) fn run(common: &Common, args: &PruneArgs) -> Exit {
@@ -73,9 +73,9 @@ async fn prune(
     };
     let looked = async {
         let clock = setup::cluster_time(output).await?;
-        Ok((clock, setup::ripe(output, pattern, before).await?))
+        Ok((clock, setup::find_expired(output, pattern, before).await?))
     };
-    let (clock, ripe) = match looked.await {
+    let (clock, expired) = match looked.await {
         Ok(looked) => looked,
         Err(error) => {
             complain!("{error}");
@@ -97,43 +97,43 @@ async fn prune(
         before.format("%Y-%m-%d %H:%M:%S UTC")
     );
     let mut failed = Exit::Ok;
-    for index in &ripe.indices {
+    for index in &expired.indices {
         let documents = index.documents.map(|count| format!("documents: {count}"));
-        let said = [documents, index.bytes.map(size)].into_iter().flatten();
-        let said: Vec<String> = said.collect();
-        let said = format!("{}  {}", safe(&index.name), said.join(", "));
+        let sizes = [documents, index.bytes.map(size)].into_iter().flatten();
+        let sizes: Vec<String> = sizes.collect();
+        let sizes = format!("{}  {}", safe(&index.name), sizes.join(", "));
         if dry_run {
-            say!("  would be deleted  {said}");
+            say!("  would be deleted  {sizes}");
             continue;
         }
         match setup::delete(output, index).await {
-            Ok(()) => say!("  deleted  {said}"),
+            Ok(()) => say!("  deleted  {sizes}"),
             Err(error) => {
                 complain!("{error}");
                 failed = exit(&error);
             }
         }
     }
-    if let Some(exit) = unparsed(output, pattern, before, &ripe, dry_run).await {
+    if let Some(exit) = unparsed(output, pattern, before, &expired, dry_run).await {
         failed = exit;
     }
     say!(
         "indices: {} older, {} younger",
-        ripe.indices.len(),
-        ripe.younger
+        expired.indices.len(),
+        expired.younger
     );
     failed
 }
 
-/// The old documents of the index whose name tells no time.
+/// Deletes the old documents of the index without a time in its name.
 async fn unparsed(
     output: &Elasticsearch,
     pattern: &IndexPattern,
     before: DateTime<Utc>,
-    ripe: &Ripe,
+    expired: &Expired,
     dry_run: bool,
 ) -> Option<Exit> {
-    let documents = ripe.unparsed.filter(|documents| *documents > 0)?;
+    let documents = expired.unparsed.filter(|documents| *documents > 0)?;
     let name = pattern.unparsed();
     if dry_run {
         say!("  would be deleted  documents of {name}: {documents}");

@@ -1,7 +1,7 @@
-//! `logweir run`: arguments to a call, and the end to an exit code.
+//! `logweir run`: turns arguments into a call of the agent, and its result into an exit code.
 //!
-//! Owns the exit codes of `run`. Refuses to know what runs when: that is `agent`'s. Invariant: 0 means that everything
-//! that was read is delivered or waits in the logs, as the log says.
+//! Owns the exit codes of `run`. Refuses to know the order of the agent's work: that is the module `agent`. Invariant: 0 means
+//! that all lines that were read are delivered or remain in the logs, as the log reports.
 
 use std::io;
 

@@ -1,10 +1,10 @@
-//! What commands print: everything goes to standard output and standard error through here, and through
+//! Output of commands: all text for standard output and standard error passes through this module and
 //! [`crate::text`].
 //!
-//! Owns the way out, and how a long line is cut. Refuses to know what the text means. Invariant: what comes out has no
-//! character that controls a terminal. It guards against a log line, which any client can write, and the response of a
-//! server, which anybody on the way can write, that speak to the operator's terminal. Lints forbid `println!` and the
-//! like everywhere else.
+//! Owns the two streams, and how a long line is cut. Refuses to know the meaning of a text. Invariant: the output has no
+//! character that controls a terminal. It guards against a log line, which any client can write, and a server's response,
+//! which anybody on the network path can forge, that control the operator's terminal. Lints forbid `println!` and the like
+//! everywhere else.
 
 use std::io::{self, Write as _};
 
@@ -18,7 +18,7 @@ const COLUMNS_BEFORE: usize = 60;
 /// No character is written with more bytes per column than this, so more bytes need not be looked at.
 const BYTES_PER_COLUMN: usize = 4;
 
-/// Writes to standard output; that nobody listens any more is no failure of ours.
+/// Writes to standard output; a closed pipe is no failure.
 pub(super) fn print(text: &str) {
     let _ = io::stdout().write_all(safe_lines(text).as_bytes());
 }
@@ -89,7 +89,7 @@ pub(super) fn excerpt(line: &[u8], offset: usize) -> (String, usize) {
     while from > 0 && width(&cells[from - 1..caret]) <= COLUMNS_BEFORE {
         from -= 1;
     }
-    // a short line is shown whole, though its fault stands at its end
+    // a short line is shown whole, even if its fault is at the end
     if start == 0 && end == line.len() && width(&cells) <= EXCERPT_COLUMNS {
         from = 0;
     }
@@ -128,7 +128,7 @@ fn boundary(line: &[u8], at: usize) -> usize {
         .unwrap_or(at)
 }
 
-/// The characters of `bytes`: where each stands in the line, and what is shown for it.
+/// The characters of `bytes`: the position in the line and the text to show for each.
 fn cells(bytes: &[u8], start: usize) -> Vec<(usize, String)> {
     let mut cells = Vec::new();
     let mut at = start;

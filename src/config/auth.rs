@@ -1,7 +1,7 @@
-//! Who we say we are, to a cluster or to Kibana.
+//! Credentials for a cluster or Kibana.
 //!
-//! Owns the kinds of credentials and the header that each becomes; refuses to know where they were read from, and whom
-//! they are shown to. Invariant: no secret is in what is printed of them.
+//! Owns the kinds of credentials and their `Authorization` headers. Refuses to know where they come from and which
+//! service gets them. Invariant: their Debug output contains no secret.
 
 use std::path::PathBuf;
 
@@ -9,10 +9,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use secrecy::{ExposeSecret, SecretString};
 
-/// Who we say we are.
+/// Credentials of one service.
 #[derive(Debug, Clone, Default)]
 pub enum Auth {
-    /// Nobody, or the client certificate alone.
+    /// No credentials, or only the client certificate.
     #[default]
     None,
     /// An API key: `id:key`, or its base64 as Elasticsearch and Kibana show it ("encoded").
@@ -50,7 +50,7 @@ impl Auth {
         Some(SecretString::from(value))
     }
 
-    /// The setting to look at when the cluster says 401 or 403.
+    /// The setting to check after status 401 or 403.
     pub(crate) fn setting(&self) -> &'static str {
         match self {
             Self::None => "api_key (none of api_key, username or bearer_token is set)",

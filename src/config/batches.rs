@@ -1,6 +1,6 @@
-//! How lines are gathered into batches, whatever output takes them.
+//! Limits of batches, the same for every output.
 //!
-//! The keys stand in `[elasticsearch]`, where they have always been.
+//! The keys are in `[elasticsearch]` for compatibility.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::scope::Scope;
 use super::settings::Section;
 use super::units::Bytes;
 
-/// Sizes and times of batches.
+/// Sizes and ages of batches.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batches {
     /// Target size of a batch before compression.
@@ -19,11 +19,11 @@ pub struct Batches {
     pub batch_count: usize,
     /// Greatest age of a batch's first document.
     pub flush_interval: Duration,
-    /// Batches that the output has at one time.
+    /// Most batches that the output handles at one time.
     pub max_in_flight: usize,
 }
 
-/// Reads the keys, or takes their defaults where there is no section.
+/// Reads the keys; without the section, it uses their defaults.
 pub(super) fn read(values: Option<&Values>, problems: &mut Vec<Problem>) -> Option<Batches> {
     let mut scope = Scope::new(Section::Elasticsearch, values, problems);
     let batch_bytes = scope.bytes("batch_bytes");

@@ -1,6 +1,6 @@
-//! What the sections of two services share: an address, who we say we are, whom we trust.
+//! Settings that `[elasticsearch]` and `[kibana]` share: addresses, credentials and trusted authorities.
 //!
-//! Owns the rules of these settings, the same wherever they stand; refuses to know which service they are for.
+//! Owns the rules of these settings, which are the same in both sections. Refuses to know which service they are for.
 //! Invariant: no message shows a secret.
 
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use super::problem::{Fault, Origin};
 use super::raw::Values;
 use super::scope::Scope;
 
-/// The address of a service; None with a problem told.
+/// The address of a service; None after a reported problem.
 pub(super) fn address(
     scope: &mut Scope<'_>,
     name: &str,
@@ -24,7 +24,7 @@ pub(super) fn address(
     origin: &Origin,
 ) -> Option<Url> {
     let why = match Url::parse(text) {
-        // Also `es-1:9200`, which reads as an address of scheme `es-1`.
+        // This includes `es-1:9200`, which parses as an address of scheme `es-1`.
         Ok(url) if !matches!(url.scheme(), "http" | "https") => {
             "must begin with http:// or https://".to_owned()
         }
@@ -33,7 +33,7 @@ pub(super) fn address(
         }
         Err(error) => format!("is no address: {error}"),
         Ok(url) if !url.username().is_empty() || url.password().is_some() => {
-            // The address is shown in logs and metrics; what is in it is no secret any more.
+            // Logs and metrics show the address, so a secret in it would be exposed.
             let why =
                 "an address must hold no user and password; set username and password".to_owned();
             scope.fault(name, origin.clone(), Fault::BadValue { value: None, why });
@@ -48,35 +48,35 @@ pub(super) fn address(
     None
 }
 
-/// Whether credentials would cross a network as anybody on it can read them.
+/// Whether credentials would cross a network in plain text.
 pub(super) fn in_the_clear(url: &Url, auth: &Auth) -> bool {
     let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
     url.scheme() == "http" && !local && !matches!(auth, Auth::None)
 }
 
-/// What to know about such an address.
+/// The note about such an address.
 pub(super) fn told_in_the_clear(url: &Url, origin: Origin) -> Note {
     let text = format!("credentials go to {url} unencrypted; https keeps them secret");
     Note { origin, text }
 }
 
-/// Each kind of authentication, by its settings; the first of them that is written stands for it in messages.
-/// A section that has no bearer token leaves it out of the table of settings, so it is never written there.
+/// The settings of each kind of authentication. Messages name the first one that is set. A section without bearer tokens
+/// has no such setting in the table, so it is never set there.
 const KINDS: [&[&str]; 3] = [
     &["api_key", "api_key_file"],
     &["username", "password", "password_file"],
     &["bearer_token", "bearer_token_file"],
 ];
 
-/// Credentials in the environment go before those of the file. A value does so by itself, but there is more than one
-/// way to write who we say we are: an administrator's name and password must not collide with the agent's key, nor a
-/// password with the file that holds another.
+/// Credentials in the environment override those of the file. A single value does so by itself, but credentials have
+/// several forms: an administrator's name and password must not conflict with the agent's key, nor a password with the
+/// file that holds another one.
 pub(super) fn environment_first(values: &mut Values) {
-    let told = |values: &Values, name: &str| {
+    let is_set = |values: &Values, name: &str| {
         let given = values.given.get(name);
         given.is_some_and(|given| matches!(given.origin, Origin::Variable(_)))
     };
-    let kinds = KINDS.map(|kind| kind.iter().any(|name| told(values, name)));
+    let kinds = KINDS.map(|kind| kind.iter().any(|name| is_set(values, name)));
     if !kinds.contains(&true) {
         return;
     }
@@ -88,7 +88,7 @@ pub(super) fn environment_first(values: &mut Values) {
             } else {
                 secret.to_owned()
             };
-            if !told(values, name) && (!is_told || told(values, &other)) {
+            if !is_set(values, name) && (!is_told || is_set(values, &other)) {
                 values.given.remove(name);
             }
         }
@@ -98,7 +98,7 @@ pub(super) fn environment_first(values: &mut Values) {
 pub(super) fn auth(scope: &mut Scope<'_>, files: &dyn Files) -> Auth {
     const WAY_OUT: &str = "keep one kind of authentication";
     let first = |kind: &&'static [&'static str]| {
-        // A password alone is no kind: that its user is missing is told below.
+        // A password alone is not a kind: the missing user is reported below.
         let mut names = kind
             .iter()
             .copied()
@@ -141,15 +141,15 @@ pub(super) fn auth(scope: &mut Scope<'_>, files: &dyn Files) -> Auth {
         .find(|name| scope.written(name).is_some());
     match (&username, password_name) {
         (Some((_, origin)), None) => {
-            let way_out = "set password or password_file beside username";
-            scope.fault("password", origin.clone(), Fault::Missing { way_out });
+            let hint = "set password or password_file beside username";
+            scope.fault("password", origin.clone(), Fault::Missing { hint });
         }
         (None, Some(name)) => {
             let origin = scope
                 .written(name)
                 .map_or(Origin::Nowhere, |given| given.origin.clone());
-            let way_out = "set username beside the password";
-            scope.fault("username", origin, Fault::Missing { way_out });
+            let hint = "set username beside the password";
+            scope.fault("username", origin, Fault::Missing { hint });
         }
         _ => {}
     }
@@ -171,13 +171,13 @@ pub(super) fn auth(scope: &mut Scope<'_>, files: &dyn Files) -> Auth {
     }
 }
 
-/// Whom to trust: a file of authorities, or the fingerprint of one.
+/// The trusted authorities: a file of certificates, or the fingerprint of one.
 pub(super) fn authority(
     scope: &mut Scope<'_>,
     files: &dyn Files,
 ) -> (Option<PathBuf>, Option<Fingerprint>) {
-    let way_out = "keep one of the two: with ca_fingerprint that authority alone is trusted";
-    scope.conflict("ca_file", "ca_fingerprint", way_out);
+    let hint = "keep one of the two: with ca_fingerprint that authority alone is trusted";
+    scope.conflict("ca_file", "ca_fingerprint", hint);
     let ca_file = pem(scope, "ca_file", files, &["CERTIFICATE"]);
     let Some((text, origin)) = scope.text("ca_fingerprint") else {
         return (ca_file, None);
@@ -191,7 +191,7 @@ pub(super) fn authority(
     }
 }
 
-/// The path of a file in PEM form that holds one of these things.
+/// The path of a PEM file that contains one of these labels.
 pub(super) fn pem(
     scope: &mut Scope<'_>,
     name: &str,

@@ -1,27 +1,26 @@
 //! The name of a data stream, by Elastic's naming scheme: `TYPE-DATASET-NAMESPACE`.
 //!
-//! Owns the rules of the name and what is named after it. Refuses to know which backing index a document ends
-//! in: the cluster decides that, and therefore ids are unique within one backing index only. Invariant: every
-//! name that [`DataStream::parse`] accepts is one that Elasticsearch and OpenSearch take, and matches
-//! [`DataStream::wildcard`].
+//! Owns the rules of the name and the names derived from it. Refuses to know the backing index of a document: the
+//! cluster chooses it, so ids are unique within one backing index only. Invariant: Elasticsearch and OpenSearch accept
+//! every name that [`DataStream::parse`] accepts, and it matches [`DataStream::wildcard`].
 
 use std::fmt;
 
-/// What a data stream keeps of "each line once", in the words that `check` and the documentation use.
+/// How far "each line once" holds for a data stream; `check` and the documentation use this text.
 pub const PROMISE: &str = "once, except when a rollover falls between a request and its repeat, or the checkpoint is lost";
 
 /// Longest name, in bytes (Elasticsearch, "Create a data stream", path parameters).
 const MAX_NAME: usize = 255;
 /// Longest dataset and namespace (Elastic, "Data stream naming scheme").
 const MAX_PART: usize = 100;
-/// What no name may hold (Elasticsearch, "Create a data stream").
+/// Characters that a name must not contain (Elasticsearch, "Create a data stream").
 const FORBIDDEN: [char; 12] = ['\\', '/', '*', '?', '"', '<', '>', '|', ',', '#', ':', ' '];
 
 /// A data stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataStream {
     name: String,
-    /// Where the first dash stands, and the second.
+    /// Byte offsets of the first and the second dash.
     dashes: [usize; 2],
 }
 
@@ -36,7 +35,7 @@ pub enum DataStreamError {
     /// An upper-case letter.
     #[error("Elasticsearch takes lower-case names only")]
     UpperCase,
-    /// One of the characters that no name may hold.
+    /// A character that a name must not contain.
     #[error("Elasticsearch takes no '{0}' in the name of a data stream")]
     Forbidden(char),
     /// Begins with `_`, `+` or `.`.
@@ -101,13 +100,13 @@ impl DataStream {
         &self.name[self.dashes[1] + 1..]
     }
 
-    /// The name of the index template and what belongs to it, the same for all namespaces:
+    /// The name of the index template and its components, the same for all namespaces:
     /// `logs-nginx.access`.
     pub fn template(&self) -> &str {
         &self.name[..self.dashes[1]]
     }
 
-    /// The data streams that the template is for: `logs-nginx.access-*`.
+    /// The template's pattern: `logs-nginx.access-*`.
     pub fn wildcard(&self) -> String {
         format!("{}-*", self.template())
     }

@@ -1,4 +1,4 @@
-//! The section `[elasticsearch]`: where the cluster is and who we say we are.
+//! The section `[elasticsearch]`: the cluster's addresses, credentials, index names and request options.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -20,24 +20,24 @@ use super::scope::Scope;
 use super::settings::Section;
 use super::target::Target;
 
-/// A cluster and how to deliver to it.
+/// A cluster and the options for delivery.
 #[derive(Debug, Clone)]
 pub(crate) struct Elasticsearch {
     /// Base addresses of its nodes, at least one.
     pub nodes: Vec<Url>,
-    /// Who we say we are.
+    /// Credentials.
     pub auth: Auth,
     /// A client certificate, for clusters that ask for one.
     pub client_certificate: Option<ClientCertificate>,
-    /// Authorities to trust besides the system's.
+    /// Trusted authorities in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// The one authority to trust instead, by its certificate's fingerprint.
+    /// The only trusted authority, by its certificate's fingerprint.
     pub ca_fingerprint: Option<Fingerprint>,
-    /// The HTTP proxies before the nodes.
+    /// The HTTP proxies for the nodes.
     pub proxies: Proxies,
     /// The index of a record.
     pub target: Target,
-    /// How new indices are stored; None: as the cluster does by itself.
+    /// Storage mode of new indices; None: the cluster's default.
     pub index_mode: Option<IndexMode>,
     /// Compress requests.
     pub gzip: bool,
@@ -45,10 +45,10 @@ pub(crate) struct Elasticsearch {
     pub request_timeout: Duration,
 }
 
-/// How new indices are stored (Elasticsearch, "Index modules", `index.mode`).
+/// Storage mode of new indices (Elasticsearch, "Index modules", `index.mode`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IndexMode {
-    /// As any other index.
+    /// The mode of ordinary indices.
     Standard,
     /// For logs: sorted by host and time, with a smaller codec; from Elasticsearch 8.17 on.
     Logsdb,
@@ -131,8 +131,8 @@ fn nodes(scope: &mut Scope<'_>) -> Vec<Url> {
         let origin = scope
             .written("nodes")
             .map_or(scope.origin(), |given| given.origin.clone());
-        let way_out = "name at least one node, as in nodes = [\"https://es-1:9200\"]";
-        scope.fault("nodes", origin, Fault::Missing { way_out });
+        let hint = "name at least one node, as in nodes = [\"https://es-1:9200\"]";
+        scope.fault("nodes", origin, Fault::Missing { hint });
     }
     let mut seen = HashSet::new();
     let mut nodes = Vec::new();
@@ -150,7 +150,7 @@ fn nodes(scope: &mut Scope<'_>) -> Vec<Url> {
 }
 
 fn client_certificate(scope: &mut Scope<'_>, files: &dyn Files) -> Option<ClientCertificate> {
-    for (one, other, way_out) in [
+    for (one, other, hint) in [
         (
             "client_cert",
             "client_key",
@@ -165,7 +165,7 @@ fn client_certificate(scope: &mut Scope<'_>, files: &dyn Files) -> Option<Client
         if let Some(given) = scope.written(one)
             && scope.written(other).is_none()
         {
-            scope.fault(other, given.origin.clone(), Fault::Missing { way_out });
+            scope.fault(other, given.origin.clone(), Fault::Missing { hint });
         }
     }
     let certificate = pem(scope, "client_cert", files, &["CERTIFICATE"]);

@@ -1,7 +1,7 @@
-//! The section `[enrich]`: what records say that their lines do not.
+//! The section `[enrich]`: sources of fields that the log lines do not contain.
 //!
-//! Owns which sources there are and that they can be used; refuses to know how they are asked. Invariant: a field
-//! that one of them fills is filled by it alone.
+//! Owns the list of sources and checks that each is usable. Refuses to know how they are queried. Invariant: only one
+//! source fills a field.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub(super) fn read(
     }
 }
 
-/// One that is set, if it can be used.
+/// One source, if it is set and usable.
 type Ready<T> = Option<Arc<EnrichFile<T>>>;
 
 fn file<T: Content>(
@@ -65,7 +65,7 @@ fn file_now<T: Content>(scope: &mut Scope<'_>, logs: &[Log], files: &dyn Files) 
         let why = "fills a field that fields of [[logs]] sets too; keep one of the two";
         scope.bad(T::SETTING, origin.clone(), name, why);
     }
-    // a switch is a natural guess
+    // users may try `true` or `false` here
     if !Path::new(&text).is_absolute() {
         let why = format!(
             "is no path from / on; write that of {}, or leave {} out and do without {}",

@@ -1,8 +1,8 @@
-//! Secrets of the configuration that other users of this host can read.
+//! Reports secrets of the configuration that other users of this host can read.
 //!
-//! Owns the rule of who is another: everybody, or a group that this user is not in. Root's groups tell nothing of the
-//! agent's, so as root only a file for everybody is told. Refuses to know what a secret is for: the table of settings
-//! says which are. Invariant: no message shows a secret, and nothing is refused for it.
+//! Owns the rule for other users: everybody, or a group that this user is not in. Root's groups do not show those of the
+//! agent, so root gets a note only for files that everybody can read. Refuses to know the purpose of a secret: the table
+//! of settings lists them. Invariant: no message shows a secret, and an exposed secret is no error.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use super::problem::Origin;
 use super::raw::{Raw, Value};
 use super::settings::{Kind, Section, find};
 
-/// The one file with a secret that has no setting to hold it instead.
+/// The only file with a secret that no setting can hold instead.
 const CLIENT_KEY: &str = "client_key";
 
 /// A note for each file with a secret that others can read.
@@ -47,7 +47,7 @@ pub(super) fn notes(raw: &Raw, files: &dyn Files) -> Vec<Note> {
 
 fn is_secret(section: Section, name: &str, text: &str) -> bool {
     let is_secret = find(section, name).is_some_and(|setting| setting.kind == Kind::Secret);
-    // A proxy's address is secret only for the password in it.
+    // A proxy's address is secret only if it contains a password.
     is_secret && (name != "proxy" || text.contains('@'))
 }
 
@@ -59,7 +59,7 @@ fn names_secret_file(section: Section, name: &str) -> bool {
 
 fn exposed(path: &Path, keys: &str, files: &dyn Files) -> Option<String> {
     let shown = path.display();
-    // What cannot be looked at was told when it was read.
+    // Reading the file has already reported an inaccessible one.
     match files.readers(path).ok()? {
         Readers::Own => None,
         Readers::Everybody { mode } => Some(format!(

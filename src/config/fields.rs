@@ -1,8 +1,7 @@
-//! `fields`: further members of every record of a log, constants or variables of its format.
+//! The setting `fields`: extra members of every record of a log, constants or variables of its format.
 //!
-//! Owns which names can be given and of which type their values are. Invariant: a field that is taken here
-//! never meets a member that records carry of themselves, unless it stands for it, and no value of it makes
-//! Elasticsearch refuse the document.
+//! Owns the allowed names and the types of their values. Invariant: an accepted field never collides with a built-in
+//! member of a record, unless it replaces that member, and no value of it makes Elasticsearch refuse the document.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
@@ -14,23 +13,23 @@ use super::formats::NamedFormat;
 use super::problem::Origin;
 use super::scope::Scope;
 
-/// A field and where its value comes from.
+/// A field and the source of its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     /// The dotted name.
     pub name: String,
     /// The value.
     pub value: FieldValue,
-    /// What the index takes for it.
+    /// The type of the field in the index.
     pub kind: FieldType,
 }
 
-/// Where a value comes from.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FieldValue {
-    /// The configuration.
+    /// A constant of the configuration.
     Constant(String),
-    /// The line: a variable of its format, without the `$`.
+    /// A variable of the line's format, without the `$`.
     Variable(String),
 }
 
@@ -42,7 +41,7 @@ pub(crate) fn variable_of<'f>(fields: &'f [Field], name: &str) -> Option<&'f str
     })
 }
 
-/// What the index takes for a field.
+/// The type of a field in the index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldType {
     /// Any text.
@@ -62,7 +61,7 @@ impl Field {
         Self::new(name.to_owned(), value, FieldType::Text)
     }
 
-    /// It stands for a member of the record's own.
+    /// It replaces a built-in member of the record.
     pub fn replaces(&self) -> bool {
         YIELDING.contains(&&*self.name)
     }
@@ -72,9 +71,8 @@ impl Field {
     }
 }
 
-/// Fields that records carry of themselves. Another value beside one of them would break identity or order, or
-/// make a key that stands twice, a list, or text where an object is: Elasticsearch would refuse each document,
-/// or count it under both values.
+/// Built-in fields of records. A second value for one of them would break identity or order, or create a duplicate key,
+/// a list, or text in place of an object: Elasticsearch would refuse each document, or count it under both values.
 const OWN: [&str; 42] = [
     "@timestamp",
     "agent.name",
@@ -120,8 +118,8 @@ const OWN: [&str; 42] = [
     "user_agent.original",
 ];
 
-/// Own fields too, but for these a variable can be named that goes before what the agent would take, and for
-/// `url.domain` a constant that stands behind it. Time, client, status, duration and size are what dashboards count by.
+/// Built-in fields that a variable can override; for `url.domain` a constant can be the fallback. Dashboards count by
+/// time, client, status, duration and size, so those cannot be overridden.
 const YIELDING: [&str; 9] = [
     "@timestamp",
     "event.duration",
@@ -134,7 +132,7 @@ const YIELDING: [&str; 9] = [
     "user.name",
 ];
 
-/// Parts of a name; deeper objects are slips.
+/// Most parts of a name; deeper objects are mistakes.
 const MAX_DEPTH: usize = 8;
 
 impl fmt::Display for Field {
@@ -146,13 +144,13 @@ impl fmt::Display for Field {
     }
 }
 
-/// Whether a field of this name would meet one that records carry of themselves.
+/// Whether a field of this name collides with a built-in field.
 pub(crate) fn is_own(name: &str) -> bool {
     let mut own = OWN.iter().chain(&YIELDING);
     own.any(|own| overlap(own, name)) || name.starts_with('_')
 }
 
-/// Whether two fields are one, or one would be an object that holds the other.
+/// Whether two names are equal, or one is an object that contains the other.
 pub(super) fn overlap(one: &str, other: &str) -> bool {
     let (short, long) = if one.len() <= other.len() {
         (one, other)
@@ -163,7 +161,7 @@ pub(super) fn overlap(one: &str, other: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 
-/// The type that ECS 8.11 (field reference) gives a field; `Err` names one that no text becomes.
+/// The type that ECS 8.11 (field reference) gives a field; `Err` names a type that cannot be made of text.
 fn type_of(name: &str) -> Result<FieldType, &'static str> {
     let (root, rest) = name.split_once('.').unwrap_or((name, ""));
     match (root, rest) {
@@ -266,7 +264,7 @@ fn is_long(text: &str) -> bool {
     number::unsigned(text.as_bytes()).is_some_and(|number| i64::try_from(number).is_ok())
 }
 
-/// The variable that a value names, if it begins so.
+/// The variable that a value names, if it starts with `$`.
 fn variable(value: &str) -> Result<Option<String>, String> {
     let Some(name) = value.strip_prefix('$') else {
         return Ok(None);
@@ -281,28 +279,28 @@ fn variable(value: &str) -> Result<Option<String>, String> {
             "takes the whole value of one variable, which {value:?} is not; write it as in \"$http_x_user_id\""
         ));
     }
-    // nginx looks names up without regard to case
+    // nginx looks up names without regard to case
     Ok(Some(name.to_ascii_lowercase()))
 }
 
-/// Variables that no line will give, by the name of the variable and the field.
+/// Variables that no format has, by variable and field.
 #[derive(Debug, Default)]
 pub(super) struct Unknown(BTreeMap<(String, String), Names>);
 
-/// Names of formats, each once, in the order in which they were met.
+/// Names of formats, each once, in order of appearance.
 #[derive(Debug, Default)]
 struct Names {
     all: HashSet<String>,
     first: Vec<String>,
-    /// One of them has the variable, in the text of several.
+    /// One of the formats has the variable, but only as part of a longer text.
     joined: bool,
 }
 
-/// Formats named in a note.
+/// Most formats that a note names.
 const NAMED_FORMATS: usize = 12;
 
 impl Unknown {
-    /// Looks at a log whose lines are written in one of these formats.
+    /// Checks a log whose lines have one of these formats.
     pub(super) fn look<'f>(
         &mut self,
         fields: &[Field],
@@ -337,7 +335,7 @@ impl Unknown {
         }
     }
 
-    /// A note for each.
+    /// One note for each variable.
     pub(super) fn notes(self, origin: &Origin) -> impl Iterator<Item = Note> {
         self.0.into_iter().map(move |((variable, field), names)| {
             let (noun, has) = if names.all.len() == 1 {

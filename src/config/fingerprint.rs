@@ -1,6 +1,6 @@
-//! A certificate's fingerprint, as Elasticsearch prints that of its authority at its first start.
+//! The fingerprint of a certificate; Elasticsearch prints that of its authority at the first start.
 //!
-//! Owns the spellings that are accepted. Refuses to know certificates. Invariant: a fingerprint is a whole SHA-256.
+//! Owns the accepted notations. Refuses to know certificates. Invariant: a fingerprint is a whole SHA-256.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ impl Fingerprint {
     ///
     /// # Errors
     ///
-    /// What is wrong, and what to write.
+    /// The mistake and the fix.
     pub fn parse(text: &str) -> Result<Self, String> {
         const WRITE: &str = "write the SHA-256 of the authority's certificate, 64 hexadecimal digits, with or without \
                              colons, as Elasticsearch prints it at its first start, or as openssl x509 -fingerprint \

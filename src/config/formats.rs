@@ -1,8 +1,8 @@
-//! Formats by name, and the order in which they are tried.
+//! Named formats, and the order in which they are tried.
 //!
-//! Owns the formats that are known without a nginx.conf. Invariant: of what a log does not name itself, the
-//! more specific format is tried before the more general one, and one that takes nearly any line is not tried
-//! at all: it would capture the lines of other logs, without their time.
+//! Owns the formats that are known without nginx.conf. Invariant: among the formats that a log does not name itself, a
+//! specific one is tried before a general one. A format that accepts nearly every line is not tried: it would match
+//! lines of other formats and lose their time.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use logweir_parsers::nginx_conf::COMBINED;
 use logweir_parsers::{Escape, Format};
 
-/// A format and what to call it.
+/// A format and its name.
 #[derive(Debug, Clone)]
 pub struct NamedFormat {
     /// The `log_format`'s name, or `format N` for one without.
@@ -28,17 +28,17 @@ impl NamedFormat {
         }
     }
 
-    /// Would it read every line alike?
+    /// Whether it reads every line the same way as the other.
     pub fn is_same(&self, other: &NamedFormat) -> bool {
         self.key() == other.key()
     }
 
-    /// What it reads lines by.
+    /// The parser's definition.
     pub fn key(&self) -> (&str, Escape) {
         (self.format.source(), self.format.escape())
     }
 
-    /// As a `log_format` directive, which `Config::add_formats` takes back.
+    /// The `log_format` directive; `Config::add_formats` parses it.
     pub fn directive(&self) -> String {
         let escape = match self.format.escape() {
             Escape::Default => "default",
@@ -61,7 +61,7 @@ impl NamedFormat {
     }
 }
 
-/// Each format once, where it stands first.
+/// Removes duplicates; the first of equal formats stays.
 pub(super) fn distinct(formats: impl IntoIterator<Item = NamedFormat>) -> Vec<NamedFormat> {
     let mut seen = HashSet::new();
     let is_new = |named: &NamedFormat| {
@@ -71,14 +71,14 @@ pub(super) fn distinct(formats: impl IntoIterator<Item = NamedFormat>) -> Vec<Na
     formats.into_iter().filter(is_new).collect()
 }
 
-/// Sorts from specific to general. Those that prescribe as much as combined, or more, take no line of each
-/// other by chance; they keep their order.
+/// Sorts from specific to general. Formats at least as strict as combined do not match each other's lines by chance, so
+/// they keep their order.
 pub(super) fn sort(formats: &mut [NamedFormat]) {
     let enough = Format::combined().prescribes();
     formats.sort_by_key(|named| Reverse(named.format.prescribes().min(enough)));
 }
 
-/// What is tried on a log that names none of these formats, each once, in the order in which that is done.
+/// The formats to try on a log that names none of them, each once, in order.
 pub(crate) fn for_any_log(formats: impl IntoIterator<Item = NamedFormat>) -> Vec<NamedFormat> {
     let specific = formats
         .into_iter()
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(well_known().count(), WELL_KNOWN.len() + 1);
     }
 
-    /// A line of each, as its makers document it, is taken by it alone.
+    /// Only the format itself matches its documented line.
     #[test]
     fn lines_of_well_known_formats_are_taken_by_their_own_alone() {
         let time = "[23/Nov/2026:05:41:14 +0000]";
@@ -263,7 +263,7 @@ mod tests {
                 .map(|named| named.name.as_str())
                 .collect();
             assert_eq!(takers.first(), Some(name), "{line}");
-            // A host with a port is one without for whoever does not look.
+            // A format with a host also matches a host with a port.
             assert!(
                 takers[1..].iter().all(|taker| *taker == "nginx-proxy"),
                 "{line}: {takers:?}"

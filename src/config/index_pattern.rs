@@ -1,8 +1,8 @@
-//! The name of the index of a day.
+//! The pattern of the names of daily indices.
 //!
-//! Owns the pattern `nginx-access-%Y.%m.%d` and everything that is named after it. Refuses to know now():
-//! a name follows from the event's time alone, so that a repeated line meets its twin. Invariant: every
-//! name it gives is one that Elasticsearch and OpenSearch take, and matches [`IndexPattern::wildcard`].
+//! Owns the pattern `nginx-access-%Y.%m.%d` and the names derived from it. Refuses to know the current time: the event's
+//! time alone determines the name, so a repeated line goes to the index of its first copy. Invariant: Elasticsearch and
+//! OpenSearch accept every name, and it matches [`IndexPattern::wildcard`].
 
 use std::fmt;
 
@@ -10,13 +10,13 @@ use chrono::{DateTime, Datelike as _, Months, NaiveDate};
 
 /// Longest name of an index, in bytes (Elasticsearch, "Create index API", path parameters).
 const MAX_NAME: usize = 255;
-/// What no index name may hold (the same page; `:` since 7.0).
+/// Characters that an index name must not contain (the same page; `:` since 7.0).
 const FORBIDDEN: [char; 12] = ['\\', '/', '*', '?', '"', '<', '>', '|', ' ', ',', '#', ':'];
 
-/// What joins the parts of a name.
+/// Characters between the parts of a name.
 const JOINTS: [char; 3] = ['-', '.', '_'];
 
-/// A strftime pattern of the event's day in UTC that gives the names of indices.
+/// A strftime pattern that turns the event's day in UTC into an index name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IndexPattern {
     source: String,
@@ -33,7 +33,7 @@ enum Piece {
     Day,
 }
 
-/// How much time one index holds.
+/// The time that one index covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Period {
     /// A day.
@@ -45,7 +45,7 @@ pub enum Period {
 }
 
 impl Period {
-    /// The longest that one can be, in days.
+    /// The longest such period in days.
     pub fn most_days(self) -> u32 {
         match self {
             Self::Day => 1,
@@ -72,7 +72,7 @@ pub enum IndexPatternError {
     /// `%d` without `%m`, or `%m` without `%Y`.
     #[error("%d needs %m and %m needs %Y, or days of different months would share an index")]
     GapInDate,
-    /// Another `%` than the three.
+    /// A `%` conversion other than the three.
     #[error("only %Y, %m and %d are understood")]
     UnknownField,
     /// It begins with the date.
@@ -81,7 +81,7 @@ pub enum IndexPatternError {
     /// An upper-case letter.
     #[error("Elasticsearch takes lower-case index names only")]
     UpperCase,
-    /// One of the characters that no index name may hold.
+    /// A character that an index name must not contain.
     #[error("Elasticsearch takes no '{0}' in an index name")]
     Forbidden(char),
     /// Begins with `-`, `_`, `+` or `.`.
@@ -161,7 +161,7 @@ impl IndexPattern {
         }
     }
 
-    /// The pattern as it was written.
+    /// The pattern as written in the configuration.
     pub fn as_str(&self) -> &str {
         &self.source
     }
@@ -172,7 +172,7 @@ impl IndexPattern {
 
         let mut name = String::with_capacity(self.source.len() + 4);
         for piece in &self.pieces {
-            // Writing into a String cannot fail.
+            // Writing to a String cannot fail.
             let _ = match piece {
                 Piece::Text(text) => {
                     name.push_str(text);
@@ -191,7 +191,7 @@ impl IndexPattern {
         DateTime::from_timestamp(seconds, 0).map(|time| self.name(time.date_naive()))
     }
 
-    /// How much time one index holds.
+    /// The time that one index covers.
     pub fn period(&self) -> Period {
         if self.pieces.contains(&Piece::Day) {
             Period::Day
@@ -202,7 +202,7 @@ impl IndexPattern {
         }
     }
 
-    /// The first day that is later than all of an index, by its name; None for a name that this pattern never gives.
+    /// The first day after the period of an index, by its name; None for a name that the pattern does not produce.
     pub fn end(&self, name: &str) -> Option<NaiveDate> {
         let (mut rest, mut year, mut month, mut day) = (name, None, 1, 1);
         let number = |digits: usize, rest: &mut &str| {
@@ -219,7 +219,7 @@ impl IndexPattern {
             }
         }
         let first = NaiveDate::from_ymd_opt(year?, month, day)?;
-        // also what a number may look like and a date may not, such as "+1", and a date that stands there twice
+        // the comparison also refuses numbers such as "+1", and a date that occurs twice with different values
         if self.name(first) != name {
             return None;
         }
@@ -230,7 +230,7 @@ impl IndexPattern {
         }
     }
 
-    /// Whether Elasticsearch finds the day in the names by itself: they must end in `-yyyy.MM.dd` ("Index lifecycle
+    /// Whether Elasticsearch can parse the day in the names: they must end in `-yyyy.MM.dd` ("Index lifecycle
     /// management settings", `index.lifecycle.parse_origination_date`).
     pub fn has_origination_date(&self) -> bool {
         self.source.ends_with("-%Y.%m.%d")
@@ -282,12 +282,12 @@ impl IndexPattern {
         matching.map(|(_, pattern)| *pattern)
     }
 
-    /// What stands before the date: `nginx-access-`.
+    /// The text before the date: `nginx-access-`.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// A pattern that matches every index of ours: `nginx-access-*`.
+    /// A pattern that matches all our indices: `nginx-access-*`.
     pub fn wildcard(&self) -> String {
         format!("{}*{}", self.prefix, self.suffix)
     }
@@ -416,7 +416,7 @@ mod tests {
         assert_eq!(collides("logs-nginx-%Y.%m.%d"), Some("logs-*-*"));
         assert_eq!(collides("logs-%Y.%m.%d-eu"), Some("logs-*-*"));
         assert_eq!(collides("metrics-a-%Y"), Some("metrics-*-*"));
-        // one dash only, also in the name for lines without a time
+        // a single dash, also in the name for lines without a time
         assert_eq!(collides("logs-%Y.%m.%d"), None);
         assert_eq!(collides("weblogs-nginx-%Y.%m.%d"), None);
         assert_eq!(collides("nginx-access-%Y.%m.%d"), None);

@@ -1,6 +1,6 @@
-//! The section `[kibana]`: where the dashboards go.
+//! The section `[kibana]`: the Kibana that gets the dashboards.
 //!
-//! Owns the rule that what is not set here is that of `[elasticsearch]`. Refuses to know what is put there.
+//! Owns the rule that `[elasticsearch]` provides the settings that are missing here. Refuses to know what is imported.
 
 use std::path::PathBuf;
 
@@ -25,17 +25,17 @@ pub struct Kibana {
     pub url: Url,
     /// The Kibana space; None: the default one.
     pub space: Option<String>,
-    /// Who we say we are.
+    /// Credentials.
     pub auth: Auth,
-    /// Authorities to trust besides the system's.
+    /// Trusted authorities in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// The one authority to trust instead, by its certificate's fingerprint.
+    /// The only trusted authority, by its certificate's fingerprint.
     pub ca_fingerprint: Option<Fingerprint>,
-    /// The HTTP proxy before it.
+    /// The HTTP proxy for it.
     pub proxies: Proxies,
 }
 
-/// Reads the section; `cluster` lends what is not set here.
+/// Reads the section; `cluster` provides the settings that are missing here.
 pub(super) fn read(
     values: &Values,
     cluster: Option<&Elasticsearch>,
@@ -48,11 +48,11 @@ pub(super) fn read(
     let url = match scope.text("url") {
         Some((text, origin)) => address(&mut scope, "url", &text, &origin),
         None => {
-            let (origin, way_out) = (
+            let (origin, hint) = (
                 scope.origin(),
                 "name its address, as in url = \"https://kibana:5601\"",
             );
-            scope.fault("url", origin, Fault::Missing { way_out });
+            scope.fault("url", origin, Fault::Missing { hint });
             None
         }
     };
@@ -77,7 +77,7 @@ pub(super) fn read(
         notes.push(told_in_the_clear(url, origin));
     }
     let (ca_file, ca_fingerprint) = match (authority(&mut scope, files), cluster) {
-        // A plain address has no use for them, and says so where somebody has written them for it.
+        // A plain http address does not use them; if they are set for it, that is reported.
         ((None, None), Some(cluster))
             if url.as_ref().is_some_and(|url| url.scheme() == "https") =>
         {

@@ -1,7 +1,7 @@
-//! What the formats of a log do not tell although records cannot do without: when a request was, and whose.
+//! Reports formats without data that records need: the time of a request and its client.
 //!
-//! Owns the words of it. Invariant: a format is judged only for logs that are known to be written in it, and each
-//! lack is told once, with these logs.
+//! Owns the texts of these notes. Invariant: a format is checked only for logs that are known to use it, and each
+//! missing part is reported once, with these logs.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -16,23 +16,23 @@ use super::nginx::{Nginx, note};
 use super::problem::Origin;
 use super::{NamedFormat, Note};
 
-/// What is lacking without a time; reads on after "no".
+/// The effect of a missing time; continues a sentence after "no".
 pub(crate) const NO_TIME: &str = "time: lines go to the index of unparsed lines, which no life cycle deletes ($msec; \
                                   or name a variable of your own: fields = { \"@timestamp\" = \"$VARIABLE\" })";
-/// What is lacking without a client; reads on after "no".
+/// The effect of a missing client; continues a sentence after "no".
 pub(crate) const NO_CLIENT: &str = "client address: nobody can be counted, and dashboards stay empty ($remote_addr; or \
                                     name a variable of your own: fields = { \"source.ip\" = \"$VARIABLE\" })";
-/// Logs that a note names; beyond them it counts.
+/// Most logs that a note names; it counts the others.
 const NAMED: usize = 3;
 
-/// The logs written in a format that lacks something.
+/// The logs of a format that lacks something.
 #[derive(Default)]
 struct Written {
     first: Vec<String>,
     more: usize,
 }
 
-/// A note for each format and each thing that it lacks.
+/// One note for each format and missing part.
 pub(super) fn notes(logs: &[Log], nginx: Option<&Nginx>) -> Vec<Note> {
     let known = nginx.iter().flat_map(|nginx| &nginx.conf.logs);
     let known: HashMap<String, &AccessLog> =
@@ -55,7 +55,7 @@ pub(super) fn notes(logs: &[Log], nginx: Option<&Nginx>) -> Vec<Note> {
                     .formats_of(of_nginx)
                     .iter()
                     .for_each(|named| look(named, &log.fields, &of_nginx.path)),
-                // its lines may be of any format
+                // its lines may have any format
                 (true, None) => {}
                 (false, _) => log
                     .formats

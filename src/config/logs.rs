@@ -1,4 +1,4 @@
-//! The logs to follow: `[[logs]]`, or what nginx.conf says, and the formats of each.
+//! The logs to follow, from `[[logs]]` or nginx.conf, and the formats of each.
 //!
 //! Invariant: each log has at least one format, `auto` has combined among them, and tries a log's own formats
 //! before those of others. A section whose globs match
@@ -25,21 +25,21 @@ use crate::globs::{self, Globs};
 /// Files of one kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Log {
-    /// The name in each line's identity; None: the live file's path.
+    /// The name in each line's identity; None: the path of the live file.
     pub name: Option<String>,
     /// Globs of the live files.
     pub paths: Vec<String>,
     /// Globs to leave out.
     pub exclude: Vec<String>,
-    /// Globs of rotated files whose names do not tell.
+    /// Globs of rotated files whose names do not show that.
     pub rotated: Vec<String>,
-    /// Globs of other folders of rotated files.
+    /// Globs of other folders with rotated files.
     pub rotated_dirs: Vec<String>,
-    /// Tried in this order.
+    /// The formats in the order in which they are tried.
     pub formats: Formats,
-    /// `auto` is among the formats: those seen before may be added, see [`Config::add_formats`].
+    /// Whether `auto` is among the formats, so that [`Config::add_formats`] may add those of earlier starts.
     pub auto: bool,
-    /// Further fields of each record.
+    /// Extra fields of each record.
     pub fields: Vec<Field>,
 }
 
@@ -94,10 +94,10 @@ impl Config {
     }
 }
 
-/// Why a log of nginx.conf cannot be followed, after its place; None for one that can, and for one that is off.
+/// Why a log of nginx.conf cannot be followed; None for one that can be followed, and for one that is off.
 pub(crate) fn not_followed(log: &AccessLog) -> Option<String> {
     match log.tailable {
-        // `silent` has its own word for what nobody wanted to be logged.
+        // `silent` reports servers that log nothing on purpose.
         Tailable::Yes | Tailable::No(Reason::Off | Reason::Null) => None,
         Tailable::Gzip => Some(format!(
             "{} is written compressed and is not followed; take gzip off its access_log",
@@ -170,7 +170,7 @@ pub(super) fn read(
 struct Taken<'n> {
     /// By section.
     logs: Vec<Vec<&'n AccessLog>>,
-    /// Those that none takes, nor leaves out.
+    /// The logs that no section takes or excludes.
     left: Vec<&'n AccessLog>,
 }
 
@@ -178,7 +178,7 @@ impl<'n> Taken<'n> {
     fn by(sections: &[&Log], nginx: Option<&'n Nginx>) -> Self {
         let (mut paths, mut exclude) = (Globs::default(), Globs::default());
         for (at, log) in sections.iter().enumerate() {
-            // What is no glob was told when it was read.
+            // An invalid glob was reported when it was read.
             log.paths.iter().for_each(|glob| _ = paths.add(glob, at));
             log.exclude
                 .iter()
@@ -286,7 +286,7 @@ fn one_of_nginx(
     log
 }
 
-/// What `choices` name, where `own` are the formats of the log itself.
+/// The formats that `choices` name; `own` are the formats of the log itself.
 fn chosen(choices: &[Choice], own: &[NamedFormat], nginx: Option<&Nginx>) -> Formats {
     let named = |choices: &[Choice]| -> Vec<NamedFormat> {
         let formats = choices.iter().filter_map(|choice| match choice {
@@ -323,7 +323,7 @@ fn split(
         .iter()
         .filter(|log| matches!(log.tailable, Tailable::Yes | Tailable::Gzip))
         .partition(|log| log.tailable == Tailable::Yes);
-    // An empty file does not tell yet that gzip will be written into it.
+    // An empty file does not show yet whether nginx writes gzip into it.
     leave_out(&mut log, &compressed, &[""]);
     notes.extend(compressed.into_iter().filter_map(not_followed_at));
     let Some(nginx) = nginx.filter(|_| !matched.is_empty()) else {
@@ -334,9 +334,9 @@ fn split(
             false => vec![Log { formats, ..log }],
         };
     };
-    // Files of one name are one log, however many there are.
+    // All files with one configured name are one log.
     if log.name.is_some() {
-        // A file that nginx.conf names is no mere find of a glob.
+        // A file that nginx.conf names counts as named, not as found by a glob.
         let known: HashSet<&String> = log.paths.iter().collect();
         let literal = matched.iter().map(|log| globset::escape(&log.path));
         let mut paths: Vec<String> = literal.filter(|path| !known.contains(path)).collect();
@@ -359,7 +359,7 @@ fn split(
         logs.push(one_of_nginx(alone, choices, nginx, &[access_log], unknown));
     }
     let mut rest = log;
-    // Its rotated files belong to it too, wherever the glob is wide enough to match them.
+    // Its rotated files belong to it too, if the glob matches them.
     leave_out(&mut rest, &matched, &["", ".*", "-*"]);
     if !rest.paths.is_empty() {
         rest.formats = chosen(choices, &[], Some(nginx));
@@ -390,8 +390,8 @@ fn paths(scope: &mut Scope<'_>, seen: &mut HashMap<String, String>) -> Vec<Strin
         let origin = scope
             .written("paths")
             .map_or(scope.origin(), |given| given.origin.clone());
-        let way_out = "name the files, as in paths = [\"/var/log/nginx/*access.log\"]";
-        scope.fault("paths", origin, Fault::Missing { way_out });
+        let hint = "name the files, as in paths = [\"/var/log/nginx/*access.log\"]";
+        scope.fault("paths", origin, Fault::Missing { hint });
     }
     let mut paths = Vec::new();
     for (path, origin) in list {
@@ -410,8 +410,8 @@ fn paths(scope: &mut Scope<'_>, seen: &mut HashMap<String, String>) -> Vec<Strin
             scope.bad("paths", origin, &path, why);
         } else if let Some(other) = seen.insert(path.clone(), origin.to_string()) {
             let other = format!("the same path ({other})");
-            let way_out = "keep it in one [[logs]]; its formats can be a list";
-            scope.fault("paths", origin, Fault::Conflict { other, way_out });
+            let hint = "keep it in one [[logs]]; its formats can be a list";
+            scope.fault("paths", origin, Fault::Conflict { other, hint });
         } else {
             paths.push(path);
         }
@@ -454,7 +454,7 @@ fn absolute_globs(scope: &mut Scope<'_>, name: &str) -> Vec<String> {
     globs
 }
 
-/// The `log_format` of nginx.conf that bears this name, or what to write instead.
+/// The `log_format` of this name in nginx.conf, or an error with the fix.
 fn named(name: &str, nginx: Option<&Nginx>) -> Result<NamedFormat, String> {
     const WRITE: &str =
         "write auto, combined, a name that nginx.conf defines, or the whole text of a log_format";

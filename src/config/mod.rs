@@ -1,10 +1,9 @@
 //! The configuration: TOML text, environment and secret files become one validated `Config`.
 //!
-//! Owns what can be set (`settings`), where a value comes from and whether it can be true. Refuses to
-//! know what the rooms do with it. Two steps: `raw` finds the values with their places, the rest checks
-//! them; nothing after this room checks again. Invariant: `load` gives either a `Config` in which
-//! everything is decided, or all problems at once. It guards against an agent that starts with other
-//! settings than its operator wrote.
+//! Owns the table of settings (`settings`), the sources of values and their validation. Refuses to know how other modules
+//! use them. It works in two steps: `raw` finds the values with their positions, the rest validates them; no other module
+//! validates again. Invariant: `load` returns either a complete `Config` or all problems at once. It guards against an
+//! agent that starts with settings that its operator did not write.
 
 mod auth;
 mod batches;
@@ -80,21 +79,21 @@ use raw::Raw;
 use scope::{Scope, unreadable};
 use settings::Section;
 
-/// Read when no file is named.
+/// The file that is read by default.
 pub(crate) const DEFAULT_FILE: &str = "/etc/logweir/logweir.toml";
 
-/// Everything that is set.
+/// The validated configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// The host's name, part of each line's identity.
     pub host: String,
-    /// Where positions and dead letters are kept.
+    /// The directory of positions and dead letters.
     pub data_dir: PathBuf,
     /// How far back rotated files are read at the first start.
     pub history: Duration,
     /// Age from which lines are not indexed any more; None: never.
     pub retention: Option<Duration>,
-    /// Whose X-Forwarded-For is believed.
+    /// The proxies whose X-Forwarded-For is trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// Keep each whole line.
     pub keep_original: bool,
@@ -102,11 +101,11 @@ pub(crate) struct Config {
     pub max_line_bytes: Bytes,
     /// Disk space of deleted logs that are held open while they are unread.
     pub held_open_bytes: Bytes,
-    /// How often folders are read afresh.
+    /// The interval between scans of the folders.
     pub reconcile_interval: Duration,
-    /// Whether to wait for events or look regularly.
+    /// Whether to wait for file events or to poll.
     pub poll: Poll,
-    /// Links are followed whoever may have made them.
+    /// Whether links are followed regardless of their owner.
     pub follow_all_links: bool,
     /// The user of nginx's workers, by name, where nginx.conf says so.
     pub nginx_user: Option<String>,
@@ -120,11 +119,11 @@ pub(crate) struct Config {
     pub logs: Vec<Log>,
     /// The APIs by name.
     pub routes: Routes,
-    /// What records do not say.
+    /// The rules of privacy.
     pub privacy: Privacy,
-    /// What records say besides.
+    /// The sources of enrichment.
     pub enrich: Enrich,
-    /// How lines are gathered into batches.
+    /// The limits of batches.
     pub batches: Batches,
     /// The cluster; None without such a section.
     pub elasticsearch: Option<Elasticsearch>,
@@ -136,11 +135,11 @@ pub(crate) struct Config {
     pub http_allowed_hosts: Vec<String>,
     /// Least level of the agent's own log lines.
     pub log_level: LogLevel,
-    /// How they look.
+    /// Their style.
     pub log_format: LogStyle,
 }
 
-/// Whether to look at files regularly instead of waiting for events.
+/// Whether to poll files instead of waiting for events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Poll {
     /// Where the file system gives no events.
@@ -195,17 +194,17 @@ pub(crate) enum LogStyle {
     Json,
 }
 
-/// Something to know that stops nothing.
+/// A note: information that is no error.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Note {
-    /// Where it comes from.
+    /// The origin.
     pub origin: Origin,
-    /// What.
+    /// The text.
     pub text: String,
 }
 
 impl Note {
-    /// About what stays as it was read before.
+    /// A note about a source whose earlier content stays in use.
     fn of_kept(problem: Problem) -> Self {
         let Problem { origin, key, fault } = problem;
         let text = format!("{key}: {fault}; the old one stays");
@@ -219,17 +218,17 @@ impl fmt::Display for Note {
     }
 }
 
-/// A configuration and what was learned on the way.
+/// A configuration with notes and sources.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// What to know besides.
+    /// Notes for the operator.
     pub notes: Vec<Note>,
     /// Those of the notes that are about parts of nginx.conf which are there and cannot be read: logs and formats
     /// may be missing for it.
     pub unread: Vec<Note>,
-    /// What nginx.conf says, when it could be read.
+    /// The content of nginx.conf, if it was readable.
     pub nginx: Option<NginxConf>,
     /// The files it depends on: a change in one of them is a reason to load again.
     pub files: Vec<PathBuf>,
@@ -289,11 +288,11 @@ impl Config {
     }
 }
 
-fn missing(key: &str, way_out: &'static str) -> Problem {
+fn missing(key: &str, hint: &'static str) -> Problem {
     Problem {
         origin: Origin::Nowhere,
         key: key.to_owned(),
-        fault: Fault::Missing { way_out },
+        fault: Fault::Missing { hint },
     }
 }
 
@@ -334,7 +333,7 @@ pub(crate) fn load(
         Err(error) if source.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
             Raw::default()
         }
-        // A failed mount must not start an agent with other settings.
+        // After a failed mount the agent must not start with other settings.
         Err(error) => return Err(alone(unreadable(path, &error))),
     };
     raw.environment(env.variables());
@@ -379,14 +378,15 @@ fn finish(
         &mut unread,
     );
     notes.extend(exposed::notes(raw, files));
-    // A value that cannot be read is not missing too.
-    let told: HashSet<String> = problems
+    // A value that cannot be read is not reported as missing too.
+    let written: HashSet<String> = problems
         .iter()
         .filter(|problem| !matches!(problem.fault, Fault::Missing { .. }))
         .map(|problem| problem.key.clone())
         .collect();
     problems.retain(|problem| {
-        let doubled = matches!(problem.fault, Fault::Missing { .. }) && told.contains(&problem.key);
+        let doubled =
+            matches!(problem.fault, Fault::Missing { .. }) && written.contains(&problem.key);
         !doubled && !raw.is_noise(problem)
     });
     problems.sort_by(|a, b| a.origin.cmp(&b.origin));
@@ -493,8 +493,8 @@ fn check(
             .written("max_line_bytes")
             .map_or(Origin::Nowhere, |given| given.origin.clone());
         let other = format!("elasticsearch.batch_bytes ({})", batches.batch_bytes);
-        let way_out = "a line must fit into a batch; lower the one or raise the other";
-        top.fault("max_line_bytes", origin, Fault::Conflict { other, way_out });
+        let hint = "a line must fit into a batch; lower the one or raise the other";
+        top.fault("max_line_bytes", origin, Fault::Conflict { other, hint });
     }
     let config = Config {
         host,

@@ -1,8 +1,7 @@
 //! nginx.conf as a source of defaults: found, read, its formats compiled.
 //!
-//! Owns the guess of what only `nginx -V` knows (prefix and default log). Refuses to fail for what is
-//! nginx's matter: whatever is odd in nginx.conf becomes a note, for the agent must run while someone
-//! edits it.
+//! Owns the guess of the values that only `nginx -V` shows (prefix and default log). Refuses to fail because of
+//! nginx.conf: a problem in it becomes a note, since the agent must keep running while somebody edits the file.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,14 +18,14 @@ use super::ports::Files;
 use super::problem::{Origin, nearest};
 use super::scope::{Scope, unreadable};
 
-/// What nginx.conf says, ready for use.
+/// The content of nginx.conf, ready for use.
 pub(super) struct Nginx {
     pub(super) conf: NginxConf,
-    /// Those of its formats that compile, by their names.
+    /// Its formats that compile, by name.
     formats: HashMap<String, NamedFormat>,
-    /// What is wrong with it, besides what cannot be read.
+    /// Problems in it, except unreadable parts.
     pub(super) notes: Vec<Note>,
-    /// Its parts that are there and cannot be read.
+    /// Its parts that exist but are unreadable.
     unread: Vec<Note>,
     /// What a log is tried with besides its own: all of them, and combined.
     pub(super) shared: Arc<[NamedFormat]>,
@@ -94,12 +93,12 @@ pub(super) fn read(
         unread: parts_unread,
         formats: by_name.collect(),
         shared: for_any_log(formats.iter().cloned().chain([NamedFormat::combined()])).into(),
-        // They come from elsewhere.
+        // These problems have another source.
         for_others: for_any_log(formats.into_iter().chain(well_known())).into(),
     })
 }
 
-/// Whether something is there, and cannot be read. nginx itself does not start when a file is not there.
+/// Whether the file exists but is unreadable. nginx itself does not start when an included file is missing.
 fn is_unread(wrong: &Wrong, files: &dyn Files) -> bool {
     let Wrong::Unreadable { path, .. } = wrong else {
         return false;
@@ -226,7 +225,7 @@ fn parse(conf: &str, files: &dyn Files) -> Option<NginxConf> {
     }))
 }
 
-/// The reader's door to the files of this machine.
+/// Gives the nginx.conf reader access to the files of this machine.
 struct Adapter<'f>(&'f dyn Files);
 
 impl ConfSource for Adapter<'_> {

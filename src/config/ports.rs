@@ -1,4 +1,4 @@
-//! The two doors to the machine: environment and files. Everything else in this room is a pure function.
+//! The ports to the machine: environment and files. The rest of this module consists of pure functions.
 
 use std::ffi::OsString;
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use globset::GlobBuilder;
 use rustix::process::{getegid, geteuid, getgroups};
 
-/// No configuration, include, certificate or secret is larger; guards against a path like `/dev/zero`.
+/// Size limit of configurations, includes, certificates and secrets; guards against a path like `/dev/zero`.
 pub(super) const MAX_FILE: u64 = 64 << 20;
 
 /// The environment.
@@ -35,14 +35,14 @@ pub(crate) trait Files {
     /// pattern has one), sorted by their bytes. No match, or a folder that does not exist, is no error.
     fn glob(&self, pattern: &str) -> io::Result<Vec<PathBuf>>;
 
-    /// Is there anything at this path?
+    /// Whether the path exists.
     fn exists(&self, path: &Path) -> bool;
 
-    /// Who may read the file at this path besides this user.
+    /// The other users that may read the file at this path.
     fn readers(&self, path: &Path) -> io::Result<Readers>;
 }
 
-/// Who may read a file.
+/// The readers of a file by its permissions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Readers {
     /// This user, root, and at most a group that this user is in.
@@ -98,11 +98,11 @@ impl Files for System {
     fn read_up_to(&self, path: &Path, limit: u64) -> io::Result<Vec<u8>> {
         let file = fs::File::open(path)?;
         let metadata = file.metadata()?;
-        // Opening a folder succeeds; reading it would fail with words that say less.
+        // Opening a folder succeeds; reading it would fail with a less helpful message.
         if metadata.is_dir() {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        // a vector that grows by itself would end up twice as large as a database
+        // a growing vector would end up twice as large as the database
         let size = usize::try_from(metadata.len().min(limit)).unwrap_or(0);
         let mut content = Vec::with_capacity(size + 1);
         file.take(limit + 1).read_to_end(&mut content)?;
@@ -126,7 +126,7 @@ impl Files for System {
         for path in found {
             match path.symlink_metadata() {
                 Ok(_) => there.push(path),
-                // What may not be looked at is not absent: a folder of servers would be missing without a word.
+                // An inaccessible folder is not absent: its servers would be missing without a message.
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(error),
                 Err(_) => {}
             }
@@ -140,7 +140,7 @@ impl Files for System {
     }
 
     fn readers(&self, path: &Path) -> io::Result<Readers> {
-        // of a link the file behind it counts, and the folders above that
+        // for a link, the target and the folders above it count
         let path = fs::canonicalize(path)?;
         let metadata = fs::metadata(&path)?;
         let others_may_pass = |folder: &Path| {

@@ -1,8 +1,7 @@
-//! The section `[privacy]`: what records do not say of people.
+//! The section `[privacy]`: rules that remove personal data from records.
 //!
-//! Owns which rules there are and the key of hashes; refuses to know how text is cleaned. Invariant: where anything
-//! is hashed there is a key that cannot be guessed, for the hash of each IPv4 address is found within seconds
-//! without one.
+//! Owns the rules and the key of hashes. Refuses to know how text is redacted. Invariant: every rule that hashes has a
+//! key that cannot be guessed. Without a key, an attacker finds each hashed IPv4 address within seconds.
 
 use std::fmt;
 
@@ -16,15 +15,15 @@ use super::scope::Scope;
 use super::settings::{Section, find};
 use super::{FieldType, FieldValue};
 
-/// What is done with addresses of clients.
+/// The rule for client addresses.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum AddressRule {
-    /// They are written as they are.
+    /// They stay unchanged.
     #[default]
     Keep,
-    /// To /24 for IPv4, /48 for IPv6.
+    /// They are truncated to /24 for IPv4 and /48 for IPv6.
     Truncate,
-    /// Only a hash is written.
+    /// They are replaced by a hash.
     Hash,
 }
 
@@ -33,7 +32,7 @@ pub enum AddressRule {
 pub struct Privacy {
     /// For addresses.
     pub ip: AddressRule,
-    /// The key of hashes; there where something is hashed.
+    /// The key of hashes; present if a rule hashes.
     pub hash_key: Option<HashKey>,
     /// Fields that are written as hashes.
     pub hash_fields: Vec<String>,
@@ -43,11 +42,11 @@ pub struct Privacy {
     pub redact_query_except: Vec<String>,
     /// Shapes of values that are redacted whatever their key: `redact_values` without `redact_values_except`.
     pub redact_values: Vec<String>,
-    /// Beginnings of further values.
+    /// Prefixes of more values that are redacted.
     pub redact_values_add: Vec<String>,
 }
 
-/// A key that hashes are made with.
+/// The key of hashes.
 #[derive(Clone)]
 pub struct HashKey(SecretString);
 
@@ -63,14 +62,14 @@ impl HashKey {
         Self(SecretString::from(text.into()))
     }
 
-    /// The key for one use, which tells nothing of those for others.
+    /// The key derived for one use; it reveals nothing about other keys.
     pub(crate) fn derive(&self, context: &str) -> [u8; 32] {
         blake3::derive_key(context, self.0.expose_secret().as_bytes())
     }
 }
 
 impl Default for Privacy {
-    /// As without the section.
+    /// The defaults without the section.
     fn default() -> Self {
         Self {
             ip: AddressRule::Keep,
@@ -95,20 +94,20 @@ fn listed(name: &str) -> Vec<String> {
 
 /// A shorter key could be guessed.
 pub(super) const MIN_KEY: usize = 16;
-/// A longer name is a slip.
+/// A longer name is a mistake.
 const MAX_NAME: usize = 64;
 /// A shorter name with a `*` would be found in many words.
 const MIN_OPEN: usize = 3;
 /// A shorter beginning of a value would be found in many values.
 const MIN_BEGINNING: usize = 3;
-/// Members of the record's own that can be written as hashes.
+/// Built-in members of the record that can be hashed.
 const HASHABLE: [&str; 4] = [
     "user.name",
     "user_agent.original",
     "http.request.id",
     "http.request.referrer",
 ];
-/// Variables without a place in ECS stand here.
+/// The object that holds variables without an ECS field.
 const OTHERS: &str = "nginx.access.";
 
 pub(super) fn read(
@@ -135,8 +134,8 @@ pub(super) fn read(
     if hashes && written("hash_key").or(written("hash_key_file")).is_none() {
         let origin = written("ip").filter(|_| ip == AddressRule::Hash);
         let origin = origin.or(written("hash_fields")).unwrap_or(Origin::Nowhere);
-        let way_out = "hashes need a key; write one to a file (openssl rand -base64 32) and set hash_key_file";
-        scope.fault("hash_key", origin, Fault::Missing { way_out });
+        let hint = "hashes need a key; write one to a file (openssl rand -base64 32) and set hash_key_file";
+        scope.fault("hash_key", origin, Fault::Missing { hint });
     }
     Privacy {
         ip,
@@ -192,7 +191,7 @@ fn hash_fields(scope: &mut Scope<'_>, logs: &[Log]) -> Vec<String> {
                 "is a constant, of which a hash hides nothing; take it out of the list"
             }
             _ if fields.contains(&name) => "stands here twice",
-            // other fields hold what these hold too, and would need to be hidden with them
+            // other fields contain the same values and would have to be hidden too
             Some(field) if field.name == "url.domain" => {
                 "cannot be hashed; url.original may hold it too"
             }

@@ -1,7 +1,7 @@
-//! What can be wrong with a configuration: place, key, what is wrong, the way out.
+//! Problems of a configuration: origin, key, fault and hint.
 //!
-//! Owns the words of every message. Invariant: all problems of a configuration are told at once, each with
-//! the line or variable it comes from, and no message shows a secret.
+//! Owns the texts of all messages. Invariant: all problems are reported at once, each with its line or variable, and no
+//! message shows a secret.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use logweir_parsers::FormatError;
 use super::index_pattern::IndexPatternError;
 use super::settings::Section;
 
-/// Where a value was written.
+/// The origin of a value.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Origin {
     /// In the configuration file.
@@ -24,7 +24,7 @@ pub(crate) enum Origin {
     },
     /// In the environment.
     Variable(String),
-    /// Nowhere: it is about what is not there.
+    /// No origin: the value is missing.
     Nowhere,
 }
 
@@ -53,14 +53,14 @@ impl fmt::Display for Origin {
     }
 }
 
-/// One thing wrong.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
-    /// Where.
+    /// The origin.
     pub origin: Origin,
-    /// The key; empty when it is about no single one.
+    /// The key; empty if no single key is concerned.
     pub key: String,
-    /// What.
+    /// The fault.
     pub fault: Fault,
 }
 
@@ -111,7 +111,7 @@ pub(crate) enum Fault {
     BadValue {
         /// The value; None for a secret.
         value: Option<String>,
-        /// What is wrong and the way out.
+        /// The mistake and the hint.
         why: String,
     },
     /// A number, size or time outside its bounds.
@@ -125,15 +125,15 @@ pub(crate) enum Fault {
     },
     /// Two settings that exclude each other.
     Conflict {
-        /// The other one, with its place.
+        /// The other one, with its origin.
         other: String,
-        /// What to do.
-        way_out: &'static str,
+        /// What to change.
+        hint: &'static str,
     },
     /// A setting that must be there.
     Missing {
         /// What to write.
-        way_out: &'static str,
+        hint: &'static str,
     },
     /// A file that cannot be read.
     Unreadable {
@@ -148,7 +148,7 @@ pub(crate) enum Fault {
     Index {
         /// The pattern.
         pattern: String,
-        /// Why not.
+        /// The reason.
         error: IndexPatternError,
     },
 }
@@ -194,8 +194,8 @@ impl fmt::Display for Fault {
             Fault::OutOfRange { value, least, most } => {
                 write!(f, "{value} is out of range; write {least} to {most}")
             }
-            Fault::Conflict { other, way_out } => write!(f, "conflicts with {other}; {way_out}"),
-            Fault::Missing { way_out } => write!(f, "missing; {way_out}"),
+            Fault::Conflict { other, hint } => write!(f, "conflicts with {other}; {hint}"),
+            Fault::Missing { hint } => write!(f, "missing; {hint}"),
             Fault::Unreadable { path, reason } => {
                 write!(f, "cannot read {}: {reason}", path.display())
             }
@@ -230,7 +230,7 @@ fn caret(f: &mut fmt::Formatter<'_>, source: &str, offset: usize) -> fmt::Result
     write!(f, "\n    {lead}{shown}\n    {:column$}^", "")
 }
 
-/// All that is wrong with a configuration.
+/// All problems of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ConfigErrors(pub Vec<Problem>);
 
@@ -248,7 +248,7 @@ impl fmt::Display for ConfigErrors {
 
 impl std::error::Error for ConfigErrors {}
 
-/// The word of `known` nearest to `word`, when it is near.
+/// The most similar entry of `known`, if it is similar enough.
 pub(crate) fn nearest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     /// Below this, a suggestion misleads more often than it helps.
     const NEAR: f64 = 0.84;

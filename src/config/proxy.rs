@@ -1,7 +1,7 @@
-//! Which HTTP proxy stands before a service: the setting `proxy`, or the usual environment variables.
+//! The HTTP proxy of a service, from the setting `proxy` or the usual environment variables.
 //!
-//! Owns the rules of both: a setting goes before the variables, `none` means none, and this host's own loopback is
-//! never reached by a proxy. Refuses to know how a proxy is spoken to. Invariant: what is printed of a proxy holds no
+//! Owns the rules of both: the setting overrides the variables, `none` disables proxies, and loopback addresses are never
+//! reached through a proxy. Refuses to know the protocol of proxies. Invariant: the printed form of a proxy contains no
 //! user and no password.
 
 use std::fmt;
@@ -15,10 +15,10 @@ use super::ports::Env;
 use super::problem::{Fault, Origin};
 use super::scope::Scope;
 
-/// The setting's word for "no proxy, whatever the environment says".
+/// The setting's value for "no proxy, whatever the environment".
 const NONE: &str = "none";
 
-/// A proxy, and what named it.
+/// A proxy and the origin of its address.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     url: Url,
@@ -68,7 +68,7 @@ pub struct Proxies {
 }
 
 impl Proxies {
-    /// The proxy by which this address is reached.
+    /// The proxy for this address.
     pub fn of(&self, url: &Url) -> Option<&Proxy> {
         let proxy = match url.scheme() {
             "https" => &self.https,

@@ -1,7 +1,7 @@
-//! From text to values: which keys are set, where, and of what type.
+//! Turns text into values: the keys that are set, their positions and types.
 //!
-//! Owns TOML, the environment and the laying of the one over the other. Refuses to know what a value means.
-//! Invariant: every key of the text is either a value of a setting or a problem; nothing is passed over.
+//! Owns TOML, the environment, and the override of the file by the environment. Refuses to know the meaning of a value.
+//! Invariant: every key of the text is either a value of a setting or a problem; none is ignored.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -14,19 +14,19 @@ use toml::de::{DeTable, DeValue};
 use super::problem::{Fault, Origin, Problem, nearest};
 use super::settings::{Kind, PREFIX, SETTINGS, Section, Setting, find};
 
-/// A value as it was written, of the type its setting asks for.
+/// A value as written, with the type that its setting requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
     /// Texts, sizes, times, words, paths.
     Text(String),
     Number(i64),
     Bool(bool),
-    /// Each with its own place.
+    /// Each with its own position.
     List(Vec<(String, Origin)>),
     Constants(Vec<(String, String, Origin)>),
 }
 
-/// A value and where it was written.
+/// A value and its origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Given {
     pub(super) value: Value,
@@ -49,7 +49,7 @@ pub(super) struct Raw {
     /// Those that may stand several times, in their order.
     lists: BTreeMap<Section, Vec<Values>>,
     pub(super) problems: Vec<Problem>,
-    /// Lines that are not TOML: what is said about them besides is noise.
+    /// Lines that are not TOML: other problems of these lines are not reported.
     broken_lines: Vec<usize>,
 }
 
@@ -88,7 +88,7 @@ impl Raw {
         reader.raw
     }
 
-    /// Lays the environment over what is there.
+    /// Overrides the values with those of the environment.
     pub(super) fn environment(&mut self, mut variables: Vec<(String, String)>) {
         variables.sort();
         for (name, text) in variables {
@@ -155,11 +155,11 @@ impl Raw {
                 [first, ..] => {
                     let (header, origin) = (section.header(), &first.origin);
                     let other = format!("the several {header} from {origin} on");
-                    let way_out = "set it in the section that is meant";
+                    let hint = "set it in the section that is meant";
                     return self.problem(
                         given.origin,
                         &setting.key(),
-                        Fault::Conflict { other, way_out },
+                        Fault::Conflict { other, hint },
                     );
                 }
             }
@@ -184,7 +184,7 @@ impl Raw {
         !self.broken_lines.is_empty()
     }
 
-    /// Is this said about a line that is not TOML in the first place?
+    /// Whether the problem is about a line that is not TOML.
     pub(super) fn is_noise(&self, problem: &Problem) -> bool {
         match (&problem.origin, &problem.fault) {
             (_, Fault::Syntax(_)) => false,
@@ -195,7 +195,7 @@ impl Raw {
     }
 }
 
-/// Lines without a value that are told; a file with more of them is no configuration.
+/// Most lines without a value that are reported; a file with more of them is no configuration.
 const MAX_ENDS: usize = 50;
 
 fn end_of_recovery(text: &str) -> Option<toml::de::Error> {
@@ -248,7 +248,7 @@ impl Reader<'_> {
         for error in errors {
             let span = error.span().unwrap_or(0..0);
             let line = self.line(&span);
-            // One slip makes a chain of complaints; the first on a line is the one to mend.
+            // One mistake causes several errors; the first one on a line is the one to fix.
             let duplicate = error.message() == "duplicate key";
             if self.raw.broken_lines.contains(&line) {
                 continue;

@@ -1,5 +1,5 @@
-//! The annotated sample and the reference, written from the table of settings. A test writes them, and fails where the
-//! files in `docs` are others.
+//! Generates the annotated sample and the reference from the table of settings. A test fails if the files in `docs` differ
+//! from them.
 
 use std::fmt::Write as _;
 

@@ -1,7 +1,7 @@
 //! Reads the values of one section: typed, within bounds, with defaults from the table.
 //!
-//! Invariant: each reader returns a usable value whatever was written; what was wrong stands among the
-//! problems, so that reading goes on and all problems are found in one go.
+//! Invariant: each reader returns a usable value for any input and records the problems, so that one run finds all
+//! problems.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,10 +14,10 @@ use super::raw::{Given, Value, Values, default_of};
 use super::settings::{Bounds, Kind, Section, Setting, find};
 use super::units::{Bytes, parse_duration, show_duration};
 
-/// One section, and where its problems go.
+/// One section and the list of its problems.
 pub(super) struct Scope<'a> {
     section: Section,
-    /// What stands before a key in a message, with the dot.
+    /// The prefix of a key in a message, with the dot.
     prefix: String,
     values: Option<&'a Values>,
     problems: &'a mut Vec<Problem>,
@@ -99,8 +99,8 @@ impl<'a> Scope<'a> {
         );
     }
 
-    /// Two settings were written that exclude each other: told at the second, naming the first.
-    pub(super) fn conflict(&mut self, first: &str, second: &str, way_out: &'static str) {
+    /// Reports two settings that exclude each other, at the second one with the name of the first.
+    pub(super) fn conflict(&mut self, first: &str, second: &str, hint: &'static str) {
         let (Some(one), Some(other)) = (self.written(first), self.written(second)) else {
             return;
         };
@@ -108,14 +108,7 @@ impl<'a> Scope<'a> {
             other.origin.clone(),
             format!("{}{first} ({})", self.prefix, one.origin),
         );
-        self.fault(
-            second,
-            origin,
-            Fault::Conflict {
-                other: named,
-                way_out,
-            },
-        );
+        self.fault(second, origin, Fault::Conflict { other: named, hint });
     }
 
     fn given(&self, name: &str) -> Option<Given> {
@@ -340,7 +333,7 @@ impl<'a> Scope<'a> {
     }
 }
 
-/// The words for a file that cannot be read, the same for every kind of file.
+/// The message for an unreadable file, the same for every kind of file.
 pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
     unreadable_up_to(path, error, MAX_FILE)
 }

@@ -1,4 +1,4 @@
-//! The sections of the configuration file, and what each is for.
+//! The sections of the configuration file and their purposes.
 
 /// A part of the configuration file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,7 +52,7 @@ impl Section {
         }
     }
 
-    /// May it stand any number of times?
+    /// Whether it may occur several times.
     pub(crate) const fn is_list(self) -> bool {
         matches!(self, Section::Logs | Section::Routes)
     }
@@ -72,7 +72,7 @@ impl Section {
         }
     }
 
-    /// What the section is for.
+    /// The purpose of the section.
     pub(crate) const fn doc(self) -> &'static str {
         match self {
             Section::Top => "The agent itself.",

@@ -1,7 +1,7 @@
-//! The table of settings: the one place that says which there are.
+//! The table of settings, their only definition.
 //!
-//! From it come the detection of unknown keys, the names of environment variables, the defaults and bounds,
-//! the annotated sample, the reference and the man page. Invariant: what is not in this table cannot be set.
+//! The detection of unknown keys, the names of environment variables, the defaults and bounds, the annotated sample, the
+//! reference and the man page derive from it. Invariant: a setting that is not in this table cannot be set.
 
 mod table;
 
@@ -20,12 +20,12 @@ pub(crate) struct Bounds<T> {
     pub most: T,
 }
 
-/// What a value must look like.
+/// The kind of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Any text.
     Text,
-    /// A text that is never shown.
+    /// A secret text that is never shown.
     Secret,
     /// An absolute path.
     Path,
@@ -86,11 +86,11 @@ impl Kind {
 /// One setting.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setting {
-    /// Where it stands.
+    /// Its section.
     pub section: Section,
     /// Its key in that section.
     pub name: &'static str,
-    /// What its value looks like.
+    /// The kind of its value.
     pub kind: Kind,
     /// Its value when it is not set, as TOML; empty when that is nothing.
     pub default: &'static str,

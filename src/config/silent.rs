@@ -1,7 +1,7 @@
-//! Servers of nginx.conf that log nothing.
+//! Reports servers of nginx.conf that log nothing.
 //!
-//! Owns the reading of `access_log off` and `/dev/null` for this one question. Invariant: a server that writes any log
-//! of its own or of the http block, be it in one location only, is not named: to leave health checks out is ordinary.
+//! Owns the interpretation of `access_log off` and `/dev/null` for this purpose. Invariant: a server that writes a log,
+//! even in one location only, is not reported: it is common not to log health checks.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use logweir_parsers::nginx_conf::{AccessLog, NginxConf, Reason, Tailable, Writer
 use super::Note;
 use super::nginx::note;
 
-/// Servers and places in a message.
+/// Most servers and positions in a message.
 const NAMED: usize = 3;
 
 /// What to know about them; none when every server logs something.
@@ -33,7 +33,7 @@ pub(super) fn note_of(conf: &NginxConf) -> Option<Note> {
         .flat_map(|writer| writer.servers.iter().copied())
         .filter(is_silent)
         .collect();
-    // An http block without servers is said to be silent too, where nothing else is there.
+    // An http block without servers is reported as silent too, if there is no other.
     let first = match silent.first() {
         Some(first) => *first,
         None if writers(false).next().is_none() => writers(true).next()?,

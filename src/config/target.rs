@@ -1,6 +1,6 @@
-//! Where records go in the cluster: an index for each day, or a data stream.
+//! The target of records in the cluster: an index for each day, or a data stream.
 //!
-//! Owns the names that follow from the one setting that was written. Refuses to know what is put under them.
+//! Owns the names derived from the setting. Refuses to know which objects have these names.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ use super::{DataStream, IndexPattern};
 /// A day like any other.
 const EXAMPLE_DAY: NaiveDate = NaiveDate::from_ymd_opt(2026, 1, 2).unwrap();
 
-/// The place of records in the cluster.
+/// The target of records in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// An index for each day of the event, in UTC.
@@ -23,13 +23,13 @@ pub enum Target {
 
 impl Target {
     /// What holds where nothing is set; None never, for a test reads the table's default.
-    pub fn default_place() -> Option<Self> {
+    pub fn default_target() -> Option<Self> {
         let setting = settings::find(Section::Elasticsearch, "index")?;
         let pattern = IndexPattern::parse(setting.default.trim_matches('"')).ok()?;
         Some(pattern.into())
     }
 
-    /// The setting as it was written.
+    /// The setting as written in the configuration.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Daily(pattern) => pattern.as_str(),
@@ -45,7 +45,7 @@ impl Target {
         }
     }
 
-    /// What the checkpoint belongs to: another output has acknowledged nothing.
+    /// The identity of the target in the checkpoint: positions of one target do not count for another.
     pub fn output(&self) -> String {
         match self {
             Self::Daily(pattern) => format!("elasticsearch:{pattern}"),

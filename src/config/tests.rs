@@ -132,7 +132,7 @@ fn nothing_set_gives_the_defaults() {
 }
 
 #[test]
-fn ten_mistakes_are_told_at_once() {
+fn ten_mistakes_are_reported_at_once() {
     let toml = r##"# line 1
 host = "web 07"
 retension = "30d"
@@ -188,7 +188,7 @@ level = "verbose"
 }
 
 #[test]
-fn broken_toml_is_told_without_what_follows_from_it() {
+fn broken_toml_is_reported_without_consequential_errors() {
     let toml = "host = web-07\nretention = 30d\ndata_dir = \"/a\"\ndata_dir = \"/b\"\n\
                 [elasticsearch]\nnodes [\"x\"]\ngzipp = true\nindex = \"a\n[log]\nlevel = \"info\"\n[log]\n";
     insta::assert_snapshot!(text(toml).errors());
@@ -317,7 +317,7 @@ fn the_committed_sample_and_reference_are_those_of_the_table() {
 }
 
 #[test]
-fn a_data_stream_stands_instead_of_the_index() {
+fn a_data_stream_replaces_the_index() {
     let target = |more: &str| cluster(more).config().elasticsearch.unwrap().target;
     let daily = target("");
     assert_eq!(daily.output(), "elasticsearch:nginx-access-%Y.%m.%d");
@@ -335,7 +335,7 @@ fn a_data_stream_stands_instead_of_the_index() {
 }
 
 #[test]
-fn index_and_data_stream_exclude_each_other_and_a_wrong_name_is_told() {
+fn index_and_data_stream_exclude_each_other_and_a_wrong_name_is_reported() {
     let both = "index = \"web-%Y\"\ndata_stream = \"logs-nginx.access-default\"\n";
     let wrong = "data_stream = \"logs-nginx-access-default\"\n";
     insta::assert_snapshot!(format!(
@@ -346,7 +346,7 @@ fn index_and_data_stream_exclude_each_other_and_a_wrong_name_is_told() {
 }
 
 #[test]
-fn the_environment_goes_before_the_file() {
+fn the_environment_overrides_the_file() {
     let config = cluster("gzip = true\nbatch_count = 5\n")
         .var("LOGWEIR_HOST", "other")
         .var("LOGWEIR_ELASTICSEARCH_GZIP", "false")
@@ -426,8 +426,8 @@ fn secrets_come_from_files_and_are_never_shown() {
 }
 
 #[test]
-fn bad_secrets_are_told_without_showing_them() {
-    let told = [
+fn invalid_secrets_are_reported_without_their_values() {
+    let errors = [
         cluster("api_key_file = \"/absent\"\n").errors(),
         cluster("api_key_file = \"/empty\"\n")
             .with("/empty", "\n")
@@ -447,14 +447,14 @@ fn bad_secrets_are_told_without_showing_them() {
             .with("/c", "-----BEGIN CERTIFICATE-----")
             .errors(),
     ];
-    let told = told.join("\n");
-    assert!(!told.contains("hunter2"));
-    insta::assert_snapshot!(told);
+    let errors = errors.join("\n");
+    assert!(!errors.contains("hunter2"));
+    insta::assert_snapshot!(errors);
 }
 
 #[test]
 fn each_pair_of_authentications_is_a_conflict() {
-    let told = [
+    let errors = [
         cluster("api_key = \"k\"\nbearer_token = \"t\"\n").errors(),
         cluster("api_key = \"k\"\nusername = \"u\"\npassword = \"p\"\n").errors(),
         cluster("")
@@ -463,7 +463,7 @@ fn each_pair_of_authentications_is_a_conflict() {
             .errors(),
         cluster("password = \"p\"\nusername = \"u\"\npassword_file = \"/p\"\n").errors(),
     ];
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(errors.join("\n"));
 }
 
 #[test]
@@ -498,8 +498,8 @@ fn credentials_in_the_clear_are_noted() {
 }
 
 #[test]
-fn mistakes_about_kibana_are_told() {
-    let told = [
+fn mistakes_about_kibana_are_reported() {
+    let errors = [
         text("[kibana]\nspace = \"ops\"\n").errors(),
         text("[kibana]\nurl = \"kibana:5601\"\nspace = \"My Space\"\n").errors(),
         text("[kibana]\nurl = \"https://u:hunter2@kibana:5601\"\n").errors(),
@@ -507,7 +507,7 @@ fn mistakes_about_kibana_are_told() {
         text("[kibana]\nurl = \"https://k\"\nusername = \"u\"\n").errors(),
         text("kibana = \"https://k\"\n").errors(),
     ];
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(errors.join("\n"));
 }
 
 #[test]
@@ -690,9 +690,9 @@ fn formats_seen_before_are_tried_where_they_are_specific_enough() {
 }
 
 #[test]
-fn bad_logs_are_told() {
+fn invalid_logs_are_reported() {
     let logs = |text_: &str| text(&format!("[[logs]]\n{text_}\n")).errors();
-    let told = [
+    let errors = [
         logs("paths = []"),
         logs("path = [\"/a\"]"),
         logs("paths = \"/a\""),
@@ -712,7 +712,7 @@ fn bad_logs_are_told() {
         text("[logs]\npaths = [\"/a\"]").errors(),
         text("logs = [\"/a\"]\nelasticsearch = 5").errors(),
     ];
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(errors.join("\n"));
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! The formats that one log is tried with.
+//! The list of formats to try on one log.
 //!
-//! Owns the place of each: those that the log names, those that all logs share, which are held once however many logs
-//! there are, and those behind them. Invariant: no format stands in a list twice, and a list costs what is its log's own
-//! alone: with thousands of servers, each with a `log_format` of its own, nothing grows by the square.
+//! Owns the order: the log's own formats, then the formats that all logs share, which are stored once, then the last
+//! resort. Invariant: a list contains no format twice, and needs memory only for its log's own formats. With thousands of
+//! servers, each with its own `log_format`, memory does not grow quadratically.
 
 use std::sync::Arc;
 

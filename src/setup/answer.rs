@@ -1,4 +1,4 @@
-//! Judges the answers to setup's requests: JSON for 2xx, a named refusal for the rest.
+//! Parses the responses to setup's requests: JSON for 2xx, a named refusal for any other status.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -6,10 +6,10 @@ use serde_json::Value;
 use super::{Answer, Client, Method, SetupError};
 use crate::text;
 
-/// As much of a refusal's reason as an error message shows.
+/// Most bytes of a refusal's reason that an error message shows.
 const REASON_BYTES: usize = 1024;
 
-/// Sends a request; the error is one of the way.
+/// Sends a request; the error is a transport error.
 pub(super) async fn request<C: Client>(
     client: &C,
     method: Method,
@@ -23,7 +23,7 @@ pub(super) async fn request<C: Client>(
     })
 }
 
-/// Sends a request that must be answered with 2xx and JSON.
+/// Sends a request whose response must be 2xx and JSON.
 pub(super) async fn accepted<C: Client>(
     client: &C,
     method: Method,
@@ -33,7 +33,7 @@ pub(super) async fn accepted<C: Client>(
     judge(method, path, request(client, method, path, body).await?)
 }
 
-/// The JSON of a 2xx answer; anything else is the cluster's refusal.
+/// Returns the JSON of a 2xx response; any other response is a refusal by the cluster.
 pub(super) fn judge<E>(method: Method, path: &str, answer: Answer) -> Result<Value, SetupError<E>> {
     let request = name(method, path);
     let json = serde_json::from_slice(&answer.body);
@@ -58,12 +58,12 @@ pub(super) fn judge<E>(method: Method, path: &str, answer: Answer) -> Result<Val
     }
 }
 
-/// A request as messages name it.
+/// The request as messages show it: `GET /path`.
 pub(super) fn name(method: Method, path: &str) -> String {
     format!("{} {path}", method.as_str())
 }
 
-/// The innermost cause in an error body: the outer ones say only that something is wrong
+/// The innermost cause in an error body. The outer causes state only that something is wrong
 /// (`composable template [x] template after composition is invalid`).
 fn reason(body: &Value) -> Option<String> {
     let error = body.get("error")?;
@@ -75,7 +75,7 @@ fn reason(body: &Value) -> Option<String> {
         cause = inner;
     }
     let text = |key| cause.get(key).and_then(Value::as_str);
-    // of a 401, where only this says that an API key has expired
+    // in a 401 only this key states that an API key has expired
     let reason = text("additional_unsuccessful_credentials").or(text("reason"));
     match (text("type"), reason) {
         (Some(kind), Some(reason)) => Some(format!("{kind}: {reason}")),
@@ -83,7 +83,7 @@ fn reason(body: &Value) -> Option<String> {
     }
 }
 
-/// The beginning of a text from outside on one line: it goes to a terminal.
+/// The beginning of an outside text on one line, safe for a terminal.
 pub(super) fn excerpt(body: &[u8]) -> String {
     if body.is_empty() {
         return "an empty body".to_owned();
@@ -91,7 +91,7 @@ pub(super) fn excerpt(body: &[u8]) -> String {
     text::excerpt(body, text::EXCERPT_BYTES)
 }
 
-/// A version as a server gives it, fit to be shown.
+/// A server's version, shortened and safe for a terminal.
 pub(super) fn version(text: &str) -> String {
     const BYTES: usize = 64;
     text::excerpt(text.as_bytes(), BYTES)

@@ -1,4 +1,4 @@
-//! The way to a real cluster: the output's client, without its bulk side.
+//! Implements [`Client`] for a real cluster with the output's HTTP client.
 
 use bytes::Bytes;
 

@@ -1,7 +1,8 @@
 //! Finds out whether a cluster is Elasticsearch or OpenSearch.
 //!
-//! It trusts no header and no configuration, only what the cluster says of itself, and says so when that is not
-//! enough: with the wrong family's files the templates would be refused by a message about an unknown field.
+//! Invariant: it trusts no header and no setting, only the cluster's description of itself, and reports an error when
+//! that is not enough. It guards against putting the other family's files: the cluster would refuse those with a message
+//! about an unknown field.
 
 use std::fmt;
 
@@ -10,7 +11,7 @@ use serde_json::Value;
 use super::answer::{self, judge, request};
 use super::{Client, Method, SetupError};
 
-/// The two families, which differ in what an index template may say.
+/// The two families; they differ in the keys that an index template may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Family {
     /// Elasticsearch 7.17, 8 and 9.
@@ -30,15 +31,15 @@ impl fmt::Display for Family {
 
 /// The cluster's family and version.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
+pub struct ServerInfo {
     /// The family.
     pub family: Family,
-    /// The version number as the cluster gives it.
+    /// The version number from the response.
     pub version: String,
 }
 
-impl Target {
-    /// Whether the version is this one or a later one. What is no number counts as new.
+impl ServerInfo {
+    /// Whether the version is this one or later. A part that is not a number counts as newer.
     pub fn is_at_least(&self, major: u32, minor: u32) -> bool {
         let mut numbers = self.version.split('.').map(str::parse);
         let mut next = || numbers.next().and_then(Result::ok).unwrap_or(u32::MAX);
@@ -51,7 +52,7 @@ impl Target {
         self.family == Family::Elasticsearch && self.is_at_least(8, 7)
     }
 
-    /// Whether `index.mode: logsdb` is there for all (Elasticsearch 8.17, "Logs data stream").
+    /// Whether every licence has `index.mode: logsdb` (Elasticsearch 8.17, "Logs data stream").
     pub(super) fn has_logsdb(&self) -> bool {
         self.family == Family::Elasticsearch && self.is_at_least(8, 17)
     }
@@ -60,32 +61,32 @@ impl Target {
 const ROOT: &str = "/";
 const NODES: &str = "/_nodes?filter_path=nodes.*.version";
 
-/// Asks the cluster what it is: `GET /` first; where that is not answered (some gateways and embedded nodes say 405 or
-/// 403), by its nodes' version. Elasticsearch's numbers begin at 7 for all versions that know index templates,
-/// OpenSearch's are at 3.
-pub async fn detect<C: Client>(client: &C) -> Result<Target, SetupError<C::Error>> {
+/// Asks the cluster for its family and version: by `GET /`, or where that is refused (some gateways and embedded nodes
+/// respond with 405 or 403) by the version of its nodes. Elasticsearch versions with index templates start at 7;
+/// OpenSearch's latest is 3.
+pub async fn detect<C: Client>(client: &C) -> Result<ServerInfo, SetupError<C::Error>> {
     let root = request(client, Method::Get, ROOT, None).await?;
     if root.status == 401 {
         judge(Method::Get, ROOT, root)?;
-    } else if let Some(target) = serde_json::from_slice(&root.body)
+    } else if let Some(server) = serde_json::from_slice(&root.body)
         .ok()
         .as_ref()
         .and_then(by_root)
     {
-        return Ok(target);
+        return Ok(server);
     }
     let nodes = request(client, Method::Get, NODES, None).await?;
     let nodes = judge(Method::Get, NODES, nodes)?;
     by_nodes(&nodes).ok_or(SetupError::Unknown)
 }
 
-fn by_root(root: &Value) -> Option<Target> {
+fn by_root(root: &Value) -> Option<ServerInfo> {
     let version = root.get("version")?;
     let number = version.get("number")?.as_str()?;
     let number = answer::version(number);
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or("").to_lowercase();
-    // OpenSearch can be set to give Elasticsearch's number (compatibility.override_main_response_version);
-    // its tagline stays.
+    // OpenSearch can be configured to return Elasticsearch's number (compatibility.override_main_response_version);
+    // its tagline stays the same.
     let open = text(version.get("distribution")).contains("opensearch")
         || text(root.get("tagline")).contains("opensearch");
     let family = if open {
@@ -93,13 +94,13 @@ fn by_root(root: &Value) -> Option<Target> {
     } else {
         Family::Elasticsearch
     };
-    Some(Target {
+    Some(ServerInfo {
         family,
         version: number,
     })
 }
 
-fn by_nodes(nodes: &Value) -> Option<Target> {
+fn by_nodes(nodes: &Value) -> Option<ServerInfo> {
     let mut nodes = nodes.get("nodes")?.as_object()?.values();
     let number = nodes.find_map(|node| node.get("version")?.as_str())?;
     let major: u32 = number.split('.').next()?.parse().ok()?;
@@ -108,7 +109,7 @@ fn by_nodes(nodes: &Value) -> Option<Target> {
         1..=3 => Family::OpenSearch,
         _ => return None,
     };
-    Some(Target {
+    Some(ServerInfo {
         family,
         version: answer::version(number),
     })

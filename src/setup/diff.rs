@@ -1,27 +1,27 @@
-//! What differs between what a cluster has and what would be put, leaf by leaf.
+//! Compares an object in a cluster with the planned one, leaf by leaf.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::plan::Kind;
+use super::plan::ObjectKind;
 use crate::text::{excerpt, safe};
 
-/// As much of a value as a line shows.
+/// Most characters of a value in a line.
 const VALUE_CHARS: usize = 160;
-/// As much of a leaf's path as a line shows, in bytes; ours have at most 80.
+/// Most bytes of a leaf's path in a line; ours have at most 80.
 const PATH_BYTES: usize = 200;
-/// Leaves of one object that are shown; ours have at most some hundreds.
+/// Most leaves of one object that are shown; ours have a few hundred.
 const LEAVES: usize = 1000;
 
-/// Whether the cluster holds what would be put, but for what servers add by themselves.
-pub(super) fn same(kind: Kind, current: &Value, wanted: &Value) -> bool {
+/// Whether the objects are equal, apart from what servers add by themselves.
+pub(super) fn same(kind: ObjectKind, current: &Value, wanted: &Value) -> bool {
     differences(kind, current, wanted).is_empty()
 }
 
-/// A line for each leaf that differs, `-` for what goes and `+` for what comes.
-pub(super) fn lines(kind: Kind, current: &Value, wanted: &Value) -> String {
+/// A line for each leaf that differs: `-` with the old value, `+` with the new one.
+pub(super) fn lines(kind: ObjectKind, current: &Value, wanted: &Value) -> String {
     let mut out = String::new();
     let differences = differences(kind, current, wanted);
     let more = differences.len().saturating_sub(LEAVES);
@@ -41,7 +41,7 @@ pub(super) fn lines(kind: Kind, current: &Value, wanted: &Value) -> String {
 
 type Differences = BTreeMap<String, (Option<Value>, Option<Value>)>;
 
-fn differences(kind: Kind, current: &Value, wanted: &Value) -> Differences {
+fn differences(kind: ObjectKind, current: &Value, wanted: &Value) -> Differences {
     let (mut old, mut new) = (BTreeMap::new(), BTreeMap::new());
     leaves(String::new(), current, &mut old);
     leaves(String::new(), wanted, &mut new);
@@ -60,15 +60,15 @@ fn differences(kind: Kind, current: &Value, wanted: &Value) -> Differences {
     out
 }
 
-/// What a server adds to an object by itself: dates; in a policy of OpenSearch its
-/// name, versions, how actions are repeated, and what they do not do (`copy_alias: false`).
-fn by_server(kind: Kind, path: &str, value: &Value) -> bool {
+/// Whether a server added this leaf by itself: dates; in an OpenSearch policy also its name, versions, the retries of
+/// actions, and options that are off (`copy_alias: false`).
+fn by_server(kind: ObjectKind, path: &str, value: &Value) -> bool {
     match kind {
-        Kind::ComponentTemplate | Kind::IndexTemplate => {
+        ObjectKind::ComponentTemplate | ObjectKind::IndexTemplate => {
             path.starts_with("created_date") || path.starts_with("modified_date")
         }
-        Kind::IlmPolicy => false,
-        Kind::IsmPolicy => {
+        ObjectKind::IlmPolicy => false,
+        ObjectKind::IsmPolicy => {
             matches!(
                 path,
                 "policy_id" | "schema_version" | "last_updated_time" | "error_notification"
@@ -80,7 +80,7 @@ fn by_server(kind: Kind, path: &str, value: &Value) -> bool {
     }
 }
 
-/// Every leaf by its path. Whether there is a `data_stream` counts, and what servers fill it with does not.
+/// Collects every leaf by its path. The presence of `data_stream` counts; the content that servers fill in does not.
 fn leaves(path: String, value: &Value, out: &mut BTreeMap<String, Value>) {
     let dot = if path.is_empty() { "" } else { "." };
     match value {
@@ -92,7 +92,7 @@ fn leaves(path: String, value: &Value, out: &mut BTreeMap<String, Value>) {
                 leaves(format!("{path}{dot}{key}"), value, out);
             }
         }
-        // the parts of a policy; any other list is one value
+        // a list of objects holds the parts of a policy; any other list is one value
         Value::Array(values) if values.iter().any(Value::is_object) => {
             for (at, value) in values.iter().enumerate() {
                 leaves(format!("{path}[{at}]"), value, out);

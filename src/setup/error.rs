@@ -1,13 +1,13 @@
-//! Why setup stopped: each message names the request, the reason and what to do.
+//! Setup's errors: each message names the request, the reason and the fix.
 
 use thiserror::Error;
 
-use super::Target;
+use super::ServerInfo;
 
-/// Setup stopped. `E` is the error of the way to the cluster.
+/// Setup stopped. `E` is the client's transport error.
 #[derive(Debug, Error)]
 pub enum SetupError<E> {
-    /// No answer.
+    /// No usable response.
     #[error(
         "{request}: no usable answer from the cluster: {source}; check `nodes` and that the cluster is up"
     )]
@@ -17,17 +17,17 @@ pub enum SetupError<E> {
         /// Why.
         source: E,
     },
-    /// The cluster said no.
+    /// The cluster refused a request.
     #[error("{request} was refused with status {status}: {reason}; {}", advice(*.status, reason))]
     Refused {
         /// Method and path.
         request: String,
         /// HTTP status.
         status: u16,
-        /// The innermost cause that the cluster gives.
+        /// The innermost cause in the response.
         reason: String,
     },
-    /// A success that is none.
+    /// A 2xx response whose body is not that of a cluster.
     #[error(
         "{request}: the answer is not what Elasticsearch or OpenSearch would say: {body}; \
          check that `nodes` names the cluster itself and not another service before it"
@@ -35,45 +35,45 @@ pub enum SetupError<E> {
     Incomprehensible {
         /// Method and path.
         request: String,
-        /// The beginning of the answer.
+        /// The beginning of the response.
         body: String,
     },
-    /// Neither family.
+    /// Neither Elasticsearch nor OpenSearch.
     #[error(
         "the cluster does not say whether it is Elasticsearch or OpenSearch: GET / has no version and \
          GET /_nodes no version that is known; check that `nodes` names the cluster itself"
     )]
     Unknown,
-    /// Something of the same name that is not ours.
+    /// Objects of the same name that logweir did not put.
     #[error(
         "not overwritten, because they were not put by logweir (no \"managed_by\": \"logweir\" in them): {}; choose \
          another `index` or `data_stream`, or run setup with --force to replace them; nothing was changed",
         objects.join(", ")
     )]
     Foreign {
-        /// What they are.
+        /// Kind and name of each object.
         objects: Vec<String>,
     },
-    /// A setting that this cluster cannot follow.
+    /// The cluster does not support the logsdb index mode.
     #[error(
         "index_mode = \"logsdb\" needs Elasticsearch 8.17 or later, and this cluster is {} {}; take index_mode out of \
          [elasticsearch]; nothing was changed",
-        target.family, target.version
+        server.family, server.version
     )]
     NoLogsdb {
         /// The cluster.
-        target: Target,
+        server: ServerInfo,
     },
-    /// `retention` is set, and it cannot be known whether a policy can be put.
+    /// `retention` is set, but the credentials may not see whether a policy can be put.
     #[error(
         "`retention` is set, but these credentials may not see the cluster's life cycles: they need manage_ilm \
          (OpenSearch: cluster:admin/opendistro/ism/*); `logweir setup --print roles` prints the role; \
          --only templates,kibana does without; nothing was changed"
     )]
-    LifecycleNotTold,
+    LifecycleHidden,
 }
 
-/// What to do about a refusal.
+/// The fix for a refusal, by status and reason.
 fn advice(status: u16, reason: &str) -> &'static str {
     match status {
         401 => "check api_key, or username and password, in [elasticsearch]",

@@ -1,9 +1,9 @@
-//! A cluster in memory, strict about the requests of setup: it refuses what the documentation does not allow, and
-//! answers in the documented shapes.
+//! A cluster in memory that checks the requests of setup: it refuses those that the documentation does not allow, and
+//! responds in the documented shapes.
 //!
 //! Sources: Elasticsearch "Create or update lifecycle policy", "Get lifecycle policy", "Get index lifecycle management
-//! status", "Index lifecycle settings", "Has privileges"; OpenSearch "Security API"; for ISM see there.
-//! What a server without these parts answers was taken from servers that have none.
+//! status", "Index lifecycle settings", "Has privileges"; OpenSearch "Security API"; for ISM see [`ism`].
+//! The responses for missing features were recorded from servers without them.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -18,27 +18,27 @@ use super::*;
 
 pub(crate) use self::ism::Managed;
 
-/// What the fake is and has.
+/// The fake's version, features and content.
 pub(crate) struct Fake {
     pub(crate) family: Family,
     pub(crate) version: &'static str,
-    /// It has ILM, or ISM.
+    /// Whether it has ILM or ISM.
     pub(crate) lifecycle: bool,
-    /// What `GET /_ilm/status` says.
+    /// The state in `GET /_ilm/status`.
     pub(crate) mode: &'static str,
-    /// Unix seconds by its clock; None: it does not tell.
+    /// Unix seconds of its clock; None: the response has none.
     pub(crate) clock: Option<i64>,
-    /// Any write is a failed test.
+    /// A write fails the test.
     pub(crate) read_only: bool,
-    /// Everything that was put, by path.
+    /// The objects that were put, by path.
     pub(crate) held: Mutex<BTreeMap<String, Value>>,
-    /// Indices: documents, and bytes.
+    /// The indices with their documents and bytes.
     pub(crate) indices: Mutex<BTreeMap<String, (u64, u64)>>,
-    /// The documents of an index whose documents are asked about.
+    /// The documents of the index that queries search.
     pub(crate) documents: Mutex<BTreeMap<String, Vec<Value>>>,
-    /// Indices as ISM knows them; None: it does not manage the index.
+    /// The indices with their state in ISM; None: ISM does not manage the index.
     pub(crate) managed: Mutex<BTreeMap<String, Option<Managed>>>,
-    /// Answers that are given whatever is there.
+    /// Fixed responses by request.
     pub(crate) fixed: BTreeMap<&'static str, (u16, &'static str)>,
     pub(crate) log: Mutex<Vec<String>>,
 }
@@ -89,7 +89,7 @@ impl Fake {
         self.held.lock().unwrap().get(path).cloned()
     }
 
-    /// Changes something in what is held.
+    /// Edits an object in the cluster.
     pub(crate) fn edit(&self, path: &str, pointer: &str, value: Value) {
         let mut held = self.held.lock().unwrap();
         *held.get_mut(path).unwrap().pointer_mut(pointer).unwrap() = value;
@@ -101,7 +101,7 @@ impl Fake {
         log.into_iter().filter(|line| is_write(line)).collect()
     }
 
-    /// The settings that a new index would get, as its name has it: `Err` where the cluster would refuse to make it.
+    /// The settings that a new index of this name would get; `Err` where the cluster would refuse to create it.
     pub(crate) fn new_index(&self, index: &str) -> Result<Value, String> {
         let held = self.held.lock().unwrap();
         let templates = held
@@ -120,7 +120,7 @@ impl Fake {
             })
             .max_by_key(|(_, template)| template["priority"].as_u64().unwrap_or(0))
             .ok_or("no template")?;
-        // Elasticsearch, MetadataIndexTemplateService.resolveSettings: the template's own come last
+        // Elasticsearch, MetadataIndexTemplateService.resolveSettings: the template's own settings come last
         let mut settings = json!({});
         for component in winner["composed_of"].as_array().unwrap() {
             let path = format!("/_component_template/{}", component.as_str().unwrap());
@@ -304,7 +304,7 @@ impl Fake {
         let indices = self.indices.lock().unwrap();
         let all = indices
             .iter()
-            // the wildcard of the fake is wider than that of a server: nothing may hang on the server's
+            // the fake's wildcard matches more than a server's, so that no code relies on the server's
             .filter(|(name, _)| name.contains(head.trim_end_matches('-')) && name.ends_with(tail))
             .map(|(name, (documents, bytes))| {
                 json!({"index": name, "docs.count": documents.to_string(), "store.size": bytes.to_string()})
@@ -328,7 +328,7 @@ impl Fake {
                     None => missing,
                 }
             }
-            // a setting that no index has
+            // no index has this setting
             (Method::Get, Some("_settings")) if name.contains('*') || there.is_some() => {
                 (200, json!({}))
             }
@@ -361,7 +361,7 @@ impl Fake {
     }
 }
 
-/// Puts the leaves of `more` over those of `settings`.
+/// Overwrites the leaves of `settings` with those of `more`.
 fn merge(settings: &mut Value, more: &Value) {
     match (settings, more) {
         (Value::Object(settings), Value::Object(more)) => {
@@ -393,7 +393,7 @@ fn error(status: u16, kind: &str, reason: &str) -> Reply {
     (status, json!({"error": error, "status": status}))
 }
 
-/// Whether a document is found by a range of times that has an end and no beginning.
+/// Whether a range query without a lower bound matches a document.
 fn is_before(document: &Value, query: &Value) -> bool {
     only(query, &["query"]);
     only(&query["query"], &["range"]);

@@ -1,33 +1,33 @@
-//! Whether a cluster deletes what is old by itself, and what to know about it.
+//! Finds out whether a cluster deletes old indices by itself, and writes the note about that.
 //!
-//! Owns the asking and the words. The policies themselves stand in the plan.
+//! Owns the requests and the texts. The policies themselves are in [`plan`](super::plan).
 
 use std::fmt;
 
 use serde_json::Value;
 
-use super::plan::{Kind, counts_from_the_name};
+use super::plan::{ObjectKind, counts_from_the_name};
 use super::{Client, Family, Method, Names, SetupError, Want, answer, privileges};
 use crate::config;
 
-/// What a cluster can do.
+/// State of the life cycle in a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lifecycle {
-    /// Nobody wants it.
+    /// `retention` is not set.
     Unwanted,
-    /// A policy of ours from an earlier run is there, though nobody wants it any more.
+    /// `retention` is not set, but the policy of an earlier run is still there.
     LeftOver,
-    /// It is there and runs.
+    /// The service runs.
     Running,
-    /// It is there and was stopped.
+    /// The service is stopped.
     Stopped,
-    /// This cluster has none.
+    /// The cluster has no such service.
     Absent,
-    /// These credentials may not ask.
-    NotTold,
+    /// The credentials may not ask.
+    Hidden,
 }
 
-/// What a family calls it, and how it is asked for.
+/// The service's name and the path that shows its state.
 fn service(family: Family) -> (&'static str, &'static str) {
     match family {
         Family::Elasticsearch => ("index life-cycle management (ILM)", "/_ilm/status"),
@@ -38,30 +38,30 @@ fn service(family: Family) -> (&'static str, &'static str) {
     }
 }
 
-/// What a cluster says of the service itself.
+/// State of the service itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Service {
     Running,
     Stopped,
     Absent,
-    NotTold,
+    Hidden,
 }
 
-/// What was found out of a cluster's life cycles.
-pub(super) struct Looked {
+/// The life cycle, and whether templates may name a policy.
+pub(super) struct LifecycleState {
     pub(super) lifecycle: Lifecycle,
-    /// Whether a template may speak of one: where the service is missing, the cluster refuses such a template.
+    /// Whether a template may name a policy: a cluster without the service refuses such a template.
     pub(super) is_there: bool,
 }
 
-/// Finds out by asking: there are builds of both families without it, and no version tells. Whoever puts templates alone
-/// needs no right to see policies.
-pub(super) async fn look<C: Client>(
+/// Asks the cluster: both families have builds without the service, and the version does not show it. Putting templates
+/// only needs no privilege to see policies.
+pub(super) async fn inspect<C: Client>(
     client: &C,
     family: Family,
     want: &Want<'_>,
     names: &Names,
-) -> Result<Looked, SetupError<C::Error>> {
+) -> Result<LifecycleState, SetupError<C::Error>> {
     let by_templates = want.parts.templates && family == Family::Elasticsearch;
     let by_policy = want.parts.lifecycle && want.retention.is_some();
     let service = if by_templates || by_policy {
@@ -71,11 +71,11 @@ pub(super) async fn look<C: Client>(
     };
     let is_there = match service {
         Some(Service::Running | Service::Stopped) => true,
-        Some(Service::NotTold) if by_templates => match features(client).await? {
+        Some(Service::Hidden) if by_templates => match features(client).await? {
             Some(is_there) => is_there,
             None => is_named(client, names).await?,
         },
-        Some(Service::NotTold | Service::Absent) | None => false,
+        Some(Service::Hidden | Service::Absent) | None => false,
     };
     let lifecycle = match (want.retention, service) {
         (None, Some(Service::Absent)) => Lifecycle::Unwanted,
@@ -84,9 +84,9 @@ pub(super) async fn look<C: Client>(
         (_, Some(Service::Running)) => Lifecycle::Running,
         (_, Some(Service::Stopped)) => Lifecycle::Stopped,
         (_, Some(Service::Absent)) => Lifecycle::Absent,
-        (_, Some(Service::NotTold)) => Lifecycle::NotTold,
+        (_, Some(Service::Hidden)) => Lifecycle::Hidden,
     };
-    Ok(Looked {
+    Ok(LifecycleState {
         lifecycle,
         is_there,
     })
@@ -97,7 +97,7 @@ async fn ask<C: Client>(client: &C, family: Family) -> Result<Service, SetupErro
     let answer = answer::request(client, Method::Get, path, None).await?;
     match answer.status {
         status if privileges::is_absent(status) => Ok(Service::Absent),
-        403 => Ok(Service::NotTold),
+        403 => Ok(Service::Hidden),
         _ => {
             let status = answer::judge(Method::Get, path, answer)?;
             let mode = status.get("operation_mode").and_then(Value::as_str);
@@ -109,8 +109,8 @@ async fn ask<C: Client>(client: &C, family: Family) -> Result<Service, SetupErro
     }
 }
 
-/// Whether Elasticsearch says that it has ILM to those who may not see its state; `monitor` is enough (Elasticsearch,
-/// "Info API"). None where it does not say.
+/// Whether Elasticsearch has ILM, for credentials that may not see its state; `monitor` is enough (Elasticsearch, "Info
+/// API"). None where the response does not contain it.
 async fn features<C: Client>(client: &C) -> Result<Option<bool>, SetupError<C::Error>> {
     const PATH: &str = "/_xpack?categories=features";
     let answer = answer::request(client, Method::Get, PATH, None).await?;
@@ -121,12 +121,12 @@ async fn features<C: Client>(client: &C) -> Result<Option<bool>, SetupError<C::E
     Ok(ilm.map(|ilm| ilm.get("enabled") == Some(&Value::Bool(true))))
 }
 
-/// Whether the template that is there has a life cycle, where nothing else tells.
+/// Whether the existing template names a life cycle; the last resort to know whether the service exists.
 async fn is_named<C: Client>(client: &C, names: &Names) -> Result<bool, SetupError<C::Error>> {
-    let path = Kind::IndexTemplate.path(&names.template);
+    let path = ObjectKind::IndexTemplate.path(&names.template);
     let answer = answer::request(client, Method::Get, &path, None).await?;
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let components = Kind::IndexTemplate
+    let components = ObjectKind::IndexTemplate
         .content(&names.template, &body)
         .and_then(|template| template.get("composed_of")?.as_array());
     Ok(components.is_some_and(|all| all.iter().any(|name| *name == *names.lifecycle())))
@@ -151,25 +151,25 @@ async fn left_over<C: Client>(
     })
 }
 
-fn kind(family: Family) -> Kind {
+fn kind(family: Family) -> ObjectKind {
     match family {
-        Family::Elasticsearch => Kind::IlmPolicy,
-        Family::OpenSearch => Kind::IsmPolicy,
+        Family::Elasticsearch => ObjectKind::IlmPolicy,
+        Family::OpenSearch => ObjectKind::IsmPolicy,
     }
 }
 
-/// What to know about the life cycle that a cluster has, or has not.
-pub(super) struct Told<'a> {
+/// The note to the operator about the cluster's life cycle.
+pub(super) struct LifecycleNote<'a> {
     pub(super) family: Family,
     pub(super) lifecycle: Lifecycle,
-    pub(super) place: &'a config::Target,
+    pub(super) target: &'a config::Target,
     pub(super) retention: Option<std::time::Duration>,
 }
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for LifecycleNote<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (service, _) = service(self.family);
-        let name = self.place.template();
+        let name = self.target.template();
         let retention = self.retention.map(config::show_duration);
         let retention = retention.as_deref().unwrap_or("…");
         match self.lifecycle {
@@ -196,7 +196,7 @@ impl fmt::Display for Told<'_> {
                 return writeln!(
                     f,
                     "No life cycle: this cluster has no {service}. {}",
-                    match self.place {
+                    match self.target {
                         config::Target::Daily(_) =>
                             "Have `logweir prune` delete what is older than `retention`, once a day.",
                         config::Target::Stream(_) =>
@@ -205,7 +205,7 @@ impl fmt::Display for Told<'_> {
                     }
                 );
             }
-            Lifecycle::NotTold => {
+            Lifecycle::Hidden => {
                 return writeln!(
                     f,
                     "Life cycle: these credentials may not see whether there is one."
@@ -217,12 +217,12 @@ impl fmt::Display for Told<'_> {
             )?,
             Lifecycle::Running => {}
         }
-        match (self.place, self.family) {
+        match (self.target, self.family) {
             (config::Target::Stream(_), _) => writeln!(
                 f,
                 "The data stream rolls over by itself, and what was rolled over is deleted after {retention}."
             ),
-            (place, Family::Elasticsearch) if counts_from_the_name(place) => writeln!(
+            (target, Family::Elasticsearch) if counts_from_the_name(target) => writeln!(
                 f,
                 "New indices are deleted when all of their day is older than {retention}, by the day in their name."
             ),
@@ -232,7 +232,7 @@ impl fmt::Display for Told<'_> {
                  creation: one that is filled later with old lines lives longer. `logweir prune` goes by the name."
             ),
         }?;
-        if let Some(unparsed) = self.place.unparsed() {
+        if let Some(unparsed) = self.target.unparsed() {
             writeln!(
                 f,
                 "Indices that are there already, and {unparsed}, are left to `logweir prune`."

@@ -1,12 +1,12 @@
 //! Puts the shipped templates and the life cycle into a cluster.
 //!
-//! This room owns what is put, under which names, and the rule what may be overwritten: an object that does not
-//! say `managed_by: logweir` is somebody else's and stays as it is, unless the operator insists. It refuses
-//! to know how a cluster is reached: that is a [`Client`].
+//! This module owns the objects, their names, and the rule for overwriting: an object without
+//! `managed_by: logweir` belongs to somebody else and stays unchanged, unless the operator passes `--force`. It
+//! refuses to know how a cluster is reached: that is a [`Client`].
 //!
-//! Invariant: everything is looked at before anything is written, so a refusal leaves the cluster as it was; and a
-//! second run with the same files changes nothing. It guards against the quiet clash of templates, in which the
-//! documents arrive but their fields have the types of somebody else's template.
+//! Invariant: setup reads every object before it writes one, so a refusal leaves the cluster unchanged; a second run
+//! with the same files changes nothing. It guards against silent template conflicts, in which documents arrive but
+//! their fields have the types of another template.
 
 mod answer;
 mod cluster;
@@ -15,17 +15,17 @@ mod diff;
 mod error;
 #[cfg(test)]
 pub(crate) mod fake;
-mod followers;
 pub mod kibana;
 mod lifecycle;
+mod managed_indices;
 mod plan;
 mod print;
 mod privileges;
 mod prune;
 mod report;
-mod shadow;
 mod shipped;
 mod survey;
+mod template_conflict;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -34,33 +34,33 @@ use std::future::Future;
 
 use bytes::Bytes;
 
-pub use self::detect::{Family, Target, detect};
+pub use self::detect::{Family, ServerInfo, detect};
 pub use self::error::SetupError;
 pub use self::lifecycle::Lifecycle;
-pub use self::plan::{Kind, Names, Parts, Step, Want, plan};
+pub use self::plan::{Names, ObjectKind, Parts, Step, Want, plan};
 pub(crate) use self::print::{requests, roles};
 pub(crate) use self::privileges::{Privileges, privileges};
-pub(crate) use self::prune::{Ripe, delete, delete_unparsed, ripe};
+pub(crate) use self::prune::{Expired, delete, delete_unparsed, find_expired};
 pub use self::report::{Outcome, Report};
-pub use self::survey::{Found, survey};
 pub(crate) use self::survey::{Object, Survey};
+pub use self::survey::{ObjectState, survey};
 pub(crate) use self::time::cluster_time;
 
-/// The verbs that setup needs.
+/// The HTTP methods that setup needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// Read.
     Get,
     /// Create or replace.
     Put,
-    /// Ask with a body, or have something done.
+    /// Query with a body, or start an action.
     Post,
     /// Remove.
     Delete,
 }
 
 impl Method {
-    /// As it stands in a request line.
+    /// The method as written in a request line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -71,7 +71,7 @@ impl Method {
     }
 }
 
-/// What the cluster said, whatever the status.
+/// An HTTP response of any status.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// HTTP status.
@@ -80,9 +80,9 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// A way to a cluster. An error is one of the way: a refusal by the cluster is an [`Answer`].
+/// Sends requests to a cluster. An error is a transport error: a refusal by the cluster is an [`Answer`].
 pub trait Client {
-    /// Why no answer came.
+    /// Why there is no response.
     type Error: std::error::Error + Send + Sync + 'static;
 
     /// Sends one request; `path` begins with `/` and may carry a query.
@@ -94,9 +94,9 @@ pub trait Client {
     ) -> impl Future<Output = Result<Answer, Self::Error>> + Send;
 }
 
-/// Looks at the cluster and puts what is missing or differs.
+/// Surveys the cluster and puts each object that is missing or differs.
 ///
-/// With `force`, what is not logweir's and has the same name is overwritten.
+/// `force` also overwrites objects of the same name that are not logweir's.
 pub async fn run<C: Client>(
     client: &C,
     want: &Want<'_>,

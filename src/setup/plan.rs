@@ -1,37 +1,39 @@
-//! What is put, and under which names: the shipped files, made to fit the settings and the cluster.
+//! Plans the objects to put and their names: the shipped files, adapted to the settings and the cluster.
+//!
+//! Refuses to know what the cluster already has.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::shipped::{self, File};
-use super::{Family, Target};
+use super::{Family, ServerInfo};
 use crate::config::{self, IndexMode, Period};
 
-/// The name under which the shipped files stand; replaced where the setting gives another.
+/// The name in the shipped files; replaced by that of the setting.
 const SHIPPED_NAME: &str = "nginx-access";
 
-/// `_meta.managed_by` of what is ours.
+/// `_meta.managed_by` of our objects.
 const MANAGED_BY: &str = "logweir";
 
-/// How the description of an ISM policy of ours begins: it has no `_meta`.
+/// The beginning of the description of our ISM policies, which have no `_meta`.
 const DESCRIBED: &str = "managed_by: logweir";
 
-/// Priority of the index template, above those that Elasticsearch brings itself (100).
+/// Priority of the index template, above Elasticsearch's own templates (100).
 const PRIORITY: u64 = 200;
 
 const DAY: Duration = Duration::from_secs(86_400);
-/// How old the newest part of a data stream gets at most, as in Elastic's own policy `logs`.
+/// Maximum age of a data stream's write index, as in Elastic's own policy `logs`.
 const LONGEST_ROLLOVER: Duration = Duration::from_secs(30 * 86_400);
 
-/// What the operator wants.
+/// The settings of a setup.
 #[derive(Debug, Clone)]
 pub struct Want<'a> {
-    /// Where records go.
-    pub place: &'a config::Target,
-    /// Age from which they may go; None: never.
+    /// The index pattern or data stream of the records.
+    pub target: &'a config::Target,
+    /// Age at which records may be deleted; None: never.
     pub retention: Option<Duration>,
-    /// How new indices are stored.
+    /// The storage mode of new indices.
     pub index_mode: Option<IndexMode>,
     /// Which parts to put.
     pub parts: Parts,
@@ -42,24 +44,24 @@ pub struct Want<'a> {
 pub struct Parts {
     /// Index templates and their components.
     pub templates: bool,
-    /// The policy that deletes what is old.
+    /// The policy that deletes old indices.
     pub lifecycle: bool,
 }
 
 impl Parts {
-    /// Both.
+    /// All parts.
     pub const ALL: Self = Self {
         templates: true,
         lifecycle: true,
     };
 }
 
-/// What a step puts.
+/// The kind of object that a step puts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum ObjectKind {
     /// A building block of index templates.
     ComponentTemplate,
-    /// What a new index takes its settings and mappings from.
+    /// The source of a new index's settings and mappings.
     IndexTemplate,
     /// A policy of Elasticsearch's index life-cycle management.
     IlmPolicy,
@@ -67,8 +69,8 @@ pub enum Kind {
     IsmPolicy,
 }
 
-impl Kind {
-    /// As messages name it.
+impl ObjectKind {
+    /// The name in messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::ComponentTemplate => "component template",
@@ -87,12 +89,12 @@ impl Kind {
         }
     }
 
-    /// Where an object of this kind stands.
+    /// The path of an object of this kind.
     pub(super) fn path(self, name: &str) -> String {
         format!("/{}/{name}", self.endpoint())
     }
 
-    /// The object itself inside the answer to a GET.
+    /// The object inside the response to a GET.
     pub(super) fn content<'a>(self, name: &str, answer: &'a Value) -> Option<&'a Value> {
         let entry = |list, entry| answer.get(list)?.get(0)?.get(entry);
         match self {
@@ -103,7 +105,7 @@ impl Kind {
         }
     }
 
-    /// The same inside of what is put.
+    /// The object inside the body of a PUT.
     pub(super) fn wanted(self, body: &Value) -> &Value {
         match self {
             Self::ComponentTemplate | Self::IndexTemplate => body,
@@ -121,50 +123,50 @@ impl Kind {
     }
 }
 
-/// Who an object in a cluster says it belongs to.
+/// The owner that an object in a cluster names.
 pub(super) fn managed_by(content: &Value) -> Option<&str> {
     content.get("_meta")?.get("managed_by")?.as_str()
 }
 
-/// One thing to put.
+/// One object to put.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// What it is.
-    pub kind: Kind,
+    /// The kind of object.
+    pub kind: ObjectKind,
     /// Its name in the cluster.
     pub name: String,
-    /// Where it is put.
+    /// The path of the PUT.
     pub path: String,
-    /// What is put.
+    /// The body of the PUT.
     pub body: Value,
-    /// It belongs to the operator: made when it is missing, and never touched again.
+    /// It belongs to the operator: setup creates it when it is missing, and never changes it.
     pub is_users: bool,
 }
 
-/// The names that follow the setting.
+/// The names derived from the setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     /// The index template; its component templates are `NAME@mappings` and so on.
     pub template: String,
-    /// The indices, or data streams, it is for.
+    /// The pattern of its indices or data streams.
     pub pattern: String,
-    /// One of them.
+    /// An example of such a name.
     pub example: String,
-    /// The index of lines without a readable time, and its template.
+    /// The index of lines without a readable time, and the name of its template.
     pub unparsed: Option<String>,
-    /// It is for data streams.
+    /// Whether the template is for data streams.
     pub stream: bool,
 }
 
 impl Names {
     /// The names for a setting.
-    pub fn of(place: &config::Target) -> Self {
+    pub fn of(target: &config::Target) -> Self {
         Self {
-            template: place.template(),
-            pattern: place.wildcard(),
-            example: place.example(),
-            unparsed: place.unparsed(),
-            stream: place.stream().is_some(),
+            template: target.template(),
+            pattern: target.wildcard(),
+            example: target.example(),
+            unparsed: target.unparsed(),
+            stream: target.stream().is_some(),
         }
     }
 
@@ -173,46 +175,50 @@ impl Names {
     }
 }
 
-/// What is to be put into this cluster, in order: what is named by others before them.
-pub fn plan(target: &Target, want: &Want<'_>, has_lifecycle: bool) -> Vec<Step> {
-    let names = Names::of(want.place);
+/// The steps for this cluster in order: an object comes before those that name it.
+pub fn plan(server: &ServerInfo, want: &Want<'_>, has_lifecycle: bool) -> Vec<Step> {
+    let names = Names::of(want.target);
     let retention = want.retention.filter(|_| has_lifecycle);
     let mut steps = Vec::new();
     if let Some(retention) = retention.filter(|_| want.parts.lifecycle) {
-        steps.push(policy(target.family, want.place, &names, retention));
+        steps.push(policy(server.family, want.target, &names, retention));
     }
     if want.parts.templates {
-        templates(target, want, &names, has_lifecycle, &mut steps);
+        templates(server, want, &names, has_lifecycle, &mut steps);
     }
     steps
 }
 
 fn templates(
-    target: &Target,
+    server: &ServerInfo,
     want: &Want<'_>,
     names: &Names,
     has_lifecycle: bool,
     steps: &mut Vec<Step>,
 ) {
-    let family = target.family;
-    let mut add = |kind: Kind, name: String, body: Value| {
+    let family = server.family;
+    let mut add = |kind: ObjectKind, name: String, body: Value| {
         steps.push(step(kind, name, body));
     };
     let component = |suffix: &str| format!("{}@{suffix}", names.template);
     add(
-        Kind::ComponentTemplate,
+        ObjectKind::ComponentTemplate,
         component("mappings"),
         shipped::read(family, File::Mappings),
     );
     let mut settings = shipped::read(family, File::Settings);
-    if let Some(mode) = want.index_mode.filter(|_| target.has_logsdb()) {
+    if let Some(mode) = want.index_mode.filter(|_| server.has_logsdb()) {
         let word = match mode {
             IndexMode::Standard => "standard",
             IndexMode::Logsdb => "logsdb",
         };
         set(&mut settings, "/template/settings/index", "mode", word);
     }
-    add(Kind::ComponentTemplate, component("settings"), settings);
+    add(
+        ObjectKind::ComponentTemplate,
+        component("settings"),
+        settings,
+    );
     // OpenSearch finds the indices of a policy by its own patterns
     let by_template = has_lifecycle && family == Family::Elasticsearch;
     let has_policy = by_template && want.retention.is_some();
@@ -220,38 +226,42 @@ fn templates(
         let mut body = shipped::read(family, File::Lifecycle);
         let lifecycle = "/template/settings/index/lifecycle";
         set(&mut body, lifecycle, "name", names.template.as_str());
-        if !counts_from_the_name(want.place)
+        if !counts_from_the_name(want.target)
             && let Some(Value::Object(lifecycle)) = body.pointer_mut(lifecycle)
         {
             lifecycle.remove("parse_origination_date");
         }
-        add(Kind::ComponentTemplate, names.lifecycle(), body);
+        add(ObjectKind::ComponentTemplate, names.lifecycle(), body);
     }
-    if !target.takes_missing_components() {
+    if !server.takes_missing_components() {
         steps.push(Step {
             is_users: true,
             ..step(
-                Kind::ComponentTemplate,
+                ObjectKind::ComponentTemplate,
                 component("custom"),
                 shipped::read(family, File::Custom),
             )
         });
     }
-    // before the one that would give them a life cycle; without `retention` that may be one of the operator's own
+    // before the template that would give them a life cycle; without `retention` the operator may have one
     if let Some(unparsed) = names.unparsed.as_ref().filter(|_| by_template) {
-        let body = index_template(target, names, File::Unparsed, unparsed, false);
-        steps.push(step(Kind::IndexTemplate, unparsed.clone(), body));
+        let body = index_template(server, names, File::Unparsed, unparsed, false);
+        steps.push(step(ObjectKind::IndexTemplate, unparsed.clone(), body));
     }
     let file = if names.stream {
         File::Stream
     } else {
         File::Daily
     };
-    let body = index_template(target, names, file, &names.pattern, has_policy);
-    steps.push(step(Kind::IndexTemplate, names.template.clone(), body));
+    let body = index_template(server, names, file, &names.pattern, has_policy);
+    steps.push(step(
+        ObjectKind::IndexTemplate,
+        names.template.clone(),
+        body,
+    ));
 }
 
-fn step(kind: Kind, name: String, body: Value) -> Step {
+fn step(kind: ObjectKind, name: String, body: Value) -> Step {
     Step {
         kind,
         path: kind.path(&name),
@@ -262,23 +272,23 @@ fn step(kind: Kind, name: String, body: Value) -> Step {
 }
 
 fn index_template(
-    target: &Target,
+    server: &ServerInfo,
     names: &Names,
     file: File,
     pattern: &str,
     has_lifecycle: bool,
 ) -> Value {
-    let mut body = shipped::read(target.family, file);
+    let mut body = shipped::read(server.family, file);
     rename_components(&mut body, &names.template);
     if let Some(patterns) = body.get_mut("index_patterns") {
         *patterns = json!([pattern]);
     }
     if let Some(Value::Array(components)) = body.get_mut("composed_of").filter(|_| has_lifecycle) {
-        // the operator's own is the last, so that it goes before ours
+        // the operator's component stays last, so that it overrides ours
         let last = components.len().saturating_sub(1);
         components.insert(last, names.lifecycle().into());
     }
-    if !target.takes_missing_components()
+    if !server.takes_missing_components()
         && let Value::Object(body) = &mut body
     {
         body.remove("ignore_missing_component_templates");
@@ -286,19 +296,19 @@ fn index_template(
     body
 }
 
-/// Whether the life cycle reads the day in an index's name.
-pub(super) fn counts_from_the_name(place: &config::Target) -> bool {
-    matches!(place, config::Target::Daily(pattern) if pattern.has_origination_date())
+/// Whether the life cycle reads the day from an index's name.
+pub(super) fn counts_from_the_name(target: &config::Target) -> bool {
+    matches!(target, config::Target::Daily(pattern) if pattern.has_origination_date())
 }
 
-/// The life cycle. A line that `run` would still take must not fall into an index that was deleted: so an index goes
-/// when its last line is too old, and that is written up to a whole period after its first.
-fn policy(family: Family, place: &config::Target, names: &Names, retention: Duration) -> Step {
+/// The life-cycle policy. `run` must not write a line into an index that was deleted already, so an index is deleted when
+/// its last line is too old; that line may come a whole period after the first.
+fn policy(family: Family, target: &config::Target, names: &Names, retention: Duration) -> Step {
     let (kind, name) = match family {
-        Family::Elasticsearch => (Kind::IlmPolicy, names.template.clone()),
-        Family::OpenSearch => (Kind::IsmPolicy, names.template.clone()),
+        Family::Elasticsearch => (ObjectKind::IlmPolicy, names.template.clone()),
+        Family::OpenSearch => (ObjectKind::IsmPolicy, names.template.clone()),
     };
-    let body = match place {
+    let body = match target {
         config::Target::Daily(pattern) => {
             let mut body = shipped::read(family, File::Policy);
             let age = time(retention + holds(pattern.period()));
@@ -352,12 +362,12 @@ fn policy(family: Family, place: &config::Target, names: &Names, retention: Dura
     step(kind, name, body)
 }
 
-/// How much time one index holds.
+/// The longest time that one index covers.
 fn holds(period: Period) -> Duration {
     DAY * period.most_days()
 }
 
-/// A time as both families read it: the largest unit of d, h, m, s that says it exactly.
+/// A time as both families parse it, in the largest exact unit of d, h, m, s.
 fn time(time: Duration) -> String {
     let seconds = time.as_secs();
     let units = [("d", 86_400), ("h", 3600), ("m", 60)];
@@ -368,7 +378,7 @@ fn time(time: Duration) -> String {
     }
 }
 
-/// Sets a member of the object at `pointer`, which stands in the shipped file.
+/// Sets a member of the object at `pointer`, which the shipped file contains.
 fn set(body: &mut Value, pointer: &str, key: &str, value: impl Into<Value>) {
     let object = body.pointer_mut(pointer).and_then(Value::as_object_mut);
     debug_assert!(object.is_some(), "{pointer} stands in no shipped file");
@@ -377,7 +387,7 @@ fn set(body: &mut Value, pointer: &str, key: &str, value: impl Into<Value>) {
     }
 }
 
-/// Puts the template's name into each reference to a component template, wherever it stands.
+/// Replaces the shipped name in every reference to a component template.
 fn rename_components(value: &mut Value, template: &str) {
     match value {
         Value::String(text) => {

@@ -1,21 +1,21 @@
-//! What would be put, as requests that an operator can send himself: in the form of Kibana's and OpenSearch Dashboards'
-//! consoles (`PUT /path` and the body beneath it).
+//! Prints setup's objects as requests that an operator can send by hand, in the format of Kibana's and OpenSearch
+//! Dashboards' consoles (`PUT /path`, then the body).
 
 use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::plan::{Kind, Step, Want, plan};
-use super::{Family, Names, Target, kibana, privileges};
+use super::plan::{ObjectKind, Step, Want, plan};
+use super::{Family, Names, ServerInfo, kibana, privileges};
 use crate::config;
 
-/// The role of whoever runs setup.
+/// The role of the user that runs setup.
 const SETUP: &str = "logweir_setup";
 
-/// Every request of a setup of this cluster, as if it had a life cycle.
-pub(crate) fn requests(target: &Target, want: &Want<'_>) -> String {
+/// All requests of a setup of this cluster, as if it had the life-cycle service.
+pub(crate) fn requests(server: &ServerInfo, want: &Want<'_>) -> String {
     let mut out = String::new();
-    let steps = plan(target, want, true);
+    let steps = plan(server, want, true);
     for step in &steps {
         if step.is_users {
             out.push_str("# Only if it is not there: it is yours.\n");
@@ -29,7 +29,7 @@ pub(crate) fn requests(target: &Target, want: &Want<'_>) -> String {
 }
 
 fn is_policy(step: &Step) -> bool {
-    matches!(step.kind, Kind::IlmPolicy | Kind::IsmPolicy)
+    matches!(step.kind, ObjectKind::IlmPolicy | ObjectKind::IsmPolicy)
 }
 
 fn request(out: &mut String, method: &str, path: &str, body: &Value) {
@@ -37,22 +37,22 @@ fn request(out: &mut String, method: &str, path: &str, body: &Value) {
     let _ = write!(out, "{method} {path}\n{body}\n\n");
 }
 
-/// The least that the agent, `setup` and `prune` need, each as a role of its own. An agent stands on a machine that the
-/// internet reaches: its key can add lines, and neither read nor remove any. With a `kibana`, what an import there needs
-/// is among it.
+/// The least privileges of the agent, `setup` and `prune`, as one role each. The agent runs on a machine that the
+/// internet reaches: its key can add documents, but neither read nor delete any. With `kibana`, the role of `setup`
+/// includes the privileges of an import.
 pub(crate) fn roles(
     family: Family,
-    place: &config::Target,
+    target: &config::Target,
     kibana: Option<&config::Kibana>,
 ) -> String {
     match family {
-        Family::Elasticsearch => elasticsearch(place, kibana),
-        Family::OpenSearch => opensearch(place, kibana.is_some()),
+        Family::Elasticsearch => elasticsearch(target, kibana),
+        Family::OpenSearch => opensearch(target, kibana.is_some()),
     }
 }
 
-fn elasticsearch(place: &config::Target, kibana: Option<&config::Kibana>) -> String {
-    let names = Names::of(place);
+fn elasticsearch(target: &config::Target, kibana: Option<&config::Kibana>) -> String {
+    let names = Names::of(target);
     let pattern = names.pattern.as_str();
     let mut out = String::new();
     let mut role = |comment: &str, name: &str, cluster: Value, privileges: Value| {
@@ -130,8 +130,8 @@ const SAVED: [&str; 4] = [
     ".opensearch_dashboards_*",
 ];
 
-fn opensearch(place: &config::Target, dashboards: bool) -> String {
-    let names = Names::of(place);
+fn opensearch(target: &config::Target, dashboards: bool) -> String {
+    let names = Names::of(target);
     let pattern = names.pattern.as_str();
     let mut out = String::new();
     let mut role = |comment: &str, name: &str, mut cluster: Vec<&str>, actions: Value| {

@@ -1,33 +1,33 @@
-//! What the credentials at hand may do, as far as the cluster tells.
+//! Asks the cluster which privileges the configured credentials have.
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Client, Family, Method, Names, SetupError, Target, answer};
+use super::{Client, Family, Method, Names, ServerInfo, SetupError, answer};
 
-/// What a key may do of what the agent does.
+/// The privileges of the credentials, compared with those that the agent needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Privileges {
-    /// All of it.
+    /// They have all.
     Enough,
-    /// Not these, each with what it is for.
+    /// They lack these, each with the object it is for.
     Missing(Vec<String>),
-    /// OpenSearch tells who somebody is, and not what he may do.
+    /// OpenSearch returns a user's roles, but not the privileges.
     Roles {
-        /// Who we are to it.
+        /// The user's name.
         user: String,
         /// The roles.
         roles: Vec<String>,
     },
-    /// The cluster has no security, or it is switched off.
+    /// The cluster has no security, or security is off.
     Off,
 }
 
-/// Of the agent's key on Elasticsearch.
+/// The agent's cluster privileges in Elasticsearch.
 pub(super) const CLUSTER: [&str; 1] = ["monitor"];
 
-/// The agent's privileges on its indices in Elasticsearch. Before 8.13 there is no `require_data_stream`, and the name
-/// of a data stream is made sure of otherwise.
+/// The agent's index privileges in Elasticsearch. Versions before 8.13 have no `require_data_stream`, so the agent
+/// checks the data stream by other requests.
 pub(super) fn on_indices(names: &Names, before_8_13: bool) -> Vec<&'static str> {
     let mut privileges = vec!["create_doc", "auto_configure"];
     if names.stream && before_8_13 {
@@ -36,14 +36,14 @@ pub(super) fn on_indices(names: &Names, before_8_13: bool) -> Vec<&'static str> 
     privileges
 }
 
-/// Asks the cluster about the credentials that it is asked with.
+/// Asks the cluster about the credentials of the request.
 pub(crate) async fn privileges<C: Client>(
     client: &C,
-    target: &Target,
+    server: &ServerInfo,
     names: &Names,
 ) -> Result<Privileges, SetupError<C::Error>> {
-    match target.family {
-        Family::Elasticsearch => elasticsearch(client, target, names).await,
+    match server.family {
+        Family::Elasticsearch => elasticsearch(client, server, names).await,
         Family::OpenSearch => opensearch(client).await,
     }
 }
@@ -51,11 +51,11 @@ pub(crate) async fn privileges<C: Client>(
 /// Elasticsearch, "Has privileges".
 async fn elasticsearch<C: Client>(
     client: &C,
-    target: &Target,
+    server: &ServerInfo,
     names: &Names,
 ) -> Result<Privileges, SetupError<C::Error>> {
     const PATH: &str = "/_security/user/_has_privileges";
-    let on_indices = on_indices(names, !target.is_at_least(8, 13));
+    let on_indices = on_indices(names, !server.is_at_least(8, 13));
     let body = json!({
         "cluster": CLUSTER,
         "index": [{ "names": [names.pattern], "privileges": on_indices }],
@@ -66,8 +66,8 @@ async fn elasticsearch<C: Client>(
         return Ok(Privileges::Off);
     }
     let answer = answer::judge(Method::Post, PATH, answer)?;
-    let has = |place: Option<&Value>, privilege: &str| {
-        place.and_then(|place| place.get(privilege)) == Some(&Value::Bool(true))
+    let has = |granted: Option<&Value>, privilege: &str| {
+        granted.and_then(|granted| granted.get(privilege)) == Some(&Value::Bool(true))
     };
     let cluster = answer.get("cluster");
     let index = answer.get("index").and_then(|all| all.get(&names.pattern));
@@ -91,7 +91,7 @@ async fn elasticsearch<C: Client>(
 
 /// OpenSearch, "Security", `authinfo`.
 async fn opensearch<C: Client>(client: &C) -> Result<Privileges, SetupError<C::Error>> {
-    /// Roles that are named; a user seldom has ten.
+    /// Most roles that are named; a user seldom has ten.
     const ROLES: usize = 100;
     const PATH: &str = "/_plugins/_security/authinfo";
     let answer = answer::request(client, Method::Get, PATH, None).await?;
@@ -113,8 +113,8 @@ async fn opensearch<C: Client>(client: &C) -> Result<Privileges, SetupError<C::E
     })
 }
 
-/// How servers without a part answer a request for it: no handler is 400, 404 or 405; switched off in a managed cluster
-/// is 410.
+/// Whether the status means that the server lacks the feature: 400, 404 or 405 without a handler, 410 when a managed
+/// cluster has it switched off.
 pub(super) fn is_absent(status: u16) -> bool {
     matches!(status, 400 | 404 | 405 | 410)
 }

@@ -1,8 +1,8 @@
-//! Deletes whole indices by the time in their names, for clusters that do not do so by themselves.
+//! Deletes whole indices by the time in their names, for clusters that have no life-cycle service.
 //!
-//! Owns the rule what may go: an index whose name the setting `index` gives exactly, when all the time that it can hold
-//! is over and long enough ago. Refuses to know now(). Invariant: nothing else is ever named in a DELETE, and never a
-//! pattern. It guards against a deletion by a wrong name or a wrong clock, which nothing brings back.
+//! Owns the rule for deletion: an index may go when its name has exactly the form of the setting `index` and its whole
+//! period is older than the limit. Refuses to know the current time. Invariant: a DELETE names only such an index, and
+//! never a pattern. It guards against irrevocable deletions by a wrong name or a wrong clock.
 
 use bytes::Bytes;
 use chrono::{DateTime, NaiveTime, SecondsFormat, Utc};
@@ -11,34 +11,34 @@ use serde_json::{Value, json};
 use super::{Client, Method, SetupError, answer};
 use crate::config::IndexPattern;
 
-/// An index that may go.
+/// An index that may be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Old {
+pub(crate) struct ExpiredIndex {
     /// Its name.
     pub name: String,
-    /// What the cluster counts in it; None for a closed one.
+    /// Its number of documents; None for a closed index.
     pub documents: Option<u64>,
     /// Its size with all replicas.
     pub bytes: Option<u64>,
 }
 
-/// What of a cluster is older than a time.
+/// The indices and documents of a cluster that are older than a limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ripe {
-    /// Indices that may go, the oldest first.
-    pub indices: Vec<Old>,
-    /// How many hold something younger.
+pub(crate) struct Expired {
+    /// Indices that may be deleted, the oldest first.
+    pub indices: Vec<ExpiredIndex>,
+    /// Number of indices that hold something younger.
     pub younger: usize,
-    /// Documents in the index of lines without a readable time; None where there is no such index.
+    /// Number of documents in the index of lines without a readable time; None without such an index.
     pub unparsed: Option<u64>,
 }
 
-/// Looks what is older than `before`; writes nothing.
-pub(crate) async fn ripe<C: Client>(
+/// Finds what is older than `before`; writes nothing.
+pub(crate) async fn find_expired<C: Client>(
     client: &C,
     pattern: &IndexPattern,
     before: DateTime<Utc>,
-) -> Result<Ripe, SetupError<C::Error>> {
+) -> Result<Expired, SetupError<C::Error>> {
     let path = format!(
         "/_cat/indices/{}?format=json&bytes=b&h=index,docs.count,store.size&expand_wildcards=open,closed",
         pattern.wildcard()
@@ -64,12 +64,12 @@ pub(crate) async fn ripe<C: Client>(
             continue;
         }
         let number = |key| text(key).and_then(|text| text.parse().ok());
-        let old = Old {
+        let index = ExpiredIndex {
             name: name.to_owned(),
             documents: number("docs.count"),
             bytes: number("store.size"),
         };
-        indices.push((end, old));
+        indices.push((end, index));
     }
     indices.sort_by_key(|(end, _)| *end);
     let unparsed = if has_unparsed {
@@ -77,15 +77,18 @@ pub(crate) async fn ripe<C: Client>(
     } else {
         None
     };
-    Ok(Ripe {
-        indices: indices.into_iter().map(|(_, old)| old).collect(),
+    Ok(Expired {
+        indices: indices.into_iter().map(|(_, index)| index).collect(),
         younger,
         unparsed,
     })
 }
 
-/// Deletes one index; that it is gone already, by a life cycle or another prune, is as good.
-pub(crate) async fn delete<C: Client>(client: &C, index: &Old) -> Result<(), SetupError<C::Error>> {
+/// Deletes one index; success also if a life cycle or another prune has deleted it already.
+pub(crate) async fn delete<C: Client>(
+    client: &C,
+    index: &ExpiredIndex,
+) -> Result<(), SetupError<C::Error>> {
     let path = format!("/{}", index.name);
     let answer = answer::request(client, Method::Delete, &path, None).await?;
     if answer.status == 404 {
@@ -94,8 +97,8 @@ pub(crate) async fn delete<C: Client>(client: &C, index: &Old) -> Result<(), Set
     answer::judge(Method::Delete, &path, answer).map(drop)
 }
 
-/// Deletes the old documents of the index of lines without a readable time, and says how many. The index itself stays:
-/// its name tells no time, and it may hold a line of this minute.
+/// Deletes the old documents from the index of lines without a readable time, and returns their number. The index itself
+/// stays: its name has no time, and it may hold a line of this minute.
 pub(crate) async fn delete_unparsed<C: Client>(
     client: &C,
     pattern: &IndexPattern,
@@ -116,8 +119,8 @@ async fn count_unparsed<C: Client>(
     Ok(body.get("count").and_then(Value::as_u64).unwrap_or(0))
 }
 
-/// What was read before this time, which each document has. `@timestamp` will not do: of a line without a time it is that
-/// of the last line before it that had one, and so may be old in a document of this minute.
+/// A query for documents that were read before this time. Every document has `event.created`. `@timestamp` does not
+/// work: a line without a time takes that of the last line with one, so it may be old in a document of this minute.
 fn older(before: DateTime<Utc>) -> Bytes {
     let before = before.to_rfc3339_opts(SecondsFormat::Millis, true);
     let query = json!({ "query": { "range": { "event.created": { "lt": before } } } });

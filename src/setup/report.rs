@@ -1,25 +1,25 @@
-//! What setup did, for the operator to read.
+//! The report of a setup for the operator.
 
 use std::fmt;
 
-use super::plan::Kind;
-use super::shadow::Shadow;
-use super::{Names, Target};
+use super::plan::ObjectKind;
+use super::template_conflict::TemplateConflict;
+use super::{Names, ServerInfo};
 
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was not there.
+    /// It was missing.
     Created,
-    /// It was ours and differed.
+    /// Ours with other content: replaced.
     Updated,
-    /// It was as it should be; nothing was sent.
+    /// It was equal; nothing was sent.
     Unchanged,
-    /// It belongs to the operator and was there.
+    /// It belongs to the operator and was left unchanged.
     Kept,
-    /// It was somebody else's, and the operator insisted.
+    /// A foreign object, replaced because of `--force`.
     Overwritten,
-    /// It was ours, somebody had changed it, and the operator insisted.
+    /// Ours, edited by hand, replaced because of `--force`.
     Restored,
 }
 
@@ -36,35 +36,35 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// One step's end.
+/// One step and its outcome.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// What it is.
-    pub kind: Kind,
+    /// The kind of object.
+    pub kind: ObjectKind,
     /// Its name in the cluster.
     pub name: String,
-    /// How it ended.
+    /// The outcome.
     pub outcome: Outcome,
 }
 
 /// What setup did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Report {
-    /// The cluster.
-    pub target: Target,
-    /// The names that follow the setting.
+    /// The cluster's family and version.
+    pub server: ServerInfo,
+    /// The names derived from the setting.
     pub names: Names,
-    /// Each step's end, in order.
+    /// The outcome of each step, in order.
     pub changes: Vec<Change>,
-    /// Templates that take our indices away from ours.
-    pub shadows: Vec<Shadow>,
-    /// What to know besides.
+    /// Templates with a higher priority than ours.
+    pub conflicts: Vec<TemplateConflict>,
+    /// Notes for the operator.
     pub(super) notes: String,
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} {}", self.target.family, self.target.version)?;
+        writeln!(f, "{} {}", self.server.family, self.server.version)?;
         for Change {
             kind,
             name,

@@ -1,27 +1,27 @@
-//! The files of `mappings/`, which are part of the program. A test parses each of them.
+//! The files of `mappings/`, which are compiled into the program. A test parses each of them.
 
 use serde_json::Value;
 
 use super::Family;
 
-/// What a file is for.
+/// A shipped file by its purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum File {
     Mappings,
     Settings,
-    /// Elasticsearch alone: which policy a new index has.
+    /// Elasticsearch only: the policy of new indices.
     Lifecycle,
-    /// The operator's own, empty.
+    /// The operator's own component template, empty.
     Custom,
     /// The template of daily indices.
     Daily,
-    /// The template of data streams, of the same components.
+    /// The template of data streams, made of the same components.
     Stream,
-    /// Elasticsearch alone: the template of lines without a readable time.
+    /// Elasticsearch only: the template of the index for lines without a readable time.
     Unparsed,
-    /// What deletes indices.
+    /// The policy that deletes indices.
     Policy,
-    /// What rolls data streams over and deletes what was rolled over.
+    /// The policy that rolls data streams over and deletes old backing indices.
     StreamPolicy,
 }
 

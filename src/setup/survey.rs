@@ -1,4 +1,6 @@
-//! Looks at everything before anything is written.
+//! Reads the cluster's state before setup writes anything, compares it with the plan, and applies the plan.
+//!
+//! Invariant: an object is written only after all objects were read and [`Survey::permit`] allowed it.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -6,99 +8,99 @@ use std::fmt;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::followers::{self, Followers};
-use super::lifecycle::{self, Lifecycle, Looked, Told};
-use super::plan::{self, Kind, Step, Want};
+use super::lifecycle::{self, Lifecycle, LifecycleNote, LifecycleState};
+use super::managed_indices::{self, ManagedIndices};
+use super::plan::{self, ObjectKind, Step, Want};
 use super::report::{Change, Outcome, Report};
-use super::shadow::{self, Shadow};
-use super::{Client, Method, Names, SetupError, Target, answer, detect, diff};
+use super::template_conflict::{self, TemplateConflict};
+use super::{Client, Method, Names, ServerInfo, SetupError, answer, detect, diff};
 use crate::config::IndexMode;
 
-/// What stands in the cluster under a step's name.
+/// State of an object in the cluster against the planned one.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Found {
-    /// Nothing.
+pub enum ObjectState {
+    /// The cluster does not have it.
     Missing,
-    /// What we would put.
+    /// It equals the planned one.
     Equal,
-    /// Ours, with another content: of another version, or edited by hand.
+    /// Ours with other content: another version, or edited by hand.
     Differs(Value),
-    /// Without our mark.
+    /// It lacks our mark.
     Foreign(Value),
-    /// The operator's own, whatever it says.
+    /// It belongs to the operator, whatever its content.
     Users,
 }
 
-/// A step and what it meets.
+/// A step and the state of its object.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Object {
     /// What would be put.
     pub step: Step,
-    /// What is there.
-    pub found: Found,
-    /// Of a policy of OpenSearch, its `_seq_no` and `_primary_term`.
+    /// The object's state in the cluster.
+    pub found: ObjectState,
+    /// `_seq_no` and `_primary_term` of an OpenSearch policy.
     pub(super) version: Option<(u64, u64)>,
 }
 
-/// What a cluster has, against what would be put.
+/// A cluster's state compared with the plan.
 #[derive(Debug, Clone)]
 pub struct Survey<'a> {
-    /// The cluster.
-    pub target: Target,
-    /// The names that follow the setting.
+    /// The cluster's family and version.
+    pub server: ServerInfo,
+    /// The names derived from the setting.
     pub names: Names,
-    /// Whether it deletes what is old by itself.
+    /// Whether the cluster deletes old indices by itself.
     pub lifecycle: Lifecycle,
-    /// Each object, in the order in which they are put.
+    /// The objects in the order of the plan.
     pub objects: Vec<Object>,
-    /// Templates that take our indices away from ours.
-    pub shadows: Vec<Shadow>,
-    /// Indices that OpenSearch manages by our policy, and not by its present version.
-    pub(super) followers: Followers,
+    /// Templates with a higher priority than ours.
+    pub conflicts: Vec<TemplateConflict>,
+    /// Indices that OpenSearch manages by an older version of our policy.
+    pub(super) managed_indices: ManagedIndices,
     want: Want<'a>,
 }
 
-/// Looks at a cluster; writes nothing.
+/// Reads a cluster's state; writes nothing.
 pub async fn survey<'a, C: Client>(
     client: &C,
     want: &Want<'a>,
 ) -> Result<Survey<'a>, SetupError<C::Error>> {
-    let names = Names::of(want.place);
-    let target = detect(client).await?;
-    if want.parts.templates && want.index_mode == Some(IndexMode::Logsdb) && !target.has_logsdb() {
-        return Err(SetupError::NoLogsdb { target });
+    let names = Names::of(want.target);
+    let server = detect(client).await?;
+    if want.parts.templates && want.index_mode == Some(IndexMode::Logsdb) && !server.has_logsdb() {
+        return Err(SetupError::NoLogsdb { server });
     }
-    let Looked {
+    let LifecycleState {
         lifecycle,
         is_there,
-    } = lifecycle::look(client, target.family, want, &names).await?;
-    let mut steps = plan::plan(&target, want, is_there);
-    if lifecycle == Lifecycle::NotTold {
-        steps.retain(|step| !matches!(step.kind, Kind::IlmPolicy | Kind::IsmPolicy));
+    } = lifecycle::inspect(client, server.family, want, &names).await?;
+    let mut steps = plan::plan(&server, want, is_there);
+    if lifecycle == Lifecycle::Hidden {
+        steps.retain(|step| !matches!(step.kind, ObjectKind::IlmPolicy | ObjectKind::IsmPolicy));
     }
-    let shadows = shadow::find(client, &names, &steps).await?;
+    let conflicts = template_conflict::find(client, &names, &steps).await?;
     let mut objects = Vec::with_capacity(steps.len());
     for step in steps {
-        objects.push(look(client, step).await?);
+        objects.push(inspect(client, step).await?);
     }
-    let followers = followers::look(client, &names, &objects).await?;
+    let managed_indices = managed_indices::inspect(client, &names, &objects).await?;
     Ok(Survey {
-        target,
+        server,
         names,
         lifecycle,
         objects,
-        shadows,
-        followers,
+        conflicts,
+        managed_indices,
         want: want.clone(),
     })
 }
 
-async fn look<C: Client>(client: &C, step: Step) -> Result<Object, SetupError<C::Error>> {
+async fn inspect<C: Client>(client: &C, step: Step) -> Result<Object, SetupError<C::Error>> {
     let answer = answer::request(client, Method::Get, &step.path, None).await?;
     if answer.status == 404 {
         return Ok(Object {
             step,
-            found: Found::Missing,
+            found: ObjectState::Missing,
             version: None,
         });
     }
@@ -113,13 +115,13 @@ async fn look<C: Client>(client: &C, step: Step) -> Result<Object, SetupError<C:
     let number = |key| body.get(key).and_then(Value::as_u64);
     let version = number("_seq_no").zip(number("_primary_term"));
     let found = if step.is_users {
-        Found::Users
+        ObjectState::Users
     } else if diff::same(step.kind, current, step.kind.wanted(&step.body)) {
-        Found::Equal
+        ObjectState::Equal
     } else if step.kind.is_ours(current) {
-        Found::Differs(current.clone())
+        ObjectState::Differs(current.clone())
     } else {
-        Found::Foreign(current.clone())
+        ObjectState::Foreign(current.clone())
     };
     Ok(Object {
         step,
@@ -129,7 +131,7 @@ async fn look<C: Client>(client: &C, step: Step) -> Result<Object, SetupError<C:
 }
 
 impl Object {
-    /// Where it is put: a policy of OpenSearch is replaced only as the version that was seen.
+    /// The path for the PUT: an OpenSearch policy is replaced only in the version that was read.
     fn put(&self) -> String {
         let path = &self.step.path;
         match self.version {
@@ -140,18 +142,18 @@ impl Object {
         }
     }
 
-    /// What would become of it, or became.
+    /// The outcome of applying this step.
     fn outcome(&self) -> Outcome {
         match self.found {
-            Found::Missing => Outcome::Created,
-            Found::Equal => Outcome::Unchanged,
-            Found::Differs(_) => Outcome::Updated,
-            Found::Foreign(_) => Outcome::Overwritten,
-            Found::Users => Outcome::Kept,
+            ObjectState::Missing => Outcome::Created,
+            ObjectState::Equal => Outcome::Unchanged,
+            ObjectState::Differs(_) => Outcome::Updated,
+            ObjectState::Foreign(_) => Outcome::Overwritten,
+            ObjectState::Users => Outcome::Kept,
         }
     }
 
-    /// What it is, for a message that refuses to overwrite it.
+    /// Describes the object and its owner, for a refusal to overwrite it.
     fn whose(&self, theirs: &Value) -> String {
         let (kind, name) = (self.step.kind.as_str(), &self.step.name);
         let package = theirs
@@ -172,47 +174,47 @@ impl Object {
 }
 
 impl Survey<'_> {
-    /// What would not be overwritten.
+    /// Objects that setup does not overwrite without `force`.
     pub fn foreign(&self) -> Vec<String> {
         let foreign = self
             .objects
             .iter()
             .filter_map(|object| match &object.found {
-                Found::Foreign(theirs) => Some(object.whose(theirs)),
+                ObjectState::Foreign(theirs) => Some(object.whose(theirs)),
                 _ => None,
             });
         foreign.collect()
     }
 
-    /// How many indices that OpenSearch manages by our policy do not follow its present version.
+    /// Number of indices that OpenSearch manages by an older version of our policy.
     pub fn behind(&self) -> usize {
-        self.followers.behind.len()
+        self.managed_indices.behind.len()
     }
 
-    /// What to know about the life cycle.
-    fn told(&self) -> Option<Told<'_>> {
-        self.want.parts.lifecycle.then_some(Told {
-            family: self.target.family,
+    /// The note about the life cycle, when that part is set up.
+    fn lifecycle_note(&self) -> Option<LifecycleNote<'_>> {
+        self.want.parts.lifecycle.then_some(LifecycleNote {
+            family: self.server.family,
             lifecycle: self.lifecycle,
-            place: self.want.place,
+            target: self.want.target,
             retention: self.want.retention,
         })
     }
 
-    /// Refuses what must not be put: over what is not ours, without `force`, and where a life cycle is wanted and
-    /// cannot be seen.
+    /// Refuses to overwrite a foreign object without `force`, and to set up a life cycle whose state the credentials
+    /// may not see.
     pub fn permit<E>(&self, force: bool) -> Result<(), SetupError<E>> {
         let objects = self.foreign();
         if !objects.is_empty() && !force {
             return Err(SetupError::Foreign { objects });
         }
-        if self.lifecycle == Lifecycle::NotTold && self.want.parts.lifecycle {
-            return Err(SetupError::LifecycleNotTold);
+        if self.lifecycle == Lifecycle::Hidden && self.want.parts.lifecycle {
+            return Err(SetupError::LifecycleHidden);
         }
         Ok(())
     }
 
-    /// Puts what is missing or differs; with `force` what is not ours, too.
+    /// Puts each object that is missing or differs; `force` also overwrites foreign objects.
     pub async fn apply<C: Client>(
         self,
         client: &C,
@@ -233,17 +235,22 @@ impl Survey<'_> {
             });
         }
         let mut notes = self.notes();
-        notes.push_str(&self.followers.follow(client, &self.names.template).await?);
+        notes.push_str(
+            &self
+                .managed_indices
+                .follow(client, &self.names.template)
+                .await?,
+        );
         Ok(Report {
-            target: self.target,
+            server: self.server,
             names: self.names,
             changes,
-            shadows: self.shadows,
+            conflicts: self.conflicts,
             notes,
         })
     }
 
-    /// What to know where templates are put without the policy that they name.
+    /// The note for templates that are put without the policy that they name.
     fn without_policy(&self) -> String {
         let lifecycle = self.names.lifecycle();
         let template = &self.names.template;
@@ -256,7 +263,7 @@ impl Survey<'_> {
                 "New indices get the life-cycle policy {template}, which `logweir setup --only lifecycle` puts, or the \
                  one that {template}@custom names.\n"
             )
-        } else if self.lifecycle == Lifecycle::NotTold {
+        } else if self.lifecycle == Lifecycle::Hidden {
             "Life cycle: these credentials may not see whether there is one, so the templates name none; run setup \
              again with the privilege read_ilm.\n"
                 .to_owned()
@@ -265,7 +272,7 @@ impl Survey<'_> {
         }
     }
 
-    /// What to know besides the objects.
+    /// Notes about the templates, the life cycle and the conflicts.
     fn notes(&self) -> String {
         let mut out = String::new();
         let pattern = &self.names.pattern;
@@ -279,15 +286,15 @@ impl Survey<'_> {
                 format!("New indices that match {pattern} get the templates.\n")
             });
         }
-        match self.told() {
-            Some(told) => out.push_str(&told.to_string()),
+        match self.lifecycle_note() {
+            Some(note) => out.push_str(&note.to_string()),
             None => out.push_str(&self.without_policy()),
         }
-        for Shadow {
+        for TemplateConflict {
             index,
             template,
             priority,
-        } in &self.shadows
+        } in &self.conflicts
         {
             out.push_str(&format!(
                 "Warning: {index} would not get our template but {}, whose priority is {priority}: lower that, or \
@@ -299,26 +306,26 @@ impl Survey<'_> {
     }
 }
 
-/// What a run would do, object by object.
+/// Shows what a run would do, object by object.
 impl fmt::Display for Survey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} {}", self.target.family, self.target.version)?;
+        writeln!(f, "{} {}", self.server.family, self.server.version)?;
         for Object { step, found, .. } in &self.objects {
             let word = match found {
-                Found::Missing => "would be created",
-                Found::Equal => "unchanged",
-                Found::Differs(_) => "would be updated",
-                Found::Foreign(_) => "not logweir's",
-                Found::Users => "yours, kept",
+                ObjectState::Missing => "would be created",
+                ObjectState::Equal => "unchanged",
+                ObjectState::Differs(_) => "would be updated",
+                ObjectState::Foreign(_) => "not logweir's",
+                ObjectState::Users => "yours, kept",
             };
             writeln!(f, "  {word:<17} {} {}", step.kind.as_str(), step.name)?;
-            if let Found::Differs(current) | Found::Foreign(current) = found {
+            if let ObjectState::Differs(current) | ObjectState::Foreign(current) = found {
                 let wanted = step.kind.wanted(&step.body);
                 f.write_str(&diff::lines(step.kind, current, wanted))?;
             }
         }
         f.write_str(&self.notes())?;
-        write!(f, "{}", self.followers)?;
+        write!(f, "{}", self.managed_indices)?;
         if let Err(error) = self.permit::<Infallible>(false) {
             writeln!(f, "A run would stop before it changes anything: {error}")?;
         }

@@ -1,4 +1,4 @@
-//! What the cluster's own clock says.
+//! Reads the cluster's clock.
 
 use serde_json::Value;
 
@@ -6,8 +6,8 @@ use super::{Client, Method, SetupError, answer};
 
 const PATH: &str = "/_cat/health?format=json&h=epoch";
 
-/// Unix seconds by the cluster's clock; None where it does not tell. The header `Date` is no help: neither family sends
-/// it, only gateways before them do.
+/// Unix seconds of the cluster's clock; None where the response has none. Neither family sends the header `Date`; only
+/// gateways in front of them do.
 pub(crate) async fn cluster_time<C: Client>(
     client: &C,
 ) -> Result<Option<i64>, SetupError<C::Error>> {

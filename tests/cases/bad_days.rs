@@ -88,7 +88,7 @@ impl Lab {
     }
 
     /// Waits until delivery holds for this reason, with this way out.
-    async fn until_held(&self, reason: &str, way_out: &str) {
+    async fn until_held(&self, reason: &str, hint: &str) {
         loop {
             if let Health::Holding {
                 reason: why,
@@ -97,7 +97,7 @@ impl Lab {
             } = self.output.health()
                 && why.contains(reason)
             {
-                assert!(what.contains(way_out), "{}: {why}: {what}", self.family);
+                assert!(what.contains(hint), "{}: {why}: {what}", self.family);
                 return;
             }
             tokio::time::sleep(LOOK).await;
@@ -117,7 +117,7 @@ impl Lab {
     async fn holds(
         &self,
         index: &str,
-        (reason, way_out): (&str, &str),
+        (reason, hint): (&str, &str),
         bad: impl AsyncFnOnce(&Self),
         good: impl AsyncFnOnce(&Self),
     ) {
@@ -128,7 +128,7 @@ impl Lab {
         let mut both = batch(&other, 5..10);
         push(&mut both, index, 5..10, |id| json!({ "n": id }));
         let delivery = self.start(both);
-        self.until_held(reason, way_out).await;
+        self.until_held(reason, hint).await;
         good(self).await;
         let delivery = delivery.await.unwrap();
         assert!(delivery.settled, "{}", self.family);
@@ -172,7 +172,7 @@ async fn a_closed_index_holds_until_it_is_open_again() {
     let servers = servers();
     for lab in Lab::all(&servers) {
         let index = unique("closed");
-        let way_out = ("index_closed_exception", "_open");
+        let hint = ("index_closed_exception", "_open");
         let close = async |lab: &Lab| {
             lab.ask(Method::Post, &format!("/{index}/_close"), None)
                 .await;
@@ -181,7 +181,7 @@ async fn a_closed_index_holds_until_it_is_open_again() {
             lab.ask(Method::Post, &format!("/{index}/_open"), None)
                 .await;
         };
-        lab.holds(&index, way_out, close, open).await;
+        lab.holds(&index, hint, close, open).await;
     }
 }
 
@@ -193,10 +193,10 @@ async fn each_block_of_an_index_holds_until_it_is_lifted() {
         for block in ["write", "read_only", "read_only_allow_delete"] {
             let index = unique("blocked");
             let setting = format!("index.blocks.{block}");
-            let way_out = ("cluster_block_exception", "lift the block");
+            let hint = ("cluster_block_exception", "lift the block");
             let set = async |lab: &Lab| lab.set(&index, json!({ &setting: true })).await;
             let lift = async |lab: &Lab| lab.set(&index, json!({ &setting: null })).await;
-            lab.holds(&index, way_out, set, lift).await;
+            lab.holds(&index, hint, set, lift).await;
         }
     }
 }
@@ -206,7 +206,7 @@ async fn a_missing_pipeline_holds_until_it_is_not_asked_for() {
     let servers = servers();
     for lab in Lab::all(&servers) {
         let index = unique("pipeline");
-        let way_out = ("pipeline", "create the ingest pipeline");
+        let hint = ("pipeline", "create the ingest pipeline");
         let set = async |lab: &Lab| {
             lab.set(&index, json!({ "index.default_pipeline": "no-such" }))
                 .await;
@@ -215,7 +215,7 @@ async fn a_missing_pipeline_holds_until_it_is_not_asked_for() {
             lab.set(&index, json!({ "index.default_pipeline": null }))
                 .await;
         };
-        lab.holds(&index, way_out, set, unset).await;
+        lab.holds(&index, hint, set, unset).await;
     }
 }
 

@@ -122,16 +122,16 @@ async fn without_the_template_nothing_is_written_until_it_is_there() {
             let output = output.clone();
             async move { deliver(&output, 0..5).await }
         });
-        let way_out = loop {
-            if let Health::Holding { hint: way_out, .. } = output.health() {
-                break way_out;
+        let hint = loop {
+            if let Health::Holding { hint, .. } = output.health() {
+                break hint;
             }
             assert!(!delivery.is_finished(), "it was taken");
             tokio::task::yield_now().await;
         };
         assert!(es.cluster().documents.is_empty());
         if !requires_streams {
-            assert!(way_out.contains("logweir setup"), "{way_out}");
+            assert!(hint.contains("logweir setup"), "{hint}");
         }
         {
             let mut cluster = es.cluster();

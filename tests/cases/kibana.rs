@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use logweir::config::Auth;
 use logweir::config::Kibana;
-use logweir::setup::kibana::{Held, KibanaDoor, KibanaError, SavedObjects, diff, import};
+use logweir::setup::kibana::{Held, KibanaError, KibanaTransport, SavedObjects, diff, import};
 use logweir::setup::{Answer, Method, Outcome};
 use serde_json::json;
 use url::Url;
@@ -17,8 +17,8 @@ use crate::support::fake_kibana::{FakeKibana, Inside};
 
 const PATTERN: &str = "nginx-access-*";
 
-fn door(kibana: &FakeKibana, auth: Auth) -> KibanaDoor {
-    KibanaDoor::new(&Kibana {
+fn transport(kibana: &FakeKibana, auth: Auth) -> KibanaTransport {
+    KibanaTransport::new(&Kibana {
         url: Url::parse(&format!("http://{}", kibana.address)).unwrap(),
         space: None,
         auth,
@@ -31,10 +31,10 @@ fn door(kibana: &FakeKibana, auth: Auth) -> KibanaDoor {
 
 /// Compares and imports; gives what became of the objects.
 async fn set_up(kibana: &FakeKibana, pattern: &str, space: Option<&str>) -> Vec<Outcome> {
-    let door = door(kibana, Auth::None);
+    let transport = transport(kibana, Auth::None);
     let wanted = SavedObjects::for_pattern(pattern, space);
-    let diff = diff(&door, space, &wanted).await.unwrap();
-    import(&door, space, &diff, false).await.unwrap();
+    let diff = diff(&transport, space, &wanted).await.unwrap();
+    import(&transport, space, &diff, false).await.unwrap();
     diff.outcomes().map(|(_, outcome)| outcome).collect()
 }
 
@@ -86,9 +86,9 @@ async fn a_space_gets_its_own() {
     ));
     assert!(kibana.held("").is_empty() && !kibana.held("ops").is_empty());
 
-    let door = door(&kibana, Auth::None);
+    let transport = transport(&kibana, Auth::None);
     let wanted = SavedObjects::for_pattern(PATTERN, None);
-    let error = diff(&door, Some("nobody"), &wanted).await.unwrap_err();
+    let error = diff(&transport, Some("nobody"), &wanted).await.unwrap_err();
     assert!(error.to_string().contains("create that space"), "{error}");
 }
 
@@ -144,17 +144,19 @@ async fn what_an_analyst_changed_in_a_space_stays_without_force() {
                 json!(text);
         };
         description("mine");
-        let door = door(&kibana, Auth::None);
+        let transport = transport(&kibana, Auth::None);
         let wanted = SavedObjects::for_pattern(PATTERN, Some("ops"));
-        let found = diff(&door, Some("ops"), &wanted).await.unwrap();
-        let error = import(&door, Some("ops"), &found, false).await.unwrap_err();
+        let found = diff(&transport, Some("ops"), &wanted).await.unwrap();
+        let error = import(&transport, Some("ops"), &found, false)
+            .await
+            .unwrap_err();
         assert!(matches!(error, KibanaError::Foreign { .. }), "{error}");
         assert_eq!(
             kibana.inside().objects[&key]["attributes"]["description"],
             "mine"
         );
-        import(&door, Some("ops"), &found, true).await.unwrap();
-        let found = diff(&door, Some("ops"), &wanted).await.unwrap();
+        import(&transport, Some("ops"), &found, true).await.unwrap();
+        let found = diff(&transport, Some("ops"), &wanted).await.unwrap();
         assert!(found.objects.iter().all(|(_, held)| *held == Held::Equal));
     }
 }
@@ -164,12 +166,14 @@ async fn what_an_analyst_changed_in_a_space_stays_without_force() {
 async fn objects_that_kibana_put_under_other_ids_are_told_and_never_replaced() {
     let kibana = with_spaces("8.12.2");
     let wanted = SavedObjects::for_pattern(PATTERN, Some("ops"));
-    let door = door(&kibana, Auth::None);
-    let by_hand = diff(&door, None, &wanted).await.unwrap();
-    import(&door, None, &by_hand, false).await.unwrap();
+    let transport = transport(&kibana, Auth::None);
+    let by_hand = diff(&transport, None, &wanted).await.unwrap();
+    import(&transport, None, &by_hand, false).await.unwrap();
 
-    let found = diff(&door, Some("ops"), &wanted).await.unwrap();
-    let error = import(&door, Some("ops"), &found, false).await.unwrap_err();
+    let found = diff(&transport, Some("ops"), &wanted).await.unwrap();
+    let error = import(&transport, Some("ops"), &found, false)
+        .await
+        .unwrap_err();
     let KibanaError::Elsewhere { objects } = &error else {
         panic!("{error}")
     };
@@ -183,13 +187,17 @@ async fn objects_that_kibana_put_under_other_ids_are_told_and_never_replaced() {
         object["attributes"]["description"] = json!("mine");
     }
     let held = kibana.inside().objects.clone();
-    let found = diff(&door, Some("ops"), &wanted).await.unwrap();
-    let error = import(&door, Some("ops"), &found, false).await.unwrap_err();
+    let found = diff(&transport, Some("ops"), &wanted).await.unwrap();
+    let error = import(&transport, Some("ops"), &found, false)
+        .await
+        .unwrap_err();
     let told = "logweir-ops-traffic: its id is another space's, and 00000000-0000-4000-8000-";
     assert!(error.to_string().contains(told), "{error}");
     assert_eq!(kibana.inside().objects, held);
 
-    let error = import(&door, Some("ops"), &found, true).await.unwrap_err();
+    let error = import(&transport, Some("ops"), &found, true)
+        .await
+        .unwrap_err();
     assert!(matches!(error, KibanaError::Elsewhere { .. }), "{error}");
     assert_ne!(kibana.inside().objects, held);
 }
@@ -198,7 +206,7 @@ async fn objects_that_kibana_put_under_other_ids_are_told_and_never_replaced() {
 async fn a_space_in_opensearch_dashboards_is_refused() {
     let kibana = FakeKibana::dashboards();
     let wanted = SavedObjects::for_pattern(PATTERN, None);
-    let error = diff(&door(&kibana, Auth::None), Some("ops"), &wanted)
+    let error = diff(&transport(&kibana, Auth::None), Some("ops"), &wanted)
         .await
         .unwrap_err();
     assert!(matches!(error, KibanaError::NoSpaces { .. }), "{error}");
@@ -217,9 +225,9 @@ async fn what_somebody_made_their_own_stays() {
         let text = json!("An older text. [logweir 00000000]");
         objects.get_mut(&older).unwrap()["attributes"]["description"] = text;
     }
-    let door = door(&kibana, Auth::None);
+    let transport = transport(&kibana, Auth::None);
     let wanted = SavedObjects::for_pattern(PATTERN, None);
-    let found = diff(&door, None, &wanted).await.unwrap();
+    let found = diff(&transport, None, &wanted).await.unwrap();
     let changed: Vec<(&str, Outcome)> = found
         .outcomes()
         .filter(|(_, outcome)| *outcome != Outcome::Unchanged)
@@ -231,7 +239,7 @@ async fn what_somebody_made_their_own_stays() {
     ];
     assert_eq!(changed, wanted_changes);
 
-    let error = import(&door, None, &found, false)
+    let error = import(&transport, None, &found, false)
         .await
         .unwrap_err()
         .to_string();
@@ -245,8 +253,8 @@ async fn what_somebody_made_their_own_stays() {
         "nothing was imported"
     );
 
-    import(&door, None, &found, true).await.unwrap();
-    let found = diff(&door, None, &wanted).await.unwrap();
+    import(&transport, None, &found, true).await.unwrap();
+    let found = diff(&transport, None, &wanted).await.unwrap();
     assert!(found.objects.iter().all(|(_, held)| *held == Held::Equal));
 }
 
@@ -268,9 +276,9 @@ async fn what_was_changed_under_the_mark_is_told_and_restored_by_force_only() {
             dashboard["attributes"]["timeFrom"] = json!("now-7d");
         }
         let changed = kibana.held("");
-        let door = door(&kibana, Auth::None);
+        let transport = transport(&kibana, Auth::None);
         let wanted = SavedObjects::for_pattern(PATTERN, None);
-        let found = diff(&door, None, &wanted).await.unwrap();
+        let found = diff(&transport, None, &wanted).await.unwrap();
         let told: Vec<(&str, &str)> = found
             .objects
             .iter()
@@ -296,9 +304,9 @@ async fn what_was_changed_under_the_mark_is_told_and_restored_by_force_only() {
             "{told:?}"
         );
 
-        import(&door, None, &found, false).await.unwrap();
+        import(&transport, None, &found, false).await.unwrap();
         assert_eq!(kibana.held(""), changed, "it is somebody's work");
-        import(&door, None, &found, true).await.unwrap();
+        import(&transport, None, &found, true).await.unwrap();
         assert_eq!(kibana.held(""), put);
     }
 }
@@ -348,10 +356,10 @@ async fn each_object_that_was_refused_is_named() {
         .inside()
         .unwritable
         .insert("logweir-traffic".to_owned());
-    let door = door(&kibana, Auth::None);
+    let transport = transport(&kibana, Auth::None);
     let wanted = SavedObjects::for_pattern(PATTERN, None);
-    let mut found = diff(&door, None, &wanted).await.unwrap();
-    let error = import(&door, None, &found, false)
+    let mut found = diff(&transport, None, &wanted).await.unwrap();
+    let error = import(&transport, None, &found, false)
         .await
         .unwrap_err()
         .to_string();
@@ -363,8 +371,8 @@ async fn each_object_that_was_refused_is_named() {
     // without its index pattern a panel shows nothing, and says so only when it is looked at
     let kibana = FakeKibana::kibana();
     found.objects.remove(0);
-    let door = self::door(&kibana, Auth::None);
-    let error = import(&door, None, &found, false)
+    let transport = self::transport(&kibana, Auth::None);
+    let error = import(&transport, None, &found, false)
         .await
         .unwrap_err()
         .to_string();
@@ -377,7 +385,7 @@ async fn credentials_are_sent_and_their_refusal_says_what_to_do() {
     let kibana = FakeKibana::kibana();
     kibana.inside().authorization = Some("ApiKey aWQ6a2V5");
     let wanted = SavedObjects::for_pattern(PATTERN, None);
-    let error = diff(&door(&kibana, Auth::None), None, &wanted)
+    let error = diff(&transport(&kibana, Auth::None), None, &wanted)
         .await
         .unwrap_err()
         .to_string();
@@ -386,9 +394,9 @@ async fn credentials_are_sent_and_their_refusal_says_what_to_do() {
         "{error}"
     );
     assert!(error.contains("credentials of [kibana]"), "{error}");
-    let door = door(&kibana, Auth::ApiKey("id:key".into()));
-    let found = diff(&door, None, &wanted).await.unwrap();
-    import(&door, None, &found, false).await.unwrap();
+    let transport = transport(&kibana, Auth::ApiKey("id:key".into()));
+    let found = diff(&transport, None, &wanted).await.unwrap();
+    import(&transport, None, &found, false).await.unwrap();
 }
 
 #[tokio::test]
@@ -400,7 +408,7 @@ async fn a_kibana_that_hides_its_version_is_still_one() {
 #[tokio::test]
 async fn another_server_at_the_address_is_noticed() {
     let stage = FakeEs::start(Cluster::default()).await;
-    let door = KibanaDoor::new(&Kibana {
+    let transport = KibanaTransport::new(&Kibana {
         url: stage.url(),
         space: None,
         auth: Auth::None,
@@ -410,7 +418,10 @@ async fn another_server_at_the_address_is_noticed() {
     })
     .unwrap();
     let wanted = SavedObjects::for_pattern(PATTERN, None);
-    let error = diff(&door, None, &wanted).await.unwrap_err().to_string();
+    let error = diff(&transport, None, &wanted)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("and not the cluster"), "{error}");
 }
 
@@ -421,10 +432,11 @@ async fn raw(
     path: &str,
     body: &str,
 ) -> Answer {
-    use logweir::setup::kibana::Door as _;
-    let door = door(kibana, Auth::None);
+    use logweir::setup::kibana::Transport as _;
+    let transport = transport(kibana, Auth::None);
     let body = Some(body.to_owned().into());
-    door.request(Method::Post, path, headers, body)
+    transport
+        .request(Method::Post, path, headers, body)
         .await
         .unwrap()
 }

@@ -1,4 +1,4 @@
-//! The whole road: a real nginx under load, the agent, a real Elasticsearch; and what a search then says.
+//! The whole pipeline: a real nginx under load, the agent, a real Elasticsearch; and what a search then says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -159,7 +159,7 @@ fn the_counts_of_a_real_elasticsearch_are_those_of_a_real_nginx() {
     };
     let home = Home::new();
     let nginx = Nginx::start(program, &home.path("nginx"));
-    let index = unique("road");
+    let index = unique("pipeline");
     let indices = Indices {
         address: cluster.strip_prefix("http://").unwrap(),
         pattern: format!("{index}-*"),

@@ -7,8 +7,8 @@ use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use elasticsearch::http::transport::Transport;
 use logweir::config::{IndexMode, IndexPattern, Target};
 use logweir::setup::{
-    Answer, Client, Family, Found, Kind, Lifecycle, Method, Outcome, Parts, Report, SetupError,
-    Step, Want, detect, plan, run, survey,
+    Answer, Client, Family, Lifecycle, Method, ObjectKind, ObjectState, Outcome, Parts, Report,
+    SetupError, Step, Want, detect, plan, run, survey,
 };
 use serde_json::{Value, json};
 
@@ -20,9 +20,9 @@ fn pattern_of(index: &str) -> Target {
 }
 
 /// Everything for this target, with a life cycle where the cluster has one.
-fn want(place: &Target) -> Want<'_> {
+fn want(target: &Target) -> Want<'_> {
     Want {
-        place,
+        target,
         retention: Some(Duration::from_secs(30 * 86_400)),
         index_mode: None,
         parts: Parts::ALL,
@@ -31,14 +31,14 @@ fn want(place: &Target) -> Want<'_> {
 
 async fn put(
     cluster: &Cluster,
-    place: &Target,
+    target: &Target,
     force: bool,
 ) -> Result<Report, SetupError<elasticsearch::Error>> {
-    run(cluster, &want(place), force).await
+    run(cluster, &want(target), force).await
 }
 
 /// The step of this kind whose name ends so.
-fn step(steps: &[Step], kind: Kind, end: &str) -> Step {
+fn step(steps: &[Step], kind: ObjectKind, end: &str) -> Step {
     let is = |step: &&Step| step.kind == kind && step.name.ends_with(end);
     steps.iter().find(is).unwrap().clone()
 }
@@ -194,7 +194,7 @@ async fn the_templates_are_taken_and_a_second_run_changes_nothing() {
         assert_eq!(detect(&cluster).await.unwrap().family.to_string(), family);
         let index = format!("{}-%Y.%m.%d", unique("twice"));
         let outcomes = |report: Report| {
-            assert_eq!(report.shadows, [], "{family}");
+            assert_eq!(report.conflicts, [], "{family}");
             report
                 .changes
                 .into_iter()
@@ -221,15 +221,15 @@ async fn a_full_document_ends_with_the_expected_types() {
         let cluster = Cluster::at(address);
         let name = unique("types");
         let setting = format!("{name}-%Y.%m.%d");
-        let target = put(&cluster, &pattern_of(&setting), false)
+        let server = put(&cluster, &pattern_of(&setting), false)
             .await
             .unwrap()
-            .target;
+            .server;
         let document = full_document();
 
-        let place = pattern_of(&setting);
-        let steps = plan(&target, &want(&place), false);
-        let shipped = step(&steps, Kind::ComponentTemplate, "@mappings").body;
+        let target = pattern_of(&setting);
+        let steps = plan(&server, &want(&target), false);
+        let shipped = step(&steps, ObjectKind::ComponentTemplate, "@mappings").body;
         let shipped = types_of(&shipped["template"]["mappings"]);
         let mut sent = Vec::new();
         fields("", &document, &mut sent);
@@ -409,9 +409,9 @@ async fn a_stronger_template_is_noticed() {
         let report = put(&cluster, &pattern_of(&format!("{name}-%Y")), false)
             .await
             .unwrap();
-        let shadow = &report.shadows[0];
+        let conflict = &report.conflicts[0];
         assert_eq!(
-            (shadow.template.as_str(), shadow.priority),
+            (conflict.template.as_str(), conflict.priority),
             (&*format!("{name}-stronger"), 500),
             "{family}"
         );
@@ -425,12 +425,12 @@ async fn opensearch_would_refuse_the_files_of_elasticsearch() {
     };
     let cluster = Cluster::at(&address);
     let name = unique("family");
-    let place = pattern_of(&format!("{name}-%Y"));
-    let elasticsearch = logweir::setup::Target {
+    let target = pattern_of(&format!("{name}-%Y"));
+    let elasticsearch = logweir::setup::ServerInfo {
         family: Family::Elasticsearch,
         version: "9.0.0".to_owned(),
     };
-    for step in plan(&elasticsearch, &want(&place), false) {
+    for step in plan(&elasticsearch, &want(&target), false) {
         let body = Bytes::from(step.body.to_string());
         let answer = cluster
             .request(Method::Put, &step.path, Some(body))
@@ -447,14 +447,14 @@ async fn opensearch_would_refuse_the_files_of_elasticsearch() {
 async fn a_cluster_without_a_life_cycle_is_found_out() {
     for (family, address) in servers().clusters() {
         let cluster = Cluster::at(address);
-        let place = pattern_of(&format!("{}-%Y.%m.%d", unique("cycle")));
-        let survey = survey(&cluster, &want(&place)).await.unwrap();
+        let target = pattern_of(&format!("{}-%Y.%m.%d", unique("cycle")));
+        let survey = survey(&cluster, &want(&target)).await.unwrap();
         assert_eq!(survey.lifecycle, Lifecycle::Absent, "{family}");
         assert!(
             survey.to_string().contains("logweir prune"),
             "{family}: {survey}"
         );
-        let missing = |found: &Found| *found == Found::Missing;
+        let missing = |found: &ObjectState| *found == ObjectState::Missing;
         assert!(
             survey.objects.iter().all(|object| missing(&object.found)),
             "{family}"
@@ -467,12 +467,12 @@ async fn what_is_the_operators_own_goes_before_ours_and_is_never_changed() {
     for (family, address) in servers().clusters() {
         let cluster = Cluster::at(address);
         let name = unique("custom");
-        let place = pattern_of(&format!("{name}-%Y"));
-        put(&cluster, &place, false).await.unwrap();
+        let target = pattern_of(&format!("{name}-%Y"));
+        put(&cluster, &target, false).await.unwrap();
         let path = format!("/_component_template/{name}@custom");
         let theirs = json!({"template": {"settings": {"index": {"refresh_interval": "17s"}}}});
         cluster.ask(Method::Put, &path, Some(theirs)).await;
-        put(&cluster, &place, true).await.unwrap();
+        put(&cluster, &target, true).await.unwrap();
         let index = format!("/{name}-2026");
         cluster.ask(Method::Put, &index, None).await;
         let settings = cluster
@@ -488,15 +488,15 @@ async fn logsdb_takes_every_field_and_still_knows_a_line_by_its_id() {
     let servers = servers();
     for (family, address) in servers.clusters() {
         let cluster = Cluster::at(address);
-        let target = detect(&cluster).await.unwrap();
+        let server = detect(&cluster).await.unwrap();
         let name = unique("logsdb");
-        let place = pattern_of(&format!("{name}-%Y"));
+        let target = pattern_of(&format!("{name}-%Y"));
         let want = Want {
             index_mode: Some(IndexMode::Logsdb),
-            ..want(&place)
+            ..want(&target)
         };
         let done = run(&cluster, &want, false).await;
-        if target.family == Family::OpenSearch || !target.is_at_least(8, 17) {
+        if server.family == Family::OpenSearch || !server.is_at_least(8, 17) {
             assert!(matches!(done, Err(SetupError::NoLogsdb { .. })), "{family}");
             continue;
         }

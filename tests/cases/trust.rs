@@ -6,7 +6,7 @@ use std::sync::Arc;
 use logweir::config::{Auth, Fingerprint, Kibana};
 use logweir::output::elasticsearch::{Elasticsearch, Method, Settings};
 use logweir::setup::Method as SetupMethod;
-use logweir::setup::kibana::{Door as _, KibanaDoor};
+use logweir::setup::kibana::{KibanaTransport, Transport as _};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, Issuer, KeyPair,
     date_time_ymd,
@@ -413,8 +413,8 @@ async fn kibana_is_known_by_its_fingerprint_too() {
     let authority = authority(false);
     let own = signed(&authority, Flaws::default());
     let es = server(&own, &[authority.der()]).await;
-    let door = |fingerprint| {
-        KibanaDoor::new(&Kibana {
+    let transport = |fingerprint| {
+        KibanaTransport::new(&Kibana {
             url: es.url(),
             space: None,
             auth: Auth::None,
@@ -424,14 +424,16 @@ async fn kibana_is_known_by_its_fingerprint_too() {
         })
         .unwrap()
     };
-    let known = door(Some(sha256(authority.der())));
+    let known = transport(Some(sha256(authority.der())));
     assert!(
         known
             .request(SetupMethod::Get, "/", &[], None)
             .await
             .is_ok()
     );
-    let other = door(None).request(SetupMethod::Get, "/", &[], None).await;
+    let other = transport(None)
+        .request(SetupMethod::Get, "/", &[], None)
+        .await;
     assert!(other.unwrap_err().to_string().contains("not trusted"));
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask try`: the whole road once, to look at.
+//! `cargo xtask try`: runs the whole pipeline once, as a demonstration.
 
 use std::fs;
 use std::io::BufRead as _;

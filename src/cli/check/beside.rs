@@ -1,8 +1,8 @@
-//! The files beside the live logs: which count as rotated, which not, and why.
+//! The files beside the live logs: which count as rotated, which do not, and why.
 //!
-//! Owns how they are told. Invariant: the judgement is the tailer's own, from the positions saved last; of each log, and of
-//! what is nobody's, at most [`SHOWN`] files are told one by one, and at most [`SHOWN_LOGS`] logs; the others as a number, so
-//! that years of rotated files, or thousands of logs, do not hide what matters.
+//! Owns the report of these files. Invariant: the classification is the tailer's own, from the positions saved last. For each
+//! log, and for files without a log, it lists at most [`SHOWN`] files, for at most [`SHOWN_LOGS`] logs, and counts the others,
+//! so that years of rotated files or thousands of logs do not hide the important ones.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ use crate::config::Loaded;
 use crate::tail::fs::HostFs;
 use crate::tail::{OtherFile, other_files};
 
-/// Files told one by one.
+/// Most files that are listed.
 const SHOWN: usize = 10;
 
-/// Logs whose files are told one by one.
+/// Most logs whose files are listed.
 const SHOWN_LOGS: usize = 20;
 
 /// Says all about the files beside the logs.
@@ -47,7 +47,7 @@ fn list(others: &[OtherFile], report: &mut Report) {
         return;
     }
     report.section("files beside the logs");
-    // What is said by the name alone is the least surprising.
+    // A file classified by its name alone is the least surprising one.
     let mut of_logs: Vec<(&str, Vec<&OtherFile>)> = of_logs.into_iter().collect();
     of_logs.sort_by_key(|(_, files)| files.iter().all(|file| file.is_by_name()));
     for (log, files) in of_logs.iter().take(SHOWN_LOGS) {
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn thousands_of_rotated_files_do_not_hide_what_matters() {
+    fn thousands_of_rotated_files_do_not_hide_the_important_ones() {
         let mut others: Vec<OtherFile> = (0..1000)
             .flat_map(|log| (0..12).map(move |file| other(Some(log), file, "by its name")))
             .collect();
@@ -97,7 +97,7 @@ mod tests {
         others.extend((0..500).map(|file| other(None, file, "no")));
         let mut report = Report::default();
         list(&others, &mut report);
-        let (text, _) = report.said_so_far();
+        let (text, _) = report.so_far();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 1 + SHOWN_LOGS * (SHOWN + 1) + 1 + SHOWN + 1);
         assert!(text.contains("more files of /logs/999\n"), "{text}");

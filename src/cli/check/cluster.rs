@@ -1,7 +1,7 @@
-//! The cluster as a whole, asked through any of its nodes: templates, life cycle, privileges, clock, durability.
+//! The cluster as a whole, asked through any node: templates, life cycle, privileges, clock, durability.
 //!
-//! Owns what the findings mean to an operator. Invariant: it only reads; what the agent's key may not see is said, and is
-//! no failure, since the agent needs less than its operator.
+//! Owns the meaning of the findings for an operator. Invariant: it only reads. Something that the agent's key may not see is
+//! reported, but is no failure, since the agent needs fewer privileges than its operator.
 
 #[cfg(test)]
 mod tests;
@@ -15,13 +15,14 @@ use super::report::Report;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Elasticsearch as Cluster};
 use crate::setup::{
-    self, Client, Found, Kind, Lifecycle, Method, Object, Parts, Privileges, SetupError, Survey,
+    self, Client, Lifecycle, Method, Object, ObjectKind, ObjectState, Parts, Privileges,
+    SetupError, Survey,
 };
 
 /// A difference of clocks from which on records of "the last minute" are missed.
 const CLOCKS_APART: Duration = Duration::from_secs(30);
 
-/// Says what there is to say.
+/// Reports all findings.
 pub(super) async fn describe<C: Client>(
     client: &C,
     config: &Config,
@@ -53,7 +54,7 @@ pub(super) async fn describe<C: Client>(
     durability(client, cluster, report).await;
 }
 
-/// Tells how far this host's clock is ahead of another.
+/// Reports the lead of this host's clock over another.
 pub(super) fn clocks(seconds: i64, whose: &str, report: &mut Report) {
     let word = if seconds < 0 { "behind" } else { "ahead of" };
     let apart = seconds.unsigned_abs();
@@ -68,11 +69,12 @@ pub(super) fn clocks(seconds: i64, whose: &str, report: &mut Report) {
 
 fn templates(survey: &Survey<'_>, report: &mut Report) {
     let name = &survey.names.template;
-    let is_main =
-        |object: &&Object| object.step.kind == Kind::IndexTemplate && object.step.name == *name;
+    let is_main = |object: &&Object| {
+        object.step.kind == ObjectKind::IndexTemplate && object.step.name == *name
+    };
     let main = survey.objects.iter().find(is_main);
     match main.map(|object| &object.found) {
-        Some(Found::Missing) => {
+        Some(ObjectState::Missing) => {
             report.item("template", &format!("{name}, missing"));
             report.fail(
                 Exit::Unavailable,
@@ -80,7 +82,7 @@ fn templates(survey: &Survey<'_>, report: &mut Report) {
             );
             return;
         }
-        Some(Found::Differs(theirs) | Found::Foreign(theirs))
+        Some(ObjectState::Differs(theirs) | ObjectState::Foreign(theirs))
             if survey.names.stream && theirs.get("data_stream").is_none() =>
         {
             report.item(
@@ -93,37 +95,37 @@ fn templates(survey: &Survey<'_>, report: &mut Report) {
             );
             return;
         }
-        Some(Found::Equal) => report.item("template", &format!("{name}, there")),
+        Some(ObjectState::Equal) => report.item("template", &format!("{name}, there")),
         _ => report.item("template", &format!("{name}, there, but see below")),
     }
     for object in &survey.objects {
         if matches!(
             object.step.kind,
-            Kind::ComponentTemplate | Kind::IndexTemplate
+            ObjectKind::ComponentTemplate | ObjectKind::IndexTemplate
         ) {
             difference(object, report);
         }
     }
-    for shadow in &survey.shadows {
+    for conflict in &survey.conflicts {
         report.warn(&format!(
             "{} would not get our template but {}, whose priority is {}, so fields may have other types: lower that, \
              or narrow its pattern",
-            shadow.index, shadow.template, shadow.priority
+            conflict.index, conflict.template, conflict.priority
         ));
     }
 }
 
-/// What is to be said of an object that is not as this version would put it.
+/// Reports an object that differs from that of this version.
 fn difference(object: &Object, report: &mut Report) {
     let what = format!("the {} {}", object.step.kind.as_str(), object.step.name);
     match object.found {
-        Found::Equal | Found::Users => {}
-        Found::Missing => report.warn(&format!("{what} is missing: logweir setup puts it there")),
-        Found::Differs(_) => report.warn(&format!(
+        ObjectState::Equal | ObjectState::Users => {}
+        ObjectState::Missing => report.warn(&format!("{what} is missing: logweir setup puts it there")),
+        ObjectState::Differs(_) => report.warn(&format!(
             "{what} is not as this version puts it: logweir setup --dry-run shows the difference, logweir setup puts \
              it right"
         )),
-        Found::Foreign(_) => report.warn(&format!(
+        ObjectState::Foreign(_) => report.warn(&format!(
             "{what} was not put by logweir, so it may say anything: logweir setup --dry-run shows the difference; \
              choose another name by `index` or `data_stream`, or replace it by logweir setup --force"
         )),
@@ -134,7 +136,7 @@ fn life_cycle(survey: &Survey<'_>, report: &mut Report) {
     const LABEL: &str = "life cycle";
     match survey.lifecycle {
         Lifecycle::Unwanted => report.item(LABEL, "none wanted: `retention` is not set"),
-        Lifecycle::NotTold => report.item(LABEL, "not told to these credentials"),
+        Lifecycle::Hidden => report.item(LABEL, "not told to these credentials"),
         Lifecycle::Absent => report.warn(
             "`retention` is set, but this cluster deletes nothing by itself: have logweir prune do so, once a day",
         ),
@@ -144,10 +146,10 @@ fn life_cycle(survey: &Survey<'_>, report: &mut Report) {
         ),
         Lifecycle::Running | Lifecycle::Stopped => {
             let is_policy =
-                |object: &&Object| matches!(object.step.kind, Kind::IlmPolicy | Kind::IsmPolicy);
+                |object: &&Object| matches!(object.step.kind, ObjectKind::IlmPolicy | ObjectKind::IsmPolicy);
             if let Some(policy) = survey.objects.iter().find(is_policy) {
                 let behind = survey.behind();
-                if policy.found == Found::Equal {
+                if policy.found == ObjectState::Equal {
                     report.item(LABEL, &format!("{}, there", policy.step.name));
                     if behind > 0 {
                         report.warn(&format!(
@@ -170,7 +172,7 @@ fn life_cycle(survey: &Survey<'_>, report: &mut Report) {
 
 async fn privileges<C: Client>(client: &C, survey: &Survey<'_>, report: &mut Report) {
     const LABEL: &str = "privileges";
-    match setup::privileges(client, &survey.target, &survey.names).await {
+    match setup::privileges(client, &survey.server, &survey.names).await {
         Ok(Privileges::Enough) => report.item(LABEL, "those that run needs"),
         Ok(Privileges::Missing(missing)) => report.fail(
             Exit::Permission,
@@ -191,7 +193,7 @@ async fn privileges<C: Client>(client: &C, survey: &Survey<'_>, report: &mut Rep
     }
 }
 
-/// Tells whether a power cut may take back what indices acknowledged. The agent needs no right to know.
+/// Reports whether a power cut may lose acknowledged documents. The agent needs no privilege for that setting.
 async fn durability<C: Client>(client: &C, cluster: &Cluster, report: &mut Report) {
     const LABEL: &str = "durability";
     const SETTING: &str = "index.translog.durability";

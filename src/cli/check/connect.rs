@@ -1,7 +1,7 @@
 //! `logweir check --connect`: each node, then the cluster as a whole.
 //!
-//! Owns what is asked and how the answers are put. Invariant: it only reads; each message names the node and
-//! the one setting to change. It guards against an agent that is found to be mute the day after.
+//! Owns the requests and the form of the findings. Invariant: it only reads; each message names the node and the one setting
+//! to change. It guards against an agent that turns out to deliver nothing a day later.
 
 use chrono::DateTime;
 
@@ -24,7 +24,7 @@ pub(super) async fn describe(config: &Config, cluster: &Cluster, report: &mut Re
         report.item("proxy", proxy.as_deref().unwrap_or("none"));
         let mut alone = settings.clone();
         alone.nodes = vec![address.clone()];
-        // a wrong setting was told by the check that needs no network
+        // the offline check has already reported a wrong setting
         if let Ok(node) = Elasticsearch::connect(alone, cluster.target.clone()) {
             match self::node(&node, cluster, report).await {
                 Ok(()) => answering.push(address.clone()),
@@ -51,7 +51,7 @@ async fn node(node: &Elasticsearch, cluster: &Cluster, report: &mut Report) -> R
         .map_err(|error| error.to_string())?;
     report.item("answers", &format!("after {} ms", clock.now().as_millis()));
     match setup::detect(node).await {
-        Ok(target) => report.item("is", &format!("{} {}", target.family, target.version)),
+        Ok(server) => report.item("is", &format!("{} {}", server.family, server.version)),
         Err(SetupError::Refused {
             status: 401,
             reason,

@@ -1,7 +1,7 @@
-//! Whether this is a container, by the signs that container managers leave.
+//! Detects a container by the signs that container managers leave.
 //!
-//! Owns the list of signs. Refuses to know what follows from it. Invariant: one sign is enough, and what cannot be
-//! read is none.
+//! Owns the list of signs. Refuses to know the consequences. Invariant: one sign is enough, and an unreadable file counts as
+//! no sign.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -36,7 +36,7 @@ const GROUPS: [&str; 8] = [
 /// File systems that managers put an image's layers together by.
 const LAYERS: [&str; 3] = ["overlay", "aufs", "fuse.fuse-overlayfs"];
 
-/// What says that this is a container; `root` is `/`.
+/// The sign that this is a container; `root` is `/`.
 pub(super) fn sign(root: &Path, variable: impl Fn(&str) -> bool) -> Option<String> {
     let file = FILES.iter().find(|file| root.join(file).exists());
     if let Some(file) = file {

@@ -1,7 +1,7 @@
 //! Requests that nginx logs more than once.
 //!
-//! Owns the reading of nginx.conf's levels for this one question. Invariant: two logs are told only when each
-//! request of a level is in both; logs with different conditions (`if=`) may well share the requests out.
+//! Owns the interpretation of nginx.conf's levels for this purpose. Invariant: two logs are reported only when each request of
+//! a level is in both; logs with different conditions (`if=`) may divide the requests between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn two_logs_of_one_level_are_told() {
+    fn two_logs_of_one_level_are_reported() {
         let text =
             "http { server { server_name a.example;\naccess_log /a.log;\naccess_log /all.log; } }";
         let expected = "each request of a.example is logged twice, and counted as often: in /a.log (/n.conf:2) \

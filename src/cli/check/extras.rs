@@ -1,6 +1,6 @@
-//! What `check` says of privacy and enrichment: what records hide, and what they say besides.
+//! The part of `check` about privacy and enrichment: hidden and added data.
 //!
-//! Owns the words alone. Invariant: each rule that is on is named, and no key.
+//! Owns the texts only. Invariant: it names each active rule, and never a key.
 
 use super::report::Report;
 use crate::config::{AddressRule, Config};

@@ -1,7 +1,7 @@
-//! Which formats a log is tried with by `check --parse`.
+//! The formats that `check --parse` tries on a log.
 //!
-//! Owns the choice alone: what was asked for, else what is configured for this very file, else what any log is
-//! tried with. Invariant: never empty, and in the order in which the agent would try.
+//! Owns the choice only: the requested format, else those configured for this file, else those for any log. Invariant: the list
+//! is never empty, and has the agent's order.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::config::{Field, Loaded, NamedFormat, for_any_log, well_known};
 use crate::tail::fs::HostFs;
 use crate::tail::survey;
 
-/// The formats and where they come from.
+/// The formats and their source.
 #[derive(Debug)]
 pub(super) struct Chosen {
     pub(super) formats: Vec<NamedFormat>,
@@ -139,7 +139,7 @@ fn all(loaded: &Loaded) -> Chosen {
 /// Every format of nginx.conf, those of the configuration, and those known without.
 fn known(loaded: &Loaded) -> Vec<NamedFormat> {
     let of_nginx = loaded.nginx.iter().flat_map(|nginx| &nginx.formats);
-    // one that does not compile was told when the configuration was read
+    // the configuration has already reported a format that does not compile
     let of_nginx = of_nginx.filter_map(|known| {
         let format = Format::compile(&known.value, known.escape).ok()?;
         let name = known.name.clone();

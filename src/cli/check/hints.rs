@@ -1,7 +1,7 @@
-//! What an odd line probably is, where its look tells.
+//! Hints at the probable nature of an unparsed line, by its look.
 //!
-//! Owns the looks of lines that are found in access logs and are none. A hint never decides anything: it
-//! stands beside the parser's own word.
+//! Owns the looks of lines that occur in access logs but are not access log lines. A hint never decides anything: it
+//! accompanies the parser's own reason.
 
 use logweir_parsers::{Expected, ParseError, error_log};
 
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_line_is_said_to_be_one() {
+    fn an_unfinished_line_is_reported_as_such() {
         let error = Format::combined()
             .parse(b"1.2.3.4", &mut Captures::new())
             .unwrap_err();

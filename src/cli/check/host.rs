@@ -1,6 +1,6 @@
-//! The machine around the agent: is the host's name one that lasts, can the state be kept.
+//! The host of the agent: whether its name is stable and its state can be stored.
 //!
-//! Owns the look of a container's name and the rights on `data_dir`. Invariant: it changes nothing.
+//! Owns the pattern of a container's name and the check of the permissions of `data_dir`. Invariant: it changes nothing.
 
 use std::fs;
 use std::io::ErrorKind;

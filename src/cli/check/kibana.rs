@@ -1,8 +1,8 @@
-//! What `check --connect` says of Kibana: does it answer, and are the dashboards there as they were put.
+//! The part of `check --connect` about Kibana: whether it responds, and whether the dashboards are unchanged.
 //!
-//! Owns the words alone; what is there is asked as `setup` asks. Invariant: nothing is imported.
+//! Owns the texts only; it queries Kibana as `setup` does. Invariant: it imports nothing.
 
-use super::super::setup::{dashboards::Dashboards, place};
+use super::super::setup::{dashboards::Dashboards, target};
 use super::report::{Report, count};
 use crate::config::{Config, Kibana};
 use crate::output::elasticsearch::shown;
@@ -10,8 +10,8 @@ use crate::setup::kibana::Held;
 
 pub(super) async fn describe(config: &Config, kibana: &Kibana, report: &mut Report) {
     report.section(&format!("kibana {}", shown(&kibana.url)));
-    let Some(place) = place(config) else { return };
-    let diff = match Dashboards::look(kibana, &place).await {
+    let Some(target) = target(config) else { return };
+    let diff = match Dashboards::inspect(kibana, &target).await {
         Ok(dashboards) => dashboards.into_diff(),
         Err((text, exit)) => return report.fail(exit, &text),
     };

@@ -1,8 +1,7 @@
-//! The lines of a log from wherever it comes: a file, a compressed file, standard input.
+//! The lines of a log from a file, a compressed file or standard input.
 //!
-//! Owns reading and decompression. Refuses to know what a line says. Invariant: memory is bounded by the
-//! longest line that the agent takes, whatever the size of the file. It guards against a check that needs
-//! more than the agent which it checks for.
+//! Owns reading and decompression. Refuses to know the content of a line. Invariant: memory is bounded by the longest line that
+//! the agent accepts, whatever the size of the file. It guards against a check that needs more memory than the agent.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, ErrorKind, Read};

@@ -1,7 +1,7 @@
-//! The logs as `run` would find them now: files, rights, formats, and whose requests the last lines hold.
+//! The logs as `run` would find them now: files, permissions, formats, and the clients of the last lines.
 //!
-//! Owns what is said of each log. Invariant: the files are those that the tailer's own search finds, and the
-//! format that is judged is the one which takes the log's last lines.
+//! Owns the report of each log. Invariant: the files are those of the tailer's own search, and the checked format is the one
+//! that matches the log's last lines.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
@@ -26,7 +26,7 @@ use crate::tail::{LogFile, Problem, survey};
 /// The field that says whose site a request was for.
 const SITE: &str = "url.domain";
 
-/// As much of a file's beginning as tells what it is.
+/// Bytes at a file's beginning that identify its kind.
 const BEGINNING_BYTES: u64 = 256;
 
 /// A format that logs are written in, and what these logs want of it.
@@ -163,7 +163,7 @@ pub(super) fn describe(loaded: &Loaded, followed: &Followed, report: &mut Report
     used
 }
 
-/// Lines that are there and must not be read would be missing without a word.
+/// Reports unreadable files, whose lines would be missing without a message.
 fn tell(problem: &Problem, report: &mut Report) {
     match is_closed(&problem.path) {
         true => report.fail(Exit::Permission, &problem.to_string()),
@@ -402,7 +402,7 @@ fn of_proxy(proxy: Proxy, is_trusted: bool, needs: &[Need]) -> Option<String> {
     }
 }
 
-/// Logs of nginx.conf that are not followed, where nothing said so yet.
+/// Logs of nginx.conf that are not followed and not yet reported.
 pub(super) fn left_out(loaded: &Loaded, followed: &Followed) -> Vec<String> {
     let Some(nginx) = &loaded.nginx else {
         return Vec::new();

@@ -1,8 +1,8 @@
-//! `logweir check`: is the configuration right, before it is deployed.
+//! `logweir check`: validates the configuration before it is deployed.
 //!
-//! Three questions: what would `run` do here ([`offline`]), does the cluster take it ([`connect`]), and how is
-//! a log understood ([`parse`]). Owns what is said to people; every judgement is asked of the room that `run`
-//! asks too. Invariant: nothing is written, neither here nor in the cluster.
+//! It answers three questions: what would `run` do here ([`offline`]), does the cluster accept it ([`connect`]), and how is a
+//! log parsed ([`parse`]). Owns the texts for people; every decision comes from the module that `run` uses too. Invariant: it
+//! writes nothing, neither here nor in the cluster.
 
 mod beside;
 mod cluster;

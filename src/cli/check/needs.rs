@@ -1,7 +1,7 @@
-//! What a format cannot tell, and a better one to paste into nginx.conf.
+//! Data that a format lacks, and a better format to paste into nginx.conf.
 //!
-//! Owns the list of what the record wants to know and which variables tell it. Invariant: a better format has
-//! every field of the present one, in its order, compiles, and reads without guessing.
+//! Owns the list of the data that a record needs, and the variables that contain it. Invariant: a better format has every
+//! field of the present one, in its order, compiles, and parses without ambiguity.
 
 use logweir_parsers::client::{AddressSource, ClientFields};
 use logweir_parsers::event_time::has_time;
@@ -34,7 +34,7 @@ pub(super) enum Need {
     Milliseconds,
 }
 
-/// All that every format should tell; [`Need::Forwarded`] and [`Need::Site`] depend on the log.
+/// The data that every format should have; [`Need::Forwarded`] and [`Need::Site`] depend on the log.
 const ALWAYS: [Need; 11] = [
     Time,
     Client,
@@ -56,9 +56,9 @@ const PIECE_COLUMNS: usize = 72;
 
 impl Need {
     /// The variables each of which tells it, and the field that can be set to another one.
-    fn told_by(self) -> (&'static [&'static str], &'static str) {
+    fn variables(self) -> (&'static [&'static str], &'static str) {
         match self {
-            // see `is_told`
+            // see `is_present`
             Time | Client | Proof => (&[], ""),
             Forwarded => (&FORWARDED, ""),
             Path => (Role::Target.variables(), "url.original"),
@@ -115,18 +115,18 @@ impl Need {
         }
     }
 
-    fn is_told(self, format: &Format, fields: &[Field]) -> bool {
+    fn is_present(self, format: &Format, fields: &[Field]) -> bool {
         let has = |name: &str| format.fields().iter().any(|field| field.name() == name);
         let source = || ClientFields::of(format, variable_of(fields, "source.ip")).source();
         match self {
             Time => return has_time(format, variable_of(fields, "@timestamp")),
             Client => return source().is_some(),
             Proof => return source() != Some(AddressSource::Client),
-            // a time of one's own has what it has
+            // the configured field is the time
             Milliseconds if !has("time_iso8601") && !has("time_local") => return true,
             _ => {}
         }
-        let (variables, set) = self.told_by();
+        let (variables, set) = self.variables();
         let is_set = |field: &Field| {
             field.name == set
                 && matches!(&field.value, FieldValue::Variable(variable) if has(variable))
@@ -141,7 +141,7 @@ pub(super) fn of(format: &Format, fields: &[Field], forwarded: bool, site: bool)
     let mut needs: Vec<Need> = ALWAYS.to_vec();
     needs.extend(forwarded.then_some(Forwarded));
     needs.extend(site.then_some(Site));
-    needs.retain(|need| !need.is_told(format, fields));
+    needs.retain(|need| !need.is_present(format, fields));
     needs.sort();
     if needs.contains(&Path) {
         needs.retain(|need| *need != Method);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn combined_lacks_what_everybody_misses() {
+    fn combined_lacks_the_commonly_needed_data() {
         let combined = Format::combined();
         assert_eq!(
             of(&combined, &[], false, true),
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn what_must_be_guessed_is_put_in_quotes() {
+    fn an_ambiguous_field_is_quoted() {
         let source = "$remote_addr $http_x_a $http_x_b ${http_user_agent} $status";
         let format = Format::compile(source, Escape::Default).unwrap();
         assert!(!format.warnings().is_empty());
@@ -291,7 +291,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nginx_reads_from_the_directive_what_was_meant(
+        fn nginx_parses_the_directive_as_intended(
             words in proptest::collection::vec(r#"(\$status|\$\{host\}|"\$args"|[a-z ,'\\"]{1,30}) "#, 1..20),
         ) {
             let source = words.concat();

@@ -1,7 +1,7 @@
-//! `logweir check`: what `run` would do with this configuration on this machine, without doing it.
+//! `logweir check`: reports what `run` would do with this configuration on this machine, without doing it.
 //!
-//! Owns the order of what is said. Invariant: it writes nothing and asks no network; where `run` would refuse
-//! to start, this ends with the same exit code.
+//! Owns the order of the report. Invariant: it writes nothing and uses no network; where `run` would refuse to start, it exits
+//! with the same code.
 
 use std::collections::HashMap;
 
@@ -151,7 +151,7 @@ fn by_proxy(cluster: &Cluster) -> Vec<(&Proxy, String)> {
     joined.collect()
 }
 
-/// What a format does not tell, and a better one.
+/// The data that a format lacks, and a better format.
 fn format(used: &Used, place: Option<&ConfPosition>, loaded: &Loaded, report: &mut Report) {
     let format = &used.format.format;
     let is_forgeable = !format.warnings().is_empty();
@@ -164,20 +164,20 @@ fn format(used: &Used, place: Option<&ConfPosition>, loaded: &Loaded, report: &m
         None => format!("format {}", used.format.name),
     });
     report.item("used by", &used.logs.join(", "));
-    let is_told = |warning: &str| {
+    let is_reported = |warning: &str| {
         let mut notes = loaded.notes.iter();
         notes.any(|note| note.text.ends_with(warning))
     };
     for need in &used.needs {
         let lack = format!("no {}", need.missing());
-        if GRAVE.contains(need) && !is_told(&lack) {
+        if GRAVE.contains(need) && !is_reported(&lack) {
             report.warn(&lack);
         } else {
             report.item("lacks", need.missing());
         }
     }
     for warning in format.warnings().iter().map(ToString::to_string) {
-        if !is_told(&warning) {
+        if !is_reported(&warning) {
             report.warn(&warning);
         }
     }

@@ -1,7 +1,7 @@
-//! `logweir check --parse FILE`: how a log's lines are understood, and why the odd ones are not.
+//! `logweir check --parse FILE`: how a log's lines are parsed, and why some are not.
 //!
-//! Owns the walk through one file. Invariant: each line is counted, the file may be of any size, and of each
-//! reason for an odd line at least one is shown with its place.
+//! Owns the pass over one file. Invariant: it counts each line, accepts files of any size, and for each reason for an unparsed
+//! line it shows at least one with its position.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;

@@ -1,7 +1,7 @@
-//! Formats of nginx.conf that cannot be read, as far as logs are written in them.
+//! Formats of nginx.conf that cannot be used, for the logs that are written in them.
 //!
-//! Owns what is said of such a log. Invariant: what is judged is the format that nginx writes, so nobody is led to
-//! better another one, such as the predefined one that is tried in its place.
+//! Owns the report of such a log. Invariant: it reports the format that nginx writes, so it never suggests improving another
+//! one, such as the predefined format that the agent tries instead.
 
 use std::collections::{BTreeSet, HashMap};
 

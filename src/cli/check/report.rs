@@ -1,7 +1,7 @@
-//! What a check says: lines for people, with warnings and errors where they belong.
+//! The report of a check: lines for people, with warnings and errors at the matching lines.
 //!
-//! Owns the look of the text and the exit code that follows from it. Invariant: everything passes
-//! [`terminal::safe`], and the exit code is 0 only when no error was told.
+//! Owns the form of the text and the exit code. Invariant: all text passes through [`terminal::safe`], and the exit code is 0
+//! only when no error was reported.
 
 use super::super::Exit;
 use super::super::terminal;
@@ -37,13 +37,13 @@ impl Report {
     /// Something that should be otherwise, though it works.
     pub(super) fn warn(&mut self, text: &str) {
         self.warnings += 1;
-        self.said("warning", text);
+        self.finding("warning", text);
     }
 
     /// Something that does not work, and how the process will end for it.
     pub(super) fn fail(&mut self, exit: Exit, text: &str) {
         self.failures.push(exit);
-        self.said("error", text);
+        self.finding("error", text);
     }
 
     /// Text to copy, as it stands.
@@ -54,7 +54,7 @@ impl Report {
         }
     }
 
-    fn said(&mut self, word: &str, text: &str) {
+    fn finding(&mut self, word: &str, text: &str) {
         self.text
             .push_str(&format!("  {word}: {}\n", terminal::safe(text)));
     }
@@ -77,9 +77,9 @@ impl Report {
         self.exit()
     }
 
-    /// What was said, and how the process would end for it.
+    /// The text so far, and the exit code for it.
     #[cfg(test)]
-    pub(super) fn said_so_far(&self) -> (&str, Exit) {
+    pub(super) fn so_far(&self) -> (&str, Exit) {
         (&self.text, self.exit())
     }
 

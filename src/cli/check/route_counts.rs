@@ -1,7 +1,7 @@
-//! The routes of one log: how often each was asked for, and which still look like values.
+//! The routes of one log: the number of requests of each, and the segments that look like values.
 //!
-//! Owns the counts and what is proposed; the names come from the recorder. Invariant: memory is bounded, whatever the
-//! log holds: beyond [`MOST_ROUTES`] different routes further ones are counted together.
+//! Owns the counts and the suggestions; the recorder provides the names. Invariant: memory is bounded for any log: beyond
+//! [`MOST_ROUTES`] different routes the others are counted together.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -9,7 +9,7 @@ use super::super::terminal;
 use super::report::percent;
 use crate::config::Template;
 
-/// Different routes that are told apart.
+/// Most routes that are counted separately.
 const MOST_ROUTES: usize = 10_000;
 /// Routes that are shown.
 const SHOWN: usize = 20;

@@ -1,7 +1,7 @@
-//! What `check` says of the routes: how many there are, where they come from, and what the marked ones mean.
+//! The part of `check` about routes: their number, their sources, and the meaning of the marked ones.
 //!
-//! Owns the words alone. Invariant: every login and every sensitive route is named, for what is forgotten here is
-//! never counted.
+//! Owns the texts only. Invariant: it names every login and every sensitive route, since an operator must notice a missing
+//! mark here.
 
 use std::ops::RangeInclusive;
 

@@ -1,8 +1,8 @@
-//! The last lines of a live log: which formats take them, and whose requests they are.
+//! The last lines of a live log: the formats that match them, and their clients.
 //!
-//! Owns one short look at a file's end. Invariant: at most [`SAMPLE_BYTES`] are read, whatever the size of the
-//! file. It guards against the two slips that only the lines show: a log written in another format than
-//! nginx.conf says, and a proxy whose address stands for every client.
+//! Owns one short read of a file's end. Invariant: it reads at most [`SAMPLE_BYTES`], whatever the size of the file. It guards
+//! against two mistakes that only the lines show: a log in another format than that of nginx.conf, and a proxy whose address
+//! replaces every client's.
 
 use std::collections::HashMap;
 use std::fs::File;

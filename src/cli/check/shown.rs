@@ -1,7 +1,7 @@
-//! How a line is shown: its fields as a table, its record as JSON.
+//! Shows a line: its fields as a table, its record as JSON.
 //!
-//! Owns looks only; values are decoded and records made by the rooms that do so for the agent. Invariant: a
-//! value takes one row, however long it is.
+//! Owns the layout only; the agent's own modules decode the values and make the records. Invariant: a value takes one row,
+//! whatever its length.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -38,7 +38,7 @@ impl Records {
     pub(super) fn new(config: &Config, chosen: &Chosen) -> Option<Self> {
         let target = match &config.elasticsearch {
             Some(cluster) => cluster.target.clone(),
-            None => Target::default_place()?,
+            None => Target::default_target()?,
         };
         let log = record::LogSettings {
             formats: chosen.formats.clone().into(),
@@ -82,7 +82,7 @@ impl Records {
                 continue;
             }
             let shown = match self.recorder.shown(index, captures, line, capture) {
-                // as nginx writes what is not there
+                // nginx's notation for an absent value
                 None => "-".to_owned(),
                 Some(value) => terminal::cut(&terminal::safe_bytes(&value), VALUE_COLUMNS),
             };

@@ -1,7 +1,7 @@
-//! What a whole log came to: lines by format, failures by reason, the time it spans.
+//! The totals of a whole log: lines by format, failures by reason, and the period.
 //!
-//! Owns counts and their summing up. Invariant: each line is counted once, as parsed, as odd or as blank; memory
-//! grows with the number of reasons, not of lines.
+//! Owns the counts and their sums. Invariant: each line is counted once, as parsed, unparsed or blank; memory grows with the
+//! number of reasons, not of lines.
 
 use std::collections::BTreeMap;
 

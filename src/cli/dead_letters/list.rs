@@ -1,6 +1,6 @@
-//! `logweir dead-letters list`: a row for each entry, and how many there are of each reason.
+//! `logweir dead-letters list`: a row for each entry, and the number of entries for each reason.
 //!
-//! Reads the file as it stands at the start, entry by entry: what is appended meanwhile is not shown.
+//! It reads the file as of its start, entry by entry, and does not show entries that are appended meanwhile.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Write};

@@ -1,7 +1,7 @@
-//! `logweir dead-letters`: what the cluster did not take, and how it comes back.
+//! `logweir dead-letters`: lists and resends the documents that the cluster rejected.
 //!
-//! Owns what is said to people; the file and the sending belong to the output. Works beside a running agent.
-//! Invariant: whatever stands in an entry, no control byte of it reaches a terminal.
+//! Owns the texts for people; the file and the sending belong to the output. It works beside a running agent. Invariant: no
+//! control byte of an entry reaches a terminal.
 
 mod list;
 mod replay;

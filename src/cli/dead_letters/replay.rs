@@ -1,4 +1,4 @@
-//! `logweir dead-letters replay`: sends entries again, and says what came of it.
+//! `logweir dead-letters replay`: sends entries again, and reports the result.
 
 use std::io;
 
@@ -103,8 +103,8 @@ fn report(done: &Replayed) -> Exit {
     }
     if done.left() > 0 {
         say!("{} not taken for now; they stay", entries(done.left()));
-        for ((reason, way_out), count) in &done.waiting {
-            say!("{count:8}  {}; {}", safe(reason), safe(way_out));
+        for ((reason, hint), count) in &done.waiting {
+            say!("{count:8}  {}; {}", safe(reason), safe(hint));
         }
         if done.late > 0 {
             let why = done.busy.as_deref().unwrap_or("no answer");

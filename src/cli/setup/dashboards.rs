@@ -1,4 +1,4 @@
-//! The dashboards' part of `logweir setup`.
+//! The part of `logweir setup` about dashboards.
 
 use std::fmt::Write as _;
 
@@ -6,51 +6,59 @@ use super::Exit;
 use crate::config::{Kibana, Target};
 use crate::setup::Outcome;
 use crate::setup::kibana::{
-    Diff, DoorError, Held, KibanaDoor, KibanaError, SavedObject, SavedObjects, address, diff,
-    import,
+    Diff, Held, KibanaError, KibanaTransport, SavedObject, SavedObjects, TransportError, address,
+    diff, import,
 };
 
-/// What Kibana has, against what would be imported.
+/// The objects in Kibana compared with those to import.
 pub(in crate::cli) struct Dashboards<'c> {
-    door: KibanaDoor,
+    transport: KibanaTransport,
     kibana: &'c Kibana,
     diff: Diff,
 }
 
-/// What went wrong, and how the process ends for it.
+/// The error and the exit code for it.
 pub(in crate::cli) type Failure = (String, Exit);
 
 impl<'c> Dashboards<'c> {
     /// Looks; imports nothing.
-    pub(in crate::cli) async fn look(kibana: &'c Kibana, place: &Target) -> Result<Self, Failure> {
-        let door = KibanaDoor::new(kibana).map_err(|error| (error.to_string(), Exit::Config))?;
+    pub(in crate::cli) async fn inspect(
+        kibana: &'c Kibana,
+        target: &Target,
+    ) -> Result<Self, Failure> {
+        let transport =
+            KibanaTransport::new(kibana).map_err(|error| (error.to_string(), Exit::Config))?;
         let space = kibana.space.as_deref();
-        let diff = diff(&door, space, &SavedObjects::of(place, space)).await;
+        let diff = diff(&transport, space, &SavedObjects::of(target, space)).await;
         let diff = diff.map_err(|error| failure(&error))?;
-        Ok(Self { door, kibana, diff })
+        Ok(Self {
+            transport,
+            kibana,
+            diff,
+        })
     }
 
-    /// What was found.
+    /// The comparison.
     pub(in crate::cli) fn into_diff(self) -> Diff {
         self.diff
     }
 
-    /// Refuses to overwrite what is not ours; asked before anything is written anywhere.
+    /// Refuses to overwrite foreign objects; called before anything is written.
     pub(super) fn permit(&self, force: bool) -> Result<(), Failure> {
         let names = self.diff.foreign();
         if names.is_empty() || force {
             return Ok(());
         }
-        let error: KibanaError<DoorError> = KibanaError::Foreign { names };
+        let error: KibanaError<TransportError> = KibanaError::Foreign { names };
         Err(failure(&error))
     }
 
     /// Imports what is missing or of another version, and by `force` what was changed; says where to look.
     pub(super) async fn import(&self, force: bool) -> Result<String, Failure> {
         let space = self.kibana.space.as_deref();
-        let done = import(&self.door, space, &self.diff, force).await;
+        let done = import(&self.transport, space, &self.diff, force).await;
         done.map_err(|error| failure(&error))?;
-        let mut out = self.told(|outcome| match outcome {
+        let mut out = self.describe(|outcome| match outcome {
             Outcome::Created => "created",
             Outcome::Updated => "updated",
             Outcome::Overwritten => "overwritten",
@@ -65,9 +73,9 @@ impl<'c> Dashboards<'c> {
         Ok(out)
     }
 
-    /// What an import would do.
+    /// Describes what an import would do.
     pub(super) fn would(&self) -> String {
-        let mut out = self.told(|outcome| match outcome {
+        let mut out = self.describe(|outcome| match outcome {
             Outcome::Created => "would be created",
             Outcome::Updated => "would be updated",
             Outcome::Overwritten => "not logweir's",
@@ -86,7 +94,7 @@ impl<'c> Dashboards<'c> {
         out
     }
 
-    /// What to do about objects that somebody changed.
+    /// The hint for objects that somebody changed.
     fn hint(&self) -> &'static str {
         let is_changed = |(_, held): &(SavedObject, Held)| matches!(held, Held::Changed(_));
         if self.diff.objects.iter().any(is_changed) {
@@ -96,7 +104,7 @@ impl<'c> Dashboards<'c> {
         }
     }
 
-    /// Where to open each dashboard.
+    /// The URL of each dashboard.
     fn addresses(&self) -> String {
         let mut out = String::from("Open:\n");
         for (object, _) in &self.diff.objects {
@@ -108,8 +116,8 @@ impl<'c> Dashboards<'c> {
         out
     }
 
-    /// A line for each dashboard, and a count for what is on them.
-    fn told(&self, word: impl Fn(Outcome) -> &'static str) -> String {
+    /// A line for each dashboard, and counts of the objects on them.
+    fn describe(&self, word: impl Fn(Outcome) -> &'static str) -> String {
         let version = self.diff.version.as_deref().unwrap_or_default();
         let mut out = format!("{} {version}\n", self.diff.product).replace(" \n", "\n");
         let mut others: Vec<(&str, usize)> = Vec::new();
@@ -135,7 +143,7 @@ impl<'c> Dashboards<'c> {
     }
 }
 
-pub(in crate::cli) fn failure(error: &KibanaError<DoorError>) -> Failure {
+pub(in crate::cli) fn failure(error: &KibanaError<TransportError>) -> Failure {
     let exit = match error {
         KibanaError::Refused {
             status: 401 | 403, ..

@@ -1,4 +1,4 @@
-//! `logweir setup`: puts templates, life cycle and dashboards where they belong.
+//! `logweir setup`: puts templates, life cycle and dashboards into the cluster and Kibana.
 
 pub(super) mod dashboards;
 
@@ -18,7 +18,7 @@ use crate::setup::{self, Family, Parts, SetupError, Want};
 pub(super) enum Component {
     /// Index templates and their components.
     Templates,
-    /// The policy that deletes what is older than `retention`.
+    /// The policy that deletes indices older than `retention`.
     Lifecycle,
     /// Data view, saved searches and dashboards.
     Kibana,
@@ -77,9 +77,9 @@ async fn put(
     kibana: Option<&Kibana>,
     args: &SetupArgs,
 ) -> Result<(), (String, Exit)> {
-    let place = place(config).ok_or_else(|| (String::new(), Exit::Internal))?;
-    let want = want(config, &place, parts);
-    let told = |error: SetupError<OutputError>| (error.to_string(), exit(&error));
+    let target = target(config).ok_or_else(|| (String::new(), Exit::Internal))?;
+    let want = want(config, &target, parts);
+    let describe = |error: SetupError<OutputError>| (error.to_string(), exit(&error));
     let cluster = config
         .elasticsearch
         .as_ref()
@@ -89,13 +89,13 @@ async fn put(
             let settings = agent::output_settings(config, cluster);
             let output = Elasticsearch::connect(settings, cluster.target.clone())
                 .map_err(|error| (error.to_string(), Exit::Config))?;
-            let survey = setup::survey(&*output, &want).await.map_err(told)?;
+            let survey = setup::survey(&*output, &want).await.map_err(describe)?;
             Some((output, survey))
         }
         None => None,
     };
     let dashboards = match kibana {
-        Some(kibana) => Some(Dashboards::look(kibana, &place).await?),
+        Some(kibana) => Some(Dashboards::inspect(kibana, &target).await?),
         None => None,
     };
     if args.dry_run {
@@ -109,13 +109,13 @@ async fn put(
         return Ok(());
     }
     if let Some((_, survey)) = &cluster {
-        survey.permit(args.force).map_err(told)?;
+        survey.permit(args.force).map_err(describe)?;
     }
     if let Some(dashboards) = &dashboards {
         dashboards.permit(args.force)?;
     }
     if let Some((output, survey)) = cluster {
-        let report = survey.apply(&*output, args.force).await.map_err(told)?;
+        let report = survey.apply(&*output, args.force).await.map_err(describe)?;
         terminal::print(&report.to_string());
     }
     if let Some(dashboards) = dashboards {
@@ -124,38 +124,38 @@ async fn put(
     Ok(())
 }
 
-/// Where records go, or would go.
-pub(super) fn place(config: &Config) -> Option<Target> {
+/// The target of records, or the default one.
+pub(super) fn target(config: &Config) -> Option<Target> {
     match &config.elasticsearch {
         Some(cluster) => Some(cluster.target.clone()),
-        None => Target::default_place(),
+        None => Target::default_target(),
     }
 }
 
-/// What the configuration asks for.
-pub(super) fn want<'a>(config: &Config, place: &'a Target, parts: Parts) -> Want<'a> {
+/// The settings of the setup.
+pub(super) fn want<'a>(config: &Config, target: &'a Target, parts: Parts) -> Want<'a> {
     let cluster = config.elasticsearch.as_ref();
     Want {
-        place,
+        target,
         retention: config.retention,
         index_mode: cluster.and_then(|cluster| cluster.index_mode),
         parts,
     }
 }
 
-/// What a failed request to the cluster means for whoever started us.
+/// The exit code for a failed request to the cluster.
 pub(super) fn exit(error: &SetupError<OutputError>) -> Exit {
     match error {
         SetupError::Refused {
             status: 401 | 403, ..
         }
-        | SetupError::LifecycleNotTold => Exit::Permission,
+        | SetupError::LifecycleHidden => Exit::Permission,
         SetupError::Foreign { .. } | SetupError::NoLogsdb { .. } => Exit::Config,
         _ => Exit::Unavailable,
     }
 }
 
-/// What `--print` prints.
+/// The variants of `--print`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Print {
     /// Everything but the file of dashboards.
@@ -174,16 +174,16 @@ pub(super) enum Print {
 }
 
 fn print(config: &Config, parts: Parts, what: Print) -> Exit {
-    let Some(place) = place(config) else {
+    let Some(target) = target(config) else {
         return Exit::Internal;
     };
     if what == Print::Kibana {
         let kibana = config.kibana.as_ref();
         let space = kibana.and_then(|kibana| kibana.space.as_deref());
-        terminal::print(&SavedObjects::of(&place, space).ndjson());
+        terminal::print(&SavedObjects::of(&target, space).ndjson());
         return Exit::Ok;
     }
-    let want = want(config, &place, parts);
+    let want = want(config, &target, parts);
     let is = |which| what == which || what == Print::All;
     let mut out = String::new();
     for (which, family, version, title) in [
@@ -203,13 +203,13 @@ fn print(config: &Config, parts: Parts, what: Print) -> Exit {
     ] {
         if is(which) {
             let version = version.to_owned();
-            let requests = setup::requests(&setup::Target { family, version }, &want);
+            let requests = setup::requests(&setup::ServerInfo { family, version }, &want);
             out.push_str(&format!("#### {title}\n\n{requests}"));
         }
     }
     if is(Print::Roles) {
         for family in [Family::Elasticsearch, Family::OpenSearch] {
-            let roles = setup::roles(family, &place, config.kibana.as_ref());
+            let roles = setup::roles(family, &target, config.kibana.as_ref());
             out.push_str(&format!("#### Roles in {family}\n\n{roles}"));
         }
     }

@@ -1,7 +1,6 @@
 //! Sets of request methods.
 //!
-//! A set is a few bits, so that asking whether a request's method is in it costs nothing. Methods that nobody
-//! has heard of are all one: no route can name them.
+//! A set is a bit mask, so a membership test is cheap. All unknown methods share one bit: no route can name them.
 
 use std::fmt;
 

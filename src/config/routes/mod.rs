@@ -1,8 +1,8 @@
-//! The APIs by name: `[[routes]]` and OpenAPI documents become one list of routes.
+//! Merges `[[routes]]` and OpenAPI documents into one list of routes.
 //!
-//! Owns which routes there are and which of two goes first; refuses to know how a path is matched. Invariant:
-//! of templates that match the same paths each method belongs to one route, a user's before a document's. It
-//! guards against a route, and its mark, that no request ever reaches.
+//! Owns the routes and their precedence. Refuses to know how a path is matched. Invariant: among templates that match the
+//! same paths, each method belongs to one route; a configured route has precedence over a document's. It guards against
+//! a route, and its mark, that no request ever reaches.
 
 mod methods;
 mod openapi;
@@ -52,7 +52,7 @@ pub struct Route {
     pub kind: RouteKind,
     /// Small and capital letters are one.
     pub ignore_case: bool,
-    /// The document that names it, by its place among [`Routes::documents`]; None for one of `[[routes]]`.
+    /// The document that names it, by its index in [`Routes::documents`]; None for one of `[[routes]]`.
     pub document: Option<usize>,
 }
 
@@ -70,7 +70,7 @@ pub enum RouteKind {
     Sensitive,
 }
 
-/// Templates that match the same paths but for case, by the places of their routes.
+/// Templates that match the same paths but for case, by the indices of their routes.
 type Known = HashMap<Template, Vec<usize>>;
 
 /// Whether two routes whose templates differ in case at most match the same paths: in the same letters, or where both
@@ -113,9 +113,9 @@ impl Reading {
     fn route(&mut self, scope: &mut Scope<'_>) {
         let (path, regex) = (scope.text("path"), scope.text("regex"));
         if path.is_none() && regex.is_none() {
-            let way_out = "write path = \"/users/{id}\", or a regex";
+            let hint = "write path = \"/users/{id}\", or a regex";
             let (name, origin) = ("path", scope.origin());
-            scope.fault(name, origin, Fault::Missing { way_out });
+            scope.fault(name, origin, Fault::Missing { hint });
         }
         scope.conflict(
             "path",
@@ -180,9 +180,9 @@ impl Reading {
         };
         if let Some(at) = before.iter().find(meeting) {
             let other = format!("{} ({})", templates[*at].1.name, self.origins[*at]);
-            let way_out = "both match the same requests, so this one is never reached: name other methods, \
+            let hint = "both match the same requests, so this one is never reached: name other methods, \
                            or take it away";
-            return scope.fault("path", origin, Fault::Conflict { other, way_out });
+            return scope.fault("path", origin, Fault::Conflict { other, hint });
         }
         before.push(templates.len());
         self.routes.templates.push((template, route));
@@ -210,8 +210,8 @@ impl Reading {
         };
         if let Some(at) = self.routes.regexes.iter().position(covers) {
             let other = format!("the same regex ({})", self.regex_origins[at]);
-            let way_out = "this one is never reached: name other methods, or take it away";
-            return scope.fault("regex", origin, Fault::Conflict { other, way_out });
+            let hint = "this one is never reached: name other methods, or take it away";
+            return scope.fault("regex", origin, Fault::Conflict { other, hint });
         }
         self.routes.regexes.push((regex, route));
         self.regex_origins.push(origin);
@@ -355,10 +355,10 @@ fn kind(scope: &mut Scope<'_>) -> RouteKind {
     let origin = scope.written("success").map(|given| given.origin.clone());
     match (word, origin) {
         (Some(Word::Login), None) => {
-            let way_out = "a login must say by which status it has succeeded, for a form often fails with 200: \
+            let hint = "a login must say by which status it has succeeded, for a form often fails with 200: \
                            write success = [\"302\"], or [\"200-204\"] for an API";
             let origin = scope.origin();
-            scope.fault("success", origin, Fault::Missing { way_out });
+            scope.fault("success", origin, Fault::Missing { hint });
         }
         (Some(Word::Login), Some(origin)) => {
             let success = success(scope);
@@ -368,7 +368,7 @@ fn kind(scope: &mut Scope<'_>) -> RouteKind {
             }
             return RouteKind::Login { success };
         }
-        // a misspelt kind was told already
+        // a misspelt kind was already reported
         (_, Some(origin)) if scope.written("kind").is_none() => {
             let why = "means something for a login only; add kind = \"login\"".to_owned();
             scope.fault("success", origin, Fault::BadValue { value: None, why });

@@ -1,8 +1,8 @@
 //! An OpenAPI document as a list of paths with their methods.
 //!
-//! Owns the parts of the OpenAPI Specification (3.0, 3.1, 3.2; spec.openapis.org) that say which requests there
-//! are: `servers`, `paths`, path items and their `$ref`. Refuses to know how paths are matched. Invariant: a
-//! document is taken or refused as a whole; what is odd in a single path leaves out that path and is told.
+//! Owns the parts of the OpenAPI Specification (3.0, 3.1, 3.2; spec.openapis.org) that define requests: `servers`,
+//! `paths`, path items and their `$ref`. Refuses to know how paths are matched. Invariant: a document is accepted or
+//! refused as a whole; a problem in a single path skips that path and is reported.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! A path template: literal segments and parameters, `/users/{id}/orders`.
 //!
-//! Owns how a template is written; refuses to know what is matched with it, and how. Invariant: two templates
-//! are equal exactly when they match the same paths, so that of equal ones only one can be reached. It guards
-//! against a template that looks right and matches nothing.
+//! Owns the syntax of a template. Refuses to know how paths are matched. Invariant: two templates are equal exactly when
+//! they match the same paths, so only one of two equal templates can be reached. It guards against a template that looks
+//! right and matches nothing.
 
 use std::fmt;
 

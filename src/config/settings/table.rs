@@ -1,7 +1,7 @@
 //! The table itself: every setting with its kind, default, example and description.
 //!
-//! Owns the texts, defaults, bounds and words. Refuses to know how values are read. Invariant: a default, a bound and the
-//! words of a choice stand here alone.
+//! Owns the texts, defaults, bounds and words. Refuses to know how values are parsed. Invariant: only this table defines
+//! the defaults, the bounds and the words of a choice.
 
 use std::time::Duration;
 

@@ -1,9 +1,9 @@
-//! Bounds stand in the table of settings alone.
+//! Tests that the table of settings alone defines the bounds.
 
 use super::*;
 use crate::config::settings::{Bounds, Kind};
 
-/// The table says them once, and they are what holds.
+/// The bounds of the table are those that the code enforces.
 #[test]
 fn the_bounds_of_the_table_hold_at_both_ends() {
     let mut seen = 0;
@@ -56,9 +56,9 @@ fn the_bounds_of_the_table_hold_at_both_ends() {
     assert_eq!(seen, 12);
 }
 
-/// Where a text of the table has a number that the code checks, both are one.
+/// A number in a text of the table equals the number that the code checks.
 #[test]
-fn numbers_in_descriptions_are_those_that_hold() {
+fn numbers_in_descriptions_equal_those_of_the_code() {
     let doc = |name| settings::find(Section::Privacy, name).unwrap().doc;
     let key = format!("at least {} bytes", privacy::MIN_KEY);
     assert!(doc("hash_key").contains(&key));

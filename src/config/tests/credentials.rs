@@ -1,10 +1,10 @@
-//! Who we say we are: which of several places counts.
+//! Tests of the precedence of credentials.
 
 use super::*;
 
-/// The file of an agent, and the environment of whoever runs `setup` with it.
+/// The agent's file, and the environment of a user that runs `setup` with it.
 #[test]
-fn credentials_in_the_environment_go_before_those_of_the_file() {
+fn credentials_in_the_environment_override_those_of_the_file() {
     let auth = |file: &str, variables: &[(&str, &str)]| {
         let mut machine = cluster(file).with("/key", "agent");
         for (name, value) in variables {
@@ -85,7 +85,7 @@ fn kibana_has_the_clusters_credentials_unless_it_has_its_own() {
 }
 
 #[test]
-fn a_secret_that_others_can_read_is_noted_with_its_keys_and_the_way_out() {
+fn a_secret_that_others_can_read_is_noted_with_its_keys_and_a_hint() {
     let open = Readers::Everybody { mode: 0o644 };
     let notes = |machine: &Machine| -> Vec<String> {
         let loaded = machine.load().unwrap();
@@ -93,9 +93,9 @@ fn a_secret_that_others_can_read_is_noted_with_its_keys_and_the_way_out() {
     };
     let inline = cluster("username = \"me\"\npassword = \"hunter2\"\n");
     assert_eq!(notes(&inline), [""; 0]);
-    let said = notes(&inline.read_by(FILE, open));
+    let notes_shown = notes(&inline.read_by(FILE, open));
     assert_eq!(
-        said,
+        notes_shown,
         [format!(
             "{FILE}:4: elasticsearch.password: every user of this host can read {FILE} (mode 0644), which holds a \
              secret; let only the agent's user or group read it: chmod 0640 {FILE}"

@@ -1,4 +1,4 @@
-//! Which logs of nginx.conf are followed, and what is said of the others; and names that data streams have.
+//! Tests of which logs of nginx.conf are followed, the notes about the others, and index names like those of data streams.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ fn with_discover_the_logs_that_no_section_takes_are_followed_too() {
     for path in ["/var/log/nginx/api-access.log", "/etc/nginx/logs/own.log"] {
         assert_eq!(of(config, path), of(&alone, path));
     }
-    // What it cannot follow is told, as without any section.
+    // Logs that it cannot follow are reported, as without a section.
     let notes: Vec<String> = loaded.notes.iter().map(Note::to_string).collect();
     assert!(
         notes.iter().any(|note| note.contains("$host.log")),
@@ -124,20 +124,20 @@ fn silent(conf: &str) -> Vec<String> {
 }
 
 #[test]
-fn servers_that_log_nothing_are_told_with_their_places() {
-    let way_out = "where requests are to be indexed, name a file, as in access_log /var/log/nginx/access.log;";
+fn servers_that_log_nothing_are_reported_with_their_positions() {
+    let hint = "where requests are to be indexed, name a file, as in access_log /var/log/nginx/access.log;";
     let all = silent(
         "http {\n access_log off;\n server { server_name a; }\n server { server_name b; }\n}",
     );
     let expected = format!(
-        "/etc/nginx/nginx.conf:2: nothing is logged: access_log is off, or /dev/null, here; {way_out}"
+        "/etc/nginx/nginx.conf:2: nothing is logged: access_log is off, or /dev/null, here; {hint}"
     );
     assert_eq!(all, [expected]);
     assert_eq!(silent("http {\n access_log off;\n}").len(), 1);
     let each = silent("http {\n server { access_log off; }\n server { access_log /dev/null; }\n}");
     let expected = format!(
         "/etc/nginx/nginx.conf:2: nothing is logged: access_log is off, or /dev/null, here (also at \
-         /etc/nginx/nginx.conf:3); {way_out}"
+         /etc/nginx/nginx.conf:3); {hint}"
     );
     assert_eq!(each, [expected]);
     let some = silent(
@@ -146,7 +146,7 @@ fn servers_that_log_nothing_are_told_with_their_places() {
     );
     let expected = format!(
         "/etc/nginx/nginx.conf:6: nothing is logged for b.example, the server at /etc/nginx/nginx.conf:7: access_log \
-         is off, or /dev/null, here (also at /etc/nginx/nginx.conf:7); {way_out}"
+         is off, or /dev/null, here (also at /etc/nginx/nginx.conf:7); {hint}"
     );
     assert_eq!(some, [expected]);
 }
@@ -166,11 +166,11 @@ fn a_location_or_a_server_that_logs_elsewhere_is_not_silent() {
 }
 
 #[test]
-fn an_index_that_looks_like_a_data_stream_is_led_to_data_stream() {
-    let told =
+fn an_index_named_like_a_data_stream_gets_a_hint_to_data_stream() {
+    let message =
         text("[elasticsearch]\nnodes = [\"http://a\"]\nindex = \"logs-nginx.access-default\"")
             .errors();
-    assert!(told.contains("data_stream = "), "{told}");
+    assert!(message.contains("data_stream = "), "{message}");
     let loaded = text("[elasticsearch]\nnodes = [\"http://a\"]\nindex = \"logs-nginx-%Y.%m.%d\"")
         .load()
         .unwrap();
@@ -219,7 +219,7 @@ fn cost(servers: usize, toml: &str) -> (usize, usize) {
 }
 
 #[test]
-fn a_configuration_costs_what_it_says_and_not_its_square() {
+fn the_cost_of_a_configuration_is_linear() {
     let each = |servers: usize| -> String {
         let section = |at| format!("[[logs]]\npaths = [\"/logs/s{at}.log\"]\n");
         (0..servers).map(section).collect()

@@ -1,4 +1,4 @@
-//! Which formats a log is tried with, and in which order.
+//! Tests of the formats to try on a log and their order.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn formats<'c>(config: &'c Config, path: &str) -> Vec<&'c str> {
 }
 
 #[test]
-fn a_format_that_takes_any_line_is_tried_only_where_it_is_named() {
+fn a_format_that_matches_any_line_is_tried_only_where_it_is_named() {
     let config = nginx("");
     for (path, expected) in [
         (
@@ -150,8 +150,8 @@ fn a_format_of_nginx_is_named() {
 }
 
 #[test]
-fn a_format_that_nginx_does_not_define_is_told_with_those_it_does() {
-    let said = |name: &str, conf: Option<&str>| {
+fn an_undefined_format_is_reported_with_the_defined_ones() {
+    let message = |name: &str, conf: Option<&str>| {
         let toml = format!("[[logs]]\npaths = [\"/var/log/x.log\"]\nformat = \"{name}\"\n");
         let machine = match conf {
             Some(conf) => text(&toml).with("/etc/nginx/nginx.conf", conf),
@@ -159,23 +159,23 @@ fn a_format_that_nginx_does_not_define_is_told_with_those_it_does() {
         };
         machine.errors()
     };
-    let wrong = said("json", Some(MAIN));
+    let wrong = message("json", Some(MAIN));
     assert!(wrong.contains("logs[0].format: \"json\": is no log_format of /etc/nginx/nginx.conf, which defines main, odd.name; write"), "{wrong}");
-    let near = said("mian", Some(MAIN));
+    let near = message("mian", Some(MAIN));
     assert!(near.contains("did you mean \"main\"?"), "{near}");
-    let none = said("main", Some("http { }"));
+    let none = message("main", Some("http { }"));
     assert!(none.contains("which defines none"), "{none}");
-    let absent = said("main", None);
+    let absent = message("main", None);
     assert!(
         absent.contains("no nginx.conf was read that could define it"),
         "{absent}"
     );
-    let bad = said("main", Some("http { log_format main ''; }"));
+    let bad = message("main", Some("http { log_format main ''; }"));
     assert!(bad.contains("main"), "{bad}");
 }
 
 #[test]
-fn a_format_that_may_stand_where_nobody_may_read_is_told_so() {
+fn a_format_that_may_be_in_an_unreadable_file_is_reported_as_such() {
     let mut machine = text("[[logs]]\npaths = [\"/var/log/x.log\"]\nformat = \"main\"\n").with(
         "/etc/nginx/nginx.conf",
         "http { include /etc/nginx/formats.conf; }",
@@ -184,7 +184,7 @@ fn a_format_that_may_stand_where_nobody_may_read_is_told_so() {
         "/etc/nginx/formats.conf".to_owned(),
         Err(std::io::ErrorKind::PermissionDenied),
     );
-    let said = machine.errors();
+    let message = machine.errors();
     let why = "which defines none, as far as it can be read (cannot read /etc/nginx/formats.conf: permission denied)";
-    assert!(said.contains(why), "{said}");
+    assert!(message.contains(why), "{message}");
 }

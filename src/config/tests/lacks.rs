@@ -1,4 +1,4 @@
-//! What formats do not tell although records cannot do without is noted.
+//! Tests of the notes about formats without a time or a client.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Privacy and enrichment: what is wrong with them is told, and what is read.
+//! Tests of the sections `[privacy]` and `[enrich]`, valid and invalid.
 
 use super::*;
 
@@ -7,7 +7,7 @@ pub(super) const DEFINITIONS: &str = include_str!("../../../tests/support/user_a
 const KEY: &str = "hash_key = \"kJ8s0mVx2Qp7Lw4Zt9\"";
 
 #[test]
-fn bad_privacy_is_told() {
+fn invalid_privacy_is_reported() {
     let privacy = |more: &str| text(&format!("[privacy]\n{more}\n")).errors();
     let with_key = |more: &str| privacy(&format!("{KEY}\n{more}"));
     let told = [
@@ -80,7 +80,7 @@ fn privacy_is_read() {
 }
 
 #[test]
-fn bad_enrichment_is_told() {
+fn invalid_enrichment_is_reported() {
     let enrich = |more: &str| {
         let machine = text(&format!("[enrich]\n{more}\n"));
         let machine = machine
@@ -122,7 +122,7 @@ fn bad_enrichment_is_told() {
 }
 
 #[test]
-fn enrichment_is_read_and_its_files_are_told() {
+fn enrichment_is_read_and_its_files_are_reported() {
     let settings =
         "[enrich]\nuser_agent = \"/regexes.yaml\"\ngeoip = \"/city.mmdb\"\nasn = \"/asn.mmdb\"\n";
     let loaded = text(settings)

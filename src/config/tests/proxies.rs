@@ -1,4 +1,4 @@
-//! Which proxy an address is reached by, and whom a service is trusted by.
+//! Tests of the choice of proxies and trusted authorities.
 
 #![allow(clippy::unwrap_used)]
 
@@ -18,7 +18,7 @@ fn proxy(machine: &Machine, node: &str) -> Option<String> {
 }
 
 #[test]
-fn the_setting_goes_before_the_variables_and_none_is_none() {
+fn the_setting_overrides_the_variables_and_none_disables_proxies() {
     let environment = |machine: Machine| {
         machine
             .var("HTTPS_PROXY", "http://big:3128")
@@ -91,7 +91,7 @@ fn what_no_proxy_names_is_reached_directly() {
 }
 
 #[test]
-fn a_proxy_that_cannot_be_one_is_told_without_its_password() {
+fn an_invalid_proxy_is_reported_without_its_password() {
     for wrong in [
         "socks5://me:hunter2@proxy:1080",
         "ftp://me:hunter2@proxy",
@@ -141,7 +141,7 @@ fn a_fingerprint_and_a_file_exclude_each_other() {
 }
 
 #[test]
-fn kibana_trusts_as_the_cluster_does_unless_it_says_otherwise() {
+fn kibana_inherits_the_trusted_authorities_of_the_cluster() {
     let kibana = |more: &str| {
         let toml = format!("[kibana]\nurl = \"https://kibana:5601\"\n{more}");
         let toml = format!(

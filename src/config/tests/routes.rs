@@ -1,4 +1,4 @@
-//! Routes and fields: what is wrong with them is told, and what is read.
+//! Tests of routes and fields, valid and invalid.
 
 use super::*;
 
@@ -7,7 +7,7 @@ const PETS: &str = "openapi: 3.1.0\nservers:\n  - url: https://{host}/{base}\n  
                     get: {}\n    delete: {}\n  /pets:\n    get: {}\n  /odd}:\n    get: {}\n";
 
 #[test]
-fn bad_routes_are_told() {
+fn invalid_routes_are_reported() {
     let routes = |text_: &str| text(&format!("[[routes]]\n{text_}\n")).errors();
     let told = [
         routes("kind = \"login\""),
@@ -54,7 +54,7 @@ fn routes_that_share_a_template_by_method_are_right() {
 }
 
 #[test]
-fn bad_documents_are_told() {
+fn invalid_documents_are_reported() {
     let openapi = |content: &str| {
         let machine = text("openapi = \"/api.yaml\"").with("/api.yaml", content);
         machine.errors()
@@ -114,7 +114,7 @@ fn documents_and_a_route_can_come_from_the_environment() {
 }
 
 #[test]
-fn bad_fields_are_told() {
+fn invalid_fields_are_reported() {
     let fields = |fields: &str| {
         text(&format!(
             "[[logs]]\npaths = [\"/a\"]\n[logs.fields]\n{fields}\n"
@@ -181,7 +181,7 @@ fn the_site_of_the_server_stands_behind_a_variable_for_it() {
 }
 
 proptest! {
-    /// Whatever stands in a document: it is taken, or the reason is told.
+    /// Any document is accepted, or refused with a reason.
     #[test]
     fn no_document_makes_it_fail(
         lines in prop::collection::vec("(openapi: 3\\.1|paths:|  /[a-z{}*?/]{0,6}:|    (get|put|\\$ref|servers): ?[{}\\[\\]#&*a-z/\"]{0,6}|servers:|- url: [a-z:/{}]{0,8})", 0..10),
@@ -200,7 +200,7 @@ proptest! {
 }
 
 #[test]
-fn marked_routes_ignore_case_unless_told_otherwise() {
+fn marked_routes_ignore_case_unless_configured_otherwise() {
     let config = text(
         "[[routes]]\npath = \"/a\"\n\
          [[routes]]\npath = \"/Login\"\nkind = \"login\"\nsuccess = [\"302\"]\n\
@@ -218,7 +218,7 @@ fn marked_routes_ignore_case_unless_told_otherwise() {
 }
 
 #[test]
-fn routes_that_differ_in_case_alone_are_told_where_it_means_nothing() {
+fn routes_that_differ_only_in_ignored_case_are_reported() {
     let twice = |second: &str| {
         text(&format!(
             "[[routes]]\npath = \"/Login\"\nignore_case = true\n[[routes]]\npath = \"/login\"\n{second}\n"
@@ -230,9 +230,9 @@ fn routes_that_differ_in_case_alone_are_told_where_it_means_nothing() {
     assert!(!twice("ignore_case = false"));
 }
 
-/// A login that does not mind case takes what a document says of the same paths, however that writes them.
+/// A login that ignores case has precedence over a document's paths in any case.
 #[test]
-fn a_login_goes_before_a_document_whatever_its_case() {
+fn a_login_has_precedence_over_a_document_in_any_case() {
     let routes = text(
         "openapi = \"/api.yaml\"\n[[routes]]\npath = \"/v1/LogIn\"\nkind = \"login\"\nsuccess = [\"200\"]\n",
     )

@@ -158,7 +158,7 @@ impl Output for InProcess {
     type Framing = ActionLines;
 
     fn framing(&self) -> ActionLines {
-        ActionLines::new(Target::default_place().unwrap())
+        ActionLines::new(Target::default_target().unwrap())
     }
 
     async fn deliver(&self, batch: Batch, ack: Ack, stop: &CancellationToken) -> Batch {

@@ -1,4 +1,4 @@
-//! The fake's ISM: policies, the indices that they manage, and what its jobs do of their own accord.
+//! The fake's ISM: policies, managed indices, and the jobs that ISM runs by itself.
 //!
 //! Sources: OpenSearch "ISM API", "Managed indexes"; of its plugin index-management `TransportExplainAction.kt`,
 //! `ExplainResponse.kt`, `ManagedIndexMetaData.kt`, `TransportChangePolicyAction.kt`, `ManagedIndexRunner.kt`.
@@ -12,19 +12,19 @@ use super::*;
 pub(crate) struct Managed {
     /// The policy that it follows.
     pub(crate) policy: String,
-    /// Sequence number and primary term of the version that it follows; None: its job has not run yet.
+    /// Sequence number and primary term of the policy version that it follows; None: its job has not run yet.
     pub(crate) version: Option<(u64, u64)>,
-    /// It is on its way to another state.
+    /// It is in transition to another state.
     pub(crate) in_transition: bool,
-    /// The policy that its job has still to change to.
+    /// The policy that its next job changes to.
     pub(crate) change: Option<String>,
 }
 
-/// The longest request line that a node reads by default.
+/// The longest request line that a node accepts by default.
 const LINE_BYTES: usize = 4096;
 
 impl Fake {
-    /// An index comes under a policy, as it is now.
+    /// Puts an index under the present version of a policy.
     pub(crate) fn manage(&self, index: &str, policy: &str) {
         let managed = Managed {
             policy: policy.to_owned(),
@@ -35,19 +35,19 @@ impl Fake {
         self.known_to_ism(index, Some(managed));
     }
 
-    /// An index as ISM has it.
+    /// The state of an index in ISM.
     pub(crate) fn known_to_ism(&self, index: &str, managed: Option<Managed>) {
         let mut all = self.managed.lock().unwrap();
         all.insert(index.to_owned(), managed);
     }
 
-    /// The policy of an index and the version of it that it follows.
+    /// The policy of an index and the version that it follows.
     pub(crate) fn follows(&self, index: &str) -> (String, Option<(u64, u64)>) {
         let managed = self.managed.lock().unwrap()[index].clone().unwrap();
         (managed.policy, managed.version)
     }
 
-    /// ISM looks at each index that it manages.
+    /// Runs ISM's job for each managed index.
     pub(crate) fn run_ism(&self) {
         let mut all = self.managed.lock().unwrap();
         for managed in all.values_mut().flatten() {
@@ -63,7 +63,7 @@ impl Fake {
 
     pub(crate) fn version_of(&self, policy: &str) -> (u64, u64) {
         let held = self.held(&format!("/_plugins/_ism/policies/{policy}"));
-        // policies of others are not in the fake
+        // the fake does not hold foreign policies
         (held.map_or(2, |held| held["seq"].as_u64().unwrap()), 1)
     }
 
@@ -96,7 +96,7 @@ impl Fake {
         self.policy(method, path, query, body)
     }
 
-    /// Each index of the expression, also one that is not managed.
+    /// Explains each index of the expression, managed or not.
     fn explain(&self, indices: &str) -> Reply {
         let mut out = Map::new();
         let all = self.managed.lock().unwrap();
@@ -125,7 +125,7 @@ impl Fake {
         (200, Value::Object(out))
     }
 
-    /// Whatever is named changes its policy, also an index that follows another.
+    /// Changes the policy of every named index, including one that follows another policy.
     fn change_policy(&self, indices: &str, body: &Value) -> Reply {
         if indices.is_empty() {
             return error(400, "illegal_argument_exception", "Missing index");
@@ -229,7 +229,7 @@ impl Fake {
     }
 }
 
-/// Whether a part of an index expression means an index, or the data stream that it is behind.
+/// Whether a part of an index expression matches an index or its data stream.
 fn names(part: &str, index: &str) -> bool {
     let behind = index.strip_prefix(".ds-").unwrap_or(index);
     match part.split_once('*') {

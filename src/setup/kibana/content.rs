@@ -1,9 +1,9 @@
-//! Whether an object that Kibana holds still is what was put there.
+//! Compares an object in Kibana with the one that setup put there.
 //!
-//! Owns what Kibana itself does to an object that nobody changed. Versions 7.10 and OpenSearch Dashboards give back what
-//! they got. Later ones migrate it (seen on 8.12.2): a panel's title moves up, references get the panel's number before
-//! their name, charts get parameters that did not exist before. Invariant: what a person changes in a query, an
-//! aggregation, a text, a filter, a place or a time is a difference; what Kibana adds to a chart's parameters is none.
+//! Owns the changes that Kibana itself makes to an object that nobody edited. Kibana 7.10 and OpenSearch Dashboards
+//! return objects unchanged. Later versions migrate them (seen on 8.12.2): a panel's title moves up one level, the names
+//! of references get the panel's number as a prefix, charts get new parameters. Invariant: an edit of a query, an
+//! aggregation, a text, a filter, a position or a time is a difference; parameters that Kibana adds to a chart are not.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,14 @@ use serde_json::{Value, json};
 
 use crate::setup::answer::excerpt;
 
-/// Kibana counts there how often a field was used, and reads the list anew from the indices.
+/// Attributes that Kibana rewrites: it counts the uses of each field there, and reloads the list from the indices.
 const OF_KIBANA: &[&str] = &["fields"];
-/// Of a panel: what follows from the object that it shows, or from Kibana's version.
+/// Keys of a panel that depend on the object it shows, or on Kibana's version.
 const OF_PANEL: &[&str] = &["type", "version"];
-/// Parameters that newer versions give another name.
+/// Parameters that newer versions rename.
 const RENAMED: &[&str] = &["addLegend"];
 
-/// Each place where the object that is held differs from the one that was put, in words; `mark` says whose it is in
-/// the one that was put, and may be another there.
+/// Describes each difference between the object in Kibana and the one that was put, with its path.
 pub(super) fn differences(put: &Value, held: &Value) -> Vec<String> {
     let mut found = Vec::new();
     let (wanted, there) = (parsed(&put["attributes"]), parsed(&held["attributes"]));
@@ -32,12 +31,12 @@ pub(super) fn differences(put: &Value, held: &Value) -> Vec<String> {
     let (wanted, there) = (references(put), references(held));
     if wanted != there {
         let names = |of: &BTreeMap<String, String>| json!(of).to_string();
-        found.push(said("references", &names(&wanted), &names(&there)));
+        found.push(difference("references", &names(&wanted), &names(&there)));
     }
     found
 }
 
-/// The value with each text that is JSON taken apart, and panels in one form.
+/// Parses each text that holds JSON, and brings panels into one form.
 fn parsed(value: &Value) -> Value {
     match value {
         Value::String(text) if text.starts_with(['{', '[']) => {
@@ -73,12 +72,20 @@ fn compare(at: &str, put: &Value, held: &Value, found: &mut Vec<String>) {
                 match held.get(key) {
                     Some(there) => compare(&format!("{at}.{key}"), wanted, there, found),
                     None if is_chart && RENAMED.contains(&key.as_str()) => {}
-                    None => found.push(said(&format!("{at}.{key}"), &wanted.to_string(), "none")),
+                    None => found.push(difference(
+                        &format!("{at}.{key}"),
+                        &wanted.to_string(),
+                        "none",
+                    )),
                 }
             }
             for (key, there) in held.iter().filter(|_| !is_chart) {
                 if !put.contains_key(key) {
-                    found.push(said(&format!("{at}.{key}"), "none", &there.to_string()));
+                    found.push(difference(
+                        &format!("{at}.{key}"),
+                        "none",
+                        &there.to_string(),
+                    ));
                 }
             }
         }
@@ -88,11 +95,11 @@ fn compare(at: &str, put: &Value, held: &Value, found: &mut Vec<String>) {
             }
         }
         _ if put == held => {}
-        _ => found.push(said(at, &put.to_string(), &held.to_string())),
+        _ => found.push(difference(at, &put.to_string(), &held.to_string())),
     }
 }
 
-/// What is referred to by which name; newer versions write `3:panel_3` for `panel_3`.
+/// The references by name; newer versions write `3:panel_3` for `panel_3`.
 fn references(object: &Value) -> BTreeMap<String, String> {
     let list = object["references"].as_array().into_iter().flatten();
     list.map(|to| {
@@ -107,7 +114,7 @@ fn references(object: &Value) -> BTreeMap<String, String> {
     .collect()
 }
 
-fn said(at: &str, put: &str, held: &str) -> String {
+fn difference(at: &str, put: &str, held: &str) -> String {
     let short = |text: &str| excerpt(text.as_bytes());
     format!("{at}: {} instead of {}", short(held), short(put))
 }
@@ -135,16 +142,16 @@ mod tests {
     }
 
     #[test]
-    fn every_object_is_itself() {
+    fn every_object_equals_itself() {
         for line in include_str!("../../../kibana/logweir.ndjson").lines() {
             let object: Value = serde_json::from_str(line).unwrap();
             assert_eq!(differences(&object, &object), [""; 0]);
         }
     }
 
-    /// As Kibana 8.12.2 gives it back.
+    /// The changes are those of Kibana 8.12.2.
     #[test]
-    fn what_a_newer_kibana_makes_of_an_object_is_no_difference() {
+    fn the_migrations_of_a_newer_kibana_are_no_difference() {
         let put = shipped("logweir-rate-abuse");
         let mut held = put.clone();
         within(&mut held, "panelsJSON", |panels| {
@@ -190,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_changes_is_a_difference_that_names_its_place() {
+    fn an_edit_by_hand_is_a_difference_with_its_path() {
         let put = shipped("logweir-rate-abuse-over");
         type Change = fn(&mut Value);
         let changes: [(&str, Change); 4] = [
@@ -215,12 +222,12 @@ mod tests {
                 },
             ),
         ];
-        for (place, change) in changes {
+        for (path, change) in changes {
             let mut held = put.clone();
             change(&mut held);
             let found = differences(&put, &held);
-            assert_eq!(found.len(), 1, "{place}: {found:?}");
-            assert!(found[0].starts_with(&format!("{place}: ")), "{found:?}");
+            assert_eq!(found.len(), 1, "{path}: {found:?}");
+            assert!(found[0].starts_with(&format!("{path}: ")), "{found:?}");
         }
 
         let put = shipped("logweir-rate-abuse");

@@ -1,13 +1,13 @@
-//! Why the saved objects were not imported: each message names the request, the reason and what to do.
+//! Errors of the import of saved objects: each message names the request, the reason and the fix.
 
 use std::fmt;
 
 use thiserror::Error;
 
-/// The import stopped. `E` is the error of the way to Kibana.
+/// The import stopped. `E` is the transport error.
 #[derive(Debug, Error)]
 pub enum KibanaError<E> {
-    /// No answer.
+    /// No usable response.
     #[error("{request}: no usable answer from Kibana: {source}")]
     Unreachable {
         /// Method and path.
@@ -15,17 +15,17 @@ pub enum KibanaError<E> {
         /// Why.
         source: E,
     },
-    /// Kibana said no to a whole request.
+    /// Kibana refused a whole request.
     #[error("{request} was refused with status {status}: {reason}; {}", advice(*.status, reason))]
     Refused {
         /// Method and path.
         request: String,
         /// HTTP status.
         status: u16,
-        /// Kibana's words.
+        /// Kibana's message.
         reason: String,
     },
-    /// Some other service.
+    /// Another service responded.
     #[error(
         "{request}: the answer is not what Kibana or OpenSearch Dashboards would say: {body}; check that `url` in \
          [kibana] names it, with its base path if it has one (server.basePath), and not the cluster"
@@ -33,10 +33,10 @@ pub enum KibanaError<E> {
     Incomprehensible {
         /// Method and path.
         request: String,
-        /// The beginning of the answer.
+        /// The beginning of the response.
         body: String,
     },
-    /// A space where there are none.
+    /// `space` is set for OpenSearch Dashboards, which has no spaces.
     #[error(
         "OpenSearch Dashboards has no spaces, but `space` in [kibana] is {space:?}: remove it; a tenant of the \
          security plugin is chosen by the user's default tenant"
@@ -45,7 +45,7 @@ pub enum KibanaError<E> {
         /// The configured space.
         space: String,
     },
-    /// Something of the same name that is not ours.
+    /// Objects of the same name that logweir did not put.
     #[error(
         "not overwritten, because they do not say in their description that logweir put them ([logweir …]): {}; \
          rename or remove them in Kibana, or run setup with --force to replace them; nothing was imported",
@@ -63,7 +63,7 @@ pub enum KibanaError<E> {
         /// Those that were refused.
         refused: Vec<RefusedObject>,
     },
-    /// Imported, and not where they will be looked for.
+    /// Kibana imported objects under other ids.
     #[error(
         "imported, but under other ids, since another space has objects of these: {}; setup will not find them \
          again: remove them, and those of the other space (Stack Management, Saved Objects), and run setup again",
@@ -75,12 +75,12 @@ pub enum KibanaError<E> {
     },
 }
 
-/// One object that Kibana did not take.
+/// One object that Kibana refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefusedObject {
     /// Type and id.
     pub name: String,
-    /// Why, in our words where the kind of error is known.
+    /// The reason; our own text where the kind of error is known.
     pub reason: String,
 }
 
@@ -94,7 +94,7 @@ struct Joined<'r>(&'r [RefusedObject]);
 
 impl fmt::Display for Joined<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        /// Objects that are named; all that logweir has are fewer.
+        /// Most objects that are named; logweir has fewer.
         const NAMED: usize = 200;
         for (at, object) in self.0.iter().take(NAMED).enumerate() {
             let separator = if at == 0 { "" } else { "; " };
@@ -104,7 +104,7 @@ impl fmt::Display for Joined<'_> {
     }
 }
 
-/// The first of many names.
+/// The first names and the number of the others.
 fn some(names: &[String]) -> String {
     const SHOWN: usize = 3;
     let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
@@ -115,7 +115,7 @@ fn some(names: &[String]) -> String {
     }
 }
 
-/// What to do about a refusal.
+/// The fix for a refusal, by status and reason.
 fn advice(status: u16, reason: &str) -> &'static str {
     match status {
         401 => {

@@ -1,20 +1,20 @@
 //! Puts the saved objects into Kibana or OpenSearch Dashboards.
 //!
-//! Owns the order of requests, what they need to be taken (headers, a file's name, the space's path), and the rule
-//! what may be overwritten: as in the cluster, nothing that does not say that logweir put it, unless the operator
-//! insists. Refuses to know what is on a dashboard, and how Kibana is reached: that is a [`Door`].
+//! Owns the order and form of the requests (headers, file name, path of the space), and the rule for overwriting: as in
+//! the cluster, it overwrites only objects that carry logweir's mark, unless the operator passes `--force`. Refuses to
+//! know the content of a dashboard, and how Kibana is reached: that is a [`Transport`].
 //!
-//! Invariant: everything is looked at before anything is imported, and a second run imports nothing. It guards against
-//! an import that answers "200" and leaves half of the panels empty: each object that was refused is named. And against
-//! one that Kibana turns to other objects than those that were looked at: what was not there is imported so that it
-//! replaces nothing, and what comes to stand under another id is named.
+//! Invariant: it compares all objects before it imports one, and a second run imports nothing. It guards against an
+//! import with status 200 that leaves half of the panels empty: each refused object is named. It also guards against an
+//! import that Kibana redirects to other objects: a missing object is imported without overwriting, and an object that
+//! Kibana stored under another id is named.
 
 mod content;
-mod door;
 mod error;
 mod objects;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use std::fmt;
 use std::future::Future;
@@ -22,19 +22,19 @@ use std::future::Future;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-pub use self::door::KibanaDoor;
-pub(crate) use self::door::{DoorError, address};
 pub use self::error::KibanaError;
 pub(crate) use self::error::RefusedObject;
 pub(in crate::setup) use self::objects::DEFAULT_SPACE;
 pub(crate) use self::objects::SavedObject;
 pub use self::objects::{Held, SavedObjects};
+pub use self::transport::KibanaTransport;
+pub(crate) use self::transport::{TransportError, address};
 use super::answer::{self, excerpt};
 use super::{Answer, Method, Outcome};
 
-/// A way to Kibana. An error is one of the way: a refusal is an [`Answer`].
-pub trait Door {
-    /// Why no answer came.
+/// Sends requests to Kibana. An error is a transport error: a refusal by Kibana is an [`Answer`].
+pub trait Transport {
+    /// Why there is no response.
     type Error: std::error::Error + Send + Sync + 'static;
 
     /// Sends one request; `path` begins with `/` and may carry a query.
@@ -47,7 +47,7 @@ pub trait Door {
     ) -> impl Future<Output = Result<Answer, Self::Error>> + Send;
 }
 
-/// Which of the two it is.
+/// The product that responds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Product {
     /// Elastic's.
@@ -57,7 +57,7 @@ pub enum Product {
 }
 
 impl Product {
-    /// The header without which a request that writes is refused: against forgery by other sites.
+    /// The header that protects against cross-site request forgery; a write without it is refused.
     fn header(self) -> (&'static str, &'static str) {
         match self {
             Self::Kibana => ("kbn-xsrf", "logweir"),
@@ -75,19 +75,19 @@ impl fmt::Display for Product {
     }
 }
 
-/// What is there, compared with what would be imported.
+/// The objects in Kibana compared with those to import.
 #[derive(Debug, Clone)]
 pub struct Diff {
-    /// Who answered.
+    /// The product that responded.
     pub product: Product,
-    /// Its version, where it tells it.
+    /// Its version, if the response has one.
     pub version: Option<String>,
-    /// Each object with what stands under its name, in the order of import.
+    /// Each object with its state in Kibana, in the order of import.
     pub objects: Vec<(SavedObject, Held)>,
 }
 
 impl Diff {
-    /// What an import would do to each object; one that is foreign or was changed is overwritten only by force.
+    /// The outcome of an import for each object; only `force` overwrites foreign or changed objects.
     pub fn outcomes(&self) -> impl Iterator<Item = (&SavedObject, Outcome)> {
         self.objects.iter().map(|(object, held)| {
             let outcome = match held {
@@ -101,7 +101,7 @@ impl Diff {
         })
     }
 
-    /// Names of the objects that are not ours.
+    /// Names of the foreign objects.
     pub fn foreign(&self) -> Vec<String> {
         let foreign = self
             .objects
@@ -112,20 +112,20 @@ impl Diff {
 }
 
 const JSON: (&str, &str) = ("content-type", "application/json");
-/// Between the parts of the form: nothing that stands in a saved object.
+/// Separates the parts of the form; no saved object contains it.
 const BOUNDARY: &str = "logweir-7f1c9a52e0d84b36";
 const FORM: (&str, &str) = (
     "content-type",
     "multipart/form-data; boundary=logweir-7f1c9a52e0d84b36",
 );
 
-/// Compares what is there with `wanted`; nothing is written.
-pub async fn diff<D: Door>(
-    door: &D,
+/// Compares the objects in Kibana with `wanted`; writes nothing.
+pub async fn diff<T: Transport>(
+    transport: &T,
     space: Option<&str>,
     wanted: &SavedObjects,
-) -> Result<Diff, KibanaError<D::Error>> {
-    let (product, version) = detect(door).await?;
+) -> Result<Diff, KibanaError<T::Error>> {
+    let (product, version) = detect(transport).await?;
     if let (Product::OpenSearchDashboards, Some(space)) = (product, space) {
         let space = space.to_owned();
         return Err(KibanaError::NoSpaces { space });
@@ -137,7 +137,7 @@ pub async fn diff<D: Door>(
         .collect();
     let headers = [product.header(), JSON];
     let answer = ask(
-        door,
+        transport,
         Method::Post,
         &path,
         &headers,
@@ -174,19 +174,19 @@ pub async fn diff<D: Door>(
     })
 }
 
-/// Imports what `diff` found missing or older; with `force` also over what was changed since, or is not ours.
-pub async fn import<D: Door>(
-    door: &D,
+/// Imports the objects that `diff` found missing or older; `force` also overwrites changed and foreign objects.
+pub async fn import<T: Transport>(
+    transport: &T,
     space: Option<&str>,
     diff: &Diff,
     force: bool,
-) -> Result<(), KibanaError<D::Error>> {
+) -> Result<(), KibanaError<T::Error>> {
     let names = diff.foreign();
     if !names.is_empty() && !force {
         return Err(KibanaError::Foreign { names });
     }
-    // Told to overwrite, Kibana looks not only for the id but also for what it once copied from that id, and replaces
-    // that. Nobody looked at it, so where nothing of ours was found nothing may be overwritten.
+    // With `overwrite`, Kibana replaces not only the object of that id but also a copy that it once made of it. Nobody
+    // compared that copy, so a missing object is imported without `overwrite`.
     let (mut new, mut replaced) = (Vec::new(), Vec::new());
     for (object, held) in &diff.objects {
         match held {
@@ -196,18 +196,18 @@ pub async fn import<D: Door>(
             Held::Changed(_) | Held::Equal => {}
         }
     }
-    send(door, space, diff.product, &new, force).await?;
-    send(door, space, diff.product, &replaced, true).await
+    send(transport, space, diff.product, &new, force).await?;
+    send(transport, space, diff.product, &replaced, true).await
 }
 
-/// One import.
-async fn send<D: Door>(
-    door: &D,
+/// Sends one import.
+async fn send<T: Transport>(
+    transport: &T,
     space: Option<&str>,
     product: Product,
     objects: &[&SavedObject],
     overwrite: bool,
-) -> Result<(), KibanaError<D::Error>> {
+) -> Result<(), KibanaError<T::Error>> {
     if objects.is_empty() {
         return Ok(());
     }
@@ -215,7 +215,7 @@ async fn send<D: Door>(
     let path = format!("{}/api/saved_objects/_import{query}", prefix(space));
     let headers = [product.header(), FORM];
     let body = form(&objects::ndjson(objects.iter().copied()));
-    let answer = ask(door, Method::Post, &path, &headers, Some(body)).await?;
+    let answer = ask(transport, Method::Post, &path, &headers, Some(body)).await?;
     match answer.get("success").and_then(Value::as_bool) {
         Some(true) => {}
         Some(false) => {
@@ -234,7 +234,7 @@ async fn send<D: Door>(
     }
 }
 
-/// What Kibana imported under ids of its own choice.
+/// The objects that Kibana imported under other ids.
 fn elsewhere(answer: &Value) -> Vec<String> {
     let done = answer.get("successResults").and_then(Value::as_array);
     let moved = done.into_iter().flatten().filter_map(|done| {
@@ -245,26 +245,28 @@ fn elsewhere(answer: &Value) -> Vec<String> {
     moved.collect()
 }
 
-/// The id that Kibana chose instead of an object's own.
+/// The id that Kibana chose instead of the object's own.
 fn destination(of: &Value) -> Option<&str> {
     of["destinationId"].as_str()
 }
 
-/// Asks who is there. Both products answer alike, but OpenSearch Dashboards began to count anew at 1 when it left
-/// Kibana at 7; and only Kibana hides its version from those who may not see it.
-async fn detect<D: Door>(door: &D) -> Result<(Product, Option<String>), KibanaError<D::Error>> {
+/// Asks for the product and its version. Both products respond alike, but OpenSearch Dashboards restarted its versions at
+/// 1 when it forked Kibana 7; only Kibana hides its version from users without the privilege.
+async fn detect<T: Transport>(
+    transport: &T,
+) -> Result<(Product, Option<String>), KibanaError<T::Error>> {
     const PATH: &str = "/api/status";
-    let sent = door.request(Method::Get, PATH, &[], None).await;
+    let sent = transport.request(Method::Get, PATH, &[], None).await;
     let answer = sent.map_err(|source| unreachable(Method::Get, PATH, source))?;
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    // A server that is starting or unwell answers 503 and the same.
+    // A server that is starting or unhealthy responds with 503 and the same body.
     let version = body.pointer("/version/number").and_then(Value::as_str);
     let major = version.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
     match major {
         Some(..5) => Ok((Product::OpenSearchDashboards, version.map(answer::version))),
         Some(_) => Ok((Product::Kibana, version.map(answer::version))),
         None if body.pointer("/status/overall").is_some() => Ok((Product::Kibana, None)),
-        // A refusal is Kibana's own only where Kibana would refuse; the cluster, or a web server, says 404 or 405.
+        // Kibana itself refuses with one of these; a cluster or a web server responds with 404 or 405.
         None if matches!(answer.status, 401 | 403 | 429 | 500..) => {
             Err(refusal(Method::Get, PATH, &answer))
         }
@@ -272,15 +274,15 @@ async fn detect<D: Door>(door: &D) -> Result<(Product, Option<String>), KibanaEr
     }
 }
 
-/// Sends a request that must be answered with 2xx and JSON.
-async fn ask<D: Door>(
-    door: &D,
+/// Sends a request whose response must be 2xx and JSON.
+async fn ask<T: Transport>(
+    transport: &T,
     method: Method,
     path: &str,
     headers: &[(&'static str, &'static str)],
     body: Option<Bytes>,
-) -> Result<Value, KibanaError<D::Error>> {
-    let sent = door.request(method, path, headers, body).await;
+) -> Result<Value, KibanaError<T::Error>> {
+    let sent = transport.request(method, path, headers, body).await;
     let answer = sent.map_err(|source| unreachable(method, path, source))?;
     if !(200..300).contains(&answer.status) {
         return Err(refusal(method, path, &answer));
@@ -293,7 +295,7 @@ fn prefix(space: Option<&str>) -> String {
     space.map_or_else(String::new, |space| format!("/s/{space}"))
 }
 
-/// A form with one file; Kibana looks at the end of its name.
+/// A form with one file; Kibana checks the extension of its name.
 fn form(ndjson: &str) -> Bytes {
     format!(
         "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"logweir.ndjson\"\r\n\
@@ -302,7 +304,7 @@ fn form(ndjson: &str) -> Bytes {
     .into()
 }
 
-/// The objects that an answer of `_import` complains of.
+/// The objects that a response of `_import` lists as refused.
 fn refused(answer: &Value) -> Vec<RefusedObject> {
     let errors = answer.get("errors").and_then(Value::as_array);
     let errors = errors.into_iter().flatten();
@@ -314,14 +316,14 @@ fn refused(answer: &Value) -> Vec<RefusedObject> {
         .collect()
 }
 
-/// Type and id of an object that an answer speaks of.
+/// Type and id of an object in a response.
 fn named(object: &Value) -> String {
     let text = |key: &str| excerpt(object[key].as_str().unwrap_or("?").as_bytes());
     format!("{} {}", text("type"), text("id"))
 }
 
 fn why(error: &Value) -> String {
-    /// Missing objects that are named.
+    /// Most missing objects that are named.
     const REFERENCES: usize = 20;
     let words = || reason(error).unwrap_or_else(|| excerpt(error.to_string().as_bytes()));
     match error["type"].as_str() {
@@ -344,11 +346,11 @@ fn why(error: &Value) -> String {
 }
 
 fn reason(body: &Value) -> Option<String> {
-    let said = body
+    let message = body
         .get("message")
         .or_else(|| body.get("error"))?
         .as_str()?;
-    Some(excerpt(said.as_bytes()))
+    Some(excerpt(message.as_bytes()))
 }
 
 fn status_of(error: &Value) -> u16 {

@@ -1,39 +1,39 @@
-//! The saved objects that the program carries, made to fit the configured indices.
+//! The saved objects that the program ships, adapted to the configured indices.
 //!
-//! Owns the mark by which an object in Kibana is known as ours, and the stamp in it by which it is known as one of this
-//! version; whether it still is what was put, [`content`](super::content) judges. Kibana refuses attributes that it does
-//! not know. What it keeps as it came is a description, and, where an object has none, the parameters of a field's
-//! format: there the mark stands.
+//! Owns the mark that identifies an object in Kibana as ours, and the stamp in it that identifies this version;
+//! [`content`](super::content) decides whether the object is unchanged. Kibana refuses unknown attributes, but keeps a
+//! description unchanged, and for an object without a description the parameters of a field's format: they hold the
+//! mark.
 //!
-//! From Kibana 8.0 on an id is one object's in all spaces together (Kibana documentation, "Sharing saved objects",
-//! "Overview": share-capable and shareable types), and an import of an id that another space has puts a copy under an
-//! id of Kibana's choice, which nobody finds again. So in a space of its own each id of ours carries the space's name,
-//! in every version alike.
+//! Since Kibana 8.0 an id is unique across all spaces (Kibana documentation, "Sharing saved objects", "Overview":
+//! share-capable and shareable types). An import of an id that another space has creates a copy under a generated id,
+//! which setup would not find again. So in a space other than the default, our ids contain the space's name, in every
+//! version of Kibana.
 
 use serde_json::{Value, json};
 
 use super::content;
 use crate::config;
 
-/// Made of `kibana/source/` by `cargo xtask dashboards`.
+/// Generated from `kibana/source/` by `cargo xtask dashboards`.
 const SHIPPED: &str = include_str!("../../../kibana/logweir.ndjson");
 
-/// At the end of a description; with the stamp before the closing bracket once it was put by setup.
+/// The mark at the end of a description; setup adds the stamp before the closing bracket.
 const MARK: &str = "[logweir]";
 const MARK_HEAD: &str = "[logweir ";
 
-/// Before every id of ours.
+/// Prefix of all our ids.
 pub(super) const NAMESPACE: &str = "logweir-";
-/// The space that every Kibana has; its ids are those of the shipped file, as where there are no spaces.
+/// The space that every Kibana has; it uses the ids of the shipped file, as does a Kibana without spaces.
 pub(in crate::setup) const DEFAULT_SPACE: &str = "default";
 
-/// The one type that has no description.
+/// The only type without a description.
 const INDEX_PATTERN: &str = "index-pattern";
-/// Where its mark stands, in the JSON text of its field formats.
+/// The attribute and the pointer in its JSON text that hold the mark of an index pattern.
 const FORMATS: &str = "fieldFormatMap";
 const MARKED_FORMAT: &str = "/event.duration/params/managed_by";
 
-/// Of the content's hash, enough to tell one version from another.
+/// Length of the stamp: enough of the content's hash to distinguish versions.
 const STAMP_HEX: usize = 8;
 
 /// One object.
@@ -41,21 +41,21 @@ const STAMP_HEX: usize = 8;
 pub struct SavedObject {
     /// `dashboard`, `visualization`, `search` or `index-pattern`.
     pub kind: String,
-    /// Its id; ours begin with `logweir-`, in a space of its own with `logweir-SPACE-`.
+    /// Its id; ours start with `logweir-`, in a space other than the default with `logweir-SPACE-`.
     pub id: String,
-    /// As people see it.
+    /// The title that Kibana shows.
     pub title: String,
     pub(super) mark: String,
     body: Value,
 }
 
 impl SavedObject {
-    /// `dashboard logweir-traffic`, as messages name it.
+    /// Type and id for messages: `dashboard logweir-traffic`.
     pub fn name(&self) -> String {
         format!("{} {}", self.kind, self.id)
     }
 
-    /// The object as it is imported.
+    /// The object in the form for the import.
     pub fn body(&self) -> &Value {
         &self.body
     }
@@ -72,13 +72,13 @@ impl SavedObject {
         let hash = blake3::hash(body.to_string().as_bytes()).to_hex();
         let stamp = hash.get(..STAMP_HEX).unwrap_or_default();
         let mark = format!("{MARK_HEAD}{stamp}]");
-        let place = if kind == INDEX_PATTERN {
+        let attribute = if kind == INDEX_PATTERN {
             FORMATS
         } else {
             "description"
         };
-        let marked = text(&body["attributes"][place]).replace(MARK, &mark);
-        body["attributes"][place] = json!(marked);
+        let marked = text(&body["attributes"][attribute]).replace(MARK, &mark);
+        body["attributes"][attribute] = json!(marked);
         Self {
             id: text(&body["id"]),
             title: text(&body["attributes"]["title"]),
@@ -88,7 +88,7 @@ impl SavedObject {
         }
     }
 
-    /// What an object under our name in Kibana is, as it lies there.
+    /// Classifies the object that Kibana holds under our id.
     pub(super) fn recognise(&self, held: &Value) -> Held {
         let attributes = &held["attributes"];
         let marked = if self.kind == INDEX_PATTERN {
@@ -115,10 +115,11 @@ impl SavedObject {
     }
 }
 
-/// Before an id in an address within Kibana, where markdown and field formats lead to a dashboard.
+/// Text before an id in links of markdown and field formats to a dashboard.
 const LINK: &str = "#/view/";
 
-/// Gives the object, and what it refers to and links to, the ids of the space. They stand nowhere else: a test looks.
+/// Changes the ids in the object, its references and its links to those of the space. A test checks that no other part
+/// of an object contains ids.
 fn move_to(space: &str, body: &mut Value) {
     let (from, to) = (
         format!("{LINK}{NAMESPACE}"),
@@ -151,34 +152,34 @@ fn mark_at_end(text: &str) -> Option<&str> {
     (mark == MARK || (mark.starts_with(MARK_HEAD) && mark.ends_with(']'))).then_some(mark)
 }
 
-/// What Kibana holds under an object's name.
+/// State of an object in Kibana.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Held {
-    /// Nothing.
+    /// Kibana does not have it.
     Missing,
-    /// This very object.
+    /// It equals ours.
     Equal,
-    /// Of this version and for these indices, but somebody changed it since: where, and what to what.
+    /// Of this version and for these indices, but edited since: a description of each change.
     Changed(Vec<String>),
     /// Ours, of another version or for other indices.
     Older,
-    /// Without our mark: somebody else's, or one that somebody made their own.
+    /// It lacks our mark: another owner's, or taken over by somebody.
     Foreign,
 }
 
-/// All objects, in the order in which they are imported.
+/// All objects in the order of import.
 #[derive(Debug, Clone)]
 pub struct SavedObjects {
     objects: Vec<SavedObject>,
 }
 
 impl SavedObjects {
-    /// Those for the configured indices, and for a space of Kibana's.
-    pub fn of(place: &config::Target, space: Option<&str>) -> Self {
-        Self::for_pattern(&place.wildcard(), space)
+    /// The objects for the configured indices in a space of Kibana.
+    pub fn of(target: &config::Target, space: Option<&str>) -> Self {
+        Self::for_pattern(&target.wildcard(), space)
     }
 
-    /// Those for the indices that match `pattern`.
+    /// The objects for the indices that match `pattern`.
     pub fn for_pattern(pattern: &str, space: Option<&str>) -> Self {
         let space = space.filter(|space| *space != DEFAULT_SPACE);
         // The file is part of the program; a test reads each of its lines.
@@ -195,13 +196,13 @@ impl SavedObjects {
         &self.objects
     }
 
-    /// The file to import, for those who do it by hand.
+    /// The file for an import by hand.
     pub fn ndjson(&self) -> String {
         ndjson(&self.objects)
     }
 }
 
-/// One line an object.
+/// One line for each object.
 pub(super) fn ndjson<'o>(objects: impl IntoIterator<Item = &'o SavedObject>) -> String {
     let mut text = String::new();
     for object in objects {

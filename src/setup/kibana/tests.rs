@@ -12,7 +12,7 @@ fn shipped() -> SavedObjects {
 }
 
 #[test]
-fn every_object_is_read_and_carries_a_stamp_of_its_own() {
+fn every_object_is_parsed_and_has_its_own_stamp() {
     let file = include_str!("../../../kibana/logweir.ndjson");
     let shipped = shipped();
     assert_eq!(shipped.objects().len(), file.lines().count());
@@ -30,7 +30,7 @@ fn every_object_is_read_and_carries_a_stamp_of_its_own() {
 }
 
 #[test]
-fn a_stamp_follows_the_content_and_nothing_else() {
+fn a_stamp_depends_on_the_content_only() {
     let stamps = |objects: &SavedObjects| -> Vec<String> {
         objects
             .objects()
@@ -51,7 +51,7 @@ fn a_stamp_follows_the_content_and_nothing_else() {
 }
 
 #[test]
-fn an_objects_mark_stands_at_the_end_of_its_description() {
+fn the_mark_is_at_the_end_of_the_description() {
     let shipped = shipped();
     let object = shipped
         .objects()
@@ -78,9 +78,9 @@ fn an_objects_mark_stands_at_the_end_of_its_description() {
     );
 }
 
-/// Ids of all spaces stand in one place: none may be another's, whatever the spaces are called.
+/// Ids are unique across all spaces: no two may be equal, whatever the names of the spaces.
 #[test]
-fn in_a_space_every_id_of_ours_carries_its_name() {
+fn every_id_contains_the_name_of_the_space() {
     let plain = shipped();
     let of = |space: &str| SavedObjects::for_pattern("nginx-access-*", Some(space));
     assert_eq!(of("default").ndjson(), plain.ndjson());
@@ -88,7 +88,7 @@ fn in_a_space_every_id_of_ours_carries_its_name() {
         let moved = plain.id.replace("logweir-", "logweir-ops-");
         assert_eq!(object.id, moved);
         assert_eq!(object.body()["id"], object.id);
-        // With its own mark, and the ids of the shipped file, it is the shipped one but for these ids.
+        // Apart from the mark and the ids, the object equals the shipped one.
         let back = object.body().to_string();
         let back = back
             .replace("logweir-ops-", "logweir-")

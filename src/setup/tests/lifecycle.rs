@@ -1,4 +1,4 @@
-//! What deletes old indices, in both families' words.
+//! Tests of the life-cycle policies of both families.
 
 use super::*;
 
@@ -6,27 +6,27 @@ const STATUS: &str = "GET /_ilm/status";
 const ILM: &str = "/_ilm/policy/nginx-access";
 pub(super) const ISM: &str = "/_plugins/_ism/policies/nginx-access";
 
-/// A life cycle without a policy is none, and an index without a day in its name can be made.
+/// No policy is set, and an index without a day in its name can be created.
 fn none() -> Value {
     json!({"name": "", "parse_origination_date": "false"})
 }
 
-pub(super) fn keeping(place: &config::Target, retention: Duration) -> Want<'_> {
+pub(super) fn keeping(target: &config::Target, retention: Duration) -> Want<'_> {
     Want {
         retention: Some(retention),
-        ..want(place)
+        ..want(target)
     }
 }
 
 #[tokio::test]
 async fn a_day_is_deleted_by_its_name_and_lines_without_a_time_are_kept() {
     let cluster = Fake::elasticsearch();
-    let place = setting(INDEX);
-    let report = run(&cluster, &keeping(&place, 30 * DAY), false)
+    let target = setting(INDEX);
+    let report = run(&cluster, &keeping(&target, 30 * DAY), false)
         .await
         .unwrap();
     insta::assert_snapshot!(report);
-    // a line of the day's last second is 30 days old a day later
+    // a line of the day's last second gets 30 days old one day later
     let policy = cluster.held(ILM).unwrap();
     assert_eq!(policy["phases"]["delete"]["min_age"], json!("31d"));
     let day = cluster.new_index("nginx-access-2026.11.23").unwrap();
@@ -38,11 +38,11 @@ async fn a_day_is_deleted_by_its_name_and_lines_without_a_time_are_kept() {
     assert_eq!(unparsed["lifecycle"], none());
     assert_eq!(unparsed["codec"], day["codec"]);
 
-    let again = run(&cluster, &keeping(&place, 30 * DAY), false)
+    let again = run(&cluster, &keeping(&target, 30 * DAY), false)
         .await
         .unwrap();
     assert_eq!(outcomes(&again), [Outcome::Unchanged; 6]);
-    let other = run(&cluster, &keeping(&place, 36 * (DAY / 24)), false)
+    let other = run(&cluster, &keeping(&target, 36 * (DAY / 24)), false)
         .await
         .unwrap();
     assert_eq!(other.changes[0].outcome, Outcome::Updated);
@@ -50,18 +50,18 @@ async fn a_day_is_deleted_by_its_name_and_lines_without_a_time_are_kept() {
     assert_eq!(policy["phases"]["delete"]["min_age"], json!("60h"));
 }
 
-/// Whoever names a policy of his own means the days: it would count from the creation of the index of lines without a
-/// time, and that may hold a line of this minute.
+/// An operator's own policy is meant for the daily indices: on the index of lines without a time it would count from
+/// the creation of the index, which may hold a line of this minute.
 #[tokio::test]
-async fn a_policy_of_the_operators_own_goes_before_ours_and_not_for_lines_without_a_time() {
+async fn an_operators_policy_overrides_ours_except_for_lines_without_a_time() {
     const CUSTOM: &str = "/_component_template/nginx-access@custom";
     let theirs = json!({"name": "theirs", "parse_origination_date": "true"});
     let custom = json!({"template": {"settings": {"index": {
         "lifecycle": theirs, "number_of_replicas": "0",
     }}}});
-    let place = setting(INDEX);
+    let target = setting(INDEX);
     for version in ["7.17.29", "8.19.21"] {
-        for want in [want(&place), keeping(&place, 30 * DAY)] {
+        for want in [want(&target), keeping(&target, 30 * DAY)] {
             let cluster = Fake::of(Family::Elasticsearch, version).with(CUSTOM, custom.clone());
             run(&cluster, &want, false).await.unwrap();
             let day = cluster.new_index("nginx-access-2026.11.23").unwrap();
@@ -99,15 +99,15 @@ async fn names_that_elasticsearch_cannot_read_count_from_creation() {
         ("nginx-access-%Y-%m-%d", "nginx-access-2026-11-23", "31d"),
     ] {
         let cluster = Fake::elasticsearch();
-        let place = setting(index);
-        let report = run(&cluster, &keeping(&place, 30 * DAY), false)
+        let target = setting(index);
+        let report = run(&cluster, &keeping(&target, 30 * DAY), false)
             .await
             .unwrap();
         assert!(
             report.to_string().contains("counted from their creation"),
             "{report}"
         );
-        // refused if the date were to be read
+        // the cluster would refuse it if it had to read the date
         let settings = cluster.new_index(name).unwrap();
         assert_eq!(
             settings["lifecycle"],
@@ -120,11 +120,11 @@ async fn names_that_elasticsearch_cannot_read_count_from_creation() {
 }
 
 #[tokio::test]
-async fn a_data_stream_rolls_over_and_deletes_what_was_rolled_over() {
-    let place = stream("logs-nginx.access-default");
+async fn a_data_stream_rolls_over_and_deletes_old_backing_indices() {
+    let target = stream("logs-nginx.access-default");
     for (days, rollover) in [(90, "30d"), (7, "7d")] {
         let cluster = Fake::elasticsearch();
-        run(&cluster, &keeping(&place, days * DAY), false)
+        run(&cluster, &keeping(&target, days * DAY), false)
             .await
             .unwrap();
         let policy = cluster.held("/_ilm/policy/logs-nginx.access").unwrap();
@@ -138,7 +138,7 @@ async fn a_data_stream_rolls_over_and_deletes_what_was_rolled_over() {
         assert_eq!(settings["lifecycle"], json!({"name": "logs-nginx.access"}));
 
         let cluster = Fake::opensearch();
-        run(&cluster, &keeping(&place, days * DAY), false)
+        run(&cluster, &keeping(&target, days * DAY), false)
             .await
             .unwrap();
         let policy = cluster
@@ -153,7 +153,7 @@ async fn a_data_stream_rolls_over_and_deletes_what_was_rolled_over() {
             state["transitions"][0]["conditions"],
             json!({"min_rollover_age": format!("{days}d")})
         );
-        let again = run(&cluster, &keeping(&place, days * DAY), false)
+        let again = run(&cluster, &keeping(&target, days * DAY), false)
             .await
             .unwrap();
         assert_eq!(again.changes[0].outcome, Outcome::Unchanged, "{again}");
@@ -161,20 +161,20 @@ async fn a_data_stream_rolls_over_and_deletes_what_was_rolled_over() {
 }
 
 #[tokio::test]
-async fn opensearch_replaces_its_policy_as_it_was_seen_and_has_indices_follow_it() {
+async fn opensearch_replaces_the_policy_version_that_was_read_and_updates_its_indices() {
     let cluster = Fake::opensearch();
-    let place = setting(INDEX);
-    let report = run(&cluster, &keeping(&place, 30 * DAY), false)
+    let target = setting(INDEX);
+    let report = run(&cluster, &keeping(&target, 30 * DAY), false)
         .await
         .unwrap();
     insta::assert_snapshot!(report);
-    let again = run(&cluster, &keeping(&place, 30 * DAY), false)
+    let again = run(&cluster, &keeping(&target, 30 * DAY), false)
         .await
         .unwrap();
     assert!(!outcomes(&again).contains(&Outcome::Updated), "{again}");
     cluster.writes();
     cluster.manage("nginx-access-2026.11.22", "nginx-access");
-    let other = run(&cluster, &keeping(&place, 7 * DAY), false)
+    let other = run(&cluster, &keeping(&target, 7 * DAY), false)
         .await
         .unwrap();
     assert_eq!(other.changes[0].outcome, Outcome::Updated);
@@ -210,22 +210,22 @@ async fn a_policy_of_somebody_else_is_left_alone() {
         (Fake::opensearch(), ISM, ism),
     ] {
         let cluster = cluster.with(path, policy.clone());
-        let place = setting(INDEX);
-        let error = run(&cluster, &keeping(&place, DAY), false)
+        let target = setting(INDEX);
+        let error = run(&cluster, &keeping(&target, DAY), false)
             .await
             .unwrap_err();
         assert!(error.to_string().contains("life-cycle policy"), "{error}");
         assert!(cluster.writes().is_empty());
         assert_eq!(cluster.held(path), Some(policy));
-        let forced = run(&cluster, &keeping(&place, DAY), true).await.unwrap();
+        let forced = run(&cluster, &keeping(&target, DAY), true).await.unwrap();
         assert_eq!(forced.changes[0].outcome, Outcome::Overwritten);
     }
 }
 
 #[tokio::test]
-async fn an_edit_of_our_policy_by_hand_is_shown_and_put_right() {
-    let place = setting(INDEX);
-    let want = keeping(&place, 30 * DAY);
+async fn a_manual_edit_of_our_policy_is_shown_and_reverted() {
+    let target = setting(INDEX);
+    let want = keeping(&target, 30 * DAY);
     let mut shown = String::new();
     for (cluster, path, pointer, value) in [
         (
@@ -245,7 +245,7 @@ async fn an_edit_of_our_policy_by_hand_is_shown_and_put_right() {
         cluster.edit(path, pointer, value);
         let survey = survey(&cluster, &want).await.unwrap();
         assert!(
-            matches!(survey.objects[0].found, Found::Differs(_)),
+            matches!(survey.objects[0].found, ObjectState::Differs(_)),
             "{survey}"
         );
         shown.push_str(&survey.to_string());
@@ -256,34 +256,34 @@ async fn an_edit_of_our_policy_by_hand_is_shown_and_put_right() {
     insta::assert_snapshot!(shown);
 }
 
-/// As servers without it answer, of each version that was asked.
+/// The responses were recorded from servers without the service, for each version.
 #[tokio::test]
-async fn where_there_is_no_life_cycle_that_is_said() {
+async fn a_cluster_without_a_life_cycle_is_reported() {
     const METHOD: &str = r#"{"error":"Incorrect HTTP method for uri [/_ilm/status] and method [GET], allowed: [POST]","status":405}"#;
     const HANDLER: &str = r#"{"error":"no handler found for uri [/_ilm/status] and method [GET]"}"#;
-    let place = setting(INDEX);
-    let mut told = String::new();
+    let target = setting(INDEX);
+    let mut shown = String::new();
     for answer in [(405, METHOD), (400, HANDLER), (404, ""), (410, "")] {
         let mut cluster = Fake::elasticsearch().answering("GET /_ilm/status", answer);
         cluster.lifecycle = false;
-        let report = run(&cluster, &keeping(&place, DAY), false).await.unwrap();
+        let report = run(&cluster, &keeping(&target, DAY), false).await.unwrap();
         assert_eq!(outcomes(&report), [Outcome::Created; 3], "{answer:?}");
-        told = report.to_string();
+        shown = report.to_string();
     }
     let mut open = Fake::opensearch();
     open.lifecycle = false;
-    let report = run(&open, &keeping(&place, DAY), false).await.unwrap();
-    told.push_str(&report.to_string());
+    let report = run(&open, &keeping(&target, DAY), false).await.unwrap();
+    shown.push_str(&report.to_string());
     let stream = stream("logs-nginx.access-default");
     let mut cluster = Fake::opensearch();
     cluster.lifecycle = false;
     let report = run(&cluster, &keeping(&stream, DAY), false).await.unwrap();
-    told.push_str(&report.to_string());
-    insta::assert_snapshot!(told);
+    shown.push_str(&report.to_string());
+    insta::assert_snapshot!(shown);
 }
 
 #[tokio::test]
-async fn a_cluster_that_is_ill_is_not_one_without_a_life_cycle() {
+async fn an_unhealthy_cluster_does_not_count_as_one_without_a_life_cycle() {
     for answer in [(503, ""), (429, ""), (500, ""), (401, "")] {
         let cluster = Fake::elasticsearch().answering("GET /_ilm/status", answer);
         let error = run(&cluster, &keeping(&setting(INDEX), DAY), false).await;
@@ -296,22 +296,22 @@ async fn a_cluster_that_is_ill_is_not_one_without_a_life_cycle() {
 }
 
 #[tokio::test]
-async fn without_the_right_to_see_policies_nothing_is_put() {
-    let place = setting(INDEX);
+async fn without_the_privilege_to_see_policies_setup_puts_nothing() {
+    let target = setting(INDEX);
     let cluster = Fake::elasticsearch().answering("GET /_ilm/status", (403, ""));
-    let error = run(&cluster, &keeping(&place, DAY), false)
+    let error = run(&cluster, &keeping(&target, DAY), false)
         .await
         .unwrap_err();
     assert!(cluster.writes().is_empty());
     insta::assert_snapshot!(error);
 }
 
-/// Whoever may put templates and no policies puts the same templates as one who may do both.
+/// A user that may put templates but no policies puts the same templates as a user that may put both.
 #[tokio::test]
-async fn templates_alone_need_no_right_to_see_policies() {
+async fn templates_alone_need_no_privilege_to_see_policies() {
     const INFO: &str = "GET /_xpack?categories=features";
-    let place = setting(INDEX);
-    let all = keeping(&place, 30 * DAY);
+    let target = setting(INDEX);
+    let all = keeping(&target, 30 * DAY);
     let templates = Want {
         parts: Parts {
             templates: true,
@@ -332,7 +332,7 @@ async fn templates_alone_need_no_right_to_see_policies() {
     let report = run(&cluster, &templates, false).await.unwrap();
     insta::assert_snapshot!("templates_alone", report);
     let error = run(&cluster, &policy, false).await.unwrap_err();
-    assert!(matches!(error, SetupError::LifecycleNotTold), "{error}");
+    assert!(matches!(error, SetupError::LifecycleHidden), "{error}");
     assert_eq!(cluster.held(ILM), None);
     cluster.fixed.clear();
     cluster.writes();
@@ -341,7 +341,7 @@ async fn templates_alone_need_no_right_to_see_policies() {
     let whole = run(&cluster, &all, false).await.unwrap();
     assert_eq!(outcomes(&whole), [Outcome::Unchanged; 6]);
 
-    // where the server does not say what it has, what is there stays
+    // where the server does not show its features, the existing objects stay
     cluster.fixed.insert(STATUS, (403, ""));
     cluster.fixed.insert(INFO, (500, ""));
     let again = run(&cluster, &templates, false).await.unwrap();
@@ -352,15 +352,15 @@ async fn templates_alone_need_no_right_to_see_policies() {
 }
 
 #[tokio::test]
-async fn the_templates_of_opensearch_name_no_policy_and_ask_for_none() {
-    let place = setting(INDEX);
+async fn the_templates_of_opensearch_name_no_policy_and_need_none() {
+    let target = setting(INDEX);
     let cluster = Fake::opensearch().answering("GET /_plugins/_ism/policies?size=1", (403, ""));
     let templates = Want {
         parts: Parts {
             templates: true,
             lifecycle: false,
         },
-        ..keeping(&place, DAY)
+        ..keeping(&target, DAY)
     };
     let report = run(&cluster, &templates, false).await.unwrap();
     assert_eq!(outcomes(&report), [Outcome::Created; 4]);
@@ -372,28 +372,28 @@ async fn the_templates_of_opensearch_name_no_policy_and_ask_for_none() {
 }
 
 #[tokio::test]
-async fn a_life_cycle_that_was_stopped_is_warned_of() {
+async fn setup_warns_of_a_stopped_life_cycle() {
     let mut cluster = Fake::elasticsearch();
     cluster.mode = "STOPPED";
-    let place = setting(INDEX);
-    let report = run(&cluster, &keeping(&place, DAY), false).await.unwrap();
+    let target = setting(INDEX);
+    let report = run(&cluster, &keeping(&target, DAY), false).await.unwrap();
     assert!(report.to_string().contains("POST /_ilm/start"), "{report}");
 }
 
 #[tokio::test]
-async fn when_retention_is_taken_back_new_indices_have_no_life_cycle() {
+async fn after_retention_is_removed_new_indices_have_no_life_cycle() {
     for cluster in [Fake::elasticsearch(), Fake::opensearch()] {
-        let place = setting(INDEX);
-        let nothing = put(&cluster, &place).await;
+        let target = setting(INDEX);
+        let nothing = put(&cluster, &target).await;
         assert!(
             nothing.to_string().contains("nothing is ever deleted"),
             "{nothing}"
         );
-        run(&cluster, &keeping(&place, DAY), false).await.unwrap();
-        let report = put(&cluster, &place).await;
+        run(&cluster, &keeping(&target, DAY), false).await.unwrap();
+        let report = put(&cluster, &target).await;
         let settings = cluster.new_index("nginx-access-2026.11.23").unwrap();
         assert_eq!(settings.get("lifecycle"), None);
-        // neither family lets go of an index when its policy is deleted
+        // in both families an index keeps its policy when that is deleted
         for request in ["To end that: POST /", "then DELETE /_"] {
             assert!(report.to_string().contains(request), "{report}");
         }

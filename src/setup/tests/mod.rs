@@ -1,9 +1,9 @@
-//! Setup against a cluster in memory; the shipped files themselves, read as the golden source of names and types.
+//! Tests of setup against a cluster in memory, and of the shipped files, which are the reference for names and types.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-mod followers;
 mod lifecycle;
+mod managed_indices;
 mod prune;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::fake::Fake;
-use super::shadow::Shadow;
+use super::template_conflict::TemplateConflict;
 use super::*;
 use crate::config;
 
@@ -31,46 +31,46 @@ fn stream(name: &str) -> config::Target {
 }
 
 /// All parts, without a life cycle.
-fn want(place: &config::Target) -> Want<'_> {
+fn want(target: &config::Target) -> Want<'_> {
     Want {
-        place,
+        target,
         retention: None,
         index_mode: None,
         parts: Parts::ALL,
     }
 }
 
-fn target(family: Family) -> Target {
+fn server(family: Family) -> ServerInfo {
     let version = match family {
         Family::Elasticsearch => "8.19.21",
         Family::OpenSearch => "2.19.6",
     };
-    Target {
+    ServerInfo {
         family,
         version: version.to_owned(),
     }
 }
 
 /// The steps of a plan by their names.
-fn steps(family: Family, place: &config::Target) -> BTreeMap<String, Step> {
-    plan(&target(family), &want(place), false)
+fn steps(family: Family, target: &config::Target) -> BTreeMap<String, Step> {
+    plan(&server(family), &want(target), false)
         .into_iter()
         .map(|step| (step.name.clone(), step))
         .collect()
 }
 
-async fn put(cluster: &Fake, place: &config::Target) -> Report {
-    run(cluster, &want(place), false).await.unwrap()
+async fn put(cluster: &Fake, target: &config::Target) -> Report {
+    run(cluster, &want(target), false).await.unwrap()
 }
 
 const INDEX: &str = "nginx-access-%Y.%m.%d";
 
 #[tokio::test]
-async fn a_second_run_changes_nothing_and_an_edit_is_put_right() {
+async fn a_second_run_changes_nothing_and_an_edit_is_reverted() {
     let cluster = Fake::elasticsearch();
-    let place = setting(INDEX);
+    let target = setting(INDEX);
     assert_eq!(
-        outcomes(&put(&cluster, &place).await),
+        outcomes(&put(&cluster, &target).await),
         [Outcome::Created; 4]
     );
     assert_eq!(
@@ -83,7 +83,7 @@ async fn a_second_run_changes_nothing_and_an_edit_is_put_right() {
         ]
     );
     assert_eq!(
-        outcomes(&put(&cluster, &place).await),
+        outcomes(&put(&cluster, &target).await),
         [Outcome::Unchanged; 4]
     );
     assert!(cluster.writes().is_empty());
@@ -91,7 +91,7 @@ async fn a_second_run_changes_nothing_and_an_edit_is_put_right() {
     let path = "/_component_template/nginx-access@settings";
     cluster.edit(path, "/template", json!({"settings": {}}));
     assert_eq!(
-        outcomes(&put(&cluster, &place).await),
+        outcomes(&put(&cluster, &target).await),
         [
             Outcome::Unchanged,
             Outcome::Updated,
@@ -103,7 +103,7 @@ async fn a_second_run_changes_nothing_and_an_edit_is_put_right() {
 }
 
 #[tokio::test]
-async fn what_a_server_insists_on_is_made_once_and_belongs_to_the_operator() {
+async fn a_component_that_the_server_requires_is_created_once_and_belongs_to_the_operator() {
     const CUSTOM: &str = "/_component_template/nginx-access@custom";
     for (family, version) in [
         (Family::Elasticsearch, "7.17.29"),
@@ -140,35 +140,35 @@ async fn what_a_server_insists_on_is_made_once_and_belongs_to_the_operator() {
 }
 
 #[tokio::test]
-async fn a_data_stream_gets_a_template_that_makes_one_and_a_second_run_changes_nothing() {
+async fn a_data_stream_gets_its_template_and_a_second_run_changes_nothing() {
     let cluster = Fake::elasticsearch();
-    let place = stream("logs-nginx.access-default");
-    let report = put(&cluster, &place).await;
+    let target = stream("logs-nginx.access-default");
+    let report = put(&cluster, &target).await;
     assert_eq!(outcomes(&report), [Outcome::Created; 3]);
     insta::assert_snapshot!(report);
-    // as the families fill it in
+    // the values that each family fills in
     for filled in [
         json!({"hidden": false, "allow_custom_routing": false}),
         json!({"timestamp_field": {"name": "@timestamp"}}),
     ] {
         cluster.edit("/_index_template/logs-nginx.access", "/data_stream", filled);
         assert_eq!(
-            outcomes(&put(&cluster, &place).await),
+            outcomes(&put(&cluster, &target).await),
             [Outcome::Unchanged; 3]
         );
     }
 }
 
 #[tokio::test]
-async fn a_template_without_a_data_stream_is_not_the_wanted_one() {
+async fn a_template_without_a_data_stream_differs() {
     let cluster = Fake::elasticsearch();
-    let place = stream("logs-nginx.access-default");
-    put(&cluster, &place).await;
+    let target = stream("logs-nginx.access-default");
+    put(&cluster, &target).await;
     let path = "/_index_template/logs-nginx.access";
     let mut template = cluster.held(path).unwrap();
     template.as_object_mut().unwrap().remove("data_stream");
     cluster.edit(path, "", template);
-    let report = put(&cluster, &place).await;
+    let report = put(&cluster, &target).await;
     assert_eq!(report.changes[2].outcome, Outcome::Updated);
 }
 
@@ -187,16 +187,16 @@ async fn dates_that_the_server_adds_are_no_difference() {
 }
 
 #[tokio::test]
-async fn what_is_not_ours_stays_as_it_is_and_nothing_else_is_put() {
+async fn a_foreign_object_stays_unchanged_and_nothing_else_is_put() {
     let path = "/_index_template/nginx-access";
     let theirs = json!({"index_patterns": ["nginx-access-*"], "_meta": {"managed_by": "them"}});
     let cluster = Fake::elasticsearch().with(path, theirs);
-    let place = setting(INDEX);
-    let error = run(&cluster, &want(&place), false).await.unwrap_err();
+    let target = setting(INDEX);
+    let error = run(&cluster, &want(&target), false).await.unwrap_err();
     assert!(cluster.writes().is_empty());
     insta::assert_snapshot!(error);
 
-    let report = run(&cluster, &want(&place), true).await.unwrap();
+    let report = run(&cluster, &want(&target), true).await.unwrap();
     assert_eq!(
         outcomes(&report),
         [
@@ -210,30 +210,30 @@ async fn what_is_not_ours_stays_as_it_is_and_nothing_else_is_put() {
 }
 
 #[tokio::test]
-async fn the_integration_of_elastic_is_named_when_it_has_the_name() {
+async fn a_conflict_with_elastics_integration_names_it() {
     let theirs = json!({
         "index_patterns": ["logs-nginx.access-*"], "data_stream": {}, "priority": 200,
         "composed_of": ["logs-nginx.access@package"],
         "_meta": {"package": {"name": "nginx"}, "managed_by": "fleet", "managed": true},
     });
     let cluster = Fake::elasticsearch().with("/_index_template/logs-nginx.access", theirs);
-    let place = stream("logs-nginx.access-default");
-    let error = run(&cluster, &want(&place), false).await.unwrap_err();
+    let target = stream("logs-nginx.access-default");
+    let error = run(&cluster, &want(&target), false).await.unwrap_err();
     insta::assert_snapshot!(error);
 }
 
 #[tokio::test]
 async fn a_dry_run_writes_nothing_and_shows_what_a_run_would_do() {
-    let place = setting(INDEX);
+    let target = setting(INDEX);
     let dry = async |cluster: &mut Fake| {
         cluster.read_only = true;
-        let shown = survey(cluster, &want(&place)).await.unwrap().to_string();
+        let shown = survey(cluster, &want(&target)).await.unwrap().to_string();
         cluster.read_only = false;
         shown
     };
     let mut cluster = Fake::opensearch();
     let mut shown = dry(&mut cluster).await;
-    put(&cluster, &place).await;
+    put(&cluster, &target).await;
     cluster.edit(
         "/_component_template/nginx-access@settings",
         "/template/settings/index",
@@ -250,8 +250,8 @@ async fn a_dry_run_writes_nothing_and_shows_what_a_run_would_do() {
 }
 
 #[tokio::test]
-async fn only_the_parts_that_are_asked_for_are_put() {
-    let place = setting(INDEX);
+async fn only_the_requested_parts_are_put() {
+    let target = setting(INDEX);
     for (templates, lifecycle, written) in [(true, false, 4 + 1), (false, true, 1)] {
         let cluster = Fake::elasticsearch();
         let want = Want {
@@ -260,7 +260,7 @@ async fn only_the_parts_that_are_asked_for_are_put() {
                 templates,
                 lifecycle,
             },
-            ..want(&place)
+            ..want(&target)
         };
         run(&cluster, &want, false).await.unwrap();
         let writes = cluster.writes();
@@ -271,7 +271,7 @@ async fn only_the_parts_that_are_asked_for_are_put() {
 }
 
 #[tokio::test]
-async fn a_stronger_template_is_warned_of_by_name() {
+async fn setup_names_a_template_of_higher_priority() {
     let stronger = |pattern: &str, priority: u64| json!({"index_patterns": [pattern], "priority": priority, "composed_of": []});
     let cluster = Fake::elasticsearch()
         .with("/_index_template/everything", stronger("*", 500))
@@ -279,27 +279,27 @@ async fn a_stronger_template_is_warned_of_by_name() {
         .with("/_index_template/weaker", stronger("nginx-access-*", 199))
         .with("/_index_template/other", stronger("nginx-error-*", 1000));
     let report = put(&cluster, &setting(INDEX)).await;
-    let shadow = |index: &str| Shadow {
+    let conflict = |index: &str| TemplateConflict {
         index: index.to_owned(),
         template: "stronger".to_owned(),
         priority: 900,
     };
     let ours = ["nginx-access-unparsed", "nginx-access-2026.01.02"];
-    assert_eq!(report.shadows, ours.map(shadow));
+    assert_eq!(report.conflicts, ours.map(conflict));
     insta::assert_snapshot!(report);
     let beaten = Fake::elasticsearch()
         .with("/_index_template/weaker", stronger("nginx-access-*", 199))
         .with("/_index_template/other", stronger("nginx-error-*", 1000));
-    assert_eq!(put(&beaten, &setting(INDEX)).await.shadows, []);
+    assert_eq!(put(&beaten, &setting(INDEX)).await.conflicts, []);
 }
 
 #[tokio::test]
-async fn logsdb_is_for_clusters_that_have_it() {
+async fn logsdb_is_used_only_on_clusters_that_have_it() {
     const SETTINGS: &str = "/_component_template/nginx-access@settings";
-    let place = setting(INDEX);
+    let target = setting(INDEX);
     let with = |mode| Want {
         index_mode: Some(mode),
-        ..want(&place)
+        ..want(&target)
     };
     for (mode, word) in [
         (config::IndexMode::Logsdb, "logsdb"),
@@ -313,7 +313,7 @@ async fn logsdb_is_for_clusters_that_have_it() {
             json!(word)
         );
     }
-    let mut told = String::new();
+    let mut shown = String::new();
     for (family, version) in [
         (Family::Elasticsearch, "8.16.6"),
         (Family::Elasticsearch, "7.17.29"),
@@ -323,15 +323,15 @@ async fn logsdb_is_for_clusters_that_have_it() {
         cluster.read_only = true;
         let logsdb = with(config::IndexMode::Logsdb);
         let error = run(&cluster, &logsdb, false).await.unwrap_err();
-        told.push_str(&format!("{error}\n"));
+        shown.push_str(&format!("{error}\n"));
         cluster.read_only = false;
-        // what it does anyway need not be said to it
+        // the cluster's default needs no setting
         let standard = with(config::IndexMode::Standard);
         run(&cluster, &standard, false).await.unwrap();
         let settings = cluster.held(SETTINGS).unwrap();
         assert_eq!(settings["template"]["settings"]["index"].get("mode"), None);
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(shown);
 }
 
 #[tokio::test]
@@ -373,7 +373,7 @@ async fn refusals_name_the_request_the_reason_and_what_to_do() {
 }
 
 #[tokio::test]
-async fn the_family_is_what_the_cluster_says_of_itself() {
+async fn the_family_is_taken_from_the_clusters_response() {
     const NODES: &str = "GET /_nodes?filter_path=nodes.*.version";
     let elasticsearch = (
         200,
@@ -417,7 +417,7 @@ async fn the_family_is_what_the_cluster_says_of_itself() {
         let cluster = Fake::elasticsearch()
             .answering("GET /", root)
             .answering(NODES, nodes);
-        let found = detect(&cluster).await.ok().map(|target| target.family);
+        let found = detect(&cluster).await.ok().map(|server| server.family);
         assert_eq!(found, family, "{root:?} {nodes:?}");
     }
 }
@@ -432,20 +432,20 @@ fn versions_are_compared_by_their_numbers() {
         ("8.9.1", false),
         ("7.17.29", false),
     ] {
-        let target = Target {
+        let server = ServerInfo {
             family: Family::Elasticsearch,
             version: version.to_owned(),
         };
-        assert_eq!(target.is_at_least(8, 17), is, "{version}");
+        assert_eq!(server.is_at_least(8, 17), is, "{version}");
     }
 }
 
 #[test]
 fn what_is_printed_for_each_cluster() {
-    let place = setting("web-%Y.%m.%d");
+    let target = setting("web-%Y.%m.%d");
     let want = Want {
         retention: Some(30 * DAY),
-        ..want(&place)
+        ..want(&target)
     };
     for (name, family, version) in [
         ("elasticsearch", Family::Elasticsearch, "9.0.0"),
@@ -453,8 +453,8 @@ fn what_is_printed_for_each_cluster() {
         ("opensearch", Family::OpenSearch, "3.0.0"),
     ] {
         let version = version.to_owned();
-        let printed = requests(&Target { family, version }, &want);
-        // the mappings are looked at below
+        let printed = requests(&ServerInfo { family, version }, &want);
+        // other tests check the mappings
         let short: Vec<&str> = printed
             .split("\n\n")
             .filter(|request| !request.contains("@mappings\n{"))
@@ -466,7 +466,7 @@ fn what_is_printed_for_each_cluster() {
         ("roles_elasticsearch", Family::Elasticsearch),
         ("roles_opensearch", Family::OpenSearch),
     ] {
-        insta::assert_snapshot!(name, roles(family, &place, None));
+        insta::assert_snapshot!(name, roles(family, &target, None));
     }
     let streams = roles(
         Family::Elasticsearch,
@@ -477,10 +477,10 @@ fn what_is_printed_for_each_cluster() {
     assert!(!streams.contains("prune"));
 }
 
-/// What a role of setup has besides when dashboards are imported: nothing of the others changes.
+/// The role of setup gets the privileges of an import; the other roles stay the same.
 #[test]
 fn with_kibana_the_roles_have_what_an_import_needs() {
-    let place = config::Target::default_place().unwrap();
+    let target = config::Target::default_target().unwrap();
     let of = |family, space: Option<&str>| {
         let kibana = config::Kibana {
             url: url::Url::parse("https://kibana:5601").unwrap(),
@@ -491,8 +491,8 @@ fn with_kibana_the_roles_have_what_an_import_needs() {
             proxies: Default::default(),
         };
         let (with, without) = (
-            roles(family, &place, Some(&kibana)),
-            roles(family, &place, None),
+            roles(family, &target, Some(&kibana)),
+            roles(family, &target, None),
         );
         let requests =
             |text: &str| -> Vec<String> { text.split("\n\n").map(str::to_owned).collect() };
@@ -508,7 +508,7 @@ fn with_kibana_the_roles_have_what_an_import_needs() {
 }
 
 #[test]
-fn names_follow_the_index_setting() {
+fn names_are_derived_from_the_index_setting() {
     for (index, template, pattern, example, unparsed) in [
         (
             "nginx-access-%Y.%m.%d",
@@ -560,18 +560,18 @@ fn a_data_stream_has_the_components_of_an_index_and_fields_for_its_name() {
 }
 
 #[test]
-fn no_shipped_name_is_left_when_the_index_is_named_otherwise() {
-    let place = setting("web-%Y.%m.%d");
+fn another_index_name_replaces_every_shipped_name() {
+    let target = setting("web-%Y.%m.%d");
     let want = Want {
         retention: Some(DAY),
-        ..want(&place)
+        ..want(&target)
     };
     for family in [Family::Elasticsearch, Family::OpenSearch] {
-        let steps = plan(&target(family), &want, true);
+        let steps = plan(&server(family), &want, true);
         for step in &steps {
             assert!(step.name.starts_with("web"), "{family}: {}", step.name);
             let mut body = step.body.clone();
-            // what a file says about itself may name the setting's default
+            // a file's description may contain the default name
             body.as_object_mut().unwrap().remove("_meta");
             let text = body.to_string();
             assert!(!text.contains("nginx-access"), "{family}: {text}");
@@ -613,7 +613,7 @@ fn shipped_types(family: Family) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn both_families_give_each_field_the_same_portable_type() {
+fn each_field_has_the_same_portable_type_in_both_families() {
     let types = shipped_types(Family::Elasticsearch);
     assert_eq!(types, shipped_types(Family::OpenSearch));
     let used: BTreeSet<&str> = types.values().map(String::as_str).collect();
@@ -629,33 +629,35 @@ fn both_families_give_each_field_the_same_portable_type() {
 }
 
 #[test]
-fn shipped_files_stand_for_themselves() {
+fn the_shipped_files_equal_the_objects_of_the_default_settings() {
     for family in [Family::Elasticsearch, Family::OpenSearch] {
-        for place in [setting(INDEX), stream("logs-nginx.access-default")] {
+        for target in [setting(INDEX), stream("logs-nginx.access-default")] {
             let want = Want {
                 retention: Some(30 * DAY),
-                ..want(&place)
+                ..want(&target)
             };
-            for step in plan(&target(family), &want, true) {
+            for step in plan(&server(family), &want, true) {
                 let Step {
                     kind, name, body, ..
                 } = &step;
                 let content = kind.wanted(body);
                 assert_eq!(kind.is_ours(content), !step.is_users, "{family} {name}");
                 let version = env!("CARGO_PKG_VERSION");
-                let said = content.to_string();
-                assert_eq!(said.contains(version), !step.is_users, "{family} {name}");
-                // what is read in the repository is what is put with the defaults
-                let file = match (kind, name.split_once('@'), want.place.stream()) {
-                    (Kind::ComponentTemplate, Some((_, part)), _) => format!("component-{part}"),
-                    (Kind::IlmPolicy, _, None) => "ilm-policy".to_owned(),
-                    (Kind::IlmPolicy, ..) => "ilm-policy-data-stream".to_owned(),
-                    (Kind::IsmPolicy, _, None) => "ism-policy".to_owned(),
-                    (Kind::IsmPolicy, ..) => "ism-policy-data-stream".to_owned(),
-                    // these name the life cycle only where there is one
+                let text = content.to_string();
+                assert_eq!(text.contains(version), !step.is_users, "{family} {name}");
+                // with the defaults setup puts the files of the repository
+                let file = match (kind, name.split_once('@'), want.target.stream()) {
+                    (ObjectKind::ComponentTemplate, Some((_, part)), _) => {
+                        format!("component-{part}")
+                    }
+                    (ObjectKind::IlmPolicy, _, None) => "ilm-policy".to_owned(),
+                    (ObjectKind::IlmPolicy, ..) => "ilm-policy-data-stream".to_owned(),
+                    (ObjectKind::IsmPolicy, _, None) => "ism-policy".to_owned(),
+                    (ObjectKind::IsmPolicy, ..) => "ism-policy-data-stream".to_owned(),
+                    // these name the life cycle only on clusters that have one
                     _ => continue,
                 };
-                if place.stream().is_some() && *kind == Kind::ComponentTemplate {
+                if target.stream().is_some() && *kind == ObjectKind::ComponentTemplate {
                     continue;
                 }
                 let folder = match family {

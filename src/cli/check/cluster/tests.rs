@@ -1,4 +1,4 @@
-//! Each finding about a cluster in memory, in the words that an operator reads.
+//! Tests of each finding about a cluster in memory, with the operator's texts.
 
 #![allow(clippy::unwrap_used)]
 
@@ -32,13 +32,13 @@ fn config(retention: &str, more: &str) -> Config {
 }
 
 async fn set_up(fake: &Fake, config: &Config) {
-    let place = &config.elasticsearch.as_ref().unwrap().target;
-    setup::run(fake, &want(config, place, Parts::ALL), false)
+    let target = &config.elasticsearch.as_ref().unwrap().target;
+    setup::run(fake, &want(config, target, Parts::ALL), false)
         .await
         .unwrap();
 }
 
-async fn said(fake: &Fake, config: &Config) -> (String, Exit) {
+async fn report_of(fake: &Fake, config: &Config) -> (String, Exit) {
     let mut report = Report::default();
     report.section("cluster");
     describe(
@@ -48,7 +48,7 @@ async fn said(fake: &Fake, config: &Config) -> (String, Exit) {
         &mut report,
     )
     .await;
-    let (text, exit) = report.said_so_far();
+    let (text, exit) = report.so_far();
     (text.to_owned(), exit)
 }
 
@@ -63,13 +63,13 @@ async fn a_cluster_that_is_set_up_has_nothing_to_warn_of() {
     let mut fake = Fake::elasticsearch().answering(HAS, (200, enough));
     set_up(&fake, &config).await;
     fake.read_only = true;
-    let (text, exit) = said(&fake, &config).await;
+    let (text, exit) = report_of(&fake, &config).await;
     assert_eq!(exit, Exit::Ok, "{text}");
     insta::assert_snapshot!(text);
 }
 
 #[tokio::test]
-async fn a_clock_that_is_apart_is_told_with_its_direction() {
+async fn a_clock_difference_is_reported_with_its_direction() {
     let config = config("", "");
     let here = SystemClock::new().unix_millis() / 1000;
     // far enough apart for the time that the test takes
@@ -82,7 +82,7 @@ async fn a_clock_that_is_apart_is_told_with_its_direction() {
             clock: Some(there),
             ..Fake::elasticsearch()
         };
-        let (text, _) = said(&fake, &config).await;
+        let (text, _) = report_of(&fake, &config).await;
         let near = text.replace("1 s apart", "0 s apart");
         assert!(near.contains(word), "{text}");
     }
@@ -95,7 +95,7 @@ async fn privileges_that_lack_are_named() {
     let config = config("", "");
     let fake = Fake::elasticsearch().answering(HAS, (200, some));
     set_up(&fake, &config).await;
-    let (text, exit) = said(&fake, &config).await;
+    let (text, exit) = report_of(&fake, &config).await;
     assert_eq!(exit, Exit::Permission, "{text}");
     let lack = "lack monitor on the cluster, auto_configure on nginx-access-*: ";
     assert!(text.contains(lack), "{text}");
@@ -112,7 +112,7 @@ async fn a_data_stream_wants_more_of_an_old_elasticsearch() {
             ..Fake::elasticsearch().answering(HAS, (200, some))
         };
         set_up(&fake, &config).await;
-        let (text, _) = said(&fake, &config).await;
+        let (text, _) = report_of(&fake, &config).await;
         assert_eq!(text.contains("lack create_index on"), lacks, "{text}");
     }
 }
@@ -123,7 +123,7 @@ async fn opensearch_tells_the_roles_and_no_more() {
     let config = config("", "");
     let fake = Fake::opensearch().answering(AUTHINFO, (200, who));
     set_up(&fake, &config).await;
-    let (text, exit) = said(&fake, &config).await;
+    let (text, exit) = report_of(&fake, &config).await;
     assert_eq!(exit, Exit::Ok);
     assert!(
         text.contains("logweir with the roles own_index, logweir_agent"),
@@ -136,11 +136,11 @@ async fn templates_that_are_not_as_they_should_be() {
     const MAIN: &str = "/_index_template/nginx-access";
     const SETTINGS: &str = "/_component_template/nginx-access@settings";
     let config = config("", "");
-    let mut told = String::new();
+    let mut shown = String::new();
 
-    let (text, exit) = said(&Fake::elasticsearch(), &config).await;
+    let (text, exit) = report_of(&Fake::elasticsearch(), &config).await;
     assert_eq!(exit, Exit::Unavailable);
-    told.push_str(&text);
+    shown.push_str(&text);
 
     let fake = Fake::elasticsearch();
     set_up(&fake, &config).await;
@@ -148,10 +148,10 @@ async fn templates_that_are_not_as_they_should_be() {
     fake.edit(MAIN, "/_meta", json!({}));
     let stronger = json!({"index_patterns": ["nginx-*"], "priority": 300, "composed_of": []});
     let fake = fake.with("/_index_template/stronger", stronger);
-    let (text, exit) = said(&fake, &config).await;
+    let (text, exit) = report_of(&fake, &config).await;
     assert_eq!(exit, Exit::Ok);
-    told.push_str(&text);
-    insta::assert_snapshot!(told);
+    shown.push_str(&text);
+    insta::assert_snapshot!(shown);
 }
 
 #[tokio::test]
@@ -162,7 +162,7 @@ async fn a_template_that_makes_no_data_streams_is_none() {
     let path = "/_index_template/logs-nginx.access";
     let mut template = fake.held(path).unwrap();
     template.as_object_mut().unwrap().remove("data_stream");
-    let (text, exit) = said(&fake.with(path, template), &config).await;
+    let (text, exit) = report_of(&fake.with(path, template), &config).await;
     assert_eq!(exit, Exit::Unavailable);
     assert!(text.contains("it makes no data streams"), "{text}");
 }
@@ -172,12 +172,12 @@ async fn a_life_cycle_that_is_not_as_it_should_be() {
     let keeping = config("retention = \"30d\"", "");
     let keeping_less = config("retention = \"7d\"", "");
     let forever = config("", "");
-    let mut told = String::new();
+    let mut shown = String::new();
     let mut tell = async |fake: &Fake, config: &Config| {
-        let (text, exit) = said(fake, config).await;
+        let (text, exit) = report_of(fake, config).await;
         assert_eq!(exit, Exit::Ok, "{text}");
         let about = |line: &&str| line.contains("cycle") || line.contains("retention");
-        told.extend(text.lines().filter(about).map(|line| format!("{line}\n")));
+        shown.extend(text.lines().filter(about).map(|line| format!("{line}\n")));
     };
     let fake = Fake::elasticsearch();
     set_up(&fake, &keeping).await;
@@ -199,16 +199,16 @@ async fn a_life_cycle_that_is_not_as_it_should_be() {
     tell(&fake, &keeping_less).await;
     fake.lifecycle = false;
     tell(&fake, &keeping).await;
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(shown);
 }
 
 /// The agent's own key may see templates and no policies.
 #[tokio::test]
-async fn what_the_agents_key_may_not_see_is_no_failure() {
+async fn missing_privileges_to_see_something_are_no_failure() {
     let config = config("retention = \"30d\"", "");
     let fake = Fake::elasticsearch();
     set_up(&fake, &config).await;
-    let (text, exit) = said(&fake.answering("GET /_ilm/status", (403, "")), &config).await;
+    let (text, exit) = report_of(&fake.answering("GET /_ilm/status", (403, "")), &config).await;
     assert_eq!(exit, Exit::Ok, "{text}");
     assert!(
         text.contains("life cycle  not told to these credentials"),
@@ -222,7 +222,7 @@ async fn what_the_agents_key_may_not_see_is_no_failure() {
             "GET /_index_template/nginx-access",
             (403, r#"{"error":"no"}"#),
         );
-    let (text, exit) = said(&fake, &config).await;
+    let (text, exit) = report_of(&fake, &config).await;
     assert_eq!(exit, Exit::Ok, "{text}");
     assert!(
         text.contains("whether run can write there cannot be told"),
@@ -232,7 +232,7 @@ async fn what_the_agents_key_may_not_see_is_no_failure() {
 
 /// What an index acknowledged before a power cut, and whether the agent's key lets that be known.
 #[tokio::test]
-async fn how_durable_the_indices_are_is_told_or_why_not() {
+async fn the_durability_of_indices_is_reported_or_why_it_is_unknown() {
     const DAYS: &str = "GET /nginx-access-*/_settings/index.translog.durability?flat_settings=true";
     const MIXED: &str = r#"{
         "nginx-access-2026.11.21": {"settings": {"index.translog.durability": "async"}},
@@ -241,7 +241,7 @@ async fn how_durable_the_indices_are_is_told_or_why_not() {
     let days = config("", "");
     let stream = config("", "data_stream = \"logs-nginx.access-default\"");
     let with = |answer| Fake::elasticsearch().answering(DAYS, answer);
-    let mut told = String::new();
+    let mut shown = String::new();
     for (fake, config) in [
         (Fake::elasticsearch(), &days),
         (with((200, MIXED)), &days),
@@ -251,10 +251,10 @@ async fn how_durable_the_indices_are_is_told_or_why_not() {
         (Fake::elasticsearch(), &stream),
     ] {
         set_up(&fake, config).await;
-        let (text, exit) = said(&fake, config).await;
+        let (text, exit) = report_of(&fake, config).await;
         assert_eq!(exit, Exit::Ok, "{text}");
         let about = |line: &&str| line.contains("durability");
-        told.extend(text.lines().filter(about).map(|line| format!("{line}\n")));
+        shown.extend(text.lines().filter(about).map(|line| format!("{line}\n")));
     }
-    insta::assert_snapshot!(told);
+    insta::assert_snapshot!(shown);
 }

@@ -1,19 +1,19 @@
-//! The way to a real Kibana: the output's client, which knows TLS and credentials.
+//! Implements [`Transport`] for a real Kibana with the output's client, which knows TLS and credentials.
 
 use bytes::Bytes;
 
-use super::Door;
+use super::Transport;
 use crate::config;
 use crate::output::elasticsearch::{Fault, OutputError, Plain, Settings, shown};
 use crate::setup::{Answer, Method};
 
-/// A Kibana or OpenSearch Dashboards at an address.
-pub struct KibanaDoor(Plain);
+/// The client of a Kibana or OpenSearch Dashboards.
+pub struct KibanaTransport(Plain);
 
-impl KibanaDoor {
-    /// Makes the client; no request is made.
+impl KibanaTransport {
+    /// Makes the client; sends no request.
     pub fn new(kibana: &config::Kibana) -> Result<Self, OutputError> {
-        // No state directory: nothing is delivered there.
+        // No state directory: this client delivers no documents.
         let mut settings = Settings::new(vec![kibana.url.clone()], Default::default());
         settings.auth = kibana.auth.clone();
         settings.ca_file = kibana.ca_file.clone();
@@ -23,12 +23,12 @@ impl KibanaDoor {
     }
 }
 
-/// No whole answer came. The words are those of the output, but name the setting of Kibana's address.
+/// No complete response. The messages are those of the output, but name the setting of Kibana's address.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{}", told(.0))]
-pub struct DoorError(OutputError);
+#[error("{}", message(.0))]
+pub struct TransportError(OutputError);
 
-fn told(error: &OutputError) -> String {
+fn message(error: &OutputError) -> String {
     let OutputError::Node { node, fault } = error else {
         return error.to_string();
     };
@@ -58,7 +58,7 @@ fn told(error: &OutputError) -> String {
     format!("{node}: {fault}")
 }
 
-/// Where people open a dashboard.
+/// The URL of a dashboard for people.
 pub(crate) fn address(kibana: &config::Kibana, dashboard: &str) -> String {
     let space = super::prefix(kibana.space.as_deref());
     format!(
@@ -67,8 +67,8 @@ pub(crate) fn address(kibana: &config::Kibana, dashboard: &str) -> String {
     )
 }
 
-impl Door for KibanaDoor {
-    type Error = DoorError;
+impl Transport for KibanaTransport {
+    type Error = TransportError;
 
     async fn request(
         &self,
@@ -76,9 +76,9 @@ impl Door for KibanaDoor {
         path: &str,
         headers: &[(&'static str, &'static str)],
         body: Option<Bytes>,
-    ) -> Result<Answer, DoorError> {
+    ) -> Result<Answer, TransportError> {
         let answer = self.0.request(method.into(), path, headers, body).await;
-        let answer = answer.map_err(DoorError)?;
+        let answer = answer.map_err(TransportError)?;
         Ok(Answer {
             status: answer.status,
             body: answer.body,

@@ -1,4 +1,4 @@
-//! Which indices of OpenSearch are told to follow a policy that changed, and which are let be.
+//! Tests of which OpenSearch indices setup moves to a changed policy, and which it leaves alone.
 
 use super::lifecycle::{ISM, keeping};
 use super::*;
@@ -8,10 +8,10 @@ const POLICY: &str = "nginx-access";
 const DAYS: [&str; 2] = ["nginx-access-2026.11.21", "nginx-access-2026.11.22"];
 const HELD: &str = "nginx-access-2020.02.29";
 
-/// Set up, with two days under our policy, one under another's, and two that nothing manages.
-async fn managing(place: &config::Target) -> Fake {
+/// A cluster after setup: two daily indices under our policy, one under another policy, two without a policy.
+async fn managing(target: &config::Target) -> Fake {
     let cluster = Fake::opensearch();
-    run(&cluster, &keeping(place, 30 * DAY), false)
+    run(&cluster, &keeping(target, 30 * DAY), false)
         .await
         .unwrap();
     for day in DAYS {
@@ -32,10 +32,10 @@ fn changes(cluster: &Fake) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn an_index_under_a_policy_of_somebody_else_is_never_named() {
-    let place = setting(INDEX);
-    let mut cluster = managing(&place).await;
-    let shorter = keeping(&place, DAY);
+async fn an_index_under_a_foreign_policy_is_never_named() {
+    let target = setting(INDEX);
+    let mut cluster = managing(&target).await;
+    let shorter = keeping(&target, DAY);
 
     cluster.read_only = true;
     let dry = survey(&cluster, &shorter).await.unwrap();
@@ -43,8 +43,9 @@ async fn an_index_under_a_policy_of_somebody_else_is_never_named() {
     cluster.read_only = false;
 
     let report = run(&cluster, &shorter, false).await.unwrap();
-    let told = "POST /_plugins/_ism/change_policy/nginx-access-2026.11.21,nginx-access-2026.11.22";
-    assert_eq!(changes(&cluster), [told]);
+    let request =
+        "POST /_plugins/_ism/change_policy/nginx-access-2026.11.21,nginx-access-2026.11.22";
+    assert_eq!(changes(&cluster), [request]);
     assert!(
         report.to_string().contains("looks at it next: 2."),
         "{report}"
@@ -62,13 +63,13 @@ async fn an_index_under_a_policy_of_somebody_else_is_never_named() {
 }
 
 #[tokio::test]
-async fn what_was_refused_is_tried_again_by_the_next_setup() {
+async fn the_next_setup_retries_a_refused_index() {
     const REQUEST: &str =
         "POST /_plugins/_ism/change_policy/nginx-access-2026.11.21,nginx-access-2026.11.22";
     const NO: &str = r#"{"error":{"type":"security_exception","reason":"no permissions for [cluster:admin/opendistro/ism/managedindex/change]"}}"#;
-    let place = setting(INDEX);
-    let shorter = keeping(&place, DAY);
-    let mut cluster = managing(&place).await.answering(REQUEST, (403, NO));
+    let target = setting(INDEX);
+    let shorter = keeping(&target, DAY);
+    let mut cluster = managing(&target).await.answering(REQUEST, (403, NO));
     let report = run(&cluster, &shorter, false).await.unwrap();
     insta::assert_snapshot!(report);
 
@@ -82,9 +83,9 @@ async fn what_was_refused_is_tried_again_by_the_next_setup() {
 }
 
 #[tokio::test]
-async fn an_index_that_cannot_change_now_is_told_by_name() {
-    let place = setting(INDEX);
-    let cluster = managing(&place).await;
+async fn an_index_that_cannot_change_now_is_reported_by_name() {
+    let target = setting(INDEX);
+    let cluster = managing(&target).await;
     let version = Some(cluster.version_of(POLICY));
     cluster.known_to_ism(
         DAYS[0],
@@ -95,22 +96,22 @@ async fn an_index_that_cannot_change_now_is_told_by_name() {
             change: None,
         }),
     );
-    let report = run(&cluster, &keeping(&place, DAY), false).await.unwrap();
+    let report = run(&cluster, &keeping(&target, DAY), false).await.unwrap();
     insta::assert_snapshot!(report);
 }
 
-/// A node takes a request line of 4096 bytes, and a year of days has more.
+/// A node accepts a request line of 4096 bytes; the names of a year's indices are longer.
 #[tokio::test]
-async fn many_indices_are_told_in_requests_that_a_node_can_read() {
-    let place = setting(INDEX);
-    let cluster = managing(&place).await;
+async fn many_indices_are_split_into_requests_that_a_node_accepts() {
+    let target = setting(INDEX);
+    let cluster = managing(&target).await;
     let days: Vec<String> = (0..400)
         .map(|day| format!("nginx-access-2025.{:02}.{:02}", day / 28 + 1, day % 28 + 1))
         .collect();
     for day in &days {
         cluster.manage(day, POLICY);
     }
-    let report = run(&cluster, &keeping(&place, DAY), false).await.unwrap();
+    let report = run(&cluster, &keeping(&target, DAY), false).await.unwrap();
     assert!(
         report.to_string().contains("looks at it next: 402."),
         "{report}"
@@ -123,11 +124,11 @@ async fn many_indices_are_told_in_requests_that_a_node_can_read() {
     }
 }
 
-/// One that ISM has not looked at yet may have been given the old version a moment ago.
+/// An index without a first ISM job may have got the old version a moment ago.
 #[tokio::test]
-async fn an_index_that_has_just_come_under_the_policy_is_told_too() {
-    let place = setting(INDEX);
-    let cluster = managing(&place).await;
+async fn an_index_that_is_new_under_the_policy_is_updated_too() {
+    let target = setting(INDEX);
+    let cluster = managing(&target).await;
     let new = Managed {
         policy: POLICY.to_owned(),
         version: None,
@@ -135,37 +136,37 @@ async fn an_index_that_has_just_come_under_the_policy_is_told_too() {
         change: None,
     };
     cluster.known_to_ism("nginx-access-2026.11.23", Some(new));
-    run(&cluster, &keeping(&place, 30 * DAY), false)
+    run(&cluster, &keeping(&target, 30 * DAY), false)
         .await
         .unwrap();
-    let told = "POST /_plugins/_ism/change_policy/nginx-access-2026.11.23";
-    assert_eq!(changes(&cluster), [told]);
+    let request = "POST /_plugins/_ism/change_policy/nginx-access-2026.11.23";
+    assert_eq!(changes(&cluster), [request]);
 }
 
 #[tokio::test]
-async fn the_backing_indices_of_a_data_stream_are_told_by_their_names() {
-    let place = stream("logs-nginx.access-default");
+async fn the_backing_indices_of_a_data_stream_are_updated_by_name() {
+    let target = stream("logs-nginx.access-default");
     let cluster = Fake::opensearch();
-    run(&cluster, &keeping(&place, 30 * DAY), false)
+    run(&cluster, &keeping(&target, 30 * DAY), false)
         .await
         .unwrap();
     cluster.manage(".ds-logs-nginx.access-default-000001", "logs-nginx.access");
     cluster.manage(".ds-logs-nginx.access-default-000002", "legal-hold");
     cluster.writes();
-    run(&cluster, &keeping(&place, 7 * DAY), false)
+    run(&cluster, &keeping(&target, 7 * DAY), false)
         .await
         .unwrap();
-    let told = "POST /_plugins/_ism/change_policy/.ds-logs-nginx.access-default-000001";
-    assert_eq!(changes(&cluster), [told]);
+    let request = "POST /_plugins/_ism/change_policy/.ds-logs-nginx.access-default-000001";
+    assert_eq!(changes(&cluster), [request]);
 }
 
 #[tokio::test]
-async fn where_ism_does_not_say_who_follows_nobody_is_told() {
+async fn no_index_is_updated_when_ism_does_not_list_them() {
     const EXPLAIN: &str = "GET /_plugins/_ism/explain/nginx-access-*";
     const NO: &str = r#"{"error":{"type":"security_exception","reason":"no permissions for [cluster:admin/opendistro/ism/managedindex/explain]"}}"#;
-    let place = setting(INDEX);
-    let cluster = managing(&place).await.answering(EXPLAIN, (403, NO));
-    let report = run(&cluster, &keeping(&place, DAY), false).await.unwrap();
+    let target = setting(INDEX);
+    let cluster = managing(&target).await.answering(EXPLAIN, (403, NO));
+    let report = run(&cluster, &keeping(&target, DAY), false).await.unwrap();
     assert!(changes(&cluster).is_empty());
     assert_ne!(cluster.held(ISM), None);
     insta::assert_snapshot!(report);

@@ -1,36 +1,38 @@
-//! Which index template a new index gets: the one of those whose pattern fits that has the highest priority
-//! (Elasticsearch, "Index templates"; OpenSearch the same). The others lose without a word.
+//! Finds index templates that win over ours. A new index gets the matching template with the highest priority
+//! (Elasticsearch, "Index templates"; OpenSearch does the same); the cluster does not report the others.
 //!
-//! It is worked out from the list of templates, which every key with `monitor` may read, and not asked of
-//! `_simulate_index`, which needs more.
+//! The winner is computed from the list of templates, which the privilege `monitor` may read. `_simulate_index` needs
+//! more privileges.
 
 use serde_json::Value;
 
-use super::plan::{self, Kind, Step};
+use super::plan::{self, ObjectKind, Step};
 use super::{Client, Method, Names, SetupError, answer};
 
 const PATH: &str = "/_index_template?filter_path=index_templates.name,\
                     index_templates.index_template.index_patterns,index_templates.index_template.priority";
 
-/// A template that takes indices away from ours.
+/// A template with a higher priority than ours for one of our indices.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shadow {
-    /// An index that would not get ours.
+pub struct TemplateConflict {
+    /// An index that would not get our template.
     pub index: String,
-    /// The template that it would get.
+    /// The template that it would get instead.
     pub template: String,
-    /// Its priority.
+    /// The priority of that template.
     pub priority: u64,
 }
 
-/// The strongest template over each of ours.
+/// Finds for each of our templates the strongest one that wins over it.
 pub(super) async fn find<C: Client>(
     client: &C,
     names: &Names,
     steps: &[Step],
-) -> Result<Vec<Shadow>, SetupError<C::Error>> {
+) -> Result<Vec<TemplateConflict>, SetupError<C::Error>> {
     let answer = answer::accepted(client, Method::Get, PATH, None).await?;
-    let ours = steps.iter().filter(|step| step.kind == Kind::IndexTemplate);
+    let ours = steps
+        .iter()
+        .filter(|step| step.kind == ObjectKind::IndexTemplate);
     Ok(ours
         .filter_map(|step| {
             let index = if step.name == names.template {
@@ -39,7 +41,7 @@ pub(super) async fn find<C: Client>(
                 &step.name
             };
             let (template, priority) = strongest(&answer, index, &names.template)?;
-            (priority > plan::priority(step)).then(|| Shadow {
+            (priority > plan::priority(step)).then(|| TemplateConflict {
                 index: index.clone(),
                 template: template.to_owned(),
                 priority,
@@ -48,7 +50,7 @@ pub(super) async fn find<C: Client>(
         .collect())
 }
 
-/// The template with the highest priority that fits, ours left out.
+/// The matching template with the highest priority, without ours.
 fn strongest<'a>(answer: &'a Value, index: &str, ours: &str) -> Option<(&'a str, u64)> {
     let templates = answer.get("index_templates")?.as_array()?;
     templates
@@ -60,14 +62,14 @@ fn strongest<'a>(answer: &'a Value, index: &str, ours: &str) -> Option<(&'a str,
             let mut patterns = patterns.iter().filter_map(Value::as_str);
             let priority = template.get("priority").and_then(Value::as_u64);
             let is_other = name != ours && name != index;
-            (is_other && patterns.any(|pattern| fits(pattern, index)))
+            (is_other && patterns.any(|pattern| matches(pattern, index)))
                 .then_some((name, priority.unwrap_or(0)))
         })
         .max_by_key(|(_, priority)| *priority)
 }
 
-/// Whether a pattern, in which `*` stands for any text, is for this name.
-fn fits(pattern: &str, name: &str) -> bool {
+/// Whether a pattern matches this name; `*` matches any text.
+fn matches(pattern: &str, name: &str) -> bool {
     let mut parts = pattern.split('*');
     let Some(mut rest) = parts.next().and_then(|head| name.strip_prefix(head)) else {
         return false;
@@ -93,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_is_for_what_it_says() {
+    fn a_pattern_matches_the_names_that_it_describes() {
         for (pattern, name, is) in [
             ("*", "web-2026", true),
             ("web-*", "web-2026", true),
@@ -107,7 +109,7 @@ mod tests {
             ("*-us", "web-2026", false),
             ("w*x*6", "web-2026", false),
         ] {
-            assert_eq!(fits(pattern, name), is, "{pattern} {name}");
+            assert_eq!(matches(pattern, name), is, "{pattern} {name}");
         }
     }
 }

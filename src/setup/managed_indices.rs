@@ -1,66 +1,66 @@
-//! The indices that OpenSearch manages by our policy already. Each keeps the version of the policy with which it began,
-//! until it is told to follow another (OpenSearch, "Index State Management", "Managed indexes", "Change policy").
+//! Updates the indices that OpenSearch already manages by our policy. Each keeps the policy version with which it
+//! started, until a request changes it (OpenSearch, "Index State Management", "Managed indexes", "Change policy").
 //!
-//! Owns which indices are told. Invariant: only an index of which ISM itself says that it follows our policy is ever
-//! named, and never a pattern. It guards against a deletion: `change_policy` switches whatever is named to our policy,
-//! which deletes, also an index that somebody put under a policy of his own to keep it
-//! (`TransportChangePolicyAction.kt` of OpenSearch's index-management asks of none which policy it follows).
+//! Owns the choice of these indices. Invariant: a request names only indices that follow our policy according to ISM,
+//! and never a pattern. It guards against a deletion: `change_policy` moves every named index to our policy, which
+//! deletes, including an index that an operator keeps under another policy (`TransportChangePolicyAction.kt` of
+//! OpenSearch's index-management does not check the policy that an index follows).
 
 use std::fmt;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::plan::Kind;
-use super::survey::{Found, Object};
+use super::plan::ObjectKind;
+use super::survey::{Object, ObjectState};
 use super::{Client, Method, Names, SetupError, answer};
 
-/// What the names in one request take at most: by default a node reads a request line of 4096 bytes
+/// Most bytes of names in one request: by default a node reads a request line of 4096 bytes
 /// (`http.max_initial_line_length`).
 const NAMES_BYTES: usize = 3000;
 
-/// As many names as a message shows.
+/// Most names that a message shows.
 const SHOWN: usize = 3;
 
-/// Where an explanation has the policy under which an index stands, whether or not its job has run.
+/// The key in ISM's explanation that holds an index's policy, whether or not its job has run.
 const POLICY_ID: &str = "index.plugins.index_state_management.policy_id";
 
-/// Indices under our policy that do not follow what the policy says, or is going to say.
+/// Indices under our policy that do not follow its present version, or the version about to be put.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Followers {
+pub(super) struct ManagedIndices {
     /// Their names, in order.
     pub(super) behind: Vec<String>,
-    /// Why ISM would not say which they are.
+    /// Why ISM refused to list them.
     refused: Option<String>,
 }
 
-/// Asks which indices are behind; writes nothing.
-pub(super) async fn look<C: Client>(
+/// Asks ISM which indices are behind; writes nothing.
+pub(super) async fn inspect<C: Client>(
     client: &C,
     names: &Names,
     objects: &[Object],
-) -> Result<Followers, SetupError<C::Error>> {
-    let is_policy = |object: &&Object| object.step.kind == Kind::IsmPolicy;
+) -> Result<ManagedIndices, SetupError<C::Error>> {
+    let is_policy = |object: &&Object| object.step.kind == ObjectKind::IsmPolicy;
     let Some(policy) = objects.iter().find(is_policy) else {
-        return Ok(Followers::default());
+        return Ok(ManagedIndices::default());
     };
     let path = format!("/_plugins/_ism/explain/{}", names.pattern);
     let answer = answer::request(client, Method::Get, &path, None).await?;
     if answer.status == 404 {
-        return Ok(Followers::default());
+        return Ok(ManagedIndices::default());
     }
     let explained = match answer::judge::<C::Error>(Method::Get, &path, answer) {
         Ok(explained) => explained,
         Err(error) => {
-            return Ok(Followers {
+            return Ok(ManagedIndices {
                 behind: Vec::new(),
                 refused: Some(error.to_string()),
             });
         }
     };
-    // what is put anew gets another version
+    // a policy that setup is about to replace gets a new version
     let present = match policy.found {
-        Found::Equal => policy.version,
+        ObjectState::Equal => policy.version,
         _ => None,
     };
     let mut behind: Vec<String> = explained
@@ -72,33 +72,33 @@ pub(super) async fn look<C: Client>(
         .map(|(name, _)| name.clone())
         .collect();
     behind.sort();
-    Ok(Followers {
+    Ok(ManagedIndices {
         behind,
         refused: None,
     })
 }
 
-/// Whether an index stands under this policy; `policy_id` differs from the other while ISM takes it to another.
+/// Whether an index is under this policy; `policy_id` differs from the other key while ISM changes the policy.
 fn is_under(index: &Value, policy: &str) -> bool {
     let is = |id: &Value| id.as_str() == Some(policy);
     index.get(POLICY_ID).is_some_and(is) && index.get("policy_id").is_none_or(is)
 }
 
-/// The version that an index follows; None before ISM has looked at it for the first time.
+/// The policy version that an index follows; None before ISM's first job for it.
 fn follows(index: &Value) -> Option<(u64, u64)> {
     let number = |key| index.get(key).and_then(Value::as_u64);
     number("policy_seq_no").zip(number("policy_primary_term"))
 }
 
-impl Followers {
-    /// Tells each to follow the policy as it is now. The text is what came of it: what was refused is tried again by the
-    /// next setup, which finds those indices behind as before.
+impl ManagedIndices {
+    /// Makes each index follow the present policy version, and returns a text about the result. The next setup finds
+    /// a refused index behind and tries again.
     pub(super) async fn follow<C: Client>(
         &self,
         client: &C,
         policy: &str,
     ) -> Result<String, SetupError<C::Error>> {
-        let (mut told, mut kept) = (0, Vec::new());
+        let (mut updated, mut kept) = (0, Vec::new());
         for names in requests(&self.behind) {
             let path = format!("/_plugins/_ism/change_policy/{names}");
             let body = Bytes::from(json!({ "policy_id": policy }).to_string());
@@ -106,22 +106,22 @@ impl Followers {
             match answer::judge::<C::Error>(Method::Post, "/_plugins/_ism/change_policy", answer) {
                 Ok(answer) => {
                     let count = answer.get("updated_indices").and_then(Value::as_u64);
-                    told += count.unwrap_or(0);
+                    updated += count.unwrap_or(0);
                     kept.extend(failures(&answer));
                 }
                 Err(error) => {
                     let mut names = names.split(',').map(str::to_owned);
-                    // the reason once
+                    // show the reason once
                     kept.extend(names.next().map(|name| format!("{name} ({error})")));
                     kept.extend(names);
                 }
             }
         }
         let mut out = String::new();
-        if told > 0 {
+        if updated > 0 {
             out.push_str(&format!(
                 "Managed indices that were told to follow the policy as it is now, which each does when ISM looks at it \
-                 next: {told}.\n"
+                 next: {updated}.\n"
             ));
         }
         if !kept.is_empty() {
@@ -133,14 +133,14 @@ impl Followers {
             ));
         }
         if let Some(refused) = &self.refused {
-            out.push_str(&not_told(refused));
+            out.push_str(&unknown(refused));
         }
         Ok(out)
     }
 }
 
-/// Which would be told.
-impl fmt::Display for Followers {
+/// The indices that an update would name.
+impl fmt::Display for ManagedIndices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.behind.is_empty() {
             writeln!(
@@ -151,20 +151,20 @@ impl fmt::Display for Followers {
             )?;
         }
         match &self.refused {
-            Some(refused) => f.write_str(&not_told(refused)),
+            Some(refused) => f.write_str(&unknown(refused)),
             None => Ok(()),
         }
     }
 }
 
-fn not_told(refused: &str) -> String {
+fn unknown(refused: &str) -> String {
     format!(
         "Warning: whether managed indices follow the policy as it is cannot be told: {refused}. Those that do not keep \
          an older version of it.\n"
     )
 }
 
-/// The names with commas, as many to a request as its first line holds.
+/// The names joined with commas, split so that each fits into one request line.
 fn requests(names: &[String]) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for name in names {
@@ -179,7 +179,7 @@ fn requests(names: &[String]) -> Vec<String> {
     out
 }
 
-/// The indices that an answer says were not told, each with the reason.
+/// The indices that the response lists as failed, each with the reason.
 fn failures(answer: &Value) -> Vec<String> {
     let failed = answer.get("failed_indices").and_then(Value::as_array);
     let text = |of: &Value, key| {
@@ -192,7 +192,7 @@ fn failures(answer: &Value) -> Vec<String> {
         .collect()
 }
 
-/// The first few, and how many there are besides.
+/// The first [`SHOWN`] names and the number of the others.
 fn first(all: &[String]) -> String {
     let shown = all.iter().take(SHOWN);
     let shown: Vec<_> = shown.map(|name| answer::excerpt(name.as_bytes())).collect();
