@@ -16,15 +16,14 @@ use reqwest::redirect::Policy;
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::Answer;
 use super::bulk::FILTER_PATH;
-use super::deliver::{Courier, Reply};
+use super::deliver::Transport;
 use super::error::{Fault, OutputError, PROXY_AUTH};
-use super::parcel::Wire;
 use super::redirect::Redirect;
-use super::response::{self, Unread};
+use super::response::{self, Response, Unread};
 use super::settings::{Settings, shown};
 use super::stream::{PARAMETER, Streams};
+use super::sub_batch::BulkRequest;
 use super::tls::Tls;
 use crate::config::Proxy;
 
@@ -146,7 +145,7 @@ impl Client {
         method: Method,
         path: &str,
         body: Option<Bytes>,
-    ) -> Result<Answer, OutputError> {
+    ) -> Result<Response, OutputError> {
         let json = [(CONTENT_TYPE.as_str(), "application/json")];
         self.request_with(node, method, path, &json, body).await
     }
@@ -159,7 +158,7 @@ impl Client {
         path: &str,
         more: &[(&'static str, &'static str)],
         body: Option<Bytes>,
-    ) -> Result<Answer, OutputError> {
+    ) -> Result<Response, OutputError> {
         let base = self.nodes.get(node).map(|node| &node.base);
         let url = join(
             base.ok_or_else(|| OutputError::Path(path.to_owned()))?,
@@ -172,14 +171,8 @@ impl Client {
                 HeaderValue::from_static(value),
             );
         }
-        let reply = self
-            .send(node, method, url, headers, body, response::LIMIT)
-            .await?;
-        Ok(Answer {
-            status: reply.status,
-            body: reply.body,
-            date: reply.date,
-        })
+        self.send(node, method, url, headers, body, response::LIMIT)
+            .await
     }
 
     async fn send(
@@ -190,7 +183,7 @@ impl Client {
         headers: HeaderMap,
         body: Option<Bytes>,
         limit: usize,
-    ) -> Result<Reply, OutputError> {
+    ) -> Result<Response, OutputError> {
         let failed = |fault| OutputError::Node {
             node: self.node(node).to_owned(),
             fault,
@@ -231,7 +224,7 @@ impl Client {
                 Unread::Broken(error) => broken(error),
                 Unread::TooLong => failed(Fault::TooLong { limit }),
             })?;
-        Ok(Reply {
+        Ok(Response {
             status,
             retry_after,
             date,
@@ -252,38 +245,43 @@ impl Client {
     }
 }
 
-impl Courier for Client {
+impl Transport for Client {
     fn nodes(&self) -> usize {
         self.nodes.len()
     }
 
-    async fn bulk(&self, node: usize, wire: Wire) -> Result<Reply, OutputError> {
+    async fn bulk(&self, node: usize, request: BulkRequest) -> Result<Response, OutputError> {
         let Some(addresses) = self.nodes.get(node) else {
             return Err(OutputError::Path("_bulk".to_owned()));
         };
-        if let Some(stream) = &wire.stream {
+        if let Some(stream) = &request.stream {
             if self.streams.take_parameter() {
-                let reply = self.post(node, &addresses.stream_bulk, &wire).await?;
-                if !self.streams.is_refusal(&reply) {
-                    return Ok(reply);
+                let response = self.post(node, &addresses.stream_bulk, &request).await?;
+                if !self.streams.is_refusal(&response) {
+                    return Ok(response);
                 }
             }
             if let Some(refusal) = self.streams.ensure(self, node, stream).await? {
                 return Ok(refusal);
             }
         }
-        self.post(node, &addresses.bulk, &wire).await
+        self.post(node, &addresses.bulk, &request).await
     }
 }
 
 impl Client {
-    async fn post(&self, node: usize, url: &Url, wire: &Wire) -> Result<Reply, OutputError> {
+    async fn post(
+        &self,
+        node: usize,
+        url: &Url,
+        request: &BulkRequest,
+    ) -> Result<Response, OutputError> {
         let mut headers = self.headers.clone();
         headers.insert(
             CONTENT_TYPE,
             HeaderValue::from_static("application/x-ndjson"),
         );
-        if wire.gzip {
+        if request.gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         self.send(
@@ -291,8 +289,8 @@ impl Client {
             Method::Post,
             url.clone(),
             headers,
-            Some(wire.body.clone()),
-            response::bulk_limit(wire.documents),
+            Some(request.body.clone()),
+            response::bulk_limit(request.documents),
         )
         .await
     }

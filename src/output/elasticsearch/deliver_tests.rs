@@ -25,12 +25,12 @@ struct InProcess {
     latency: Duration,
 }
 
-impl Courier for InProcess {
+impl Transport for InProcess {
     fn nodes(&self) -> usize {
         self.nodes
     }
 
-    async fn bulk(&self, node: usize, wire: Wire) -> Result<Reply, OutputError> {
+    async fn bulk(&self, node: usize, request: BulkRequest) -> Result<Response, OutputError> {
         let failed = |fault| {
             Err(OutputError::Node {
                 node: format!("node-{node}"),
@@ -40,9 +40,9 @@ impl Courier for InProcess {
         if self.dead == Some(node) {
             return failed(NodeFault::Refused);
         }
-        assert!(!wire.gzip);
+        assert!(!request.gzip);
         tokio::time::sleep(self.latency).await;
-        let reaction = self.cluster.lock().unwrap().bulk(&wire.body);
+        let reaction = self.cluster.lock().unwrap().bulk(&request.body);
         match reaction {
             Reaction::Answer {
                 status,
@@ -51,7 +51,7 @@ impl Courier for InProcess {
                 ..
             } => {
                 let retry_after = retry_after.map(str::to_owned);
-                Ok(Reply {
+                Ok(Response {
                     status,
                     retry_after,
                     date: None,
@@ -105,22 +105,22 @@ impl Lab {
         change(&mut settings);
         let cluster = Arc::new(Mutex::new(cluster));
         let latency = Duration::from_millis(10);
-        let courier = InProcess {
+        let transport = InProcess {
             cluster: cluster.clone(),
             nodes,
             dead,
             latency,
         };
-        Self::over(courier, cluster, directory, &settings)
+        Self::over(transport, cluster, directory, &settings)
     }
 
     fn over(
-        courier: InProcess,
+        transport: InProcess,
         cluster: Arc<Mutex<Cluster>>,
         directory: TempDir,
         settings: &Settings,
     ) -> Self {
-        let deliverer = Deliverer::new(courier, settings, None, Arc::new(SystemClock::new()));
+        let deliverer = Deliverer::new(transport, settings, None, Arc::new(SystemClock::new()));
         Self {
             deliverer: Arc::new(deliverer),
             cluster,
@@ -515,13 +515,13 @@ async fn while_items_are_refused_one_request_is_in_flight() {
     };
     // Far longer than any wait between repeats: without the limit they would run side by side.
     let latency = 10 * MINUTE;
-    let courier = InProcess {
+    let transport = InProcess {
         cluster: cluster.clone(),
         nodes: 1,
         dead: None,
         latency,
     };
-    let lab = Lab::over(courier, cluster, directory, &settings);
+    let lab = Lab::over(transport, cluster, directory, &settings);
     let stop = CancellationToken::new();
     let running: Vec<_> = (0..4).map(|_| lab.start(good(50), &stop)).collect();
     tokio::time::sleep(MINUTE).await;

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use super::action;
 use super::bulk::walk;
-use super::deliver::{Courier, Deliverer};
-use super::judge::{RequestVerdict, Verdict, judge, judge_request};
-use super::parcel::Wire;
+use super::classify::{ItemOutcome, RequestOutcome, classify, classify_request};
+use super::deliver::{Deliverer, Transport};
+use super::sub_batch::BulkRequest;
 use crate::config::DataStream;
 use crate::output::dead_letters::Rejection;
 use crate::output::dead_letters::{Choice, Entries, Entry, Fate, Kind, is_no_entry};
@@ -21,16 +21,16 @@ use crate::output::dead_letters::{Choice, Entries, Entry, Fate, Kind, is_no_entr
 const MUCH: usize = 16 << 20;
 
 /// Entries that travel in one request.
-pub(super) struct Load<'e> {
+pub(super) struct ResendBatch<'e> {
     pub(super) entries: Vec<&'e Entry>,
     /// All of them are for this data stream, or none is for one.
     stream: Option<Arc<DataStream>>,
 }
 
 /// How one request fared.
-pub(super) enum Passage {
+pub(super) enum ResendResult {
     /// Each entry is judged, in order.
-    Judged(Vec<Verdict>),
+    Classified(Vec<ItemOutcome>),
     /// Halves may pass.
     TooLarge,
     /// No answer, or none that judges; it will pass by itself.
@@ -39,10 +39,10 @@ pub(super) enum Passage {
     Held(Rejection),
 }
 
-impl<'e> Load<'e> {
+impl<'e> ResendBatch<'e> {
     /// Sorts entries into loads; those that cannot be sent stand apart.
     pub(super) fn sort(entries: &'e [Entry]) -> (Vec<Self>, Vec<&'e Entry>) {
-        let mut loads: Vec<Self> = Vec::new();
+        let mut batches: Vec<Self> = Vec::new();
         let mut unsendable = Vec::new();
         for entry in entries {
             let stream = match entry.data_stream {
@@ -53,16 +53,16 @@ impl<'e> Load<'e> {
                 unsendable.push(entry);
                 continue;
             }
-            let mut known = loads.iter_mut();
-            match known.find(|load| load.stream.as_deref() == stream.as_ref()) {
-                Some(load) => load.entries.push(entry),
-                None => loads.push(Self {
+            let mut known = batches.iter_mut();
+            match known.find(|batch| batch.stream.as_deref() == stream.as_ref()) {
+                Some(batch) => batch.entries.push(entry),
+                None => batches.push(Self {
                     entries: vec![entry],
                     stream: stream.map(Arc::new),
                 }),
             }
         }
-        (loads, unsendable)
+        (batches, unsendable)
     }
 
     /// These entries of the load.
@@ -80,7 +80,7 @@ impl<'e> Load<'e> {
     }
 }
 
-impl<C: Courier> Deliverer<C> {
+impl<C: Transport> Deliverer<C> {
     /// The next entries of a walk that are `chosen`, about a batch of them; none at its end.
     pub(super) async fn next_entries(
         &self,
@@ -109,71 +109,75 @@ impl<C: Courier> Deliverer<C> {
     }
 
     /// Sends a load once.
-    pub(super) async fn pass(&self, load: &Load<'_>) -> Passage {
+    pub(super) async fn resend(&self, batch: &ResendBatch<'_>) -> ResendResult {
         let mut body = Vec::new();
-        for entry in &load.entries {
+        for entry in &batch.entries {
             action::write(&mut body, &entry.index, &entry.id);
             body.extend_from_slice(&entry.document_bytes().unwrap_or_default());
             body.push(b'\n');
         }
-        let wire = Wire {
+        let request = BulkRequest {
             body: body.into(),
             gzip: false,
-            documents: load.entries.len(),
-            stream: load.stream.clone(),
+            documents: batch.entries.len(),
+            stream: batch.stream.clone(),
         };
-        let permit = self.pace.enter().await;
+        let permit = self.limiter.acquire().await;
         let node = self.nodes.pick();
-        let reply = match self.carry(node, wire).await {
-            Ok(reply) => reply,
+        let response = match self.send_request(node, request).await {
+            Ok(response) => response,
             Err(error) => {
                 permit.refused(None);
-                return Passage::Busy(error.to_string());
+                return ResendResult::Busy(error.to_string());
             }
         };
-        match judge_request(reply.status, &reply.body) {
-            RequestVerdict::Items => {}
-            RequestVerdict::TooLarge => {
+        match classify_request(response.status, &response.body) {
+            RequestOutcome::Items => {}
+            RequestOutcome::TooLarge => {
                 permit.accepted();
-                return Passage::TooLarge;
+                return ResendResult::TooLarge;
             }
-            RequestVerdict::Retry(_, reason) => {
-                permit.refused(self.retry_after(reply.retry_after.as_deref()));
-                return Passage::Busy(reason.to_string());
+            RequestOutcome::Retry(_, reason) => {
+                permit.refused(self.retry_after(response.retry_after.as_deref()));
+                return ResendResult::Busy(reason.to_string());
             }
-            RequestVerdict::Hold(reason) => {
+            RequestOutcome::Hold(reason) => {
                 // what is wrong may be wrong with these entries only: live batches do not wait for it
                 drop(permit);
-                return Passage::Held(reason);
+                return ResendResult::Held(reason);
             }
         }
-        let mut verdicts = Vec::with_capacity(load.entries.len());
-        let whole = walk(&reply.body, load.entries.len(), |_, outcome| {
-            verdicts.push(judge(&outcome));
+        let mut outcomes = Vec::with_capacity(batch.entries.len());
+        let whole = walk(&response.body, batch.entries.len(), |_, item| {
+            outcomes.push(classify(&item));
         });
         match whole {
             Ok(()) => {
                 permit.accepted();
-                Passage::Judged(verdicts)
+                ResendResult::Classified(outcomes)
             }
             Err(malformed) => {
                 permit.refused(None);
-                Passage::Busy(malformed.to_string())
+                ResendResult::Busy(malformed.to_string())
             }
         }
     }
 
     /// Writes what became of entries into the file, durably, and forgets it.
-    pub(super) async fn settle(&self, ends: &mut Ends, choice: &Choice) -> io::Result<()> {
-        if ends.map.is_empty() {
+    pub(super) async fn settle(
+        &self,
+        results: &mut EntryResults,
+        choice: &Choice,
+    ) -> io::Result<()> {
+        if results.map.is_empty() {
             return Ok(());
         }
-        let (ends, choice) = (std::mem::take(ends), choice.clone());
+        let (results, choice) = (std::mem::take(results), choice.clone());
         let file = self.dead_letters.clone();
         let rewritten = tokio::task::spawn_blocking(move || {
             file.rewrite(|entry| {
                 if choice.takes(entry) {
-                    ends.fate(entry)
+                    results.fate(entry)
                 } else {
                     Fate::Keep
                 }
@@ -184,7 +188,7 @@ impl<C: Courier> Deliverer<C> {
 }
 
 /// What became of an entry.
-pub(super) enum End {
+pub(super) enum EntryResult {
     /// The cluster has it.
     Taken,
     /// Refused for its own fault.
@@ -195,21 +199,24 @@ pub(super) enum End {
 
 /// What became of entries, by index and id.
 #[derive(Default)]
-pub(super) struct Ends {
-    map: HashMap<(String, String), End>,
+pub(super) struct EntryResults {
+    map: HashMap<(String, String), EntryResult>,
     bytes: usize,
 }
 
-impl Ends {
-    pub(super) fn insert(&mut self, entry: &Entry, end: End) {
-        let reason = match &end {
-            End::Taken => 0,
-            End::Dead(reason) | End::Waits(reason) => reason.kind.len() + reason.text.len(),
+impl EntryResults {
+    pub(super) fn insert(&mut self, entry: &Entry, result: EntryResult) {
+        let reason = match &result {
+            EntryResult::Taken => 0,
+            EntryResult::Dead(reason) | EntryResult::Waits(reason) => {
+                reason.kind.len() + reason.text.len()
+            }
         };
-        self.bytes += size_of::<((String, String), End)>() + entry.index.len() + entry.id.len();
+        self.bytes +=
+            size_of::<((String, String), EntryResult)>() + entry.index.len() + entry.id.len();
         self.bytes += reason;
         self.map
-            .insert((entry.index.clone(), entry.id.clone()), end);
+            .insert((entry.index.clone(), entry.id.clone()), result);
     }
 
     /// It is time to write them down.
@@ -218,7 +225,7 @@ impl Ends {
     }
 
     fn fate(&self, entry: &Entry) -> Fate {
-        let end = self.map.get(&(entry.index.clone(), entry.id.clone()));
+        let result = self.map.get(&(entry.index.clone(), entry.id.clone()));
         let now = |kind, reason: &Rejection| {
             Fate::Become(Box::new(Entry {
                 kind,
@@ -226,11 +233,11 @@ impl Ends {
                 ..entry.clone()
             }))
         };
-        match end {
+        match result {
             None => Fate::Keep,
-            Some(End::Taken) => Fate::Drop,
-            Some(End::Dead(reason)) => now(Kind::Dead, reason),
-            Some(End::Waits(reason)) => now(entry.kind, reason),
+            Some(EntryResult::Taken) => Fate::Drop,
+            Some(EntryResult::Dead(reason)) => now(Kind::Dead, reason),
+            Some(EntryResult::Waits(reason)) => now(entry.kind, reason),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::judge::RetryReason;
+use super::classify::RetryReason;
 use super::redirect::Redirect;
 use super::refused_certificate;
 use super::settings::SettingsProblem;

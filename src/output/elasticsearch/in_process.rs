@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub(crate) use super::deliver::fake_cluster::{Cluster, Fault, Reaction};
-use super::deliver::{Courier, Deliverer, Reply};
+use super::deliver::{Deliverer, Transport};
 use super::error::Fault as NodeFault;
-use super::parcel::Wire;
+use super::response::Response;
+use super::sub_batch::BulkRequest;
 use super::{ActionLines, OutputError, Settings};
 use crate::config::Target;
 use crate::event::Batch;
@@ -30,12 +31,12 @@ struct Scripted {
     clock: Arc<dyn crate::clock::Clock>,
 }
 
-impl Courier for Scripted {
+impl Transport for Scripted {
     fn nodes(&self) -> usize {
         1
     }
 
-    async fn bulk(&self, _: usize, wire: Wire) -> Result<Reply, OutputError> {
+    async fn bulk(&self, _: usize, request: BulkRequest) -> Result<Response, OutputError> {
         let failed = |fault| {
             Err(OutputError::Node {
                 node: "node-0".to_owned(),
@@ -48,7 +49,7 @@ impl Courier for Scripted {
         if !passes(&self.points, Step::Send).await {
             return failed(NodeFault::Refused);
         }
-        let reaction = self.cluster.lock().unwrap().bulk(&wire.body);
+        let reaction = self.cluster.lock().unwrap().bulk(&request.body);
         tokio::time::sleep(Duration::from_millis(40)).await;
         if !passes(&self.points, Step::Answer).await {
             return failed(NodeFault::Broken("reset".into()));
@@ -59,7 +60,7 @@ impl Courier for Scripted {
                 retry_after,
                 body,
                 ..
-            } => Ok(Reply {
+            } => Ok(Response {
                 status,
                 retry_after: retry_after.map(str::to_owned),
                 date: None,
@@ -108,12 +109,12 @@ impl InProcess {
             batch_bytes: 2048,
             ..Settings::new(vec![node], data_dir.to_owned())
         };
-        let courier = Scripted {
+        let transport = Scripted {
             points: points.clone(),
             cluster,
             clock: Arc::clone(&clock),
         };
-        let mut deliverer = Deliverer::new(courier, &settings, None, clock);
+        let mut deliverer = Deliverer::new(transport, &settings, None, clock);
         let letters = DeadLetters::new(data_dir, settings.dead_letter_bytes);
         deliverer.dead_letters = Arc::new(letters.counted(points));
         Arc::new(Self {

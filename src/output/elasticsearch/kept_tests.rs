@@ -168,7 +168,7 @@ async fn how_long_an_index_refused_is_known_over_reloads() {
     let mut other = Lab::new(closed());
     let deliverer = Arc::get_mut(&mut other.deliverer).unwrap();
     deliverer.go_on_from(&before, false);
-    assert!(!deliverer.refusals.parkable("old") && before.refusals.parkable("old"));
+    assert!(!deliverer.index_health.parkable("old") && before.index_health.parkable("old"));
     assert_eq!(deliverer.stats.sent_bytes(), before.stats.sent_bytes());
 }
 

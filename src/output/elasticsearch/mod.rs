@@ -6,32 +6,32 @@
 //! day a cluster can have.
 //!
 //! `settings` say where and as whom → `client` carries requests to `nodes`, follows no `redirect` and reads a bounded `response`, `stream` sees
-//! to it that a data stream stays one → `bulk` reads the answer → `judge` says what it means → `deliver` acts on it, at the speed of `pace`; `refusals` remembers
+//! to it that a data stream stays one → `bulk` reads the answer → `classify` says what it means → `deliver` acts on it, at the speed of `limiter`; `index_health` remembers
 //! over batches, `entries` sends what stands in the dead-letter file: `parked` by the clock, `replay` by hand.
 
 pub(crate) mod action;
 mod backoff;
 mod bulk;
+mod classify;
 mod client;
+mod concurrency_limiter;
 mod deliver;
 mod entries;
 mod error;
 #[cfg(test)]
 pub(crate) mod in_process;
-mod judge;
+mod index_health;
+mod log_throttle;
 mod nodes;
-mod notice;
-mod pace;
-mod parcel;
 mod parked;
 mod redirect;
-mod refusals;
 mod refused_certificate;
 mod replay;
 mod response;
 mod settings;
 mod stats;
 mod stream;
+mod sub_batch;
 mod tls;
 mod trust;
 
@@ -47,11 +47,12 @@ use url::Url;
 
 pub use self::action::ActionLines;
 pub use self::backoff::{Backoff, InvalidBackoff};
+pub use self::classify::RetryReason;
 pub use self::client::Method;
 pub use self::error::{Fault, OutputError};
-pub use self::judge::RetryReason;
 pub use self::redirect::Redirect;
 pub use self::replay::Replayed;
+pub use self::response::Response;
 pub(crate) use self::settings::shown;
 pub use self::settings::{
     DEFAULT_BATCH_BYTES, DEFAULT_DEAD_LETTER_BYTES, DEFAULT_MAX_IN_FLIGHT, DEFAULT_PARK_AFTER,
@@ -59,9 +60,9 @@ pub use self::settings::{
 };
 
 use self::bulk::request_error;
+use self::classify::rejection;
 use self::client::Client;
 use self::deliver::Deliverer;
-use self::judge::rejection;
 use self::stats::SECONDS;
 pub use self::stats::Stats;
 use super::dead_letters::{Choice, DeadLetters};
@@ -90,21 +91,10 @@ impl fmt::Debug for Elasticsearch {
     }
 }
 
-/// A cluster's answer to one request.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// The body, decompressed.
-    pub body: Bytes,
-    /// The header `Date`; a proxy or gateway sends it, the cluster itself does not.
-    pub date: Option<String>,
-}
-
 /// The client without delivery: for what lives beside a cluster and takes the same TLS and credentials.
-pub struct Plain(Client);
+pub struct HttpClient(Client);
 
-impl Plain {
+impl HttpClient {
     /// Makes the client; no request is made. Only address, credentials, TLS and time-out of `settings` count;
     /// `setting` is what messages call the one that holds the address.
     pub fn to(settings: &Settings, setting: &'static str) -> Result<Self, OutputError> {
@@ -122,7 +112,7 @@ impl Plain {
         path: &str,
         headers: &[(&'static str, &'static str)],
         body: Option<Bytes>,
-    ) -> Result<Answer, OutputError> {
+    ) -> Result<Response, OutputError> {
         self.0.request_with(0, method, path, headers, body).await
     }
 }
@@ -191,12 +181,12 @@ impl Elasticsearch {
             .request(Method::Get, &format!("_index_template/{name}"), None)
             .await
         {
-            Ok(Answer {
+            Ok(Response {
                 status: 200, body, ..
             }) if for_stream && !stream::makes_streams(&body) => TemplateState::NotForStreams,
-            Ok(Answer { status: 200, .. }) => TemplateState::Present,
-            Ok(Answer { status: 404, .. }) => TemplateState::Missing,
-            Ok(Answer { status, body, .. }) => {
+            Ok(Response { status: 200, .. }) => TemplateState::Present,
+            Ok(Response { status: 404, .. }) => TemplateState::Missing,
+            Ok(Response { status, body, .. }) => {
                 let reason = rejection(status, &request_error(&body)).to_string();
                 if status == 429 || status >= 500 {
                     TemplateState::Unreachable(reason)
@@ -214,19 +204,21 @@ impl Elasticsearch {
         method: Method,
         path: &str,
         body: Option<Vec<u8>>,
-    ) -> Result<Answer, OutputError> {
-        let Deliverer { courier, nodes, .. } = &*self.deliverer;
+    ) -> Result<Response, OutputError> {
+        let Deliverer {
+            transport, nodes, ..
+        } = &*self.deliverer;
         let body = body.map(Bytes::from);
         let mut tried = 1;
         loop {
             let node = nodes.pick();
-            let answer = courier.request(node, method, path, body.clone()).await;
-            match answer {
+            let response = transport.request(node, method, path, body.clone()).await;
+            match response {
                 Err(OutputError::Node { .. }) if tried < nodes.count() => nodes.failed(node),
                 Err(error) => return Err(error),
-                Ok(answer) => {
+                Ok(response) => {
                     nodes.answered(node);
-                    return Ok(answer);
+                    return Ok(response);
                 }
             }
             tried += 1;

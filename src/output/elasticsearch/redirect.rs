@@ -157,15 +157,15 @@ mod tests {
 
     const NODES: &str = "`nodes`";
 
-    fn said_of(base: &str, path: &str, location: Option<&[u8]>) -> String {
+    fn message_of(base: &str, path: &str, location: Option<&[u8]>) -> String {
         let base = Url::parse(base).unwrap();
         let request = base.join(path).unwrap();
         let redirect = Redirect::read(301, location, &base, &request, NODES);
         redirect.unwrap().to_string()
     }
 
-    fn said(location: &str) -> String {
-        said_of(
+    fn message(location: &str) -> String {
+        message_of(
             "http://es:9200/",
             "_bulk?timeout=30000ms",
             Some(location.as_bytes()),
@@ -189,20 +189,20 @@ mod tests {
             } else {
                 "https://es.example"
             };
-            assert_eq!(said(location), use_it(to), "{location}");
+            assert_eq!(message(location), use_it(to), "{location}");
         }
-        assert_eq!(said("/es/_bulk"), use_it("http://es:9200/es"));
+        assert_eq!(message("/es/_bulk"), use_it("http://es:9200/es"));
         assert_eq!(
-            said("https://[::1]:9201/a/b/_bulk"),
+            message("https://[::1]:9201/a/b/_bulk"),
             use_it("https://[::1]:9201/a/b")
         );
-        let below = said_of(
+        let below = message_of(
             "http://proxy/es/",
             "_index_template/x",
             Some(b"https://proxy/es/_index_template/x"),
         );
         assert_eq!(below, use_it("https://proxy/es"));
-        let root = |location: &[u8]| said_of("http://es/", "", Some(location));
+        let root = |location: &[u8]| message_of("http://es/", "", Some(location));
         assert_eq!(root(b"https://es/"), use_it("https://es"));
         assert_eq!(root(b"/kibana"), use_it("http://es/kibana"));
         assert!(root(b"/login?next=%2F").contains("which is not the path"));
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_is_no_base_address_is_not_recommended() {
-        let page = said("https://sso.example/login?rd=https%3A%2F%2Fes%2F_bulk");
+        let page = message("https://sso.example/login?rd=https%3A%2F%2Fes%2F_bulk");
         assert!(
             page.starts_with("answered 301 to https://sso.example/login, which is not the path"),
             "{page}"
@@ -220,16 +220,16 @@ mod tests {
             "{page}"
         );
         // the end of another name is not the request's own path
-        assert!(said("https://es.example/old_bulk").contains("/old_bulk, which is not"));
+        assert!(message("https://es.example/old_bulk").contains("/old_bulk, which is not"));
         for location in ["http://es:9200/_bulk", "/_bulk", "?again"] {
-            let itself = said(location);
+            let itself = message(location);
             assert!(
                 itself.contains("which is the address that was asked"),
                 "{itself}"
             );
         }
         for location in [None, Some(&b""[..]), Some(b" \t")] {
-            let nowhere = said_of("http://es/", "_bulk", location);
+            let nowhere = message_of("http://es/", "_bulk", location);
             assert!(nowhere.contains("without saying where to"), "{nowhere}");
         }
     }
@@ -243,7 +243,7 @@ mod tests {
             b"http://hunter2@",
             b"mailto:a\x1b[31m@\xff\xfe",
         ] {
-            let text = said_of("http://es/", "_bulk", Some(location));
+            let text = message_of("http://es/", "_bulk", Some(location));
             assert!(text.contains("which is no http"), "{text}");
             assert!(!text.contains("hunter2"), "{text}");
             assert!(!text.contains(char::is_control), "{text:?}");
@@ -255,7 +255,7 @@ mod tests {
             "x:".repeat(100_000),
             "https://es/a\u{1b}[31m\u{202e}b/_bulk".to_owned(),
         ] {
-            let text = said(&location);
+            let text = message(&location);
             assert!(text.len() < 2 * SHOWN_BYTES + 200, "{}", text.len());
             assert!(!text.contains(char::is_control), "{text:?}");
             assert!(!text.contains('\u{202e}'), "{text:?}");

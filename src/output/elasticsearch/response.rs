@@ -6,10 +6,22 @@
 //! against: whoever answers in the cluster's place sends 4 MB of gzip that become gigabytes, or a body without an end.
 
 use bytes::Bytes;
-use reqwest::Response;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
+
+/// The response of a node to one request.
+#[derive(Debug, Clone)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// The body, decompressed.
+    pub body: Bytes,
+    /// The header `Date`; a proxy or gateway sends it, the cluster itself does not.
+    pub date: Option<String>,
+    /// The header `Retry-After`.
+    pub(crate) retry_after: Option<String>,
+}
 
 /// Limit of every response but that of `_bulk`. The longest of them list the indices of `index`, or all index templates
 /// of the cluster: some 100 to 600 bytes an entry, so this is room for 6,500 indices. Read into values, small objects take
@@ -38,7 +50,7 @@ pub(crate) enum Unread {
 }
 
 /// Reads a body, decompressed, of at most `limit` bytes.
-pub(crate) async fn read(mut response: Response, limit: usize) -> Result<Bytes, Unread> {
+pub(crate) async fn read(mut response: reqwest::Response, limit: usize) -> Result<Bytes, Unread> {
     // Known beforehand only where nothing is compressed.
     let length = response.content_length().unwrap_or(0);
     let length = usize::try_from(length).unwrap_or(usize::MAX);

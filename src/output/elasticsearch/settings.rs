@@ -192,9 +192,9 @@ mod tests {
         wrong.max_in_flight = 0;
         wrong.batch_bytes = 0;
         wrong.request_timeout = Duration::ZERO;
-        let said: Vec<String> = wrong.problems().iter().map(ToString::to_string).collect();
-        assert_eq!(said.len(), 8, "{said:#?}");
-        assert!(!said.join("\n").contains("hunter2"), "{said:#?}");
+        let message: Vec<String> = wrong.problems().iter().map(ToString::to_string).collect();
+        assert_eq!(message.len(), 8, "{message:#?}");
+        assert!(!message.join("\n").contains("hunter2"), "{message:#?}");
         assert!(!format!("{wrong:?}").contains("abc\\n"));
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::judge::RetryReason;
+use super::classify::RetryReason;
 
 /// Upper bounds of the request histogram's buckets, in seconds; one more bucket has no bound.
 pub(super) const SECONDS: [f64; 12] = [
@@ -105,7 +105,7 @@ impl Stats {
     }
 
     pub(crate) fn retried(&self, reason: RetryReason, documents: usize) {
-        if let Some(count) = self.retries.get(reason.place()) {
+        if let Some(count) = self.retries.get(reason.index()) {
             count.fetch_add(documents as u64, Ordering::Relaxed);
         }
     }

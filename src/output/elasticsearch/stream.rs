@@ -13,10 +13,10 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use super::bulk::request_error;
+use super::classify::rejection;
 use super::client::{Client, Method};
-use super::deliver::Reply;
 use super::error::OutputError;
-use super::judge::rejection;
+use super::response::Response;
 use crate::config::DataStream;
 
 /// The parameter of `_bulk`.
@@ -47,8 +47,8 @@ impl Streams {
     }
 
     /// True when this answer says that the server does not know [`PARAMETER`]; it is not asked again.
-    pub(crate) fn is_refusal(&self, reply: &Reply) -> bool {
-        let error = (reply.status == 400).then(|| request_error(&reply.body));
+    pub(crate) fn is_refusal(&self, response: &Response) -> bool {
+        let error = (response.status == 400).then(|| request_error(&response.body));
         let refused = error.is_some_and(|error| {
             error.reason.contains("unrecognized parameter") && error.reason.contains(PARAMETER)
         });
@@ -64,7 +64,7 @@ impl Streams {
         client: &Client,
         node: usize,
         stream: &DataStream,
-    ) -> Result<Option<Reply>, OutputError> {
+    ) -> Result<Option<Response>, OutputError> {
         if self.sure().contains(stream.as_str()) {
             return Ok(None);
         }
@@ -75,7 +75,7 @@ impl Streams {
             }
             Found::Not(reason) => {
                 let error = json!({"type": NO_STREAM, "reason": reason});
-                Ok(Some(Reply {
+                Ok(Some(Response {
                     status: 404,
                     retry_after: None,
                     date: None,
@@ -124,15 +124,15 @@ async fn find(client: &Client, node: usize, stream: &DataStream) -> Result<Found
     }
     let template = stream.template();
     let path = format!("_index_template/{template}");
-    let answer = client.request(node, Method::Get, &path, None).await?;
-    Ok(match answer.status {
-        200 if makes_streams(&answer.body) => Found::Stream,
+    let response = client.request(node, Method::Get, &path, None).await?;
+    Ok(match response.status {
+        200 if makes_streams(&response.body) => Found::Stream,
         200 => Found::Not(format!(
             "the index template {template} makes no data streams"
         )),
         404 => Found::Not(format!("there is no index template {template}")),
         status => {
-            let reason = rejection(status, &request_error(&answer.body));
+            let reason = rejection(status, &request_error(&response.body));
             Found::Not(format!(
                 "cannot find out whether {name} is a data stream: {reason}"
             ))
@@ -141,9 +141,9 @@ async fn find(client: &Client, node: usize, stream: &DataStream) -> Result<Found
 }
 
 /// Whether the answer to `GET _index_template/NAME` is a template that makes data streams.
-pub(crate) fn makes_streams(answer: &[u8]) -> bool {
-    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
-    answer
+pub(crate) fn makes_streams(response: &[u8]) -> bool {
+    let response: Value = serde_json::from_slice(response).unwrap_or_default();
+    response
         .pointer("/index_templates/0/index_template/data_stream")
         .is_some_and(Value::is_object)
 }

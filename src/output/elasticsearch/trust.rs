@@ -124,7 +124,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let own = ParsedCertificate::try_from(end_entity)?;
-        let (verdict, is_pinned) = match &self.trust {
+        let (outcome, is_pinned) = match &self.trust {
             Trust::Authorities { roots, pinned } => (
                 self.chains_to(&own, roots, intermediates, now),
                 pinned.contains(end_entity),
@@ -146,11 +146,11 @@ impl ServerCertVerifier for Verifier {
                 (self.chains_to(&own, &roots, intermediates, now), false)
             }
         };
-        match verdict {
+        match outcome {
             // Who signed a certificate does not matter when it is that very one; webpki looks at the time before it
             // looks for an issuer.
             Err(error) if is_pinned && !is_about_time(&error) => {}
-            verdict => verdict?,
+            outcome => outcome?,
         }
         verify_server_name(&own, server_name)?;
         Ok(ServerCertVerified::assertion())

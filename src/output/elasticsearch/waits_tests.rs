@@ -8,13 +8,13 @@ struct Refusing {
     at: Mutex<Vec<Instant>>,
 }
 
-impl Courier for Refusing {
+impl Transport for Refusing {
     fn nodes(&self) -> usize {
         1
     }
 
-    async fn bulk(&self, _: usize, wire: Wire) -> Result<Reply, OutputError> {
-        let count = wire.body.iter().filter(|byte| **byte == b'\n').count() / 2;
+    async fn bulk(&self, _: usize, request: BulkRequest) -> Result<Response, OutputError> {
+        let count = request.body.iter().filter(|byte| **byte == b'\n').count() / 2;
         let mut at = self.at.lock().unwrap();
         let taken = self.taken.get(at.len()).copied().unwrap_or(count);
         at.push(Instant::now());
@@ -26,7 +26,7 @@ impl Courier for Refusing {
             }
         });
         let items = items.collect::<Vec<_>>().join(",");
-        Ok(Reply {
+        Ok(Response {
             status: 200,
             retry_after: None,
             date: None,
@@ -41,14 +41,14 @@ async fn longest_waits(taken: &[usize]) -> Vec<Duration> {
     let stop = CancellationToken::new();
     let mut longest = vec![Duration::ZERO; taken.len()];
     for _ in 0..300 {
-        let courier = Refusing {
+        let transport = Refusing {
             taken: taken.to_vec(),
             at: Mutex::default(),
         };
         let clock = Arc::new(SystemClock::new());
-        let deliverer = Deliverer::new(courier, &settings(directory.path()), None, clock);
+        let deliverer = Deliverer::new(transport, &settings(directory.path()), None, clock);
         assert!(deliverer.deliver(good(9), &stop).await.settled);
-        let at = deliverer.courier.at.lock().unwrap();
+        let at = deliverer.transport.at.lock().unwrap();
         assert_eq!(at.len(), taken.len() + 1);
         for (longest, pair) in longest.iter_mut().zip(at.windows(2)) {
             *longest = (*longest).max(pair[1] - pair[0]);

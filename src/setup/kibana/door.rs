@@ -4,11 +4,11 @@ use bytes::Bytes;
 
 use super::Door;
 use crate::config;
-use crate::output::elasticsearch::{Fault, OutputError, Plain, Settings, shown};
+use crate::output::elasticsearch::{Fault, HttpClient, OutputError, Settings, shown};
 use crate::setup::{Answer, Method};
 
 /// A Kibana or OpenSearch Dashboards at an address.
-pub struct KibanaDoor(Plain);
+pub struct KibanaDoor(HttpClient);
 
 impl KibanaDoor {
     /// Makes the client; no request is made.
@@ -19,7 +19,7 @@ impl KibanaDoor {
         settings.ca_file = kibana.ca_file.clone();
         settings.ca_fingerprint = kibana.ca_fingerprint;
         settings.proxies = kibana.proxies.clone();
-        Plain::to(&settings, "`[kibana] url`").map(Self)
+        HttpClient::to(&settings, "`[kibana] url`").map(Self)
     }
 }
 

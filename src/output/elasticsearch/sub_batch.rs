@@ -19,7 +19,7 @@ use crate::output::dead_letters::Rejection;
 
 /// A body ready to be sent, kept for repeats.
 #[derive(Debug, Clone)]
-pub(crate) struct Wire {
+pub(crate) struct BulkRequest {
     pub(crate) body: Bytes,
     pub(crate) gzip: bool,
     /// How many documents it holds.
@@ -29,7 +29,7 @@ pub(crate) struct Wire {
 }
 
 /// The batch taken apart: its body as shared bytes, so that sending it copies nothing.
-pub(crate) struct Job {
+pub(crate) struct BatchInDelivery {
     pub(crate) raw: Bytes,
     pub(crate) items: Vec<Item>,
     pub(crate) spans: Vec<Span>,
@@ -51,17 +51,17 @@ pub(crate) struct Delivery {
 }
 
 /// Items that travel in one request.
-pub(crate) struct Parcel {
+pub(crate) struct SubBatch {
     /// `None`: the whole batch.
     pub(crate) items: Option<Vec<u32>>,
-    pub(crate) wire: Option<Wire>,
+    pub(crate) request: Option<BulkRequest>,
     /// Whole-request failures since it was last taken in part.
     pub(crate) failures: u32,
     /// How often it was halved without being told to.
     pub(crate) halved: u32,
 }
 
-impl Job {
+impl BatchInDelivery {
     pub(crate) fn new(batch: Batch) -> Self {
         let Batch { body, items, spans } = batch;
         Self {
@@ -117,7 +117,7 @@ impl Job {
     }
 
     /// Takes back what was to be buried.
-    pub(crate) fn exhume(&mut self) -> Vec<u32> {
+    pub(crate) fn take_rejected(&mut self) -> Vec<u32> {
         let mut items: Vec<u32> = self
             .dead
             .drain(..)
@@ -151,34 +151,34 @@ impl Job {
     }
 }
 
-impl Parcel {
+impl SubBatch {
     pub(crate) fn new(items: Option<Vec<u32>>) -> Self {
         Self {
             items,
-            wire: None,
+            request: None,
             failures: 0,
             halved: 0,
         }
     }
 
-    pub(crate) fn count(&self, job: &Job) -> usize {
-        self.items.as_ref().map_or(job.items.len(), Vec::len)
+    pub(crate) fn count(&self, batch: &BatchInDelivery) -> usize {
+        self.items.as_ref().map_or(batch.items.len(), Vec::len)
     }
 
     /// The item at this place of the request.
-    pub(crate) fn at(&self, place: usize) -> u32 {
+    pub(crate) fn at(&self, position: usize) -> u32 {
         match &self.items {
-            Some(items) => items.get(place).copied().unwrap_or(u32::MAX),
-            None => u32::try_from(place).unwrap_or(u32::MAX),
+            Some(items) => items.get(position).copied().unwrap_or(u32::MAX),
+            None => u32::try_from(position).unwrap_or(u32::MAX),
         }
     }
 
-    pub(crate) fn halves(&mut self, job: &Job) -> Option<(Self, Self)> {
-        let count = self.count(job);
+    pub(crate) fn halves(&mut self, batch: &BatchInDelivery) -> Option<(Self, Self)> {
+        let count = self.count(batch);
         if count < 2 {
             return None;
         }
-        let mut first: Vec<u32> = (0..count).map(|place| self.at(place)).collect();
+        let mut first: Vec<u32> = (0..count).map(|position| self.at(position)).collect();
         let second = first.split_off(count / 2);
         let half = |items| Self {
             halved: self.halved + 1,

@@ -12,14 +12,14 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// One kind of repeated message.
 #[derive(Debug, Default)]
-pub(crate) struct Notice(Mutex<(Option<Instant>, u64)>);
+pub(crate) struct LogThrottle(Mutex<(Option<Instant>, u64)>);
 
-impl Notice {
+impl LogThrottle {
     /// `Some(how often it happened unsaid)` when it may be said now.
     pub(crate) fn due(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        if state.0.is_some_and(|said| now - said < EVERY) {
+        if state.0.is_some_and(|last| now - last < EVERY) {
             state.1 += 1;
             return None;
         }
@@ -35,12 +35,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn once_a_minute_with_the_count_between() {
-        let notice = Notice::default();
-        assert_eq!(notice.due(), Some(0));
-        assert_eq!((notice.due(), notice.due()), (None, None));
+        let log_throttle = LogThrottle::default();
+        assert_eq!(log_throttle.due(), Some(0));
+        assert_eq!((log_throttle.due(), log_throttle.due()), (None, None));
         tokio::time::advance(EVERY).await;
-        assert_eq!(notice.due(), Some(2));
+        assert_eq!(log_throttle.due(), Some(2));
         tokio::time::advance(EVERY).await;
-        assert_eq!(notice.due(), Some(0));
+        assert_eq!(log_throttle.due(), Some(0));
     }
 }

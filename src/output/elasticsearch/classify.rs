@@ -1,11 +1,11 @@
 //! What an answer means for the lines it is about.
 //!
 //! Owns the one table of outcomes, of items and of whole requests; refuses to know how it is waited, repeated
-//! or kept. Invariant: [`Verdict::DeadLetter`] only where the document itself can never be accepted; every
+//! or kept. Invariant: [`ItemOutcome::DeadLetter`] only where the document itself can never be accepted; every
 //! refusal that is not understood is the cluster's state, so nothing is given up. Guards against lines that
 //! are dropped because an index was closed or a disk was full for an hour.
 
-use super::bulk::{ItemError, Outcome, request_error};
+use super::bulk::{BulkItem, ItemError, request_error};
 use super::stream;
 use crate::output::dead_letters::Rejection;
 use crate::text;
@@ -78,14 +78,14 @@ impl RetryReason {
         }
     }
 
-    pub(crate) fn place(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self as usize
     }
 }
 
 /// What one item's outcome means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum ItemOutcome {
     /// Newly in the index.
     Indexed,
     /// There already.
@@ -95,38 +95,38 @@ pub(crate) enum Verdict {
     /// Dropped by an ingest pipeline.
     Filtered,
     /// Send this item again.
-    RetryItem(RetryReason),
+    Retry(RetryReason),
     /// The document's own fault, for good.
     DeadLetter(Rejection),
     /// The cluster's state: keep it and ask again.
-    HoldCluster(Rejection),
+    Hold(Rejection),
 }
 
 /// Judges one item.
-pub(crate) fn judge(outcome: &Outcome<'_>) -> Verdict {
-    let Some(error) = &outcome.error else {
-        return match outcome.status {
-            _ if &*outcome.failure_store == "used" => Verdict::Diverted,
+pub(crate) fn classify(item: &BulkItem<'_>) -> ItemOutcome {
+    let Some(error) = &item.error else {
+        return match item.status {
+            _ if &*item.failure_store == "used" => ItemOutcome::Diverted,
             // On `create` only a pipeline's drop answers 200 (see `bulk::FILTER_PATH`).
-            200 => Verdict::Filtered,
-            201..=299 => Verdict::Indexed,
-            409 => Verdict::Duplicate,
-            429 => Verdict::RetryItem(RetryReason::Overloaded),
-            500..=599 => Verdict::RetryItem(RetryReason::Unavailable),
-            status => Verdict::HoldCluster(rejection(status, &ItemError::default())),
+            200 => ItemOutcome::Filtered,
+            201..=299 => ItemOutcome::Indexed,
+            409 => ItemOutcome::Duplicate,
+            429 => ItemOutcome::Retry(RetryReason::Overloaded),
+            500..=599 => ItemOutcome::Retry(RetryReason::Unavailable),
+            status => ItemOutcome::Hold(rejection(status, &ItemError::default())),
         };
     };
     let kind = &*error.kind;
-    let reason = || rejection(outcome.status, error);
-    match outcome.status {
-        409 if kind == "version_conflict_engine_exception" => Verdict::Duplicate,
+    let reason = || rejection(item.status, error);
+    match item.status {
+        409 if kind == "version_conflict_engine_exception" => ItemOutcome::Duplicate,
         // A full disk answers 429 too (`read_only_allow_delete`), but hurrying does not help it.
-        429 if kind == "cluster_block_exception" => Verdict::HoldCluster(reason()),
-        429 => Verdict::RetryItem(RetryReason::Overloaded),
-        500..=599 => Verdict::RetryItem(RetryReason::Unavailable),
-        413 => Verdict::DeadLetter(reason()),
-        400 if documents_own_fault(error) => Verdict::DeadLetter(reason()),
-        _ => Verdict::HoldCluster(reason()),
+        429 if kind == "cluster_block_exception" => ItemOutcome::Hold(reason()),
+        429 => ItemOutcome::Retry(RetryReason::Overloaded),
+        500..=599 => ItemOutcome::Retry(RetryReason::Unavailable),
+        413 => ItemOutcome::DeadLetter(reason()),
+        400 if documents_own_fault(error) => ItemOutcome::DeadLetter(reason()),
+        _ => ItemOutcome::Hold(reason()),
     }
 }
 
@@ -173,7 +173,7 @@ fn names_a_field(reason: &str) -> bool {
 
 /// What the status of a whole request means.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum RequestVerdict {
+pub(crate) enum RequestOutcome {
     /// The body judges the items.
     Items,
     /// Send it in halves.
@@ -185,18 +185,18 @@ pub(crate) enum RequestVerdict {
 }
 
 /// Judges a whole answer by its status and, where it is a refusal, its body.
-pub(crate) fn judge_request(status: u16, body: &[u8]) -> RequestVerdict {
+pub(crate) fn classify_request(status: u16, body: &[u8]) -> RequestOutcome {
     let reason = || rejection(status, &request_error(body));
     match status {
-        200..=299 => RequestVerdict::Items,
-        413 => RequestVerdict::TooLarge,
+        200..=299 => RequestOutcome::Items,
+        413 => RequestOutcome::TooLarge,
         429 => match reason() {
-            block if block.kind == "cluster_block_exception" => RequestVerdict::Hold(block),
-            busy => RequestVerdict::Retry(RetryReason::Overloaded, busy),
+            block if block.kind == "cluster_block_exception" => RequestOutcome::Hold(block),
+            busy => RequestOutcome::Retry(RetryReason::Overloaded, busy),
         },
         // 408: a proxy's word for a timeout.
-        408 | 500..=599 => RequestVerdict::Retry(RetryReason::Unavailable, reason()),
-        _ => RequestVerdict::Hold(reason()),
+        408 | 500..=599 => RequestOutcome::Retry(RetryReason::Unavailable, reason()),
+        _ => RequestOutcome::Hold(reason()),
     }
 }
 
@@ -248,5 +248,5 @@ pub(crate) fn hint(reason: &Rejection, credentials: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "judge_tests.rs"]
+#[path = "classify_tests.rs"]
 mod tests;

@@ -17,27 +17,27 @@ const REMEMBERED: usize = 1024;
 /// When something was said: by the clock, and in the order of what was said. Two items of one answer are
 /// told apart by the order alone.
 #[derive(Debug, Clone, Copy)]
-struct Said {
+struct Observation {
     at: Instant,
     order: u64,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
-struct Standing {
-    accepted: Option<Said>,
-    refusing_since: Option<Said>,
+struct IndexState {
+    accepted: Option<Observation>,
+    refusing_since: Option<Observation>,
 }
 
 #[derive(Debug, Default)]
 struct Memory {
-    indices: HashMap<String, Standing>,
+    indices: HashMap<String, IndexState>,
     order: u64,
 }
 
 impl Memory {
-    fn now(&mut self) -> Said {
+    fn now(&mut self) -> Observation {
         self.order += 1;
-        Said {
+        Observation {
             at: Instant::now(),
             order: self.order,
         }
@@ -46,12 +46,12 @@ impl Memory {
 
 /// What each index has said of late. Of one answer the refusals are told first.
 #[derive(Debug)]
-pub(crate) struct Refusals {
+pub(crate) struct IndexHealth {
     memory: Mutex<Memory>,
     park_after: Duration,
 }
 
-impl Refusals {
+impl IndexHealth {
     pub(crate) fn new(park_after: Duration) -> Self {
         Self {
             memory: Mutex::default(),
@@ -63,23 +63,23 @@ impl Refusals {
     pub(crate) fn accepted(&self, index: &str) {
         let mut memory = self.memory();
         let now = memory.now();
-        let standing = Standing {
+        let state = IndexState {
             accepted: Some(now),
             refusing_since: None,
         };
         if let Some(known) = memory.indices.get_mut(index) {
-            *known = standing;
+            *known = state;
             return;
         }
         if memory.indices.len() >= REMEMBERED {
-            memory.indices.retain(|_, standing| {
-                standing.refusing_since.is_some()
-                    || standing
+            memory.indices.retain(|_, state| {
+                state.refusing_since.is_some()
+                    || state
                         .accepted
-                        .is_some_and(|said| now.at - said.at < self.park_after)
+                        .is_some_and(|seen| now.at - seen.at < self.park_after)
             });
         }
-        memory.indices.insert(index.to_owned(), standing);
+        memory.indices.insert(index.to_owned(), state);
     }
 
     /// An item of this index was refused.
@@ -89,11 +89,11 @@ impl Refusals {
         if let Some(known) = memory.indices.get_mut(index) {
             known.refusing_since.get_or_insert(now);
         } else {
-            let standing = Standing {
+            let state = IndexState {
                 accepted: None,
                 refusing_since: Some(now),
             };
-            memory.indices.insert(index.to_owned(), standing);
+            memory.indices.insert(index.to_owned(), state);
         }
     }
 
@@ -117,7 +117,7 @@ impl Refusals {
                 other.refusing_since.is_none()
                     && other
                         .accepted
-                        .is_some_and(|said| said.order > since.order && now - said.at < young)
+                        .is_some_and(|seen| seen.order > since.order && now - seen.at < young)
             })
     }
 
@@ -164,7 +164,7 @@ mod tests {
     const TEN: Duration = Duration::from_secs(600);
     const SECOND: Duration = Duration::from_secs(1);
 
-    impl Refusals {
+    impl IndexHealth {
         fn refused_now(&self, index: &str) -> bool {
             self.refused(index);
             self.parkable(index)
@@ -173,65 +173,65 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_index_is_parked_only_after_its_time_and_only_while_others_accept() {
-        let refusals = Refusals::new(TEN);
-        assert!(!refusals.refused_now("old"));
+        let index_health = IndexHealth::new(TEN);
+        assert!(!index_health.refused_now("old"));
         tokio::time::advance(TEN + SECOND).await;
         assert!(
-            !refusals.refused_now("old"),
+            !index_health.refused_now("old"),
             "nobody else accepted: the cluster is at fault"
         );
-        refusals.accepted("today");
-        assert!(refusals.refused_now("old"));
-        refusals.accepted("old");
-        assert!(!refusals.refused_now("old"), "its time begins anew");
+        index_health.accepted("today");
+        assert!(index_health.refused_now("old"));
+        index_health.accepted("old");
+        assert!(!index_health.refused_now("old"), "its time begins anew");
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_others_said_grows_old() {
-        let refusals = Refusals::new(TEN);
-        assert!(!refusals.refused_now("today"));
-        refusals.accepted("yesterday");
+        let index_health = IndexHealth::new(TEN);
+        assert!(!index_health.refused_now("today"));
+        index_health.accepted("yesterday");
         tokio::time::advance(TEN).await;
-        assert!(refusals.refused_now("today"));
+        assert!(index_health.refused_now("today"));
         tokio::time::advance(TEN / 2).await;
         assert!(
-            !refusals.refused_now("today"),
+            !index_health.refused_now("today"),
             "the cluster has stopped accepting anything"
         );
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_others_said_before_does_not_count() {
-        let refusals = Refusals::new(TEN);
-        refusals.accepted("yesterday");
-        assert!(!refusals.refused_now("today"));
+        let index_health = IndexHealth::new(TEN);
+        index_health.accepted("yesterday");
+        assert!(!index_health.refused_now("today"));
         tokio::time::advance(TEN).await;
         assert!(
-            !refusals.refused_now("today"),
+            !index_health.refused_now("today"),
             "since then nobody has accepted anything"
         );
     }
 
     #[tokio::test(start_paused = true)]
     async fn another_index_that_refuses_by_now_is_no_witness() {
-        let refusals = Refusals::new(TEN);
-        assert!(!refusals.refused_now("a"));
-        refusals.accepted("b");
-        assert!(!refusals.refused_now("b"));
+        let index_health = IndexHealth::new(TEN);
+        assert!(!index_health.refused_now("a"));
+        index_health.accepted("b");
+        assert!(!index_health.refused_now("b"));
         tokio::time::advance(TEN).await;
-        assert!(!refusals.refused_now("a"));
+        assert!(!index_health.refused_now("a"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn memory_of_quiet_indices_is_bounded() {
-        let refusals = Refusals::new(TEN);
-        assert!(!refusals.refused_now("refusing"));
+        let index_health = IndexHealth::new(TEN);
+        assert!(!index_health.refused_now("refusing"));
         for day in 0..5 * REMEMBERED {
-            refusals.accepted(&format!("day-{day}"));
+            index_health.accepted(&format!("day-{day}"));
             tokio::time::advance(SECOND).await;
         }
-        assert!(refusals.memory().indices.len() <= REMEMBERED + 1);
-        assert!(refusals.memory().indices.contains_key("refusing"));
+        assert!(index_health.memory().indices.len() <= REMEMBERED + 1);
+        assert!(index_health.memory().indices.contains_key("refusing"));
     }
 
     #[test]
