@@ -1,9 +1,9 @@
-//! Reads the answer of `_bulk`.
+//! Parses the response of `_bulk`.
 //!
-//! Owns the shape of the answer; refuses to know what an outcome means (that is `classify`).
-//! Invariant: a caller sees the items of a *whole* answer with exactly the expected number of them, in
-//! request order, or nothing: what is cut, of another shape or of another length is [`Malformed`], its
-//! outcome unknown. Guards against an item that vanishes in a half-read answer.
+//! Owns the shape of the response; refuses to know what an item means (that is `classify`). Invariant: a caller gets the
+//! items of a *complete* response with exactly the expected number of them, in request order, or nothing. A response
+//! that is cut, of another shape or of another length is [`Malformed`], and its outcome is unknown. It guards against an
+//! item that is lost in a partly read response.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,17 +14,17 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 
 use crate::text;
 
-/// The smallest answer that still judges every item. `result` is not asked for: a `create` that succeeds
-/// answers 201, and only a document dropped by an ingest pipeline answers 200 (`result: noop`;
+/// The smallest response with an outcome for every item. It leaves out `result`: a `create` that succeeds has the
+/// status 201, and only a document that an ingest pipeline drops has 200 (`result: noop`;
 /// `BulkRequestModifier.markItemAsDropped` and `UpdateResponse.status` in Elasticsearch's source).
 pub(crate) const FILTER_PATH: &str = "items.*.status,items.*.error,items.*.failure_store";
 
-/// What the cluster said of one item.
+/// One item of the response.
 #[derive(Debug, Deserialize)]
 pub(crate) struct BulkItem<'a> {
     /// HTTP status of this item alone.
     pub(crate) status: u16,
-    /// Why not.
+    /// Why the item was refused.
     #[serde(borrow, default)]
     pub(crate) error: Option<ItemError<'a>>,
     /// `used`, `not_enabled`, `failed`; absent where there is no failure store.
@@ -39,13 +39,13 @@ pub(crate) struct ItemError<'a> {
     pub(crate) kind: Text<'a>,
     /// The message.
     pub(crate) reason: Text<'a>,
-    /// Name of the exception behind it.
+    /// Name of the exception that caused it.
     pub(crate) cause_kind: Text<'a>,
-    /// Message of the exception behind it.
+    /// Message of the exception that caused it.
     pub(crate) cause_reason: Text<'a>,
 }
 
-/// A string borrowed from the answer where no escape stands in the way; anything else is empty.
+/// A string that is borrowed from the response unless it has escapes; empty when the value is no string.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
@@ -57,7 +57,7 @@ impl std::ops::Deref for Text<'_> {
     }
 }
 
-/// The answer is not one to this request: whether it was applied is unknown.
+/// The response does not belong to this request: it is unknown whether the request was applied.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
     /// Not JSON, cut, or JSON of another shape.
@@ -66,21 +66,21 @@ pub(crate) enum Malformed {
     /// Another number of items than was sent.
     #[error("it judges {got} items of {sent} sent")]
     Count {
-        /// Items in the answer.
+        /// Items in the response.
         got: usize,
         /// Items in the request.
         sent: usize,
     },
 }
 
-/// Walks the answer to a request of `sent` items; `each` sees every outcome with its place. The caller must
-/// throw away what `each` gathered when this fails.
+/// Walks the response to a request of `sent` items and calls `each` with the position and the item. The caller must
+/// discard what `each` collected when this fails.
 pub(crate) fn walk<'a>(
     response: &'a [u8],
     sent: usize,
     each: impl FnMut(usize, BulkItem<'a>),
 ) -> Result<(), Malformed> {
-    // The parser quotes strings of the answer, whole.
+    // The parser's error quotes strings of the response at full length.
     let malformed = |error: serde_json::Error| {
         let why = text::excerpt(error.to_string().as_bytes(), text::EXCERPT_BYTES);
         Malformed::Shape(why, excerpt(response))
@@ -97,8 +97,8 @@ pub(crate) fn walk<'a>(
     }
 }
 
-/// Whether the answer says, byte for byte as Elasticsearch and OpenSearch write it, that all `sent` items were
-/// created. Most answers do, and this costs a fortieth of reading them as JSON; any other goes to [`walk`].
+/// Whether all `sent` items were created, by a comparison with the bytes that Elasticsearch and OpenSearch write. Most
+/// responses match, and this costs a fortieth of parsing JSON; any other goes to [`walk`].
 pub(crate) fn all_created(response: &[u8], sent: usize) -> bool {
     const CREATED: &[u8] = b"{\"create\":{\"status\":201}}";
     const STEP: usize = CREATED.len() + 1;
@@ -115,7 +115,7 @@ pub(crate) fn all_created(response: &[u8], sent: usize) -> bool {
         && steps.remainder() == CREATED
 }
 
-/// The beginning of a strange answer, fit for a log line.
+/// The beginning of an unexpected response, safe for a log line.
 pub(crate) fn excerpt(response: &[u8]) -> String {
     const SHOWN: usize = 120;
     if response.is_empty() {
@@ -124,7 +124,7 @@ pub(crate) fn excerpt(response: &[u8]) -> String {
     text::excerpt(response, SHOWN)
 }
 
-/// `{"items":[…], …}`, giving the number of items.
+/// `{"items":[…], …}`; returns the number of items.
 struct ResponseVisitor<'a, F>(F, PhantomData<&'a ()>);
 
 impl<'a, F: FnMut(usize, BulkItem<'a>)> DeserializeSeed<'a> for ResponseVisitor<'a, F> {
@@ -186,7 +186,7 @@ impl<'a, F: FnMut(usize, BulkItem<'a>)> Visitor<'a> for ItemsVisitor<'_, 'a, F> 
     }
 }
 
-/// `{"create":{…}}`; the key may be any operation's, there is exactly one.
+/// `{"create":{…}}` with exactly one key, which may be any operation.
 struct Keyed<'a>(BulkItem<'a>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Keyed<'a> {
@@ -275,7 +275,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ItemError<'a> {
                             error.cause_kind = cause.kind;
                             error.cause_reason = cause.reason;
                         }
-                        // of a 401, where only this says that an API key has expired
+                        // in a 401 only this reports that an API key has expired
                         "additional_unsuccessful_credentials" => {
                             error.cause_reason = map.next_value()?;
                         }

@@ -37,7 +37,7 @@ fn names_without_escapes_are_borrowed() {
 }
 
 #[test]
-fn another_number_of_items_is_no_answer() {
+fn another_number_of_items_is_malformed() {
     assert_eq!(seen(ANSWER, 2), Err(Malformed::Count { got: 3, sent: 2 }));
     assert_eq!(seen(ANSWER, 4), Err(Malformed::Count { got: 3, sent: 4 }));
     assert_eq!(
@@ -47,7 +47,7 @@ fn another_number_of_items_is_no_answer() {
 }
 
 #[test]
-fn what_is_not_an_answer_is_said_shortly() {
+fn an_error_about_another_shape_is_short() {
     for rubbish in [
         "",
         "null",
@@ -89,16 +89,15 @@ fn the_error_of_a_whole_request_is_read_in_all_its_shapes() {
 }
 
 proptest! {
-    /// A prefix of an answer never passes for one.
+    /// A prefix of a response is malformed.
     #[test]
-    fn a_cut_answer_is_malformed(cut in 0..ANSWER.len()) {
+    fn a_cut_response_is_malformed(cut in 0..ANSWER.len()) {
         prop_assert!(seen(&ANSWER[..cut], 3).is_err());
     }
 
-    /// The short way says yes to the plain answer of so many items, and where any byte differs only if the long
-    /// way would too.
+    /// The comparison of bytes accepts the usual response, and a changed one only if the parser accepts it too.
     #[test]
-    fn all_created_is_what_walking_says(
+    fn all_created_agrees_with_the_parser(
         items in 1..20_usize, sent in 0..22_usize, at in any::<prop::sample::Index>(), byte in any::<u8>(),
     ) {
         let mut response =

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
-//! The table of outcomes over answers that real servers gave (`tests/fixtures/bulk/`).
+//! The table of outcomes over responses of real servers (`tests/fixtures/bulk/`).
 
 use super::super::bulk::walk;
 use super::*;
@@ -83,7 +83,7 @@ fn requests_that_real_servers_refused() {
     insta::assert_snapshot!(table);
 }
 
-/// What the captured servers did not happen to say, from Elasticsearch's and Lucene's sources.
+/// Errors that the captured servers did not report, from Elasticsearch's and Lucene's sources.
 #[test]
 fn items_known_from_the_sources() {
     let refused = |kind: &str, reason: &str| {
@@ -178,9 +178,9 @@ fn every_status_without_a_reason() {
     }
 }
 
-/// No status, with any error, may bury a document but 400 and 413.
+/// Only 400 and 413 may send a document to the dead-letter file, whatever the error.
 #[test]
-fn only_a_bad_request_can_bury() {
+fn only_a_bad_request_makes_a_dead_letter() {
     for status in (100..=599).filter(|status| ![400, 413].contains(status)) {
         let result = outcome(&format!(
             r#"{{"create":{{"status":{status},"error":{{"type":"document_parsing_exception","reason":"field [a]"}}}}}}"#

@@ -1,9 +1,9 @@
-//! How many requests may be under way, and when the next may start.
+//! Limits how many requests are in flight, and when the next may start.
 //!
-//! Owns the one limit all deliveries share; refuses to know what is sent. Invariant: at most one request in
-//! flight after a refusal (of a whole request or of single items) until one is accepted without, then one
-//! more for each such answer, up to the maximum. Guards against a cluster that is trampled by the repeats of
-//! what it has just refused.
+//! Owns the one limit that all deliveries share; refuses to know what is sent. Invariant: after a refusal (of a whole
+//! request or of single items) at most one request is in flight until one is accepted completely; each further
+//! accepted request raises the limit by one, up to the maximum. It guards against a cluster that is overloaded by
+//! retries of what it has just refused.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::backoff::{Backoff, Jitter};
 struct State {
     in_flight: usize,
     limit: usize,
-    /// Nothing starts before.
+    /// No request starts before this time.
     resume_at: Option<Instant>,
     /// Whole requests refused in a row.
     refusals: u32,
@@ -33,11 +33,11 @@ pub(crate) struct ConcurrencyLimiter {
     jitter: Jitter,
 }
 
-/// One request under way. Dropping it without a word (a stop) only gives its place back.
+/// One request in flight. Dropping it without a result (on a stop) only releases its slot.
 #[derive(Debug)]
 pub(crate) struct Permit<'p> {
     limiter: &'p ConcurrencyLimiter,
-    /// Refusals in a row when it began: two requests refused by the same fault lengthen the wait once.
+    /// Refusals in a row when it began: two requests that the same fault refuses lengthen the wait once.
     refusals: u32,
 }
 
@@ -58,7 +58,7 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// Waits for its turn.
+    /// Waits until a request may start.
     pub(crate) async fn acquire(&self) -> Permit<'_> {
         loop {
             let changed = self.changed.notified();
@@ -91,12 +91,12 @@ impl ConcurrencyLimiter {
         }
     }
 
-    /// The wait before items that were refused are sent again.
+    /// The wait before refused items are resent.
     pub(crate) fn item_wait(&self, round: u32) -> Duration {
         self.backoff.wait(round, None, &self.jitter)
     }
 
-    /// The wait while the cluster's state refuses.
+    /// The wait while the cluster's state does not allow delivery.
     pub(crate) fn slow_wait(&self) -> Duration {
         self.backoff.slow(&self.jitter)
     }
@@ -107,7 +107,7 @@ impl ConcurrencyLimiter {
 }
 
 impl Permit<'_> {
-    /// Taken whole.
+    /// The cluster took every item.
     pub(crate) fn accepted(self) {
         let mut state = self.limiter.state();
         state.limit = (state.limit + 1).min(self.limiter.max);
@@ -115,7 +115,7 @@ impl Permit<'_> {
         state.resume_at = None;
     }
 
-    /// Taken in part: the cluster is there, but has enough.
+    /// The cluster took a part: it responds, but is overloaded.
     pub(crate) fn partly_refused(self) {
         let mut state = self.limiter.state();
         state.limit = 1;
@@ -123,7 +123,7 @@ impl Permit<'_> {
         state.resume_at = None;
     }
 
-    /// Refused whole: nobody sends until the wait is over.
+    /// The whole request was refused: no request starts until the wait is over.
     pub(crate) fn refused(self, retry_after: Option<Duration>) {
         let limiter = self.limiter;
         let mut state = limiter.state();
@@ -137,7 +137,7 @@ impl Permit<'_> {
         state.resume_at = state.resume_at.max(Some(Instant::now() + wait));
     }
 
-    /// Refused by a state that somebody must change.
+    /// The cluster's state does not allow it, and an operator must act.
     pub(crate) fn held(self) {
         let mut state = self.limiter.state();
         state.limit = 1;
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refused_item_leaves_one_in_flight_and_acceptance_opens_again() {
+    async fn a_refused_item_limits_to_one_request_and_acceptance_raises_the_limit() {
         let limiter = limiter(3);
         let (a, b, c) = (
             limiter.acquire().await,
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_whole_refusal_nobody_starts_before_the_wait_is_over() {
+    async fn after_a_refused_request_none_starts_before_the_wait_is_over() {
         let limiter = limiter(2);
         let asked = Duration::from_secs(5);
         limiter.acquire().await.refused(Some(asked));
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn two_refused_by_one_fault_count_once_and_a_dropped_permit_gives_its_place_back() {
+    async fn two_requests_refused_by_one_fault_count_once_and_a_dropped_permit_releases_its_slot() {
         let limiter = limiter(2);
         let (a, b) = (limiter.acquire().await, limiter.acquire().await);
         a.refused(None);
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_waiter_wakes_when_a_place_becomes_free() {
+    async fn a_waiter_wakes_when_a_slot_becomes_free() {
         let limiter = std::sync::Arc::new(limiter(1));
         let permit = limiter.acquire().await;
         let waiter = tokio::spawn({

@@ -1,9 +1,9 @@
-//! Brings one batch to its end, whatever the cluster does meanwhile.
+//! Delivers one batch, whatever the cluster does meanwhile.
 //!
-//! Owns the state machine of a delivery: send, judge, send again what is not settled, keep what never can be.
-//! Refuses to know how a request travels (a [`Transport`]) and where lines come from. Invariant: an item is
-//! counted once, when it is durable in the cluster or in the dead-letter file, and a delivery that says
-//! `settled` has counted them all. Guards against every way in which an answer can be less than a yes.
+//! Owns the state machine of a delivery: send, classify, resend what is not settled, and keep what can never be
+//! indexed. Refuses to know how a request is sent (see [`Transport`]) and where lines come from. Invariant: an item is
+//! counted once, when it is durable in the cluster or in the dead-letter file, and a delivery that is `settled` has
+//! counted all of its items. It guards against every response that is not a complete success.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ use crate::output::dead_letters::Rejection;
 use crate::output::dead_letters::{AppendError, DeadLetters, Entry, Kind};
 use crate::output::health::{Health, HealthGuard, HealthTracker};
 
-/// Carries one request to one node.
+/// Sends one request to one node.
 pub(crate) trait Transport: Send + Sync + 'static {
     /// How many nodes there are.
     fn nodes(&self) -> usize;
@@ -47,11 +47,11 @@ pub(crate) trait Transport: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Response, OutputError>> + Send;
 }
 
-/// Somebody wants us to end.
+/// The delivery was stopped.
 #[derive(Debug)]
 pub(crate) struct Stopped;
 
-/// What all deliveries share.
+/// The state that all deliveries share.
 pub(crate) struct Deliverer<C> {
     pub(crate) transport: C,
     pub(crate) nodes: Nodes,
@@ -79,29 +79,29 @@ struct LogThrottles {
     redirected: LogThrottle,
 }
 
-/// How a parcel fared.
+/// The result of sending a sub-batch.
 enum Sent {
-    /// All of it is settled, or waits to be buried.
+    /// Every item is settled, or waits for the dead-letter file.
     Done,
-    /// Some of it must go again.
+    /// Some items must be resent.
     Left(SubBatch, Wait),
-    /// It goes in two.
+    /// It is sent in two halves.
     Halves(SubBatch, SubBatch),
 }
 
-/// How long to wait before the rest goes again.
+/// How long to wait before the remaining items are resent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Wait {
-    /// Somebody must act.
+    /// An operator must act.
     Slow,
-    /// It will pass.
+    /// The cluster recovers by itself.
     Backoff,
 }
 
-/// Whole-request failures in a row after which a parcel is halved: a body may be too much for a coordinating
-/// node's memory (429 for ever), for the time limit, or for a proxy that resets instead of saying 413.
+/// Whole-request failures in a row after which a sub-batch is halved: a body may be too much for a coordinating
+/// node's memory (429 for ever), for the time limit, or for a proxy that resets instead of responding 413.
 const FAILURES_BEFORE_HALVING: u32 = 3;
-/// How often it is halved so; an outage must not leave requests of one line each behind.
+/// How often such a sub-batch is halved; an outage must not end in requests of one line each.
 const HALVINGS: u32 = 5;
 
 impl<C: Transport> Deliverer<C> {
@@ -134,7 +134,7 @@ impl<C: Transport> Deliverer<C> {
         }
     }
 
-    /// Counts on where `before` ends and, of the same cluster, remembers what that remembers.
+    /// Continues the counters of `before` and, for the same cluster, its knowledge of indices and nodes.
     pub(crate) fn go_on_from(&mut self, before: &Self, same_cluster: bool) {
         self.stats = Arc::clone(&before.stats);
         if same_cluster {
@@ -148,7 +148,7 @@ impl<C: Transport> Deliverer<C> {
         self.health.health()
     }
 
-    /// Delivers a batch, for as long as it takes.
+    /// Delivers a batch, however long that takes.
     pub(crate) async fn deliver(&self, batch: Batch, stop: &CancellationToken) -> Delivery {
         let mut batch = BatchInDelivery::new(batch);
         let settled = batch.items.is_empty() || self.drive(&mut batch, stop).await.is_ok();
@@ -167,7 +167,7 @@ impl<C: Transport> Deliverer<C> {
         let health = self.health.guard();
         let mut ready = vec![SubBatch::new(None)];
         let mut later = Vec::new();
-        // Repeats since something was settled.
+        // Retries since something was settled.
         let mut round = 0_u32;
         loop {
             let mut wait = Wait::Slow;
@@ -187,7 +187,7 @@ impl<C: Transport> Deliverer<C> {
                     Ok(()) => return Ok(()),
                     Err((reason, hint)) => {
                         self.hold(&health, &reason, hint);
-                        // They may be accepted by now: a mapping was mended, an index opened again.
+                        // The cluster may accept them by now: a mapping was corrected, an index was reopened.
                         later.push(SubBatch::new(Some(batch.take_rejected())));
                     }
                 }
@@ -205,7 +205,7 @@ impl<C: Transport> Deliverer<C> {
         }
     }
 
-    /// Sends one parcel until it gets an answer that judges its items.
+    /// Sends one sub-batch until a response classifies its items.
     async fn send(
         &self,
         batch: &mut BatchInDelivery,
@@ -325,7 +325,7 @@ impl<C: Transport> Deliverer<C> {
         response
     }
 
-    /// The bytes to send: the batch's own when nothing has to be left out or compressed.
+    /// The request to send. Its body is that of the batch when nothing has to be left out or compressed.
     async fn encode_request(&self, batch: &BatchInDelivery, sub_batch: &SubBatch) -> BulkRequest {
         let body = match &sub_batch.items {
             None => batch.raw.clone(),
@@ -357,14 +357,14 @@ impl<C: Transport> Deliverer<C> {
         }
     }
 
-    /// Reads an answer and settles what it settles; gives the rest with what it needs.
+    /// Parses a response and counts the items that it settles; returns the others with their outcomes.
     fn classify_items(
         &self,
         response: &[u8],
         batch: &mut BatchInDelivery,
         sub_batch: &SubBatch,
     ) -> Result<Vec<(u32, ItemOutcome)>, String> {
-        // Nothing is settled before the answer is known to be whole.
+        // Nothing is settled before the response is known to be complete.
         let mut counts = OutcomeCounts::default();
         let mut odd: Vec<(usize, ItemOutcome)> = Vec::new();
         let sent = sub_batch.count(batch);
@@ -401,7 +401,7 @@ impl<C: Transport> Deliverer<C> {
             if odd.peek().is_some_and(|(position, _)| *position == at) {
                 left.extend(odd.next().map(|(_, outcome)| (item, outcome)));
             } else if last.is_empty() || !batch.item(item).starts_with(last) {
-                // as far as the index goes, the lines of one day begin alike
+                // documents of one index have action lines that begin alike
                 last = batch.head(item);
                 self.index_health.accepted(batch.index(item));
             }
@@ -409,7 +409,7 @@ impl<C: Transport> Deliverer<C> {
         Ok(left)
     }
 
-    /// Sorts what an answer left: to be buried, or to be sent again.
+    /// Sorts the items that a response did not settle: for the dead-letter file, or to be resent.
     fn after_answer(
         &self,
         batch: &mut BatchInDelivery,
@@ -454,7 +454,7 @@ impl<C: Transport> Deliverer<C> {
                 .retried(why, retries.get(why.index()).copied().unwrap_or(0));
         }
         let held_count = retries.get(RetryReason::Held.index()).copied().unwrap_or(0);
-        // An index that refuses for reasons of its own says nothing of the cluster's load.
+        // An index that refuses for its own reasons does not show that the cluster is overloaded.
         if held_count == again.len() && again.len() < all {
             permit.accepted();
         } else {
@@ -483,7 +483,7 @@ impl<C: Transport> Deliverer<C> {
                 );
             }
         }
-        // The same items again: the same bytes again.
+        // The same items need the same bytes.
         let request = if again.len() == all {
             sub_batch.request
         } else {
@@ -505,7 +505,7 @@ impl<C: Transport> Deliverer<C> {
         )
     }
 
-    /// 413: in halves, down to the one document that is too large by itself.
+    /// On 413 the sub-batch is sent in halves, down to one document that is too large by itself.
     fn too_large(&self, batch: &mut BatchInDelivery, mut sub_batch: SubBatch) -> Sent {
         let count = sub_batch.count(batch);
         self.stats.retried(RetryReason::TooLarge, count);
@@ -529,7 +529,8 @@ impl<C: Transport> Deliverer<C> {
         Sent::Done
     }
 
-    /// Puts into the dead-letter file what belongs there; an error says why it must not or cannot be.
+    /// Writes rejected and parked items into the dead-letter file. An error holds the reason why that must not or
+    /// cannot be done, and a hint.
     async fn dead_letter(&self, batch: &mut BatchInDelivery) -> Result<(), (String, String)> {
         if batch.dead.is_empty() && batch.parked.is_empty() {
             return Ok(());
@@ -561,7 +562,7 @@ impl<C: Transport> Deliverer<C> {
         entries.extend(batch.dead.iter().map(|one| entry(Kind::Dead, one)));
         entries.extend(batch.parked.iter().map(|one| entry(Kind::Parked, one)));
         let file = self.dead_letters.clone();
-        // Not to be stopped halfway: what is written must be counted.
+        // A stop must not interrupt this: items that are written must be counted.
         let written = tokio::task::spawn_blocking(move || file.append(&entries)).await;
         match written {
             Ok(Ok(())) => {}
@@ -613,7 +614,7 @@ impl<C: Transport> Deliverer<C> {
         }
     }
 
-    /// A node that leads elsewhere while others take its share: nobody would notice.
+    /// Logs a node that redirects while others take its share: otherwise nobody would notice.
     fn left_out(&self, error: &OutputError) {
         if let Some(unsaid) = self.log_throttles.redirected.due() {
             tracing::warn!(reason = %error, unsaid, "a node is left out; others are asked");
@@ -641,12 +642,12 @@ impl<C: Transport> Deliverer<C> {
         ))
     }
 
-    /// The setting to look at when the cluster does not know us.
+    /// The setting to check when the cluster does not accept the credentials.
     pub(crate) fn credentials(&self) -> &'static str {
         self.credentials
     }
 
-    /// How long repeated work that nobody waits for may rest.
+    /// The backoff of the settings.
     pub(crate) fn backoff(&self) -> Backoff {
         self.backoff
     }

@@ -1,8 +1,8 @@
-//! Sends entries of the dead-letter file, and says what became of them.
+//! Resends entries of the dead-letter file, and records the results.
 //!
-//! Owns one request with such entries and the rule what an outcome means for the file; refuses to know why
-//! they are sent (`parked` by the clock, `replay` by hand). Invariant: an entry is dropped only when the
-//! cluster has its document, and a walk sees each entry of the file once, whoever rewrites it meanwhile.
+//! Owns one request with such entries and the rule what an outcome means for the file; refuses to know why they are
+//! resent (`parked` does so periodically, `replay` on request). Invariant: an entry is dropped only when the cluster
+//! has its document, and a walk reads each entry of the file once, whoever rewrites it meanwhile.
 
 use std::collections::HashMap;
 use std::io;
@@ -17,30 +17,30 @@ use crate::config::DataStream;
 use crate::output::dead_letters::Rejection;
 use crate::output::dead_letters::{Choice, Entries, Entry, Fate, Kind, is_no_entry};
 
-/// What is kept of outcomes before the file is rewritten, in bytes.
+/// Memory of results after which the file is rewritten, in bytes.
 const MUCH: usize = 16 << 20;
 
-/// Entries that travel in one request.
+/// The entries of one request.
 pub(super) struct ResendBatch<'e> {
     pub(super) entries: Vec<&'e Entry>,
-    /// All of them are for this data stream, or none is for one.
+    /// The data stream of all entries; `None` when none is for a data stream.
     stream: Option<Arc<DataStream>>,
 }
 
-/// How one request fared.
+/// The result of one request.
 pub(super) enum ResendResult {
-    /// Each entry is judged, in order.
+    /// The outcome of each entry, in order.
     Classified(Vec<ItemOutcome>),
-    /// Halves may pass.
+    /// The request is too large; halves may be accepted.
     TooLarge,
-    /// No answer, or none that judges; it will pass by itself.
+    /// There is no usable response; a retry may succeed.
     Busy(String),
-    /// Somebody must act.
+    /// An operator must act.
     Held(Rejection),
 }
 
 impl<'e> ResendBatch<'e> {
-    /// Sorts entries into loads; those that cannot be sent stand apart.
+    /// Sorts entries into batches; returns those that cannot be sent separately.
     pub(super) fn sort(entries: &'e [Entry]) -> (Vec<Self>, Vec<&'e Entry>) {
         let mut batches: Vec<Self> = Vec::new();
         let mut unsendable = Vec::new();
@@ -65,7 +65,7 @@ impl<'e> ResendBatch<'e> {
         (batches, unsendable)
     }
 
-    /// These entries of the load.
+    /// A batch for the same data stream with these entries.
     pub(super) fn with(&self, entries: Vec<&'e Entry>) -> Self {
         Self {
             entries,
@@ -73,7 +73,7 @@ impl<'e> ResendBatch<'e> {
         }
     }
 
-    /// Two loads, unless it is one entry only.
+    /// Two halves; `None` for a single entry.
     pub(super) fn halves(&self) -> Option<(Self, Self)> {
         let (first, second) = self.entries.split_at(self.entries.len() / 2);
         (!first.is_empty()).then(|| (self.with(first.to_vec()), self.with(second.to_vec())))
@@ -81,7 +81,7 @@ impl<'e> ResendBatch<'e> {
 }
 
 impl<C: Transport> Deliverer<C> {
-    /// The next entries of a walk that are `chosen`, about a batch of them; none at its end.
+    /// The next entries of a walk that are `chosen`, about one batch; none at its end.
     pub(super) async fn next_entries(
         &self,
         mut walk: Entries,
@@ -108,7 +108,7 @@ impl<C: Transport> Deliverer<C> {
         read.await.map_err(io::Error::other)?
     }
 
-    /// Sends a load once.
+    /// Sends a batch once.
     pub(super) async fn resend(&self, batch: &ResendBatch<'_>) -> ResendResult {
         let mut body = Vec::new();
         for entry in &batch.entries {
@@ -142,7 +142,7 @@ impl<C: Transport> Deliverer<C> {
                 return ResendResult::Busy(reason.to_string());
             }
             RequestOutcome::Hold(reason) => {
-                // what is wrong may be wrong with these entries only: live batches do not wait for it
+                // the reason may concern these entries only, so live batches do not wait
                 drop(permit);
                 return ResendResult::Held(reason);
             }
@@ -163,7 +163,7 @@ impl<C: Transport> Deliverer<C> {
         }
     }
 
-    /// Writes what became of entries into the file, durably, and forgets it.
+    /// Writes the results into the file, durably, and forgets them.
     pub(super) async fn settle(
         &self,
         results: &mut EntryResults,
@@ -187,17 +187,17 @@ impl<C: Transport> Deliverer<C> {
     }
 }
 
-/// What became of an entry.
+/// The result for one entry.
 pub(super) enum EntryResult {
     /// The cluster has it.
     Taken,
-    /// Refused for its own fault.
+    /// It is refused for its own fault.
     Dead(Rejection),
-    /// Not taken as things stand.
+    /// The cluster's state does not allow it.
     Waits(Rejection),
 }
 
-/// What became of entries, by index and id.
+/// The results by index and id.
 #[derive(Default)]
 pub(super) struct EntryResults {
     map: HashMap<(String, String), EntryResult>,
@@ -219,7 +219,7 @@ impl EntryResults {
             .insert((entry.index.clone(), entry.id.clone()), result);
     }
 
-    /// It is time to write them down.
+    /// Whether they should be written now.
     pub(super) fn are_many(&self) -> bool {
         self.bytes >= MUCH
     }

@@ -1,4 +1,4 @@
-//! The output as it is, over a scripted cluster in this process: for tests of the whole pipeline.
+//! The real output with a scripted cluster in this process, for tests of the whole pipeline.
 
 #![allow(clippy::unwrap_used)]
 
@@ -24,7 +24,7 @@ use crate::telemetry::MetricSink;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Carries requests to the cluster; in virtual time it takes a while before and after the cluster acts.
+/// Passes requests to the cluster; it waits, in virtual time, before and after the cluster acts.
 struct Scripted {
     points: FailPoints,
     cluster: Arc<Mutex<Cluster>>,
@@ -43,7 +43,7 @@ impl Transport for Scripted {
                 fault,
             })
         };
-        // Whoever dies during one of these waits has sent nothing, or does not hear the answer.
+        // An agent that dies during one of these waits has sent nothing, or does not get the response.
         let now = self.clock.now().subsec_millis();
         tokio::time::sleep(Duration::from_millis(u64::from(now % 90))).await;
         if !passes(&self.points, Step::Send).await {
@@ -76,13 +76,13 @@ impl Transport for Scripted {
     }
 }
 
-/// An output in front of the cluster.
+/// An output that delivers into the cluster.
 pub(crate) struct InProcess {
     deliverer: Arc<Deliverer<Scripted>>,
     points: FailPoints,
 }
 
-/// Waits as the step has to, for ever if it is not to be; false when it fails.
+/// Waits as long as the fail point says, for ever if the agent dies there; false when the step fails.
 async fn passes(points: &FailPoints, step: Step) -> bool {
     match points.pass(step) {
         Fate::Go => true,
@@ -123,7 +123,7 @@ impl InProcess {
         })
     }
 
-    /// Sends again what is parked.
+    /// Resends parked documents.
     pub(crate) async fn bring_back(&self) {
         self.deliverer.bring_back_once().await;
     }

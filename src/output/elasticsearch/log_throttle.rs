@@ -1,7 +1,7 @@
-//! Says a thing once a minute, however often it happens.
+//! Logs a repeated message at most once a minute.
 //!
-//! Owns the rate of repeated log lines; refuses to know their text. Invariant: what is not said is counted
-//! and told with the next. Guards against a log that fills the disk during an outage.
+//! Owns the rate of repeated log lines; refuses to know their text. Invariant: suppressed messages are counted, and
+//! the next message reports their number. It guards against a log that fills the disk during an outage.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,12 +10,12 @@ use tokio::time::Instant;
 
 const EVERY: Duration = Duration::from_secs(60);
 
-/// One kind of repeated message.
+/// The throttle of one kind of message.
 #[derive(Debug, Default)]
 pub(crate) struct LogThrottle(Mutex<(Option<Instant>, u64)>);
 
 impl LogThrottle {
-    /// `Some(how often it happened unsaid)` when it may be said now.
+    /// The number of suppressed messages when one may be logged now, `None` otherwise.
     pub(crate) fn due(&self) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn once_a_minute_with_the_count_between() {
+    async fn a_message_is_logged_once_a_minute_with_the_number_suppressed() {
         let log_throttle = LogThrottle::default();
         assert_eq!(log_throttle.due(), Some(0));
         assert_eq!((log_throttle.due(), log_throttle.due()), (None, None));

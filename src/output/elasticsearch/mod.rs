@@ -1,13 +1,14 @@
 //! Delivery into Elasticsearch and OpenSearch.
 //!
-//! Owns everything between an encoded batch and its settling: the client, the judging of answers, repeats,
-//! limits, the dead letters. Refuses to know what a log line is. Invariant: a batch comes back settled only
-//! when each of its items is durable, in the cluster or in the dead-letter file. Guards against every bad
-//! day a cluster can have.
+//! Owns the delivery of an encoded batch: the client, the classification of responses, retries, limits and dead
+//! letters. Refuses to know what a log line is. Invariant: a batch counts as settled only when each of its items is
+//! durable, in the cluster or in the dead-letter file. It guards against every failure that a cluster can have.
 //!
-//! `settings` say where and as whom → `client` carries requests to `nodes`, follows no `redirect` and reads a bounded `response`, `stream` sees
-//! to it that a data stream stays one → `bulk` reads the answer → `classify` says what it means → `deliver` acts on it, at the speed of `limiter`; `index_health` remembers
-//! over batches, `entries` sends what stands in the dead-letter file: `parked` by the clock, `replay` by hand.
+//! `settings` hold the addresses and credentials. `client` sends requests to `nodes`, follows no `redirect` and reads a
+//! bounded `response`. `stream` prevents a plain index with the name of a data stream. `bulk` parses the response,
+//! `classify` decides what each item means, and `deliver` acts on that, within the limit of `concurrency_limiter`.
+//! `index_health` remembers across batches which indices refuse. `entries` resends the entries of the dead-letter
+//! file: `parked` does so periodically, `replay` on request.
 
 pub(crate) mod action;
 mod backoff;
@@ -72,7 +73,7 @@ use crate::config::Target;
 use crate::event::Batch;
 use crate::telemetry::MetricSink;
 
-/// What messages call the setting that holds the addresses of the cluster.
+/// The name that messages use for the setting with the cluster's addresses.
 const NODES: &str = "`nodes`";
 
 /// A cluster to deliver into.
@@ -91,12 +92,12 @@ impl fmt::Debug for Elasticsearch {
     }
 }
 
-/// The client without delivery: for what lives beside a cluster and takes the same TLS and credentials.
+/// The HTTP client without delivery, for a service that takes the same TLS settings and credentials (Kibana).
 pub struct HttpClient(Client);
 
 impl HttpClient {
-    /// Makes the client; no request is made. Only address, credentials, TLS and time-out of `settings` count;
-    /// `setting` is what messages call the one that holds the address.
+    /// Builds the client and sends nothing. It uses only the address, credentials, TLS and timeout of `settings`;
+    /// `setting` is the name that messages use for the setting with the address.
     pub fn to(settings: &Settings, setting: &'static str) -> Result<Self, OutputError> {
         let problems = settings.problems();
         if !problems.is_empty() {
@@ -105,7 +106,7 @@ impl HttpClient {
         Client::new(settings, setting).map(Self)
     }
 
-    /// One request to the first address. Names of headers are in small letters.
+    /// Sends one request to the first address. Header names are in lower case.
     pub async fn request(
         &self,
         method: Method,
@@ -124,9 +125,9 @@ pub enum TemplateState {
     Present,
     /// It is not.
     Missing,
-    /// It is, but makes plain indices where a data stream is wanted.
+    /// It is, but it creates plain indices where a data stream is wanted.
     NotForStreams,
-    /// The cluster was asked and did not tell (these credentials may not ask).
+    /// The cluster responded but did not say (these credentials may not ask).
     Unknown(String),
     /// The cluster could not be asked: ask again.
     Unreachable(String),
@@ -138,8 +139,8 @@ impl Elasticsearch {
         Self::connect_after(settings, target, None)
     }
 
-    /// As [`Elasticsearch::connect`], after another output in this process: the counters go on, and if it was the
-    /// same cluster also what is known of its refusals, or a closed index would never have refused for long enough
+    /// Like [`Elasticsearch::connect`], after another output in this process. The counters continue. If the cluster is
+    /// the same, the health of its indices is kept too: otherwise a closed index would never refuse for long enough
     /// where the configuration changes often.
     pub fn connect_after(
         settings: Settings,
@@ -169,13 +170,13 @@ impl Elasticsearch {
         }))
     }
 
-    /// Sends the chosen entries of the dead-letter file again, until each is judged or `time` is over. What
-    /// the cluster has then has left the file.
+    /// Resends the chosen entries of the dead-letter file until each has an outcome or `time` is over. Entries that
+    /// the cluster takes are removed from the file.
     pub async fn replay(&self, choice: &Choice, time: Duration) -> io::Result<Replayed> {
         self.deliverer.replay(choice, time).await
     }
 
-    /// Asks whether this index template is there and, for a data stream, makes data streams.
+    /// Asks whether this index template exists and, for a data stream, whether it creates data streams.
     pub async fn check_template(&self, name: &str, for_stream: bool) -> TemplateState {
         match self
             .request(Method::Get, &format!("_index_template/{name}"), None)
@@ -198,7 +199,7 @@ impl Elasticsearch {
         }
     }
 
-    /// One request to the API, at the first node that answers; `path` may carry a query.
+    /// Sends one request to the first node that responds; `path` may contain a query.
     pub async fn request(
         &self,
         method: Method,
@@ -225,7 +226,7 @@ impl Elasticsearch {
         }
     }
 
-    /// What was counted so far.
+    /// The counters so far.
     pub fn stats(&self) -> &Stats {
         &self.deliverer.stats
     }
@@ -320,7 +321,7 @@ impl Output for Elasticsearch {
         ActionLines::new(self.target.clone())
     }
 
-    /// Must be called on a tokio runtime; the first call also starts the task that brings back parked documents.
+    /// Must be called on a tokio runtime; the first call also starts the task that resends parked documents.
     async fn deliver(&self, batch: Batch, ack: Ack, stop: &CancellationToken) -> Batch {
         if !self.retries_parked.swap(true, Ordering::Relaxed) {
             let deliverer = Arc::downgrade(&self.deliverer);

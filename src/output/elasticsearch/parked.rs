@@ -1,8 +1,8 @@
-//! Brings parked documents back into the cluster.
+//! Resends parked documents periodically.
 //!
-//! Owns the walk over the dead-letter file's parked entries; refuses to know why they were parked. Invariant:
-//! an entry leaves the file only after the cluster has it. Guards against lines that wait for a person
-//! although their index was opened again long ago.
+//! Owns the walk over the dead-letter file's parked entries; refuses to know why they were parked. Invariant: an entry
+//! is removed from the file only after the cluster has it. It guards against lines that wait for an operator although
+//! their index was reopened long ago.
 
 use std::collections::HashSet;
 use std::sync::Weak;
@@ -16,10 +16,10 @@ use super::entries::{EntryResult, EntryResults, ResendBatch, ResendResult};
 use crate::output::dead_letters::Rejection;
 use crate::output::dead_letters::{Choice, Kind};
 
-/// How often the file is walked, at the least.
+/// The shortest pause between two walks.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Walks the file again and again until the output is gone or `stop` is cancelled.
+/// Walks the file periodically until the output is dropped or `stop` is cancelled.
 pub(crate) async fn bring_back<C: Transport>(
     deliverer: Weak<Deliverer<C>>,
     stop: CancellationToken,
@@ -48,7 +48,7 @@ pub(crate) async fn bring_back<C: Transport>(
 }
 
 impl<C: Transport> Deliverer<C> {
-    /// Sends every parked entry once, as far as its index accepts, and says so in the file.
+    /// Resends every parked entry whose index accepts, and writes the results into the file.
     pub(crate) async fn bring_back_once(&self) {
         if self.dead_letters.bytes() == 0 {
             return;
@@ -96,7 +96,7 @@ impl<C: Transport> Deliverer<C> {
         self.write_parked(&mut results, &choice, &mut back).await;
     }
 
-    /// Takes note of what each entry came to; gives how many the cluster has.
+    /// Records the outcome of each entry; returns how many the cluster has.
     fn sort_parked(
         &self,
         batch: &ResendBatch<'_>,
@@ -143,7 +143,7 @@ impl<C: Transport> Deliverer<C> {
                 true
             }
             Ok(()) => true,
-            // They stay in the file and are sent again; the cluster answers that it has them.
+            // They stay in the file and are resent; the cluster then reports them as duplicates.
             Err(error) => {
                 tracing::warn!(%error, "cannot rewrite the dead-letter file");
                 false
@@ -152,7 +152,7 @@ impl<C: Transport> Deliverer<C> {
     }
 }
 
-/// Why a document that is alone in its request cannot pass.
+/// The rejection of a document that is too large by itself.
 pub(super) fn too_large() -> Rejection {
     Rejection::new(413, "content_too_large", "this document alone")
 }

@@ -1,14 +1,14 @@
-//! What a redirect says, in words that name the address to use instead.
+//! Describes a redirect in a message that names the address to use instead.
 //!
 //! Owns the reading of `Location` (RFC 9110, 10.2.2 and 15.4). Refuses to follow: a POST may become a GET on the way,
 //! and a whole batch with its credentials would go to whatever host the answer names. Invariant: the text is hostile;
-//! what is shown of it has no user, password, query or control character, and a bounded length.
+//! a message shows it without user, password, query or control characters, and with a bounded length.
 
 use std::fmt;
 
 use url::Url;
 
-/// The statuses that send a client elsewhere. 300 and 305 do not, 304 answers a condition that we never set.
+/// The statuses that redirect a client. 300 and 305 do not, and 304 responds to a condition that we never set.
 const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
 
 /// Longest address that is shown, in bytes.
@@ -32,15 +32,15 @@ enum Leads {
     Page(String),
     /// To the base address that was asked.
     Itself(String),
-    /// To this text, which is no address of a cluster.
+    /// To this text, which is not an http(s) address.
     NoAddress(String),
     /// There is no `Location`.
     Nowhere,
 }
 
 impl Redirect {
-    /// Reads an answer; None when it is no redirect. `base` is the node's address and ends with a slash, `request`
-    /// the address below it that was asked, and `setting` names where the operator wrote `base`.
+    /// Reads a response; `None` when it is no redirect. `base` is the node's address and ends with a slash, `request` is
+    /// the requested address below it, and `setting` names the setting that holds `base`.
     pub(crate) fn read(
         status: u16,
         location: Option<&[u8]>,
@@ -55,7 +55,7 @@ impl Redirect {
         })
     }
 
-    /// What to do about it.
+    /// The hint for the operator.
     pub fn hint(&self) -> String {
         let setting = self.setting;
         match &self.leads {
@@ -110,7 +110,7 @@ impl Leads {
                 to.set_path(&prefix);
                 true
             }
-            // a question for the base itself, answered with a base that lacks its slash
+            // a request for the base itself is redirected to a base without its slash
             Some(_) if own.is_empty() => to.query().is_none(),
             _ => to.path() == "/",
         };
@@ -130,7 +130,7 @@ fn shown(url: &Url) -> String {
     bounded(super::settings::shown(url))
 }
 
-/// Text that is no address: without what stands before an `@`, where a password may be.
+/// Text that is no address, without the part before an `@`, which may hold a password.
 fn quotable(text: &str) -> String {
     match text.rsplit_once('@') {
         Some((_, rest)) => bounded(format!("…@{rest}")),

@@ -1,9 +1,9 @@
-//! Sends entries of the dead-letter file again because somebody asked for it.
+//! Resends entries of the dead-letter file on request.
 //!
-//! Owns what is repeated, for how long, and the counts at the end; refuses to know who asked. Invariant: an
-//! entry leaves the file only when the cluster has its document; one that was not sent, or not answered, stays
-//! as it was. Guards against a repeat that trades a kept line for a hope. It may run beside an agent that
-//! works on the same file: both send the same ids, so that the second is told that it is there already.
+//! Owns which entries are resent, for how long, and the counts at the end; refuses to know who asked. Invariant: an
+//! entry is removed from the file only when the cluster has its document; an entry without a response stays as it was.
+//! It guards against a replay that loses a kept line. It may run beside an agent that works on the same file: both send
+//! the same ids, so the second request gets a version conflict.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,25 +19,25 @@ use crate::event::OutcomeCounts;
 use crate::output::dead_letters::Rejection;
 use crate::output::dead_letters::{Choice, Entry};
 
-/// Reasons that are counted one by one; a server has few, and whoever answers in its place any number.
+/// Reasons that are counted separately. A cluster has few; another server in its place may send any number.
 const REASONS: usize = 1000;
 
-/// What a replay came to.
+/// The result of a replay.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Replayed {
     /// Entries that were chosen.
     pub chosen: u64,
-    /// What the cluster took of them, and how; these have left the file.
+    /// Entries that the cluster took, by outcome; they are removed from the file.
     pub taken: OutcomeCounts,
     /// Refused again for the document's own fault, by reason; they stay.
     pub refused: BTreeMap<String, u64>,
-    /// Not one item of a request: somebody edited the file; they stay.
+    /// Entries that would not be one item of a request, because somebody edited the file; they stay.
     pub unsendable: u64,
-    /// Not taken as things stand, by reason and what to do; they stay.
+    /// Entries that the cluster's state does not allow, by reason and hint; they stay.
     pub waiting: BTreeMap<(String, String), u64>,
-    /// Not sent, or not answered, in time; they stay.
+    /// Entries that were not sent, or got no response, in time; they stay.
     pub late: u64,
-    /// Why not in time.
+    /// The last reason for a retry.
     pub busy: Option<String>,
 }
 
@@ -53,17 +53,17 @@ impl Replayed {
     }
 }
 
-/// A replay at work.
+/// The state of a replay.
 struct Replay {
     deadline: Instant,
     done: Replayed,
     results: EntryResults,
-    /// Indices that do not take anything, with the reason and what to do.
+    /// Indices that take nothing, with the reason and the hint.
     waiting: BTreeMap<String, (String, String)>,
 }
 
 impl<C: Transport> Deliverer<C> {
-    /// Sends the chosen entries until each is judged, or `time` is over.
+    /// Resends the chosen entries until each has an outcome, or `time` is over.
     pub(crate) async fn replay(&self, choice: &Choice, time: Duration) -> io::Result<Replayed> {
         let mut replay = Replay {
             deadline: Instant::now() + time,
@@ -95,7 +95,7 @@ impl<C: Transport> Deliverer<C> {
         Ok(replay.done)
     }
 
-    /// Sends a load, in parts where it must be, until each entry is judged or the time is over.
+    /// Resends a batch, in parts where necessary, until each entry has an outcome or the time is over.
     async fn send_again(&self, batch: ResendBatch<'_>, replay: &mut Replay) {
         let mut ready = vec![batch];
         let mut round = 0;
@@ -137,7 +137,7 @@ impl<C: Transport> Deliverer<C> {
         }
     }
 
-    /// Takes note of what each entry came to; gives those to be sent again.
+    /// Records the outcome of each entry; returns those to be resent.
     fn sort_replayed<'e>(
         &self,
         batch: &ResendBatch<'e>,
@@ -178,7 +178,7 @@ impl<C: Transport> Deliverer<C> {
     }
 }
 
-/// Counts one more under this key; beyond [`REASONS`] of them under the one for all others.
+/// Counts one more under this key, or under the key for all others when there are [`REASONS`] keys.
 fn count<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K, others: fn() -> K) {
     let key = match counts.len() < REASONS || counts.contains_key(&key) {
         true => key,
@@ -201,7 +201,7 @@ impl Replay {
         self.results.insert(entry, EntryResult::Dead(reason));
     }
 
-    /// The load without entries whose index takes nothing; these are counted.
+    /// The batch without entries whose index takes nothing; those are counted.
     fn without_waiting<'e>(&mut self, batch: &ResendBatch<'e>) -> ResendBatch<'e> {
         let (waiting, done) = (&self.waiting, &mut self.done);
         let ready = batch.entries.iter().filter(|entry| {

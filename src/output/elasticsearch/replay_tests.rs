@@ -1,4 +1,4 @@
-//! Replays by hand against the scripted cluster, in virtual time.
+//! Replays against the scripted cluster, in virtual time.
 
 use super::super::super::replay::Replayed;
 use super::*;
@@ -6,7 +6,7 @@ use crate::output::dead_letters::Choice;
 
 const FIVE: Duration = Duration::from_secs(300);
 
-/// Puts the items of a batch into the dead-letter file.
+/// Writes the items of a batch into the dead-letter file.
 fn append_entries(lab: &Lab, kind: Kind, items: &[(&str, usize, bool)]) {
     let batch = batch_of(items);
     let entries: Vec<Entry> = (0..items.len())
@@ -26,7 +26,7 @@ async fn replay(lab: &Lab) -> Replayed {
     lab.deliverer.replay(&all, FIVE).await.unwrap()
 }
 
-/// Reasons of what is left, by id.
+/// The remaining entries: id, kind and reason.
 fn left(lab: &Lab) -> Vec<(String, Kind, String)> {
     lab.entries()
         .into_iter()
@@ -171,7 +171,7 @@ async fn a_replay_beside_the_agents_own_repeats_loses_and_doubles_nothing() {
     let lab = Lab::new(Cluster::default());
     let items: Vec<_> = (0..300).map(|id| ("day", id, id == 7)).collect();
     append_entries(&lab, Kind::Parked, &items);
-    // another process: its own file handle, its own idea of the cluster
+    // another process with its own file handle and its own view of the cluster
     let settings = settings(lab.directory.path());
     let transport = InProcess {
         cluster: lab.cluster.clone(),

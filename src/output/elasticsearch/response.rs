@@ -29,8 +29,8 @@ pub struct Response {
 pub(crate) const LIMIT: usize = 4 * MIB;
 
 /// Limit of a response of `_bulk` to so many documents. `{"create":{"status":201}}` has 25 bytes; a refusal with its reason
-/// and that of its cause seldom 1 KiB. Where each reason is longer than that, halves of the request are sent, and the
-/// first mebibyte is the same for them.
+/// and that of its cause seldom has 1 KiB. Where each reason is longer, the request is sent in halves, and the limit of
+/// each half includes the first mebibyte again.
 pub(crate) fn bulk_limit(documents: usize) -> usize {
     const PER_DOCUMENT: usize = 4 * KIB;
     const MOST: usize = 64 * MIB;
@@ -43,7 +43,7 @@ pub(crate) fn bulk_limit(documents: usize) -> usize {
 /// Why there is no body.
 #[derive(Debug)]
 pub(crate) enum Unread {
-    /// The connection failed, or took too long.
+    /// The connection failed, or the response took too long.
     Broken(reqwest::Error),
     /// There is more than the limit.
     TooLong,
@@ -51,7 +51,7 @@ pub(crate) enum Unread {
 
 /// Reads a body, decompressed, of at most `limit` bytes.
 pub(crate) async fn read(mut response: reqwest::Response, limit: usize) -> Result<Bytes, Unread> {
-    // Known beforehand only where nothing is compressed.
+    // The length is known in advance only where the body is not compressed.
     let length = response.content_length().unwrap_or(0);
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if length > limit {

@@ -1,8 +1,8 @@
-//! How long a delivery waits between repeats, in virtual time.
+//! How long a delivery waits between retries, in virtual time.
 
 use super::*;
 
-/// Answers as scripted: of each request that many items are taken, the others refused for now.
+/// Takes the scripted number of items of each request and refuses the others for now.
 struct Refusing {
     taken: Vec<usize>,
     at: Mutex<Vec<Instant>>,
@@ -35,7 +35,7 @@ impl Transport for Refusing {
     }
 }
 
-/// The longest wait before each repeat, of many deliveries.
+/// The longest wait before each retry, over many deliveries.
 async fn longest_waits(taken: &[usize]) -> Vec<Duration> {
     let directory = TempDir::new().unwrap();
     let stop = CancellationToken::new();
@@ -57,7 +57,7 @@ async fn longest_waits(taken: &[usize]) -> Vec<Duration> {
     longest
 }
 
-/// Of three hundred waits with full jitter the longest is next to the bound, and none is above it.
+/// The longest of three hundred waits with full jitter is close to the bound, and none is above it.
 #[tokio::test(start_paused = true)]
 async fn each_fruitless_repeat_doubles_the_longest_wait_and_a_fruitful_one_begins_anew() {
     let fruitless = [0; 9];
@@ -71,7 +71,7 @@ async fn each_fruitless_repeat_doubles_the_longest_wait_and_a_fruitful_one_begin
     ] {
         for (longest, bound) in longest_waits(taken).await.into_iter().zip(bounds) {
             let bound = Duration::from_millis(*bound);
-            // the timer's own millisecond
+            // the timer is exact to a millisecond
             assert!(
                 longest <= bound + Duration::from_millis(1),
                 "{longest:?} of {bound:?}"
