@@ -1,7 +1,7 @@
 //! What `run` logs at its start, at its end, and about a reload that is refused.
 //!
-//! Owns the words and the fields. Refuses to decide anything. Invariant: whatever is logged here is one line, however
-//! many lines its cause has.
+//! Owns the messages and their fields. Refuses to decide anything. Invariant: every message is one line, even when its
+//! cause has several.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::pipeline::Ended;
 use crate::tail::{Leaves, Problem};
 use crate::telemetry::Snapshot;
 
-/// How long the first line waits for the cluster's first answer.
+/// How long the first message waits for the cluster's first response.
 const FIRST_ANSWER: Duration = Duration::from_secs(1);
 
-/// Waits until it is known whether the cluster answers, but not for long.
+/// Waits a short time for the cluster's first response.
 pub(super) async fn first_answer(output: &(impl OutputHealth + ?Sized)) {
-    // without an answer in time the line says so
+    // without a response in time the message says so
     let _ = tokio::time::timeout(FIRST_ANSWER, output.first_answer()).await;
 }
 
@@ -85,7 +85,7 @@ pub(super) fn stopped(end: End, snapshot: &Snapshot) {
     }
 }
 
-/// A configuration that cannot be used, and the old one stays; `why` it was read.
+/// Logs that a configuration cannot be used and the old one stays; `why` is the reason it was read.
 pub(super) fn refused(why: &str, errors: &ConfigErrors) {
     let problems = errors.0.len();
     let first = errors.0.first();

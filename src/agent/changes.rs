@@ -1,8 +1,8 @@
-//! Notices that nginx.conf, what it includes, an OpenAPI document or a file of `[enrich]` is not what it was.
+//! Detects changes of nginx.conf, its included files, OpenAPI documents and the files of `[enrich]`.
 //!
-//! Looks by the clock, and when a line is in no known format: an editor's rename, a mount that appears and a new
-//! file in `sites-enabled` all look the same this way. Knows nothing of what the files say. Invariant: the marks
-//! are older than what was read, so that no change falls between the two.
+//! It polls, and also checks when a line is in no known format: an editor's rename, a new mount and a new file in
+//! `sites-enabled` are all found the same way. Refuses to know what the files contain. Invariant: the marks are taken
+//! before the files are read, so that no change between the two is missed.
 
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use super::ports::{ConfigChanges, WatchedConfig};
 use crate::config::{ConfigErrors, Files, Loaded, System};
 
-/// How often it looks.
+/// The polling interval.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Inode, size and time of change in nanoseconds; `None` for what is not there.
@@ -24,7 +24,7 @@ type Mark = Option<(u64, u64, i128)>;
 /// The files with their marks.
 pub(super) type Marks = Vec<(PathBuf, Mark)>;
 
-/// A file is not what it was.
+/// A file has changed.
 #[derive(Debug, Clone)]
 pub(super) struct Change {
     /// What has changed, for the log.
@@ -38,16 +38,16 @@ pub(super) struct Change {
 pub(crate) struct Changes {
     patterns: Vec<String>,
     marks: Mutex<Marks>,
-    /// Those which are not nginx's, with what to say of a change.
+    /// The files that are not nginx's, each with the text that reports a change.
     others: Vec<(PathBuf, &'static str)>,
-    /// Somebody has seen a change.
+    /// Whether a change was seen.
     seen: Notify,
 }
 
 impl Changes {
-    /// The files that nginx.conf consists of, the OpenAPI documents, which come with what they describe, and those
-    /// of `[enrich]`, which others replace by themselves, as geoipupdate does.
-    /// logweir's own file is read again at a SIGHUP only: an operator who edits it chooses the moment.
+    /// Watches the files of nginx.conf, the OpenAPI documents, which are deployed with the application, and the files of
+    /// `[enrich]`, which other programs replace, such as geoipupdate. logweir's own file is read again only on SIGHUP: an
+    /// operator who edits it chooses the moment.
     fn of(loaded: &Loaded) -> Self {
         let nginx = loaded
             .nginx
@@ -70,7 +70,7 @@ impl Changes {
         }
     }
 
-    /// Whether they are the same files, so that `self` tells of changes to what `loaded` was read from.
+    /// Whether they are the same files, so that `self` also detects changes of the files that `loaded` was read from.
     fn cover(&self, loaded: &Loaded) -> bool {
         let now = Self::of(loaded);
         let paths = |changes: &Self| -> Vec<PathBuf> {
@@ -116,13 +116,13 @@ impl Changes {
 }
 
 impl ConfigChanges for Changes {
-    /// Waits for a change; never returns when there is nothing to look at.
+    /// Waits for a change; never returns when there are no files.
     async fn next(&self) -> Change {
         if self.marks().is_empty() {
             return std::future::pending().await;
         }
         loop {
-            // Woken early or late, it looks for itself.
+            // It checks the files itself, whenever it is woken.
             let _ = tokio::time::timeout(INTERVAL, self.seen.notified()).await;
             if let Some(marks) = self.change() {
                 let what = self.name(&marks);
@@ -144,7 +144,7 @@ impl ConfigChanges for Changes {
     }
 }
 
-/// Reads a configuration, and marks the files that it depends on.
+/// Reads a configuration, and takes marks of the files that it depends on.
 ///
 /// # Errors
 ///
@@ -154,7 +154,7 @@ pub(crate) fn read_watched(
 ) -> Result<WatchedConfig<Changes>, ConfigErrors> {
     let mut changes = Changes::of(&read()?);
     loop {
-        // Only what is read after the marks were made cannot be older than they are.
+        // The configuration must be read after the marks are taken, so that it is not older than they are.
         let loaded = read()?;
         if changes.cover(&loaded) {
             return Ok(WatchedConfig { loaded, changes });

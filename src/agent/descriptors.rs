@@ -1,8 +1,8 @@
 //! How many files the process may have open, and how many of them may be logs.
 //!
 //! Owns the limit of open files (RLIMIT_NOFILE) and its division. Refuses to know what is opened. Invariant: logs never
-//! take the descriptors that the HTTP port, the output and the state directory need. The failure it guards against: a
-//! soft limit of 1,024, which is a default for programs that use select(2), ends the agent on a host with 1,050 logs.
+//! take the descriptors that the HTTP port, the output and the state directory need. It guards against a soft limit of
+//! 1,024, the default for programs that use select(2), which would end the agent on a host with 1,050 logs.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -13,10 +13,10 @@ pub(crate) const HTTP_CONNECTIONS: u64 = 64;
 /// reads, name resolution, and the files that a look at the directories opens for a moment.
 const HOUSEHOLD: u64 = 32;
 
-/// Descriptors for each bulk request under way: its connection, and one that is being opened in its place.
+/// Descriptors for each bulk request in flight: its connection, and one that is being opened to replace it.
 const PER_REQUEST: u64 = 2;
 
-/// Raises the soft limit to the hard one. A sandbox may forbid it; then the soft limit is what there is.
+/// Raises the soft limit to the hard one. A sandbox may forbid that; then the soft limit stays.
 pub(crate) fn raise() {
     let hard = getrlimit(Resource::Nofile).maximum;
     let raised = Rlimit {
@@ -26,20 +26,20 @@ pub(crate) fn raise() {
     let _ = setrlimit(Resource::Nofile, raised);
 }
 
-/// How many logs may be open under the limit that holds now, beside `requests` bulk requests under way. At least a quarter
+/// How many logs may be open under the current limit, beside `requests` bulk requests in flight. It is at least a quarter
 /// of a limit that is too low for everything else.
 pub(crate) fn for_logs(requests: usize) -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     share(limit, requests as u64)
 }
 
-/// How many connections to the HTTP port may be open under the limit that holds now.
+/// How many connections to the HTTP port may be open under the current limit.
 pub(crate) fn for_http() -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     http_share(limit)
 }
 
-/// At most a quarter of a limit that is too low for everything, as logs get a quarter of it at least.
+/// It is at most a quarter of a limit that is too low for everything; logs get at least a quarter.
 fn http_share(limit: u64) -> usize {
     let share = HTTP_CONNECTIONS.min(limit / 4).max(1);
     usize::try_from(share).unwrap_or(usize::MAX)

@@ -1,10 +1,10 @@
-//! One running agent: the modules built from one configuration, at work until stopped; and the supervisor, which decides
-//! when an agent starts and stops.
+//! One running agent, which consists of the modules built from one configuration, and the supervisor, which decides when
+//! an agent starts and stops.
 //!
-//! Owns building and taking apart, signals and reloads. A reload is a stop and a start in the same process: positions are
-//! saved, the telemetry stays, and the log files are the queue meanwhile; what is in no file any more, and what took long
-//! to learn, goes from one agent to the next. Refuses to know arguments and exit codes. Invariant: from the first agent to
-//! the last nobody else works on the state directory.
+//! Owns starting and stopping, signals and reloads. A reload is a stop and a start in the same process: positions are
+//! saved, the telemetry stays, and the log files are the queue meanwhile. State that is in no file, or took long to learn,
+//! is carried from one agent to the next. Refuses to know arguments and exit codes. Invariant: from the first agent to the
+//! last no other process works on the state directory.
 
 mod announce;
 mod changes;
@@ -49,9 +49,9 @@ pub(crate) use state_rights::too_wide as state_too_wide;
 /// How this run differs from the configured one.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Mode {
-    /// Read what is there, have it settled, and end.
+    /// Read and settle all existing lines, then end.
     pub once: bool,
-    /// Do not ask for the index template.
+    /// Do not check the index template.
     pub no_template_check: bool,
     /// Where documents go.
     pub output: OutputChoice,
@@ -60,7 +60,7 @@ pub(crate) struct Mode {
 /// Where the documents of a run go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum OutputChoice {
-    /// Where the configuration says.
+    /// To the output of the configuration.
     #[default]
     Configured,
     /// To standard output, one JSON document a line.
@@ -90,9 +90,9 @@ pub(crate) enum StartError {
 /// Why `run` cannot start; the cause is in the log.
 #[derive(Debug)]
 pub(crate) enum RunError {
-    /// The system gives no descriptors, threads or signals.
+    /// The system has no more descriptors, threads or signals.
     System,
-    /// The address of the pages cannot be had.
+    /// The address of the pages cannot be bound.
     Listen,
     /// The first agent does not start.
     Start(StartError),
@@ -111,18 +111,18 @@ pub(crate) struct End {
 pub(crate) struct Agent {
     /// The host that identities and records carry: the one of the first start in this state directory.
     pub host: String,
-    /// How it is told to stop.
+    /// Stops it.
     pub stop: Stop,
-    /// Where its records go.
+    /// Its output.
     pub output: Arc<dyn GateStatus>,
-    /// What the next agent's output goes on with.
+    /// The output whose state the next agent's output continues.
     carried: Option<Arc<Elasticsearch>>,
-    /// The gate asks no more when this goes.
+    /// Dropping this ends the gate's checks.
     _asks: DropGuard,
     ended: oneshot::Receiver<(Ended, CarriedFiles<HostFs>)>,
 }
 
-/// What an agent leaves to the next in the same process; empty before the first.
+/// The state carried from one agent to the next in the same process; empty before the first.
 #[derive(Debug, Default)]
 pub(crate) struct CarriedState {
     tail: CarriedFiles<HostFs>,
@@ -139,20 +139,20 @@ struct Parts<'a> {
     carried: &'a mut CarriedState,
 }
 
-/// What differs from output to output besides the output itself.
+/// The properties of an output that the agent needs besides the output itself.
 struct OutputTraits {
-    /// Names the output in the positions; without a name none are kept, and the state directory is left alone.
+    /// The output's name in the positions; without a name no positions are kept, and the state directory is not used.
     positions: Option<String>,
     data_stream: Option<DataStream>,
-    /// Whether it is asked before the first batch.
+    /// Whether its readiness is checked before the first batch.
     is_asked: bool,
     carried: Option<Arc<Elasticsearch>>,
 }
 
 impl Agent {
-    /// Builds the modules and starts the reader. Deliveries run on `runtime`; `stale` tells whether the formats
-    /// of `config` are still those of nginx; `carried` is taken, but left as it was when the agent cannot start for any
-    /// other reason than a thread that cannot.
+    /// Builds the modules and starts the reader. Deliveries run on `runtime`; `stale` knows whether the formats of
+    /// `config` are still those of nginx; `carried` is taken, but stays unchanged when the agent cannot start, unless the
+    /// reader thread is what fails.
     pub(crate) fn start(
         config: &Config,
         mode: Mode,
@@ -175,7 +175,7 @@ impl Agent {
         }
     }
 
-    /// Waits for the end. A reader that died without a word counts as broken.
+    /// Waits for the end. A reader that panicked counts as broken.
     pub(crate) async fn ended(&mut self) -> (Ended, CarriedState) {
         let (ended, tail) = (&mut self.ended)
             .await
@@ -233,7 +233,7 @@ impl Parts<'_> {
         let host = tailer.host().to_owned();
         let mut config = self.config.clone();
         if keeps_positions {
-            // the tailer holds the lock: nobody else writes in the state directory
+            // the tailer holds the lock: no other process writes in the state directory
             seen_formats::join(&mut config);
             for warning in state_rights::tighten(&config.data_dir) {
                 tracing::warn!("{warning}");
@@ -283,7 +283,7 @@ mod tests {
     use super::*;
     use crate::config::tests::Machine;
 
-    /// After a reload nobody is to knock on the old address with the old credentials for ever.
+    /// After a reload no task may keep sending requests to the old address with the old credentials.
     #[tokio::test(flavor = "multi_thread")]
     async fn an_agent_that_has_ended_asks_its_cluster_nothing_more() {
         let folder = tempfile::tempdir().unwrap();

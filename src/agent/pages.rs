@@ -1,7 +1,7 @@
-//! Which agent the pages speak of.
+//! Which agent the pages show.
 //!
-//! Owns the agent that is shown, and the way from it to a [`View`]. Refuses to know how pages look. Invariant: between two
-//! agents the pages keep answering, and speak of the last one.
+//! Owns the agent that is shown, and makes a [`View`] of it. Refuses to know how pages look. Invariant: between two
+//! agents the pages still respond, and show the last one.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +13,7 @@ use crate::output::{Health, OutputStatus};
 use crate::telemetry::Telemetry;
 use crate::web::{self, Hosts, Pages, View};
 
-/// What the pages say of one agent.
+/// What the pages show of one agent.
 #[derive(Clone)]
 struct Shown {
     host: String,
@@ -22,12 +22,12 @@ struct Shown {
     unread: Vec<String>,
 }
 
-/// The agent that the pages speak of; none before the first.
+/// The agent that the pages show; none before the first.
 #[derive(Default, Clone)]
 pub(super) struct CurrentAgent(Arc<Mutex<Option<Shown>>>);
 
 impl CurrentAgent {
-    /// From now on the pages speak of `agent`, which runs with `loaded`.
+    /// From now on the pages show `agent`, which runs with `loaded`.
     pub(super) fn show(&self, agent: &Agent, loaded: &Loaded) {
         let shown = Shown {
             host: agent.host.clone(),
@@ -49,7 +49,7 @@ impl CurrentAgent {
 ///
 /// # Errors
 ///
-/// The address cannot be had, which is logged.
+/// The address cannot be bound, which is logged.
 pub(super) async fn serve(
     config: &Config,
     telemetry: Telemetry,

@@ -1,4 +1,4 @@
-//! What the supervisor asks of its surroundings, as small traits.
+//! The supervisor's interfaces to its surroundings, as small traits.
 //!
 //! Owns the traits and their implementations for the real output. Refuses to know how signals, files and agents work.
 //! Invariant: a test of the supervisor needs no process, no file and no clock of its own.
@@ -20,7 +20,7 @@ pub(super) trait Requests {
     async fn next(&mut self) -> Request;
 }
 
-/// A configuration, and what notices that the files behind it change.
+/// A configuration, and the watch on the files that it was read from.
 #[derive(Debug)]
 pub(crate) struct WatchedConfig<W> {
     /// The configuration.
@@ -31,18 +31,18 @@ pub(crate) struct WatchedConfig<W> {
 
 /// Reads configurations.
 pub(super) trait ConfigSource {
-    /// What notices changes of the files that a configuration was read from.
+    /// The watch on the files that a configuration was read from.
     type Changes: ConfigChanges;
 
-    /// Reads everything afresh.
+    /// Reads everything again.
     ///
     /// # Errors
     ///
     /// All problems of the configuration.
     fn read(&self) -> Result<WatchedConfig<Self::Changes>, ConfigErrors>;
 
-    /// Reads afresh what others write (nginx.conf, OpenAPI documents, databases), and keeps the agent's own settings of
-    /// `before`.
+    /// Reads again the files that others write (nginx.conf, OpenAPI documents, databases), and keeps the agent's own
+    /// settings of `before`.
     ///
     /// # Errors
     ///
@@ -58,7 +58,7 @@ pub(super) trait ConfigChanges: Send + Sync + 'static {
     /// Whether there is a change now; then [`ConfigChanges::next`] returns at once.
     fn are_there(&self) -> bool;
 
-    /// Takes these marks for known: the configuration that they belong to is refused.
+    /// Marks these changes as known, because the configuration that they belong to is refused.
     fn accept(&self, marks: Marks);
 }
 
@@ -67,8 +67,8 @@ pub(super) trait AgentFactory {
     /// What it starts.
     type Agent: RunningAgent;
 
-    /// Starts an agent with this configuration. It takes what the agent before it left in `carried`, and leaves that
-    /// as it was when it cannot start.
+    /// Starts an agent with this configuration. It takes the state of the agent before it from `carried`, which stays
+    /// unchanged when the agent cannot start.
     ///
     /// # Errors
     ///
@@ -81,9 +81,9 @@ pub(super) trait AgentFactory {
     ) -> Result<Self::Agent, StartError>;
 }
 
-/// An agent at work.
+/// A running agent.
 pub(super) trait RunningAgent {
-    /// What it leaves to the next agent of the process; the default before the first.
+    /// The state that it carries to the next agent of the process; the default before the first.
     type Carried: Default;
     /// Where its documents go.
     type Output: OutputHealth + ?Sized;
@@ -94,10 +94,10 @@ pub(super) trait RunningAgent {
     /// Where its documents go; it outlives the agent.
     fn output(&self) -> Arc<Self::Output>;
 
-    /// Stops reading; what was read is delivered, within the time of the settings.
+    /// Stops reading; lines that were read are delivered, within the time of the settings.
     fn drain(&self);
 
-    /// Stops reading; what is not delivered yet is read again at the next start.
+    /// Stops reading; lines that are not delivered yet are read again at the next start.
     fn hand_back(&self);
 
     /// Stops now, and waits for nothing.
@@ -107,27 +107,27 @@ pub(super) trait RunningAgent {
     async fn ended(&mut self) -> (Ended, Self::Carried);
 }
 
-/// How an output stands at one moment.
+/// The state of an output at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OutputState {
     /// Where documents go, for people.
     pub(super) target: String,
     /// Why nothing is sent yet; `None` while documents are sent.
     pub(super) waits_for: Option<String>,
-    /// It takes nothing at present: it waits, cannot be reached, or refuses.
+    /// It takes nothing now: it waits, cannot be reached, or refuses.
     pub(super) takes_nothing: bool,
-    /// It has answered since the start of the process.
+    /// It has responded since the start of the process.
     pub(super) has_answered: bool,
     /// Documents settled since the start of the process.
     pub(super) settled: u64,
 }
 
-/// Tells how an output stands.
+/// Reports the state of an output.
 pub(super) trait OutputHealth {
-    /// Returns when the output was asked for the first time, with whatever answer.
+    /// Returns when the output was asked for the first time, whatever it responded.
     async fn first_answer(&self);
 
-    /// How it stands now.
+    /// The state now.
     fn status(&self) -> OutputState;
 }
 

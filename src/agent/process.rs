@@ -1,8 +1,8 @@
 //! `logweir run` as a process: the runtime, the descriptors, the pages, and the supervisor with real signals, files and
 //! agents.
 //!
-//! Owns the implementations of the supervisor's ports. Refuses to know arguments and exit codes, and what follows what.
-//! Invariant: every failure is logged here, once; the caller gets its kind alone.
+//! Owns the implementations of the supervisor's ports. Refuses to know arguments, exit codes and the order of events.
+//! Invariant: every failure is logged here, once; the caller gets only its kind.
 
 use std::fs::File;
 use std::io;
@@ -29,7 +29,7 @@ use crate::telemetry::Telemetry;
 /// Threads that send and serve; reading and encoding have their own.
 const WORKERS: usize = 2;
 
-/// Without so many free descriptors nothing is begun: logs, connections, the state directory, the pages.
+/// The free descriptors without which the agent does not start: logs, connections, the state directory, the pages.
 const DESCRIPTORS: usize = 32;
 
 /// How this run differs from the configured one, and how long it may take.
@@ -66,7 +66,7 @@ pub(crate) fn run(
         RunError::System
     })?;
     let end = runtime.block_on(supervise(options, first, read));
-    // what a second signal left behind is not waited for
+    // tasks that a second signal interrupted are not waited for
     runtime.shutdown_background();
     end
 }
@@ -96,7 +96,7 @@ async fn supervise(
         options.timeout,
     );
     let config = &first.loaded.config;
-    // a run that ends by itself may stand beside a live agent, which has the address
+    // a run that ends by itself may be beside a running agent, which has the address
     if !options.mode.once {
         pages::serve(config, telemetry, current).await?;
     }
@@ -112,7 +112,7 @@ async fn supervise(
     })
 }
 
-/// The configuration as it stands in files.
+/// Reads the configuration from files.
 struct ConfigFiles<R>(R);
 
 impl<R: Fn() -> Result<Loaded, ConfigErrors>> ConfigSource for ConfigFiles<R> {
@@ -186,7 +186,7 @@ impl RunningAgent for Agent {
     }
 }
 
-/// Warns of a log that has no file, as with a wrong path, and of an agent that runs as root without need.
+/// Warns about a log without a file, as with a wrong path, and about an agent that runs as root without need.
 fn warn_beforehand(config: &Config) {
     let (logs, rotated_dirs) = super::log_settings(config);
     // The agent itself reports what is wrong with the settings of logs.
@@ -214,7 +214,7 @@ fn spare_descriptors() -> io::Result<()> {
     spare.map(drop)
 }
 
-/// What to do about a system that gives no more descriptors.
+/// The hint for a system without free descriptors.
 fn advice(error: &io::Error) -> &'static str {
     let none_left = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
     if none_left.contains(&error.raw_os_error()) {

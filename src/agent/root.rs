@@ -1,7 +1,7 @@
-//! Whether the agent runs as root although its logs do not ask for it.
+//! Whether the agent runs as root although its logs do not need that.
 //!
-//! Owns the advice. Invariant: it changes nothing and opens nothing. The failure it guards against: an agent that reads
-//! what clients wrote with the rights to everything on the host, where those of a group would do.
+//! Owns the advice. Invariant: it changes nothing and opens nothing. It guards against an agent that reads text of clients
+//! with all rights on the host, where the rights of a group would be enough.
 
 use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
@@ -13,7 +13,7 @@ use rustix::process::geteuid;
 /// Names of groups (group(5)).
 const GROUPS: &str = "/etc/group";
 
-/// What to do instead of running as root, if all these logs can be read without; `data_dir` is the agent's own.
+/// The hint what to do instead of running as root, if all these logs can be read without; `data_dir` is the agent's own.
 pub(crate) fn needless<'p>(
     logs: impl IntoIterator<Item = &'p Path>,
     data_dir: &Path,
@@ -37,7 +37,7 @@ pub(crate) fn needless<'p>(
     ))
 }
 
-/// The groups that it takes to read all these files; None where only root may, or where there is none.
+/// The groups that are needed to read all these files; `None` where only root may, or where there is none.
 fn groups<'p>(logs: impl IntoIterator<Item = &'p Path>) -> Option<BTreeSet<u32>> {
     let (mut groups, mut seen) = (BTreeSet::new(), BTreeSet::new());
     let mut any = false;
@@ -45,7 +45,7 @@ fn groups<'p>(logs: impl IntoIterator<Item = &'p Path>) -> Option<BTreeSet<u32>>
         any = true;
         allow(&fs::metadata(log).ok()?, 0o4, &mut groups)?;
         for (up, directory) in log.ancestors().skip(1).enumerate() {
-            // The one that holds the log is read, the others are passed.
+            // The folder that holds the log needs the right to read, its parents the right to search.
             let needed = if up == 0 { 0o5 } else { 0o1 };
             if seen.insert((directory.to_owned(), needed)) {
                 allow(&fs::metadata(directory).ok()?, needed, &mut groups)?;
@@ -55,7 +55,7 @@ fn groups<'p>(logs: impl IntoIterator<Item = &'p Path>) -> Option<BTreeSet<u32>>
     any.then_some(groups)
 }
 
-/// Notes the group that has the right, unless all have it; None when none has, or root's alone.
+/// Adds the group that has the right, unless everybody has it; `None` when no group has it, or only root's.
 fn allow(metadata: &Metadata, needed: u32, groups: &mut BTreeSet<u32>) -> Option<()> {
     let (mode, group) = (metadata.mode(), metadata.gid());
     if mode & needed == needed {

@@ -1,9 +1,9 @@
 //! The formats that nginx.conf had at earlier starts, kept in `data_dir/formats.json`.
 //!
-//! After a reload old nginx workers write the old format for hours, and archives hold last year's: a format
-//! that was once right stays worth trying. Invariant: losing this file loses no line; lines in an old format
-//! would be indexed whole and unparsed. It is written as durably as positions are, and one that cannot be read
-//! is never written over: what it knows may be readable again tomorrow.
+//! After a reload old nginx workers write the old format for hours, and archives contain formats of last year, so an old
+//! format is still tried. Invariant: losing this file loses no line; lines in an old format would be indexed unparsed.
+//! The file is written as durably as positions, and a file that cannot be read is never overwritten: it may be readable
+//! again later.
 
 use std::collections::HashSet;
 use std::io::{self, ErrorKind};
@@ -15,28 +15,28 @@ use crate::tail::{TailError, replace_file};
 
 const FILE: &str = "formats.json";
 
-/// Formats beyond this many are forgotten, the oldest first: each costs an attempt per odd line, some hundred
-/// nanoseconds. More than anybody changes nginx.conf while a backlog is read.
+/// Formats beyond this number are forgotten, the oldest first: each costs an attempt per odd line, some hundred
+/// nanoseconds. Nobody changes nginx.conf so often while a backlog is read.
 const KEPT: usize = 256;
 
-/// What the file knows.
+/// The content of the file.
 #[derive(Debug, Default, PartialEq)]
 struct Kept {
-    /// As it stands there; empty where there is none.
+    /// The formats in it; empty where there is no file.
     text: Vec<u8>,
     formats: Vec<String>,
 }
 
-/// Why the file says nothing.
+/// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum Unusable {
-    /// It may be whole.
+    /// It cannot be read now, but may be intact.
     #[error(
         "the formats seen before cannot be read: {0}; they are left as they are, and those of nginx.conf now \
          are not kept"
     )]
     Unreadable(io::Error),
-    /// Its content makes no sense.
+    /// Its content is invalid.
     #[error("the formats seen before are damaged: {0}")]
     Damaged(serde_json::Error),
 }
@@ -54,7 +54,7 @@ pub(super) fn join(config: &mut Config) {
     }
 }
 
-/// Remembers the present ones; all that are known.
+/// Remembers the current formats; returns all that are known.
 fn keep<F: FileSystem>(
     fs: &F,
     path: &Path,
@@ -86,8 +86,8 @@ fn keep<F: FileSystem>(
     seen
 }
 
-/// The present ones become the youngest. A format counts once, whatever its names: an operator who keeps the old
-/// text under another name must not push out what is older.
+/// The current formats become the youngest. A format counts once, whatever its names: an operator who keeps the old text
+/// under another name must not displace older formats.
 fn remember(seen: &mut Vec<String>, present: impl Iterator<Item = String>) {
     let present: Vec<String> = present.collect();
     let mut texts = HashSet::new();
@@ -127,7 +127,7 @@ fn read<F: FileSystem>(fs: &F, path: &Path) -> Result<Kept, Unusable> {
     Ok(Kept { text, formats })
 }
 
-/// Keeps the damaged file for whoever wants to look at it.
+/// Keeps the damaged file for inspection.
 fn set_aside<F: FileSystem>(fs: &F, path: &Path) -> io::Result<PathBuf> {
     let aside = path.with_extension("json.damaged");
     fs.rename(path, &aside)?;
@@ -169,7 +169,7 @@ mod tests {
         fs
     }
 
-    /// A start with these formats: all that it knows, and what it complains of.
+    /// Starts with these formats; returns all known formats, and the warnings.
     fn start(fs: &SimFs, versions: &[usize]) -> (Vec<String>, Vec<String>) {
         let mut warnings = vec![];
         let present = versions.iter().map(|version| directive("main", *version));
@@ -241,7 +241,7 @@ mod tests {
             );
             assert_eq!(fs.content("/state/formats.json.damaged"), damaged);
             assert_eq!(quietly(&fs, &[]), seen);
-            // Where not even that can be done it stays.
+            // Where even that fails, the file stays.
             fs.put(PATH, damaged);
             fs.fail(Op::Rename, PATH, Errno::ROFS, 1);
             let (seen, warnings) = start(&fs, &[3]);
@@ -258,7 +258,7 @@ mod tests {
     fn what_is_used_now_is_forgotten_last_and_each_text_counts_once() {
         let mut seen = Vec::new();
         for version in 1..=2 * KEPT {
-            // The first is always there, and the one before under another name.
+            // The first file always exists, and its predecessor under another name.
             let present = [
                 directive("main", 0),
                 directive("shop_before", version - 1),

@@ -1,4 +1,4 @@
-//! What each room gets of the one configuration.
+//! The settings of each module, made from the one configuration.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use crate::output::elasticsearch as output;
 use crate::tail::fs::{HostFs, is_silent};
 use crate::{pipeline, record, tail};
 
-/// Bytes read from a log at once; with the batch buffers the bulk of the agent's memory.
+/// Bytes read from a log at once; with the batch buffers they are most of the agent's memory.
 const READ_BYTES: usize = 256 * 1024;
 
-/// The logs as the tailer takes them, and the folders of rotated files.
+/// The tailer's settings of the logs, and the folders of rotated files.
 pub(crate) fn logs(config: &Config) -> (Vec<tail::LogSettings>, Vec<String>) {
     let logs = config.logs.iter().map(|log| tail::LogSettings {
         paths: log.paths.clone(),
@@ -31,7 +31,7 @@ pub(crate) fn logs(config: &Config) -> (Vec<tail::LogSettings>, Vec<String>) {
     (logs.collect(), rotated_dirs)
 }
 
-/// Whom the tailer trusts with links.
+/// The users whose links the tailer follows.
 pub(crate) fn links(config: &Config) -> tail::Links {
     let nginx = config.nginx_user.as_deref();
     tail::Links {
@@ -41,7 +41,7 @@ pub(crate) fn links(config: &Config) -> tail::Links {
     }
 }
 
-/// `output` names the output whose acknowledgements the positions are; without one none are kept.
+/// `output` is the name of the output whose positions are kept; without a name none are.
 pub(super) fn tail(config: &Config, output: Option<String>) -> tail::Settings {
     let (logs, rotated_dirs) = logs(config);
     tail::Settings {
@@ -61,7 +61,7 @@ pub(super) fn tail(config: &Config, output: Option<String>) -> tail::Settings {
     }
 }
 
-/// `data_stream` is the one that documents say they belong to.
+/// `data_stream` is the one that is written into documents.
 pub(super) fn record(
     config: &Config,
     data_stream: Option<DataStream>,
@@ -119,7 +119,7 @@ pub(crate) fn output(config: &Config, cluster: &Elasticsearch) -> output::Settin
     }
 }
 
-/// Whether files are looked at by the clock instead of waiting for events.
+/// Whether files are polled instead of waiting for events.
 pub(super) fn poll<'p>(config: &Config, directories: impl IntoIterator<Item = &'p Path>) -> bool {
     match config.poll {
         Poll::Always => true,

@@ -1,8 +1,8 @@
-//! The signals of the process: what each asks for, and that no other one ends it.
+//! The signals of the process: the meaning of each, and protection against the others.
 //!
-//! Owns which signals mean something. Refuses to know how a request is carried out. Invariant: a signal that programs send to
-//! nginx, or that a timer or an editor of a pid file sends by mistake, does not end the agent; it is logged once and
-//! ignored. SIGQUIT and what reports a crash keep their meaning, so that a hung process can be made to dump its core.
+//! Owns which signals have a meaning. Refuses to know how a request is carried out. Invariant: a signal that programs send
+//! to nginx, or that is sent by mistake (by a timer, or with a wrong pid file), does not end the agent; it is logged once
+//! and ignored. SIGQUIT and signals of a crash keep their meaning, so that a hung process can be made to dump its core.
 
 use std::io;
 
@@ -19,9 +19,9 @@ pub(super) enum Request {
     Reload,
 }
 
-/// Signals whose default is to end the process, and which nobody sends to end it. SIGUSR1 has nginx open its logs again,
-/// SIGUSR2 has it start a new binary; SIGXFSZ comes with an error of the write, which is reported. SIGPIPE is ignored by
-/// Rust's runtime.
+/// Signals that end a process by default, although nobody sends them for that. nginx reopens its logs on SIGUSR1 and
+/// starts a new binary on SIGUSR2. SIGXFSZ comes with an error of the write, which is reported. Rust's runtime ignores
+/// SIGPIPE.
 const IGNORED: [(Number, &str); 8] = [
     (Number::USR1, "SIGUSR1"),
     (Number::USR2, "SIGUSR2"),
@@ -33,7 +33,7 @@ const IGNORED: [(Number, &str); 8] = [
     (Number::XFSZ, "SIGXFSZ"),
 ];
 
-/// What signals do, by their names.
+/// The requests of signals, by their names.
 pub(crate) const MEANINGS: [(&str, &str); 2] = [
     (
         "SIGTERM, SIGINT",
@@ -84,7 +84,7 @@ impl Requests for Signals {
     }
 }
 
-/// Logs the first of these, and does nothing about any.
+/// Logs the first of these signals, and ignores all.
 async fn ignore(mut ignored: Signal, name: &'static str) {
     if ignored.recv().await.is_some() {
         tracing::warn!(

@@ -1,8 +1,8 @@
-//! Who may look into the state directory: its owner and its group, and nobody else.
+//! Access to the state directory: only its owner and its group have it.
 //!
-//! Owns the permission bits of what earlier versions, or somebody's hand, made wider than the agent makes it; new
-//! files and folders are made narrow where they are made. Refuses to know what is in them. Invariant: only what is the
-//! agent's own loses rights, no file gains any, and a folder in which others keep things stays as it is.
+//! Owns the permission bits of files and folders that earlier versions, or a person, made wider than the agent makes
+//! them; new ones are created with narrow bits where they are made. Refuses to know what is in them. Invariant: only the
+//! agent's own files lose rights, no file gains any, and a folder that others use too stays as it is.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
@@ -12,20 +12,20 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 
-/// What group and others may not do with a folder, and with a file.
+/// The permission bits that group and others must not have on a folder, and on a file.
 const FOLDER_TOO_WIDE: u32 = 0o027;
 const FILE_TOO_WIDE: u32 = 0o137;
-/// Others may make and rename files here, each their own (/tmp).
+/// The sticky bit: everybody may create and rename their own files here (/tmp).
 const STICKY: u32 = 0o1000;
 
 /// What the agent puts into the state directory (docs/STATE.md).
 const FOLDERS: [&str; 2] = ["run", "dead-letters"];
 const FILES: [&str; 3] = ["identity", "assignments.json", "formats.json"];
-/// What a file system may have put there.
+/// Entries that a file system may have created there.
 const NOT_OURS: [&str; 1] = ["lost+found"];
 
-/// Takes the rights away that are too much; a warning for each that stays. There must be a directory, and the agent
-/// must have its lock.
+/// Removes excessive rights; returns a warning for each that stays. The directory must exist, and the agent must have
+/// its lock.
 pub(super) fn tighten(data_dir: &Path) -> Vec<String> {
     let mut paths = Vec::new();
     for folder in FOLDERS {
@@ -84,7 +84,7 @@ fn is_ours_alone(data_dir: &Path) -> bool {
         })
 }
 
-/// One of the files, or what it is called while it is written or when it was damaged.
+/// Whether this is one of the files, or its name while it is written or after it was damaged.
 fn is_own_file(path: &Path) -> bool {
     let name = path
         .file_name()
@@ -96,13 +96,13 @@ fn is_own_file(path: &Path) -> bool {
     })
 }
 
-/// Takes from group and others what they may not have; a warning when that cannot be done.
+/// Removes the rights of group and others; returns a warning when that fails.
 fn narrow(path: &Path) -> Option<String> {
     let metadata = fs::symlink_metadata(path).ok()?;
     let (too_wide, command) = match (metadata.is_dir(), metadata.is_file()) {
         (true, _) => (FOLDER_TOO_WIDE, "chmod 0750"),
         (_, true) => (FILE_TOO_WIDE, "chmod 0640"),
-        // a link would lead to what is somebody else's
+        // a link may lead to somebody else's file
         _ => return None,
     };
     if metadata.mode() & too_wide == 0 {
@@ -111,7 +111,7 @@ fn narrow(path: &Path) -> Option<String> {
     let change = || -> io::Result<()> {
         let file = open(path)?;
         let metadata = file.metadata()?;
-        // a second name of a file may be somebody else's, and so important as /etc/passwd
+        // a file with a second name may be somebody else's, even /etc/passwd
         if metadata.is_file() && metadata.nlink() > 1 {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
@@ -181,7 +181,7 @@ mod tests {
         ] {
             assert_eq!(mode(&folder.path().join(name)), expected, "{name}");
         }
-        // what is narrower stays so
+        // narrower rights stay
         set(&folder.path().join("identity"), 0o600);
         set(folder.path(), 0o700);
         assert_eq!(tighten(folder.path()), [""; 0]);

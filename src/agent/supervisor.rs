@@ -33,10 +33,10 @@ use crate::telemetry::Telemetry;
 /// How often an agent that worked before a reload is started again.
 const START_AGAIN: Duration = Duration::from_secs(5);
 
-/// A stop waits no longer than this for an output that has trouble and takes nothing meanwhile.
+/// How long a stop waits for an output that has trouble and takes nothing.
 const HOPELESS: Duration = Duration::from_secs(1);
 
-/// How often a stop looks whether the output takes something.
+/// How often a stop checks whether the output takes something.
 const LOOK: Duration = Duration::from_millis(100);
 
 type Carried<F> = <<F as AgentFactory>::Agent as RunningAgent>::Carried;
@@ -47,28 +47,28 @@ pub(super) struct Supervisor<R, C, F: AgentFactory> {
     configs: C,
     agents: F,
     telemetry: Telemetry,
-    /// What the last agent left.
+    /// The state carried over from the last agent.
     carried: Carried<F>,
     /// When the output must have taken everything.
     deadline: Option<Instant>,
     timed_out: bool,
 }
 
-/// What follows an agent.
+/// What happens after an agent.
 enum Next<W> {
     End(End),
     Restart(Box<WatchedConfig<W>>),
 }
 
-/// What happens while an agent works.
+/// An event while an agent works.
 enum Event<S> {
-    /// The agent has ended and left this.
+    /// The agent has ended with this result.
     Ended(Ended, S),
-    /// It is known whether the output answers, or it takes too long to wait for.
+    /// The output has responded, or the wait for its response is over.
     FirstAnswer,
-    /// Somebody asks for something.
+    /// A signal requests something.
     Asked(Request),
-    /// It is time to see whether a stop gets on.
+    /// It is time to check the progress of a stop.
     Look,
     /// A file of the configuration has changed.
     Changed(Change),
@@ -112,7 +112,7 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
             let started = self.agents.start(&loaded, stale, &mut self.carried);
             let agent = match (started, previous.take()) {
                 (Ok(agent), _) => agent,
-                // Some problems show only at a start; they must not end an agent that worked.
+                // Some problems appear only at a start; they must not end an agent that worked.
                 (Err(error), Some(old)) => {
                     self.count_reload("refused");
                     tracing::warn!(
@@ -153,8 +153,8 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
                 Next::End(end) => return Ok(end),
                 Next::Restart(new) => {
                     previous = Some(std::mem::replace(&mut loaded, new.loaded));
-                    // The old agent asks the old watch until it ends, so the watch is replaced only now: what made a
-                    // line wait must not be forgotten before.
+                    // The old agent uses the old watch until it ends, so the watch is replaced only now: the change
+                    // that a line waits for must not be forgotten earlier.
                     changes = Arc::new(new.changes);
                 }
             }
@@ -175,7 +175,7 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
         let mut is_announced = false;
         // The configuration of the next agent, once there is to be one.
         let mut restart = None;
-        // A stop was asked for. The drain before a restart is no stop: requests are still obeyed.
+        // A stop was requested. The drain before a restart is not a stop: requests are still obeyed.
         let mut stopping = false;
         let mut progress: Option<Progress> = None;
         loop {
@@ -223,7 +223,7 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
                     );
                     stopping = true;
                     restart = None;
-                    // An output that waits, for a template or for its first answer, takes nothing.
+                    // An output that waits for a template, or for its first response, takes nothing.
                     if output.status().waits_for.is_none() {
                         agent.drain();
                         progress = Some(Progress::new(&*output));
@@ -258,7 +258,7 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
             match (self.reload(why, loaded, marks.is_some()), marks) {
                 (Some(new), _) => {
                     restart = Some(new);
-                    // The new configuration may be the cure for an output that takes nothing: it must not wait for it.
+                    // The new configuration may repair an output that takes nothing, so it must not wait for that output.
                     if output.status().takes_nothing {
                         agent.hand_back();
                     } else {
@@ -308,7 +308,7 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
     }
 }
 
-/// Whether an agent that stops still gets something delivered.
+/// Whether an agent that stops still delivers something.
 struct Progress {
     settled: u64,
     at: Instant,

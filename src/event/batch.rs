@@ -1,21 +1,21 @@
-//! Encoded documents on their way to an output, and the stretches of files they came from.
+//! Encoded documents for an output, and the spans of files that they came from.
 //!
 //! Owns the shape of a [`Batch`]; refuses to know how an output frames a document ([`Framing`]) and what is in one.
-//! Invariant: every line that a batch covers stands in exactly one of its spans.
+//! Invariant: every line that a batch covers is in exactly one of its spans.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use super::{DocumentId, EventTime, FileKey, StreamId};
 
-/// Encoded documents, and the stretches of files they came from.
+/// Encoded documents, and the spans of files that they came from.
 #[derive(Debug, Default)]
 pub struct Batch {
     /// The documents one after the other, each in the frame of the output.
     pub body: Vec<u8>,
-    /// Where each document stands in `body`, in order; an item ends where the next begins.
+    /// The position of each document in `body`, in order; an item ends where the next begins.
     pub items: Vec<Item>,
-    /// The stretches of files whose lines stand in this batch, in reading order.
+    /// The spans of files whose lines are in this batch, in reading order.
     pub spans: Vec<Span>,
 }
 
@@ -38,7 +38,7 @@ impl Batch {
     }
 }
 
-/// One document's place in [`Batch::body`], in bytes.
+/// The position of one document in [`Batch::body`], in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item {
     /// Start of the frame.
@@ -47,7 +47,7 @@ pub struct Item {
     pub document: u32,
 }
 
-/// A stretch of one file that a batch carries.
+/// A part of one file whose lines are in a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
     /// The file.
@@ -63,17 +63,17 @@ pub struct Span {
     /// Hash of the bytes before `to`, by which a reader finds out that a file still holds them. Known where the reader
     /// can start again: at the end of what it read at once.
     pub marker: Option<u64>,
-    /// Complete lines in the stretch, those without a document (filtered, expired) included.
+    /// Complete lines in the span, including those without a document (filtered, expired).
     pub lines: u32,
-    /// Documents of the stretch, which stand in the batch one after the other.
+    /// Documents of the span, which are consecutive in the batch.
     pub documents: u32,
 }
 
 /// How an output frames each document of a batch: the action line of a bulk request, a line end, a length.
 pub trait Framing: Send + 'static {
-    /// Appends what stands before the document.
+    /// Appends the bytes before the document.
     fn open(&mut self, body: &mut Vec<u8>, id: &DocumentId, time: EventTime);
 
-    /// Appends what stands after the document.
+    /// Appends the bytes after the document.
     fn close(&mut self, body: &mut Vec<u8>);
 }

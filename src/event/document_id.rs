@@ -1,7 +1,7 @@
-//! The name of a document: a pure function of the line and where it stands.
+//! The id of a document: a pure function of the line and its position.
 //!
-//! Owns the form of the id, in both directions. Invariant: an id never changes its form, because a line that is read
-//! again must meet the document that it made before.
+//! Owns encoding and decoding of the id. Invariant: the form of an id never changes, because a line that is read again
+//! must get the id of the document that it made before.
 
 /// Length of an id in characters.
 const LENGTH: usize = 20;
@@ -35,7 +35,7 @@ impl EventTime {
 }
 
 impl DocumentId {
-    /// Names the document of the line at `offset` (uncompressed bytes) of the stream.
+    /// The id of the document for the line at `offset` (uncompressed bytes) of the stream.
     pub fn new(time: EventTime, stream: &super::StreamId, offset: u64) -> Self {
         let mut key = [0; 15];
         // four bytes carry seconds up to the year 2106, beyond every time that counts as readable
@@ -52,7 +52,7 @@ impl DocumentId {
         Self(id)
     }
 
-    /// Reads an id; `None` where the text is none.
+    /// Decodes an id; `None` when the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
         let id: [u8; LENGTH] = text.as_bytes().try_into().ok()?;
         id.iter()

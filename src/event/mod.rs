@@ -1,8 +1,8 @@
-//! What the modules between a log file and an output agree on: identities, batches, and how documents end.
+//! The types that the modules between a log file and an output share: identities, batches and outcomes.
 //!
-//! Owns the types that travel: [`StreamId`] and [`FileKey`] say where a line stands, [`DocumentId`] names its document,
-//! [`Batch`] carries encoded documents, [`OutcomeCounts`] says how they ended. Refuses to know files, formats and outputs.
-//! Invariant: nothing here depends on another module of the crate, so every output and every reader can.
+//! Owns [`StreamId`] and [`FileKey`], which locate a line, [`DocumentId`], which names its document, [`Batch`], which
+//! holds encoded documents, and [`OutcomeCounts`], which counts their outcomes. Refuses to know files, formats and
+//! outputs. Invariant: this module depends on no other module of the crate, so every output and every reader can use it.
 
 mod batch;
 mod document_id;

@@ -13,7 +13,7 @@ pub struct OutcomeCounts {
     pub dead_lettered: u64,
     /// Kept in the dead-letter file because their index refuses while others accept.
     pub parked: u64,
-    /// Dropped by an ingest pipeline of the cluster (`result: noop`). In the accounts blank lines too, which
+    /// Dropped by an ingest pipeline of the cluster (`result: noop`). The telemetry counts blank lines here too, which
     /// are never sent.
     pub filtered: u64,
 }

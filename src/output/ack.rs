@@ -1,7 +1,7 @@
 //! The acknowledgement of one batch.
 //!
 //! Owns the rule that a batch ends exactly once. Refuses to know who waits for it. Invariant: an [`Ack`] that is dropped
-//! says [`BatchOutcome::Released`], so that no way out of a delivery can forget a batch.
+//! reports [`BatchOutcome::Released`], so that a delivery cannot forget a batch, however it ends.
 
 use crate::event::OutcomeCounts;
 
@@ -14,7 +14,7 @@ pub enum BatchOutcome {
     Released,
 }
 
-/// The duty to say how one batch ended.
+/// The obligation to report how one batch ended.
 pub struct Ack {
     report: Option<Box<dyn FnOnce(BatchOutcome) + Send>>,
 }

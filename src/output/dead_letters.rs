@@ -1,11 +1,11 @@
 //! The file of documents that the cluster does not take: `dead-letters/dead-letters.ndjson` in the state directory.
 //!
 //! Owns the file, its size and its durability; refuses to know why a document is put here. Invariant: an
-//! append that returned `Ok` is on disk whole, whatever happens next, and only the very entries that a
-//! caller names leave the file. Guards against a line that is settled and nowhere to be found.
+//! append that returned `Ok` is on disk completely, whatever happens next, and only the entries that a caller
+//! names leave the file. It guards against a line that is settled but stored nowhere.
 //!
-//! Every change is made under a lock of its own file, and the file is opened anew for each, so that another
-//! process (a command that lists or replays) may work on it beside the agent.
+//! Every change is made under a lock file, and opens the file again, so that another process (a command that lists or
+//! replays) may work on it beside the agent.
 
 mod disk;
 
@@ -40,7 +40,7 @@ const REPLAY_LOCK: &str = "replay.lock";
 pub enum Kind {
     /// Refused for the document's own fault; it stays until somebody replays or deletes it.
     Dead,
-    /// Its index refuses while others accept; it is sent again from here by itself.
+    /// Its index refuses while others accept; the agent resends it periodically.
     Parked,
 }
 
@@ -65,13 +65,13 @@ pub struct Entry {
     /// The log file of its line.
     #[serde(default)]
     pub file: Option<String>,
-    /// The place of its line in that file, uncompressed.
+    /// The offset of its line in that file, uncompressed.
     #[serde(default)]
     pub offset: Option<u64>,
     /// The document as it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<Box<RawValue>>,
-    /// The document, base64, when it is no JSON.
+    /// The document in base64, when it is not JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_base64: Option<String>,
 }
@@ -106,22 +106,22 @@ impl Entry {
         }
     }
 
-    /// False for what would not be one item of a bulk body (somebody edited the file): in a request it would
-    /// spoil all the others.
+    /// False when it would not be one item of a bulk body (somebody edited the file): the whole request would be
+    /// refused.
     pub fn is_sendable(&self) -> bool {
         let name = |text: &str| !text.is_empty() && !text.contains(['"', '\\', '\n', '\r']);
         let whole = |bytes: Cow<'_, [u8]>| !bytes.is_empty() && !bytes.contains(&b'\n');
         name(&self.index) && name(&self.id) && self.document_bytes().is_some_and(whole)
     }
 
-    /// About as much as it weighs in a request.
+    /// About its size in a request, in bytes.
     pub(crate) fn size(&self) -> usize {
         let raw = self.document.as_ref().map_or(0, |raw| raw.get().len());
         let base64 = self.document_base64.as_ref().map_or(0, String::len);
         raw + base64 + self.index.len() + self.id.len()
     }
 
-    /// The document as it was sent, without a line end; `None` where somebody took it out of the file.
+    /// The document as it was sent, without a line end; `None` where somebody removed it from the file.
     pub fn document_bytes(&self) -> Option<Cow<'_, [u8]>> {
         match (&self.document, &self.document_base64) {
             (Some(raw), _) => Some(Cow::Borrowed(raw.get().as_bytes())),
@@ -131,7 +131,7 @@ impl Entry {
     }
 }
 
-/// Why a document was refused, in the words of the other side.
+/// Why a document was refused, as the output's server reports it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Rejection {
     /// Snake-case name of the exception; empty when the response has none.
@@ -154,7 +154,7 @@ impl Rejection {
         }
     }
 
-    /// What to count it under: the exception's name, else the status.
+    /// The label for counts: the exception's name, or the status.
     pub fn label(&self) -> String {
         match (&*self.kind, self.status) {
             ("", 0) => "(no reason given)".to_owned(),
@@ -178,7 +178,7 @@ impl fmt::Display for Rejection {
     }
 }
 
-/// Which entries are meant.
+/// A selection of entries.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
     kind: Option<Kind>,
@@ -186,7 +186,7 @@ pub struct Choice {
 }
 
 impl Choice {
-    /// Entries of this kind whose reason holds this text, whatever its case.
+    /// Selects entries of this kind whose reason contains this text, ignoring case.
     pub fn of(kind: Option<Kind>, reason: Option<&str>) -> Self {
         Self {
             kind,
@@ -194,7 +194,7 @@ impl Choice {
         }
     }
 
-    /// Whether this entry is meant.
+    /// Whether this entry is selected.
     pub fn takes(&self, entry: &Entry) -> bool {
         self.kind.is_none_or(|kind| kind == entry.kind)
             && self.reason.as_ref().is_none_or(|text| {
@@ -204,7 +204,7 @@ impl Choice {
     }
 }
 
-/// Why entries were not taken.
+/// Why entries were not appended.
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
     /// The file would grow over its limit.
@@ -220,19 +220,19 @@ pub enum AppendError {
     Io {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         error: io::Error,
     },
 }
 
-/// What becomes of an entry when the file is rewritten.
+/// What a rewrite of the file does with an entry.
 #[derive(Debug)]
 pub enum Fate {
     /// It stays.
     Keep,
-    /// It is somewhere safe now.
+    /// It is removed, because its document is stored elsewhere.
     Drop,
-    /// It stays as this.
+    /// It is replaced by this entry.
     Become(Box<Entry>),
 }
 
@@ -260,7 +260,7 @@ impl DeadLetters {
         }
     }
 
-    /// With the steps that make it durable counted.
+    /// Counts the steps that make it durable.
     #[cfg(test)]
     pub(crate) fn counted(self, points: &crate::fail_points::FailPoints) -> Self {
         Self {
@@ -274,12 +274,12 @@ impl DeadLetters {
         self.directory.join(FILE)
     }
 
-    /// Its size, whoever changed it last.
+    /// Its size now, including changes by other processes.
     pub fn bytes(&self) -> u64 {
         std::fs::metadata(self.path()).map_or(0, |meta| meta.len())
     }
 
-    /// Takes the lock of replays; `None` when another has it. There must be a file.
+    /// Takes the lock for replays; `None` when another process has it. The file must exist.
     pub fn lock_replay(&self) -> io::Result<Option<ReplayLock>> {
         let lock = self.open_lock(REPLAY_LOCK)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -320,20 +320,20 @@ impl DeadLetters {
             .write(&mut file, &lines)
             .and_then(|()| self.disk.sync(&file));
         if let Err(error) = written {
-            // What stands there half is not settled; if this fails too, the next append repairs it.
+            // A partly written entry is not settled; if this fails too, the next append repairs the file.
             let _ = self.disk.cut(&file, length);
             return Err(io(error));
         }
-        // Always: that the file has its name already does not say that the name is durable. An earlier attempt,
-        // or another process between its rename and its fsync, may have died or failed.
+        // This is always necessary: a name that exists is not yet durable. An earlier attempt, or another process
+        // between its rename and its fsync, may have died or failed.
         self.sync_directory().map_err(io)?;
         drop(lock);
         Ok(())
     }
 
-    /// The entries as they stand now, oldest first. One document may stand here twice (the agent died
-    /// between writing it here and saving its position). A torn last line is left out; another line that is
-    /// no entry is given as an error and the walk goes on.
+    /// The current entries, oldest first. A document may have two entries (the agent died between writing it here and
+    /// saving its position). An incomplete last line is left out; any other line that is no entry is returned as an
+    /// error, and the walk continues.
     pub fn entries(&self) -> io::Result<Entries> {
         let lines = match File::open(self.path()) {
             Ok(file) => {
@@ -349,8 +349,8 @@ impl DeadLetters {
         })
     }
 
-    /// Writes the file anew with what `fate` leaves of it; a line that is no entry stays as it is. Either
-    /// the old file or the new one is there at any instant.
+    /// Rewrites the file with what `fate` keeps; a line that is no entry stays as it is. At any time either the old
+    /// file or the new one exists.
     pub fn rewrite(&self, mut fate: impl FnMut(&Entry) -> Fate) -> io::Result<()> {
         let lock = self.lock()?;
         let mut old = match OpenOptions::new().read(true).append(true).open(self.path()) {
@@ -435,7 +435,7 @@ impl Write for Through<'_> {
     }
 }
 
-/// Leaves a file to whom the other belongs: what root made in passing must not lock the agent out.
+/// Gives a file the owner of the other: a file that a command made as root must not lock the agent out.
 fn give(file: &File, owner: &Metadata) -> io::Result<()> {
     let now = file.metadata()?;
     if (now.uid(), now.gid()) == (owner.uid(), owner.gid()) || !rustix::process::geteuid().is_root()
@@ -445,8 +445,8 @@ fn give(file: &File, owner: &Metadata) -> io::Result<()> {
     fchown(file, Some(owner.uid()), Some(owner.gid()))
 }
 
-/// Makes the file end with a whole line and gives its length. A torn last line was never settled, so cutting
-/// it loses nothing; one that lacks only its line end (an editor) gets it.
+/// Makes the file end with a complete line and returns its length. An incomplete last line was never settled, so
+/// truncating it loses nothing; a line that lacks only its line end (from an editor) gets one.
 fn repair(disk: &dyn Disk, file: &mut File) -> io::Result<u64> {
     let length = file.metadata()?.len();
     if length == 0 {
@@ -502,7 +502,7 @@ pub struct Entries {
 
 /// True when an error of [`Entries`] is about one line, and the walk goes on.
 pub fn is_no_entry(error: &io::Error) -> bool {
-    // so says serde_json of what is no JSON, or of another shape
+    // serde_json uses these kinds for invalid JSON and for another shape
     matches!(
         error.kind(),
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof
@@ -522,7 +522,7 @@ impl Iterator for Entries {
             }
             Ok(_) => match serde_json::from_slice(&self.buffer) {
                 Ok(entry) => Some(Ok(entry)),
-                // The last line, torn: as if it were not there.
+                // An incomplete last line is ignored.
                 Err(_) if self.buffer.last() != Some(&b'\n') => None,
                 Err(error) => Some(Err(error.into())),
             },

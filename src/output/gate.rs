@@ -1,8 +1,9 @@
 //! Holds deliveries back until the output is ready.
 //!
-//! A cluster without our index template makes an index with guessed types of the first document, which no later template
-//! mends. Invariant: nothing passes before the output says that it is ready or that it cannot be asked, unless the
-//! operator chose not to ask. Nothing is lost meanwhile: batches wait, reading stops, and the tailer keeps its files open.
+//! A cluster without our index template creates an index with guessed types from the first document, and no later template
+//! corrects that. Invariant: no batch passes before the output reports that it is ready or that its readiness is unknown,
+//! unless the operator turned the check off. Nothing is lost meanwhile: batches wait, reading stops, and the tailer keeps
+//! its files open.
 
 use std::fmt;
 use std::pin::Pin;
@@ -22,13 +23,13 @@ const ASK_AGAIN: Duration = Duration::from_secs(30);
 /// How often an output that does not respond is asked again.
 const KNOCK_AGAIN: Duration = Duration::from_secs(5);
 
-/// Until the first answer.
+/// The reason until the first response.
 const ASKING: &str = "asking the output whether it is ready";
-/// How often a closed gate is told again while somebody may sit before the terminal, and how often after that.
+/// How often a closed gate is logged at first, while an operator may watch the terminal, and how often after that.
 const REMIND_SOON: Duration = Duration::from_secs(30);
 const REMIND: Duration = Duration::from_secs(600);
 
-/// When a closed gate is told again.
+/// When a closed gate is logged again.
 struct Reminder {
     since: Instant,
     next: Instant,
@@ -43,7 +44,7 @@ impl Reminder {
         }
     }
 
-    /// For how long it has been closed, when that is to be told now.
+    /// For how long it has been closed, when that is to be logged now.
     fn due(&mut self) -> Option<Duration> {
         let now = Instant::now();
         if now < self.next {
@@ -70,13 +71,13 @@ pub struct Gate<O> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum GateState {
     Open,
-    /// They wait; the text says for what.
+    /// They wait; the text names the reason.
     Closed(String),
 }
 
 /// A gate, whatever output is behind it.
 pub trait GateStatus: OutputStatus {
-    /// Why nothing is sent; `None` while it is sent, and until the output was asked once.
+    /// Why nothing is sent; `None` while the gate is open, and until the output was asked once.
     fn problem(&self) -> Option<String>;
 
     /// Returns when the output was asked once, with whatever response.
@@ -209,7 +210,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_closed_gate_is_told_again_every_thirty_seconds_and_after_ten_minutes_seldom() {
+    async fn a_closed_gate_is_logged_every_thirty_seconds_and_less_often_after_ten_minutes() {
         let mut reminder = Reminder::new();
         let mut told = Vec::new();
         for _ in 0..(45 * 12) {

@@ -1,6 +1,6 @@
 //! How delivery is doing.
 //!
-//! Owns the states that `/status` shows and the rule which of several problems counts. Refuses to know what causes them.
+//! Owns the states that `/status` shows and the rule which of several problems is shown. Refuses to know their causes.
 //! Invariant: a problem ends with the delivery that has it. The failure it guards against: an agent that holds delivery
 //! without anybody being able to see why.
 
@@ -13,19 +13,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub enum Health {
     /// Nothing is sent yet.
     Waiting {
-        /// What is missing, and how it comes.
+        /// What is missing, and how to get it.
         reason: String,
     },
     /// Documents are delivered.
     Delivering,
-    /// Something is sent again and again; nobody needs to act.
+    /// Delivery is retried; nobody needs to act.
     Retrying {
         /// Since when, in milliseconds since the Unix epoch.
         since_unix_millis: i64,
         /// The other side's response, or what failed.
         reason: String,
     },
-    /// Nothing moves until somebody acts.
+    /// Delivery waits until an operator acts.
     Holding {
         /// Since when, in milliseconds since the Unix epoch.
         since_unix_millis: i64,

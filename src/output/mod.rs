@@ -46,7 +46,7 @@ pub trait Output: OutputStatus {
 
 /// What an output shows of itself.
 pub trait OutputStatus: Send + Sync + 'static {
-    /// Where documents go, for people: addresses, or what else names the place.
+    /// Where documents go, as text for people, such as addresses.
     fn target(&self) -> String;
 
     /// How delivery is doing now.
@@ -67,9 +67,9 @@ pub trait OutputStatus: Send + Sync + 'static {
 pub enum Readiness {
     /// It does.
     Ready,
-    /// It could not be found out and is taken for ready; the text says why.
+    /// Its readiness is unknown, and it counts as ready; the text says why.
     Unknown(String),
-    /// Not before somebody acts; the text says what to do.
+    /// It does not until an operator acts; the text says what to do.
     Missing(String),
     /// It could not be asked.
     Unreachable(String),

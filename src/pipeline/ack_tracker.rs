@@ -1,4 +1,4 @@
-//! Which batches are not acknowledged yet, and up to where each file is durable without a gap.
+//! Tracks which batches are not acknowledged yet, and up to which offset each file is durable without a gap.
 //!
 //! Batches are acknowledged in any order; a position may be saved only when everything before it is durable elsewhere.
 //! Invariant: [`AckTracker::take_durable`] never gives an offset while a stretch before it is not acknowledged.
@@ -139,8 +139,8 @@ mod tests {
     }
 
     proptest! {
-        /// Batches of a few files are acknowledged in any order: what is durable is always the end of the longest
-        /// beginning without a gap, and in the end everything.
+        /// Batches of a few files are acknowledged in any order: the durable offset is always the end of the longest
+        /// acknowledged prefix, and finally everything is durable.
         #[test]
         fn only_gapless_beginnings_are_durable(
             files in proptest::collection::vec(0..3_u64, 1..40),

@@ -1,7 +1,7 @@
-//! Lines into batches: the part of the reader that has no files, only chunks and buffers.
+//! Collects lines into batches: the part of the reader that knows no files, only chunks and buffers.
 //!
-//! Owns the open batch, the buffers and what is not acknowledged. Invariant: every line taken stands in exactly one span of
-//! one batch, and the accounts are right after each chunk.
+//! Owns the open batch, the buffers and what is not acknowledged. Invariant: every line taken is in exactly one span of
+//! one batch, and the telemetry's counts add up after each chunk.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ use crate::telemetry::Telemetry;
 /// Times remembered for lines without one are forgotten beyond this many files.
 const REMEMBERED_FILES: usize = 4096;
 
-/// Room beyond `batch_bytes` for the document that fills a batch, so that its buffer seldom grows.
+/// Capacity beyond `batch_bytes` for the document that fills a batch, so that its buffer seldom grows.
 const SLACK: usize = 16 * 1024;
 
 /// Batches that an output may have accepted and not acknowledged; beyond it reading stops.
@@ -38,10 +38,10 @@ pub(super) struct Batcher<O: Output> {
     waker: Waker,
     telemetry: Telemetry,
     limits: Limits,
-    /// Empty buffers. With that of the open batch and those that the output has they are the memory budget.
+    /// Empty buffers. Together with the open batch's buffer and those in delivery they are the memory budget.
     free: Vec<Batch>,
     open: Option<OpenBatch>,
-    /// What found no buffer, or waits for formats.
+    /// The pending chunk: it found no free buffer, or waits for formats.
     pending: Option<PendingChunk>,
     events: SyncSender<Event>,
     from_output: Receiver<Event>,
@@ -78,7 +78,7 @@ enum Event {
     },
 }
 
-/// A delivery panicked or gave its batch up unasked: a bug, after which nothing about the batch is known.
+/// A delivery panicked or gave its batch up without being asked: a bug, after which the state of the batch is unknown.
 #[derive(Debug)]
 pub(super) struct Broken;
 
@@ -115,7 +115,7 @@ impl<O: Output> Batcher<O> {
         waker: Waker,
         telemetry: Telemetry,
     ) -> Self {
-        // one is filled while the output has the others
+        // one buffer is filled while the output has the others
         let buffers = settings.max_in_flight + 1;
         let (events, from_output) = sync_channel(buffers + MAX_UNACKNOWLEDGED);
         Self {
@@ -142,7 +142,7 @@ impl<O: Output> Batcher<O> {
         }
     }
 
-    /// No buffer is free, or a line waits for the formats to be read afresh: nothing more may be read now.
+    /// No buffer is free, or a line waits until the formats are read again: nothing more may be read now.
     pub(super) fn is_full(&self) -> bool {
         self.pending.is_some()
             || (self.open.is_none() && self.free.is_empty())
@@ -174,12 +174,12 @@ impl<O: Output> Batcher<O> {
         self.open.as_ref().map(|open| open.since + self.limits.age)
     }
 
-    /// It is at least this late, in milliseconds since 1970: what is younger does not expire.
+    /// A lower bound of the current time, in milliseconds since 1970; expiry is judged by it.
     pub(super) fn sure_of(&mut self, millis: i64) {
         self.recorder.trust_clock_until(millis);
     }
 
-    /// Records the lines of `chunk`; what finds no room is kept and taken up by [`Batcher::resume`].
+    /// Encodes the lines of `chunk`; lines without a free buffer are kept for [`Batcher::resume`].
     pub(super) fn take(&mut self, chunk: Chunk<'_>, now: Duration, unix_millis: i64) {
         let taken = self.record(&chunk, now, unix_millis);
         if taken < chunk.bytes.len() {
@@ -197,7 +197,7 @@ impl<O: Output> Batcher<O> {
         }
     }
 
-    /// Goes on with what was kept, when there is room again.
+    /// Continues with the pending chunk when a buffer is free again.
     pub(super) fn resume(&mut self, now: Duration, unix_millis: i64) {
         if self.open.is_none() && self.free.is_empty() {
             return;
@@ -218,7 +218,7 @@ impl<O: Output> Batcher<O> {
         }
     }
 
-    /// Records lines until the chunk ends, no buffer is free or a line has to wait; gives the bytes taken.
+    /// Encodes lines until the chunk ends, no buffer is free or a line has to wait; returns the bytes taken.
     fn record(&mut self, chunk: &Chunk<'_>, now: Duration, unix_millis: i64) -> usize {
         let source = LineSource {
             log: chunk.log,
@@ -261,8 +261,8 @@ impl<O: Output> Batcher<O> {
         Some(OpenBatch { batch, since: now })
     }
 
-    /// Records lines from `taken` on until the chunk ends, the batch is full or a line has to wait; gives the
-    /// bytes taken in all, and whether a line waits.
+    /// Encodes lines from `taken` on until the chunk ends, the batch is full or a line has to wait; returns the total
+    /// bytes taken, and whether a line waits.
     fn fill(&mut self, batch: &mut Batch, chunk: &Chunk<'_>, mut taken: usize) -> (usize, bool) {
         let from = chunk.offset + taken as u64;
         let documents_before = batch.items.len();
@@ -274,7 +274,7 @@ impl<O: Output> Batcher<O> {
             let rest = &chunk.bytes[taken..];
             let (line, width) = match memchr::memchr(b'\n', rest) {
                 Some(newline) => (&rest[..newline], newline + 1),
-                // only a cut line comes without its end
+                // only a truncated line has no line end
                 None => (rest, rest.len()),
             };
             let offset = chunk.offset + taken as u64;
@@ -385,7 +385,7 @@ impl<O: Output> Batcher<O> {
             .spawn(async move { output.deliver(batch, ack, &recall).await });
         let (events, waker) = (self.events.clone(), self.waker.clone());
         self.runtime.spawn(async move {
-            // the channel has room for every buffer and every ack; a reader that is gone needs none
+            // the channel has capacity for every buffer and every ack; a reader that has ended needs none
             let _ = events.try_send(Event::Buffer(delivery.await.ok()));
             waker.wake();
         });
@@ -405,7 +405,7 @@ impl<O: Output> Batcher<O> {
         })
     }
 
-    /// Takes what the output reports; `durable` gets each file whose position moved.
+    /// Handles the reports of the output; `durable` gets each file whose position moved.
     pub(super) fn take_returns(
         &mut self,
         mut durable: impl FnMut(FileKey, u64),
@@ -462,8 +462,8 @@ impl<O: Output> Batcher<O> {
         self.recall.cancel();
     }
 
-    /// Drops what was read and is not acknowledged, even if the output still has it; it is read again at the next
-    /// start.
+    /// Drops lines that were read and are not acknowledged, even if the output still has them; they are read again at
+    /// the next start.
     pub(super) fn release(&mut self) {
         self.pending = None;
         let open = self.open.take();
@@ -477,7 +477,7 @@ impl<O: Output> Batcher<O> {
 
     fn recycle(&mut self, mut batch: Batch) {
         batch.clear();
-        // one very long line must not keep its room for ever
+        // one very long line must not keep its memory for ever
         batch.body.shrink_to(self.limits.bytes + SLACK);
         self.free.push(batch);
     }
@@ -500,7 +500,7 @@ impl Counted {
             }
             Recorded::Expired => self.expired += 1,
             Recorded::Blank => self.blank += 1,
-            // It was not taken, and is not counted.
+            // The line was not taken, so it is not counted.
             Recorded::Waits => {}
         }
     }

@@ -1,10 +1,10 @@
-//! Joins the rooms: reads lines, has them recorded, gathers batches, hands them to the output and takes the
-//! acks back to the tailer.
+//! Connects the modules: it reads lines, encodes them as documents, collects batches, hands them to the output and
+//! returns acks to the tailer.
 //!
-//! Owns the memory budget (a fixed number of batch buffers that go round), the order of acks and the way to
-//! stop. Knows nothing of log formats or of how a cluster answers. Reading and encoding run on one plain
-//! thread; deliveries run on tokio. Invariant: a position is handed to the tailer only when every line before
-//! it is settled; when the output does not accept, reading stops, because the log file is the queue.
+//! Owns the memory budget (a fixed number of batch buffers that are reused), the order of acks and the ways to stop.
+//! Refuses to know log formats and responses of a cluster. Reading and encoding run on one plain thread; deliveries run
+//! on tokio. Invariant: a position is handed to the tailer only when every line before it is settled. When the output
+//! does not accept, reading stops, because the log file is the queue.
 
 mod ack_tracker;
 mod batcher;
@@ -36,22 +36,22 @@ pub struct Settings {
     pub batch_count: usize,
     /// A batch is sent when its first document has waited this long.
     pub flush_interval: Duration,
-    /// Batches on their way at one time.
+    /// Batches in delivery at one time.
     pub max_in_flight: usize,
-    /// How often directories are read afresh although no event said so.
+    /// How often directories are scanned without an event.
     pub reconcile_interval: Duration,
-    /// How long a stop waits for what is on its way.
+    /// How long a stop waits for batches in delivery.
     pub shutdown_timeout: Duration,
     /// Read what is there, have it settled, and end.
     pub once: bool,
 }
 
-/// How the pipeline is told to stop, from any thread.
+/// Stops the pipeline, from any thread.
 #[derive(Debug, Clone)]
 pub struct Stop {
-    /// Stop reading, and let what is on its way arrive.
+    /// Stop reading, and finish deliveries.
     pub drain: CancellationToken,
-    /// What is on its way shall come back.
+    /// Batches in delivery are to be handed back.
     pub recall: CancellationToken,
     /// Stop now.
     pub abort: CancellationToken,
@@ -69,20 +69,20 @@ impl Stop {
         }
     }
 
-    /// Stops reading and lets what is on its way arrive, within the limit of the settings.
+    /// Stops reading and finishes deliveries, within the limit of the settings.
     pub fn drain(&self) {
         self.drain.cancel();
         self.waker.wake();
     }
 
-    /// Stops reading and waits for nothing to arrive: the output takes nothing at present. Whoever works on the
-    /// state directory has ended when this has.
+    /// Stops reading and does not wait for deliveries, because the output takes nothing now. When this has ended, no
+    /// delivery uses the state directory any more.
     pub fn hand_back(&self) {
         self.recall.cancel();
         self.drain();
     }
 
-    /// Stops now; what is on its way is read again at the next start.
+    /// Stops now; lines in delivery are read again at the next start.
     pub fn abort(&self) {
         self.drain.cancel();
         self.abort.cancel();
@@ -95,9 +95,9 @@ impl Stop {
 pub enum Ended {
     /// Every line that was read is settled, and the position saved.
     Settled,
-    /// With `once`: every line that was read is settled, but some of what is there could not be read.
+    /// With `once`: every line that was read is settled, but some logs could not be read.
     Left(Leaves),
-    /// With `once`: the same, and it was stopped while it waited for files that could be read a little later.
+    /// With `once`: the same, and it was stopped while it waited for files that could be read later.
     Waited,
     /// Lines were handed back unread; they are read again at the next start.
     Released(u64),

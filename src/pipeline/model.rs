@@ -1,12 +1,11 @@
-//! Random lives of a whole agent, from the log's bytes to the cluster's documents, in virtual time.
+//! A model test of the whole agent, from the log's bytes to the cluster's documents, in virtual time.
 //!
-//! Real are the tailer, the recorder, the reader with its rhythm, the delivery with its repeats and the
-//! dead-letter file; played are the disk of logs and positions, the clock, and the cluster with its bad days.
-//! What happens, happens while the reader waits: nginx writes (in two formats, as after a reload), logrotate
-//! rotates, copies, compresses, the cluster refuses, resets, closes an index, the clock is set, the disk is
-//! full, and the agent is stopped or killed. At the end all is well for a while, and then each complete line
-//! in a file that exists stands exactly once in the cluster, whole and understood, or in the dead-letter file
-//! if the cluster called it bad; and nothing else is there.
+//! The tailer, the recorder, the reader with its schedule, the delivery with its retries and the dead-letter file are
+//! real. The disk with logs and positions, the clock, and the cluster with its faults are simulated. Events happen while
+//! the reader waits: nginx writes (in two formats, as after a reload); logrotate rotates, copies, compresses; the cluster
+//! refuses, resets, closes an index; the clock is set; the disk is full; the agent is stopped or killed. At the end there
+//! are no faults for a while. Then each complete line of a file that exists is exactly once in the cluster, complete and
+//! parsed, or in the dead-letter file if the cluster refused it for its own fault; and there are no other documents.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -44,12 +43,12 @@ const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
 /// 2026-11-23, 23:58 UTC: midnight is near.
 const NOW: i64 = 1_795_478_280_000;
 const SECOND: Duration = Duration::from_secs(1);
-/// No life here is half as long: what expires, expires by the clock's mistake.
+/// No run here is half as long, so a line expires only because the clock is wrong.
 const RETENTION: Duration = Duration::from_secs(30 * 86_400);
-/// How far a clock is set at the most, milliseconds: longer than anything is kept.
+/// The largest change of the clock, in milliseconds: longer than the retention.
 const MONTHS: i64 = 50 * DAY_MILLIS;
 const DAY_MILLIS: i64 = 86_400_000;
-/// The reader needs fewer waits than this for any life.
+/// The reader needs fewer waits than this for any run.
 const WAITS: usize = 60_000;
 
 #[derive(Debug, Clone)]
@@ -58,7 +57,7 @@ enum Act {
         lines: usize,
         half: bool,
     },
-    /// The new workers' format, until the next one; the old ones write on in theirs.
+    /// New workers write this format until the next one; old workers keep theirs.
     Reload,
     Rotate {
         reopen: bool,
@@ -69,9 +68,9 @@ enum Act {
         which: usize,
     },
     Delete,
-    /// What befalls the next requests.
+    /// The faults of the next requests.
     Cluster(Vec<Fault>),
-    /// The day of now, or the day before, is closed, or open again.
+    /// The index of today or of yesterday is closed or opened.
     Close {
         today: bool,
         open: bool,
@@ -79,7 +78,7 @@ enum Act {
     Limit {
         bytes: Option<usize>,
     },
-    /// Of these system calls so many fail.
+    /// So many of these system calls fail.
     Disk {
         op: Op,
         path: &'static str,
@@ -93,7 +92,7 @@ enum Act {
     Wait {
         millis: u64,
     },
-    /// The agent is stopped and started in good order, in the same process or in another.
+    /// The agent is stopped and started normally, in the same process or in another.
     Restart {
         same_process: bool,
     },
@@ -107,7 +106,7 @@ enum Crash {
         kept: usize,
         torn: u8,
     },
-    /// So many steps into the saves that follow.
+    /// After so many steps of the next saves.
     InSave {
         steps: usize,
     },
@@ -192,7 +191,7 @@ fn crash() -> impl Strategy<Value = Crash> {
     ]
 }
 
-/// What unwinds a reader that is killed.
+/// The panic payload that unwinds a killed reader.
 struct Killed;
 
 /// Everything outside of the agent.
@@ -205,13 +204,13 @@ struct World {
     /// How the agent that runs now ends, and the state it leaves.
     crash: Option<Crash>,
     writer: u64,
-    rest: Vec<u8>,
+    unfinished_line: Vec<u8>,
     iso: bool,
     written: u64,
     ever: BTreeSet<String>,
-    /// Lines as nginx means them; what a torn line runs into is none.
+    /// The lines as nginx wrote them; a line that an incomplete one runs into does not count.
     meant: BTreeSet<String>,
-    /// The time until the next act.
+    /// The time until the next event.
     left: Duration,
     waits: usize,
     /// Nothing happened in the cluster for so long.
@@ -224,10 +223,10 @@ struct World {
     /// The checkpoint as it was when it was lost last.
     unusable: Option<Vec<u8>>,
     points: FailPoints,
-    /// A death takes the power with it: of the names so many survive.
+    /// A death of the agent is a power cut, and so many file names survive.
     power: Option<usize>,
     same_process: bool,
-    /// What the last agent left to the next in its process.
+    /// The state that the last agent carried over to the next in its process.
     handover: CarriedFiles<SimFs>,
 }
 
@@ -246,7 +245,7 @@ impl World {
             acts: acts.iter().cloned().collect(),
             crash: None,
             writer,
-            rest: vec![],
+            unfinished_line: vec![],
             iso: false,
             written: 0,
             ever: BTreeSet::new(),
@@ -290,16 +289,16 @@ impl World {
     }
 
     fn append(&mut self, lines: usize, half: bool) {
-        let mut bytes = std::mem::take(&mut self.rest);
+        let mut bytes = std::mem::take(&mut self.unfinished_line);
         for _ in 0..lines {
             bytes.extend(self.line().into_bytes());
             bytes.push(b'\n');
         }
         if half {
             let line = self.line() + "\n";
-            let (begun, rest) = line.split_at(9);
+            let (begun, unfinished_line) = line.split_at(9);
             bytes.extend(begun.bytes());
-            self.rest = rest.as_bytes().to_vec();
+            self.unfinished_line = unfinished_line.as_bytes().to_vec();
         }
         self.fs.append_inode(self.writer, &bytes);
         self.ever.extend(complete_lines(&self.fs.data(self.writer)));
@@ -309,7 +308,7 @@ impl World {
         self.fs.hold(self.writer, false);
         self.writer = self.fs.touch(LIVE);
         self.fs.hold(self.writer, true);
-        self.rest.clear();
+        self.unfinished_line.clear();
     }
 
     fn shift(&mut self) {
@@ -391,14 +390,14 @@ impl World {
     }
 
     fn set_clock(&mut self, by: i64) {
-        // Not far behind: lines that say of themselves that they are old expire rightly.
+        // The clock is not set far back: lines whose own time is old would rightly expire.
         let by = by.max(-DAY_MILLIS - self.off);
         self.clock.jump(by);
         self.off += by;
     }
 
-    /// After a step that was the last: another process may start.
-    fn bury(&mut self) -> bool {
+    /// Starts another process if the last step killed this one; true if it did.
+    fn start_after_death(&mut self) -> bool {
         let dead = self.points.revive();
         if dead && let Some(kept) = self.power {
             self.fs.power_cut(kept, 128);
@@ -413,7 +412,7 @@ impl World {
             Some(Crash::TornCheckpoint | Crash::LostCheckpoint)
         );
         if lose || self.unusable.as_ref() == Some(&self.fs.content(CHECKPOINT)) {
-            // With the positions goes what was known of the time: the clock alone is believed.
+            // The known time is lost with the positions: then only the clock counts.
             self.set_clock(-self.off);
         }
         match self.crash.take() {
@@ -434,7 +433,7 @@ impl World {
         }
     }
 
-    /// The script is over: all is well from now on.
+    /// The script is over: there are no more faults.
     fn heal(&mut self) {
         self.fs.heal();
         let mut cluster = self.cluster.lock().unwrap();
@@ -444,7 +443,7 @@ impl World {
     }
 }
 
-/// A watcher whose waits are where the world moves on.
+/// A watcher whose waits advance the simulation.
 struct Moments {
     calls: Watcher,
     runtime: Rc<Runtime>,
@@ -487,7 +486,7 @@ impl Wait for Moments {
                 std::panic::resume_unwind(Box::new(Killed));
             }
         }
-        // As long as an answer may come, short steps: it would end the wait.
+        // Steps are short while a response may come, because it would end the wait.
         let step = timeout.min(world.left.max(SECOND)).min(5 * SECOND);
         let step = step.max(Duration::from_millis(1));
         self.runtime
@@ -500,7 +499,7 @@ impl Wait for Moments {
             std::panic::resume_unwind(Box::new(Killed));
         }
         let woken = self.calls.wait(Duration::ZERO);
-        // Of the events half are lost; the directories are looked at all the same.
+        // Half of the events are lost; the directories are scanned nevertheless.
         if woken == Woken::Timeout && before.as_millis().is_multiple_of(2) {
             return Woken::Event;
         }
@@ -509,7 +508,7 @@ impl Wait for Moments {
 }
 
 impl Moments {
-    /// Time passes in peace until nothing more comes.
+    /// Lets time pass without faults until nothing changes any more.
     fn settle_down(&self, world: &mut World) {
         world.heal();
         let bulks = world.cluster.lock().unwrap().bulks.len();
@@ -518,7 +517,7 @@ impl Moments {
         };
         if self.output.dead_letters().entries().unwrap().any(parked) {
             self.runtime.block_on(async {
-                // who dies meanwhile never comes back
+                // an agent that dies meanwhile never returns
                 let _ = tokio::time::timeout(600 * SECOND, self.output.bring_back()).await;
             });
         } else if bulks == world.bulks {
@@ -528,7 +527,7 @@ impl Moments {
             world.quiet = Duration::ZERO;
         }
         world.bulks = bulks;
-        // A file is let go after a while, and what waited for that is found afterwards.
+        // A file is closed after a while, and files that waited for that are found afterwards.
         world.left = if world.quiet.as_secs() == 3 {
             Duration::from_secs(4_000)
         } else {
@@ -620,15 +619,15 @@ fn run(world: &Rc<RefCell<World>>) {
         .build()
         .unwrap();
     let runtime = Rc::new(runtime);
-    // Whatever asks for the time asks this runtime's.
+    // Every clock reads the time of this runtime.
     let inside = runtime.enter();
     let calls = Watcher::new(true);
     let stop = Stop::new(calls.waker());
     let (tailer, output, clock) = {
         let mut world = world.borrow_mut();
         let tailer = tailer(&mut world).or_else(|_| {
-            // A disk that is full at the start; it is started again, later.
-            world.bury();
+            // The disk is full at the start; the agent is started again later.
+            world.start_after_death();
             world.fs.heal();
             self::tailer(&mut world)
         });
@@ -685,11 +684,11 @@ fn run(world: &Rc<RefCell<World>>) {
     }
     assert!(telemetry.snapshot().accounts.balance());
     let mut world = world.borrow_mut();
-    world.bury();
+    world.start_after_death();
     world.leave();
 }
 
-/// What stands in the cluster, and in the dead-letter file: how often each line.
+/// How often each line is in the cluster, and in the dead-letter file.
 fn delivered(world: &World) -> BTreeMap<String, usize> {
     let mut lines: BTreeMap<String, usize> = BTreeMap::new();
     let cluster = world.cluster.lock().unwrap();
@@ -723,7 +722,7 @@ fn delivered(world: &World) -> BTreeMap<String, usize> {
     for entry in output.dead_letters().entries().unwrap() {
         elsewhere.insert(original(entry.unwrap().document.unwrap().get()));
     }
-    // Read again after a crash, a line that was put aside may have been taken.
+    // A line in the dead-letter file may be in the cluster too, when it was read again after a crash.
     for line in elsewhere {
         lines.entry(line).or_insert(1);
     }

@@ -1,7 +1,7 @@
-//! The files that were open at the last look, for the debug log.
+//! The files that were open at the last poll, for the debug log.
 //!
-//! Owns the difference between two looks. Refuses to know why a file is opened or closed. Invariant: a file that was
-//! renamed is neither closed nor opened.
+//! Owns the difference between two polls. Refuses to know why a file is opened or closed. Invariant: a renamed file
+//! counts as neither closed nor opened.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use std::path::PathBuf;
 use crate::event::FileKey;
 use crate::tail::Lag;
 
-/// The open files by what they are.
+/// The open files by their identity.
 #[derive(Debug, Default)]
 pub(super) struct OpenFiles(HashMap<FileKey, PathBuf>);
 
 impl OpenFiles {
     /// Logs what has changed; costs nothing unless debug lines are wanted.
-    pub(super) fn look(&mut self, open: &[Lag]) {
+    pub(super) fn log_changes(&mut self, open: &[Lag]) {
         if tracing::enabled!(tracing::Level::DEBUG) {
             for change in self.changes(open) {
                 match change {

@@ -1,8 +1,8 @@
-//! The reader thread: when to read, when to wait, when to save, how to stop.
+//! The reader thread decides when to read, when to wait, when to save and how to stop.
 //!
-//! Owns the rhythm. While a log is busy it is looked at by the clock, since an event for every request would
-//! cost more than the request; when all is quiet the thread sleeps until an event or the next reconcile.
-//! Invariant: it never waits without a limit, and a stop is seen at once.
+//! Owns the schedule. A busy log is polled, since an event for every request would cost more than the request; when all
+//! logs are idle, the thread sleeps until an event or the next reconcile. Invariant: it never waits without a limit, and
+//! it notices a stop at once.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -22,27 +22,27 @@ use crate::telemetry::Telemetry;
 
 /// How often positions are saved while they move.
 const SAVE_INTERVAL: Duration = Duration::from_secs(1);
-/// How often it is said that they cannot be saved.
+/// How often the log reports that they cannot be saved.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
-/// A problem that was away for so long is said again.
+/// A problem that returns after this time is logged again.
 const FORGET_PROBLEMS: Duration = Duration::from_secs(600);
-/// Without new lines for this long, the reader waits for events instead of looking by the clock.
+/// Without new lines for this long, the reader waits for events instead of polling.
 const QUIET: Duration = Duration::from_secs(1);
-/// Bounds of how often a busy log is looked at.
+/// Bounds of the polling interval of a busy log.
 const LOOK: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_millis(100);
-/// How often it is looked for new files while nothing can be read.
+/// How often directories are scanned for new files while nothing can be read.
 const HOLD: Duration = Duration::from_secs(1);
-/// A chunk below this size has caught up with its file.
+/// A chunk below this size means that the end of its file is reached.
 const SHORT: usize = 32 * 1024;
-/// After this many chunks the reader sees to acks, positions and directories again.
-const CHUNKS_PER_LOOK: usize = 16;
+/// After this many chunks the reader handles acks, positions and directories.
+const CHUNKS_PER_POLL: usize = 16;
 /// How long an abort waits for recalled deliveries; a drain waits for as long as it takes, because the agent
 /// after a reload works on the same state directory.
 const RECALL: Duration = Duration::from_millis(100);
-/// So many names are asked in a millisecond's time, which takes a hundredth of it.
+/// How many names are checked per millisecond; that takes a hundredth of the time.
 const LOGS_ASKED_PER_MILLI: u64 = 10;
-/// A busy log is looked at this often while a batch fills.
+/// How often a busy log is polled while a batch fills.
 const LOOKS_PER_FLUSH: u32 = 5;
 
 /// Everything the thread works with.
@@ -54,12 +54,12 @@ pub struct Reader<F: FileSystem, C: Clock, O: Output, W = Watcher> {
     batcher: Batcher<O>,
     telemetry: Telemetry,
     stop: Stop,
-    look_interval: Duration,
+    poll_interval: Duration,
     reconcile_at: Duration,
-    /// Before this time names are not asked again.
+    /// Names are not checked again before this time.
     names_at: Duration,
     save_at: Duration,
-    /// A failed save before this time was told already.
+    /// Failed saves are not logged again before this time.
     warn_at: Duration,
     /// A position moved since the last save.
     unsaved: bool,
@@ -67,11 +67,11 @@ pub struct Reader<F: FileSystem, C: Clock, O: Output, W = Watcher> {
     released_before: u64,
     /// When a line was read last.
     read_at: Duration,
-    /// Before this time no events are asked for: the last time they could not be had.
+    /// No watch is requested before this time, because the last request failed.
     arm_at: Duration,
-    /// Problems that were said, and when each was there last.
+    /// Problems that were logged, and when each was last present.
     told: HashMap<String, Duration>,
-    /// Since when reading has stood still because no buffer is free.
+    /// Since when reading waits because no buffer is free.
     full_since: Option<Duration>,
     /// With `once`: all that can be read now is settled.
     only_waits: bool,
@@ -79,8 +79,8 @@ pub struct Reader<F: FileSystem, C: Clock, O: Output, W = Watcher> {
 }
 
 impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
-    /// Puts the rooms together; nothing is read yet.
-    #[allow(clippy::too_many_arguments)] // each is one room of the road
+    /// Connects the modules; nothing is read yet.
+    #[allow(clippy::too_many_arguments)] // each is one module of the pipeline
     pub fn new(
         settings: Settings,
         tailer: Tailer<F, C>,
@@ -94,7 +94,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
     ) -> Self {
         let waker = watcher.waker();
         let now = clock.now();
-        let look_interval =
+        let poll_interval =
             (settings.flush_interval / LOOKS_PER_FLUSH).clamp(*LOOK.start(), *LOOK.end());
         Self {
             released_before: telemetry.snapshot().accounts.released,
@@ -112,7 +112,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             watcher,
             telemetry,
             stop,
-            look_interval,
+            poll_interval,
             unsaved: false,
             reconcile_at: now,
             names_at: now,
@@ -127,8 +127,8 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         }
     }
 
-    /// Reads until told to stop; with `once` until everything there is has been settled. Leaves what a reader
-    /// after it in this process needs.
+    /// Reads until it is stopped; with `once` until everything that exists is settled. Returns what the next reader in
+    /// this process needs.
     pub fn run(mut self) -> (Ended, CarriedFiles<F>) {
         let ended = match self.read_on() {
             Ok(()) => self.drain(),
@@ -149,7 +149,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         while !self.stop.drain.is_cancelled() {
             self.take_returns()?;
             let now = self.clock.now();
-            // without a watch a rename under load shows only in the name itself
+            // without a watch, a rename under load is noticed only by checking the name
             if now >= self.reconcile_at || (!armed && self.names_changed(now)) {
                 self.reconcile_at = now + self.settings.reconcile_interval;
                 self.tailer.reconcile();
@@ -190,7 +190,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             if quiet && !armed && !self.settings.once && now >= self.arm_at {
                 armed = self.watcher.arm(self.tailer.dirs_to_watch());
                 if armed {
-                    // what was written before the watch stood has no event
+                    // lines that were written before the watch began cause no event
                     continue;
                 }
                 // events from some of the directories would wake once per request while others are polled
@@ -204,7 +204,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         Ok(())
     }
 
-    /// Whether a live name leads elsewhere by now. Of thousands of logs that is not asked at every look.
+    /// Whether the name of an open log now belongs to another file. With thousands of logs not every poll checks that.
     fn names_changed(&mut self, now: Duration) -> bool {
         if now < self.names_at {
             return false;
@@ -214,7 +214,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         self.tailer.names_changed()
     }
 
-    /// Reads until there is nothing more, a look's worth is read, or no buffer is free.
+    /// Reads until there is nothing more, [`CHUNKS_PER_POLL`] chunks are read, or no buffer is free.
     fn read(&mut self) -> Found {
         let Self {
             batcher,
@@ -226,7 +226,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         batcher.resume(clock.now(), clock.unix_millis());
         let mut found = Found::Nothing;
         let mut short = 0;
-        for _ in 0..CHUNKS_PER_LOOK {
+        for _ in 0..CHUNKS_PER_POLL {
             if batcher.is_full() {
                 return Found::More;
             }
@@ -234,8 +234,8 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                 return found;
             };
             found = Found::Lines;
-            // A file that gives little has been caught up with: what trickles in meanwhile can wait for
-            // the next look, and costs far less then.
+            // A small chunk means that the end of the file is reached. Lines that are written meanwhile wait for the
+            // next poll, where they cost far less.
             short = if chunk.bytes.len() < SHORT {
                 short + 1
             } else {
@@ -296,9 +296,9 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
     fn publish(&mut self, at_the_end: bool) {
         let (mut stats, lag) = (self.tailer.stats().clone(), self.tailer.lag());
         stats.problems.extend(self.watcher.problem().cloned());
-        self.open_files.look(&lag);
+        self.open_files.log_changes(&lag);
         let open: HashSet<&Path> = lag.iter().map(|lag| lag.path.as_path()).collect();
-        // what ends by itself tells of every file that it has read
+        // a run that ends by itself logs every file that it has read
         let is_open = |path: &Path| self.settings.once || open.contains(path);
         let unparsed = self.batcher.unparsed(self.clock.now(), at_the_end, is_open);
         let problems: Vec<&Problem> = stats.problems.iter().chain(&unparsed).collect();
@@ -311,12 +311,12 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
                     tracing::error!(reason, bytes = bytes - before, "bytes of a log are lost");
                 }
             }
-            (book.tail, book.lag, book.looked_millis) = (stats, lag, Some(millis));
+            (book.tail, book.lag, book.polled_millis) = (stats, lag, Some(millis));
             book.unparsed = unparsed;
         });
     }
 
-    /// Says each problem in the log when it comes, and when it comes again after a while.
+    /// Logs each problem when it begins, and when it returns after a while.
     fn tell_problems(&mut self, problems: &[&Problem]) {
         let now = self.clock.now();
         for problem in problems {
@@ -342,19 +342,19 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             until = until.min(self.save_at);
         }
         if !armed {
-            // What cannot be read now is opened all the same: by the time it can, it may be deleted.
+            // Files are opened even while they cannot be read: they may be deleted before reading continues.
             until = until.min(
                 now + if self.batcher.is_full() {
                     HOLD
                 } else {
-                    self.look_interval
+                    self.poll_interval
                 },
             );
         }
         until.saturating_sub(now)
     }
 
-    /// Lets what is on its way arrive, within the limit, and saves.
+    /// Waits for deliveries, within the limit, and saves.
     fn drain(&mut self) -> Result<Ended, Broken> {
         if !self.stop.abort.is_cancelled() && !self.stop.recall.is_cancelled() {
             self.batcher.send();
@@ -379,7 +379,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             } else if now < abandon_at {
                 self.watcher.wait(abandon_at - now);
             } else {
-                // a delivery that does not hear must not keep the process from ending
+                // a delivery that ignores its recall must not keep the process from ending
                 break;
             }
         }
@@ -408,7 +408,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
     }
 }
 
-/// The files that these problems keep from being read, in a few words where there are many.
+/// The files that these problems keep from being read, shortened where there are many.
 fn left_unread(problems: &[Problem]) -> String {
     const NAMED: usize = 20;
     let left = problems.iter().filter(|left| left.leaves > Leaves::Nothing);
@@ -432,7 +432,7 @@ fn left_unread(problems: &[Problem]) -> String {
 #[cfg(test)]
 mod tests;
 
-/// What a look at the files gave.
+/// The result of polling the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
     Nothing,

@@ -1,4 +1,4 @@
-//! An output for tests: it does nothing by itself, and the test decides when and how each delivery ends.
+//! A scripted output for tests: the test decides when and how each delivery ends.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -25,9 +25,9 @@ pub(super) enum Ending {
     Panic,
 }
 
-/// A delivery under way.
+/// A delivery that has not ended.
 pub(super) struct PendingDelivery {
-    /// Where each item's line stands: six bytes of its stream, and its offset.
+    /// The position of each item's line: six bytes of its stream, and its offset.
     pub(super) lines: Vec<([u8; 6], u64)>,
     /// What each says, where it was understood.
     pub(super) texts: Vec<String>,
@@ -39,16 +39,16 @@ pub(super) struct PendingDelivery {
 impl PendingDelivery {
     /// Ends the delivery.
     pub(super) fn end(self, verdict: Ending) {
-        // one that was recalled does not listen any more
+        // a delivery that was recalled does not wait for this
         let _ = self.end.send(verdict);
     }
 }
 
-/// The output: what it was given and has not ended stands here, in the order of sending.
+/// The output. It holds the deliveries that have not ended, in the order of sending.
 #[derive(Default)]
 pub(super) struct ScriptedOutput {
     pub(super) pending: Mutex<Vec<PendingDelivery>>,
-    /// Recalls are not heard.
+    /// Recalls are ignored.
     pub(super) deaf: AtomicBool,
 }
 
@@ -57,7 +57,7 @@ impl ScriptedOutput {
         self.pending.lock().unwrap().len()
     }
 
-    /// Ends the delivery at `index`; gives what it carried.
+    /// Ends the delivery at `index` and returns its items.
     pub(super) fn end(&self, index: usize, verdict: Ending) -> Vec<([u8; 6], u64)> {
         let order = self.pending.lock().unwrap().remove(index);
         let lines = order.lines.clone();
@@ -164,7 +164,7 @@ fn texts(batch: &Batch) -> Vec<String> {
         .collect()
 }
 
-/// Lets the deliveries go on as far as they can without the test.
+/// Runs the deliveries as far as they get without the test.
 pub(super) fn turn(runtime: &Runtime) {
     runtime.block_on(async {
         for _ in 0..200 {
@@ -209,7 +209,7 @@ pub(super) fn scripted_output() -> Arc<ScriptedOutput> {
     Arc::new(ScriptedOutput::default())
 }
 
-/// The path of lines that come from nowhere.
+/// A path for lines without a file.
 pub(super) fn path() -> &'static Path {
     Path::new("/logs/access.log")
 }

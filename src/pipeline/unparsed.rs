@@ -1,8 +1,8 @@
 //! Logs of which no line parses.
 //!
 //! Owns the count of lines in a row that no format takes, per log, and when that is a problem. Refuses to know why a
-//! line does not parse. Invariant: the first line that parses ends the problem, and odd lines among others are none.
-//! Guards against an agent that indexes a whole log unparsed while everything looks well.
+//! line does not parse. Invariant: the first line that parses ends the problem, and single odd lines are no problem.
+//! It guards against an agent that indexes a whole log unparsed without a warning.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use crate::tail::{Leaves, Problem};
 
-/// So many lines in a row are no accident.
+/// So many unparsed lines in a row are a problem.
 const LINES: u64 = 20;
-/// A log of which no line ever parsed and that is slower than that is told after this time.
+/// A slower log, of which no line ever parsed, is a problem after this time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The logs by their paths.
@@ -50,7 +50,7 @@ impl UnparsedLogs {
             None => self.logs.entry(path.to_owned()).or_default(),
         };
         if parsed {
-            // which of them came last is not known, and the next lines tell
+            // their order is unknown; the next lines decide
             (run.lines, run.has_parsed) = (0, true);
             return;
         }
@@ -60,8 +60,8 @@ impl UnparsedLogs {
         run.lines += reasons.len() as u64;
     }
 
-    /// The logs that are a problem now. Those that are not open any more are forgotten; `at_the_end` of a run no time
-    /// will tell, so every log without a line that parses is one.
+    /// The logs that are a problem now. Logs that are no longer open are forgotten. `at_the_end` of a run there is no
+    /// more time to wait for, so every log without a line that parses is a problem.
     pub(super) fn problems(
         &mut self,
         now: Duration,
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_log_without_a_line_that_parses_is_told_after_a_while() {
+    fn a_slow_log_without_a_line_that_parses_is_a_problem_after_a_while() {
         let (mut logs, path) = (UnparsedLogs::default(), Path::new("/slow.log"));
         logs.note(path, false, &ODD[..1], at(5));
         logs.note(path, false, &[], at(6));

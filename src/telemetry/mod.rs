@@ -1,8 +1,7 @@
-//! What the agent has done, in numbers that always add up.
+//! Counts what the agent has done, in numbers that always add up.
 //!
-//! Owns the accounts of lines. Every room reports to it; it reports to nobody. Invariant, at every moment at
-//! which a snapshot can be taken: `read = indexed + duplicate + diverted + dead_lettered + parked + filtered +
-//! expired + released + in_flight`.
+//! Owns the counts of lines. Every module reports to it; it depends on none of them. Invariant of every snapshot: `read =
+//! indexed + duplicate + diverted + dead_lettered + parked + filtered + expired + released + in_flight`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,8 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::event::OutcomeCounts;
 use crate::tail;
 
-/// Takes the metrics that an output has of its own. Names come without prefix and `_total`; see the page that
-/// implements it.
+/// Receives the metrics of an output. Names have no prefix and no `_total`; see the page that implements it.
 pub trait MetricSink {
     /// A number that only grows.
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result;
@@ -29,8 +27,8 @@ pub trait MetricSink {
         samples: &mut dyn Iterator<Item = (String, u64)>,
     ) -> fmt::Result;
 
-    /// How often something took how long: `buckets` are upper bounds with the counts of each bucket alone, `sum` is the
-    /// time of all of them, in seconds.
+    /// A histogram of durations: `buckets` are upper bounds with the counts of each bucket alone (not cumulative), `sum`
+    /// is the total time, in seconds.
     fn histogram(
         &mut self,
         name: &str,
@@ -45,7 +43,7 @@ pub trait MetricSink {
 pub struct Accounts {
     /// Complete lines read.
     pub read: u64,
-    /// Items that the output settled, by how.
+    /// Items that the output settled, by outcome.
     pub settled: OutcomeCounts,
     /// Older than the retention, not sent.
     pub expired: u64,
@@ -63,7 +61,7 @@ impl Accounts {
     }
 }
 
-/// How lines were understood.
+/// How lines were parsed.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Parsing {
     /// Lines that a format took, by its name.
@@ -77,7 +75,7 @@ pub struct Parsing {
 pub struct Snapshot {
     /// Where every line is.
     pub accounts: Accounts,
-    /// How lines were understood.
+    /// How lines were parsed.
     pub parsing: Parsing,
     /// What the tailer sees.
     pub tail: tail::Stats,
@@ -85,31 +83,31 @@ pub struct Snapshot {
     pub lag: Vec<tail::Lag>,
     /// Seconds that reading waited because the output did not accept.
     pub backpressure_seconds: f64,
-    /// Milliseconds since the epoch when the reader last looked around.
-    pub looked_millis: Option<i64>,
+    /// Milliseconds since the epoch at the reader's last poll.
+    pub polled_millis: Option<i64>,
     /// Milliseconds since the epoch at the last saved checkpoint.
     pub checkpoint_millis: Option<i64>,
     /// Checkpoints that could not be written.
     pub checkpoint_errors: u64,
     /// Logs of which no line fits a format at present.
     pub unparsed: Vec<tail::Problem>,
-    /// Reloads of the configuration, by whether it was taken.
+    /// Reloads of the configuration, by whether it was accepted.
     pub reloads: BTreeMap<&'static str, u64>,
 }
 
-/// The shared account book. Locked a few times per batch, never per line.
+/// The shared counts. They are locked a few times per batch, never per line.
 #[derive(Debug, Default, Clone)]
 pub struct Telemetry {
     book: Arc<Mutex<Snapshot>>,
 }
 
 impl Telemetry {
-    /// The numbers as they stand.
+    /// A snapshot of the numbers.
     pub fn snapshot(&self) -> Snapshot {
         self.book().clone()
     }
 
-    /// Changes the numbers; what is written under one call is seen at once.
+    /// Changes the numbers; a snapshot contains all changes of one call, or none.
     pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
         let mut book = self.book();
         change(&mut book);

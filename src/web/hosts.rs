@@ -1,8 +1,8 @@
-//! Which names a request may call this host by: the defence against DNS rebinding.
+//! Which names of this host a request may use: the defence against DNS rebinding.
 //!
-//! Owns the reading of `Host` and of a target's authority (RFC 9110, 7.2). Refuses to know what is asked for. Invariant: a
-//! name that somebody else can let resolve to this host is not accepted. The failure it guards against: a page in an
-//! operator's browser whose own name leads to 127.0.0.1 a second later, and which reads what only this host may.
+//! Owns the reading of `Host` and of a target's authority (RFC 9110, 7.2). Refuses to know which page is requested.
+//! Invariant: a name that somebody else can make resolve to this host is not accepted. It guards against a page in an
+//! operator's browser whose own name resolves to 127.0.0.1 a second later, and which then reads data of this host.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -19,7 +19,7 @@ pub(crate) struct Hosts(Vec<String>);
 pub(super) enum Refused {
     /// There is no `Host`, or more than one.
     Malformed,
-    /// It is another's name.
+    /// It is another host's name.
     Foreign,
 }
 
@@ -41,7 +41,7 @@ impl Hosts {
             (Some(host), None) => host.to_str().map_err(|_| Refused::Malformed)?,
             _ => return Err(Refused::Malformed),
         };
-        // An absolute target (`GET http://name/status`) goes before `Host`; here neither may be foreign.
+        // An absolute target (`GET http://name/status`) takes precedence over `Host`; here both must be accepted names.
         let target = target.authority().map(Authority::as_str);
         if self.accepts(host) && target.is_none_or(|target| self.accepts(target)) {
             Ok(())
@@ -69,7 +69,7 @@ impl Hosts {
     }
 }
 
-/// A name as it is compared: case means nothing, nor does the dot of the root.
+/// A name for comparison, without case and without the dot of the root.
 fn plain(name: &str) -> String {
     name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
 }

@@ -1,8 +1,8 @@
 //! The Prometheus page.
 //!
 //! Owns metric names, help texts and labels (OpenMetrics 1.0; base units, `_total` on counters). Invariant:
-//! one page is written from one snapshot, so that the accounts on it add up; no label grows with traffic or
-//! with the number of files.
+//! one page is written from one snapshot, so that its counts add up; the number of labels does not grow with traffic
+//! or with the number of files.
 
 use std::fmt;
 

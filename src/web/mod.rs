@@ -1,9 +1,8 @@
-//! What the agent tells over HTTP: `/metrics`, `/status`, `/livez`, `/readyz`.
+//! The agent's HTTP pages: `/metrics`, `/status`, `/livez`, `/readyz`.
 //!
-//! Owns the pages; knows the numbers by one [`View`] and changes nothing. Invariant: `/readyz` speaks of the
-//! configuration and the logs alone, never of the output: as a sidecar's readiness probe it must not take a
-//! web site down together with Elasticsearch. What a request may cost is bounded in `server`; who may ask is said in
-//! `hosts`.
+//! Owns the pages; it gets the numbers from one [`View`] and changes nothing. Invariant: `/readyz` depends on the
+//! configuration and the logs alone, never on the output: as a sidecar's readiness probe it must not take a web site down
+//! together with Elasticsearch. `server` bounds the cost of a request; `hosts` decides who may ask.
 
 mod hosts;
 mod metrics;
@@ -33,7 +32,7 @@ pub(crate) use server::serve;
 /// Everything a page is made from, taken at one moment.
 #[derive(Clone)]
 pub(crate) struct View {
-    /// The accounts and what the rooms report.
+    /// The counts that the modules report.
     pub snapshot: Snapshot,
     /// How delivery is doing.
     pub delivery: Health,
@@ -41,7 +40,7 @@ pub(crate) struct View {
     pub output: Option<Arc<dyn OutputStatus>>,
     /// The host that records carry.
     pub host: String,
-    /// What is in the way besides files and delivery: the configuration's problems, and a closed gate's.
+    /// Problems other than those of files and delivery: those of the configuration, and of a closed gate.
     pub problems: Vec<String>,
     /// Milliseconds since the epoch, now.
     pub unix_millis: i64,
@@ -58,10 +57,10 @@ impl std::fmt::Debug for View {
     }
 }
 
-/// Gives a view of this moment.
+/// Returns the current view.
 pub(crate) type Source = Arc<dyn Fn() -> View + Send + Sync>;
 
-/// What there is, for whoever asks for `/`.
+/// The list of pages, for requests for `/`.
 const ENDPOINTS: &str = "\
 logweir
 /metrics  counters and gauges, in OpenMetrics text
@@ -70,14 +69,14 @@ logweir
 /readyz   200 while it can read its logs
 ";
 
-/// The pages, and who may see them.
+/// The pages, and who may request them.
 #[derive(Clone)]
 pub(crate) struct Pages {
     source: Source,
     hosts: Arc<Hosts>,
 }
 
-/// Takes the address, or says why it cannot be had.
+/// Binds the address, or returns why that fails.
 pub(crate) async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::bind(listen).await
 }
@@ -89,7 +88,7 @@ impl Pages {
         Self { source, hosts }
     }
 
-    /// Answers a request. It is never read further than its head: no page takes a body.
+    /// Responds to a request. Only its head is read: no page takes a body.
     fn answer<B: Body>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             let text = "only GET and HEAD are answered here\n";
@@ -103,7 +102,7 @@ impl Pages {
             return plain(StatusCode::PAYLOAD_TOO_LARGE, text);
         }
         let path = request.uri().path();
-        // Kubernetes, load balancers and Prometheus use whatever name they have for this host.
+        // Kubernetes, load balancers and Prometheus may use any name for this host.
         let is_for_all = matches!(path, "/metrics" | "/livez" | "/readyz");
         if !is_for_all && let Err(refused) = self.hosts.permit(request.uri(), request.headers()) {
             return refusal(refused);
@@ -118,8 +117,8 @@ impl Pages {
                 let page = status::page(&(self.source)()).to_string();
                 page_of(StatusCode::OK, "application/json", text::safe_json(&page))
             }
-            "/livez" => word(status::silent(&(self.source)())),
-            "/readyz" => word(status::unready(&(self.source)())),
+            "/livez" => probe_page(status::silent(&(self.source)())),
+            "/readyz" => probe_page(status::unready(&(self.source)())),
             _ => plain(
                 StatusCode::NOT_FOUND,
                 "no such page; / lists those there are\n",
@@ -128,9 +127,9 @@ impl Pages {
     }
 }
 
-/// A probe's page: why not, if so.
-fn word(why_not: Option<String>) -> Response<Full<Bytes>> {
-    match why_not {
+/// A probe's page; `problem` is why the probe fails.
+fn probe_page(problem: Option<String>) -> Response<Full<Bytes>> {
+    match problem {
         None => plain(StatusCode::OK, "ok\n"),
         Some(reason) => plain(StatusCode::SERVICE_UNAVAILABLE, &(reason + "\n")),
     }
@@ -158,7 +157,7 @@ fn page_of(status: StatusCode, kind: &'static str, body: String) -> Response<Ful
     for (name, value) in [
         (header::CONTENT_TYPE, kind),
         (header::CACHE_CONTROL, "no-store"),
-        // File names and responses stand on the pages: no browser may take them for a document.
+        // The pages contain file names and responses: no browser may render them as a document.
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

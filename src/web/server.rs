@@ -1,10 +1,10 @@
-//! Connections to the HTTP port: how many, for how long, and who has to go for another.
+//! Connections to the HTTP port: how many, for how long, and which one is closed for a new one.
 //!
 //! Owns accepting, the limits of a connection and of a request's head. Refuses to know what is on a page. Invariants: there
-//! are never more connections than the limit; a new connection always gets in, since the oldest of the peer with the most
-//! connections goes for it; each carries one request and ends within [`CONNECTION_TIME`]; no error of accepting ends the
-//! server. The failure it guards against: a thousand half-sent requests that take the descriptors of the logs, or keep a
-//! probe out so that the agent is killed as if it hung.
+//! are never more connections than the limit; a new connection is always accepted, since the oldest connection of the peer
+//! with the most connections is closed for it; each has one request and ends within [`CONNECTION_TIME`]; no error of
+//! accepting ends the server. It guards against a thousand partly sent requests that take the descriptors of the logs, or
+//! keep a probe out so that the agent is killed as if it hung.
 
 use std::cmp::Reverse;
 use std::convert::Infallible;
@@ -32,9 +32,9 @@ pub(crate) const CONNECTION_TIME: Duration = Duration::from_secs(30);
 const HEADERS: usize = 64;
 /// Bytes of a request's head; a browser sends about one KiB.
 const HEAD_BYTES: usize = 16 * 1024;
-/// Pause where the system gives no connection for now.
+/// The pause after an error of accepting.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// How often that is told.
+/// How often that error is logged.
 const TELL: Duration = Duration::from_secs(60);
 
 /// Serves until it is dropped, at most `limit` connections at one time.
@@ -81,7 +81,7 @@ struct Connections {
 
 struct Connection {
     peer: IpAddr,
-    /// Its request is here.
+    /// Its request has arrived.
     is_heard: Arc<AtomicBool>,
     task: JoinHandle<()>,
 }
@@ -102,7 +102,7 @@ impl Connections {
         });
     }
 
-    /// Returns when there is room for one more.
+    /// Returns when one more connection is allowed.
     async fn make_room(&mut self) {
         self.open
             .retain(|connection| !connection.task.is_finished());
@@ -111,12 +111,12 @@ impl Connections {
         {
             let connection = self.open.remove(place);
             connection.task.abort();
-            // Its descriptor is free when the task has ended.
+            // The descriptor is free when the task has ended.
             let _ = connection.task.await;
         }
     }
 
-    /// Of the peer with the most connections the oldest, those first whose request is not even here.
+    /// The oldest connection of the peer with the most connections, preferring those whose request has not arrived.
     fn least_wanted(&self) -> Option<usize> {
         let of_peer = |peer| self.open.iter().filter(|other| other.peer == peer).count();
         let rank = |(place, connection): &(usize, &Connection)| {
@@ -141,12 +141,12 @@ async fn converse(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
-        // One request: what is never idle needs no more limits.
+        // A connection with one request is never idle, so it needs no more limits.
         .keep_alive(false)
         .max_headers(HEADERS)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
-    // Whoever sent nonsense, or reads too slowly, is told nothing more.
+    // A peer that sent an invalid request, or reads too slowly, gets no further response.
     let _ = tokio::time::timeout(CONNECTION_TIME, connection).await;
 }
 

@@ -1,4 +1,4 @@
-//! A peer at one end of a pipe, or of a socket, and time that the tests move.
+//! Tests with a peer at one end of a pipe or socket, in virtual time.
 
 #![allow(clippy::unwrap_used)]
 
@@ -15,7 +15,7 @@ fn pages() -> Pages {
     Pages::new(Arc::new(view), Hosts::default())
 }
 
-/// The other end of a conversation that is under way.
+/// The peer's end of an open connection.
 fn peer() -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(1024);
     tokio::spawn(converse(ours, pages(), Arc::default()));
@@ -122,7 +122,7 @@ async fn a_probe_gets_in_however_many_connections_are_held() {
         held.push(stream);
         assert!(asked(address).await.ends_with("ok\n"));
     }
-    // All but the last few were closed; those last ones are open still.
+    // All but the last few were closed; the last ones are still open.
     let mut open = 0;
     for mut stream in held {
         match stream.try_read(&mut [0; 1]) {
@@ -155,6 +155,6 @@ async fn the_peer_with_the_most_connections_makes_room() {
         add(&mut open, 3);
     }
     let left: Vec<String> = open.open.iter().map(|it| it.peer.to_string()).collect();
-    // Of 192.0.2.2 went the two that had sent no request, then, of the three of 192.0.2.3, one of its own.
+    // Two connections of 192.0.2.2 without a request were closed, then one of the three of 192.0.2.3.
     assert_eq!(left, ["192.0.2.1", "192.0.2.2", "192.0.2.3", "192.0.2.3"]);
 }

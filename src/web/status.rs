@@ -1,4 +1,4 @@
-//! `/status`: how the agent stands, in JSON for people and scripts; and the word behind `/readyz`.
+//! `/status`, the state of the agent in JSON for people and scripts, and the checks behind `/readyz` and `/livez`.
 
 use serde_json::{Value, json};
 
@@ -49,7 +49,7 @@ fn delivery(health: &Health, now: i64) -> Value {
             "for_seconds": (now - since_unix_millis) / 1000,
             "reason": reason,
         }),
-        // `way_out` is the name that `hint` had before.
+        // `way_out` is the old name of `hint`, kept as an alias.
         Health::Holding {
             since_unix_millis,
             reason,
@@ -88,10 +88,10 @@ fn files(view: &View) -> Value {
     })
 }
 
-/// How long delivery may be repeated before that is a problem: most clusters that refuse take again within a minute.
+/// How long delivery may be retried before that is a problem: most clusters that refuse accept again within a minute.
 const RETRYING_LIMIT_MILLIS: i64 = 60_000;
 
-/// All that somebody should look at.
+/// All problems that an operator should look at.
 pub(super) fn problems(view: &View) -> Vec<String> {
     let mut problems = file_problems(view);
     problems.extend(view.snapshot.unparsed.iter().map(ToString::to_string));
@@ -117,19 +117,19 @@ fn file_problems(view: &View) -> Vec<String> {
     problems.map(ToString::to_string).collect()
 }
 
-/// Why the agent cannot do its work on this host, if so: no log is readable.
+/// Why the agent cannot work on this host, if so: no log is readable.
 pub(super) fn unready(view: &View) -> Option<String> {
     let tail = &view.snapshot.tail;
     let blind = tail.files_open == 0 && !tail.problems.is_empty();
     blind.then(|| file_problems(view).join("\n"))
 }
 
-/// The reader looks around at least once a reconcile interval, which is an hour at most.
+/// The reader polls at least once per reconcile interval, which is at most an hour.
 const SILENCE_LIMIT_MILLIS: i64 = 2 * 3600 * 1000;
 
-/// Why the agent does not work any more, if so: its reader hangs.
+/// Why the agent no longer works, if so: its reader hangs.
 pub(super) fn silent(view: &View) -> Option<String> {
-    let silent = view.unix_millis - view.snapshot.looked_millis?;
+    let silent = view.unix_millis - view.snapshot.polled_millis?;
     (silent > SILENCE_LIMIT_MILLIS)
         .then(|| format!("the reader has not moved for {} s", silent / 1000))
 }

@@ -1,4 +1,4 @@
-//! The pages of a view in which each number is another one.
+//! Tests the pages of a view in which all numbers differ.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -71,7 +71,7 @@ pub(super) fn view() -> View {
             })
             .into(),
         backpressure_seconds: 141.5,
-        looked_millis: Some(NOW - 2_000),
+        polled_millis: Some(NOW - 2_000),
         checkpoint_millis: Some(NOW - 142_000),
         checkpoint_errors: 143,
         reloads: BTreeMap::from([("refused", 144), ("taken", 145)]),
@@ -173,7 +173,7 @@ fn the_accounts_on_the_page_add_up() {
     let in_flight = samples["logweir_in_flight_lines"];
     let read = samples["logweir_lines_read_total"];
     assert_eq!(outcomes.iter().sum::<f64>() + in_flight, read);
-    // each number of the view stands on the page, and none stands for another
+    // each number of the view is on the page, under its own name
     let values: Vec<_> = samples.values().copied().collect();
     for value in (101..=109)
         .chain(119..=122)
@@ -255,7 +255,7 @@ fn readiness_speaks_of_logs_and_never_of_the_output() {
     view.snapshot.tail.files_open = 0;
     assert!(status::unready(&view).unwrap().contains("cannot be read"));
     view.snapshot.tail.problems.clear();
-    // no log yet is no fault
+    // it is no fault that there is no log yet
     assert_eq!(status::unready(&view), None);
 }
 
@@ -263,12 +263,12 @@ fn readiness_speaks_of_logs_and_never_of_the_output() {
 fn a_reader_that_is_silent_for_hours_is_not_alive() {
     let mut view = view();
     assert_eq!(status::silent(&view), None);
-    view.snapshot.looked_millis = Some(NOW - 3 * 3600 * 1000);
+    view.snapshot.polled_millis = Some(NOW - 3 * 3600 * 1000);
     assert_eq!(
         status::silent(&view).unwrap(),
         "the reader has not moved for 10800 s"
     );
-    view.snapshot.looked_millis = None;
+    view.snapshot.polled_millis = None;
     assert_eq!(status::silent(&view), None);
 }
 

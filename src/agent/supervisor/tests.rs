@@ -26,9 +26,9 @@ enum Until {
     Itself(Ended),
     /// Everything is delivered so long after a drain.
     Drained(Duration),
-    /// A drain ends it at once, and so.
+    /// A drain ends it at once, with this result.
     DrainedTo(Ended),
-    /// Only handing back ends it: a delivery hangs.
+    /// Only handing back ends it, because a delivery hangs.
     HandedBack,
     /// Only an abort ends it.
     Aborted,
@@ -36,11 +36,11 @@ enum Until {
 
 const AT_ONCE: Until = Until::Drained(Duration::ZERO);
 
-/// What the supervisor finds, and what it did.
+/// The scripted surroundings of the supervisor, and what it did.
 struct World {
-    /// What each start gives.
+    /// The result of each start.
     starts: Mutex<VecDeque<Result<Until, StartError>>>,
-    /// What each reading of the configuration gives.
+    /// The result of each reading of the configuration.
     configs: Mutex<VecDeque<Result<Loaded, ConfigErrors>>>,
     /// A file of the configuration changes.
     change: Notify,
@@ -85,7 +85,7 @@ impl World {
         let _ = journal.wait_for(|journal| count(journal) >= times).await;
     }
 
-    /// What the next reading of the configuration gives.
+    /// Sets the result of the next reading of the configuration.
     fn next_config(&self, config: Result<Loaded, ConfigErrors>) {
         self.configs.lock().unwrap().push_back(config);
     }
@@ -181,7 +181,7 @@ impl AgentFactory for FakeAgents {
     }
 }
 
-/// An agent that leaves the number of agents so far.
+/// An agent that carries over the number of agents so far.
 struct FakeAgent {
     world: Arc<World>,
     until: Until,
@@ -277,8 +277,8 @@ fn cannot_start() -> StartError {
     StartError::Thread(io::ErrorKind::OutOfMemory.into())
 }
 
-/// Runs a supervisor, at first with the configuration of the log `a`, while `script` asks for this and that. Gives how it
-/// ended, and how long that took in virtual time.
+/// Runs a supervisor, first with the configuration of the log `a`, while `script` sends requests. Returns how it ended,
+/// and how long that took in virtual time.
 async fn run<S: Future<Output = ()>>(
     world: &Arc<World>,
     timeout: Option<Duration>,
@@ -465,7 +465,7 @@ async fn a_stop_before_the_output_is_ready_waits_for_nothing() {
         status.has_answered = false;
     });
     let (end, took) = run(&world, None, async |_, requests| {
-        // it is there before the agent is
+        // the request arrives before the agent starts
         requests.send(Request::Stop).await.unwrap();
     })
     .await;
@@ -541,7 +541,7 @@ async fn a_stop_waits_for_an_output_that_is_only_slow() {
     assert_eq!(took, slow);
 }
 
-/// A stop after a stop is not softened by what comes between.
+/// A second stop ends at once, whatever happens between the two.
 #[tokio::test(start_paused = true)]
 async fn a_stop_takes_back_a_reload_and_no_reload_takes_back_a_stop() {
     let world = World::new([Ok(Until::Aborted)]);
@@ -606,7 +606,7 @@ async fn a_reload_does_not_wait_for_an_output_that_takes_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_change_of_a_file_is_followed_without_a_signal() {
     let world = World::new([Ok(AT_ONCE), Ok(AT_ONCE)]);
-    // somebody is in the middle of editing, then done
+    // an operator is in the middle of editing, then done
     world.next_config(Err(wrong_config()));
     world.next_config(Ok(config("b")));
     let (end, _) = run(&world, None, async |world, requests| {

@@ -1,8 +1,8 @@
-//! Documents on standard output, one JSON line each, for a look or a pipe.
+//! Writes documents to standard output, one JSON line each, for a person or a pipe.
 //!
-//! Owns the stream and what a closed pipe means. Refuses to know what a document says. Invariant: bytes are written in the
+//! Owns the stream and what a closed pipe means. Refuses to know what a document contains. Invariant: bytes are written in the
 //! order of the batches and each once, however often a write fails; nothing is acknowledged before it is written. The
-//! reader of the pipe may go away in the middle of a batch: then the run ends, and nobody is told what was read of it.
+//! reader of the pipe may close it in the middle of a batch: then the run ends, and it is unknown how much was read.
 
 #[cfg(test)]
 mod tests;
@@ -55,7 +55,7 @@ impl Console {
     ///
     /// Standard output is closed, or there is no descriptor left.
     pub fn stdout(closed: CancellationToken, clock: Arc<dyn Clock>) -> io::Result<Arc<Self>> {
-        // Without the buffer of the standard library, which looks for line ends and keeps the last line back.
+        // This avoids the buffer of the standard library, which searches for line ends and holds the last line back.
         let stdout = rustix::io::dup(io::stdout().as_fd())?;
         Ok(Arc::new(Self::new(File::from(stdout), closed, clock)))
     }
@@ -103,7 +103,7 @@ impl<W: Write + Send + 'static> Console<W> {
     }
 }
 
-/// Writes `bytes` from `at` on, which moves with what is written.
+/// Writes `bytes` from `at` on, and advances `at` by what is written.
 fn write_from(stream: &mut impl Write, bytes: &[u8], at: &mut usize) -> io::Result<()> {
     while *at < bytes.len() {
         match stream.write(&bytes[*at..]) {

@@ -8,7 +8,7 @@ use super::*;
 use crate::clock::SystemClock;
 use crate::output::BatchOutcome;
 
-/// Takes a few bytes at a time and fails as told.
+/// Takes a few bytes at a time and fails as scripted.
 #[derive(Default)]
 struct Stream {
     taken: Vec<u8>,

@@ -1,8 +1,7 @@
-//! The steps after which dead letters are durable: a port with the host's implementation behind it.
+//! The steps that make dead letters durable: a port, and its implementation for the host.
 //!
-//! Owns: every call that changes the directory of dead letters for good. Refuses to know: entries.
-//! Invariant: the file changes through this port alone, so that a test can let each step fail, or let the
-//! power fail before or after it.
+//! Owns every call that changes the directory of dead letters durably. Refuses to know entries. Invariant: the file
+//! changes through this port alone, so that a test can make each step fail, or the power fail before or after it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -14,9 +13,9 @@ pub(super) trait Disk: std::fmt::Debug + Send + Sync {
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()>;
     /// Returns when a file's bytes are on stable storage.
     fn sync(&self, file: &File) -> io::Result<()>;
-    /// Takes away what stands behind `length`.
+    /// Truncates a file to `length`.
     fn cut(&self, file: &File, length: u64) -> io::Result<()>;
-    /// Gives a file another name, replacing what bore it.
+    /// Renames a file, replacing a file that has the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Returns when a directory's names are on stable storage.
     fn sync_directory(&self, directory: &Path) -> io::Result<()>;
@@ -61,7 +60,7 @@ impl CountedDisk {
             Fate::Go => Ok(()),
             Fate::Fail | Fate::Die => Err(io::ErrorKind::StorageFull.into()),
             Fate::TakeLong => {
-                // on a thread of its own: the others do all that they can meanwhile
+                // on its own thread, so that the other threads run meanwhile
                 (0..1_000).for_each(|_| std::thread::yield_now());
                 Ok(())
             }
@@ -73,7 +72,7 @@ impl CountedDisk {
 impl Disk for CountedDisk {
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
         if let Err(error) = self.pass(crate::fail_points::Step::LetterWrite) {
-            // a full disk takes a part
+            // a full disk takes a part of the bytes
             file.write_all(&bytes[..bytes.len() / 2])?;
             return Err(error);
         }

@@ -20,11 +20,11 @@ enum Step {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
-    /// It fails so often.
+    /// It fails this many times.
     Error(usize),
     /// Nothing happens from here on.
     CrashBefore,
-    /// It happens, and nothing after it.
+    /// It happens, but no later step.
     CrashAfter,
 }
 
@@ -37,7 +37,7 @@ struct Durable {
     directory: bool,
 }
 
-/// The host's disk with a fault, and a memory of what fsync promised.
+/// The host's disk with a fault; it remembers what fsync made durable.
 #[derive(Debug)]
 struct FaultyDisk {
     directory: PathBuf,
@@ -85,7 +85,7 @@ impl FaultyDisk {
         }
     }
 
-    /// Leaves what fsync promised, and of the rest a part.
+    /// Keeps what fsync made durable, and a part of the rest.
     fn power_cut(&self, torn: usize) {
         *self.dead.lock().unwrap() = false;
         *self.fault.lock().unwrap() = None;
@@ -200,7 +200,7 @@ fn live(step: Step, skip: usize, how: How, torn: usize) {
         disk: Arc::clone(&disk) as Arc<dyn Disk>,
         ..DeadLetters::new(data_dir.path(), 1 << 20)
     };
-    // Durable by the word of the file; it may hold more.
+    // Entries that are durable; the file may hold more.
     let mut settled = BTreeSet::new();
     let case = format!("{step:?} {skip} {how:?} {torn}");
     for round in 0..2 {
@@ -229,7 +229,7 @@ fn live(step: Step, skip: usize, how: How, torn: usize) {
         let lost: Vec<&usize> = settled.difference(&there).collect();
         assert!(lost.is_empty(), "{case}: lost {lost:?}");
     }
-    // Once all is well again, everything is taken.
+    // Without faults everything is taken.
     assert!(
         settled.is_superset(&BTreeSet::from([101, 111, 121, 131])),
         "{case}"

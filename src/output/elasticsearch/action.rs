@@ -1,8 +1,8 @@
 //! The action line before each document of a bulk body.
 //!
-//! Owns the form of the line, in both directions, and which index a document goes to. Refuses to know what a document
-//! says. Invariant: the index is a pure function of the event's time, never of the time of sending, so that a repeat
-//! meets the document that was indexed before.
+//! Owns writing and parsing of the line, and the choice of a document's index. Refuses to know what a document contains.
+//! Invariant: the index is a pure function of the event's time, never of the time of sending, so that a retry meets the
+//! document that was indexed before.
 
 use crate::config::Target;
 use crate::event::{DocumentId, EventTime, Framing};
@@ -17,7 +17,7 @@ const SECONDS_PER_DAY: i64 = 86_400;
 #[derive(Debug)]
 pub struct ActionLines {
     target: Target,
-    /// The day whose line stands in `line`; see [`ActionLines::day`].
+    /// The day that `line` belongs to; see [`ActionLines::day`].
     day: Option<i64>,
     /// The action line up to the id.
     line: Vec<u8>,
@@ -33,10 +33,10 @@ impl ActionLines {
         }
     }
 
-    /// What the index depends on.
+    /// The day that determines the index.
     fn day(&self, time: EventTime) -> i64 {
         match (&self.target, time) {
-            // all days are one
+            // a data stream takes every day
             (Target::Stream(_), _) => 0,
             // documents without a readable time have an index of their own
             (Target::Daily(_), EventTime::Unreadable) => i64::MIN,

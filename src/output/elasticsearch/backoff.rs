@@ -1,19 +1,18 @@
-//! How long to wait before a repeat: exponential with full jitter, and a server's `Retry-After` within limits.
+//! How long to wait before a retry: exponential backoff with full jitter, and a server's `Retry-After` within limits.
 //!
-//! Owns the arithmetic of waiting; refuses to know what is repeated. Invariant: every wait is at most
-//! [`Backoff::max`]. Guards against a herd of agents that come back in the same instant, and against a
-//! server (or a proxy) that asks for a wait of a day.
+//! Owns the calculation; refuses to know what is retried. Invariant: every wait is at most [`Backoff::max`]. It guards
+//! against many agents that retry at the same instant, and against a server (or a proxy) that asks for a wait of a day.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// First wait's upper bound.
+/// Upper bound of the first wait.
 const DEFAULT_MIN: Duration = Duration::from_millis(500);
-/// Every wait's upper bound.
+/// Upper bound of every wait.
 const DEFAULT_MAX: Duration = Duration::from_secs(30);
 
-/// A rule of waiting, checked when made.
+/// Bounds of the waits, checked when made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     min: Duration,
@@ -52,9 +51,9 @@ impl Backoff {
         self.max
     }
 
-    /// The wait before repeat number `attempt` (0 is the first). Full jitter: anything between nothing and
-    /// the exponential bound (AWS Architecture Blog, "Exponential Backoff And Jitter"), but never less than
-    /// what the server asked for, itself kept between `min` and `max`.
+    /// The wait before retry number `attempt` (0 is the first). Full jitter: any time between zero and the exponential
+    /// bound (AWS Architecture Blog, "Exponential Backoff And Jitter"), but at least what the server asked for, which is
+    /// itself limited to between `min` and `max`.
     pub(crate) fn wait(
         &self,
         attempt: u32,
@@ -70,7 +69,7 @@ impl Backoff {
         }
     }
 
-    /// The wait while somebody must act before anything can change: long at once, still jittered.
+    /// The wait while an operator must act: long from the start, with jitter.
     pub(crate) fn slow(&self, jitter: &Jitter) -> Duration {
         self.max.mul_f64(0.5 + jitter.unit() / 2.0)
     }
@@ -90,7 +89,7 @@ impl Default for Backoff {
 pub(crate) struct Jitter(AtomicU64);
 
 impl Jitter {
-    /// Seeded by the process's own hash keys, so that two agents differ.
+    /// Seeded with the hash keys of the process, so that two agents differ.
     pub(crate) fn new() -> Self {
         Self(AtomicU64::new(RandomState::new().build_hasher().finish()))
     }
@@ -112,7 +111,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn senseless_rules_are_refused() {
+    fn invalid_bounds_are_refused() {
         let ms = Duration::from_millis;
         assert!(Backoff::try_new(ms(0), ms(1)).is_err());
         assert!(Backoff::try_new(ms(2), ms(1)).is_err());

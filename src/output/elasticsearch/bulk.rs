@@ -1,9 +1,9 @@
-//! Reads the answer of `_bulk`.
+//! Parses the response of `_bulk`.
 //!
-//! Owns the shape of the answer; refuses to know what an outcome means (that is `judge`).
-//! Invariant: a caller sees the items of a *whole* answer with exactly the expected number of them, in
-//! request order, or nothing: what is cut, of another shape or of another length is [`Malformed`], its
-//! outcome unknown. Guards against an item that vanishes in a half-read answer.
+//! Owns the shape of the response; refuses to know what an item means (that is `classify`). Invariant: a caller gets the
+//! items of a *complete* response with exactly the expected number of them, in request order, or nothing. A response
+//! that is cut, of another shape or of another length is [`Malformed`], and its outcome is unknown. It guards against an
+//! item that is lost in a partly read response.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,17 +14,17 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 
 use crate::text;
 
-/// The smallest answer that still judges every item. `result` is not asked for: a `create` that succeeds
-/// answers 201, and only a document dropped by an ingest pipeline answers 200 (`result: noop`;
+/// The smallest response with an outcome for every item. It leaves out `result`: a `create` that succeeds has the
+/// status 201, and only a document that an ingest pipeline drops has 200 (`result: noop`;
 /// `BulkRequestModifier.markItemAsDropped` and `UpdateResponse.status` in Elasticsearch's source).
 pub(crate) const FILTER_PATH: &str = "items.*.status,items.*.error,items.*.failure_store";
 
-/// What the cluster said of one item.
+/// One item of the response.
 #[derive(Debug, Deserialize)]
-pub(crate) struct Outcome<'a> {
+pub(crate) struct BulkItem<'a> {
     /// HTTP status of this item alone.
     pub(crate) status: u16,
-    /// Why not.
+    /// Why the item was refused.
     #[serde(borrow, default)]
     pub(crate) error: Option<ItemError<'a>>,
     /// `used`, `not_enabled`, `failed`; absent where there is no failure store.
@@ -39,13 +39,13 @@ pub(crate) struct ItemError<'a> {
     pub(crate) kind: Text<'a>,
     /// The message.
     pub(crate) reason: Text<'a>,
-    /// Name of the exception behind it.
+    /// Name of the exception that caused it.
     pub(crate) cause_kind: Text<'a>,
-    /// Message of the exception behind it.
+    /// Message of the exception that caused it.
     pub(crate) cause_reason: Text<'a>,
 }
 
-/// A string borrowed from the answer where no escape stands in the way; anything else is empty.
+/// A string that is borrowed from the response unless it has escapes; empty when the value is no string.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
@@ -57,7 +57,7 @@ impl std::ops::Deref for Text<'_> {
     }
 }
 
-/// The answer is not one to this request: whether it was applied is unknown.
+/// The response does not belong to this request: it is unknown whether the request was applied.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Malformed {
     /// Not JSON, cut, or JSON of another shape.
@@ -66,27 +66,27 @@ pub(crate) enum Malformed {
     /// Another number of items than was sent.
     #[error("it judges {got} items of {sent} sent")]
     Count {
-        /// Items in the answer.
+        /// Items in the response.
         got: usize,
         /// Items in the request.
         sent: usize,
     },
 }
 
-/// Walks the answer to a request of `sent` items; `each` sees every outcome with its place. The caller must
-/// throw away what `each` gathered when this fails.
+/// Walks the response to a request of `sent` items and calls `each` with the position and the item. The caller must
+/// discard what `each` collected when this fails.
 pub(crate) fn walk<'a>(
-    answer: &'a [u8],
+    response: &'a [u8],
     sent: usize,
-    each: impl FnMut(usize, Outcome<'a>),
+    each: impl FnMut(usize, BulkItem<'a>),
 ) -> Result<(), Malformed> {
-    // The parser quotes strings of the answer, whole.
+    // The parser's error quotes strings of the response at full length.
     let malformed = |error: serde_json::Error| {
         let why = text::excerpt(error.to_string().as_bytes(), text::EXCERPT_BYTES);
-        Malformed::Shape(why, excerpt(answer))
+        Malformed::Shape(why, excerpt(response))
     };
-    let mut json = serde_json::Deserializer::from_slice(answer);
-    let got = Answer(each, PhantomData)
+    let mut json = serde_json::Deserializer::from_slice(response);
+    let got = ResponseVisitor(each, PhantomData)
         .deserialize(&mut json)
         .map_err(malformed)?;
     json.end().map_err(malformed)?;
@@ -97,12 +97,12 @@ pub(crate) fn walk<'a>(
     }
 }
 
-/// Whether the answer says, byte for byte as Elasticsearch and OpenSearch write it, that all `sent` items were
-/// created. Most answers do, and this costs a fortieth of reading them as JSON; any other goes to [`walk`].
-pub(crate) fn all_created(answer: &[u8], sent: usize) -> bool {
+/// Whether all `sent` items were created, by a comparison with the bytes that Elasticsearch and OpenSearch write. Most
+/// responses match, and this costs a fortieth of parsing JSON; any other goes to [`walk`].
+pub(crate) fn all_created(response: &[u8], sent: usize) -> bool {
     const CREATED: &[u8] = b"{\"create\":{\"status\":201}}";
     const STEP: usize = CREATED.len() + 1;
-    let items = answer
+    let items = response
         .strip_prefix(b"{\"items\":[")
         .and_then(|rest| rest.strip_suffix(b"]}"));
     let Some(items) = items else { return false };
@@ -115,19 +115,19 @@ pub(crate) fn all_created(answer: &[u8], sent: usize) -> bool {
         && steps.remainder() == CREATED
 }
 
-/// The beginning of a strange answer, fit for a log line.
-pub(crate) fn excerpt(answer: &[u8]) -> String {
+/// The beginning of an unexpected response, safe for a log line.
+pub(crate) fn excerpt(response: &[u8]) -> String {
     const SHOWN: usize = 120;
-    if answer.is_empty() {
+    if response.is_empty() {
         return "an empty body".to_owned();
     }
-    text::excerpt(answer, SHOWN)
+    text::excerpt(response, SHOWN)
 }
 
-/// `{"items":[…], …}`, giving the number of items.
-struct Answer<'a, F>(F, PhantomData<&'a ()>);
+/// `{"items":[…], …}`; returns the number of items.
+struct ResponseVisitor<'a, F>(F, PhantomData<&'a ()>);
 
-impl<'a, F: FnMut(usize, Outcome<'a>)> DeserializeSeed<'a> for Answer<'a, F> {
+impl<'a, F: FnMut(usize, BulkItem<'a>)> DeserializeSeed<'a> for ResponseVisitor<'a, F> {
     type Value = usize;
 
     fn deserialize<D: Deserializer<'a>>(self, json: D) -> Result<usize, D::Error> {
@@ -135,7 +135,7 @@ impl<'a, F: FnMut(usize, Outcome<'a>)> DeserializeSeed<'a> for Answer<'a, F> {
     }
 }
 
-impl<'a, F: FnMut(usize, Outcome<'a>)> Visitor<'a> for Answer<'a, F> {
+impl<'a, F: FnMut(usize, BulkItem<'a>)> Visitor<'a> for ResponseVisitor<'a, F> {
     type Value = usize;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -148,7 +148,7 @@ impl<'a, F: FnMut(usize, Outcome<'a>)> Visitor<'a> for Answer<'a, F> {
             if &*key != "items" {
                 map.next_value::<IgnoredAny>()?;
             } else if got
-                .replace(map.next_value_seed(Items(&mut self.0, PhantomData))?)
+                .replace(map.next_value_seed(ItemsVisitor(&mut self.0, PhantomData))?)
                 .is_some()
             {
                 return Err(de::Error::duplicate_field("items"));
@@ -159,9 +159,9 @@ impl<'a, F: FnMut(usize, Outcome<'a>)> Visitor<'a> for Answer<'a, F> {
 }
 
 /// `[{"create":{…}}, …]`.
-struct Items<'f, 'a, F>(&'f mut F, PhantomData<&'a ()>);
+struct ItemsVisitor<'f, 'a, F>(&'f mut F, PhantomData<&'a ()>);
 
-impl<'a, F: FnMut(usize, Outcome<'a>)> DeserializeSeed<'a> for Items<'_, 'a, F> {
+impl<'a, F: FnMut(usize, BulkItem<'a>)> DeserializeSeed<'a> for ItemsVisitor<'_, 'a, F> {
     type Value = usize;
 
     fn deserialize<D: Deserializer<'a>>(self, json: D) -> Result<usize, D::Error> {
@@ -169,7 +169,7 @@ impl<'a, F: FnMut(usize, Outcome<'a>)> DeserializeSeed<'a> for Items<'_, 'a, F> 
     }
 }
 
-impl<'a, F: FnMut(usize, Outcome<'a>)> Visitor<'a> for Items<'_, 'a, F> {
+impl<'a, F: FnMut(usize, BulkItem<'a>)> Visitor<'a> for ItemsVisitor<'_, 'a, F> {
     type Value = usize;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,35 +177,35 @@ impl<'a, F: FnMut(usize, Outcome<'a>)> Visitor<'a> for Items<'_, 'a, F> {
     }
 
     fn visit_seq<S: SeqAccess<'a>>(self, mut items: S) -> Result<usize, S::Error> {
-        let mut place = 0;
-        while let Some(Keyed(outcome)) = items.next_element::<Keyed<'a>>()? {
-            (self.0)(place, outcome);
-            place += 1;
+        let mut position = 0;
+        while let Some(Keyed(item)) = items.next_element::<Keyed<'a>>()? {
+            (self.0)(position, item);
+            position += 1;
         }
-        Ok(place)
+        Ok(position)
     }
 }
 
-/// `{"create":{…}}`; the key may be any operation's, there is exactly one.
-struct Keyed<'a>(Outcome<'a>);
+/// `{"create":{…}}` with exactly one key, which may be any operation.
+struct Keyed<'a>(BulkItem<'a>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for Keyed<'a> {
     fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
         struct One;
         impl<'de> Visitor<'de> for One {
-            type Value = Outcome<'de>;
+            type Value = BulkItem<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an item with one operation")
             }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Outcome<'de>, M::Error> {
-                let Some((IgnoredAny, outcome)) = map.next_entry::<IgnoredAny, Outcome<'de>>()?
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<BulkItem<'de>, M::Error> {
+                let Some((IgnoredAny, item)) = map.next_entry::<IgnoredAny, BulkItem<'de>>()?
                 else {
                     return Err(de::Error::invalid_length(0, &self));
                 };
                 match map.next_key::<IgnoredAny>()? {
-                    None => Ok(outcome),
+                    None => Ok(item),
                     Some(_) => Err(de::Error::invalid_length(2, &self)),
                 }
             }
@@ -275,7 +275,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for ItemError<'a> {
                             error.cause_kind = cause.kind;
                             error.cause_reason = cause.reason;
                         }
-                        // of a 401, where only this says that an API key has expired
+                        // in a 401 only this reports that an API key has expired
                         "additional_unsuccessful_credentials" => {
                             error.cause_reason = map.next_value()?;
                         }
@@ -292,15 +292,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for ItemError<'a> {
 }
 
 /// The error of a whole refused request: `{"error":{…},"status":429}`, `{"error":"text"}` or anything else.
-pub(crate) fn request_error(answer: &[u8]) -> ItemError<'_> {
+pub(crate) fn request_error(response: &[u8]) -> ItemError<'_> {
     #[derive(Deserialize)]
     struct Refusal<'a> {
         #[serde(borrow)]
         error: ItemError<'a>,
     }
-    serde_json::from_slice::<Refusal<'_>>(answer).map_or_else(
+    serde_json::from_slice::<Refusal<'_>>(response).map_or_else(
         |_| ItemError {
-            reason: Text(Cow::Owned(excerpt(answer))),
+            reason: Text(Cow::Owned(excerpt(response))),
             ..ItemError::default()
         },
         |refusal| refusal.error,

@@ -4,13 +4,13 @@ use proptest::prelude::*;
 
 const ANSWER: &str = r#"{"took":3,"errors":true,"items":[{"create":{"status":201}},{"index":{"_id":"x","status":409,"error":{"type":"version_conflict_engine_exception","reason":"[1]: \"version\" conflict","index":"i"}}},{"create":{"status":400,"failure_store":"not_enabled","error":{"type":"document_parsing_exception","reason":null,"caused_by":{"type":"number_format_exception","reason":"For input string: \"a\"","caused_by":{"type":"deep","reason":"deeper"}}}}}],"ingest_took":1}"#;
 
-fn seen(answer: &str, sent: usize) -> Result<Vec<(usize, u16, String, String)>, Malformed> {
+fn seen(response: &str, sent: usize) -> Result<Vec<(usize, u16, String, String)>, Malformed> {
     let mut seen = Vec::new();
-    walk(answer.as_bytes(), sent, |at, outcome| {
-        let error = outcome.error.unwrap_or_default();
+    walk(response.as_bytes(), sent, |at, item| {
+        let error = item.error.unwrap_or_default();
         seen.push((
             at,
-            outcome.status,
+            item.status,
             error.kind.to_string(),
             error.cause_reason.to_string(),
         ));
@@ -28,8 +28,8 @@ fn items_come_in_order_with_their_errors() {
 
 #[test]
 fn names_without_escapes_are_borrowed() {
-    walk(ANSWER.as_bytes(), 3, |_, outcome| {
-        if let Some(error) = outcome.error {
+    walk(ANSWER.as_bytes(), 3, |_, item| {
+        if let Some(error) = item.error {
             assert!(matches!(error.kind.0, Cow::Borrowed(_)));
         }
     })
@@ -37,7 +37,7 @@ fn names_without_escapes_are_borrowed() {
 }
 
 #[test]
-fn another_number_of_items_is_no_answer() {
+fn another_number_of_items_is_malformed() {
     assert_eq!(seen(ANSWER, 2), Err(Malformed::Count { got: 3, sent: 2 }));
     assert_eq!(seen(ANSWER, 4), Err(Malformed::Count { got: 3, sent: 4 }));
     assert_eq!(
@@ -47,7 +47,7 @@ fn another_number_of_items_is_no_answer() {
 }
 
 #[test]
-fn what_is_not_an_answer_is_said_shortly() {
+fn an_error_about_another_shape_is_short() {
     for rubbish in [
         "",
         "null",
@@ -62,10 +62,10 @@ fn what_is_not_an_answer_is_said_shortly() {
         r#"{"items":[{"create":{"status":201}}],"items":[]}"#,
         r#"{"items":[{"create":{"status":201}}]} trailing"#,
     ] {
-        let said = seen(rubbish, 1).unwrap_err().to_string();
+        let message = seen(rubbish, 1).unwrap_err().to_string();
         assert!(
-            said.len() < 400 && !said.contains('\x07') && !said.contains('\n'),
-            "{said}"
+            message.len() < 400 && !message.contains('\x07') && !message.contains('\n'),
+            "{message}"
         );
     }
 }
@@ -89,26 +89,25 @@ fn the_error_of_a_whole_request_is_read_in_all_its_shapes() {
 }
 
 proptest! {
-    /// A prefix of an answer never passes for one.
+    /// A prefix of a response is malformed.
     #[test]
-    fn a_cut_answer_is_malformed(cut in 0..ANSWER.len()) {
+    fn a_cut_response_is_malformed(cut in 0..ANSWER.len()) {
         prop_assert!(seen(&ANSWER[..cut], 3).is_err());
     }
 
-    /// The short way says yes to the plain answer of so many items, and where any byte differs only if the long
-    /// way would too.
+    /// The comparison of bytes accepts the usual response, and a changed one only if the parser accepts it too.
     #[test]
-    fn all_created_is_what_walking_says(
+    fn all_created_agrees_with_the_parser(
         items in 1..20_usize, sent in 0..22_usize, at in any::<prop::sample::Index>(), byte in any::<u8>(),
     ) {
-        let mut answer =
+        let mut response =
             format!("{{\"items\":[{}]}}", vec![r#"{"create":{"status":201}}"#; items].join(",")).into_bytes();
-        prop_assert_eq!(all_created(&answer, sent), items == sent);
-        let place = at.index(answer.len());
-        answer[place] = byte;
-        if all_created(&answer, items) {
+        prop_assert_eq!(all_created(&response, sent), items == sent);
+        let position = at.index(response.len());
+        response[position] = byte;
+        if all_created(&response, items) {
             let mut created = 0;
-            walk(&answer, items, |_, outcome| created += usize::from(outcome.status == 201)).unwrap();
+            walk(&response, items, |_, item| created += usize::from(item.status == 201)).unwrap();
             prop_assert_eq!(created, items);
         }
     }

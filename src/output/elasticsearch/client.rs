@@ -1,9 +1,9 @@
-//! The road to a node: the HTTP client of everything that this program asks of a cluster or of Kibana.
+//! The HTTP client for every request to a cluster or to Kibana.
 //!
-//! Owns URLs, headers, credentials and TLS; refuses to know what a body means. Invariant: a request reaches the
-//! node that it was meant for and no other host, and every failure, a redirect among them, comes back as an
-//! [`OutputError`] that names the node; a response is never longer in memory than its limit. Therefore it is `reqwest` itself: the transport of the `elasticsearch` crate
-//! stands on it too, but follows redirects and has no switch for that.
+//! Owns URLs, headers, credentials and TLS; refuses to know what a body means. Invariant: a request reaches the node
+//! that it was meant for and no other host; every failure, including a redirect, is an [`OutputError`] that names the
+//! node; a response never takes more memory than its limit. It uses `reqwest` directly: the transport of the
+//! `elasticsearch` crate uses it too, but follows redirects and has no option to turn that off.
 
 use std::time::Duration;
 
@@ -16,32 +16,31 @@ use reqwest::redirect::Policy;
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::Answer;
 use super::bulk::FILTER_PATH;
-use super::deliver::{Courier, Reply};
+use super::deliver::Transport;
 use super::error::{Fault, OutputError, PROXY_AUTH};
-use super::parcel::Wire;
 use super::redirect::Redirect;
-use super::response::{self, Unread};
+use super::response::{self, Response, Unread};
 use super::settings::{Settings, shown};
 use super::stream::{PARAMETER, Streams};
+use super::sub_batch::BulkRequest;
 use super::tls::Tls;
 use crate::config::Proxy;
 
-/// A node that takes longer to accept a connection is away. Without this limit a host that is down would cost each
-/// request its whole time, and a stop all of its grace.
+/// A node that takes longer to accept a connection counts as unreachable. Without this limit each request to a host
+/// that is down would take its whole timeout, and a stop its whole grace period.
 const CONNECT_TIME: Duration = Duration::from_secs(10);
 
 const NAME: &str = concat!("logweir/", env!("CARGO_PKG_VERSION"));
 
-/// The verbs that are needed.
+/// The HTTP methods that are needed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
     /// Read.
     Get,
     /// Create or replace.
     Put,
-    /// Ask with a body, or have something done.
+    /// Query with a body, or start an action.
     Post,
     /// Remove.
     Delete,
@@ -61,27 +60,27 @@ impl From<Method> for reqwest::Method {
 struct Node {
     base: Url,
     bulk: Url,
-    /// The same, refused for what is no data stream.
+    /// The same, but the cluster refuses names that are no data streams.
     stream_bulk: Url,
     shown: String,
     proxy: Option<Proxy>,
 }
 
-/// The HTTP client with all that a request needs.
+/// The HTTP client and everything that a request needs.
 pub(crate) struct Client {
     http: reqwest::Client,
-    /// What messages call the setting that holds the addresses.
+    /// The name that messages use for the setting with the addresses.
     setting: &'static str,
     nodes: Vec<Node>,
     headers: HeaderMap,
     request_timeout: Duration,
     streams: Streams,
-    /// Whom we trust, for the message when that is not enough.
+    /// The trusted authorities, for the message about an unknown issuer.
     trusted: String,
 }
 
 impl Client {
-    /// Makes the client; no request is made. `setting` is what messages call the one that holds the addresses.
+    /// Builds the client and sends nothing. `setting` is the name that messages use for the setting with the addresses.
     pub(crate) fn new(settings: &Settings, setting: &'static str) -> Result<Self, OutputError> {
         let mut nodes = Vec::with_capacity(settings.nodes.len());
         for base in &settings.nodes {
@@ -89,8 +88,8 @@ impl Client {
             if !base.path().ends_with('/') {
                 base.set_path(&format!("{}/", base.path()));
             }
-            // The cluster gives up on a shard before we give up on the cluster: an answer that names the
-            // items which could not be written is worth more than none.
+            // The cluster's timeout for a shard is shorter than ours for the request: a response that names the items
+            // that could not be written is better than none.
             let path = format!(
                 "_bulk?timeout={}ms&filter_path={FILTER_PATH}",
                 settings.request_timeout.as_millis() / 2
@@ -107,7 +106,7 @@ impl Client {
             .redirect(Policy::none())
             .timeout(settings.request_timeout)
             .connect_timeout(CONNECT_TIME.min(settings.request_timeout));
-        // The environment's variables were read with the configuration: nothing else decides about proxies.
+        // The configuration has read the environment variables for proxies; nothing else may choose one.
         builder = builder.no_proxy();
         if nodes.iter().any(|node| node.proxy.is_some()) {
             let proxies = settings.proxies.clone();
@@ -139,19 +138,19 @@ impl Client {
         self.nodes.get(node).map_or("", |node| &node.shown)
     }
 
-    /// One request of any other kind, with JSON in it.
+    /// Sends a request other than `_bulk`, with a JSON body.
     pub(crate) async fn request(
         &self,
         node: usize,
         method: Method,
         path: &str,
         body: Option<Bytes>,
-    ) -> Result<Answer, OutputError> {
+    ) -> Result<Response, OutputError> {
         let json = [(CONTENT_TYPE.as_str(), "application/json")];
         self.request_with(node, method, path, &json, body).await
     }
 
-    /// The same with headers of the caller's.
+    /// Like [`Client::request`], with additional headers.
     pub(crate) async fn request_with(
         &self,
         node: usize,
@@ -159,7 +158,7 @@ impl Client {
         path: &str,
         more: &[(&'static str, &'static str)],
         body: Option<Bytes>,
-    ) -> Result<Answer, OutputError> {
+    ) -> Result<Response, OutputError> {
         let base = self.nodes.get(node).map(|node| &node.base);
         let url = join(
             base.ok_or_else(|| OutputError::Path(path.to_owned()))?,
@@ -172,14 +171,8 @@ impl Client {
                 HeaderValue::from_static(value),
             );
         }
-        let reply = self
-            .send(node, method, url, headers, body, response::LIMIT)
-            .await?;
-        Ok(Answer {
-            status: reply.status,
-            body: reply.body,
-            date: reply.date,
-        })
+        self.send(node, method, url, headers, body, response::LIMIT)
+            .await
     }
 
     async fn send(
@@ -190,7 +183,7 @@ impl Client {
         headers: HeaderMap,
         body: Option<Bytes>,
         limit: usize,
-    ) -> Result<Reply, OutputError> {
+    ) -> Result<Response, OutputError> {
         let failed = |fault| OutputError::Node {
             node: self.node(node).to_owned(),
             fault,
@@ -231,7 +224,7 @@ impl Client {
                 Unread::Broken(error) => broken(error),
                 Unread::TooLong => failed(Fault::TooLong { limit }),
             })?;
-        Ok(Reply {
+        Ok(Response {
             status,
             retry_after,
             date,
@@ -252,38 +245,43 @@ impl Client {
     }
 }
 
-impl Courier for Client {
+impl Transport for Client {
     fn nodes(&self) -> usize {
         self.nodes.len()
     }
 
-    async fn bulk(&self, node: usize, wire: Wire) -> Result<Reply, OutputError> {
+    async fn bulk(&self, node: usize, request: BulkRequest) -> Result<Response, OutputError> {
         let Some(addresses) = self.nodes.get(node) else {
             return Err(OutputError::Path("_bulk".to_owned()));
         };
-        if let Some(stream) = &wire.stream {
+        if let Some(stream) = &request.stream {
             if self.streams.take_parameter() {
-                let reply = self.post(node, &addresses.stream_bulk, &wire).await?;
-                if !self.streams.is_refusal(&reply) {
-                    return Ok(reply);
+                let response = self.post(node, &addresses.stream_bulk, &request).await?;
+                if !self.streams.is_refusal(&response) {
+                    return Ok(response);
                 }
             }
             if let Some(refusal) = self.streams.ensure(self, node, stream).await? {
                 return Ok(refusal);
             }
         }
-        self.post(node, &addresses.bulk, &wire).await
+        self.post(node, &addresses.bulk, &request).await
     }
 }
 
 impl Client {
-    async fn post(&self, node: usize, url: &Url, wire: &Wire) -> Result<Reply, OutputError> {
+    async fn post(
+        &self,
+        node: usize,
+        url: &Url,
+        request: &BulkRequest,
+    ) -> Result<Response, OutputError> {
         let mut headers = self.headers.clone();
         headers.insert(
             CONTENT_TYPE,
             HeaderValue::from_static("application/x-ndjson"),
         );
-        if wire.gzip {
+        if request.gzip {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
         }
         self.send(
@@ -291,8 +289,8 @@ impl Client {
             Method::Post,
             url.clone(),
             headers,
-            Some(wire.body.clone()),
-            response::bulk_limit(wire.documents),
+            Some(request.body.clone()),
+            response::bulk_limit(request.documents),
         )
         .await
     }
@@ -316,7 +314,7 @@ fn headers(settings: &Settings) -> Result<HeaderMap, OutputError> {
     Ok(headers)
 }
 
-/// An address below `base`; a leading slash does not leave its prefix.
+/// An address below `base`. A leading slash in `path` keeps the prefix of `base`.
 fn join(base: &Url, path: &str) -> Result<Url, OutputError> {
     let url = base.join(path.trim_start_matches('/')).ok();
     url.filter(|url| url.origin() == base.origin() && url.path().starts_with(base.path()))

@@ -1,9 +1,9 @@
-//! Brings one batch to its end, whatever the cluster does meanwhile.
+//! Delivers one batch, whatever the cluster does meanwhile.
 //!
-//! Owns the state machine of a delivery: send, judge, send again what is not settled, keep what never can be.
-//! Refuses to know how a request travels (a [`Courier`]) and where lines come from. Invariant: an item is
-//! counted once, when it is durable in the cluster or in the dead-letter file, and a delivery that says
-//! `settled` has counted them all. Guards against every way in which an answer can be less than a yes.
+//! Owns the state machine of a delivery: send, classify, resend what is not settled, and keep what can never be
+//! indexed. Refuses to know how a request is sent (see [`Transport`]) and where lines come from. Invariant: an item is
+//! counted once, when it is durable in the cluster or in the dead-letter file, and a delivery that is `settled` has
+//! counted all of its items. It guards against every response that is not a complete success.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -16,16 +16,17 @@ use tokio_util::sync::CancellationToken;
 use super::action;
 use super::backoff::Backoff;
 use super::bulk::{all_created, walk};
+use super::classify::{ItemOutcome, RequestOutcome, RetryReason, classify, classify_request, hint};
+use super::concurrency_limiter::ConcurrencyLimiter;
 use super::error::OutputError;
-use super::judge::{RequestVerdict, RetryReason, Verdict, hint, judge, judge_request};
+use super::index_health::{DeadShare, IndexHealth};
+use super::log_throttle::LogThrottle;
 use super::nodes::Nodes;
-use super::notice::Notice;
-use super::pace::Pace;
-use super::parcel::{Delivery, Job, Parcel, Wire, gzip};
 use super::redirect::Redirect;
-use super::refusals::{DeadShare, Refusals};
+use super::response::Response;
 use super::settings::Settings;
 use super::stats::Stats;
+use super::sub_batch::{BatchInDelivery, BulkRequest, Delivery, SubBatch, gzip};
 use crate::clock::Clock;
 use crate::config::DataStream;
 use crate::event::{Batch, OutcomeCounts};
@@ -33,17 +34,8 @@ use crate::output::dead_letters::Rejection;
 use crate::output::dead_letters::{AppendError, DeadLetters, Entry, Kind};
 use crate::output::health::{Health, HealthGuard, HealthTracker};
 
-/// What a node answered.
-#[derive(Debug)]
-pub(crate) struct Reply {
-    pub(crate) status: u16,
-    pub(crate) retry_after: Option<String>,
-    pub(crate) date: Option<String>,
-    pub(crate) body: Bytes,
-}
-
-/// Carries one request to one node.
-pub(crate) trait Courier: Send + Sync + 'static {
+/// Sends one request to one node.
+pub(crate) trait Transport: Send + Sync + 'static {
     /// How many nodes there are.
     fn nodes(&self) -> usize;
 
@@ -51,20 +43,20 @@ pub(crate) trait Courier: Send + Sync + 'static {
     fn bulk(
         &self,
         node: usize,
-        wire: Wire,
-    ) -> impl Future<Output = Result<Reply, OutputError>> + Send;
+        request: BulkRequest,
+    ) -> impl Future<Output = Result<Response, OutputError>> + Send;
 }
 
-/// Somebody wants us to end.
+/// The delivery was stopped.
 #[derive(Debug)]
 pub(crate) struct Stopped;
 
-/// What all deliveries share.
+/// The state that all deliveries share.
 pub(crate) struct Deliverer<C> {
-    pub(crate) courier: C,
+    pub(crate) transport: C,
     pub(crate) nodes: Nodes,
-    pub(crate) pace: Pace,
-    pub(crate) refusals: Arc<Refusals>,
+    pub(crate) limiter: ConcurrencyLimiter,
+    pub(crate) index_health: Arc<IndexHealth>,
     pub(crate) share: Arc<DeadShare>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) health: HealthTracker,
@@ -75,56 +67,56 @@ pub(crate) struct Deliverer<C> {
     gzip: bool,
     backoff: Backoff,
     credentials: &'static str,
-    said: Said,
+    log_throttles: LogThrottles,
 }
 
 #[derive(Default)]
-struct Said {
-    refused: Notice,
-    held: Notice,
-    buried: Notice,
-    too_large: Notice,
-    redirected: Notice,
+struct LogThrottles {
+    refused: LogThrottle,
+    held: LogThrottle,
+    kept: LogThrottle,
+    too_large: LogThrottle,
+    redirected: LogThrottle,
 }
 
-/// How a parcel fared.
+/// The result of sending a sub-batch.
 enum Sent {
-    /// All of it is settled, or waits to be buried.
+    /// Every item is settled, or waits for the dead-letter file.
     Done,
-    /// Some of it must go again.
-    Left(Parcel, Wait),
-    /// It goes in two.
-    Halves(Parcel, Parcel),
+    /// Some items must be resent.
+    Left(SubBatch, Wait),
+    /// It is sent in two halves.
+    Halves(SubBatch, SubBatch),
 }
 
-/// How long to wait before the rest goes again.
+/// How long to wait before the remaining items are resent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Wait {
-    /// Somebody must act.
+    /// An operator must act.
     Slow,
-    /// It will pass.
+    /// The cluster recovers by itself.
     Backoff,
 }
 
-/// Whole-request failures in a row after which a parcel is halved: a body may be too much for a coordinating
-/// node's memory (429 for ever), for the time limit, or for a proxy that resets instead of saying 413.
+/// Whole-request failures in a row after which a sub-batch is halved: a body may be too much for a coordinating
+/// node's memory (429 for ever), for the time limit, or for a proxy that resets instead of responding 413.
 const FAILURES_BEFORE_HALVING: u32 = 3;
-/// How often it is halved so; an outage must not leave requests of one line each behind.
+/// How often such a sub-batch is halved; an outage must not end in requests of one line each.
 const HALVINGS: u32 = 5;
 
-impl<C: Courier> Deliverer<C> {
+impl<C: Transport> Deliverer<C> {
     pub(crate) fn new(
-        courier: C,
+        transport: C,
         settings: &Settings,
         stream: Option<DataStream>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let backoff = settings.backoff;
         Self {
-            nodes: Nodes::new(courier.nodes(), backoff),
-            courier,
-            pace: Pace::new(settings.max_in_flight, backoff),
-            refusals: Arc::new(Refusals::new(settings.park_after)),
+            nodes: Nodes::new(transport.nodes(), backoff),
+            transport,
+            limiter: ConcurrencyLimiter::new(settings.max_in_flight, backoff),
+            index_health: Arc::new(IndexHealth::new(settings.park_after)),
             share: Arc::default(),
             stats: Arc::default(),
             health: HealthTracker::default(),
@@ -138,15 +130,15 @@ impl<C: Courier> Deliverer<C> {
             gzip: settings.gzip,
             backoff,
             credentials: settings.auth.setting(),
-            said: Said::default(),
+            log_throttles: LogThrottles::default(),
         }
     }
 
-    /// Counts on where `before` ends and, of the same cluster, remembers what that remembers.
+    /// Continues the counters of `before` and, for the same cluster, its knowledge of indices and nodes.
     pub(crate) fn go_on_from(&mut self, before: &Self, same_cluster: bool) {
         self.stats = Arc::clone(&before.stats);
         if same_cluster {
-            self.refusals = Arc::clone(&before.refusals);
+            self.index_health = Arc::clone(&before.index_health);
             self.share = Arc::clone(&before.share);
             self.nodes.go_on_from(&before.nodes);
         }
@@ -156,52 +148,56 @@ impl<C: Courier> Deliverer<C> {
         self.health.health()
     }
 
-    /// Delivers a batch, for as long as it takes.
+    /// Delivers a batch, however long that takes.
     pub(crate) async fn deliver(&self, batch: Batch, stop: &CancellationToken) -> Delivery {
-        let mut job = Job::new(batch);
-        let settled = job.items.is_empty() || self.drive(&mut job, stop).await.is_ok();
+        let mut batch = BatchInDelivery::new(batch);
+        let settled = batch.items.is_empty() || self.drive(&mut batch, stop).await.is_ok();
         if settled {
             self.share
-                .settled(job.items.len() as u64, job.dead.len() as u64);
+                .settled(batch.items.len() as u64, batch.dead.len() as u64);
         }
-        job.finish(settled)
+        batch.finish(settled)
     }
 
-    async fn drive(&self, job: &mut Job, stop: &CancellationToken) -> Result<(), Stopped> {
+    async fn drive(
+        &self,
+        batch: &mut BatchInDelivery,
+        stop: &CancellationToken,
+    ) -> Result<(), Stopped> {
         let health = self.health.guard();
-        let mut ready = vec![Parcel::new(None)];
+        let mut ready = vec![SubBatch::new(None)];
         let mut later = Vec::new();
-        // Repeats since something was settled.
+        // Retries since something was settled.
         let mut round = 0_u32;
         loop {
             let mut wait = Wait::Slow;
-            let settled_before = job.counts;
-            while let Some(parcel) = ready.pop() {
-                match self.send(job, parcel, &health, stop).await? {
+            let settled_before = batch.counts;
+            while let Some(sub_batch) = ready.pop() {
+                match self.send(batch, sub_batch, &health, stop).await? {
                     Sent::Done => {}
                     Sent::Halves(first, second) => ready.extend([second, first]),
-                    Sent::Left(parcel, how_long) => {
+                    Sent::Left(sub_batch, how_long) => {
                         wait = wait.max(how_long);
-                        later.push(parcel);
+                        later.push(sub_batch);
                     }
                 }
             }
             if later.is_empty() {
-                match self.bury(job).await {
+                match self.dead_letter(batch).await {
                     Ok(()) => return Ok(()),
                     Err((reason, hint)) => {
                         self.hold(&health, &reason, hint);
-                        // They may be accepted by now: a mapping was mended, an index opened again.
-                        later.push(Parcel::new(Some(job.exhume())));
+                        // The cluster may accept them by now: a mapping was corrected, an index was reopened.
+                        later.push(SubBatch::new(Some(batch.take_rejected())));
                     }
                 }
             }
-            if job.counts != settled_before {
+            if batch.counts != settled_before {
                 round = 0;
             }
             let pause = match wait {
-                Wait::Slow => self.pace.slow_wait(),
-                Wait::Backoff => self.pace.item_wait(round),
+                Wait::Slow => self.limiter.slow_wait(),
+                Wait::Backoff => self.limiter.item_wait(round),
             };
             or_stop(stop, tokio::time::sleep(pause)).await?;
             round = round.saturating_add(1);
@@ -209,25 +205,28 @@ impl<C: Courier> Deliverer<C> {
         }
     }
 
-    /// Sends one parcel until it gets an answer that judges its items.
+    /// Sends one sub-batch until a response classifies its items.
     async fn send(
         &self,
-        job: &mut Job,
-        mut parcel: Parcel,
+        batch: &mut BatchInDelivery,
+        mut sub_batch: SubBatch,
         health: &HealthGuard<'_>,
         stop: &CancellationToken,
     ) -> Result<Sent, Stopped> {
         let mut tried = 0;
         loop {
-            let wire = match &parcel.wire {
-                Some(wire) => wire.clone(),
-                None => parcel.wire.insert(self.pack(job, &parcel).await).clone(),
+            let request = match &sub_batch.request {
+                Some(request) => request.clone(),
+                None => sub_batch
+                    .request
+                    .insert(self.encode_request(batch, &sub_batch).await)
+                    .clone(),
             };
-            let permit = or_stop(stop, self.pace.enter()).await?;
+            let permit = or_stop(stop, self.limiter.acquire()).await?;
             let node = self.nodes.pick();
-            let reply = or_stop(stop, self.carry(node, wire)).await?;
-            let count = parcel.count(job);
-            let (why, reason) = match reply {
+            let response = or_stop(stop, self.send_request(node, request)).await?;
+            let count = sub_batch.count(batch);
+            let (why, reason) = match response {
                 Err(error) => {
                     let redirect = error.redirect().map(Redirect::hint);
                     let why = match &error {
@@ -252,25 +251,29 @@ impl<C: Courier> Deliverer<C> {
                     permit.refused(None);
                     (why, error.to_string())
                 }
-                Ok(reply) => match judge_request(reply.status, &reply.body) {
-                    RequestVerdict::Items => match self.judge_items(&reply.body, job, &parcel) {
-                        Ok(left) => {
-                            return Ok(self.after_answer(job, parcel, left, permit, health));
+                Ok(response) => match classify_request(response.status, &response.body) {
+                    RequestOutcome::Items => {
+                        match self.classify_items(&response.body, batch, &sub_batch) {
+                            Ok(left) => {
+                                return Ok(
+                                    self.after_answer(batch, sub_batch, left, permit, health)
+                                );
+                            }
+                            Err(reason) => {
+                                permit.refused(None);
+                                (RetryReason::Malformed, reason)
+                            }
                         }
-                        Err(reason) => {
-                            permit.refused(None);
-                            (RetryReason::Malformed, reason)
-                        }
-                    },
-                    RequestVerdict::TooLarge => {
-                        permit.accepted();
-                        return Ok(self.too_large(job, parcel));
                     }
-                    RequestVerdict::Retry(why, reason) => {
-                        permit.refused(self.retry_after(reply.retry_after.as_deref()));
+                    RequestOutcome::TooLarge => {
+                        permit.accepted();
+                        return Ok(self.too_large(batch, sub_batch));
+                    }
+                    RequestOutcome::Retry(why, reason) => {
+                        permit.refused(self.retry_after(response.retry_after.as_deref()));
                         (why, reason.to_string())
                     }
-                    RequestVerdict::Hold(reason) => {
+                    RequestOutcome::Hold(reason) => {
                         permit.held();
                         self.stats.retried(RetryReason::Held, count);
                         let hint = hint(&reason, self.credentials);
@@ -281,25 +284,29 @@ impl<C: Courier> Deliverer<C> {
             };
             self.stats.retried(why, count);
             self.retry(health, why, &reason);
-            parcel.failures += 1;
+            sub_batch.failures += 1;
             let hopeful = !matches!(why, RetryReason::Unreachable | RetryReason::Unavailable);
             if hopeful
-                && parcel.failures >= FAILURES_BEFORE_HALVING
-                && parcel.halved < HALVINGS
-                && let Some((first, second)) = parcel.halves(job)
+                && sub_batch.failures >= FAILURES_BEFORE_HALVING
+                && sub_batch.halved < HALVINGS
+                && let Some((first, second)) = sub_batch.halves(batch)
             {
                 return Ok(Sent::Halves(first, second));
             }
         }
     }
 
-    pub(crate) async fn carry(&self, node: usize, wire: Wire) -> Result<Reply, OutputError> {
-        let bytes = wire.body.len();
+    pub(crate) async fn send_request(
+        &self,
+        node: usize,
+        request: BulkRequest,
+    ) -> Result<Response, OutputError> {
+        let bytes = request.body.len();
         let under_way = self.stats.begin(bytes);
         let began = Instant::now();
-        let reply = self.courier.bulk(node, wire).await;
+        let response = self.transport.bulk(node, request).await;
         let (status, took) = (
-            reply.as_ref().map_or(0, |reply| reply.status),
+            response.as_ref().map_or(0, |response| response.status),
             began.elapsed(),
         );
         under_way.end(status, took);
@@ -308,33 +315,33 @@ impl<C: Courier> Deliverer<C> {
             bytes,
             status,
             ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-            error = reply.as_ref().err().map(ToString::to_string),
+            error = response.as_ref().err().map(ToString::to_string),
             "bulk request"
         );
-        match &reply {
+        match &response {
             Ok(_) => self.nodes.answered(node),
             Err(_) => self.nodes.failed(node),
         }
-        reply
+        response
     }
 
-    /// The bytes to send: the batch's own when nothing has to be left out or compressed.
-    async fn pack(&self, job: &Job, parcel: &Parcel) -> Wire {
-        let body = match &parcel.items {
-            None => job.raw.clone(),
+    /// The request to send. Its body is that of the batch when nothing has to be left out or compressed.
+    async fn encode_request(&self, batch: &BatchInDelivery, sub_batch: &SubBatch) -> BulkRequest {
+        let body = match &sub_batch.items {
+            None => batch.raw.clone(),
             Some(items) => {
                 let mut body = Vec::new();
                 for item in items {
-                    body.extend_from_slice(job.item(*item));
+                    body.extend_from_slice(batch.item(*item));
                 }
                 Bytes::from(body)
             }
         };
-        let (documents, stream) = (parcel.count(job), self.stream.clone());
+        let (documents, stream) = (sub_batch.count(batch), self.stream.clone());
         if self.gzip {
             let plain = body.clone();
             if let Ok(Some(packed)) = tokio::task::spawn_blocking(move || gzip(&plain)).await {
-                return Wire {
+                return BulkRequest {
                     body: packed,
                     gzip: true,
                     documents,
@@ -342,7 +349,7 @@ impl<C: Courier> Deliverer<C> {
                 };
             }
         }
-        Wire {
+        BulkRequest {
             body,
             gzip: false,
             documents,
@@ -350,39 +357,39 @@ impl<C: Courier> Deliverer<C> {
         }
     }
 
-    /// Reads an answer and settles what it settles; gives the rest with what it needs.
-    fn judge_items(
+    /// Parses a response and counts the items that it settles; returns the others with their outcomes.
+    fn classify_items(
         &self,
-        answer: &[u8],
-        job: &mut Job,
-        parcel: &Parcel,
-    ) -> Result<Vec<(u32, Verdict)>, String> {
-        // Nothing is settled before the answer is known to be whole.
+        response: &[u8],
+        batch: &mut BatchInDelivery,
+        sub_batch: &SubBatch,
+    ) -> Result<Vec<(u32, ItemOutcome)>, String> {
+        // Nothing is settled before the response is known to be complete.
         let mut counts = OutcomeCounts::default();
-        let mut odd: Vec<(usize, Verdict)> = Vec::new();
-        let sent = parcel.count(job);
-        if all_created(answer, sent) {
+        let mut odd: Vec<(usize, ItemOutcome)> = Vec::new();
+        let sent = sub_batch.count(batch);
+        if all_created(response, sent) {
             counts.indexed = sent as u64;
         } else {
-            walk(answer, sent, |at, outcome| match judge(&outcome) {
-                Verdict::Indexed => counts.indexed += 1,
-                Verdict::Duplicate => counts.duplicate += 1,
-                Verdict::Diverted => counts.diverted += 1,
-                Verdict::Filtered => counts.filtered += 1,
+            walk(response, sent, |at, item| match classify(&item) {
+                ItemOutcome::Indexed => counts.indexed += 1,
+                ItemOutcome::Duplicate => counts.duplicate += 1,
+                ItemOutcome::Diverted => counts.diverted += 1,
+                ItemOutcome::Filtered => counts.filtered += 1,
                 other => odd.push((at, other)),
             })
             .map_err(|malformed| malformed.to_string())?;
         }
-        job.counts.add(&counts);
+        batch.counts.add(&counts);
         self.stats.settled_more(counts.total());
         let refused = odd
             .iter()
-            .filter(|(_, verdict)| !matches!(verdict, Verdict::DeadLetter(_)));
+            .filter(|(_, outcome)| !matches!(outcome, ItemOutcome::DeadLetter(_)));
         let mut last = "";
         for (at, _) in refused {
-            let index = job.index(parcel.at(*at));
+            let index = batch.index(sub_batch.at(*at));
             if index != last {
-                self.refusals.refused(index);
+                self.index_health.refused(index);
                 last = index;
             }
         }
@@ -390,49 +397,49 @@ impl<C: Courier> Deliverer<C> {
         let mut odd = odd.into_iter().peekable();
         let mut last: &[u8] = b"";
         for at in 0..sent {
-            let item = parcel.at(at);
-            if odd.peek().is_some_and(|(place, _)| *place == at) {
-                left.extend(odd.next().map(|(_, verdict)| (item, verdict)));
-            } else if last.is_empty() || !job.item(item).starts_with(last) {
-                // as far as the index goes, the lines of one day begin alike
-                last = job.head(item);
-                self.refusals.accepted(job.index(item));
+            let item = sub_batch.at(at);
+            if odd.peek().is_some_and(|(position, _)| *position == at) {
+                left.extend(odd.next().map(|(_, outcome)| (item, outcome)));
+            } else if last.is_empty() || !batch.item(item).starts_with(last) {
+                // documents of one index have action lines that begin alike
+                last = batch.head(item);
+                self.index_health.accepted(batch.index(item));
             }
         }
         Ok(left)
     }
 
-    /// Sorts what an answer left: to be buried, or to be sent again.
+    /// Sorts the items that a response did not settle: for the dead-letter file, or to be resent.
     fn after_answer(
         &self,
-        job: &mut Job,
-        parcel: Parcel,
-        left: Vec<(u32, Verdict)>,
-        permit: super::pace::Permit<'_>,
+        batch: &mut BatchInDelivery,
+        sub_batch: SubBatch,
+        left: Vec<(u32, ItemOutcome)>,
+        permit: super::concurrency_limiter::Permit<'_>,
         health: &HealthGuard<'_>,
     ) -> Sent {
-        let all = parcel.count(job);
+        let all = sub_batch.count(batch);
         let mut again = Vec::new();
         let mut retries = [0; RetryReason::ALL.len()];
         let mut held = None;
-        for (item, verdict) in left {
-            let (why, reason) = match verdict {
-                Verdict::DeadLetter(reason) => {
-                    job.dead.push((item, reason));
+        for (item, outcome) in left {
+            let (why, reason) = match outcome {
+                ItemOutcome::DeadLetter(reason) => {
+                    batch.dead.push((item, reason));
                     continue;
                 }
-                Verdict::RetryItem(why) => (why, None),
-                Verdict::HoldCluster(reason) => (RetryReason::Held, Some(reason)),
-                // `judge_items` has settled the others.
+                ItemOutcome::Retry(why) => (why, None),
+                ItemOutcome::Hold(reason) => (RetryReason::Held, Some(reason)),
+                // `classify_items` has settled the others.
                 _ => continue,
             };
-            if self.refusals.parkable(job.index(item)) {
+            if self.index_health.parkable(batch.index(item)) {
                 let reason = reason.unwrap_or_else(|| Rejection::new(0, why.label(), ""));
-                job.parked.push((item, reason));
+                batch.parked.push((item, reason));
                 continue;
             }
             again.push(item);
-            if let Some(count) = retries.get_mut(why.place()) {
+            if let Some(count) = retries.get_mut(why.index()) {
                 *count += 1;
             }
             held = held.or(reason);
@@ -444,10 +451,10 @@ impl<C: Courier> Deliverer<C> {
         }
         for why in RetryReason::ALL {
             self.stats
-                .retried(why, retries.get(why.place()).copied().unwrap_or(0));
+                .retried(why, retries.get(why.index()).copied().unwrap_or(0));
         }
-        let held_count = retries.get(RetryReason::Held.place()).copied().unwrap_or(0);
-        // An index that refuses for reasons of its own says nothing of the cluster's load.
+        let held_count = retries.get(RetryReason::Held.index()).copied().unwrap_or(0);
+        // An index that refuses for its own reasons does not show that the cluster is overloaded.
         if held_count == again.len() && again.len() < all {
             permit.accepted();
         } else {
@@ -460,45 +467,49 @@ impl<C: Courier> Deliverer<C> {
         };
         match held {
             Some(reason) => {
-                let index = again.first().map_or("", |item| job.index(*item));
-                let said = format!("{held_count} of {all} documents ({index}): {reason}");
-                self.hold(health, &said, hint(&reason, self.credentials));
+                let index = again.first().map_or("", |item| batch.index(*item));
+                let log_throttles = format!("{held_count} of {all} documents ({index}): {reason}");
+                self.hold(health, &log_throttles, hint(&reason, self.credentials));
             }
             None => {
-                let said = format!("{} of {all} documents refused for now", again.len());
+                let log_throttles = format!("{} of {all} documents refused for now", again.len());
                 let why = RetryReason::ALL
                     .into_iter()
-                    .find(|why| retries.get(why.place()).is_some_and(|count| *count > 0));
-                self.retry(health, why.unwrap_or(RetryReason::Overloaded), &said);
+                    .find(|why| retries.get(why.index()).is_some_and(|count| *count > 0));
+                self.retry(
+                    health,
+                    why.unwrap_or(RetryReason::Overloaded),
+                    &log_throttles,
+                );
             }
         }
-        // The same items again: the same bytes again.
-        let wire = if again.len() == all {
-            parcel.wire
+        // The same items need the same bytes.
+        let request = if again.len() == all {
+            sub_batch.request
         } else {
             None
         };
         let items = if again.len() == all {
-            parcel.items
+            sub_batch.items
         } else {
             Some(again)
         };
         Sent::Left(
-            Parcel {
+            SubBatch {
                 items,
-                wire,
+                request,
                 failures: 0,
-                halved: parcel.halved,
+                halved: sub_batch.halved,
             },
             wait,
         )
     }
 
-    /// 413: in halves, down to the one document that is too large by itself.
-    fn too_large(&self, job: &mut Job, mut parcel: Parcel) -> Sent {
-        let count = parcel.count(job);
+    /// On 413 the sub-batch is sent in halves, down to one document that is too large by itself.
+    fn too_large(&self, batch: &mut BatchInDelivery, mut sub_batch: SubBatch) -> Sent {
+        let count = sub_batch.count(batch);
         self.stats.retried(RetryReason::TooLarge, count);
-        if let Some(unsaid) = self.said.too_large.due() {
+        if let Some(unsaid) = self.log_throttles.too_large.due() {
             tracing::warn!(
                 documents = count,
                 unsaid,
@@ -506,24 +517,27 @@ impl<C: Courier> Deliverer<C> {
                  Lower batch_bytes in [elasticsearch]"
             );
         }
-        if let Some((first, second)) = parcel.halves(job) {
+        if let Some((first, second)) = sub_batch.halves(batch) {
             return Sent::Halves(first, second);
         }
-        let bytes = job.item(parcel.at(0)).len();
+        let bytes = batch.item(sub_batch.at(0)).len();
         let text = format!("this document alone ({bytes} bytes) is over the server's size limit");
-        job.dead
-            .push((parcel.at(0), Rejection::new(413, "content_too_large", text)));
+        batch.dead.push((
+            sub_batch.at(0),
+            Rejection::new(413, "content_too_large", text),
+        ));
         Sent::Done
     }
 
-    /// Puts into the dead-letter file what belongs there; an error says why it must not or cannot be.
-    async fn bury(&self, job: &mut Job) -> Result<(), (String, String)> {
-        if job.dead.is_empty() && job.parked.is_empty() {
+    /// Writes rejected and parked items into the dead-letter file. An error holds the reason why that must not or
+    /// cannot be done, and a hint.
+    async fn dead_letter(&self, batch: &mut BatchInDelivery) -> Result<(), (String, String)> {
+        if batch.dead.is_empty() && batch.parked.is_empty() {
             return Ok(());
         }
-        let (all, dead) = (job.items.len() as u64, job.dead.len() as u64);
+        let (all, dead) = (batch.items.len() as u64, batch.dead.len() as u64);
         if dead > 0 && !self.share.allows(all, dead) {
-            let reason = job
+            let reason = batch
                 .dead
                 .first()
                 .map(|(_, reason)| reason.to_string())
@@ -537,18 +551,18 @@ impl<C: Courier> Deliverer<C> {
         }
         let now = self.clock.unix_millis();
         let entry = |kind, (item, reason): &(u32, Rejection)| {
-            let (action, document) = job.parts(*item);
+            let (action, document) = batch.parts(*item);
             let key = action::parse(action).unwrap_or_default();
             Entry {
                 data_stream: self.stream.is_some(),
-                ..Entry::new(kind, now, key, document, job.file(*item), reason.clone())
+                ..Entry::new(kind, now, key, document, batch.file(*item), reason.clone())
             }
         };
-        let mut entries: Vec<Entry> = Vec::with_capacity(job.dead.len() + job.parked.len());
-        entries.extend(job.dead.iter().map(|one| entry(Kind::Dead, one)));
-        entries.extend(job.parked.iter().map(|one| entry(Kind::Parked, one)));
+        let mut entries: Vec<Entry> = Vec::with_capacity(batch.dead.len() + batch.parked.len());
+        entries.extend(batch.dead.iter().map(|one| entry(Kind::Dead, one)));
+        entries.extend(batch.parked.iter().map(|one| entry(Kind::Parked, one)));
         let file = self.dead_letters.clone();
-        // Not to be stopped halfway: what is written must be counted.
+        // A stop must not interrupt this: items that are written must be counted.
         let written = tokio::task::spawn_blocking(move || file.append(&entries)).await;
         match written {
             Ok(Ok(())) => {}
@@ -568,13 +582,13 @@ impl<C: Courier> Deliverer<C> {
             }
             Err(error) => return Err((error.to_string(), String::new())),
         }
-        job.counts.dead_lettered += dead;
-        job.counts.parked += job.parked.len() as u64;
-        if let Some(unsaid) = self.said.buried.due() {
-            let first = job.dead.first().or(job.parked.first());
+        batch.counts.dead_lettered += dead;
+        batch.counts.parked += batch.parked.len() as u64;
+        if let Some(unsaid) = self.log_throttles.kept.due() {
+            let first = batch.dead.first().or(batch.parked.first());
             tracing::warn!(
                 dead,
-                parked = job.parked.len(),
+                parked = batch.parked.len(),
                 unsaid,
                 file = %self.dead_letters.path().display(),
                 reason = first.map(|(_, reason)| reason.to_string()),
@@ -590,7 +604,7 @@ impl<C: Courier> Deliverer<C> {
             self.clock.unix_millis(),
             format!("{}: {reason}", why.label()),
         );
-        if let Some(unsaid) = self.said.refused.due() {
+        if let Some(unsaid) = self.log_throttles.refused.due() {
             tracing::warn!(
                 why = why.label(),
                 reason,
@@ -600,15 +614,15 @@ impl<C: Courier> Deliverer<C> {
         }
     }
 
-    /// A node that leads elsewhere while others take its share: nobody would notice.
+    /// Logs a node that redirects while others take its share: otherwise nobody would notice.
     fn left_out(&self, error: &OutputError) {
-        if let Some(unsaid) = self.said.redirected.due() {
+        if let Some(unsaid) = self.log_throttles.redirected.due() {
             tracing::warn!(reason = %error, unsaid, "a node is left out; others are asked");
         }
     }
 
     fn hold(&self, health: &HealthGuard<'_>, reason: &str, hint: String) {
-        if let Some(unsaid) = self.said.held.due() {
+        if let Some(unsaid) = self.log_throttles.held.due() {
             tracing::warn!(reason, hint, unsaid, "delivery holds; nothing is lost");
         }
         health.holding(self.clock.unix_millis(), reason.to_owned(), hint);
@@ -628,12 +642,12 @@ impl<C: Courier> Deliverer<C> {
         ))
     }
 
-    /// The setting to look at when the cluster does not know us.
+    /// The setting to check when the cluster does not accept the credentials.
     pub(crate) fn credentials(&self) -> &'static str {
         self.credentials
     }
 
-    /// How long repeated work that nobody waits for may rest.
+    /// The backoff of the settings.
     pub(crate) fn backoff(&self) -> Backoff {
         self.backoff
     }

@@ -17,7 +17,7 @@ use crate::event::{FileKey, Item, Span, StreamId};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Carries requests to a cluster in this process; node 0 may be dead.
+/// Passes requests to a cluster in this process; node 0 may be down.
 struct InProcess {
     cluster: Arc<Mutex<Cluster>>,
     nodes: usize,
@@ -25,12 +25,12 @@ struct InProcess {
     latency: Duration,
 }
 
-impl Courier for InProcess {
+impl Transport for InProcess {
     fn nodes(&self) -> usize {
         self.nodes
     }
 
-    async fn bulk(&self, node: usize, wire: Wire) -> Result<Reply, OutputError> {
+    async fn bulk(&self, node: usize, request: BulkRequest) -> Result<Response, OutputError> {
         let failed = |fault| {
             Err(OutputError::Node {
                 node: format!("node-{node}"),
@@ -40,9 +40,9 @@ impl Courier for InProcess {
         if self.dead == Some(node) {
             return failed(NodeFault::Refused);
         }
-        assert!(!wire.gzip);
+        assert!(!request.gzip);
         tokio::time::sleep(self.latency).await;
-        let reaction = self.cluster.lock().unwrap().bulk(&wire.body);
+        let reaction = self.cluster.lock().unwrap().bulk(&request.body);
         match reaction {
             Reaction::Answer {
                 status,
@@ -51,7 +51,7 @@ impl Courier for InProcess {
                 ..
             } => {
                 let retry_after = retry_after.map(str::to_owned);
-                Ok(Reply {
+                Ok(Response {
                     status,
                     retry_after,
                     date: None,
@@ -105,22 +105,22 @@ impl Lab {
         change(&mut settings);
         let cluster = Arc::new(Mutex::new(cluster));
         let latency = Duration::from_millis(10);
-        let courier = InProcess {
+        let transport = InProcess {
             cluster: cluster.clone(),
             nodes,
             dead,
             latency,
         };
-        Self::over(courier, cluster, directory, &settings)
+        Self::over(transport, cluster, directory, &settings)
     }
 
     fn over(
-        courier: InProcess,
+        transport: InProcess,
         cluster: Arc<Mutex<Cluster>>,
         directory: TempDir,
         settings: &Settings,
     ) -> Self {
-        let deliverer = Deliverer::new(courier, settings, None, Arc::new(SystemClock::new()));
+        let deliverer = Deliverer::new(transport, settings, None, Arc::new(SystemClock::new()));
         Self {
             deliverer: Arc::new(deliverer),
             cluster,
@@ -135,7 +135,7 @@ impl Lab {
         day.await.unwrap()
     }
 
-    /// Starts a delivery that goes on by itself.
+    /// Starts a delivery in a task of its own.
     fn start(&self, batch: Batch, stop: &CancellationToken) -> tokio::task::JoinHandle<Delivery> {
         let (deliverer, stop) = (self.deliverer.clone(), stop.clone());
         tokio::spawn(async move { deliverer.deliver(batch, &stop).await })
@@ -258,7 +258,7 @@ async fn an_empty_batch_is_settled_without_a_request() {
     assert_eq!(lab.cluster().bulks.len(), 0);
 }
 
-/// Each fault, once, before a good day.
+/// Each fault happens once before the cluster works.
 #[tokio::test(start_paused = true)]
 async fn every_fault_is_survived_with_an_exact_tally() {
     let faults = [
@@ -484,7 +484,7 @@ async fn stopping_gives_the_batch_back_unsettled() {
     assert_eq!(lab.deliverer.health(), Health::Delivering);
 }
 
-/// The reader hands over one batch more than may be sent at once: it waits.
+/// The reader hands over one batch more than may be sent at once, and that batch waits.
 #[tokio::test(start_paused = true)]
 async fn of_more_batches_than_may_be_sent_one_waits() {
     let lab = Lab::with(Cluster::default(), 1, None, |settings| {
@@ -513,15 +513,15 @@ async fn while_items_are_refused_one_request_is_in_flight() {
         max_in_flight: 4,
         ..settings(directory.path())
     };
-    // Far longer than any wait between repeats: without the limit they would run side by side.
+    // This is far longer than any wait between retries: without the limit they would run at the same time.
     let latency = 10 * MINUTE;
-    let courier = InProcess {
+    let transport = InProcess {
         cluster: cluster.clone(),
         nodes: 1,
         dead: None,
         latency,
     };
-    let lab = Lab::over(courier, cluster, directory, &settings);
+    let lab = Lab::over(transport, cluster, directory, &settings);
     let stop = CancellationToken::new();
     let running: Vec<_> = (0..4).map(|_| lab.start(good(50), &stop)).collect();
     tokio::time::sleep(MINUTE).await;
@@ -572,8 +572,8 @@ fn fault() -> impl Strategy<Value = Fault> {
 proptest! {
     #![proptest_config(crate::replay::lives(1_000))]
 
-    /// Whatever happens: every document is in the cluster, dropped by its pipeline or in the file, in one of
-    /// them; and every item is counted once.
+    /// Under any script every document is in exactly one place (in the cluster, dropped by its pipeline, or in the
+    /// file), and every item is counted once.
     #[test]
     fn under_any_script_every_document_ends_in_one_place(
         script in proptest::collection::vec(fault(), 0..25),
@@ -610,7 +610,7 @@ proptest! {
             assert_eq!(kept.len(), entries.len(), "nothing is kept twice");
             let mut places = kept.clone();
             let held = lab.held_ids();
-            // A drop whose answer was lost and that is not dropped again ends in the index as well.
+            // A document whose drop was not reported, and that is not dropped again, is also indexed.
             let dropped: BTreeSet<String> =
                 lab.cluster().dropped.iter().map(|(_, id)| id.clone()).collect();
             let mut dead = entries.iter().filter(|entry| entry.kind == Kind::Dead);

@@ -1,8 +1,8 @@
-//! Sends entries of the dead-letter file, and says what became of them.
+//! Resends entries of the dead-letter file, and records the results.
 //!
-//! Owns one request with such entries and the rule what an outcome means for the file; refuses to know why
-//! they are sent (`parked` by the clock, `replay` by hand). Invariant: an entry is dropped only when the
-//! cluster has its document, and a walk sees each entry of the file once, whoever rewrites it meanwhile.
+//! Owns one request with such entries and the rule what an outcome means for the file; refuses to know why they are
+//! resent (`parked` does so periodically, `replay` on request). Invariant: an entry is dropped only when the cluster
+//! has its document, and a walk reads each entry of the file once, whoever rewrites it meanwhile.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,39 +10,39 @@ use std::sync::Arc;
 
 use super::action;
 use super::bulk::walk;
-use super::deliver::{Courier, Deliverer};
-use super::judge::{RequestVerdict, Verdict, judge, judge_request};
-use super::parcel::Wire;
+use super::classify::{ItemOutcome, RequestOutcome, classify, classify_request};
+use super::deliver::{Deliverer, Transport};
+use super::sub_batch::BulkRequest;
 use crate::config::DataStream;
 use crate::output::dead_letters::Rejection;
 use crate::output::dead_letters::{Choice, Entries, Entry, Fate, Kind, is_no_entry};
 
-/// What is kept of outcomes before the file is rewritten, in bytes.
+/// Memory of results after which the file is rewritten, in bytes.
 const MUCH: usize = 16 << 20;
 
-/// Entries that travel in one request.
-pub(super) struct Load<'e> {
+/// The entries of one request.
+pub(super) struct ResendBatch<'e> {
     pub(super) entries: Vec<&'e Entry>,
-    /// All of them are for this data stream, or none is for one.
+    /// The data stream of all entries; `None` when none is for a data stream.
     stream: Option<Arc<DataStream>>,
 }
 
-/// How one request fared.
-pub(super) enum Passage {
-    /// Each entry is judged, in order.
-    Judged(Vec<Verdict>),
-    /// Halves may pass.
+/// The result of one request.
+pub(super) enum ResendResult {
+    /// The outcome of each entry, in order.
+    Classified(Vec<ItemOutcome>),
+    /// The request is too large; halves may be accepted.
     TooLarge,
-    /// No answer, or none that judges; it will pass by itself.
+    /// There is no usable response; a retry may succeed.
     Busy(String),
-    /// Somebody must act.
+    /// An operator must act.
     Held(Rejection),
 }
 
-impl<'e> Load<'e> {
-    /// Sorts entries into loads; those that cannot be sent stand apart.
+impl<'e> ResendBatch<'e> {
+    /// Sorts entries into batches; returns those that cannot be sent separately.
     pub(super) fn sort(entries: &'e [Entry]) -> (Vec<Self>, Vec<&'e Entry>) {
-        let mut loads: Vec<Self> = Vec::new();
+        let mut batches: Vec<Self> = Vec::new();
         let mut unsendable = Vec::new();
         for entry in entries {
             let stream = match entry.data_stream {
@@ -53,19 +53,19 @@ impl<'e> Load<'e> {
                 unsendable.push(entry);
                 continue;
             }
-            let mut known = loads.iter_mut();
-            match known.find(|load| load.stream.as_deref() == stream.as_ref()) {
-                Some(load) => load.entries.push(entry),
-                None => loads.push(Self {
+            let mut known = batches.iter_mut();
+            match known.find(|batch| batch.stream.as_deref() == stream.as_ref()) {
+                Some(batch) => batch.entries.push(entry),
+                None => batches.push(Self {
                     entries: vec![entry],
                     stream: stream.map(Arc::new),
                 }),
             }
         }
-        (loads, unsendable)
+        (batches, unsendable)
     }
 
-    /// These entries of the load.
+    /// A batch for the same data stream with these entries.
     pub(super) fn with(&self, entries: Vec<&'e Entry>) -> Self {
         Self {
             entries,
@@ -73,15 +73,15 @@ impl<'e> Load<'e> {
         }
     }
 
-    /// Two loads, unless it is one entry only.
+    /// Two halves; `None` for a single entry.
     pub(super) fn halves(&self) -> Option<(Self, Self)> {
         let (first, second) = self.entries.split_at(self.entries.len() / 2);
         (!first.is_empty()).then(|| (self.with(first.to_vec()), self.with(second.to_vec())))
     }
 }
 
-impl<C: Courier> Deliverer<C> {
-    /// The next entries of a walk that are `chosen`, about a batch of them; none at its end.
+impl<C: Transport> Deliverer<C> {
+    /// The next entries of a walk that are `chosen`, about one batch; none at its end.
     pub(super) async fn next_entries(
         &self,
         mut walk: Entries,
@@ -108,72 +108,76 @@ impl<C: Courier> Deliverer<C> {
         read.await.map_err(io::Error::other)?
     }
 
-    /// Sends a load once.
-    pub(super) async fn pass(&self, load: &Load<'_>) -> Passage {
+    /// Sends a batch once.
+    pub(super) async fn resend(&self, batch: &ResendBatch<'_>) -> ResendResult {
         let mut body = Vec::new();
-        for entry in &load.entries {
+        for entry in &batch.entries {
             action::write(&mut body, &entry.index, &entry.id);
             body.extend_from_slice(&entry.document_bytes().unwrap_or_default());
             body.push(b'\n');
         }
-        let wire = Wire {
+        let request = BulkRequest {
             body: body.into(),
             gzip: false,
-            documents: load.entries.len(),
-            stream: load.stream.clone(),
+            documents: batch.entries.len(),
+            stream: batch.stream.clone(),
         };
-        let permit = self.pace.enter().await;
+        let permit = self.limiter.acquire().await;
         let node = self.nodes.pick();
-        let reply = match self.carry(node, wire).await {
-            Ok(reply) => reply,
+        let response = match self.send_request(node, request).await {
+            Ok(response) => response,
             Err(error) => {
                 permit.refused(None);
-                return Passage::Busy(error.to_string());
+                return ResendResult::Busy(error.to_string());
             }
         };
-        match judge_request(reply.status, &reply.body) {
-            RequestVerdict::Items => {}
-            RequestVerdict::TooLarge => {
+        match classify_request(response.status, &response.body) {
+            RequestOutcome::Items => {}
+            RequestOutcome::TooLarge => {
                 permit.accepted();
-                return Passage::TooLarge;
+                return ResendResult::TooLarge;
             }
-            RequestVerdict::Retry(_, reason) => {
-                permit.refused(self.retry_after(reply.retry_after.as_deref()));
-                return Passage::Busy(reason.to_string());
+            RequestOutcome::Retry(_, reason) => {
+                permit.refused(self.retry_after(response.retry_after.as_deref()));
+                return ResendResult::Busy(reason.to_string());
             }
-            RequestVerdict::Hold(reason) => {
-                // what is wrong may be wrong with these entries only: live batches do not wait for it
+            RequestOutcome::Hold(reason) => {
+                // the reason may concern these entries only, so live batches do not wait
                 drop(permit);
-                return Passage::Held(reason);
+                return ResendResult::Held(reason);
             }
         }
-        let mut verdicts = Vec::with_capacity(load.entries.len());
-        let whole = walk(&reply.body, load.entries.len(), |_, outcome| {
-            verdicts.push(judge(&outcome));
+        let mut outcomes = Vec::with_capacity(batch.entries.len());
+        let whole = walk(&response.body, batch.entries.len(), |_, item| {
+            outcomes.push(classify(&item));
         });
         match whole {
             Ok(()) => {
                 permit.accepted();
-                Passage::Judged(verdicts)
+                ResendResult::Classified(outcomes)
             }
             Err(malformed) => {
                 permit.refused(None);
-                Passage::Busy(malformed.to_string())
+                ResendResult::Busy(malformed.to_string())
             }
         }
     }
 
-    /// Writes what became of entries into the file, durably, and forgets it.
-    pub(super) async fn settle(&self, ends: &mut Ends, choice: &Choice) -> io::Result<()> {
-        if ends.map.is_empty() {
+    /// Writes the results into the file, durably, and forgets them.
+    pub(super) async fn settle(
+        &self,
+        results: &mut EntryResults,
+        choice: &Choice,
+    ) -> io::Result<()> {
+        if results.map.is_empty() {
             return Ok(());
         }
-        let (ends, choice) = (std::mem::take(ends), choice.clone());
+        let (results, choice) = (std::mem::take(results), choice.clone());
         let file = self.dead_letters.clone();
         let rewritten = tokio::task::spawn_blocking(move || {
             file.rewrite(|entry| {
                 if choice.takes(entry) {
-                    ends.fate(entry)
+                    results.fate(entry)
                 } else {
                     Fate::Keep
                 }
@@ -183,42 +187,45 @@ impl<C: Courier> Deliverer<C> {
     }
 }
 
-/// What became of an entry.
-pub(super) enum End {
+/// The result for one entry.
+pub(super) enum EntryResult {
     /// The cluster has it.
     Taken,
-    /// Refused for its own fault.
+    /// It is refused for its own fault.
     Dead(Rejection),
-    /// Not taken as things stand.
+    /// The cluster's state does not allow it.
     Waits(Rejection),
 }
 
-/// What became of entries, by index and id.
+/// The results by index and id.
 #[derive(Default)]
-pub(super) struct Ends {
-    map: HashMap<(String, String), End>,
+pub(super) struct EntryResults {
+    map: HashMap<(String, String), EntryResult>,
     bytes: usize,
 }
 
-impl Ends {
-    pub(super) fn insert(&mut self, entry: &Entry, end: End) {
-        let reason = match &end {
-            End::Taken => 0,
-            End::Dead(reason) | End::Waits(reason) => reason.kind.len() + reason.text.len(),
+impl EntryResults {
+    pub(super) fn insert(&mut self, entry: &Entry, result: EntryResult) {
+        let reason = match &result {
+            EntryResult::Taken => 0,
+            EntryResult::Dead(reason) | EntryResult::Waits(reason) => {
+                reason.kind.len() + reason.text.len()
+            }
         };
-        self.bytes += size_of::<((String, String), End)>() + entry.index.len() + entry.id.len();
+        self.bytes +=
+            size_of::<((String, String), EntryResult)>() + entry.index.len() + entry.id.len();
         self.bytes += reason;
         self.map
-            .insert((entry.index.clone(), entry.id.clone()), end);
+            .insert((entry.index.clone(), entry.id.clone()), result);
     }
 
-    /// It is time to write them down.
+    /// Whether they should be written now.
     pub(super) fn are_many(&self) -> bool {
         self.bytes >= MUCH
     }
 
     fn fate(&self, entry: &Entry) -> Fate {
-        let end = self.map.get(&(entry.index.clone(), entry.id.clone()));
+        let result = self.map.get(&(entry.index.clone(), entry.id.clone()));
         let now = |kind, reason: &Rejection| {
             Fate::Become(Box::new(Entry {
                 kind,
@@ -226,11 +233,11 @@ impl Ends {
                 ..entry.clone()
             }))
         };
-        match end {
+        match result {
             None => Fate::Keep,
-            Some(End::Taken) => Fate::Drop,
-            Some(End::Dead(reason)) => now(Kind::Dead, reason),
-            Some(End::Waits(reason)) => now(entry.kind, reason),
+            Some(EntryResult::Taken) => Fate::Drop,
+            Some(EntryResult::Dead(reason)) => now(Kind::Dead, reason),
+            Some(EntryResult::Waits(reason)) => now(entry.kind, reason),
         }
     }
 }

@@ -1,26 +1,26 @@
-//! What can go wrong between us and a node, in words that name the node, the fault and the one setting to change.
+//! The errors between the agent and a node; each message names the node, the fault and the setting to change.
 //!
-//! Owns the wording and the reading of the transport's error chain; refuses to know what is done about it.
-//! Invariant: no message carries a secret. Guards against "error sending request" as the only thing said.
+//! Owns the messages and the reading of the HTTP client's error chain; refuses to know what is done about an error.
+//! Invariant: no message contains a secret. It guards against "error sending request" as the whole message.
 
 use std::error::Error as StdError;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::judge::RetryReason;
+use super::classify::RetryReason;
 use super::redirect::Redirect;
 use super::refused_certificate;
 use super::settings::SettingsProblem;
 use crate::config::Proxy;
 
-/// What a proxy says that wants credentials.
+/// The fault of a proxy that wants credentials.
 pub(crate) const PROXY_AUTH: &str = "it wants a user and a password, or others (407)";
 
 /// An error of this output.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum OutputError {
-    /// Settings that cannot be true.
+    /// The settings are invalid.
     #[error("[elasticsearch] {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Settings(Vec<SettingsProblem>),
     /// A file named by a setting cannot be read.
@@ -30,7 +30,7 @@ pub enum OutputError {
         setting: &'static str,
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The system's error.
         message: String,
     },
     /// A file named by a setting does not hold what it should.
@@ -46,10 +46,10 @@ pub enum OutputError {
     /// The client could not be made.
     #[error("cannot set up the HTTP client: {0}")]
     Client(String),
-    /// A path that is no path below a node.
+    /// A path does not lead below a node's address.
     #[error("{0} is not a path of the cluster's API")]
     Path(String),
-    /// No whole answer came.
+    /// There was no complete response.
     #[error("{node}: {fault}")]
     Node {
         /// Its address.
@@ -59,24 +59,24 @@ pub enum OutputError {
     },
 }
 
-/// What failed on the way to a node.
+/// Why there was no complete response.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// Its name means nothing.
+    /// The name cannot be resolved.
     #[error("the name cannot be resolved ({0}); check nodes in [elasticsearch]")]
     Dns(String),
-    /// Nobody listens.
+    /// The connection was refused.
     #[error("connection refused; is it running, and is its port the one in nodes?")]
     Refused,
     /// Another failure to connect.
     #[error("cannot connect ({0}); check nodes in [elasticsearch] and the network between")]
     Connect(String),
-    /// Its certificate comes from a stranger.
+    /// An unknown authority signed the certificate.
     #[error(
         "TLS: its certificate is signed by an authority that is not trusted ({trusted}); set ca_file to the PEM file of the cluster's own authority, or ca_fingerprint to its fingerprint"
     )]
     UnknownIssuer {
-        /// Whom we do trust.
+        /// The trusted authorities.
         trusted: String,
     },
     /// Its certificate is for another name.
@@ -84,39 +84,39 @@ pub enum Fault {
         "TLS: its certificate is not for this name ({0}); use a name in nodes that the certificate carries"
     )]
     WrongName(String),
-    /// Any other thing about its certificate.
+    /// The certificate is refused for another reason.
     #[error("TLS: its certificate is refused: {0}")]
     Certificate(String),
-    /// It wants to know who we are, on the TLS level.
+    /// The node wants another client certificate.
     #[error(
         "TLS: it does not accept our client certificate, or wants one ({0}); set client_cert and client_key"
     )]
     ClientCertificate(String),
-    /// One side speaks TLS, the other does not.
+    /// The node does not speak TLS.
     #[error("it does not speak TLS ({0}); use http:// in nodes, or turn on TLS there")]
     NotTls(String),
     /// Another TLS fault.
     #[error("TLS: {0}")]
     Tls(String),
-    /// It did not answer in time.
+    /// It did not respond in time.
     #[error("no answer within {} s (request_timeout)", .0.as_secs())]
     Timeout(Duration),
-    /// The connection ended before the whole answer.
+    /// The connection ended before the complete response.
     #[error(
         "the connection ended before the answer did ({0}); if the node speaks TLS, use https:// in nodes"
     )]
     Broken(String),
-    /// The proxy before it cannot be reached, or does not let us pass.
+    /// The proxy cannot be reached, or refuses the connection.
     #[error("by the proxy {proxy}: {reason}; check {named_by}")]
     Proxy {
         /// The proxy, without credentials.
         proxy: String,
         /// The setting or variable that names it.
         named_by: String,
-        /// What it answers, or what failed.
+        /// Its response, or what failed.
         reason: String,
     },
-    /// Its response is longer than that of any cluster.
+    /// The response is longer than that of any cluster.
     #[error(
         "its response is malformed: it is longer than {} KiB decompressed; is it the cluster that answers there, and not \
          another service?",
@@ -126,13 +126,13 @@ pub enum Fault {
         /// Bytes that were read at most.
         limit: usize,
     },
-    /// It answered that the cluster is elsewhere. Nothing is sent there.
+    /// It responded with a redirect. Nothing is sent to the other address.
     #[error("{0}")]
     Redirected(Redirect),
 }
 
 impl OutputError {
-    /// The redirect that stood in the cluster's place.
+    /// The redirect, if this is one.
     pub(crate) fn redirect(&self) -> Option<&Redirect> {
         match self {
             Self::Node {
@@ -145,7 +145,7 @@ impl OutputError {
 }
 
 impl Fault {
-    /// How this counts among the reasons for sending again.
+    /// The reason under which retries are counted.
     pub(crate) fn retry_reason(&self) -> RetryReason {
         match self {
             Self::Timeout(_) => RetryReason::Timeout,
@@ -156,7 +156,7 @@ impl Fault {
         }
     }
 
-    /// Of a proxy.
+    /// A fault of a proxy.
     pub(crate) fn proxy(proxy: &Proxy, reason: String) -> Self {
         Self::Proxy {
             proxy: proxy.to_string(),
@@ -165,7 +165,7 @@ impl Fault {
         }
     }
 
-    /// The same failure on the way by a proxy: what failed before the node was reached is the proxy's.
+    /// The same failure of a request through a proxy: faults before the node was reached are the proxy's.
     pub(crate) fn by_proxy(self, proxy: &Proxy) -> Self {
         let reason = match self {
             Self::Dns(reason) => format!("its name cannot be resolved ({reason})"),

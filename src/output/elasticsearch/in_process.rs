@@ -1,4 +1,4 @@
-//! The output as it is, over a scripted cluster in this process: for tests of the whole pipeline.
+//! The real output with a scripted cluster in this process, for tests of the whole pipeline.
 
 #![allow(clippy::unwrap_used)]
 
@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub(crate) use super::deliver::fake_cluster::{Cluster, Fault, Reaction};
-use super::deliver::{Courier, Deliverer, Reply};
+use super::deliver::{Deliverer, Transport};
 use super::error::Fault as NodeFault;
-use super::parcel::Wire;
+use super::response::Response;
+use super::sub_batch::BulkRequest;
 use super::{ActionLines, OutputError, Settings};
 use crate::config::Target;
 use crate::event::Batch;
@@ -23,32 +24,32 @@ use crate::telemetry::MetricSink;
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Carries requests to the cluster; in virtual time it takes a while before and after the cluster acts.
+/// Passes requests to the cluster; it waits, in virtual time, before and after the cluster acts.
 struct Scripted {
     points: FailPoints,
     cluster: Arc<Mutex<Cluster>>,
     clock: Arc<dyn crate::clock::Clock>,
 }
 
-impl Courier for Scripted {
+impl Transport for Scripted {
     fn nodes(&self) -> usize {
         1
     }
 
-    async fn bulk(&self, _: usize, wire: Wire) -> Result<Reply, OutputError> {
+    async fn bulk(&self, _: usize, request: BulkRequest) -> Result<Response, OutputError> {
         let failed = |fault| {
             Err(OutputError::Node {
                 node: "node-0".to_owned(),
                 fault,
             })
         };
-        // Whoever dies during one of these waits has sent nothing, or does not hear the answer.
+        // An agent that dies during one of these waits has sent nothing, or does not get the response.
         let now = self.clock.now().subsec_millis();
         tokio::time::sleep(Duration::from_millis(u64::from(now % 90))).await;
         if !passes(&self.points, Step::Send).await {
             return failed(NodeFault::Refused);
         }
-        let reaction = self.cluster.lock().unwrap().bulk(&wire.body);
+        let reaction = self.cluster.lock().unwrap().bulk(&request.body);
         tokio::time::sleep(Duration::from_millis(40)).await;
         if !passes(&self.points, Step::Answer).await {
             return failed(NodeFault::Broken("reset".into()));
@@ -59,7 +60,7 @@ impl Courier for Scripted {
                 retry_after,
                 body,
                 ..
-            } => Ok(Reply {
+            } => Ok(Response {
                 status,
                 retry_after: retry_after.map(str::to_owned),
                 date: None,
@@ -75,13 +76,13 @@ impl Courier for Scripted {
     }
 }
 
-/// An output in front of the cluster.
+/// An output that delivers into the cluster.
 pub(crate) struct InProcess {
     deliverer: Arc<Deliverer<Scripted>>,
     points: FailPoints,
 }
 
-/// Waits as the step has to, for ever if it is not to be; false when it fails.
+/// Waits as long as the fail point says, for ever if the agent dies there; false when the step fails.
 async fn passes(points: &FailPoints, step: Step) -> bool {
     match points.pass(step) {
         Fate::Go => true,
@@ -108,12 +109,12 @@ impl InProcess {
             batch_bytes: 2048,
             ..Settings::new(vec![node], data_dir.to_owned())
         };
-        let courier = Scripted {
+        let transport = Scripted {
             points: points.clone(),
             cluster,
             clock: Arc::clone(&clock),
         };
-        let mut deliverer = Deliverer::new(courier, &settings, None, clock);
+        let mut deliverer = Deliverer::new(transport, &settings, None, clock);
         let letters = DeadLetters::new(data_dir, settings.dead_letter_bytes);
         deliverer.dead_letters = Arc::new(letters.counted(points));
         Arc::new(Self {
@@ -122,7 +123,7 @@ impl InProcess {
         })
     }
 
-    /// Sends again what is parked.
+    /// Resends parked documents.
     pub(crate) async fn bring_back(&self) {
         self.deliverer.bring_back_once().await;
     }

@@ -1,4 +1,4 @@
-//! What is neither taken nor given back: dead letters and parked documents, in virtual time.
+//! Dead letters and parked documents, in virtual time.
 
 use super::*;
 
@@ -50,7 +50,7 @@ async fn too_many_bad_documents_hold_until_the_mapping_is_mended() {
         "{reason} {hint}"
     );
     assert_eq!(lab.held_ids(), ids(10..100), "the others are in");
-    // Mended: they are accepted as they are.
+    // The mapping is corrected, so they are accepted unchanged.
     for id in 0..10 {
         lab.cluster()
             .documents
@@ -134,7 +134,7 @@ async fn a_closed_old_day_is_parked_after_ten_minutes_and_comes_back_by_itself()
     assert!(lab.directory.path().join("dead-letters").is_dir());
 }
 
-/// Where nginx.conf changes every few minutes, no agent lives for ten.
+/// Where nginx.conf changes every few minutes, no agent runs for ten.
 #[tokio::test(start_paused = true)]
 async fn how_long_an_index_refused_is_known_over_reloads() {
     let closed = || Cluster {
@@ -163,12 +163,12 @@ async fn how_long_an_index_refused_is_known_over_reloads() {
         before = Some(lab);
     }
     assert!(began.elapsed() >= 10 * MINUTE);
-    // another cluster has refused nothing yet, but requests are counted on
+    // another cluster has refused nothing yet, but the request counters continue
     let before = before.unwrap().deliverer;
     let mut other = Lab::new(closed());
     let deliverer = Arc::get_mut(&mut other.deliverer).unwrap();
     deliverer.go_on_from(&before, false);
-    assert!(!deliverer.refusals.parkable("old") && before.refusals.parkable("old"));
+    assert!(!deliverer.index_health.parkable("old") && before.index_health.parkable("old"));
     assert_eq!(deliverer.stats.sent_bytes(), before.stats.sent_bytes());
 }
 
@@ -236,8 +236,8 @@ async fn parked_documents_larger_than_the_cluster_takes_at_once_come_back_in_hal
     assert_eq!(lab.held_ids(), ids(0..20));
 }
 
-/// Another process has the dead-letter file, or its disk is slow: the delivery waits, a stop waits for it, and
-/// what was written counts.
+/// Another process has the dead-letter file, or its disk is slow: the delivery waits, a stop waits for it, and the
+/// written entries are counted.
 #[tokio::test(start_paused = true)]
 async fn a_slow_dead_letter_is_waited_for_even_by_a_stop() {
     let lab = Lab::new(Cluster::default());
@@ -249,7 +249,7 @@ async fn a_slow_dead_letter_is_waited_for_even_by_a_stop() {
     let stop = CancellationToken::new();
     let delivery = lab.start(batch_of(&[("today", 1, true), ("today", 2, false)]), &stop);
     while lab.cluster().documents.is_empty() {
-        // by hand: time does not pass by itself while another thread works
+        // virtual time does not pass by itself while another thread works
         tokio::time::advance(Duration::from_millis(1)).await;
     }
     for _ in 0..1_000 {

@@ -1,37 +1,38 @@
 //! Delivery into Elasticsearch and OpenSearch.
 //!
-//! Owns everything between an encoded batch and its settling: the client, the judging of answers, repeats,
-//! limits, the dead letters. Refuses to know what a log line is. Invariant: a batch comes back settled only
-//! when each of its items is durable, in the cluster or in the dead-letter file. Guards against every bad
-//! day a cluster can have.
+//! Owns the delivery of an encoded batch: the client, the classification of responses, retries, limits and dead
+//! letters. Refuses to know what a log line is. Invariant: a batch counts as settled only when each of its items is
+//! durable, in the cluster or in the dead-letter file. It guards against every failure that a cluster can have.
 //!
-//! `settings` say where and as whom → `client` carries requests to `nodes`, follows no `redirect` and reads a bounded `response`, `stream` sees
-//! to it that a data stream stays one → `bulk` reads the answer → `judge` says what it means → `deliver` acts on it, at the speed of `pace`; `refusals` remembers
-//! over batches, `entries` sends what stands in the dead-letter file: `parked` by the clock, `replay` by hand.
+//! `settings` hold the addresses and credentials. `client` sends requests to `nodes`, follows no `redirect` and reads a
+//! bounded `response`. `stream` prevents a plain index with the name of a data stream. `bulk` parses the response,
+//! `classify` decides what each item means, and `deliver` acts on that, within the limit of `concurrency_limiter`.
+//! `index_health` remembers across batches which indices refuse. `entries` resends the entries of the dead-letter
+//! file: `parked` does so periodically, `replay` on request.
 
 pub(crate) mod action;
 mod backoff;
 mod bulk;
+mod classify;
 mod client;
+mod concurrency_limiter;
 mod deliver;
 mod entries;
 mod error;
 #[cfg(test)]
 pub(crate) mod in_process;
-mod judge;
+mod index_health;
+mod log_throttle;
 mod nodes;
-mod notice;
-mod pace;
-mod parcel;
 mod parked;
 mod redirect;
-mod refusals;
 mod refused_certificate;
 mod replay;
 mod response;
 mod settings;
 mod stats;
 mod stream;
+mod sub_batch;
 mod tls;
 mod trust;
 
@@ -47,11 +48,12 @@ use url::Url;
 
 pub use self::action::ActionLines;
 pub use self::backoff::{Backoff, InvalidBackoff};
+pub use self::classify::RetryReason;
 pub use self::client::Method;
 pub use self::error::{Fault, OutputError};
-pub use self::judge::RetryReason;
 pub use self::redirect::Redirect;
 pub use self::replay::Replayed;
+pub use self::response::Response;
 pub(crate) use self::settings::shown;
 pub use self::settings::{
     DEFAULT_BATCH_BYTES, DEFAULT_DEAD_LETTER_BYTES, DEFAULT_MAX_IN_FLIGHT, DEFAULT_PARK_AFTER,
@@ -59,9 +61,9 @@ pub use self::settings::{
 };
 
 use self::bulk::request_error;
+use self::classify::rejection;
 use self::client::Client;
 use self::deliver::Deliverer;
-use self::judge::rejection;
 use self::stats::SECONDS;
 pub use self::stats::Stats;
 use super::dead_letters::{Choice, DeadLetters};
@@ -71,7 +73,7 @@ use crate::config::Target;
 use crate::event::Batch;
 use crate::telemetry::MetricSink;
 
-/// What messages call the setting that holds the addresses of the cluster.
+/// The name that messages use for the setting with the cluster's addresses.
 const NODES: &str = "`nodes`";
 
 /// A cluster to deliver into.
@@ -90,23 +92,12 @@ impl fmt::Debug for Elasticsearch {
     }
 }
 
-/// A cluster's answer to one request.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
-    /// The body, decompressed.
-    pub body: Bytes,
-    /// The header `Date`; a proxy or gateway sends it, the cluster itself does not.
-    pub date: Option<String>,
-}
+/// The HTTP client without delivery, for a service that takes the same TLS settings and credentials (Kibana).
+pub struct HttpClient(Client);
 
-/// The client without delivery: for what lives beside a cluster and takes the same TLS and credentials.
-pub struct Plain(Client);
-
-impl Plain {
-    /// Makes the client; no request is made. Only address, credentials, TLS and time-out of `settings` count;
-    /// `setting` is what messages call the one that holds the address.
+impl HttpClient {
+    /// Builds the client and sends nothing. It uses only the address, credentials, TLS and timeout of `settings`;
+    /// `setting` is the name that messages use for the setting with the address.
     pub fn to(settings: &Settings, setting: &'static str) -> Result<Self, OutputError> {
         let problems = settings.problems();
         if !problems.is_empty() {
@@ -115,14 +106,14 @@ impl Plain {
         Client::new(settings, setting).map(Self)
     }
 
-    /// One request to the first address. Names of headers are in small letters.
+    /// Sends one request to the first address. Header names are in lower case.
     pub async fn request(
         &self,
         method: Method,
         path: &str,
         headers: &[(&'static str, &'static str)],
         body: Option<Bytes>,
-    ) -> Result<Answer, OutputError> {
+    ) -> Result<Response, OutputError> {
         self.0.request_with(0, method, path, headers, body).await
     }
 }
@@ -134,9 +125,9 @@ pub enum TemplateState {
     Present,
     /// It is not.
     Missing,
-    /// It is, but makes plain indices where a data stream is wanted.
+    /// It is, but it creates plain indices where a data stream is wanted.
     NotForStreams,
-    /// The cluster was asked and did not tell (these credentials may not ask).
+    /// The cluster responded but did not say (these credentials may not ask).
     Unknown(String),
     /// The cluster could not be asked: ask again.
     Unreachable(String),
@@ -148,8 +139,8 @@ impl Elasticsearch {
         Self::connect_after(settings, target, None)
     }
 
-    /// As [`Elasticsearch::connect`], after another output in this process: the counters go on, and if it was the
-    /// same cluster also what is known of its refusals, or a closed index would never have refused for long enough
+    /// Like [`Elasticsearch::connect`], after another output in this process. The counters continue. If the cluster is
+    /// the same, the health of its indices is kept too: otherwise a closed index would never refuse for long enough
     /// where the configuration changes often.
     pub fn connect_after(
         settings: Settings,
@@ -179,24 +170,24 @@ impl Elasticsearch {
         }))
     }
 
-    /// Sends the chosen entries of the dead-letter file again, until each is judged or `time` is over. What
-    /// the cluster has then has left the file.
+    /// Resends the chosen entries of the dead-letter file until each has an outcome or `time` is over. Entries that
+    /// the cluster takes are removed from the file.
     pub async fn replay(&self, choice: &Choice, time: Duration) -> io::Result<Replayed> {
         self.deliverer.replay(choice, time).await
     }
 
-    /// Asks whether this index template is there and, for a data stream, makes data streams.
+    /// Asks whether this index template exists and, for a data stream, whether it creates data streams.
     pub async fn check_template(&self, name: &str, for_stream: bool) -> TemplateState {
         match self
             .request(Method::Get, &format!("_index_template/{name}"), None)
             .await
         {
-            Ok(Answer {
+            Ok(Response {
                 status: 200, body, ..
             }) if for_stream && !stream::makes_streams(&body) => TemplateState::NotForStreams,
-            Ok(Answer { status: 200, .. }) => TemplateState::Present,
-            Ok(Answer { status: 404, .. }) => TemplateState::Missing,
-            Ok(Answer { status, body, .. }) => {
+            Ok(Response { status: 200, .. }) => TemplateState::Present,
+            Ok(Response { status: 404, .. }) => TemplateState::Missing,
+            Ok(Response { status, body, .. }) => {
                 let reason = rejection(status, &request_error(&body)).to_string();
                 if status == 429 || status >= 500 {
                     TemplateState::Unreachable(reason)
@@ -208,32 +199,34 @@ impl Elasticsearch {
         }
     }
 
-    /// One request to the API, at the first node that answers; `path` may carry a query.
+    /// Sends one request to the first node that responds; `path` may contain a query.
     pub async fn request(
         &self,
         method: Method,
         path: &str,
         body: Option<Vec<u8>>,
-    ) -> Result<Answer, OutputError> {
-        let Deliverer { courier, nodes, .. } = &*self.deliverer;
+    ) -> Result<Response, OutputError> {
+        let Deliverer {
+            transport, nodes, ..
+        } = &*self.deliverer;
         let body = body.map(Bytes::from);
         let mut tried = 1;
         loop {
             let node = nodes.pick();
-            let answer = courier.request(node, method, path, body.clone()).await;
-            match answer {
+            let response = transport.request(node, method, path, body.clone()).await;
+            match response {
                 Err(OutputError::Node { .. }) if tried < nodes.count() => nodes.failed(node),
                 Err(error) => return Err(error),
-                Ok(answer) => {
+                Ok(response) => {
                     nodes.answered(node);
-                    return Ok(answer);
+                    return Ok(response);
                 }
             }
             tried += 1;
         }
     }
 
-    /// What was counted so far.
+    /// The counters so far.
     pub fn stats(&self) -> &Stats {
         &self.deliverer.stats
     }
@@ -328,7 +321,7 @@ impl Output for Elasticsearch {
         ActionLines::new(self.target.clone())
     }
 
-    /// Must be called on a tokio runtime; the first call also starts the task that brings back parked documents.
+    /// Must be called on a tokio runtime; the first call also starts the task that resends parked documents.
     async fn deliver(&self, batch: Batch, ack: Ack, stop: &CancellationToken) -> Batch {
         if !self.retries_parked.swap(true, Ordering::Relaxed) {
             let deliverer = Arc::downgrade(&self.deliverer);

@@ -1,8 +1,8 @@
-//! Which node gets the next request.
+//! Chooses the node for the next request.
 //!
-//! Owns the round robin and how long a node that failed is left alone; refuses to know why it failed.
-//! Invariant: [`Nodes::pick`] always names a node, the one whose rest ends first when all are resting.
-//! Guards against every third bulk waiting for a timeout because one node of three is gone.
+//! Owns the round robin and how long a node is not used after a failure; refuses to know why it failed. Invariant:
+//! [`Nodes::pick`] always returns a node; when all are paused, the one whose pause ends first. It guards against every
+//! third bulk request waiting for a timeout because one node of three is down.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -47,7 +47,7 @@ impl Nodes {
         self.health().len()
     }
 
-    /// The next node in turn that does not rest.
+    /// The next node in turn that is not paused.
     pub(crate) fn pick(&self) -> usize {
         let now = Instant::now();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -61,13 +61,13 @@ impl Nodes {
             .unwrap_or(0)
     }
 
-    /// True while a node is left that does not rest.
+    /// Whether there is a node that is not paused.
     pub(crate) fn any_awake(&self) -> bool {
         let now = Instant::now();
         self.health().iter().any(|node| !node.rests(now))
     }
 
-    /// It gave no answer: it rests, longer each time.
+    /// The node did not respond: it is paused, longer each time.
     pub(crate) fn failed(&self, node: usize) {
         if let Some(health) = self.health().get_mut(node) {
             let factor = 2u32.checked_pow(health.failures).unwrap_or(u32::MAX);
@@ -81,7 +81,7 @@ impl Nodes {
         }
     }
 
-    /// It answered, whatever it said.
+    /// The node responded, with whatever status.
     pub(crate) fn answered(&self, node: usize) {
         self.has_answered.store(true, Ordering::Relaxed);
         if let Some(health) = self.health().get_mut(node) {
@@ -89,12 +89,12 @@ impl Nodes {
         }
     }
 
-    /// Whether any of them ever answered.
+    /// Whether any node ever responded.
     pub(crate) fn has_answered(&self) -> bool {
         self.has_answered.load(Ordering::Relaxed)
     }
 
-    /// Takes over whether any of them answered another agent of this process.
+    /// Takes over whether any node responded to the previous agent of this process.
     pub(crate) fn go_on_from(&self, before: &Self) {
         self.has_answered
             .store(before.has_answered(), Ordering::Relaxed);
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn rests_grow_and_end_at_the_limit() {
+    async fn pauses_grow_up_to_the_limit() {
         let nodes = three();
         for _ in 0..10 {
             nodes.failed(0);
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn when_all_rest_the_first_to_wake_is_picked() {
+    async fn when_all_are_paused_the_one_whose_pause_ends_first_is_picked() {
         let nodes = three();
         nodes.failed(0);
         nodes.failed(0);

@@ -1,8 +1,8 @@
-//! Brings parked documents back into the cluster.
+//! Resends parked documents periodically.
 //!
-//! Owns the walk over the dead-letter file's parked entries; refuses to know why they were parked. Invariant:
-//! an entry leaves the file only after the cluster has it. Guards against lines that wait for a person
-//! although their index was opened again long ago.
+//! Owns the walk over the dead-letter file's parked entries; refuses to know why they were parked. Invariant: an entry
+//! is removed from the file only after the cluster has it. It guards against lines that wait for an operator although
+//! their index was reopened long ago.
 
 use std::collections::HashSet;
 use std::sync::Weak;
@@ -10,17 +10,20 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::deliver::{Courier, Deliverer};
-use super::entries::{End, Ends, Load, Passage};
-use super::judge::Verdict;
+use super::classify::ItemOutcome;
+use super::deliver::{Deliverer, Transport};
+use super::entries::{EntryResult, EntryResults, ResendBatch, ResendResult};
 use crate::output::dead_letters::Rejection;
 use crate::output::dead_letters::{Choice, Kind};
 
-/// How often the file is walked, at the least.
+/// The shortest pause between two walks.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Walks the file again and again until the output is gone or `stop` is cancelled.
-pub(crate) async fn bring_back<C: Courier>(deliverer: Weak<Deliverer<C>>, stop: CancellationToken) {
+/// Walks the file periodically until the output is dropped or `stop` is cancelled.
+pub(crate) async fn bring_back<C: Transport>(
+    deliverer: Weak<Deliverer<C>>,
+    stop: CancellationToken,
+) {
     loop {
         let Some(deliverer) = deliverer.upgrade() else {
             return;
@@ -44,8 +47,8 @@ pub(crate) async fn bring_back<C: Courier>(deliverer: Weak<Deliverer<C>>, stop: 
     }
 }
 
-impl<C: Courier> Deliverer<C> {
-    /// Sends every parked entry once, as far as its index accepts, and says so in the file.
+impl<C: Transport> Deliverer<C> {
+    /// Resends every parked entry whose index accepts, and writes the results into the file.
     pub(crate) async fn bring_back_once(&self) {
         if self.dead_letters.bytes() == 0 {
             return;
@@ -54,7 +57,7 @@ impl<C: Courier> Deliverer<C> {
         let Ok(mut walk) = self.dead_letters.entries() else {
             return;
         };
-        let mut ends = Ends::default();
+        let mut results = EntryResults::default();
         let mut refusing = HashSet::new();
         let mut back = 0;
         'walk: loop {
@@ -69,49 +72,52 @@ impl<C: Courier> Deliverer<C> {
             if entries.is_empty() {
                 break;
             }
-            let (mut ready, _) = Load::sort(&entries);
-            while let Some(load) = ready.pop() {
-                match self.pass(&load).await {
-                    Passage::Judged(verdicts) => {
-                        back += self.sort_parked(&load, verdicts, &mut ends, &mut refusing);
+            let (mut ready, _) = ResendBatch::sort(&entries);
+            while let Some(batch) = ready.pop() {
+                match self.resend(&batch).await {
+                    ResendResult::Classified(outcomes) => {
+                        back += self.sort_parked(&batch, outcomes, &mut results, &mut refusing);
                     }
-                    Passage::TooLarge => match (load.halves(), &load.entries[..]) {
+                    ResendResult::TooLarge => match (batch.halves(), &batch.entries[..]) {
                         (Some((first, second)), _) => ready.extend([second, first]),
-                        (None, [entry]) => ends.insert(entry, End::Dead(too_large())),
+                        (None, [entry]) => results.insert(entry, EntryResult::Dead(too_large())),
                         (None, _) => {}
                     },
-                    Passage::Busy(_) => break 'walk,
-                    Passage::Held(_) => {
-                        refusing.extend(load.entries.iter().map(|entry| entry.index.clone()));
+                    ResendResult::Busy(_) => break 'walk,
+                    ResendResult::Held(_) => {
+                        refusing.extend(batch.entries.iter().map(|entry| entry.index.clone()));
                     }
                 }
             }
-            if ends.are_many() && !self.write_parked(&mut ends, &choice, &mut back).await {
+            if results.are_many() && !self.write_parked(&mut results, &choice, &mut back).await {
                 return;
             }
         }
-        self.write_parked(&mut ends, &choice, &mut back).await;
+        self.write_parked(&mut results, &choice, &mut back).await;
     }
 
-    /// Takes note of what each entry came to; gives how many the cluster has.
+    /// Records the outcome of each entry; returns how many the cluster has.
     fn sort_parked(
         &self,
-        load: &Load<'_>,
-        verdicts: Vec<Verdict>,
-        ends: &mut Ends,
+        batch: &ResendBatch<'_>,
+        outcomes: Vec<ItemOutcome>,
+        results: &mut EntryResults,
         refusing: &mut HashSet<String>,
     ) -> u64 {
         let mut back = 0;
-        for (entry, verdict) in load.entries.iter().zip(verdicts) {
-            match verdict {
-                Verdict::RetryItem(_) | Verdict::HoldCluster(_) => {
-                    self.refusals.refused(&entry.index);
+        for (entry, outcome) in batch.entries.iter().zip(outcomes) {
+            match outcome {
+                ItemOutcome::Retry(_) | ItemOutcome::Hold(_) => {
+                    self.index_health.refused(&entry.index);
                     refusing.insert(entry.index.clone());
                 }
-                Verdict::DeadLetter(reason) => ends.insert(entry, End::Dead(reason)),
-                Verdict::Indexed | Verdict::Duplicate | Verdict::Diverted | Verdict::Filtered => {
-                    self.refusals.accepted(&entry.index);
-                    ends.insert(entry, End::Taken);
+                ItemOutcome::DeadLetter(reason) => results.insert(entry, EntryResult::Dead(reason)),
+                ItemOutcome::Indexed
+                | ItemOutcome::Duplicate
+                | ItemOutcome::Diverted
+                | ItemOutcome::Filtered => {
+                    self.index_health.accepted(&entry.index);
+                    results.insert(entry, EntryResult::Taken);
                     back += 1;
                 }
             }
@@ -120,9 +126,14 @@ impl<C: Courier> Deliverer<C> {
     }
 
     /// False when the file cannot be written.
-    async fn write_parked(&self, ends: &mut Ends, choice: &Choice, back: &mut u64) -> bool {
+    async fn write_parked(
+        &self,
+        results: &mut EntryResults,
+        choice: &Choice,
+        back: &mut u64,
+    ) -> bool {
         let back = std::mem::take(back);
-        match self.settle(ends, choice).await {
+        match self.settle(results, choice).await {
             Ok(()) if back > 0 => {
                 self.stats.unparked_more(back);
                 tracing::info!(
@@ -132,7 +143,7 @@ impl<C: Courier> Deliverer<C> {
                 true
             }
             Ok(()) => true,
-            // They stay in the file and are sent again; the cluster answers that it has them.
+            // They stay in the file and are resent; the cluster then reports them as duplicates.
             Err(error) => {
                 tracing::warn!(%error, "cannot rewrite the dead-letter file");
                 false
@@ -141,7 +152,7 @@ impl<C: Courier> Deliverer<C> {
     }
 }
 
-/// Why a document that is alone in its request cannot pass.
+/// The rejection of a document that is too large by itself.
 pub(super) fn too_large() -> Rejection {
     Rejection::new(413, "content_too_large", "this document alone")
 }

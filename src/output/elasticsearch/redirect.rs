@@ -1,14 +1,14 @@
-//! What a redirect says, in words that name the address to use instead.
+//! Describes a redirect in a message that names the address to use instead.
 //!
 //! Owns the reading of `Location` (RFC 9110, 10.2.2 and 15.4). Refuses to follow: a POST may become a GET on the way,
 //! and a whole batch with its credentials would go to whatever host the answer names. Invariant: the text is hostile;
-//! what is shown of it has no user, password, query or control character, and a bounded length.
+//! a message shows it without user, password, query or control characters, and with a bounded length.
 
 use std::fmt;
 
 use url::Url;
 
-/// The statuses that send a client elsewhere. 300 and 305 do not, 304 answers a condition that we never set.
+/// The statuses that redirect a client. 300 and 305 do not, and 304 responds to a condition that we never set.
 const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
 
 /// Longest address that is shown, in bytes.
@@ -32,15 +32,15 @@ enum Leads {
     Page(String),
     /// To the base address that was asked.
     Itself(String),
-    /// To this text, which is no address of a cluster.
+    /// To this text, which is not an http(s) address.
     NoAddress(String),
     /// There is no `Location`.
     Nowhere,
 }
 
 impl Redirect {
-    /// Reads an answer; None when it is no redirect. `base` is the node's address and ends with a slash, `request`
-    /// the address below it that was asked, and `setting` names where the operator wrote `base`.
+    /// Reads a response; `None` when it is no redirect. `base` is the node's address and ends with a slash, `request` is
+    /// the requested address below it, and `setting` names the setting that holds `base`.
     pub(crate) fn read(
         status: u16,
         location: Option<&[u8]>,
@@ -55,7 +55,7 @@ impl Redirect {
         })
     }
 
-    /// What to do about it.
+    /// The hint for the operator.
     pub fn hint(&self) -> String {
         let setting = self.setting;
         match &self.leads {
@@ -110,7 +110,7 @@ impl Leads {
                 to.set_path(&prefix);
                 true
             }
-            // a question for the base itself, answered with a base that lacks its slash
+            // a request for the base itself is redirected to a base without its slash
             Some(_) if own.is_empty() => to.query().is_none(),
             _ => to.path() == "/",
         };
@@ -130,7 +130,7 @@ fn shown(url: &Url) -> String {
     bounded(super::settings::shown(url))
 }
 
-/// Text that is no address: without what stands before an `@`, where a password may be.
+/// Text that is no address, without the part before an `@`, which may hold a password.
 fn quotable(text: &str) -> String {
     match text.rsplit_once('@') {
         Some((_, rest)) => bounded(format!("…@{rest}")),
@@ -157,15 +157,15 @@ mod tests {
 
     const NODES: &str = "`nodes`";
 
-    fn said_of(base: &str, path: &str, location: Option<&[u8]>) -> String {
+    fn message_of(base: &str, path: &str, location: Option<&[u8]>) -> String {
         let base = Url::parse(base).unwrap();
         let request = base.join(path).unwrap();
         let redirect = Redirect::read(301, location, &base, &request, NODES);
         redirect.unwrap().to_string()
     }
 
-    fn said(location: &str) -> String {
-        said_of(
+    fn message(location: &str) -> String {
+        message_of(
             "http://es:9200/",
             "_bulk?timeout=30000ms",
             Some(location.as_bytes()),
@@ -189,20 +189,20 @@ mod tests {
             } else {
                 "https://es.example"
             };
-            assert_eq!(said(location), use_it(to), "{location}");
+            assert_eq!(message(location), use_it(to), "{location}");
         }
-        assert_eq!(said("/es/_bulk"), use_it("http://es:9200/es"));
+        assert_eq!(message("/es/_bulk"), use_it("http://es:9200/es"));
         assert_eq!(
-            said("https://[::1]:9201/a/b/_bulk"),
+            message("https://[::1]:9201/a/b/_bulk"),
             use_it("https://[::1]:9201/a/b")
         );
-        let below = said_of(
+        let below = message_of(
             "http://proxy/es/",
             "_index_template/x",
             Some(b"https://proxy/es/_index_template/x"),
         );
         assert_eq!(below, use_it("https://proxy/es"));
-        let root = |location: &[u8]| said_of("http://es/", "", Some(location));
+        let root = |location: &[u8]| message_of("http://es/", "", Some(location));
         assert_eq!(root(b"https://es/"), use_it("https://es"));
         assert_eq!(root(b"/kibana"), use_it("http://es/kibana"));
         assert!(root(b"/login?next=%2F").contains("which is not the path"));
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn what_is_no_base_address_is_not_recommended() {
-        let page = said("https://sso.example/login?rd=https%3A%2F%2Fes%2F_bulk");
+        let page = message("https://sso.example/login?rd=https%3A%2F%2Fes%2F_bulk");
         assert!(
             page.starts_with("answered 301 to https://sso.example/login, which is not the path"),
             "{page}"
@@ -220,16 +220,16 @@ mod tests {
             "{page}"
         );
         // the end of another name is not the request's own path
-        assert!(said("https://es.example/old_bulk").contains("/old_bulk, which is not"));
+        assert!(message("https://es.example/old_bulk").contains("/old_bulk, which is not"));
         for location in ["http://es:9200/_bulk", "/_bulk", "?again"] {
-            let itself = said(location);
+            let itself = message(location);
             assert!(
                 itself.contains("which is the address that was asked"),
                 "{itself}"
             );
         }
         for location in [None, Some(&b""[..]), Some(b" \t")] {
-            let nowhere = said_of("http://es/", "_bulk", location);
+            let nowhere = message_of("http://es/", "_bulk", location);
             assert!(nowhere.contains("without saying where to"), "{nowhere}");
         }
     }
@@ -243,7 +243,7 @@ mod tests {
             b"http://hunter2@",
             b"mailto:a\x1b[31m@\xff\xfe",
         ] {
-            let text = said_of("http://es/", "_bulk", Some(location));
+            let text = message_of("http://es/", "_bulk", Some(location));
             assert!(text.contains("which is no http"), "{text}");
             assert!(!text.contains("hunter2"), "{text}");
             assert!(!text.contains(char::is_control), "{text:?}");
@@ -255,7 +255,7 @@ mod tests {
             "x:".repeat(100_000),
             "https://es/a\u{1b}[31m\u{202e}b/_bulk".to_owned(),
         ] {
-            let text = said(&location);
+            let text = message(&location);
             assert!(text.len() < 2 * SHOWN_BYTES + 200, "{}", text.len());
             assert!(!text.contains(char::is_control), "{text:?}");
             assert!(!text.contains('\u{202e}'), "{text:?}");

@@ -1,7 +1,7 @@
-//! Why a server's certificate is refused, in words that say what to change.
+//! Explains why a server's certificate is refused, and what to change.
 //!
-//! Owns the words for what rustls and `trust` find. Refuses to decide. Invariant: what comes from the certificate is
-//! shown only as a fingerprint, a time or a name.
+//! Owns the messages for what rustls and `trust` find. Refuses to decide. Invariant: a message shows data of the
+//! certificate only as a fingerprint, a time or a name.
 
 use chrono::DateTime;
 use rustls::pki_types::UnixTime;

@@ -1,9 +1,9 @@
-//! Sends entries of the dead-letter file again because somebody asked for it.
+//! Resends entries of the dead-letter file on request.
 //!
-//! Owns what is repeated, for how long, and the counts at the end; refuses to know who asked. Invariant: an
-//! entry leaves the file only when the cluster has its document; one that was not sent, or not answered, stays
-//! as it was. Guards against a repeat that trades a kept line for a hope. It may run beside an agent that
-//! works on the same file: both send the same ids, so that the second is told that it is there already.
+//! Owns which entries are resent, for how long, and the counts at the end; refuses to know who asked. Invariant: an
+//! entry is removed from the file only when the cluster has its document; an entry without a response stays as it was.
+//! It guards against a replay that loses a kept line. It may run beside an agent that works on the same file: both send
+//! the same ids, so the second request gets a version conflict.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,33 +11,33 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::deliver::{Courier, Deliverer};
-use super::entries::{End, Ends, Load, Passage};
-use super::judge::{Verdict, hint};
+use super::classify::{ItemOutcome, hint};
+use super::deliver::{Deliverer, Transport};
+use super::entries::{EntryResult, EntryResults, ResendBatch, ResendResult};
 use super::parked::too_large;
 use crate::event::OutcomeCounts;
 use crate::output::dead_letters::Rejection;
 use crate::output::dead_letters::{Choice, Entry};
 
-/// Reasons that are counted one by one; a server has few, and whoever answers in its place any number.
+/// Reasons that are counted separately. A cluster has few; another server in its place may send any number.
 const REASONS: usize = 1000;
 
-/// What a replay came to.
+/// The result of a replay.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Replayed {
     /// Entries that were chosen.
     pub chosen: u64,
-    /// What the cluster took of them, and how; these have left the file.
+    /// Entries that the cluster took, by outcome; they are removed from the file.
     pub taken: OutcomeCounts,
     /// Refused again for the document's own fault, by reason; they stay.
     pub refused: BTreeMap<String, u64>,
-    /// Not one item of a request: somebody edited the file; they stay.
+    /// Entries that would not be one item of a request, because somebody edited the file; they stay.
     pub unsendable: u64,
-    /// Not taken as things stand, by reason and what to do; they stay.
+    /// Entries that the cluster's state does not allow, by reason and hint; they stay.
     pub waiting: BTreeMap<(String, String), u64>,
-    /// Not sent, or not answered, in time; they stay.
+    /// Entries that were not sent, or got no response, in time; they stay.
     pub late: u64,
-    /// Why not in time.
+    /// The last reason for a retry.
     pub busy: Option<String>,
 }
 
@@ -53,22 +53,22 @@ impl Replayed {
     }
 }
 
-/// A replay at work.
+/// The state of a replay.
 struct Replay {
     deadline: Instant,
     done: Replayed,
-    ends: Ends,
-    /// Indices that do not take anything, with the reason and what to do.
+    results: EntryResults,
+    /// Indices that take nothing, with the reason and the hint.
     waiting: BTreeMap<String, (String, String)>,
 }
 
-impl<C: Courier> Deliverer<C> {
-    /// Sends the chosen entries until each is judged, or `time` is over.
+impl<C: Transport> Deliverer<C> {
+    /// Resends the chosen entries until each has an outcome, or `time` is over.
     pub(crate) async fn replay(&self, choice: &Choice, time: Duration) -> io::Result<Replayed> {
         let mut replay = Replay {
             deadline: Instant::now() + time,
             done: Replayed::default(),
-            ends: Ends::default(),
+            results: EntryResults::default(),
             waiting: BTreeMap::new(),
         };
         let mut walk = self.dead_letters.entries()?;
@@ -82,103 +82,103 @@ impl<C: Courier> Deliverer<C> {
                 break;
             }
             replay.done.chosen += entries.len() as u64;
-            let (loads, unsendable) = Load::sort(&entries);
+            let (batches, unsendable) = ResendBatch::sort(&entries);
             replay.done.unsendable += unsendable.len() as u64;
-            for load in loads {
-                self.send_again(load, &mut replay).await;
+            for batch in batches {
+                self.send_again(batch, &mut replay).await;
             }
-            if replay.ends.are_many() {
-                self.settle(&mut replay.ends, choice).await?;
+            if replay.results.are_many() {
+                self.settle(&mut replay.results, choice).await?;
             }
         }
-        self.settle(&mut replay.ends, choice).await?;
+        self.settle(&mut replay.results, choice).await?;
         Ok(replay.done)
     }
 
-    /// Sends a load, in parts where it must be, until each entry is judged or the time is over.
-    async fn send_again(&self, load: Load<'_>, replay: &mut Replay) {
-        let mut ready = vec![load];
+    /// Resends a batch, in parts where necessary, until each entry has an outcome or the time is over.
+    async fn send_again(&self, batch: ResendBatch<'_>, replay: &mut Replay) {
+        let mut ready = vec![batch];
         let mut round = 0;
-        while let Some(load) = ready.pop() {
-            let load = replay.without_waiting(&load);
-            if load.entries.is_empty() {
+        while let Some(batch) = ready.pop() {
+            let batch = replay.without_waiting(&batch);
+            if batch.entries.is_empty() {
                 continue;
             }
-            let passage = tokio::time::timeout_at(replay.deadline, self.pass(&load)).await;
-            match passage {
-                Err(_) => replay.done.late += load.entries.len() as u64,
-                Ok(Passage::Judged(verdicts)) => {
-                    let again = self.sort_replayed(&load, verdicts, replay);
+            let result = tokio::time::timeout_at(replay.deadline, self.resend(&batch)).await;
+            match result {
+                Err(_) => replay.done.late += batch.entries.len() as u64,
+                Ok(ResendResult::Classified(outcomes)) => {
+                    let again = self.sort_replayed(&batch, outcomes, replay);
                     if !again.is_empty() {
-                        let wait = tokio::time::sleep(self.pace.item_wait(round));
+                        let wait = tokio::time::sleep(self.limiter.item_wait(round));
                         // when the time is over, the next pass finds that out
                         let _ = tokio::time::timeout_at(replay.deadline, wait).await;
                         round += 1;
-                        ready.push(load.with(again));
+                        ready.push(batch.with(again));
                     }
                 }
-                Ok(Passage::TooLarge) => match (load.halves(), &load.entries[..]) {
+                Ok(ResendResult::TooLarge) => match (batch.halves(), &batch.entries[..]) {
                     (Some((first, second)), _) => ready.extend([second, first]),
                     (None, [entry]) => replay.refused(entry, too_large()),
                     (None, _) => {}
                 },
-                Ok(Passage::Busy(reason)) => {
+                Ok(ResendResult::Busy(reason)) => {
                     replay.done.busy = Some(reason);
-                    ready.push(load);
+                    ready.push(batch);
                 }
-                Ok(Passage::Held(reason)) => {
-                    let said = (reason.to_string(), hint(&reason, self.credentials()));
-                    for entry in &load.entries {
-                        replay.waiting.insert(entry.index.clone(), said.clone());
+                Ok(ResendResult::Held(reason)) => {
+                    let state = (reason.to_string(), hint(&reason, self.credentials()));
+                    for entry in &batch.entries {
+                        replay.waiting.insert(entry.index.clone(), state.clone());
                     }
-                    ready.push(load);
+                    ready.push(batch);
                 }
             }
         }
     }
 
-    /// Takes note of what each entry came to; gives those to be sent again.
+    /// Records the outcome of each entry; returns those to be resent.
     fn sort_replayed<'e>(
         &self,
-        load: &Load<'e>,
-        verdicts: Vec<Verdict>,
+        batch: &ResendBatch<'e>,
+        outcomes: Vec<ItemOutcome>,
         replay: &mut Replay,
     ) -> Vec<&'e Entry> {
         let mut again = Vec::new();
-        for (entry, verdict) in load.entries.iter().zip(verdicts) {
+        for (entry, outcome) in batch.entries.iter().zip(outcomes) {
             let taken = &mut replay.done.taken;
-            match verdict {
-                Verdict::Indexed => taken.indexed += 1,
-                Verdict::Duplicate => taken.duplicate += 1,
-                Verdict::Diverted => taken.diverted += 1,
-                Verdict::Filtered => taken.filtered += 1,
-                Verdict::RetryItem(why) => {
+            match outcome {
+                ItemOutcome::Indexed => taken.indexed += 1,
+                ItemOutcome::Duplicate => taken.duplicate += 1,
+                ItemOutcome::Diverted => taken.diverted += 1,
+                ItemOutcome::Filtered => taken.filtered += 1,
+                ItemOutcome::Retry(why) => {
                     replay.done.busy = Some(format!("{}: {}", entry.index, why.label()));
                     again.push(*entry);
                     continue;
                 }
-                Verdict::DeadLetter(reason) => {
+                ItemOutcome::DeadLetter(reason) => {
                     replay.refused(entry, reason);
                     continue;
                 }
-                Verdict::HoldCluster(reason) => {
-                    let said = (
+                ItemOutcome::Hold(reason) => {
+                    let state = (
                         format!("{}: {reason}", entry.index),
                         hint(&reason, self.credentials()),
                     );
-                    count(&mut replay.done.waiting, said.clone(), other_reasons);
-                    replay.waiting.insert(entry.index.clone(), said);
-                    replay.ends.insert(entry, End::Waits(reason));
+                    count(&mut replay.done.waiting, state.clone(), other_reasons);
+                    replay.waiting.insert(entry.index.clone(), state);
+                    replay.results.insert(entry, EntryResult::Waits(reason));
                     continue;
                 }
             }
-            replay.ends.insert(entry, End::Taken);
+            replay.results.insert(entry, EntryResult::Taken);
         }
         again
     }
 }
 
-/// Counts one more under this key; beyond [`REASONS`] of them under the one for all others.
+/// Counts one more under this key, or under the key for all others when there are [`REASONS`] keys.
 fn count<K: Ord>(counts: &mut BTreeMap<K, u64>, key: K, others: fn() -> K) {
     let key = match counts.len() < REASONS || counts.contains_key(&key) {
         true => key,
@@ -198,19 +198,19 @@ fn other_reasons() -> (String, String) {
 impl Replay {
     fn refused(&mut self, entry: &Entry, reason: Rejection) {
         count(&mut self.done.refused, reason.label(), others);
-        self.ends.insert(entry, End::Dead(reason));
+        self.results.insert(entry, EntryResult::Dead(reason));
     }
 
-    /// The load without entries whose index takes nothing; these are counted.
-    fn without_waiting<'e>(&mut self, load: &Load<'e>) -> Load<'e> {
+    /// The batch without entries whose index takes nothing; those are counted.
+    fn without_waiting<'e>(&mut self, batch: &ResendBatch<'e>) -> ResendBatch<'e> {
         let (waiting, done) = (&self.waiting, &mut self.done);
-        let ready = load.entries.iter().filter(|entry| {
-            let said = waiting.get(&entry.index);
-            if let Some(said) = said {
-                count(&mut done.waiting, said.clone(), other_reasons);
+        let ready = batch.entries.iter().filter(|entry| {
+            let state = waiting.get(&entry.index);
+            if let Some(state) = state {
+                count(&mut done.waiting, state.clone(), other_reasons);
             }
-            said.is_none()
+            state.is_none()
         });
-        load.with(ready.copied().collect())
+        batch.with(ready.copied().collect())
     }
 }

@@ -1,4 +1,4 @@
-//! Replays by hand against the scripted cluster, in virtual time.
+//! Replays against the scripted cluster, in virtual time.
 
 use super::super::super::replay::Replayed;
 use super::*;
@@ -6,8 +6,8 @@ use crate::output::dead_letters::Choice;
 
 const FIVE: Duration = Duration::from_secs(300);
 
-/// Puts the items of a batch into the dead-letter file.
-fn bury(lab: &Lab, kind: Kind, items: &[(&str, usize, bool)]) {
+/// Writes the items of a batch into the dead-letter file.
+fn append_entries(lab: &Lab, kind: Kind, items: &[(&str, usize, bool)]) {
     let batch = batch_of(items);
     let entries: Vec<Entry> = (0..items.len())
         .map(|at| {
@@ -26,7 +26,7 @@ async fn replay(lab: &Lab) -> Replayed {
     lab.deliverer.replay(&all, FIVE).await.unwrap()
 }
 
-/// Reasons of what is left, by id.
+/// The remaining entries: id, kind and reason.
 fn left(lab: &Lab) -> Vec<(String, Kind, String)> {
     lab.entries()
         .into_iter()
@@ -41,18 +41,18 @@ async fn what_is_taken_leaves_the_file_and_the_rest_stays_with_the_new_reason() 
         ..Cluster::default()
     });
     lab.deliver(batch_of(&[("day", 1, false)])).await;
-    bury(&lab, Kind::Dead, &[("day", 1, false), ("day", 2, false)]);
-    bury(&lab, Kind::Parked, &[("day", 3, true), ("shut", 4, false)]);
-    bury(&lab, Kind::Dead, &[("shut", 5, false)]);
+    append_entries(&lab, Kind::Dead, &[("day", 1, false), ("day", 2, false)]);
+    append_entries(&lab, Kind::Parked, &[("day", 3, true), ("shut", 4, false)]);
+    append_entries(&lab, Kind::Dead, &[("shut", 5, false)]);
     let done = replay(&lab).await;
     assert_eq!(done.chosen, 5);
     assert_eq!((done.taken.indexed, done.taken.duplicate), (1, 1));
     assert_eq!((done.refused(), done.left()), (1, 2));
     assert_eq!(done.refused["document_parsing_exception"], 1);
-    let (said, hint) = done.waiting.keys().next().unwrap();
+    let (message, hint) = done.waiting.keys().next().unwrap();
     assert!(
-        said.contains("shut") && hint.contains("_open"),
-        "{said} {hint}"
+        message.contains("shut") && hint.contains("_open"),
+        "{message} {hint}"
     );
     let closed = || "index_closed_exception".to_owned();
     assert_eq!(
@@ -73,8 +73,8 @@ async fn what_is_taken_leaves_the_file_and_the_rest_stays_with_the_new_reason() 
 #[tokio::test(start_paused = true)]
 async fn only_the_chosen_are_sent_and_only_they_change() {
     let lab = Lab::new(Cluster::default());
-    bury(&lab, Kind::Dead, &[("day", 1, true)]);
-    bury(&lab, Kind::Parked, &[("day", 2, false)]);
+    append_entries(&lab, Kind::Dead, &[("day", 1, true)]);
+    append_entries(&lab, Kind::Parked, &[("day", 2, false)]);
     let none = Choice::of(None, Some("no such reason"));
     let done = lab.deliverer.replay(&none, FIVE).await.unwrap();
     assert_eq!(done, Replayed::default());
@@ -103,7 +103,7 @@ async fn bad_minutes_are_waited_for() {
         Fault::Status(413, None, "x"),
     ]));
     let items: Vec<_> = (0..9).map(|id| ("day", id, false)).collect();
-    bury(&lab, Kind::Dead, &items);
+    append_entries(&lab, Kind::Dead, &items);
     let done = replay(&lab).await;
     assert_eq!((done.taken.total(), done.left()), (9, 0), "{done:?}");
     assert!(lab.entries().is_empty());
@@ -113,7 +113,7 @@ async fn bad_minutes_are_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_cluster_that_is_away_for_longer_keeps_nothing_back_and_loses_nothing() {
     let lab = Lab::with(Cluster::default(), 1, Some(0), |_| {});
-    bury(&lab, Kind::Dead, &[("day", 1, false), ("day", 2, false)]);
+    append_entries(&lab, Kind::Dead, &[("day", 1, false), ("day", 2, false)]);
     let began = Instant::now();
     let done = replay(&lab).await;
     assert!(began.elapsed() >= FIVE && began.elapsed() < 2 * FIVE);
@@ -128,7 +128,7 @@ async fn who_may_not_write_is_told_at_once() {
     let lab = Lab::new(Cluster::with(
         (0..9).map(|_| Fault::Status(401, None, "security_exception")),
     ));
-    bury(&lab, Kind::Dead, &[("a", 1, false), ("b", 2, false)]);
+    append_entries(&lab, Kind::Dead, &[("a", 1, false), ("b", 2, false)]);
     let began = Instant::now();
     let done = replay(&lab).await;
     assert!(began.elapsed() < MINUTE);
@@ -152,7 +152,7 @@ async fn a_file_of_many_batches_goes_in_bounded_requests_and_what_is_no_entry_st
         settings.batch_bytes = 1024;
     });
     let items: Vec<_> = (0..500).map(|id| ("day", id, id % 100 == 0)).collect();
-    bury(&lab, Kind::Dead, &items);
+    append_entries(&lab, Kind::Dead, &items);
     let path = lab.deliverer.dead_letters.path();
     let mut text = std::fs::read_to_string(&path).unwrap();
     text.insert_str(0, "rubbish\n");
@@ -170,16 +170,16 @@ async fn a_file_of_many_batches_goes_in_bounded_requests_and_what_is_no_entry_st
 async fn a_replay_beside_the_agents_own_repeats_loses_and_doubles_nothing() {
     let lab = Lab::new(Cluster::default());
     let items: Vec<_> = (0..300).map(|id| ("day", id, id == 7)).collect();
-    bury(&lab, Kind::Parked, &items);
-    // another process: its own file handle, its own idea of the cluster
+    append_entries(&lab, Kind::Parked, &items);
+    // another process with its own file handle and its own view of the cluster
     let settings = settings(lab.directory.path());
-    let courier = InProcess {
+    let transport = InProcess {
         cluster: lab.cluster.clone(),
         nodes: 1,
         dead: None,
         latency: Duration::from_millis(3),
     };
-    let other = Deliverer::new(courier, &settings, None, Arc::new(SystemClock::new()));
+    let other = Deliverer::new(transport, &settings, None, Arc::new(SystemClock::new()));
     let all = Choice::default();
     let (done, ()) = tokio::join!(other.replay(&all, FIVE), lab.deliverer.bring_back_once());
     let done = done.unwrap();

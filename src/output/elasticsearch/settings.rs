@@ -1,9 +1,8 @@
-//! What an operator says about the cluster, and whether it can be true.
+//! The settings of this output, and their validation.
 //!
-//! Owns the settings of this output and their rules; refuses to know how they were written down (TOML,
-//! environment). Invariant: [`Settings::problems`] is empty for every value that
-//! [`Elasticsearch::connect`](super::Elasticsearch::connect) accepts. Guards against a wrong setting that
-//! shows itself only at the first bulk, hours after the start.
+//! Owns the settings and their rules; refuses to know where they were read from (TOML, environment). Invariant:
+//! [`Settings::problems`] is empty for every value that [`Elasticsearch::connect`](super::Elasticsearch::connect)
+//! accepts. It guards against a wrong setting that causes an error only at the first bulk request, hours after the start.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -30,25 +29,25 @@ pub const DEFAULT_PARK_AFTER: Duration = Duration::from_secs(600);
 pub struct Settings {
     /// Base addresses of the nodes; a path is a prefix (`https://proxy/es/`).
     pub nodes: Vec<Url>,
-    /// Who we say we are.
+    /// The credentials.
     pub auth: Auth,
     /// A PEM file with authorities to trust besides the operating system's.
     pub ca_file: Option<PathBuf>,
-    /// The one authority to trust instead of all others, by its certificate's fingerprint.
+    /// The fingerprint of the one authority to trust instead of all others.
     pub ca_fingerprint: Option<Fingerprint>,
     /// The HTTP proxies before the nodes.
     pub proxies: Proxies,
     /// For clusters that ask for a client certificate.
     pub client_certificate: Option<ClientCertificate>,
-    /// Compress bodies, and ask for compressed answers.
+    /// Compress bodies, and ask for compressed responses.
     pub gzip: bool,
-    /// Time for one request, from connecting to the last byte of the answer.
+    /// Time for one request, from connecting to the last byte of the response.
     pub request_timeout: Duration,
     /// Target size of one bulk body before compression.
     pub batch_bytes: usize,
     /// Requests in flight while nothing is refused; one otherwise.
     pub max_in_flight: usize,
-    /// Waiting between repeats.
+    /// The waits between retries.
     pub backoff: Backoff,
     /// How long one index may refuse, while others accept, before its lines are parked.
     pub park_after: Duration,
@@ -79,7 +78,7 @@ impl Settings {
         }
     }
 
-    /// All that is wrong, at once; no file is opened.
+    /// All problems of the settings; no file is opened.
     pub fn problems(&self) -> Vec<SettingsProblem> {
         let mut problems = Vec::new();
         if self.nodes.is_empty() {
@@ -129,7 +128,7 @@ impl Settings {
     }
 }
 
-/// A node's address without whatever secret stands in it.
+/// A node's address without any secret in it.
 pub(crate) fn shown(node: &Url) -> String {
     let mut node = node.clone();
     // Neither can fail for an address that has a host; one without has no secret to hide.
@@ -192,9 +191,9 @@ mod tests {
         wrong.max_in_flight = 0;
         wrong.batch_bytes = 0;
         wrong.request_timeout = Duration::ZERO;
-        let said: Vec<String> = wrong.problems().iter().map(ToString::to_string).collect();
-        assert_eq!(said.len(), 8, "{said:#?}");
-        assert!(!said.join("\n").contains("hunter2"), "{said:#?}");
+        let message: Vec<String> = wrong.problems().iter().map(ToString::to_string).collect();
+        assert_eq!(message.len(), 8, "{message:#?}");
+        assert!(!message.join("\n").contains("hunter2"), "{message:#?}");
         assert!(!format!("{wrong:?}").contains("abc\\n"));
     }
 }

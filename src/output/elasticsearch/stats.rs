@@ -1,12 +1,12 @@
-//! What this output counts.
+//! The counters of this output.
 //!
 //! Owns the counters of requests; refuses to count lines (the acknowledgement of each batch does). Invariant: counters
-//! only grow, gauges come back to zero when nothing is under way.
+//! only grow, and gauges are zero when no request is in flight.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::judge::RetryReason;
+use super::classify::RetryReason;
 
 /// Upper bounds of the request histogram's buckets, in seconds; one more bucket has no bound.
 pub(super) const SECONDS: [f64; 12] = [
@@ -46,7 +46,7 @@ impl Default for Stats {
 }
 
 impl Stats {
-    /// Bulk requests by HTTP status, those that occurred; status 0 is a request without a whole answer.
+    /// Bulk requests by HTTP status, for those that occurred; status 0 is a request without a complete response.
     pub fn requests(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         (0u16..).zip(&self.requests).filter_map(|(status, count)| {
             let count = count.load(Ordering::Relaxed);
@@ -68,7 +68,7 @@ impl Stats {
         Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
     }
 
-    /// Documents sent again, by reason.
+    /// Documents that were resent, by reason.
     pub fn retries(&self) -> impl Iterator<Item = (RetryReason, u64)> + '_ {
         RetryReason::ALL
             .into_iter()
@@ -90,7 +90,7 @@ impl Stats {
         self.in_flight_bytes.load(Ordering::Relaxed)
     }
 
-    /// Parked documents that were accepted in the end.
+    /// Parked documents that were accepted later.
     pub fn unparked(&self) -> u64 {
         self.unparked.load(Ordering::Relaxed)
     }
@@ -105,7 +105,7 @@ impl Stats {
     }
 
     pub(crate) fn retried(&self, reason: RetryReason, documents: usize) {
-        if let Some(count) = self.retries.get(reason.place()) {
+        if let Some(count) = self.retries.get(reason.index()) {
             count.fetch_add(documents as u64, Ordering::Relaxed);
         }
     }
@@ -126,7 +126,7 @@ impl Stats {
     }
 }
 
-/// A request under way; dropping it ends it.
+/// A request in flight; dropping it ends it.
 #[derive(Debug)]
 pub(crate) struct UnderWay<'s> {
     stats: &'s Stats,

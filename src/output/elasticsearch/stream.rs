@@ -1,10 +1,10 @@
-//! Sees to it that what is meant for a data stream never makes a plain index of that name.
+//! Prevents documents for a data stream from creating a plain index of that name.
 //!
-//! A bulk to a name that does not exist makes what the cluster's templates say: without the right template a
-//! plain index, with guessed types, for ever in the way of the data stream. Elasticsearch since 8.13 refuses
-//! that itself when asked (`require_data_stream`, elastic/elasticsearch#101872); older ones and OpenSearch
-//! refuse the parameter. There the name is made sure of before the first bulk. Invariant: without the
-//! parameter no bulk goes to a name that was not found to be a data stream, or to be made one.
+//! A bulk request to a name that does not exist creates what the cluster's templates define. Without the right template
+//! that is a plain index with guessed types, which blocks the data stream for ever. Elasticsearch since 8.13 refuses
+//! that itself on request (`require_data_stream`, elastic/elasticsearch#101872); older versions and OpenSearch refuse
+//! the parameter. There the name is checked before the first bulk request. Invariant: without the parameter no bulk
+//! request goes to a name that is neither a data stream nor sure to become one.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,30 +13,30 @@ use std::sync::{Mutex, PoisonError};
 use serde_json::{Value, json};
 
 use super::bulk::request_error;
+use super::classify::rejection;
 use super::client::{Client, Method};
-use super::deliver::Reply;
 use super::error::OutputError;
-use super::judge::rejection;
+use super::response::Response;
 use crate::config::DataStream;
 
 /// The parameter of `_bulk`.
 pub(crate) const PARAMETER: &str = "require_data_stream";
 
-/// The type of the refusals that stand here in the cluster's stead.
+/// The error type of refusals that this module makes instead of the cluster.
 pub(crate) const NO_STREAM: &str = "no_data_stream";
 
-/// What the servers were found to know and to have. Asked once and remembered.
+/// Whether the servers know the parameter, and which names are data streams. Each is asked once and remembered.
 #[derive(Debug, Default)]
 pub(crate) struct Streams {
     refuses_parameter: AtomicBool,
     sure: Mutex<HashSet<String>>,
 }
 
-/// How a name was found.
+/// The result of checking a name.
 enum Found {
     /// It is a data stream, or the first bulk makes it one.
     Stream,
-    /// It is not, or that cannot be known, for this reason.
+    /// It is not, or that cannot be found out, for this reason.
     Not(String),
 }
 
@@ -46,9 +46,9 @@ impl Streams {
         !self.refuses_parameter.load(Ordering::Relaxed)
     }
 
-    /// True when this answer says that the server does not know [`PARAMETER`]; it is not asked again.
-    pub(crate) fn is_refusal(&self, reply: &Reply) -> bool {
-        let error = (reply.status == 400).then(|| request_error(&reply.body));
+    /// True when this response shows that the server does not know [`PARAMETER`]; it is not used again.
+    pub(crate) fn is_refusal(&self, response: &Response) -> bool {
+        let error = (response.status == 400).then(|| request_error(&response.body));
         let refused = error.is_some_and(|error| {
             error.reason.contains("unrecognized parameter") && error.reason.contains(PARAMETER)
         });
@@ -58,13 +58,13 @@ impl Streams {
         refused
     }
 
-    /// Makes sure that a bulk to this name ends in a data stream; if not, gives an answer that refuses it.
+    /// Checks that a bulk request to this name reaches a data stream; otherwise returns a response that refuses it.
     pub(crate) async fn ensure(
         &self,
         client: &Client,
         node: usize,
         stream: &DataStream,
-    ) -> Result<Option<Reply>, OutputError> {
+    ) -> Result<Option<Response>, OutputError> {
         if self.sure().contains(stream.as_str()) {
             return Ok(None);
         }
@@ -75,7 +75,7 @@ impl Streams {
             }
             Found::Not(reason) => {
                 let error = json!({"type": NO_STREAM, "reason": reason});
-                Ok(Some(Reply {
+                Ok(Some(Response {
                     status: 404,
                     retry_after: None,
                     date: None,
@@ -90,8 +90,8 @@ impl Streams {
     }
 }
 
-/// Looks whether it is there, else makes it: that succeeds only where the template that counts makes data
-/// streams and no index stands in the way. Where neither may be asked, our own template must do.
+/// Checks whether the data stream exists, and creates it otherwise. Creating succeeds only where the template that
+/// applies creates data streams and no index has the name. Where neither request is allowed, it checks our own template.
 async fn find(client: &Client, node: usize, stream: &DataStream) -> Result<Found, OutputError> {
     let name = stream.as_str();
     let path = format!("_resolve/index/{name}");
@@ -117,22 +117,22 @@ async fn find(client: &Client, node: usize, stream: &DataStream) -> Result<Found
     match made.status {
         200..=299 => return Ok(Found::Stream),
         400 if &*error.kind == "resource_already_exists_exception" => return Ok(Found::Stream),
-        // not allowed, or not there: a server without the API says 405, or 400 without a type
+        // not allowed, or no such API: a server without it responds 405, or 400 without a type
         401 | 403..=405 => {}
         400 if error.kind.is_empty() => {}
         status => return Ok(Found::Not(rejection(status, &error).to_string())),
     }
     let template = stream.template();
     let path = format!("_index_template/{template}");
-    let answer = client.request(node, Method::Get, &path, None).await?;
-    Ok(match answer.status {
-        200 if makes_streams(&answer.body) => Found::Stream,
+    let response = client.request(node, Method::Get, &path, None).await?;
+    Ok(match response.status {
+        200 if makes_streams(&response.body) => Found::Stream,
         200 => Found::Not(format!(
             "the index template {template} makes no data streams"
         )),
         404 => Found::Not(format!("there is no index template {template}")),
         status => {
-            let reason = rejection(status, &request_error(&answer.body));
+            let reason = rejection(status, &request_error(&response.body));
             Found::Not(format!(
                 "cannot find out whether {name} is a data stream: {reason}"
             ))
@@ -140,10 +140,10 @@ async fn find(client: &Client, node: usize, stream: &DataStream) -> Result<Found
     })
 }
 
-/// Whether the answer to `GET _index_template/NAME` is a template that makes data streams.
-pub(crate) fn makes_streams(answer: &[u8]) -> bool {
-    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
-    answer
+/// Whether the response to `GET _index_template/NAME` is a template that creates data streams.
+pub(crate) fn makes_streams(response: &[u8]) -> bool {
+    let response: Value = serde_json::from_slice(response).unwrap_or_default();
+    response
         .pointer("/index_templates/0/index_template/data_stream")
         .is_some_and(Value::is_object)
 }

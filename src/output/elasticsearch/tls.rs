@@ -1,8 +1,8 @@
-//! Whom we trust, and who we are, on the TLS level.
+//! The trusted authorities and the client certificate.
 //!
 //! Owns the reading of certificate files; refuses to decide about a server's certificate (`trust` does). Invariant:
 //! without a fingerprint the public authorities built into the program, the operating system's and the operator's
-//! own are all trusted, and one certificate that cannot be read never takes the others with it. Guards against
+//! own are all trusted, and one certificate that cannot be read does not exclude the others. It guards against
 //! "unknown issuer" where the operating system trusts the cluster's authority.
 
 use std::path::Path;
@@ -22,10 +22,10 @@ const CA_FILE: &str = "ca_file";
 const CLIENT_CERT: &str = "client_cert";
 const CLIENT_KEY: &str = "client_key";
 
-/// What the client takes.
+/// The TLS configuration of the client.
 pub(crate) struct Tls {
     pub(crate) config: ClientConfig,
-    /// Whom we trust, for the message when that is not enough.
+    /// The trusted authorities, for the message about an unknown issuer.
     pub(crate) trusted: String,
 }
 
@@ -69,7 +69,7 @@ impl Tls {
 fn authorities(ca_file: Option<&Path>) -> Result<(Trust, String), OutputError> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    // Stores of operating systems may hold relics that webpki refuses.
+    // Stores of operating systems may hold old certificates that webpki refuses.
     let (from_system, _) =
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let mut trusted = format!("{from_system} of the operating system");
@@ -125,7 +125,7 @@ fn certificates(
         let message = "is not PEM text (DER? convert it with openssl x509 -inform der)";
         pem(setting, path, message.to_owned())
     })?;
-    // A marker counts only when nothing else stands on its line.
+    // A marker counts only when it is alone on its line.
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let text = lines.join("\n");
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();

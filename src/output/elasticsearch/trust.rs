@@ -1,9 +1,8 @@
 //! Whether the certificate that a server shows is to be trusted.
 //!
-//! Owns the decision; refuses to know where the authorities come from. Invariant: whatever makes a certificate
-//! trusted, it is valid at this time, it is for the name that was asked for, and the server has its key. Guards
-//! against a pinned certificate that is accepted for any host, and against a fingerprint that any certificate of a
-//! chain may have.
+//! Owns the decision; refuses to know where the authorities come from. Invariant: every trusted certificate is valid
+//! now, is issued for the requested name, and the server has its key. It guards against a pinned certificate that is
+//! accepted for any host, and against a fingerprint that any certificate of a chain may have.
 
 use std::fmt;
 
@@ -22,7 +21,7 @@ use crate::config::Fingerprint;
 /// Certificates of a chain that a message shows; servers send two or three.
 const SHOWN: usize = 4;
 
-/// Whom to trust.
+/// What is trusted.
 #[derive(Debug)]
 pub(crate) enum Trust {
     /// These authorities, and these very certificates.
@@ -42,7 +41,7 @@ pub(crate) struct Verifier {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-/// Why a fingerprint does not help.
+/// Why a fingerprint establishes no trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Unfounded {
     /// No certificate of the chain has it.
@@ -104,8 +103,8 @@ impl Verifier {
     ) -> Result<RootCertStore, Error> {
         let mut roots = RootCertStore::empty();
         roots.add(authority.clone().into_owned())?;
-        // Of an anchor only name and key count for webpki. Asked as if it were a server's, an authority's own
-        // certificate shows itself as one, after its validity was looked at.
+        // webpki uses only the name and key of an anchor. Verified as a server's certificate, an authority's own one is
+        // refused as an authority's, but only after its validity was checked.
         match self.chains_to(&ParsedCertificate::try_from(authority)?, &roots, &[], now) {
             Err(error) if is_authority_in_servers_place(&error) => Ok(roots),
             Err(error) if is_about_time(&error) => Err(error),
@@ -124,7 +123,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let own = ParsedCertificate::try_from(end_entity)?;
-        let (verdict, is_pinned) = match &self.trust {
+        let (outcome, is_pinned) = match &self.trust {
             Trust::Authorities { roots, pinned } => (
                 self.chains_to(&own, roots, intermediates, now),
                 pinned.contains(end_entity),
@@ -146,11 +145,10 @@ impl ServerCertVerifier for Verifier {
                 (self.chains_to(&own, &roots, intermediates, now), false)
             }
         };
-        match verdict {
-            // Who signed a certificate does not matter when it is that very one; webpki looks at the time before it
-            // looks for an issuer.
+        match outcome {
+            // The issuer of a pinned certificate does not matter; webpki checks the time before it looks for an issuer.
             Err(error) if is_pinned && !is_about_time(&error) => {}
-            verdict => verdict?,
+            outcome => outcome?,
         }
         verify_server_name(&own, server_name)?;
         Ok(ServerCertVerified::assertion())
@@ -204,7 +202,7 @@ fn is_about_time(error: &Error) -> bool {
     }
 }
 
-/// Whether an authority's own certificate stands where a server's should.
+/// Whether the server sent an authority's own certificate in place of its own.
 pub(crate) fn is_authority_in_servers_place(error: &Error) -> bool {
     says(error, "CaUsedAsEndEntity")
 }

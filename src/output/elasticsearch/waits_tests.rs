@@ -1,20 +1,20 @@
-//! How long a delivery waits between repeats, in virtual time.
+//! How long a delivery waits between retries, in virtual time.
 
 use super::*;
 
-/// Answers as scripted: of each request that many items are taken, the others refused for now.
+/// Takes the scripted number of items of each request and refuses the others for now.
 struct Refusing {
     taken: Vec<usize>,
     at: Mutex<Vec<Instant>>,
 }
 
-impl Courier for Refusing {
+impl Transport for Refusing {
     fn nodes(&self) -> usize {
         1
     }
 
-    async fn bulk(&self, _: usize, wire: Wire) -> Result<Reply, OutputError> {
-        let count = wire.body.iter().filter(|byte| **byte == b'\n').count() / 2;
+    async fn bulk(&self, _: usize, request: BulkRequest) -> Result<Response, OutputError> {
+        let count = request.body.iter().filter(|byte| **byte == b'\n').count() / 2;
         let mut at = self.at.lock().unwrap();
         let taken = self.taken.get(at.len()).copied().unwrap_or(count);
         at.push(Instant::now());
@@ -26,7 +26,7 @@ impl Courier for Refusing {
             }
         });
         let items = items.collect::<Vec<_>>().join(",");
-        Ok(Reply {
+        Ok(Response {
             status: 200,
             retry_after: None,
             date: None,
@@ -35,20 +35,20 @@ impl Courier for Refusing {
     }
 }
 
-/// The longest wait before each repeat, of many deliveries.
+/// The longest wait before each retry, over many deliveries.
 async fn longest_waits(taken: &[usize]) -> Vec<Duration> {
     let directory = TempDir::new().unwrap();
     let stop = CancellationToken::new();
     let mut longest = vec![Duration::ZERO; taken.len()];
     for _ in 0..300 {
-        let courier = Refusing {
+        let transport = Refusing {
             taken: taken.to_vec(),
             at: Mutex::default(),
         };
         let clock = Arc::new(SystemClock::new());
-        let deliverer = Deliverer::new(courier, &settings(directory.path()), None, clock);
+        let deliverer = Deliverer::new(transport, &settings(directory.path()), None, clock);
         assert!(deliverer.deliver(good(9), &stop).await.settled);
-        let at = deliverer.courier.at.lock().unwrap();
+        let at = deliverer.transport.at.lock().unwrap();
         assert_eq!(at.len(), taken.len() + 1);
         for (longest, pair) in longest.iter_mut().zip(at.windows(2)) {
             *longest = (*longest).max(pair[1] - pair[0]);
@@ -57,7 +57,7 @@ async fn longest_waits(taken: &[usize]) -> Vec<Duration> {
     longest
 }
 
-/// Of three hundred waits with full jitter the longest is next to the bound, and none is above it.
+/// The longest of three hundred waits with full jitter is close to the bound, and none is above it.
 #[tokio::test(start_paused = true)]
 async fn each_fruitless_repeat_doubles_the_longest_wait_and_a_fruitful_one_begins_anew() {
     let fruitless = [0; 9];
@@ -71,7 +71,7 @@ async fn each_fruitless_repeat_doubles_the_longest_wait_and_a_fruitful_one_begin
     ] {
         for (longest, bound) in longest_waits(taken).await.into_iter().zip(bounds) {
             let bound = Duration::from_millis(*bound);
-            // the timer's own millisecond
+            // the timer is exact to a millisecond
             assert!(
                 longest <= bound + Duration::from_millis(1),
                 "{longest:?} of {bound:?}"

@@ -1,4 +1,4 @@
-//! Random traffic against a model: which lines were taken, what is on its way, what is settled.
+//! Random traffic against a model: which lines were taken, are in delivery, and are settled.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -45,7 +45,7 @@ enum Line {
     Huge,
 }
 
-/// What becomes of a line.
+/// The expected outcome of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Sent,
@@ -77,7 +77,7 @@ impl Line {
 #[derive(Debug, Clone)]
 enum Op {
     Take(u64, Vec<Line>),
-    /// One line longer than the limit, of which the beginning is there.
+    /// The beginning of a line that is longer than the limit.
     TakeCut(u64),
     Settle(prop::sample::Index),
     Flush,
@@ -100,7 +100,7 @@ fn stream(file: u64) -> [u8; 10] {
     [u8::try_from(file).unwrap(); 10]
 }
 
-/// The batcher, the world around it, and what must come true.
+/// The batcher, its surroundings, and the expected results.
 struct Lab {
     batcher: Batcher<ScriptedOutput>,
     output: Arc<ScriptedOutput>,
@@ -110,13 +110,13 @@ struct Lab {
     now: Duration,
     /// Per file, where the next line begins.
     ends: [u64; 3],
-    /// Lines given, in order: file, offset, and what must become of them.
+    /// The lines given, in order: file, offset, and expected outcome.
     given: Vec<(u64, u64, Way)>,
     /// Items in the order of sending.
     sent: Vec<([u8; 6], u64)>,
     /// Orders seen so far, and their spans in the order of sending.
     spans: Vec<Span>,
-    /// Spans on their way.
+    /// Spans in delivery.
     out: Vec<Vec<Span>>,
     settled: [u64; 3],
 }
@@ -200,11 +200,11 @@ impl Lab {
             }
             Op::Flush => self.batcher.send(),
         }
-        self.look();
+        self.check();
     }
 
-    /// Lets deliveries and acks go their way, and checks everything.
-    fn look(&mut self) {
+    /// Runs deliveries and acks, and checks everything.
+    fn check(&mut self) {
         self.batcher.resume(self.now, NOW);
         scripted_output::turn(&self.runtime);
         for order in &self.output.pending.lock().unwrap()[self.out.len()..] {
@@ -227,9 +227,9 @@ impl Lab {
 
     fn check(&self) {
         let batcher = &self.batcher;
-        let filling = usize::from(batcher.open.is_some());
+        let open = usize::from(batcher.open.is_some());
         assert_eq!(
-            batcher.free.len() + filling + batcher.unacknowledged(),
+            batcher.free.len() + open + batcher.unacknowledged(),
             self.buffers
         );
         assert!(self.output.waiting() <= self.buffers);
@@ -252,35 +252,38 @@ impl Lab {
             count(Way::Sent)
         );
         for (file, settled) in (0..).zip(&self.settled) {
-            let filling = batcher.open.iter().flat_map(|filling| &filling.batch.spans);
-            let held = self.out.iter().flatten().chain(filling);
+            let open = batcher.open.iter().flat_map(|open| &open.batch.spans);
+            let held = self.out.iter().flatten().chain(open);
             let held = held
                 .filter(|span| span.file.0 == file)
                 .map(|span| span.from);
-            let rest = batcher.pending.iter().filter(|rest| rest.file.0 == file);
-            let first = held.chain(rest.map(|rest| rest.offset)).min();
+            let pending = batcher
+                .pending
+                .iter()
+                .filter(|pending| pending.file.0 == file);
+            let first = held.chain(pending.map(|pending| pending.offset)).min();
             // settled as far as nothing is held, and no further
             let end = self.ends[usize::try_from(file).unwrap()];
             assert_eq!(*settled, first.unwrap_or(end));
         }
     }
 
-    /// Everything is taken and settled; each line stood in one span, and was sent once, in order.
+    /// Everything is taken and settled; each line was in one span, and was sent once, in order.
     fn finish(mut self) {
         for _ in 0..10_000 {
             if self.batcher.is_empty() {
                 break;
             }
             self.batcher.send();
-            self.look();
+            self.check();
             while self.output.waiting() > 0 {
                 self.output.end(0, Ending::Settled);
                 self.out.remove(0);
             }
-            self.look();
+            self.check();
         }
         assert!(self.batcher.is_empty());
-        self.look();
+        self.check();
         assert_eq!(self.settled, self.ends);
         let expected: Vec<_> = self
             .given
@@ -289,7 +292,7 @@ impl Lab {
             .map(|(file, offset, _)| (stream(*file)[..6].try_into().unwrap(), *offset))
             .collect();
         assert_eq!(self.sent, expected);
-        // each file's spans lie end to end: no line stands in two, none in none
+        // each file's spans are adjacent: every line is in exactly one
         for (file, end) in (0..).zip(self.ends) {
             let mut at = 0;
             for span in self.spans.iter().filter(|span| span.file.0 == file) {
@@ -336,16 +339,16 @@ fn good(count: usize) -> Vec<u8> {
 }
 
 #[test]
-fn a_road_that_is_full_keeps_the_rest_and_no_more() {
+fn a_batcher_without_a_free_buffer_keeps_one_pending_chunk() {
     let mut lab = Lab::new(2);
     let bytes = good(10 * COUNT);
     lab.take(0, &bytes, bytes.len() as u64, false);
-    lab.look();
+    lab.check();
     assert!(lab.batcher.is_full());
     assert_eq!(lab.output.waiting(), 3);
     assert_eq!(lab.telemetry.snapshot().accounts.read, 3 * COUNT as u64);
-    let rest = lab.batcher.pending.as_ref().unwrap();
-    assert_eq!(rest.bytes.len(), bytes.len() * 7 / 10);
+    let pending = lab.batcher.pending.as_ref().unwrap();
+    assert_eq!(pending.bytes.len(), bytes.len() * 7 / 10);
     lab.finish();
 }
 
@@ -354,20 +357,20 @@ fn a_batch_leaves_when_it_has_its_bytes_or_its_count() {
     let mut lab = Lab::new(2);
     let bytes = good(COUNT - 1);
     lab.take(0, &bytes, bytes.len() as u64, false);
-    lab.look();
+    lab.check();
     assert_eq!(lab.output.waiting(), 0);
     assert_eq!(lab.batcher.flush_at(), Some(lab.now + AGE));
     let bytes = good(1);
     lab.now += AGE / 2;
     lab.take(1, &bytes, bytes.len() as u64, false);
-    lab.look();
+    lab.check();
     assert_eq!(lab.output.waiting(), 1);
     assert_eq!(lab.batcher.flush_at(), None);
     assert_eq!(lab.output.pending.lock().unwrap()[0].spans.len(), 2);
     let mut bytes = vec![];
     (0..4).for_each(|_| Line::Wide.write(&mut bytes));
     lab.take(0, &bytes, bytes.len() as u64, false);
-    lab.look();
+    lab.check();
     assert_eq!(lab.output.waiting(), 2);
     assert!(lab.output.pending.lock().unwrap()[1].lines.len() < COUNT);
     lab.finish();
@@ -381,7 +384,7 @@ fn lines_that_all_are_expired_or_blank_are_settled_without_a_delivery() {
         (0..20).for_each(|_| line.write(&mut bytes));
         lab.take(0, &bytes, bytes.len() as u64, false);
         lab.batcher.send();
-        lab.look();
+        lab.check();
         assert_eq!(lab.settled[0], bytes.len() as u64);
         assert!(lab.batcher.is_empty());
     }
@@ -415,7 +418,7 @@ fn blank_lines_are_counted_as_filtered() {
 }
 
 #[test]
-fn a_delivery_that_panics_is_told_and_settles_nothing() {
+fn a_delivery_that_panics_is_reported_and_settles_nothing() {
     let mut lab = Lab::new(2);
     let bytes = good(2 * COUNT);
     lab.take(0, &bytes, bytes.len() as u64, false);
@@ -496,21 +499,21 @@ fn a_line_of_no_known_format_waits_while_the_formats_are_out_of_date() {
     Line::Rubbish.write(&mut bytes);
     bytes.extend(good(1));
     lab.take(0, &bytes, bytes.len() as u64, false);
-    lab.look();
+    lab.check();
     assert!(lab.batcher.is_full(), "nothing is read meanwhile");
     assert_eq!(lab.telemetry.snapshot().accounts.read, 2);
-    // What was taken goes its way, and asking again changes nothing.
+    // Lines that were taken are delivered, and resuming again changes nothing.
     lab.batcher.send();
-    lab.look();
+    lab.check();
     lab.output.end(0, Ending::Settled);
     lab.out.remove(0);
-    lab.look();
+    lab.check();
     let before = bytes.len() - good(1).len() - b"rubbish\n".len();
     assert_eq!(lab.settled[0], before as u64);
 
-    // Nothing new came of it: it is what it looks like.
+    // The formats have not changed, so the line is recorded as unparsed.
     outdated.store(false, Ordering::Relaxed);
-    lab.look();
+    lab.check();
     assert!(!lab.batcher.is_full());
     let snapshot = lab.telemetry.snapshot();
     assert_eq!(snapshot.accounts.read, 4);

@@ -1,12 +1,12 @@
-//! One life with all that makes things durable in it, and each of its steps in turn failing, taking long, or being
-//! the last of its process, or of the whole machine.
+//! One run of the agent with every kind of durable step; each step in turn fails, takes long, or is the last of its
+//! process or of the whole machine.
 
 use std::collections::BTreeMap;
 
 use super::*;
 use crate::fail_points::{How, Step};
 
-/// So many steps of each kind are tried, spread over the life.
+/// How many steps of each kind are tried, spread over the run.
 const TRIED: usize = 6;
 
 /// Lines, a rotation, bad documents, an index that is closed until its lines are parked, a reload, copytruncate.
@@ -61,7 +61,7 @@ fn life(points: &FailPoints, power: Option<usize>) {
     live_in(world);
 }
 
-/// How many steps of each kind a life has in which nothing goes wrong.
+/// How many steps of each kind a run without faults has.
 fn steps() -> BTreeMap<Step, usize> {
     let points = FailPoints::new(None);
     life(&points, None);
@@ -84,8 +84,8 @@ fn each_step(how: How, power: Option<usize>) {
                 lived.is_ok(),
                 "{how:?} at {step:?} number {number}, {power:?}"
             );
-            // Waits are random within their bounds, and one life has a few steps more than another; but each
-            // has the first of each kind.
+            // Waits are random within their bounds, so one run has a few more steps than another; but each has the
+            // first step of each kind.
             assert!(points.met() || number > 0, "{step:?} is not reached");
         }
     }
@@ -106,7 +106,7 @@ fn each_step_that_lasts_may_be_the_last_of_its_process() {
     each_step(How::Abort, None);
 }
 
-/// The dead letters lie on a real disk here; what a power cut makes of them is tried beside them.
+/// The dead letters are on a real disk here; the tests of the dead-letter file cover power cuts.
 #[test]
 fn each_step_that_lasts_may_be_the_last_of_the_machine() {
     for kept in [0, 1] {

@@ -1,5 +1,5 @@
-//! The whole reader over a simulated file system and a clock that the test moves. Its waits are where the world
-//! moves on: each calls a script, which writes, rotates, ends deliveries, stops, and says how long it took.
+//! Tests the whole reader with a simulated file system and a clock that the test moves. Each wait of the reader calls a
+//! script, which writes, rotates, ends deliveries or stops, and returns how long it took.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -39,7 +39,7 @@ struct Moment<'w> {
 
 type Script<'s> = Box<dyn FnMut(&Moment<'_>) -> Duration + 's>;
 
-/// A watcher whose time is the script's.
+/// A watcher whose waits run the script.
 struct Sleep<'s> {
     calls: Watcher,
     runtime: Rc<Runtime>,
@@ -209,7 +209,7 @@ impl Lab {
         ended
     }
 
-    /// What a reader started now would read: what is not saved as settled.
+    /// What a reader started now would read: lines that are not saved as settled.
     fn unsaved(&self) -> usize {
         let mut tailer = self.tailer();
         let mut lines = 0;
@@ -241,7 +241,7 @@ fn once_ends_when_all_is_settled_and_saved_and_not_before() {
     lab.fs.append(LIVE, b"1795406399.999 unterminated");
     let mut delivered = 0;
     let ended = lab.run(|moment| {
-        // withheld for long, then one at a time
+        // withheld for a long time, then one at a time
         if moment.waits > 20 && moment.output.waiting() > 0 {
             delivered += moment.output.end(0, Ending::Settled).len();
         }
@@ -261,14 +261,14 @@ fn when_nothing_is_settled_reading_stops_and_memory_stays() {
     let mut read = None;
     let ended = lab.run(|moment| {
         if moment.waits < 200 {
-            // buffers: those on their way and the one that is full too
+            // buffers: those in delivery and the full one
             assert_eq!(moment.output.waiting(), lab.settings.max_in_flight + 1);
             let lines = telemetry.snapshot().accounts.read;
             assert_eq!(lines, 15);
             let handed_out = telemetry.snapshot().tail.bytes_read;
             assert!(handed_out <= 15 * 32 + 256, "{handed_out}");
             if moment.waits > 100 {
-                // directories are looked at still, and logs are not
+                // directories are still scanned, but logs are not read
                 assert!(fs.bytes_read() < read.unwrap_or(usize::MAX).saturating_add(64 * 1024));
             }
             read.get_or_insert(fs.bytes_read());
@@ -287,8 +287,8 @@ fn when_nothing_is_settled_reading_stops_and_memory_stays() {
     assert!(waited > 100.0, "{waited}");
 }
 
-/// The output is away for long, and logrotate keeps two files and deletes the third: faster than the directories
-/// are read afresh. Each file is opened in time.
+/// The output is down for a long time, and logrotate keeps two files and deletes the third, faster than the directories
+/// are scanned. Each file is opened in time.
 #[test]
 fn rotations_while_nothing_is_accepted_lose_nothing() {
     for compressed in [false, true] {
@@ -297,7 +297,7 @@ fn rotations_while_nothing_is_accepted_lose_nothing() {
         let (mut rotations, mut idle, mut at) = (0, 0, lab.clock.now());
         let ended = lab.run(|moment| {
             if rotations < 30 {
-                // whatever happens while the reader sleeps happens unseen
+                // the reader does not see what happens while it sleeps
                 while at < moment.clock.now() + moment.timeout {
                     at += 2 * SECOND;
                     rotations += 1;
@@ -328,7 +328,7 @@ fn rotations_while_nothing_is_accepted_lose_nothing() {
     }
 }
 
-/// What expires is passed over for good, so a clock that is wrong for some hours must not decide it.
+/// An expired line is skipped permanently, so a clock that is wrong for some hours must not decide that.
 #[test]
 fn while_the_clock_is_ahead_nothing_expires_that_is_young() {
     const DAY: i64 = 86_400_000;
@@ -395,7 +395,7 @@ fn a_drain_waits_for_what_is_on_its_way_until_its_limit() {
             moment.stop.drain();
             return Duration::ZERO;
         } else if moment.output.waiting() == 2 {
-            // of two batches the second arrives
+            // the second of two batches is delivered
             assert_eq!(moment.output.end(1, Ending::Settled).len(), 2);
         }
         moment.timeout
@@ -406,7 +406,7 @@ fn a_drain_waits_for_what_is_on_its_way_until_its_limit() {
         lab.settings.shutdown_timeout
     );
     assert_eq!(lab.settled(), 2);
-    // nothing is saved beyond the batch that did not arrive
+    // nothing is saved beyond the batch that was not delivered
     assert_eq!(lab.unsaved(), 9);
 }
 
@@ -457,7 +457,7 @@ fn an_abort_leaves_behind_a_delivery_that_does_not_hear() {
         moment.timeout
     });
     assert_eq!(ended, Ended::Released(7));
-    // the two lines of the batch being filled were not sent any more
+    // the two lines of the open batch were not sent
     assert_eq!(lab.output.waiting(), 1);
     let took = lab.clock.now() - stopped_at.unwrap();
     assert!(took <= 2 * RECALL, "{took:?}");
@@ -477,7 +477,7 @@ fn a_drain_goes_on_asking_a_delivery_that_does_not_hear() {
         }
         moment.timeout
     });
-    // the state directory is free only when nobody works on it any more
+    // the state directory is free only when no delivery uses it any more
     assert_eq!(ended, Ended::Settled);
     assert_eq!(lab.unsaved(), 0);
 }
@@ -588,7 +588,7 @@ enum End {
     Panic,
 }
 
-/// The index: what was delivered and settled, by place, and what it says.
+/// The index: documents that were delivered and settled, by position.
 #[derive(Default)]
 struct Index {
     documents: BTreeMap<([u8; 6], u64), String>,
@@ -617,7 +617,7 @@ impl Index {
 proptest! {
     #![proptest_config(crate::replay::lives(150))]
 
-    /// Whatever is written, rotated, withheld and broken off: in the end each line is in the index once.
+    /// Whatever is written, rotated, withheld and interrupted, each line is finally in the index once.
     #[test]
     fn every_line_arrives_once_over_several_runs(
         runs in prop::collection::vec(
@@ -680,7 +680,7 @@ proptest! {
                 }
                 (moment.timeout / 10).max(Duration::from_millis(1))
             });
-            // the process is gone, and what it had on its way with it
+            // the process has ended, and its deliveries with it
             lab.telemetry.take();
             lab.output.pending.lock().unwrap().clear();
         }

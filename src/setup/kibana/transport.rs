@@ -4,11 +4,11 @@ use bytes::Bytes;
 
 use super::Transport;
 use crate::config;
-use crate::output::elasticsearch::{Fault, OutputError, Plain, Settings, shown};
+use crate::output::elasticsearch::{Fault, HttpClient, OutputError, Settings, shown};
 use crate::setup::{Answer, Method};
 
 /// The client of a Kibana or OpenSearch Dashboards.
-pub struct KibanaTransport(Plain);
+pub struct KibanaTransport(HttpClient);
 
 impl KibanaTransport {
     /// Makes the client; sends no request.
@@ -19,7 +19,7 @@ impl KibanaTransport {
         settings.ca_file = kibana.ca_file.clone();
         settings.ca_fingerprint = kibana.ca_fingerprint;
         settings.proxies = kibana.proxies.clone();
-        Plain::to(&settings, "`[kibana] url`").map(Self)
+        HttpClient::to(&settings, "`[kibana] url`").map(Self)
     }
 }
 

@@ -1,5 +1,5 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
-//! The table of outcomes over answers that real servers gave (`tests/fixtures/bulk/`).
+//! The table of outcomes over responses of real servers (`tests/fixtures/bulk/`).
 
 use super::super::bulk::walk;
 use super::*;
@@ -26,14 +26,14 @@ fn fixture(name: &str) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-fn verdict(item: &str) -> Verdict {
-    let answer = format!(r#"{{"errors":true,"items":[{item}]}}"#);
-    let mut verdict = None;
-    walk(answer.as_bytes(), 1, |_, outcome| {
-        verdict = Some(judge(&outcome))
+fn outcome(item: &str) -> ItemOutcome {
+    let response = format!(r#"{{"errors":true,"items":[{item}]}}"#);
+    let mut outcome = None;
+    walk(response.as_bytes(), 1, |_, item| {
+        outcome = Some(classify(&item))
     })
     .unwrap();
-    verdict.unwrap()
+    outcome.unwrap()
 }
 
 fn short(text: &str) -> String {
@@ -45,13 +45,13 @@ fn items_that_real_servers_answered() {
     let mut table = String::new();
     for line in fixture("items.ndjson").lines() {
         let captured: Captured = serde_json::from_str(line).unwrap();
-        let said = match verdict(captured.item.get()) {
-            Verdict::DeadLetter(reason) => format!("dead letter   {reason}"),
-            Verdict::HoldCluster(reason) => format!("hold          {reason}"),
-            Verdict::RetryItem(why) => format!("retry         {}", why.label()),
+        let result = match outcome(captured.item.get()) {
+            ItemOutcome::DeadLetter(reason) => format!("dead letter   {reason}"),
+            ItemOutcome::Hold(reason) => format!("hold          {reason}"),
+            ItemOutcome::Retry(why) => format!("retry         {}", why.label()),
             other => format!("{other:?}").to_lowercase(),
         };
-        let line = format!("{:32} {:42} {said}", captured.server, captured.call);
+        let line = format!("{:32} {:42} {result}", captured.server, captured.call);
         table.push_str(&format!("{:.180}\n", line));
     }
     insta::assert_snapshot!(table);
@@ -62,13 +62,13 @@ fn requests_that_real_servers_refused() {
     let mut table = String::new();
     for line in fixture("requests.ndjson").lines() {
         let captured: CapturedRequest = serde_json::from_str(line).unwrap();
-        let said = match judge_request(captured.status, captured.body.as_bytes()) {
-            RequestVerdict::Items => "items".to_owned(),
-            RequestVerdict::TooLarge => "too large".to_owned(),
-            RequestVerdict::Retry(why, reason) => {
+        let result = match classify_request(captured.status, captured.body.as_bytes()) {
+            RequestOutcome::Items => "items".to_owned(),
+            RequestOutcome::TooLarge => "too large".to_owned(),
+            RequestOutcome::Retry(why, reason) => {
                 format!("retry {}: {}", why.label(), short(&reason.to_string()))
             }
-            RequestVerdict::Hold(reason) => format!(
+            RequestOutcome::Hold(reason) => format!(
                 "hold: {}\n{:60} → {}",
                 short(&reason.to_string()),
                 "",
@@ -76,19 +76,19 @@ fn requests_that_real_servers_refused() {
             ),
         };
         table.push_str(&format!(
-            "{:32} {:48} {said}\n",
+            "{:32} {:48} {result}\n",
             captured.server, captured.call
         ));
     }
     insta::assert_snapshot!(table);
 }
 
-/// What the captured servers did not happen to say, from Elasticsearch's and Lucene's sources.
+/// Errors that the captured servers did not report, from Elasticsearch's and Lucene's sources.
 #[test]
 fn items_known_from_the_sources() {
     let refused = |kind: &str, reason: &str| {
         let error = serde_json::json!({"type": kind, "reason": reason});
-        verdict(&format!(r#"{{"create":{{"status":400,"error":{error}}}}}"#))
+        outcome(&format!(r#"{{"create":{{"status":400,"error":{error}}}}}"#))
     };
     for (kind, reason) in [
         (
@@ -117,10 +117,10 @@ fn items_known_from_the_sources() {
         ),
         ("strict_dynamic_mapping_exception", "mapping set to strict"),
     ] {
-        let said = refused(kind, reason);
+        let result = refused(kind, reason);
         assert!(
-            matches!(said, Verdict::DeadLetter(_)),
-            "{kind}: {reason}: {said:?}"
+            matches!(result, ItemOutcome::DeadLetter(_)),
+            "{kind}: {reason}: {result:?}"
         );
     }
     for (kind, reason) in [
@@ -154,10 +154,10 @@ fn items_known_from_the_sources() {
         ),
         ("", ""),
     ] {
-        let said = refused(kind, reason);
+        let result = refused(kind, reason);
         assert!(
-            matches!(said, Verdict::HoldCluster(_)),
-            "{kind}: {reason}: {said:?}"
+            matches!(result, ItemOutcome::Hold(_)),
+            "{kind}: {reason}: {result:?}"
         );
     }
 }
@@ -165,29 +165,29 @@ fn items_known_from_the_sources() {
 #[test]
 fn every_status_without_a_reason() {
     for status in 100..=599 {
-        let said = verdict(&format!(r#"{{"create":{{"status":{status}}}}}"#));
+        let result = outcome(&format!(r#"{{"create":{{"status":{status}}}}}"#));
         let right = match status {
-            200 => said == Verdict::Filtered,
-            201..=299 => said == Verdict::Indexed,
-            409 => said == Verdict::Duplicate,
-            429 => said == Verdict::RetryItem(RetryReason::Overloaded),
-            500..=599 => said == Verdict::RetryItem(RetryReason::Unavailable),
-            _ => matches!(said, Verdict::HoldCluster(_)),
+            200 => result == ItemOutcome::Filtered,
+            201..=299 => result == ItemOutcome::Indexed,
+            409 => result == ItemOutcome::Duplicate,
+            429 => result == ItemOutcome::Retry(RetryReason::Overloaded),
+            500..=599 => result == ItemOutcome::Retry(RetryReason::Unavailable),
+            _ => matches!(result, ItemOutcome::Hold(_)),
         };
-        assert!(right, "{status}: {said:?}");
+        assert!(right, "{status}: {result:?}");
     }
 }
 
-/// No status, with any error, may bury a document but 400 and 413.
+/// Only 400 and 413 may send a document to the dead-letter file, whatever the error.
 #[test]
-fn only_a_bad_request_can_bury() {
+fn only_a_bad_request_makes_a_dead_letter() {
     for status in (100..=599).filter(|status| ![400, 413].contains(status)) {
-        let said = verdict(&format!(
+        let result = outcome(&format!(
             r#"{{"create":{{"status":{status},"error":{{"type":"document_parsing_exception","reason":"field [a]"}}}}}}"#
         ));
         assert!(
-            !matches!(said, Verdict::DeadLetter(_)),
-            "{status}: {said:?}"
+            !matches!(result, ItemOutcome::DeadLetter(_)),
+            "{status}: {result:?}"
         );
     }
 }
@@ -195,17 +195,17 @@ fn only_a_bad_request_can_bury() {
 #[test]
 fn the_failure_store_and_a_foreign_conflict() {
     let diverted = r#"{"create":{"status":201,"failure_store":"used"}}"#;
-    assert_eq!(verdict(diverted), Verdict::Diverted);
+    assert_eq!(outcome(diverted), ItemOutcome::Diverted);
     let not = r#"{"create":{"status":201,"failure_store":"not_applicable_or_unknown"}}"#;
-    assert_eq!(verdict(not), Verdict::Indexed);
+    assert_eq!(outcome(not), ItemOutcome::Indexed);
     let failed =
         r#"{"create":{"status":503,"failure_store":"failed","error":{"type":"x","reason":"y"}}}"#;
     assert_eq!(
-        verdict(failed),
-        Verdict::RetryItem(RetryReason::Unavailable)
+        outcome(failed),
+        ItemOutcome::Retry(RetryReason::Unavailable)
     );
     let conflict = r#"{"create":{"status":409,"error":{"type":"snapshot_in_progress_exception","reason":"y"}}}"#;
-    assert!(matches!(verdict(conflict), Verdict::HoldCluster(_)));
+    assert!(matches!(outcome(conflict), ItemOutcome::Hold(_)));
 }
 
 #[test]

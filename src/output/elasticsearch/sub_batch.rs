@@ -1,8 +1,8 @@
-//! The batch taken apart, and the requests it travels in.
+//! A batch in delivery, and the sub-batches that are sent as one request each.
 //!
-//! Owns the bytes of a batch and which of its items go together; refuses to know how they fare. Invariant:
-//! while nothing has to be left out or compressed, what is sent are the batch's own bytes, never a copy, and
-//! its memory goes back to whoever filled it. Guards against a second budget of memory for repeats.
+//! Owns the bytes of a batch and the choice of items for each request; refuses to know their outcomes. Invariant:
+//! while nothing has to be left out or compressed, a request contains the batch's own bytes, never a copy, and the
+//! buffer goes back to the pipeline. It guards against a second memory budget for retries.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -17,51 +17,51 @@ use crate::config::DataStream;
 use crate::event::{Batch, Item, OutcomeCounts, Span};
 use crate::output::dead_letters::Rejection;
 
-/// A body ready to be sent, kept for repeats.
+/// A request body that is ready to be sent; it is kept for retries.
 #[derive(Debug, Clone)]
-pub(crate) struct Wire {
+pub(crate) struct BulkRequest {
     pub(crate) body: Bytes,
     pub(crate) gzip: bool,
-    /// How many documents it holds.
+    /// The number of its documents.
     pub(crate) documents: usize,
-    /// The data stream that all items are for, and must not become a plain index.
+    /// The data stream of all items; it must not become a plain index.
     pub(crate) stream: Option<Arc<DataStream>>,
 }
 
-/// The batch taken apart: its body as shared bytes, so that sending it copies nothing.
-pub(crate) struct Job {
+/// A batch in delivery. Its body is shared bytes, so that sending it copies nothing.
+pub(crate) struct BatchInDelivery {
     pub(crate) raw: Bytes,
     pub(crate) items: Vec<Item>,
     pub(crate) spans: Vec<Span>,
     pub(crate) counts: OutcomeCounts,
-    /// To be kept in the dead-letter file when all others are settled.
+    /// Items for the dead-letter file, which are written when all others are settled.
     pub(crate) dead: Vec<(u32, Rejection)>,
     pub(crate) parked: Vec<(u32, Rejection)>,
 }
 
-/// A batch whose delivery is over.
+/// The result of a delivery.
 #[derive(Debug)]
 pub(crate) struct Delivery {
     /// The batch; its body is empty.
     pub(crate) batch: Batch,
-    /// How its items ended.
+    /// The outcomes of its items.
     pub(crate) counts: OutcomeCounts,
     /// True when every item is durable; false only when delivery was stopped.
     pub(crate) settled: bool,
 }
 
-/// Items that travel in one request.
-pub(crate) struct Parcel {
+/// The items of one request.
+pub(crate) struct SubBatch {
     /// `None`: the whole batch.
     pub(crate) items: Option<Vec<u32>>,
-    pub(crate) wire: Option<Wire>,
-    /// Whole-request failures since it was last taken in part.
+    pub(crate) request: Option<BulkRequest>,
+    /// Whole-request failures since the cluster last took a part of it.
     pub(crate) failures: u32,
-    /// How often it was halved without being told to.
+    /// How often it was halved without a 413.
     pub(crate) halved: u32,
 }
 
-impl Job {
+impl BatchInDelivery {
     pub(crate) fn new(batch: Batch) -> Self {
         let Batch { body, items, spans } = batch;
         Self {
@@ -116,8 +116,8 @@ impl Job {
         span.map(|span| &*span.path)
     }
 
-    /// Takes back what was to be buried.
-    pub(crate) fn exhume(&mut self) -> Vec<u32> {
+    /// Takes the items back that were meant for the dead-letter file.
+    pub(crate) fn take_rejected(&mut self) -> Vec<u32> {
         let mut items: Vec<u32> = self
             .dead
             .drain(..)
@@ -129,7 +129,7 @@ impl Job {
     }
 
     pub(crate) fn finish(self, settled: bool) -> Delivery {
-        // The client has let go of the body by now, unless it was stopped: then a new one is made.
+        // The client has released the body by now, unless it was stopped; then a new buffer is made.
         let mut body = match self.raw.try_into_mut() {
             Ok(mut body) => {
                 body.clear();
@@ -151,34 +151,34 @@ impl Job {
     }
 }
 
-impl Parcel {
+impl SubBatch {
     pub(crate) fn new(items: Option<Vec<u32>>) -> Self {
         Self {
             items,
-            wire: None,
+            request: None,
             failures: 0,
             halved: 0,
         }
     }
 
-    pub(crate) fn count(&self, job: &Job) -> usize {
-        self.items.as_ref().map_or(job.items.len(), Vec::len)
+    pub(crate) fn count(&self, batch: &BatchInDelivery) -> usize {
+        self.items.as_ref().map_or(batch.items.len(), Vec::len)
     }
 
-    /// The item at this place of the request.
-    pub(crate) fn at(&self, place: usize) -> u32 {
+    /// The item at this position of the request.
+    pub(crate) fn at(&self, position: usize) -> u32 {
         match &self.items {
-            Some(items) => items.get(place).copied().unwrap_or(u32::MAX),
-            None => u32::try_from(place).unwrap_or(u32::MAX),
+            Some(items) => items.get(position).copied().unwrap_or(u32::MAX),
+            None => u32::try_from(position).unwrap_or(u32::MAX),
         }
     }
 
-    pub(crate) fn halves(&mut self, job: &Job) -> Option<(Self, Self)> {
-        let count = self.count(job);
+    pub(crate) fn halves(&mut self, batch: &BatchInDelivery) -> Option<(Self, Self)> {
+        let count = self.count(batch);
         if count < 2 {
             return None;
         }
-        let mut first: Vec<u32> = (0..count).map(|place| self.at(place)).collect();
+        let mut first: Vec<u32> = (0..count).map(|position| self.at(position)).collect();
         let second = first.split_off(count / 2);
         let half = |items| Self {
             halved: self.halved + 1,

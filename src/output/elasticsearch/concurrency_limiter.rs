@@ -1,9 +1,9 @@
-//! How many requests may be under way, and when the next may start.
+//! Limits how many requests are in flight, and when the next may start.
 //!
-//! Owns the one limit all deliveries share; refuses to know what is sent. Invariant: at most one request in
-//! flight after a refusal (of a whole request or of single items) until one is accepted without, then one
-//! more for each such answer, up to the maximum. Guards against a cluster that is trampled by the repeats of
-//! what it has just refused.
+//! Owns the one limit that all deliveries share; refuses to know what is sent. Invariant: after a refusal (of a whole
+//! request or of single items) at most one request is in flight until one is accepted completely; each further
+//! accepted request raises the limit by one, up to the maximum. It guards against a cluster that is overloaded by
+//! retries of what it has just refused.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::backoff::{Backoff, Jitter};
 struct State {
     in_flight: usize,
     limit: usize,
-    /// Nothing starts before.
+    /// No request starts before this time.
     resume_at: Option<Instant>,
     /// Whole requests refused in a row.
     refusals: u32,
@@ -25,7 +25,7 @@ struct State {
 
 /// The shared limiter.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub(crate) struct ConcurrencyLimiter {
     state: Mutex<State>,
     changed: Notify,
     max: usize,
@@ -33,15 +33,15 @@ pub(crate) struct Pace {
     jitter: Jitter,
 }
 
-/// One request under way. Dropping it without a word (a stop) only gives its place back.
+/// One request in flight. Dropping it without a result (on a stop) only releases its slot.
 #[derive(Debug)]
 pub(crate) struct Permit<'p> {
-    pace: &'p Pace,
-    /// Refusals in a row when it began: two requests refused by the same fault lengthen the wait once.
+    limiter: &'p ConcurrencyLimiter,
+    /// Refusals in a row when it began: two requests that the same fault refuses lengthen the wait once.
     refusals: u32,
 }
 
-impl Pace {
+impl ConcurrencyLimiter {
     pub(crate) fn new(max: usize, backoff: Backoff) -> Self {
         let max = max.max(1);
         Self {
@@ -58,8 +58,8 @@ impl Pace {
         }
     }
 
-    /// Waits for its turn.
-    pub(crate) async fn enter(&self) -> Permit<'_> {
+    /// Waits until a request may start.
+    pub(crate) async fn acquire(&self) -> Permit<'_> {
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);
@@ -72,7 +72,7 @@ impl Pace {
                         _ => {
                             state.in_flight += 1;
                             return Permit {
-                                pace: self,
+                                limiter: self,
                                 refusals: state.refusals,
                             };
                         }
@@ -91,12 +91,12 @@ impl Pace {
         }
     }
 
-    /// The wait before items that were refused are sent again.
+    /// The wait before refused items are resent.
     pub(crate) fn item_wait(&self, round: u32) -> Duration {
         self.backoff.wait(round, None, &self.jitter)
     }
 
-    /// The wait while the cluster's state refuses.
+    /// The wait while the cluster's state does not allow delivery.
     pub(crate) fn slow_wait(&self) -> Duration {
         self.backoff.slow(&self.jitter)
     }
@@ -107,49 +107,51 @@ impl Pace {
 }
 
 impl Permit<'_> {
-    /// Taken whole.
+    /// The cluster took every item.
     pub(crate) fn accepted(self) {
-        let mut state = self.pace.state();
-        state.limit = (state.limit + 1).min(self.pace.max);
+        let mut state = self.limiter.state();
+        state.limit = (state.limit + 1).min(self.limiter.max);
         state.refusals = 0;
         state.resume_at = None;
     }
 
-    /// Taken in part: the cluster is there, but has enough.
+    /// The cluster took a part: it responds, but is overloaded.
     pub(crate) fn partly_refused(self) {
-        let mut state = self.pace.state();
+        let mut state = self.limiter.state();
         state.limit = 1;
         state.refusals = 0;
         state.resume_at = None;
     }
 
-    /// Refused whole: nobody sends until the wait is over.
+    /// The whole request was refused: no request starts until the wait is over.
     pub(crate) fn refused(self, retry_after: Option<Duration>) {
-        let pace = self.pace;
-        let mut state = pace.state();
+        let limiter = self.limiter;
+        let mut state = limiter.state();
         state.limit = 1;
         if state.refusals == self.refusals {
             state.refusals = state.refusals.saturating_add(1);
         }
-        let wait = pace.backoff.wait(self.refusals, retry_after, &pace.jitter);
+        let wait = limiter
+            .backoff
+            .wait(self.refusals, retry_after, &limiter.jitter);
         state.resume_at = state.resume_at.max(Some(Instant::now() + wait));
     }
 
-    /// Refused by a state that somebody must change.
+    /// The cluster's state does not allow it, and an operator must act.
     pub(crate) fn held(self) {
-        let mut state = self.pace.state();
+        let mut state = self.limiter.state();
         state.limit = 1;
-        let wait = self.pace.slow_wait();
+        let wait = self.limiter.slow_wait();
         state.resume_at = state.resume_at.max(Some(Instant::now() + wait));
     }
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        let mut state = self.pace.state();
+        let mut state = self.limiter.state();
         state.in_flight = state.in_flight.saturating_sub(1);
         drop(state);
-        self.pace.changed.notify_waiters();
+        self.limiter.changed.notify_waiters();
     }
 }
 
@@ -173,70 +175,74 @@ mod tests {
         }
     }
 
-    fn pace(max: usize) -> Pace {
+    fn limiter(max: usize) -> ConcurrencyLimiter {
         let backoff = Backoff::try_new(Duration::from_secs(1), Duration::from_secs(8)).unwrap();
-        Pace::new(max, backoff)
+        ConcurrencyLimiter::new(max, backoff)
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refused_item_leaves_one_in_flight_and_acceptance_opens_again() {
-        let pace = pace(3);
-        let (a, b, c) = (pace.enter().await, pace.enter().await, pace.enter().await);
-        assert!(now_or_never(pace.enter()).is_none());
+    async fn a_refused_item_limits_to_one_request_and_acceptance_raises_the_limit() {
+        let limiter = limiter(3);
+        let (a, b, c) = (
+            limiter.acquire().await,
+            limiter.acquire().await,
+            limiter.acquire().await,
+        );
+        assert!(now_or_never(limiter.acquire()).is_none());
         a.partly_refused();
         b.partly_refused();
         assert!(
-            now_or_never(pace.enter()).is_none(),
+            now_or_never(limiter.acquire()).is_none(),
             "one is still in flight"
         );
         c.partly_refused();
-        let a = now_or_never(pace.enter()).unwrap();
-        assert!(now_or_never(pace.enter()).is_none());
+        let a = now_or_never(limiter.acquire()).unwrap();
+        assert!(now_or_never(limiter.acquire()).is_none());
         a.accepted();
         let (a, b) = (
-            now_or_never(pace.enter()).unwrap(),
-            now_or_never(pace.enter()).unwrap(),
+            now_or_never(limiter.acquire()).unwrap(),
+            now_or_never(limiter.acquire()).unwrap(),
         );
-        assert!(now_or_never(pace.enter()).is_none());
+        assert!(now_or_never(limiter.acquire()).is_none());
         a.accepted();
         b.accepted();
-        assert_eq!(pace.state().limit, 3);
+        assert_eq!(limiter.state().limit, 3);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_whole_refusal_nobody_starts_before_the_wait_is_over() {
-        let pace = pace(2);
+    async fn after_a_refused_request_none_starts_before_the_wait_is_over() {
+        let limiter = limiter(2);
         let asked = Duration::from_secs(5);
-        pace.enter().await.refused(Some(asked));
+        limiter.acquire().await.refused(Some(asked));
         let before = Instant::now();
-        let permit = pace.enter().await;
+        let permit = limiter.acquire().await;
         assert!(before.elapsed() >= asked);
         permit.held();
         let before = Instant::now();
-        drop(pace.enter().await);
+        drop(limiter.acquire().await);
         assert!(before.elapsed() >= Duration::from_secs(4));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn two_refused_by_one_fault_count_once_and_a_dropped_permit_gives_its_place_back() {
-        let pace = pace(2);
-        let (a, b) = (pace.enter().await, pace.enter().await);
+    async fn two_requests_refused_by_one_fault_count_once_and_a_dropped_permit_releases_its_slot() {
+        let limiter = limiter(2);
+        let (a, b) = (limiter.acquire().await, limiter.acquire().await);
         a.refused(None);
         b.refused(None);
-        assert_eq!(pace.state().refusals, 1);
-        drop(pace.enter().await);
-        assert_eq!(pace.state().in_flight, 0);
-        pace.enter().await.refused(None);
-        assert_eq!(pace.state().refusals, 2);
+        assert_eq!(limiter.state().refusals, 1);
+        drop(limiter.acquire().await);
+        assert_eq!(limiter.state().in_flight, 0);
+        limiter.acquire().await.refused(None);
+        assert_eq!(limiter.state().refusals, 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_waiter_wakes_when_a_place_becomes_free() {
-        let pace = std::sync::Arc::new(pace(1));
-        let permit = pace.enter().await;
+    async fn a_waiter_wakes_when_a_slot_becomes_free() {
+        let limiter = std::sync::Arc::new(limiter(1));
+        let permit = limiter.acquire().await;
         let waiter = tokio::spawn({
-            let pace = pace.clone();
-            async move { pace.enter().await.accepted() }
+            let limiter = limiter.clone();
+            async move { limiter.acquire().await.accepted() }
         });
         tokio::task::yield_now().await;
         permit.accepted();

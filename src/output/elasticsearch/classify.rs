@@ -1,21 +1,21 @@
-//! What an answer means for the lines it is about.
+//! Classifies responses: what they mean for the documents of a request.
 //!
-//! Owns the one table of outcomes, of items and of whole requests; refuses to know how it is waited, repeated
-//! or kept. Invariant: [`Verdict::DeadLetter`] only where the document itself can never be accepted; every
-//! refusal that is not understood is the cluster's state, so nothing is given up. Guards against lines that
-//! are dropped because an index was closed or a disk was full for an hour.
+//! Owns the one table of outcomes, for items and for whole requests; refuses to know how documents wait, are resent
+//! or are kept. Invariant: [`ItemOutcome::DeadLetter`] is used only where the document itself can never be accepted;
+//! every refusal that is not understood counts as the cluster's state, so that nothing is given up. It guards against
+//! lines that are dropped because an index was closed or a disk was full for an hour.
 
-use super::bulk::{ItemError, Outcome, request_error};
+use super::bulk::{BulkItem, ItemError, request_error};
 use super::stream;
 use crate::output::dead_letters::Rejection;
 use crate::text;
 
-/// How long a kept reason may be; servers put whole stack descriptions into it.
+/// The longest reason that is kept, in bytes; servers put whole stack traces into it.
 const REASON_BYTES: usize = 1024;
-/// How long the name of an exception may be; the longest of Elasticsearch has 60 characters.
+/// The longest name of an exception, in bytes; the longest of Elasticsearch has 60.
 const KIND_BYTES: usize = 128;
 
-/// The rejection that an error of a response means.
+/// The rejection for an error of a response.
 pub(crate) fn rejection(status: u16, error: &ItemError<'_>) -> Rejection {
     let mut text = error.reason.to_string();
     if !error.cause_reason.is_empty() && !text.contains(&*error.cause_reason) {
@@ -30,7 +30,7 @@ pub(crate) fn rejection(status: u16, error: &ItemError<'_>) -> Rejection {
     )
 }
 
-/// Why something is sent again.
+/// Why documents are resent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RetryReason {
     /// 429: the cluster has too much to do.
@@ -39,13 +39,13 @@ pub enum RetryReason {
     Unavailable,
     /// No connection.
     Unreachable,
-    /// No answer in time; it may have been applied.
+    /// There was no response in time; the request may have been applied.
     Timeout,
-    /// The connection ended before the whole answer; it may have been applied.
+    /// The connection ended before the complete response; the request may have been applied.
     Broken,
-    /// An answer that is none; it may have been applied.
+    /// The response is not one of `_bulk`; the request may have been applied.
     Malformed,
-    /// 413: sent again in halves.
+    /// 413: the documents are resent in halves.
     TooLarge,
     /// The cluster's state does not allow it.
     Held,
@@ -78,14 +78,14 @@ impl RetryReason {
         }
     }
 
-    pub(crate) fn place(self) -> usize {
+    pub(crate) fn index(self) -> usize {
         self as usize
     }
 }
 
-/// What one item's outcome means.
+/// The outcome of one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum ItemOutcome {
     /// Newly in the index.
     Indexed,
     /// There already.
@@ -95,42 +95,42 @@ pub(crate) enum Verdict {
     /// Dropped by an ingest pipeline.
     Filtered,
     /// Send this item again.
-    RetryItem(RetryReason),
-    /// The document's own fault, for good.
+    Retry(RetryReason),
+    /// The document itself can never be accepted.
     DeadLetter(Rejection),
-    /// The cluster's state: keep it and ask again.
-    HoldCluster(Rejection),
+    /// The cluster's state does not allow it: keep the item and try again.
+    Hold(Rejection),
 }
 
-/// Judges one item.
-pub(crate) fn judge(outcome: &Outcome<'_>) -> Verdict {
-    let Some(error) = &outcome.error else {
-        return match outcome.status {
-            _ if &*outcome.failure_store == "used" => Verdict::Diverted,
+/// Classifies one item of a response.
+pub(crate) fn classify(item: &BulkItem<'_>) -> ItemOutcome {
+    let Some(error) = &item.error else {
+        return match item.status {
+            _ if &*item.failure_store == "used" => ItemOutcome::Diverted,
             // On `create` only a pipeline's drop answers 200 (see `bulk::FILTER_PATH`).
-            200 => Verdict::Filtered,
-            201..=299 => Verdict::Indexed,
-            409 => Verdict::Duplicate,
-            429 => Verdict::RetryItem(RetryReason::Overloaded),
-            500..=599 => Verdict::RetryItem(RetryReason::Unavailable),
-            status => Verdict::HoldCluster(rejection(status, &ItemError::default())),
+            200 => ItemOutcome::Filtered,
+            201..=299 => ItemOutcome::Indexed,
+            409 => ItemOutcome::Duplicate,
+            429 => ItemOutcome::Retry(RetryReason::Overloaded),
+            500..=599 => ItemOutcome::Retry(RetryReason::Unavailable),
+            status => ItemOutcome::Hold(rejection(status, &ItemError::default())),
         };
     };
     let kind = &*error.kind;
-    let reason = || rejection(outcome.status, error);
-    match outcome.status {
-        409 if kind == "version_conflict_engine_exception" => Verdict::Duplicate,
-        // A full disk answers 429 too (`read_only_allow_delete`), but hurrying does not help it.
-        429 if kind == "cluster_block_exception" => Verdict::HoldCluster(reason()),
-        429 => Verdict::RetryItem(RetryReason::Overloaded),
-        500..=599 => Verdict::RetryItem(RetryReason::Unavailable),
-        413 => Verdict::DeadLetter(reason()),
-        400 if documents_own_fault(error) => Verdict::DeadLetter(reason()),
-        _ => Verdict::HoldCluster(reason()),
+    let reason = || rejection(item.status, error);
+    match item.status {
+        409 if kind == "version_conflict_engine_exception" => ItemOutcome::Duplicate,
+        // A full disk causes 429 too (`read_only_allow_delete`), but retrying soon does not help.
+        429 if kind == "cluster_block_exception" => ItemOutcome::Hold(reason()),
+        429 => ItemOutcome::Retry(RetryReason::Overloaded),
+        500..=599 => ItemOutcome::Retry(RetryReason::Unavailable),
+        413 => ItemOutcome::DeadLetter(reason()),
+        400 if documents_own_fault(error) => ItemOutcome::DeadLetter(reason()),
+        _ => ItemOutcome::Hold(reason()),
     }
 }
 
-/// True when no change of the cluster short of another mapping could make it take this document.
+/// True when the cluster could take this document only with another mapping.
 fn documents_own_fault(error: &ItemError<'_>) -> bool {
     match &*error.kind {
         "document_parsing_exception" | "strict_dynamic_mapping_exception" => true,
@@ -142,8 +142,8 @@ fn documents_own_fault(error: &ItemError<'_>) -> bool {
     }
 }
 
-/// A template or mapping that cannot be compiled when the day's index is created says
-/// `mapper_parsing_exception` as well; that is the cluster's state, not the document's.
+/// A template or mapping that cannot be compiled when the day's index is created also causes a
+/// `mapper_parsing_exception`; that is the cluster's state, not the document's fault.
 fn is_about_a_mapping(reason: &str) -> bool {
     const SIGNS: [&str; 5] = [
         "Failed to parse mapping",
@@ -155,7 +155,7 @@ fn is_about_a_mapping(reason: &str) -> bool {
     SIGNS.iter().any(|sign| reason.contains(sign))
 }
 
-/// The ways in which Elasticsearch, Lucene and OpenSearch name the field they cannot take.
+/// How Elasticsearch, Lucene and OpenSearch name a field that they cannot take.
 fn names_a_field(reason: &str) -> bool {
     const SIGNS: [&str; 9] = [
         "field [",
@@ -173,34 +173,34 @@ fn names_a_field(reason: &str) -> bool {
 
 /// What the status of a whole request means.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum RequestVerdict {
-    /// The body judges the items.
+pub(crate) enum RequestOutcome {
+    /// The body has an outcome for each item.
     Items,
     /// Send it in halves.
     TooLarge,
     /// Send it again.
     Retry(RetryReason, Rejection),
-    /// The cluster's state (or ours: credentials, address): ask again slowly.
+    /// The cluster's state, the credentials or the address do not allow it: retry slowly.
     Hold(Rejection),
 }
 
-/// Judges a whole answer by its status and, where it is a refusal, its body.
-pub(crate) fn judge_request(status: u16, body: &[u8]) -> RequestVerdict {
+/// Classifies a whole response by its status and, where it is a refusal, its body.
+pub(crate) fn classify_request(status: u16, body: &[u8]) -> RequestOutcome {
     let reason = || rejection(status, &request_error(body));
     match status {
-        200..=299 => RequestVerdict::Items,
-        413 => RequestVerdict::TooLarge,
+        200..=299 => RequestOutcome::Items,
+        413 => RequestOutcome::TooLarge,
         429 => match reason() {
-            block if block.kind == "cluster_block_exception" => RequestVerdict::Hold(block),
-            busy => RequestVerdict::Retry(RetryReason::Overloaded, busy),
+            block if block.kind == "cluster_block_exception" => RequestOutcome::Hold(block),
+            busy => RequestOutcome::Retry(RetryReason::Overloaded, busy),
         },
-        // 408: a proxy's word for a timeout.
-        408 | 500..=599 => RequestVerdict::Retry(RetryReason::Unavailable, reason()),
-        _ => RequestVerdict::Hold(reason()),
+        // Proxies report a timeout as 408.
+        408 | 500..=599 => RequestOutcome::Retry(RetryReason::Unavailable, reason()),
+        _ => RequestOutcome::Hold(reason()),
     }
 }
 
-/// What an operator can do about a state that holds delivery.
+/// The hint for an operator whose cluster holds delivery.
 pub(crate) fn hint(reason: &Rejection, credentials: &str) -> String {
     let text = match (reason.status, &*reason.kind) {
         (401, _) => {
@@ -248,5 +248,5 @@ pub(crate) fn hint(reason: &Rejection, credentials: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "judge_tests.rs"]
+#[path = "classify_tests.rs"]
 mod tests;
