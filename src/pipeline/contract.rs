@@ -21,7 +21,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Ended, Reader, Settings, Stop};
 use crate::clock::SystemClock;
-use crate::config::{Enrich, NamedFormat, Privacy, Routes};
+use crate::config::{NamedFormat, Privacy, Routes};
+use crate::enrich::Enrich;
 use crate::event::Batch;
 use crate::output::{Ack, Health, Output, OutputStatus, Readiness};
 use crate::record::{self, Recorder};
