@@ -193,10 +193,10 @@ fn known(name: &str) -> Option<&str> {
 
 /// Joins the parts of a version: `18` and `1` give `18.1`. It ends before the first absent part.
 fn version(parts: [Option<&str>; 4]) -> String {
-    let told = parts
+    let present = parts
         .into_iter()
         .map_while(|part| part.filter(|part| !part.is_empty()));
-    told.collect::<Vec<_>>().join(".")
+    present.collect::<Vec<_>>().join(".")
 }
 
 #[cfg(test)]
@@ -215,12 +215,12 @@ mod tests {
         UserAgents::new(Arc::new(definitions.unwrap()))
     }
 
-    fn said(text: &str) -> String {
+    fn error(text: &str) -> String {
         let read = EnrichFile::<Definitions>::new("x.yaml".into(), text.into(), &"1 KiB");
         read.unwrap_err().to_string()
     }
 
-    fn told(agent: &str) -> Value {
+    fn describe_agent(agent: &str) -> Value {
         let mut out = b"{".to_vec();
         agents().write(&mut out, agent.as_bytes());
         if out.len() > 1 {
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn a_user_agent_becomes_ecs() {
         assert_eq!(
-            told(
+            describe_agent(
                 "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 \
                  (KHTML, like Gecko) Version/18.1 Mobile/15E148 Safari/604.1"
             ),
@@ -244,7 +244,7 @@ mod tests {
             })
         );
         assert_eq!(
-            told(
+            describe_agent(
                 "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) \
                  Chrome/131.0.0.0 Safari/537.36"
             ),
@@ -254,24 +254,24 @@ mod tests {
             })
         );
         assert_eq!(
-            told("curl/8.5.0"),
+            describe_agent("curl/8.5.0"),
             json!({"name": "curl", "version": "8.5.0"})
         );
         assert_eq!(
-            told("Examplebot/2.1"),
+            describe_agent("Examplebot/2.1"),
             json!({"name": "Examplebot (robot)", "version": "2.1"})
         );
-        assert_eq!(told("zqxj"), json!({}));
-        assert_eq!(told(""), json!({}));
+        assert_eq!(describe_agent("zqxj"), json!({}));
+        assert_eq!(describe_agent(""), json!({}));
     }
 
     #[test]
     fn a_file_without_definitions_gives_the_reason() {
-        let odd = |of: &str, with: &str| said(&DEFINITIONS.replacen(of, with, 1));
-        let told = [
-            said(""),
-            said("<html>"),
-            said("404: Not Found"),
+        let odd = |of: &str, with: &str| error(&DEFINITIONS.replacen(of, with, 1));
+        let errors = [
+            error(""),
+            error("<html>"),
+            error("404: Not Found"),
             odd("device_parsers", "devices"),
             odd("regex: '(curl)", "regexp: '(curl)"),
             odd("(Linux)", "(Linux"),
@@ -279,7 +279,7 @@ mod tests {
             odd(r"([A-Z][a-z]+bot)/(\d+)\.(\d+)", "bot"),
             odd("(Linux)", "(\\w{500}){500}"),
         ];
-        insta::assert_snapshot!(told.join("\n"));
+        insta::assert_snapshot!(errors.join("\n"));
         let bytes = vec![0xff; 9];
         assert!(EnrichFile::<Definitions>::new("x".into(), bytes, &"1 KiB").is_err());
     }

@@ -40,8 +40,8 @@ impl<'l> Request<'l> {
         let whole = values.get(plan.request);
         let line = whole.and_then(request::split);
         let other = || {
-            let told = values.get(plan.uri).is_some();
-            values.get(plan.other_target).filter(|_| !told)
+            let has_uri = values.get(plan.uri).is_some();
+            values.get(plan.other_target).filter(|_| !has_uri)
         };
         let original = values
             .get(plan.own_target)

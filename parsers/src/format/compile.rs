@@ -110,19 +110,19 @@ impl Literal {
     }
 }
 
-/// What is done about variables that stand side by side and cannot be told apart.
+/// What is done about variables that stand side by side and cannot be separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Neighbours {
     Refused,
     Joined,
 }
 
-/// Compiles a format all of whose variables can be told apart.
+/// Compiles a format all of whose variables can be separated.
 pub(super) fn compile_apart(source: &str, escape: Escape) -> Result<Program, FormatError> {
     compile_with(source, escape, Neighbours::Refused)
 }
 
-/// Compiles a format; variables that cannot be told apart are read as one text.
+/// Compiles a format; variables that cannot be separated are read as one text.
 pub(super) fn compile(source: &str, escape: Escape) -> Result<Program, FormatError> {
     let error = match compile_apart(source, escape) {
         Err(error) if matches!(error.problem(), FormatProblem::Neighbours { .. }) => error,
@@ -250,7 +250,7 @@ const IN_PLACE: u8 = 2;
 /// A variable that is never read by itself, and so is no field.
 const NOWHERE: u8 = 3;
 
-/// Whether a step was made for a value, or a variable follows that it cannot be told from.
+/// Whether a step was made for a value, or a variable follows that it cannot be separated from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Made {
     Step,
@@ -360,7 +360,7 @@ impl Compiler<'_> {
         });
     }
 
-    /// Makes one step for the first variables: for as few as can be told from what follows them.
+    /// Makes one step for the first variables: for as few as can be separated from what follows them.
     fn join(&mut self, parts: &[Part]) -> Result<usize, FormatError> {
         let mut fields = Vec::new();
         for part in parts {
@@ -474,7 +474,7 @@ impl Compiler<'_> {
     }
 
     fn run(&mut self, field: u16, look: &Look, grammar: Grammar, at: usize, rest: &[Part]) -> Made {
-        // Neither `-` nor nothing can be told from a text that begins with `-`.
+        // Neither `-` nor nothing can be distinguished from a text that begins with `-`.
         let unclear = self.escape == Escape::Default && look.empty && look.dash;
         if unclear && !look.wide.has(b'-') && can_begin(rest, b"-") {
             let look = Look {

@@ -105,7 +105,7 @@ impl std::error::Error for FormatError {}
 ///
 /// Either the end of a field must be guessed, for its value can hold the text that follows it: where a
 /// client chooses that value, it can write a line whose later fields are its own. Or variables stand side by
-/// side and cannot be told apart.
+/// side and cannot be separated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatWarning {
     pub(crate) field: String,

@@ -332,7 +332,7 @@ pub(crate) struct Look {
     pub(crate) layout: Layout,
     /// All bytes that occur, save the `-` of an absent value.
     pub(crate) wide: ByteSet,
-    /// A smaller set that holds all but odd values, for places where the wide one cannot be told
+    /// A smaller set that holds all but odd values, for places where the wide one cannot be separated
     /// from what follows.
     pub(crate) narrow: Option<ByteSet>,
     /// The bytes with which a value begins.

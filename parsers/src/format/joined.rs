@@ -1,4 +1,4 @@
-//! Variables that stand side by side and cannot be told apart: `$http_host$request_uri`,
+//! Variables that stand side by side and cannot be separated: `$http_host$request_uri`,
 //! `$uri$is_args$args`. They are read as one text, which is then cut apart where the grammars allow it.
 //!
 //! Owns which of them can be cut and how one text is cut. Its invariant: a text that could be read in two

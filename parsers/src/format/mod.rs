@@ -10,7 +10,7 @@
 //! - *Guessed*, with a [`FormatWarning`]: a text follows, but the value can hold it too
 //!   (`$http_x_a $http_x_b`, or any client's text under `escape=none`). The line is read by trying the
 //!   places of that text; a client can forge the later fields.
-//! - *Joined*: variables stand side by side and cannot be told apart. They are read as one text, which is
+//! - *Joined*: variables stand side by side and cannot be separated. They are read as one text, which is
 //!   cut where the grammars allow it (`$http_host$request_uri` at the first `/`, `$uri$is_args$args` at the
 //!   first `?`). A text that is not cut is the value of a field by the names of all, joined by `$`; the
 //!   variables then have no value. Where no line could be cut there is a [`FormatWarning`], and the
@@ -102,7 +102,7 @@ impl Format {
     /// # Errors
     ///
     /// A `$` without a name, a `${` without `}`, no variable at all, a newline, or no other variables than
-    /// some side by side that cannot be told apart.
+    /// some side by side that cannot be separated.
     ///
     /// ```
     /// use logweir_parsers::{Escape, Format};
@@ -126,7 +126,7 @@ impl Format {
     ///
     /// Quotes and backslashes are undone as nginx's own reader does (ngx_conf_file.c,
     /// `ngx_conf_read_token`). A bare value of words in double quotes, such as `"$a" "$b"`, is taken as
-    /// pieces if these compile with all variables told apart, else as it stands if that does, else as that
+    /// pieces if these compile with all variables separated, else as it stands if that does, else as that
     /// which keeps more of them apart.
     /// `default_escape` holds where the text has no `escape=`.
     ///
@@ -196,8 +196,8 @@ impl Format {
         &self.program.fields
     }
 
-    /// Which fields' ends must be guessed, so that lines can be forged, and which variables cannot be told
-    /// apart. Empty for a safe format.
+    /// Which fields' ends must be guessed, so that lines can be forged, and which variables cannot be separated.
+    /// Empty for a safe format.
     pub fn warnings(&self) -> &[FormatWarning] {
         &self.program.warnings
     }

@@ -114,7 +114,7 @@ fn inseparable_adjacent_variables_are_joined() {
             "\"$upstream_scheme://$upstream_host$upstream_uri\"",
             "upstream_scheme upstream_host$upstream_uri upstream_host upstream_uri",
         ),
-        // No more than what cannot be told apart.
+        // No more than what cannot be separated.
         (
             "\"$scheme$host\" $http_a$http_b$time_local \"$http_c\"",
             "scheme$host! http_a$http_b! time_local http_c",
@@ -282,7 +282,7 @@ fn directives_as_they_stand_in_nginx_conf() {
             "\"$http_host$request_uri\" \"$status\"",
             Escape::None,
         ),
-        // Pieces would be neighbours that cannot be told apart, so it is a bare value.
+        // Pieces would be neighbours that cannot be separated, so it is a bare value.
         (
             "\"$http_a\" \"$http_b\"",
             "\"$http_a\" \"$http_b\"",

@@ -1,4 +1,4 @@
-//! What is read of variables side by side that cannot be told apart.
+//! What is read of variables side by side that cannot be separated.
 
 use super::*;
 

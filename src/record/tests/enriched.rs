@@ -105,7 +105,7 @@ fn a_client_has_its_own_cached_values() {
     }
 }
 
-/// Parts of a user agent are told, so it must not be looked up as its client wrote it.
+/// Parts of a user agent are written, so it must not be looked up as the client sent it.
 #[test]
 fn a_secret_in_a_user_agent_is_hidden_in_its_parsed_fields() {
     let agent = "Chrome/203.0.113.78 (Windows NT 10)";
@@ -120,20 +120,20 @@ fn a_secret_in_a_user_agent_is_hidden_in_its_parsed_fields() {
 
 #[test]
 fn an_unusable_database_gives_the_reason() {
-    fn said<T: Content>(bytes: &[u8]) -> String {
+    fn error<T: Content>(bytes: &[u8]) -> String {
         file::<T>(bytes.to_vec()).unwrap_err().to_string()
     }
-    assert!(said::<GeoIp>(b"<html>").starts_with("is no database"));
-    assert!(said::<GeoIp>(b"").starts_with("is no database"));
+    assert!(error::<GeoIp>(b"<html>").starts_with("is no database"));
+    assert!(error::<GeoIp>(b"").starts_with("is no database"));
     let city = mmdb::city();
-    assert!(said::<GeoIp>(&city[..city.len() - 40]).starts_with("is no database"));
-    assert!(said::<Asn>(b"user_agent_parsers: []").starts_with("is no database"));
+    assert!(error::<GeoIp>(&city[..city.len() - 40]).starts_with("is no database"));
+    assert!(error::<Asn>(b"user_agent_parsers: []").starts_with("is no database"));
     assert_eq!(
-        said::<GeoIp>(&mmdb::asn()),
+        error::<GeoIp>(&mmdb::asn()),
         "is a database of type \"GeoLite2-ASN\"; this takes a database of cities or countries, such as \
          GeoLite2-City.mmdb (https://dev.maxmind.com/geoip)"
     );
-    assert!(said::<Definitions>(&mmdb::asn()).starts_with("holds no definitions"));
+    assert!(error::<Definitions>(&mmdb::asn()).starts_with("holds no definitions"));
 }
 
 /// Other writers than MaxMind take the smallest type that holds a number.

@@ -207,7 +207,7 @@ fn a_joined_text_has_the_secrecy_of_its_strictest_variable() {
         Escape::Default,
     );
     let line = "carola17 \"yhunter2\" \"7203.0.113.9\" 200";
-    let told = |change: &dyn Fn(&mut Settings)| {
+    let sample = |change: &dyn Fn(&mut Settings)| {
         let mut settings = settings(vec![format.clone()]);
         settings.keep_original = true;
         change(&mut settings);
@@ -219,24 +219,24 @@ fn a_joined_text_has_the_secrecy_of_its_strictest_variable() {
             String::from_utf8(item).unwrap(),
         )
     };
-    let (access, text) = told(&|_| {});
+    let (access, text) = sample(&|_| {});
     assert_eq!(access["remote_user-http_x"], "carola17");
     assert_eq!(access["http_y-cookie_session"], "REDACTED");
     assert_eq!(access["arg_a-remote_addr"], "7203.0.113.9");
     assert!(!text.contains("hunter2"), "{text}");
 
     let key = || Some(HashKey::new("0123456789abcdef of a test"));
-    let (_, text) = told(&|settings| {
+    let (_, text) = sample(&|settings| {
         settings.privacy.hash_key = key();
         settings.privacy.hash_fields = vec!["user.name".to_owned()];
     });
     assert!(!text.contains("carola"), "{text}");
-    let (access, text) = told(&|settings| settings.privacy.ip = AddressRule::Truncate);
+    let (access, text) = sample(&|settings| settings.privacy.ip = AddressRule::Truncate);
     assert_eq!(access["arg_a-remote_addr"], "REDACTED");
     assert!(!text.contains("203.0.113.9"), "{text}");
 
     // A field of the configuration whose variable the line does not tell stays empty.
-    let (access, _) = told(&|settings| {
+    let (access, _) = sample(&|settings| {
         settings.logs[0].fields = vec![Field {
             name: "user.id".to_owned(),
             value: FieldValue::Variable("http_x".to_owned()),
