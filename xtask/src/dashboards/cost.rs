@@ -1,7 +1,7 @@
-//! `cargo xtask dashboards --cost`: what each panel costs a real node, at three ranges of time.
+//! `cargo xtask dashboards --cost`: the cost of each panel on a real node, for three time ranges.
 //!
-//! Owns the documents that are searched and the limit. The requests are those that the tests make of the shipped file.
-//! Invariant: a panel that takes longer than the limit, or is refused, fails the chore.
+//! Owns the documents that are searched and the limit. The requests are those of the tests of the shipped file. Invariant: a
+//! panel that takes longer than the limit, or is refused, fails the command.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
