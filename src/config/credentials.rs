@@ -96,7 +96,7 @@ pub(super) fn environment_first(values: &mut Values) {
 }
 
 pub(super) fn auth(scope: &mut Scope<'_>, files: &dyn Files) -> Auth {
-    const WAY_OUT: &str = "keep one kind of authentication";
+    const HINT: &str = "keep one kind of authentication";
     let first = |kind: &&'static [&'static str]| {
         // A password alone is not a kind: the missing user is reported below.
         let mut names = kind
@@ -107,7 +107,7 @@ pub(super) fn auth(scope: &mut Scope<'_>, files: &dyn Files) -> Auth {
     };
     let kinds: Vec<&str> = KINDS.iter().filter_map(first).collect();
     for other in kinds.iter().skip(1) {
-        scope.conflict(kinds[0], other, WAY_OUT);
+        scope.conflict(kinds[0], other, HINT);
     }
     let api_key = scope.secret("api_key", files);
     let password = scope.secret("password", files);

@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: what the agent costs as it is shipped, end to end, against a sink on loopback that throws away.
+//! `cargo xtask bench`: the cost of the shipped agent end to end, against a sink on loopback that discards documents.
 //!
-//! CPU time and memory are the agent's alone, as the kernel counts them; the sink and the writer are this program.
-//! Instructions per line are the steady figure: the difference between two file sizes under callgrind, so that start
-//! and end of the program fall out.
+//! CPU time and memory are those of the agent alone, as the kernel counts them; the sink and the writer are this program.
+//! Instructions per line are the stable figure: the difference between two file sizes under callgrind, which excludes the
+//! start and the end of the program.
 
 mod many;
 mod steady;

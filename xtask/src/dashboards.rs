@@ -1,9 +1,8 @@
-//! `cargo xtask dashboards`: makes `kibana/logweir.ndjson`, what Kibana imports, from `kibana/source/`, what people read.
+//! `cargo xtask dashboards`: generates `kibana/logweir.ndjson`, which Kibana imports, from the readable `kibana/source/`.
 //!
-//! Owns the form of saved objects: which attributes there are, which of them are JSON within a string, how references
-//! are named. It is the oldest form that Kibana 7.10 to 9 and OpenSearch Dashboards all take. Refuses to know what a
-//! panel is about: that, and the defaults of each kind of panel, stand in the source. A test holds the file against
-//! the source.
+//! Owns the form of saved objects: their attributes, which of these are JSON within a string, and the names of references. It
+//! is the oldest form that Kibana 7.10 to 9 and OpenSearch Dashboards all accept. Refuses to know the subject of a panel: that,
+//! and the defaults of each kind of panel, are in the source. A test compares the file with the source.
 
 use std::fs;
 use std::path::Path;

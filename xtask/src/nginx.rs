@@ -1,4 +1,4 @@
-//! An nginx of the chore's own, in a folder of its own, as whoever runs the chore: a shop with a few APIs.
+//! A private nginx in its own folder, run by the current user: a shop with a few APIs.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
-//! A server that answers like `_bulk`, counts, and throws away: what an agent costs by itself is measured against it.
+//! A server that responds like `_bulk`, counts and discards, to measure the cost of the agent alone.
 //!
-//! It speaks HTTP/1.1 as far as a bulk client does, a thread for each connection. An item is two lines, so documents
-//! are counted by line ends. To requests that ask for something it says yes.
+//! It implements HTTP/1.1 as far as a bulk client needs it, with a thread for each connection. An item has two lines, so it
+//! counts documents by line ends. It confirms every other request.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};

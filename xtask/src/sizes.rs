@@ -1,7 +1,7 @@
-//! `cargo xtask sizes`: what an index takes on disk, by the choices that its template has.
+//! `cargo xtask sizes`: the disk size of an index for each choice in its template.
 //!
-//! The agent itself writes each index from the same log into a real server; then it is merged into one segment, and
-//! that is what is measured. While lines still come an index is larger, by what its merges hold.
+//! The agent itself writes each index from the same log into a real server; then the index is merged into one segment and
+//! measured. While lines still arrive, an index is larger because of its merges.
 
 mod choices;
 pub(crate) mod node;

@@ -1,4 +1,5 @@
-//! What the chores need from the machine, and how it gets there: by apt on a Debian where that is allowed, else named.
+//! The programs that the commands need, and their installation: by apt on a Debian where that is allowed; otherwise they are
+//! named.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

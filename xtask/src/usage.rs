@@ -1,4 +1,4 @@
-//! What a process has used, as the kernel counts it (proc(5): `/proc/PID/stat`, `/proc/PID/status`).
+//! The resources that a process has used, as the kernel counts them (proc(5): `/proc/PID/stat`, `/proc/PID/status`).
 
 use std::fs;
 use std::time::Duration;

@@ -111,8 +111,8 @@ impl Lines {
             }
             let end = memchr(b'\n', bytes);
             let part = &bytes[..end.unwrap_or(bytes.len())];
-            let room = self.limit.saturating_sub(self.line.len());
-            self.line.extend_from_slice(&part[..part.len().min(room)]);
+            let free = self.limit.saturating_sub(self.line.len());
+            self.line.extend_from_slice(&part[..part.len().min(free)]);
             length += part.len() as u64;
             let passed = part.len() + usize::from(end.is_some());
             self.input.consume(passed);

@@ -1,5 +1,4 @@
-//! Many logs: how long the agent takes to have read them all, and what they cost when nothing is written and when one of
-//! them is.
+//! Many logs: the time until the agent has read them all, and their cost when no log is written and when one is.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;

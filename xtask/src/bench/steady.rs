@@ -1,4 +1,4 @@
-//! A steady trickle, or nothing at all: how late a line arrives, and what the agent costs meanwhile.
+//! A steady trickle of lines, or none: the delay of a line, and the cost of the agent.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! `cargo xtask dashboards --cost`: what each panel costs a real node, at three ranges of time.
+//! `cargo xtask dashboards --cost`: the cost of each panel on a real node, for three time ranges.
 //!
 //! Owns the documents that are searched and the limit. The requests are those that the tests make of the shipped file.
 //! Invariant: a panel that takes longer than the limit, is refused, or does not show the planted minute as it is,

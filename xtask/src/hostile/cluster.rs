@@ -1,6 +1,6 @@
-//! A cluster that takes documents, counts them by id, and answers bulk requests as badly as it is told to.
+//! A cluster that accepts documents, counts them by id, and responds to bulk requests as badly as configured.
 //!
-//! It owns what arrived and how it answers. It does not know why: an attack sets the manner and takes it back.
+//! Owns the received documents and the responses. Refuses to know the reason: an attack sets the behaviour and resets it.
 
 use std::collections::HashSet;
 use std::io::{self, BufReader, Write as _};

@@ -1,7 +1,7 @@
-//! The ways to store an index that are compared: each differs in one thing from what `logweir setup` puts.
+//! The ways to store an index that are compared: each differs in one setting from the objects of `logweir setup`.
 //!
-//! A choice is written as an operator would write it, into the component template `NAME@custom`, or as a setting of
-//! the agent.
+//! A choice is written as an operator would write it: into the component template `NAME@custom`, or as a setting of the
+//! agent.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What is asked of the server that is measured.
+//! Requests to the measured server.
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;

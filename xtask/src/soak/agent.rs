@@ -1,4 +1,4 @@
-//! The agent under test: its settings, its life, and what it says of itself.
+//! The agent under test: its settings, its process and its output.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;

@@ -1,4 +1,4 @@
-//! What the soak asks of Elasticsearch itself, past the proxy.
+//! The soak's direct requests to Elasticsearch, past the proxy.
 
 use std::time::Duration;
 

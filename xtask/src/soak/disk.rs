@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use crate::child::Tied;
 
-/// Room for the positions and for the lines that are parked meanwhile.
+/// Space for the positions and for the lines that are parked meanwhile.
 const SIZE: &str = "256m";
 const MOUNT_WITHIN: Duration = Duration::from_secs(60);
 
@@ -70,7 +70,7 @@ impl Disk {
         self.full.is_some()
     }
 
-    /// Leaves no room on it; again and again, since what the agent removes is room.
+    /// Fills it; repeatedly, since the agent frees space when it removes files.
     pub(super) fn fill(&mut self) -> Result<()> {
         let filler = match &mut self.full {
             Some(filler) => filler,
@@ -95,7 +95,7 @@ impl Disk {
         Ok(())
     }
 
-    /// There is room again.
+    /// Frees its space again.
     pub(super) fn empty(&mut self) -> Result<()> {
         if self.full.take().is_some() {
             fs::remove_file(&self.filler)?;

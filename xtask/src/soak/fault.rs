@@ -1,4 +1,4 @@
-//! What can go wrong with one bulk request, and what of it the agent gets to see.
+//! The faults of one bulk request, and their visible effects on the agent.
 
 use std::io::{Read as _, Write as _};
 

@@ -1,4 +1,4 @@
-//! What stands in a line so that it can be found again: a letter for its log and a number.
+//! The parts of a line that identify it: the letter of its log and a number.
 
 use std::hash::{DefaultHasher, Hasher as _};
 use std::time::{SystemTime, UNIX_EPOCH};

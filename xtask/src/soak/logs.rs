@@ -1,4 +1,4 @@
-//! The logs of the soak: who writes them, and how logrotate is told to rotate them.
+//! The logs of the soak: their writers and their logrotate configuration.
 
 use std::fs::{self, Metadata};
 use std::os::unix::fs::{MetadataExt as _, symlink};

@@ -1,4 +1,4 @@
-//! Compares what was written with what is in the index, line by line, byte for byte.
+//! The oracle: compares the written lines with the index, line by line and byte for byte.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File};

@@ -1,4 +1,4 @@
-//! What the agent has saved of its positions (`docs/STATE.md`): which contents it knows, and which it is done with.
+//! The agent's saved positions (`docs/STATE.md`): the known contents and those that are finished.
 
 use std::collections::HashSet;
 use std::path::Path;

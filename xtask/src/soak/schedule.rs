@@ -1,4 +1,4 @@
-//! What happens when: drawn from the seed before anything starts.
+//! The schedule of events, drawn from the seed before anything starts.
 
 use std::fmt;
 use std::time::Duration;

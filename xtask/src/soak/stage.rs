@@ -1,4 +1,4 @@
-//! The run itself: what is due is done, and everything is looked at all the time.
+//! The run itself: executes the scheduled events and checks the state all the time.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -346,7 +346,7 @@ impl<'a> Stage<'a> {
                 // Whoever was asked to stop does not any more.
                 self.stopping = None;
                 let tampered = match tamper {
-                    // There is no room to tamper.
+                    // The full disk leaves no space to tamper.
                     Some(_) if self.disk.as_ref().is_some_and(Disk::is_full) => false,
                     Some(tamper) => self.tamper(tamper, now)?,
                     None => true,
