@@ -200,11 +200,11 @@ impl Lab {
             }
             Op::Flush => self.batcher.send(),
         }
-        self.check();
+        self.advance();
     }
 
     /// Runs deliveries and acks, and checks everything.
-    fn check(&mut self) {
+    fn advance(&mut self) {
         self.batcher.resume(self.now, NOW);
         scripted_output::turn(&self.runtime);
         for order in &self.output.pending.lock().unwrap()[self.out.len()..] {
@@ -275,15 +275,15 @@ impl Lab {
                 break;
             }
             self.batcher.send();
-            self.check();
+            self.advance();
             while self.output.waiting() > 0 {
                 self.output.end(0, Ending::Settled);
                 self.out.remove(0);
             }
-            self.check();
+            self.advance();
         }
         assert!(self.batcher.is_empty());
-        self.check();
+        self.advance();
         assert_eq!(self.settled, self.ends);
         let expected: Vec<_> = self
             .given
@@ -321,7 +321,7 @@ proptest! {
     #![proptest_config(crate::replay::lives(200))]
 
     #[test]
-    fn every_line_goes_its_way_once_whatever_the_output_does(
+    fn every_line_is_sent_once_whatever_the_output_does(
         ops in prop::collection::vec(any_op(), 1..60), max_in_flight in 1..4_usize,
     ) {
         let mut lab = Lab::new(max_in_flight);
@@ -343,7 +343,7 @@ fn a_batcher_without_a_free_buffer_keeps_one_pending_chunk() {
     let mut lab = Lab::new(2);
     let bytes = good(10 * COUNT);
     lab.take(0, &bytes, bytes.len() as u64, false);
-    lab.check();
+    lab.advance();
     assert!(lab.batcher.is_full());
     assert_eq!(lab.output.waiting(), 3);
     assert_eq!(lab.telemetry.snapshot().accounts.read, 3 * COUNT as u64);
@@ -357,34 +357,34 @@ fn a_batch_leaves_when_it_has_its_bytes_or_its_count() {
     let mut lab = Lab::new(2);
     let bytes = good(COUNT - 1);
     lab.take(0, &bytes, bytes.len() as u64, false);
-    lab.check();
+    lab.advance();
     assert_eq!(lab.output.waiting(), 0);
     assert_eq!(lab.batcher.flush_at(), Some(lab.now + AGE));
     let bytes = good(1);
     lab.now += AGE / 2;
     lab.take(1, &bytes, bytes.len() as u64, false);
-    lab.check();
+    lab.advance();
     assert_eq!(lab.output.waiting(), 1);
     assert_eq!(lab.batcher.flush_at(), None);
     assert_eq!(lab.output.pending.lock().unwrap()[0].spans.len(), 2);
     let mut bytes = vec![];
     (0..4).for_each(|_| Line::Wide.write(&mut bytes));
     lab.take(0, &bytes, bytes.len() as u64, false);
-    lab.check();
+    lab.advance();
     assert_eq!(lab.output.waiting(), 2);
     assert!(lab.output.pending.lock().unwrap()[1].lines.len() < COUNT);
     lab.finish();
 }
 
 #[test]
-fn lines_that_all_are_expired_or_blank_are_settled_without_a_delivery() {
+fn expired_and_blank_lines_are_settled_without_a_delivery() {
     for line in [Line::Expired, Line::Blank] {
         let mut lab = Lab::new(1);
         let mut bytes = vec![];
         (0..20).for_each(|_| line.write(&mut bytes));
         lab.take(0, &bytes, bytes.len() as u64, false);
         lab.batcher.send();
-        lab.check();
+        lab.advance();
         assert_eq!(lab.settled[0], bytes.len() as u64);
         assert!(lab.batcher.is_empty());
     }
@@ -434,7 +434,7 @@ fn a_delivery_that_panics_is_reported_and_settles_nothing() {
 }
 
 #[test]
-fn what_is_recalled_or_never_sent_is_released() {
+fn recalled_and_unsent_lines_are_released() {
     let mut lab = Lab::new(1);
     let bytes = good(COUNT + 3);
     lab.take(0, &bytes, bytes.len() as u64, false);
@@ -456,7 +456,7 @@ fn what_is_recalled_or_never_sent_is_released() {
 }
 
 #[test]
-fn each_file_lends_its_own_last_time() {
+fn each_file_has_its_own_last_time() {
     let mut lab = Lab::new(1);
     lab.take(0, b"1795406111.000 a\n", 17, false);
     lab.take(1, b"rubbish\n", 8, false);
@@ -499,21 +499,21 @@ fn a_line_of_no_known_format_waits_while_the_formats_are_out_of_date() {
     Line::Rubbish.write(&mut bytes);
     bytes.extend(good(1));
     lab.take(0, &bytes, bytes.len() as u64, false);
-    lab.check();
+    lab.advance();
     assert!(lab.batcher.is_full(), "nothing is read meanwhile");
     assert_eq!(lab.telemetry.snapshot().accounts.read, 2);
     // Lines that were taken are delivered, and resuming again changes nothing.
     lab.batcher.send();
-    lab.check();
+    lab.advance();
     lab.output.end(0, Ending::Settled);
     lab.out.remove(0);
-    lab.check();
+    lab.advance();
     let before = bytes.len() - good(1).len() - b"rubbish\n".len();
     assert_eq!(lab.settled[0], before as u64);
 
     // The formats have not changed, so the line is recorded as unparsed.
     outdated.store(false, Ordering::Relaxed);
-    lab.check();
+    lab.advance();
     assert!(!lab.batcher.is_full());
     let snapshot = lab.telemetry.snapshot();
     assert_eq!(snapshot.accounts.read, 4);
