@@ -56,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn logs_get_what_the_rest_does_not_need() {
+    fn logs_get_the_descriptors_that_nothing_else_needs() {
         assert_eq!(share(1024, 2), 1024 - 64 - 32 - 4);
         assert_eq!(share(4096, 64), 4096 - 64 - 32 - 128);
         assert_eq!(share(u64::MAX, 2), usize::MAX - 100);

@@ -285,7 +285,7 @@ mod tests {
 
     /// After a reload no task may keep sending requests to the old address with the old credentials.
     #[tokio::test(flavor = "multi_thread")]
-    async fn an_agent_that_has_ended_asks_its_cluster_nothing_more() {
+    async fn an_ended_agent_sends_no_more_requests() {
         let folder = tempfile::tempdir().unwrap();
         let text = format!(
             "data_dir = '{0}/state'\n[[logs]]\npaths = ['{0}/access.log']\nformat = 'combined'\n\

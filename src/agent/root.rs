@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rights_of_logs_and_directories_say_which_groups_are_needed() {
+    fn the_rights_of_logs_and_directories_decide_which_groups_are_needed() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("access.log");
         fs::write(&log, "").unwrap();

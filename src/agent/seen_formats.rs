@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn the_power_may_fail_at_every_step_of_keeping_formats() {
+    fn formats_survive_a_power_failure_at_every_step_of_saving() {
         for steps in 0..6 {
             for kept in 0..3 {
                 for torn in [0, 100, 255] {
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn formats_that_cannot_be_read_are_not_written_over() {
+    fn unreadable_formats_are_not_overwritten() {
         for error in [Errno::ACCESS, Errno::IO, Errno::MFILE] {
             let fs = disk();
             quietly(&fs, &[1, 2]);
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_used_now_is_forgotten_last_and_each_text_counts_once() {
+    fn current_formats_are_forgotten_last_and_each_text_counts_once() {
         let mut seen = Vec::new();
         for version in 1..=2 * KEPT {
             // The first file always exists, and its predecessor under another name.

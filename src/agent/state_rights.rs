@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_agents_own_is_narrowed() {
+    fn the_agents_own_files_lose_excess_rights() {
         let folder = wide();
         assert_eq!(tighten(folder.path()), [""; 0]);
         assert_eq!(mode(folder.path()), 0o2750);
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_others_things_in_it_stays_and_is_warned_of() {
+    fn a_folder_with_foreign_files_stays_and_causes_a_warning() {
         let folder = wide();
         let others = folder.path().join("notes.txt");
         fs::write(&others, "").unwrap();
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn no_link_and_no_second_name_leads_to_others_files() {
+    fn links_and_second_names_do_not_change_foreign_files() {
         let folder = wide();
         let elsewhere = tempfile::tempdir().unwrap();
         let precious = elsewhere.path().join("passwd");

@@ -105,7 +105,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_id_is_base64url_of_its_parts_and_gives_them_back(
+        fn an_id_is_base64url_of_its_parts_and_decodes_to_them(
             second in 1..i64::from(u32::MAX),
             stream: [u8; 10],
             offset in 0..1_u64 << 40,

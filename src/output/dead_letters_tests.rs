@@ -35,16 +35,16 @@ fn lab() -> (TempDir, DeadLetters) {
 }
 
 #[test]
-fn an_entry_tells_where_its_line_came_from() {
+fn an_entry_names_the_file_and_offset_of_its_line() {
     let id = DocumentId::new(EventTime::At(1), &StreamId([2; 10]), 0x01_0203_0405);
     let id = std::str::from_utf8(id.as_bytes()).unwrap();
-    let told = |id: &str| {
+    let origin = |id: &str| {
         let entry = entry(id, b"{}");
         (entry.file, entry.offset)
     };
     let file = Some("/var/log/nginx/access.log".to_owned());
-    assert_eq!(told(id), (file.clone(), Some(0x01_0203_0405)));
-    assert_eq!(told("x"), (file, None));
+    assert_eq!(origin(id), (file.clone(), Some(0x01_0203_0405)));
+    assert_eq!(origin("x"), (file, None));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_document_comes_back_byte_for_byte_whatever_it_is() {
 }
 
 #[test]
-fn what_would_spoil_a_request_is_not_sendable() {
+fn an_entry_that_would_break_a_request_is_not_sendable() {
     let good = entry("x", b"{\"a\":1}");
     assert!(good.is_sendable());
     assert!(entry("x", b"\xff").is_sendable());
@@ -101,7 +101,7 @@ fn what_would_spoil_a_request_is_not_sendable() {
 }
 
 #[test]
-fn a_choice_is_by_kind_and_by_words_of_the_reason() {
+fn entries_are_selected_by_kind_and_by_text_of_the_reason() {
     let parked = entry("x", b"{}");
     let takes = |kind, reason| Choice::of(kind, reason).takes(&parked);
     assert!(takes(None, None));
@@ -112,7 +112,7 @@ fn a_choice_is_by_kind_and_by_words_of_the_reason() {
 }
 
 #[test]
-fn a_walk_sees_each_entry_once_whoever_rewrites_the_file_meanwhile() {
+fn a_walk_reads_each_entry_once_while_the_file_is_rewritten() {
     let (_directory, file) = lab();
     let many: Vec<Entry> = (0..1000)
         .map(|id| entry(&format!("id-{id}"), b"{\"n\":1}"))
@@ -150,7 +150,7 @@ fn one_replay_at_a_time() {
 }
 
 #[test]
-fn nothing_is_made_before_it_is_needed_and_nobody_else_may_read_it() {
+fn the_file_is_created_when_needed_and_only_the_owner_may_read_it() {
     let (directory, file) = lab();
     assert_eq!(file.entries().unwrap().count(), 0);
     file.rewrite(|_| Fate::Drop).unwrap();
@@ -166,7 +166,7 @@ fn nothing_is_made_before_it_is_needed_and_nobody_else_may_read_it() {
 }
 
 #[test]
-fn a_torn_last_line_is_left_out_and_cut_off_wherever_it_is_torn() {
+fn an_incomplete_last_line_is_ignored_and_truncated() {
     let (_directory, file) = lab();
     // Longer than one step of the search for the last line end.
     let long = format!("{{\"x\":\"{}\"}}", "y".repeat(150_000));
@@ -192,7 +192,7 @@ fn a_torn_last_line_is_left_out_and_cut_off_wherever_it_is_torn() {
 }
 
 #[test]
-fn a_full_file_takes_nothing_and_keeps_what_it_has() {
+fn a_full_file_takes_nothing_and_keeps_its_entries() {
     let directory = TempDir::new().unwrap();
     let file = DeadLetters::new(directory.path(), 500);
     file.append(&[entry("a", b"{}")]).unwrap();

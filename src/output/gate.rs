@@ -212,13 +212,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_closed_gate_is_logged_every_thirty_seconds_and_less_often_after_ten_minutes() {
         let mut reminder = Reminder::new();
-        let mut told = Vec::new();
+        let mut logged = Vec::new();
         for _ in 0..(45 * 12) {
             tokio::time::advance(KNOCK_AGAIN).await;
-            told.extend(reminder.due().map(|closed| closed.as_secs()));
+            logged.extend(reminder.due().map(|closed| closed.as_secs()));
         }
         let often = (1..=20).map(|time| 30 * time);
         let expected: Vec<u64> = often.chain([1200, 1800, 2400]).collect();
-        assert_eq!(told, expected);
+        assert_eq!(logged, expected);
     }
 }

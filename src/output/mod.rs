@@ -32,7 +32,7 @@ pub trait Output: OutputStatus {
     fn framing(&self) -> Self::Framing;
 
     /// Takes one batch, for as long as that takes; gives its buffer back. The body may be empty by then, or not. When
-    /// `stop` is cancelled the batch is given up: dropping `ack` says that its lines are to be read again.
+    /// `stop` is cancelled the batch is given up: dropping `ack` reports that its lines must be read again.
     fn deliver(
         &self,
         batch: Batch,

@@ -142,7 +142,7 @@ mod tests {
         /// Batches of a few files are acknowledged in any order: the durable offset is always the end of the longest
         /// acknowledged prefix, and finally everything is durable.
         #[test]
-        fn only_gapless_beginnings_are_durable(
+        fn only_prefixes_without_a_gap_are_durable(
             files in proptest::collection::vec(0..3_u64, 1..40),
             order in proptest::collection::vec(any::<prop::sample::Index>(), 40),
         ) {

@@ -55,7 +55,7 @@ impl OpenFiles {
     }
 }
 
-/// A change; renames first, so that a new file of the name comes after the old one has given it up.
+/// A change. Renames sort first, so that a new file with a name follows the rename of the old one.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Change {
     Renamed(PathBuf, PathBuf),

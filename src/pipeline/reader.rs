@@ -70,7 +70,7 @@ pub struct Reader<F: FileSystem, C: Clock, O: Output, W = Watcher> {
     /// No watch is requested before this time, because the last request failed.
     arm_at: Duration,
     /// Problems that were logged, and when each was last present.
-    told: HashMap<String, Duration>,
+    logged: HashMap<String, Duration>,
     /// Since when reading waits because no buffer is free.
     full_since: Option<Duration>,
     /// With `once`: all that can be read now is settled.
@@ -120,7 +120,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             warn_at: now,
             read_at: now,
             arm_at: now,
-            told: HashMap::new(),
+            logged: HashMap::new(),
             full_since: None,
             only_waits: false,
             open_files: OpenFiles::default(),
@@ -262,7 +262,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         })
     }
 
-    /// Counts how long reading stands still because the output does not accept.
+    /// Counts how long reading waits because the output does not accept.
     fn note_full(&mut self, now: Duration) {
         if let Some(since) = self.full_since.take() {
             let waited = now.saturating_sub(since).as_secs_f64();
@@ -321,14 +321,14 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         let now = self.clock.now();
         for problem in problems {
             let text = problem.to_string();
-            if self.told.insert(text.clone(), now).is_none() {
+            if self.logged.insert(text.clone(), now).is_none() {
                 match problem.leaves {
                     Leaves::Damaged => tracing::error!("{text}"),
                     Leaves::Nothing | Leaves::Input => tracing::warn!("{text}"),
                 }
             }
         }
-        self.told
+        self.logged
             .retain(|_, at| now.saturating_sub(*at) < FORGET_PROBLEMS);
     }
 

@@ -29,7 +29,7 @@ pub(super) enum Ending {
 pub(super) struct PendingDelivery {
     /// The position of each item's line: six bytes of its stream, and its offset.
     pub(super) lines: Vec<([u8; 6], u64)>,
-    /// What each says, where it was understood.
+    /// The text of each line that was parsed.
     pub(super) texts: Vec<String>,
     pub(super) spans: Vec<Span>,
     pub(super) bytes: usize,
@@ -125,7 +125,7 @@ impl Output for ScriptedOutput {
         };
         assert!(ending != Some(Ending::Panic), "as the test asked");
         if ending.is_some() {
-            // an output may empty the body, and may tell items apart
+            // an output may empty the body, and may distinguish items
             batch.body.clear();
             let duplicate = documents / 2;
             ack.durable(OutcomeCounts {

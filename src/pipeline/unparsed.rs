@@ -107,7 +107,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn told(logs: &mut UnparsedLogs, seconds: u64) -> Vec<String> {
+    fn problems(logs: &mut UnparsedLogs, seconds: u64) -> Vec<String> {
         let problems = logs.problems(at(seconds), false, |_| true);
         problems.iter().map(ToString::to_string).collect()
     }
@@ -120,12 +120,12 @@ mod tests {
             logs.note(path, false, &ODD, at(1));
         }
         assert_eq!(
-            told(&mut logs, 100),
+            problems(&mut logs, 100),
             [""; 0],
             "odd lines of a log that parses"
         );
         logs.note(path, false, &ODD, at(2));
-        let [text] = &*told(&mut logs, 2) else {
+        let [text] = &*problems(&mut logs, 2) else {
             unreachable!()
         };
         assert!(
@@ -135,7 +135,7 @@ mod tests {
             "{text}"
         );
         logs.note(path, true, &ODD, at(3));
-        assert_eq!(told(&mut logs, 3), [""; 0]);
+        assert_eq!(problems(&mut logs, 3), [""; 0]);
     }
 
     #[test]
@@ -143,10 +143,14 @@ mod tests {
         let (mut logs, path) = (UnparsedLogs::default(), Path::new("/slow.log"));
         logs.note(path, false, &ODD[..1], at(5));
         logs.note(path, false, &[], at(6));
-        assert_eq!(told(&mut logs, 34), [""; 0]);
-        assert_eq!(told(&mut logs, 35).len(), 1);
+        assert_eq!(problems(&mut logs, 34), [""; 0]);
+        assert_eq!(problems(&mut logs, 35).len(), 1);
         assert_eq!(logs.problems(at(40), false, |_| false), []);
-        assert_eq!(told(&mut logs, 50), [""; 0], "what is closed is forgotten");
+        assert_eq!(
+            problems(&mut logs, 50),
+            [""; 0],
+            "what is closed is forgotten"
+        );
     }
 
     #[test]

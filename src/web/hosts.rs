@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_others_can_give_this_host_are_not() {
+    fn names_that_others_can_give_this_host_are_refused() {
         for host in [
             "",
             ":9280",
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn one_host_is_wanted_and_the_target_counts_too() {
+    fn exactly_one_host_is_required_and_the_target_is_checked_too() {
         let permit = |target: &str, given: &[&str]| {
             let mut headers = HeaderMap::new();
             for host in given {

@@ -33,7 +33,7 @@ async fn rest(peer: &mut DuplexStream) -> (String, u64) {
 const REQUEST: &[u8] = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_carries_one_request_and_ends() {
+async fn a_connection_ends_after_one_request() {
     let mut peer = peer();
     peer.write_all(REQUEST).await.unwrap();
     let (text, after) = rest(&mut peer).await;
@@ -44,7 +44,7 @@ async fn a_connection_carries_one_request_and_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_not_sent_whole_ends_after_the_header_time() {
+async fn an_incomplete_request_ends_after_the_header_time() {
     for sent in ["", "GET /livez HTTP/1.1\r\nHost: lo"] {
         let mut peer = peer();
         peer.write_all(sent.as_bytes()).await.unwrap();
@@ -112,7 +112,7 @@ async fn asked(address: SocketAddr) -> String {
 }
 
 #[tokio::test]
-async fn a_probe_gets_in_however_many_connections_are_held() {
+async fn a_probe_is_accepted_however_many_connections_are_open() {
     const LIMIT: usize = 4;
     let address = served(LIMIT).await;
     let mut held = Vec::new();
@@ -134,7 +134,7 @@ async fn a_probe_gets_in_however_many_connections_are_held() {
 }
 
 #[tokio::test]
-async fn the_peer_with_the_most_connections_makes_room() {
+async fn the_peer_with_the_most_connections_loses_one() {
     let mut open = Connections {
         limit: 4,
         open: Vec::new(),

@@ -130,7 +130,7 @@ fn the_metrics_page() {
 }
 
 #[test]
-fn each_metric_is_told_once_and_by_the_rules() {
+fn each_metric_is_written_once_and_follows_the_rules() {
     let page = metrics::page(with_output()).unwrap();
     assert!(page.ends_with("# EOF\n"));
     let mut described = BTreeSet::new();
@@ -161,7 +161,7 @@ fn each_metric_is_told_once_and_by_the_rules() {
 }
 
 #[test]
-fn the_accounts_on_the_page_add_up() {
+fn the_counts_on_the_page_add_up() {
     let page = metrics::page(view()).unwrap();
     let samples = samples(&page);
     let outcomes: Vec<_> = samples
@@ -246,7 +246,7 @@ fn the_status_page() {
 }
 
 #[test]
-fn readiness_speaks_of_logs_and_never_of_the_output() {
+fn readiness_depends_on_logs_and_never_on_the_output() {
     let mut view = view();
     view.delivery = Health::Waiting {
         reason: "no index template".to_owned(),
@@ -299,7 +299,7 @@ fn asked(pages: &Pages, method: &str, path: &str, host: &str, body: &'static str
 }
 
 #[test]
-fn the_root_lists_the_endpoints_and_each_of_them_answers() {
+fn the_root_lists_the_endpoints_and_each_of_them_responds() {
     let pages = pages(view());
     let asked = |method, path| asked(&pages, method, path, "localhost", "");
     let (status, text) = asked("GET", "/");
@@ -315,7 +315,7 @@ fn the_root_lists_the_endpoints_and_each_of_them_answers() {
 }
 
 #[test]
-fn only_reading_is_answered_and_no_body_is_taken() {
+fn only_get_and_head_are_allowed_and_no_body_is_read() {
     let pages = pages(view());
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "X"] {
         for path in ["/", "/metrics", "/status", "/livez", "/none"] {
@@ -344,7 +344,7 @@ fn a_foreign_host_is_refused_but_for_probes_and_metrics() {
 }
 
 #[test]
-fn what_stands_on_a_page_controls_no_terminal() {
+fn a_page_contains_no_terminal_controls() {
     let mut view = view();
     view.snapshot.tail.files_open = 0;
     view.snapshot.tail.problems[0].text = "\u{1b}[2J\u{9b}\u{202e}".to_owned();

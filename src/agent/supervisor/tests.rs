@@ -318,7 +318,7 @@ const fn released(timed_out: bool) -> End {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_replaces_the_agent_and_what_the_old_one_leaves_goes_to_the_new_one() {
+async fn a_reload_replaces_the_agent_and_carries_its_state_over() {
     let world = World::new([Ok(AT_ONCE), Ok(AT_ONCE)]);
     world.next_config(Ok(config("b")));
     let (end, _) = run(&world, None, async |world, requests| {
@@ -343,7 +343,7 @@ async fn a_reload_replaces_the_agent_and_what_the_old_one_leaves_goes_to_the_new
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_reload_of_a_wrong_or_useless_configuration_leaves_the_agent_at_work() {
+async fn a_reload_of_an_unusable_configuration_keeps_the_old_agent() {
     let world = World::new([Ok(AT_ONCE)]);
     world.next_config(Err(wrong_config()));
     // valid, but without a log and a cluster
@@ -361,7 +361,7 @@ async fn a_reload_of_a_wrong_or_useless_configuration_leaves_the_agent_at_work()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_configuration_that_does_not_start_gives_way_to_the_old_one() {
+async fn a_configuration_that_does_not_start_is_replaced_by_the_old_one() {
     let world = World::new([Ok(AT_ONCE), Err(cannot_start()), Ok(AT_ONCE)]);
     world.next_config(Ok(config("b")));
     let (end, took) = run(&world, None, async |world, requests| {
@@ -541,9 +541,9 @@ async fn a_stop_waits_for_an_output_that_is_only_slow() {
     assert_eq!(took, slow);
 }
 
-/// A second stop ends at once, whatever happens between the two.
+/// A reload between two stops does not change that the second one ends the agent at once.
 #[tokio::test(start_paused = true)]
-async fn a_stop_takes_back_a_reload_and_no_reload_takes_back_a_stop() {
+async fn a_stop_cancels_a_reload_and_a_reload_does_not_cancel_a_stop() {
     let world = World::new([Ok(Until::Aborted)]);
     world.next_config(Ok(config("b")));
     let (end, _) = run(&world, None, async |world, requests| {
@@ -562,7 +562,7 @@ async fn a_stop_takes_back_a_reload_and_no_reload_takes_back_a_stop() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_reloads_the_later_one_counts() {
+async fn the_later_of_two_reloads_counts() {
     let slow = Duration::from_secs(60);
     let world = World::new([Ok(Until::Drained(slow)), Ok(AT_ONCE)]);
     world.next_config(Ok(config("b")));

@@ -237,7 +237,7 @@ fn live(step: Step, skip: usize, how: How, torn: usize) {
 }
 
 #[test]
-fn what_is_settled_survives_every_step_that_fails() {
+fn settled_entries_survive_every_step_that_fails() {
     let steps = [
         Step::Write,
         Step::Sync,

@@ -234,7 +234,7 @@ impl<C: Transport> Deliverer<C> {
                         _ => RetryReason::Unreachable,
                     };
                     tried += 1;
-                    if tried < self.nodes.count() && self.nodes.any_awake() {
+                    if tried < self.nodes.count() && self.nodes.any_available() {
                         self.stats.retried(why, count);
                         if redirect.is_some() {
                             self.left_out(&error);

@@ -219,7 +219,7 @@ fn sum(counts: &OutcomeCounts) -> u64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_good_day_takes_one_request_and_gives_the_same_memory_back() {
+async fn a_delivery_without_faults_takes_one_request_and_returns_the_same_memory() {
     let lab = Lab::new(Cluster::default());
     let batch = good(100);
     let (memory, capacity) = (batch.body.as_ptr(), batch.body.capacity());
@@ -260,7 +260,7 @@ async fn an_empty_batch_is_settled_without_a_request() {
 
 /// Each fault happens once before the cluster works.
 #[tokio::test(start_paused = true)]
-async fn every_fault_is_survived_with_an_exact_tally() {
+async fn every_fault_is_survived_with_exact_counts() {
     let faults = [
         Fault::Refused,
         Fault::ResetBefore,
@@ -333,7 +333,7 @@ async fn every_fault_is_survived_with_an_exact_tally() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_refused_items_go_again() {
+async fn only_refused_items_are_resent() {
     let refusal = Fault::Items {
         every: 10,
         status: 429,
@@ -349,7 +349,7 @@ async fn only_the_refused_items_go_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_asks_for_time_gets_it() {
+async fn retry_after_is_respected() {
     let lab = Lab::new(Cluster::with([Fault::Status(429, Some("20"), "busy")]));
     let before = Instant::now();
     lab.deliver(good(1)).await;
@@ -390,7 +390,7 @@ async fn diverted_and_dropped_documents_are_counted_as_such() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_too_large_goes_in_halves_and_the_one_large_document_is_kept() {
+async fn a_body_that_is_too_large_is_sent_in_halves_and_a_single_large_document_is_kept() {
     let lab = Lab::new(Cluster {
         max_bytes: Some(400),
         ..Cluster::default()
@@ -426,7 +426,7 @@ async fn a_body_too_large_goes_in_halves_and_the_one_large_document_is_kept() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_body_that_is_always_refused_whole_goes_in_halves_in_the_end() {
+async fn a_body_that_is_always_refused_is_finally_sent_in_halves() {
     // A coordinating node whose memory never suffices for this body: 429 each time, not 413.
     let mut cluster = Cluster::default();
     let busy = || Fault::Status(429, None, "es_rejected_execution_exception");
@@ -486,7 +486,7 @@ async fn stopping_gives_the_batch_back_unsettled() {
 
 /// The reader hands over one batch more than may be sent at once, and that batch waits.
 #[tokio::test(start_paused = true)]
-async fn of_more_batches_than_may_be_sent_one_waits() {
+async fn a_batch_beyond_the_limit_in_flight_waits() {
     let lab = Lab::with(Cluster::default(), 1, None, |settings| {
         settings.max_in_flight = 2;
     });

@@ -34,7 +34,7 @@ async fn a_bad_document_is_kept_and_the_others_go_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn too_many_bad_documents_hold_until_the_mapping_is_mended() {
+async fn too_many_bad_documents_hold_until_the_mapping_is_corrected() {
     let lab = Lab::new(Cluster::default());
     let items: Vec<_> = (0..100).map(|id| ("today", id, id < 10)).collect();
     let stop = CancellationToken::new();
@@ -88,7 +88,7 @@ async fn a_full_dead_letter_file_holds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_closed_old_day_is_parked_after_ten_minutes_and_comes_back_by_itself() {
+async fn a_closed_old_index_is_parked_after_ten_minutes_and_its_lines_are_resent() {
     let closed = BTreeSet::from(["old".to_owned()]);
     let lab = Lab::new(Cluster {
         closed,
@@ -136,7 +136,7 @@ async fn a_closed_old_day_is_parked_after_ten_minutes_and_comes_back_by_itself()
 
 /// Where nginx.conf changes every few minutes, no agent runs for ten.
 #[tokio::test(start_paused = true)]
-async fn how_long_an_index_refused_is_known_over_reloads() {
+async fn index_health_survives_reloads() {
     let closed = || Cluster {
         closed: BTreeSet::from(["old".to_owned()]),
         ..Cluster::default()
@@ -189,7 +189,7 @@ async fn a_cluster_that_refuses_everything_parks_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_parked_document_that_turns_out_bad_becomes_a_dead_letter() {
+async fn a_parked_document_that_is_rejected_becomes_a_dead_letter() {
     let lab = Lab::new(Cluster::default());
     let batch = batch_of(&[("old", 1, true), ("old", 2, false)]);
     let entries: Vec<Entry> = (0..2)
@@ -211,7 +211,7 @@ async fn a_parked_document_that_turns_out_bad_becomes_a_dead_letter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn parked_documents_larger_than_the_cluster_takes_at_once_come_back_in_halves() {
+async fn parked_documents_too_large_for_one_request_are_resent_in_halves() {
     let lab = Lab::new(Cluster {
         max_bytes: Some(300),
         ..Cluster::default()
@@ -239,7 +239,7 @@ async fn parked_documents_larger_than_the_cluster_takes_at_once_come_back_in_hal
 /// Another process has the dead-letter file, or its disk is slow: the delivery waits, a stop waits for it, and the
 /// written entries are counted.
 #[tokio::test(start_paused = true)]
-async fn a_slow_dead_letter_is_waited_for_even_by_a_stop() {
+async fn a_stop_waits_for_a_slow_dead_letter() {
     let lab = Lab::new(Cluster::default());
     // makes the file and its lock
     lab.deliver(batch_of(&[("today", 0, true)])).await;

@@ -14,12 +14,12 @@ use super::backoff::Backoff;
 #[derive(Debug, Default, Clone, Copy)]
 struct Health {
     failures: u32,
-    rests_until: Option<Instant>,
+    paused_until: Option<Instant>,
 }
 
 impl Health {
-    fn rests(&self, now: Instant) -> bool {
-        self.rests_until.is_some_and(|until| until > now)
+    fn is_paused(&self, now: Instant) -> bool {
+        self.paused_until.is_some_and(|until| until > now)
     }
 }
 
@@ -54,17 +54,17 @@ impl Nodes {
         let health = self.health();
         let count = health.len();
         let in_turn = || (0..count).map(|step| (turn.wrapping_add(step)) % count);
-        let until = |node: &usize| health.get(*node).and_then(|h| h.rests_until);
+        let until = |node: &usize| health.get(*node).and_then(|h| h.paused_until);
         in_turn()
-            .find(|node| health.get(*node).is_some_and(|h| !h.rests(now)))
+            .find(|node| health.get(*node).is_some_and(|h| !h.is_paused(now)))
             .or_else(|| in_turn().min_by_key(until))
             .unwrap_or(0)
     }
 
     /// Whether there is a node that is not paused.
-    pub(crate) fn any_awake(&self) -> bool {
+    pub(crate) fn any_available(&self) -> bool {
         let now = Instant::now();
-        self.health().iter().any(|node| !node.rests(now))
+        self.health().iter().any(|node| !node.is_paused(now))
     }
 
     /// The node did not respond: it is paused, longer each time.
@@ -77,7 +77,7 @@ impl Nodes {
                 .saturating_mul(factor)
                 .min(self.backoff.max());
             health.failures = health.failures.saturating_add(1);
-            health.rests_until = Some(Instant::now() + rest);
+            health.paused_until = Some(Instant::now() + rest);
         }
     }
 
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failed_node_is_left_out_until_it_has_rested() {
+    async fn a_failed_node_is_not_used_until_its_pause_ends() {
         let nodes = three();
         assert_eq!(
             [nodes.pick(), nodes.pick(), nodes.pick(), nodes.pick()],
@@ -151,10 +151,10 @@ mod tests {
         nodes.failed(1);
         nodes.failed(1);
         nodes.failed(2);
-        assert!(!nodes.any_awake());
+        assert!(!nodes.any_available());
         assert_eq!(nodes.pick(), 2);
         nodes.answered(0);
-        assert!(nodes.any_awake());
+        assert!(nodes.any_available());
         assert_eq!(nodes.pick(), 0);
     }
 }

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_base_address_is_not_recommended() {
+    fn only_base_addresses_are_recommended() {
         let page = message("https://sso.example/login?rd=https%3A%2F%2Fes%2F_bulk");
         assert!(
             page.starts_with("answered 301 to https://sso.example/login, which is not the path"),
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn only_these_statuses_lead_elsewhere() {
+    fn only_these_statuses_are_redirects() {
         let base = Url::parse("http://es/").unwrap();
         let found: Vec<u16> = (100..600)
             .filter(|status| Redirect::read(*status, None, &base, &base, NODES).is_some())

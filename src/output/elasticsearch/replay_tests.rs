@@ -35,7 +35,7 @@ fn left(lab: &Lab) -> Vec<(String, Kind, String)> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_taken_leaves_the_file_and_the_rest_stays_with_the_new_reason() {
+async fn accepted_entries_leave_the_file_and_others_get_the_new_reason() {
     let lab = Lab::new(Cluster {
         closed: BTreeSet::from(["shut".to_owned()]),
         ..Cluster::default()
@@ -71,7 +71,7 @@ async fn what_is_taken_leaves_the_file_and_the_rest_stays_with_the_new_reason() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_the_chosen_are_sent_and_only_they_change() {
+async fn only_chosen_entries_are_sent_and_changed() {
     let lab = Lab::new(Cluster::default());
     append_entries(&lab, Kind::Dead, &[("day", 1, true)]);
     append_entries(&lab, Kind::Parked, &[("day", 2, false)]);
@@ -89,7 +89,7 @@ async fn only_the_chosen_are_sent_and_only_they_change() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn bad_minutes_are_waited_for() {
+async fn a_replay_waits_for_a_cluster_that_recovers() {
     let lab = Lab::new(Cluster::with([
         Fault::Refused,
         Fault::Status(503, None, "x"),
@@ -111,7 +111,7 @@ async fn bad_minutes_are_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cluster_that_is_away_for_longer_keeps_nothing_back_and_loses_nothing() {
+async fn a_replay_ends_in_time_without_a_cluster_and_loses_nothing() {
     let lab = Lab::with(Cluster::default(), 1, Some(0), |_| {});
     append_entries(&lab, Kind::Dead, &[("day", 1, false), ("day", 2, false)]);
     let began = Instant::now();
@@ -124,7 +124,7 @@ async fn a_cluster_that_is_away_for_longer_keeps_nothing_back_and_loses_nothing(
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_may_not_write_is_told_at_once() {
+async fn missing_privileges_are_reported_at_once() {
     let lab = Lab::new(Cluster::with(
         (0..9).map(|_| Fault::Status(401, None, "security_exception")),
     ));
@@ -147,7 +147,7 @@ async fn who_may_not_write_is_told_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_file_of_many_batches_goes_in_bounded_requests_and_what_is_no_entry_stays() {
+async fn a_long_file_is_sent_in_bounded_requests_and_invalid_lines_stay() {
     let lab = Lab::with(Cluster::default(), 1, None, |settings| {
         settings.batch_bytes = 1024;
     });
@@ -167,7 +167,7 @@ async fn a_file_of_many_batches_goes_in_bounded_requests_and_what_is_no_entry_st
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_replay_beside_the_agents_own_repeats_loses_and_doubles_nothing() {
+async fn a_replay_beside_the_agents_own_retries_loses_and_duplicates_nothing() {
     let lab = Lab::new(Cluster::default());
     let items: Vec<_> = (0..300).map(|id| ("day", id, id == 7)).collect();
     append_entries(&lab, Kind::Parked, &items);

@@ -1,9 +1,9 @@
-//! How much of a response is read.
+//! Reads a response, up to a limit.
 //!
 //! Owns the limits and the one loop that reads a body. Refuses to know what a body means. Invariant: a body takes no more
 //! memory than its limit, whatever it is compressed to, however it is chunked and whatever length it claims; its time is
 //! bounded by `request_timeout`, which runs from the request to the last byte of the response. The failure it guards
-//! against: whoever answers in the cluster's place sends 4 MB of gzip that become gigabytes, or a body without an end.
+//! against: another server in the cluster's place sends 4 MB of gzip that become gigabytes, or a body without an end.
 
 use bytes::Bytes;
 

@@ -59,7 +59,7 @@ async fn longest_waits(taken: &[usize]) -> Vec<Duration> {
 
 /// The longest of three hundred waits with full jitter is close to the bound, and none is above it.
 #[tokio::test(start_paused = true)]
-async fn each_fruitless_repeat_doubles_the_longest_wait_and_a_fruitful_one_begins_anew() {
+async fn each_retry_without_progress_doubles_the_longest_wait_and_progress_resets_it() {
     let fruitless = [0; 9];
     let some_fruit = [0, 0, 0, 4, 0, 0, 1, 1];
     for (taken, bounds) in [

@@ -321,7 +321,7 @@ proptest! {
     #![proptest_config(crate::replay::lives(200))]
 
     #[test]
-    fn every_line_goes_its_way_once_whatever_the_output_does(
+    fn every_line_is_sent_once_whatever_the_output_does(
         ops in prop::collection::vec(any_op(), 1..60), max_in_flight in 1..4_usize,
     ) {
         let mut lab = Lab::new(max_in_flight);
@@ -377,7 +377,7 @@ fn a_batch_leaves_when_it_has_its_bytes_or_its_count() {
 }
 
 #[test]
-fn lines_that_all_are_expired_or_blank_are_settled_without_a_delivery() {
+fn expired_and_blank_lines_are_settled_without_a_delivery() {
     for line in [Line::Expired, Line::Blank] {
         let mut lab = Lab::new(1);
         let mut bytes = vec![];
@@ -434,7 +434,7 @@ fn a_delivery_that_panics_is_reported_and_settles_nothing() {
 }
 
 #[test]
-fn what_is_recalled_or_never_sent_is_released() {
+fn recalled_and_unsent_lines_are_released() {
     let mut lab = Lab::new(1);
     let bytes = good(COUNT + 3);
     lab.take(0, &bytes, bytes.len() as u64, false);
@@ -456,7 +456,7 @@ fn what_is_recalled_or_never_sent_is_released() {
 }
 
 #[test]
-fn each_file_lends_its_own_last_time() {
+fn each_file_has_its_own_last_time() {
     let mut lab = Lab::new(1);
     lab.take(0, b"1795406111.000 a\n", 17, false);
     lab.take(1, b"rubbish\n", 8, false);

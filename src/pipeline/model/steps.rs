@@ -92,23 +92,23 @@ fn each_step(how: How, power: Option<usize>) {
 }
 
 #[test]
-fn each_step_that_lasts_may_fail() {
+fn each_durable_step_may_fail() {
     each_step(How::Error, None);
 }
 
 #[test]
-fn each_step_that_lasts_may_take_long() {
+fn each_durable_step_may_take_long() {
     each_step(How::Delay, None);
 }
 
 #[test]
-fn each_step_that_lasts_may_be_the_last_of_its_process() {
+fn each_durable_step_may_be_the_last_of_its_process() {
     each_step(How::Abort, None);
 }
 
 /// The dead letters are on a real disk here; the tests of the dead-letter file cover power cuts.
 #[test]
-fn each_step_that_lasts_may_be_the_last_of_the_machine() {
+fn each_durable_step_may_be_the_last_of_the_machine() {
     for kept in [0, 1] {
         each_step(How::Abort, Some(kept));
     }

@@ -234,7 +234,7 @@ fn settle_all(moment: &Moment<'_>) -> usize {
 }
 
 #[test]
-fn once_ends_when_all_is_settled_and_saved_and_not_before() {
+fn once_ends_only_when_everything_is_settled_and_saved() {
     let mut lab = Lab::new();
     lab.settings.once = true;
     lab.write(0..13);
@@ -330,7 +330,7 @@ fn rotations_while_nothing_is_accepted_lose_nothing() {
 
 /// An expired line is skipped permanently, so a clock that is wrong for some hours must not decide that.
 #[test]
-fn while_the_clock_is_ahead_nothing_expires_that_is_young() {
+fn recent_lines_do_not_expire_while_the_clock_is_ahead() {
     const DAY: i64 = 86_400_000;
     let mut lab = Lab::new();
     lab.retention = Some(Duration::from_secs(30 * 86_400));
@@ -384,7 +384,7 @@ fn a_batch_leaves_when_its_first_line_is_old_enough() {
 }
 
 #[test]
-fn a_drain_waits_for_what_is_on_its_way_until_its_limit() {
+fn a_drain_waits_for_deliveries_until_its_limit() {
     let lab = Lab::new();
     lab.write(0..7);
     let mut stopped_at = None;
@@ -411,7 +411,7 @@ fn a_drain_waits_for_what_is_on_its_way_until_its_limit() {
 }
 
 #[test]
-fn a_drain_is_over_when_all_has_arrived() {
+fn a_drain_ends_when_everything_is_delivered() {
     let lab = Lab::new();
     lab.write(0..7);
     let mut stopped_at = None;
@@ -446,7 +446,7 @@ fn an_abort_ends_at_once() {
 }
 
 #[test]
-fn an_abort_leaves_behind_a_delivery_that_does_not_hear() {
+fn an_abort_does_not_wait_for_a_delivery_that_ignores_its_recall() {
     let lab = Lab::new();
     lab.output.deaf.store(true, Ordering::Relaxed);
     lab.write(0..7);
@@ -465,7 +465,7 @@ fn an_abort_leaves_behind_a_delivery_that_does_not_hear() {
 }
 
 #[test]
-fn a_drain_goes_on_asking_a_delivery_that_does_not_hear() {
+fn a_drain_waits_for_a_delivery_that_ignores_its_recall() {
     let lab = Lab::new();
     lab.output.deaf.store(true, Ordering::Relaxed);
     lab.write(0..5);
@@ -502,7 +502,7 @@ fn a_delivery_that_panics_ends_the_run_and_nothing_beyond_it_is_settled() {
 }
 
 #[test]
-fn a_quiet_log_is_left_to_events_and_a_busy_one_to_the_clock() {
+fn a_quiet_log_waits_for_events_and_a_busy_one_is_polled() {
     let lab = Lab::new();
     lab.write(0..1);
     let armed = Rc::clone(&lab.armed);
@@ -539,7 +539,7 @@ fn a_quiet_log_is_left_to_events_and_a_busy_one_to_the_clock() {
 }
 
 #[test]
-fn where_events_cannot_be_had_they_are_asked_for_with_each_reconcile() {
+fn without_events_a_watch_is_requested_at_each_reconcile() {
     let mut lab = Lab::new();
     lab.events = false;
     lab.write(0..1);
