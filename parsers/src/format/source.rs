@@ -14,13 +14,13 @@ use nom::{IResult, Parser};
 
 /// Where the grammar did not fit: only how much text was left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Misfit {
+pub(super) struct SourceError {
     left: usize,
 }
 
-impl<'a> NomError<&'a str> for Misfit {
+impl<'a> NomError<&'a str> for SourceError {
     fn from_error_kind(input: &'a str, _: ErrorKind) -> Self {
-        Misfit { left: input.len() }
+        SourceError { left: input.len() }
     }
 
     fn append(_: &'a str, _: ErrorKind, other: Self) -> Self {
@@ -28,7 +28,7 @@ impl<'a> NomError<&'a str> for Misfit {
     }
 }
 
-type Parsed<'a, T> = IResult<&'a str, T, Misfit>;
+type Parsed<'a, T> = IResult<&'a str, T, SourceError>;
 
 /// A part of a format's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

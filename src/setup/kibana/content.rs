@@ -207,9 +207,11 @@ mod tests {
                     state["aggs"][1]["params"]["size"] = json!(5);
                 });
             }),
-            ("visState.aggs[3].params.json", |held| {
+            ("visState.aggs[3].params.json.min_doc_count", |held| {
                 within(held, "visState", |state| {
-                    state["aggs"][3]["params"]["json"] = json!("{}");
+                    let json = state["aggs"][3]["params"]["json"].as_str().unwrap();
+                    let json = json.replace("1000", "999");
+                    state["aggs"][3]["params"]["json"] = json!(json);
                 });
             }),
             (
