@@ -14,6 +14,7 @@ fn command(home: &Home) -> Command {
         .arg("-c")
         .arg(home.config())
         .args(["run", "--once", "--output", "console"])
+        .env_clear()
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command

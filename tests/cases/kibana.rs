@@ -300,7 +300,7 @@ async fn what_was_changed_under_the_mark_is_told_and_restored_by_force_only() {
         assert!(
             told[1]
                 .1
-                .starts_with("visState.aggs[0].params.json.fixed_interval: "),
+                .starts_with("visState.aggs[3].params.json.fixed_interval: "),
             "{told:?}"
         );
 
