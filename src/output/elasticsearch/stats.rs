@@ -54,7 +54,7 @@ impl Stats {
         })
     }
 
-    /// Requests per bucket of [`SECONDS`] (not cumulative), the last without a bound.
+    /// Requests by how long they took (not cumulative): up to 5 ms, then up to longer times, the last without a bound.
     pub fn request_buckets(&self) -> [u64; SECONDS.len() + 1] {
         std::array::from_fn(|at| {
             self.buckets
