@@ -117,7 +117,8 @@ impl<O: Output> Batcher<O> {
     ) -> Self {
         // one buffer is filled while the output has the others
         let buffers = settings.max_in_flight + 1;
-        let (events, from_output) = sync_channel(buffers + MAX_UNACKNOWLEDGED);
+        // an ack for each batch up to the limit and those of the buffers beyond it, and each buffer itself
+        let (events, from_output) = sync_channel(MAX_UNACKNOWLEDGED + 2 * buffers);
         Self {
             recorder,
             output,

@@ -121,10 +121,31 @@ impl<F: FileSystem> State<F> {
         let of_another = (loaded.newest.as_ref())
             .filter(|newest| newest.header.output != output)
             .map(|newest| (newest.header.output.clone(), newest.header.time()));
+        let known_host = [&loaded, &own].into_iter().find_map(|loaded| {
+            let newest = loaded.newest.as_ref()?;
+            Some(newest.header.host.clone())
+        });
+        // A reload may name another output than the load before.
+        PLAIN_NAME.clone_into(&mut self.name);
         if own.used || of_another.is_some() {
-            let host_of_another = loaded.newest.map(|newest| newest.header.host);
-            host = host.or(host_of_another);
             (self.name, loaded) = (own_name, own);
+            loaded.newest = loaded
+                .newest
+                .filter(|newest| newest.header.output == output);
+        }
+        // The identity file is written after the first checkpoint, so that a crash in between leaves it to the next
+        // start; and a lost one is written again while its content is known. A full disk, where it cannot be written,
+        // does not keep the logs from being read.
+        if host.is_none()
+            && let Some(known) = known_host
+        {
+            if let Err(error) = self.fix_host(&known) {
+                problems.push(Problem::new(
+                    &self.data_dir.join("identity"),
+                    format!("is lost, and {error}; it is tried again at the next start"),
+                ));
+            }
+            host = Some(known);
         }
         self.damaged = loaded.damaged;
         let Some(mut newest) = loaded.newest else {
@@ -144,18 +165,6 @@ impl<F: FileSystem> State<F> {
             };
             return Ok((found, host));
         };
-        // The identity file is written after the first checkpoint, so that a crash in between leaves it to the next
-        // start; and a lost one is written again while its content is known. A full disk, where it cannot be written,
-        // does not keep the logs from being read.
-        if host.is_none() {
-            if let Err(error) = self.fix_host(&newest.header.host) {
-                problems.push(Problem::new(
-                    &self.data_dir.join("identity"),
-                    format!("is lost, and {error}; it is tried again at the next start"),
-                ));
-            }
-            host = Some(newest.header.host.clone());
-        }
         self.generation = newest.header.generation;
         // A log that only the damaged checkpoint knew is new to the one before, but its files are no history.
         newest.header.read_all |= self.damaged;

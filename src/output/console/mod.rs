@@ -1,7 +1,8 @@
 //! Writes documents to standard output, one JSON line each, for a person or a pipe.
 //!
-//! Owns the stream and what a closed pipe means. Refuses to know what a document contains. Invariant: bytes are written in the
-//! order of the batches and each once, however often a write fails; nothing is acknowledged before it is written. The
+//! Owns the stream and what a closed pipe means. Refuses to know what a document contains. Invariant: a batch
+//! is written whole before the next one begins, each byte once, however often a write fails; nothing is acknowledged before
+//! it is written. The
 //! reader of the pipe may close it in the middle of a batch: then the run ends, and it is unknown how much was read.
 
 #[cfg(test)]
@@ -41,6 +42,8 @@ impl Framing for Lines {
 /// Where documents are written.
 pub struct Console<W = File> {
     stream: Arc<Mutex<W>>,
+    /// Held for a whole batch: after a write that failed in the middle of a line no other batch may go on there.
+    turn: tokio::sync::Mutex<()>,
     /// Cancelled when nobody reads the stream any more.
     closed: CancellationToken,
     health: HealthTracker,
@@ -65,6 +68,7 @@ impl<W: Write + Send + 'static> Console<W> {
     fn new(stream: W, closed: CancellationToken, clock: Arc<dyn Clock>) -> Self {
         Self {
             stream: Arc::new(Mutex::new(stream)),
+            turn: tokio::sync::Mutex::new(()),
             closed,
             health: HealthTracker::default(),
             clock,
@@ -74,6 +78,7 @@ impl<W: Write + Send + 'static> Console<W> {
 
     /// Writes the whole body; an error is that of a reader that has gone.
     async fn write(&self, body: Vec<u8>) -> (Vec<u8>, io::Result<()>) {
+        let _turn = self.turn.lock().await;
         let problem = self.health.guard();
         let mut at = 0;
         let mut rest = body;

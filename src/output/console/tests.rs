@@ -91,6 +91,18 @@ async fn each_byte_is_written_once_however_often_a_write_fails() {
     assert!(!closed.is_cancelled());
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_batch_waits_for_the_rest_of_the_one_before() {
+    let stream = Shared::default();
+    stream.0.lock().unwrap().errors = [None, Some(ErrorKind::StorageFull)].into();
+    let (console, _) = console(&stream);
+    let stop = CancellationToken::new();
+    let first = deliver(&console, batch(&["{\"a\":1}"]), &stop);
+    let second = deliver(&console, batch(&["{\"b\":22}"]), &stop);
+    tokio::join!(first, second);
+    assert_eq!(stream.0.lock().unwrap().taken, b"{\"a\":1}\n{\"b\":22}\n");
+}
+
 #[tokio::test]
 async fn without_a_reader_the_run_is_asked_to_end_and_the_batch_is_given_up() {
     let stream = Shared::default();

@@ -118,6 +118,29 @@ fn each_output_has_positions_of_its_own() {
     }
 }
 
+/// A reload keeps the lock, and with it what was known of the directory.
+#[test]
+fn a_reload_to_another_output_and_back_keeps_their_positions_apart() {
+    let mut host = started();
+    host.texts();
+    host.settle();
+    for output in ["null:y", "null:x"] {
+        host.settings.output = Some(output.to_owned());
+        host.reload();
+        host.texts();
+        host.settle();
+        host.fs.append(LIVE, b"more\n");
+        assert_eq!(host.texts(), ["more"], "{output}");
+        host.settle();
+    }
+    // The first one has read both lines, the other one of them.
+    for (output, unread) in [("null:x", 0), ("null:y", 1)] {
+        host.settings.output = Some(output.to_owned());
+        host.start();
+        assert_eq!(host.texts().len(), unread, "{output}");
+    }
+}
+
 /// Documents that are only looked at.
 #[test]
 fn a_run_without_an_output_of_its_own_reads_beside_an_agent_and_keeps_nothing() {
