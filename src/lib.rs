@@ -22,9 +22,6 @@ pub mod event;
 mod fail_points;
 mod globs;
 mod json;
-#[cfg(test)]
-#[path = "../tests/support/mmdb.rs"]
-mod mmdb;
 pub mod output;
 pub mod pipeline;
 pub mod record;

@@ -16,8 +16,8 @@ use url::Url;
 
 use super::{servers, unique};
 use crate::support::delivery::{self};
-use crate::support::fake_cluster::Cluster;
-use crate::support::fake_es::FakeEs;
+use testkit::fake_cluster::Cluster;
+use testkit::fake_es::FakeEs;
 
 const NAME: &str = "logs-nginx.access-default";
 const TEMPLATE: &str = "logs-nginx.access";

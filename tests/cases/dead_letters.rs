@@ -6,8 +6,8 @@ use logweir::output::dead_letters::{DeadLetters, Entry, Kind, Rejection};
 use serde_json::Value;
 
 use crate::support::agent::{Ended, Home};
-use crate::support::fake_cluster::{Cluster, Fault};
-use crate::support::stage::{Stage, TEMPLATE};
+use testkit::fake_cluster::{Cluster, Fault};
+use testkit::stage::{Stage, TEMPLATE};
 
 const LIST: [&str; 2] = ["dead-letters", "list"];
 const REPLAY: [&str; 2] = ["dead-letters", "replay"];

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::support::agent::{Ended, Home, append, append_text, section_cluster};
-use crate::support::stage::Stage;
+use testkit::stage::Stage;
 
 /// A home beside an nginx with this configuration, in which LOGS is the folder of logs.
 fn home(nginx_conf: &str, top: &str, sections: &str, cluster: &str) -> Home {

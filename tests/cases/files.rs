@@ -11,7 +11,7 @@ use flate2::write::GzEncoder;
 use rustix::process::geteuid;
 
 use crate::support::agent::{Home, append, line, section_cluster, section_log};
-use crate::support::stage::Stage;
+use testkit::stage::Stage;
 
 const WWW: u32 = 33;
 

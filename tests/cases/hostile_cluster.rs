@@ -7,8 +7,8 @@ use logweir::output::dead_letters::Rejection;
 use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
 
 use crate::support::agent::{Home, section_cluster, section_log};
-use crate::support::hostile::{Hostile, Play, answer, bomb, endless, endless_head};
-use crate::support::stage::Stage;
+use testkit::hostile::{Hostile, Play, answer, bomb, endless, endless_head};
+use testkit::stage::Stage;
 
 /// Nothing of the agent fits into less: threads reserve far more than they use. A tenth of what a bomb holds.
 const MEMORY: &str = "-v 1000000";

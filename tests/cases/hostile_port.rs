@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use crate::support::agent::{Home, section_cluster, section_log};
-use crate::support::stage::Stage;
+use testkit::stage::Stage;
 
 /// Room for the agent, and far less than the connections of the tests.
 const LIMITS: &str = "-n 128 -v 1000000";

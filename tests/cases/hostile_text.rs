@@ -6,7 +6,7 @@ use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
 use serde_json::{Value, json};
 
 use crate::support::agent::{Home, section_cluster, section_log};
-use crate::support::hostile::{Hostile, Play, answer};
+use testkit::hostile::{Hostile, Play, answer};
 
 /// Clears a screen, sets a title, reverses the direction, begins a line.
 const TEXT: &str =

@@ -11,9 +11,9 @@ use logweir::setup::{Answer, Method, Outcome};
 use serde_json::json;
 use url::Url;
 
-use crate::support::fake_cluster::Cluster;
-use crate::support::fake_es::FakeEs;
-use crate::support::fake_kibana::{FakeKibana, Inside};
+use testkit::fake_cluster::Cluster;
+use testkit::fake_es::FakeEs;
+use testkit::fake_kibana::{FakeKibana, Inside};
 
 const PATTERN: &str = "nginx-access-*";
 

@@ -16,9 +16,11 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
 use super::servers;
-use crate::support::agent::{Deadline, Home, free_port, section_cluster};
+use crate::support::agent::{Home, section_cluster};
 use crate::support::nginx::{Bare, temp_paths};
-use crate::support::stage::Stage;
+use testkit::ports::free_port;
+use testkit::stage::Stage;
+use testkit::wait::Deadline;
 
 /// Formats of one run.
 const FORMATS: usize = 240;

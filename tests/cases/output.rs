@@ -28,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::support::delivery::{self, Delivery, daily};
-use crate::support::fake_cluster::{Cluster, Fault};
-use crate::support::fake_es::FakeEs;
+use testkit::fake_cluster::{Cluster, Fault};
+use testkit::fake_es::FakeEs;
 
 struct Lab {
     output: Arc<Elasticsearch>,

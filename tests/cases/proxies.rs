@@ -4,10 +4,11 @@ use rcgen::{CertificateParams, KeyPair};
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::support::agent::{Ended, Home, free_port, section_log};
-use crate::support::fake_cluster::Cluster;
-use crate::support::fake_es::FakeEs;
-use crate::support::proxy::{Proxy, Rule};
+use crate::support::agent::{Ended, Home, section_log};
+use testkit::fake_cluster::Cluster;
+use testkit::fake_es::FakeEs;
+use testkit::ports::free_port;
+use testkit::proxy::{Proxy, Rule};
 
 /// `logweir:hunter2`.
 const BASIC: &str = "Basic bG9nd2VpcjpodW50ZXIy";

@@ -16,10 +16,10 @@ use url::Url;
 
 use crate::support::agent::Home;
 use crate::support::delivery::{self, daily};
-use crate::support::fake_cluster::Cluster;
-use crate::support::fake_es::FakeEs;
-use crate::support::fake_kibana::FakeKibana;
-use crate::support::redirector::{Forbidden, Redirector};
+use testkit::fake_cluster::Cluster;
+use testkit::fake_es::FakeEs;
+use testkit::fake_kibana::FakeKibana;
+use testkit::redirector::{Forbidden, Redirector};
 
 const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
 

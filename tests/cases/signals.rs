@@ -9,11 +9,12 @@ use rustix::fs::{CWD, FileType, Mode};
 use rustix::process::Signal;
 
 use super::cluster_down;
-use crate::support::agent::{Agent, Ended, Home, SetOnDrop, section_cluster, section_log};
-use crate::support::fake_cluster::Fault;
-use crate::support::metrics;
-use crate::support::redirector::Redirector;
-use crate::support::stage::Stage;
+use crate::support::agent::{Agent, Ended, Home, section_cluster, section_log};
+use testkit::fake_cluster::Fault;
+use testkit::metrics;
+use testkit::redirector::Redirector;
+use testkit::stage::Stage;
+use testkit::wait::SetOnDrop;
 
 /// One log, this cluster, and these keys.
 fn configure(home: &Home, top: &str, cluster: &str) {

@@ -1,8 +1,8 @@
 //! The question for the index template, before anything is delivered.
 
 use crate::support::agent::{Home, section_cluster, section_log};
-use crate::support::fake_cluster::Cluster;
-use crate::support::stage::{Stage, TEMPLATE};
+use testkit::fake_cluster::Cluster;
+use testkit::stage::{Stage, TEMPLATE};
 
 #[test]
 fn without_its_template_the_agent_waits_says_so_and_delivers_when_it_is_there() {

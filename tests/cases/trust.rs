@@ -20,8 +20,8 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::support::agent::{Home, section_log};
 use crate::support::delivery::daily;
-use crate::support::fake_cluster::Cluster;
-use crate::support::fake_es::FakeEs;
+use testkit::fake_cluster::Cluster;
+use testkit::fake_es::FakeEs;
 
 /// A certificate and its key.
 struct Own {

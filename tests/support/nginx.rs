@@ -11,7 +11,8 @@ use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, geteuid, kill_process};
 
-use super::agent::{Deadline, free_port};
+use testkit::ports::free_port;
+use testkit::wait::Deadline;
 
 /// A virtual host with a log of its own.
 #[derive(Debug, Clone)]

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::child::Tied;
-use crate::load::Caller;
-use crate::nginx::{self, Nginx};
-use crate::place::{self, Folder};
-use crate::server::{Kind, Server};
-use crate::tools::{self, Tool};
+use testkit::child::Tied;
+use testkit::load::Caller;
+use testkit::nginx::{self, Nginx};
+use testkit::place::{self, Folder};
+use testkit::server::{Kind, Server};
+use testkit::tools::{self, Tool};
 
 /// Clients that send at the same time.
 const CALLERS: u64 = 4;
@@ -120,7 +120,7 @@ listen = "127.0.0.1:{}"
         folder.join("data").display(),
         nginx.access_log.display(),
         nginx::FORMAT,
-        place::free_port()?,
+        testkit::ports::free_port(),
     ))
 }
 

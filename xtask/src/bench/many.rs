@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use super::{Agent, all_arrived, grouped, megabytes};
-use crate::child::Tied;
-use crate::load::Lines;
 use crate::sink::Sink;
-use crate::usage::{self, Cpu};
+use testkit::child::Tied;
+use testkit::load::Lines;
+use testkit::usage::{self, Cpu};
 
 /// So many logs lie in one directory.
 const IN_ONE_DIRECTORY: usize = 100;

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Agent, all_arrived, grouped, megabytes, per};
-use crate::load::Lines;
 use crate::sink::Sink;
-use crate::usage::{self, Cpu};
-use crate::{child, tools};
+use testkit::load::Lines;
+use testkit::usage::{self, Cpu};
+use testkit::{child, tools};
 
 /// Lines that share a second.
 const LINES_PER_SECOND: u64 = 200;

@@ -14,8 +14,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::Signal;
 
 use super::cluster::Cluster;
-use crate::child::Tied;
-use crate::{place, usage};
+use testkit::child::Tied;
+use testkit::usage;
 
 /// Descriptors, and KiB of address space, as docs/SECURITY.md promises.
 const LIMITS: &str = "ulimit -n 1024; ulimit -v 1000000; exec \"$0\" \"$@\"";
@@ -46,7 +46,7 @@ impl Stage {
     /// Starts the agent in this folder, and waits until a first line went through.
     pub(super) fn open(program: &Path, folder: &Path, setting: &Setting<'_>) -> Result<Self> {
         let cluster = Cluster::start()?;
-        let http = SocketAddr::from(([127, 0, 0, 1], place::free_port()?));
+        let http = SocketAddr::from(([127, 0, 0, 1], testkit::ports::free_port()));
         let logs = folder.join("logs");
         fs::create_dir_all(&logs)?;
         let paths: Vec<String> = [logs.join("access.log").display().to_string()]
