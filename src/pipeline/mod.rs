@@ -11,6 +11,8 @@ mod batcher;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod harness;
+#[cfg(test)]
 mod model;
 mod open_files;
 mod reader;

@@ -63,7 +63,7 @@ mod stream_table;
 mod survey;
 mod tailer;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod track;
 mod trusted_clock;
 mod unread;

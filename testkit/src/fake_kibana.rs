@@ -10,11 +10,12 @@
 //! `check_conflicts.ts`, `check_origin_conflicts.ts`, `create_saved_objects.ts`).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde_json::{Value, json};
+
+use crate::http_server::{HttpServer, Reply, Request};
 
 /// Space, type, id.
 type Key = (String, String, String);
@@ -93,6 +94,7 @@ pub struct Inside {
 pub struct FakeKibana {
     pub address: SocketAddr,
     inside: Arc<Mutex<Inside>>,
+    _server: HttpServer,
 }
 
 impl FakeKibana {
@@ -112,17 +114,17 @@ impl FakeKibana {
     }
 
     pub fn of(inside: Inside) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
         let inside = Arc::new(Mutex::new(inside));
-        let shared = inside.clone();
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let shared = shared.clone();
-                std::thread::spawn(move || serve(stream.unwrap(), &shared));
-            }
+        let shared = Arc::clone(&inside);
+        let server = HttpServer::start(move |request| {
+            let (status, body) = shared.lock().unwrap().answer(request);
+            Reply::json(status, body.to_string())
         });
-        Self { address, inside }
+        Self {
+            address: server.address,
+            inside,
+            _server: server,
+        }
     }
 
     pub fn inside(&self) -> MutexGuard<'_, Inside> {
@@ -140,58 +142,6 @@ impl FakeKibana {
     }
 }
 
-struct Request {
-    method: String,
-    path: String,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
-}
-
-fn serve(stream: TcpStream, inside: &Mutex<Inside>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    while let Some(request) = read(&mut reader) {
-        let (status, body) = inside.lock().unwrap().answer(&request);
-        let body = body.to_string();
-        let head = format!(
-            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        let sent = (&stream).write_all(format!("{head}{body}").as_bytes());
-        if sent.is_err() {
-            return;
-        }
-    }
-}
-
-fn read(reader: &mut impl std::io::BufRead) -> Option<Request> {
-    let mut line = String::new();
-    if reader.read_line(&mut line).ok()? == 0 {
-        return None;
-    }
-    let mut words = line.split(' ');
-    let (method, path) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let mut headers = BTreeMap::new();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
-        let Some((name, value)) = line.trim_end().split_once(':') else {
-            break;
-        };
-        headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
-    }
-    let length = headers
-        .get("content-length")
-        .map_or(0, |length| length.parse().unwrap());
-    let mut body = vec![0; length];
-    reader.read_exact(&mut body).ok()?;
-    Some(Request {
-        method,
-        path,
-        headers,
-        body,
-    })
-}
-
 fn refusal(status: u16, message: &str) -> (u16, Value) {
     (
         status,
@@ -201,13 +151,13 @@ fn refusal(status: u16, message: &str) -> (u16, Value) {
 
 impl Inside {
     fn answer(&mut self, request: &Request) -> (u16, Value) {
-        self.seen
-            .push(format!("{} {}", request.method, request.path));
-        let header = |name: &str| request.headers.get(name).map(String::as_str);
+        let (method, target) = (request.head.method(), request.head.target());
+        self.seen.push(format!("{method} {target}"));
+        let header = |name: &str| request.head.header(name);
         if self.authorization.is_some() && header("authorization") != self.authorization {
             return refusal(401, "Unauthorized");
         }
-        if request.path == "/api/status" {
+        if target == "/api/status" {
             let mut status = json!({"status": {"overall": {"level": "available"}}});
             if let Some(version) = self.version {
                 status["version"] = json!({"number": version});
@@ -219,22 +169,22 @@ impl Inside {
         } else {
             "kbn-xsrf"
         };
-        if request.method == "POST" && header(wanted).is_none() {
+        if method == "POST" && header(wanted).is_none() {
             return refusal(400, &format!("Request must contain a {wanted} header."));
         }
-        let (space, path) = match request.path.strip_prefix("/s/") {
+        let (space, path) = match target.strip_prefix("/s/") {
             Some(rest) => {
                 let (space, _) = rest.split_once('/').unwrap();
                 let is_default = space == "default" && !self.dashboards;
                 let name = if is_default { "" } else { space };
                 (name.to_owned(), &rest[space.len()..])
             }
-            None => (String::new(), request.path.as_str()),
+            None => (String::new(), target),
         };
         if !space.is_empty() && (self.dashboards || !self.spaces.contains(&space)) {
             return refusal(404, &format!("Saved object [space/{space}] not found"));
         }
-        match (request.method.as_str(), path) {
+        match (method, path) {
             ("POST", "/api/saved_objects/_bulk_get") => self.bulk_get(&space, &request.body),
             ("POST", "/api/saved_objects/_import") => self.import(&space, request, false),
             ("POST", "/api/saved_objects/_import?overwrite=true") => {
@@ -259,7 +209,7 @@ impl Inside {
     }
 
     fn import(&mut self, space: &str, request: &Request, overwrite: bool) -> (u16, Value) {
-        let form = request.headers.get("content-type");
+        let form = request.head.header("content-type");
         let boundary = form.and_then(|form| form.strip_prefix("multipart/form-data; boundary="));
         let Some(boundary) = boundary else {
             return refusal(415, "Unsupported Media Type");

@@ -15,16 +15,22 @@ pub struct Answer {
     pub body: String,
 }
 
-/// Sends one request to `address` (host and port) and reads the whole answer.
+/// Sends one request with a JSON body to `address` (host and port) and reads the whole answer.
 pub fn ask(address: &str, method: &str, path: &str, body: &str) -> io::Result<Answer> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
     let length = body.len();
-    write!(
-        stream,
+    let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
          content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
-    )?;
+    );
+    exchange(address, &request, PATIENCE)
+}
+
+/// Sends this request, which asks for `connection: close`, and reads the whole answer; no part of it may take longer
+/// than `patience`.
+pub fn exchange(address: &str, request: &str, patience: Duration) -> io::Result<Answer> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.write_all(request.as_bytes())?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
     let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());

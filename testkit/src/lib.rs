@@ -28,6 +28,8 @@ pub mod fake_es;
 pub mod fake_kibana;
 pub mod hostile;
 pub mod http;
+pub mod http_server;
+pub mod lines;
 pub mod load;
 pub mod metrics;
 pub mod mmdb;

@@ -1,16 +1,17 @@
-//! An HTTP proxy: it opens tunnels to one server, whatever the name that is asked for, and keeps what it was asked.
+//! An HTTP proxy: it opens tunnels to one server, whatever name is requested, and keeps the requests.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-/// The proxy; it ends with the process.
+use crate::http_server::{HttpServer, Reply, Request};
+
+/// A running proxy.
 pub struct Proxy {
-    pub address: SocketAddr,
+    server: HttpServer,
     seen: Arc<Mutex<Vec<String>>>,
 }
 
-/// How it treats its visitors.
+/// How it treats its clients.
 #[derive(Clone, Copy)]
 pub struct Rule {
     /// Where tunnels lead; without it none is opened.
@@ -21,72 +22,37 @@ pub struct Rule {
 
 impl Proxy {
     pub fn start(rule: Rule) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let seen = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::<Mutex<Vec<String>>>::default();
         let shared = Arc::clone(&seen);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let shared = Arc::clone(&shared);
-                std::thread::spawn(move || {
-                    // a visitor who goes ends his own thread alone
-                    let _ = serve(stream.unwrap(), rule, &shared);
-                });
-            }
+        let server = HttpServer::start(move |request| {
+            shared.lock().unwrap().push(request.head.line.clone());
+            rule.reply(request)
         });
-        Self { address, seen }
+        Self { server, seen }
     }
 
-    /// First lines of all requests.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
+    }
+
+    /// The request lines so far.
     pub fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap().clone()
     }
 }
 
-fn serve(stream: TcpStream, rule: Rule, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream.try_clone()?);
-    let mut first = String::new();
-    reader.read_line(&mut first)?;
-    let (mut credentials, mut length) = (None, 0);
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 || line == "\r\n" {
-            break;
+impl Rule {
+    fn reply(self, request: &Request) -> Reply {
+        if self.wants.is_some() && request.head.header("proxy-authorization") != self.wants {
+            return Reply::empty(407, "");
         }
-        let (name, value) = line.trim_end().split_once(": ").unwrap();
-        match name.to_ascii_lowercase().as_str() {
-            "proxy-authorization" => credentials = Some(value.to_owned()),
-            "content-length" => length = value.parse().unwrap(),
-            _ => {}
+        if request.head.method() != "CONNECT" {
+            let answer = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
+            return Reply::Say(answer.into());
+        }
+        match self.target {
+            Some(target) => Reply::Tunnel(target),
+            None => Reply::empty(403, ""),
         }
     }
-    std::io::copy(
-        &mut std::io::Read::take(&mut reader, length),
-        &mut std::io::sink(),
-    )?;
-    seen.lock().unwrap().push(first.trim_end().to_owned());
-    let refuse = |status: &str| write!(&stream, "HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
-    if rule.wants.is_some() && credentials.as_deref() != rule.wants {
-        return refuse("407 Proxy Authentication Required");
-    }
-    if !first.starts_with("CONNECT ") {
-        return write!(
-            &stream,
-            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{{}}"
-        );
-    }
-    let Some(target) = rule.target else {
-        return refuse("403 Forbidden");
-    };
-    let server = TcpStream::connect(target)?;
-    write!(&stream, "HTTP/1.1 200 Connection established\r\n\r\n")?;
-    let (mut from_server, mut to_client) = (server.try_clone()?, stream.try_clone()?);
-    let back = std::thread::spawn(move || {
-        let _ = std::io::copy(&mut from_server, &mut to_client);
-        let _ = to_client.shutdown(Shutdown::Both);
-    });
-    let _ = std::io::copy(&mut reader, &mut &server);
-    let _ = server.shutdown(Shutdown::Both);
-    let _ = back.join();
-    Ok(())
 }

@@ -1,4 +1,4 @@
-//! The scripted cluster beside a test that waits for its agent: it plays on threads of its own.
+//! The scripted cluster beside a test that runs an agent as a process.
 
 use std::sync::MutexGuard;
 
@@ -10,11 +10,9 @@ use crate::fake_es::FakeEs;
 /// The template's name under the default index.
 pub const TEMPLATE: &str = "nginx-access";
 
-/// A cluster that plays.
+/// A running cluster.
 pub struct Stage {
-    // before the runtime that it plays on
-    es: FakeEs,
-    _runtime: tokio::runtime::Runtime,
+    pub es: FakeEs,
 }
 
 impl Stage {
@@ -26,15 +24,8 @@ impl Stage {
     }
 
     pub fn of(cluster: Cluster) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let es = runtime.block_on(FakeEs::start(cluster));
         Self {
-            es,
-            _runtime: runtime,
+            es: FakeEs::start(cluster),
         }
     }
 
@@ -52,7 +43,7 @@ impl Stage {
         seen.into_iter().map(|request| request.line).collect()
     }
 
-    /// How many requests begin so.
+    /// How many requests begin like this.
     pub fn asked(&self, beginning: &str) -> usize {
         let requests = self.requests();
         requests
@@ -61,7 +52,7 @@ impl Stage {
             .count()
     }
 
-    /// What it holds.
+    /// The documents that it holds.
     pub fn documents(&self) -> Vec<Value> {
         let cluster = self.cluster();
         let texts = cluster.documents.values();

@@ -10,7 +10,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use rustix::process::geteuid;
 
-use crate::support::agent::{Home, append, line, section_cluster, section_log};
+use crate::support::agent::{Home, section_cluster, section_log};
+use testkit::lines::{append, line};
 use testkit::stage::Stage;
 
 const WWW: u32 = 33;

@@ -44,7 +44,7 @@ fn held_connections_keep_neither_probes_out_nor_logs_unread() {
     // Logs that come now are opened, and positions saved.
     for number in 0..20_u32 {
         let log = home.path(&format!("{number}.log"));
-        crate::support::agent::append(&log, number * 10..number * 10 + 10);
+        testkit::lines::append(&log, number * 10..number * 10 + 10);
     }
     agent.until_so("all lines", || stage.count() == 200);
     agent.until("a saved position", |agent| {

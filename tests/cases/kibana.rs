@@ -407,7 +407,7 @@ async fn a_kibana_that_hides_its_version_is_still_one() {
 
 #[tokio::test]
 async fn another_server_at_the_address_is_noticed() {
-    let stage = FakeEs::start(Cluster::default()).await;
+    let stage = FakeEs::start(Cluster::default());
     let transport = KibanaTransport::new(&Kibana {
         url: stage.url(),
         space: None,

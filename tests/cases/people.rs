@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::agent::{Home, append_text, section_cluster, section_log};
+use crate::support::agent::{Home, section_cluster, section_log};
+use testkit::lines::append_text;
 use testkit::mmdb;
 use testkit::stage::Stage;
 

@@ -4,8 +4,9 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use crate::support::agent::{Home, append, append_text, section_cluster, section_log};
+use crate::support::agent::{Home, section_cluster, section_log};
 use testkit::fake_cluster::Fault;
+use testkit::lines::{append, append_text};
 use testkit::stage::Stage;
 
 #[test]

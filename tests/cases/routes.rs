@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::agent::{Home, append_text, section_cluster};
+use crate::support::agent::{Home, section_cluster};
+use testkit::lines::append_text;
 use testkit::stage::Stage;
 
 /// What the application is.

@@ -3,8 +3,9 @@
 use std::fs;
 
 use super::cluster_down;
-use crate::support::agent::{Home, append_text, line, section_cluster, section_log};
+use crate::support::agent::{Home, section_cluster, section_log};
 use testkit::fake_cluster::{Cluster, Fault};
+use testkit::lines::{append_text, line};
 use testkit::stage::Stage;
 
 #[test]

@@ -378,7 +378,7 @@ fn a_rotated_log_is_read_to_its_end_and_the_new_one_from_its_beginning() {
         rotate(&home);
         // nginx writes into the old file until it hears of the new one
         let old = home.path("access.log.1");
-        crate::support::agent::append(&old, turn * 100..turn * 100 + 10);
+        testkit::lines::append(&old, turn * 100..turn * 100 + 10);
         home.append(turn * 100 + 10..turn * 100 + 20);
         let there = usize::try_from(turn * 20 + 10).unwrap();
         agent.until_so("both files' lines", || stage.count() == there);

@@ -2,8 +2,7 @@
 
 #![allow(clippy::disallowed_methods)] // another process is waited for by the clock
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,6 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use testkit::http::{self, Answer};
+use testkit::lines::append;
 use testkit::ports::free_port;
 use testkit::wait::Deadline;
 
@@ -197,31 +197,6 @@ pub(crate) fn section_log(path: &Path, format: &str) -> String {
 /// An `[elasticsearch]` with quick batches.
 pub(crate) fn section_cluster(address: &str) -> String {
     format!("[elasticsearch]\nnodes = [\"{address}\"]\nflush_interval = \"20ms\"\n")
-}
-
-/// A line in the combined format with this number in its path; a second has ten of them.
-pub(crate) fn line(number: u32) -> String {
-    let (minute, second) = (number / 600 % 60, number / 10 % 60);
-    format!(
-        "192.0.2.{} - - [12/Mar/2026:10:{minute:02}:{second:02} +0000] \"GET /item/{number} HTTP/1.1\" 200 17 \
-         \"-\" \"test\"\n",
-        number % 200
-    )
-}
-
-/// Appends a complete line for each number, in one write.
-pub(crate) fn append(log: &Path, numbers: std::ops::Range<u32>) {
-    append_text(log, &numbers.map(line).collect::<String>());
-}
-
-/// Appends a text in one write.
-pub(crate) fn append_text(log: &Path, text: &str) {
-    let mut file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(log)
-        .unwrap();
-    file.write_all(text.as_bytes()).unwrap();
 }
 
 /// How a command ended.

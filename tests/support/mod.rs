@@ -6,4 +6,5 @@ pub(crate) mod compare;
 pub(crate) mod counted;
 pub(crate) mod delivery;
 pub(crate) mod nginx;
+pub(crate) mod tls;
 pub(crate) mod traffic;

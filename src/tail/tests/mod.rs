@@ -30,7 +30,8 @@ pub(super) const DATA: &str = "/state/logweir";
 pub(super) const NOW: i64 = 1_795_406_400_000;
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
-pub(super) fn settings(globs: &[&str]) -> Settings {
+/// Settings with these paths, for any test that runs a tailer.
+pub(crate) fn settings(globs: &[&str]) -> Settings {
     Settings {
         host: "web-07".to_owned(),
         data_dir: DATA.into(),

@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub(super) fn run(agent: &Agent, count: usize) -> Result<()> {
     let mut lines = Lines::new();
     let logs = write(agent, count, &mut lines)?;
-    let sink = Sink::start(false)?;
+    let sink = Sink::start(false);
     let glob = agent.folder.join("logs/*/*access.log");
     let start = Instant::now();
     let mut child = agent.start(&agent.command(&[], &["run"], &glob, &sink, "250ms")?)?;

@@ -99,7 +99,7 @@ impl<'a> Bench<'a> {
     fn start(agent: &'a Agent, flush: &str) -> Result<Self> {
         let path = agent.folder.join("access.log");
         let log = OpenOptions::new().create(true).append(true).open(&path)?;
-        let sink = Sink::start(true)?;
+        let sink = Sink::start(true);
         let child = agent.start(&agent.command(&[], &["run"], &path, &sink, flush)?)?;
         let mut bench = Self {
             agent,

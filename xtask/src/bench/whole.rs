@@ -30,7 +30,7 @@ pub(super) fn run(agent: &Agent, lines: u64, runs: u32) -> Result<()> {
         megabytes(size)
     );
     for _ in 0..runs {
-        let sink = Sink::start(false)?;
+        let sink = Sink::start(false);
         let command = agent.command(&[], &["run", "--once"], &log, &sink, FLUSH_INTERVAL)?;
         let start = Instant::now();
         let child = agent.start(&command)?;
@@ -72,7 +72,7 @@ pub(super) fn instructions(agent: &Agent) -> Result<()> {
     let mut counts = [0; 2];
     for (lines, count) in INSTRUCTION_LINES.into_iter().zip(&mut counts) {
         let log = write_file(&agent.folder, lines)?;
-        let sink = Sink::start(false)?;
+        let sink = Sink::start(false);
         let valgrind = [
             "valgrind",
             "--tool=callgrind",
