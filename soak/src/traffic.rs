@@ -10,7 +10,7 @@ use anyhow::Result;
 
 use super::line;
 use testkit::load::Caller;
-use testkit::nginx::{self, Nginx, Particulars};
+use testkit::shop::{self, Particulars, Shop};
 
 /// Clients at the same time.
 const CALLERS: u64 = 4;
@@ -19,7 +19,7 @@ const REST: Duration = Duration::from_millis(8);
 
 /// A busy nginx.
 pub(super) struct Traffic {
-    nginx: Nginx,
+    nginx: Shop,
     reformatted: u64,
     callers: Vec<JoinHandle<std::io::Result<()>>>,
     stop: Arc<AtomicBool>,
@@ -35,13 +35,13 @@ impl Traffic {
                 folder.display()
             )
         };
-        let nginx = Nginx::start_as(
+        let nginx = Shop::start_as(
             folder,
             Particulars {
                 workers: 2,
                 logs: logs("access.log", 'a'),
                 api_logs: logs("api.access.log", 'b'),
-                formats: vec![nginx::FORMAT.to_owned()],
+                formats: vec![shop::FORMAT.to_owned()],
             },
         )?;
         let stop = Arc::new(AtomicBool::new(false));
@@ -82,9 +82,9 @@ impl Traffic {
         self.reformatted += 1;
         let number = self.reformatted;
         let format = match number % 3 {
-            0 => format!("{} v{number}", nginx::FORMAT),
-            1 => format!("{} \"$host\" $request_length v{number}", nginx::FORMAT),
-            _ => format!("v{number} $host {}", nginx::FORMAT),
+            0 => format!("{} v{number}", shop::FORMAT),
+            1 => format!("{} \"$host\" $request_length v{number}", shop::FORMAT),
+            _ => format!("v{number} $host {}", shop::FORMAT),
         };
         self.nginx.change_format(format)
     }

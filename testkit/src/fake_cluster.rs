@@ -1,12 +1,17 @@
-//! A cluster with a durable set of documents and a script of bad days; it does no input or output itself.
+//! A cluster in memory: a durable set of documents with a script of faults, and the management API that setup uses. It
+//! does no input or output itself.
 //!
-//! Used in process by the delivery's own tests and behind sockets by `fake_es`.
+//! Used in process by the library's own tests, and behind sockets by `fake_es`.
 
-#![allow(dead_code, clippy::unwrap_used, clippy::panic, unreachable_pub)]
+mod ism;
+mod management;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use serde_json::{Value, json};
+
+pub use self::ism::Managed;
+pub use self::management::{Family, Management};
 
 /// What happens to one request. "Applied" means that the documents are durable although the client does not
 /// hear of it.
@@ -85,10 +90,8 @@ pub struct Cluster {
     pub closed: BTreeSet<String>,
     /// Bodies over this size are answered 413.
     pub max_bytes: Option<usize>,
-    /// Templates that are there.
-    pub templates: BTreeSet<String>,
-    /// Those of them that make data streams, for every name that begins with theirs.
-    pub stream_templates: BTreeSet<String>,
+    /// Everything but documents: templates, policies, what `/` says.
+    pub management: Management,
     /// Names that are data streams.
     pub streams: BTreeSet<String>,
     /// It knows `require_data_stream`.
@@ -108,9 +111,42 @@ impl Cluster {
         }
     }
 
+    /// Puts an index template with this name.
+    pub fn put_template(&mut self, name: &str) {
+        let path = format!("/_index_template/{name}");
+        self.management
+            .held
+            .get_mut()
+            .unwrap()
+            .insert(path, json!({}));
+    }
+
+    /// Puts an index template that makes a data stream of every name that begins with its own.
+    pub fn put_stream_template(&mut self, name: &str) {
+        let (path, template) = (
+            format!("/_index_template/{name}"),
+            json!({"data_stream": {}}),
+        );
+        self.management
+            .held
+            .get_mut()
+            .unwrap()
+            .insert(path, template);
+    }
+
+    /// Refuses this request, which needs a right.
+    pub fn forbid(&mut self, request: &'static str) {
+        let refusal = r#"{"error":{"type":"security_exception","reason":"no"},"status":403}"#;
+        self.management.fixed.insert(request, (403, refusal));
+    }
+
     /// Whether a name is a data stream, or becomes one with its first document.
     pub fn makes_stream(&self, name: &str) -> bool {
-        let mut templates = self.stream_templates.iter();
+        let held = self.management.held.lock().unwrap();
+        let mut templates = held.iter().filter_map(|(path, template)| {
+            let template = template.get("data_stream").and(Some(path))?;
+            template.strip_prefix("/_index_template/")
+        });
         self.streams.contains(name) || templates.any(|template| name.starts_with(template))
     }
 

@@ -129,33 +129,6 @@ fn react(Request { head, body }: &Request, cluster: &mut Cluster) -> Reaction {
                 cluster.bulk(&unpacked)
             }
         }
-        ("GET", path) if path.contains("/_index_template/") => {
-            let name = path.rsplit('/').next().unwrap();
-            if cluster.stream_templates.contains(name) {
-                plain(
-                    200,
-                    r#"{"index_templates":[{"index_template":{"data_stream":{}}}]}"#,
-                )
-            } else if cluster.templates.contains(name) {
-                plain(200, r#"{"index_templates":[{}]}"#)
-            } else if name.starts_with("secret") {
-                plain(
-                    403,
-                    r#"{"error":{"type":"security_exception","reason":"no"},"status":403}"#,
-                )
-            } else {
-                plain(
-                    404,
-                    r#"{"error":{"type":"resource_not_found_exception"},"status":404}"#,
-                )
-            }
-        }
-        ("PUT", path) if path.contains("/_index_template/") => {
-            cluster
-                .templates
-                .insert(path.rsplit('/').next().unwrap().to_owned());
-            plain(200, r#"{"acknowledged":true}"#)
-        }
         ("GET", path) if path.contains("/_resolve/index/") => {
             let name = path.rsplit('/').next().unwrap();
             let entry = format!(r#"[{{"name":"{name}"}}]"#);
@@ -185,8 +158,14 @@ fn react(Request { head, body }: &Request, cluster: &mut Cluster) -> Reaction {
                 )
             }
         }
-        // As clusters assembled without the full distribution do.
-        (_, "/") => plain(405, r#"{"error":"Incorrect HTTP method","status":405}"#),
-        _ => plain(400, r#"{"error":"no handler found","status":400}"#),
+        _ => {
+            // a proxy may put the cluster below a path of its own
+            let at = target.find("/_index_template").unwrap_or(0);
+            let body = Some(body.as_slice()).filter(|body| !body.is_empty());
+            match cluster.management.respond(method, &target[at..], body) {
+                Some((status, body)) => plain(status, &body),
+                None => Reaction::Refused,
+            }
+        }
     }
 }

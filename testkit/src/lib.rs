@@ -41,6 +41,7 @@ pub mod redirector;
 pub mod route_kinds;
 pub mod saved;
 pub mod server;
+pub mod shop;
 pub mod stage;
 pub mod tools;
 pub mod usage;

@@ -1,147 +1,89 @@
-//! A private nginx in its own folder, run by the current user: a shop with a few APIs.
+//! Starts an nginx that belongs to the current user, with everything that it writes in one folder.
+//!
+//! Owns the process. Refuses to know the configuration, but for the parts that every nginx of this kind needs.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
-use rustix::process::Signal;
+use anyhow::Result;
+use rustix::process::{Signal, geteuid};
 
 use crate::child::Tied;
-use crate::{ports, tools};
 
-/// The access log's format: combined, who sent it before the proxy, and how long it took.
-pub const FORMAT: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
-\"$http_referer\" \"$http_user_agent\" \"$http_x_forwarded_for\" $request_time";
+/// How long nginx may take to start, and to finish its requests.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// So many formats of before stay in the configuration.
-const EARLIER: usize = 2;
-
-/// A running nginx.
-pub struct Nginx {
-    child: Tied,
-    pub port: u16,
-    pub access_log: PathBuf,
-    folder: PathBuf,
-    particulars: Particulars,
-}
-
-/// What is particular to one nginx.
-pub struct Particulars {
-    pub workers: u32,
-    /// `access_log` directives for everything, in format `shop`.
-    pub logs: String,
-    /// The same for the API alone; empty where it has none of its own.
-    pub api_logs: String,
-    /// What `shop` is; those that it was before keep a name of their own, the newest last.
-    pub formats: Vec<String>,
-}
+/// A running nginx; stopped when dropped.
+pub struct Nginx(Tied);
 
 impl Nginx {
-    pub fn start(folder: &Path) -> Result<Self> {
-        let log = folder.join("nginx/access.log");
-        Self::start_as(
-            folder,
-            Particulars {
-                workers: 1,
-                logs: format!("access_log \"{}\" shop;", log.display()),
-                api_logs: String::new(),
-                formats: vec![FORMAT.to_owned()],
-            },
-        )
+    /// Starts nginx by `command`, one of [`command`], and waits until it listens on all these ports.
+    pub fn start(command: &Command, folder: &Path, ports: &[u16]) -> Result<Self> {
+        let mut child = Tied::start("nginx", command, folder.join("out.log"))?;
+        let listens = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_ok();
+        child.wait_until("open ports", PATIENCE, |_| {
+            ports.iter().all(listens).then_some(())
+        })?;
+        Ok(Self(child))
     }
 
-    pub fn start_as(folder: &Path, particulars: Particulars) -> Result<Self> {
-        let program = tools::nginx().context("nginx is not there")?;
-        let folder = folder.join("nginx");
-        fs::create_dir_all(&folder)?;
-        let port = ports::free_port();
-        let conf = folder.join("nginx.conf");
-        fs::write(&conf, configuration(&folder, port, &particulars))?;
-        let mut command = Command::new(program);
-        command
-            .arg("-p")
-            .arg(&folder)
-            .arg("-c")
-            .arg(&conf)
-            .args(["-e", "stderr"]);
-        let mut child = Tied::start("nginx", &command, folder.join("out.log"))?;
-        let answers = |_: &Tied| std::net::TcpStream::connect(("127.0.0.1", port)).ok();
-        child.wait_until("an open port", Duration::from_secs(60), answers)?;
-        Ok(Self {
-            child,
-            port,
-            access_log: folder.join("access.log"),
-            folder,
-            particulars,
-        })
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.0.signal(signal)
     }
 
-    /// Goes on with another format: the configuration is put in place whole, and nginx reloads it (`kill -HUP`).
-    pub fn change_format(&mut self, format: String) -> Result<()> {
-        self.particulars.formats.push(format);
-        let earlier = self.particulars.formats.len().saturating_sub(1 + EARLIER);
-        self.particulars.formats.drain(..earlier);
-        let next = self.folder.join("nginx.conf.next");
-        fs::write(
-            &next,
-            configuration(&self.folder, self.port, &self.particulars),
-        )?;
-        fs::rename(next, self.folder.join("nginx.conf"))?;
-        self.child.signal(Signal::HUP)
+    /// The end of what it printed.
+    pub fn tail(&self) -> String {
+        self.0.tail()
+    }
+
+    /// Lets every request finish, with its line written.
+    pub fn quit(self) -> Result<()> {
+        self.0.signal(Signal::QUIT)?;
+        self.0.wait_for_end(PATIENCE, || {})
     }
 }
 
-fn configuration(folder: &Path, port: u16, particulars: &Particulars) -> String {
+/// Whether nginx accepts a configuration, and what it prints about it.
+pub fn accepts(program: &Path, folder: &Path, conf: &Path) -> Result<(bool, String)> {
+    let mut command = command(program, folder, conf);
+    let output = command.arg("-t").stdin(Stdio::null()).output()?;
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    Ok((output.status.success(), printed))
+}
+
+/// The command that starts `program` in `folder` with this configuration.
+pub fn command(program: &Path, folder: &Path, conf: &Path) -> Command {
+    let mut command = Command::new(program);
+    command
+        .arg("-p")
+        .arg(folder)
+        .arg("-c")
+        .arg(conf)
+        .args(["-e", "stderr"]);
+    command
+}
+
+/// Directives of the main part: it stays in the foreground and writes nothing outside of the folder.
+pub fn main_part(folder: &Path) -> String {
     // As root, nginx would give its workers to an account that may not read this folder.
-    let user = if rustix::process::geteuid().is_root() {
+    let user = if geteuid().is_root() {
         "user root;"
     } else {
         ""
     };
-    let folder = folder.display();
-    let Particulars {
-        workers,
-        logs,
-        api_logs,
-        formats,
-    } = particulars;
-    let formats: String = formats
-        .iter()
-        .rev()
-        .enumerate()
-        .map(|(age, format)| match age {
-            0 => format!("log_format shop '{format}';\n    "),
-            age => format!("log_format shop_before_{age} '{format}';\n    "),
-        })
-        .collect();
     format!(
-        r#"daemon off;
-{user}
-pid "{folder}/nginx.pid";
-error_log stderr warn;
-worker_processes {workers};
-events {{ worker_connections 256; }}
-http {{
-    client_body_temp_path "{folder}/body";
-    proxy_temp_path "{folder}/proxy";
-    fastcgi_temp_path "{folder}/fastcgi";
-    uwsgi_temp_path "{folder}/uwsgi";
-    scgi_temp_path "{folder}/scgi";
-    default_type text/plain;
-    keepalive_requests 1000000;
-    {formats}{logs}
-    server {{
-        listen 127.0.0.1:{port};
-        server_name shop.example;
-        location / {{ return 200 "a page\n"; }}
-        location = /login {{ return 302 /; }}
-        location /missing/ {{ return 404 "not here\n"; }}
-        location /api/ {{ {api_logs} return 200 "{{}}\n"; }}
-        location /api/search {{ {api_logs} return 503 "too busy\n"; }}
-    }}
-}}
-"#
+        "daemon off;\n{user}\npid \"{}/nginx.pid\";",
+        folder.display()
     )
+}
+
+/// Directives of the `http` part: the folders for bodies, which nginx makes whether there are any or not.
+pub fn temp_paths(folder: &Path) -> String {
+    let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let folder = folder.display();
+    kinds
+        .map(|kind| format!("{kind}_temp_path \"{folder}/{kind}\";"))
+        .join("\n    ")
 }

@@ -19,7 +19,7 @@ impl Stage {
     /// A good cluster with the template.
     pub fn new() -> Self {
         let mut cluster = Cluster::default();
-        cluster.templates.insert(TEMPLATE.to_owned());
+        cluster.put_template(TEMPLATE);
         Self::of(cluster)
     }
 

@@ -27,7 +27,7 @@ fn with_template(requires_streams: bool) -> Cluster {
         requires_streams,
         ..Cluster::default()
     };
-    cluster.stream_templates.insert(TEMPLATE.to_owned());
+    cluster.put_stream_template(TEMPLATE);
     cluster
 }
 
@@ -134,8 +134,7 @@ async fn without_the_template_nothing_is_written_until_it_is_there() {
         }
         {
             let mut cluster = es.cluster();
-            cluster.stream_templates.insert(TEMPLATE.to_owned());
-            cluster.templates.insert(TEMPLATE.to_owned());
+            cluster.put_stream_template(TEMPLATE);
             // a refusal that is already scripted is one of the past
             cluster.script.clear();
         }
@@ -173,7 +172,7 @@ async fn a_plain_index_of_the_name_gets_nothing() {
 #[tokio::test]
 async fn a_template_of_plain_indices_is_told_from_one_of_data_streams() {
     let mut cluster = with_template(true);
-    cluster.templates.insert("plain".to_owned());
+    cluster.put_template("plain");
     let es = FakeEs::start(cluster);
     let directory = TempDir::new().unwrap();
     let output = output(es.url(), &directory);
@@ -273,7 +272,7 @@ async fn every_line_goes_to_the_stream_whatever_its_day_and_another_output_start
     let text = fs::read_to_string(&config).unwrap();
     let setting = format!("data_stream = \"{NAME}\"");
     fs::write(&config, text.replace(&setting, "index = \"web-%Y\"")).unwrap();
-    es.cluster().templates.insert("web".to_owned());
+    es.cluster().put_template("web");
     let (code, said) = host.logweir(&["run", "--once", "--timeout", "60s"]);
     assert_eq!(code, 0, "{said}");
     let cluster = es.cluster();

@@ -290,6 +290,7 @@ async fn credentials_travel_in_a_header_of_our_own() {
 #[tokio::test]
 async fn a_template_is_there_or_not_or_nobody_may_know() {
     let es = FakeEs::start(Cluster::default());
+    es.cluster().forbid("GET /_index_template/secret");
     let lab = self::lab(vec![es.url()], |_| {});
     assert_eq!(
         lab.output.check_template("ours", false).await,

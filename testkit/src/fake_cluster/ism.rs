@@ -1,31 +1,31 @@
-//! The fake's ISM: policies, managed indices, and the jobs that ISM runs by itself.
+//! ISM of the fake cluster: policies, managed indices, and the jobs that ISM runs by itself.
 //!
 //! Sources: OpenSearch "ISM API", "Managed indexes"; of its plugin index-management `TransportExplainAction.kt`,
 //! `ExplainResponse.kt`, `ManagedIndexMetaData.kt`, `TransportChangePolicyAction.kt`, `ManagedIndexRunner.kt`.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::*;
+use super::management::{Management, Reply, error, is_time, no_handler, only};
 
 /// An index that ISM manages.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Managed {
+pub struct Managed {
     /// The policy that it follows.
-    pub(crate) policy: String,
+    pub policy: String,
     /// Sequence number and primary term of the policy version that it follows; None: its job has not run yet.
-    pub(crate) version: Option<(u64, u64)>,
+    pub version: Option<(u64, u64)>,
     /// It is in transition to another state.
-    pub(crate) in_transition: bool,
+    pub in_transition: bool,
     /// The policy that its next job changes to.
-    pub(crate) change: Option<String>,
+    pub change: Option<String>,
 }
 
 /// The longest request line that a node accepts by default.
 const LINE_BYTES: usize = 4096;
 
-impl Fake {
+impl Management {
     /// Puts an index under the present version of a policy.
-    pub(crate) fn manage(&self, index: &str, policy: &str) {
+    pub fn manage(&self, index: &str, policy: &str) {
         let managed = Managed {
             policy: policy.to_owned(),
             version: Some(self.version_of(policy)),
@@ -36,19 +36,19 @@ impl Fake {
     }
 
     /// The state of an index in ISM.
-    pub(crate) fn known_to_ism(&self, index: &str, managed: Option<Managed>) {
+    pub fn known_to_ism(&self, index: &str, managed: Option<Managed>) {
         let mut all = self.managed.lock().unwrap();
         all.insert(index.to_owned(), managed);
     }
 
     /// The policy of an index and the version that it follows.
-    pub(crate) fn follows(&self, index: &str) -> (String, Option<(u64, u64)>) {
+    pub fn follows(&self, index: &str) -> (String, Option<(u64, u64)>) {
         let managed = self.managed.lock().unwrap()[index].clone().unwrap();
         (managed.policy, managed.version)
     }
 
     /// Runs ISM's job for each managed index.
-    pub(crate) fn run_ism(&self) {
+    pub fn run_ism(&self) {
         let mut all = self.managed.lock().unwrap();
         for managed in all.values_mut().flatten() {
             if let Some(policy) = managed.change.take() {
@@ -61,20 +61,14 @@ impl Fake {
         }
     }
 
-    pub(crate) fn version_of(&self, policy: &str) -> (u64, u64) {
+    pub fn version_of(&self, policy: &str) -> (u64, u64) {
         let held = self.held(&format!("/_plugins/_ism/policies/{policy}"));
         // the fake does not hold foreign policies
         (held.map_or(2, |held| held["seq"].as_u64().unwrap()), 1)
     }
 
-    pub(super) fn ism(
-        &self,
-        method: Method,
-        path: &str,
-        query: &str,
-        body: Option<Value>,
-    ) -> Reply {
-        let line = format!("{} {path} HTTP/1.1", method.as_str());
+    pub(super) fn ism(&self, method: &str, path: &str, query: &str, body: Option<Value>) -> Reply {
+        let line = format!("{} {path} HTTP/1.1", method);
         if line.len() > LINE_BYTES {
             return error(
                 400,
@@ -83,11 +77,11 @@ impl Fake {
             );
         }
         if let Some(indices) = path.strip_prefix("/_plugins/_ism/explain/") {
-            assert_eq!((method, body), (Method::Get, None));
+            assert_eq!((method, body), ("GET", None));
             return self.explain(indices);
         }
         if let Some(indices) = path.strip_prefix("/_plugins/_ism/change_policy/") {
-            assert_eq!(method, Method::Post);
+            assert_eq!(method, "POST");
             return self.change_policy(indices, &body.unwrap());
         }
         if path == "/_plugins/_ism/policies" {
@@ -170,11 +164,11 @@ impl Fake {
         )
     }
 
-    fn policy(&self, method: Method, path: &str, query: &str, body: Option<Value>) -> Reply {
+    fn policy(&self, method: &str, path: &str, query: &str, body: Option<Value>) -> Reply {
         let name = path.strip_prefix("/_plugins/_ism/policies/").unwrap();
         let held = self.held(path);
         match (method, body) {
-            (Method::Put, Some(body)) => {
+            ("PUT", Some(body)) => {
                 only(&body, &["policy"]);
                 only(
                     &body["policy"],
@@ -198,7 +192,7 @@ impl Fake {
                 let seq = seen.map_or(7, |seq| seq + 1);
                 self.keep(path, json!({"seq": seq, "policy": body["policy"]}))
             }
-            (Method::Get, _) => match held {
+            ("GET", _) => match held {
                 Some(held) => {
                     let mut policy = held["policy"].clone();
                     let fields = policy.as_object_mut().unwrap();
