@@ -17,11 +17,16 @@ pub fn line(number: u32) -> String {
 
 /// Appends a complete line for each number, in one write.
 pub fn append(log: &Path, numbers: Range<u32>) {
-    append_text(log, numbers.map(line).collect::<String>());
+    append_text(log, &numbers.map(line).collect::<String>());
 }
 
 /// Appends a text in one write.
-pub fn append_text(log: &Path, text: impl AsRef<[u8]>) {
+pub fn append_text(log: &Path, text: &str) {
+    append_bytes(log, text.as_bytes());
+}
+
+/// Appends bytes in one write.
+pub fn append_bytes(log: &Path, bytes: &[u8]) {
     let file = OpenOptions::new().create(true).append(true).open(log);
-    file.unwrap().write_all(text.as_ref()).unwrap();
+    file.unwrap().write_all(bytes).unwrap();
 }

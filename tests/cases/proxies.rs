@@ -1,8 +1,8 @@
 //! A cluster behind an HTTP proxy: by the setting and by the environment, with credentials, which no command shows.
 
 use rcgen::{CertificateParams, KeyPair};
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::support::agent::{Ended, Home, section_log};
 use crate::support::tls::tls;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use testkit::http_server::{Channel, Connection};
-use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// Makes a connection one of TLS, as [`testkit::fake_es::FakeEs::start_tls`] takes it.
 pub(crate) fn tls(config: ServerConfig) -> impl Fn(Connection) -> Box<dyn Channel> + Send + Sync {

@@ -277,7 +277,7 @@ fn links(program: &Path, folder: &Path) -> Result<String> {
     symlink(&secret, theirs.join("access.log"))?;
     fs::hard_link(&secret, theirs.join("hard.log"))?;
     symlink(&secret, theirs.join("other.log.1"))?;
-    fs::write(&theirs.join("other.log"), line(2_000_000))?;
+    fs::write(theirs.join("other.log"), line(2_000_000))?;
     for name in ["", "other.log"] {
         chown(theirs.join(name), Some(NOBODY), Some(NOBODY))?;
     }

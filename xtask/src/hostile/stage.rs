@@ -14,7 +14,7 @@ use rustix::process::Signal;
 
 use super::cluster::Cluster;
 use testkit::child::Tied;
-use testkit::lines::{append_text, line};
+use testkit::lines::{append_bytes, line};
 use testkit::{http, usage};
 
 /// Descriptors, and KiB of address space, as docs/SECURITY.md promises.
@@ -98,7 +98,7 @@ impl Stage {
 
     /// Appends these bytes, which are so many lines.
     pub(super) fn append(&mut self, bytes: &[u8], lines: u32) {
-        append_text(&self.folder.join("logs/access.log"), bytes);
+        append_bytes(&self.folder.join("logs/access.log"), bytes);
         self.lines += lines;
     }
 
