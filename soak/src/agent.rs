@@ -20,7 +20,7 @@ use testkit::usage;
 
 /// What a scrape may take.
 const SCRAPE_WITHIN: Duration = Duration::from_secs(2);
-/// Checkpoints of so many looks are kept to be restored.
+/// The number of recent checkpoints that are kept, so that an old one can be restored.
 const REMEMBERED: usize = 40;
 
 /// The agent.
@@ -122,7 +122,7 @@ rotated_dirs = ['{shown}/own/old', '{shown}/own/*/']
         &self.data
     }
 
-    /// From now on it reads this log alone, under the same name wherever it is, with its state in `data`.
+    /// Makes it read this log alone, under the same name wherever it is, with its state in `data`.
     pub(super) fn read_history(&mut self, log: &Path, data: &Path) {
         self.data = data.to_owned();
         self.logs = format!(
@@ -155,7 +155,7 @@ rotated_dirs = ['{shown}/own/old', '{shown}/own/*/']
         Ok(())
     }
 
-    /// Starts it, each time with other settings of delivery.
+    /// Starts it, with different delivery settings each time.
     pub(super) fn start(&mut self) -> Result<()> {
         self.write_settings()?;
         let command = self.command(&[]);
@@ -197,7 +197,7 @@ rotated_dirs = ['{shown}/own/old', '{shown}/own/*/']
     pub(super) fn write_settings(&mut self) -> Result<()> {
         let nodes = self.nodes.clone();
         let text = self.settings(&nodes);
-        // Whole at every moment: the agent may read it for another reason just then.
+        // The file is replaced whole: the agent may read it at any moment.
         let next = self.folder.join("logweir.toml.next");
         fs::write(&next, text)?;
         Ok(fs::rename(next, self.folder.join("logweir.toml"))?)
@@ -245,7 +245,7 @@ listen = "127.0.0.1:{}"
         }
     }
 
-    /// Whether it obeys signals already; before that they end it.
+    /// Whether it handles signals already; before that, a signal ends it.
     pub(super) fn obeys(&self) -> bool {
         let log = self.folder.join(format!("agent-{}.log", self.starts));
         let text = fs::read(log).unwrap_or_default();
@@ -347,7 +347,7 @@ listen = "127.0.0.1:{}"
         files.collect()
     }
 
-    /// Does this to the checkpoint of the agent that is down, if it `may` start with what that leaves; false when
+    /// Tampers with the checkpoint of the stopped agent, if it `may` start with the result; false when
     /// nothing was done.
     pub(super) fn tamper(
         &mut self,
@@ -396,15 +396,15 @@ listen = "127.0.0.1:{}"
         Ok(true)
     }
 
-    /// Makes saving positions fail, or lets it succeed again. The rights of a directory do not bind root; a
-    /// directory where the new file shall be does.
+    /// Makes saving positions fail, or lets it succeed again. Root ignores the rights of a directory; a
+    /// directory in the place of the new file stops root too.
     pub(super) fn block_state(&self, on: bool) -> Result<()> {
         let obstacle = self.run().join("checkpoint.new");
         if !on {
             return fs::remove_dir(&obstacle).context("the obstacle was taken away");
         }
         for _ in 0..100 {
-            // The agent may write its own there in this moment.
+            // The agent may be writing its own file there.
             if obstacle.is_file()
                 && let Err(error) = fs::remove_file(&obstacle)
                 && error.kind() != std::io::ErrorKind::NotFound
@@ -441,7 +441,7 @@ listen = "127.0.0.1:{}"
         Ok(Some(prlimit(child.pid(), Resource::Nofile, new)?))
     }
 
-    /// How often its logs say this, those of ended agents included.
+    /// How often this text is in its logs, including those of earlier runs.
     pub(super) fn says(&self, words: &str) -> usize {
         let logs = (1..=self.starts).map(|start| self.folder.join(format!("agent-{start}.log")));
         logs.map(|log| fs::read(log).unwrap_or_default())

@@ -18,7 +18,7 @@ pub(super) struct Clock {
 }
 
 impl Clock {
-    /// A clock that is right; none where libfaketime is missing.
+    /// A clock without an offset; none where libfaketime is missing.
     pub(super) fn new(folder: &Path) -> Result<Option<Self>> {
         let Some(library) = tools::faketime() else {
             return Ok(None);
@@ -31,15 +31,15 @@ impl Clock {
         Ok(Some(clock))
     }
 
-    /// From now on it is so many seconds ahead.
+    /// Sets it this many seconds ahead.
     pub(super) fn set(&self, ahead: i64) -> Result<()> {
-        // Whole at every moment: what cannot be understood counts as right.
+        // The file is replaced whole: libfaketime takes an unreadable one for no offset.
         let next = self.file.with_extension("next");
         fs::write(&next, format!("{ahead:+}\n"))?;
         Ok(fs::rename(next, &self.file)?)
     }
 
-    /// Lets it govern the program.
+    /// Makes the program use it.
     pub(super) fn govern(&self, command: &mut Command) {
         command
             .env("LD_PRELOAD", &self.library)
@@ -50,8 +50,8 @@ impl Clock {
     }
 }
 
-/// Removes what libfaketime leaves behind of a program that was killed, and would stumble over when the id comes
-/// again.
+/// Removes the files that libfaketime leaves behind for a killed program; they would break a later program with the
+/// same process id.
 pub(super) fn forget(id: u32) {
     for name in ["faketime_shm_", "sem.faketime_sem_"] {
         // Most programs leave nothing.

@@ -29,7 +29,7 @@ pub(super) struct Document<'a> {
     pub(super) original: &'a str,
     pub(super) path: &'a str,
     pub(super) offset: u64,
-    /// No format took the line.
+    /// No format matches the line.
     pub(super) unparsed: bool,
 }
 
@@ -83,15 +83,15 @@ impl Cluster {
         .map(drop)
     }
 
-    /// So many shards a node may have; the default when `None`.
+    /// Limits the shards of a node; `None` restores the default.
     pub(super) fn limit_shards(&self, limit: Option<u32>) -> Result<()> {
         let body = json!({"persistent": {"cluster.max_shards_per_node": limit}});
         self.ask("PUT", "_cluster/settings", &body).map(drop)
     }
 
-    /// Closes an index, which is made if it is not there yet.
+    /// Closes an index, and creates it first if needed.
     pub(super) fn close(&self, index: &str) -> Result<()> {
-        // There already as a rule.
+        // Usually it exists.
         let _ = self.ask("PUT", index, &json!({}));
         self.ask("POST", &format!("{index}/_close"), &Value::Null)
             .map(drop)
@@ -103,7 +103,7 @@ impl Cluster {
             .map(drop)
     }
 
-    /// Everything is as it was before the first fault.
+    /// Undoes every fault.
     pub(super) fn mend(&self) -> Result<()> {
         self.limit_shards(None)?;
         self.block("write", false)?;

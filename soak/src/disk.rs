@@ -44,7 +44,7 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Mounts it at `folder`; why not, where that is not allowed.
+    /// Mounts it at `folder`; returns the reason where that is not allowed.
     pub(super) fn mount(folder: &Path, log: PathBuf) -> Result<Result<Self, String>> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Err("only root can mount one".to_owned()));
@@ -81,7 +81,7 @@ impl Disk {
                     .open(&self.filler)?,
             ),
         };
-        // The last pages singly.
+        // The last pages are written one by one.
         for piece in [1 << 20, 1 << 12] {
             let zeros = vec![0; piece];
             loop {
@@ -104,10 +104,10 @@ impl Disk {
     }
 }
 
-/// Unmounts what a soak left that could not even do that (a power cut has no need of it, `kill -9` of the shell has).
+/// Unmounts the disk of an earlier soak whose shell was killed by `kill -9`.
 pub(super) fn unmount_old(folder: &Path) {
     if rustix::process::geteuid().is_root() && folder.is_dir() {
-        // Nothing is mounted there as a rule.
+        // Usually nothing is mounted there.
         let _ = Command::new("umount")
             .arg("-lq")
             .arg(folder)

@@ -33,7 +33,7 @@ pub(super) enum Fault {
     SlowDrip,
 }
 
-/// How often each comes, of the requests that are hit at all.
+/// The weight of each among the requests that are hit.
 const WEIGHTS: [(u64, Fault); 19] = [
     (6, Fault::ResetBeforeApplied),
     (10, Fault::ResetAfterApplied),
@@ -137,14 +137,14 @@ pub(super) fn merge(answer: &[u8], kept_back: &[bool], outcome: &Value) -> Resul
     Ok(serde_json::to_vec(&answer)?)
 }
 
-/// What Elasticsearch says of an item when its write queue is full.
+/// The response of Elasticsearch for an item when its write queue is full.
 pub(super) fn busy_item() -> Value {
     json!({"create": {"status": 429, "error": {
         "type": "es_rejected_execution_exception",
         "reason": "rejected execution of primary operation [coordinating_and_primary_bytes=1]"}}})
 }
 
-/// What it says when a shard fails meanwhile; the item may have been written.
+/// The response when a shard fails meanwhile; the item may have been written.
 pub(super) fn failed_item(dice: &mut Dice) -> Value {
     let (status, kind) = *[
         (503, "unavailable_shards_exception"),

@@ -19,7 +19,7 @@ use testkit::load;
 
 const FILES: u64 = 200;
 const LINES_IN_FILE: usize = 700;
-/// The files are of the days up to now.
+/// The files cover this many days up to today.
 const DAYS: u64 = 25;
 const SECONDS_IN_DAY: u64 = 86_400;
 const LOOK: Duration = Duration::from_millis(200);
@@ -41,7 +41,7 @@ pub(super) fn run(
     let written = write_files(&first, &mut dice)?;
     copy_files(&first, &second, &mut dice)?;
     let truth = Truth::from([(LETTER, written)]);
-    // There is no nginx here, whose configuration it would name.
+    // No nginx runs here whose configuration could be named.
     agent.read_history(&first.join("access.log"), &folder.join("data-live"));
     agent.set_up(url)?;
     proxy.hit(arguments.percent);
@@ -54,7 +54,7 @@ pub(super) fn run(
         );
         agent.start()?;
         let found_again = if name == "live" {
-            // Killed in the middle, so that the rest is read by another.
+            // The agent is killed halfway, so that another one reads the rest.
             sleep(dice.millis(1500, 3000));
             agent.kill()?;
             None
@@ -90,7 +90,7 @@ pub(super) fn run(
             .all(|verdict| verdict.documents == verdict.written))
 }
 
-/// Lets the agent read so many lines; of how many the cluster said that they were there already.
+/// Lets the agent read this many lines; returns how many the cluster reported as present already.
 fn read_all(agent: &mut Agent, lines: u64) -> Result<u64> {
     let start = Instant::now();
     while start.elapsed() < WITHIN {

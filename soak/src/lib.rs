@@ -53,6 +53,7 @@ use report::{Run, Tally};
 use rotation::Rotations;
 use stage::Stage;
 use testkit::place::{self, Folder};
+use testkit::ports::free_port;
 use testkit::server::{Kind, Server};
 use testkit::tools::{self, Tool};
 use traffic::Traffic;
@@ -62,11 +63,11 @@ use writer::Shared;
 const NODES: usize = 3;
 /// More memory than this means that some buffer is not bounded.
 const MEMORY_BOUND: u64 = 128 * 1024 * 1024;
-/// All that was held up arrives within this.
+/// Every delayed line arrives within this.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(1200);
-/// A run of this length has rotations to names of any kind.
+/// A run of this length includes rotations to names of any kind.
 const ENOUGH_TO_NAME: Duration = Duration::from_secs(60);
-/// And the last run, which finds nothing new.
+/// The last run, which finds nothing new, ends within this.
 const ONCE_WITHIN: Duration = Duration::from_secs(300);
 
 /// The options of a soak.
@@ -110,20 +111,19 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let folder = Folder::empty(name)?;
     println!("starting Elasticsearch (the first time it is downloaded), building the agent …");
     let mut server = Server::start(Kind::Elasticsearch, &folder)?;
-    // A copy, so that a build meanwhile changes nothing.
+    // A copy, so that another build cannot change it.
     let program = folder.join("logweir");
     fs::copy(place::build_agent(&arguments.profile)?, &program)?;
     let url = server.address()?;
     let tally = Arc::new(Tally::default());
     let proxy = Proxy::start(
         &url,
-        (1..=NODES as u64)
-            .map(steady_listener)
+        (0..NODES)
+            .map(|_| Ok(TcpListener::bind(("127.0.0.1", free_port()))?))
             .collect::<Result<_>>()?,
         Dice::new(arguments.seed, "proxy"),
         Arc::clone(&tally),
     )?;
-    let port = steady_listener(0)?.local_addr()?.port();
     let mut left_out = Vec::new();
     let clock = match arguments.history {
         true => None,
@@ -133,7 +133,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         program,
         &folder,
         proxy.urls(),
-        port,
+        free_port(),
         Dice::new(arguments.seed, "settings"),
         clock,
     );
@@ -152,7 +152,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     })
 }
 
-/// A clock for the agent that can be moved, where the machine has what that takes or lets it be installed.
+/// A movable clock for the agent, where the machine has libfaketime or allows its installation.
 fn a_clock(folder: &Path, left_out: &mut Vec<String>) -> Result<Option<Clock>> {
     if let Err(error) = tools::provide(&[Tool::Faketime]) {
         left_out.push(format!("a wall clock that jumps ({error})"));
@@ -224,7 +224,7 @@ fn soak(
         rotations,
     );
     let played = stage.play(&events, length);
-    // Whatever happened, those who write stop first.
+    // In any case the writers stop first.
     shared.stop.store(true, Ordering::Relaxed);
     let mut truth = Truth::new();
     for (letter, writing) in writers {
@@ -287,7 +287,7 @@ fn soak(
     Ok(say(&verdict, &wrong))
 }
 
-/// Names what is wrong; true when nothing is.
+/// Prints what is wrong; true when nothing is.
 fn say(verdict: &Verdict, wrong: &[String]) -> bool {
     for words in wrong.iter().chain(&verdict.words) {
         println!("! {words}");
@@ -320,16 +320,4 @@ fn write_schedule(
         arguments.percent
     );
     Ok(())
-}
-
-/// A listener on a port that no outgoing connection gets by chance, so that it can be let go and had again.
-fn steady_listener(salt: u64) -> Result<TcpListener> {
-    const FIRST: u16 = 20_000;
-    const COUNT: u64 = 10_000;
-    let mut dice = Dice::new(u64::from(std::process::id()) + salt, "ports");
-    let found = (0..200).find_map(|_| {
-        let port = FIRST + u16::try_from(dice.below(COUNT)).ok()?;
-        TcpListener::bind(("127.0.0.1", port)).ok()
-    });
-    found.context("no free port")
 }

@@ -25,7 +25,7 @@ pub(super) fn find(line: &[u8]) -> Option<(char, usize)> {
     Some((char::from(*letter), number))
 }
 
-/// Of what of a line is to be in the index.
+/// The hash of the part of a line that belongs into the index.
 pub(super) fn hash(line: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(&line[..line.len().min(LIMIT)]);
@@ -55,7 +55,7 @@ pub(super) fn time_local(seconds: u64) -> String {
     )
 }
 
-/// The index of the day so many days ago.
+/// The index of the day this many days ago.
 pub(super) fn index_of(days_ago: u64) -> String {
     let (year, month, day) = civil(now() / SECONDS_IN_DAY - days_ago);
     format!("nginx-access-{year}.{month:02}.{day:02}")

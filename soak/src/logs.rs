@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-/// In a flag: the writer may stay in the file of before for a moment.
+/// In a flag: the writer may keep the old file for a moment.
 pub(super) const LATE: &str = "late";
 
 /// Who writes a log.
@@ -43,7 +43,7 @@ impl From<&Metadata> for FileId {
 /// One log.
 #[derive(Debug, Clone)]
 pub(super) struct Log {
-    /// Stands in every line, before its number.
+    /// The letter in every line, before its number.
     pub(super) letter: char,
     pub(super) path: PathBuf,
     pub(super) writer: Writer,

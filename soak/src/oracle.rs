@@ -12,10 +12,10 @@ use super::cluster::Document;
 use super::line;
 use super::logs::Log;
 
-/// So many lines are named of each kind of failure.
+/// The number of lines that are named for each kind of failure.
 const NAMED: usize = 20;
 
-/// A file of a log has a whole line within so many bytes.
+/// A log file contains a whole line within this many bytes.
 const BEGINNING: u64 = 256 * 1024;
 
 /// Where the documents are.
@@ -36,24 +36,24 @@ pub(super) struct Written {
     pub(super) pieces: HashSet<u64>,
 }
 
-/// What came of it.
+/// The result of the comparison.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     pub(super) written: u64,
     pub(super) documents: u64,
     pub(super) lost: u64,
     pub(super) doubled: u64,
-    /// In no file any more, of a log that is copied and truncated.
+    /// Lines that no file contains any more, in a log that is copied and truncated.
     pub(super) destroyed: u64,
-    /// Documents of what a truncation left of a line.
+    /// Documents with the rest of a line that a truncation cut.
     pub(super) pieces: u64,
-    /// Documents of something else.
+    /// Documents with anything else.
     pub(super) strange: u64,
-    /// Whole lines that no format took.
+    /// Whole lines that no format matches.
     pub(super) unparsed: u64,
     pub(super) dead_lettered: u64,
     pub(super) files: u64,
-    /// Logs that nothing was written to: nothing is known of them.
+    /// Logs without any line, about which nothing is known.
     pub(super) silent: String,
     /// The first lost, doubled and strange lines, with their places.
     pub(super) words: Vec<String>,
@@ -207,7 +207,7 @@ fn name_doubled(
     Ok(())
 }
 
-/// Lines that were put aside are not lost; but nothing here is a document's own fault.
+/// Lines in the dead-letter file are not lost; but no document here deserves to be there.
 fn take_dead_letters(
     data: &Path,
     missing: &mut BTreeMap<(char, usize), u64>,
@@ -449,7 +449,7 @@ mod tests {
         let verdict = judged(&lines, "", &lines, false);
         assert_eq!((verdict.lost, verdict.unparsed), (0, 1));
         assert!(!verdict.is_good());
-        // What is cut cannot be parsed.
+        // A cut line cannot be parsed.
         let long = format!("{}{}", lines[0], "z".repeat(line::LIMIT));
         let verdict = judged(&[&long], "", &[&long[..line::LIMIT]], false);
         assert!(verdict.is_good(), "{verdict:?}");

@@ -12,7 +12,7 @@ use super::logs::FileId;
 pub(super) struct Positions(Vec<Value>);
 
 impl Positions {
-    /// `None` for what the agent would not believe either: nothing, or something cut off.
+    /// `None` when it is empty or cut off: the agent would not accept it either.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let body = bytes.strip_suffix(b"\n")?;
         let mut lines = body

@@ -18,11 +18,11 @@ use super::random::Dice;
 use super::report::Tally;
 use super::wire::{Message, Peer};
 
-/// How often the listener looks for somebody.
+/// How often the listener looks for a connection.
 const LOOK: Duration = Duration::from_millis(5);
-/// Elasticsearch may be that busy.
+/// Elasticsearch may take this long.
 const UPSTREAM_WITHIN: Duration = Duration::from_secs(60);
-/// A stalled answer is held this long, if the agent waits: far over its own limit.
+/// A stalled answer is held this long while the agent waits: far longer than its own limit.
 const STALL: Duration = Duration::from_secs(20);
 
 /// The running proxy.
@@ -34,9 +34,9 @@ pub(super) struct Proxy {
 /// One address.
 struct Node {
     address: SocketAddr,
-    /// Nobody can connect, and who was connected is not any more.
+    /// Nobody can connect, and open connections are cut.
     away: AtomicBool,
-    /// Its port is open though, and each connection reset: a host whose balancer lives on.
+    /// Its port stays open and each connection is reset, as with a dead host behind a balancer.
     resets: AtomicBool,
     /// Connections that ended, or were none, because it went away.
     cut: AtomicU64,
@@ -50,7 +50,7 @@ impl Node {
     }
 }
 
-/// What nodes that went away had to do with: connections that were cut, and what the others got since.
+/// The effects of missing nodes: connections that were cut, and the requests that the others got since.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Absence {
     cut: u64,
@@ -62,7 +62,7 @@ struct Shared {
     stop: AtomicBool,
     nodes: Vec<Node>,
     unauthorized: AtomicBool,
-    /// Of a hundred bulk requests so many are hit.
+    /// The percentage of bulk requests that are hit.
     percent: AtomicU64,
     dice: Mutex<Dice>,
     tally: Arc<Tally>,
@@ -115,7 +115,7 @@ impl Proxy {
             .collect()
     }
 
-    /// From now on so many of a hundred bulk requests are hit.
+    /// Hits this percentage of bulk requests from now on.
     pub(super) fn hit(&self, percent: u64) {
         self.shared.percent.store(percent, Ordering::Relaxed);
     }
@@ -125,12 +125,12 @@ impl Proxy {
         *self.shared.sign() = sign;
     }
 
-    /// The nodes of these numbers go away: nobody can connect, or is let go at once.
+    /// Takes these nodes away: nobody can connect, or every connection is reset.
     pub(super) fn leave(&self, nodes: impl Iterator<Item = usize>, resets: bool) {
         self.away(nodes, true, resets);
     }
 
-    /// They come back.
+    /// Brings them back.
     pub(super) fn come_back(&self, nodes: impl Iterator<Item = usize>) {
         self.away(nodes, false, false);
     }
@@ -191,7 +191,7 @@ fn listen(shared: &Arc<Shared>, number: usize, listener: TcpListener) {
         if node.is_away() && !node.resets.load(Ordering::Relaxed) {
             listener = None;
         } else if listener.is_none() {
-            // Somebody's outgoing connection may have the port for a moment.
+            // An outgoing connection may use the port for a moment.
             listener = TcpListener::bind(node.address).ok();
         }
         let accepted = listener.as_ref().map(|listener| {
@@ -200,10 +200,10 @@ fn listen(shared: &Arc<Shared>, number: usize, listener: TcpListener) {
         });
         if let Some(Ok((stream, _))) = accepted {
             let shared = Arc::clone(shared);
-            // What fails here fails for the agent too, and that is what it is tested with.
+            // A failure here is a failure for the agent too, which is the purpose.
             thread::spawn(move || match shared.nodes.get(number) {
                 Some(node) => {
-                    // Closed without a word.
+                    // Closed without a response.
                     let went = match node.is_away() {
                         true => {
                             set_socket_linger(&stream, Some(Duration::ZERO)).map_err(Into::into)
@@ -231,7 +231,7 @@ fn serve(shared: &Shared, node: &Node, stream: TcpStream) -> io::Result<()> {
         node.bulks
             .fetch_add(u64::from(request.is_bulk()), Ordering::Relaxed);
         if shared.sign().is_some() {
-            // The answer is to be read here too.
+            // The answer must be readable here too.
             request = request.without("accept-encoding");
         }
         let fault = shared.draw(&request);
@@ -296,11 +296,11 @@ impl Shared {
     }
 }
 
-/// What becomes of the connection after a fault.
+/// What happens to the connection after a fault.
 enum Then {
     GoOn,
     Close,
-    /// The request had nothing that this fault could hit, and passed.
+    /// The request contained nothing that this fault could hit, and passed.
     Missed,
 }
 
@@ -362,7 +362,7 @@ impl Passage<'_> {
             Fault::TooLarge => {
                 let items = fault::items(&self.request).map_err(io::Error::other)?;
                 if items.len() < 2 {
-                    // One document over the limit would be the document's own fault.
+                    // A single document over the limit would be rejected for good.
                     let answer = self.forward()?;
                     self.client.send(&answer.bytes())?;
                     return Ok(Then::Missed);
@@ -432,7 +432,7 @@ impl Passage<'_> {
         }
     }
 
-    /// Some items are kept back, or at least told to have failed.
+    /// Some items are kept back, or reported as failed.
     fn some_items(&mut self, outcome: &serde_json::Value, applied: bool) -> io::Result<Then> {
         let items = fault::items(&self.request).map_err(io::Error::other)?;
         let hit: Vec<bool> = self.shared.roll(|dice| {
@@ -458,7 +458,7 @@ impl Passage<'_> {
         }
         let mut answer = answer;
         if applied {
-            // All were sent: the answers of those that are hit are thrown away.
+            // All were sent: the answers of the hit items are thrown away.
             let mut value: serde_json::Value =
                 serde_json::from_slice(&answer.body).map_err(io::Error::other)?;
             if let Some(items) = value
@@ -509,7 +509,7 @@ impl Passage<'_> {
             .send(&request.bytes())
             .and_then(|()| upstream.answer(request, &wanted));
         match answer {
-            // A kept connection may have been closed meanwhile. What is sent twice has the same ids.
+            // A kept connection may have been closed meanwhile. A repeated request has the same ids.
             Err(error) if reused && error.kind() != ErrorKind::Interrupted => {
                 *self.upstream = None;
                 self.send_up(request)

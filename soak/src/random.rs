@@ -1,4 +1,4 @@
-//! Chance that can be had again: SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators").
+//! Repeatable random numbers: SplitMix64 (Steele, Lea, Flood: "Fast Splittable Pseudorandom Number Generators").
 
 use std::time::Duration;
 
@@ -33,12 +33,12 @@ impl Dice {
         }
     }
 
-    /// A place in something of this length.
+    /// An index into something of this length.
     pub(super) fn place(&mut self, length: usize) -> usize {
         usize::try_from(self.below(length as u64)).unwrap_or(0)
     }
 
-    /// True so often of a hundred times.
+    /// True in this percentage of calls.
     pub(super) fn percent(&mut self, chance: u64) -> bool {
         self.below(100) < chance
     }
@@ -48,7 +48,7 @@ impl Dice {
         Duration::from_millis(from + self.below(to.saturating_sub(from)))
     }
 
-    /// One of these by its weight.
+    /// One of these, chosen by weight.
     pub(super) fn weighted<T: Copy>(&mut self, choices: &[(u64, T)]) -> Option<T> {
         let all = choices.iter().map(|(weight, _)| weight).sum();
         let mut drawn = self.below(all);

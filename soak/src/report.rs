@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::oracle::Verdict;
 use super::rotation::Counts;
 
-/// How often each fault was injected, and how often something was there to be hit.
+/// How often each fault was injected, and how often it hit something.
 #[derive(Debug, Default)]
 pub(super) struct Tally(Mutex<BTreeMap<&'static str, Count>>);
 
@@ -42,10 +42,10 @@ impl Tally {
     }
 }
 
-/// A counter of the agent over all of its lives, as far as it was seen.
+/// A counter of the agent over all its runs, as far as it was seen.
 #[derive(Debug, Default)]
 pub(super) struct Counted {
-    /// Of lives that are over.
+    /// The sum over runs that have ended.
     before: f64,
     now: f64,
 }
@@ -63,7 +63,7 @@ impl Counted {
     }
 }
 
-/// What a run was, besides what the oracle says of it.
+/// The facts of a run, besides the verdict of the oracle.
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) seed: u64,

@@ -22,13 +22,13 @@ use super::random::Dice;
 use testkit::child::Tied;
 use testkit::tools;
 
-/// Two rotations of one log are so far apart: logrotate's dated names differ by the second.
+/// The least time between two rotations of one log: logrotate's dated names differ by the second.
 const BETWEEN: Duration = Duration::from_millis(2600);
-/// A file behind a link waits so long for the agent to see it.
+/// A file behind a link waits this long for the agent to see it.
 const AGAIN: Duration = Duration::from_millis(300);
 /// The agent has saved that it knows a file when it has had it open for so long, and could save.
 const SAVED_WITHIN: Duration = Duration::from_secs(3);
-/// Nobody writes to a rotated file after this.
+/// No writer keeps a rotated file for longer.
 const QUIET_AFTER: Duration = Duration::from_secs(15);
 /// A line is not longer than this.
 const LONGEST_LINE: u64 = 64 * 1024;
@@ -82,7 +82,7 @@ enum How {
     Rename,
     /// Copies and truncates.
     Copy,
-    /// The link leads to a new file from now on.
+    /// Points the link to a new file.
     Swap,
 }
 
@@ -96,7 +96,7 @@ impl How {
     }
 }
 
-/// How many there were.
+/// The number of rotations.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Counts {
     pub(super) all: u64,
@@ -137,7 +137,7 @@ struct Waiting {
     stream: Option<String>,
 }
 
-/// What a rotation meets.
+/// The circumstances of a rotation.
 #[derive(Clone, Copy)]
 pub(super) struct Meanwhile<'a> {
     pub(super) now: Duration,
@@ -183,7 +183,7 @@ impl<'a> Rotations<'a> {
         self.states.values().any(|state| state.running.is_some())
     }
 
-    /// Begins one; how long it must wait, where it comes too early. `name` is the seed of any name.
+    /// Begins one; returns how long it must wait when it comes too early. `name` is the seed of any name.
     pub(super) fn begin(
         &mut self,
         place: usize,
@@ -207,7 +207,7 @@ impl<'a> Rotations<'a> {
             .map(str::to_owned);
         let known = stream.is_some() || state.seen && !log.copytruncate;
         if log.is_link() && (name.is_none() || !known) {
-            // logrotate would not touch it.
+            // logrotate would leave it alone.
             return Ok(name.map(|_| AGAIN));
         }
         let running = match name.filter(|_| known) {

@@ -10,10 +10,10 @@ const DAY: i64 = 86_400;
 /// Lines of an index that refuses are waited for for ten minutes (`park_after` of the agent); then they are parked,
 /// and this is left to see it, and to see others pass.
 const CLOSED_FOR: Duration = Duration::from_secs(13 * 60 + 30);
-/// In shorter runs there is no time to park anything.
+/// Shorter runs have no time to park anything.
 const LONG_RUN: Duration = Duration::from_secs(20 * 60);
 
-/// Of a hundred rotations so many give a name of any kind.
+/// The percentage of rotations that give a name of any kind.
 const ANY_NAME: u64 = 70;
 /// Before all positions are lost, files get names that are found without them for so long: the agent is done with the
 /// others by then.
@@ -22,7 +22,7 @@ const CALM: Duration = Duration::from_secs(20);
 /// What is done to the checkpoint while the agent is down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tamper {
-    /// The newest is gone; the one before it is there.
+    /// The newest is gone; the one before it remains.
     RemoveNewest,
     /// Both are gone.
     RemoveBoth,
@@ -30,7 +30,7 @@ pub(super) enum Tamper {
     Cut,
     /// The newest is empty.
     Empty,
-    /// Both are those of a while ago.
+    /// Both are replaced by older ones.
     Older,
 }
 
@@ -69,13 +69,13 @@ pub(super) enum Event {
     FilesLimited { time: Duration },
     /// The state directory's disk is full.
     DiskFull { time: Duration },
-    /// The wall clock is so many seconds ahead of the right time from now on.
+    /// Sets the wall clock this many seconds ahead of the right time.
     Clock { ahead: i64 },
     /// nginx is reloaded, and has another log format.
     Reformat,
     /// Nobody can connect to the cluster.
     Refuse { time: Duration },
-    /// Some of the cluster's nodes are gone: so many, from this one on.
+    /// Some of the cluster's nodes are gone: this many, beginning with this one.
     NodesGone {
         first: usize,
         count: usize,
@@ -83,7 +83,7 @@ pub(super) enum Event {
         resets: bool,
         time: Duration,
     },
-    /// The cluster knows nobody.
+    /// The cluster refuses all credentials.
     Unauthorized { time: Duration },
     /// All indices are write-blocked.
     WriteBlock { time: Duration },
@@ -224,7 +224,7 @@ fn rotations(seed: u64, length: Duration, logs: usize, events: &mut Vec<(Duratio
     }
 }
 
-/// By logrotate, so far.
+/// A rotation by logrotate; others are drawn later.
 fn rotation(log: usize) -> Event {
     Event::Rotate { log, name: None }
 }
@@ -324,7 +324,7 @@ fn of_the_host(seed: u64, length: Duration, events: &mut Vec<(Duration, Event)>)
     }
 }
 
-/// Ahead three times of four.
+/// Ahead in three cases of four.
 fn some_minutes(dice: &mut Dice, from: i64, to: i64) -> i64 {
     let minutes = from + i64::try_from(dice.below((to - from).unsigned_abs())).unwrap_or(0);
     if dice.percent(75) { minutes } else { -minutes }

@@ -22,19 +22,19 @@ use super::schedule::{Event, Tamper};
 use super::traffic::Traffic;
 use super::writer::Shared;
 
-/// How often everything is looked at.
+/// How often everything is checked.
 const TICK: Duration = Duration::from_millis(20);
-/// What comes too early comes again after this.
+/// An event that comes too early is tried again after this.
 const AGAIN: Duration = Duration::from_millis(300);
 /// How often the agent is asked for its numbers.
 const LOOK: Duration = Duration::from_millis(700);
-/// A stop may take so long.
+/// A stop may take this long.
 const STOP_WITHIN: Duration = Duration::from_secs(60);
 /// The agent has caught up when there was nothing to do for so long: longer than it waits for a rotated file to
 /// be quiet, or for a compressed one to be whole, and then looks at the directories.
 const QUIET: Duration = Duration::from_secs(22);
 
-/// What follows.
+/// What happens next.
 #[derive(Debug, Clone)]
 enum Act {
     Event(Event),
@@ -67,7 +67,7 @@ enum Act {
     },
 }
 
-/// Everybody who takes part.
+/// All participants.
 pub(super) struct Stage<'a> {
     pub(super) agent: Agent,
     pub(super) proxy: Proxy,
@@ -81,17 +81,17 @@ pub(super) struct Stage<'a> {
     pub(super) identity_checks: u64,
     pub(super) parked: Counted,
     pub(super) unparked: Counted,
-    /// Documents that found no connection.
+    /// Documents that could not be sent for want of a connection.
     refused: Counted,
-    /// What should not have been.
+    /// What went wrong.
     pub(super) wrong: Vec<String>,
     due: Vec<Reverse<(Duration, u64)>>,
     acts: BTreeMap<u64, Act>,
     next: u64,
-    /// SIGTERM was sent then, and how long the agent stays away.
+    /// When SIGTERM was sent, and how long the agent stays away.
     stopping: Option<(Duration, Duration)>,
     frozen: bool,
-    /// So many seconds the agent's clock is ahead.
+    /// How many seconds the agent's clock is ahead.
     ahead: i64,
     looked: Duration,
     quiet_since: Option<Duration>,
@@ -144,7 +144,7 @@ impl<'a> Stage<'a> {
         while self.start.elapsed() < length {
             self.step()?;
         }
-        // What was begun comes to its end: nobody stays frozen or blocked.
+        // Every fault that has begun is ended: nothing stays frozen or blocked.
         self.acts.retain(|_, act| !matches!(act, Act::Event(_)));
         while !self.acts.is_empty() || self.rotations.are_running() || self.stopping.is_some() {
             if self.start.elapsed() > length + Duration::from_secs(120) {
@@ -218,7 +218,7 @@ impl<'a> Stage<'a> {
     fn act(&mut self, act: Act, now: Duration) -> Result<()> {
         match act {
             Act::Event(Event::Rotate { log, name }) => self.rotate(log, name, now)?,
-            // On a slow machine the one before may last longer than it was meant to.
+            // On a slow machine the previous one may last longer than planned.
             Act::Event(event) if self.is_on(event) => self.at(now + AGAIN, Act::Event(event)),
             Act::Event(event) => {
                 self.say(now, &event.to_string());
@@ -337,7 +337,7 @@ impl<'a> Stage<'a> {
         })
     }
 
-    /// Does it; true when it is known to have hit something already.
+    /// Executes an event; true when it has certainly hit something already.
     fn inflict(&mut self, event: Event, now: Duration) -> Result<bool> {
         match event {
             Event::Rotate { .. } => Ok(false),
@@ -467,12 +467,12 @@ impl<'a> Stage<'a> {
         Ok(done)
     }
 
-    /// True when the agent is seen to have another time.
+    /// True when the agent shows another time.
     fn move_clock(&mut self, ahead: i64) -> Result<bool> {
         let Some(clock) = &self.agent.clock else {
             return Ok(false);
         };
-        // Who sleeps does not look at a clock, and does not answer.
+        // A stopped process reads no clock and sends no answer.
         let before = match self.frozen {
             true => None,
             false => self.agent.uptime(),
@@ -513,7 +513,7 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
-    /// Ends that were asked for, and those that were not.
+    /// Handles expected and unexpected ends of the agent.
     fn watch_agent(&mut self, now: Duration) -> Result<()> {
         if let Some((status, tail)) = self.agent.ended()? {
             match self.stopping.take() {
@@ -573,7 +573,7 @@ const CANNOT_SAVE: &str = "checkpoint.new";
 const TOO_MANY_FILES: &str = "os error 24";
 const NO_SPACE: &str = "os error 28";
 
-/// So many nodes, from the first on.
+/// This many nodes, beginning with the first.
 fn some_nodes(first: usize, count: usize) -> impl Iterator<Item = usize> {
     (first..first + count).map(|node| node % NODES)
 }

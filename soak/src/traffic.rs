@@ -14,7 +14,7 @@ use testkit::shop::{self, Particulars, Shop};
 
 /// Clients at the same time.
 const CALLERS: u64 = 4;
-/// Each rests so long after a request.
+/// How long each pauses after a request.
 const REST: Duration = Duration::from_millis(8);
 
 /// A busy nginx.
@@ -59,7 +59,7 @@ impl Traffic {
                             let (letter, number) = if api { ('b', of_api) } else { ('a', plain) };
                             line::mark(letter, number.fetch_add(1, Ordering::Relaxed))
                         });
-                        // nginx closes kept connections when it reloads; what it has logged it has logged twice.
+                        // nginx closes kept connections when it reloads; a line that it has logged stands in both logs.
                         if called.is_err() {
                             caller.connect_again(port)?;
                         }
@@ -77,7 +77,7 @@ impl Traffic {
         })
     }
 
-    /// nginx reloads under load, and has a format that it has never had.
+    /// Reloads nginx under load, with a format that it has not had before.
     pub(super) fn reformat(&mut self) -> Result<()> {
         self.reformatted += 1;
         let number = self.reformatted;
@@ -89,7 +89,7 @@ impl Traffic {
         self.nginx.change_format(format)
     }
 
-    /// Ends the requests, not nginx.
+    /// Ends the requests; nginx goes on.
     pub(super) fn quiet(&mut self) -> Result<()> {
         self.stop.store(true, Ordering::Relaxed);
         for caller in self.callers.drain(..) {

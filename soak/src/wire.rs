@@ -1,4 +1,4 @@
-//! As much of HTTP/1.1 as lies between the agent and Elasticsearch (RFC 9112).
+//! The part of HTTP/1.1 that the agent and Elasticsearch use (RFC 9112).
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
@@ -12,7 +12,7 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) struct Message {
     /// `POST /_bulk HTTP/1.1` or `HTTP/1.1 200 OK`.
     pub(super) start: String,
-    /// Names in small letters.
+    /// Names in lower case.
     pub(super) headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
 }
@@ -70,7 +70,7 @@ impl Message {
     }
 }
 
-/// One end of a connection, with what was read too far.
+/// One end of a connection, with the bytes that were read beyond the current message.
 pub(super) struct Peer {
     pub(super) stream: TcpStream,
     read: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Writers that are faster and ruder than nginx: half lines, long lines, blocks of lines, a late change to the new
+//! Writers that are faster and less regular than nginx: half lines, long lines, blocks of lines, a late change to the new
 //! file after a rotation. They remember a hash of each line that they wrote.
 
 use std::fs::{self, File, OpenOptions};
@@ -17,17 +17,17 @@ use super::oracle::Written;
 use super::random::Dice;
 use testkit::load;
 
-/// A writer writes so often.
+/// How often a writer writes.
 const STEP: Duration = Duration::from_millis(10);
-/// Of a hundred lines so many are of an older day.
+/// The percentage of lines with an older day.
 const OLD: u64 = 4;
 const SECONDS_IN_DAY: u64 = 86_400;
 
-/// What all writers share.
+/// State that all writers share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) stop: AtomicBool,
-    /// Lines may be so many days old.
+    /// The greatest age of a line in days.
     pub(super) days: AtomicU64,
     pub(super) lines: AtomicU64,
 }
@@ -112,7 +112,7 @@ impl Scribe {
             let second = start.elapsed().as_secs();
             if second.is_multiple_of(2) && second % 20 != 18 {
                 let millis = u64::try_from(since.as_millis()).unwrap_or(0);
-                // Who cannot keep up does not try to: it would never look up again.
+                // A writer that cannot keep up skips the backlog, or it would never check its flags again.
                 owed = (owed + rate * 2 * millis + self.dice.below(1000)).min(rate * 2000);
             }
             while owed >= 1000 && !self.shared.stop.load(Ordering::Relaxed) {

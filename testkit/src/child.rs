@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(20);
 /// The same where the moment of the end is measured.
 const LOOK_CLOSELY: Duration = Duration::from_millis(2);
-/// As much of a process's output as an error shows.
+/// The number of output lines that an error shows.
 const TAIL_LINES: usize = 25;
 
 /// A running process with its output in a file.
@@ -113,7 +113,7 @@ impl Tied {
         }
     }
 
-    /// Calls `look` until the process has ended. It is not waited for yet: what the kernel counted for it stays
+    /// Calls `look` until the process has ended. The process is not reaped yet: what the kernel counted for it stays
     /// readable until [`Tied::stop`].
     pub fn wait_for_end(&self, limit: Duration, mut look: impl FnMut()) -> Result<()> {
         let pid = self.pid().context("a process id is a positive number")?;
@@ -150,7 +150,7 @@ impl Tied {
         Pid::from_raw(i32::try_from(self.child.id()).ok()?)
     }
 
-    /// A line of its output that begins so, without the beginning.
+    /// The rest of the first output line that begins with this text.
     pub fn line(&self, beginning: &str) -> Option<String> {
         let text = fs::read_to_string(&self.log).ok()?;
         text.lines()

@@ -35,7 +35,7 @@ pub enum Fault {
     CutBody(usize),
     /// A proxy's page with status 200; nothing applied.
     Html,
-    /// Applied; the answer judges one item less.
+    /// Applied; the answer lacks one item.
     WrongCount,
     /// The whole request is refused.
     Status(u16, Option<&'static str>, &'static str),
@@ -74,17 +74,17 @@ pub enum Reaction {
 /// The cluster.
 #[derive(Debug, Default)]
 pub struct Cluster {
-    /// What it holds, by index and id.
+    /// The documents by index and id.
     pub documents: BTreeMap<(String, String), String>,
-    /// What its failure store holds.
+    /// The documents in its failure store.
     pub diverted: BTreeMap<(String, String), String>,
-    /// What its pipeline dropped.
+    /// The documents that its pipeline dropped.
     pub dropped: BTreeSet<(String, String)>,
-    /// What befalls the next requests.
+    /// The faults of the next requests, in order.
     pub script: VecDeque<Fault>,
-    /// What befalls every request after those.
+    /// The fault of every request after those.
     pub always: Option<Fault>,
-    /// Documents that were there already when they came, counted each time.
+    /// The number of documents that were present already when they arrived.
     pub conflicts: usize,
     /// Indices that are closed.
     pub closed: BTreeSet<String>,
@@ -103,7 +103,7 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// A cluster to which these faults happen, one a request.
+    /// A cluster with these faults, one for each request.
     pub fn with(script: impl IntoIterator<Item = Fault>) -> Self {
         Self {
             script: script.into_iter().collect(),

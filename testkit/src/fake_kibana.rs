@@ -73,7 +73,7 @@ const TYPES: [(&str, (u32, u32, u32), &[&str]); 4] = [
     ),
 ];
 
-/// What it is and holds.
+/// Its version, rights and content.
 #[derive(Debug, Default)]
 pub struct Inside {
     /// `7.10.2`; OpenSearch Dashboards counts from 1. None: it does not tell.
@@ -87,7 +87,7 @@ pub struct Inside {
     pub seen: Vec<String>,
     /// Ids of objects that it cannot write.
     pub unwritable: BTreeSet<String>,
-    /// How many ids it has made itself.
+    /// The number of ids that it has made itself.
     pub regenerated: usize,
 }
 
@@ -131,7 +131,7 @@ impl FakeKibana {
         self.inside.lock().unwrap()
     }
 
-    /// What it holds in a space (the default one: the empty name).
+    /// The objects in a space; the default space has the empty name.
     pub fn held(&self, space: &str) -> BTreeMap<String, Value> {
         let inside = self.inside();
         let objects = inside.objects.iter();
@@ -250,7 +250,7 @@ impl Inside {
                 Err(error) => errors.push((object, error)),
             }
         }
-        // Of an import with something that a person could resolve nothing is written.
+        // An import with a problem that a person could resolve writes nothing.
         let resolvable = ["conflict", "ambiguous_conflict", "missing_references"];
         let is_resolvable = |error: &Value| resolvable.iter().any(|kind| error["type"] == *kind);
         let writes = !errors.iter().any(|(_, error)| is_resolvable(error));

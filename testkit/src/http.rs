@@ -1,10 +1,10 @@
-//! One HTTP request at a time, waited for: enough for pages and searches.
+//! A blocking HTTP client for one request at a time: enough for pages and searches.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-/// A server that is silent for so long is stuck.
+/// A server that is silent for this long is stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// An answer, its body as text.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// Samples by name and labels, as `name{label="value"}`.
 pub type Samples = BTreeMap<String, f64>;
 
-/// Reads a page; fails on whatever the format forbids.
+/// Reads a page; fails on anything that the format forbids.
 #[track_caller]
 pub fn parse(page: &str) -> Samples {
     let body = page

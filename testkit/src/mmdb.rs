@@ -1,8 +1,6 @@
 //! Writes small databases in MaxMind's format, version 2.0 (maxmind.github.io/MaxMind-DB), for tests and benches:
 //! MaxMind's own may not be handed on.
 
-#![allow(clippy::unwrap_used, clippy::panic, dead_code)]
-
 use std::net::IpAddr;
 
 use ipnet::IpNet;

@@ -29,7 +29,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// The folder of this name. What an earlier run left there goes.
+    /// The folder of this name, emptied of what an earlier run left there.
     pub fn empty(name: &str) -> Result<Self> {
         let all = target().join("xtask");
         fs::create_dir_all(&all).with_context(|| format!("cannot create {}", all.display()))?;

@@ -1,7 +1,5 @@
-//! Paths of every kind that holds values, made by chance from fixed seeds, with the route that they shall have: for
-//! tests, and for `cargo xtask routes`.
-
-#![allow(dead_code)]
+//! Random paths of every kind that holds values, from fixed seeds, with the route that each should get: for tests and
+//! for `cargo xtask routes`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,7 +7,7 @@ use std::fmt::Write as _;
 /// Paths of each kind.
 pub const SAMPLES: usize = 2_000;
 
-/// Of a hundred paths so many may look like words.
+/// The percentage of paths that may look like words.
 pub const STRAYS_PERCENT: usize = 1;
 
 /// Paths of one kind.
@@ -21,7 +19,7 @@ pub struct Kind {
     make: fn(&mut Random) -> String,
 }
 
-/// What became of the paths of a kind.
+/// The routes that the paths of a kind got.
 pub struct Row {
     pub name: &'static str,
     pub wanted: &'static str,

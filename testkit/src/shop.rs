@@ -13,7 +13,7 @@ use crate::{ports, tools};
 pub const FORMAT: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
 \"$http_referer\" \"$http_user_agent\" \"$http_x_forwarded_for\" $request_time";
 
-/// So many formats of before stay in the configuration.
+/// The number of earlier formats that stay in the configuration.
 const EARLIER: usize = 2;
 
 /// A running shop.
@@ -32,7 +32,7 @@ pub struct Particulars {
     pub logs: String,
     /// The same for the API alone; empty where it has none of its own.
     pub api_logs: String,
-    /// What `shop` is; those that it was before keep a name of their own, the newest last.
+    /// The formats of `shop`, the current one last; earlier ones keep a name of their own.
     pub formats: Vec<String>,
 }
 

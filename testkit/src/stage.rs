@@ -61,7 +61,7 @@ impl Stage {
             .collect()
     }
 
-    /// The numbers of the lines that it holds, in order; one that is there twice stands twice.
+    /// The numbers of the lines that it holds, in order, with repeats.
     pub fn numbers(&self) -> Vec<u32> {
         let documents = self.documents();
         let numbers = documents.iter().map(|document| {

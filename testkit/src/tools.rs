@@ -84,7 +84,7 @@ pub fn provide(tools: &[Tool]) -> Result<()> {
         &packages[..],
     ]
     .concat();
-    // A machine that was never updated has no list of packages yet.
+    // A new machine has no list of packages yet.
     if !(succeeds(&prefix, &install)
         || succeeds(&prefix, &["update"]) && succeeds(&prefix, &install))
     {
@@ -167,7 +167,7 @@ pub fn answers(program: &str, argument: &str) -> bool {
     quiet.is_ok_and(|status| status.success())
 }
 
-/// What stands before a command to run it as root; None where that is not possible without a question.
+/// The words before a command that run it as root; None where that needs a password.
 fn root_prefix() -> Option<Vec<&'static str>> {
     if !Path::new("/usr/bin/apt-get").exists() {
         None

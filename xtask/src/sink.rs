@@ -11,7 +11,7 @@ use testkit::http_server::{HttpServer, Reply, Request};
 /// Before the send time in a measured line: nanoseconds since [`Sink::epoch`].
 pub(crate) const SENT: &str = "sent-at=";
 
-/// Present, and ours: an agent that asks for its template is content.
+/// The response that makes an agent find its own template.
 pub(crate) const TEMPLATE: &str = r#"{"index_templates":[{"name":"nginx-access","index_template":{"_meta":{"managed_by":"logweir"}}}]}"#;
 
 /// What arrived.

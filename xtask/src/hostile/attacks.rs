@@ -1,4 +1,4 @@
-//! The attacks, each of which gives the figures of its defeat, or an error that says how it succeeded.
+//! The attacks. Each returns figures when the agent holds it off, or an error with the way in which it succeeded.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -206,7 +206,7 @@ fn many_logs(program: &Path, folder: &Path) -> Result<String> {
     let mut stage = Stage::open(program, folder, &setting)?;
     let start = Instant::now();
     let mut before = 0;
-    // As many as fit come; then no more do.
+    // As many logs are read as descriptors allow; then the number stays.
     loop {
         let now = stage.cluster.documents();
         if now > before {

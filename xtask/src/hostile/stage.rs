@@ -90,13 +90,13 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Appends so many lines to the log.
+    /// Appends this many lines to the log.
     pub(super) fn write(&mut self, lines: u32) {
         let text: String = (self.lines..self.lines + lines).map(line).collect();
         self.append(text.as_bytes(), lines);
     }
 
-    /// Appends these bytes, which are so many lines.
+    /// Appends these bytes, which hold this many lines.
     pub(super) fn append(&mut self, bytes: &[u8], lines: u32) {
         append_bytes(&self.folder.join("logs/access.log"), bytes);
         self.lines += lines;
@@ -107,7 +107,7 @@ impl Stage {
         self.lines += lines;
     }
 
-    /// Waits until each line written so far arrived, and gives how long that took.
+    /// Waits until every line so far has arrived, and returns how long that took.
     pub(super) fn all_arrived(&mut self) -> Result<Duration> {
         let start = Instant::now();
         let (cluster, lines) = (&self.cluster, self.lines as usize);
@@ -123,7 +123,7 @@ impl Stage {
         Ok(start.elapsed())
     }
 
-    /// Writes lines, and waits for them: the agent works on.
+    /// Writes lines and waits for them, which proves that the agent still works.
     pub(super) fn still_indexes(&mut self) -> Result<Duration> {
         self.write(500);
         self.all_arrived()
