@@ -17,9 +17,7 @@ use logweir::output::elasticsearch::ActionLines;
 use logweir::record::{LineSource, LogSettings, Recorder, Settings};
 use logweir_parsers::{Captures, Format};
 use regex::bytes::{Regex, RegexSet};
-
-#[path = "../tests/support/mmdb.rs"]
-mod mmdb;
+use testkit::mmdb;
 
 /// Lines as a busy site has them: 100 lines a second, many paths, five browsers.
 fn lines() -> Vec<String> {
@@ -138,7 +136,7 @@ fn road(criterion: &mut Criterion) {
 fn definitions() -> Vec<u8> {
     match std::env::var_os("LOGWEIR_ENRICH_USER_AGENT") {
         Some(path) => std::fs::read(path).expect("a file of definitions"),
-        None => include_bytes!("../tests/support/user_agents.yaml").to_vec(),
+        None => testkit::USER_AGENTS.as_bytes().to_vec(),
     }
 }
 

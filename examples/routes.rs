@@ -10,9 +10,7 @@ use logweir::enrich::Enrich;
 use logweir::output::elasticsearch::ActionLines;
 use logweir::record::{LogSettings, Recorder, Settings};
 use logweir_parsers::{Captures, Format};
-
-#[path = "../tests/support/route_kinds.rs"]
-mod route_kinds;
+use testkit::route_kinds;
 
 fn main() -> ExitCode {
     let mut recorder = recorder();

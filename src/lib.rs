@@ -2,9 +2,9 @@
 //!
 //! The path of a line through the modules:
 //!
-//! [`tail`] finds the files and emits complete lines with their positions → [`record`] turns a line into an ECS document,
-//! written straight into the batch's buffer → [`pipeline`] gathers documents into batches and owns the memory budget →
-//! [`output`] delivers a batch and classifies the result of each document → the ack returns to [`tail`], which saves the
+//! `tail` finds the files and emits complete lines with their positions → [`record`] turns a line into an ECS document,
+//! written straight into the batch's buffer → `pipeline` gathers documents into batches and owns the memory budget →
+//! [`output`] delivers a batch and classifies the result of each document → the ack returns to `tail`, which saves the
 //! position.
 //!
 //! Each module knows its neighbour's interface and nothing of its internals; only the ack flows back.
@@ -22,16 +22,13 @@ pub mod event;
 mod fail_points;
 mod globs;
 mod json;
-#[cfg(test)]
-#[path = "../tests/support/mmdb.rs"]
-mod mmdb;
 pub mod output;
-pub mod pipeline;
+mod pipeline;
 pub mod record;
 #[cfg(test)]
 mod replay;
 pub mod setup;
-pub mod tail;
+mod tail;
 mod telemetry;
 mod text;
 mod web;

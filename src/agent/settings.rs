@@ -56,7 +56,6 @@ pub(super) fn tail(config: &Config, output: Option<String>) -> tail::Settings {
         held_open_bytes: config.held_open_bytes.get(),
         links: links(config),
         open_files: descriptors::for_logs(config.batches.max_in_flight).max(1),
-        reconcile_interval: config.reconcile_interval,
         output,
     }
 }

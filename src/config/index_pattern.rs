@@ -282,11 +282,6 @@ impl IndexPattern {
         matching.map(|(_, pattern)| *pattern)
     }
 
-    /// The text before the date: `nginx-access-`.
-    pub fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
     /// A pattern that matches all our indices: `nginx-access-*`.
     pub fn wildcard(&self) -> String {
         format!("{}*{}", self.prefix, self.suffix)
@@ -333,7 +328,7 @@ mod tests {
             "nginx-access-2026.11.23"
         );
         assert_eq!(pattern.name_at(i64::MAX), None);
-        assert_eq!(pattern.prefix(), "nginx-access-");
+        assert_eq!(pattern.prefix, "nginx-access-");
         assert_eq!(pattern.wildcard(), "nginx-access-*");
         assert_eq!(pattern.template(), "nginx-access");
         assert_eq!(pattern.unparsed(), "nginx-access-unparsed");

@@ -19,7 +19,7 @@ use super::ports::Readers;
 use super::reference::{reference, sample};
 use super::settings::{SETTINGS, Setting};
 use super::*;
-use crate::mmdb;
+use testkit::mmdb;
 
 const FILE: &str = "/etc/logweir/logweir.toml";
 

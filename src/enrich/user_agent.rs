@@ -208,7 +208,7 @@ mod tests {
 
     use super::*;
 
-    const DEFINITIONS: &str = include_str!("../../tests/support/user_agents.yaml");
+    const DEFINITIONS: &str = testkit::USER_AGENTS;
 
     fn agents() -> UserAgents {
         let definitions = EnrichFile::new("x.yaml".into(), DEFINITIONS.into(), &"1 KiB");

@@ -15,20 +15,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use logweir_parsers::{Escape, Format};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::{Ended, Reader, Settings, Stop};
+use super::harness::{Harness, numbered_line, paused_runtime};
+use super::{Ended, Settings, Stop};
 use crate::clock::SystemClock;
-use crate::config::{NamedFormat, Privacy, Routes};
-use crate::enrich::Enrich;
 use crate::event::Batch;
 use crate::output::{Ack, Health, Output, OutputStatus, Readiness};
-use crate::record::{self, Recorder};
+use crate::tail::CarriedFiles;
 use crate::tail::fs::HostFs;
 use crate::tail::watch::Watcher;
-use crate::tail::{self, CarriedFiles, Tailer};
 use crate::telemetry::{MetricSink, Telemetry};
 
 /// An output that the tests can start again over the same storage.
@@ -80,17 +77,13 @@ impl<C: Contract> Host<C> {
             .open(path)
             .unwrap();
         for line in lines {
-            writeln!(log, "1795406399.{:03} n{line}", line % 1000).unwrap();
+            log.write_all(numbered_line(line).as_bytes()).unwrap();
         }
     }
 
     /// Reads all there is, until it is durable, or until `batches` were accepted: then the process dies.
     fn run(&self, batches: Option<usize>) -> Run {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .start_paused(true)
-            .build()
-            .unwrap();
+        let runtime = paused_runtime();
         let watcher = Watcher::new(true);
         let stop = Stop::new(watcher.waker());
         let output = Arc::new(Interrupted {
@@ -99,17 +92,14 @@ impl<C: Contract> Host<C> {
             last: batches,
             stop: stop.clone(),
         });
-        let recorder = Recorder::new(record_settings(), output.framing());
-        let reader = Reader::new(
-            settings(),
-            self.tailer(),
+        let harness = self.harness();
+        let reader = harness.reader(
+            harness.tailer(&mut CarriedFiles::default()).unwrap(),
             watcher,
-            recorder,
-            Arc::clone(&output),
-            runtime.handle().clone(),
-            Telemetry::default(),
-            SystemClock::new(),
-            stop,
+            &output,
+            runtime.handle(),
+            &Telemetry::default(),
+            &stop,
         );
         let done = CancellationToken::new();
         let ended = std::thread::scope(|scope| {
@@ -127,45 +117,24 @@ impl<C: Contract> Host<C> {
         }
     }
 
-    fn tailer(&self) -> Tailer<HostFs, SystemClock> {
-        let folder = self.folder.path();
-        let settings = tail::Settings {
-            host: "web-07".to_owned(),
-            data_dir: folder.join("state"),
-            logs: vec![tail::LogSettings {
-                paths: vec![folder.join("access.log").display().to_string()],
-                exclude: vec![],
-                rotated: vec![],
-                name: None,
-            }],
-            rotated_dirs: vec![],
-            history: Duration::ZERO,
-            retention: None,
-            links: tail::Links::default(),
-            open_files: 100,
-            held_open_bytes: 1 << 30,
-            max_line_bytes: 4096,
-            read_bytes: 256,
-            reconcile_interval: Duration::from_secs(10),
-            output: Some(C::POSITIONS.to_owned()),
+    fn harness(&self) -> Harness<HostFs, SystemClock> {
+        let path = |name: &str| self.folder.path().join(name).display().to_string();
+        let (state, log) = (path("state"), path("access.log"));
+        let mut harness = Harness::new(HostFs, SystemClock::new(), &state, &log, C::POSITIONS);
+        harness.pipeline = Settings {
+            batch_bytes: 64 * 1024,
+            batch_count: BATCH,
+            flush_interval: Duration::from_millis(10),
+            max_in_flight: IN_FLIGHT,
+            once: true,
+            ..harness.pipeline
         };
-        Tailer::open(
-            settings,
-            HostFs,
-            SystemClock::new(),
-            &mut CarriedFiles::default(),
-        )
-        .unwrap()
+        harness
     }
 
-    /// What a reader started now would read again.
+    /// The number of lines that a reader started now would read again.
     fn unsaved(&self) -> usize {
-        let mut tailer = self.tailer();
-        let mut lines = 0;
-        while let Some(chunk) = tailer.read() {
-            lines += memchr::memchr_iter(b'\n', chunk.bytes).count();
-        }
-        lines
+        self.harness().unsaved()
     }
 
     /// Each of so many lines is there, once.
@@ -224,39 +193,6 @@ impl<O: Output> Output for Interrupted<O> {
 
     async fn readiness(&self) -> Readiness {
         self.output.readiness().await
-    }
-}
-
-fn settings() -> Settings {
-    Settings {
-        batch_bytes: 64 * 1024,
-        batch_count: BATCH,
-        flush_interval: Duration::from_millis(10),
-        max_in_flight: IN_FLIGHT,
-        reconcile_interval: Duration::from_secs(10),
-        shutdown_timeout: Duration::from_secs(5),
-        once: true,
-    }
-}
-
-fn record_settings() -> record::Settings {
-    record::Settings {
-        data_stream: None,
-        host: "web-07".to_owned(),
-        trusted_proxies: vec![],
-        keep_original: false,
-        retention: None,
-        routes: Routes::default(),
-        privacy: Privacy::default(),
-        enrich: Enrich::default(),
-        logs: vec![record::LogSettings {
-            formats: vec![NamedFormat {
-                name: "own".to_owned(),
-                format: Format::compile("$msec $my_own", Escape::Default).unwrap(),
-            }]
-            .into(),
-            fields: vec![],
-        }],
     }
 }
 

@@ -11,6 +11,8 @@ mod batcher;
 #[cfg(test)]
 mod contract;
 #[cfg(test)]
+mod harness;
+#[cfg(test)]
 mod model;
 mod open_files;
 mod reader;
@@ -25,11 +27,11 @@ use tokio_util::sync::CancellationToken;
 use crate::tail::Leaves;
 use crate::tail::watch::Waker;
 
-pub use reader::Reader;
+pub(crate) use reader::Reader;
 
 /// Sizes and times of the pipeline.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// A batch is sent when its body has this many bytes.
     pub batch_bytes: usize,
     /// A batch is sent when it has this many documents.
@@ -48,7 +50,7 @@ pub struct Settings {
 
 /// Stops the pipeline, from any thread.
 #[derive(Debug, Clone)]
-pub struct Stop {
+pub(crate) struct Stop {
     /// Stop reading, and finish deliveries.
     pub drain: CancellationToken,
     /// Batches in delivery are to be handed back.
@@ -60,7 +62,7 @@ pub struct Stop {
 
 impl Stop {
     /// Nothing is stopped yet.
-    pub fn new(waker: Waker) -> Self {
+    pub(crate) fn new(waker: Waker) -> Self {
         Self {
             drain: CancellationToken::new(),
             recall: CancellationToken::new(),
@@ -70,20 +72,20 @@ impl Stop {
     }
 
     /// Stops reading and finishes deliveries, within the limit of the settings.
-    pub fn drain(&self) {
+    pub(crate) fn drain(&self) {
         self.drain.cancel();
         self.waker.wake();
     }
 
     /// Stops reading and does not wait for deliveries, because the output takes nothing now. When this has ended, no
     /// delivery uses the state directory any more.
-    pub fn hand_back(&self) {
+    pub(crate) fn hand_back(&self) {
         self.recall.cancel();
         self.drain();
     }
 
     /// Stops now; lines in delivery are read again at the next start.
-    pub fn abort(&self) {
+    pub(crate) fn abort(&self) {
         self.drain.cancel();
         self.abort.cancel();
         self.waker.wake();
@@ -92,7 +94,7 @@ impl Stop {
 
 /// How a run of the pipeline ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub(crate) enum Ended {
     /// Every line that was read is settled, and the position saved.
     Settled,
     /// With `once`: every line that was read is settled, but some logs could not be read.

@@ -22,18 +22,15 @@ use rustix::io::Errno;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use super::{Ended, Reader, Settings, Stop};
+use super::harness::{Harness, paused_runtime};
+use super::{Ended, Stop};
 use crate::clock::{Clock, ManualClock};
-use crate::config::{NamedFormat, Privacy, Routes};
-use crate::enrich::Enrich;
 use crate::fail_points::FailPoints;
-use crate::output::Output as _;
-use crate::output::elasticsearch::ActionLines;
 use crate::output::elasticsearch::in_process::{Cluster, Fault, InProcess};
-use crate::record::{self, Recorder};
+use crate::record;
+use crate::tail::CarriedFiles;
 use crate::tail::sim::{Op, SimFs};
 use crate::tail::watch::{Wait, Waker, Watcher, Woken};
-use crate::tail::{self, CarriedFiles, Tailer};
 use crate::telemetry::Telemetry;
 
 mod steps;
@@ -558,84 +555,44 @@ fn complete_lines(data: &[u8]) -> Vec<String> {
         .collect()
 }
 
-fn recorder(framing: ActionLines) -> Recorder<ActionLines> {
-    let iso =
-        Format::compile("$my_id $time_iso8601 $status \"$request\"", Escape::Default).unwrap();
-    let named = |name: &str, format| NamedFormat {
-        name: name.to_owned(),
-        format,
-    };
-    let settings = record::Settings {
-        data_stream: None,
-        host: "web-07".to_owned(),
-        trusted_proxies: vec![],
+fn harness(world: &World) -> Harness<SimFs, ManualClock> {
+    let (fs, clock) = (world.fs.clone(), world.clock.clone());
+    let mut harness = Harness::new(fs, clock, "/state/logweir", LIVE, "elasticsearch:test");
+    harness.tail.max_line_bytes = 8192;
+    harness.tail.read_bytes = 500;
+    let iso = "$my_id $time_iso8601 $status \"$request\"";
+    let iso = Format::compile(iso, Escape::Default).unwrap();
+    harness.record = record::Settings {
         keep_original: true,
-        retention: Some(RETENTION),
-        routes: Routes::default(),
-        privacy: Privacy::default(),
-        enrich: Enrich::default(),
-        logs: vec![record::LogSettings {
-            formats: vec![named("combined", Format::combined()), named("iso", iso)].into(),
-            fields: vec![],
-        }],
+        ..record::tests::settings(vec![Format::combined(), iso])
     };
-    Recorder::new(settings, framing)
-}
-
-fn tailer(world: &mut World) -> Result<Tailer<SimFs, ManualClock>, tail::TailError> {
-    let settings = tail::Settings {
-        host: "web-07".to_owned(),
-        data_dir: "/state/logweir".into(),
-        logs: vec![tail::LogSettings {
-            paths: vec![LIVE.to_owned()],
-            exclude: vec![],
-            rotated: vec![],
-            name: None,
-        }],
-        rotated_dirs: vec![],
-        history: Duration::ZERO,
-        retention: Some(RETENTION),
-        max_line_bytes: 8192,
-        read_bytes: 500,
-        links: tail::Links::default(),
-        open_files: 1000,
-        held_open_bytes: 1 << 30,
-        reconcile_interval: 10 * SECOND,
-        output: Some("elasticsearch:test".to_owned()),
-    };
-    Tailer::open(
-        settings,
-        world.fs.clone(),
-        world.clock.clone(),
-        &mut world.handover,
-    )
+    harness.retain(Some(RETENTION));
+    harness.pipeline.batch_bytes = 2048;
+    harness.pipeline.batch_count = 7;
+    harness
 }
 
 /// One agent from its start to its end.
 fn run(world: &Rc<RefCell<World>>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .start_paused(true)
-        .build()
-        .unwrap();
-    let runtime = Rc::new(runtime);
+    let runtime = Rc::new(paused_runtime());
     // Every clock reads the time of this runtime.
     let inside = runtime.enter();
     let calls = Watcher::new(true);
     let stop = Stop::new(calls.waker());
-    let (tailer, output, clock) = {
+    let harness = harness(&world.borrow());
+    let (tailer, output) = {
         let mut world = world.borrow_mut();
-        let tailer = tailer(&mut world).or_else(|_| {
+        let tailer = harness.tailer(&mut world.handover).or_else(|_| {
             // The disk is full at the start; the agent is started again later.
             world.start_after_death();
             world.fs.heal();
-            self::tailer(&mut world)
+            harness.tailer(&mut world.handover)
         });
         let clock = Arc::new(world.clock.clone());
         let (cluster, data_dir) = (Arc::clone(&world.cluster), world.data_dir.path());
         let output = InProcess::new(cluster, data_dir, clock, &world.points);
         let tailer = tailer.map_err(|error| error.to_string()).unwrap();
-        (tailer, output, world.clock.clone())
+        (tailer, output)
     };
     let telemetry = Telemetry::default();
     let moments = Moments {
@@ -645,26 +602,8 @@ fn run(world: &Rc<RefCell<World>>) {
         output: Arc::clone(&output),
         stop: stop.clone(),
     };
-    let settings = Settings {
-        batch_bytes: 2048,
-        batch_count: 7,
-        flush_interval: SECOND,
-        max_in_flight: 2,
-        reconcile_interval: 10 * SECOND,
-        shutdown_timeout: 5 * SECOND,
-        once: false,
-    };
-    let reader = Reader::new(
-        settings,
-        tailer,
-        moments,
-        recorder(output.framing()),
-        output,
-        runtime.handle().clone(),
-        telemetry.clone(),
-        clock,
-        stop,
-    );
+    let handle = runtime.handle();
+    let reader = harness.reader(tailer, moments, &output, handle, &telemetry, &stop);
     drop(inside);
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| reader.run()));
     let (ended, handover) = match ended {

@@ -46,7 +46,7 @@ const LOGS_ASKED_PER_MILLI: u64 = 10;
 const LOOKS_PER_FLUSH: u32 = 5;
 
 /// Everything the thread works with.
-pub struct Reader<F: FileSystem, C: Clock, O: Output, W = Watcher> {
+pub(crate) struct Reader<F: FileSystem, C: Clock, O: Output, W = Watcher> {
     settings: Settings,
     tailer: Tailer<F, C>,
     clock: C,
@@ -81,7 +81,7 @@ pub struct Reader<F: FileSystem, C: Clock, O: Output, W = Watcher> {
 impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
     /// Connects the modules; nothing is read yet.
     #[allow(clippy::too_many_arguments)] // each is one module of the pipeline
-    pub fn new(
+    pub(crate) fn new(
         settings: Settings,
         tailer: Tailer<F, C>,
         watcher: W,
@@ -129,7 +129,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
 
     /// Reads until it is stopped; with `once` until everything that exists is settled. Returns what the next reader in
     /// this process needs.
-    pub fn run(mut self) -> (Ended, CarriedFiles<F>) {
+    pub(crate) fn run(mut self) -> (Ended, CarriedFiles<F>) {
         let ended = match self.read_on() {
             Ok(()) => self.drain(),
             Err(Broken) => Err(Broken),

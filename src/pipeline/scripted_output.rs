@@ -6,16 +6,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use logweir_parsers::{Escape, Format};
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{NamedFormat, Privacy, Routes};
-use crate::enrich::Enrich;
 use crate::event::{Batch, DocumentId, EventTime, Framing, OutcomeCounts, Span};
 use crate::output::{Ack, Health, Output, OutputStatus, Readiness};
-use crate::record::{LogSettings, Recorder, Settings};
 use crate::telemetry::MetricSink;
 
 /// How a delivery ends.
@@ -178,30 +174,6 @@ pub(super) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap()
-}
-
-/// Writes records of lines such as `1795412474.123 x`.
-pub(super) fn recorder(retention: Option<std::time::Duration>) -> Recorder<IdFraming> {
-    let log = LogSettings {
-        formats: vec![NamedFormat {
-            name: "own".to_owned(),
-            format: Format::compile("$msec $my_own", Escape::Default).unwrap(),
-        }]
-        .into(),
-        fields: vec![],
-    };
-    let settings = Settings {
-        data_stream: None,
-        host: "web-07".to_owned(),
-        trusted_proxies: vec![],
-        keep_original: false,
-        retention,
-        routes: Routes::default(),
-        privacy: Privacy::default(),
-        enrich: Enrich::default(),
-        logs: vec![log],
-    };
-    Recorder::new(settings, IdFraming)
 }
 
 /// An output to share.

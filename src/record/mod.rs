@@ -20,7 +20,7 @@ mod roles;
 mod route;
 mod stamp;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 use std::path::Path;

@@ -31,7 +31,8 @@ const NOW: i64 = 1_795_413_600_123;
 
 const STREAM: StreamId = StreamId([0xa0, 0xa1, 0xa2, 0xa3, 0xa4, 0xa5, 0xa6, 0xa7, 0xa8, 0xa9]);
 
-fn settings(formats: Vec<Format>) -> Settings {
+/// Settings of one log with these formats, for any test that records.
+pub(crate) fn settings(formats: Vec<Format>) -> Settings {
     Settings {
         data_stream: None,
         host: "web-07".to_owned(),

@@ -22,7 +22,7 @@ use super::{FileKey, StreamId};
 use crate::clock::Clock;
 
 /// See the module; empty at the start of a process.
-pub struct CarriedFiles<F: FileSystem> {
+pub(crate) struct CarriedFiles<F: FileSystem> {
     pub(super) state: Option<State<F>>,
     pub(super) files: Vec<CarriedFile<F>>,
     /// Counters alone; gauges and problems are found out again.
@@ -68,7 +68,7 @@ impl<F: FileSystem> fmt::Debug for CarriedFiles<F> {
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Ends. The next tailer reads again what was handed on and not settled.
-    pub fn into_carried_files(self) -> CarriedFiles<F> {
+    pub(crate) fn into_carried_files(self) -> CarriedFiles<F> {
         let Self {
             state,
             open,

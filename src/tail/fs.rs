@@ -16,7 +16,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 /// The kind of file that a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum FileKind {
+pub(crate) enum FileKind {
     /// A regular file, the only kind that has positions.
     File,
     /// A directory.
@@ -31,7 +31,7 @@ pub enum FileKind {
 
 impl FileKind {
     /// Its name in a message.
-    pub fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             FileKind::File => "a file",
             FileKind::Directory => "a directory",
@@ -42,7 +42,7 @@ impl FileKind {
     }
 
     /// What to do when it is found in place of a log.
-    pub fn hint(self) -> &'static str {
+    pub(crate) fn hint(self) -> &'static str {
         match self {
             FileKind::Directory => {
                 "remove it, so that nginx can write its log there, or name the files in it in paths of [[logs]]"
@@ -57,11 +57,11 @@ impl FileKind {
 
 /// Where the content of a file is: device and inode. It is exact while the file is held open, and a mere hint
 /// afterwards, because inodes are used again.
-pub type Inode = (u64, u64);
+pub(crate) type Inode = (u64, u64);
 
 /// What the file system knows about a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Metadata {
+pub(crate) struct Metadata {
     /// Device and inode.
     pub inode: Inode,
     /// Length in bytes.
@@ -82,7 +82,7 @@ pub struct Metadata {
 
 /// A directory that holds a name on the way to a file: whoever may write to it decides where that name leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holder {
+pub(crate) struct Holder {
     /// Its path without links.
     pub path: PathBuf,
     /// The user who owns it.
@@ -93,7 +93,7 @@ pub struct Holder {
 
 /// How a path led to a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Way {
+pub(crate) struct Way {
     /// The directories of the symbolic links that were followed.
     pub links: Vec<Holder>,
     /// The directory that holds the file's own name.
@@ -103,7 +103,7 @@ pub struct Way {
 }
 
 /// All calls of the tailer to the operating system.
-pub trait FileSystem: Clone + Send + 'static {
+pub(crate) trait FileSystem: Clone + Send + 'static {
     /// An open file.
     type File: Send + Sync + 'static;
     /// Holds an exclusive lock until dropped.
@@ -147,7 +147,7 @@ pub trait FileSystem: Clone + Send + 'static {
 
 /// Whether a log is a link to standard output or error, or to another open file of a process, through any number of links.
 /// Read here, these would be the agent's own and not nginx's, and may well be a regular file.
-pub fn is_console(path: &Path) -> bool {
+pub(crate) fn is_console(path: &Path) -> bool {
     let Ok(target) = std::fs::read_link(path) else {
         return false;
     };
@@ -162,7 +162,7 @@ pub fn is_console(path: &Path) -> bool {
 /// Whether a directory's file system sends no events for writes of other machines, or of the host outside a container's
 /// virtual machine: NFS, SMB, 9p, FUSE (magic numbers: linux/magic.h). A file system that cannot be asked counts as
 /// sending events.
-pub fn is_silent(directory: &Path) -> bool {
+pub(crate) fn is_silent(directory: &Path) -> bool {
     const NFS: u64 = 0x6969;
     const SMB: [u64; 3] = [0x517b, 0xff53_4d42, 0xfe53_4d42];
     const NINE_P: u64 = 0x0102_1997;
@@ -180,7 +180,7 @@ const STATE_FILE: u32 = 0o640;
 
 /// The host's file system.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct HostFs;
+pub(crate) struct HostFs;
 
 impl FileSystem for HostFs {
     type File = File;

@@ -20,7 +20,7 @@ const OTHERS_MAY_WRITE: u32 = 0o022;
 
 /// Which users' links are followed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Links {
+pub(crate) struct Links {
     /// The setting follows each link.
     pub always: bool,
     /// The agent's own user, who gains nothing by a link.

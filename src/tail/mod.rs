@@ -38,7 +38,7 @@ mod descriptor_slots;
 mod discover;
 mod file_reader;
 mod foreign;
-pub mod fs;
+pub(crate) mod fs;
 mod gzip;
 mod history;
 mod identity;
@@ -58,16 +58,16 @@ mod seen_files;
 pub(crate) mod sim;
 mod state;
 mod stats;
-pub mod stem;
+pub(crate) mod stem;
 mod stream_table;
 mod survey;
 mod tailer;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod track;
 mod trusted_clock;
 mod unread;
-pub mod watch;
+pub(crate) mod watch;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -76,17 +76,19 @@ use std::time::Duration;
 use crate::event::{FileKey, StreamId};
 
 pub(crate) use access::user_id;
-pub use carried_files::CarriedFiles;
-pub use links::Links;
-pub use others::{OtherFile, other_files};
+pub(crate) use carried_files::CarriedFiles;
+pub(crate) use links::Links;
+pub(crate) use others::{OtherFile, other_files};
 pub(crate) use state::replace_file;
-pub use stats::{Lag, Leaves, Problem, Rotations, Stats};
-pub use survey::{LogFile, Survey, survey};
-pub use tailer::Tailer;
+#[cfg(test)]
+pub(crate) use stats::Rotations;
+pub(crate) use stats::{Lag, Leaves, Problem, Stats};
+pub(crate) use survey::{LogFile, survey};
+pub(crate) use tailer::Tailer;
 
 /// Complete lines of one file.
 #[derive(Debug, Clone, Copy)]
-pub struct Chunk<'b> {
+pub(crate) struct Chunk<'b> {
     /// The file generation the lines come from.
     pub file: FileKey,
     /// Index into [`Settings::logs`].
@@ -109,7 +111,7 @@ pub struct Chunk<'b> {
 
 /// What to tail and how.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The host's name in the identity of each line; the one of the first start in `data_dir` stays.
     pub host: String,
     /// Where positions are kept, under `run/`.
@@ -133,8 +135,6 @@ pub struct Settings {
     pub links: Links,
     /// So many logs may be open at one time, at least one.
     pub open_files: usize,
-    /// How often the directories are read although nothing seems to have happened.
-    pub reconcile_interval: Duration,
     /// Whose acks the positions are, such as `elasticsearch:nginx-access-%Y.%m.%d`. Without it none are kept: the state
     /// directory is read for the host's name, not locked, and not written to.
     pub output: Option<String>,
@@ -142,7 +142,7 @@ pub struct Settings {
 
 /// One `[[logs]]`.
 #[derive(Debug, Clone)]
-pub struct LogSettings {
+pub(crate) struct LogSettings {
     /// Absolute paths with `*`, `?`, `[…]`, `{…}` and `**`.
     pub paths: Vec<String>,
     /// Patterns for files to leave alone: of the whole path with a `/` in it, else of the name.
@@ -155,7 +155,7 @@ pub struct LogSettings {
 
 /// Why the tailer cannot start, or cannot save.
 #[derive(Debug, thiserror::Error)]
-pub enum TailError {
+pub(crate) enum TailError {
     /// Another process works on the same state.
     #[error(
         "{} is locked: another logweir runs on this data_dir; stop it, or give each agent a data_dir of its own",

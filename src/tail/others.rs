@@ -25,7 +25,7 @@ const BY_NAME: &str = "by its name";
 
 /// A file that is not a live log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OtherFile {
+pub(crate) struct OtherFile {
     /// Where it is.
     pub path: PathBuf,
     /// The log of which it counts as a rotated file; `None` if it is of no log.
@@ -36,7 +36,7 @@ pub struct OtherFile {
 
 impl OtherFile {
     /// Whether its name alone says which log it belongs to.
-    pub fn is_by_name(&self) -> bool {
+    pub(crate) fn is_by_name(&self) -> bool {
         self.why == BY_NAME
     }
 }
@@ -46,7 +46,7 @@ impl OtherFile {
 /// # Errors
 ///
 /// A pattern that cannot be used.
-pub fn other_files<F: FileSystem>(
+pub(crate) fn other_files<F: FileSystem>(
     logs: &[LogSettings],
     rotated_dirs: &[String],
     data_dir: &Path,

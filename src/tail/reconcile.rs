@@ -31,7 +31,7 @@ pub(super) struct ScanContext {
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Reads the directories afresh and follows what happened there: new, renamed, truncated and deleted files. It is
     /// right even if no event ever came.
-    pub fn reconcile(&mut self) {
+    pub(crate) fn reconcile(&mut self) {
         let (now, wall) = (self.clock.now(), self.clock.unix_millis());
         let context = ScanContext {
             now,

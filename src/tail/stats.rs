@@ -13,7 +13,7 @@ use super::fs::FileSystem;
 
 /// Rotations by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rotations {
+pub(crate) struct Rotations {
     /// The file got another name.
     pub renamed: u64,
     /// The file was copied and emptied; found when the copy was.
@@ -24,7 +24,7 @@ pub struct Rotations {
 
 /// Unread bytes of one log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lag {
+pub(crate) struct Lag {
     /// The file.
     pub file: FileKey,
     /// Index into the settings.
@@ -37,7 +37,7 @@ pub struct Lag {
 
 /// Counters, gauges and problems.
 #[derive(Debug, Clone, Default)]
-pub struct Stats {
+pub(crate) struct Stats {
     /// Uncompressed bytes handed out, including the rest of over-long lines that was cut off.
     pub bytes_read: u64,
     /// Rotations seen.
@@ -74,7 +74,7 @@ pub struct Stats {
 
 /// A path, what is wrong with it, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// The path; empty when the problem is about no single file.
     pub path: PathBuf,
     /// What is wrong; continues a sentence that begins with the path.
@@ -85,7 +85,7 @@ pub struct Problem {
 
 /// Whether existing lines are not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Leaves {
+pub(crate) enum Leaves {
     /// All are read, as far as is known.
     Nothing,
     /// A file is not read that can be read later, or after something else is corrected.

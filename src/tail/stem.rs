@@ -1,6 +1,6 @@
 //! Which log a rotated file belongs to, by its name.
 //!
-//! Owns: the table of the names that rotation tools give, version [`TABLE_VERSION`]. Refuses to know:
+//! Owns: the table of the names that rotation tools give. Refuses to know:
 //! directories and contents. Invariant: a name that the table knows today it knows for ever; forms are
 //! only added. The failure it guards against: `access.log.1` taken for a log of its own, whose lines
 //! would be indexed a second time under another identity.
@@ -17,12 +17,9 @@
 //! | `access.1.log`, `access-20261123.log` | logrotate `extension .log`; only while `access.log` is known |
 //! | `access.log.gz` | a file compressed by hand |
 
-/// Counts the forms above; goes up when a form is added.
-pub const TABLE_VERSION: u32 = 1;
-
 /// How a rotated file is compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Compression {
+pub(crate) enum Compression {
     /// `.gz`
     Gzip,
     /// `.zst`
@@ -35,7 +32,7 @@ pub enum Compression {
 
 /// A name that the table takes for a rotated one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rotated<'n> {
+pub(crate) struct Rotated<'n> {
     /// The live name's part before the mark of rotation.
     head: &'n str,
     /// The live name's part behind it: empty, or the extension for the `extension .log` forms.
@@ -48,18 +45,18 @@ pub struct Rotated<'n> {
 
 impl<'n> Rotated<'n> {
     /// The name of the live log.
-    pub fn stem(&self) -> String {
+    pub(crate) fn stem(&self) -> String {
         format!("{}{}", self.head, self.extension)
     }
 
     /// Whether the mark stands inside the name, where it may as well be part of a live log's own name.
-    pub fn is_infix(&self) -> bool {
+    pub(crate) fn is_infix(&self) -> bool {
         !self.extension.is_empty()
     }
 }
 
 /// All readings of `name` as a rotated name, the likeliest first. Empty for a live name.
-pub fn readings(name: &str) -> impl Iterator<Item = Rotated<'_>> {
+pub(crate) fn readings(name: &str) -> impl Iterator<Item = Rotated<'_>> {
     #[cfg(test)]
     tests::READ.with(|read| read.set(read.get() + 1));
     let (plain, compression) = split_compression(name);
@@ -99,17 +96,17 @@ pub fn readings(name: &str) -> impl Iterator<Item = Rotated<'_>> {
 }
 
 /// Whether `candidate` is a rotated file of the log with the name `live`.
-pub fn rotated<'n>(live: &str, candidate: &'n str) -> Option<Rotated<'n>> {
+pub(crate) fn rotated<'n>(live: &str, candidate: &'n str) -> Option<Rotated<'n>> {
     readings(candidate).find(|reading| reading.stem() == live)
 }
 
 /// How a name says that its content is compressed.
-pub fn compression(name: &str) -> Option<Compression> {
+pub(crate) fn compression(name: &str) -> Option<Compression> {
     split_compression(name).1
 }
 
 /// Whether a live name carries a date, so that every day's file would be a log of its own.
-pub fn carries_date(name: &str) -> bool {
+pub(crate) fn carries_date(name: &str) -> bool {
     let bytes = name.as_bytes();
     (0..bytes.len()).any(|start| {
         let free = start == 0 || !bytes[start - 1].is_ascii_digit();

@@ -10,12 +10,11 @@ use std::path::PathBuf;
 use super::discover::Discover;
 use super::fs::{FileSystem, Metadata};
 use super::search::dated_file;
-use super::stem::Compression;
 use super::{Links, LogSettings, Problem, TailError};
 
 /// A file that belongs to a log.
 #[derive(Debug, Clone)]
-pub struct LogFile {
+pub(crate) struct LogFile {
     /// Where it is.
     pub path: PathBuf,
     /// Index into the settings.
@@ -24,13 +23,11 @@ pub struct LogFile {
     pub live: bool,
     /// Its metadata.
     pub metadata: Metadata,
-    /// How it is compressed.
-    pub compression: Option<Compression>,
 }
 
 /// All that was found.
 #[derive(Debug, Clone)]
-pub struct Survey {
+pub(crate) struct Survey {
     /// Live logs first, then rotated files; each file once.
     pub files: Vec<LogFile>,
     /// What is wrong.
@@ -42,7 +39,7 @@ pub struct Survey {
 /// # Errors
 ///
 /// A pattern that cannot be used.
-pub fn survey<F: FileSystem>(
+pub(crate) fn survey<F: FileSystem>(
     logs: &[LogSettings],
     rotated_dirs: &[String],
     links: &Links,
@@ -70,7 +67,6 @@ pub fn survey<F: FileSystem>(
             log: candidate.log,
             live: candidate.live,
             metadata: candidate.metadata,
-            compression: candidate.compression,
         });
     let files = files.collect();
     let dated = scan.dated.iter().map(|path| dated_file(path));

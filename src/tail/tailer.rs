@@ -30,7 +30,7 @@ use crate::clock::Clock;
 pub(super) const TRUNCATED: &str = "truncated";
 
 /// Reads logs; see the module's tour in `mod.rs`.
-pub struct Tailer<F: FileSystem, C: Clock> {
+pub(crate) struct Tailer<F: FileSystem, C: Clock> {
     pub(super) settings: Settings,
     pub(super) fs: F,
     pub(super) clock: C,
@@ -106,7 +106,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     ///
     /// # Errors
     /// When the state directory is in use or cannot be used, or a pattern cannot be used. `from` is unchanged then.
-    pub fn open(
+    pub(crate) fn open(
         settings: Settings,
         fs: F,
         clock: C,
@@ -249,7 +249,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// The next complete lines of any file; `None` when there is nothing to read now.
-    pub fn read(&mut self) -> Option<Chunk<'_>> {
+    pub(crate) fn read(&mut self) -> Option<Chunk<'_>> {
         let (key, found, offset) = self.next_lines()?;
         let track = self.streams.get(key)?;
         let file = self.open.of(key)?;
@@ -268,7 +268,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Everything of `file` before `offset` is durable elsewhere. The caller calls with growing offsets and guarantees
     /// that nothing before is missing.
-    pub fn settle(&mut self, file: FileKey, offset: u64) {
+    pub(crate) fn settle(&mut self, file: FileKey, offset: u64) {
         if let Some(track) = self.streams.get_mut(file)
             && track.settle(offset)
         {
@@ -280,7 +280,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     ///
     /// # Errors
     /// When the state directory does not take them; the caller tries again later, nothing is lost by it.
-    pub fn save(&mut self) -> Result<(), TailError> {
+    pub(crate) fn save(&mut self) -> Result<(), TailError> {
         if !self.state.is_kept() {
             return Ok(());
         }
@@ -327,34 +327,29 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// The time now, milliseconds since 1970, as far as it may decide over lines for good: a clock that was set ahead is
     /// not believed before it went evenly for a day.
-    pub fn trusted_now(&mut self) -> i64 {
+    pub(crate) fn trusted_now(&mut self) -> i64 {
         self.trusted_clock
             .look(self.clock.now(), self.clock.unix_millis())
     }
 
     /// Counters, and gauges as of the last reconcile.
-    pub fn stats(&self) -> &Stats {
+    pub(crate) fn stats(&self) -> &Stats {
         &self.stats
     }
 
     /// The host in every line's identity: that of the first start in this data_dir.
-    pub fn host(&self) -> &str {
+    pub(crate) fn host(&self) -> &str {
         self.streams.host()
     }
 
     /// Directories in which something may happen.
-    pub fn dirs_to_watch(&self) -> impl Iterator<Item = &Path> {
+    pub(crate) fn dirs_to_watch(&self) -> impl Iterator<Item = &Path> {
         self.scan.directories.iter().map(PathBuf::as_path)
-    }
-
-    /// Whether the directories are due to be read again.
-    pub fn reconcile_due(&self) -> bool {
-        self.clock.now().saturating_sub(self.earlier.at) >= self.settings.reconcile_interval
     }
 
     /// Whether a live path leads to another file than the one that is read, or to a file again. It costs one look at
     /// each, and serves while no events are asked for. `true` calls for a reconcile.
-    pub fn names_changed(&self) -> bool {
+    pub(crate) fn names_changed(&self) -> bool {
         let is_filled = |(path, _): &(PathBuf, Duration)| self.fs.metadata(path).is_ok();
         let has_moved = |file: &FileReader<F>| file.live && !file.is_at_its_path(&self.fs);
         self.vacant.iter().any(is_filled) || self.open.iter().any(has_moved)
@@ -362,7 +357,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Whether something that is there can be read only after a while: a compressed file that may still be written, or a
     /// file that waits until another one is read to its end and closed.
-    pub fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         !self.scan.young.is_empty()
             || self.search_again
             || self.open.slots.backlog
@@ -371,23 +366,23 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 
     /// Whether logs wait until others give their descriptor up.
-    pub fn waits_for_descriptors(&self) -> bool {
+    pub(crate) fn waits_for_descriptors(&self) -> bool {
         self.open.slots.is_waited_for()
     }
 
     /// The compressed files that may still be written.
-    pub fn young_files(&self) -> &[PathBuf] {
+    pub(crate) fn young_files(&self) -> &[PathBuf] {
         &self.scan.young
     }
 
     /// The gravest reason for which something that is there cannot be read now.
-    pub fn leaves(&self) -> Leaves {
+    pub(crate) fn leaves(&self) -> Leaves {
         let leaves = self.stats.problems.iter().map(|problem| problem.leaves);
         leaves.max().unwrap_or(Leaves::Nothing)
     }
 
     /// How much is unread in each open file, as of now.
-    pub fn lag(&self) -> Vec<Lag> {
+    pub(crate) fn lag(&self) -> Vec<Lag> {
         let of_file = |file: &FileReader<F>| {
             let track = self.streams.get(file.key)?;
             let size = match &file.source {

@@ -23,7 +23,7 @@ use super::descriptor_slots::is_shortage;
 
 /// Why the wait is over, the most urgent reason first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Woken {
+pub(crate) enum Woken {
     /// Names in a directory changed, or events were lost: reconcile, then read.
     Rescan,
     /// A file changed: read.
@@ -61,17 +61,17 @@ impl Signal {
 
 /// Ends the wait of the reader from another thread: for acks and for shutdown.
 #[derive(Debug, Clone)]
-pub struct Waker(Arc<Signal>);
+pub(crate) struct Waker(Arc<Signal>);
 
 impl Waker {
     /// Ends the current wait, or else the next.
-    pub fn wake(&self) {
+    pub(crate) fn wake(&self) {
         self.0.set(|flags| flags.called = true);
     }
 }
 
 /// How the reader sleeps; a port, so that tests move time instead of waiting for it.
-pub trait Wait {
+pub(crate) trait Wait {
     /// The handle for other threads.
     fn waker(&self) -> Waker;
     /// See [`Watcher::arm`].
@@ -109,7 +109,7 @@ impl Wait for Watcher {
 }
 
 /// Waits for events in directories.
-pub struct Watcher {
+pub(crate) struct Watcher {
     signal: Arc<Signal>,
     /// `None` where only timers are used.
     notify: Option<RecommendedWatcher>,
@@ -119,7 +119,7 @@ pub struct Watcher {
 
 impl Watcher {
     /// A disarmed watcher; with `poll` it never asks for events.
-    pub fn new(poll: bool) -> Self {
+    pub(crate) fn new(poll: bool) -> Self {
         let signal = Arc::new(Signal::default());
         let mut problem = None;
         let notify = if poll {
@@ -143,13 +143,13 @@ impl Watcher {
     }
 
     /// The handle for other threads.
-    pub fn waker(&self) -> Waker {
+    pub(crate) fn waker(&self) -> Waker {
         Waker(Arc::clone(&self.signal))
     }
 
     /// Asks for events in `directories`, and no others. The caller reconciles and reads once more afterwards:
     /// no event is sent for what came before. False when events are not available everywhere: keep polling.
-    pub fn arm<'p>(&mut self, directories: impl IntoIterator<Item = &'p Path>) -> bool {
+    pub(crate) fn arm<'p>(&mut self, directories: impl IntoIterator<Item = &'p Path>) -> bool {
         let Some(notify) = &mut self.notify else {
             return false;
         };
@@ -179,7 +179,7 @@ impl Watcher {
     }
 
     /// Asks for no events any more.
-    pub fn disarm(&mut self) {
+    pub(crate) fn disarm(&mut self) {
         if let Some(notify) = &mut self.notify {
             for path in std::mem::take(&mut self.watched) {
                 let _ = notify.unwatch(&path);
@@ -187,18 +187,13 @@ impl Watcher {
         }
     }
 
-    /// Whether events are asked for now.
-    pub fn is_armed(&self) -> bool {
-        !self.watched.is_empty()
-    }
-
     /// Why no events are available, if so.
-    pub fn problem(&self) -> Option<&Problem> {
+    pub(crate) fn problem(&self) -> Option<&Problem> {
         self.problem.as_ref()
     }
 
     /// Waits for an event or a call, at most `timeout`.
-    pub fn wait(&self, timeout: Duration) -> Woken {
+    pub(crate) fn wait(&self, timeout: Duration) -> Woken {
         let quiet = |flags: &mut Flags| !(flags.rescan || flags.event || flags.called);
         let (mut flags, _) = self
             .signal
@@ -282,7 +277,7 @@ mod tests {
         let mut file = std::fs::File::create(&path).unwrap();
         let mut watcher = Watcher::new(false);
         assert!(watcher.arm([directory.path()]));
-        assert!(watcher.is_armed());
+        assert!(!watcher.watched.is_empty());
 
         file.write_all(b"x\n").unwrap();
         wait_for(&watcher, Woken::Event);
@@ -298,7 +293,7 @@ mod tests {
         assert_eq!(woken, Woken::Rescan);
 
         watcher.disarm();
-        assert!(!watcher.is_armed());
+        assert!(watcher.watched.is_empty());
         assert!(watcher.arm([directory.path()]));
         std::fs::write(directory.path().join("access.log"), b"").unwrap();
         wait_for(&watcher, Woken::Rescan);

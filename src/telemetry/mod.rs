@@ -40,7 +40,7 @@ pub trait MetricSink {
 
 /// Where every line that was read is now. All are counts of lines.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Accounts {
+pub(crate) struct Accounts {
     /// Complete lines read.
     pub read: u64,
     /// Items that the output settled, by outcome.
@@ -56,14 +56,14 @@ pub struct Accounts {
 
 impl Accounts {
     /// Whether every line that was read is accounted for.
-    pub fn balance(&self) -> bool {
+    pub(crate) fn balance(&self) -> bool {
         self.read == self.settled.total() + self.expired + self.released + self.in_flight
     }
 }
 
 /// How lines were parsed.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Parsing {
+pub(crate) struct Parsing {
     /// Lines that a format took, by its name.
     pub parsed: BTreeMap<String, u64>,
     /// Lines that no format took, by the first format's reason.
@@ -72,7 +72,7 @@ pub struct Parsing {
 
 /// One consistent view of everything counted.
 #[derive(Debug, Default, Clone)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// Where every line is.
     pub accounts: Accounts,
     /// How lines were parsed.
@@ -97,18 +97,18 @@ pub struct Snapshot {
 
 /// The shared counts. They are locked a few times per batch, never per line.
 #[derive(Debug, Default, Clone)]
-pub struct Telemetry {
+pub(crate) struct Telemetry {
     book: Arc<Mutex<Snapshot>>,
 }
 
 impl Telemetry {
     /// A snapshot of the numbers.
-    pub fn snapshot(&self) -> Snapshot {
+    pub(crate) fn snapshot(&self) -> Snapshot {
         self.book().clone()
     }
 
     /// Changes the numbers; a snapshot contains all changes of one call, or none.
-    pub fn update(&self, change: impl FnOnce(&mut Snapshot)) {
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Snapshot)) {
         let mut book = self.book();
         change(&mut book);
         debug_assert!(

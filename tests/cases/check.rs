@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
+use testkit::http_server::{HttpServer, Reply};
 
 /// A folder with logs, a configuration and state, and the command that works on it.
 struct Bench {
@@ -366,63 +366,30 @@ fn logs_that_may_not_be_read_name_the_group() {
     assert_eq!(run(&["--parse", &log]).code, 77);
 }
 
-/// A server that answers each path as the script says, on one connection after the other.
-pub(crate) fn serve(script: &[(&str, u16, &str, &str)]) -> SocketAddr {
+/// A server that answers each path as the script says: its status, headers and body.
+pub(crate) fn serve(script: &[(&str, u16, &str, &str)]) -> HttpServer {
     serve_with(script, &[])
 }
 
 /// The same, with what setup puts already in the cluster.
-fn serve_with(script: &[(&str, u16, &str, &str)], held: &[(String, String)]) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let script: HashMap<String, (u16, String, String)> = script
+fn serve_with(script: &[(&str, u16, &str, &str)], held: &[(String, String)]) -> HttpServer {
+    let json = "content-type: application/json\r\n";
+    let answer = |status, header: &str, body: &str| Reply::Answer {
+        status,
+        headers: format!("{json}{header}"),
+        body: body.into(),
+    };
+    let scripted = script
         .iter()
-        .map(|(path, status, header, body)| {
-            (
-                (*path).to_owned(),
-                (*status, (*header).to_owned(), (*body).to_owned()),
-            )
-        })
-        .chain(
-            held.iter()
-                .map(|(path, body)| (path.clone(), (200, String::new(), body.clone()))),
-        )
-        .collect();
-    // ends with the process
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            answer(stream.unwrap(), &script);
-        }
-    });
-    address
-}
-
-fn answer(stream: TcpStream, script: &HashMap<String, (u16, String, String)>) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let mut request = String::new();
-    reader.read_line(&mut request).unwrap();
-    let mut length = 0;
-    loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line).unwrap() == 0 || line == "\r\n" {
-            break;
-        }
-        if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length: ") {
-            length = value.trim().parse().unwrap();
-        }
-    }
-    reader.take(length).read_to_end(&mut Vec::new()).unwrap();
-    let target = request.split(' ').nth(1).unwrap_or_default();
-    let path = target.split('?').next().unwrap_or_default();
-    let unknown = (404, String::new(), "{}".to_owned());
-    let (status, header, body) = script.get(path).unwrap_or(&unknown);
-    let mut stream = stream;
-    let _ = write!(
-        stream,
-        "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\nconnection: close\r\n{header}content-length: \
-         {}\r\n\r\n{body}",
-        body.len()
-    );
+        .map(|(path, status, header, body)| ((*path).to_owned(), answer(*status, header, body)));
+    let held = held
+        .iter()
+        .map(|(path, body)| (path.clone(), answer(200, "", body)));
+    let replies: HashMap<String, Reply> = scripted.chain(held).collect();
+    HttpServer::start(move |request| {
+        let known = replies.get(request.head.path()).cloned();
+        known.unwrap_or_else(|| Reply::json(404, "{}"))
+    })
 }
 
 /// The answers of a cluster in which setup was run.
@@ -471,7 +438,7 @@ fn a_cluster_that_does_is_told() {
     let lax = r#"{"nginx-access-2026.11.23":{"settings":{"index.translog.durability":"async"}},"b":{"settings":{}}}"#;
     let script = [("/", 200, date, ROOT), (SETTINGS, 200, "", lax)];
     let first = serve_with(&script, &set_up("elasticsearch", &["mappings", "settings"]));
-    let ended = connect(&format!("http://{first}"));
+    let ended = connect(&first.url());
     let out = regex::Regex::new(r"clock is \d+ s")
         .unwrap()
         .replace(&ended.out, "clock is N s")
@@ -486,7 +453,7 @@ fn a_root_that_answers_405_is_no_fault() {
     let script = [("/", 405, "", "{}"), ("/_nodes", 200, "", nodes)];
     let components = ["mappings", "settings", "custom"];
     let node = serve_with(&script, &set_up("opensearch", &components));
-    let ended = connect(&format!("http://{node}"));
+    let ended = connect(&node.url());
     assert_eq!(ended.code, 0, "{}", ended.out);
     insta::assert_snapshot!(ended.out);
 }
@@ -497,7 +464,9 @@ fn a_node_that_does_not_is_named_with_the_setting() {
     let none = ("/_index_template", 200, "", r#"{"index_templates":[]}"#);
     let bare = serve(&[("/", 200, "", ROOT), none]);
     let ended = connect(&format!(
-        "http://127.0.0.1:1,http://{stranger},http://{bare}"
+        "http://127.0.0.1:1,{},{}",
+        stranger.url(),
+        bare.url()
     ));
     assert_eq!(ended.code, 69);
     insta::assert_snapshot!(ended.out);

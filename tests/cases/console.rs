@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 
 use crate::support::agent::{Home, section_log};
-use crate::support::stage::Stage;
+use testkit::stage::Stage;
 
 fn command(home: &Home) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logweir"));

@@ -16,8 +16,8 @@ use url::Url;
 
 use super::{servers, unique};
 use crate::support::delivery::{self};
-use crate::support::fake_cluster::Cluster;
-use crate::support::fake_es::FakeEs;
+use testkit::fake_cluster::Cluster;
+use testkit::fake_es::FakeEs;
 
 const NAME: &str = "logs-nginx.access-default";
 const TEMPLATE: &str = "logs-nginx.access";
@@ -27,7 +27,7 @@ fn with_template(requires_streams: bool) -> Cluster {
         requires_streams,
         ..Cluster::default()
     };
-    cluster.stream_templates.insert(TEMPLATE.to_owned());
+    cluster.put_stream_template(TEMPLATE);
     cluster
 }
 
@@ -75,7 +75,7 @@ fn asked(es: &FakeEs) -> Vec<String> {
 
 #[tokio::test]
 async fn a_server_that_knows_the_parameter_gets_it_each_time_and_nothing_else() {
-    let es = FakeEs::start(with_template(true)).await;
+    let es = FakeEs::start(with_template(true));
     let directory = TempDir::new().unwrap();
     let output = output(es.url(), &directory);
     assert_eq!(deliver(&output, 0..3).await.indexed, 3);
@@ -86,7 +86,7 @@ async fn a_server_that_knows_the_parameter_gets_it_each_time_and_nothing_else() 
 
 #[tokio::test]
 async fn a_server_that_does_not_is_asked_once_and_the_name_made_sure_of_once() {
-    let es = FakeEs::start(with_template(false)).await;
+    let es = FakeEs::start(with_template(false));
     let directory = TempDir::new().unwrap();
     let output = output(es.url(), &directory);
     for round in 0..3 {
@@ -114,8 +114,7 @@ async fn without_the_template_nothing_is_written_until_it_is_there() {
             requires_streams,
             no_stream_api,
             ..Cluster::default()
-        })
-        .await;
+        });
         let directory = TempDir::new().unwrap();
         let output = output(es.url(), &directory);
         let delivery = tokio::spawn({
@@ -135,8 +134,7 @@ async fn without_the_template_nothing_is_written_until_it_is_there() {
         }
         {
             let mut cluster = es.cluster();
-            cluster.stream_templates.insert(TEMPLATE.to_owned());
-            cluster.templates.insert(TEMPLATE.to_owned());
+            cluster.put_stream_template(TEMPLATE);
             // a refusal that is already scripted is one of the past
             cluster.script.clear();
         }
@@ -150,7 +148,7 @@ async fn a_plain_index_of_the_name_gets_nothing() {
     let mut cluster = with_template(false);
     let place = (NAME.to_owned(), "somebody's".to_owned());
     cluster.documents.insert(place, "{}".to_owned());
-    let es = FakeEs::start(cluster).await;
+    let es = FakeEs::start(cluster);
     let directory = TempDir::new().unwrap();
     let output = output(es.url(), &directory);
     let stop = CancellationToken::new();
@@ -174,8 +172,8 @@ async fn a_plain_index_of_the_name_gets_nothing() {
 #[tokio::test]
 async fn a_template_of_plain_indices_is_told_from_one_of_data_streams() {
     let mut cluster = with_template(true);
-    cluster.templates.insert("plain".to_owned());
-    let es = FakeEs::start(cluster).await;
+    cluster.put_template("plain");
+    let es = FakeEs::start(cluster);
     let directory = TempDir::new().unwrap();
     let output = output(es.url(), &directory);
     for (name, for_stream, state) in [
@@ -256,8 +254,8 @@ impl Host {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_line_goes_to_the_stream_whatever_its_day_and_another_output_starts_anew() {
-    let es = FakeEs::start(with_template(true)).await;
-    let host = Host::new(es.url().as_str(), NAME);
+    let es = FakeEs::start(with_template(true));
+    let host = Host::new(&es.url::<String>(), NAME);
     let (code, said) = host.logweir(&["run", "--once", "--timeout", "60s"]);
     assert_eq!(code, 0, "{said}");
     let documents: Vec<Value> = {
@@ -274,7 +272,7 @@ async fn every_line_goes_to_the_stream_whatever_its_day_and_another_output_start
     let text = fs::read_to_string(&config).unwrap();
     let setting = format!("data_stream = \"{NAME}\"");
     fs::write(&config, text.replace(&setting, "index = \"web-%Y\"")).unwrap();
-    es.cluster().templates.insert("web".to_owned());
+    es.cluster().put_template("web");
     let (code, said) = host.logweir(&["run", "--once", "--timeout", "60s"]);
     assert_eq!(code, 0, "{said}");
     let cluster = es.cluster();

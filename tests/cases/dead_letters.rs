@@ -6,8 +6,8 @@ use logweir::output::dead_letters::{DeadLetters, Entry, Kind, Rejection};
 use serde_json::Value;
 
 use crate::support::agent::{Ended, Home};
-use crate::support::fake_cluster::{Cluster, Fault};
-use crate::support::stage::{Stage, TEMPLATE};
+use testkit::fake_cluster::{Cluster, Fault};
+use testkit::stage::{Stage, TEMPLATE};
 
 const LIST: [&str; 2] = ["dead-letters", "list"];
 const REPLAY: [&str; 2] = ["dead-letters", "replay"];
@@ -165,7 +165,7 @@ fn the_cluster_refuses_lines_and_takes_them_at_the_replay() {
         status: 400,
         kind: "document_parsing_exception",
     }]);
-    cluster.templates.insert(TEMPLATE.to_owned());
+    cluster.put_template(TEMPLATE);
     let stage = Stage::of(cluster);
     let home = Home::new();
     home.configure_log(&stage.address());
@@ -311,10 +311,7 @@ fn what_was_for_a_data_stream_never_makes_a_plain_index() {
     let replay = ended(&home, REPLAY, &["--timeout", "30s"]);
     assert_eq!(replay.code, Some(69), "{}", replay.words);
     assert_eq!(ids(&home), ["a"]);
-    stage
-        .cluster()
-        .stream_templates
-        .insert("logs-nginx.access".to_owned());
+    stage.cluster().put_stream_template("logs-nginx.access");
     let replay = ended(&home, REPLAY, &[]);
     assert_eq!(replay.code, Some(0), "{}", replay.words);
     assert!(

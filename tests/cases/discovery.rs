@@ -2,8 +2,9 @@
 
 use std::fs;
 
-use crate::support::agent::{Ended, Home, append, append_text, section_cluster};
-use crate::support::stage::Stage;
+use crate::support::agent::{Ended, Home, section_cluster};
+use testkit::lines::{append, append_text};
+use testkit::stage::Stage;
 
 /// A home beside an nginx with this configuration, in which LOGS is the folder of logs.
 fn home(nginx_conf: &str, top: &str, sections: &str, cluster: &str) -> Home {

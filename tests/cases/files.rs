@@ -10,8 +10,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use rustix::process::geteuid;
 
-use crate::support::agent::{Home, append, line, section_cluster, section_log};
-use crate::support::stage::Stage;
+use crate::support::agent::{Home, section_cluster, section_log};
+use testkit::lines::{append, line};
+use testkit::stage::Stage;
 
 const WWW: u32 = 33;
 

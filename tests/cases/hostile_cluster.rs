@@ -7,8 +7,9 @@ use logweir::output::dead_letters::Rejection;
 use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
 
 use crate::support::agent::{Home, section_cluster, section_log};
-use crate::support::hostile::{Hostile, Play, answer, bomb, endless, endless_head};
-use crate::support::stage::Stage;
+use testkit::hostile::{answer, bomb, endless, endless_head};
+use testkit::http_server::{HttpServer, Reply};
+use testkit::stage::Stage;
 
 /// Nothing of the agent fits into less: threads reserve far more than they use. A tenth of what a bomb holds.
 const MEMORY: &str = "-v 1000000";
@@ -16,40 +17,40 @@ const MEMORY: &str = "-v 1000000";
 /// Bytes of an endless body that may have been taken: the limit of a response, and what sockets hold.
 const TAKEN: u64 = 40 << 20;
 
-fn plays() -> Vec<(&'static str, Play)> {
+fn plays() -> Vec<(&'static str, Reply)> {
     let claimed = format!("content-length: {}\r\n", u64::MAX / 2);
     let deep = answer(200, "", &b"[".repeat(4 << 20));
     let text = format!("{{\"items\":\"{}\"}}", "x".repeat(1 << 20));
     let small = format!("[{}0]", "{\"\":0},".repeat(510_000));
     let nested = "{\"a\":".repeat(100_000);
     vec![
-        ("a bomb", Play::Say(bomb())),
+        ("a bomb", Reply::Say(bomb())),
         ("no end", endless()),
         ("a head without an end", endless_head()),
         (
             "a length that is a lie",
-            Play::Say(answer(200, &claimed, b"{")),
+            Reply::Say(answer(200, &claimed, b"{")),
         ),
-        ("depth", Play::Say(deep)),
+        ("depth", Reply::Say(deep)),
         (
             "small objects",
-            Play::Say(answer(200, "", small.as_bytes())),
+            Reply::Say(answer(200, "", small.as_bytes())),
         ),
         (
             "depth in an error",
-            Play::Say(answer(400, "", nested.as_bytes())),
+            Reply::Say(answer(400, "", nested.as_bytes())),
         ),
         (
             "a text that the parser quotes",
-            Play::Say(answer(200, "", text.as_bytes())),
+            Reply::Say(answer(200, "", text.as_bytes())),
         ),
         (
             "no gzip",
-            Play::Say(answer(200, "content-encoding: gzip\r\n", b"{}")),
+            Reply::Say(answer(200, "content-encoding: gzip\r\n", b"{}")),
         ),
         (
             "a drip",
-            Play::Drip(answer(200, "content-length: 1000\r\n", b"")),
+            Reply::Drip(answer(200, "content-length: 1000\r\n", b"")),
         ),
     ]
 }
@@ -57,15 +58,14 @@ fn plays() -> Vec<(&'static str, Play)> {
 #[test]
 fn no_response_costs_run_its_memory_or_a_line() {
     let (home, stage) = (Home::new(), Stage::new());
-    let to = stage.address().replace("http://", "");
-    let script: Arc<Mutex<VecDeque<Play>>> = Arc::default();
-    let hostile = Hostile::start({
+    let to = stage.es.address;
+    let script: Arc<Mutex<VecDeque<Reply>>> = Arc::default();
+    let hostile = HttpServer::start({
         let script = Arc::clone(&script);
-        move |line| {
-            let hostile = line
-                .starts_with("POST")
-                .then(|| script.lock().unwrap().pop_front());
-            hostile.flatten().unwrap_or(Play::Forward(to.clone()))
+        move |request| {
+            let hostile =
+                (request.head.method() == "POST").then(|| script.lock().unwrap().pop_front());
+            hostile.flatten().unwrap_or(Reply::Forward(to))
         }
     });
     let cluster = section_cluster(&hostile.url()) + "request_timeout = \"2s\"\n";
@@ -81,7 +81,7 @@ fn no_response_costs_run_its_memory_or_a_line() {
         agent.until_so(what, || stage.count() == there);
         assert!(script.lock().unwrap().is_empty(), "{what}");
     }
-    assert!(hostile.said() < 2 * TAKEN, "{}", hostile.said());
+    assert!(hostile.sent() < 2 * TAKEN, "{}", hostile.sent());
     let ended = agent.stop();
     stage.assert_exactly(0..lines);
     assert!(
@@ -99,7 +99,7 @@ fn no_response_costs_run_its_memory_or_a_line() {
 fn a_template_that_is_asked_for_is_waited_for_whatever_is_answered() {
     for (what, play) in plays() {
         let home = Home::new();
-        let hostile = Hostile::always(play);
+        let hostile = HttpServer::always(play);
         let cluster = section_cluster(&hostile.url()) + "request_timeout = \"1s\"\n";
         home.configure("", &(section_log(&home.log(), "combined") + &cluster));
         home.append(0..10);
@@ -119,7 +119,7 @@ fn a_template_that_is_asked_for_is_waited_for_whatever_is_answered() {
 fn no_response_costs_a_command_its_memory_or_its_end() {
     for (what, play) in plays() {
         let home = Home::new();
-        let hostile = Hostile::always(play);
+        let hostile = HttpServer::always(play);
         let address = hostile.url();
         let sections = format!(
             "{}{}request_timeout = \"1s\"\n",
@@ -144,7 +144,7 @@ fn no_response_costs_a_command_its_memory_or_its_end() {
             &["check", "--connect"],
             &["dead-letters", "replay", "--timeout", "2s"],
         ] {
-            let before = hostile.said();
+            let before = hostile.sent();
             let ended = home.start_limited(MEMORY, command).end();
             let words = &ended.words;
             // To prune, a list of what has no name is an empty one.
@@ -153,7 +153,7 @@ fn no_response_costs_a_command_its_memory_or_its_end() {
                 |code| matches!(code, Some(65 | 69 | 77)) || (is_nothing && code == Some(0));
             assert!(is_an_end(ended.code), "{what}: {command:?}: {words}");
             assert!(words.len() < 20_000, "{what}: {command:?}: {}", words.len());
-            assert!(hostile.said() - before < TAKEN * 4, "{what}: {command:?}");
+            assert!(hostile.sent() - before < TAKEN * 4, "{what}: {command:?}");
         }
         assert_eq!(file.entries().unwrap().count(), 1, "{what}");
     }
@@ -162,17 +162,17 @@ fn no_response_costs_a_command_its_memory_or_its_end() {
 #[test]
 fn no_response_of_kibana_costs_setup_its_memory() {
     for (what, play) in plays() {
-        if matches!(play, Play::Drip(_)) {
+        if matches!(play, Reply::Drip(_)) {
             // It has a minute there; the same client's time is tested above.
             continue;
         }
         let home = Home::new();
-        let hostile = Hostile::always(play);
+        let hostile = HttpServer::always(play);
         home.configure("", &format!("[kibana]\nurl = \"{}\"\n", hostile.url()));
         let command = ["setup", "--only", "kibana"];
         let ended = home.start_limited(MEMORY, &command).end();
         assert_eq!(ended.code, Some(69), "{what}: {}", ended.words);
         assert!(ended.words.len() < 2000, "{what}: {}", ended.words);
-        assert!(hostile.said() < TAKEN, "{what}");
+        assert!(hostile.sent() < TAKEN, "{what}");
     }
 }

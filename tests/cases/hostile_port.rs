@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use crate::support::agent::{Home, section_cluster, section_log};
-use crate::support::stage::Stage;
+use testkit::stage::Stage;
 
 /// Room for the agent, and far less than the connections of the tests.
 const LIMITS: &str = "-n 128 -v 1000000";
@@ -44,7 +44,7 @@ fn held_connections_keep_neither_probes_out_nor_logs_unread() {
     // Logs that come now are opened, and positions saved.
     for number in 0..20_u32 {
         let log = home.path(&format!("{number}.log"));
-        crate::support::agent::append(&log, number * 10..number * 10 + 10);
+        testkit::lines::append(&log, number * 10..number * 10 + 10);
     }
     agent.until_so("all lines", || stage.count() == 200);
     agent.until("a saved position", |agent| {

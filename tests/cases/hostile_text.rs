@@ -6,7 +6,8 @@ use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
 use serde_json::{Value, json};
 
 use crate::support::agent::{Home, section_cluster, section_log};
-use crate::support::hostile::{Hostile, Play, answer};
+use testkit::hostile::answer;
+use testkit::http_server::{HttpServer, Reply};
 
 /// Clears a screen, sets a title, reverses the direction, begins a line.
 const TEXT: &str =
@@ -23,15 +24,15 @@ fn assert_safe(what: &str, words: &str) {
     assert!(!forged, "{what}: {words}");
 }
 
-fn said(status: u16, body: &Value) -> Play {
-    Play::Say(answer(status, "", body.to_string().as_bytes()))
+fn said(status: u16, body: &Value) -> Reply {
+    Reply::Say(answer(status, "", body.to_string().as_bytes()))
 }
 
 fn error() -> Value {
     json!({"type": TEXT, "reason": TEXT, "caused_by": {"type": TEXT, "reason": TEXT}})
 }
 
-fn plays() -> Vec<(&'static str, Play)> {
+fn plays() -> Vec<(&'static str, Reply)> {
     let refusal = json!({"error": error(), "message": TEXT, "status": 400});
     let location = format!("location: https://es/{}\r\n", "\u{9b}2J\u{202e}");
     let version = json!({
@@ -45,16 +46,16 @@ fn plays() -> Vec<(&'static str, Play)> {
         ("no right", said(403, &refusal)),
         ("overloaded", said(503, &refusal)),
         ("an error in words", said(400, &json!({"error": TEXT}))),
-        ("a page", Play::Say(answer(502, "", TEXT.as_bytes()))),
-        ("a good page", Play::Say(answer(200, "", TEXT.as_bytes()))),
+        ("a page", Reply::Say(answer(502, "", TEXT.as_bytes()))),
+        ("a good page", Reply::Say(answer(200, "", TEXT.as_bytes()))),
         ("a string", said(200, &json!(TEXT))),
-        ("a redirect", Play::Say(answer(301, &location, b""))),
+        ("a redirect", Reply::Say(answer(301, &location, b""))),
         ("a version", said(200, &version)),
     ]
 }
 
 /// A cluster and a Kibana at one address, and something in the dead-letter file.
-fn home(hostile: &Hostile, more: &str) -> Home {
+fn home(hostile: &HttpServer, more: &str) -> Home {
     let home = Home::new();
     let address = hostile.url();
     let sections = format!(
@@ -79,7 +80,7 @@ fn home(hostile: &Hostile, more: &str) -> Home {
 #[test]
 fn commands_show_what_servers_say_and_obey_nothing_of_it() {
     for (what, play) in plays() {
-        let hostile = Hostile::always(play);
+        let hostile = HttpServer::always(play);
         let home = home(&hostile, "");
         for command in [
             &["setup"][..],
@@ -106,7 +107,7 @@ fn a_log_says_what_servers_say_and_cannot_be_forged() {
             ("text", &["run", "--no-template-check"][..]),
             ("json", &["run"]),
         ] {
-            let hostile = Hostile::always(play.clone());
+            let hostile = HttpServer::always(play.clone());
             let more = format!("[log]\nformat = \"{format}\"\n");
             let home = home(&hostile, &more);
             let mut agent = home.start(arguments);
@@ -135,9 +136,9 @@ fn so_it_is_with_file_names() {
     let name = "a\u{1b}[2J\u{202e}\nforged line.log";
     std::fs::create_dir_all(home.path("logs").join(name)).unwrap();
     let log = home.path("logs/b\u{1b}[2J\u{202e}\nforged line.log");
-    crate::support::agent::append_text(&log, "nothing of any format\n");
+    testkit::lines::append_text(&log, "nothing of any format\n");
     let glob = home.path("logs/*.log");
-    let hostile = Hostile::always(said(503, &json!({})));
+    let hostile = HttpServer::always(said(503, &json!({})));
     let sections = section_log(&glob, "combined") + &section_cluster(&hostile.url());
     home.configure("", &sections);
     let checked = home.end_of(&["check"]);

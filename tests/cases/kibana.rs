@@ -11,9 +11,9 @@ use logweir::setup::{Answer, Method, Outcome};
 use serde_json::json;
 use url::Url;
 
-use crate::support::fake_cluster::Cluster;
-use crate::support::fake_es::FakeEs;
-use crate::support::fake_kibana::{FakeKibana, Inside};
+use testkit::fake_cluster::Cluster;
+use testkit::fake_es::FakeEs;
+use testkit::fake_kibana::{FakeKibana, Inside};
 
 const PATTERN: &str = "nginx-access-*";
 
@@ -407,7 +407,7 @@ async fn a_kibana_that_hides_its_version_is_still_one() {
 
 #[tokio::test]
 async fn another_server_at_the_address_is_noticed() {
-    let stage = FakeEs::start(Cluster::default()).await;
+    let stage = FakeEs::start(Cluster::default());
     let transport = KibanaTransport::new(&Kibana {
         url: stage.url(),
         space: None,

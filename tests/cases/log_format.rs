@@ -16,9 +16,11 @@ use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
 
 use super::servers;
-use crate::support::agent::{Deadline, Home, free_port, section_cluster};
-use crate::support::nginx::{Bare, temp_paths};
-use crate::support::stage::Stage;
+use crate::support::agent::{Home, section_cluster};
+use testkit::nginx::{self, Nginx, temp_paths};
+use testkit::ports::free_port;
+use testkit::stage::Stage;
+use testkit::wait::Deadline;
 
 /// Formats of one run.
 const FORMATS: usize = 240;
@@ -270,7 +272,7 @@ fn random_pieces_are_read_as_a_real_nginx_reads_them() {
     );
     let path = folder.join("nginx.conf");
     fs::write(&path, &conf).unwrap();
-    let nginx = Bare::start(program, &folder, &path, port);
+    let nginx = Nginx::start(&nginx::command(program, &folder, &path), &folder, &[port]).unwrap();
     send(port);
     let read = |name: &str| lines(&folder.join(format!("{name}.log")));
     let mut said: BTreeMap<&str, Vec<Texts>> = BTreeMap::new();
@@ -396,7 +398,7 @@ fn odd_texts_are_refused_where_a_real_nginx_refuses_them() {
                 .concat(),
         );
         fs::write(&path, &conf).unwrap();
-        let (takes, words) = Bare::takes(program, &folder, &path);
+        let (takes, words) = nginx::accepts(program, &folder, &path).unwrap();
         // names that nginx does not know, and what follows a quote that now ends elsewhere
         if [
             "unknown \"",

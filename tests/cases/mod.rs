@@ -59,7 +59,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::support::agent::free_port;
+use testkit::ports::free_port;
 
 /// The real servers of this run.
 pub(crate) struct Servers {

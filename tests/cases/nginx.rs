@@ -8,11 +8,12 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use serde_json::{Value, json};
 
 use super::{servers, unique};
-use crate::support::agent::{Deadline, Home, SetOnDrop, breathe, section_cluster};
-use crate::support::http;
-use crate::support::metrics;
+use crate::support::agent::{Home, section_cluster};
 use crate::support::nginx::{BEHIND, INGRESS, Nginx, SHOP};
 use crate::support::traffic::{AGENT_TEXT, Reader, Seen, call};
+use testkit::http;
+use testkit::metrics;
+use testkit::wait::{Deadline, SetOnDrop, breathe};
 
 /// Clients at the same time.
 const CLIENTS: u32 = 3;

@@ -19,17 +19,18 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyPair,
 };
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
 use secrecy::SecretString;
 use tempfile::TempDir;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::support::delivery::{self, Delivery, daily};
-use crate::support::fake_cluster::{Cluster, Fault};
-use crate::support::fake_es::FakeEs;
+use crate::support::tls::tls;
+use testkit::fake_cluster::{Cluster, Fault};
+use testkit::fake_es::FakeEs;
 
 struct Lab {
     output: Arc<Elasticsearch>,
@@ -96,7 +97,7 @@ async fn nobody() -> Url {
 
 #[tokio::test]
 async fn batches_go_over_one_connection_and_give_their_memory_back() {
-    let es = FakeEs::start(Cluster::default()).await;
+    let es = FakeEs::start(Cluster::default());
     let lab = lab(vec![es.url()], |_| {});
     for round in 0..3 {
         let batch = batch(round * 100..round * 100 + 100);
@@ -145,7 +146,7 @@ async fn batches_go_over_one_connection_and_give_their_memory_back() {
 #[tokio::test]
 async fn gzip_is_made_once_and_read_by_the_server() {
     let refused = Fault::Status(503, None, "x");
-    let es = FakeEs::start(Cluster::with([refused])).await;
+    let es = FakeEs::start(Cluster::with([refused]));
     let lab = lab(vec![es.url()], |settings| settings.gzip = true);
     let batch = batch(0..500);
     let plain = batch.body.len();
@@ -177,7 +178,7 @@ async fn every_fault_of_a_socket_is_survived() {
             kind: "busy",
         },
     ] {
-        let es = FakeEs::start(Cluster::with([fault.clone(), fault.clone()])).await;
+        let es = FakeEs::start(Cluster::with([fault.clone(), fault.clone()]));
         let lab = lab(vec![es.url()], |_| {});
         let delivery = lab.deliver(batch(0..10)).await;
         assert!(delivery.settled, "{fault:?}");
@@ -192,7 +193,7 @@ async fn every_fault_of_a_socket_is_survived() {
 
 #[tokio::test]
 async fn an_answer_that_never_comes_is_given_up_and_asked_for_again() {
-    let es = FakeEs::start(Cluster::with([Fault::HangAfter])).await;
+    let es = FakeEs::start(Cluster::with([Fault::HangAfter]));
     let lab = lab(vec![es.url()], |settings| {
         settings.request_timeout = Duration::from_secs(1)
     });
@@ -216,7 +217,7 @@ async fn an_answer_that_never_comes_is_given_up_and_asked_for_again() {
 
 #[tokio::test]
 async fn the_next_node_takes_over_from_a_dead_one() {
-    let es = FakeEs::start(Cluster::default()).await;
+    let es = FakeEs::start(Cluster::default());
     let lab = lab(vec![nobody().await, es.url(), nobody().await], |_| {});
     for round in 0..5 {
         assert!(
@@ -276,7 +277,7 @@ async fn credentials_travel_in_a_header_of_our_own() {
             "Basic ZWxhc3RpYzpwdw==",
         ),
     ] {
-        let es = FakeEs::start(Cluster::default()).await;
+        let es = FakeEs::start(Cluster::default());
         let lab = lab(vec![es.url()], |settings| settings.auth = auth);
         lab.deliver(batch(0..1)).await;
         lab.output.check_template("x", false).await;
@@ -288,7 +289,8 @@ async fn credentials_travel_in_a_header_of_our_own() {
 
 #[tokio::test]
 async fn a_template_is_there_or_not_or_nobody_may_know() {
-    let es = FakeEs::start(Cluster::default()).await;
+    let es = FakeEs::start(Cluster::default());
+    es.cluster().forbid("GET /_index_template/secret");
     let lab = self::lab(vec![es.url()], |_| {});
     assert_eq!(
         lab.output.check_template("ours", false).await,
@@ -401,7 +403,7 @@ async fn said(output: &Elasticsearch) -> String {
 #[tokio::test]
 async fn a_private_authority_is_trusted_by_its_file_only() {
     let authority = Authority::new("cluster");
-    let es = FakeEs::start_tls(Cluster::default(), authority.server("localhost", None)).await;
+    let es = FakeEs::start_tls(Cluster::default(), tls(authority.server("localhost", None)));
     let files = TempDir::new().unwrap();
     let trusting = lab(vec![es.url()], |settings| {
         settings.ca_file = Some(authority.ca_file(&files));
@@ -429,7 +431,7 @@ async fn a_private_authority_is_trusted_by_its_file_only() {
 #[tokio::test]
 async fn a_certificate_for_another_name_is_said_so() {
     let authority = Authority::new("cluster");
-    let es = FakeEs::start_tls(Cluster::default(), authority.server("es-1", None)).await;
+    let es = FakeEs::start_tls(Cluster::default(), tls(authority.server("es-1", None)));
     let files = TempDir::new().unwrap();
     let lab = lab(vec![es.url()], |settings| {
         settings.ca_file = Some(authority.ca_file(&files))
@@ -445,7 +447,7 @@ async fn a_certificate_for_another_name_is_said_so() {
 async fn a_client_certificate_travels_together_with_an_api_key() {
     let authority = Authority::new("cluster");
     let config = authority.server("localhost", Some(&authority));
-    let es = FakeEs::start_tls(Cluster::default(), config).await;
+    let es = FakeEs::start_tls(Cluster::default(), tls(config));
     let files = TempDir::new().unwrap();
     let known = lab(vec![es.url()], |settings| {
         settings.ca_file = Some(authority.ca_file(&files));
@@ -467,8 +469,8 @@ async fn a_client_certificate_travels_together_with_an_api_key() {
 
 #[tokio::test]
 async fn tls_and_plain_are_told_apart() {
-    let plain = FakeEs::start(Cluster::default()).await;
-    let mut url = plain.url();
+    let plain = FakeEs::start(Cluster::default());
+    let mut url: Url = plain.url();
     url.set_scheme("https").unwrap();
     let error = said(&lab(vec![url], |_| {}).output).await;
     assert!(
@@ -477,8 +479,8 @@ async fn tls_and_plain_are_told_apart() {
     );
 
     let authority = Authority::new("cluster");
-    let tls = FakeEs::start_tls(Cluster::default(), authority.server("localhost", None)).await;
-    let mut url = tls.url();
+    let tls = FakeEs::start_tls(Cluster::default(), tls(authority.server("localhost", None)));
+    let mut url: Url = tls.url();
     url.set_scheme("http").unwrap();
     let error = said(&lab(vec![url], |_| {}).output).await;
     assert!(error.contains("use https://"), "{error}");

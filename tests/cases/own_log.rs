@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::cluster_down;
 use crate::support::agent::{Home, section_cluster, section_log};
-use crate::support::stage::Stage;
+use testkit::stage::Stage;
 
 /// Logs as JSON.
 const JSON: &str = "[log]\nformat = \"json\"\n";

@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use super::cluster_down;
 use crate::support::agent::{Home, section_cluster, section_log};
-use crate::support::fake_cluster::Fault;
-use crate::support::metrics::{self, Samples};
-use crate::support::stage::Stage;
+use testkit::fake_cluster::Fault;
+use testkit::metrics::{self, Samples};
+use testkit::stage::Stage;
 
 #[test]
 fn it_is_alive_and_ready_while_the_cluster_is_down() {

@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use super::{servers, unique};
 use crate::support::access_log::NOW;
-use crate::support::http;
-use crate::support::saved::dsl::{self, Window};
-use crate::support::saved::{Panel, dashboards};
+use testkit::http;
+use testkit::saved::dsl::{self, Window};
+use testkit::saved::{Panel, dashboards};
 
 const ELASTICSEARCH: &str = include_str!("../../mappings/elasticsearch/component-mappings.json");
 const OPENSEARCH: &str = include_str!("../../mappings/opensearch/component-mappings.json");

@@ -10,10 +10,10 @@ use super::{servers, unique};
 use crate::support::access_log::{self, Entry, NOW, Read};
 use crate::support::agent::Home;
 use crate::support::counted;
-use crate::support::http;
-use crate::support::mmdb;
-use crate::support::saved::dsl::{self, Rows, Window};
-use crate::support::saved::{Dashboard, Panel, dashboards};
+use testkit::http;
+use testkit::mmdb;
+use testkit::saved::dsl::{self, Rows, Window};
+use testkit::saved::{Dashboard, Panel, dashboards};
 
 /// A log, indexed by the agent.
 struct Lab {
@@ -48,7 +48,7 @@ impl Lab {
         );
         let networks = mmdb::write("GeoLite2-ASN", &[("203.0.113.0/24", network)]);
         let networks = file("networks.mmdb", &networks);
-        let agents = file("agents.yaml", include_bytes!("../support/user_agents.yaml"));
+        let agents = file("agents.yaml", testkit::USER_AGENTS.as_bytes());
         let sections = format!(
             "[[logs]]\npaths = ['{path}']\nformat = '{}'\n{}\n{}\n\
              [elasticsearch]\nnodes = [\"{address}\"]\nindex = \"{index}-%Y.%m.%d\"\n\

@@ -4,9 +4,10 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::agent::{Home, append_text, section_cluster, section_log};
-use crate::support::mmdb;
-use crate::support::stage::Stage;
+use crate::support::agent::{Home, section_cluster, section_log};
+use testkit::lines::append_text;
+use testkit::mmdb;
+use testkit::stage::Stage;
 
 const KEY: &str = "kJ8s0mVx2Qp7Lw4Zt9";
 
@@ -29,7 +30,7 @@ fn said(stage: &Stage, pointer: &str) -> Vec<Value> {
     documents.iter().map(said).collect()
 }
 
-const DEFINITIONS: &str = include_str!("../support/user_agents.yaml");
+const DEFINITIONS: &str = testkit::USER_AGENTS;
 
 /// One line with each of three files: the first, a new one, and a broken one. geoipupdate, as others do, renames a
 /// new file into place and tells no one.

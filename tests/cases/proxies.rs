@@ -1,13 +1,15 @@
 //! A cluster behind an HTTP proxy: by the setting and by the environment, with credentials, which no command shows.
 
 use rcgen::{CertificateParams, KeyPair};
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
-use crate::support::agent::{Ended, Home, free_port, section_log};
-use crate::support::fake_cluster::Cluster;
-use crate::support::fake_es::FakeEs;
-use crate::support::proxy::{Proxy, Rule};
+use crate::support::agent::{Ended, Home, section_log};
+use crate::support::tls::tls;
+use testkit::fake_cluster::Cluster;
+use testkit::fake_es::FakeEs;
+use testkit::ports::free_port;
+use testkit::proxy::{Proxy, Rule};
 
 /// `logweir:hunter2`.
 const BASIC: &str = "Basic bG9nd2VpcjpodW50ZXIy";
@@ -31,7 +33,7 @@ impl Network {
         let home = Home::new();
         std::fs::write(home.path("ca.pem"), certificate.pem()).unwrap();
         home.append(0..10);
-        let es = FakeEs::start_tls(Cluster::default(), config).await;
+        let es = FakeEs::start_tls(Cluster::default(), tls(config));
         Self { es, home }
     }
 
@@ -86,7 +88,7 @@ const TUNNEL: &str = "CONNECT es.test:9200 HTTP/1.1";
 async fn the_setting_names_a_proxy_with_credentials() {
     let network = Network::new().await;
     let proxy = network.proxy(Some(BASIC));
-    let address = proxy.address;
+    let address = proxy.address();
     network.configure(&format!("proxy = \"http://logweir:hunter2@{address}\""));
     // the setting goes before the environment
     let other = format!("HTTPS_PROXY=http://127.0.0.1:{}", free_port());
@@ -110,7 +112,7 @@ async fn the_usual_variables_name_a_proxy() {
     for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
         let network = Network::new().await;
         let proxy = network.proxy(Some(BASIC));
-        let address = proxy.address;
+        let address = proxy.address();
         network.configure("");
         let variable = format!("{name}=http://logweir:hunter2@{address}");
         network.delivers(&[&variable, "NO_PROXY=example.org,10.0.0.0/8"]);
@@ -130,7 +132,7 @@ async fn the_usual_variables_name_a_proxy() {
 async fn no_proxy_is_asked_where_none_shall_be() {
     let network = Network::new().await;
     let proxy = network.proxy(None);
-    let variable = format!("HTTPS_PROXY={}", proxy.address);
+    let variable = format!("HTTPS_PROXY={}", proxy.address());
     network.configure("");
     for direct in ["NO_PROXY=.test", "no_proxy=es.test:9200", "NO_PROXY=*"] {
         network.check_says(
@@ -151,7 +153,7 @@ async fn no_proxy_is_asked_where_none_shall_be() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn loopback_is_reached_without_the_proxy() {
-    let es = FakeEs::start(Cluster::default()).await;
+    let es = FakeEs::start(Cluster::default());
     let proxy = Proxy::start(Rule {
         target: None,
         wants: None,
@@ -160,17 +162,17 @@ async fn loopback_is_reached_without_the_proxy() {
     home.append(0..10);
     for (setting, variable) in [
         (
-            format!("proxy = \"http://{}\"\n", proxy.address),
+            format!("proxy = \"http://{}\"\n", proxy.address()),
             "X=".to_owned(),
         ),
         (
             String::new(),
-            format!("HTTP_PROXY=http://{}", proxy.address),
+            format!("HTTP_PROXY=http://{}", proxy.address()),
         ),
     ] {
         let cluster = format!(
             "[elasticsearch]\nnodes = [\"{}\"]\n{setting}",
-            es.url().as_str().trim_end_matches('/')
+            es.url::<String>().trim_end_matches('/')
         );
         home.configure("", &(section_log(&home.log(), "combined") + &cluster));
         let arguments = ["run", "--once", "--no-template-check"];
@@ -188,9 +190,9 @@ async fn a_proxy_that_does_not_do_is_named_with_its_setting() {
     let strict = network.proxy(Some(BASIC));
     network.configure(&format!(
         "proxy = \"http://logweir:wrong@{}\"",
-        strict.address
+        strict.address()
     ));
-    let named = format!("by the proxy http://{}", strict.address);
+    let named = format!("by the proxy http://{}", strict.address());
     network.check_says(&[], &[&named, "(407)", "check proxy in [elasticsearch]"]);
 
     let closed = Proxy::start(Rule {
@@ -198,7 +200,7 @@ async fn a_proxy_that_does_not_do_is_named_with_its_setting() {
         wants: None,
     });
     network.configure("");
-    let variable = format!("https_proxy=http://{}", closed.address);
+    let variable = format!("https_proxy=http://{}", closed.address());
     network.check_says(
         &[&variable],
         &["opens no tunnel to the node", "check https_proxy"],
@@ -223,7 +225,7 @@ async fn a_plain_node_is_asked_by_the_proxy() {
     let configure = |user: &str| {
         let cluster = format!(
             "[elasticsearch]\nnodes = [\"http://es.test:9200\"]\nproxy = \"http://{user}@{}\"\n",
-            strict.address
+            strict.address()
         );
         network.home.configure(
             "",

@@ -167,12 +167,12 @@ fn by_a_clock_far_before_the_clusters_nothing_is_deleted() {
     let now = chrono::Utc::now().timestamp();
     for (ahead, code) in [(2 * 3600, 78), (0, 0), (-2 * 3600, 0)] {
         let clock = format!(r#"[{{"epoch":"{}"}}]"#, now - ahead);
-        let address = serve(&[
+        let cluster = serve(&[
             ("/_cat/health", 200, "", &clock),
             ("/_cat/indices/n-*", 200, "", INDICES),
             ("/n-2020.01.01", 200, "", r#"{"acknowledged":true}"#),
         ]);
-        let home = home(&format!("http://{address}"), "n-%Y.%m.%d");
+        let home = home(&cluster.url(), "n-%Y.%m.%d");
         let ended = home.end_of(&["prune"]);
         assert_eq!(ended.code, Some(code), "{ahead}: {}", ended.words);
         let deleted = ended

@@ -16,10 +16,10 @@ use url::Url;
 
 use crate::support::agent::Home;
 use crate::support::delivery::{self, daily};
-use crate::support::fake_cluster::Cluster;
-use crate::support::fake_es::FakeEs;
-use crate::support::fake_kibana::FakeKibana;
-use crate::support::redirector::{Forbidden, Redirector};
+use testkit::fake_cluster::Cluster;
+use testkit::fake_es::FakeEs;
+use testkit::fake_kibana::FakeKibana;
+use testkit::redirector::{Forbidden, Redirector};
 
 const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
 
@@ -109,8 +109,8 @@ async fn delivery_holds_at_a_redirect_and_follows_none() {
 async fn a_node_that_redirects_is_left_out_while_another_answers() {
     let target = Forbidden::start();
     let proxy = to_https(307, &target);
-    let es = FakeEs::start(Cluster::default()).await;
-    let (output, _folder) = output(&[&proxy.url(), es.url().as_str()]);
+    let es = FakeEs::start(Cluster::default());
+    let (output, _folder) = output(&[&proxy.url(), &es.url::<String>()]);
     for id in 0..20 {
         let delivery = delivery::deliver(&*output, batch(id), &CancellationToken::new()).await;
         assert!(delivery.settled);
@@ -187,11 +187,10 @@ fn every_command_names_the_address_and_sends_nothing_there() {
     assert!(proxy.seen().len() > 7, "{:?}", proxy.seen());
     target.assert_unvisited();
     // When the address is corrected, every line arrives.
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let es = runtime.block_on(FakeEs::start(Cluster::default()));
+    let es = FakeEs::start(Cluster::default());
     let (code, words) = said(
         &home,
-        es.url().as_str(),
+        &es.url::<String>(),
         "",
         &["run", "--once", "--no-template-check"],
     );

@@ -4,9 +4,10 @@ use std::fs;
 
 use rustix::process::Signal;
 
-use crate::support::agent::{Home, append, append_text, section_cluster, section_log};
-use crate::support::fake_cluster::Fault;
-use crate::support::stage::Stage;
+use crate::support::agent::{Home, section_cluster, section_log};
+use testkit::fake_cluster::Fault;
+use testkit::lines::{append, append_text};
+use testkit::stage::Stage;
 
 #[test]
 fn sighup_takes_a_new_log_and_a_wrong_configuration_changes_nothing() {
@@ -294,7 +295,7 @@ fn a_log_and_a_format_that_are_new_in_nginx_conf_are_taken_without_a_signal() {
 fn a_new_format_is_taken_while_everything_else_is_broken() {
     let (home, stage) = (Home::new(), Stage::new());
     let (agents, document) = (home.path("regexes.yaml"), home.path("openapi.yaml"));
-    fs::write(&agents, include_str!("../support/user_agents.yaml")).unwrap();
+    fs::write(&agents, testkit::USER_AGENTS).unwrap();
     fs::write(
         &document,
         "openapi: 3.0.3\npaths:\n  /item/{id}:\n    get: {}\n",

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::support::agent::{Ended, Home, section_cluster, section_log};
-use crate::support::stage::Stage;
+use testkit::stage::Stage;
 
 fn set(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
@@ -57,7 +57,7 @@ fn with_state(umask: &str) -> (Home, Stage) {
     stage
         .cluster()
         .script
-        .push_back(crate::support::fake_cluster::Fault::Items {
+        .push_back(testkit::fake_cluster::Fault::Items {
             every: 10,
             status: 400,
             kind: "document_parsing_exception",

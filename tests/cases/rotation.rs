@@ -9,9 +9,10 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use rustix::process::Signal;
 
-use crate::support::agent::{Agent, Home, append, append_text, section_cluster, section_log};
-use crate::support::fake_cluster::Fault;
-use crate::support::stage::Stage;
+use crate::support::agent::{Agent, Home, section_cluster, section_log};
+use testkit::fake_cluster::Fault;
+use testkit::lines::{append, append_text};
+use testkit::stage::Stage;
 
 /// Names that no table of rotated names has.
 const NAMES: [&str; 5] = [

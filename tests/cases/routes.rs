@@ -4,8 +4,9 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::support::agent::{Home, append_text, section_cluster};
-use crate::support::stage::Stage;
+use crate::support::agent::{Home, section_cluster};
+use testkit::lines::append_text;
+use testkit::stage::Stage;
 
 /// What the application is.
 const API: &str = "openapi: 3.0.3\nservers:\n  - url: https://shop.example/api\npaths:\n  /users/{userId}:\n    get: {}\n  \

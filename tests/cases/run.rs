@@ -3,9 +3,10 @@
 use std::fs;
 
 use super::cluster_down;
-use crate::support::agent::{Home, append_text, line, section_cluster, section_log};
-use crate::support::fake_cluster::{Cluster, Fault};
-use crate::support::stage::Stage;
+use crate::support::agent::{Home, section_cluster, section_log};
+use testkit::fake_cluster::{Cluster, Fault};
+use testkit::lines::{append_text, line};
+use testkit::stage::Stage;
 
 #[test]
 fn once_indexes_each_complete_line_and_holds_an_unfinished_one() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use crate::support::saved::{SEARCH_SOURCE, inner, kuery, objects};
+use testkit::saved::{SEARCH_SOURCE, inner, kuery, objects};
 
 const MAPPINGS: &str = include_str!("../../mappings/elasticsearch/component-mappings.json");
 

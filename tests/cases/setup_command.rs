@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::prune::{ask, home};
 use super::{cluster_down, servers, unique};
 use crate::support::agent::Home;
-use crate::support::fake_kibana::FakeKibana;
+use testkit::fake_kibana::FakeKibana;
 
 /// On a fresh cluster, on one that is set up, and on one with a template of somebody else.
 #[tokio::test]

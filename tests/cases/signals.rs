@@ -9,11 +9,12 @@ use rustix::fs::{CWD, FileType, Mode};
 use rustix::process::Signal;
 
 use super::cluster_down;
-use crate::support::agent::{Agent, Ended, Home, SetOnDrop, section_cluster, section_log};
-use crate::support::fake_cluster::Fault;
-use crate::support::metrics;
-use crate::support::redirector::Redirector;
-use crate::support::stage::Stage;
+use crate::support::agent::{Agent, Ended, Home, section_cluster, section_log};
+use testkit::fake_cluster::Fault;
+use testkit::metrics;
+use testkit::redirector::Redirector;
+use testkit::stage::Stage;
+use testkit::wait::SetOnDrop;
 
 /// One log, this cluster, and these keys.
 fn configure(home: &Home, top: &str, cluster: &str) {
@@ -377,7 +378,7 @@ fn a_rotated_log_is_read_to_its_end_and_the_new_one_from_its_beginning() {
         rotate(&home);
         // nginx writes into the old file until it hears of the new one
         let old = home.path("access.log.1");
-        crate::support::agent::append(&old, turn * 100..turn * 100 + 10);
+        testkit::lines::append(&old, turn * 100..turn * 100 + 10);
         home.append(turn * 100 + 10..turn * 100 + 20);
         let there = usize::try_from(turn * 20 + 10).unwrap();
         agent.until_so("both files' lines", || stage.count() == there);

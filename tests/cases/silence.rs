@@ -7,8 +7,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use serde_json::Value;
 
 use super::cluster_down;
-use crate::support::agent::{Agent, Home, append_text, section_cluster, section_log};
-use crate::support::stage::Stage;
+use crate::support::agent::{Agent, Home, section_cluster, section_log};
+use testkit::lines::append_text;
+use testkit::stage::Stage;
 
 /// Lines that no format takes; as many as are no accident.
 fn garbage() -> String {

@@ -1,8 +1,8 @@
 //! The question for the index template, before anything is delivered.
 
 use crate::support::agent::{Home, section_cluster, section_log};
-use crate::support::fake_cluster::Cluster;
-use crate::support::stage::{Stage, TEMPLATE};
+use testkit::fake_cluster::Cluster;
+use testkit::stage::{Stage, TEMPLATE};
 
 #[test]
 fn without_its_template_the_agent_waits_says_so_and_delivers_when_it_is_there() {
@@ -26,7 +26,7 @@ fn without_its_template_the_agent_waits_says_so_and_delivers_when_it_is_there() 
     });
     assert_eq!(agent.page("/readyz").unwrap().status, 200);
 
-    stage.cluster().templates.insert(TEMPLATE.to_owned());
+    stage.cluster().put_template(TEMPLATE);
     agent.until_so("the lines", || stage.count() == 100);
     agent.stop();
     stage.assert_exactly(0..100);
@@ -47,7 +47,7 @@ fn a_stop_while_the_template_is_missing_loses_nothing() {
     agent.until_said("`logweir setup`");
     agent.stop();
     assert_eq!(stage.asked("POST"), 0);
-    stage.cluster().templates.insert(TEMPLATE.to_owned());
+    stage.cluster().put_template(TEMPLATE);
     home.once();
     stage.assert_exactly(0..100);
 }
@@ -55,7 +55,7 @@ fn a_stop_while_the_template_is_missing_loses_nothing() {
 #[test]
 fn an_agent_that_may_not_ask_warns_and_goes_on() {
     let (home, stage) = (Home::new(), Stage::of(Cluster::default()));
-    // the cluster refuses to speak about templates of such names
+    stage.cluster().forbid("GET /_index_template/secret");
     let cluster = section_cluster(&stage.address()) + "index = \"secret-%Y.%m.%d\"\n";
     home.configure("", &(section_log(&home.log(), "combined") + &cluster));
     home.append(0..100);

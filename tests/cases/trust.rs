@@ -11,17 +11,18 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, Issuer, KeyPair,
     date_time_ymd,
 };
+use rustls::ServerConfig;
+use rustls::crypto::ring::{default_provider, sign};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tempfile::TempDir;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring::{default_provider, sign};
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 
 use crate::support::agent::{Home, section_log};
 use crate::support::delivery::daily;
-use crate::support::fake_cluster::Cluster;
-use crate::support::fake_es::FakeEs;
+use crate::support::tls::tls;
+use testkit::fake_cluster::Cluster;
+use testkit::fake_es::FakeEs;
 
 /// A certificate and its key.
 struct Own {
@@ -93,7 +94,7 @@ async fn server(own: &Own, above: &[&CertificateDer<'static>]) -> FakeEs {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(own.key.serialize_der()));
     let builder = ServerConfig::builder().with_no_client_auth();
     let config = builder.with_single_cert(chain, key).unwrap();
-    FakeEs::start_tls(Cluster::default(), config).await
+    FakeEs::start_tls(Cluster::default(), tls(config))
 }
 
 fn sha256(certificate: &CertificateDer<'static>) -> Fingerprint {
@@ -344,7 +345,7 @@ async fn what_cannot_be_used_is_told_with_the_reason() {
     let certified = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
     let builder = ServerConfig::builder().with_no_client_auth();
     let config = builder.with_cert_resolver(Arc::new(certified));
-    let es = FakeEs::start_tls(Cluster::default(), config).await;
+    let es = FakeEs::start_tls(Cluster::default(), tls(config));
     says(
         ask_by_file(&es, VERSION_1).await,
         &["X.509 version 1", "subjectAltName"],
@@ -367,7 +368,7 @@ async fn every_command_knows_the_fingerprint() {
     let configure = |fingerprint: Fingerprint| {
         let cluster = format!(
             "[elasticsearch]\nnodes = [\"{}\"]\nflush_interval = \"20ms\"\nca_fingerprint = \"{}\"\n",
-            es.url().as_str().trim_end_matches('/'),
+            es.url::<String>().trim_end_matches('/'),
             colons(fingerprint)
         );
         home.configure(

@@ -2,69 +2,18 @@
 
 #![allow(clippy::disallowed_methods)] // another process is waited for by the clock
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write as _;
-use std::net::TcpListener;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use super::http::{self, Answer};
-
-/// What has not come by then never comes.
-const PATIENCE: Duration = Duration::from_secs(60);
-/// How often a waiting test looks.
-const LOOK: Duration = Duration::from_millis(10);
-
-/// The time after which a wait is in vain.
-pub(crate) struct Deadline(Instant);
-
-impl Deadline {
-    pub(crate) fn new() -> Self {
-        Self(Instant::now() + PATIENCE)
-    }
-
-    /// Lets some time pass; fails when there is none left.
-    pub(crate) fn pause(&self, what: impl FnOnce() -> String) {
-        assert!(Instant::now() < self.0, "waited in vain for {}", what());
-        std::thread::sleep(LOOK);
-    }
-}
-
-/// Lets the others have the processor: a load that takes all of it tests nothing but the machine.
-pub(crate) fn breathe() {
-    std::thread::sleep(LOOK);
-}
-
-/// Tells threads to end, also when the test that started them fails.
-pub(crate) struct SetOnDrop<'f>(pub(crate) &'f AtomicBool);
-
-impl Drop for SetOnDrop<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// A port that nobody else gets meanwhile: below those that the kernel hands out, and for each call another.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    const FIRST: u16 = 20_000;
-    const COUNT: u16 = 12_000;
-    let start = u16::try_from(std::process::id() % u32::from(COUNT)).unwrap();
-    loop {
-        let next = NEXT.fetch_add(1, Ordering::Relaxed);
-        assert!(next < COUNT, "no port is free");
-        // Two test runs at the same time have ids close together: each takes a stride of its own.
-        let port = FIRST + (start.wrapping_mul(61) + next) % COUNT;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
+use testkit::http::{self, Answer};
+use testkit::lines::append;
+use testkit::ports::free_port;
+use testkit::wait::Deadline;
 
 /// A folder with a configuration, logs and the agent's state.
 pub(crate) struct Home {
@@ -248,31 +197,6 @@ pub(crate) fn section_log(path: &Path, format: &str) -> String {
 /// An `[elasticsearch]` with quick batches.
 pub(crate) fn section_cluster(address: &str) -> String {
     format!("[elasticsearch]\nnodes = [\"{address}\"]\nflush_interval = \"20ms\"\n")
-}
-
-/// A line in the combined format with this number in its path; a second has ten of them.
-pub(crate) fn line(number: u32) -> String {
-    let (minute, second) = (number / 600 % 60, number / 10 % 60);
-    format!(
-        "192.0.2.{} - - [12/Mar/2026:10:{minute:02}:{second:02} +0000] \"GET /item/{number} HTTP/1.1\" 200 17 \
-         \"-\" \"test\"\n",
-        number % 200
-    )
-}
-
-/// Appends a complete line for each number, in one write.
-pub(crate) fn append(log: &Path, numbers: std::ops::Range<u32>) {
-    append_text(log, &numbers.map(line).collect::<String>());
-}
-
-/// Appends a text in one write.
-pub(crate) fn append_text(log: &Path, text: &str) {
-    let mut file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(log)
-        .unwrap();
-    file.write_all(text.as_bytes()).unwrap();
 }
 
 /// How a command ended.

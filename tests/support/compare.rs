@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::saved::dsl::Rows;
+use testkit::saved::dsl::Rows;
 
 /// A number that should be there.
 #[derive(Debug, Clone, Copy)]

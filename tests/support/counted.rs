@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::{By, Cut, HIDDEN, Want, Wanted};
-use super::saved::dsl::Window;
 use crate::support::access_log::Entry;
+use testkit::saved::dsl::Window;
 
 type Keys = Vec<Vec<String>>;
 

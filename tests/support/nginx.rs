@@ -4,14 +4,15 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
-use rustix::process::{Pid, Signal, geteuid, kill_process};
+use rustix::process::Signal;
 
-use super::agent::{Deadline, free_port};
+use testkit::nginx;
+use testkit::ports::free_port;
+use testkit::wait::Deadline;
 
 /// A virtual host with a log of its own.
 #[derive(Debug, Clone)]
@@ -22,7 +23,7 @@ pub(crate) struct Site {
 
 /// A running nginx.
 pub(crate) struct Nginx {
-    child: Child,
+    nginx: nginx::Nginx,
     folder: PathBuf,
     pub(crate) conf: PathBuf,
     pub(crate) sites: Vec<Site>,
@@ -81,39 +82,23 @@ impl Nginx {
         let upstream = Upstream::start();
         let conf = folder.join("nginx.conf");
         fs::write(&conf, configuration(folder, &sites, ipv6, upstream.address)).unwrap();
-        let child = Command::new(program)
-            .arg("-p")
-            .arg(folder)
-            .arg("-c")
-            .arg(&conf)
-            .args(["-e", "stderr"])
-            // a zone of its own, and no whole hours
-            .env("TZ", "IST-5:30")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(folder.join("words")).unwrap())
-            .spawn()
-            .unwrap();
-        let mut nginx = Self {
-            child,
+        let mut command = nginx::command(program, folder, &conf);
+        // a zone of its own, and no whole hours
+        command.env("TZ", "IST-5:30");
+        let ports: Vec<u16> = sites.iter().map(|site| site.port).collect();
+        Self {
+            nginx: nginx::Nginx::start(&command, folder, &ports).unwrap(),
             folder: folder.to_owned(),
             conf,
             sites,
             ipv6,
             _upstream: upstream,
-        };
-        let deadline = Deadline::new();
-        while !nginx.sites.iter().all(|site| site.connect(false).is_some()) {
-            let status = nginx.child.try_wait().unwrap();
-            assert_eq!(status, None, "nginx ended: {}", nginx.words());
-            deadline.pause(|| format!("nginx; it said:\n{}", nginx.words()));
         }
-        nginx
     }
 
     /// What it complains of.
     pub(crate) fn words(&self) -> String {
-        fs::read_to_string(self.folder.join("words")).unwrap_or_default()
+        self.nginx.tail()
     }
 
     /// The live log of a site.
@@ -146,90 +131,16 @@ impl Nginx {
             }
             fs::rename(self.log(site.name), self.rotated(site.name, 1)).unwrap();
         }
-        self.signal(Signal::USR1);
+        self.nginx.signal(Signal::USR1).unwrap();
         let deadline = Deadline::new();
         while !self.sites.iter().all(|site| self.log(site.name).exists()) {
             deadline.pause(|| format!("new logs; nginx said:\n{}", self.words()));
         }
     }
 
-    fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id()).unwrap();
-        kill_process(Pid::from_raw(id).unwrap(), signal).unwrap();
-    }
-
     /// Lets every request end, with its line written.
-    pub(crate) fn quit(mut self) {
-        self.signal(Signal::QUIT);
-        let deadline = Deadline::new();
-        while self.child.try_wait().unwrap().is_none() {
-            deadline.pause(|| format!("nginx's end; it said:\n{}", self.words()));
-        }
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // SIGKILL would leave its workers behind
-        if self.child.try_wait().is_ok_and(|status| status.is_none()) {
-            self.signal(Signal::TERM);
-            let _ = self.child.wait();
-        }
-    }
-}
-
-/// An nginx with a configuration of the case's own, in one process.
-pub(crate) struct Bare {
-    child: Child,
-}
-
-impl Bare {
-    /// Starts `program` with `conf`, and waits until it listens on `port`.
-    pub(crate) fn start(program: &Path, folder: &Path, conf: &Path, port: u16) -> Self {
-        let words = folder.join("words");
-        let child = Self::command(program, folder, conf)
-            .stderr(fs::File::create(&words).unwrap())
-            .spawn()
-            .unwrap();
-        let mut nginx = Self { child };
-        let said = || fs::read_to_string(&words).unwrap_or_default();
-        let deadline = Deadline::new();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            let status = nginx.child.try_wait().unwrap();
-            assert_eq!(status, None, "nginx ended: {}", said());
-            deadline.pause(|| format!("nginx; it said:\n{}", said()));
-        }
-        nginx
-    }
-
-    /// Whether it takes `conf`, and what it says of it.
-    pub(crate) fn takes(program: &Path, folder: &Path, conf: &Path) -> (bool, String) {
-        let output = Self::command(program, folder, conf)
-            .arg("-t")
-            .output()
-            .unwrap();
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output.status.success(), words)
-    }
-
-    fn command(program: &Path, folder: &Path, conf: &Path) -> Command {
-        let mut command = Command::new(program);
-        command
-            .arg("-p")
-            .arg(folder)
-            .arg("-c")
-            .arg(conf)
-            .args(["-e", "stderr"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        command
-    }
-}
-
-impl Drop for Bare {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    pub(crate) fn quit(self) {
+        self.nginx.quit().unwrap();
     }
 }
 
@@ -241,23 +152,9 @@ impl Site {
     }
 }
 
-/// Where nginx keeps bodies, which it makes folders for whether there are any or not.
-pub(crate) fn temp_paths(folder: &Path) -> String {
-    let kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-    let folder = folder.display();
-    kinds
-        .map(|kind| format!("{kind}_temp_path \"{folder}/{kind}\";"))
-        .join("\n    ")
-}
-
 fn configuration(folder: &Path, sites: &[Site], ipv6: bool, live: SocketAddr) -> String {
-    // As root, nginx would give its workers to an account that may not read this folder.
-    let user = if geteuid().is_root() {
-        "user root;"
-    } else {
-        ""
-    };
-    let (temp_paths, dead) = (temp_paths(folder), free_port());
+    let (main_part, temp_paths) = (nginx::main_part(folder), nginx::temp_paths(folder));
+    let dead = free_port();
     let folder = folder.display();
     let servers: String = sites
         .iter()
@@ -286,9 +183,7 @@ fn configuration(folder: &Path, sites: &[Site], ipv6: bool, live: SocketAddr) ->
         })
         .collect();
     format!(
-        r#"daemon off;
-{user}
-pid "{folder}/nginx.pid";
+        r#"{main_part}
 error_log stderr error;
 worker_processes 2;
 events {{ worker_connections 512; }}

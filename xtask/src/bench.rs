@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
-use crate::child::Tied;
-use crate::place::{self, Folder};
 use crate::sink::Sink;
+use testkit::child::Tied;
+use testkit::place::{self, Folder};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
@@ -81,7 +81,7 @@ struct Agent {
     routes: String,
 }
 
-/// Templates of the paths of the lines, see `crate::load`.
+/// Templates of the paths of the lines, see `testkit::load`.
 const ASKED: [&str; 5] = [
     "/api/products/{id}",
     "/api/search",
@@ -140,7 +140,7 @@ listen = "127.0.0.1:{}"
             data.display(),
             log.display(),
             sink.address(),
-            place::free_port()?,
+            testkit::ports::free_port(),
             self.routes,
         );
         fs::write(&config, text)?;

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use self::cost::Cost;
-use crate::place;
+use testkit::place;
 
 mod cost;
 

@@ -16,7 +16,7 @@ use anyhow::{Context as _, Result};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use self::attacks::ATTACKS;
-use crate::place::{self, Folder};
+use testkit::place::{self, Folder};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

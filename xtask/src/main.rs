@@ -6,32 +6,13 @@
 )]
 
 mod bench;
-mod child;
 mod dashboards;
 mod hostile;
-mod load;
-mod nginx;
-mod place;
 mod routes;
-/// The panels as the tests take them apart.
-#[allow(
-    dead_code,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a part of the tests, which fails by panicking"
-)]
-#[path = "../../tests/support/saved/mod.rs"]
-mod saved;
-mod server;
 mod sink;
 mod sizes;
-mod soak;
 mod test;
-mod tools;
 mod try_it;
-mod usage;
 
 use std::process::ExitCode;
 

@@ -20,10 +20,10 @@ use serde_json::json;
 use self::choices::Choice;
 use self::node::{FieldSize, Method, Node};
 use self::traffic::{Day, FORMAT, INDEX_DAY};
-use crate::child;
-use crate::place::{self, Folder};
-use crate::server::{Kind, Server};
-use crate::tools::{self, Tool};
+use testkit::child;
+use testkit::place::{self, Folder};
+use testkit::server::{Kind, Server};
+use testkit::tools::{self, Tool};
 
 /// Fields that take less are not shown apart.
 const SMALL_BYTES: f64 = 1.0;
@@ -178,7 +178,7 @@ listen = "127.0.0.1:{}"
             self.log.display(),
             self.node.address,
             choice.cluster,
-            place::free_port()?,
+            testkit::ports::free_port(),
         );
         fs::write(self.folder.join("logweir.toml"), text)?;
         Ok(())

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::ValueEnum as _;
 
-use crate::server::{Kind, Server, authority};
-use crate::tools::{self, Tool};
-use crate::{child, place};
+use testkit::server::{Kind, Server, authority};
+use testkit::tools::{self, Tool};
+use testkit::{child, place};
 
 #[derive(clap::Args)]
 pub(crate) struct Arguments {

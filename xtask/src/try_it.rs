@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
-use crate::child::Tied;
-use crate::load::Caller;
-use crate::nginx::{self, Nginx};
-use crate::place::{self, Folder};
-use crate::server::{Kind, Server};
-use crate::tools::{self, Tool};
+use testkit::child::Tied;
+use testkit::load::Caller;
+use testkit::place::{self, Folder};
+use testkit::server::{Kind, Server};
+use testkit::shop::{self, Shop};
+use testkit::tools::{self, Tool};
 
 /// Clients that send at the same time.
 const CALLERS: u64 = 4;
@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     let agent = place::build_agent(place::QUICK)?;
     let elasticsearch = server.address()?;
 
-    let nginx = Nginx::start(&folder)?;
+    let nginx = Shop::start(&folder)?;
     let config = folder.join("logweir.toml");
     fs::write(&config, configuration(&folder, &nginx, &elasticsearch)?)?;
     println!(
@@ -100,7 +100,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn configuration(folder: &Path, nginx: &Nginx, elasticsearch: &str) -> Result<String> {
+fn configuration(folder: &Path, nginx: &Shop, elasticsearch: &str) -> Result<String> {
     Ok(format!(
         r#"host = "try"
 data_dir = '{}'
@@ -119,8 +119,8 @@ listen = "127.0.0.1:{}"
 "#,
         folder.join("data").display(),
         nginx.access_log.display(),
-        nginx::FORMAT,
-        place::free_port()?,
+        shop::FORMAT,
+        testkit::ports::free_port(),
     ))
 }
 

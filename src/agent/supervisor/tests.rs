@@ -78,13 +78,6 @@ impl World {
         self.journal.borrow().clone()
     }
 
-    /// Waits until the supervisor has done this `times` times.
-    async fn until(&self, entry: &str, times: usize) {
-        let count = |journal: &Vec<String>| journal.iter().filter(|done| *done == entry).count();
-        let mut journal = self.journal.subscribe();
-        let _ = journal.wait_for(|journal| count(journal) >= times).await;
-    }
-
     /// Sets the result of the next reading of the configuration.
     fn next_config(&self, config: Result<Loaded, ConfigErrors>) {
         self.configs.lock().unwrap().push_back(config);
@@ -277,32 +270,85 @@ fn cannot_start() -> StartError {
     StartError::Thread(io::ErrorKind::OutOfMemory.into())
 }
 
-/// Runs a supervisor, first with the configuration of the log `a`, while `script` sends requests. Returns how it ended,
-/// and how long that took in virtual time.
-async fn run<S: Future<Output = ()>>(
+/// The one who sends requests to the supervisor, and sees what it does.
+struct Operator {
+    world: Arc<World>,
+    requests: mpsc::Sender<Request>,
+}
+
+impl Operator {
+    async fn reload(&self) {
+        self.requests.send(Request::Reload).await.unwrap();
+    }
+
+    async fn stop(&self) {
+        self.requests.send(Request::Stop).await.unwrap();
+    }
+
+    /// Waits until the supervisor has done this.
+    async fn sees(&self, entry: &str) {
+        self.sees_times(entry, 1).await;
+    }
+
+    /// Waits until the supervisor has done this `times` times.
+    async fn sees_times(&self, entry: &str, times: usize) {
+        let count = |journal: &Vec<String>| journal.iter().filter(|done| *done == entry).count();
+        let mut journal = self.world.journal.subscribe();
+        let _ = journal.wait_for(|journal| count(journal) >= times).await;
+    }
+}
+
+/// How a supervisor ended, and how long that took in virtual time.
+type RunResult = (Result<End, StartError>, Duration);
+
+/// Runs a supervisor, first with the configuration of the log `a`, while `script` says what its operator does.
+async fn run(world: &Arc<World>, script: impl AsyncFnOnce(Operator)) -> RunResult {
+    run_for(world, None, script).await
+}
+
+/// The same, with a limit on the time of the whole run.
+async fn run_for(
     world: &Arc<World>,
-    timeout: Option<Duration>,
-    script: impl FnOnce(Arc<World>, mpsc::Sender<Request>) -> S,
-) -> (Result<End, StartError>, Duration) {
-    let (sender, receiver) = mpsc::channel(8);
+    limit: Option<Duration>,
+    script: impl AsyncFnOnce(Operator),
+) -> RunResult {
+    let (requests, receiver) = mpsc::channel(8);
     let supervisor = Supervisor::new(
         FakeRequests(receiver),
         FakeConfigs(Arc::clone(world)),
         FakeAgents(Arc::clone(world)),
         world.telemetry.clone(),
-        timeout,
+        limit,
     );
     let first = WatchedConfig {
         loaded: config("a"),
         changes: FakeChanges(Arc::clone(world)),
     };
     let began = Instant::now();
-    let script = script(Arc::clone(world), sender);
+    let script = script(Operator {
+        world: Arc::clone(world),
+        requests,
+    });
     let both = async { tokio::join!(supervisor.run(first), script).0 };
     let Ok(end) = tokio::time::timeout(LIMIT, both).await else {
         panic!("it does not end; so far: {:?}", world.journal());
     };
     (end, began.elapsed())
+}
+
+/// Runs a supervisor that is stopped at once: the request arrives before the agent starts.
+async fn run_and_stop(world: &Arc<World>) -> RunResult {
+    run(world, async |operator| operator.stop().await).await
+}
+
+/// Runs a supervisor that is reloaded, and stopped when it has done this.
+async fn run_and_reload(world: &Arc<World>, until: &str) -> RunResult {
+    run(world, async |operator| {
+        operator.reload().await;
+        operator.sees(until).await;
+        operator.stop().await;
+    })
+    .await
 }
 
 const fn settled() -> End {
@@ -321,11 +367,11 @@ const fn released(timed_out: bool) -> End {
 async fn a_reload_replaces_the_agent_and_carries_its_state_over() {
     let world = World::new([Ok(AT_ONCE), Ok(AT_ONCE)]);
     world.next_config(Ok(config("b")));
-    let (end, _) = run(&world, None, async |world, requests| {
-        world.until("start /a after 0", 1).await;
-        requests.send(Request::Reload).await.unwrap();
-        world.until("start /b after 1", 1).await;
-        requests.send(Request::Stop).await.unwrap();
+    let (end, _) = run(&world, async |operator| {
+        operator.sees("start /a after 0").await;
+        operator.reload().await;
+        operator.sees("start /b after 1").await;
+        operator.stop().await;
     })
     .await;
     assert_eq!(end.unwrap(), settled());
@@ -348,12 +394,12 @@ async fn a_reload_of_an_unusable_configuration_keeps_the_old_agent() {
     world.next_config(Err(wrong_config()));
     // valid, but without a log and a cluster
     world.next_config(Ok(Machine::default().load().unwrap()));
-    let (end, _) = run(&world, None, async |world, requests| {
-        requests.send(Request::Reload).await.unwrap();
-        requests.send(Request::Reload).await.unwrap();
-        world.until("read", 2).await;
+    let (end, _) = run(&world, async |operator| {
+        operator.reload().await;
+        operator.reload().await;
+        operator.sees_times("read", 2).await;
         assert_eq!(world.journal(), ["start /a after 0", "read", "read"]);
-        requests.send(Request::Stop).await.unwrap();
+        operator.stop().await;
     })
     .await;
     assert_eq!(end.unwrap(), settled());
@@ -364,12 +410,7 @@ async fn a_reload_of_an_unusable_configuration_keeps_the_old_agent() {
 async fn a_configuration_that_does_not_start_is_replaced_by_the_old_one() {
     let world = World::new([Ok(AT_ONCE), Err(cannot_start()), Ok(AT_ONCE)]);
     world.next_config(Ok(config("b")));
-    let (end, took) = run(&world, None, async |world, requests| {
-        requests.send(Request::Reload).await.unwrap();
-        world.until("start /a after 1", 1).await;
-        requests.send(Request::Stop).await.unwrap();
-    })
-    .await;
+    let (end, took) = run_and_reload(&world, "start /a after 1").await;
     assert_eq!(end.unwrap(), settled());
     let expected = [
         "start /a after 0",
@@ -389,12 +430,7 @@ async fn an_agent_that_worked_is_started_again_every_five_seconds() {
     let fails = || Err(cannot_start());
     let world = World::new([Ok(AT_ONCE), fails(), fails(), fails(), Ok(AT_ONCE)]);
     world.next_config(Ok(config("b")));
-    let (end, took) = run(&world, None, async |world, requests| {
-        requests.send(Request::Reload).await.unwrap();
-        world.until("start /a after 1", 1).await;
-        requests.send(Request::Stop).await.unwrap();
-    })
-    .await;
+    let (end, took) = run_and_reload(&world, "start /a after 1").await;
     assert_eq!(end.unwrap(), settled());
     let expected = [
         "start /a after 0",
@@ -417,14 +453,14 @@ async fn a_reload_while_nothing_starts_is_tried_at_once() {
     world.next_config(Ok(config("b")));
     world.next_config(Err(wrong_config()));
     world.next_config(Ok(config("c")));
-    let (end, took) = run(&world, None, async |world, requests| {
-        requests.send(Request::Reload).await.unwrap();
-        world.until("fail /a after 1", 1).await;
-        requests.send(Request::Reload).await.unwrap();
-        world.until("fail /a after 1", 2).await;
-        requests.send(Request::Reload).await.unwrap();
-        world.until("start /c after 1", 1).await;
-        requests.send(Request::Stop).await.unwrap();
+    let (end, took) = run(&world, async |operator| {
+        operator.reload().await;
+        operator.sees("fail /a after 1").await;
+        operator.reload().await;
+        operator.sees_times("fail /a after 1", 2).await;
+        operator.reload().await;
+        operator.sees("start /c after 1").await;
+        operator.stop().await;
     })
     .await;
     assert_eq!(end.unwrap(), settled());
@@ -437,12 +473,7 @@ async fn a_stop_while_nothing_starts_ends_the_process_at_once() {
     let fails = || Err(cannot_start());
     let world = World::new([Ok(AT_ONCE), fails(), fails()]);
     world.next_config(Ok(config("b")));
-    let (end, took) = run(&world, None, async |world, requests| {
-        requests.send(Request::Reload).await.unwrap();
-        world.until("fail /a after 1", 1).await;
-        requests.send(Request::Stop).await.unwrap();
-    })
-    .await;
+    let (end, took) = run_and_reload(&world, "fail /a after 1").await;
     assert_eq!(end.unwrap(), settled());
     assert_eq!(took, Duration::ZERO);
 }
@@ -450,7 +481,7 @@ async fn a_stop_while_nothing_starts_ends_the_process_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_first_agent_that_does_not_start_is_not_tried_again() {
     let world = World::new([Err(cannot_start())]);
-    let (end, _) = run(&world, None, async |_, _| {}).await;
+    let (end, _) = run(&world, async |_| {}).await;
     assert!(matches!(end, Err(StartError::Thread(_))), "{end:?}");
     assert_eq!(world.journal(), ["fail /a after 0"]);
 }
@@ -464,11 +495,7 @@ async fn a_stop_before_the_output_is_ready_waits_for_nothing() {
         status.takes_nothing = true;
         status.has_answered = false;
     });
-    let (end, took) = run(&world, None, async |_, requests| {
-        // the request arrives before the agent starts
-        requests.send(Request::Stop).await.unwrap();
-    })
-    .await;
+    let (end, took) = run_and_stop(&world).await;
     assert_eq!(end.unwrap(), released(false));
     assert_eq!(world.journal(), ["start /a after 0", "hand back"]);
     assert_eq!(took, Duration::ZERO);
@@ -477,10 +504,10 @@ async fn a_stop_before_the_output_is_ready_waits_for_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_second_stop_aborts() {
     let world = World::new([Ok(Until::Aborted)]);
-    let (end, took) = run(&world, None, async |world, requests| {
-        requests.send(Request::Stop).await.unwrap();
-        world.until("drain", 1).await;
-        requests.send(Request::Stop).await.unwrap();
+    let (end, took) = run(&world, async |operator| {
+        operator.stop().await;
+        operator.sees("drain").await;
+        operator.stop().await;
     })
     .await;
     assert_eq!(end.unwrap(), released(false));
@@ -496,10 +523,7 @@ async fn a_stop_gives_up_on_an_output_that_takes_nothing() {
             status.takes_nothing = takes_nothing;
             status.has_answered = has_answered;
         });
-        let (end, took) = run(&world, None, async |_, requests| {
-            requests.send(Request::Stop).await.unwrap();
-        })
-        .await;
+        let (end, took) = run_and_stop(&world).await;
         assert_eq!(end.unwrap(), released(false));
         let expected = ["start /a after 0", "drain", "hand back"];
         assert_eq!(world.journal(), expected);
@@ -511,9 +535,9 @@ async fn a_stop_gives_up_on_an_output_that_takes_nothing() {
 async fn a_stop_waits_while_an_output_in_trouble_takes_something_now_and_then() {
     let world = World::new([Ok(Until::HandedBack)]);
     world.set_status(|status| status.takes_nothing = true);
-    let (end, took) = run(&world, None, async |world, requests| {
-        requests.send(Request::Stop).await.unwrap();
-        world.until("drain", 1).await;
+    let (end, took) = run(&world, async |operator| {
+        operator.stop().await;
+        operator.sees("drain").await;
         for _ in 0..10 {
             tokio::time::sleep(HOPELESS - 2 * LOOK).await;
             world.set_status(|status| status.settled += 1);
@@ -532,10 +556,7 @@ async fn a_stop_waits_while_an_output_in_trouble_takes_something_now_and_then() 
 async fn a_stop_waits_for_an_output_that_is_only_slow() {
     let slow = Duration::from_secs(3600);
     let world = World::new([Ok(Until::Drained(slow))]);
-    let (end, took) = run(&world, None, async |_, requests| {
-        requests.send(Request::Stop).await.unwrap();
-    })
-    .await;
+    let (end, took) = run_and_stop(&world).await;
     assert_eq!(end.unwrap(), settled());
     assert_eq!(world.journal(), ["start /a after 0", "drain"]);
     assert_eq!(took, slow);
@@ -546,14 +567,14 @@ async fn a_stop_waits_for_an_output_that_is_only_slow() {
 async fn a_stop_cancels_a_reload_and_a_reload_does_not_cancel_a_stop() {
     let world = World::new([Ok(Until::Aborted)]);
     world.next_config(Ok(config("b")));
-    let (end, _) = run(&world, None, async |world, requests| {
-        requests.send(Request::Reload).await.unwrap();
-        world.until("drain", 1).await;
-        requests.send(Request::Stop).await.unwrap();
-        world.until("drain", 2).await;
-        requests.send(Request::Reload).await.unwrap();
+    let (end, _) = run(&world, async |operator| {
+        operator.reload().await;
+        operator.sees("drain").await;
+        operator.stop().await;
+        operator.sees_times("drain", 2).await;
+        operator.reload().await;
         world.change.notify_one();
-        requests.send(Request::Stop).await.unwrap();
+        operator.stop().await;
     })
     .await;
     assert_eq!(end.unwrap(), released(false));
@@ -567,12 +588,12 @@ async fn the_later_of_two_reloads_counts() {
     let world = World::new([Ok(Until::Drained(slow)), Ok(AT_ONCE)]);
     world.next_config(Ok(config("b")));
     world.next_config(Ok(config("c")));
-    let (end, _) = run(&world, None, async |world, requests| {
-        requests.send(Request::Reload).await.unwrap();
-        world.until("drain", 1).await;
-        requests.send(Request::Reload).await.unwrap();
-        world.until("start /c after 1", 1).await;
-        requests.send(Request::Stop).await.unwrap();
+    let (end, _) = run(&world, async |operator| {
+        operator.reload().await;
+        operator.sees("drain").await;
+        operator.reload().await;
+        operator.sees("start /c after 1").await;
+        operator.stop().await;
     })
     .await;
     assert_eq!(end.unwrap(), settled());
@@ -585,12 +606,7 @@ async fn a_reload_does_not_wait_for_an_output_that_takes_nothing() {
     let world = World::new([Ok(Until::HandedBack), Ok(AT_ONCE)]);
     world.next_config(Ok(config("b")));
     world.set_status(|status| status.takes_nothing = true);
-    let (end, took) = run(&world, None, async |world, requests| {
-        requests.send(Request::Reload).await.unwrap();
-        world.until("start /b after 1", 1).await;
-        requests.send(Request::Stop).await.unwrap();
-    })
-    .await;
+    let (end, took) = run_and_reload(&world, "start /b after 1").await;
     assert_eq!(end.unwrap(), settled());
     let expected = [
         "start /a after 0",
@@ -609,12 +625,12 @@ async fn a_change_of_a_file_is_followed_without_a_signal() {
     // an operator is in the middle of editing, then done
     world.next_config(Err(wrong_config()));
     world.next_config(Ok(config("b")));
-    let (end, _) = run(&world, None, async |world, requests| {
+    let (end, _) = run(&world, async |operator| {
         world.change.notify_one();
-        world.until("accept", 1).await;
+        operator.sees("accept").await;
         world.change.notify_one();
-        world.until("start /b after 1", 1).await;
-        requests.send(Request::Stop).await.unwrap();
+        operator.sees("start /b after 1").await;
+        operator.stop().await;
     })
     .await;
     assert_eq!(end.unwrap(), settled());
@@ -640,7 +656,7 @@ async fn an_agent_that_ends_by_itself_ends_the_run() {
         Ended::Broken,
     ] {
         let world = World::new([Ok(Until::Itself(ended))]);
-        let (end, _) = run(&world, None, async |_, _| {}).await;
+        let (end, _) = run(&world, async |_| {}).await;
         let timed_out = false;
         assert_eq!(end.unwrap(), End { ended, timed_out });
         assert_eq!(world.journal(), ["start /a after 0"]);
@@ -651,8 +667,8 @@ async fn an_agent_that_ends_by_itself_ends_the_run() {
 async fn a_broken_agent_is_not_replaced_by_a_reload() {
     let world = World::new([Ok(Until::DrainedTo(Ended::Broken))]);
     world.next_config(Ok(config("b")));
-    let (end, _) = run(&world, None, async |_, requests| {
-        requests.send(Request::Reload).await.unwrap();
+    let (end, _) = run(&world, async |operator| {
+        operator.reload().await;
     })
     .await;
     assert_eq!(end.unwrap().ended, Ended::Broken);
@@ -666,12 +682,12 @@ async fn the_time_limit_aborts_whatever_happens_meanwhile() {
     let world = World::new([Ok(AT_ONCE), Ok(Until::Aborted)]);
     world.next_config(Ok(config("b")));
     world.next_config(Ok(config("c")));
-    let (end, took) = run(&world, Some(limit), async |world, requests| {
+    let (end, took) = run_for(&world, Some(limit), async |operator| {
         tokio::time::sleep(limit / 3).await;
-        requests.send(Request::Reload).await.unwrap();
-        world.until("start /b after 1", 1).await;
+        operator.reload().await;
+        operator.sees("start /b after 1").await;
         tokio::time::sleep(limit / 3).await;
-        requests.send(Request::Reload).await.unwrap();
+        operator.reload().await;
     })
     .await;
     assert_eq!(end.unwrap(), released(true));

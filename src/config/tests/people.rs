@@ -2,7 +2,7 @@
 
 use super::*;
 
-pub(super) const DEFINITIONS: &str = include_str!("../../../tests/support/user_agents.yaml");
+pub(super) const DEFINITIONS: &str = testkit::USER_AGENTS;
 
 const KEY: &str = "hash_key = \"kJ8s0mVx2Qp7Lw4Zt9\"";
 

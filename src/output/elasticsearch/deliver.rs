@@ -658,9 +658,5 @@ async fn or_stop<T>(stop: &CancellationToken, work: impl Future<Output = T>) -> 
 }
 
 #[cfg(test)]
-#[path = "../../../tests/support/fake_cluster.rs"]
-pub(super) mod fake_cluster;
-
-#[cfg(test)]
 #[path = "deliver_tests.rs"]
 mod tests;

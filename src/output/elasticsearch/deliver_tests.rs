@@ -10,10 +10,10 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::super::error::Fault as NodeFault;
-use super::fake_cluster::{Cluster, Fault, Reaction};
 use super::*;
 use crate::clock::SystemClock;
 use crate::event::{FileKey, Item, Span, StreamId};
+use testkit::fake_cluster::{Cluster, Fault, Reaction};
 
 const MINUTE: Duration = Duration::from_secs(60);
 

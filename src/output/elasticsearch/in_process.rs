@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-pub(crate) use super::deliver::fake_cluster::{Cluster, Fault, Reaction};
 use super::deliver::{Deliverer, Transport};
 use super::error::Fault as NodeFault;
 use super::response::Response;
@@ -21,6 +20,7 @@ use crate::fail_points::{FailPoints, Fate, Step};
 use crate::output::dead_letters::DeadLetters;
 use crate::output::{Ack, Health, Output, OutputStatus, Readiness};
 use crate::telemetry::MetricSink;
+pub(crate) use testkit::fake_cluster::{Cluster, Fault, Reaction};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 

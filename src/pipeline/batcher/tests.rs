@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
-use super::super::scripted_output::{self, Ending, ScriptedOutput};
+use super::super::harness;
+use super::super::scripted_output::{self, Ending, IdFraming, ScriptedOutput};
 use super::*;
 use crate::record::StaleFormats;
 use crate::tail::watch::Watcher;
@@ -131,7 +132,7 @@ impl Lab {
         let retention = Some(Duration::from_secs(86_400));
         let batcher = Batcher::new(
             &settings(max_in_flight),
-            scripted_output::recorder(retention),
+            harness::recorder(retention, IdFraming),
             Arc::clone(&output),
             runtime.handle().clone(),
             Watcher::new(true).waker(),
@@ -493,7 +494,7 @@ fn a_line_of_no_known_format_waits_while_the_formats_are_out_of_date() {
     let mut lab = Lab::new(2);
     let outdated = Arc::new(AtomicBool::new(true));
     let asked = Arc::clone(&outdated);
-    lab.batcher.recorder = scripted_output::recorder(None)
+    lab.batcher.recorder = harness::recorder(None, IdFraming)
         .with_stale_formats(StaleFormats::new(move || asked.load(Ordering::Relaxed)));
     let mut bytes = good(2);
     Line::Rubbish.write(&mut bytes);

@@ -12,12 +12,13 @@ use std::sync::atomic::Ordering;
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
+use super::super::harness::{self, Harness, numbered_line};
 use super::super::scripted_output::{self, Ending, ScriptedOutput};
 use super::*;
 use crate::clock::ManualClock;
+use crate::tail::CarriedFiles;
 use crate::tail::sim::SimFs;
 use crate::tail::watch::Waker;
-use crate::tail::{self, CarriedFiles, LogSettings};
 
 const LIVE: &str = "/logs/access.log";
 /// 2026-11-23, 04:00 UTC, in milliseconds.
@@ -120,15 +121,7 @@ impl Lab {
             clock,
             output: scripted_output::scripted_output(),
             telemetry: RefCell::default(),
-            settings: Settings {
-                batch_bytes: 4096,
-                batch_count: 5,
-                flush_interval: SECOND,
-                max_in_flight: 2,
-                reconcile_interval: 10 * SECOND,
-                shutdown_timeout: 5 * SECOND,
-                once: false,
-            },
+            settings: harness::settings(),
             retention: None,
             events: true,
             armed: Rc::default(),
@@ -137,39 +130,17 @@ impl Lab {
 
     fn write(&self, lines: std::ops::Range<usize>) {
         for line in lines {
-            let line = format!("1795406399.{:03} n{line}\n", line % 1000);
-            self.fs.append(LIVE, line.as_bytes());
+            self.fs.append(LIVE, numbered_line(line).as_bytes());
         }
     }
 
-    fn tailer(&self) -> Tailer<SimFs, ManualClock> {
-        let settings = tail::Settings {
-            host: "web-07".to_owned(),
-            data_dir: "/state/logweir".into(),
-            logs: vec![LogSettings {
-                paths: vec!["/logs/*access.log".to_owned()],
-                exclude: vec![],
-                rotated: vec![],
-                name: None,
-            }],
-            rotated_dirs: vec![],
-            history: Duration::ZERO,
-            retention: self.retention,
-            links: tail::Links::default(),
-            open_files: 1000,
-            held_open_bytes: 1 << 30,
-            max_line_bytes: 4096,
-            read_bytes: 256,
-            reconcile_interval: self.settings.reconcile_interval,
-            output: Some("output:x".to_owned()),
-        };
-        Tailer::open(
-            settings,
-            self.fs.clone(),
-            self.clock.clone(),
-            &mut CarriedFiles::default(),
-        )
-        .unwrap()
+    fn harness(&self) -> Harness<SimFs, ManualClock> {
+        let (fs, clock) = (self.fs.clone(), self.clock.clone());
+        let mut harness =
+            Harness::new(fs, clock, "/state/logweir", "/logs/*access.log", "output:x");
+        harness.pipeline = self.settings.clone();
+        harness.retain(self.retention);
+        harness
     }
 
     /// Runs a reader until it ends.
@@ -188,17 +159,11 @@ impl Lab {
             events: self.events,
             armed: Rc::clone(&self.armed),
         };
-        let reader = Reader::new(
-            self.settings.clone(),
-            self.tailer(),
-            sleep,
-            scripted_output::recorder(self.retention),
-            Arc::clone(&self.output),
-            runtime.handle().clone(),
-            self.telemetry.borrow().clone(),
-            self.clock.clone(),
-            stop,
-        );
+        let harness = self.harness();
+        let tailer = harness.tailer(&mut CarriedFiles::default()).unwrap();
+        let telemetry = self.telemetry.borrow().clone();
+        let handle = runtime.handle();
+        let reader = harness.reader(tailer, sleep, &self.output, handle, &telemetry, &stop);
         let (ended, _) = reader.run();
         let accounts = self.telemetry.borrow().snapshot().accounts;
         assert!(accounts.balance());
@@ -209,14 +174,8 @@ impl Lab {
         ended
     }
 
-    /// What a reader started now would read: lines that are not saved as settled.
     fn unsaved(&self) -> usize {
-        let mut tailer = self.tailer();
-        let mut lines = 0;
-        while let Some(chunk) = tailer.read() {
-            lines += memchr::memchr_iter(b'\n', chunk.bytes).count();
-        }
-        lines
+        self.harness().unsaved()
     }
 
     fn settled(&self) -> u64 {

@@ -3,11 +3,9 @@
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
+use testkit::route_kinds;
 
 use super::{DECODED_AGAIN, name, path};
-
-#[path = "../../../tests/support/route_kinds.rs"]
-mod route_kinds;
 
 /// Paths of public APIs and common sites; `{…}` is a value.
 const WORDS: &str = include_str!("../../../tests/fixtures/route_words.txt");

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::{AddressRule, HashKey};
-use crate::mmdb;
+use testkit::mmdb;
 
 pub(super) fn enrich() -> Enrich {
-    let definitions = include_bytes!("../../../tests/support/user_agents.yaml");
+    let definitions = testkit::USER_AGENTS.as_bytes();
     Enrich {
         user_agent: Some(file(definitions.to_vec()).unwrap()),
         geoip: Some(file(mmdb::city()).unwrap()),

@@ -62,7 +62,7 @@ async fn an_operators_policy_overrides_ours_except_for_lines_without_a_time() {
     let target = setting(INDEX);
     for version in ["7.17.29", "8.19.21"] {
         for want in [want(&target), keeping(&target, 30 * DAY)] {
-            let cluster = Fake::of(Family::Elasticsearch, version).with(CUSTOM, custom.clone());
+            let cluster = fake::of(Family::Elasticsearch, version).with(CUSTOM, custom.clone());
             run(&cluster, &want, false).await.unwrap();
             let day = cluster.new_index("nginx-access-2026.11.23").unwrap();
             assert_eq!(day["lifecycle"], theirs, "{version}");

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::fake::Fake;
+use super::fake::{self, Fake};
 use super::template_conflict::TemplateConflict;
 use super::*;
 use crate::config;
@@ -111,7 +111,7 @@ async fn a_component_that_the_server_requires_is_created_once_and_belongs_to_the
         (Family::OpenSearch, "2.19.6"),
         (Family::OpenSearch, "3.8.0"),
     ] {
-        let cluster = Fake::of(family, version);
+        let cluster = fake::of(family, version);
         let report = put(&cluster, &setting(INDEX)).await;
         assert!(
             outcomes(&report)
@@ -133,7 +133,7 @@ async fn a_component_that_the_server_requires_is_created_once_and_belongs_to_the
         );
     }
     for version in ["8.7.0", "8.19.21", "9.5.3"] {
-        let cluster = Fake::of(Family::Elasticsearch, version);
+        let cluster = fake::of(Family::Elasticsearch, version);
         put(&cluster, &setting(INDEX)).await;
         assert_eq!(cluster.held(CUSTOM), None, "{version}");
     }
@@ -305,7 +305,7 @@ async fn logsdb_is_used_only_on_clusters_that_have_it() {
         (config::IndexMode::Logsdb, "logsdb"),
         (config::IndexMode::Standard, "standard"),
     ] {
-        let cluster = Fake::of(Family::Elasticsearch, "8.17.0");
+        let cluster = fake::of(Family::Elasticsearch, "8.17.0");
         run(&cluster, &with(mode), false).await.unwrap();
         let settings = cluster.held(SETTINGS).unwrap();
         assert_eq!(
@@ -319,7 +319,7 @@ async fn logsdb_is_used_only_on_clusters_that_have_it() {
         (Family::Elasticsearch, "7.17.29"),
         (Family::OpenSearch, "3.8.0"),
     ] {
-        let mut cluster = Fake::of(family, version);
+        let mut cluster = fake::of(family, version);
         cluster.read_only = true;
         let logsdb = with(config::IndexMode::Logsdb);
         let error = run(&cluster, &logsdb, false).await.unwrap_err();

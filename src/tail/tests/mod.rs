@@ -30,7 +30,8 @@ pub(super) const DATA: &str = "/state/logweir";
 pub(super) const NOW: i64 = 1_795_406_400_000;
 pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
-pub(super) fn settings(globs: &[&str]) -> Settings {
+/// Settings with these paths, for any test that runs a tailer.
+pub(crate) fn settings(globs: &[&str]) -> Settings {
     Settings {
         host: "web-07".to_owned(),
         data_dir: DATA.into(),
@@ -48,7 +49,6 @@ pub(super) fn settings(globs: &[&str]) -> Settings {
         held_open_bytes: 1 << 30,
         links: Links::default(),
         open_files: 1024,
-        reconcile_interval: Duration::from_secs(10),
         output: Some("null:x".to_owned()),
     }
 }

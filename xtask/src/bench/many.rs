@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use super::{Agent, all_arrived, grouped, megabytes};
-use crate::child::Tied;
-use crate::load::Lines;
 use crate::sink::Sink;
-use crate::usage::{self, Cpu};
+use testkit::child::Tied;
+use testkit::load::Lines;
+use testkit::usage::{self, Cpu};
 
 /// So many logs lie in one directory.
 const IN_ONE_DIRECTORY: usize = 100;
@@ -26,7 +26,7 @@ const TICK: Duration = Duration::from_millis(100);
 pub(super) fn run(agent: &Agent, count: usize) -> Result<()> {
     let mut lines = Lines::new();
     let logs = write(agent, count, &mut lines)?;
-    let sink = Sink::start(false)?;
+    let sink = Sink::start(false);
     let glob = agent.folder.join("logs/*/*access.log");
     let start = Instant::now();
     let mut child = agent.start(&agent.command(&[], &["run"], &glob, &sink, "250ms")?)?;

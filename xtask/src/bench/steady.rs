@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 
 use super::{Agent, all_arrived, grouped, megabytes};
-use crate::child::Tied;
-use crate::load::Lines;
 use crate::sink::{SENT, Sink};
-use crate::usage::{self, Cpu};
+use testkit::child::Tied;
+use testkit::load::Lines;
+use testkit::usage::{self, Cpu};
 
 /// Lines are appended this often, as many as are due: a web server's log grows in about such steps.
 const TICK: Duration = Duration::from_millis(1);
@@ -99,7 +99,7 @@ impl<'a> Bench<'a> {
     fn start(agent: &'a Agent, flush: &str) -> Result<Self> {
         let path = agent.folder.join("access.log");
         let log = OpenOptions::new().create(true).append(true).open(&path)?;
-        let sink = Sink::start(true)?;
+        let sink = Sink::start(true);
         let child = agent.start(&agent.command(&[], &["run"], &path, &sink, flush)?)?;
         let mut bench = Self {
             agent,

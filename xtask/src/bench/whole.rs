@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{Agent, all_arrived, grouped, megabytes, per};
-use crate::load::Lines;
 use crate::sink::Sink;
-use crate::usage::{self, Cpu};
-use crate::{child, tools};
+use testkit::load::Lines;
+use testkit::usage::{self, Cpu};
+use testkit::{child, tools};
 
 /// Lines that share a second.
 const LINES_PER_SECOND: u64 = 200;
@@ -30,7 +30,7 @@ pub(super) fn run(agent: &Agent, lines: u64, runs: u32) -> Result<()> {
         megabytes(size)
     );
     for _ in 0..runs {
-        let sink = Sink::start(false)?;
+        let sink = Sink::start(false);
         let command = agent.command(&[], &["run", "--once"], &log, &sink, FLUSH_INTERVAL)?;
         let start = Instant::now();
         let child = agent.start(&command)?;
@@ -72,7 +72,7 @@ pub(super) fn instructions(agent: &Agent) -> Result<()> {
     let mut counts = [0; 2];
     for (lines, count) in INSTRUCTION_LINES.into_iter().zip(&mut counts) {
         let log = write_file(&agent.folder, lines)?;
-        let sink = Sink::start(false)?;
+        let sink = Sink::start(false);
         let valgrind = [
             "valgrind",
             "--tool=callgrind",

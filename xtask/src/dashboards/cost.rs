@@ -13,11 +13,11 @@ use anyhow::{Context as _, Result};
 use chrono::DateTime;
 use serde_json::{Value, json};
 
-use crate::place::{self, Folder};
-use crate::saved::dsl::{self, Window};
-use crate::saved::{Panel, dashboards};
-use crate::server::{Kind, Server};
 use crate::sizes::node::{Method, Node};
+use testkit::place::{self, Folder};
+use testkit::saved::dsl::{self, Window};
+use testkit::saved::{Panel, dashboards};
+use testkit::server::{Kind, Server};
 
 #[derive(clap::Args)]
 pub(super) struct Cost {

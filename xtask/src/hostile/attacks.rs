@@ -1,4 +1,4 @@
-//! The attacks, each of which gives the figures of its defeat, or an error that says how it succeeded.
+//! The attacks. Each returns figures when the agent holds it off, or an error with the way in which it succeeded.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 use rustix::process::Signal;
+use testkit::hostile::{answer, bomb, endless, endless_head};
+use testkit::http_server::Reply;
+use testkit::lines::line;
 
-use super::cluster::Manner;
 use super::crowd::Crowd;
-use super::stage::{Setting, Stage, line, write_log};
+use super::stage::{Setting, Stage};
 
 pub(super) struct Attack {
     pub(super) name: &'static str,
@@ -33,12 +35,12 @@ pub(super) const ATTACKS: &[Attack] = attacks![
     "readers that do not read" => slow_readers,
     "endless request bodies" => endless_request_bodies,
     "a page asked for under another name" => rebinding,
-    "a gzip bomb as answer" => |program, folder| answers(program, folder, Manner::Bomb),
-    "an endless answer" => |program, folder| answers(program, folder, Manner::Endless),
-    "an answer that drips" => |program, folder| answers(program, folder, Manner::Drip),
-    "an answer nested a million deep" => |program, folder| answers(program, folder, Manner::Deep),
-    "endless headers of an answer" => |program, folder| answers(program, folder, Manner::EndlessHeaders),
-    "terminal escapes in an answer" => |program, folder| answers(program, folder, Manner::Escapes),
+    "a gzip bomb as answer" => |program, folder| answers(program, folder, Reply::Say(bomb())),
+    "an endless answer" => |program, folder| answers(program, folder, endless()),
+    "an answer that drips" => |program, folder| answers(program, folder, drip()),
+    "an answer nested a million deep" => |program, folder| answers(program, folder, deep()),
+    "endless headers of an answer" => |program, folder| answers(program, folder, endless_head()),
+    "terminal escapes in an answer" => |program, folder| answers(program, folder, escapes()),
     "more logs than descriptors" => many_logs,
     "crossing routes" => crossing_routes,
     "links to files of others" => links,
@@ -152,13 +154,13 @@ fn rebinding(program: &Path, folder: &Path) -> Result<String> {
     Ok("refused by the name".to_owned())
 }
 
-fn answers(program: &Path, folder: &Path, manner: Manner) -> Result<String> {
+fn answers(program: &Path, folder: &Path, bad: Reply) -> Result<String> {
     let mut stage = plain(program, folder)?;
-    stage.cluster.answer(manner);
-    stage.write(500)?;
+    stage.cluster.answer(Some(bad));
+    stage.write(500);
     stage.hit(2)?;
     let memory = stage.memory()?;
-    stage.cluster.answer(Manner::Well);
+    stage.cluster.answer(None);
     let took = stage.still_indexes()?;
     let printed = stage.printed()?;
     let is_raw = |byte: &u8| byte.is_ascii_control() && *byte != b'\n' && *byte != b'\t';
@@ -169,14 +171,32 @@ fn answers(program: &Path, folder: &Path, manner: Manner) -> Result<String> {
     Ok(format!("{}, {memory}", lines_in(took)))
 }
 
+/// A response that comes a byte at a time.
+fn drip() -> Reply {
+    Reply::Drip(answer(200, "content-length: 1000000\r\n", b""))
+}
+
+fn deep() -> Reply {
+    Reply::json(200, "[".repeat(1 << 20))
+}
+
+/// The documents are refused with terminal escapes, in the status line and in the body.
+fn escapes() -> Reply {
+    let body = "{\"error\":{\"type\":\"a\\u001b[2J\\u0007type\",\"reason\":\"\\u001b]0;title\\u0007 \
+                \\u202e\\r\\nforged line\"},\"status\":400}";
+    let head =
+        "HTTP/1.1 400 Bad\x1b[31mRequest\r\ncontent-type: application/json\r\ncontent-length: ";
+    Reply::Say(format!("{head}{}\r\n\r\n{body}", body.len()).into_bytes())
+}
+
 fn many_logs(program: &Path, folder: &Path) -> Result<String> {
-    const LOGS: usize = 1_100;
+    const LOGS: u32 = 1_100;
     let logs = folder.join("many");
     fs::create_dir_all(&logs)?;
     for number in 0..LOGS {
-        write_log(
-            &logs.join(format!("site-{number}.log")),
-            &line(1_000_000 + number),
+        fs::write(
+            logs.join(format!("site-{number}.log")),
+            line(1_000_000 + number),
         )?;
     }
     let setting = Setting {
@@ -186,7 +206,7 @@ fn many_logs(program: &Path, folder: &Path) -> Result<String> {
     let mut stage = Stage::open(program, folder, &setting)?;
     let start = Instant::now();
     let mut before = 0;
-    // As many as fit come; then no more do.
+    // As many logs are read as descriptors allow; then the number stays.
     loop {
         let now = stage.cluster.documents();
         if now > before {
@@ -200,7 +220,7 @@ fn many_logs(program: &Path, folder: &Path) -> Result<String> {
         );
         sleep(LOOK * 5);
     }
-    stage.expect_also(before - 1);
+    stage.expect_also(u32::try_from(before)? - 1);
     let took = stage.still_indexes()?;
     Ok(format!(
         "{} of {LOGS} logs are followed, {}, {}",
@@ -227,14 +247,14 @@ fn crossing_routes(program: &Path, folder: &Path) -> Result<String> {
     };
     let mut stage = Stage::open(program, folder, &setting)?;
     let path = "/a".repeat(12);
-    let lines = 20_000;
+    let lines = 20_000_u32;
     let text: String = (0..lines)
         .map(|number| line(number).replace("/item", &path))
         .collect();
     let before = stage.cpu()?;
-    stage.append(text.as_bytes(), lines)?;
+    stage.append(text.as_bytes(), lines);
     stage.all_arrived()?;
-    let each = (stage.cpu()? - before) / u32::try_from(lines)?;
+    let each = (stage.cpu()? - before) / lines;
     ensure!(each < Duration::from_micros(60), "a line costs {each:?}");
     Ok(format!(
         "a line costs {each:.1?} of CPU, {}",
@@ -250,14 +270,14 @@ fn links(program: &Path, folder: &Path) -> Result<String> {
         );
     }
     let secret = folder.join("secret");
-    write_log(&secret, &line(0).replace("/item/0", "/the-secret"))?;
+    fs::write(&secret, line(0).replace("/item/0", "/the-secret"))?;
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
     let theirs = folder.join("theirs");
     fs::create_dir_all(&theirs)?;
     symlink(&secret, theirs.join("access.log"))?;
     fs::hard_link(&secret, theirs.join("hard.log"))?;
     symlink(&secret, theirs.join("other.log.1"))?;
-    write_log(&theirs.join("other.log"), &line(2_000_000))?;
+    fs::write(theirs.join("other.log"), line(2_000_000))?;
     for name in ["", "other.log"] {
         chown(theirs.join(name), Some(NOBODY), Some(NOBODY))?;
     }
@@ -289,12 +309,12 @@ fn hostile_lines(program: &Path, folder: &Path) -> Result<String> {
         "\0\0\0".to_owned(),
     ];
     let mut bytes = Vec::new();
-    for (number, path) in paths.iter().enumerate() {
+    for (number, path) in (0..).zip(&paths) {
         bytes.extend(line(number).replace("/item", path).into_bytes());
     }
     bytes.extend([b"\xff\xfe\x80".repeat(1_000).as_slice(), b"\n"].concat());
     bytes.extend([b"x".repeat(3 << 20).as_slice(), b"\n"].concat());
-    stage.append(&bytes, paths.len() + 2)?;
+    stage.append(&bytes, u32::try_from(paths.len())? + 2);
     let took = stage.still_indexes()?;
     Ok(format!("{}, {}", lines_in(took), stage.memory()?))
 }
@@ -310,8 +330,9 @@ fn signals(program: &Path, folder: &Path) -> Result<String> {
 
 fn stop_while_unauthorized(program: &Path, folder: &Path) -> Result<String> {
     let mut stage = plain(program, folder)?;
-    stage.cluster.answer(Manner::Unauthorized);
-    stage.write(500)?;
+    let body = r#"{"error":{"type":"security_exception","reason":"no"},"status":401}"#;
+    stage.cluster.answer(Some(Reply::json(401, body)));
+    stage.write(500);
     stage.hit(1)?;
     let took = stage.stop()?;
     ensure!(took < Duration::from_secs(3), "the stop took {took:.1?}");

@@ -1,4 +1,4 @@
-//! Many connections to one address at a time, none of which means well.
+//! Many hostile connections to one address at the same time.
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ const CONNECT_WITHIN: Duration = Duration::from_secs(1);
 pub(super) struct Crowd(Vec<TcpStream>);
 
 impl Crowd {
-    /// Connects so often, and sends this over each connection. One that is refused counts as none.
+    /// Opens this many connections and sends the same bytes over each. Refused ones do not count.
     pub(super) fn gather(address: SocketAddr, count: usize, sends: &[u8]) -> Self {
         let connect = |_| {
             let mut stream = TcpStream::connect_timeout(&address, CONNECT_WITHIN).ok()?;

@@ -2,20 +2,20 @@
 //!
 //! It owns the count of lines that were written, and the proof that each arrived once. It does not know the attack.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use rustix::process::Signal;
 
 use super::cluster::Cluster;
-use crate::child::Tied;
-use crate::{place, usage};
+use testkit::child::Tied;
+use testkit::lines::{append_bytes, line};
+use testkit::{http, usage};
 
 /// Descriptors, and KiB of address space, as docs/SECURITY.md promises.
 const LIMITS: &str = "ulimit -n 1024; ulimit -v 1000000; exec \"$0\" \"$@\"";
@@ -23,6 +23,8 @@ const LIMITS: &str = "ulimit -n 1024; ulimit -v 1000000; exec \"$0\" \"$@\"";
 const MEMORY: u64 = 150_000_000;
 const START_WITHIN: Duration = Duration::from_secs(20);
 const ARRIVE_WITHIN: Duration = Duration::from_secs(90);
+/// A page comes within this.
+const RESPONSE_WITHIN: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(20);
 
 pub(super) struct Stage {
@@ -30,7 +32,7 @@ pub(super) struct Stage {
     pub(super) cluster: Cluster,
     pub(super) http: SocketAddr,
     agent: Tied,
-    lines: usize,
+    lines: u32,
 }
 
 /// What differs from attack to attack.
@@ -45,8 +47,8 @@ pub(super) struct Setting<'s> {
 impl Stage {
     /// Starts the agent in this folder, and waits until a first line went through.
     pub(super) fn open(program: &Path, folder: &Path, setting: &Setting<'_>) -> Result<Self> {
-        let cluster = Cluster::start()?;
-        let http = SocketAddr::from(([127, 0, 0, 1], place::free_port()?));
+        let cluster = Cluster::start();
+        let http = SocketAddr::from(([127, 0, 0, 1], testkit::ports::free_port()));
         let logs = folder.join("logs");
         fs::create_dir_all(&logs)?;
         let paths: Vec<String> = [logs.join("access.log").display().to_string()]
@@ -78,7 +80,7 @@ impl Stage {
             agent,
             lines: 0,
         };
-        stage.write(1)?;
+        stage.write(1);
         let cluster = &stage.cluster;
         stage
             .agent
@@ -88,33 +90,27 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Appends so many lines to the log.
-    pub(super) fn write(&mut self, lines: usize) -> Result<()> {
-        let mut text = String::new();
-        for number in self.lines..self.lines + lines {
-            text.push_str(&line(number));
-        }
-        self.append(text.as_bytes(), lines)
+    /// Appends this many lines to the log.
+    pub(super) fn write(&mut self, lines: u32) {
+        let text: String = (self.lines..self.lines + lines).map(line).collect();
+        self.append(text.as_bytes(), lines);
     }
 
-    /// Appends these bytes, which are so many lines.
-    pub(super) fn append(&mut self, bytes: &[u8], lines: usize) -> Result<()> {
-        let path = self.folder.join("logs/access.log");
-        let mut log = OpenOptions::new().create(true).append(true).open(path)?;
-        log.write_all(bytes)?;
+    /// Appends these bytes, which hold this many lines.
+    pub(super) fn append(&mut self, bytes: &[u8], lines: u32) {
+        append_bytes(&self.folder.join("logs/access.log"), bytes);
         self.lines += lines;
-        Ok(())
     }
 
     /// Lines that were written elsewhere count too.
-    pub(super) fn expect_also(&mut self, lines: usize) {
+    pub(super) fn expect_also(&mut self, lines: u32) {
         self.lines += lines;
     }
 
-    /// Waits until each line written so far arrived, and gives how long that took.
+    /// Waits until every line so far has arrived, and returns how long that took.
     pub(super) fn all_arrived(&mut self) -> Result<Duration> {
         let start = Instant::now();
-        let (cluster, lines) = (&self.cluster, self.lines);
+        let (cluster, lines) = (&self.cluster, self.lines as usize);
         self.agent
             .wait_until(&format!("{lines} documents"), ARRIVE_WITHIN, |_| {
                 (cluster.documents() >= lines).then_some(())
@@ -127,9 +123,9 @@ impl Stage {
         Ok(start.elapsed())
     }
 
-    /// Writes lines, and waits for them: the agent works on.
+    /// Writes lines and waits for them, which proves that the agent still works.
     pub(super) fn still_indexes(&mut self) -> Result<Duration> {
-        self.write(500)?;
+        self.write(500);
         self.all_arrived()
     }
 
@@ -177,45 +173,15 @@ impl Stage {
 
     /// The status and the body of an answer on the agent's port. A connection that an attack crowds out is tried again.
     pub(super) fn get(&self, path: &str, host: &str) -> Result<(u16, String)> {
+        let address = self.http.to_string();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n\r\n");
         let start = Instant::now();
         loop {
-            match self.ask(path, host) {
-                Ok(answer) => return Ok(answer),
-                Err(error) if start.elapsed() > START_WITHIN => return Err(error),
+            match http::exchange(&address, &request, RESPONSE_WITHIN) {
+                Ok(answer) => return Ok((answer.status, answer.body)),
+                Err(error) if start.elapsed() > START_WITHIN => return Err(error.into()),
                 Err(_) => sleep(LOOK),
             }
         }
     }
-
-    fn ask(&self, path: &str, host: &str) -> Result<(u16, String)> {
-        let mut stream = TcpStream::connect(self.http)?;
-        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let Some(status) = status else {
-            bail!("no answer to {path}");
-        };
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        Ok((status, body.to_owned()))
-    }
-}
-
-/// A line in the combined format with this number in its path.
-pub(super) fn line(number: usize) -> String {
-    format!(
-        "192.0.2.{} - - [12/Mar/2026:10:{:02}:{:02} +0000] \"GET /item/{number} HTTP/1.1\" 200 17 \"-\" \"test\"\n",
-        number % 200,
-        number / 600 % 60,
-        number / 10 % 60,
-    )
-}
-
-/// Writes a file of these lines.
-pub(super) fn write_log(path: &Path, text: &str) -> Result<()> {
-    let mut file =
-        File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(file.write_all(text.as_bytes())?)
 }

@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use crate::load::Random;
+use testkit::load::Random;
 
 /// The format of the lines: `combined`, and what the dashboards want besides, the site and the duration.
 pub(super) const FORMAT: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
