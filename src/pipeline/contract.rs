@@ -146,7 +146,6 @@ impl<C: Contract> Host<C> {
             held_open_bytes: 1 << 30,
             max_line_bytes: 4096,
             read_bytes: 256,
-            reconcile_interval: Duration::from_secs(10),
             output: Some(C::POSITIONS.to_owned()),
         };
         Tailer::open(

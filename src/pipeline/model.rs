@@ -600,7 +600,6 @@ fn tailer(world: &mut World) -> Result<Tailer<SimFs, ManualClock>, tail::TailErr
         links: tail::Links::default(),
         open_files: 1000,
         held_open_bytes: 1 << 30,
-        reconcile_interval: 10 * SECOND,
         output: Some("elasticsearch:test".to_owned()),
     };
     Tailer::open(

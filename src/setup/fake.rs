@@ -425,29 +425,28 @@ fn is_time(value: &Value) {
     assert!(["d", "h", "m", "s", "ms"].contains(&unit), "{text}");
 }
 
-impl Client for Fake {
+impl Transport for Fake {
     type Error = Refused;
 
     async fn request(
         &self,
         method: Method,
         path: &str,
+        _headers: &[(&'static str, &'static str)],
         body: Option<Bytes>,
-    ) -> Result<Answer, Refused> {
-        let request = answer::name(method, path);
+    ) -> Result<Response, Refused> {
+        let request = response::request_line(method, path);
         self.log.lock().unwrap().push(request.clone());
         if let Some((status, body)) = self.fixed.get(request.as_str()) {
             return if *status == 0 {
                 Err(Refused)
             } else {
-                let (status, body) = (*status, Bytes::from_static(body.as_bytes()));
-                Ok(Answer { status, body })
+                Ok(Response::new(*status, body.as_bytes()))
             };
         }
         assert!(!self.read_only || !is_write(&request), "a write: {request}");
         let body = body.map(|body| serde_json::from_slice(&body).unwrap());
         let (status, body) = self.answer(method, path, body);
-        let body = body.to_string().into();
-        Ok(Answer { status, body })
+        Ok(Response::new(status, body.to_string()))
     }
 }

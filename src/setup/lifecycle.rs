@@ -7,8 +7,9 @@ use std::fmt;
 use serde_json::Value;
 
 use super::plan::{ObjectKind, counts_from_the_name};
-use super::{Client, Family, Method, Names, SetupError, Want, answer, privileges};
+use super::{Family, Names, SetupError, Want, privileges, response};
 use crate::config;
+use crate::http::{Method, Transport};
 
 /// State of the life cycle in a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,12 +57,12 @@ pub(super) struct LifecycleState {
 
 /// Asks the cluster: both families have builds without the service, and the version does not show it. Putting templates
 /// only needs no privilege to see policies.
-pub(super) async fn inspect<C: Client>(
-    client: &C,
+pub(super) async fn inspect<T: Transport>(
+    client: &T,
     family: Family,
     want: &Want<'_>,
     names: &Names,
-) -> Result<LifecycleState, SetupError<C::Error>> {
+) -> Result<LifecycleState, SetupError<T::Error>> {
     let by_templates = want.parts.templates && family == Family::Elasticsearch;
     let by_policy = want.parts.lifecycle && want.retention.is_some();
     let service = if by_templates || by_policy {
@@ -92,14 +93,14 @@ pub(super) async fn inspect<C: Client>(
     })
 }
 
-async fn ask<C: Client>(client: &C, family: Family) -> Result<Service, SetupError<C::Error>> {
+async fn ask<T: Transport>(client: &T, family: Family) -> Result<Service, SetupError<T::Error>> {
     let (_, path) = service(family);
-    let answer = answer::request(client, Method::Get, path, None).await?;
-    match answer.status {
+    let response = response::send(client, Method::Get, path, None).await?;
+    match response.status {
         status if privileges::is_absent(status) => Ok(Service::Absent),
         403 => Ok(Service::Hidden),
         _ => {
-            let status = answer::judge(Method::Get, path, answer)?;
+            let status = response::json(Method::Get, path, response)?;
             let mode = status.get("operation_mode").and_then(Value::as_str);
             Ok(match mode {
                 Some("STOPPED" | "STOPPING") => Service::Stopped,
@@ -111,36 +112,36 @@ async fn ask<C: Client>(client: &C, family: Family) -> Result<Service, SetupErro
 
 /// Whether Elasticsearch has ILM, for credentials that may not see its state; `monitor` is enough (Elasticsearch, "Info
 /// API"). None where the response does not contain it.
-async fn features<C: Client>(client: &C) -> Result<Option<bool>, SetupError<C::Error>> {
+async fn features<T: Transport>(client: &T) -> Result<Option<bool>, SetupError<T::Error>> {
     const PATH: &str = "/_xpack?categories=features";
-    let answer = answer::request(client, Method::Get, PATH, None).await?;
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let response = response::send(client, Method::Get, PATH, None).await?;
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let ilm = body
         .pointer("/features/ilm")
-        .filter(|_| answer.status == 200);
+        .filter(|_| response.status == 200);
     Ok(ilm.map(|ilm| ilm.get("enabled") == Some(&Value::Bool(true))))
 }
 
 /// Whether the existing template names a life cycle; the last resort to know whether the service exists.
-async fn is_named<C: Client>(client: &C, names: &Names) -> Result<bool, SetupError<C::Error>> {
+async fn is_named<T: Transport>(client: &T, names: &Names) -> Result<bool, SetupError<T::Error>> {
     let path = ObjectKind::IndexTemplate.path(&names.template);
-    let answer = answer::request(client, Method::Get, &path, None).await?;
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let response = response::send(client, Method::Get, &path, None).await?;
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let components = ObjectKind::IndexTemplate
         .content(&names.template, &body)
         .and_then(|template| template.get("composed_of")?.as_array());
     Ok(components.is_some_and(|all| all.iter().any(|name| *name == *names.lifecycle())))
 }
 
-async fn left_over<C: Client>(
-    client: &C,
+async fn left_over<T: Transport>(
+    client: &T,
     family: Family,
     name: &str,
-) -> Result<Lifecycle, SetupError<C::Error>> {
+) -> Result<Lifecycle, SetupError<T::Error>> {
     let kind = kind(family);
-    let answer = answer::request(client, Method::Get, &kind.path(name), None).await?;
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let ours = answer.status == 200
+    let response = response::send(client, Method::Get, &kind.path(name), None).await?;
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let ours = response.status == 200
         && kind
             .content(name, &body)
             .is_some_and(|policy| kind.is_ours(policy));

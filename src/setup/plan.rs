@@ -95,13 +95,13 @@ impl ObjectKind {
     }
 
     /// The object inside the response to a GET.
-    pub(super) fn content<'a>(self, name: &str, answer: &'a Value) -> Option<&'a Value> {
-        let entry = |list, entry| answer.get(list)?.get(0)?.get(entry);
+    pub(super) fn content<'a>(self, name: &str, response: &'a Value) -> Option<&'a Value> {
+        let entry = |list, entry| response.get(list)?.get(0)?.get(entry);
         match self {
             Self::ComponentTemplate => entry("component_templates", "component_template"),
             Self::IndexTemplate => entry("index_templates", "index_template"),
-            Self::IlmPolicy => answer.get(name)?.get("policy"),
-            Self::IsmPolicy => answer.get("policy"),
+            Self::IlmPolicy => response.get(name)?.get("policy"),
+            Self::IsmPolicy => response.get("policy"),
         }
     }
 

@@ -13,8 +13,10 @@ use super::managed_indices::{self, ManagedIndices};
 use super::plan::{self, ObjectKind, Step, Want};
 use super::report::{Change, Outcome, Report};
 use super::template_conflict::{self, TemplateConflict};
-use super::{Client, Method, Names, ServerInfo, SetupError, answer, detect, diff};
+use super::{Names, ServerInfo, SetupError, detect, diff, response};
 use crate::config::IndexMode;
+use crate::http::error_body::excerpt;
+use crate::http::{Method, Transport};
 
 /// State of an object in the cluster against the planned one.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,10 +63,10 @@ pub struct Survey<'a> {
 }
 
 /// Reads a cluster's state; writes nothing.
-pub async fn survey<'a, C: Client>(
-    client: &C,
+pub async fn survey<'a, T: Transport>(
+    client: &T,
     want: &Want<'a>,
-) -> Result<Survey<'a>, SetupError<C::Error>> {
+) -> Result<Survey<'a>, SetupError<T::Error>> {
     let names = Names::of(want.target);
     let server = detect(client).await?;
     if want.parts.templates && want.index_mode == Some(IndexMode::Logsdb) && !server.has_logsdb() {
@@ -95,22 +97,22 @@ pub async fn survey<'a, C: Client>(
     })
 }
 
-async fn inspect<C: Client>(client: &C, step: Step) -> Result<Object, SetupError<C::Error>> {
-    let answer = answer::request(client, Method::Get, &step.path, None).await?;
-    if answer.status == 404 {
+async fn inspect<T: Transport>(client: &T, step: Step) -> Result<Object, SetupError<T::Error>> {
+    let response = response::send(client, Method::Get, &step.path, None).await?;
+    if response.status == 404 {
         return Ok(Object {
             step,
             found: ObjectState::Missing,
             version: None,
         });
     }
-    let body = answer::judge(Method::Get, &step.path, answer)?;
+    let body = response::json(Method::Get, &step.path, response)?;
     let current =
         step.kind
             .content(&step.name, &body)
             .ok_or_else(|| SetupError::Incomprehensible {
-                request: answer::name(Method::Get, &step.path),
-                body: answer::excerpt(body.to_string().as_bytes()),
+                request: response::request_line(Method::Get, &step.path),
+                body: excerpt(body.to_string().as_bytes()),
             })?;
     let number = |key| body.get(key).and_then(Value::as_u64);
     let version = number("_seq_no").zip(number("_primary_term"));
@@ -162,11 +164,11 @@ impl Object {
         match (plan::managed_by(theirs), package) {
             (Some(owner), Some(package)) => format!(
                 "{kind} {name} (of {}: the integration {})",
-                answer::excerpt(owner.as_bytes()),
-                answer::excerpt(package.as_bytes())
+                excerpt(owner.as_bytes()),
+                excerpt(package.as_bytes())
             ),
             (Some(owner), None) => {
-                format!("{kind} {name} (of {})", answer::excerpt(owner.as_bytes()))
+                format!("{kind} {name} (of {})", excerpt(owner.as_bytes()))
             }
             (None, _) => format!("{kind} {name}"),
         }
@@ -215,18 +217,18 @@ impl Survey<'_> {
     }
 
     /// Puts each object that is missing or differs; `force` also overwrites foreign objects.
-    pub async fn apply<C: Client>(
+    pub async fn apply<T: Transport>(
         self,
-        client: &C,
+        client: &T,
         force: bool,
-    ) -> Result<Report, SetupError<C::Error>> {
+    ) -> Result<Report, SetupError<T::Error>> {
         self.permit(force)?;
         let mut changes = Vec::with_capacity(self.objects.len());
         for object in &self.objects {
             let outcome = object.outcome();
             if !matches!(outcome, Outcome::Unchanged | Outcome::Kept) {
                 let body = Bytes::from(object.step.body.to_string());
-                answer::accepted(client, Method::Put, &object.put(), Some(body)).await?;
+                response::accepted(client, Method::Put, &object.put(), Some(body)).await?;
             }
             changes.push(Change {
                 kind: object.step.kind,
@@ -299,7 +301,7 @@ impl Survey<'_> {
             out.push_str(&format!(
                 "Warning: {index} would not get our template but {}, whose priority is {priority}: lower that, or \
                  narrow its pattern.\n",
-                answer::excerpt(template.as_bytes())
+                excerpt(template.as_bytes())
             ));
         }
         out

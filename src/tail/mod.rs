@@ -133,8 +133,6 @@ pub struct Settings {
     pub links: Links,
     /// So many logs may be open at one time, at least one.
     pub open_files: usize,
-    /// How often the directories are read although nothing seems to have happened.
-    pub reconcile_interval: Duration,
     /// Whose acks the positions are, such as `elasticsearch:nginx-access-%Y.%m.%d`. Without it none are kept: the state
     /// directory is read for the host's name, not locked, and not written to.
     pub output: Option<String>,

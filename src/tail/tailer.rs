@@ -347,11 +347,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.scan.directories.iter().map(PathBuf::as_path)
     }
 
-    /// Whether the directories are due to be read again.
-    pub fn reconcile_due(&self) -> bool {
-        self.clock.now().saturating_sub(self.earlier.at) >= self.settings.reconcile_interval
-    }
-
     /// Whether a live path leads to another file than the one that is read, or to a file again. It costs one look at
     /// each, and serves while no events are asked for. `true` calls for a reconcile.
     pub fn names_changed(&self) -> bool {

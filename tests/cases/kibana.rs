@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 
 use logweir::config::Auth;
 use logweir::config::Kibana;
-use logweir::setup::kibana::{Held, KibanaError, KibanaTransport, SavedObjects, diff, import};
-use logweir::setup::{Answer, Method, Outcome};
+use logweir::http::{HttpClient, Method, Response, Transport as _};
+use logweir::setup::Outcome;
+use logweir::setup::kibana::{Held, KibanaError, SavedObjects, diff, import};
 use serde_json::json;
 use url::Url;
 
@@ -17,8 +18,8 @@ use crate::support::fake_kibana::{FakeKibana, Inside};
 
 const PATTERN: &str = "nginx-access-*";
 
-fn transport(kibana: &FakeKibana, auth: Auth) -> KibanaTransport {
-    KibanaTransport::new(&Kibana {
+fn transport(kibana: &FakeKibana, auth: Auth) -> HttpClient {
+    HttpClient::of_kibana(&Kibana {
         url: Url::parse(&format!("http://{}", kibana.address)).unwrap(),
         space: None,
         auth,
@@ -408,7 +409,7 @@ async fn a_kibana_that_hides_its_version_is_still_one() {
 #[tokio::test]
 async fn another_server_at_the_address_is_noticed() {
     let stage = FakeEs::start(Cluster::default()).await;
-    let transport = KibanaTransport::new(&Kibana {
+    let transport = HttpClient::of_kibana(&Kibana {
         url: stage.url(),
         space: None,
         auth: Auth::None,
@@ -431,8 +432,7 @@ async fn raw(
     headers: &[(&'static str, &'static str)],
     path: &str,
     body: &str,
-) -> Answer {
-    use logweir::setup::kibana::Transport as _;
+) -> Response {
     let transport = transport(kibana, Auth::None);
     let body = Some(body.to_owned().into());
     transport

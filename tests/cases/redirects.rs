@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use logweir::event::{Batch, Item, OutcomeCounts};
+use logweir::http::Backoff;
 use logweir::output::dead_letters::Rejection;
 use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
-use logweir::output::elasticsearch::{Backoff, Elasticsearch, Settings};
+use logweir::output::elasticsearch::{Elasticsearch, Settings};
 use logweir::output::{Health, OutputStatus as _};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use elasticsearch::http::transport::Transport;
+use elasticsearch::http::transport::Transport as PlainTransport;
 use logweir::config::{IndexMode, IndexPattern, Target};
+use logweir::http::{Method, Response, Transport};
 use logweir::setup::{
-    Answer, Client, Family, Lifecycle, Method, ObjectKind, ObjectState, Outcome, Parts, Report,
-    SetupError, Step, Want, detect, plan, run, survey,
+    Family, Lifecycle, ObjectKind, ObjectState, Outcome, Parts, Report, SetupError, Step, Want,
+    detect, plan, run, survey,
 };
 use serde_json::{Value, json};
 
@@ -44,17 +45,17 @@ fn step(steps: &[Step], kind: ObjectKind, end: &str) -> Step {
 }
 
 /// A cluster by the plainest way there is.
-struct Cluster(Transport);
+struct Cluster(PlainTransport);
 
 impl Cluster {
     fn at(address: &str) -> Self {
-        Self(Transport::single_node(address).unwrap())
+        Self(PlainTransport::single_node(address).unwrap())
     }
 
     /// Sends a request that must succeed.
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let body = body.map(|body| Bytes::from(body.to_string()));
-        let answer = self.request(method, path, body).await.unwrap();
+        let answer = self.request(method, path, &[], body).await.unwrap();
         let text = String::from_utf8_lossy(&answer.body);
         assert!(
             (200..300).contains(&answer.status),
@@ -65,15 +66,16 @@ impl Cluster {
     }
 }
 
-impl Client for Cluster {
+impl Transport for Cluster {
     type Error = elasticsearch::Error;
 
     async fn request(
         &self,
         method: Method,
         path: &str,
+        _headers: &[(&'static str, &'static str)],
         body: Option<Bytes>,
-    ) -> Result<Answer, elasticsearch::Error> {
+    ) -> Result<Response, elasticsearch::Error> {
         let method = match method {
             Method::Get => elasticsearch::http::Method::Get,
             Method::Put => elasticsearch::http::Method::Put,
@@ -87,10 +89,7 @@ impl Client for Cluster {
             .send(method, path, headers, None::<&()>, body, None)
             .await?;
         let status = response.status_code().as_u16();
-        Ok(Answer {
-            status,
-            body: response.bytes().await?,
-        })
+        Ok(Response::new(status, response.bytes().await?))
     }
 }
 
@@ -433,7 +432,7 @@ async fn opensearch_would_refuse_the_files_of_elasticsearch() {
     for step in plan(&elasticsearch, &want(&target), false) {
         let body = Bytes::from(step.body.to_string());
         let answer = cluster
-            .request(Method::Put, &step.path, Some(body))
+            .request(Method::Put, &step.path, &[], Some(body))
             .await
             .unwrap();
         let taken = step.path.starts_with("/_component_template");
@@ -505,7 +504,7 @@ async fn logsdb_takes_every_field_and_still_knows_a_line_by_its_id() {
         cluster.ask(Method::Put, &path, Some(full_document())).await;
         let again = Bytes::from(full_document().to_string());
         let again = cluster
-            .request(Method::Put, &path, Some(again))
+            .request(Method::Put, &path, &[], Some(again))
             .await
             .unwrap();
         assert_eq!(again.status, 409, "{family}");

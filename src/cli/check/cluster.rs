@@ -14,17 +14,17 @@ use super::super::{Exit, setup::want};
 use super::report::Report;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Elasticsearch as Cluster};
+use crate::http::{Method, Transport};
 use crate::setup::{
-    self, Client, Lifecycle, Method, Object, ObjectKind, ObjectState, Parts, Privileges,
-    SetupError, Survey,
+    self, Lifecycle, Object, ObjectKind, ObjectState, Parts, Privileges, SetupError, Survey,
 };
 
 /// A difference of clocks from which on records of "the last minute" are missed.
 const CLOCKS_APART: Duration = Duration::from_secs(30);
 
 /// Reports all findings.
-pub(super) async fn describe<C: Client>(
-    client: &C,
+pub(super) async fn describe<T: Transport>(
+    client: &T,
     config: &Config,
     cluster: &Cluster,
     report: &mut Report,
@@ -170,7 +170,7 @@ fn life_cycle(survey: &Survey<'_>, report: &mut Report) {
     }
 }
 
-async fn privileges<C: Client>(client: &C, survey: &Survey<'_>, report: &mut Report) {
+async fn privileges<T: Transport>(client: &T, survey: &Survey<'_>, report: &mut Report) {
     const LABEL: &str = "privileges";
     match setup::privileges(client, &survey.server, &survey.names).await {
         Ok(Privileges::Enough) => report.item(LABEL, "those that run needs"),
@@ -194,16 +194,16 @@ async fn privileges<C: Client>(client: &C, survey: &Survey<'_>, report: &mut Rep
 }
 
 /// Reports whether a power cut may lose acknowledged documents. The agent needs no privilege for that setting.
-async fn durability<C: Client>(client: &C, cluster: &Cluster, report: &mut Report) {
+async fn durability<T: Transport>(client: &T, cluster: &Cluster, report: &mut Report) {
     const LABEL: &str = "durability";
     const SETTING: &str = "index.translog.durability";
     let all = cluster.target.all();
     let path = format!("/{all}/_settings/{SETTING}?flat_settings=true");
-    let answer = match client.request(Method::Get, &path, None).await {
-        Ok(answer) => answer,
+    let response = match client.request(Method::Get, &path, &[], None).await {
+        Ok(response) => response,
         Err(error) => return report.item(LABEL, &format!("cannot be told: {error}")),
     };
-    let indices = match (answer.status, serde_json::from_slice(&answer.body)) {
+    let indices = match (response.status, serde_json::from_slice(&response.body)) {
         (200, Ok(Value::Object(indices))) => indices,
         (404, _) => return report.item(LABEL, &format!("no {all} is there yet")),
         (403, _) => {

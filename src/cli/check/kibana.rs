@@ -5,7 +5,7 @@
 use super::super::setup::{dashboards::Dashboards, target};
 use super::report::{Report, count};
 use crate::config::{Config, Kibana};
-use crate::output::elasticsearch::shown;
+use crate::http::shown;
 use crate::setup::kibana::Held;
 
 pub(super) async fn describe(config: &Config, kibana: &Kibana, report: &mut Report) {

@@ -14,7 +14,8 @@ use super::report::Report;
 use super::{beside, doubles, extras, host, names, routes};
 use crate::agent;
 use crate::config::{DEFAULT_FILE, Elasticsearch as Cluster, Loaded, PROMISE, Proxy, Target};
-use crate::output::elasticsearch::{Elasticsearch, shown};
+use crate::http::shown;
+use crate::output::elasticsearch::Elasticsearch;
 
 /// What the records cannot do without; the lack of anything else is no warning.
 const GRAVE: [Need; 5] = [

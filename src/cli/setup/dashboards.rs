@@ -4,15 +4,15 @@ use std::fmt::Write as _;
 
 use super::Exit;
 use crate::config::{Kibana, Target};
+use crate::http::{HttpClient, HttpError};
 use crate::setup::Outcome;
 use crate::setup::kibana::{
-    Diff, Held, KibanaError, KibanaTransport, SavedObject, SavedObjects, TransportError, address,
-    diff, import,
+    Diff, Held, KibanaError, SavedObject, SavedObjects, address, diff, import,
 };
 
 /// The objects in Kibana compared with those to import.
 pub(in crate::cli) struct Dashboards<'c> {
-    transport: KibanaTransport,
+    client: HttpClient,
     kibana: &'c Kibana,
     diff: Diff,
 }
@@ -26,13 +26,13 @@ impl<'c> Dashboards<'c> {
         kibana: &'c Kibana,
         target: &Target,
     ) -> Result<Self, Failure> {
-        let transport =
-            KibanaTransport::new(kibana).map_err(|error| (error.to_string(), Exit::Config))?;
+        let client =
+            HttpClient::of_kibana(kibana).map_err(|error| (error.to_string(), Exit::Config))?;
         let space = kibana.space.as_deref();
-        let diff = diff(&transport, space, &SavedObjects::of(target, space)).await;
+        let diff = diff(&client, space, &SavedObjects::of(target, space)).await;
         let diff = diff.map_err(|error| failure(&error))?;
         Ok(Self {
-            transport,
+            client,
             kibana,
             diff,
         })
@@ -49,14 +49,14 @@ impl<'c> Dashboards<'c> {
         if names.is_empty() || force {
             return Ok(());
         }
-        let error: KibanaError<TransportError> = KibanaError::Foreign { names };
+        let error: KibanaError<HttpError> = KibanaError::Foreign { names };
         Err(failure(&error))
     }
 
     /// Imports what is missing or of another version, and by `force` what was changed; says where to look.
     pub(super) async fn import(&self, force: bool) -> Result<String, Failure> {
         let space = self.kibana.space.as_deref();
-        let done = import(&self.transport, space, &self.diff, force).await;
+        let done = import(&self.client, space, &self.diff, force).await;
         done.map_err(|error| failure(&error))?;
         let mut out = self.describe(|outcome| match outcome {
             Outcome::Created => "created",
@@ -143,7 +143,7 @@ impl<'c> Dashboards<'c> {
     }
 }
 
-pub(in crate::cli) fn failure(error: &KibanaError<TransportError>) -> Failure {
+pub(in crate::cli) fn failure(error: &KibanaError<HttpError>) -> Failure {
     let exit = match error {
         KibanaError::Refused {
             status: 401 | 403, ..

@@ -123,7 +123,7 @@ async fn a_closed_old_index_is_parked_after_ten_minutes_and_its_lines_are_resent
     lab.deliverer.bring_back_once().await;
     assert!(lab.entries().is_empty());
     assert_eq!(lab.held_ids(), ids(0..22));
-    assert_eq!(lab.deliverer.stats.unparked(), 12);
+    assert_eq!(lab.deliverer.sender.stats.unparked(), 12);
     assert_eq!(
         lab.deliver(batch_of(&[("old", 30, false)]))
             .await
@@ -168,8 +168,14 @@ async fn index_health_survives_reloads() {
     let mut other = Lab::new(closed());
     let deliverer = Arc::get_mut(&mut other.deliverer).unwrap();
     deliverer.go_on_from(&before, false);
-    assert!(!deliverer.index_health.parkable("old") && before.index_health.parkable("old"));
-    assert_eq!(deliverer.stats.sent_bytes(), before.stats.sent_bytes());
+    assert!(
+        !deliverer.sender.index_health.parkable("old")
+            && before.sender.index_health.parkable("old")
+    );
+    assert_eq!(
+        deliverer.sender.stats.sent_bytes(),
+        before.sender.stats.sent_bytes()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -234,6 +240,26 @@ async fn parked_documents_too_large_for_one_request_are_resent_in_halves() {
     lab.deliverer.bring_back_once().await;
     assert!(lab.entries().is_empty());
     assert_eq!(lab.held_ids(), ids(0..20));
+}
+
+/// A walk shares the path of live batches: one dead node does not end it.
+#[tokio::test(start_paused = true)]
+async fn parked_documents_are_resent_to_a_living_node() {
+    let lab = Lab::with(Cluster::default(), 2, Some(0), |_| {});
+    let batch = good(3);
+    let entries: Vec<Entry> = (0..3)
+        .map(|at| {
+            let item = batch.items[at];
+            let split = (item.document - item.start) as usize;
+            let (action, document) = batch.item(at).unwrap().split_at(split);
+            let closed = Rejection::new(0, "closed", "");
+            entry_of(Kind::Parked, action, document, closed)
+        })
+        .collect();
+    lab.deliverer.dead_letters.append(&entries).unwrap();
+    lab.deliverer.bring_back_once().await;
+    assert!(lab.entries().is_empty());
+    assert_eq!(lab.held_ids(), ids(0..3));
 }
 
 /// Another process has the dead-letter file, or its disk is slow: the delivery waits, a stop waits for it, and the

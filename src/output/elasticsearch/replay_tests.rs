@@ -175,7 +175,7 @@ async fn a_replay_beside_the_agents_own_retries_loses_and_duplicates_nothing() {
     let settings = settings(lab.directory.path());
     let transport = InProcess {
         cluster: lab.cluster.clone(),
-        nodes: 1,
+        nodes: nodes_of(1),
         dead: None,
         latency: Duration::from_millis(3),
     };

@@ -114,12 +114,12 @@ impl Stats {
         self.unparked.fetch_add(documents, Ordering::Relaxed);
     }
 
-    pub(crate) fn begin(&self, bytes: usize) -> UnderWay<'_> {
+    pub(crate) fn begin(&self, bytes: usize) -> RequestInFlight<'_> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.in_flight_bytes
             .fetch_add(bytes as u64, Ordering::Relaxed);
         self.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        UnderWay {
+        RequestInFlight {
             stats: self,
             bytes: bytes as u64,
         }
@@ -128,12 +128,12 @@ impl Stats {
 
 /// A request in flight; dropping it ends it.
 #[derive(Debug)]
-pub(crate) struct UnderWay<'s> {
+pub(crate) struct RequestInFlight<'s> {
     stats: &'s Stats,
     bytes: u64,
 }
 
-impl UnderWay<'_> {
+impl RequestInFlight<'_> {
     /// It ended with this status, 0 without one.
     pub(crate) fn end(self, status: u16, took: Duration) {
         let stats = self.stats;
@@ -151,7 +151,7 @@ impl UnderWay<'_> {
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for RequestInFlight<'_> {
     fn drop(&mut self) {
         self.stats.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.stats

@@ -160,7 +160,6 @@ impl Lab {
             held_open_bytes: 1 << 30,
             max_line_bytes: 4096,
             read_bytes: 256,
-            reconcile_interval: self.settings.reconcile_interval,
             output: Some("output:x".to_owned()),
         };
         Tailer::open(

@@ -48,7 +48,6 @@ pub(super) fn settings(globs: &[&str]) -> Settings {
         held_open_bytes: 1 << 30,
         links: Links::default(),
         open_files: 1024,
-        reconcile_interval: Duration::from_secs(10),
         output: Some("null:x".to_owned()),
     }
 }

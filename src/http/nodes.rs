@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 
 #[derive(Debug, Default, Clone, Copy)]
-struct Health {
+struct NodeHealth {
     failures: u32,
     paused_until: Option<Instant>,
 }
 
-impl Health {
+impl NodeHealth {
     fn is_paused(&self, now: Instant) -> bool {
         self.paused_until.is_some_and(|until| until > now)
     }
@@ -26,7 +26,7 @@ impl Health {
 /// The nodes, by number.
 #[derive(Debug)]
 pub(crate) struct Nodes {
-    health: Mutex<Vec<Health>>,
+    health: Mutex<Vec<NodeHealth>>,
     turn: AtomicUsize,
     backoff: Backoff,
     has_answered: AtomicBool,
@@ -34,7 +34,7 @@ pub(crate) struct Nodes {
 
 impl Nodes {
     pub(crate) fn new(count: usize, backoff: Backoff) -> Self {
-        let health = Mutex::new(vec![Health::default(); count.max(1)]);
+        let health = Mutex::new(vec![NodeHealth::default(); count.max(1)]);
         Self {
             health,
             turn: AtomicUsize::new(0),
@@ -71,13 +71,13 @@ impl Nodes {
     pub(crate) fn failed(&self, node: usize) {
         if let Some(health) = self.health().get_mut(node) {
             let factor = 2u32.checked_pow(health.failures).unwrap_or(u32::MAX);
-            let rest = self
+            let pause = self
                 .backoff
                 .min()
                 .saturating_mul(factor)
                 .min(self.backoff.max());
             health.failures = health.failures.saturating_add(1);
-            health.paused_until = Some(Instant::now() + rest);
+            health.paused_until = Some(Instant::now() + pause);
         }
     }
 
@@ -85,7 +85,7 @@ impl Nodes {
     pub(crate) fn answered(&self, node: usize) {
         self.has_answered.store(true, Ordering::Relaxed);
         if let Some(health) = self.health().get_mut(node) {
-            *health = Health::default();
+            *health = NodeHealth::default();
         }
     }
 
@@ -100,7 +100,7 @@ impl Nodes {
             .store(before.has_answered(), Ordering::Relaxed);
     }
 
-    fn health(&self) -> std::sync::MutexGuard<'_, Vec<Health>> {
+    fn health(&self) -> std::sync::MutexGuard<'_, Vec<NodeHealth>> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
