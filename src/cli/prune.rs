@@ -9,7 +9,7 @@ use super::setup::exit;
 use super::terminal::{complain, safe, say};
 use super::{Common, Exit, PruneArgs, load};
 use crate::clock::{Clock, SystemClock};
-use crate::config::{IndexPattern, Target, show_duration};
+use crate::config::{IndexPattern, IndexTarget, show_duration};
 use crate::http::HttpClient;
 use crate::setup::{self, Expired};
 
@@ -29,8 +29,8 @@ pub(super) fn run(common: &Common, args: &PruneArgs) -> Exit {
         return Exit::Config;
     };
     let pattern = match &cluster.target {
-        Target::Daily(pattern) => pattern,
-        Target::Stream(stream) => {
+        IndexTarget::Daily(pattern) => pattern,
+        IndexTarget::Stream(stream) => {
             complain!(
                 "prune goes by the day in an index's name, and the backing indices of the data stream {stream} have \
                  none that counts: set `retention` and run logweir setup, so that the cluster rolls it over and \

@@ -57,7 +57,7 @@ impl Redirect {
     }
 
     /// The hint for the operator.
-    pub fn hint(&self) -> String {
+    pub(crate) fn hint(&self) -> String {
         let setting = self.service.quoted_addresses();
         match &self.target {
             RedirectTarget::Base(_) => format!("use that address in {setting}"),

@@ -77,7 +77,7 @@ impl ConnectionSettings {
     }
 
     /// All problems of the settings; no file is opened.
-    pub fn problems(&self) -> Vec<SettingsProblem> {
+    pub(crate) fn problems(&self) -> Vec<SettingsProblem> {
         let mut problems = Vec::new();
         if self.nodes.is_empty() {
             problems.push(SettingsProblem::NoNodes);

@@ -7,7 +7,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::plan::{ObjectKind, counts_from_the_name};
-use super::{Family, Names, SetupError, Want, privileges, response};
+use super::{Family, SetupError, TargetNames, Want, privileges, response};
 use crate::config;
 use crate::http::{Method, Transport};
 
@@ -41,7 +41,7 @@ fn service(family: Family) -> (&'static str, &'static str) {
 
 /// State of the service itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Service {
+enum ServiceState {
     Running,
     Stopped,
     Absent,
@@ -61,7 +61,7 @@ pub(super) async fn inspect<T: Transport>(
     client: &T,
     family: Family,
     want: &Want<'_>,
-    names: &Names,
+    names: &TargetNames,
 ) -> Result<LifecycleState, SetupError<T::Error>> {
     let by_templates = want.parts.templates && family == Family::Elasticsearch;
     let by_policy = want.parts.lifecycle && want.retention.is_some();
@@ -71,21 +71,21 @@ pub(super) async fn inspect<T: Transport>(
         None
     };
     let is_there = match service {
-        Some(Service::Running | Service::Stopped) => true,
-        Some(Service::Hidden) if by_templates => match features(client).await? {
+        Some(ServiceState::Running | ServiceState::Stopped) => true,
+        Some(ServiceState::Hidden) if by_templates => match features(client).await? {
             Some(is_there) => is_there,
             None => is_named(client, names).await?,
         },
-        Some(Service::Hidden | Service::Absent) | None => false,
+        Some(ServiceState::Hidden | ServiceState::Absent) | None => false,
     };
     let lifecycle = match (want.retention, service) {
-        (None, Some(Service::Absent)) => Lifecycle::Unwanted,
+        (None, Some(ServiceState::Absent)) => Lifecycle::Unwanted,
         (None, _) if want.parts.lifecycle => left_over(client, family, &names.template).await?,
         (None, _) | (_, None) => Lifecycle::Unwanted,
-        (_, Some(Service::Running)) => Lifecycle::Running,
-        (_, Some(Service::Stopped)) => Lifecycle::Stopped,
-        (_, Some(Service::Absent)) => Lifecycle::Absent,
-        (_, Some(Service::Hidden)) => Lifecycle::Hidden,
+        (_, Some(ServiceState::Running)) => Lifecycle::Running,
+        (_, Some(ServiceState::Stopped)) => Lifecycle::Stopped,
+        (_, Some(ServiceState::Absent)) => Lifecycle::Absent,
+        (_, Some(ServiceState::Hidden)) => Lifecycle::Hidden,
     };
     Ok(LifecycleState {
         lifecycle,
@@ -93,18 +93,21 @@ pub(super) async fn inspect<T: Transport>(
     })
 }
 
-async fn ask<T: Transport>(client: &T, family: Family) -> Result<Service, SetupError<T::Error>> {
+async fn ask<T: Transport>(
+    client: &T,
+    family: Family,
+) -> Result<ServiceState, SetupError<T::Error>> {
     let (_, path) = service(family);
     let response = response::send(client, Method::Get, path, None).await?;
     match response.status {
-        status if privileges::is_absent(status) => Ok(Service::Absent),
-        403 => Ok(Service::Hidden),
+        status if privileges::is_absent(status) => Ok(ServiceState::Absent),
+        403 => Ok(ServiceState::Hidden),
         _ => {
             let status = response::json(Method::Get, path, response)?;
             let mode = status.get("operation_mode").and_then(Value::as_str);
             Ok(match mode {
-                Some("STOPPED" | "STOPPING") => Service::Stopped,
-                _ => Service::Running,
+                Some("STOPPED" | "STOPPING") => ServiceState::Stopped,
+                _ => ServiceState::Running,
             })
         }
     }
@@ -123,7 +126,10 @@ async fn features<T: Transport>(client: &T) -> Result<Option<bool>, SetupError<T
 }
 
 /// Whether the existing template names a life cycle; the last resort to know whether the service exists.
-async fn is_named<T: Transport>(client: &T, names: &Names) -> Result<bool, SetupError<T::Error>> {
+async fn is_named<T: Transport>(
+    client: &T,
+    names: &TargetNames,
+) -> Result<bool, SetupError<T::Error>> {
     let path = ObjectKind::IndexTemplate.path(&names.template);
     let response = response::send(client, Method::Get, &path, None).await?;
     let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
@@ -163,7 +169,7 @@ fn kind(family: Family) -> ObjectKind {
 pub(super) struct LifecycleNote<'a> {
     pub(super) family: Family,
     pub(super) lifecycle: Lifecycle,
-    pub(super) target: &'a config::Target,
+    pub(super) target: &'a config::IndexTarget,
     pub(super) retention: Option<std::time::Duration>,
 }
 
@@ -198,9 +204,9 @@ impl fmt::Display for LifecycleNote<'_> {
                     f,
                     "No life cycle: this cluster has no {service}. {}",
                     match self.target {
-                        config::Target::Daily(_) =>
+                        config::IndexTarget::Daily(_) =>
                             "Have `logweir prune` delete what is older than `retention`, once a day.",
-                        config::Target::Stream(_) =>
+                        config::IndexTarget::Stream(_) =>
                             "Roll the data stream over and delete its old backing indices by hand, or write to \
                              daily indices (`index`), which `logweir prune` deletes.",
                     }
@@ -219,7 +225,7 @@ impl fmt::Display for LifecycleNote<'_> {
             Lifecycle::Running => {}
         }
         match (self.target, self.family) {
-            (config::Target::Stream(_), _) => writeln!(
+            (config::IndexTarget::Stream(_), _) => writeln!(
                 f,
                 "The data stream rolls over by itself, and what was rolled over is deleted after {retention}."
             ),

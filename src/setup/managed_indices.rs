@@ -12,8 +12,8 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::plan::ObjectKind;
-use super::survey::{Object, ObjectState};
-use super::{Names, SetupError, response};
+use super::survey::{ObjectState, SurveyedObject};
+use super::{SetupError, TargetNames, response};
 use crate::http::error_body::excerpt;
 use crate::http::{Method, Transport};
 
@@ -39,10 +39,10 @@ pub(super) struct ManagedIndices {
 /// Asks ISM which indices are behind; writes nothing.
 pub(super) async fn inspect<T: Transport>(
     client: &T,
-    names: &Names,
-    objects: &[Object],
+    names: &TargetNames,
+    objects: &[SurveyedObject],
 ) -> Result<ManagedIndices, SetupError<T::Error>> {
-    let is_policy = |object: &&Object| object.step.kind == ObjectKind::IsmPolicy;
+    let is_policy = |object: &&SurveyedObject| object.step.kind == ObjectKind::IsmPolicy;
     let Some(policy) = objects.iter().find(is_policy) else {
         return Ok(ManagedIndices::default());
     };

@@ -35,13 +35,13 @@ use bytes::Bytes;
 pub use self::detect::{Family, ServerInfo, detect};
 pub use self::error::SetupError;
 pub use self::lifecycle::Lifecycle;
-pub use self::plan::{Names, ObjectKind, Parts, Step, Want, plan};
+pub use self::plan::{ObjectKind, Parts, PlannedObject, TargetNames, Want, plan};
 pub(crate) use self::print::{requests, roles};
 pub(crate) use self::privileges::{Privileges, privileges};
 pub(crate) use self::prune::{Expired, delete, delete_unparsed, find_expired};
-pub use self::report::{Outcome, Report};
-pub(crate) use self::survey::{Object, Survey};
+pub use self::report::{ChangeOutcome, SetupReport};
 pub use self::survey::{ObjectState, survey};
+pub(crate) use self::survey::{Survey, SurveyedObject};
 pub(crate) use self::time::cluster_time;
 
 use crate::http::Transport;
@@ -55,6 +55,6 @@ pub async fn run<T: Transport>(
     client: &T,
     want: &Want<'_>,
     force: bool,
-) -> Result<Report, SetupError<T::Error>> {
+) -> Result<SetupReport, SetupError<T::Error>> {
     survey(client, want).await?.apply(client, force).await
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Family, Names, ServerInfo, SetupError, response};
+use super::{Family, ServerInfo, SetupError, TargetNames, response};
 use crate::http::error_body::excerpt;
 use crate::http::{Method, Transport};
 
@@ -30,7 +30,7 @@ pub(super) const CLUSTER: [&str; 1] = ["monitor"];
 
 /// The agent's index privileges in Elasticsearch. Versions before 8.13 have no `require_data_stream`, so the agent
 /// checks the data stream by other requests.
-pub(super) fn on_indices(names: &Names, before_8_13: bool) -> Vec<&'static str> {
+pub(super) fn on_indices(names: &TargetNames, before_8_13: bool) -> Vec<&'static str> {
     let mut privileges = vec!["create_doc", "auto_configure"];
     if names.stream && before_8_13 {
         privileges.extend(["create_index", "view_index_metadata"]);
@@ -42,7 +42,7 @@ pub(super) fn on_indices(names: &Names, before_8_13: bool) -> Vec<&'static str> 
 pub(crate) async fn privileges<T: Transport>(
     client: &T,
     server: &ServerInfo,
-    names: &Names,
+    names: &TargetNames,
 ) -> Result<Privileges, SetupError<T::Error>> {
     match server.family {
         Family::Elasticsearch => elasticsearch(client, server, names).await,
@@ -54,7 +54,7 @@ pub(crate) async fn privileges<T: Transport>(
 async fn elasticsearch<T: Transport>(
     client: &T,
     server: &ServerInfo,
-    names: &Names,
+    names: &TargetNames,
 ) -> Result<Privileges, SetupError<T::Error>> {
     const PATH: &str = "/_security/user/_has_privileges";
     let on_indices = on_indices(names, !server.is_at_least(8, 13));

@@ -10,10 +10,10 @@ use serde_json::Value;
 
 use super::lifecycle::{self, Lifecycle, LifecycleNote, LifecycleState};
 use super::managed_indices::{self, ManagedIndices};
-use super::plan::{self, ObjectKind, Step, Want};
-use super::report::{Change, Outcome, Report};
+use super::plan::{self, ObjectKind, PlannedObject, Want};
+use super::report::{Change, ChangeOutcome, SetupReport};
 use super::template_conflict::{self, TemplateConflict};
-use super::{Names, ServerInfo, SetupError, detect, diff, response};
+use super::{ServerInfo, SetupError, TargetNames, detect, diff, response};
 use crate::config::IndexMode;
 use crate::http::error_body::excerpt;
 use crate::http::{Method, Transport};
@@ -35,9 +35,9 @@ pub enum ObjectState {
 
 /// A step and the state of its object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Object {
+pub struct SurveyedObject {
     /// What would be put.
-    pub step: Step,
+    pub step: PlannedObject,
     /// The object's state in the cluster.
     pub found: ObjectState,
     /// `_seq_no` and `_primary_term` of an OpenSearch policy.
@@ -50,11 +50,11 @@ pub struct Survey<'a> {
     /// The cluster's family and version.
     pub server: ServerInfo,
     /// The names derived from the setting.
-    pub names: Names,
+    pub names: TargetNames,
     /// Whether the cluster deletes old indices by itself.
     pub lifecycle: Lifecycle,
     /// The objects in the order of the plan.
-    pub objects: Vec<Object>,
+    pub objects: Vec<SurveyedObject>,
     /// Templates with a higher priority than ours.
     pub conflicts: Vec<TemplateConflict>,
     /// Indices that OpenSearch manages by an older version of our policy.
@@ -67,7 +67,7 @@ pub async fn survey<'a, T: Transport>(
     client: &T,
     want: &Want<'a>,
 ) -> Result<Survey<'a>, SetupError<T::Error>> {
-    let names = Names::of(want.target);
+    let names = TargetNames::of(want.target);
     let server = detect(client).await?;
     if want.parts.templates && want.index_mode == Some(IndexMode::Logsdb) && !server.has_logsdb() {
         return Err(SetupError::NoLogsdb { server });
@@ -97,10 +97,13 @@ pub async fn survey<'a, T: Transport>(
     })
 }
 
-async fn inspect<T: Transport>(client: &T, step: Step) -> Result<Object, SetupError<T::Error>> {
+async fn inspect<T: Transport>(
+    client: &T,
+    step: PlannedObject,
+) -> Result<SurveyedObject, SetupError<T::Error>> {
     let response = response::send(client, Method::Get, &step.path, None).await?;
     if response.status == 404 {
-        return Ok(Object {
+        return Ok(SurveyedObject {
             step,
             found: ObjectState::Missing,
             version: None,
@@ -125,14 +128,14 @@ async fn inspect<T: Transport>(client: &T, step: Step) -> Result<Object, SetupEr
     } else {
         ObjectState::Foreign(current.clone())
     };
-    Ok(Object {
+    Ok(SurveyedObject {
         step,
         found,
         version,
     })
 }
 
-impl Object {
+impl SurveyedObject {
     /// The path for the PUT: an OpenSearch policy is replaced only in the version that was read.
     fn put(&self) -> String {
         let path = &self.step.path;
@@ -145,13 +148,13 @@ impl Object {
     }
 
     /// The outcome of applying this step.
-    fn outcome(&self) -> Outcome {
+    fn outcome(&self) -> ChangeOutcome {
         match self.found {
-            ObjectState::Missing => Outcome::Created,
-            ObjectState::Equal => Outcome::Unchanged,
-            ObjectState::Differs(_) => Outcome::Updated,
-            ObjectState::Foreign(_) => Outcome::Overwritten,
-            ObjectState::Users => Outcome::Kept,
+            ObjectState::Missing => ChangeOutcome::Created,
+            ObjectState::Equal => ChangeOutcome::Unchanged,
+            ObjectState::Differs(_) => ChangeOutcome::Updated,
+            ObjectState::Foreign(_) => ChangeOutcome::Overwritten,
+            ObjectState::Users => ChangeOutcome::Kept,
         }
     }
 
@@ -177,7 +180,7 @@ impl Object {
 
 impl Survey<'_> {
     /// Objects that setup does not overwrite without `force`.
-    pub fn foreign(&self) -> Vec<String> {
+    pub(crate) fn foreign(&self) -> Vec<String> {
         let foreign = self
             .objects
             .iter()
@@ -189,7 +192,7 @@ impl Survey<'_> {
     }
 
     /// Number of indices that OpenSearch manages by an older version of our policy.
-    pub fn behind(&self) -> usize {
+    pub(crate) fn behind(&self) -> usize {
         self.managed_indices.behind.len()
     }
 
@@ -205,7 +208,7 @@ impl Survey<'_> {
 
     /// Refuses to overwrite a foreign object without `force`, and to set up a life cycle whose state the credentials
     /// may not see.
-    pub fn permit<E>(&self, force: bool) -> Result<(), SetupError<E>> {
+    pub(crate) fn permit<E>(&self, force: bool) -> Result<(), SetupError<E>> {
         let objects = self.foreign();
         if !objects.is_empty() && !force {
             return Err(SetupError::Foreign { objects });
@@ -221,12 +224,12 @@ impl Survey<'_> {
         self,
         client: &T,
         force: bool,
-    ) -> Result<Report, SetupError<T::Error>> {
+    ) -> Result<SetupReport, SetupError<T::Error>> {
         self.permit(force)?;
         let mut changes = Vec::with_capacity(self.objects.len());
         for object in &self.objects {
             let outcome = object.outcome();
-            if !matches!(outcome, Outcome::Unchanged | Outcome::Kept) {
+            if !matches!(outcome, ChangeOutcome::Unchanged | ChangeOutcome::Kept) {
                 let body = Bytes::from(object.step.body.to_string());
                 response::accepted(client, Method::Put, &object.put(), Some(body)).await?;
             }
@@ -243,7 +246,7 @@ impl Survey<'_> {
                 .follow(client, &self.names.template)
                 .await?,
         );
-        Ok(Report {
+        Ok(SetupReport {
             server: self.server,
             names: self.names,
             changes,
@@ -312,7 +315,7 @@ impl Survey<'_> {
 impl fmt::Display for Survey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} {}", self.server.family, self.server.version)?;
-        for Object { step, found, .. } in &self.objects {
+        for SurveyedObject { step, found, .. } in &self.objects {
             let word = match found {
                 ObjectState::Missing => "would be created",
                 ObjectState::Equal => "unchanged",

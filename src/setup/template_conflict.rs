@@ -6,8 +6,8 @@
 
 use serde_json::Value;
 
-use super::plan::{self, ObjectKind, Step};
-use super::{Names, SetupError, response};
+use super::plan::{self, ObjectKind, PlannedObject};
+use super::{SetupError, TargetNames, response};
 use crate::http::{Method, Transport};
 
 const PATH: &str = "/_index_template?filter_path=index_templates.name,\
@@ -27,8 +27,8 @@ pub struct TemplateConflict {
 /// Finds for each of our templates the strongest one that wins over it.
 pub(super) async fn find<T: Transport>(
     client: &T,
-    names: &Names,
-    steps: &[Step],
+    names: &TargetNames,
+    steps: &[PlannedObject],
 ) -> Result<Vec<TemplateConflict>, SetupError<T::Error>> {
     let response = response::accepted(client, Method::Get, PATH, None).await?;
     let ours = steps

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use logweir::event::{Batch, Item, OutcomeCounts};
 use logweir::http::{Backoff, ConnectionSettings, HttpClient, Method, Service, Transport as _};
-use logweir::output::dead_letters::{Choice, Kind};
+use logweir::output::dead_letters::{Choice, EntryKind};
 use logweir::output::elasticsearch::{Elasticsearch, Settings};
 use logweir::output::{Health, OutputStatus as _};
 use serde_json::{Value, json};
@@ -260,7 +260,7 @@ async fn a_document_that_the_mapping_refuses_is_kept_and_the_others_go_on() {
         lab.ask(Method::Put, &at, Some(template)).await;
         lab.ask(Method::Delete, &format!("/{index}"), None).await;
         assert!(delivery.await.unwrap().settled, "{}", lab.family);
-        let choice = Choice::of(Some(Kind::Dead), None);
+        let choice = Choice::of(Some(EntryKind::Dead), None);
         let replayed = lab.output.replay(&choice, Duration::from_secs(60)).await;
         assert_eq!(replayed.unwrap().taken.total(), 3, "{}", lab.family);
         lab.ask(Method::Delete, &at, None).await;
@@ -289,7 +289,7 @@ async fn lines_of_an_index_that_stays_closed_are_parked_and_come_back() {
         let counts = delivery.await.unwrap().counts;
         assert_eq!((counts.indexed, counts.parked), (5, 5), "{family}");
         lab.ask(Method::Post, &format!("/{old}/_open"), None).await;
-        let choice = Choice::of(Some(Kind::Parked), None);
+        let choice = Choice::of(Some(EntryKind::Parked), None);
         loop {
             // its primary is up a moment later
             tokio::time::sleep(LOOK).await;

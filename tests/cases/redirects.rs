@@ -8,7 +8,7 @@ use std::time::Duration;
 use logweir::event::{Batch, Item, OutcomeCounts};
 use logweir::http::Backoff;
 use logweir::output::dead_letters::Rejection;
-use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
+use logweir::output::dead_letters::{DeadLetters, Entry, EntryKind};
 use logweir::output::elasticsearch::{Elasticsearch, Settings};
 use logweir::output::{Health, OutputStatus as _};
 use tempfile::TempDir;
@@ -146,7 +146,7 @@ fn every_command_names_the_address_and_sends_nothing_there() {
         status: 400,
     };
     let entry = Entry::new(
-        Kind::Dead,
+        EntryKind::Dead,
         1_795_397_256_789,
         ("day", "1"),
         b"{}",

@@ -5,23 +5,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use elasticsearch::http::transport::Transport as PlainTransport;
-use logweir::config::{IndexMode, IndexPattern, Target};
+use logweir::config::{IndexMode, IndexPattern, IndexTarget};
 use logweir::http::{Method, Response, Transport};
 use logweir::setup::{
-    Family, Lifecycle, ObjectKind, ObjectState, Outcome, Parts, Report, SetupError, Step, Want,
-    detect, plan, run, survey,
+    ChangeOutcome, Family, Lifecycle, ObjectKind, ObjectState, Parts, PlannedObject, SetupError,
+    SetupReport, Want, detect, plan, run, survey,
 };
 use serde_json::{Value, json};
 
 use super::{servers, unique};
 
 /// An index setting.
-fn pattern_of(index: &str) -> Target {
+fn pattern_of(index: &str) -> IndexTarget {
     IndexPattern::parse(index).unwrap().into()
 }
 
 /// Everything for this target, with a life cycle where the cluster has one.
-fn want(target: &Target) -> Want<'_> {
+fn want(target: &IndexTarget) -> Want<'_> {
     Want {
         target,
         retention: Some(Duration::from_secs(30 * 86_400)),
@@ -32,15 +32,15 @@ fn want(target: &Target) -> Want<'_> {
 
 async fn put(
     cluster: &Cluster,
-    target: &Target,
+    target: &IndexTarget,
     force: bool,
-) -> Result<Report, SetupError<elasticsearch::Error>> {
+) -> Result<SetupReport, SetupError<elasticsearch::Error>> {
     run(cluster, &want(target), force).await
 }
 
 /// The step of this kind whose name ends so.
-fn step(steps: &[Step], kind: ObjectKind, end: &str) -> Step {
-    let is = |step: &&Step| step.kind == kind && step.name.ends_with(end);
+fn step(steps: &[PlannedObject], kind: ObjectKind, end: &str) -> PlannedObject {
+    let is = |step: &&PlannedObject| step.kind == kind && step.name.ends_with(end);
     steps.iter().find(is).unwrap().clone()
 }
 
@@ -192,7 +192,7 @@ async fn the_templates_are_taken_and_a_second_run_changes_nothing() {
         let cluster = Cluster::at(address);
         assert_eq!(detect(&cluster).await.unwrap().family.to_string(), family);
         let index = format!("{}-%Y.%m.%d", unique("twice"));
-        let outcomes = |report: Report| {
+        let outcomes = |report: SetupReport| {
             assert_eq!(report.conflicts, [], "{family}");
             report
                 .changes
@@ -204,12 +204,13 @@ async fn the_templates_are_taken_and_a_second_run_changes_nothing() {
         let made = outcomes(report);
         assert!(made.len() >= 3, "{family}: {made:?}");
         assert!(
-            made.iter().all(|made| *made == Outcome::Created),
+            made.iter().all(|made| *made == ChangeOutcome::Created),
             "{family}: {made:?}"
         );
         let report = put(&cluster, &pattern_of(&index), false).await.unwrap();
         let still = outcomes(report);
-        let nothing = |made: &Outcome| matches!(made, Outcome::Unchanged | Outcome::Kept);
+        let nothing =
+            |made: &ChangeOutcome| matches!(made, ChangeOutcome::Unchanged | ChangeOutcome::Kept);
         assert!(still.iter().all(nothing), "{family}: {still:?}");
     }
 }
@@ -388,7 +389,7 @@ async fn a_template_that_is_not_ours_is_left_alone() {
 
         let report = put(&cluster, &pattern_of(&index), true).await.unwrap();
         let last = report.changes.last().unwrap();
-        assert_eq!(last.outcome, Outcome::Overwritten, "{family}");
+        assert_eq!(last.outcome, ChangeOutcome::Overwritten, "{family}");
     }
 }
 

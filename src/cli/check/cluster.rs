@@ -16,7 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Elasticsearch as Cluster};
 use crate::http::{Method, Transport};
 use crate::setup::{
-    self, Lifecycle, Object, ObjectKind, ObjectState, Parts, Privileges, SetupError, Survey,
+    self, Lifecycle, ObjectKind, ObjectState, Parts, Privileges, SetupError, Survey, SurveyedObject,
 };
 
 /// A difference of clocks from which on records of "the last minute" are missed.
@@ -69,7 +69,7 @@ pub(super) fn clocks(seconds: i64, whose: &str, report: &mut Report) {
 
 fn templates(survey: &Survey<'_>, report: &mut Report) {
     let name = &survey.names.template;
-    let is_main = |object: &&Object| {
+    let is_main = |object: &&SurveyedObject| {
         object.step.kind == ObjectKind::IndexTemplate && object.step.name == *name
     };
     let main = survey.objects.iter().find(is_main);
@@ -116,7 +116,7 @@ fn templates(survey: &Survey<'_>, report: &mut Report) {
 }
 
 /// Reports an object that differs from that of this version.
-fn difference(object: &Object, report: &mut Report) {
+fn difference(object: &SurveyedObject, report: &mut Report) {
     let what = format!("the {} {}", object.step.kind.as_str(), object.step.name);
     match object.found {
         ObjectState::Equal | ObjectState::Users => {}
@@ -146,7 +146,7 @@ fn life_cycle(survey: &Survey<'_>, report: &mut Report) {
         ),
         Lifecycle::Running | Lifecycle::Stopped => {
             let is_policy =
-                |object: &&Object| matches!(object.step.kind, ObjectKind::IlmPolicy | ObjectKind::IsmPolicy);
+                |object: &&SurveyedObject| matches!(object.step.kind, ObjectKind::IlmPolicy | ObjectKind::IsmPolicy);
             if let Some(policy) = survey.objects.iter().find(is_policy) {
                 let behind = survey.behind();
                 if policy.found == ObjectState::Equal {

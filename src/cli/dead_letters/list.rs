@@ -9,7 +9,7 @@ use super::super::terminal::{cut, safe, safe_json};
 use super::super::{Exit, ListArgs};
 use super::{choice, entries, file, refused};
 use crate::config::Config;
-use crate::output::dead_letters::{DeadLetters, Entry, Kind, is_no_entry};
+use crate::output::dead_letters::{DeadLetters, Entry, EntryKind, is_no_entry};
 
 /// Columns of a reason.
 const REASON_COLUMNS: usize = 60;
@@ -105,8 +105,8 @@ fn header() -> String {
 
 fn row(entry: &Entry) -> String {
     let kind = match entry.kind {
-        Kind::Dead => "dead",
-        Kind::Parked => "parked",
+        EntryKind::Dead => "dead",
+        EntryKind::Parked => "parked",
     };
     let name = |text: &str| cut(&safe(text), NAME_COLUMNS);
     let reason = cut(&safe(&entry.reason.to_string()), REASON_COLUMNS);
@@ -126,8 +126,8 @@ fn row(entry: &Entry) -> String {
 impl Counts {
     fn count(&mut self, entry: &Entry) {
         match entry.kind {
-            Kind::Dead => self.dead += 1,
-            Kind::Parked => self.parked += 1,
+            EntryKind::Dead => self.dead += 1,
+            EntryKind::Parked => self.parked += 1,
         }
         let mut label = safe(&entry.reason.label());
         if self.reasons.len() >= REASONS && !self.reasons.contains_key(&label) {

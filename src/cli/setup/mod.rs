@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use self::dashboards::Dashboards;
 use super::terminal::{self, complain, say};
 use super::{Common, Exit, SetupArgs, load};
-use crate::config::{Config, Kibana, Target};
+use crate::config::{Config, IndexTarget, Kibana};
 use crate::http::{HttpClient, HttpError};
 use crate::setup::kibana::SavedObjects;
 use crate::setup::{self, Family, Parts, SetupError, Want};
@@ -123,15 +123,15 @@ async fn put(
 }
 
 /// The target of records, or the default one.
-pub(super) fn target(config: &Config) -> Option<Target> {
+pub(super) fn target(config: &Config) -> Option<IndexTarget> {
     match &config.elasticsearch {
         Some(cluster) => Some(cluster.target.clone()),
-        None => Target::default_target(),
+        None => IndexTarget::default_target(),
     }
 }
 
 /// The settings of the setup.
-pub(super) fn want<'a>(config: &Config, target: &'a Target, parts: Parts) -> Want<'a> {
+pub(super) fn want<'a>(config: &Config, target: &'a IndexTarget, parts: Parts) -> Want<'a> {
     let cluster = config.elasticsearch.as_ref();
     Want {
         target,

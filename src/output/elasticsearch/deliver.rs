@@ -23,7 +23,7 @@ use crate::clock::Clock;
 use crate::config::DataStream;
 use crate::event::Batch;
 use crate::http::{Backoff, Redirect};
-use crate::output::dead_letters::{AppendError, DeadLetters, Entry, Kind, Rejection};
+use crate::output::dead_letters::{AppendError, DeadLetters, Entry, EntryKind, Rejection};
 use crate::output::health::{Health, HealthGuard, HealthTracker};
 
 /// The delivery was stopped.
@@ -344,8 +344,8 @@ impl<T: BulkTransport> Deliverer<T> {
             }
         };
         let mut entries: Vec<Entry> = Vec::with_capacity(batch.dead.len() + batch.parked.len());
-        entries.extend(batch.dead.iter().map(|one| entry(Kind::Dead, one)));
-        entries.extend(batch.parked.iter().map(|one| entry(Kind::Parked, one)));
+        entries.extend(batch.dead.iter().map(|one| entry(EntryKind::Dead, one)));
+        entries.extend(batch.parked.iter().map(|one| entry(EntryKind::Parked, one)));
         let file = self.dead_letters.clone();
         // A stop must not interrupt this: items that are written must be counted.
         let written = tokio::task::spawn_blocking(move || file.append(&entries)).await;

@@ -197,7 +197,7 @@ fn batch_of(items: &[(&str, usize, bool)]) -> Batch {
 }
 
 /// The dead-letter entry of an item.
-fn entry_of(kind: Kind, action: &[u8], document: &[u8], reason: Rejection) -> Entry {
+fn entry_of(kind: EntryKind, action: &[u8], document: &[u8], reason: Rejection) -> Entry {
     let key = action::parse(action).unwrap();
     Entry::new(kind, 0, key, document, None, reason)
 }
@@ -615,7 +615,7 @@ proptest! {
                 parked += delivery.counts.parked;
             }
             let entries = lab.entries();
-            assert_eq!(entries.iter().filter(|entry| entry.kind == Kind::Parked).count() as u64, parked);
+            assert_eq!(entries.iter().filter(|entry| entry.kind == EntryKind::Parked).count() as u64, parked);
             let kept: BTreeSet<String> = entries.iter().map(|entry| entry.id.clone()).collect();
             assert_eq!(kept.len(), entries.len(), "nothing is kept twice");
             let mut places = kept.clone();
@@ -623,7 +623,7 @@ proptest! {
             // A document whose drop was not reported, and that is not dropped again, is also indexed.
             let dropped: BTreeSet<String> =
                 lab.cluster().dropped.iter().map(|(_, id)| id.clone()).collect();
-            let mut dead = entries.iter().filter(|entry| entry.kind == Kind::Dead);
+            let mut dead = entries.iter().filter(|entry| entry.kind == EntryKind::Dead);
             assert!(dead.all(|entry| !held.contains(&entry.id)));
             places.extend(held);
             places.extend(dropped);

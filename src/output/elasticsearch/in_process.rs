@@ -13,7 +13,7 @@ use super::deliver::Deliverer;
 pub(crate) use super::deliver::fake_cluster::{Cluster, Fault, Reaction};
 use super::transport::{BulkRequest, BulkTransport};
 use super::{ActionLines, Settings};
-use crate::config::Target;
+use crate::config::IndexTarget;
 use crate::event::Batch;
 use crate::fail_points::{FailPoints, Fate, Step};
 use crate::http::{Backoff, HttpError, NodeFault, Nodes, Response, Service};
@@ -159,7 +159,7 @@ impl Output for InProcess {
     type Framing = ActionLines;
 
     fn framing(&self) -> ActionLines {
-        ActionLines::new(Target::default_target().unwrap())
+        ActionLines::new(IndexTarget::default_target().unwrap())
     }
 
     async fn deliver(&self, batch: Batch, ack: Ack, stop: &CancellationToken) -> Batch {

@@ -20,7 +20,7 @@ async fn a_bad_document_is_kept_and_the_others_go_on() {
     assert_eq!(entries.len(), 1);
     assert_eq!(
         (entries[0].kind, entries[0].id.as_str()),
-        (Kind::Dead, "id-17")
+        (EntryKind::Dead, "id-17")
     );
     assert_eq!(entries[0].reason.kind, "document_parsing_exception");
     assert!(
@@ -109,7 +109,11 @@ async fn a_closed_old_index_is_parked_after_ten_minutes_and_its_lines_are_resent
             ..OutcomeCounts::default()
         }
     );
-    assert!(lab.entries().iter().all(|entry| entry.kind == Kind::Parked));
+    assert!(
+        lab.entries()
+            .iter()
+            .all(|entry| entry.kind == EntryKind::Parked)
+    );
     assert_eq!(lab.entries().len(), 10);
 
     let later: Vec<_> = (20..22).map(|id| ("old", id, false)).collect();
@@ -204,14 +208,17 @@ async fn a_parked_document_that_is_rejected_becomes_a_dead_letter() {
             let bytes = batch.item(at).unwrap();
             let (action, document) = bytes.split_at((item.document - item.start) as usize);
             let closed = Rejection::new(400, "index_closed_exception", "closed");
-            entry_of(Kind::Parked, action, document, closed)
+            entry_of(EntryKind::Parked, action, document, closed)
         })
         .collect();
     lab.deliverer.dead_letters.append(&entries).unwrap();
     lab.deliverer.bring_back_once().await;
     let left = lab.entries();
     assert_eq!(left.len(), 1);
-    assert_eq!((left[0].kind, left[0].id.as_str()), (Kind::Dead, "id-1"));
+    assert_eq!(
+        (left[0].kind, left[0].id.as_str()),
+        (EntryKind::Dead, "id-1")
+    );
     assert_eq!(left[0].reason.kind, "document_parsing_exception");
     assert_eq!(lab.held_ids(), ids(2..3));
 }
@@ -229,7 +236,7 @@ async fn parked_documents_too_large_for_one_request_are_resent_in_halves() {
             let split = (item.document - item.start) as usize;
             let (action, document) = batch.item(at).unwrap().split_at(split);
             entry_of(
-                Kind::Parked,
+                EntryKind::Parked,
                 action,
                 document,
                 Rejection::new(0, "closed", ""),
@@ -253,7 +260,7 @@ async fn parked_documents_are_resent_to_a_living_node() {
             let split = (item.document - item.start) as usize;
             let (action, document) = batch.item(at).unwrap().split_at(split);
             let closed = Rejection::new(0, "closed", "");
-            entry_of(Kind::Parked, action, document, closed)
+            entry_of(EntryKind::Parked, action, document, closed)
         })
         .collect();
     lab.deliverer.dead_letters.append(&entries).unwrap();

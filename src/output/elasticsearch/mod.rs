@@ -51,7 +51,7 @@ use self::transport::{BulkClient, BulkTransport as _};
 use super::dead_letters::{Choice, DeadLetters};
 use super::{Ack, Health, Output, OutputStatus, Readiness};
 use crate::clock::SystemClock;
-use crate::config::Target;
+use crate::config::IndexTarget;
 use crate::event::Batch;
 use crate::http::error_body::ServerError;
 use crate::http::{HttpClient, HttpError, Method, Response, Service, Transport as _, shown};
@@ -62,7 +62,7 @@ pub struct Elasticsearch {
     deliverer: Arc<Deliverer<BulkClient>>,
     retries_parked: AtomicBool,
     cluster: Vec<Url>,
-    target: Target,
+    target: IndexTarget,
 }
 
 impl fmt::Debug for Elasticsearch {
@@ -90,16 +90,16 @@ pub enum TemplateState {
 
 impl Elasticsearch {
     /// Makes the client; no request is made.
-    pub fn connect(settings: Settings, target: Target) -> Result<Arc<Self>, HttpError> {
+    pub fn connect(settings: Settings, target: IndexTarget) -> Result<Arc<Self>, HttpError> {
         Self::connect_after(settings, target, None)
     }
 
     /// Like [`Elasticsearch::connect`], after another output in this process. The counters continue. If the cluster is
     /// the same, the health of its indices is kept too: otherwise a closed index would never refuse for long enough
     /// where the configuration changes often.
-    pub fn connect_after(
+    pub(crate) fn connect_after(
         settings: Settings,
-        target: Target,
+        target: IndexTarget,
         before: Option<&Self>,
     ) -> Result<Arc<Self>, HttpError> {
         let problems = settings.problems();

@@ -16,7 +16,7 @@ use super::resend::{EntryResult, EntryResults, ResendBatch, ResendResult};
 use super::send::Classified;
 use super::sub_batch::SubBatch;
 use super::transport::BulkTransport;
-use crate::output::dead_letters::{Choice, Kind};
+use crate::output::dead_letters::{Choice, EntryKind};
 
 /// The shortest pause between two walks.
 const EVERY: Duration = Duration::from_secs(60);
@@ -55,7 +55,7 @@ impl<T: BulkTransport> Deliverer<T> {
         if self.dead_letters.bytes() == 0 {
             return;
         }
-        let choice = Choice::of(Some(Kind::Parked), None);
+        let choice = Choice::of(Some(EntryKind::Parked), None);
         let Ok(mut walk) = self.dead_letters.entries() else {
             return;
         };

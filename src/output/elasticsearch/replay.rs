@@ -44,12 +44,12 @@ pub struct Replayed {
 
 impl Replayed {
     /// Entries that stay for their own fault.
-    pub fn refused(&self) -> u64 {
+    pub(crate) fn refused(&self) -> u64 {
         self.refused.values().sum::<u64>() + self.unsendable
     }
 
     /// Entries that the cluster did not take, through no fault of theirs.
-    pub fn left(&self) -> u64 {
+    pub(crate) fn left(&self) -> u64 {
         self.waiting.values().sum::<u64>() + self.late
     }
 }

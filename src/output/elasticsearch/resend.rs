@@ -17,7 +17,9 @@ use super::sub_batch::{Documents, SubBatch};
 use super::transport::BulkTransport;
 use crate::config::DataStream;
 use crate::event::Item;
-use crate::output::dead_letters::{Choice, Entries, Entry, Fate, Kind, Rejection, is_no_entry};
+use crate::output::dead_letters::{
+    Choice, Entries, Entry, EntryChange, EntryKind, Rejection, is_no_entry,
+};
 
 /// Memory of results after which the file is rewritten, in bytes.
 const MUCH: usize = 16 << 20;
@@ -186,9 +188,9 @@ impl<T: BulkTransport> Deliverer<T> {
         let rewritten = tokio::task::spawn_blocking(move || {
             file.rewrite(|entry| {
                 if choice.takes(entry) {
-                    results.fate(entry)
+                    results.change(entry)
                 } else {
-                    Fate::Keep
+                    EntryChange::Keep
                 }
             })
         });
@@ -233,19 +235,19 @@ impl EntryResults {
         self.bytes >= MUCH
     }
 
-    fn fate(&self, entry: &Entry) -> Fate {
+    fn change(&self, entry: &Entry) -> EntryChange {
         let result = self.map.get(&(entry.index.clone(), entry.id.clone()));
         let now = |kind, reason: &Rejection| {
-            Fate::Become(Box::new(Entry {
+            EntryChange::Replace(Box::new(Entry {
                 kind,
                 reason: reason.clone(),
                 ..entry.clone()
             }))
         };
         match result {
-            None => Fate::Keep,
-            Some(EntryResult::Taken) => Fate::Drop,
-            Some(EntryResult::Dead(reason)) => now(Kind::Dead, reason),
+            None => EntryChange::Keep,
+            Some(EntryResult::Taken) => EntryChange::Remove,
+            Some(EntryResult::Dead(reason)) => now(EntryKind::Dead, reason),
             Some(EntryResult::Waits(reason)) => now(entry.kind, reason),
         }
     }

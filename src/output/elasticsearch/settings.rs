@@ -55,7 +55,7 @@ impl Settings {
     }
 
     /// All problems of the settings; no file is opened.
-    pub fn problems(&self) -> Vec<SettingsProblem> {
+    pub(crate) fn problems(&self) -> Vec<SettingsProblem> {
         let mut problems = self.connection.problems();
         if self.batch_bytes < 1024 {
             problems.push(SettingsProblem::TooSmall("batch_bytes", "1KiB"));

@@ -55,7 +55,7 @@ impl Stats {
     }
 
     /// Requests by how long they took (not cumulative): up to 5 ms, then up to longer times, the last without a bound.
-    pub fn request_buckets(&self) -> [u64; SECONDS.len() + 1] {
+    pub(crate) fn request_buckets(&self) -> [u64; SECONDS.len() + 1] {
         std::array::from_fn(|at| {
             self.buckets
                 .get(at)
@@ -64,7 +64,7 @@ impl Stats {
     }
 
     /// Time spent in all requests.
-    pub fn request_time(&self) -> Duration {
+    pub(crate) fn request_time(&self) -> Duration {
         Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
     }
 
@@ -76,27 +76,27 @@ impl Stats {
     }
 
     /// Bytes of all bodies, as sent (compressed where gzip is on).
-    pub fn sent_bytes(&self) -> u64 {
+    pub(crate) fn sent_bytes(&self) -> u64 {
         self.sent_bytes.load(Ordering::Relaxed)
     }
 
     /// Requests under way.
-    pub fn in_flight(&self) -> u64 {
+    pub(crate) fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Bytes of the bodies under way, as sent.
-    pub fn in_flight_bytes(&self) -> u64 {
+    pub(crate) fn in_flight_bytes(&self) -> u64 {
         self.in_flight_bytes.load(Ordering::Relaxed)
     }
 
     /// Parked documents that were accepted later.
-    pub fn unparked(&self) -> u64 {
+    pub(crate) fn unparked(&self) -> u64 {
         self.unparked.load(Ordering::Relaxed)
     }
 
     /// Documents of live batches that the cluster has, or will never have, counted as soon as its response says so.
-    pub fn settled(&self) -> u64 {
+    pub(crate) fn settled(&self) -> u64 {
         self.settled.load(Ordering::Relaxed)
     }
 

@@ -24,8 +24,8 @@ pub use self::error::KibanaError;
 pub(crate) use self::error::RefusedObject;
 pub(in crate::setup) use self::objects::DEFAULT_SPACE;
 pub(crate) use self::objects::SavedObject;
-pub use self::objects::{Held, SavedObjects};
-use super::Outcome;
+pub use self::objects::{SavedObjectState, SavedObjects};
+use super::ChangeOutcome;
 use super::response::{self, request_line};
 use crate::config;
 use crate::http::error_body::{ServerError, describe, excerpt};
@@ -67,19 +67,19 @@ pub struct Diff {
     /// Its version, if the response has one.
     pub version: Option<String>,
     /// Each object with its state in Kibana, in the order of import.
-    pub objects: Vec<(SavedObject, Held)>,
+    pub objects: Vec<(SavedObject, SavedObjectState)>,
 }
 
 impl Diff {
     /// The outcome of an import for each object; only `force` overwrites foreign or changed objects.
-    pub fn outcomes(&self) -> impl Iterator<Item = (&SavedObject, Outcome)> {
+    pub fn outcomes(&self) -> impl Iterator<Item = (&SavedObject, ChangeOutcome)> {
         self.objects.iter().map(|(object, held)| {
             let outcome = match held {
-                Held::Missing => Outcome::Created,
-                Held::Equal => Outcome::Unchanged,
-                Held::Changed(_) => Outcome::Restored,
-                Held::Older => Outcome::Updated,
-                Held::Foreign => Outcome::Overwritten,
+                SavedObjectState::Missing => ChangeOutcome::Created,
+                SavedObjectState::Equal => ChangeOutcome::Unchanged,
+                SavedObjectState::Changed(_) => ChangeOutcome::Restored,
+                SavedObjectState::Older => ChangeOutcome::Updated,
+                SavedObjectState::Foreign => ChangeOutcome::Overwritten,
             };
             (object, outcome)
         })
@@ -90,7 +90,7 @@ impl Diff {
         let foreign = self
             .objects
             .iter()
-            .filter(|(_, held)| *held == Held::Foreign);
+            .filter(|(_, held)| *held == SavedObjectState::Foreign);
         foreign.map(|(object, _)| object.name()).collect()
     }
 }
@@ -139,7 +139,7 @@ pub async fn diff<T: Transport>(
             .ok_or_else(|| incomprehensible(Method::Post, &path, &response))?;
         match there.get("error") {
             None => Ok(object.recognise(there)),
-            Some(error) if error["statusCode"] == 404 => Ok(Held::Missing),
+            Some(error) if error["statusCode"] == 404 => Ok(SavedObjectState::Missing),
             Some(error) => Err(KibanaError::Refused {
                 request: format!("POST {path} ({})", object.name()),
                 status: status_of(error),
@@ -174,10 +174,10 @@ pub async fn import<T: Transport>(
     let (mut new, mut replaced) = (Vec::new(), Vec::new());
     for (object, held) in &diff.objects {
         match held {
-            Held::Missing => new.push(object),
-            Held::Older | Held::Foreign => replaced.push(object),
-            Held::Changed(_) if force => replaced.push(object),
-            Held::Changed(_) | Held::Equal => {}
+            SavedObjectState::Missing => new.push(object),
+            SavedObjectState::Older | SavedObjectState::Foreign => replaced.push(object),
+            SavedObjectState::Changed(_) if force => replaced.push(object),
+            SavedObjectState::Changed(_) | SavedObjectState::Equal => {}
         }
     }
     send(transport, space, diff.product, &new, force).await?;
