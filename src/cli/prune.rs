@@ -40,7 +40,9 @@ pub(super) fn run(common: &Common, args: &PruneArgs) -> Exit {
         }
     };
     let Some(age) = args.older_than.or(config.retention) else {
-        complain!("how old is old? Set `retention`, or say it, as in --older-than 30d");
+        complain!(
+            "there is no age limit: set `retention`, or pass a limit, as in --older-than 30d"
+        );
         return Exit::Usage;
     };
     let client = match HttpClient::of_cluster(cluster) {
@@ -59,7 +61,7 @@ async fn prune(client: &HttpClient, pattern: &IndexPattern, age: Duration, dry_r
         .ok()
         .and_then(|age| DateTime::from_timestamp_millis(now.checked_sub(age)?));
     let Some(before) = before.map(|before| before.trunc_subsecs(0)) else {
-        complain!("there is no time so long ago");
+        complain!("this age is longer than any calendar");
         return Exit::Usage;
     };
     let looked = async {
@@ -76,8 +78,8 @@ async fn prune(client: &HttpClient, pattern: &IndexPattern, age: Duration, dry_r
     let ahead = clock.and_then(|clock| u64::try_from(now / 1000 - clock).ok());
     if let Some(ahead) = ahead.filter(|ahead| *ahead > MOST_AHEAD.as_secs()) {
         complain!(
-            "this host's clock is {} before the cluster's, so what is old cannot be told; nothing was deleted. \
-             Let both keep time by NTP",
+            "this host's clock is {} before the cluster's, so the age of an index is unknown; nothing was deleted. \
+             Synchronise both clocks by NTP",
             show_duration(Duration::from_secs(ahead))
         );
         return Exit::Config;

@@ -234,7 +234,7 @@ impl Transport for HttpClient {
                 }
                 Err(error) => return Err(error),
                 Ok(response) => {
-                    self.nodes.answered(node);
+                    self.nodes.responded(node);
                     return Ok(response);
                 }
             }

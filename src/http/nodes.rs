@@ -29,7 +29,7 @@ pub(crate) struct Nodes {
     health: Mutex<Vec<NodeHealth>>,
     turn: AtomicUsize,
     backoff: Backoff,
-    has_answered: AtomicBool,
+    has_responded: AtomicBool,
 }
 
 impl Nodes {
@@ -39,7 +39,7 @@ impl Nodes {
             health,
             turn: AtomicUsize::new(0),
             backoff,
-            has_answered: AtomicBool::new(false),
+            has_responded: AtomicBool::new(false),
         }
     }
 
@@ -82,22 +82,22 @@ impl Nodes {
     }
 
     /// The node responded, with whatever status.
-    pub(crate) fn answered(&self, node: usize) {
-        self.has_answered.store(true, Ordering::Relaxed);
+    pub(crate) fn responded(&self, node: usize) {
+        self.has_responded.store(true, Ordering::Relaxed);
         if let Some(health) = self.health().get_mut(node) {
             *health = NodeHealth::default();
         }
     }
 
     /// Whether any node ever responded.
-    pub(crate) fn has_answered(&self) -> bool {
-        self.has_answered.load(Ordering::Relaxed)
+    pub(crate) fn has_responded(&self) -> bool {
+        self.has_responded.load(Ordering::Relaxed)
     }
 
     /// Takes over whether any node responded to the previous agent of this process.
-    pub(crate) fn go_on_from(&self, before: &Self) {
-        self.has_answered
-            .store(before.has_answered(), Ordering::Relaxed);
+    pub(crate) fn continue_from(&self, before: &Self) {
+        self.has_responded
+            .store(before.has_responded(), Ordering::Relaxed);
     }
 
     fn health(&self) -> std::sync::MutexGuard<'_, Vec<NodeHealth>> {
@@ -153,7 +153,7 @@ mod tests {
         nodes.failed(2);
         assert!(!nodes.any_available());
         assert_eq!(nodes.pick(), 2);
-        nodes.answered(0);
+        nodes.responded(0);
         assert!(nodes.any_available());
         assert_eq!(nodes.pick(), 0);
     }

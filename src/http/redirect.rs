@@ -63,11 +63,11 @@ impl Redirect {
             RedirectTarget::Base(_) => format!("use that address in {setting}"),
             RedirectTarget::Itself(_) => {
                 format!(
-                    "mend the proxy that answers there, or write another address into {setting}"
+                    "correct the proxy that answers there, or write another address into {setting}"
                 )
             }
             RedirectTarget::Page(_) | RedirectTarget::NoAddress(_) | RedirectTarget::Nowhere => {
-                format!("write into {setting} the address at which it answers without a redirect")
+                format!("set {setting} to the address at which it answers without a redirect")
             }
         }
     }
@@ -88,7 +88,7 @@ impl fmt::Display for Redirect {
             RedirectTarget::NoAddress(text) => {
                 write!(f, "to {text:?}, which is no http:// or https:// address")?;
             }
-            RedirectTarget::Nowhere => f.write_str("without saying where to")?,
+            RedirectTarget::Nowhere => f.write_str("without an address")?,
         }
         write!(f, "; {}", self.hint())
     }
@@ -231,7 +231,7 @@ mod tests {
         }
         for location in [None, Some(&b""[..]), Some(b" \t")] {
             let nowhere = message_of("http://es/", "_bulk", location);
-            assert!(nowhere.contains("without saying where to"), "{nowhere}");
+            assert!(nowhere.contains("without an address"), "{nowhere}");
         }
     }
 

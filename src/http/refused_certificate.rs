@@ -23,7 +23,7 @@ pub(super) fn fault(error: &TlsError, trusted: impl FnOnce() -> String) -> Optio
     };
     Some(match why {
         Of::UnknownIssuer => NodeFault::UnknownIssuer { trusted: trusted() },
-        Of::NotValidForName => NodeFault::WrongName("it does not say for which".to_owned()),
+        Of::NotValidForName => NodeFault::WrongName("it does not show which".to_owned()),
         Of::NotValidForNameContext { presented, .. } => NodeFault::WrongName(names(presented)),
         Of::Other(other) => match other.0.downcast_ref::<FingerprintError>() {
             Some(error) => NodeFault::Certificate(error.to_string()),

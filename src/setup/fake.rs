@@ -12,9 +12,11 @@ mod ism;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::*;
+use crate::http::{Method, Response};
 
 pub(crate) use self::ism::Managed;
 

@@ -123,14 +123,14 @@ impl ManagedIndices {
         let mut out = String::new();
         if updated > 0 {
             out.push_str(&format!(
-                "Managed indices that were told to follow the policy as it is now, which each does when ISM looks at it \
-                 next: {updated}.\n"
+                "Managed indices that will follow the present version of the policy, each when ISM looks at it next: \
+                 {updated}.\n"
             ));
         }
         if !kept.is_empty() {
             out.push_str(&format!(
-                "Warning: managed indices that keep an older version of the policy: {}: {}. The next logweir setup tells \
-                 them again.\n",
+                "Warning: managed indices that keep an older version of the policy: {}: {}. The next logweir setup \
+                 tries again.\n",
                 kept.len(),
                 first(&kept)
             ));
@@ -148,7 +148,7 @@ impl fmt::Display for ManagedIndices {
         if !self.behind.is_empty() {
             writeln!(
                 f,
-                "Managed indices that would be told to follow the policy as it is then: {}: {}.",
+                "Managed indices that would follow the new version of the policy: {}: {}.",
                 self.behind.len(),
                 first(&self.behind)
             )?;
@@ -162,8 +162,8 @@ impl fmt::Display for ManagedIndices {
 
 fn unknown(refused: &str) -> String {
     format!(
-        "Warning: whether managed indices follow the policy as it is cannot be told: {refused}. Those that do not keep \
-         an older version of it.\n"
+        "Warning: it is unknown whether managed indices follow the present version of the policy: {refused}. Indices that do not \
+         follow it keep an older version.\n"
     )
 }
 

@@ -29,9 +29,6 @@ mod template_conflict;
 mod tests;
 mod time;
 
-#[cfg(test)]
-use bytes::Bytes;
-
 pub use self::detect::{Family, ServerInfo, detect};
 pub use self::error::SetupError;
 pub use self::lifecycle::Lifecycle;
@@ -45,8 +42,6 @@ pub(crate) use self::survey::{Survey, SurveyedObject};
 pub(crate) use self::time::cluster_time;
 
 use crate::http::Transport;
-#[cfg(test)]
-use crate::http::{Method, Response};
 
 /// Surveys the cluster and puts each object that is missing or differs.
 ///

@@ -122,7 +122,7 @@ const FOR_DASHBOARDS: &str = "\
 
 /// Where OpenSearch Dashboards keeps saved objects, in the name of the user who asks it: the indices of the security
 /// plugin's role `kibana_user` (its source, `static_roles.yml`). Whoever has that very role may write to the global
-/// tenant; in another role that has to be said.
+/// tenant; in another role it must be given.
 const SAVED: [&str; 4] = [
     ".kibana",
     ".kibana_*",

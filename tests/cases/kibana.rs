@@ -395,7 +395,7 @@ async fn each_object_that_was_refused_is_named() {
         .await
         .unwrap_err()
         .to_string();
-    let told = "visualization logweir-sites: what it refers to is not there: index-pattern logweir-nginx-access";
+    let told = "visualization logweir-sites: it refers to missing objects: index-pattern logweir-nginx-access";
     assert!(error.contains(told), "{error}");
 }
 

@@ -238,7 +238,7 @@ fn a_redirect_to_nowhere_or_to_a_page_is_told_too() {
         assert_eq!(code, 69, "{words}");
         words
     };
-    assert!(said_at(None).contains("answered 302 without saying where to"));
+    assert!(said_at(None).contains("answered 302 without an address"));
     let page = said_at(Some("https://sso.example/login?rd=%2F"));
     assert!(
         page.contains("answered 302 to https://sso.example/login, which is not the path"),

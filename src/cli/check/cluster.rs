@@ -42,7 +42,7 @@ pub(super) async fn describe<T: Transport>(
             ..
         }) => report.warn(&format!(
             "these credentials may not see what is in the cluster ({request} is forbidden), so whether run can write \
-             there cannot be told: `logweir setup --print roles` prints the role of the agent"
+             there is unknown: `logweir setup --print roles` prints the role of the agent"
         )),
         Err(error) => report.fail(Exit::Unavailable, &error.to_string()),
     }
@@ -60,7 +60,7 @@ pub(super) fn clocks(seconds: i64, whose: &str, report: &mut Report) {
     let apart = seconds.unsigned_abs();
     if apart >= CLOCKS_APART.as_secs() {
         report.warn(&format!(
-            "this host's clock is {apart} s {word} the {whose}'s; let both keep time by NTP"
+            "this host's clock is {apart} s {word} the {whose}'s; synchronise both clocks by NTP"
         ));
     } else {
         report.item("clock", &format!("{apart} s apart"));
@@ -126,7 +126,7 @@ fn difference(object: &SurveyedObject, report: &mut Report) {
              it right"
         )),
         ObjectState::Foreign(_) => report.warn(&format!(
-            "{what} was not put by logweir, so it may say anything: logweir setup --dry-run shows the difference; \
+            "{what} was not put by logweir, so its content is unknown: logweir setup --dry-run shows the difference; \
              choose another name by `index` or `data_stream`, or replace it by logweir setup --force"
         )),
     }
@@ -136,12 +136,12 @@ fn life_cycle(survey: &Survey<'_>, report: &mut Report) {
     const LABEL: &str = "life cycle";
     match survey.lifecycle {
         Lifecycle::Unwanted => report.item(LABEL, "none wanted: `retention` is not set"),
-        Lifecycle::Hidden => report.item(LABEL, "not told to these credentials"),
+        Lifecycle::Hidden => report.item(LABEL, "hidden from these credentials"),
         Lifecycle::Absent => report.warn(
             "`retention` is set, but this cluster deletes nothing by itself: have logweir prune do so, once a day",
         ),
         Lifecycle::LeftOver => report.warn(
-            "`retention` is not set, but a policy that logweir put deletes old indices: logweir setup --dry-run says \
+            "`retention` is not set, but a policy that logweir put deletes old indices: logweir setup --dry-run shows \
              how to end that",
         ),
         Lifecycle::Running | Lifecycle::Stopped => {
@@ -154,7 +154,7 @@ fn life_cycle(survey: &Survey<'_>, report: &mut Report) {
                     if behind > 0 {
                         report.warn(&format!(
                             "indices that follow an older version of the life-cycle policy: {behind}; logweir setup \
-                             tells them to follow the present one",
+                             makes them follow the present one",
                         ));
                     }
                 }
@@ -184,12 +184,12 @@ async fn privileges<T: Transport>(client: &T, survey: &Survey<'_>, report: &mut 
         Ok(Privileges::Roles { user, roles }) => report.item(
             LABEL,
             &format!(
-                "user {user} with the roles {}; OpenSearch does not tell what they allow",
+                "user {user} with the roles {}; OpenSearch does not show what they allow",
                 roles.join(", ")
             ),
         ),
         Ok(Privileges::Off) => report.item(LABEL, "not asked for: security is off in this cluster"),
-        Err(error) => report.item(LABEL, &format!("cannot be told: {error}")),
+        Err(error) => report.item(LABEL, &format!("unknown: {error}")),
     }
 }
 
@@ -201,7 +201,7 @@ async fn durability<T: Transport>(client: &T, cluster: &Cluster, report: &mut Re
     let path = format!("/{all}/_settings/{SETTING}?flat_settings=true");
     let response = match client.request(Method::Get, &path, &[], None).await {
         Ok(response) => response,
-        Err(error) => return report.item(LABEL, &format!("cannot be told: {error}")),
+        Err(error) => return report.item(LABEL, &format!("unknown: {error}")),
     };
     let indices = match (response.status, serde_json::from_slice(&response.body)) {
         (200, Ok(Value::Object(indices))) => indices,
@@ -210,7 +210,7 @@ async fn durability<T: Transport>(client: &T, cluster: &Cluster, report: &mut Re
             return report.item(
                 LABEL,
                 &format!(
-                    "cannot be told: {SETTING} is shown to who has view_index_metadata (OpenSearch: \
+                    "unknown: {SETTING} is visible only with the privilege view_index_metadata (OpenSearch: \
                      indices:monitor/settings/get) on {all}"
                 ),
             );
@@ -218,7 +218,7 @@ async fn durability<T: Transport>(client: &T, cluster: &Cluster, report: &mut Re
         (status, _) => {
             return report.item(
                 LABEL,
-                &format!("cannot be told: GET {path} is answered with {status}"),
+                &format!("unknown: the response to GET {path} has status {status}"),
             );
         }
     };

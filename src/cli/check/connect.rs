@@ -68,13 +68,13 @@ async fn node(node: &HttpClient, cluster: &Cluster, report: &mut Report) -> Resu
         }
         // `run` does not need to know
         Err(SetupError::Refused { status: 403, .. }) => {
-            report.item("is", "not told to these credentials");
+            report.item("is", "hidden from these credentials");
         }
         Err(error) => return Err(error.to_string()),
     }
     if !(200..300).contains(&response.status) {
         let text = format!(
-            "answered with {}, which is no fault; asked otherwise",
+            "status {}, which is no fault; another request is sent instead",
             response.status
         );
         report.item("GET /", &text);

@@ -15,10 +15,7 @@ pub(super) async fn describe(config: &Config, kibana: &Kibana, report: &mut Repo
         Ok(dashboards) => dashboards.into_diff(),
         Err((text, exit)) => return report.fail(exit, &text),
     };
-    let version = diff
-        .version
-        .as_deref()
-        .unwrap_or("of a version that it does not tell");
+    let version = diff.version.as_deref().unwrap_or("of a hidden version");
     report.item("is", &format!("{} {version}", diff.product));
     let of = |is: fn(&SavedObjectState) -> bool| {
         diff.objects.iter().filter(|(_, held)| is(held)).count()
@@ -50,7 +47,7 @@ pub(super) async fn describe(config: &Config, kibana: &Kibana, report: &mut Repo
     let foreign = of(|held| *held == SavedObjectState::Foreign);
     if foreign > 0 {
         report.warn(&format!(
-            "{} not logweir's, though its name says so: setup replaces it with --force only",
+            "{} not logweir's, although its name suggests it: setup replaces it with --force only",
             are(foreign)
         ));
     }

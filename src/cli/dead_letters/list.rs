@@ -25,7 +25,7 @@ const REASONS: usize = 1000;
 enum Stop {
     /// The file cannot be read.
     Read(io::Error),
-    /// Nobody listens any more.
+    /// The reader of the output has gone.
     Write,
 }
 
@@ -35,7 +35,7 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// What was seen.
+/// The counts of entries.
 #[derive(Default)]
 struct Counts {
     all: u64,
@@ -50,7 +50,7 @@ pub(super) fn run(config: &Config, args: &ListArgs) -> Exit {
     let file = file(config);
     let mut out = BufWriter::new(io::stdout().lock());
     match print(&file, args, &mut out).and_then(|()| Ok(out.flush()?)) {
-        // that nobody listens any more is no failure of ours
+        // a reader that has gone is no failure
         Ok(()) | Err(Stop::Write) => Exit::Ok,
         Err(Stop::Read(error)) => {
             let _ = out.flush();
@@ -140,8 +140,8 @@ impl Counts {
         let path = safe(&file.path().display().to_string());
         let chosen = self.dead + self.parked;
         match (chosen, self.all) {
-            (0, 0) => writeln!(out, "no dead letters: nothing stands in {path}")?,
-            (0, all) => writeln!(out, "none of the {} in {path} is meant", entries(all))?,
+            (0, 0) => writeln!(out, "no dead letters: {path} has no entry")?,
+            (0, all) => writeln!(out, "none of the {} in {path} matches", entries(all))?,
             _ => {
                 let not_shown = chosen - self.shown as u64;
                 if not_shown > 0 {

@@ -53,7 +53,7 @@ impl<'c> Dashboards<'c> {
         Err(failure(&error))
     }
 
-    /// Imports what is missing or of another version, and by `force` what was changed; says where to look.
+    /// Imports what is missing or of another version, and by `force` what was changed; returns where to look.
     pub(super) async fn import(&self, force: bool) -> Result<String, Failure> {
         let space = self.kibana.space.as_deref();
         let done = import(&self.client, space, &self.diff, force).await;

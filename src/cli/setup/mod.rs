@@ -12,7 +12,7 @@ use crate::http::{HttpClient, HttpError};
 use crate::setup::kibana::SavedObjects;
 use crate::setup::{self, Family, Parts, SetupError, Want};
 
-/// A part of a setup that can be asked for by itself.
+/// A part of a setup that can be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Component {
     /// Index templates and their components.
@@ -69,7 +69,7 @@ pub(super) fn run(common: &Common, args: &SetupArgs) -> Exit {
     done
 }
 
-/// Looks at everything, then puts it.
+/// Surveys everything, then puts it.
 async fn put(
     config: &Config,
     parts: Parts,

@@ -39,7 +39,7 @@ pub(crate) enum Malformed {
     #[error("it is not an answer of _bulk ({0}): {1}")]
     Shape(String, String),
     /// Another number of items than was sent.
-    #[error("it judges {got} items of {sent} sent")]
+    #[error("it has outcomes for {got} of {sent} items")]
     Count {
         /// Items in the response.
         got: usize,

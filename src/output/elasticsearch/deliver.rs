@@ -99,13 +99,13 @@ impl<T: BulkTransport> Deliverer<T> {
     }
 
     /// Continues the counters of `before` and, for the same cluster, its knowledge of indices and nodes.
-    pub(crate) fn go_on_from(&mut self, before: &Self, same_cluster: bool) {
+    pub(crate) fn continue_from(&mut self, before: &Self, same_cluster: bool) {
         self.sender.stats = Arc::clone(&before.sender.stats);
         if same_cluster {
             self.sender.index_health = Arc::clone(&before.sender.index_health);
             self.share = Arc::clone(&before.share);
             let nodes = self.sender.transport.nodes();
-            nodes.go_on_from(before.sender.transport.nodes());
+            nodes.continue_from(before.sender.transport.nodes());
         }
     }
 
@@ -369,12 +369,12 @@ impl<T: BulkTransport> Deliverer<T> {
         }
         batch.counts.dead_lettered += dead;
         batch.counts.parked += batch.parked.len() as u64;
-        if let Some(unsaid) = self.log_throttles.kept.due() {
+        if let Some(suppressed) = self.log_throttles.kept.due() {
             let first = batch.dead.first().or(batch.parked.first());
             tracing::warn!(
                 dead,
                 parked = batch.parked.len(),
-                unsaid,
+                suppressed,
                 file = %self.dead_letters.path().display(),
                 reason = first.map(|(_, reason)| reason.to_string()),
                 "kept documents that the cluster does not take"
@@ -389,19 +389,19 @@ impl<T: BulkTransport> Deliverer<T> {
             self.sender.clock.unix_millis(),
             format!("{}: {reason}", why.label()),
         );
-        if let Some(unsaid) = self.log_throttles.refused.due() {
+        if let Some(suppressed) = self.log_throttles.refused.due() {
             tracing::warn!(
                 why = why.label(),
                 reason,
-                unsaid,
+                suppressed,
                 "delivery is retried; nothing is lost"
             );
         }
     }
 
     fn hold(&self, health: &HealthGuard<'_>, reason: &str, hint: String) {
-        if let Some(unsaid) = self.log_throttles.held.due() {
-            tracing::warn!(reason, hint, unsaid, "delivery holds; nothing is lost");
+        if let Some(suppressed) = self.log_throttles.held.due() {
+            tracing::warn!(reason, hint, suppressed, "delivery holds; nothing is lost");
         }
         health.holding(self.sender.clock.unix_millis(), reason.to_owned(), hint);
     }

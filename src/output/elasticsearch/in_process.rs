@@ -125,7 +125,7 @@ impl InProcess {
 
     /// Resends parked documents.
     pub(crate) async fn bring_back(&self) {
-        self.deliverer.bring_back_once().await;
+        self.deliverer.resend_parked().await;
     }
 
     pub(crate) fn dead_letters(&self) -> &DeadLetters {

@@ -121,10 +121,10 @@ async fn a_closed_old_index_is_parked_after_ten_minutes_and_its_lines_are_resent
     assert_eq!(lab.deliver(batch_of(&later)).await.counts.parked, 2);
     assert!(began.elapsed() < MINUTE, "the index is known by now");
 
-    lab.deliverer.bring_back_once().await;
+    lab.deliverer.resend_parked().await;
     assert_eq!(lab.entries().len(), 12, "still closed");
     lab.cluster().closed.clear();
-    lab.deliverer.bring_back_once().await;
+    lab.deliverer.resend_parked().await;
     assert!(lab.entries().is_empty());
     assert_eq!(lab.held_ids(), ids(0..22));
     assert_eq!(lab.deliverer.sender.stats.unparked(), 12);
@@ -152,7 +152,7 @@ async fn index_health_survives_reloads() {
         let mut lab = Lab::new(closed());
         if let Some(before) = &before {
             let deliverer = Arc::get_mut(&mut lab.deliverer).unwrap();
-            deliverer.go_on_from(&before.deliverer, true);
+            deliverer.continue_from(&before.deliverer, true);
         }
         let stop = CancellationToken::new();
         let delivery = lab.start(batch_of(&items), &stop);
@@ -171,7 +171,7 @@ async fn index_health_survives_reloads() {
     let before = before.unwrap().deliverer;
     let mut other = Lab::new(closed());
     let deliverer = Arc::get_mut(&mut other.deliverer).unwrap();
-    deliverer.go_on_from(&before, false);
+    deliverer.continue_from(&before, false);
     assert!(
         !deliverer.sender.index_health.parkable("old")
             && before.sender.index_health.parkable("old")
@@ -212,7 +212,7 @@ async fn a_parked_document_that_is_rejected_becomes_a_dead_letter() {
         })
         .collect();
     lab.deliverer.dead_letters.append(&entries).unwrap();
-    lab.deliverer.bring_back_once().await;
+    lab.deliverer.resend_parked().await;
     let left = lab.entries();
     assert_eq!(left.len(), 1);
     assert_eq!(
@@ -244,7 +244,7 @@ async fn parked_documents_too_large_for_one_request_are_resent_in_halves() {
         })
         .collect();
     lab.deliverer.dead_letters.append(&entries).unwrap();
-    lab.deliverer.bring_back_once().await;
+    lab.deliverer.resend_parked().await;
     assert!(lab.entries().is_empty());
     assert_eq!(lab.held_ids(), ids(0..20));
 }
@@ -264,7 +264,7 @@ async fn parked_documents_are_resent_to_a_living_node() {
         })
         .collect();
     lab.deliverer.dead_letters.append(&entries).unwrap();
-    lab.deliverer.bring_back_once().await;
+    lab.deliverer.resend_parked().await;
     assert!(lab.entries().is_empty());
     assert_eq!(lab.held_ids(), ids(0..3));
 }

@@ -82,7 +82,7 @@ pub enum TemplateState {
     Missing,
     /// It is, but it creates plain indices where a data stream is wanted.
     NotForStreams,
-    /// The cluster responded but did not say (these credentials may not ask).
+    /// The response does not show it (these credentials may not ask).
     Unknown(String),
     /// The cluster could not be asked: ask again.
     Unreachable(String),
@@ -116,7 +116,7 @@ impl Elasticsearch {
         );
         if let Some(before) = before {
             let same = before.cluster == settings.connection.nodes;
-            deliverer.go_on_from(&before.deliverer, same);
+            deliverer.continue_from(&before.deliverer, same);
         }
         Ok(Arc::new(Self {
             deliverer: Arc::new(deliverer),
@@ -180,7 +180,7 @@ impl OutputStatus for Elasticsearch {
     }
 
     fn has_responded(&self) -> bool {
-        self.deliverer.sender.transport.nodes().has_answered()
+        self.deliverer.sender.transport.nodes().has_responded()
     }
 
     fn documents_ended(&self) -> u64 {
@@ -257,7 +257,7 @@ impl Output for Elasticsearch {
     async fn deliver(&self, batch: Batch, ack: Ack, stop: &CancellationToken) -> Batch {
         if !self.retries_parked.swap(true, Ordering::Relaxed) {
             let deliverer = Arc::downgrade(&self.deliverer);
-            tokio::spawn(parked::bring_back(deliverer, stop.clone()));
+            tokio::spawn(parked::resend_periodically(deliverer, stop.clone()));
         }
         let delivery = self.deliverer.deliver(batch, stop).await;
         if delivery.settled {
@@ -272,8 +272,8 @@ impl Output for Elasticsearch {
         match self.check_template(&template, for_stream).await {
             TemplateState::Present => Readiness::Ready,
             TemplateState::Unknown(reason) => Readiness::Unknown(format!(
-                "cannot ask whether the index template {template} is there ({reason}); going on. `logweir setup` puts \
-                 it; --no-template-check spares the question"
+                "cannot check whether the index template {template} exists ({reason}); continuing. `logweir setup` puts \
+                 it; --no-template-check skips this check"
             )),
             TemplateState::Missing => Readiness::Missing(format!(
                 "the cluster has no index template {template}: run `logweir setup` with the same configuration; \

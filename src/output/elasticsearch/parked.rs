@@ -22,7 +22,7 @@ use crate::output::dead_letters::{Choice, EntryKind};
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Walks the file periodically until the output is dropped or `stop` is cancelled.
-pub(crate) async fn bring_back<T: BulkTransport>(
+pub(crate) async fn resend_periodically<T: BulkTransport>(
     deliverer: Weak<Deliverer<T>>,
     stop: CancellationToken,
 ) {
@@ -32,7 +32,7 @@ pub(crate) async fn bring_back<T: BulkTransport>(
         };
         let every = EVERY.max(deliverer.backoff().max());
         if stop
-            .run_until_cancelled(deliverer.bring_back_once())
+            .run_until_cancelled(deliverer.resend_parked())
             .await
             .is_none()
         {
@@ -51,7 +51,7 @@ pub(crate) async fn bring_back<T: BulkTransport>(
 
 impl<T: BulkTransport> Deliverer<T> {
     /// Resends every parked entry whose index accepts, and writes the results into the file.
-    pub(crate) async fn bring_back_once(&self) {
+    pub(crate) async fn resend_parked(&self) {
         if self.dead_letters.bytes() == 0 {
             return;
         }

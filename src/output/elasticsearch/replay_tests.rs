@@ -193,7 +193,7 @@ async fn a_replay_beside_the_agents_own_retries_loses_and_duplicates_nothing() {
     };
     let other = Deliverer::new(transport, &settings, None, Arc::new(SystemClock::new()));
     let all = Choice::default();
-    let (done, ()) = tokio::join!(other.replay(&all, FIVE), lab.deliverer.bring_back_once());
+    let (done, ()) = tokio::join!(other.replay(&all, FIVE), lab.deliverer.resend_parked());
     let done = done.unwrap();
     assert_eq!(done.chosen, 300);
     assert_eq!(done.taken.total() + done.refused(), 300);

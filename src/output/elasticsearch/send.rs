@@ -146,7 +146,7 @@ impl<T: BulkTransport> Sender<T> {
             "bulk request"
         );
         match &response {
-            Ok(_) => self.transport.nodes().answered(node),
+            Ok(_) => self.transport.nodes().responded(node),
             Err(_) => self.transport.nodes().failed(node),
         }
         response
@@ -206,10 +206,10 @@ impl<T: BulkTransport> Sender<T> {
     fn too_large(&self, documents: &Documents, sub_batch: &SubBatch) -> SendResult<'_> {
         let count = sub_batch.count(documents);
         self.stats.retried(RetryReason::TooLarge, count);
-        if let Some(unsaid) = self.too_large.due() {
+        if let Some(suppressed) = self.too_large.due() {
             tracing::warn!(
                 documents = count,
-                unsaid,
+                suppressed,
                 "413: the cluster, or a proxy before it, does not take a body of this size; sending halves. \
                  Lower batch_bytes in [elasticsearch]"
             );
@@ -225,8 +225,8 @@ impl<T: BulkTransport> Sender<T> {
 
     /// Logs a node that redirects while others take its share: otherwise nobody would notice.
     fn warn_of_redirect(&self, error: &HttpError) {
-        if let Some(unsaid) = self.redirected.due() {
-            tracing::warn!(reason = %error, unsaid, "a node is left out; others are asked");
+        if let Some(suppressed) = self.redirected.due() {
+            tracing::warn!(reason = %error, suppressed, "a node redirects and is not used; others are");
         }
     }
 

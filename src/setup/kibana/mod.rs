@@ -334,7 +334,7 @@ fn why(error: &Value) -> String {
             let missing = error["references"].as_array();
             let missing = missing.into_iter().flatten().take(REFERENCES);
             let missing: Vec<String> = missing.map(named).collect();
-            format!("what it refers to is not there: {}", missing.join(", "))
+            format!("it refers to missing objects: {}", missing.join(", "))
         }
         _ => reason(error),
     }
