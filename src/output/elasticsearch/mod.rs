@@ -272,7 +272,7 @@ impl Output for Elasticsearch {
         match self.check_template(&template, for_stream).await {
             TemplateState::Present => Readiness::Ready,
             TemplateState::Unknown(reason) => Readiness::Unknown(format!(
-                "cannot check whether the index template {template} exists ({reason}); continuing. `logweir setup` puts \
+                "cannot ask whether the index template {template} exists ({reason}); continuing. `logweir setup` puts \
                  it; --no-template-check skips this check"
             )),
             TemplateState::Missing => Readiness::Missing(format!(
