@@ -21,6 +21,7 @@ pub mod event;
 #[cfg(test)]
 mod fail_points;
 mod globs;
+pub mod http;
 mod json;
 pub mod output;
 mod pipeline;

@@ -27,9 +27,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::SystemClock;
 use crate::config::{Config, ConfigErrors, DataStream};
+use crate::http::HttpError;
 use crate::output::Output;
 use crate::output::console::Console;
-use crate::output::elasticsearch::{Elasticsearch, OutputError};
+use crate::output::elasticsearch::Elasticsearch;
 use crate::output::gate::{Gate, GateStatus};
 use crate::pipeline::{Ended, Reader, Stop};
 use crate::record::{Recorder, StaleFormats};
@@ -75,7 +76,7 @@ pub(crate) enum StartError {
     Tail(#[from] TailError),
     /// The cluster's settings.
     #[error(transparent)]
-    Output(#[from] OutputError),
+    Output(#[from] HttpError),
     /// No logs, or nowhere to send them.
     #[error(transparent)]
     Config(#[from] ConfigErrors),

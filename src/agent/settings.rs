@@ -6,6 +6,7 @@ use rustix::process::geteuid;
 
 use super::descriptors;
 use crate::config::{Batches, Config, DataStream, Elasticsearch, Log, Poll};
+use crate::http::ConnectionSettings;
 use crate::output::elasticsearch as output;
 use crate::tail::fs::{HostFs, is_silent};
 use crate::{pipeline, record, tail};
@@ -101,16 +102,10 @@ pub(super) fn pipeline(config: &Config, once: bool) -> pipeline::Settings {
     }
 }
 
-/// The cluster's settings; `check --connect` and `setup` use them too.
+/// The settings of the output to a cluster.
 pub(crate) fn output(config: &Config, cluster: &Elasticsearch) -> output::Settings {
     output::Settings {
-        auth: cluster.auth.clone(),
-        ca_file: cluster.ca_file.clone(),
-        ca_fingerprint: cluster.ca_fingerprint,
-        proxies: cluster.proxies.clone(),
-        client_certificate: cluster.client_certificate.clone(),
-        gzip: cluster.gzip,
-        request_timeout: cluster.request_timeout,
+        connection: ConnectionSettings::of_cluster(cluster),
         batch_bytes: config.batches.batch_bytes.as_usize(),
         max_in_flight: config.batches.max_in_flight,
         dead_letter_bytes: config.dead_letter_bytes.get(),

@@ -23,7 +23,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use self::terminal::complain;
 use crate::config::settings::{self, Bounds, Section};
 use crate::config::{self, ConfigErrors, DEFAULT_FILE, Loaded, LogLevel, show_duration};
-use crate::output::dead_letters::Kind;
+use crate::output::dead_letters::EntryKind;
 
 pub(crate) use exit::Exit;
 
@@ -197,22 +197,22 @@ struct Which {
     reason: Option<String>,
     /// Only entries of this kind.
     #[arg(long)]
-    kind: Option<EntryKind>,
+    kind: Option<KindArgument>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum EntryKind {
+enum KindArgument {
     /// Refused for the document's own fault.
     Dead,
     /// Put aside because its index refuses; `run` sends it again by itself.
     Parked,
 }
 
-impl From<EntryKind> for Kind {
-    fn from(kind: EntryKind) -> Self {
+impl From<KindArgument> for EntryKind {
+    fn from(kind: KindArgument) -> Self {
         match kind {
-            EntryKind::Dead => Self::Dead,
-            EntryKind::Parked => Self::Parked,
+            KindArgument::Dead => Self::Dead,
+            KindArgument::Parked => Self::Parked,
         }
     }
 }

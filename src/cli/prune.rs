@@ -8,10 +8,9 @@ use super::check::report::size;
 use super::setup::exit;
 use super::terminal::{complain, safe, say};
 use super::{Common, Exit, PruneArgs, load};
-use crate::agent;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{IndexPattern, Target, show_duration};
-use crate::output::elasticsearch::Elasticsearch;
+use crate::config::{IndexPattern, IndexTarget, show_duration};
+use crate::http::HttpClient;
 use crate::setup::{self, Expired};
 
 /// The largest accepted lead of this host's clock over the cluster's. A wrong clock deletes data irrevocably.
@@ -30,8 +29,8 @@ pub(super) fn run(common: &Common, args: &PruneArgs) -> Exit {
         return Exit::Config;
     };
     let pattern = match &cluster.target {
-        Target::Daily(pattern) => pattern,
-        Target::Stream(stream) => {
+        IndexTarget::Daily(pattern) => pattern,
+        IndexTarget::Stream(stream) => {
             complain!(
                 "prune goes by the day in an index's name, and the backing indices of the data stream {stream} have \
                  none that counts: set `retention` and run logweir setup, so that the cluster rolls it over and \
@@ -41,39 +40,33 @@ pub(super) fn run(common: &Common, args: &PruneArgs) -> Exit {
         }
     };
     let Some(age) = args.older_than.or(config.retention) else {
-        complain!("how old is old? Set `retention`, or say it, as in --older-than 30d");
+        complain!(
+            "there is no age limit: set `retention`, or pass a limit, as in --older-than 30d"
+        );
         return Exit::Usage;
     };
-    let output = match Elasticsearch::connect(
-        agent::output_settings(config, cluster),
-        cluster.target.clone(),
-    ) {
-        Ok(output) => output,
+    let client = match HttpClient::of_cluster(cluster) {
+        Ok(client) => client,
         Err(error) => {
             complain!("{error}");
             return Exit::Config;
         }
     };
-    super::block_on(prune(&output, pattern, age, args.dry_run))
+    super::block_on(prune(&client, pattern, age, args.dry_run))
 }
 
-async fn prune(
-    output: &Elasticsearch,
-    pattern: &IndexPattern,
-    age: Duration,
-    dry_run: bool,
-) -> Exit {
+async fn prune(client: &HttpClient, pattern: &IndexPattern, age: Duration, dry_run: bool) -> Exit {
     let now = SystemClock::new().unix_millis();
     let before = i64::try_from(age.as_millis())
         .ok()
         .and_then(|age| DateTime::from_timestamp_millis(now.checked_sub(age)?));
     let Some(before) = before.map(|before| before.trunc_subsecs(0)) else {
-        complain!("there is no time so long ago");
+        complain!("this age is longer than any calendar");
         return Exit::Usage;
     };
     let looked = async {
-        let clock = setup::cluster_time(output).await?;
-        Ok((clock, setup::find_expired(output, pattern, before).await?))
+        let clock = setup::cluster_time(client).await?;
+        Ok((clock, setup::find_expired(client, pattern, before).await?))
     };
     let (clock, expired) = match looked.await {
         Ok(looked) => looked,
@@ -85,8 +78,8 @@ async fn prune(
     let ahead = clock.and_then(|clock| u64::try_from(now / 1000 - clock).ok());
     if let Some(ahead) = ahead.filter(|ahead| *ahead > MOST_AHEAD.as_secs()) {
         complain!(
-            "this host's clock is {} before the cluster's, so what is old cannot be told; nothing was deleted. \
-             Let both keep time by NTP",
+            "this host's clock is {} before the cluster's, so the age of an index is unknown; nothing was deleted. \
+             Synchronise both clocks by NTP",
             show_duration(Duration::from_secs(ahead))
         );
         return Exit::Config;
@@ -106,7 +99,7 @@ async fn prune(
             say!("  would be deleted  {sizes}");
             continue;
         }
-        match setup::delete(output, index).await {
+        match setup::delete(client, index).await {
             Ok(()) => say!("  deleted  {sizes}"),
             Err(error) => {
                 complain!("{error}");
@@ -114,7 +107,7 @@ async fn prune(
             }
         }
     }
-    if let Some(exit) = unparsed(output, pattern, before, &expired, dry_run).await {
+    if let Some(exit) = unparsed(client, pattern, before, &expired, dry_run).await {
         failed = exit;
     }
     say!(
@@ -127,7 +120,7 @@ async fn prune(
 
 /// Deletes the old documents of the index without a time in its name.
 async fn unparsed(
-    output: &Elasticsearch,
+    client: &HttpClient,
     pattern: &IndexPattern,
     before: DateTime<Utc>,
     expired: &Expired,
@@ -139,7 +132,7 @@ async fn unparsed(
         say!("  would be deleted  documents of {name}: {documents}");
         return None;
     }
-    match setup::delete_unparsed(output, pattern, before).await {
+    match setup::delete_unparsed(client, pattern, before).await {
         Ok(deleted) => {
             say!("  deleted  documents of {name}: {deleted}");
             None

@@ -12,13 +12,13 @@ use super::credentials::{address, auth, authority, in_the_clear, pem, told_in_th
 use super::data_stream::DataStream;
 use super::fingerprint::Fingerprint;
 use super::index_pattern::IndexPattern;
+use super::index_target::IndexTarget;
 use super::ports::{Env, Files};
 use super::problem::{Fault, Origin, Problem};
 use super::proxy::{self, Proxies};
 use super::raw::Values;
 use super::scope::Scope;
 use super::settings::Section;
-use super::target::Target;
 
 /// A cluster and the options for delivery.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub(crate) struct Elasticsearch {
     /// The HTTP proxies for the nodes.
     pub proxies: Proxies,
     /// The index of a record.
-    pub target: Target,
+    pub target: IndexTarget,
     /// Storage mode of new indices; None: the cluster's default.
     pub index_mode: Option<IndexMode>,
     /// Compress requests.
@@ -90,7 +90,7 @@ pub(super) fn read(
     })
 }
 
-fn target(scope: &mut Scope<'_>, notes: &mut Vec<Note>) -> Option<Target> {
+fn target(scope: &mut Scope<'_>, notes: &mut Vec<Note>) -> Option<IndexTarget> {
     scope.conflict(
         "index",
         "data_stream",

@@ -326,8 +326,8 @@ fn a_data_stream_replaces_the_index() {
     assert_eq!(stream.wildcard(), "logs-nginx.access-*");
     assert_eq!(stream.example(), "logs-nginx.access-default");
     // the checkpoint of the one is none of the other's, even under one name
-    let one = Target::from(IndexPattern::parse("logs-%Y-a").unwrap());
-    let other = Target::from(DataStream::parse("logs-%y-a").unwrap());
+    let one = IndexTarget::from(IndexPattern::parse("logs-%Y-a").unwrap());
+    let other = IndexTarget::from(DataStream::parse("logs-%y-a").unwrap());
     assert_ne!(
         one.output().split(':').next(),
         other.output().split(':').next()

@@ -37,7 +37,7 @@ const REPLAY_LOCK: &str = "replay.lock";
 /// Why an entry is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum EntryKind {
     /// Refused for the document's own fault; it stays until somebody replays or deletes it.
     Dead,
     /// Its index refuses while others accept; the agent resends it periodically.
@@ -50,7 +50,7 @@ pub struct Entry {
     /// When it was put here (RFC 3339).
     pub at: String,
     /// Dead or parked.
-    pub kind: Kind,
+    pub kind: EntryKind,
     /// The index it belongs to.
     #[serde(rename = "_index")]
     pub index: String,
@@ -79,7 +79,7 @@ pub struct Entry {
 impl Entry {
     /// An entry for `document`, which has `index` and `id` and was made from a line of `file`.
     pub fn new(
-        kind: Kind,
+        kind: EntryKind,
         unix_millis: i64,
         (index, id): (&str, &str),
         document: &[u8],
@@ -181,13 +181,13 @@ impl fmt::Display for Rejection {
 /// A selection of entries.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
-    kind: Option<Kind>,
+    kind: Option<EntryKind>,
     reason: Option<String>,
 }
 
 impl Choice {
     /// Selects entries of this kind whose reason contains this text, ignoring case.
-    pub fn of(kind: Option<Kind>, reason: Option<&str>) -> Self {
+    pub fn of(kind: Option<EntryKind>, reason: Option<&str>) -> Self {
         Self {
             kind,
             reason: reason.map(str::to_lowercase),
@@ -227,13 +227,13 @@ pub enum AppendError {
 
 /// What a rewrite of the file does with an entry.
 #[derive(Debug)]
-pub enum Fate {
+pub enum EntryChange {
     /// It stays.
     Keep,
     /// It is removed, because its document is stored elsewhere.
-    Drop,
+    Remove,
     /// It is replaced by this entry.
-    Become(Box<Entry>),
+    Replace(Box<Entry>),
 }
 
 /// The file.
@@ -351,7 +351,7 @@ impl DeadLetters {
 
     /// Rewrites the file with what `fate` keeps; a line that is no entry stays as it is. At any time either the old
     /// file or the new one exists.
-    pub fn rewrite(&self, mut fate: impl FnMut(&Entry) -> Fate) -> io::Result<()> {
+    pub fn rewrite(&self, mut change: impl FnMut(&Entry) -> EntryChange) -> io::Result<()> {
         let lock = self.lock()?;
         let mut old = match OpenOptions::new().read(true).append(true).open(self.path()) {
             Ok(file) => file,
@@ -372,13 +372,13 @@ impl DeadLetters {
         let mut old = BufReader::new(old);
         let mut line = Vec::new();
         while old.read_until(b'\n', &mut line)? > 0 {
-            match serde_json::from_slice::<Entry>(&line).map(|entry| fate(&entry)) {
-                Ok(Fate::Drop) => {}
-                Ok(Fate::Become(entry)) => {
+            match serde_json::from_slice::<Entry>(&line).map(|entry| change(&entry)) {
+                Ok(EntryChange::Remove) => {}
+                Ok(EntryChange::Replace(entry)) => {
                     serde_json::to_writer(&mut new, &entry)?;
                     new.write_all(b"\n")?;
                 }
-                Ok(Fate::Keep) | Err(_) => new.write_all(&line)?,
+                Ok(EntryChange::Keep) | Err(_) => new.write_all(&line)?,
             }
             line.clear();
         }

@@ -12,7 +12,7 @@ fn entry(id: &str, document: &[u8]) -> Entry {
         status: 400,
     };
     Entry::new(
-        Kind::Parked,
+        EntryKind::Parked,
         1_795_397_256_789,
         ("day", id),
         document,
@@ -105,9 +105,9 @@ fn entries_are_selected_by_kind_and_by_text_of_the_reason() {
     let parked = entry("x", b"{}");
     let takes = |kind, reason| Choice::of(kind, reason).takes(&parked);
     assert!(takes(None, None));
-    assert!(takes(Some(Kind::Parked), Some("Index_CLOSED")));
+    assert!(takes(Some(EntryKind::Parked), Some("Index_CLOSED")));
     assert!(takes(None, Some("400")));
-    assert!(!takes(Some(Kind::Dead), None));
+    assert!(!takes(Some(EntryKind::Dead), None));
     assert!(!takes(None, Some("mapping")));
 }
 
@@ -122,9 +122,9 @@ fn a_walk_reads_each_entry_once_while_the_file_is_rewritten() {
     assert_eq!(walk.next().unwrap().unwrap().id, "id-0");
     file.rewrite(|entry| {
         if entry.id.ends_with('7') {
-            Fate::Keep
+            EntryChange::Keep
         } else {
-            Fate::Drop
+            EntryChange::Remove
         }
     })
     .unwrap();
@@ -153,7 +153,7 @@ fn one_replay_at_a_time() {
 fn the_file_is_created_when_needed_and_only_the_owner_may_read_it() {
     let (directory, file) = lab();
     assert_eq!(file.entries().unwrap().count(), 0);
-    file.rewrite(|_| Fate::Drop).unwrap();
+    file.rewrite(|_| EntryChange::Remove).unwrap();
     assert!(!file.path().exists());
     file.append(&[entry("a", b"{}")]).unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -161,7 +161,7 @@ fn the_file_is_created_when_needed_and_only_the_owner_may_read_it() {
     assert_eq!(mode(&directory.path().join(DIRECTORY)), 0o700);
     assert_eq!(file.bytes(), std::fs::metadata(file.path()).unwrap().len());
     assert_eq!(DeadLetters::new(directory.path(), 1).bytes(), file.bytes());
-    file.rewrite(|_| Fate::Keep).unwrap();
+    file.rewrite(|_| EntryChange::Keep).unwrap();
     assert_eq!(mode(&file.path()), 0o600);
 }
 
@@ -199,7 +199,7 @@ fn a_full_file_takes_nothing_and_keeps_its_entries() {
     let many: Vec<Entry> = (0..5).map(|_| entry("b", b"{}")).collect();
     assert!(matches!(file.append(&many), Err(AppendError::Full { .. })));
     assert_eq!(ids(&file), ["a"]);
-    file.rewrite(|_| Fate::Drop).unwrap();
+    file.rewrite(|_| EntryChange::Remove).unwrap();
     assert_eq!(file.bytes(), 0);
     file.append(&many[..1]).unwrap();
     assert_eq!(ids(&file), ["b"]);
@@ -214,19 +214,19 @@ fn rewriting_touches_the_named_entries_only() {
     text.push_str("a line of somebody else\n");
     std::fs::write(file.path(), &text).unwrap();
     file.rewrite(|entry| match entry.id.as_str() {
-        "a" => Fate::Drop,
-        "b" => Fate::Become(Box::new(Entry {
-            kind: Kind::Dead,
+        "a" => EntryChange::Remove,
+        "b" => EntryChange::Replace(Box::new(Entry {
+            kind: EntryKind::Dead,
             ..entry.clone()
         })),
-        _ => Fate::Keep,
+        _ => EntryChange::Keep,
     })
     .unwrap();
     let after = std::fs::read_to_string(file.path()).unwrap();
     assert!(after.ends_with("a line of somebody else\n"));
     let left: Vec<_> = file.entries().unwrap().collect();
     assert_eq!(left.len(), 3);
-    assert_eq!(left[0].as_ref().unwrap().kind, Kind::Dead);
+    assert_eq!(left[0].as_ref().unwrap().kind, EntryKind::Dead);
     assert_eq!(left[1].as_ref().unwrap().id, "c");
     assert!(left[2].is_err());
 }
@@ -241,7 +241,7 @@ fn a_death_before_the_rename_leaves_the_old_file() {
     )
     .unwrap();
     assert_eq!(ids(&file), ["a"]);
-    file.rewrite(|_| Fate::Keep).unwrap();
+    file.rewrite(|_| EntryChange::Keep).unwrap();
     assert_eq!(ids(&file), ["a"]);
 }
 
@@ -262,7 +262,7 @@ fn two_processes_may_append_and_rewrite_at_once() {
         scope.spawn(move || {
             let file = DeadLetters::new(path, 1 << 20);
             for _ in 0..20 {
-                file.rewrite(|_| Fate::Keep).unwrap();
+                file.rewrite(|_| EntryChange::Keep).unwrap();
             }
         });
     });

@@ -510,7 +510,7 @@ impl Moments {
         world.heal();
         let bulks = world.cluster.lock().unwrap().bulks.len();
         let parked = |entry: std::io::Result<crate::output::dead_letters::Entry>| {
-            entry.unwrap().kind == crate::output::dead_letters::Kind::Parked
+            entry.unwrap().kind == crate::output::dead_letters::EntryKind::Parked
         };
         if self.output.dead_letters().entries().unwrap().any(parked) {
             self.runtime.block_on(async {

@@ -22,7 +22,7 @@ use logweir_parsers::{Escape, Format};
 use serde_json::Value;
 
 use super::*;
-use crate::config::{IndexPattern, Privacy, Routes, Target};
+use crate::config::{IndexPattern, IndexTarget, Privacy, Routes};
 use crate::enrich::{Asn, Content, Definitions, Enrich, EnrichFile, FileError, GeoIp};
 use crate::output::elasticsearch::{ActionLines, action};
 
@@ -55,7 +55,7 @@ pub(crate) fn settings(formats: Vec<Format>) -> Settings {
 /// Writes items as a cluster takes them.
 fn recorder(settings: Settings) -> Recorder<ActionLines> {
     let target = match &settings.data_stream {
-        Some(stream) => Target::Stream(stream.clone()),
+        Some(stream) => IndexTarget::Stream(stream.clone()),
         None => IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap().into(),
     };
     Recorder::new(settings, ActionLines::new(target))

@@ -8,8 +8,9 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::answer::{self, judge, request};
-use super::{Client, Method, SetupError};
+use super::SetupError;
+use super::response::{self, json, send};
+use crate::http::{Method, Transport};
 
 /// The two families; they differ in the keys that an index template may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,10 +65,10 @@ const NODES: &str = "/_nodes?filter_path=nodes.*.version";
 /// Asks the cluster for its family and version: by `GET /`, or where that is refused (some gateways and embedded nodes
 /// respond with 405 or 403) by the version of its nodes. Elasticsearch versions with index templates start at 7;
 /// OpenSearch's latest is 3.
-pub async fn detect<C: Client>(client: &C) -> Result<ServerInfo, SetupError<C::Error>> {
-    let root = request(client, Method::Get, ROOT, None).await?;
+pub async fn detect<T: Transport>(client: &T) -> Result<ServerInfo, SetupError<T::Error>> {
+    let root = send(client, Method::Get, ROOT, None).await?;
     if root.status == 401 {
-        judge(Method::Get, ROOT, root)?;
+        json(Method::Get, ROOT, root)?;
     } else if let Some(server) = serde_json::from_slice(&root.body)
         .ok()
         .as_ref()
@@ -75,15 +76,15 @@ pub async fn detect<C: Client>(client: &C) -> Result<ServerInfo, SetupError<C::E
     {
         return Ok(server);
     }
-    let nodes = request(client, Method::Get, NODES, None).await?;
-    let nodes = judge(Method::Get, NODES, nodes)?;
+    let nodes = send(client, Method::Get, NODES, None).await?;
+    let nodes = json(Method::Get, NODES, nodes)?;
     by_nodes(&nodes).ok_or(SetupError::Unknown)
 }
 
 fn by_root(root: &Value) -> Option<ServerInfo> {
     let version = root.get("version")?;
     let number = version.get("number")?.as_str()?;
-    let number = answer::version(number);
+    let number = response::version(number);
     let text = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or("").to_lowercase();
     // OpenSearch can be configured to return Elasticsearch's number (compatibility.override_main_response_version);
     // its tagline stays the same.
@@ -111,6 +112,6 @@ fn by_nodes(nodes: &Value) -> Option<ServerInfo> {
     };
     Some(ServerInfo {
         family,
-        version: answer::version(number),
+        version: response::version(number),
     })
 }

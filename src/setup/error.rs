@@ -29,7 +29,7 @@ pub enum SetupError<E> {
     },
     /// A 2xx response whose body is not that of a cluster.
     #[error(
-        "{request}: the answer is not what Elasticsearch or OpenSearch would say: {body}; \
+        "{request}: the response is not one of Elasticsearch or OpenSearch: {body}; \
          check that `nodes` names the cluster itself and not another service before it"
     )]
     Incomprehensible {
@@ -40,8 +40,8 @@ pub enum SetupError<E> {
     },
     /// Neither Elasticsearch nor OpenSearch.
     #[error(
-        "the cluster does not say whether it is Elasticsearch or OpenSearch: GET / has no version and \
-         GET /_nodes no version that is known; check that `nodes` names the cluster itself"
+        "it is unknown whether the cluster is Elasticsearch or OpenSearch: GET / returns no version, and \
+         GET /_nodes no known version; check that `nodes` names the cluster itself"
     )]
     Unknown,
     /// Objects of the same name that logweir did not put.

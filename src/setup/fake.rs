@@ -1,4 +1,4 @@
-//! The fake cluster as setup's client.
+//! The fake cluster as setup's transport.
 
 #![allow(clippy::unwrap_used)]
 
@@ -6,7 +6,8 @@ pub(crate) use testkit::fake_cluster::{Managed, Management as Fake};
 
 use bytes::Bytes;
 
-use super::{Answer, Client, Family, Method};
+use super::Family;
+use crate::http::{Method, Response, Transport};
 
 /// Nobody listens.
 #[derive(Debug, thiserror::Error)]
@@ -22,18 +23,18 @@ pub(crate) fn of(family: Family, version: &'static str) -> Fake {
     Fake::of(family, version)
 }
 
-impl Client for Fake {
+impl Transport for Fake {
     type Error = Refused;
 
     async fn request(
         &self,
         method: Method,
         path: &str,
+        _headers: &[(&'static str, &'static str)],
         body: Option<Bytes>,
-    ) -> Result<Answer, Refused> {
+    ) -> Result<Response, Refused> {
         let answer = self.respond(method.as_str(), path, body.as_deref());
         let (status, body) = answer.ok_or(Refused)?;
-        let body = body.into();
-        Ok(Answer { status, body })
+        Ok(Response::new(status, body))
     }
 }

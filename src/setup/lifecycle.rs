@@ -7,8 +7,9 @@ use std::fmt;
 use serde_json::Value;
 
 use super::plan::{ObjectKind, counts_from_the_name};
-use super::{Client, Family, Method, Names, SetupError, Want, answer, privileges};
+use super::{Family, SetupError, TargetNames, Want, privileges, response};
 use crate::config;
+use crate::http::{Method, Transport};
 
 /// State of the life cycle in a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +41,7 @@ fn service(family: Family) -> (&'static str, &'static str) {
 
 /// State of the service itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Service {
+enum ServiceState {
     Running,
     Stopped,
     Absent,
@@ -56,12 +57,12 @@ pub(super) struct LifecycleState {
 
 /// Asks the cluster: both families have builds without the service, and the version does not show it. Putting templates
 /// only needs no privilege to see policies.
-pub(super) async fn inspect<C: Client>(
-    client: &C,
+pub(super) async fn inspect<T: Transport>(
+    client: &T,
     family: Family,
     want: &Want<'_>,
-    names: &Names,
-) -> Result<LifecycleState, SetupError<C::Error>> {
+    names: &TargetNames,
+) -> Result<LifecycleState, SetupError<T::Error>> {
     let by_templates = want.parts.templates && family == Family::Elasticsearch;
     let by_policy = want.parts.lifecycle && want.retention.is_some();
     let service = if by_templates || by_policy {
@@ -70,21 +71,21 @@ pub(super) async fn inspect<C: Client>(
         None
     };
     let is_there = match service {
-        Some(Service::Running | Service::Stopped) => true,
-        Some(Service::Hidden) if by_templates => match features(client).await? {
+        Some(ServiceState::Running | ServiceState::Stopped) => true,
+        Some(ServiceState::Hidden) if by_templates => match features(client).await? {
             Some(is_there) => is_there,
             None => is_named(client, names).await?,
         },
-        Some(Service::Hidden | Service::Absent) | None => false,
+        Some(ServiceState::Hidden | ServiceState::Absent) | None => false,
     };
     let lifecycle = match (want.retention, service) {
-        (None, Some(Service::Absent)) => Lifecycle::Unwanted,
+        (None, Some(ServiceState::Absent)) => Lifecycle::Unwanted,
         (None, _) if want.parts.lifecycle => left_over(client, family, &names.template).await?,
         (None, _) | (_, None) => Lifecycle::Unwanted,
-        (_, Some(Service::Running)) => Lifecycle::Running,
-        (_, Some(Service::Stopped)) => Lifecycle::Stopped,
-        (_, Some(Service::Absent)) => Lifecycle::Absent,
-        (_, Some(Service::Hidden)) => Lifecycle::Hidden,
+        (_, Some(ServiceState::Running)) => Lifecycle::Running,
+        (_, Some(ServiceState::Stopped)) => Lifecycle::Stopped,
+        (_, Some(ServiceState::Absent)) => Lifecycle::Absent,
+        (_, Some(ServiceState::Hidden)) => Lifecycle::Hidden,
     };
     Ok(LifecycleState {
         lifecycle,
@@ -92,18 +93,21 @@ pub(super) async fn inspect<C: Client>(
     })
 }
 
-async fn ask<C: Client>(client: &C, family: Family) -> Result<Service, SetupError<C::Error>> {
+async fn ask<T: Transport>(
+    client: &T,
+    family: Family,
+) -> Result<ServiceState, SetupError<T::Error>> {
     let (_, path) = service(family);
-    let answer = answer::request(client, Method::Get, path, None).await?;
-    match answer.status {
-        status if privileges::is_absent(status) => Ok(Service::Absent),
-        403 => Ok(Service::Hidden),
+    let response = response::send(client, Method::Get, path, None).await?;
+    match response.status {
+        status if privileges::is_absent(status) => Ok(ServiceState::Absent),
+        403 => Ok(ServiceState::Hidden),
         _ => {
-            let status = answer::judge(Method::Get, path, answer)?;
+            let status = response::json(Method::Get, path, response)?;
             let mode = status.get("operation_mode").and_then(Value::as_str);
             Ok(match mode {
-                Some("STOPPED" | "STOPPING") => Service::Stopped,
-                _ => Service::Running,
+                Some("STOPPED" | "STOPPING") => ServiceState::Stopped,
+                _ => ServiceState::Running,
             })
         }
     }
@@ -111,36 +115,39 @@ async fn ask<C: Client>(client: &C, family: Family) -> Result<Service, SetupErro
 
 /// Whether Elasticsearch has ILM, for credentials that may not see its state; `monitor` is enough (Elasticsearch, "Info
 /// API"). None where the response does not contain it.
-async fn features<C: Client>(client: &C) -> Result<Option<bool>, SetupError<C::Error>> {
+async fn features<T: Transport>(client: &T) -> Result<Option<bool>, SetupError<T::Error>> {
     const PATH: &str = "/_xpack?categories=features";
-    let answer = answer::request(client, Method::Get, PATH, None).await?;
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let response = response::send(client, Method::Get, PATH, None).await?;
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let ilm = body
         .pointer("/features/ilm")
-        .filter(|_| answer.status == 200);
+        .filter(|_| response.status == 200);
     Ok(ilm.map(|ilm| ilm.get("enabled") == Some(&Value::Bool(true))))
 }
 
 /// Whether the existing template names a life cycle; the last resort to know whether the service exists.
-async fn is_named<C: Client>(client: &C, names: &Names) -> Result<bool, SetupError<C::Error>> {
+async fn is_named<T: Transport>(
+    client: &T,
+    names: &TargetNames,
+) -> Result<bool, SetupError<T::Error>> {
     let path = ObjectKind::IndexTemplate.path(&names.template);
-    let answer = answer::request(client, Method::Get, &path, None).await?;
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let response = response::send(client, Method::Get, &path, None).await?;
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     let components = ObjectKind::IndexTemplate
         .content(&names.template, &body)
         .and_then(|template| template.get("composed_of")?.as_array());
     Ok(components.is_some_and(|all| all.iter().any(|name| *name == *names.lifecycle())))
 }
 
-async fn left_over<C: Client>(
-    client: &C,
+async fn left_over<T: Transport>(
+    client: &T,
     family: Family,
     name: &str,
-) -> Result<Lifecycle, SetupError<C::Error>> {
+) -> Result<Lifecycle, SetupError<T::Error>> {
     let kind = kind(family);
-    let answer = answer::request(client, Method::Get, &kind.path(name), None).await?;
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-    let ours = answer.status == 200
+    let response = response::send(client, Method::Get, &kind.path(name), None).await?;
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    let ours = response.status == 200
         && kind
             .content(name, &body)
             .is_some_and(|policy| kind.is_ours(policy));
@@ -162,7 +169,7 @@ fn kind(family: Family) -> ObjectKind {
 pub(super) struct LifecycleNote<'a> {
     pub(super) family: Family,
     pub(super) lifecycle: Lifecycle,
-    pub(super) target: &'a config::Target,
+    pub(super) target: &'a config::IndexTarget,
     pub(super) retention: Option<std::time::Duration>,
 }
 
@@ -197,9 +204,9 @@ impl fmt::Display for LifecycleNote<'_> {
                     f,
                     "No life cycle: this cluster has no {service}. {}",
                     match self.target {
-                        config::Target::Daily(_) =>
+                        config::IndexTarget::Daily(_) =>
                             "Have `logweir prune` delete what is older than `retention`, once a day.",
-                        config::Target::Stream(_) =>
+                        config::IndexTarget::Stream(_) =>
                             "Roll the data stream over and delete its old backing indices by hand, or write to \
                              daily indices (`index`), which `logweir prune` deletes.",
                     }
@@ -218,7 +225,7 @@ impl fmt::Display for LifecycleNote<'_> {
             Lifecycle::Running => {}
         }
         match (self.target, self.family) {
-            (config::Target::Stream(_), _) => writeln!(
+            (config::IndexTarget::Stream(_), _) => writeln!(
                 f,
                 "The data stream rolls over by itself, and what was rolled over is deleted after {retention}."
             ),

@@ -12,8 +12,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 use super::plan::ObjectKind;
-use super::survey::{Object, ObjectState};
-use super::{Client, Method, Names, SetupError, answer};
+use super::survey::{ObjectState, SurveyedObject};
+use super::{SetupError, TargetNames, response};
+use crate::http::error_body::excerpt;
+use crate::http::{Method, Transport};
 
 /// Most bytes of names in one request: by default a node reads a request line of 4096 bytes
 /// (`http.max_initial_line_length`).
@@ -35,21 +37,21 @@ pub(super) struct ManagedIndices {
 }
 
 /// Asks ISM which indices are behind; writes nothing.
-pub(super) async fn inspect<C: Client>(
-    client: &C,
-    names: &Names,
-    objects: &[Object],
-) -> Result<ManagedIndices, SetupError<C::Error>> {
-    let is_policy = |object: &&Object| object.step.kind == ObjectKind::IsmPolicy;
+pub(super) async fn inspect<T: Transport>(
+    client: &T,
+    names: &TargetNames,
+    objects: &[SurveyedObject],
+) -> Result<ManagedIndices, SetupError<T::Error>> {
+    let is_policy = |object: &&SurveyedObject| object.step.kind == ObjectKind::IsmPolicy;
     let Some(policy) = objects.iter().find(is_policy) else {
         return Ok(ManagedIndices::default());
     };
     let path = format!("/_plugins/_ism/explain/{}", names.pattern);
-    let answer = answer::request(client, Method::Get, &path, None).await?;
-    if answer.status == 404 {
+    let response = response::send(client, Method::Get, &path, None).await?;
+    if response.status == 404 {
         return Ok(ManagedIndices::default());
     }
-    let explained = match answer::judge::<C::Error>(Method::Get, &path, answer) {
+    let explained = match response::json::<T::Error>(Method::Get, &path, response) {
         Ok(explained) => explained,
         Err(error) => {
             return Ok(ManagedIndices {
@@ -93,21 +95,22 @@ fn follows(index: &Value) -> Option<(u64, u64)> {
 impl ManagedIndices {
     /// Makes each index follow the present policy version, and returns a text about the result. The next setup finds
     /// a refused index behind and tries again.
-    pub(super) async fn follow<C: Client>(
+    pub(super) async fn follow<T: Transport>(
         &self,
-        client: &C,
+        client: &T,
         policy: &str,
-    ) -> Result<String, SetupError<C::Error>> {
+    ) -> Result<String, SetupError<T::Error>> {
         let (mut updated, mut kept) = (0, Vec::new());
         for names in requests(&self.behind) {
             let path = format!("/_plugins/_ism/change_policy/{names}");
             let body = Bytes::from(json!({ "policy_id": policy }).to_string());
-            let answer = answer::request(client, Method::Post, &path, Some(body)).await?;
-            match answer::judge::<C::Error>(Method::Post, "/_plugins/_ism/change_policy", answer) {
-                Ok(answer) => {
-                    let count = answer.get("updated_indices").and_then(Value::as_u64);
+            let response = response::send(client, Method::Post, &path, Some(body)).await?;
+            match response::json::<T::Error>(Method::Post, "/_plugins/_ism/change_policy", response)
+            {
+                Ok(response) => {
+                    let count = response.get("updated_indices").and_then(Value::as_u64);
                     updated += count.unwrap_or(0);
-                    kept.extend(failures(&answer));
+                    kept.extend(failures(&response));
                 }
                 Err(error) => {
                     let mut names = names.split(',').map(str::to_owned);
@@ -120,14 +123,14 @@ impl ManagedIndices {
         let mut out = String::new();
         if updated > 0 {
             out.push_str(&format!(
-                "Managed indices that were told to follow the policy as it is now, which each does when ISM looks at it \
-                 next: {updated}.\n"
+                "Managed indices that will follow the present version of the policy, each when ISM looks at it next: \
+                 {updated}.\n"
             ));
         }
         if !kept.is_empty() {
             out.push_str(&format!(
-                "Warning: managed indices that keep an older version of the policy: {}: {}. The next logweir setup tells \
-                 them again.\n",
+                "Warning: managed indices that keep an older version of the policy: {}: {}. The next logweir setup \
+                 tries again.\n",
                 kept.len(),
                 first(&kept)
             ));
@@ -145,7 +148,7 @@ impl fmt::Display for ManagedIndices {
         if !self.behind.is_empty() {
             writeln!(
                 f,
-                "Managed indices that would be told to follow the policy as it is then: {}: {}.",
+                "Managed indices that would follow the new version of the policy: {}: {}.",
                 self.behind.len(),
                 first(&self.behind)
             )?;
@@ -159,8 +162,8 @@ impl fmt::Display for ManagedIndices {
 
 fn unknown(refused: &str) -> String {
     format!(
-        "Warning: whether managed indices follow the policy as it is cannot be told: {refused}. Those that do not keep \
-         an older version of it.\n"
+        "Warning: it is unknown whether managed indices follow the present version of the policy: {refused}. Indices that do not \
+         follow it keep an older version.\n"
     )
 }
 
@@ -180,11 +183,11 @@ fn requests(names: &[String]) -> Vec<String> {
 }
 
 /// The indices that the response lists as failed, each with the reason.
-fn failures(answer: &Value) -> Vec<String> {
-    let failed = answer.get("failed_indices").and_then(Value::as_array);
+fn failures(response: &Value) -> Vec<String> {
+    let failed = response.get("failed_indices").and_then(Value::as_array);
     let text = |of: &Value, key| {
         let text = of.get(key).and_then(Value::as_str).unwrap_or("?");
-        answer::excerpt(text.as_bytes())
+        excerpt(text.as_bytes())
     };
     let failed = failed.into_iter().flatten();
     failed
@@ -195,7 +198,7 @@ fn failures(answer: &Value) -> Vec<String> {
 /// The first [`SHOWN`] names and the number of the others.
 fn first(all: &[String]) -> String {
     let shown = all.iter().take(SHOWN);
-    let shown: Vec<_> = shown.map(|name| answer::excerpt(name.as_bytes())).collect();
+    let shown: Vec<_> = shown.map(|name| excerpt(name.as_bytes())).collect();
     let shown = shown.join(", ");
     match all.len().saturating_sub(SHOWN) {
         0 => shown,

@@ -30,7 +30,7 @@ const LONGEST_ROLLOVER: Duration = Duration::from_secs(30 * 86_400);
 #[derive(Debug, Clone)]
 pub struct Want<'a> {
     /// The index pattern or data stream of the records.
-    pub target: &'a config::Target,
+    pub target: &'a config::IndexTarget,
     /// Age at which records may be deleted; None: never.
     pub retention: Option<Duration>,
     /// The storage mode of new indices.
@@ -95,13 +95,13 @@ impl ObjectKind {
     }
 
     /// The object inside the response to a GET.
-    pub(super) fn content<'a>(self, name: &str, answer: &'a Value) -> Option<&'a Value> {
-        let entry = |list, entry| answer.get(list)?.get(0)?.get(entry);
+    pub(super) fn content<'a>(self, name: &str, response: &'a Value) -> Option<&'a Value> {
+        let entry = |list, entry| response.get(list)?.get(0)?.get(entry);
         match self {
             Self::ComponentTemplate => entry("component_templates", "component_template"),
             Self::IndexTemplate => entry("index_templates", "index_template"),
-            Self::IlmPolicy => answer.get(name)?.get("policy"),
-            Self::IsmPolicy => answer.get("policy"),
+            Self::IlmPolicy => response.get(name)?.get("policy"),
+            Self::IsmPolicy => response.get("policy"),
         }
     }
 
@@ -130,7 +130,7 @@ pub(super) fn managed_by(content: &Value) -> Option<&str> {
 
 /// One object to put.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Step {
+pub struct PlannedObject {
     /// The kind of object.
     pub kind: ObjectKind,
     /// Its name in the cluster.
@@ -145,7 +145,7 @@ pub struct Step {
 
 /// The names derived from the setting.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Names {
+pub struct TargetNames {
     /// The index template; its component templates are `NAME@mappings` and so on.
     pub template: String,
     /// The pattern of its indices or data streams.
@@ -158,9 +158,9 @@ pub struct Names {
     pub stream: bool,
 }
 
-impl Names {
+impl TargetNames {
     /// The names for a setting.
-    pub fn of(target: &config::Target) -> Self {
+    pub fn of(target: &config::IndexTarget) -> Self {
         Self {
             template: target.template(),
             pattern: target.wildcard(),
@@ -176,8 +176,8 @@ impl Names {
 }
 
 /// The steps for this cluster in order: an object comes before those that name it.
-pub fn plan(server: &ServerInfo, want: &Want<'_>, has_lifecycle: bool) -> Vec<Step> {
-    let names = Names::of(want.target);
+pub fn plan(server: &ServerInfo, want: &Want<'_>, has_lifecycle: bool) -> Vec<PlannedObject> {
+    let names = TargetNames::of(want.target);
     let retention = want.retention.filter(|_| has_lifecycle);
     let mut steps = Vec::new();
     if let Some(retention) = retention.filter(|_| want.parts.lifecycle) {
@@ -192,9 +192,9 @@ pub fn plan(server: &ServerInfo, want: &Want<'_>, has_lifecycle: bool) -> Vec<St
 fn templates(
     server: &ServerInfo,
     want: &Want<'_>,
-    names: &Names,
+    names: &TargetNames,
     has_lifecycle: bool,
-    steps: &mut Vec<Step>,
+    steps: &mut Vec<PlannedObject>,
 ) {
     let family = server.family;
     let mut add = |kind: ObjectKind, name: String, body: Value| {
@@ -234,7 +234,7 @@ fn templates(
         add(ObjectKind::ComponentTemplate, names.lifecycle(), body);
     }
     if !server.takes_missing_components() {
-        steps.push(Step {
+        steps.push(PlannedObject {
             is_users: true,
             ..step(
                 ObjectKind::ComponentTemplate,
@@ -261,8 +261,8 @@ fn templates(
     ));
 }
 
-fn step(kind: ObjectKind, name: String, body: Value) -> Step {
-    Step {
+fn step(kind: ObjectKind, name: String, body: Value) -> PlannedObject {
+    PlannedObject {
         kind,
         path: kind.path(&name),
         name,
@@ -273,7 +273,7 @@ fn step(kind: ObjectKind, name: String, body: Value) -> Step {
 
 fn index_template(
     server: &ServerInfo,
-    names: &Names,
+    names: &TargetNames,
     file: File,
     pattern: &str,
     has_lifecycle: bool,
@@ -297,19 +297,24 @@ fn index_template(
 }
 
 /// Whether the life cycle reads the day from an index's name.
-pub(super) fn counts_from_the_name(target: &config::Target) -> bool {
-    matches!(target, config::Target::Daily(pattern) if pattern.has_origination_date())
+pub(super) fn counts_from_the_name(target: &config::IndexTarget) -> bool {
+    matches!(target, config::IndexTarget::Daily(pattern) if pattern.has_origination_date())
 }
 
 /// The life-cycle policy. `run` must not write a line into an index that was deleted already, so an index is deleted when
 /// its last line is too old; that line may come a whole period after the first.
-fn policy(family: Family, target: &config::Target, names: &Names, retention: Duration) -> Step {
+fn policy(
+    family: Family,
+    target: &config::IndexTarget,
+    names: &TargetNames,
+    retention: Duration,
+) -> PlannedObject {
     let (kind, name) = match family {
         Family::Elasticsearch => (ObjectKind::IlmPolicy, names.template.clone()),
         Family::OpenSearch => (ObjectKind::IsmPolicy, names.template.clone()),
     };
     let body = match target {
-        config::Target::Daily(pattern) => {
+        config::IndexTarget::Daily(pattern) => {
             let mut body = shipped::read(family, File::Policy);
             let age = time(retention + holds(pattern.period()));
             match family {
@@ -330,7 +335,7 @@ fn policy(family: Family, target: &config::Target, names: &Names, retention: Dur
             }
             body
         }
-        config::Target::Stream(stream) => {
+        config::IndexTarget::Stream(stream) => {
             let mut body = shipped::read(family, File::StreamPolicy);
             let (age, rollover) = (
                 time(retention),
@@ -408,7 +413,7 @@ fn rename_components(value: &mut Value, template: &str) {
 }
 
 /// The priority of an index template of ours.
-pub(super) fn priority(step: &Step) -> u64 {
+pub(super) fn priority(step: &PlannedObject) -> u64 {
     step.body
         .get("priority")
         .and_then(Value::as_u64)

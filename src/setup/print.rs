@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::plan::{ObjectKind, Step, Want, plan};
-use super::{Family, Names, ServerInfo, kibana, privileges};
+use super::plan::{ObjectKind, PlannedObject, Want, plan};
+use super::{Family, ServerInfo, TargetNames, kibana, privileges};
 use crate::config;
 
 /// The role of the user that runs setup.
@@ -28,7 +28,7 @@ pub(crate) fn requests(server: &ServerInfo, want: &Want<'_>) -> String {
     out
 }
 
-fn is_policy(step: &Step) -> bool {
+fn is_policy(step: &PlannedObject) -> bool {
     matches!(step.kind, ObjectKind::IlmPolicy | ObjectKind::IsmPolicy)
 }
 
@@ -42,7 +42,7 @@ fn request(out: &mut String, method: &str, path: &str, body: &Value) {
 /// includes the privileges of an import.
 pub(crate) fn roles(
     family: Family,
-    target: &config::Target,
+    target: &config::IndexTarget,
     kibana: Option<&config::Kibana>,
 ) -> String {
     match family {
@@ -51,8 +51,8 @@ pub(crate) fn roles(
     }
 }
 
-fn elasticsearch(target: &config::Target, kibana: Option<&config::Kibana>) -> String {
-    let names = Names::of(target);
+fn elasticsearch(target: &config::IndexTarget, kibana: Option<&config::Kibana>) -> String {
+    let names = TargetNames::of(target);
     let pattern = names.pattern.as_str();
     let mut out = String::new();
     let mut role = |comment: &str, name: &str, cluster: Value, privileges: Value| {
@@ -122,7 +122,7 @@ const FOR_DASHBOARDS: &str = "\
 
 /// Where OpenSearch Dashboards keeps saved objects, in the name of the user who asks it: the indices of the security
 /// plugin's role `kibana_user` (its source, `static_roles.yml`). Whoever has that very role may write to the global
-/// tenant; in another role that has to be said.
+/// tenant; in another role it must be given.
 const SAVED: [&str; 4] = [
     ".kibana",
     ".kibana_*",
@@ -130,8 +130,8 @@ const SAVED: [&str; 4] = [
     ".opensearch_dashboards_*",
 ];
 
-fn opensearch(target: &config::Target, dashboards: bool) -> String {
-    let names = Names::of(target);
+fn opensearch(target: &config::IndexTarget, dashboards: bool) -> String {
+    let names = TargetNames::of(target);
     let pattern = names.pattern.as_str();
     let mut out = String::new();
     let mut role = |comment: &str, name: &str, mut cluster: Vec<&str>, actions: Value| {

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Client, Family, Method, Names, ServerInfo, SetupError, answer};
+use super::{Family, ServerInfo, SetupError, TargetNames, response};
+use crate::http::error_body::excerpt;
+use crate::http::{Method, Transport};
 
 /// The privileges of the credentials, compared with those that the agent needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub(super) const CLUSTER: [&str; 1] = ["monitor"];
 
 /// The agent's index privileges in Elasticsearch. Versions before 8.13 have no `require_data_stream`, so the agent
 /// checks the data stream by other requests.
-pub(super) fn on_indices(names: &Names, before_8_13: bool) -> Vec<&'static str> {
+pub(super) fn on_indices(names: &TargetNames, before_8_13: bool) -> Vec<&'static str> {
     let mut privileges = vec!["create_doc", "auto_configure"];
     if names.stream && before_8_13 {
         privileges.extend(["create_index", "view_index_metadata"]);
@@ -37,11 +39,11 @@ pub(super) fn on_indices(names: &Names, before_8_13: bool) -> Vec<&'static str> 
 }
 
 /// Asks the cluster about the credentials of the request.
-pub(crate) async fn privileges<C: Client>(
-    client: &C,
+pub(crate) async fn privileges<T: Transport>(
+    client: &T,
     server: &ServerInfo,
-    names: &Names,
-) -> Result<Privileges, SetupError<C::Error>> {
+    names: &TargetNames,
+) -> Result<Privileges, SetupError<T::Error>> {
     match server.family {
         Family::Elasticsearch => elasticsearch(client, server, names).await,
         Family::OpenSearch => opensearch(client).await,
@@ -49,11 +51,11 @@ pub(crate) async fn privileges<C: Client>(
 }
 
 /// Elasticsearch, "Has privileges".
-async fn elasticsearch<C: Client>(
-    client: &C,
+async fn elasticsearch<T: Transport>(
+    client: &T,
     server: &ServerInfo,
-    names: &Names,
-) -> Result<Privileges, SetupError<C::Error>> {
+    names: &TargetNames,
+) -> Result<Privileges, SetupError<T::Error>> {
     const PATH: &str = "/_security/user/_has_privileges";
     let on_indices = on_indices(names, !server.is_at_least(8, 13));
     let body = json!({
@@ -61,16 +63,18 @@ async fn elasticsearch<C: Client>(
         "index": [{ "names": [names.pattern], "privileges": on_indices }],
     });
     let body = Bytes::from(body.to_string());
-    let answer = answer::request(client, Method::Post, PATH, Some(body)).await?;
-    if is_absent(answer.status) {
+    let response = response::send(client, Method::Post, PATH, Some(body)).await?;
+    if is_absent(response.status) {
         return Ok(Privileges::Off);
     }
-    let answer = answer::judge(Method::Post, PATH, answer)?;
+    let response = response::json(Method::Post, PATH, response)?;
     let has = |granted: Option<&Value>, privilege: &str| {
         granted.and_then(|granted| granted.get(privilege)) == Some(&Value::Bool(true))
     };
-    let cluster = answer.get("cluster");
-    let index = answer.get("index").and_then(|all| all.get(&names.pattern));
+    let cluster = response.get("cluster");
+    let index = response
+        .get("index")
+        .and_then(|all| all.get(&names.pattern));
     let mut missing = Vec::new();
     for privilege in CLUSTER {
         if !has(cluster, privilege) {
@@ -90,24 +94,24 @@ async fn elasticsearch<C: Client>(
 }
 
 /// OpenSearch, "Security", `authinfo`.
-async fn opensearch<C: Client>(client: &C) -> Result<Privileges, SetupError<C::Error>> {
+async fn opensearch<T: Transport>(client: &T) -> Result<Privileges, SetupError<T::Error>> {
     /// Most roles that are named; a user seldom has ten.
     const ROLES: usize = 100;
     const PATH: &str = "/_plugins/_security/authinfo";
-    let answer = answer::request(client, Method::Get, PATH, None).await?;
-    if is_absent(answer.status) {
+    let response = response::send(client, Method::Get, PATH, None).await?;
+    if is_absent(response.status) {
         return Ok(Privileges::Off);
     }
-    let answer = answer::judge(Method::Get, PATH, answer)?;
-    let roles = answer.get("roles").and_then(Value::as_array);
-    let user = answer.get("user_name").and_then(Value::as_str);
+    let response = response::json(Method::Get, PATH, response)?;
+    let roles = response.get("roles").and_then(Value::as_array);
+    let user = response.get("user_name").and_then(Value::as_str);
     Ok(Privileges::Roles {
-        user: answer::excerpt(user.unwrap_or_default().as_bytes()),
+        user: excerpt(user.unwrap_or_default().as_bytes()),
         roles: roles
             .into_iter()
             .flatten()
             .filter_map(Value::as_str)
-            .map(|role| answer::excerpt(role.as_bytes()))
+            .map(|role| excerpt(role.as_bytes()))
             .take(ROLES)
             .collect(),
     })

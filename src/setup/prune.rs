@@ -8,8 +8,10 @@ use bytes::Bytes;
 use chrono::{DateTime, NaiveTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use super::{Client, Method, SetupError, answer};
+use super::{SetupError, response};
 use crate::config::IndexPattern;
+use crate::http::error_body::excerpt;
+use crate::http::{Method, Transport};
 
 /// An index that may be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,20 +36,20 @@ pub(crate) struct Expired {
 }
 
 /// Finds what is older than `before`; writes nothing.
-pub(crate) async fn find_expired<C: Client>(
-    client: &C,
+pub(crate) async fn find_expired<T: Transport>(
+    client: &T,
     pattern: &IndexPattern,
     before: DateTime<Utc>,
-) -> Result<Expired, SetupError<C::Error>> {
+) -> Result<Expired, SetupError<T::Error>> {
     let path = format!(
         "/_cat/indices/{}?format=json&bytes=b&h=index,docs.count,store.size&expand_wildcards=open,closed",
         pattern.wildcard()
     );
-    let list = answer::accepted(client, Method::Get, &path, None).await?;
+    let list = response::accepted(client, Method::Get, &path, None).await?;
     let Some(list) = list.as_array() else {
         return Err(SetupError::Incomprehensible {
-            request: answer::name(Method::Get, &path),
-            body: answer::excerpt(list.to_string().as_bytes()),
+            request: response::request_line(Method::Get, &path),
+            body: excerpt(list.to_string().as_bytes()),
         });
     };
     let mut indices = Vec::new();
@@ -85,37 +87,37 @@ pub(crate) async fn find_expired<C: Client>(
 }
 
 /// Deletes one index; success also if a life cycle or another prune has deleted it already.
-pub(crate) async fn delete<C: Client>(
-    client: &C,
+pub(crate) async fn delete<T: Transport>(
+    client: &T,
     index: &ExpiredIndex,
-) -> Result<(), SetupError<C::Error>> {
+) -> Result<(), SetupError<T::Error>> {
     let path = format!("/{}", index.name);
-    let answer = answer::request(client, Method::Delete, &path, None).await?;
-    if answer.status == 404 {
+    let response = response::send(client, Method::Delete, &path, None).await?;
+    if response.status == 404 {
         return Ok(());
     }
-    answer::judge(Method::Delete, &path, answer).map(drop)
+    response::json(Method::Delete, &path, response).map(drop)
 }
 
 /// Deletes the old documents from the index of lines without a readable time, and returns their number. The index itself
 /// stays: its name has no time, and it may hold a line of this minute.
-pub(crate) async fn delete_unparsed<C: Client>(
-    client: &C,
+pub(crate) async fn delete_unparsed<T: Transport>(
+    client: &T,
     pattern: &IndexPattern,
     before: DateTime<Utc>,
-) -> Result<u64, SetupError<C::Error>> {
+) -> Result<u64, SetupError<T::Error>> {
     let path = format!("/{}/_delete_by_query?conflicts=proceed", pattern.unparsed());
-    let body = answer::accepted(client, Method::Post, &path, Some(older(before))).await?;
+    let body = response::accepted(client, Method::Post, &path, Some(older(before))).await?;
     Ok(body.get("deleted").and_then(Value::as_u64).unwrap_or(0))
 }
 
-async fn count_unparsed<C: Client>(
-    client: &C,
+async fn count_unparsed<T: Transport>(
+    client: &T,
     pattern: &IndexPattern,
     before: DateTime<Utc>,
-) -> Result<u64, SetupError<C::Error>> {
+) -> Result<u64, SetupError<T::Error>> {
     let path = format!("/{}/_count", pattern.unparsed());
-    let body = answer::accepted(client, Method::Post, &path, Some(older(before))).await?;
+    let body = response::accepted(client, Method::Post, &path, Some(older(before))).await?;
     Ok(body.get("count").and_then(Value::as_u64).unwrap_or(0))
 }
 

@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::plan::ObjectKind;
 use super::template_conflict::TemplateConflict;
-use super::{Names, ServerInfo};
+use super::{ServerInfo, TargetNames};
 
 /// How a step ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum ChangeOutcome {
     /// It was missing.
     Created,
     /// Ours with other content: replaced.
@@ -23,7 +23,7 @@ pub enum Outcome {
     Restored,
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for ChangeOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Created => "created",
@@ -44,16 +44,16 @@ pub struct Change {
     /// Its name in the cluster.
     pub name: String,
     /// The outcome.
-    pub outcome: Outcome,
+    pub outcome: ChangeOutcome,
 }
 
 /// What setup did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct SetupReport {
     /// The cluster's family and version.
     pub server: ServerInfo,
     /// The names derived from the setting.
-    pub names: Names,
+    pub names: TargetNames,
     /// The outcome of each step, in order.
     pub changes: Vec<Change>,
     /// Templates with a higher priority than ours.
@@ -62,7 +62,7 @@ pub struct Report {
     pub(super) notes: String,
 }
 
-impl fmt::Display for Report {
+impl fmt::Display for SetupReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} {}", self.server.family, self.server.version)?;
         for Change {

@@ -10,11 +10,13 @@ use serde_json::Value;
 
 use super::lifecycle::{self, Lifecycle, LifecycleNote, LifecycleState};
 use super::managed_indices::{self, ManagedIndices};
-use super::plan::{self, ObjectKind, Step, Want};
-use super::report::{Change, Outcome, Report};
+use super::plan::{self, ObjectKind, PlannedObject, Want};
+use super::report::{Change, ChangeOutcome, SetupReport};
 use super::template_conflict::{self, TemplateConflict};
-use super::{Client, Method, Names, ServerInfo, SetupError, answer, detect, diff};
+use super::{ServerInfo, SetupError, TargetNames, detect, diff, response};
 use crate::config::IndexMode;
+use crate::http::error_body::excerpt;
+use crate::http::{Method, Transport};
 
 /// State of an object in the cluster against the planned one.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,9 +35,9 @@ pub enum ObjectState {
 
 /// A step and the state of its object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Object {
+pub struct SurveyedObject {
     /// What would be put.
-    pub step: Step,
+    pub step: PlannedObject,
     /// The object's state in the cluster.
     pub found: ObjectState,
     /// `_seq_no` and `_primary_term` of an OpenSearch policy.
@@ -48,11 +50,11 @@ pub struct Survey<'a> {
     /// The cluster's family and version.
     pub server: ServerInfo,
     /// The names derived from the setting.
-    pub names: Names,
+    pub names: TargetNames,
     /// Whether the cluster deletes old indices by itself.
     pub lifecycle: Lifecycle,
     /// The objects in the order of the plan.
-    pub objects: Vec<Object>,
+    pub objects: Vec<SurveyedObject>,
     /// Templates with a higher priority than ours.
     pub conflicts: Vec<TemplateConflict>,
     /// Indices that OpenSearch manages by an older version of our policy.
@@ -61,11 +63,11 @@ pub struct Survey<'a> {
 }
 
 /// Reads a cluster's state; writes nothing.
-pub async fn survey<'a, C: Client>(
-    client: &C,
+pub async fn survey<'a, T: Transport>(
+    client: &T,
     want: &Want<'a>,
-) -> Result<Survey<'a>, SetupError<C::Error>> {
-    let names = Names::of(want.target);
+) -> Result<Survey<'a>, SetupError<T::Error>> {
+    let names = TargetNames::of(want.target);
     let server = detect(client).await?;
     if want.parts.templates && want.index_mode == Some(IndexMode::Logsdb) && !server.has_logsdb() {
         return Err(SetupError::NoLogsdb { server });
@@ -95,22 +97,25 @@ pub async fn survey<'a, C: Client>(
     })
 }
 
-async fn inspect<C: Client>(client: &C, step: Step) -> Result<Object, SetupError<C::Error>> {
-    let answer = answer::request(client, Method::Get, &step.path, None).await?;
-    if answer.status == 404 {
-        return Ok(Object {
+async fn inspect<T: Transport>(
+    client: &T,
+    step: PlannedObject,
+) -> Result<SurveyedObject, SetupError<T::Error>> {
+    let response = response::send(client, Method::Get, &step.path, None).await?;
+    if response.status == 404 {
+        return Ok(SurveyedObject {
             step,
             found: ObjectState::Missing,
             version: None,
         });
     }
-    let body = answer::judge(Method::Get, &step.path, answer)?;
+    let body = response::json(Method::Get, &step.path, response)?;
     let current =
         step.kind
             .content(&step.name, &body)
             .ok_or_else(|| SetupError::Incomprehensible {
-                request: answer::name(Method::Get, &step.path),
-                body: answer::excerpt(body.to_string().as_bytes()),
+                request: response::request_line(Method::Get, &step.path),
+                body: excerpt(body.to_string().as_bytes()),
             })?;
     let number = |key| body.get(key).and_then(Value::as_u64);
     let version = number("_seq_no").zip(number("_primary_term"));
@@ -123,14 +128,14 @@ async fn inspect<C: Client>(client: &C, step: Step) -> Result<Object, SetupError
     } else {
         ObjectState::Foreign(current.clone())
     };
-    Ok(Object {
+    Ok(SurveyedObject {
         step,
         found,
         version,
     })
 }
 
-impl Object {
+impl SurveyedObject {
     /// The path for the PUT: an OpenSearch policy is replaced only in the version that was read.
     fn put(&self) -> String {
         let path = &self.step.path;
@@ -143,13 +148,13 @@ impl Object {
     }
 
     /// The outcome of applying this step.
-    fn outcome(&self) -> Outcome {
+    fn outcome(&self) -> ChangeOutcome {
         match self.found {
-            ObjectState::Missing => Outcome::Created,
-            ObjectState::Equal => Outcome::Unchanged,
-            ObjectState::Differs(_) => Outcome::Updated,
-            ObjectState::Foreign(_) => Outcome::Overwritten,
-            ObjectState::Users => Outcome::Kept,
+            ObjectState::Missing => ChangeOutcome::Created,
+            ObjectState::Equal => ChangeOutcome::Unchanged,
+            ObjectState::Differs(_) => ChangeOutcome::Updated,
+            ObjectState::Foreign(_) => ChangeOutcome::Overwritten,
+            ObjectState::Users => ChangeOutcome::Kept,
         }
     }
 
@@ -162,11 +167,11 @@ impl Object {
         match (plan::managed_by(theirs), package) {
             (Some(owner), Some(package)) => format!(
                 "{kind} {name} (of {}: the integration {})",
-                answer::excerpt(owner.as_bytes()),
-                answer::excerpt(package.as_bytes())
+                excerpt(owner.as_bytes()),
+                excerpt(package.as_bytes())
             ),
             (Some(owner), None) => {
-                format!("{kind} {name} (of {})", answer::excerpt(owner.as_bytes()))
+                format!("{kind} {name} (of {})", excerpt(owner.as_bytes()))
             }
             (None, _) => format!("{kind} {name}"),
         }
@@ -175,7 +180,7 @@ impl Object {
 
 impl Survey<'_> {
     /// Objects that setup does not overwrite without `force`.
-    pub fn foreign(&self) -> Vec<String> {
+    pub(crate) fn foreign(&self) -> Vec<String> {
         let foreign = self
             .objects
             .iter()
@@ -187,7 +192,7 @@ impl Survey<'_> {
     }
 
     /// Number of indices that OpenSearch manages by an older version of our policy.
-    pub fn behind(&self) -> usize {
+    pub(crate) fn behind(&self) -> usize {
         self.managed_indices.behind.len()
     }
 
@@ -203,7 +208,7 @@ impl Survey<'_> {
 
     /// Refuses to overwrite a foreign object without `force`, and to set up a life cycle whose state the credentials
     /// may not see.
-    pub fn permit<E>(&self, force: bool) -> Result<(), SetupError<E>> {
+    pub(crate) fn permit<E>(&self, force: bool) -> Result<(), SetupError<E>> {
         let objects = self.foreign();
         if !objects.is_empty() && !force {
             return Err(SetupError::Foreign { objects });
@@ -215,18 +220,18 @@ impl Survey<'_> {
     }
 
     /// Puts each object that is missing or differs; `force` also overwrites foreign objects.
-    pub async fn apply<C: Client>(
+    pub async fn apply<T: Transport>(
         self,
-        client: &C,
+        client: &T,
         force: bool,
-    ) -> Result<Report, SetupError<C::Error>> {
+    ) -> Result<SetupReport, SetupError<T::Error>> {
         self.permit(force)?;
         let mut changes = Vec::with_capacity(self.objects.len());
         for object in &self.objects {
             let outcome = object.outcome();
-            if !matches!(outcome, Outcome::Unchanged | Outcome::Kept) {
+            if !matches!(outcome, ChangeOutcome::Unchanged | ChangeOutcome::Kept) {
                 let body = Bytes::from(object.step.body.to_string());
-                answer::accepted(client, Method::Put, &object.put(), Some(body)).await?;
+                response::accepted(client, Method::Put, &object.put(), Some(body)).await?;
             }
             changes.push(Change {
                 kind: object.step.kind,
@@ -241,7 +246,7 @@ impl Survey<'_> {
                 .follow(client, &self.names.template)
                 .await?,
         );
-        Ok(Report {
+        Ok(SetupReport {
             server: self.server,
             names: self.names,
             changes,
@@ -299,7 +304,7 @@ impl Survey<'_> {
             out.push_str(&format!(
                 "Warning: {index} would not get our template but {}, whose priority is {priority}: lower that, or \
                  narrow its pattern.\n",
-                answer::excerpt(template.as_bytes())
+                excerpt(template.as_bytes())
             ));
         }
         out
@@ -310,7 +315,7 @@ impl Survey<'_> {
 impl fmt::Display for Survey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} {}", self.server.family, self.server.version)?;
-        for Object { step, found, .. } in &self.objects {
+        for SurveyedObject { step, found, .. } in &self.objects {
             let word = match found {
                 ObjectState::Missing => "would be created",
                 ObjectState::Equal => "unchanged",

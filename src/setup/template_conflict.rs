@@ -6,8 +6,9 @@
 
 use serde_json::Value;
 
-use super::plan::{self, ObjectKind, Step};
-use super::{Client, Method, Names, SetupError, answer};
+use super::plan::{self, ObjectKind, PlannedObject};
+use super::{SetupError, TargetNames, response};
+use crate::http::{Method, Transport};
 
 const PATH: &str = "/_index_template?filter_path=index_templates.name,\
                     index_templates.index_template.index_patterns,index_templates.index_template.priority";
@@ -24,12 +25,12 @@ pub struct TemplateConflict {
 }
 
 /// Finds for each of our templates the strongest one that wins over it.
-pub(super) async fn find<C: Client>(
-    client: &C,
-    names: &Names,
-    steps: &[Step],
-) -> Result<Vec<TemplateConflict>, SetupError<C::Error>> {
-    let answer = answer::accepted(client, Method::Get, PATH, None).await?;
+pub(super) async fn find<T: Transport>(
+    client: &T,
+    names: &TargetNames,
+    steps: &[PlannedObject],
+) -> Result<Vec<TemplateConflict>, SetupError<T::Error>> {
+    let response = response::accepted(client, Method::Get, PATH, None).await?;
     let ours = steps
         .iter()
         .filter(|step| step.kind == ObjectKind::IndexTemplate);
@@ -40,7 +41,7 @@ pub(super) async fn find<C: Client>(
             } else {
                 &step.name
             };
-            let (template, priority) = strongest(&answer, index, &names.template)?;
+            let (template, priority) = strongest(&response, index, &names.template)?;
             (priority > plan::priority(step)).then(|| TemplateConflict {
                 index: index.clone(),
                 template: template.to_owned(),
@@ -51,8 +52,8 @@ pub(super) async fn find<C: Client>(
 }
 
 /// The matching template with the highest priority, without ours.
-fn strongest<'a>(answer: &'a Value, index: &str, ours: &str) -> Option<(&'a str, u64)> {
-    let templates = answer.get("index_templates")?.as_array()?;
+fn strongest<'a>(response: &'a Value, index: &str, ours: &str) -> Option<(&'a str, u64)> {
+    let templates = response.get("index_templates")?.as_array()?;
     templates
         .iter()
         .filter_map(|entry| {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
-use crate::config::Target;
+use crate::config::IndexTarget;
 use crate::event::{FileKey, OutcomeCounts};
 use crate::output::elasticsearch::{Elasticsearch, Settings};
 use crate::tail::{self, Lag, Leaves, Problem, Rotations};
@@ -97,7 +97,7 @@ fn with_output() -> View {
         vec!["http://127.0.0.1:9200".parse().unwrap()],
         "/nonexistent".into(),
     );
-    let output = Elasticsearch::connect(settings, Target::default_target().unwrap()).unwrap();
+    let output = Elasticsearch::connect(settings, IndexTarget::default_target().unwrap()).unwrap();
     let millis = Duration::from_millis;
     output.stats().begin(150).end(200, millis(7));
     output.stats().begin(151).end(429, millis(70));

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use logweir::event::{Batch, Item, OutcomeCounts};
-use logweir::output::dead_letters::{Choice, Kind};
-use logweir::output::elasticsearch::{Backoff, Elasticsearch, Method, Settings};
+use logweir::http::{Backoff, ConnectionSettings, HttpClient, Method, Service, Transport as _};
+use logweir::output::dead_letters::{Choice, EntryKind};
+use logweir::output::elasticsearch::{Elasticsearch, Settings};
 use logweir::output::{Health, OutputStatus as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -27,7 +28,7 @@ struct Lab {
     family: &'static str,
     output: Arc<Elasticsearch>,
     /// Makes the bad days, whatever the output waits for.
-    operator: Arc<Elasticsearch>,
+    operator: HttpClient,
     _directory: TempDir,
 }
 
@@ -36,6 +37,8 @@ impl Lab {
         let directory = TempDir::new().unwrap();
         let node = Url::parse(address).unwrap();
         let backoff = Backoff::try_new(Duration::from_millis(5), Duration::from_millis(50));
+        let connection = ConnectionSettings::new(vec![node.clone()]);
+        let operator = HttpClient::new(&connection, Service::Cluster, Backoff::default());
         let settings = Settings {
             backoff: backoff.unwrap(),
             park_after,
@@ -43,8 +46,8 @@ impl Lab {
         };
         Self {
             family,
-            output: Elasticsearch::connect(settings.clone(), daily()).unwrap(),
-            operator: Elasticsearch::connect(settings, daily()).unwrap(),
+            output: Elasticsearch::connect(settings, daily()).unwrap(),
+            operator: operator.unwrap(),
             _directory: directory,
         }
     }
@@ -58,8 +61,9 @@ impl Lab {
     }
 
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Value {
-        let body = body.map(|body| body.to_string().into_bytes());
-        let answer = self.operator.request(method, path, body).await.unwrap();
+        let body = body.map(|body| body.to_string().into());
+        let sent = self.operator.request(method, path, &[], body).await;
+        let answer = sent.unwrap();
         let text = String::from_utf8_lossy(&answer.body);
         assert!(answer.status < 300, "{}: {path}: {text}", self.family);
         serde_json::from_str(&text).unwrap()
@@ -256,7 +260,7 @@ async fn a_document_that_the_mapping_refuses_is_kept_and_the_others_go_on() {
         lab.ask(Method::Put, &at, Some(template)).await;
         lab.ask(Method::Delete, &format!("/{index}"), None).await;
         assert!(delivery.await.unwrap().settled, "{}", lab.family);
-        let choice = Choice::of(Some(Kind::Dead), None);
+        let choice = Choice::of(Some(EntryKind::Dead), None);
         let replayed = lab.output.replay(&choice, Duration::from_secs(60)).await;
         assert_eq!(replayed.unwrap().taken.total(), 3, "{}", lab.family);
         lab.ask(Method::Delete, &at, None).await;
@@ -285,7 +289,7 @@ async fn lines_of_an_index_that_stays_closed_are_parked_and_come_back() {
         let counts = delivery.await.unwrap().counts;
         assert_eq!((counts.indexed, counts.parked), (5, 5), "{family}");
         lab.ask(Method::Post, &format!("/{old}/_open"), None).await;
-        let choice = Choice::of(Some(Kind::Parked), None);
+        let choice = Choice::of(Some(EntryKind::Parked), None);
         loop {
             // its primary is up a moment later
             tokio::time::sleep(LOOK).await;

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use logweir::config::{DataStream, PROMISE};
 use logweir::event::{Batch, Item, OutcomeCounts};
-use logweir::output::elasticsearch::{Backoff, Elasticsearch, Method, Settings, TemplateState};
+use logweir::http::{Backoff, ConnectionSettings, HttpClient, Method, Service, Transport as _};
+use logweir::output::elasticsearch::{Elasticsearch, Settings, TemplateState};
 use logweir::output::{Health, OutputStatus as _};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -296,15 +297,18 @@ async fn real_servers_take_the_lines_once_and_setup_twice() {
         let dataset = unique("stream").replace('-', ".");
         let stream = format!("logs-{dataset}-default");
         let host = Host::new(address, &stream);
-        let directory = TempDir::new().unwrap();
-        let cluster = output(Url::parse(address).unwrap(), &directory);
+        let settings = ConnectionSettings::new(vec![Url::parse(address).unwrap()]);
+        let cluster = HttpClient::new(&settings, Service::Cluster, Backoff::default()).unwrap();
 
         // without the template: not a line, and no plain index
         let once = ["run", "--once", "--timeout", "2s", "--no-template-check"];
         let (code, said) = host.logweir(&once);
         assert_eq!(code, 69, "{family}: {said}");
         let path = format!("_resolve/index/{stream}");
-        let there = cluster.request(Method::Get, &path, None).await.unwrap();
+        let there = cluster
+            .request(Method::Get, &path, &[], None)
+            .await
+            .unwrap();
         // 404, or 200 with empty lists
         let there = String::from_utf8_lossy(&there.body).into_owned();
         assert!(!there.contains("\"name\""), "{family}: {there}");
@@ -333,19 +337,31 @@ async fn real_servers_take_the_lines_once_and_setup_twice() {
         let (code, said) = host.logweir(&["check", "--connect"]);
         assert_eq!(code, 0, "{family}: {said}");
 
-        let there = cluster.request(Method::Get, &path, None).await.unwrap();
+        let there = cluster
+            .request(Method::Get, &path, &[], None)
+            .await
+            .unwrap();
         let there: Value = serde_json::from_slice(&there.body).unwrap();
         assert_eq!(there["data_streams"][0]["name"], stream, "{family}");
         let refresh = format!("{stream}/_refresh");
-        cluster.request(Method::Post, &refresh, None).await.unwrap();
+        cluster
+            .request(Method::Post, &refresh, &[], None)
+            .await
+            .unwrap();
         let search = format!("{stream}/_search?size=100");
-        let found = cluster.request(Method::Get, &search, None).await.unwrap();
+        let found = cluster
+            .request(Method::Get, &search, &[], None)
+            .await
+            .unwrap();
         let found: Value = serde_json::from_slice(&found.body).unwrap();
         let hits = found["hits"]["hits"].as_array().unwrap();
         let documents: Vec<Value> = hits.iter().map(|hit| hit["_source"].clone()).collect();
         host.check_documents(&documents);
         let mapping = format!("{stream}/_mapping");
-        let mapping = cluster.request(Method::Get, &mapping, None).await.unwrap();
+        let mapping = cluster
+            .request(Method::Get, &mapping, &[], None)
+            .await
+            .unwrap();
         let mapping: Value = serde_json::from_slice(&mapping.body).unwrap();
         let fields =
             &mapping.as_object().unwrap().values().next().unwrap()["mappings"]["properties"];

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use logweir::output::dead_letters::{DeadLetters, Entry, Kind, Rejection};
+use logweir::output::dead_letters::{DeadLetters, Entry, EntryKind, Rejection};
 use serde_json::Value;
 
 use crate::support::agent::{Ended, Home};
@@ -16,7 +16,7 @@ fn file(home: &Home) -> DeadLetters {
     DeadLetters::new(&home.data(), 1 << 20)
 }
 
-fn entry(kind: Kind, index: &str, id: &str, document: &str, reason: (&str, &str)) -> Entry {
+fn entry(kind: EntryKind, index: &str, id: &str, document: &str, reason: (&str, &str)) -> Entry {
     let reason = Rejection {
         kind: reason.0.to_owned(),
         text: reason.1.to_owned(),
@@ -55,17 +55,17 @@ fn some(home: &Home) {
     let day = "nginx-access-2026.11.23";
     file(home)
         .append(&[
-            entry(Kind::Dead, day, "id-1", document, field),
-            entry(Kind::Dead, day, "id-2", "{}", field),
+            entry(EntryKind::Dead, day, "id-1", document, field),
+            entry(EntryKind::Dead, day, "id-2", "{}", field),
             entry(
-                Kind::Parked,
+                EntryKind::Parked,
                 "nginx-access-2026.11.01",
                 "id-3",
                 "{}",
                 closed,
             ),
             entry(
-                Kind::Parked,
+                EntryKind::Parked,
                 day,
                 "id-4",
                 "{}",
@@ -208,8 +208,8 @@ fn the_cluster_refuses_lines_and_takes_them_at_the_replay() {
 
 #[test]
 fn the_exit_code_says_whose_fault_it_is_that_some_stay() {
-    let bad = |id: &str| entry(Kind::Dead, "day", id, r#"{"bad":true}"#, ("x", ""));
-    let good = |id: &str, index: &str| entry(Kind::Dead, index, id, "{}", ("x", ""));
+    let bad = |id: &str| entry(EntryKind::Dead, "day", id, r#"{"bad":true}"#, ("x", ""));
+    let good = |id: &str, index: &str| entry(EntryKind::Dead, index, id, "{}", ("x", ""));
     let mut cluster = Cluster::default();
     cluster.closed.insert("shut".to_owned());
     let stage = Stage::of(cluster);
@@ -299,14 +299,20 @@ fn what_was_for_a_data_stream_never_makes_a_plain_index() {
     let streamed = Entry {
         data_stream: true,
         ..entry(
-            Kind::Dead,
+            EntryKind::Dead,
             "logs-nginx.access-default",
             "a",
             "{}",
             ("x", ""),
         )
     };
-    let daily = entry(Kind::Dead, "nginx-access-2026.11.23", "b", "{}", ("x", ""));
+    let daily = entry(
+        EntryKind::Dead,
+        "nginx-access-2026.11.23",
+        "b",
+        "{}",
+        ("x", ""),
+    );
     file(&home).append(&[streamed, daily]).unwrap();
     let replay = ended(&home, REPLAY, &["--timeout", "30s"]);
     assert_eq!(replay.code, Some(69), "{}", replay.words);

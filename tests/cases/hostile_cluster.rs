@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use logweir::output::dead_letters::Rejection;
-use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
+use logweir::output::dead_letters::{DeadLetters, Entry, EntryKind};
 
 use crate::support::agent::{Home, section_cluster, section_log};
 use testkit::hostile::{answer, bomb, endless, endless_head};
@@ -133,7 +133,7 @@ fn no_response_costs_a_command_its_memory_or_its_end() {
             text: String::new(),
             status: 400,
         };
-        let entry = Entry::new(Kind::Dead, 0, ("day", "1"), b"{}", None, reason);
+        let entry = Entry::new(EntryKind::Dead, 0, ("day", "1"), b"{}", None, reason);
         let file = DeadLetters::new(&home.data(), 1 << 20);
         std::fs::create_dir_all(home.data()).unwrap();
         file.append(&[entry]).unwrap();

@@ -2,7 +2,7 @@
 //! by nobody.
 
 use logweir::output::dead_letters::Rejection;
-use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
+use logweir::output::dead_letters::{DeadLetters, Entry, EntryKind};
 use serde_json::{Value, json};
 
 use crate::support::agent::{Home, section_cluster, section_log};
@@ -70,7 +70,7 @@ fn home(hostile: &HttpServer, more: &str) -> Home {
         text: TEXT.to_owned(),
         status: 400,
     };
-    let entry = Entry::new(Kind::Dead, 0, ("day", "1"), b"{}", None, reason);
+    let entry = Entry::new(EntryKind::Dead, 0, ("day", "1"), b"{}", None, reason);
     std::fs::create_dir_all(home.data()).unwrap();
     let file = DeadLetters::new(&home.data(), 1 << 20);
     file.append(&[entry]).unwrap();

@@ -6,8 +6,9 @@ use std::collections::BTreeSet;
 
 use logweir::config::Auth;
 use logweir::config::Kibana;
-use logweir::setup::kibana::{Held, KibanaError, KibanaTransport, SavedObjects, diff, import};
-use logweir::setup::{Answer, Method, Outcome};
+use logweir::http::{HttpClient, Method, Response, Transport as _};
+use logweir::setup::ChangeOutcome;
+use logweir::setup::kibana::{KibanaError, SavedObjectState, SavedObjects, diff, import};
 use serde_json::json;
 use url::Url;
 
@@ -17,8 +18,8 @@ use testkit::fake_kibana::{FakeKibana, Inside};
 
 const PATTERN: &str = "nginx-access-*";
 
-fn transport(kibana: &FakeKibana, auth: Auth) -> KibanaTransport {
-    KibanaTransport::new(&Kibana {
+fn transport(kibana: &FakeKibana, auth: Auth) -> HttpClient {
+    HttpClient::of_kibana(&Kibana {
         url: Url::parse(&format!("http://{}", kibana.address)).unwrap(),
         space: None,
         auth,
@@ -30,7 +31,7 @@ fn transport(kibana: &FakeKibana, auth: Auth) -> KibanaTransport {
 }
 
 /// Compares and imports; gives what became of the objects.
-async fn set_up(kibana: &FakeKibana, pattern: &str, space: Option<&str>) -> Vec<Outcome> {
+async fn set_up(kibana: &FakeKibana, pattern: &str, space: Option<&str>) -> Vec<ChangeOutcome> {
     let transport = transport(kibana, Auth::None);
     let wanted = SavedObjects::for_pattern(pattern, space);
     let diff = diff(&transport, space, &wanted).await.unwrap();
@@ -38,14 +39,17 @@ async fn set_up(kibana: &FakeKibana, pattern: &str, space: Option<&str>) -> Vec<
     diff.outcomes().map(|(_, outcome)| outcome).collect()
 }
 
-fn all(outcomes: &[Outcome], outcome: Outcome) -> bool {
+fn all(outcomes: &[ChangeOutcome], outcome: ChangeOutcome) -> bool {
     !outcomes.is_empty() && outcomes.iter().all(|one| *one == outcome)
 }
 
 #[tokio::test]
 async fn both_products_take_everything_and_a_second_run_sends_nothing() {
     for kibana in [FakeKibana::kibana(), FakeKibana::dashboards()] {
-        assert!(all(&set_up(&kibana, PATTERN, None).await, Outcome::Created));
+        assert!(all(
+            &set_up(&kibana, PATTERN, None).await,
+            ChangeOutcome::Created
+        ));
         let held = kibana.held("");
         assert_eq!(
             held.len(),
@@ -53,7 +57,7 @@ async fn both_products_take_everything_and_a_second_run_sends_nothing() {
         );
         assert!(all(
             &set_up(&kibana, PATTERN, None).await,
-            Outcome::Unchanged
+            ChangeOutcome::Unchanged
         ));
         let inside = kibana.inside();
         let imports = inside.seen.iter().filter(|line| line.contains("_import"));
@@ -66,8 +70,8 @@ async fn the_index_pattern_follows_the_setting() {
     let kibana = FakeKibana::kibana();
     set_up(&kibana, PATTERN, None).await;
     let outcomes = set_up(&kibana, "web-*", None).await;
-    assert_eq!(outcomes[0], Outcome::Updated);
-    assert!(all(&outcomes[1..], Outcome::Unchanged));
+    assert_eq!(outcomes[0], ChangeOutcome::Updated);
+    assert!(all(&outcomes[1..], ChangeOutcome::Unchanged));
     let held = kibana.held("");
     let pattern = &held["index-pattern logweir-nginx-access"]["attributes"];
     assert_eq!(pattern["title"], "web-*");
@@ -82,7 +86,7 @@ async fn a_space_gets_its_own() {
     });
     assert!(all(
         &set_up(&kibana, PATTERN, Some("ops")).await,
-        Outcome::Created
+        ChangeOutcome::Created
     ));
     assert!(kibana.held("").is_empty() && !kibana.held("ops").is_empty());
 
@@ -108,8 +112,8 @@ async fn in_each_of_several_spaces_a_second_run_changes_nothing() {
         for space in [None, Some("ops"), Some("dev"), Some("default")] {
             let first = set_up(&kibana, PATTERN, space).await;
             let wanted = match space {
-                Some("default") => Outcome::Unchanged,
-                _ => Outcome::Created,
+                Some("default") => ChangeOutcome::Unchanged,
+                _ => ChangeOutcome::Created,
             };
             assert!(all(&first, wanted), "{version} {space:?}: {first:?}");
         }
@@ -118,7 +122,7 @@ async fn in_each_of_several_spaces_a_second_run_changes_nothing() {
         for space in [None, Some("ops"), Some("dev")] {
             let second = set_up(&kibana, PATTERN, space).await;
             assert!(
-                all(&second, Outcome::Unchanged),
+                all(&second, ChangeOutcome::Unchanged),
                 "{version} {space:?}: {second:?}"
             );
         }
@@ -157,7 +161,12 @@ async fn what_an_analyst_changed_in_a_space_stays_without_force() {
         );
         import(&transport, Some("ops"), &found, true).await.unwrap();
         let found = diff(&transport, Some("ops"), &wanted).await.unwrap();
-        assert!(found.objects.iter().all(|(_, held)| *held == Held::Equal));
+        assert!(
+            found
+                .objects
+                .iter()
+                .all(|(_, held)| *held == SavedObjectState::Equal)
+        );
     }
 }
 
@@ -228,14 +237,14 @@ async fn what_somebody_made_their_own_stays() {
     let transport = transport(&kibana, Auth::None);
     let wanted = SavedObjects::for_pattern(PATTERN, None);
     let found = diff(&transport, None, &wanted).await.unwrap();
-    let changed: Vec<(&str, Outcome)> = found
+    let changed: Vec<(&str, ChangeOutcome)> = found
         .outcomes()
-        .filter(|(_, outcome)| *outcome != Outcome::Unchanged)
+        .filter(|(_, outcome)| *outcome != ChangeOutcome::Unchanged)
         .map(|(object, outcome)| (object.id.as_str(), outcome))
         .collect();
     let wanted_changes = [
-        ("logweir-traffic-routes", Outcome::Updated),
-        ("logweir-traffic", Outcome::Overwritten),
+        ("logweir-traffic-routes", ChangeOutcome::Updated),
+        ("logweir-traffic", ChangeOutcome::Overwritten),
     ];
     assert_eq!(changed, wanted_changes);
 
@@ -255,7 +264,12 @@ async fn what_somebody_made_their_own_stays() {
 
     import(&transport, None, &found, true).await.unwrap();
     let found = diff(&transport, None, &wanted).await.unwrap();
-    assert!(found.objects.iter().all(|(_, held)| *held == Held::Equal));
+    assert!(
+        found
+            .objects
+            .iter()
+            .all(|(_, held)| *held == SavedObjectState::Equal)
+    );
 }
 
 /// The mark says that it is ours and of this version; what it marks is not what was put.
@@ -283,8 +297,10 @@ async fn what_was_changed_under_the_mark_is_told_and_restored_by_force_only() {
             .objects
             .iter()
             .filter_map(|(object, held)| match held {
-                Held::Changed(differences) => Some((object.id.as_str(), differences[0].as_str())),
-                Held::Equal => None,
+                SavedObjectState::Changed(differences) => {
+                    Some((object.id.as_str(), differences[0].as_str()))
+                }
+                SavedObjectState::Equal => None,
                 other => panic!("{other:?}"),
             })
             .collect();
@@ -342,10 +358,13 @@ async fn what_was_imported_by_hand_is_ours_and_gets_its_stamp() {
         let key = (String::new(), text("type"), text("id"));
         kibana.inside().objects.insert(key, object);
     }
-    assert!(all(&set_up(&kibana, PATTERN, None).await, Outcome::Updated));
     assert!(all(
         &set_up(&kibana, PATTERN, None).await,
-        Outcome::Unchanged
+        ChangeOutcome::Updated
+    ));
+    assert!(all(
+        &set_up(&kibana, PATTERN, None).await,
+        ChangeOutcome::Unchanged
     ));
 }
 
@@ -376,7 +395,7 @@ async fn each_object_that_was_refused_is_named() {
         .await
         .unwrap_err()
         .to_string();
-    let told = "visualization logweir-sites: what it refers to is not there: index-pattern logweir-nginx-access";
+    let told = "visualization logweir-sites: it refers to missing objects: index-pattern logweir-nginx-access";
     assert!(error.contains(told), "{error}");
 }
 
@@ -402,13 +421,16 @@ async fn credentials_are_sent_and_their_refusal_says_what_to_do() {
 #[tokio::test]
 async fn a_kibana_that_hides_its_version_is_still_one() {
     let kibana = FakeKibana::of(Inside::default());
-    assert!(all(&set_up(&kibana, PATTERN, None).await, Outcome::Created));
+    assert!(all(
+        &set_up(&kibana, PATTERN, None).await,
+        ChangeOutcome::Created
+    ));
 }
 
 #[tokio::test]
 async fn another_server_at_the_address_is_noticed() {
     let stage = FakeEs::start(Cluster::default());
-    let transport = KibanaTransport::new(&Kibana {
+    let transport = HttpClient::of_kibana(&Kibana {
         url: stage.url(),
         space: None,
         auth: Auth::None,
@@ -431,8 +453,7 @@ async fn raw(
     headers: &[(&'static str, &'static str)],
     path: &str,
     body: &str,
-) -> Answer {
-    use logweir::setup::kibana::Transport as _;
+) -> Response {
     let transport = transport(kibana, Auth::None);
     let body = Some(body.to_owned().into());
     transport

@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use logweir::config::{Auth, ClientCertificate};
 use logweir::event::{Batch, Item, OutcomeCounts};
-use logweir::output::elasticsearch::{
-    Backoff, Elasticsearch, Method, OutputError, Settings, TemplateState,
-};
+use logweir::http::{Backoff, HttpError, Method, Transport as _};
+use logweir::output::elasticsearch::{Elasticsearch, Settings, TemplateState};
 use logweir::output::{Health, OutputStatus as _};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
@@ -39,11 +38,12 @@ struct Lab {
 
 fn settings(nodes: Vec<Url>, directory: &TempDir) -> Settings {
     let backoff = Backoff::try_new(Duration::from_millis(1), Duration::from_millis(5)).unwrap();
-    Settings {
+    let mut settings = Settings {
         backoff,
-        gzip: false,
         ..Settings::new(nodes, directory.path().to_owned())
-    }
+    };
+    settings.connection.gzip = false;
+    settings
 }
 
 fn lab(nodes: Vec<Url>, change: impl FnOnce(&mut Settings)) -> Lab {
@@ -147,7 +147,7 @@ async fn batches_go_over_one_connection_and_give_their_memory_back() {
 async fn gzip_is_made_once_and_read_by_the_server() {
     let refused = Fault::Status(503, None, "x");
     let es = FakeEs::start(Cluster::with([refused]));
-    let lab = lab(vec![es.url()], |settings| settings.gzip = true);
+    let lab = lab(vec![es.url()], |settings| settings.connection.gzip = true);
     let batch = batch(0..500);
     let plain = batch.body.len();
     assert_eq!(lab.deliver(batch).await.counts.indexed, 500);
@@ -195,7 +195,7 @@ async fn every_fault_of_a_socket_is_survived() {
 async fn an_answer_that_never_comes_is_given_up_and_asked_for_again() {
     let es = FakeEs::start(Cluster::with([Fault::HangAfter]));
     let lab = lab(vec![es.url()], |settings| {
-        settings.request_timeout = Duration::from_secs(1)
+        settings.connection.request_timeout = Duration::from_secs(1)
     });
     let delivery = lab.deliver(batch(0..10)).await;
     assert_eq!(
@@ -229,7 +229,8 @@ async fn the_next_node_takes_over_from_a_dead_one() {
     assert_eq!(held(&es), ids(0..50));
     let answer = lab
         .output
-        .request(Method::Get, "/_index_template/x", None)
+        .http()
+        .request(Method::Get, "/_index_template/x", &[], None)
         .await
         .unwrap();
     assert_eq!(answer.status, 404);
@@ -278,7 +279,7 @@ async fn credentials_travel_in_a_header_of_our_own() {
         ),
     ] {
         let es = FakeEs::start(Cluster::default());
-        let lab = lab(vec![es.url()], |settings| settings.auth = auth);
+        let lab = lab(vec![es.url()], |settings| settings.connection.auth = auth);
         lab.deliver(batch(0..1)).await;
         lab.output.check_template("x", false).await;
         for request in es.seen() {
@@ -298,7 +299,8 @@ async fn a_template_is_there_or_not_or_nobody_may_know() {
     );
     let put = lab
         .output
-        .request(Method::Put, "/_index_template/ours", Some(b"{}".to_vec()))
+        .http()
+        .request(Method::Put, "/_index_template/ours", &[], Some("{}".into()))
         .await;
     assert_eq!(put.unwrap().status, 200);
     assert_eq!(
@@ -322,7 +324,8 @@ async fn a_name_that_means_nothing_is_said_so() {
     let lab = lab(vec![node], |_| {});
     let error = lab
         .output
-        .request(Method::Get, "/", None)
+        .http()
+        .request(Method::Get, "/", &[], None)
         .await
         .unwrap_err()
         .to_string();
@@ -394,7 +397,8 @@ impl Authority {
 
 async fn said(output: &Elasticsearch) -> String {
     output
-        .request(Method::Get, "/", None)
+        .http()
+        .request(Method::Get, "/", &[], None)
         .await
         .unwrap_err()
         .to_string()
@@ -406,7 +410,7 @@ async fn a_private_authority_is_trusted_by_its_file_only() {
     let es = FakeEs::start_tls(Cluster::default(), tls(authority.server("localhost", None)));
     let files = TempDir::new().unwrap();
     let trusting = lab(vec![es.url()], |settings| {
-        settings.ca_file = Some(authority.ca_file(&files));
+        settings.connection.ca_file = Some(authority.ca_file(&files));
     });
     assert_eq!(trusting.deliver(batch(0..10)).await.counts.indexed, 10);
 
@@ -419,7 +423,7 @@ async fn a_private_authority_is_trusted_by_its_file_only() {
 
     let other = TempDir::new().unwrap();
     let wrong = lab(vec![es.url()], |settings| {
-        settings.ca_file = Some(Authority::new("another").ca_file(&other));
+        settings.connection.ca_file = Some(Authority::new("another").ca_file(&other));
     });
     let error = said(&wrong.output).await;
     assert!(
@@ -434,7 +438,7 @@ async fn a_certificate_for_another_name_is_said_so() {
     let es = FakeEs::start_tls(Cluster::default(), tls(authority.server("es-1", None)));
     let files = TempDir::new().unwrap();
     let lab = lab(vec![es.url()], |settings| {
-        settings.ca_file = Some(authority.ca_file(&files))
+        settings.connection.ca_file = Some(authority.ca_file(&files))
     });
     let error = said(&lab.output).await;
     assert!(
@@ -450,9 +454,9 @@ async fn a_client_certificate_travels_together_with_an_api_key() {
     let es = FakeEs::start_tls(Cluster::default(), tls(config));
     let files = TempDir::new().unwrap();
     let known = lab(vec![es.url()], |settings| {
-        settings.ca_file = Some(authority.ca_file(&files));
-        settings.client_certificate = Some(authority.client(&files));
-        settings.auth = Auth::ApiKey(SecretString::from("id:key"));
+        settings.connection.ca_file = Some(authority.ca_file(&files));
+        settings.connection.client_certificate = Some(authority.client(&files));
+        settings.connection.auth = Auth::ApiKey(SecretString::from("id:key"));
     });
     assert_eq!(known.deliver(batch(0..10)).await.counts.indexed, 10);
     assert_eq!(
@@ -461,7 +465,7 @@ async fn a_client_certificate_travels_together_with_an_api_key() {
     );
 
     let unknown = lab(vec![es.url()], |settings| {
-        settings.ca_file = Some(authority.ca_file(&files));
+        settings.connection.ca_file = Some(authority.ca_file(&files));
     });
     let error = said(&unknown.output).await;
     assert!(error.contains("client_cert"), "{error}");
@@ -491,12 +495,12 @@ fn files_that_are_not_what_they_should_be_are_named() {
     let directory = TempDir::new().unwrap();
     let node = || vec![Url::parse("https://localhost:9200").unwrap()];
     let mut wrong = settings(node(), &directory);
-    wrong.ca_file = Some(directory.path().join("absent.pem"));
+    wrong.connection.ca_file = Some(directory.path().join("absent.pem"));
     let error = Elasticsearch::connect(wrong.clone(), daily()).unwrap_err();
     assert!(
         matches!(
             error,
-            OutputError::File {
+            HttpError::File {
                 setting: "ca_file",
                 ..
             }
@@ -509,20 +513,20 @@ fn files_that_are_not_what_they_should_be_are_named() {
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
     )
     .unwrap();
-    wrong.ca_file = Some(garbage.clone());
+    wrong.connection.ca_file = Some(garbage.clone());
     let error = Elasticsearch::connect(wrong.clone(), daily()).unwrap_err();
     assert!(
         matches!(
             error,
-            OutputError::Pem {
+            HttpError::Pem {
                 setting: "ca_file",
                 ..
             }
         ),
         "{error}"
     );
-    wrong.ca_file = None;
-    wrong.client_certificate = Some(ClientCertificate {
+    wrong.connection.ca_file = None;
+    wrong.connection.client_certificate = Some(ClientCertificate {
         certificate: garbage.clone(),
         key: garbage,
     });
@@ -530,14 +534,14 @@ fn files_that_are_not_what_they_should_be_are_named() {
     assert!(
         matches!(
             error,
-            OutputError::Pem {
+            HttpError::Pem {
                 setting: "client_key",
                 ..
             }
         ),
         "{error}"
     );
-    wrong.nodes.clear();
+    wrong.connection.nodes.clear();
     let error = Elasticsearch::connect(wrong, daily()).unwrap_err();
     assert!(error.to_string().contains("nodes is empty"), "{error}");
 }

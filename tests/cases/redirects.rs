@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use logweir::event::{Batch, Item, OutcomeCounts};
+use logweir::http::Backoff;
 use logweir::output::dead_letters::Rejection;
-use logweir::output::dead_letters::{DeadLetters, Entry, Kind};
-use logweir::output::elasticsearch::{Backoff, Elasticsearch, Settings};
+use logweir::output::dead_letters::{DeadLetters, Entry, EntryKind};
+use logweir::output::elasticsearch::{Elasticsearch, Settings};
 use logweir::output::{Health, OutputStatus as _};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -145,7 +146,7 @@ fn every_command_names_the_address_and_sends_nothing_there() {
         status: 400,
     };
     let entry = Entry::new(
-        Kind::Dead,
+        EntryKind::Dead,
         1_795_397_256_789,
         ("day", "1"),
         b"{}",
@@ -236,7 +237,7 @@ fn a_redirect_to_nowhere_or_to_a_page_is_told_too() {
         assert_eq!(code, 69, "{words}");
         words
     };
-    assert!(said_at(None).contains("answered 302 without saying where to"));
+    assert!(said_at(None).contains("answered 302 without an address"));
     let page = said_at(Some("https://sso.example/login?rd=%2F"));
     assert!(
         page.contains("answered 302 to https://sso.example/login, which is not the path"),

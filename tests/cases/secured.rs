@@ -4,19 +4,16 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use logweir::config::Auth;
-use logweir::output::elasticsearch::{Elasticsearch, Method, Settings};
+use logweir::http::{Backoff, ConnectionSettings, HttpClient, Method, Service, Transport as _};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use url::Url;
 
 use super::{Secured, servers, unique};
 use crate::support::agent::{Home, section_log};
-use crate::support::delivery::daily;
 
 const ADMIN: &str = "admin";
 const ADMINS_PASSWORD: &str = "changeme";
@@ -153,29 +150,24 @@ impl Host {
 /// The cluster as its administrator sees it.
 struct Admin<'c> {
     cluster: &'c Secured<'c>,
-    client: Arc<Elasticsearch>,
-    _directory: TempDir,
+    client: HttpClient,
 }
 
 impl<'c> Admin<'c> {
     fn of(cluster: &'c Secured<'c>) -> Self {
-        let directory = TempDir::new().unwrap();
         let node = Url::parse(cluster.address).unwrap();
-        let client = Elasticsearch::connect(
-            Settings {
-                auth: Auth::Basic {
-                    username: ADMIN.to_owned(),
-                    password: SecretString::from(ADMINS_PASSWORD),
-                },
-                ca_file: Some(cluster.ca.to_owned()),
-                ..Settings::new(vec![node], directory.path().to_owned())
+        let settings = ConnectionSettings {
+            auth: Auth::Basic {
+                username: ADMIN.to_owned(),
+                password: SecretString::from(ADMINS_PASSWORD),
             },
-            daily(),
-        );
+            ca_file: Some(cluster.ca.to_owned()),
+            ..ConnectionSettings::new(vec![node])
+        };
+        let client = HttpClient::new(&settings, Service::Cluster, Backoff::default());
         Self {
             cluster,
             client: client.unwrap(),
-            _directory: directory,
         }
     }
 
@@ -184,8 +176,9 @@ impl<'c> Admin<'c> {
     }
 
     async fn ask(&self, method: Method, path: &str, body: Value) -> Value {
-        let body = (!body.is_null()).then(|| body.to_string().into_bytes());
-        let answer = self.client.request(method, path, body).await.unwrap();
+        let body = (!body.is_null()).then(|| body.to_string().into());
+        let sent = self.client.request(method, path, &[], body).await;
+        let answer = sent.unwrap();
         let text = String::from_utf8_lossy(&answer.body);
         let status = answer.status;
         assert!((200..300).contains(&status), "{path}: {status}: {text}");

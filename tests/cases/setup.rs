@@ -4,23 +4,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use elasticsearch::http::headers::{CONTENT_TYPE, HeaderMap, HeaderValue};
-use elasticsearch::http::transport::Transport;
-use logweir::config::{IndexMode, IndexPattern, Target};
+use elasticsearch::http::transport::Transport as PlainTransport;
+use logweir::config::{IndexMode, IndexPattern, IndexTarget};
+use logweir::http::{Method, Response, Transport};
 use logweir::setup::{
-    Answer, Client, Family, Lifecycle, Method, ObjectKind, ObjectState, Outcome, Parts, Report,
-    SetupError, Step, Want, detect, plan, run, survey,
+    ChangeOutcome, Family, Lifecycle, ObjectKind, ObjectState, Parts, PlannedObject, SetupError,
+    SetupReport, Want, detect, plan, run, survey,
 };
 use serde_json::{Value, json};
 
 use super::{servers, unique};
 
 /// An index setting.
-fn pattern_of(index: &str) -> Target {
+fn pattern_of(index: &str) -> IndexTarget {
     IndexPattern::parse(index).unwrap().into()
 }
 
 /// Everything for this target, with a life cycle where the cluster has one.
-fn want(target: &Target) -> Want<'_> {
+fn want(target: &IndexTarget) -> Want<'_> {
     Want {
         target,
         retention: Some(Duration::from_secs(30 * 86_400)),
@@ -31,30 +32,30 @@ fn want(target: &Target) -> Want<'_> {
 
 async fn put(
     cluster: &Cluster,
-    target: &Target,
+    target: &IndexTarget,
     force: bool,
-) -> Result<Report, SetupError<elasticsearch::Error>> {
+) -> Result<SetupReport, SetupError<elasticsearch::Error>> {
     run(cluster, &want(target), force).await
 }
 
 /// The step of this kind whose name ends so.
-fn step(steps: &[Step], kind: ObjectKind, end: &str) -> Step {
-    let is = |step: &&Step| step.kind == kind && step.name.ends_with(end);
+fn step(steps: &[PlannedObject], kind: ObjectKind, end: &str) -> PlannedObject {
+    let is = |step: &&PlannedObject| step.kind == kind && step.name.ends_with(end);
     steps.iter().find(is).unwrap().clone()
 }
 
 /// A cluster by the plainest way there is.
-struct Cluster(Transport);
+struct Cluster(PlainTransport);
 
 impl Cluster {
     fn at(address: &str) -> Self {
-        Self(Transport::single_node(address).unwrap())
+        Self(PlainTransport::single_node(address).unwrap())
     }
 
     /// Sends a request that must succeed.
     async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let body = body.map(|body| Bytes::from(body.to_string()));
-        let answer = self.request(method, path, body).await.unwrap();
+        let answer = self.request(method, path, &[], body).await.unwrap();
         let text = String::from_utf8_lossy(&answer.body);
         assert!(
             (200..300).contains(&answer.status),
@@ -65,15 +66,16 @@ impl Cluster {
     }
 }
 
-impl Client for Cluster {
+impl Transport for Cluster {
     type Error = elasticsearch::Error;
 
     async fn request(
         &self,
         method: Method,
         path: &str,
+        _headers: &[(&'static str, &'static str)],
         body: Option<Bytes>,
-    ) -> Result<Answer, elasticsearch::Error> {
+    ) -> Result<Response, elasticsearch::Error> {
         let method = match method {
             Method::Get => elasticsearch::http::Method::Get,
             Method::Put => elasticsearch::http::Method::Put,
@@ -87,10 +89,7 @@ impl Client for Cluster {
             .send(method, path, headers, None::<&()>, body, None)
             .await?;
         let status = response.status_code().as_u16();
-        Ok(Answer {
-            status,
-            body: response.bytes().await?,
-        })
+        Ok(Response::new(status, response.bytes().await?))
     }
 }
 
@@ -193,7 +192,7 @@ async fn the_templates_are_taken_and_a_second_run_changes_nothing() {
         let cluster = Cluster::at(address);
         assert_eq!(detect(&cluster).await.unwrap().family.to_string(), family);
         let index = format!("{}-%Y.%m.%d", unique("twice"));
-        let outcomes = |report: Report| {
+        let outcomes = |report: SetupReport| {
             assert_eq!(report.conflicts, [], "{family}");
             report
                 .changes
@@ -205,12 +204,13 @@ async fn the_templates_are_taken_and_a_second_run_changes_nothing() {
         let made = outcomes(report);
         assert!(made.len() >= 3, "{family}: {made:?}");
         assert!(
-            made.iter().all(|made| *made == Outcome::Created),
+            made.iter().all(|made| *made == ChangeOutcome::Created),
             "{family}: {made:?}"
         );
         let report = put(&cluster, &pattern_of(&index), false).await.unwrap();
         let still = outcomes(report);
-        let nothing = |made: &Outcome| matches!(made, Outcome::Unchanged | Outcome::Kept);
+        let nothing =
+            |made: &ChangeOutcome| matches!(made, ChangeOutcome::Unchanged | ChangeOutcome::Kept);
         assert!(still.iter().all(nothing), "{family}: {still:?}");
     }
 }
@@ -389,7 +389,7 @@ async fn a_template_that_is_not_ours_is_left_alone() {
 
         let report = put(&cluster, &pattern_of(&index), true).await.unwrap();
         let last = report.changes.last().unwrap();
-        assert_eq!(last.outcome, Outcome::Overwritten, "{family}");
+        assert_eq!(last.outcome, ChangeOutcome::Overwritten, "{family}");
     }
 }
 
@@ -433,7 +433,7 @@ async fn opensearch_would_refuse_the_files_of_elasticsearch() {
     for step in plan(&elasticsearch, &want(&target), false) {
         let body = Bytes::from(step.body.to_string());
         let answer = cluster
-            .request(Method::Put, &step.path, Some(body))
+            .request(Method::Put, &step.path, &[], Some(body))
             .await
             .unwrap();
         let taken = step.path.starts_with("/_component_template");
@@ -505,7 +505,7 @@ async fn logsdb_takes_every_field_and_still_knows_a_line_by_its_id() {
         cluster.ask(Method::Put, &path, Some(full_document())).await;
         let again = Bytes::from(full_document().to_string());
         let again = cluster
-            .request(Method::Put, &path, Some(again))
+            .request(Method::Put, &path, &[], Some(again))
             .await
             .unwrap();
         assert_eq!(again.status, 409, "{family}");

@@ -4,9 +4,7 @@
 use std::sync::Arc;
 
 use logweir::config::{Auth, Fingerprint, Kibana};
-use logweir::output::elasticsearch::{Elasticsearch, Method, Settings};
-use logweir::setup::Method as SetupMethod;
-use logweir::setup::kibana::{KibanaTransport, Transport as _};
+use logweir::http::{Backoff, ConnectionSettings, HttpClient, Method, Service, Transport as _};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, Issuer, KeyPair,
     date_time_ymd,
@@ -19,7 +17,6 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tempfile::TempDir;
 
 use crate::support::agent::{Home, section_log};
-use crate::support::delivery::daily;
 use crate::support::tls::tls;
 use testkit::fake_cluster::Cluster;
 use testkit::fake_es::FakeEs;
@@ -111,12 +108,12 @@ fn sha256(certificate: &CertificateDer<'static>) -> Fingerprint {
 }
 
 /// What comes of asking the server; `change` says whom to trust.
-async fn ask(es: &FakeEs, change: impl FnOnce(&mut Settings)) -> Result<(), String> {
-    let folder = TempDir::new().unwrap();
-    let mut settings = Settings::new(vec![es.url()], folder.path().to_owned());
+async fn ask(es: &FakeEs, change: impl FnOnce(&mut ConnectionSettings)) -> Result<(), String> {
+    let mut settings = ConnectionSettings::new(vec![es.url()]);
     change(&mut settings);
-    let output = Elasticsearch::connect(settings, daily()).map_err(|error| error.to_string())?;
-    let answer = output.request(Method::Get, "/", None).await;
+    let client = HttpClient::new(&settings, Service::Cluster, Backoff::default());
+    let client = client.map_err(|error| error.to_string())?;
+    let answer = client.request(Method::Get, "/", &[], None).await;
     answer.map(drop).map_err(|error| error.to_string())
 }
 
@@ -415,7 +412,7 @@ async fn kibana_is_known_by_its_fingerprint_too() {
     let own = signed(&authority, Flaws::default());
     let es = server(&own, &[authority.der()]).await;
     let transport = |fingerprint| {
-        KibanaTransport::new(&Kibana {
+        HttpClient::of_kibana(&Kibana {
             url: es.url(),
             space: None,
             auth: Auth::None,
@@ -426,15 +423,8 @@ async fn kibana_is_known_by_its_fingerprint_too() {
         .unwrap()
     };
     let known = transport(Some(sha256(authority.der())));
-    assert!(
-        known
-            .request(SetupMethod::Get, "/", &[], None)
-            .await
-            .is_ok()
-    );
-    let other = transport(None)
-        .request(SetupMethod::Get, "/", &[], None)
-        .await;
+    assert!(known.request(Method::Get, "/", &[], None).await.is_ok());
+    let other = transport(None).request(Method::Get, "/", &[], None).await;
     assert!(other.unwrap_err().to_string().contains("not trusted"));
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::sync_channel;
 
-use logweir::config::{IndexPattern, Target};
+use logweir::config::{IndexPattern, IndexTarget};
 use logweir::event::{Batch, OutcomeCounts};
 use logweir::output::{Ack, BatchOutcome, Output};
 use tokio_util::sync::CancellationToken;
@@ -37,6 +37,6 @@ pub(crate) async fn deliver(
 }
 
 /// Indices of a day each.
-pub(crate) fn daily() -> Target {
+pub(crate) fn daily() -> IndexTarget {
     IndexPattern::parse("nginx-access-%Y.%m.%d").unwrap().into()
 }

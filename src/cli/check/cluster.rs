@@ -14,17 +14,17 @@ use super::super::{Exit, setup::want};
 use super::report::Report;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Elasticsearch as Cluster};
+use crate::http::{Method, Transport};
 use crate::setup::{
-    self, Client, Lifecycle, Method, Object, ObjectKind, ObjectState, Parts, Privileges,
-    SetupError, Survey,
+    self, Lifecycle, ObjectKind, ObjectState, Parts, Privileges, SetupError, Survey, SurveyedObject,
 };
 
 /// A difference of clocks from which on records of "the last minute" are missed.
 const CLOCKS_APART: Duration = Duration::from_secs(30);
 
 /// Reports all findings.
-pub(super) async fn describe<C: Client>(
-    client: &C,
+pub(super) async fn describe<T: Transport>(
+    client: &T,
     config: &Config,
     cluster: &Cluster,
     report: &mut Report,
@@ -42,7 +42,7 @@ pub(super) async fn describe<C: Client>(
             ..
         }) => report.warn(&format!(
             "these credentials may not see what is in the cluster ({request} is forbidden), so whether run can write \
-             there cannot be told: `logweir setup --print roles` prints the role of the agent"
+             there is unknown: `logweir setup --print roles` prints the role of the agent"
         )),
         Err(error) => report.fail(Exit::Unavailable, &error.to_string()),
     }
@@ -60,7 +60,7 @@ pub(super) fn clocks(seconds: i64, whose: &str, report: &mut Report) {
     let apart = seconds.unsigned_abs();
     if apart >= CLOCKS_APART.as_secs() {
         report.warn(&format!(
-            "this host's clock is {apart} s {word} the {whose}'s; let both keep time by NTP"
+            "this host's clock is {apart} s {word} the {whose}'s; synchronise both clocks by NTP"
         ));
     } else {
         report.item("clock", &format!("{apart} s apart"));
@@ -69,7 +69,7 @@ pub(super) fn clocks(seconds: i64, whose: &str, report: &mut Report) {
 
 fn templates(survey: &Survey<'_>, report: &mut Report) {
     let name = &survey.names.template;
-    let is_main = |object: &&Object| {
+    let is_main = |object: &&SurveyedObject| {
         object.step.kind == ObjectKind::IndexTemplate && object.step.name == *name
     };
     let main = survey.objects.iter().find(is_main);
@@ -116,7 +116,7 @@ fn templates(survey: &Survey<'_>, report: &mut Report) {
 }
 
 /// Reports an object that differs from that of this version.
-fn difference(object: &Object, report: &mut Report) {
+fn difference(object: &SurveyedObject, report: &mut Report) {
     let what = format!("the {} {}", object.step.kind.as_str(), object.step.name);
     match object.found {
         ObjectState::Equal | ObjectState::Users => {}
@@ -126,7 +126,7 @@ fn difference(object: &Object, report: &mut Report) {
              it right"
         )),
         ObjectState::Foreign(_) => report.warn(&format!(
-            "{what} was not put by logweir, so it may say anything: logweir setup --dry-run shows the difference; \
+            "{what} was not put by logweir, so its content is unknown: logweir setup --dry-run shows the difference; \
              choose another name by `index` or `data_stream`, or replace it by logweir setup --force"
         )),
     }
@@ -136,17 +136,17 @@ fn life_cycle(survey: &Survey<'_>, report: &mut Report) {
     const LABEL: &str = "life cycle";
     match survey.lifecycle {
         Lifecycle::Unwanted => report.item(LABEL, "none wanted: `retention` is not set"),
-        Lifecycle::Hidden => report.item(LABEL, "not told to these credentials"),
+        Lifecycle::Hidden => report.item(LABEL, "hidden from these credentials"),
         Lifecycle::Absent => report.warn(
             "`retention` is set, but this cluster deletes nothing by itself: have logweir prune do so, once a day",
         ),
         Lifecycle::LeftOver => report.warn(
-            "`retention` is not set, but a policy that logweir put deletes old indices: logweir setup --dry-run says \
+            "`retention` is not set, but a policy that logweir put deletes old indices: logweir setup --dry-run shows \
              how to end that",
         ),
         Lifecycle::Running | Lifecycle::Stopped => {
             let is_policy =
-                |object: &&Object| matches!(object.step.kind, ObjectKind::IlmPolicy | ObjectKind::IsmPolicy);
+                |object: &&SurveyedObject| matches!(object.step.kind, ObjectKind::IlmPolicy | ObjectKind::IsmPolicy);
             if let Some(policy) = survey.objects.iter().find(is_policy) {
                 let behind = survey.behind();
                 if policy.found == ObjectState::Equal {
@@ -154,7 +154,7 @@ fn life_cycle(survey: &Survey<'_>, report: &mut Report) {
                     if behind > 0 {
                         report.warn(&format!(
                             "indices that follow an older version of the life-cycle policy: {behind}; logweir setup \
-                             tells them to follow the present one",
+                             makes them follow the present one",
                         ));
                     }
                 }
@@ -170,7 +170,7 @@ fn life_cycle(survey: &Survey<'_>, report: &mut Report) {
     }
 }
 
-async fn privileges<C: Client>(client: &C, survey: &Survey<'_>, report: &mut Report) {
+async fn privileges<T: Transport>(client: &T, survey: &Survey<'_>, report: &mut Report) {
     const LABEL: &str = "privileges";
     match setup::privileges(client, &survey.server, &survey.names).await {
         Ok(Privileges::Enough) => report.item(LABEL, "those that run needs"),
@@ -184,33 +184,33 @@ async fn privileges<C: Client>(client: &C, survey: &Survey<'_>, report: &mut Rep
         Ok(Privileges::Roles { user, roles }) => report.item(
             LABEL,
             &format!(
-                "user {user} with the roles {}; OpenSearch does not tell what they allow",
+                "user {user} with the roles {}; OpenSearch does not show what they allow",
                 roles.join(", ")
             ),
         ),
         Ok(Privileges::Off) => report.item(LABEL, "not asked for: security is off in this cluster"),
-        Err(error) => report.item(LABEL, &format!("cannot be told: {error}")),
+        Err(error) => report.item(LABEL, &format!("unknown: {error}")),
     }
 }
 
 /// Reports whether a power cut may lose acknowledged documents. The agent needs no privilege for that setting.
-async fn durability<C: Client>(client: &C, cluster: &Cluster, report: &mut Report) {
+async fn durability<T: Transport>(client: &T, cluster: &Cluster, report: &mut Report) {
     const LABEL: &str = "durability";
     const SETTING: &str = "index.translog.durability";
     let all = cluster.target.all();
     let path = format!("/{all}/_settings/{SETTING}?flat_settings=true");
-    let answer = match client.request(Method::Get, &path, None).await {
-        Ok(answer) => answer,
-        Err(error) => return report.item(LABEL, &format!("cannot be told: {error}")),
+    let response = match client.request(Method::Get, &path, &[], None).await {
+        Ok(response) => response,
+        Err(error) => return report.item(LABEL, &format!("unknown: {error}")),
     };
-    let indices = match (answer.status, serde_json::from_slice(&answer.body)) {
+    let indices = match (response.status, serde_json::from_slice(&response.body)) {
         (200, Ok(Value::Object(indices))) => indices,
         (404, _) => return report.item(LABEL, &format!("no {all} is there yet")),
         (403, _) => {
             return report.item(
                 LABEL,
                 &format!(
-                    "cannot be told: {SETTING} is shown to who has view_index_metadata (OpenSearch: \
+                    "unknown: {SETTING} is visible only with the privilege view_index_metadata (OpenSearch: \
                      indices:monitor/settings/get) on {all}"
                 ),
             );
@@ -218,7 +218,7 @@ async fn durability<C: Client>(client: &C, cluster: &Cluster, report: &mut Repor
         (status, _) => {
             return report.item(
                 LABEL,
-                &format!("cannot be told: GET {path} is answered with {status}"),
+                &format!("unknown: the response to GET {path} has status {status}"),
             );
         }
     };

@@ -7,15 +7,19 @@ use chrono::DateTime;
 
 use super::super::Exit;
 use super::report::Report;
-use crate::agent;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Auth;
 use crate::config::{Config, Elasticsearch as Cluster};
-use crate::output::elasticsearch::{Elasticsearch, Method, shown};
+use crate::http::{
+    Backoff, ConnectionSettings, HttpClient, Method, Service, Transport as _, shown,
+};
 use crate::setup::{self, SetupError};
 
 pub(super) async fn describe(config: &Config, cluster: &Cluster, report: &mut Report) {
-    let mut settings = agent::output_settings(config, cluster);
+    let mut settings = ConnectionSettings::of_cluster(cluster);
+    let client = |settings: &ConnectionSettings| {
+        HttpClient::new(settings, Service::Cluster, Backoff::default())
+    };
     let mut answering = Vec::new();
     for address in &settings.nodes {
         report.section(&format!("node {}", shown(address)));
@@ -25,7 +29,7 @@ pub(super) async fn describe(config: &Config, cluster: &Cluster, report: &mut Re
         let mut alone = settings.clone();
         alone.nodes = vec![address.clone()];
         // the offline check has already reported a wrong setting
-        if let Ok(node) = Elasticsearch::connect(alone, cluster.target.clone()) {
+        if let Ok(node) = client(&alone) {
             match self::node(&node, cluster, report).await {
                 Ok(()) => answering.push(address.clone()),
                 Err(text) => report.fail(Exit::Unavailable, &text),
@@ -36,17 +40,17 @@ pub(super) async fn describe(config: &Config, cluster: &Cluster, report: &mut Re
         return;
     }
     settings.nodes = answering;
-    if let Ok(output) = Elasticsearch::connect(settings, cluster.target.clone()) {
+    if let Ok(client) = client(&settings) {
         report.section("cluster");
-        super::cluster::describe(&*output, config, cluster, report).await;
+        super::cluster::describe(&client, config, cluster, report).await;
     }
 }
 
 /// One node; the error is why it will not do.
-async fn node(node: &Elasticsearch, cluster: &Cluster, report: &mut Report) -> Result<(), String> {
+async fn node(node: &HttpClient, cluster: &Cluster, report: &mut Report) -> Result<(), String> {
     let clock = SystemClock::new();
-    let answer = node
-        .request(Method::Get, "", None)
+    let response = node
+        .request(Method::Get, "", &[], None)
         .await
         .map_err(|error| error.to_string())?;
     report.item("answers", &format!("after {} ms", clock.now().as_millis()));
@@ -64,14 +68,14 @@ async fn node(node: &Elasticsearch, cluster: &Cluster, report: &mut Report) -> R
         }
         // `run` does not need to know
         Err(SetupError::Refused { status: 403, .. }) => {
-            report.item("is", "not told to these credentials");
+            report.item("is", "hidden from these credentials");
         }
         Err(error) => return Err(error.to_string()),
     }
-    if !(200..300).contains(&answer.status) {
+    if !(200..300).contains(&response.status) {
         let text = format!(
-            "answered with {}, which is no fault; asked otherwise",
-            answer.status
+            "status {}, which is no fault; another request is sent instead",
+            response.status
         );
         report.item("GET /", &text);
     }
@@ -82,7 +86,7 @@ async fn node(node: &Elasticsearch, cluster: &Cluster, report: &mut Report) -> R
             &format!("{}, accepted", cluster.auth.setting()),
         ),
     }
-    if let Some(date) = answer
+    if let Some(date) = response
         .date
         .as_deref()
         .and_then(|date| DateTime::parse_from_rfc2822(date).ok())

@@ -13,8 +13,9 @@ use super::needs::{self, Need};
 use super::report::Report;
 use super::{beside, doubles, extras, host, names, routes};
 use crate::agent;
-use crate::config::{DEFAULT_FILE, Elasticsearch as Cluster, Loaded, PROMISE, Proxy, Target};
-use crate::output::elasticsearch::{Elasticsearch, shown};
+use crate::config::{DEFAULT_FILE, Elasticsearch as Cluster, IndexTarget, Loaded, PROMISE, Proxy};
+use crate::http::shown;
+use crate::output::elasticsearch::Elasticsearch;
 
 /// What the records cannot do without; the lack of anything else is no warning.
 const GRAVE: [Need; 5] = [
@@ -112,8 +113,8 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
             );
         }
         match &cluster.target {
-            Target::Daily(pattern) => report.item("index", pattern.as_str()),
-            Target::Stream(stream) => {
+            IndexTarget::Daily(pattern) => report.item("index", pattern.as_str()),
+            IndexTarget::Stream(stream) => {
                 report.item("data stream", stream.as_str());
                 report.item("each line", PROMISE);
             }

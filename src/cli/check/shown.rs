@@ -13,7 +13,7 @@ use super::super::terminal;
 use super::formats::Chosen;
 use super::lines::Line;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Target};
+use crate::config::{Config, IndexTarget};
 use crate::event::{Batch, StreamId};
 use crate::output::elasticsearch::ActionLines;
 use crate::record::{self, LineSource, Recorder};
@@ -38,7 +38,7 @@ impl Records {
     pub(super) fn new(config: &Config, chosen: &Chosen) -> Option<Self> {
         let target = match &config.elasticsearch {
             Some(cluster) => cluster.target.clone(),
-            None => Target::default_target()?,
+            None => IndexTarget::default_target()?,
         };
         let log = record::LogSettings {
             formats: chosen.formats.clone().into(),

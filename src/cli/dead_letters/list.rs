@@ -9,7 +9,7 @@ use super::super::terminal::{cut, safe, safe_json};
 use super::super::{Exit, ListArgs};
 use super::{choice, entries, file, refused};
 use crate::config::Config;
-use crate::output::dead_letters::{DeadLetters, Entry, Kind, is_no_entry};
+use crate::output::dead_letters::{DeadLetters, Entry, EntryKind, is_no_entry};
 
 /// Columns of a reason.
 const REASON_COLUMNS: usize = 60;
@@ -25,7 +25,7 @@ const REASONS: usize = 1000;
 enum Stop {
     /// The file cannot be read.
     Read(io::Error),
-    /// Nobody listens any more.
+    /// The reader of the output has gone.
     Write,
 }
 
@@ -35,7 +35,7 @@ impl From<io::Error> for Stop {
     }
 }
 
-/// What was seen.
+/// The counts of entries.
 #[derive(Default)]
 struct Counts {
     all: u64,
@@ -50,7 +50,7 @@ pub(super) fn run(config: &Config, args: &ListArgs) -> Exit {
     let file = file(config);
     let mut out = BufWriter::new(io::stdout().lock());
     match print(&file, args, &mut out).and_then(|()| Ok(out.flush()?)) {
-        // that nobody listens any more is no failure of ours
+        // a reader that has gone is no failure
         Ok(()) | Err(Stop::Write) => Exit::Ok,
         Err(Stop::Read(error)) => {
             let _ = out.flush();
@@ -105,8 +105,8 @@ fn header() -> String {
 
 fn row(entry: &Entry) -> String {
     let kind = match entry.kind {
-        Kind::Dead => "dead",
-        Kind::Parked => "parked",
+        EntryKind::Dead => "dead",
+        EntryKind::Parked => "parked",
     };
     let name = |text: &str| cut(&safe(text), NAME_COLUMNS);
     let reason = cut(&safe(&entry.reason.to_string()), REASON_COLUMNS);
@@ -126,8 +126,8 @@ fn row(entry: &Entry) -> String {
 impl Counts {
     fn count(&mut self, entry: &Entry) {
         match entry.kind {
-            Kind::Dead => self.dead += 1,
-            Kind::Parked => self.parked += 1,
+            EntryKind::Dead => self.dead += 1,
+            EntryKind::Parked => self.parked += 1,
         }
         let mut label = safe(&entry.reason.label());
         if self.reasons.len() >= REASONS && !self.reasons.contains_key(&label) {
@@ -140,8 +140,8 @@ impl Counts {
         let path = safe(&file.path().display().to_string());
         let chosen = self.dead + self.parked;
         match (chosen, self.all) {
-            (0, 0) => writeln!(out, "no dead letters: nothing stands in {path}")?,
-            (0, all) => writeln!(out, "none of the {} in {path} is meant", entries(all))?,
+            (0, 0) => writeln!(out, "no dead letters: {path} has no entry")?,
+            (0, all) => writeln!(out, "none of the {} in {path} matches", entries(all))?,
             _ => {
                 let not_shown = chosen - self.shown as u64;
                 if not_shown > 0 {

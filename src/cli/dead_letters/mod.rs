@@ -33,7 +33,7 @@ fn choice(which: &Which) -> Choice {
     Choice::of(which.kind.map(|kind| kind.into()), which.reason.as_deref())
 }
 
-/// Says why the file cannot be used.
+/// Reports why the file cannot be used.
 fn refused(path: &Path, error: &io::Error) -> Exit {
     complain!("{}: {error}", path.display());
     match error.kind() {

@@ -40,13 +40,13 @@ pub(super) fn run(config: &Config, args: &ReplayArgs) -> Exit {
         return Exit::Ok;
     }
     if args.dry_run {
-        say!("{} would be sent; nothing was", entries(chosen));
+        say!("{} would be sent; nothing was sent", entries(chosen));
         return Exit::Ok;
     }
     let _lock = match file.lock_replay() {
         Ok(Some(lock)) => lock,
         Ok(None) => {
-            complain!("another replay is at work on {}", file.path().display());
+            complain!("another replay uses {}", file.path().display());
             return Exit::Unavailable;
         }
         Err(error) => return refused(&file.path(), &error),
@@ -55,9 +55,7 @@ pub(super) fn run(config: &Config, args: &ReplayArgs) -> Exit {
         match output.replay(&choice, args.timeout).await {
             Ok(done) => report(&done),
             Err(error) => {
-                complain!(
-                    "what was sent is not lost: it stays in the file, or is in the cluster as well"
-                );
+                complain!("nothing is lost: each entry is in the file, in the cluster, or in both");
                 refused(&file.path(), &error)
             }
         }

@@ -3,16 +3,16 @@
 use std::fmt::Write as _;
 
 use super::Exit;
-use crate::config::{Kibana, Target};
-use crate::setup::Outcome;
+use crate::config::{IndexTarget, Kibana};
+use crate::http::{HttpClient, HttpError};
+use crate::setup::ChangeOutcome;
 use crate::setup::kibana::{
-    Diff, Held, KibanaError, KibanaTransport, SavedObject, SavedObjects, TransportError, address,
-    diff, import,
+    Diff, KibanaError, SavedObject, SavedObjectState, SavedObjects, address, diff, import,
 };
 
 /// The objects in Kibana compared with those to import.
 pub(in crate::cli) struct Dashboards<'c> {
-    transport: KibanaTransport,
+    client: HttpClient,
     kibana: &'c Kibana,
     diff: Diff,
 }
@@ -24,15 +24,15 @@ impl<'c> Dashboards<'c> {
     /// Looks; imports nothing.
     pub(in crate::cli) async fn inspect(
         kibana: &'c Kibana,
-        target: &Target,
+        target: &IndexTarget,
     ) -> Result<Self, Failure> {
-        let transport =
-            KibanaTransport::new(kibana).map_err(|error| (error.to_string(), Exit::Config))?;
+        let client =
+            HttpClient::of_kibana(kibana).map_err(|error| (error.to_string(), Exit::Config))?;
         let space = kibana.space.as_deref();
-        let diff = diff(&transport, space, &SavedObjects::of(target, space)).await;
+        let diff = diff(&client, space, &SavedObjects::of(target, space)).await;
         let diff = diff.map_err(|error| failure(&error))?;
         Ok(Self {
-            transport,
+            client,
             kibana,
             diff,
         })
@@ -49,22 +49,22 @@ impl<'c> Dashboards<'c> {
         if names.is_empty() || force {
             return Ok(());
         }
-        let error: KibanaError<TransportError> = KibanaError::Foreign { names };
+        let error: KibanaError<HttpError> = KibanaError::Foreign { names };
         Err(failure(&error))
     }
 
-    /// Imports what is missing or of another version, and by `force` what was changed; says where to look.
+    /// Imports what is missing or of another version, and by `force` what was changed; returns where to look.
     pub(super) async fn import(&self, force: bool) -> Result<String, Failure> {
         let space = self.kibana.space.as_deref();
-        let done = import(&self.transport, space, &self.diff, force).await;
+        let done = import(&self.client, space, &self.diff, force).await;
         done.map_err(|error| failure(&error))?;
         let mut out = self.describe(|outcome| match outcome {
-            Outcome::Created => "created",
-            Outcome::Updated => "updated",
-            Outcome::Overwritten => "overwritten",
-            Outcome::Restored if force => "restored",
-            Outcome::Restored => "changed, kept",
-            Outcome::Unchanged | Outcome::Kept => "unchanged",
+            ChangeOutcome::Created => "created",
+            ChangeOutcome::Updated => "updated",
+            ChangeOutcome::Overwritten => "overwritten",
+            ChangeOutcome::Restored if force => "restored",
+            ChangeOutcome::Restored => "changed, kept",
+            ChangeOutcome::Unchanged | ChangeOutcome::Kept => "unchanged",
         });
         if !force {
             out.push_str(self.hint());
@@ -76,14 +76,14 @@ impl<'c> Dashboards<'c> {
     /// Describes what an import would do.
     pub(super) fn would(&self) -> String {
         let mut out = self.describe(|outcome| match outcome {
-            Outcome::Created => "would be created",
-            Outcome::Updated => "would be updated",
-            Outcome::Overwritten => "not logweir's",
-            Outcome::Restored => "changed",
-            Outcome::Unchanged | Outcome::Kept => "unchanged",
+            ChangeOutcome::Created => "would be created",
+            ChangeOutcome::Updated => "would be updated",
+            ChangeOutcome::Overwritten => "not logweir's",
+            ChangeOutcome::Restored => "changed",
+            ChangeOutcome::Unchanged | ChangeOutcome::Kept => "unchanged",
         });
         for (object, held) in &self.diff.objects {
-            let Held::Changed(differences) = held else {
+            let SavedObjectState::Changed(differences) = held else {
                 continue;
             };
             for difference in differences {
@@ -96,7 +96,9 @@ impl<'c> Dashboards<'c> {
 
     /// The hint for objects that somebody changed.
     fn hint(&self) -> &'static str {
-        let is_changed = |(_, held): &(SavedObject, Held)| matches!(held, Held::Changed(_));
+        let is_changed = |(_, held): &(SavedObject, SavedObjectState)| {
+            matches!(held, SavedObjectState::Changed(_))
+        };
         if self.diff.objects.iter().any(is_changed) {
             "What is changed was put by logweir and changed in Kibana since: it stays as it is; --force restores it.\n"
         } else {
@@ -117,13 +119,16 @@ impl<'c> Dashboards<'c> {
     }
 
     /// A line for each dashboard, and counts of the objects on them.
-    fn describe(&self, word: impl Fn(Outcome) -> &'static str) -> String {
+    fn describe(&self, word: impl Fn(ChangeOutcome) -> &'static str) -> String {
         let version = self.diff.version.as_deref().unwrap_or_default();
         let mut out = format!("{} {version}\n", self.diff.product).replace(" \n", "\n");
         let mut others: Vec<(&str, usize)> = Vec::new();
         for (object, outcome) in self.diff.outcomes() {
             let word = word(outcome);
-            let is_of_people = matches!(outcome, Outcome::Overwritten | Outcome::Restored);
+            let is_of_people = matches!(
+                outcome,
+                ChangeOutcome::Overwritten | ChangeOutcome::Restored
+            );
             if object.kind == "dashboard" || is_of_people {
                 let _ = writeln!(out, "  {word:<17} {}: {}", object.kind, object.title);
                 continue;
@@ -143,7 +148,7 @@ impl<'c> Dashboards<'c> {
     }
 }
 
-pub(in crate::cli) fn failure(error: &KibanaError<TransportError>) -> Failure {
+pub(in crate::cli) fn failure(error: &KibanaError<HttpError>) -> Failure {
     let exit = match error {
         KibanaError::Refused {
             status: 401 | 403, ..

@@ -7,13 +7,12 @@ use clap::ValueEnum;
 use self::dashboards::Dashboards;
 use super::terminal::{self, complain, say};
 use super::{Common, Exit, SetupArgs, load};
-use crate::agent;
-use crate::config::{Config, Kibana, Target};
-use crate::output::elasticsearch::{Elasticsearch, OutputError};
+use crate::config::{Config, IndexTarget, Kibana};
+use crate::http::{HttpClient, HttpError};
 use crate::setup::kibana::SavedObjects;
 use crate::setup::{self, Family, Parts, SetupError, Want};
 
-/// A part of a setup that can be asked for by itself.
+/// A part of a setup that can be chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Component {
     /// Index templates and their components.
@@ -70,7 +69,7 @@ pub(super) fn run(common: &Common, args: &SetupArgs) -> Exit {
     done
 }
 
-/// Looks at everything, then puts it.
+/// Surveys everything, then puts it.
 async fn put(
     config: &Config,
     parts: Parts,
@@ -79,18 +78,17 @@ async fn put(
 ) -> Result<(), (String, Exit)> {
     let target = target(config).ok_or_else(|| (String::new(), Exit::Internal))?;
     let want = want(config, &target, parts);
-    let describe = |error: SetupError<OutputError>| (error.to_string(), exit(&error));
+    let describe = |error: SetupError<HttpError>| (error.to_string(), exit(&error));
     let cluster = config
         .elasticsearch
         .as_ref()
         .filter(|_| parts.templates || parts.lifecycle);
     let cluster = match cluster {
         Some(cluster) => {
-            let settings = agent::output_settings(config, cluster);
-            let output = Elasticsearch::connect(settings, cluster.target.clone())
+            let client = HttpClient::of_cluster(cluster)
                 .map_err(|error| (error.to_string(), Exit::Config))?;
-            let survey = setup::survey(&*output, &want).await.map_err(describe)?;
-            Some((output, survey))
+            let survey = setup::survey(&client, &want).await.map_err(describe)?;
+            Some((client, survey))
         }
         None => None,
     };
@@ -114,8 +112,8 @@ async fn put(
     if let Some(dashboards) = &dashboards {
         dashboards.permit(args.force)?;
     }
-    if let Some((output, survey)) = cluster {
-        let report = survey.apply(&*output, args.force).await.map_err(describe)?;
+    if let Some((client, survey)) = cluster {
+        let report = survey.apply(&client, args.force).await.map_err(describe)?;
         terminal::print(&report.to_string());
     }
     if let Some(dashboards) = dashboards {
@@ -125,15 +123,15 @@ async fn put(
 }
 
 /// The target of records, or the default one.
-pub(super) fn target(config: &Config) -> Option<Target> {
+pub(super) fn target(config: &Config) -> Option<IndexTarget> {
     match &config.elasticsearch {
         Some(cluster) => Some(cluster.target.clone()),
-        None => Target::default_target(),
+        None => IndexTarget::default_target(),
     }
 }
 
 /// The settings of the setup.
-pub(super) fn want<'a>(config: &Config, target: &'a Target, parts: Parts) -> Want<'a> {
+pub(super) fn want<'a>(config: &Config, target: &'a IndexTarget, parts: Parts) -> Want<'a> {
     let cluster = config.elasticsearch.as_ref();
     Want {
         target,
@@ -144,7 +142,7 @@ pub(super) fn want<'a>(config: &Config, target: &'a Target, parts: Parts) -> Wan
 }
 
 /// The exit code for a failed request to the cluster.
-pub(super) fn exit(error: &SetupError<OutputError>) -> Exit {
+pub(super) fn exit(error: &SetupError<HttpError>) -> Exit {
     match error {
         SetupError::Refused {
             status: 401 | 403, ..

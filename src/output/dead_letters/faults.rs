@@ -177,7 +177,7 @@ impl Disk for FaultyDisk {
     }
 }
 
-fn entry(id: usize, kind: Kind) -> Entry {
+fn entry(id: usize, kind: EntryKind) -> Entry {
     let id = format!("{id:04}");
     let reason = Rejection {
         kind: "index_closed_exception".into(),
@@ -206,15 +206,15 @@ fn live(step: Step, skip: usize, how: How, torn: usize) {
     for round in 0..2 {
         for batch in 0..4 {
             let id = round * 100 + batch * 10;
-            let entries = [entry(id, Kind::Parked), entry(id + 1, Kind::Dead)];
+            let entries = [entry(id, EntryKind::Parked), entry(id + 1, EntryKind::Dead)];
             if file.append(&entries).is_ok() {
                 settled.extend([id, id + 1]);
             }
             if batch % 2 == 1 {
                 // The parked ones are in the cluster by now.
                 let fate = |entry: &Entry| match entry.kind {
-                    Kind::Parked => Fate::Drop,
-                    Kind::Dead => Fate::Keep,
+                    EntryKind::Parked => EntryChange::Remove,
+                    EntryKind::Dead => EntryChange::Keep,
                 };
                 let _ = file.rewrite(fate);
                 settled.retain(|id| id % 10 == 1);

@@ -4,7 +4,7 @@
 //! Invariant: the index is a pure function of the event's time, never of the time of sending, so that a retry meets the
 //! document that was indexed before.
 
-use crate::config::Target;
+use crate::config::IndexTarget;
 use crate::event::{DocumentId, EventTime, Framing};
 
 const BEFORE_INDEX: &[u8] = b"{\"create\":{\"_index\":\"";
@@ -16,7 +16,7 @@ const SECONDS_PER_DAY: i64 = 86_400;
 /// Frames documents for the bulk API: `{"create":{"_index":"INDEX","_id":"ID"}}`, the document, a line end.
 #[derive(Debug)]
 pub struct ActionLines {
-    target: Target,
+    target: IndexTarget,
     /// The day that `line` belongs to; see [`ActionLines::day`].
     day: Option<i64>,
     /// The action line up to the id.
@@ -25,7 +25,7 @@ pub struct ActionLines {
 
 impl ActionLines {
     /// Documents go to `target`.
-    pub fn new(target: Target) -> Self {
+    pub fn new(target: IndexTarget) -> Self {
         Self {
             target,
             day: None,
@@ -37,18 +37,18 @@ impl ActionLines {
     fn day(&self, time: EventTime) -> i64 {
         match (&self.target, time) {
             // a data stream takes every day
-            (Target::Stream(_), _) => 0,
+            (IndexTarget::Stream(_), _) => 0,
             // documents without a readable time have an index of their own
-            (Target::Daily(_), EventTime::Unreadable) => i64::MIN,
-            (Target::Daily(_), EventTime::At(second)) => second.div_euclid(SECONDS_PER_DAY),
+            (IndexTarget::Daily(_), EventTime::Unreadable) => i64::MIN,
+            (IndexTarget::Daily(_), EventTime::At(second)) => second.div_euclid(SECONDS_PER_DAY),
         }
     }
 
     fn write_line(&mut self, time: EventTime) {
         let name = match (&self.target, time) {
-            (Target::Stream(stream), _) => stream.as_str().to_owned(),
-            (Target::Daily(pattern), EventTime::Unreadable) => pattern.unparsed(),
-            (Target::Daily(pattern), EventTime::At(second)) => pattern
+            (IndexTarget::Stream(stream), _) => stream.as_str().to_owned(),
+            (IndexTarget::Daily(pattern), EventTime::Unreadable) => pattern.unparsed(),
+            (IndexTarget::Daily(pattern), EventTime::At(second)) => pattern
                 .name_at(second)
                 .unwrap_or_else(|| pattern.unparsed()),
         };
@@ -168,7 +168,7 @@ mod tests {
     #[test]
     fn a_data_stream_takes_every_day() {
         let stream = DataStream::parse("logs-nginx.access-default").unwrap();
-        let mut framing = ActionLines::new(Target::Stream(stream));
+        let mut framing = ActionLines::new(IndexTarget::Stream(stream));
         for time in [
             EventTime::At(0),
             EventTime::At(DAY * SECONDS_PER_DAY),

@@ -5,13 +5,13 @@
 //! that is cut, of another shape or of another length is [`Malformed`], and its outcome is unknown. It guards against an
 //! item that is lost in a partly read response.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use crate::http::error_body::{ServerError, Text, excerpt};
 use crate::text;
 
 /// The smallest response with an outcome for every item. It leaves out `result`: a `create` that succeeds has the
@@ -26,35 +26,10 @@ pub(crate) struct BulkItem<'a> {
     pub(crate) status: u16,
     /// Why the item was refused.
     #[serde(borrow, default)]
-    pub(crate) error: Option<ItemError<'a>>,
+    pub(crate) error: Option<ServerError<'a>>,
     /// `used`, `not_enabled`, `failed`; absent where there is no failure store.
     #[serde(borrow, default)]
     pub(crate) failure_store: Text<'a>,
-}
-
-/// An error as Elasticsearch and OpenSearch write it.
-#[derive(Debug, Default)]
-pub(crate) struct ItemError<'a> {
-    /// Snake-case name of the exception.
-    pub(crate) kind: Text<'a>,
-    /// The message.
-    pub(crate) reason: Text<'a>,
-    /// Name of the exception that caused it.
-    pub(crate) cause_kind: Text<'a>,
-    /// Message of the exception that caused it.
-    pub(crate) cause_reason: Text<'a>,
-}
-
-/// A string that is borrowed from the response unless it has escapes; empty when the value is no string.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
-
-impl std::ops::Deref for Text<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        &self.0
-    }
 }
 
 /// The response does not belong to this request: it is unknown whether the request was applied.
@@ -64,7 +39,7 @@ pub(crate) enum Malformed {
     #[error("it is not an answer of _bulk ({0}): {1}")]
     Shape(String, String),
     /// Another number of items than was sent.
-    #[error("it judges {got} items of {sent} sent")]
+    #[error("it has outcomes for {got} of {sent} items")]
     Count {
         /// Items in the response.
         got: usize,
@@ -113,15 +88,6 @@ pub(crate) fn all_created(response: &[u8], sent: usize) -> bool {
             .by_ref()
             .all(|step| step.starts_with(CREATED) && step[CREATED.len()] == b',')
         && steps.remainder() == CREATED
-}
-
-/// The beginning of an unexpected response, safe for a log line.
-pub(crate) fn excerpt(response: &[u8]) -> String {
-    const SHOWN: usize = 120;
-    if response.is_empty() {
-        return "an empty body".to_owned();
-    }
-    text::excerpt(response, SHOWN)
 }
 
 /// `{"items":[…], …}`; returns the number of items.
@@ -212,99 +178,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Keyed<'a> {
         }
         json.deserialize_map(One).map(Keyed)
     }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-
-            fn visit_unit<E>(self) -> Result<Text<'de>, E> {
-                Ok(Text::default())
-            }
-        }
-        json.deserialize_any(Any)
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for ItemError<'a> {
-    fn deserialize<D: Deserializer<'de>>(json: D) -> Result<Self, D::Error> {
-        struct Any;
-        impl<'de> Visitor<'de> for Any {
-            type Value = ItemError<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an error")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<ItemError<'de>, E> {
-                Ok(ItemError {
-                    reason: Text(Cow::Borrowed(text)),
-                    ..ItemError::default()
-                })
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<ItemError<'de>, E> {
-                Ok(ItemError {
-                    reason: Text(Cow::Owned(text.to_owned())),
-                    ..ItemError::default()
-                })
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<ItemError<'de>, M::Error> {
-                let mut error = ItemError::default();
-                while let Some(key) = map.next_key::<Text<'de>>()? {
-                    match &*key {
-                        "type" => error.kind = map.next_value()?,
-                        "reason" => error.reason = map.next_value()?,
-                        "caused_by" => {
-                            let cause: ItemError<'de> = map.next_value()?;
-                            error.cause_kind = cause.kind;
-                            error.cause_reason = cause.reason;
-                        }
-                        // in a 401 only this reports that an API key has expired
-                        "additional_unsuccessful_credentials" => {
-                            error.cause_reason = map.next_value()?;
-                        }
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
-                }
-                Ok(error)
-            }
-        }
-        json.deserialize_any(Any)
-    }
-}
-
-/// The error of a whole refused request: `{"error":{…},"status":429}`, `{"error":"text"}` or anything else.
-pub(crate) fn request_error(response: &[u8]) -> ItemError<'_> {
-    #[derive(Deserialize)]
-    struct Refusal<'a> {
-        #[serde(borrow)]
-        error: ItemError<'a>,
-    }
-    serde_json::from_slice::<Refusal<'_>>(response).map_or_else(
-        |_| ItemError {
-            reason: Text(Cow::Owned(excerpt(response))),
-            ..ItemError::default()
-        },
-        |refusal| refusal.error,
-    )
 }
 
 #[cfg(test)]

@@ -5,8 +5,10 @@
 //! every refusal that is not understood counts as the cluster's state, so that nothing is given up. It guards against
 //! lines that are dropped because an index was closed or a disk was full for an hour.
 
-use super::bulk::{BulkItem, ItemError, request_error};
+use super::bulk::BulkItem;
 use super::stream;
+use crate::http::error_body::ServerError;
+use crate::http::{HttpError, NodeFault};
 use crate::output::dead_letters::Rejection;
 use crate::text;
 
@@ -16,11 +18,12 @@ const REASON_BYTES: usize = 1024;
 const KIND_BYTES: usize = 128;
 
 /// The rejection for an error of a response.
-pub(crate) fn rejection(status: u16, error: &ItemError<'_>) -> Rejection {
+pub(crate) fn rejection(status: u16, error: &ServerError<'_>) -> Rejection {
     let mut text = error.reason.to_string();
-    if !error.cause_reason.is_empty() && !text.contains(&*error.cause_reason) {
+    let cause = error.cause_reason();
+    if !cause.is_empty() && !text.contains(cause) {
         text.push_str(": ");
-        text.push_str(&error.cause_reason);
+        text.push_str(cause);
     }
     // They go into logs and lists: one line of bounded length, whatever the server quotes.
     Rejection::new(
@@ -78,6 +81,20 @@ impl RetryReason {
         }
     }
 
+    /// The reason for a retry after a request without a response.
+    pub(crate) fn of(error: &HttpError) -> Self {
+        let HttpError::Node { fault, .. } = error else {
+            return Self::Unreachable;
+        };
+        match fault {
+            NodeFault::Timeout(_) => Self::Timeout,
+            NodeFault::Broken(_) => Self::Broken,
+            NodeFault::TooLong { .. } => Self::Malformed,
+            NodeFault::Redirected(_) => Self::Held,
+            _ => Self::Unreachable,
+        }
+    }
+
     pub(crate) fn index(self) -> usize {
         self as usize
     }
@@ -113,7 +130,7 @@ pub(crate) fn classify(item: &BulkItem<'_>) -> ItemOutcome {
             409 => ItemOutcome::Duplicate,
             429 => ItemOutcome::Retry(RetryReason::Overloaded),
             500..=599 => ItemOutcome::Retry(RetryReason::Unavailable),
-            status => ItemOutcome::Hold(rejection(status, &ItemError::default())),
+            status => ItemOutcome::Hold(rejection(status, &ServerError::default())),
         };
     };
     let kind = &*error.kind;
@@ -131,7 +148,7 @@ pub(crate) fn classify(item: &BulkItem<'_>) -> ItemOutcome {
 }
 
 /// True when the cluster could take this document only with another mapping.
-fn documents_own_fault(error: &ItemError<'_>) -> bool {
+fn documents_own_fault(error: &ServerError<'_>) -> bool {
     match &*error.kind {
         "document_parsing_exception" | "strict_dynamic_mapping_exception" => true,
         "mapper_parsing_exception" => !is_about_a_mapping(&error.reason),
@@ -186,7 +203,7 @@ pub(crate) enum RequestOutcome {
 
 /// Classifies a whole response by its status and, where it is a refusal, its body.
 pub(crate) fn classify_request(status: u16, body: &[u8]) -> RequestOutcome {
-    let reason = || rejection(status, &request_error(body));
+    let reason = || rejection(status, &ServerError::read(body));
     match status {
         200..=299 => RequestOutcome::Items,
         413 => RequestOutcome::TooLarge,

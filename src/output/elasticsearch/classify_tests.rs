@@ -210,10 +210,7 @@ fn the_failure_store_and_a_foreign_conflict() {
 
 #[test]
 fn a_long_reason_is_cut_at_a_character() {
-    let error = ItemError {
-        reason: super::super::bulk::Text("ß".repeat(5000).into()),
-        ..ItemError::default()
-    };
-    let reason = rejection(400, &error);
+    let body = format!(r#"{{"error":"{}"}}"#, "ß".repeat(5000));
+    let reason = rejection(400, &ServerError::read(body.as_bytes()));
     assert!(reason.text.len() <= REASON_BYTES + 3 && reason.text.ends_with('…'));
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::backoff::{Backoff, Jitter};
+use crate::http::{Backoff, Jitter};
 
 #[derive(Debug)]
 struct State {

@@ -4,15 +4,18 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use tempfile::TempDir;
+use tokio::time::Instant;
 use url::Url;
 
-use super::super::error::Fault as NodeFault;
+use super::super::transport::BulkRequest;
 use super::*;
 use crate::clock::SystemClock;
-use crate::event::{FileKey, Item, Span, StreamId};
+use crate::event::{FileKey, Item, OutcomeCounts, Span, StreamId};
+use crate::http::{HttpError, NodeFault, Nodes, Response, Service};
 use testkit::fake_cluster::{Cluster, Fault, Reaction};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -20,20 +23,21 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// Passes requests to a cluster in this process; node 0 may be down.
 struct InProcess {
     cluster: Arc<Mutex<Cluster>>,
-    nodes: usize,
+    nodes: Nodes,
     dead: Option<usize>,
     latency: Duration,
 }
 
-impl Transport for InProcess {
-    fn nodes(&self) -> usize {
-        self.nodes
+impl BulkTransport for InProcess {
+    fn nodes(&self) -> &Nodes {
+        &self.nodes
     }
 
-    async fn bulk(&self, node: usize, request: BulkRequest) -> Result<Response, OutputError> {
+    async fn bulk(&self, node: usize, request: BulkRequest) -> Result<Response, HttpError> {
         let failed = |fault| {
-            Err(OutputError::Node {
+            Err(HttpError::Node {
                 node: format!("node-{node}"),
+                service: Service::Cluster,
                 fault,
             })
         };
@@ -52,10 +56,8 @@ impl Transport for InProcess {
             } => {
                 let retry_after = retry_after.map(str::to_owned);
                 Ok(Response {
-                    status,
                     retry_after,
-                    date: None,
-                    body: body.into(),
+                    ..Response::new(status, body)
                 })
             }
             Reaction::Cut { .. } | Reaction::Reset => failed(NodeFault::Broken("reset".into())),
@@ -83,10 +85,13 @@ struct Lab {
 
 fn settings(data_dir: &Path) -> Settings {
     let nodes = vec![Url::parse("http://es:9200").unwrap()];
-    Settings {
-        gzip: false,
-        ..Settings::new(nodes, data_dir.to_owned())
-    }
+    let mut settings = Settings::new(nodes, data_dir.to_owned());
+    settings.connection.gzip = false;
+    settings
+}
+
+fn nodes_of(count: usize) -> Nodes {
+    Nodes::new(count, Backoff::default())
 }
 
 impl Lab {
@@ -107,7 +112,7 @@ impl Lab {
         let latency = Duration::from_millis(10);
         let transport = InProcess {
             cluster: cluster.clone(),
-            nodes,
+            nodes: nodes_of(nodes),
             dead,
             latency,
         };
@@ -192,7 +197,7 @@ fn batch_of(items: &[(&str, usize, bool)]) -> Batch {
 }
 
 /// The dead-letter entry of an item.
-fn entry_of(kind: Kind, action: &[u8], document: &[u8], reason: Rejection) -> Entry {
+fn entry_of(kind: EntryKind, action: &[u8], document: &[u8], reason: Rejection) -> Entry {
     let key = action::parse(action).unwrap();
     Entry::new(kind, 0, key, document, None, reason)
 }
@@ -324,11 +329,15 @@ async fn every_fault_is_survived_with_exact_counts() {
         assert!(lab.cluster().bulks.len() > 1, "{fault:?}");
         assert!(lab.entries().is_empty(), "{fault:?}");
         assert!(
-            lab.deliverer.stats.retries().any(|(_, count)| count > 0),
+            lab.deliverer
+                .sender
+                .stats
+                .retries()
+                .any(|(_, count)| count > 0),
             "{fault:?}"
         );
         assert_eq!(lab.deliverer.health(), Health::Delivering, "{fault:?}");
-        assert_eq!(lab.deliverer.stats.in_flight(), 0);
+        assert_eq!(lab.deliverer.sender.stats.in_flight(), 0);
     }
 }
 
@@ -356,10 +365,11 @@ async fn retry_after_is_respected() {
     assert!(before.elapsed() >= Duration::from_secs(20));
     let date = lab
         .deliverer
+        .sender
         .retry_after(Some("Fri, 01 Jan 2100 00:00:00 GMT"))
         .unwrap();
     assert!(date > 1000 * MINUTE);
-    assert_eq!(lab.deliverer.retry_after(Some("soon")), None);
+    assert_eq!(lab.deliverer.sender.retry_after(Some("soon")), None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -475,12 +485,12 @@ async fn stopping_gives_the_batch_back_unsettled() {
     let stop = CancellationToken::new();
     let delivery = lab.start(good(3), &stop);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(lab.deliverer.stats.in_flight(), 1);
+    assert_eq!(lab.deliverer.sender.stats.in_flight(), 1);
     stop.cancel();
     let delivery = delivery.await.unwrap();
     assert!(!delivery.settled);
     assert_eq!(delivery.batch.spans.len(), 1);
-    assert_eq!(lab.deliverer.stats.in_flight(), 0);
+    assert_eq!(lab.deliverer.sender.stats.in_flight(), 0);
     assert_eq!(lab.deliverer.health(), Health::Delivering);
 }
 
@@ -494,7 +504,7 @@ async fn a_batch_beyond_the_limit_in_flight_waits() {
     let running: Vec<_> = (0..3).map(|_| lab.start(good(50), &stop)).collect();
     let mut most = 0;
     while running.iter().any(|delivery| !delivery.is_finished()) {
-        most = most.max(lab.deliverer.stats.in_flight());
+        most = most.max(lab.deliverer.sender.stats.in_flight());
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(most, 2);
@@ -517,7 +527,7 @@ async fn while_items_are_refused_one_request_is_in_flight() {
     let latency = 10 * MINUTE;
     let transport = InProcess {
         cluster: cluster.clone(),
-        nodes: 1,
+        nodes: nodes_of(1),
         dead: None,
         latency,
     };
@@ -525,10 +535,10 @@ async fn while_items_are_refused_one_request_is_in_flight() {
     let stop = CancellationToken::new();
     let running: Vec<_> = (0..4).map(|_| lab.start(good(50), &stop)).collect();
     tokio::time::sleep(MINUTE).await;
-    assert_eq!(lab.deliverer.stats.in_flight(), 4);
+    assert_eq!(lab.deliverer.sender.stats.in_flight(), 4);
     tokio::time::sleep(10 * MINUTE).await;
     while !lab.cluster().script.is_empty() {
-        assert!(lab.deliverer.stats.in_flight() <= 1);
+        assert!(lab.deliverer.sender.stats.in_flight() <= 1);
         tokio::time::sleep(MINUTE).await;
     }
     for delivery in running {
@@ -605,7 +615,7 @@ proptest! {
                 parked += delivery.counts.parked;
             }
             let entries = lab.entries();
-            assert_eq!(entries.iter().filter(|entry| entry.kind == Kind::Parked).count() as u64, parked);
+            assert_eq!(entries.iter().filter(|entry| entry.kind == EntryKind::Parked).count() as u64, parked);
             let kept: BTreeSet<String> = entries.iter().map(|entry| entry.id.clone()).collect();
             assert_eq!(kept.len(), entries.len(), "nothing is kept twice");
             let mut places = kept.clone();
@@ -613,7 +623,7 @@ proptest! {
             // A document whose drop was not reported, and that is not dropped again, is also indexed.
             let dropped: BTreeSet<String> =
                 lab.cluster().dropped.iter().map(|(_, id)| id.clone()).collect();
-            let mut dead = entries.iter().filter(|entry| entry.kind == Kind::Dead);
+            let mut dead = entries.iter().filter(|entry| entry.kind == EntryKind::Dead);
             assert!(dead.all(|entry| !held.contains(&entry.id)));
             places.extend(held);
             places.extend(dropped);
@@ -622,7 +632,7 @@ proptest! {
                 assert!(kept.contains(&format!("id-{id}")));
             }
             assert_eq!(lab.deliverer.health(), Health::Delivering);
-            assert_eq!(lab.deliverer.stats.in_flight_bytes(), 0);
+            assert_eq!(lab.deliverer.sender.stats.in_flight_bytes(), 0);
         });
     }
 }

@@ -9,14 +9,13 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use super::deliver::{Deliverer, Transport};
-use super::error::Fault as NodeFault;
-use super::response::Response;
-use super::sub_batch::BulkRequest;
-use super::{ActionLines, OutputError, Settings};
-use crate::config::Target;
+use super::deliver::Deliverer;
+use super::transport::{BulkRequest, BulkTransport};
+use super::{ActionLines, Settings};
+use crate::config::IndexTarget;
 use crate::event::Batch;
 use crate::fail_points::{FailPoints, Fate, Step};
+use crate::http::{Backoff, HttpError, NodeFault, Nodes, Response, Service};
 use crate::output::dead_letters::DeadLetters;
 use crate::output::{Ack, Health, Output, OutputStatus, Readiness};
 use crate::telemetry::MetricSink;
@@ -29,17 +28,19 @@ struct Scripted {
     points: FailPoints,
     cluster: Arc<Mutex<Cluster>>,
     clock: Arc<dyn crate::clock::Clock>,
+    nodes: Nodes,
 }
 
-impl Transport for Scripted {
-    fn nodes(&self) -> usize {
-        1
+impl BulkTransport for Scripted {
+    fn nodes(&self) -> &Nodes {
+        &self.nodes
     }
 
-    async fn bulk(&self, _: usize, request: BulkRequest) -> Result<Response, OutputError> {
+    async fn bulk(&self, _: usize, request: BulkRequest) -> Result<Response, HttpError> {
         let failed = |fault| {
-            Err(OutputError::Node {
+            Err(HttpError::Node {
                 node: "node-0".to_owned(),
+                service: Service::Cluster,
                 fault,
             })
         };
@@ -61,10 +62,8 @@ impl Transport for Scripted {
                 body,
                 ..
             } => Ok(Response {
-                status,
                 retry_after: retry_after.map(str::to_owned),
-                date: None,
-                body: body.into(),
+                ..Response::new(status, body)
             }),
             Reaction::Cut { .. } | Reaction::Reset => failed(NodeFault::Broken("reset".into())),
             Reaction::Refused => failed(NodeFault::Refused),
@@ -103,16 +102,17 @@ impl InProcess {
         points: &FailPoints,
     ) -> Arc<Self> {
         let node = Url::parse("http://es:9200").unwrap();
-        let settings = Settings {
-            gzip: false,
+        let mut settings = Settings {
             max_in_flight: 2,
             batch_bytes: 2048,
             ..Settings::new(vec![node], data_dir.to_owned())
         };
+        settings.connection.gzip = false;
         let transport = Scripted {
             points: points.clone(),
             cluster,
             clock: Arc::clone(&clock),
+            nodes: Nodes::new(1, Backoff::default()),
         };
         let mut deliverer = Deliverer::new(transport, &settings, None, clock);
         let letters = DeadLetters::new(data_dir, settings.dead_letter_bytes);
@@ -125,7 +125,7 @@ impl InProcess {
 
     /// Resends parked documents.
     pub(crate) async fn bring_back(&self) {
-        self.deliverer.bring_back_once().await;
+        self.deliverer.resend_parked().await;
     }
 
     pub(crate) fn dead_letters(&self) -> &DeadLetters {
@@ -147,7 +147,7 @@ impl OutputStatus for InProcess {
     }
 
     fn documents_ended(&self) -> u64 {
-        self.deliverer.stats.settled()
+        self.deliverer.sender.stats.settled()
     }
 
     fn write_metrics(&self, _: &mut dyn MetricSink) -> std::fmt::Result {
@@ -159,7 +159,7 @@ impl Output for InProcess {
     type Framing = ActionLines;
 
     fn framing(&self) -> ActionLines {
-        ActionLines::new(Target::default_target().unwrap())
+        ActionLines::new(IndexTarget::default_target().unwrap())
     }
 
     async fn deliver(&self, batch: Batch, ack: Ack, stop: &CancellationToken) -> Batch {

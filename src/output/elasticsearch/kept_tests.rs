@@ -20,7 +20,7 @@ async fn a_bad_document_is_kept_and_the_others_go_on() {
     assert_eq!(entries.len(), 1);
     assert_eq!(
         (entries[0].kind, entries[0].id.as_str()),
-        (Kind::Dead, "id-17")
+        (EntryKind::Dead, "id-17")
     );
     assert_eq!(entries[0].reason.kind, "document_parsing_exception");
     assert!(
@@ -109,7 +109,11 @@ async fn a_closed_old_index_is_parked_after_ten_minutes_and_its_lines_are_resent
             ..OutcomeCounts::default()
         }
     );
-    assert!(lab.entries().iter().all(|entry| entry.kind == Kind::Parked));
+    assert!(
+        lab.entries()
+            .iter()
+            .all(|entry| entry.kind == EntryKind::Parked)
+    );
     assert_eq!(lab.entries().len(), 10);
 
     let later: Vec<_> = (20..22).map(|id| ("old", id, false)).collect();
@@ -117,13 +121,13 @@ async fn a_closed_old_index_is_parked_after_ten_minutes_and_its_lines_are_resent
     assert_eq!(lab.deliver(batch_of(&later)).await.counts.parked, 2);
     assert!(began.elapsed() < MINUTE, "the index is known by now");
 
-    lab.deliverer.bring_back_once().await;
+    lab.deliverer.resend_parked().await;
     assert_eq!(lab.entries().len(), 12, "still closed");
     lab.cluster().closed.clear();
-    lab.deliverer.bring_back_once().await;
+    lab.deliverer.resend_parked().await;
     assert!(lab.entries().is_empty());
     assert_eq!(lab.held_ids(), ids(0..22));
-    assert_eq!(lab.deliverer.stats.unparked(), 12);
+    assert_eq!(lab.deliverer.sender.stats.unparked(), 12);
     assert_eq!(
         lab.deliver(batch_of(&[("old", 30, false)]))
             .await
@@ -148,7 +152,7 @@ async fn index_health_survives_reloads() {
         let mut lab = Lab::new(closed());
         if let Some(before) = &before {
             let deliverer = Arc::get_mut(&mut lab.deliverer).unwrap();
-            deliverer.go_on_from(&before.deliverer, true);
+            deliverer.continue_from(&before.deliverer, true);
         }
         let stop = CancellationToken::new();
         let delivery = lab.start(batch_of(&items), &stop);
@@ -167,9 +171,15 @@ async fn index_health_survives_reloads() {
     let before = before.unwrap().deliverer;
     let mut other = Lab::new(closed());
     let deliverer = Arc::get_mut(&mut other.deliverer).unwrap();
-    deliverer.go_on_from(&before, false);
-    assert!(!deliverer.index_health.parkable("old") && before.index_health.parkable("old"));
-    assert_eq!(deliverer.stats.sent_bytes(), before.stats.sent_bytes());
+    deliverer.continue_from(&before, false);
+    assert!(
+        !deliverer.sender.index_health.parkable("old")
+            && before.sender.index_health.parkable("old")
+    );
+    assert_eq!(
+        deliverer.sender.stats.sent_bytes(),
+        before.sender.stats.sent_bytes()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -198,14 +208,17 @@ async fn a_parked_document_that_is_rejected_becomes_a_dead_letter() {
             let bytes = batch.item(at).unwrap();
             let (action, document) = bytes.split_at((item.document - item.start) as usize);
             let closed = Rejection::new(400, "index_closed_exception", "closed");
-            entry_of(Kind::Parked, action, document, closed)
+            entry_of(EntryKind::Parked, action, document, closed)
         })
         .collect();
     lab.deliverer.dead_letters.append(&entries).unwrap();
-    lab.deliverer.bring_back_once().await;
+    lab.deliverer.resend_parked().await;
     let left = lab.entries();
     assert_eq!(left.len(), 1);
-    assert_eq!((left[0].kind, left[0].id.as_str()), (Kind::Dead, "id-1"));
+    assert_eq!(
+        (left[0].kind, left[0].id.as_str()),
+        (EntryKind::Dead, "id-1")
+    );
     assert_eq!(left[0].reason.kind, "document_parsing_exception");
     assert_eq!(lab.held_ids(), ids(2..3));
 }
@@ -223,7 +236,7 @@ async fn parked_documents_too_large_for_one_request_are_resent_in_halves() {
             let split = (item.document - item.start) as usize;
             let (action, document) = batch.item(at).unwrap().split_at(split);
             entry_of(
-                Kind::Parked,
+                EntryKind::Parked,
                 action,
                 document,
                 Rejection::new(0, "closed", ""),
@@ -231,9 +244,29 @@ async fn parked_documents_too_large_for_one_request_are_resent_in_halves() {
         })
         .collect();
     lab.deliverer.dead_letters.append(&entries).unwrap();
-    lab.deliverer.bring_back_once().await;
+    lab.deliverer.resend_parked().await;
     assert!(lab.entries().is_empty());
     assert_eq!(lab.held_ids(), ids(0..20));
+}
+
+/// A walk shares the path of live batches: one dead node does not end it.
+#[tokio::test(start_paused = true)]
+async fn parked_documents_are_resent_to_a_living_node() {
+    let lab = Lab::with(Cluster::default(), 2, Some(0), |_| {});
+    let batch = good(3);
+    let entries: Vec<Entry> = (0..3)
+        .map(|at| {
+            let item = batch.items[at];
+            let split = (item.document - item.start) as usize;
+            let (action, document) = batch.item(at).unwrap().split_at(split);
+            let closed = Rejection::new(0, "closed", "");
+            entry_of(EntryKind::Parked, action, document, closed)
+        })
+        .collect();
+    lab.deliverer.dead_letters.append(&entries).unwrap();
+    lab.deliverer.resend_parked().await;
+    assert!(lab.entries().is_empty());
+    assert_eq!(lab.held_ids(), ids(0..3));
 }
 
 /// Another process has the dead-letter file, or its disk is slow: the delivery waits, a stop waits for it, and the

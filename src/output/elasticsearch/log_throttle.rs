@@ -23,9 +23,9 @@ impl LogThrottle {
             state.1 += 1;
             return None;
         }
-        let unsaid = state.1;
+        let suppressed = state.1;
         *state = (Some(now), 0);
-        Some(unsaid)
+        Some(suppressed)
     }
 }
 

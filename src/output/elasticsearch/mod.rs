@@ -4,37 +4,30 @@
 //! letters. Refuses to know what a log line is. Invariant: a batch counts as settled only when each of its items is
 //! durable, in the cluster or in the dead-letter file. It guards against every failure that a cluster can have.
 //!
-//! `settings` hold the addresses and credentials. `client` sends requests to `nodes`, follows no `redirect` and reads a
-//! bounded `response`. `stream` prevents a plain index with the name of a data stream. `bulk` parses the response,
-//! `classify` decides what each item means, and `deliver` acts on that, within the limit of `concurrency_limiter`.
-//! `index_health` remembers across batches which indices refuse. `entries` resends the entries of the dead-letter
-//! file: `parked` does so periodically, `replay` on request.
+//! `settings` hold what the output needs to know. `transport` sends a bulk request by the HTTP client; `stream` prevents
+//! a plain index with the name of a data stream. `send` is the one path of all documents: within the limit of
+//! `concurrency_limiter` it sends a `sub_batch`; `bulk` parses the response, `classify` decides what each item means, and
+//! `index_health` remembers across batches which indices refuse. `deliver` acts on the outcomes for live batches,
+//! `resend` for entries of the dead-letter file: `parked` resends them periodically, `replay` on request.
 
 pub(crate) mod action;
-mod backoff;
 mod bulk;
 mod classify;
-mod client;
 mod concurrency_limiter;
 mod deliver;
-mod entries;
-mod error;
 #[cfg(test)]
 pub(crate) mod in_process;
 mod index_health;
 mod log_throttle;
-mod nodes;
 mod parked;
-mod redirect;
-mod refused_certificate;
 mod replay;
-mod response;
+mod resend;
+mod send;
 mod settings;
 mod stats;
 mod stream;
 mod sub_batch;
-mod tls;
-mod trust;
+mod transport;
 
 use std::fmt;
 use std::io;
@@ -42,46 +35,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub use self::action::ActionLines;
-pub use self::backoff::{Backoff, InvalidBackoff};
 pub use self::classify::RetryReason;
-pub use self::client::Method;
-pub use self::error::{Fault, OutputError};
-pub use self::redirect::Redirect;
 pub use self::replay::Replayed;
-pub use self::response::Response;
-pub(crate) use self::settings::shown;
-pub use self::settings::{
-    DEFAULT_BATCH_BYTES, DEFAULT_DEAD_LETTER_BYTES, DEFAULT_MAX_IN_FLIGHT, DEFAULT_PARK_AFTER,
-    DEFAULT_REQUEST_TIMEOUT, Settings, SettingsProblem,
-};
+pub use self::settings::Settings;
+pub use self::stats::Stats;
 
-use self::bulk::request_error;
 use self::classify::rejection;
-use self::client::Client;
 use self::deliver::Deliverer;
 use self::stats::SECONDS;
-pub use self::stats::Stats;
+use self::transport::{BulkClient, BulkTransport as _};
 use super::dead_letters::{Choice, DeadLetters};
 use super::{Ack, Health, Output, OutputStatus, Readiness};
 use crate::clock::SystemClock;
-use crate::config::Target;
+use crate::config::IndexTarget;
 use crate::event::Batch;
+use crate::http::error_body::ServerError;
+use crate::http::{HttpClient, HttpError, Method, Response, Service, Transport as _, shown};
 use crate::telemetry::MetricSink;
-
-/// The name that messages use for the setting with the cluster's addresses.
-const NODES: &str = "`nodes`";
 
 /// A cluster to deliver into.
 pub struct Elasticsearch {
-    deliverer: Arc<Deliverer<Client>>,
+    deliverer: Arc<Deliverer<BulkClient>>,
     retries_parked: AtomicBool,
     cluster: Vec<Url>,
-    target: Target,
+    target: IndexTarget,
 }
 
 impl fmt::Debug for Elasticsearch {
@@ -89,32 +70,6 @@ impl fmt::Debug for Elasticsearch {
         f.debug_struct("Elasticsearch")
             .field("health", &self.health())
             .finish_non_exhaustive()
-    }
-}
-
-/// The HTTP client without delivery, for a service that takes the same TLS settings and credentials (Kibana).
-pub struct HttpClient(Client);
-
-impl HttpClient {
-    /// Builds the client and sends nothing. It uses only the address, credentials, TLS and timeout of `settings`;
-    /// `setting` is the name that messages use for the setting with the address.
-    pub fn to(settings: &Settings, setting: &'static str) -> Result<Self, OutputError> {
-        let problems = settings.problems();
-        if !problems.is_empty() {
-            return Err(OutputError::Settings(problems));
-        }
-        Client::new(settings, setting).map(Self)
-    }
-
-    /// Sends one request to the first address. Header names are in lower case.
-    pub async fn request(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&'static str, &'static str)],
-        body: Option<Bytes>,
-    ) -> Result<Response, OutputError> {
-        self.0.request_with(0, method, path, headers, body).await
     }
 }
 
@@ -127,7 +82,7 @@ pub enum TemplateState {
     Missing,
     /// It is, but it creates plain indices where a data stream is wanted.
     NotForStreams,
-    /// The cluster responded but did not say (these credentials may not ask).
+    /// The response does not show it (these credentials may not ask).
     Unknown(String),
     /// The cluster could not be asked: ask again.
     Unreachable(String),
@@ -135,23 +90,24 @@ pub enum TemplateState {
 
 impl Elasticsearch {
     /// Makes the client; no request is made.
-    pub fn connect(settings: Settings, target: Target) -> Result<Arc<Self>, OutputError> {
+    pub fn connect(settings: Settings, target: IndexTarget) -> Result<Arc<Self>, HttpError> {
         Self::connect_after(settings, target, None)
     }
 
     /// Like [`Elasticsearch::connect`], after another output in this process. The counters continue. If the cluster is
     /// the same, the health of its indices is kept too: otherwise a closed index would never refuse for long enough
     /// where the configuration changes often.
-    pub fn connect_after(
+    pub(crate) fn connect_after(
         settings: Settings,
-        target: Target,
+        target: IndexTarget,
         before: Option<&Self>,
-    ) -> Result<Arc<Self>, OutputError> {
+    ) -> Result<Arc<Self>, HttpError> {
         let problems = settings.problems();
         if !problems.is_empty() {
-            return Err(OutputError::Settings(problems));
+            let service = Service::Cluster;
+            return Err(HttpError::Settings { service, problems });
         }
-        let client = Client::new(&settings, NODES)?;
+        let client = BulkClient::new(&settings)?;
         let mut deliverer = Deliverer::new(
             client,
             &settings,
@@ -159,13 +115,13 @@ impl Elasticsearch {
             Arc::new(SystemClock::new()),
         );
         if let Some(before) = before {
-            let same = before.cluster == settings.nodes;
-            deliverer.go_on_from(&before.deliverer, same);
+            let same = before.cluster == settings.connection.nodes;
+            deliverer.continue_from(&before.deliverer, same);
         }
         Ok(Arc::new(Self {
             deliverer: Arc::new(deliverer),
             retries_parked: AtomicBool::new(false),
-            cluster: settings.nodes,
+            cluster: settings.connection.nodes,
             target,
         }))
     }
@@ -178,17 +134,15 @@ impl Elasticsearch {
 
     /// Asks whether this index template exists and, for a data stream, whether it creates data streams.
     pub async fn check_template(&self, name: &str, for_stream: bool) -> TemplateState {
-        match self
-            .request(Method::Get, &format!("_index_template/{name}"), None)
-            .await
-        {
+        let path = format!("_index_template/{name}");
+        match self.http().request(Method::Get, &path, &[], None).await {
             Ok(Response {
                 status: 200, body, ..
             }) if for_stream && !stream::makes_streams(&body) => TemplateState::NotForStreams,
             Ok(Response { status: 200, .. }) => TemplateState::Present,
             Ok(Response { status: 404, .. }) => TemplateState::Missing,
             Ok(Response { status, body, .. }) => {
-                let reason = rejection(status, &request_error(&body)).to_string();
+                let reason = rejection(status, &ServerError::read(&body)).to_string();
                 if status == 429 || status >= 500 {
                     TemplateState::Unreachable(reason)
                 } else {
@@ -199,36 +153,14 @@ impl Elasticsearch {
         }
     }
 
-    /// Sends one request to the first node that responds; `path` may contain a query.
-    pub async fn request(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<Vec<u8>>,
-    ) -> Result<Response, OutputError> {
-        let Deliverer {
-            transport, nodes, ..
-        } = &*self.deliverer;
-        let body = body.map(Bytes::from);
-        let mut tried = 1;
-        loop {
-            let node = nodes.pick();
-            let response = transport.request(node, method, path, body.clone()).await;
-            match response {
-                Err(OutputError::Node { .. }) if tried < nodes.count() => nodes.failed(node),
-                Err(error) => return Err(error),
-                Ok(response) => {
-                    nodes.answered(node);
-                    return Ok(response);
-                }
-            }
-            tried += 1;
-        }
+    /// The client of the cluster.
+    pub fn http(&self) -> &HttpClient {
+        &self.deliverer.sender.transport.http
     }
 
     /// The counters so far.
     pub fn stats(&self) -> &Stats {
-        &self.deliverer.stats
+        &self.deliverer.sender.stats
     }
 
     /// The file of documents that the cluster does not take.
@@ -248,11 +180,11 @@ impl OutputStatus for Elasticsearch {
     }
 
     fn has_responded(&self) -> bool {
-        self.deliverer.nodes.has_answered()
+        self.deliverer.sender.transport.nodes().has_responded()
     }
 
     fn documents_ended(&self) -> u64 {
-        self.deliverer.stats.settled()
+        self.deliverer.sender.stats.settled()
     }
 
     fn write_metrics(&self, sink: &mut dyn MetricSink) -> fmt::Result {
@@ -261,7 +193,7 @@ impl OutputStatus for Elasticsearch {
             "Whether the cluster has answered since the start: 1 or 0",
             f64::from(u8::from(self.has_responded())),
         )?;
-        let stats = &self.deliverer.stats;
+        let stats = &self.deliverer.sender.stats;
         let mut requests = stats.requests().map(|(status, count)| {
             let status = if status == 0 {
                 "none".to_owned()
@@ -325,7 +257,7 @@ impl Output for Elasticsearch {
     async fn deliver(&self, batch: Batch, ack: Ack, stop: &CancellationToken) -> Batch {
         if !self.retries_parked.swap(true, Ordering::Relaxed) {
             let deliverer = Arc::downgrade(&self.deliverer);
-            tokio::spawn(parked::bring_back(deliverer, stop.clone()));
+            tokio::spawn(parked::resend_periodically(deliverer, stop.clone()));
         }
         let delivery = self.deliverer.deliver(batch, stop).await;
         if delivery.settled {
@@ -340,8 +272,8 @@ impl Output for Elasticsearch {
         match self.check_template(&template, for_stream).await {
             TemplateState::Present => Readiness::Ready,
             TemplateState::Unknown(reason) => Readiness::Unknown(format!(
-                "cannot ask whether the index template {template} is there ({reason}); going on. `logweir setup` puts \
-                 it; --no-template-check spares the question"
+                "cannot ask whether the index template {template} exists ({reason}); continuing. `logweir setup` puts \
+                 it; --no-template-check skips this check"
             )),
             TemplateState::Missing => Readiness::Missing(format!(
                 "the cluster has no index template {template}: run `logweir setup` with the same configuration; \

@@ -11,17 +11,19 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::classify::ItemOutcome;
-use super::deliver::{Deliverer, Transport};
-use super::entries::{EntryResult, EntryResults, ResendBatch, ResendResult};
-use crate::output::dead_letters::Rejection;
-use crate::output::dead_letters::{Choice, Kind};
+use super::deliver::Deliverer;
+use super::resend::{EntryResult, EntryResults, ResendBatch, ResendResult};
+use super::send::Classified;
+use super::sub_batch::SubBatch;
+use super::transport::BulkTransport;
+use crate::output::dead_letters::{Choice, EntryKind};
 
 /// The shortest pause between two walks.
 const EVERY: Duration = Duration::from_secs(60);
 
 /// Walks the file periodically until the output is dropped or `stop` is cancelled.
-pub(crate) async fn bring_back<C: Transport>(
-    deliverer: Weak<Deliverer<C>>,
+pub(crate) async fn resend_periodically<T: BulkTransport>(
+    deliverer: Weak<Deliverer<T>>,
     stop: CancellationToken,
 ) {
     loop {
@@ -30,7 +32,7 @@ pub(crate) async fn bring_back<C: Transport>(
         };
         let every = EVERY.max(deliverer.backoff().max());
         if stop
-            .run_until_cancelled(deliverer.bring_back_once())
+            .run_until_cancelled(deliverer.resend_parked())
             .await
             .is_none()
         {
@@ -47,13 +49,13 @@ pub(crate) async fn bring_back<C: Transport>(
     }
 }
 
-impl<C: Transport> Deliverer<C> {
+impl<T: BulkTransport> Deliverer<T> {
     /// Resends every parked entry whose index accepts, and writes the results into the file.
-    pub(crate) async fn bring_back_once(&self) {
+    pub(crate) async fn resend_parked(&self) {
         if self.dead_letters.bytes() == 0 {
             return;
         }
-        let choice = Choice::of(Some(Kind::Parked), None);
+        let choice = Choice::of(Some(EntryKind::Parked), None);
         let Ok(mut walk) = self.dead_letters.entries() else {
             return;
         };
@@ -72,20 +74,26 @@ impl<C: Transport> Deliverer<C> {
             if entries.is_empty() {
                 break;
             }
-            let (mut ready, _) = ResendBatch::sort(&entries);
-            while let Some(batch) = ready.pop() {
-                match self.resend(&batch).await {
-                    ResendResult::Classified(outcomes) => {
-                        back += self.sort_parked(&batch, outcomes, &mut results, &mut refusing);
-                    }
-                    ResendResult::TooLarge => match (batch.halves(), &batch.entries[..]) {
-                        (Some((first, second)), _) => ready.extend([second, first]),
-                        (None, [entry]) => results.insert(entry, EntryResult::Dead(too_large())),
-                        (None, _) => {}
-                    },
-                    ResendResult::Busy(_) => break 'walk,
-                    ResendResult::Held(_) => {
-                        refusing.extend(batch.entries.iter().map(|entry| entry.index.clone()));
+            let (batches, _) = ResendBatch::sort(&entries);
+            for batch in &batches {
+                let mut ready = vec![SubBatch::new(None)];
+                while let Some(mut sub_batch) = ready.pop() {
+                    match self.resend(batch, &mut sub_batch).await {
+                        ResendResult::Classified(classified) => {
+                            back += classified.counts.total();
+                            sort_parked(batch, &sub_batch, classified, &mut results, &mut refusing);
+                        }
+                        ResendResult::Halves(first, second) => ready.extend([second, first]),
+                        ResendResult::TooLarge(item, reason) => {
+                            if let Some(entry) = batch.entry(item) {
+                                results.insert(entry, EntryResult::Dead(reason));
+                            }
+                        }
+                        ResendResult::Busy(_) => break 'walk,
+                        ResendResult::Held(_) => {
+                            let entries = batch.entries(&sub_batch);
+                            refusing.extend(entries.map(|(_, entry)| entry.index.clone()));
+                        }
                     }
                 }
             }
@@ -94,35 +102,6 @@ impl<C: Transport> Deliverer<C> {
             }
         }
         self.write_parked(&mut results, &choice, &mut back).await;
-    }
-
-    /// Records the outcome of each entry; returns how many the cluster has.
-    fn sort_parked(
-        &self,
-        batch: &ResendBatch<'_>,
-        outcomes: Vec<ItemOutcome>,
-        results: &mut EntryResults,
-        refusing: &mut HashSet<String>,
-    ) -> u64 {
-        let mut back = 0;
-        for (entry, outcome) in batch.entries.iter().zip(outcomes) {
-            match outcome {
-                ItemOutcome::Retry(_) | ItemOutcome::Hold(_) => {
-                    self.index_health.refused(&entry.index);
-                    refusing.insert(entry.index.clone());
-                }
-                ItemOutcome::DeadLetter(reason) => results.insert(entry, EntryResult::Dead(reason)),
-                ItemOutcome::Indexed
-                | ItemOutcome::Duplicate
-                | ItemOutcome::Diverted
-                | ItemOutcome::Filtered => {
-                    self.index_health.accepted(&entry.index);
-                    results.insert(entry, EntryResult::Taken);
-                    back += 1;
-                }
-            }
-        }
-        back
     }
 
     /// False when the file cannot be written.
@@ -135,7 +114,7 @@ impl<C: Transport> Deliverer<C> {
         let back = std::mem::take(back);
         match self.settle(results, choice).await {
             Ok(()) if back > 0 => {
-                self.stats.unparked_more(back);
+                self.sender.stats.unparked_more(back);
                 tracing::info!(
                     documents = back,
                     "brought parked documents back into the cluster"
@@ -152,7 +131,23 @@ impl<C: Transport> Deliverer<C> {
     }
 }
 
-/// The rejection of a document that is too large by itself.
-pub(super) fn too_large() -> Rejection {
-    Rejection::new(413, "content_too_large", "this document alone")
+/// Records the outcome of each entry, and the indices that refuse.
+fn sort_parked(
+    batch: &ResendBatch<'_>,
+    sub_batch: &SubBatch,
+    classified: Classified,
+    results: &mut EntryResults,
+    refusing: &mut HashSet<String>,
+) {
+    for (_, entry, outcome) in batch.outcomes(sub_batch, classified) {
+        match outcome {
+            Some(ItemOutcome::Retry(_) | ItemOutcome::Hold(_)) => {
+                refusing.insert(entry.index.clone());
+            }
+            Some(ItemOutcome::DeadLetter(reason)) => {
+                results.insert(entry, EntryResult::Dead(reason));
+            }
+            _ => results.insert(entry, EntryResult::Taken),
+        }
+    }
 }

@@ -12,12 +12,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::classify::{ItemOutcome, hint};
-use super::deliver::{Deliverer, Transport};
-use super::entries::{EntryResult, EntryResults, ResendBatch, ResendResult};
-use super::parked::too_large;
+use super::deliver::Deliverer;
+use super::resend::{EntryResult, EntryResults, ResendBatch, ResendResult};
+use super::send::Classified;
+use super::sub_batch::SubBatch;
+use super::transport::BulkTransport;
 use crate::event::OutcomeCounts;
-use crate::output::dead_letters::Rejection;
-use crate::output::dead_letters::{Choice, Entry};
+use crate::output::dead_letters::{Choice, Entry, Rejection};
 
 /// Reasons that are counted separately. A cluster has few; another server in its place may send any number.
 const REASONS: usize = 1000;
@@ -43,12 +44,12 @@ pub struct Replayed {
 
 impl Replayed {
     /// Entries that stay for their own fault.
-    pub fn refused(&self) -> u64 {
+    pub(crate) fn refused(&self) -> u64 {
         self.refused.values().sum::<u64>() + self.unsendable
     }
 
     /// Entries that the cluster did not take, through no fault of theirs.
-    pub fn left(&self) -> u64 {
+    pub(crate) fn left(&self) -> u64 {
         self.waiting.values().sum::<u64>() + self.late
     }
 }
@@ -62,7 +63,7 @@ struct Replay {
     waiting: BTreeMap<String, (String, String)>,
 }
 
-impl<C: Transport> Deliverer<C> {
+impl<T: BulkTransport> Deliverer<T> {
     /// Resends the chosen entries until each has an outcome, or `time` is over.
     pub(crate) async fn replay(&self, choice: &Choice, time: Duration) -> io::Result<Replayed> {
         let mut replay = Replay {
@@ -83,9 +84,9 @@ impl<C: Transport> Deliverer<C> {
             }
             replay.done.chosen += entries.len() as u64;
             let (batches, unsendable) = ResendBatch::sort(&entries);
-            replay.done.unsendable += unsendable.len() as u64;
+            replay.done.unsendable += unsendable;
             for batch in batches {
-                self.send_again(batch, &mut replay).await;
+                self.send_again(&batch, &mut replay).await;
             }
             if replay.results.are_many() {
                 self.settle(&mut replay.results, choice).await?;
@@ -96,72 +97,65 @@ impl<C: Transport> Deliverer<C> {
     }
 
     /// Resends a batch, in parts where necessary, until each entry has an outcome or the time is over.
-    async fn send_again(&self, batch: ResendBatch<'_>, replay: &mut Replay) {
-        let mut ready = vec![batch];
+    async fn send_again(&self, batch: &ResendBatch<'_>, replay: &mut Replay) {
+        let mut ready = vec![SubBatch::new(None)];
         let mut round = 0;
-        while let Some(batch) = ready.pop() {
-            let batch = replay.without_waiting(&batch);
-            if batch.entries.is_empty() {
+        while let Some(sub_batch) = ready.pop() {
+            let Some(mut sub_batch) = replay.without_waiting(batch, sub_batch) else {
                 continue;
-            }
-            let result = tokio::time::timeout_at(replay.deadline, self.resend(&batch)).await;
-            match result {
-                Err(_) => replay.done.late += batch.entries.len() as u64,
-                Ok(ResendResult::Classified(outcomes)) => {
-                    let again = self.sort_replayed(&batch, outcomes, replay);
+            };
+            let sent = self.resend(batch, &mut sub_batch);
+            match tokio::time::timeout_at(replay.deadline, sent).await {
+                Err(_) => replay.done.late += sub_batch.count(&batch.documents) as u64,
+                Ok(ResendResult::Classified(classified)) => {
+                    let again = self.sort_replayed(batch, &sub_batch, classified, replay);
                     if !again.is_empty() {
-                        let wait = tokio::time::sleep(self.limiter.item_wait(round));
+                        let wait = tokio::time::sleep(self.sender.limiter.item_wait(round));
                         // when the time is over, the next pass finds that out
                         let _ = tokio::time::timeout_at(replay.deadline, wait).await;
                         round += 1;
-                        ready.push(batch.with(again));
+                        ready.push(SubBatch::new(Some(again)));
                     }
                 }
-                Ok(ResendResult::TooLarge) => match (batch.halves(), &batch.entries[..]) {
-                    (Some((first, second)), _) => ready.extend([second, first]),
-                    (None, [entry]) => replay.refused(entry, too_large()),
-                    (None, _) => {}
-                },
+                Ok(ResendResult::Halves(first, second)) => ready.extend([second, first]),
+                Ok(ResendResult::TooLarge(item, reason)) => {
+                    if let Some(entry) = batch.entry(item) {
+                        replay.refused(entry, reason);
+                    }
+                }
                 Ok(ResendResult::Busy(reason)) => {
                     replay.done.busy = Some(reason);
-                    ready.push(batch);
+                    ready.push(sub_batch);
                 }
                 Ok(ResendResult::Held(reason)) => {
                     let state = (reason.to_string(), hint(&reason, self.credentials()));
-                    for entry in &batch.entries {
+                    for (_, entry) in batch.entries(&sub_batch) {
                         replay.waiting.insert(entry.index.clone(), state.clone());
                     }
-                    ready.push(batch);
+                    ready.push(sub_batch);
                 }
             }
         }
     }
 
-    /// Records the outcome of each entry; returns those to be resent.
-    fn sort_replayed<'e>(
+    /// Records the outcome of each entry; returns the items to be resent.
+    fn sort_replayed(
         &self,
-        batch: &ResendBatch<'e>,
-        outcomes: Vec<ItemOutcome>,
+        batch: &ResendBatch<'_>,
+        sub_batch: &SubBatch,
+        classified: Classified,
         replay: &mut Replay,
-    ) -> Vec<&'e Entry> {
+    ) -> Vec<u32> {
         let mut again = Vec::new();
-        for (entry, outcome) in batch.entries.iter().zip(outcomes) {
-            let taken = &mut replay.done.taken;
+        replay.done.taken.add(&classified.counts);
+        for (item, entry, outcome) in batch.outcomes(sub_batch, classified) {
             match outcome {
-                ItemOutcome::Indexed => taken.indexed += 1,
-                ItemOutcome::Duplicate => taken.duplicate += 1,
-                ItemOutcome::Diverted => taken.diverted += 1,
-                ItemOutcome::Filtered => taken.filtered += 1,
-                ItemOutcome::Retry(why) => {
+                Some(ItemOutcome::Retry(why)) => {
                     replay.done.busy = Some(format!("{}: {}", entry.index, why.label()));
-                    again.push(*entry);
-                    continue;
+                    again.push(item);
                 }
-                ItemOutcome::DeadLetter(reason) => {
-                    replay.refused(entry, reason);
-                    continue;
-                }
-                ItemOutcome::Hold(reason) => {
+                Some(ItemOutcome::DeadLetter(reason)) => replay.refused(entry, reason),
+                Some(ItemOutcome::Hold(reason)) => {
                     let state = (
                         format!("{}: {reason}", entry.index),
                         hint(&reason, self.credentials()),
@@ -169,10 +163,9 @@ impl<C: Transport> Deliverer<C> {
                     count(&mut replay.done.waiting, state.clone(), other_reasons);
                     replay.waiting.insert(entry.index.clone(), state);
                     replay.results.insert(entry, EntryResult::Waits(reason));
-                    continue;
                 }
+                _ => replay.results.insert(entry, EntryResult::Taken),
             }
-            replay.results.insert(entry, EntryResult::Taken);
         }
         again
     }
@@ -201,16 +194,23 @@ impl Replay {
         self.results.insert(entry, EntryResult::Dead(reason));
     }
 
-    /// The batch without entries whose index takes nothing; those are counted.
-    fn without_waiting<'e>(&mut self, batch: &ResendBatch<'e>) -> ResendBatch<'e> {
-        let (waiting, done) = (&self.waiting, &mut self.done);
-        let ready = batch.entries.iter().filter(|entry| {
-            let state = waiting.get(&entry.index);
-            if let Some(state) = state {
-                count(&mut done.waiting, state.clone(), other_reasons);
+    /// The sub-batch without entries whose index takes nothing; those are counted. `None` when no entry is left.
+    fn without_waiting(
+        &mut self,
+        batch: &ResendBatch<'_>,
+        sub_batch: SubBatch,
+    ) -> Option<SubBatch> {
+        let mut ready = Vec::new();
+        for (item, entry) in batch.entries(&sub_batch) {
+            match self.waiting.get(&entry.index) {
+                Some(state) => count(&mut self.done.waiting, state.clone(), other_reasons),
+                None => ready.push(item),
             }
-            state.is_none()
-        });
-        batch.with(ready.copied().collect())
+        }
+        match ready.len() {
+            0 => None,
+            all if all == sub_batch.count(&batch.documents) => Some(sub_batch),
+            _ => Some(SubBatch::new(Some(ready))),
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::output::dead_letters::Choice;
 const FIVE: Duration = Duration::from_secs(300);
 
 /// Writes the items of a batch into the dead-letter file.
-fn append_entries(lab: &Lab, kind: Kind, items: &[(&str, usize, bool)]) {
+fn append_entries(lab: &Lab, kind: EntryKind, items: &[(&str, usize, bool)]) {
     let batch = batch_of(items);
     let entries: Vec<Entry> = (0..items.len())
         .map(|at| {
@@ -27,7 +27,7 @@ async fn replay(lab: &Lab) -> Replayed {
 }
 
 /// The remaining entries: id, kind and reason.
-fn left(lab: &Lab) -> Vec<(String, Kind, String)> {
+fn left(lab: &Lab) -> Vec<(String, EntryKind, String)> {
     lab.entries()
         .into_iter()
         .map(|entry| (entry.id, entry.kind, entry.reason.kind))
@@ -41,9 +41,17 @@ async fn accepted_entries_leave_the_file_and_others_get_the_new_reason() {
         ..Cluster::default()
     });
     lab.deliver(batch_of(&[("day", 1, false)])).await;
-    append_entries(&lab, Kind::Dead, &[("day", 1, false), ("day", 2, false)]);
-    append_entries(&lab, Kind::Parked, &[("day", 3, true), ("shut", 4, false)]);
-    append_entries(&lab, Kind::Dead, &[("shut", 5, false)]);
+    append_entries(
+        &lab,
+        EntryKind::Dead,
+        &[("day", 1, false), ("day", 2, false)],
+    );
+    append_entries(
+        &lab,
+        EntryKind::Parked,
+        &[("day", 3, true), ("shut", 4, false)],
+    );
+    append_entries(&lab, EntryKind::Dead, &[("shut", 5, false)]);
     let done = replay(&lab).await;
     assert_eq!(done.chosen, 5);
     assert_eq!((done.taken.indexed, done.taken.duplicate), (1, 1));
@@ -60,11 +68,11 @@ async fn accepted_entries_leave_the_file_and_others_get_the_new_reason() {
         [
             (
                 "id-3".into(),
-                Kind::Dead,
+                EntryKind::Dead,
                 "document_parsing_exception".into()
             ),
-            ("id-4".into(), Kind::Parked, closed()),
-            ("id-5".into(), Kind::Dead, closed()),
+            ("id-4".into(), EntryKind::Parked, closed()),
+            ("id-5".into(), EntryKind::Dead, closed()),
         ]
     );
     assert_eq!(lab.held_ids(), ids(1..3));
@@ -73,18 +81,18 @@ async fn accepted_entries_leave_the_file_and_others_get_the_new_reason() {
 #[tokio::test(start_paused = true)]
 async fn only_chosen_entries_are_sent_and_changed() {
     let lab = Lab::new(Cluster::default());
-    append_entries(&lab, Kind::Dead, &[("day", 1, true)]);
-    append_entries(&lab, Kind::Parked, &[("day", 2, false)]);
+    append_entries(&lab, EntryKind::Dead, &[("day", 1, true)]);
+    append_entries(&lab, EntryKind::Parked, &[("day", 2, false)]);
     let none = Choice::of(None, Some("no such reason"));
     let done = lab.deliverer.replay(&none, FIVE).await.unwrap();
     assert_eq!(done, Replayed::default());
     assert!(lab.cluster().bulks.is_empty());
-    let parked = Choice::of(Some(Kind::Parked), Some("FIRST_reason"));
+    let parked = Choice::of(Some(EntryKind::Parked), Some("FIRST_reason"));
     let done = lab.deliverer.replay(&parked, FIVE).await.unwrap();
     assert_eq!((done.chosen, done.taken.indexed), (1, 1));
     assert_eq!(
         left(&lab),
-        [("id-1".into(), Kind::Dead, "first_reason".into())]
+        [("id-1".into(), EntryKind::Dead, "first_reason".into())]
     );
 }
 
@@ -103,7 +111,7 @@ async fn a_replay_waits_for_a_cluster_that_recovers() {
         Fault::Status(413, None, "x"),
     ]));
     let items: Vec<_> = (0..9).map(|id| ("day", id, false)).collect();
-    append_entries(&lab, Kind::Dead, &items);
+    append_entries(&lab, EntryKind::Dead, &items);
     let done = replay(&lab).await;
     assert_eq!((done.taken.total(), done.left()), (9, 0), "{done:?}");
     assert!(lab.entries().is_empty());
@@ -113,7 +121,11 @@ async fn a_replay_waits_for_a_cluster_that_recovers() {
 #[tokio::test(start_paused = true)]
 async fn a_replay_ends_in_time_without_a_cluster_and_loses_nothing() {
     let lab = Lab::with(Cluster::default(), 1, Some(0), |_| {});
-    append_entries(&lab, Kind::Dead, &[("day", 1, false), ("day", 2, false)]);
+    append_entries(
+        &lab,
+        EntryKind::Dead,
+        &[("day", 1, false), ("day", 2, false)],
+    );
     let began = Instant::now();
     let done = replay(&lab).await;
     assert!(began.elapsed() >= FIVE && began.elapsed() < 2 * FIVE);
@@ -128,7 +140,7 @@ async fn missing_privileges_are_reported_at_once() {
     let lab = Lab::new(Cluster::with(
         (0..9).map(|_| Fault::Status(401, None, "security_exception")),
     ));
-    append_entries(&lab, Kind::Dead, &[("a", 1, false), ("b", 2, false)]);
+    append_entries(&lab, EntryKind::Dead, &[("a", 1, false), ("b", 2, false)]);
     let began = Instant::now();
     let done = replay(&lab).await;
     assert!(began.elapsed() < MINUTE);
@@ -152,7 +164,7 @@ async fn a_long_file_is_sent_in_bounded_requests_and_invalid_lines_stay() {
         settings.batch_bytes = 1024;
     });
     let items: Vec<_> = (0..500).map(|id| ("day", id, id % 100 == 0)).collect();
-    append_entries(&lab, Kind::Dead, &items);
+    append_entries(&lab, EntryKind::Dead, &items);
     let path = lab.deliverer.dead_letters.path();
     let mut text = std::fs::read_to_string(&path).unwrap();
     text.insert_str(0, "rubbish\n");
@@ -170,18 +182,18 @@ async fn a_long_file_is_sent_in_bounded_requests_and_invalid_lines_stay() {
 async fn a_replay_beside_the_agents_own_retries_loses_and_duplicates_nothing() {
     let lab = Lab::new(Cluster::default());
     let items: Vec<_> = (0..300).map(|id| ("day", id, id == 7)).collect();
-    append_entries(&lab, Kind::Parked, &items);
+    append_entries(&lab, EntryKind::Parked, &items);
     // another process with its own file handle and its own view of the cluster
     let settings = settings(lab.directory.path());
     let transport = InProcess {
         cluster: lab.cluster.clone(),
-        nodes: 1,
+        nodes: nodes_of(1),
         dead: None,
         latency: Duration::from_millis(3),
     };
     let other = Deliverer::new(transport, &settings, None, Arc::new(SystemClock::new()));
     let all = Choice::default();
-    let (done, ()) = tokio::join!(other.replay(&all, FIVE), lab.deliverer.bring_back_once());
+    let (done, ()) = tokio::join!(other.replay(&all, FIVE), lab.deliverer.resend_parked());
     let done = done.unwrap();
     assert_eq!(done.chosen, 300);
     assert_eq!(done.taken.total() + done.refused(), 300);

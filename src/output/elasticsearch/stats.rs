@@ -55,7 +55,7 @@ impl Stats {
     }
 
     /// Requests by how long they took (not cumulative): up to 5 ms, then up to longer times, the last without a bound.
-    pub fn request_buckets(&self) -> [u64; SECONDS.len() + 1] {
+    pub(crate) fn request_buckets(&self) -> [u64; SECONDS.len() + 1] {
         std::array::from_fn(|at| {
             self.buckets
                 .get(at)
@@ -64,7 +64,7 @@ impl Stats {
     }
 
     /// Time spent in all requests.
-    pub fn request_time(&self) -> Duration {
+    pub(crate) fn request_time(&self) -> Duration {
         Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
     }
 
@@ -76,27 +76,27 @@ impl Stats {
     }
 
     /// Bytes of all bodies, as sent (compressed where gzip is on).
-    pub fn sent_bytes(&self) -> u64 {
+    pub(crate) fn sent_bytes(&self) -> u64 {
         self.sent_bytes.load(Ordering::Relaxed)
     }
 
     /// Requests under way.
-    pub fn in_flight(&self) -> u64 {
+    pub(crate) fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
     /// Bytes of the bodies under way, as sent.
-    pub fn in_flight_bytes(&self) -> u64 {
+    pub(crate) fn in_flight_bytes(&self) -> u64 {
         self.in_flight_bytes.load(Ordering::Relaxed)
     }
 
     /// Parked documents that were accepted later.
-    pub fn unparked(&self) -> u64 {
+    pub(crate) fn unparked(&self) -> u64 {
         self.unparked.load(Ordering::Relaxed)
     }
 
     /// Documents of live batches that the cluster has, or will never have, counted as soon as its response says so.
-    pub fn settled(&self) -> u64 {
+    pub(crate) fn settled(&self) -> u64 {
         self.settled.load(Ordering::Relaxed)
     }
 
@@ -114,12 +114,12 @@ impl Stats {
         self.unparked.fetch_add(documents, Ordering::Relaxed);
     }
 
-    pub(crate) fn begin(&self, bytes: usize) -> UnderWay<'_> {
+    pub(crate) fn begin(&self, bytes: usize) -> RequestInFlight<'_> {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         self.in_flight_bytes
             .fetch_add(bytes as u64, Ordering::Relaxed);
         self.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        UnderWay {
+        RequestInFlight {
             stats: self,
             bytes: bytes as u64,
         }
@@ -128,12 +128,12 @@ impl Stats {
 
 /// A request in flight; dropping it ends it.
 #[derive(Debug)]
-pub(crate) struct UnderWay<'s> {
+pub(crate) struct RequestInFlight<'s> {
     stats: &'s Stats,
     bytes: u64,
 }
 
-impl UnderWay<'_> {
+impl RequestInFlight<'_> {
     /// It ended with this status, 0 without one.
     pub(crate) fn end(self, status: u16, took: Duration) {
         let stats = self.stats;
@@ -151,7 +151,7 @@ impl UnderWay<'_> {
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for RequestInFlight<'_> {
     fn drop(&mut self) {
         self.stats.in_flight.fetch_sub(1, Ordering::Relaxed);
         self.stats

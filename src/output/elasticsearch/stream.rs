@@ -12,12 +12,10 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::bulk::request_error;
 use super::classify::rejection;
-use super::client::{Client, Method};
-use super::error::OutputError;
-use super::response::Response;
 use crate::config::DataStream;
+use crate::http::error_body::ServerError;
+use crate::http::{HttpClient, HttpError, Method, Response};
 
 /// The parameter of `_bulk`.
 pub(crate) const PARAMETER: &str = "require_data_stream";
@@ -33,7 +31,7 @@ pub(crate) struct Streams {
 }
 
 /// The result of checking a name.
-enum Found {
+enum NameCheck {
     /// It is a data stream, or the first bulk makes it one.
     Stream,
     /// It is not, or that cannot be found out, for this reason.
@@ -48,7 +46,7 @@ impl Streams {
 
     /// True when this response shows that the server does not know [`PARAMETER`]; it is not used again.
     pub(crate) fn is_refusal(&self, response: &Response) -> bool {
-        let error = (response.status == 400).then(|| request_error(&response.body));
+        let error = (response.status == 400).then(|| ServerError::read(&response.body));
         let refused = error.is_some_and(|error| {
             error.reason.contains("unrecognized parameter") && error.reason.contains(PARAMETER)
         });
@@ -61,26 +59,22 @@ impl Streams {
     /// Checks that a bulk request to this name reaches a data stream; otherwise returns a response that refuses it.
     pub(crate) async fn ensure(
         &self,
-        client: &Client,
+        client: &HttpClient,
         node: usize,
         stream: &DataStream,
-    ) -> Result<Option<Response>, OutputError> {
+    ) -> Result<Option<Response>, HttpError> {
         if self.sure().contains(stream.as_str()) {
             return Ok(None);
         }
-        match find(client, node, stream).await? {
-            Found::Stream => {
+        match check_name(client, node, stream).await? {
+            NameCheck::Stream => {
                 self.sure().insert(stream.as_str().to_owned());
                 Ok(None)
             }
-            Found::Not(reason) => {
+            NameCheck::Not(reason) => {
                 let error = json!({"type": NO_STREAM, "reason": reason});
-                Ok(Some(Response {
-                    status: 404,
-                    retry_after: None,
-                    date: None,
-                    body: json!({"error": error, "status": 404}).to_string().into(),
-                }))
+                let body = json!({"error": error, "status": 404}).to_string();
+                Ok(Some(Response::new(404, body)))
             }
         }
     }
@@ -92,10 +86,16 @@ impl Streams {
 
 /// Checks whether the data stream exists, and creates it otherwise. Creating succeeds only where the template that
 /// applies creates data streams and no index has the name. Where neither request is allowed, it checks our own template.
-async fn find(client: &Client, node: usize, stream: &DataStream) -> Result<Found, OutputError> {
+async fn check_name(
+    client: &HttpClient,
+    node: usize,
+    stream: &DataStream,
+) -> Result<NameCheck, HttpError> {
     let name = stream.as_str();
     let path = format!("_resolve/index/{name}");
-    let there = client.request(node, Method::Get, &path, None).await?;
+    let there = client
+        .request_node(node, Method::Get, &path, &[], None)
+        .await?;
     if there.status == 200 {
         let there: Value = serde_json::from_slice(&there.body).unwrap_or_default();
         let lists = |kind: &str| {
@@ -104,36 +104,40 @@ async fn find(client: &Client, node: usize, stream: &DataStream) -> Result<Found
             names.any(|entry| entry == name)
         };
         if lists("data_streams") {
-            return Ok(Found::Stream);
+            return Ok(NameCheck::Stream);
         }
         if lists("indices") || lists("aliases") {
             let text = format!("{name} is an index or an alias, not a data stream");
-            return Ok(Found::Not(text));
+            return Ok(NameCheck::Not(text));
         }
     }
     let path = format!("_data_stream/{name}");
-    let made = client.request(node, Method::Put, &path, None).await?;
-    let error = request_error(&made.body);
+    let made = client
+        .request_node(node, Method::Put, &path, &[], None)
+        .await?;
+    let error = ServerError::read(&made.body);
     match made.status {
-        200..=299 => return Ok(Found::Stream),
-        400 if &*error.kind == "resource_already_exists_exception" => return Ok(Found::Stream),
+        200..=299 => return Ok(NameCheck::Stream),
+        400 if &*error.kind == "resource_already_exists_exception" => return Ok(NameCheck::Stream),
         // not allowed, or no such API: a server without it responds 405, or 400 without a type
         401 | 403..=405 => {}
         400 if error.kind.is_empty() => {}
-        status => return Ok(Found::Not(rejection(status, &error).to_string())),
+        status => return Ok(NameCheck::Not(rejection(status, &error).to_string())),
     }
     let template = stream.template();
     let path = format!("_index_template/{template}");
-    let response = client.request(node, Method::Get, &path, None).await?;
+    let response = client
+        .request_node(node, Method::Get, &path, &[], None)
+        .await?;
     Ok(match response.status {
-        200 if makes_streams(&response.body) => Found::Stream,
-        200 => Found::Not(format!(
+        200 if makes_streams(&response.body) => NameCheck::Stream,
+        200 => NameCheck::Not(format!(
             "the index template {template} makes no data streams"
         )),
-        404 => Found::Not(format!("there is no index template {template}")),
+        404 => NameCheck::Not(format!("there is no index template {template}")),
         status => {
-            let reason = rejection(status, &request_error(&response.body));
-            Found::Not(format!(
+            let reason = rejection(status, &ServerError::read(&response.body));
+            NameCheck::Not(format!(
                 "cannot find out whether {name} is a data stream: {reason}"
             ))
         }

@@ -1,6 +1,6 @@
-//! A batch in delivery, and the sub-batches that are sent as one request each.
+//! The documents of a batch, and the sub-batches that are sent as one request each.
 //!
-//! Owns the bytes of a batch and the choice of items for each request; refuses to know their outcomes. Invariant:
+//! Owns the bytes of the documents and the choice of items for each request; refuses to know their outcomes. Invariant:
 //! while nothing has to be left out or compressed, a request contains the batch's own bytes, never a copy, and the
 //! buffer goes back to the pipeline. It guards against a second memory budget for retries.
 
@@ -13,25 +13,22 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::action;
+use super::transport::BulkRequest;
 use crate::config::DataStream;
 use crate::event::{Batch, Item, OutcomeCounts, Span};
 use crate::output::dead_letters::Rejection;
 
-/// A request body that is ready to be sent; it is kept for retries.
-#[derive(Debug, Clone)]
-pub(crate) struct BulkRequest {
-    pub(crate) body: Bytes,
-    pub(crate) gzip: bool,
-    /// The number of its documents.
-    pub(crate) documents: usize,
-    /// The data stream of all items; it must not become a plain index.
+/// Documents in the form of a bulk body. The body is shared bytes, so that sending it copies nothing.
+pub(crate) struct Documents {
+    pub(crate) raw: Bytes,
+    pub(crate) items: Vec<Item>,
+    /// The data stream of all documents; `None` for daily indices.
     pub(crate) stream: Option<Arc<DataStream>>,
 }
 
-/// A batch in delivery. Its body is shared bytes, so that sending it copies nothing.
+/// A batch in delivery.
 pub(crate) struct BatchInDelivery {
-    pub(crate) raw: Bytes,
-    pub(crate) items: Vec<Item>,
+    pub(crate) documents: Documents,
     pub(crate) spans: Vec<Span>,
     pub(crate) counts: OutcomeCounts,
     /// Items for the dead-letter file, which are written when all others are settled.
@@ -52,28 +49,16 @@ pub(crate) struct Delivery {
 
 /// The items of one request.
 pub(crate) struct SubBatch {
-    /// `None`: the whole batch.
+    /// `None`: all documents.
     pub(crate) items: Option<Vec<u32>>,
     pub(crate) request: Option<BulkRequest>,
     /// Whole-request failures since the cluster last took a part of it.
     pub(crate) failures: u32,
-    /// How often it was halved without a 413.
+    /// How often it was halved.
     pub(crate) halved: u32,
 }
 
-impl BatchInDelivery {
-    pub(crate) fn new(batch: Batch) -> Self {
-        let Batch { body, items, spans } = batch;
-        Self {
-            raw: Bytes::from(body),
-            items,
-            spans,
-            counts: OutcomeCounts::default(),
-            dead: Vec::new(),
-            parked: Vec::new(),
-        }
-    }
-
+impl Documents {
     pub(crate) fn item(&self, item: u32) -> &[u8] {
         let item = item as usize;
         let start = self.items.get(item).map_or(0, |item| item.start as usize);
@@ -104,6 +89,24 @@ impl BatchInDelivery {
     pub(crate) fn head(&self, item: u32) -> &[u8] {
         action::index_part(self.parts(item).0)
     }
+}
+
+impl BatchInDelivery {
+    /// All documents of the batch are for `stream`, where there is one.
+    pub(crate) fn new(batch: Batch, stream: Option<Arc<DataStream>>) -> Self {
+        let Batch { body, items, spans } = batch;
+        Self {
+            documents: Documents {
+                raw: Bytes::from(body),
+                items,
+                stream,
+            },
+            spans,
+            counts: OutcomeCounts::default(),
+            dead: Vec::new(),
+            parked: Vec::new(),
+        }
+    }
 
     /// The file that the item's line was read from.
     pub(crate) fn file(&self, item: u32) -> Option<&Path> {
@@ -130,7 +133,7 @@ impl BatchInDelivery {
 
     pub(crate) fn finish(self, settled: bool) -> Delivery {
         // The client has released the body by now, unless it was stopped; then a new buffer is made.
-        let mut body = match self.raw.try_into_mut() {
+        let mut body = match self.documents.raw.try_into_mut() {
             Ok(mut body) => {
                 body.clear();
                 Vec::from(body)
@@ -140,7 +143,7 @@ impl BatchInDelivery {
         body.clear();
         let batch = Batch {
             body,
-            items: self.items,
+            items: self.documents.items,
             spans: self.spans,
         };
         Delivery {
@@ -161,8 +164,8 @@ impl SubBatch {
         }
     }
 
-    pub(crate) fn count(&self, batch: &BatchInDelivery) -> usize {
-        self.items.as_ref().map_or(batch.items.len(), Vec::len)
+    pub(crate) fn count(&self, documents: &Documents) -> usize {
+        self.items.as_ref().map_or(documents.items.len(), Vec::len)
     }
 
     /// The item at this position of the request.
@@ -173,12 +176,21 @@ impl SubBatch {
         }
     }
 
-    pub(crate) fn halves(&mut self, batch: &BatchInDelivery) -> Option<(Self, Self)> {
-        let count = self.count(batch);
+    /// The items in the order of the request.
+    pub(crate) fn items<'s>(
+        &'s self,
+        documents: &Documents,
+    ) -> impl Iterator<Item = u32> + use<'s> {
+        (0..self.count(documents)).map(|position| self.at(position))
+    }
+
+    /// Two sub-batches with the halves of the items; `None` for a single item.
+    pub(crate) fn halves(&self, documents: &Documents) -> Option<(Self, Self)> {
+        let count = self.count(documents);
         if count < 2 {
             return None;
         }
-        let mut first: Vec<u32> = (0..count).map(|position| self.at(position)).collect();
+        let mut first: Vec<u32> = self.items(documents).collect();
         let second = first.split_off(count / 2);
         let half = |items| Self {
             halved: self.halved + 1,
@@ -186,9 +198,47 @@ impl SubBatch {
         };
         Some((half(first), half(second)))
     }
+
+    /// The request for these items; it is encoded once and kept. Its body is that of the documents when nothing has to
+    /// be left out or compressed.
+    pub(crate) async fn request(&mut self, documents: &Documents, gzip: bool) -> BulkRequest {
+        match &self.request {
+            Some(request) => request.clone(),
+            None => {
+                let request = self.encode(documents, gzip).await;
+                self.request.insert(request).clone()
+            }
+        }
+    }
+
+    async fn encode(&self, documents: &Documents, gzip: bool) -> BulkRequest {
+        let body = match &self.items {
+            None => documents.raw.clone(),
+            Some(items) => {
+                let mut body = Vec::new();
+                for item in items {
+                    body.extend_from_slice(documents.item(*item));
+                }
+                Bytes::from(body)
+            }
+        };
+        let packed = if gzip {
+            let plain = body.clone();
+            let packed = tokio::task::spawn_blocking(move || compress(&plain)).await;
+            packed.ok().flatten()
+        } else {
+            None
+        };
+        BulkRequest {
+            gzip: packed.is_some(),
+            body: packed.unwrap_or(body),
+            documents: self.count(documents),
+            stream: documents.stream.clone(),
+        }
+    }
 }
 
-pub(crate) fn gzip(plain: &[u8]) -> Option<Bytes> {
+fn compress(plain: &[u8]) -> Option<Bytes> {
     let packed = Vec::with_capacity(plain.len() / 8);
     let mut encoder = GzEncoder::new(packed, Compression::fast());
     encoder.write_all(plain).ok()?;

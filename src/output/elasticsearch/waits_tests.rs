@@ -6,14 +6,15 @@ use super::*;
 struct Refusing {
     taken: Vec<usize>,
     at: Mutex<Vec<Instant>>,
+    nodes: Nodes,
 }
 
-impl Transport for Refusing {
-    fn nodes(&self) -> usize {
-        1
+impl BulkTransport for Refusing {
+    fn nodes(&self) -> &Nodes {
+        &self.nodes
     }
 
-    async fn bulk(&self, _: usize, request: BulkRequest) -> Result<Response, OutputError> {
+    async fn bulk(&self, _: usize, request: BulkRequest) -> Result<Response, HttpError> {
         let count = request.body.iter().filter(|byte| **byte == b'\n').count() / 2;
         let mut at = self.at.lock().unwrap();
         let taken = self.taken.get(at.len()).copied().unwrap_or(count);
@@ -26,12 +27,8 @@ impl Transport for Refusing {
             }
         });
         let items = items.collect::<Vec<_>>().join(",");
-        Ok(Response {
-            status: 200,
-            retry_after: None,
-            date: None,
-            body: format!(r#"{{"errors":true,"items":[{items}]}}"#).into(),
-        })
+        let body = format!(r#"{{"errors":true,"items":[{items}]}}"#);
+        Ok(Response::new(200, body))
     }
 }
 
@@ -44,11 +41,12 @@ async fn longest_waits(taken: &[usize]) -> Vec<Duration> {
         let transport = Refusing {
             taken: taken.to_vec(),
             at: Mutex::default(),
+            nodes: nodes_of(1),
         };
         let clock = Arc::new(SystemClock::new());
         let deliverer = Deliverer::new(transport, &settings(directory.path()), None, clock);
         assert!(deliverer.deliver(good(9), &stop).await.settled);
-        let at = deliverer.transport.at.lock().unwrap();
+        let at = deliverer.sender.transport.at.lock().unwrap();
         assert_eq!(at.len(), taken.len() + 1);
         for (longest, pair) in longest.iter_mut().zip(at.windows(2)) {
             *longest = (*longest).max(pair[1] - pair[0]);

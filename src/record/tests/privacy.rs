@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::config::{AddressRule, Field, FieldType, HashKey};
-use crate::output::dead_letters::{Entry, Kind, Rejection};
+use crate::output::dead_letters::{Entry, EntryKind, Rejection};
 use crate::record::privacy::{Cleaned, Redactor, Scope};
 
 const SECRET: &str = "s3cr3tV4lue";
@@ -337,7 +337,7 @@ proptest! {
         // what the cluster does not take is kept as it was sent
         let (action, document) = text.split_once('\n').unwrap();
         let reason = Rejection::new(400, "document_parsing_exception", "of a test");
-        let entry = Entry::new(Kind::Dead, NOW, action::parse(action.as_bytes()).unwrap(), document.as_bytes(), None, reason);
+        let entry = Entry::new(EntryKind::Dead, NOW, action::parse(action.as_bytes()).unwrap(), document.as_bytes(), None, reason);
         let entry = serde_json::to_string(&entry).unwrap();
         prop_assert!(!entry.contains(hidden), "{}", entry);
         // index and id are as without

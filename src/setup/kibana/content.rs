@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::setup::answer::excerpt;
+use crate::http::error_body::excerpt;
 
 /// Attributes that Kibana rewrites: it counts the uses of each field there, and reloads the list from the indices.
 const OF_KIBANA: &[&str] = &["fields"];

@@ -27,7 +27,7 @@ pub enum KibanaError<E> {
     },
     /// Another service responded.
     #[error(
-        "{request}: the answer is not what Kibana or OpenSearch Dashboards would say: {body}; check that `url` in \
+        "{request}: the response is not one of Kibana or OpenSearch Dashboards: {body}; check that `url` in \
          [kibana] names it, with its base path if it has one (server.basePath), and not the cluster"
     )]
     Incomprehensible {
@@ -47,7 +47,7 @@ pub enum KibanaError<E> {
     },
     /// Objects of the same name that logweir did not put.
     #[error(
-        "not overwritten, because they do not say in their description that logweir put them ([logweir …]): {}; \
+        "not overwritten, because their description has no mark of logweir ([logweir …]): {}; \
          rename or remove them in Kibana, or run setup with --force to replace them; nothing was imported",
         names.join(", ")
     )]

@@ -14,10 +14,8 @@ mod error;
 mod objects;
 #[cfg(test)]
 mod tests;
-mod transport;
 
 use std::fmt;
-use std::future::Future;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -26,26 +24,12 @@ pub use self::error::KibanaError;
 pub(crate) use self::error::RefusedObject;
 pub(in crate::setup) use self::objects::DEFAULT_SPACE;
 pub(crate) use self::objects::SavedObject;
-pub use self::objects::{Held, SavedObjects};
-pub use self::transport::KibanaTransport;
-pub(crate) use self::transport::{TransportError, address};
-use super::answer::{self, excerpt};
-use super::{Answer, Method, Outcome};
-
-/// Sends requests to Kibana. An error is a transport error: a refusal by Kibana is an [`Answer`].
-pub trait Transport {
-    /// Why there is no response.
-    type Error: std::error::Error + Send + Sync + 'static;
-
-    /// Sends one request; `path` begins with `/` and may carry a query.
-    fn request(
-        &self,
-        method: Method,
-        path: &str,
-        headers: &[(&'static str, &'static str)],
-        body: Option<Bytes>,
-    ) -> impl Future<Output = Result<Answer, Self::Error>> + Send;
-}
+pub use self::objects::{SavedObjectState, SavedObjects};
+use super::ChangeOutcome;
+use super::response::{self, request_line};
+use crate::config;
+use crate::http::error_body::{ServerError, describe, excerpt};
+use crate::http::{Method, Response, Transport, shown};
 
 /// The product that responds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,19 +67,19 @@ pub struct Diff {
     /// Its version, if the response has one.
     pub version: Option<String>,
     /// Each object with its state in Kibana, in the order of import.
-    pub objects: Vec<(SavedObject, Held)>,
+    pub objects: Vec<(SavedObject, SavedObjectState)>,
 }
 
 impl Diff {
     /// The outcome of an import for each object; only `force` overwrites foreign or changed objects.
-    pub fn outcomes(&self) -> impl Iterator<Item = (&SavedObject, Outcome)> {
+    pub fn outcomes(&self) -> impl Iterator<Item = (&SavedObject, ChangeOutcome)> {
         self.objects.iter().map(|(object, held)| {
             let outcome = match held {
-                Held::Missing => Outcome::Created,
-                Held::Equal => Outcome::Unchanged,
-                Held::Changed(_) => Outcome::Restored,
-                Held::Older => Outcome::Updated,
-                Held::Foreign => Outcome::Overwritten,
+                SavedObjectState::Missing => ChangeOutcome::Created,
+                SavedObjectState::Equal => ChangeOutcome::Unchanged,
+                SavedObjectState::Changed(_) => ChangeOutcome::Restored,
+                SavedObjectState::Older => ChangeOutcome::Updated,
+                SavedObjectState::Foreign => ChangeOutcome::Overwritten,
             };
             (object, outcome)
         })
@@ -106,7 +90,7 @@ impl Diff {
         let foreign = self
             .objects
             .iter()
-            .filter(|(_, held)| *held == Held::Foreign);
+            .filter(|(_, held)| *held == SavedObjectState::Foreign);
         foreign.map(|(object, _)| object.name()).collect()
     }
 }
@@ -136,7 +120,7 @@ pub async fn diff<T: Transport>(
         .map(|object| json!({"type": object.kind, "id": object.id}))
         .collect();
     let headers = [product.header(), JSON];
-    let answer = ask(
+    let response = accepted(
         transport,
         Method::Post,
         &path,
@@ -144,22 +128,22 @@ pub async fn diff<T: Transport>(
         Some(names.to_string().into()),
     )
     .await?;
-    let found = answer.get("saved_objects").and_then(Value::as_array);
-    let found = found.ok_or_else(|| incomprehensible(Method::Post, &path, &answer))?;
+    let found = response.get("saved_objects").and_then(Value::as_array);
+    let found = found.ok_or_else(|| incomprehensible(Method::Post, &path, &response))?;
     let held = |object: &SavedObject| {
         let mut same = found
             .iter()
             .filter(|found| found["type"] == object.kind && found["id"] == object.id);
         let there = same
             .next()
-            .ok_or_else(|| incomprehensible(Method::Post, &path, &answer))?;
+            .ok_or_else(|| incomprehensible(Method::Post, &path, &response))?;
         match there.get("error") {
             None => Ok(object.recognise(there)),
-            Some(error) if error["statusCode"] == 404 => Ok(Held::Missing),
+            Some(error) if error["statusCode"] == 404 => Ok(SavedObjectState::Missing),
             Some(error) => Err(KibanaError::Refused {
                 request: format!("POST {path} ({})", object.name()),
                 status: status_of(error),
-                reason: reason(error).unwrap_or_else(|| excerpt(error.to_string().as_bytes())),
+                reason: reason(error),
             }),
         }
     };
@@ -190,10 +174,10 @@ pub async fn import<T: Transport>(
     let (mut new, mut replaced) = (Vec::new(), Vec::new());
     for (object, held) in &diff.objects {
         match held {
-            Held::Missing => new.push(object),
-            Held::Older | Held::Foreign => replaced.push(object),
-            Held::Changed(_) if force => replaced.push(object),
-            Held::Changed(_) | Held::Equal => {}
+            SavedObjectState::Missing => new.push(object),
+            SavedObjectState::Older | SavedObjectState::Foreign => replaced.push(object),
+            SavedObjectState::Changed(_) if force => replaced.push(object),
+            SavedObjectState::Changed(_) | SavedObjectState::Equal => {}
         }
     }
     send(transport, space, diff.product, &new, force).await?;
@@ -215,18 +199,18 @@ async fn send<T: Transport>(
     let path = format!("{}/api/saved_objects/_import{query}", prefix(space));
     let headers = [product.header(), FORM];
     let body = form(&objects::ndjson(objects.iter().copied()));
-    let answer = ask(transport, Method::Post, &path, &headers, Some(body)).await?;
-    match answer.get("success").and_then(Value::as_bool) {
+    let response = accepted(transport, Method::Post, &path, &headers, Some(body)).await?;
+    match response.get("success").and_then(Value::as_bool) {
         Some(true) => {}
         Some(false) => {
             return Err(KibanaError::Objects {
                 sent: objects.len(),
-                refused: refused(&answer),
+                refused: refused(&response),
             });
         }
-        None => return Err(incomprehensible(Method::Post, &path, &answer)),
+        None => return Err(incomprehensible(Method::Post, &path, &response)),
     }
-    let objects = elsewhere(&answer);
+    let objects = elsewhere(&response);
     if objects.is_empty() {
         Ok(())
     } else {
@@ -235,8 +219,8 @@ async fn send<T: Transport>(
 }
 
 /// The objects that Kibana imported under other ids.
-fn elsewhere(answer: &Value) -> Vec<String> {
-    let done = answer.get("successResults").and_then(Value::as_array);
+fn elsewhere(response: &Value) -> Vec<String> {
+    let done = response.get("successResults").and_then(Value::as_array);
     let moved = done.into_iter().flatten().filter_map(|done| {
         let to = destination(done)?;
         let to = excerpt(to.as_bytes());
@@ -257,25 +241,28 @@ async fn detect<T: Transport>(
 ) -> Result<(Product, Option<String>), KibanaError<T::Error>> {
     const PATH: &str = "/api/status";
     let sent = transport.request(Method::Get, PATH, &[], None).await;
-    let answer = sent.map_err(|source| unreachable(Method::Get, PATH, source))?;
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let response = sent.map_err(|source| unreachable(Method::Get, PATH, source))?;
+    let body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
     // A server that is starting or unhealthy responds with 503 and the same body.
     let version = body.pointer("/version/number").and_then(Value::as_str);
     let major = version.and_then(|version| version.split('.').next()?.parse::<u32>().ok());
     match major {
-        Some(..5) => Ok((Product::OpenSearchDashboards, version.map(answer::version))),
-        Some(_) => Ok((Product::Kibana, version.map(answer::version))),
+        Some(..5) => Ok((
+            Product::OpenSearchDashboards,
+            version.map(response::version),
+        )),
+        Some(_) => Ok((Product::Kibana, version.map(response::version))),
         None if body.pointer("/status/overall").is_some() => Ok((Product::Kibana, None)),
         // Kibana itself refuses with one of these; a cluster or a web server responds with 404 or 405.
-        None if matches!(answer.status, 401 | 403 | 429 | 500..) => {
-            Err(refusal(Method::Get, PATH, &answer))
+        None if matches!(response.status, 401 | 403 | 429 | 500..) => {
+            Err(refusal(Method::Get, PATH, &response))
         }
-        None => Err(incomprehensible(Method::Get, PATH, &body_text(&answer))),
+        None => Err(incomprehensible(Method::Get, PATH, &body_text(&response))),
     }
 }
 
 /// Sends a request whose response must be 2xx and JSON.
-async fn ask<T: Transport>(
+async fn accepted<T: Transport>(
     transport: &T,
     method: Method,
     path: &str,
@@ -283,12 +270,21 @@ async fn ask<T: Transport>(
     body: Option<Bytes>,
 ) -> Result<Value, KibanaError<T::Error>> {
     let sent = transport.request(method, path, headers, body).await;
-    let answer = sent.map_err(|source| unreachable(method, path, source))?;
-    if !(200..300).contains(&answer.status) {
-        return Err(refusal(method, path, &answer));
+    let response = sent.map_err(|source| unreachable(method, path, source))?;
+    if !(200..300).contains(&response.status) {
+        return Err(refusal(method, path, &response));
     }
-    serde_json::from_slice(&answer.body)
-        .map_err(|_| incomprehensible(method, path, &body_text(&answer)))
+    serde_json::from_slice(&response.body)
+        .map_err(|_| incomprehensible(method, path, &body_text(&response)))
+}
+
+/// The URL of a dashboard for people.
+pub(crate) fn address(kibana: &config::Kibana, dashboard: &str) -> String {
+    let space = prefix(kibana.space.as_deref());
+    format!(
+        "{}{space}/app/dashboards#/view/{dashboard}",
+        shown(&kibana.url)
+    )
 }
 
 fn prefix(space: Option<&str>) -> String {
@@ -305,8 +301,8 @@ fn form(ndjson: &str) -> Bytes {
 }
 
 /// The objects that a response of `_import` lists as refused.
-fn refused(answer: &Value) -> Vec<RefusedObject> {
-    let errors = answer.get("errors").and_then(Value::as_array);
+fn refused(response: &Value) -> Vec<RefusedObject> {
+    let errors = response.get("errors").and_then(Value::as_array);
     let errors = errors.into_iter().flatten();
     errors
         .map(|error| RefusedObject {
@@ -325,7 +321,6 @@ fn named(object: &Value) -> String {
 fn why(error: &Value) -> String {
     /// Most missing objects that are named.
     const REFERENCES: usize = 20;
-    let words = || reason(error).unwrap_or_else(|| excerpt(error.to_string().as_bytes()));
     match error["type"].as_str() {
         Some("conflict" | "ambiguous_conflict") => match destination(error) {
             Some(copy) => format!(
@@ -339,18 +334,16 @@ fn why(error: &Value) -> String {
             let missing = error["references"].as_array();
             let missing = missing.into_iter().flatten().take(REFERENCES);
             let missing: Vec<String> = missing.map(named).collect();
-            format!("what it refers to is not there: {}", missing.join(", "))
+            format!("it refers to missing objects: {}", missing.join(", "))
         }
-        _ => words(),
+        _ => reason(error),
     }
 }
 
-fn reason(body: &Value) -> Option<String> {
-    let message = body
-        .get("message")
-        .or_else(|| body.get("error"))?
-        .as_str()?;
-    Some(excerpt(message.as_bytes()))
+/// The reason of an error within a response.
+fn reason(error: &Value) -> String {
+    let cause = ServerError::of_value(error).and_then(|error| error.root_cause());
+    excerpt(cause.unwrap_or_else(|| error.to_string()).as_bytes())
 }
 
 fn status_of(error: &Value) -> u16 {
@@ -360,26 +353,21 @@ fn status_of(error: &Value) -> u16 {
         .unwrap_or(500)
 }
 
-fn name(method: Method, path: &str) -> String {
-    format!("{} {path}", method.as_str())
-}
-
 fn unreachable<E>(method: Method, path: &str, source: E) -> KibanaError<E> {
-    let request = name(method, path);
+    let request = request_line(method, path);
     KibanaError::Unreachable { request, source }
 }
 
-fn refusal<E>(method: Method, path: &str, answer: &Answer) -> KibanaError<E> {
-    let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+fn refusal<E>(method: Method, path: &str, response: &Response) -> KibanaError<E> {
     KibanaError::Refused {
-        request: name(method, path),
-        status: answer.status,
-        reason: reason(&body).unwrap_or_else(|| excerpt(&answer.body)),
+        request: request_line(method, path),
+        status: response.status,
+        reason: describe(&response.body),
     }
 }
 
-fn body_text(answer: &Answer) -> Value {
-    Value::String(String::from_utf8_lossy(&answer.body).into_owned())
+fn body_text(response: &Response) -> Value {
+    Value::String(String::from_utf8_lossy(&response.body).into_owned())
 }
 
 fn incomprehensible<E>(method: Method, path: &str, body: &Value) -> KibanaError<E> {
@@ -387,7 +375,7 @@ fn incomprehensible<E>(method: Method, path: &str, body: &Value) -> KibanaError<
         .as_str()
         .map_or_else(|| body.to_string(), str::to_owned);
     KibanaError::Incomprehensible {
-        request: name(method, path),
+        request: request_line(method, path),
         body: excerpt(text.as_bytes()),
     }
 }

@@ -89,7 +89,7 @@ impl SavedObject {
     }
 
     /// Classifies the object that Kibana holds under our id.
-    pub(super) fn recognise(&self, held: &Value) -> Held {
+    pub(super) fn recognise(&self, held: &Value) -> SavedObjectState {
         let attributes = &held["attributes"];
         let marked = if self.kind == INDEX_PATTERN {
             let formats = attributes[FORMATS].as_str().unwrap_or_default();
@@ -101,16 +101,16 @@ impl SavedObject {
         };
         let mark = marked.as_deref().and_then(mark_at_end);
         match mark {
-            None => Held::Foreign,
+            None => SavedObjectState::Foreign,
             Some(mark) if mark == self.mark => {
                 let differences = content::differences(&self.body, held);
                 if differences.is_empty() {
-                    Held::Equal
+                    SavedObjectState::Equal
                 } else {
-                    Held::Changed(differences)
+                    SavedObjectState::Changed(differences)
                 }
             }
-            Some(_) => Held::Older,
+            Some(_) => SavedObjectState::Older,
         }
     }
 }
@@ -154,7 +154,7 @@ fn mark_at_end(text: &str) -> Option<&str> {
 
 /// State of an object in Kibana.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Held {
+pub enum SavedObjectState {
     /// Kibana does not have it.
     Missing,
     /// It equals ours.
@@ -175,7 +175,7 @@ pub struct SavedObjects {
 
 impl SavedObjects {
     /// The objects for the configured indices in a space of Kibana.
-    pub fn of(target: &config::Target, space: Option<&str>) -> Self {
+    pub fn of(target: &config::IndexTarget, space: Option<&str>) -> Self {
         Self::for_pattern(&target.wildcard(), space)
     }
 

@@ -20,7 +20,12 @@ fn every_object_is_parsed_and_has_its_own_stamp() {
     for object in shipped.objects() {
         assert!(object.id.starts_with("logweir-"), "{}", object.id);
         let body = object.body();
-        assert_eq!(object.recognise(body), Held::Equal, "{}", object.id);
+        assert_eq!(
+            object.recognise(body),
+            SavedObjectState::Equal,
+            "{}",
+            object.id
+        );
         let text = body.to_string();
         let (_, rest) = text.split_once("[logweir ").expect("it carries a mark");
         let (stamp, _) = rest.split_once(']').unwrap();
@@ -44,7 +49,7 @@ fn a_stamp_depends_on_the_content_only() {
         .objects()
         .iter()
         .zip(other.objects())
-        .filter(|(one, other)| one.recognise(other.body()) != Held::Equal)
+        .filter(|(one, other)| one.recognise(other.body()) != SavedObjectState::Equal)
         .map(|(one, _)| one.kind.clone())
         .collect::<Vec<_>>();
     assert_eq!(differ, ["index-pattern"]);
@@ -62,19 +67,22 @@ fn the_mark_is_at_the_end_of_the_description() {
         let attributes = json!({"title": object.title, "description": description});
         object.recognise(&json!({"attributes": attributes}))
     };
-    assert_eq!(held("Traffic. [logweir]"), Held::Older);
-    assert_eq!(held("Traffic. [logweir 00000000] "), Held::Older);
+    assert_eq!(held("Traffic. [logweir]"), SavedObjectState::Older);
+    assert_eq!(
+        held("Traffic. [logweir 00000000] "),
+        SavedObjectState::Older
+    );
     for foreign in [
         "",
         "Traffic.",
         "A copy of [logweir]'s page",
         "[logweir 0] and mine",
     ] {
-        assert_eq!(held(foreign), Held::Foreign, "{foreign}");
+        assert_eq!(held(foreign), SavedObjectState::Foreign, "{foreign}");
     }
     assert_eq!(
         object.recognise(&json!({"attributes": {"title": object.title}})),
-        Held::Foreign
+        SavedObjectState::Foreign
     );
 }
 

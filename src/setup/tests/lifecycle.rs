@@ -11,7 +11,7 @@ fn none() -> Value {
     json!({"name": "", "parse_origination_date": "false"})
 }
 
-pub(super) fn keeping(target: &config::Target, retention: Duration) -> Want<'_> {
+pub(super) fn keeping(target: &config::IndexTarget, retention: Duration) -> Want<'_> {
     Want {
         retention: Some(retention),
         ..want(target)
@@ -41,11 +41,11 @@ async fn a_day_is_deleted_by_its_name_and_lines_without_a_time_are_kept() {
     let again = run(&cluster, &keeping(&target, 30 * DAY), false)
         .await
         .unwrap();
-    assert_eq!(outcomes(&again), [Outcome::Unchanged; 6]);
+    assert_eq!(outcomes(&again), [ChangeOutcome::Unchanged; 6]);
     let other = run(&cluster, &keeping(&target, 36 * (DAY / 24)), false)
         .await
         .unwrap();
-    assert_eq!(other.changes[0].outcome, Outcome::Updated);
+    assert_eq!(other.changes[0].outcome, ChangeOutcome::Updated);
     let policy = cluster.held(ILM).unwrap();
     assert_eq!(policy["phases"]["delete"]["min_age"], json!("60h"));
 }
@@ -156,7 +156,11 @@ async fn a_data_stream_rolls_over_and_deletes_old_backing_indices() {
         let again = run(&cluster, &keeping(&target, days * DAY), false)
             .await
             .unwrap();
-        assert_eq!(again.changes[0].outcome, Outcome::Unchanged, "{again}");
+        assert_eq!(
+            again.changes[0].outcome,
+            ChangeOutcome::Unchanged,
+            "{again}"
+        );
     }
 }
 
@@ -171,13 +175,16 @@ async fn opensearch_replaces_the_policy_version_that_was_read_and_updates_its_in
     let again = run(&cluster, &keeping(&target, 30 * DAY), false)
         .await
         .unwrap();
-    assert!(!outcomes(&again).contains(&Outcome::Updated), "{again}");
+    assert!(
+        !outcomes(&again).contains(&ChangeOutcome::Updated),
+        "{again}"
+    );
     cluster.writes();
     cluster.manage("nginx-access-2026.11.22", "nginx-access");
     let other = run(&cluster, &keeping(&target, 7 * DAY), false)
         .await
         .unwrap();
-    assert_eq!(other.changes[0].outcome, Outcome::Updated);
+    assert_eq!(other.changes[0].outcome, ChangeOutcome::Updated);
     assert_eq!(
         cluster.writes(),
         [
@@ -218,7 +225,7 @@ async fn a_policy_of_somebody_else_is_left_alone() {
         assert!(cluster.writes().is_empty());
         assert_eq!(cluster.held(path), Some(policy));
         let forced = run(&cluster, &keeping(&target, DAY), true).await.unwrap();
-        assert_eq!(forced.changes[0].outcome, Outcome::Overwritten);
+        assert_eq!(forced.changes[0].outcome, ChangeOutcome::Overwritten);
     }
 }
 
@@ -251,7 +258,7 @@ async fn a_manual_edit_of_our_policy_is_shown_and_reverted() {
         shown.push_str(&survey.to_string());
         run(&cluster, &want, false).await.unwrap();
         let again = run(&cluster, &want, false).await.unwrap();
-        assert_eq!(again.changes[0].outcome, Outcome::Unchanged);
+        assert_eq!(again.changes[0].outcome, ChangeOutcome::Unchanged);
     }
     insta::assert_snapshot!(shown);
 }
@@ -267,7 +274,7 @@ async fn a_cluster_without_a_life_cycle_is_reported() {
         let mut cluster = Fake::elasticsearch().answering("GET /_ilm/status", answer);
         cluster.lifecycle = false;
         let report = run(&cluster, &keeping(&target, DAY), false).await.unwrap();
-        assert_eq!(outcomes(&report), [Outcome::Created; 3], "{answer:?}");
+        assert_eq!(outcomes(&report), [ChangeOutcome::Created; 3], "{answer:?}");
         shown = report.to_string();
     }
     let mut open = Fake::opensearch();
@@ -339,13 +346,13 @@ async fn templates_alone_need_no_privilege_to_see_policies() {
     run(&cluster, &policy, false).await.unwrap();
     assert_eq!(cluster.writes(), [format!("PUT {ILM}")]);
     let whole = run(&cluster, &all, false).await.unwrap();
-    assert_eq!(outcomes(&whole), [Outcome::Unchanged; 6]);
+    assert_eq!(outcomes(&whole), [ChangeOutcome::Unchanged; 6]);
 
     // where the server does not show its features, the existing objects stay
     cluster.fixed.insert(STATUS, (403, ""));
     cluster.fixed.insert(INFO, (500, ""));
     let again = run(&cluster, &templates, false).await.unwrap();
-    assert_eq!(outcomes(&again), [Outcome::Unchanged; 5]);
+    assert_eq!(outcomes(&again), [ChangeOutcome::Unchanged; 5]);
     let fresh = forbidden().answering(INFO, (500, ""));
     let report = run(&fresh, &templates, false).await.unwrap();
     insta::assert_snapshot!("templates_alone_where_nothing_is_told", report);
@@ -363,7 +370,7 @@ async fn the_templates_of_opensearch_name_no_policy_and_need_none() {
         ..keeping(&target, DAY)
     };
     let report = run(&cluster, &templates, false).await.unwrap();
-    assert_eq!(outcomes(&report), [Outcome::Created; 4]);
+    assert_eq!(outcomes(&report), [ChangeOutcome::Created; 4]);
     let asked = std::mem::take(&mut *cluster.log.lock().unwrap());
     assert!(
         !asked.iter().any(|request| request.contains("_ism")),

@@ -9,7 +9,7 @@ const DAYS: [&str; 2] = ["nginx-access-2026.11.21", "nginx-access-2026.11.22"];
 const HELD: &str = "nginx-access-2020.02.29";
 
 /// A cluster after setup: two daily indices under our policy, one under another policy, two without a policy.
-async fn managing(target: &config::Target) -> Fake {
+async fn managing(target: &config::IndexTarget) -> Fake {
     let cluster = Fake::opensearch();
     run(&cluster, &keeping(target, 30 * DAY), false)
         .await
@@ -75,7 +75,7 @@ async fn the_next_setup_retries_a_refused_index() {
 
     cluster.fixed.clear();
     let again = run(&cluster, &shorter, false).await.unwrap();
-    assert_eq!(again.changes[0].outcome, Outcome::Unchanged);
+    assert_eq!(again.changes[0].outcome, ChangeOutcome::Unchanged);
     assert_eq!(changes(&cluster), [REQUEST, REQUEST]);
     cluster.run_ism();
     let present = Some(cluster.version_of(POLICY));

@@ -18,20 +18,20 @@ use crate::config;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-fn outcomes(report: &Report) -> Vec<Outcome> {
+fn outcomes(report: &SetupReport) -> Vec<ChangeOutcome> {
     report.changes.iter().map(|change| change.outcome).collect()
 }
 
-fn setting(index: &str) -> config::Target {
+fn setting(index: &str) -> config::IndexTarget {
     config::IndexPattern::parse(index).unwrap().into()
 }
 
-fn stream(name: &str) -> config::Target {
+fn stream(name: &str) -> config::IndexTarget {
     config::DataStream::parse(name).unwrap().into()
 }
 
 /// All parts, without a life cycle.
-fn want(target: &config::Target) -> Want<'_> {
+fn want(target: &config::IndexTarget) -> Want<'_> {
     Want {
         target,
         retention: None,
@@ -52,14 +52,14 @@ fn server(family: Family) -> ServerInfo {
 }
 
 /// The steps of a plan by their names.
-fn steps(family: Family, target: &config::Target) -> BTreeMap<String, Step> {
+fn steps(family: Family, target: &config::IndexTarget) -> BTreeMap<String, PlannedObject> {
     plan(&server(family), &want(target), false)
         .into_iter()
         .map(|step| (step.name.clone(), step))
         .collect()
 }
 
-async fn put(cluster: &Fake, target: &config::Target) -> Report {
+async fn put(cluster: &Fake, target: &config::IndexTarget) -> SetupReport {
     run(cluster, &want(target), false).await.unwrap()
 }
 
@@ -71,7 +71,7 @@ async fn a_second_run_changes_nothing_and_an_edit_is_reverted() {
     let target = setting(INDEX);
     assert_eq!(
         outcomes(&put(&cluster, &target).await),
-        [Outcome::Created; 4]
+        [ChangeOutcome::Created; 4]
     );
     assert_eq!(
         cluster.writes(),
@@ -84,7 +84,7 @@ async fn a_second_run_changes_nothing_and_an_edit_is_reverted() {
     );
     assert_eq!(
         outcomes(&put(&cluster, &target).await),
-        [Outcome::Unchanged; 4]
+        [ChangeOutcome::Unchanged; 4]
     );
     assert!(cluster.writes().is_empty());
 
@@ -93,10 +93,10 @@ async fn a_second_run_changes_nothing_and_an_edit_is_reverted() {
     assert_eq!(
         outcomes(&put(&cluster, &target).await),
         [
-            Outcome::Unchanged,
-            Outcome::Updated,
-            Outcome::Unchanged,
-            Outcome::Unchanged
+            ChangeOutcome::Unchanged,
+            ChangeOutcome::Updated,
+            ChangeOutcome::Unchanged,
+            ChangeOutcome::Unchanged
         ]
     );
     assert_eq!(cluster.writes(), [format!("PUT {path}")]);
@@ -116,13 +116,13 @@ async fn a_component_that_the_server_requires_is_created_once_and_belongs_to_the
         assert!(
             outcomes(&report)
                 .iter()
-                .all(|outcome| *outcome == Outcome::Created)
+                .all(|outcome| *outcome == ChangeOutcome::Created)
         );
         let theirs = json!({"template": {"settings": {"index": {"number_of_replicas": "0"}}}});
         cluster.edit(CUSTOM, "", theirs.clone());
         cluster.writes();
         let forced = run(&cluster, &want(&setting(INDEX)), true).await.unwrap();
-        assert_eq!(forced.changes[2].outcome, Outcome::Kept, "{version}");
+        assert_eq!(forced.changes[2].outcome, ChangeOutcome::Kept, "{version}");
         assert!(cluster.writes().is_empty(), "{version}");
         assert_eq!(cluster.held(CUSTOM), Some(theirs));
         let settings = cluster.new_index("nginx-access-2026.11.23").unwrap();
@@ -144,7 +144,7 @@ async fn a_data_stream_gets_its_template_and_a_second_run_changes_nothing() {
     let cluster = Fake::elasticsearch();
     let target = stream("logs-nginx.access-default");
     let report = put(&cluster, &target).await;
-    assert_eq!(outcomes(&report), [Outcome::Created; 3]);
+    assert_eq!(outcomes(&report), [ChangeOutcome::Created; 3]);
     insta::assert_snapshot!(report);
     // the values that each family fills in
     for filled in [
@@ -154,7 +154,7 @@ async fn a_data_stream_gets_its_template_and_a_second_run_changes_nothing() {
         cluster.edit("/_index_template/logs-nginx.access", "/data_stream", filled);
         assert_eq!(
             outcomes(&put(&cluster, &target).await),
-            [Outcome::Unchanged; 3]
+            [ChangeOutcome::Unchanged; 3]
         );
     }
 }
@@ -169,7 +169,7 @@ async fn a_template_without_a_data_stream_differs() {
     template.as_object_mut().unwrap().remove("data_stream");
     cluster.edit(path, "", template);
     let report = put(&cluster, &target).await;
-    assert_eq!(report.changes[2].outcome, Outcome::Updated);
+    assert_eq!(report.changes[2].outcome, ChangeOutcome::Updated);
 }
 
 #[tokio::test]
@@ -182,7 +182,7 @@ async fn dates_that_the_server_adds_are_no_difference() {
     }
     assert_eq!(
         outcomes(&put(&cluster, &setting(INDEX)).await),
-        [Outcome::Unchanged; 4]
+        [ChangeOutcome::Unchanged; 4]
     );
 }
 
@@ -200,10 +200,10 @@ async fn a_foreign_object_stays_unchanged_and_nothing_else_is_put() {
     assert_eq!(
         outcomes(&report),
         [
-            Outcome::Created,
-            Outcome::Created,
-            Outcome::Created,
-            Outcome::Overwritten
+            ChangeOutcome::Created,
+            ChangeOutcome::Created,
+            ChangeOutcome::Created,
+            ChangeOutcome::Overwritten
         ]
     );
     insta::assert_snapshot!(report);
@@ -480,7 +480,7 @@ fn what_is_printed_for_each_cluster() {
 /// The role of setup gets the privileges of an import; the other roles stay the same.
 #[test]
 fn with_kibana_the_roles_have_what_an_import_needs() {
-    let target = config::Target::default_target().unwrap();
+    let target = config::IndexTarget::default_target().unwrap();
     let of = |family, space: Option<&str>| {
         let kibana = config::Kibana {
             url: url::Url::parse("https://kibana:5601").unwrap(),
@@ -520,7 +520,7 @@ fn names_are_derived_from_the_index_setting() {
         ("web_%Y", "web", "web_*", "web_2026", "web_unparsed"),
         ("web%Y", "web", "web*", "web2026", "web-unparsed"),
     ] {
-        let names = Names::of(&setting(index));
+        let names = TargetNames::of(&setting(index));
         assert_eq!(
             [
                 names.template,
@@ -637,7 +637,7 @@ fn the_shipped_files_equal_the_objects_of_the_default_settings() {
                 ..want(&target)
             };
             for step in plan(&server(family), &want, true) {
-                let Step {
+                let PlannedObject {
                     kind, name, body, ..
                 } = &step;
                 let content = kind.wanted(body);

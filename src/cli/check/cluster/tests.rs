@@ -211,7 +211,7 @@ async fn missing_privileges_to_see_something_are_no_failure() {
     let (text, exit) = report_of(&fake.answering("GET /_ilm/status", (403, "")), &config).await;
     assert_eq!(exit, Exit::Ok, "{text}");
     assert!(
-        text.contains("life cycle  not told to these credentials"),
+        text.contains("life cycle  hidden from these credentials"),
         "{text}"
     );
     assert!(text.contains("template    nginx-access, there\n"), "{text}");
@@ -225,7 +225,7 @@ async fn missing_privileges_to_see_something_are_no_failure() {
     let (text, exit) = report_of(&fake, &config).await;
     assert_eq!(exit, Exit::Ok, "{text}");
     assert!(
-        text.contains("whether run can write there cannot be told"),
+        text.contains("whether run can write there is unknown"),
         "{text}"
     );
 }

@@ -7,42 +7,39 @@
 
 use bytes::Bytes;
 
-const KIB: usize = 1024;
-const MIB: usize = 1024 * KIB;
-
-/// The response of a node to one request.
+/// The response to one request, of any status.
 #[derive(Debug, Clone)]
 pub struct Response {
     /// HTTP status.
     pub status: u16,
-    /// The body, decompressed.
+    /// The body, decompressed; usually JSON.
     pub body: Bytes,
     /// The header `Date`; a proxy or gateway sends it, the cluster itself does not.
     pub date: Option<String>,
     /// The header `Retry-After`.
-    pub(crate) retry_after: Option<String>,
+    pub retry_after: Option<String>,
+}
+
+impl Response {
+    /// A response without these headers.
+    pub fn new(status: u16, body: impl Into<Bytes>) -> Self {
+        Self {
+            status,
+            body: body.into(),
+            date: None,
+            retry_after: None,
+        }
+    }
 }
 
 /// Limit of every response but that of `_bulk`. The longest of them list the indices of `index`, or all index templates
 /// of the cluster: some 100 to 600 bytes an entry, so this is room for 6,500 indices. Read into values, small objects take
 /// 80 times the room of their text.
-pub(crate) const LIMIT: usize = 4 * MIB;
-
-/// Limit of a response of `_bulk` to so many documents. `{"create":{"status":201}}` has 25 bytes; a refusal with its reason
-/// and that of its cause seldom has 1 KiB. Where each reason is longer, the request is sent in halves, and the limit of
-/// each half includes the first mebibyte again.
-pub(crate) fn bulk_limit(documents: usize) -> usize {
-    const PER_DOCUMENT: usize = 4 * KIB;
-    const MOST: usize = 64 * MIB;
-    documents
-        .saturating_mul(PER_DOCUMENT)
-        .saturating_add(MIB)
-        .min(MOST)
-}
+pub(crate) const LIMIT: usize = 4 * 1024 * 1024;
 
 /// Why there is no body.
 #[derive(Debug)]
-pub(crate) enum Unread {
+pub(crate) enum ReadError {
     /// The connection failed, or the response took too long.
     Broken(reqwest::Error),
     /// There is more than the limit.
@@ -50,31 +47,22 @@ pub(crate) enum Unread {
 }
 
 /// Reads a body, decompressed, of at most `limit` bytes.
-pub(crate) async fn read(mut response: reqwest::Response, limit: usize) -> Result<Bytes, Unread> {
+pub(crate) async fn read(
+    mut response: reqwest::Response,
+    limit: usize,
+) -> Result<Bytes, ReadError> {
     // The length is known in advance only where the body is not compressed.
     let length = response.content_length().unwrap_or(0);
     let length = usize::try_from(length).unwrap_or(usize::MAX);
     if length > limit {
-        return Err(Unread::TooLong);
+        return Err(ReadError::TooLong);
     }
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(Unread::Broken)? {
+    while let Some(chunk) = response.chunk().await.map_err(ReadError::Broken)? {
         if chunk.len() > limit - body.len() {
-            return Err(Unread::TooLong);
+            return Err(ReadError::TooLong);
         }
         body.extend_from_slice(&chunk);
     }
     Ok(Bytes::from(body))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_bulk_response_may_be_as_long_as_its_request_has_documents() {
-        assert_eq!(bulk_limit(0), MIB);
-        assert_eq!(bulk_limit(10_000), 40_000 * KIB + MIB);
-        assert_eq!(bulk_limit(usize::MAX), 64 * MIB);
-    }
 }

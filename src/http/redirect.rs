@@ -8,6 +8,8 @@ use std::fmt;
 
 use url::Url;
 
+use super::Service;
+
 /// The statuses that redirect a client. 300 and 305 do not, and 304 responds to a condition that we never set.
 const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
 
@@ -18,14 +20,13 @@ const SHOWN_BYTES: usize = 200;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Redirect {
     status: u16,
-    leads: Leads,
-    /// The setting that holds the address, as messages name it.
-    setting: &'static str,
+    target: RedirectTarget,
+    service: Service,
 }
 
 /// Where a redirect leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Leads {
+enum RedirectTarget {
     /// To this base address, which answers the same requests.
     Base(String),
     /// To this address, with another path than that of the request.
@@ -40,33 +41,33 @@ enum Leads {
 
 impl Redirect {
     /// Reads a response; `None` when it is no redirect. `base` is the node's address and ends with a slash, `request` is
-    /// the requested address below it, and `setting` names the setting that holds `base`.
+    /// the requested address below it.
     pub(crate) fn read(
         status: u16,
         location: Option<&[u8]>,
         base: &Url,
         request: &Url,
-        setting: &'static str,
+        service: Service,
     ) -> Option<Self> {
         STATUSES.contains(&status).then(|| Self {
             status,
-            leads: Leads::read(location, base, request),
-            setting,
+            target: RedirectTarget::read(location, base, request),
+            service,
         })
     }
 
     /// The hint for the operator.
-    pub fn hint(&self) -> String {
-        let setting = self.setting;
-        match &self.leads {
-            Leads::Base(_) => format!("use that address in {setting}"),
-            Leads::Itself(_) => {
+    pub(crate) fn hint(&self) -> String {
+        let setting = self.service.quoted_addresses();
+        match &self.target {
+            RedirectTarget::Base(_) => format!("use that address in {setting}"),
+            RedirectTarget::Itself(_) => {
                 format!(
-                    "mend the proxy that answers there, or write another address into {setting}"
+                    "correct the proxy that answers there, or write another address into {setting}"
                 )
             }
-            Leads::Page(_) | Leads::NoAddress(_) | Leads::Nowhere => {
-                format!("write into {setting} the address at which it answers without a redirect")
+            RedirectTarget::Page(_) | RedirectTarget::NoAddress(_) | RedirectTarget::Nowhere => {
+                format!("set {setting} to the address at which it answers without a redirect")
             }
         }
     }
@@ -75,23 +76,25 @@ impl Redirect {
 impl fmt::Display for Redirect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "answered {} ", self.status)?;
-        match &self.leads {
-            Leads::Base(to) => write!(f, "to {to}")?,
-            Leads::Page(to) => write!(
+        match &self.target {
+            RedirectTarget::Base(to) => write!(f, "to {to}")?,
+            RedirectTarget::Page(to) => write!(
                 f,
                 "to {to}, which is not the path that was asked for (a page to log in?)"
             )?,
-            Leads::Itself(to) => write!(f, "to {to}, which is the address that was asked")?,
-            Leads::NoAddress(text) => {
+            RedirectTarget::Itself(to) => {
+                write!(f, "to {to}, which is the address that was asked")?
+            }
+            RedirectTarget::NoAddress(text) => {
                 write!(f, "to {text:?}, which is no http:// or https:// address")?;
             }
-            Leads::Nowhere => f.write_str("without saying where to")?,
+            RedirectTarget::Nowhere => f.write_str("without an address")?,
         }
         write!(f, "; {}", self.hint())
     }
 }
 
-impl Leads {
+impl RedirectTarget {
     fn read(location: Option<&[u8]>, base: &Url, request: &Url) -> Self {
         let text = String::from_utf8_lossy(location.unwrap_or_default());
         let text = text.trim();
@@ -155,12 +158,10 @@ mod tests {
 
     use super::*;
 
-    const NODES: &str = "`nodes`";
-
     fn message_of(base: &str, path: &str, location: Option<&[u8]>) -> String {
         let base = Url::parse(base).unwrap();
         let request = base.join(path).unwrap();
-        let redirect = Redirect::read(301, location, &base, &request, NODES);
+        let redirect = Redirect::read(301, location, &base, &request, Service::Cluster);
         redirect.unwrap().to_string()
     }
 
@@ -230,7 +231,7 @@ mod tests {
         }
         for location in [None, Some(&b""[..]), Some(b" \t")] {
             let nowhere = message_of("http://es/", "_bulk", location);
-            assert!(nowhere.contains("without saying where to"), "{nowhere}");
+            assert!(nowhere.contains("without an address"), "{nowhere}");
         }
     }
 
@@ -266,7 +267,9 @@ mod tests {
     fn only_these_statuses_are_redirects() {
         let base = Url::parse("http://es/").unwrap();
         let found: Vec<u16> = (100..600)
-            .filter(|status| Redirect::read(*status, None, &base, &base, NODES).is_some())
+            .filter(|status| {
+                Redirect::read(*status, None, &base, &base, Service::Cluster).is_some()
+            })
             .collect();
         assert_eq!(found, [301, 302, 303, 307, 308]);
     }

@@ -42,12 +42,12 @@ impl Backoff {
     }
 
     /// Upper bound of the first wait.
-    pub fn min(&self) -> Duration {
+    pub(crate) fn min(&self) -> Duration {
         self.min
     }
 
     /// Upper bound of every wait.
-    pub fn max(&self) -> Duration {
+    pub(crate) fn max(&self) -> Duration {
         self.max
     }
 

@@ -43,7 +43,7 @@ pub(crate) struct Verifier {
 
 /// Why a fingerprint establishes no trust.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Unfounded {
+pub(crate) enum FingerprintError {
     /// No certificate of the chain has it.
     NotSent {
         wanted: Fingerprint,
@@ -53,7 +53,7 @@ pub(crate) enum Unfounded {
     NoAuthority,
 }
 
-impl fmt::Display for Unfounded {
+impl fmt::Display for FingerprintError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotSent { wanted, sent } => {
@@ -71,7 +71,7 @@ impl fmt::Display for Unfounded {
     }
 }
 
-impl std::error::Error for Unfounded {}
+impl std::error::Error for FingerprintError {}
 
 impl Verifier {
     pub(crate) fn new(trust: Trust, algorithms: WebPkiSupportedAlgorithms) -> Self {
@@ -108,7 +108,7 @@ impl Verifier {
         match self.chains_to(&ParsedCertificate::try_from(authority)?, &roots, &[], now) {
             Err(error) if is_authority_in_servers_place(&error) => Ok(roots),
             Err(error) if is_about_time(&error) => Err(error),
-            _ => Err(unfounded(Unfounded::NoAuthority)),
+            _ => Err(fingerprint_error(FingerprintError::NoAuthority)),
         }
     }
 }
@@ -136,7 +136,7 @@ impl ServerCertVerifier for Verifier {
                 let mut sent = intermediates.iter();
                 let Some(authority) = sent.find(|sent| fingerprint(sent) == *wanted) else {
                     let sent = std::iter::once(end_entity).chain(intermediates);
-                    return Err(unfounded(Unfounded::NotSent {
+                    return Err(fingerprint_error(FingerprintError::NotSent {
                         wanted: *wanted,
                         sent: sent.take(SHOWN).map(fingerprint).collect(),
                     }));
@@ -183,7 +183,7 @@ pub(crate) fn fingerprint(certificate: &CertificateDer<'_>) -> Fingerprint {
     Fingerprint::of(hash)
 }
 
-fn unfounded(why: Unfounded) -> Error {
+fn fingerprint_error(why: FingerprintError) -> Error {
     let why: std::sync::Arc<dyn std::error::Error + Send + Sync> = std::sync::Arc::new(why);
     CertificateError::Other(OtherError(why)).into()
 }

@@ -1,14 +1,15 @@
-//! The errors between the agent and a node; each message names the node, the fault and the setting to change.
+//! The errors between this program and a node; each message names the node, the fault and the setting to change.
 //!
-//! Owns the messages and the reading of the HTTP client's error chain; refuses to know what is done about an error.
+//! Owns the messages and the reading of `reqwest`'s error chain; refuses to know what is done about an error.
 //! Invariant: no message contains a secret. It guards against "error sending request" as the whole message.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::classify::RetryReason;
+use super::Service;
 use super::redirect::Redirect;
 use super::refused_certificate;
 use super::settings::SettingsProblem;
@@ -17,15 +18,22 @@ use crate::config::Proxy;
 /// The fault of a proxy that wants credentials.
 pub(crate) const PROXY_AUTH: &str = "it wants a user and a password, or others (407)";
 
-/// An error of this output.
+/// Why a client cannot be built, or has no response.
 #[derive(Debug, Clone, thiserror::Error)]
-pub enum OutputError {
+pub enum HttpError {
     /// The settings are invalid.
-    #[error("[elasticsearch] {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Settings(Vec<SettingsProblem>),
+    #[error("{} {}", service.section(), problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Settings {
+        /// The service that they are for.
+        service: Service,
+        /// What is wrong with them.
+        problems: Vec<SettingsProblem>,
+    },
     /// A file named by a setting cannot be read.
-    #[error("[elasticsearch] {setting}: cannot read {}: {message}", path.display())]
+    #[error("{} {setting}: cannot read {}: {message}", service.section(), path.display())]
     File {
+        /// The service that the setting is for.
+        service: Service,
         /// The setting that names it.
         setting: &'static str,
         /// The file.
@@ -34,8 +42,10 @@ pub enum OutputError {
         message: String,
     },
     /// A file named by a setting does not hold what it should.
-    #[error("[elasticsearch] {setting}: {} {message}", path.display())]
+    #[error("{} {setting}: {} {message}", service.section(), path.display())]
     Pem {
+        /// The service that the setting is for.
+        service: Service,
         /// The setting that names it.
         setting: &'static str,
         /// The file.
@@ -43,71 +53,53 @@ pub enum OutputError {
         /// What is wrong with it.
         message: String,
     },
-    /// The client could not be made.
+    /// The client could not be built.
     #[error("cannot set up the HTTP client: {0}")]
     Client(String),
     /// A path does not lead below a node's address.
     #[error("{0} is not a path of the cluster's API")]
     Path(String),
     /// There was no complete response.
-    #[error("{node}: {fault}")]
+    #[error("{node}: {}", FaultMessage(fault, *service))]
     Node {
         /// Its address.
         node: String,
+        /// The service that it belongs to.
+        service: Service,
         /// What failed.
-        fault: Fault,
+        fault: NodeFault,
     },
 }
 
 /// Why there was no complete response.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// The name cannot be resolved.
-    #[error("the name cannot be resolved ({0}); check nodes in [elasticsearch]")]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeFault {
+    /// The name cannot be resolved, for this reason.
     Dns(String),
     /// The connection was refused.
-    #[error("connection refused; is it running, and is its port the one in nodes?")]
     Refused,
     /// Another failure to connect.
-    #[error("cannot connect ({0}); check nodes in [elasticsearch] and the network between")]
     Connect(String),
     /// An unknown authority signed the certificate.
-    #[error(
-        "TLS: its certificate is signed by an authority that is not trusted ({trusted}); set ca_file to the PEM file of the cluster's own authority, or ca_fingerprint to its fingerprint"
-    )]
     UnknownIssuer {
         /// The trusted authorities.
         trusted: String,
     },
     /// Its certificate is for another name.
-    #[error(
-        "TLS: its certificate is not for this name ({0}); use a name in nodes that the certificate carries"
-    )]
     WrongName(String),
     /// The certificate is refused for another reason.
-    #[error("TLS: its certificate is refused: {0}")]
     Certificate(String),
     /// The node wants another client certificate.
-    #[error(
-        "TLS: it does not accept our client certificate, or wants one ({0}); set client_cert and client_key"
-    )]
     ClientCertificate(String),
     /// The node does not speak TLS.
-    #[error("it does not speak TLS ({0}); use http:// in nodes, or turn on TLS there")]
     NotTls(String),
     /// Another TLS fault.
-    #[error("TLS: {0}")]
     Tls(String),
-    /// It did not respond in time.
-    #[error("no answer within {} s (request_timeout)", .0.as_secs())]
+    /// It did not respond in this time.
     Timeout(Duration),
     /// The connection ended before the complete response.
-    #[error(
-        "the connection ended before the answer did ({0}); if the node speaks TLS, use https:// in nodes"
-    )]
     Broken(String),
     /// The proxy cannot be reached, or refuses the connection.
-    #[error("by the proxy {proxy}: {reason}; check {named_by}")]
     Proxy {
         /// The proxy, without credentials.
         proxy: String,
@@ -117,26 +109,84 @@ pub enum Fault {
         reason: String,
     },
     /// The response is longer than that of any cluster.
-    #[error(
-        "its response is malformed: it is longer than {} KiB decompressed; is it the cluster that answers there, and not \
-         another service?",
-        limit / 1024
-    )]
     TooLong {
         /// Bytes that were read at most.
         limit: usize,
     },
     /// It responded with a redirect. Nothing is sent to the other address.
-    #[error("{0}")]
     Redirected(Redirect),
 }
 
-impl OutputError {
+/// A fault with the setting to change, as the settings of the service are named.
+struct FaultMessage<'f>(&'f NodeFault, Service);
+
+impl fmt::Display for FaultMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(fault, service) = self;
+        let setting = service.addresses();
+        let full_setting = service.full_addresses();
+        match fault {
+            NodeFault::Dns(why) => write!(
+                f,
+                "the name cannot be resolved ({why}); check {full_setting}"
+            ),
+            NodeFault::Refused => write!(
+                f,
+                "connection refused; is it running, and is its port the one in {setting}?"
+            ),
+            NodeFault::Connect(why) => write!(
+                f,
+                "cannot connect ({why}); check {full_setting} and the network between"
+            ),
+            NodeFault::UnknownIssuer { trusted } => write!(
+                f,
+                "TLS: its certificate is signed by an authority that is not trusted ({trusted}); set ca_file to the PEM \
+                 file of the cluster's own authority, or ca_fingerprint to its fingerprint"
+            ),
+            NodeFault::WrongName(why) => write!(
+                f,
+                "TLS: its certificate is not for this name ({why}); use a name in {setting} that the certificate carries"
+            ),
+            NodeFault::Certificate(why) => write!(f, "TLS: its certificate is refused: {why}"),
+            NodeFault::ClientCertificate(why) => write!(
+                f,
+                "TLS: it does not accept our client certificate, or wants one ({why}); set client_cert and client_key"
+            ),
+            NodeFault::NotTls(why) => write!(
+                f,
+                "it does not speak TLS ({why}); use http:// in {setting}, or turn on TLS there"
+            ),
+            NodeFault::Tls(why) => write!(f, "TLS: {why}"),
+            NodeFault::Timeout(time) => {
+                write!(f, "no answer within {} s (request_timeout)", time.as_secs())
+            }
+            NodeFault::Broken(why) => write!(
+                f,
+                "the connection ended before the answer did ({why}); if it speaks TLS, use https:// in {setting}"
+            ),
+            NodeFault::Proxy {
+                proxy,
+                named_by,
+                reason,
+            } => write!(f, "by the proxy {proxy}: {reason}; check {named_by}"),
+            NodeFault::TooLong { limit } => write!(
+                f,
+                "its response is malformed: it is longer than {} KiB decompressed; is it {} that answers there, and not \
+                 another service?",
+                limit / 1024,
+                service.name()
+            ),
+            NodeFault::Redirected(redirect) => redirect.fmt(f),
+        }
+    }
+}
+
+impl HttpError {
     /// The redirect, if this is one.
     pub(crate) fn redirect(&self) -> Option<&Redirect> {
         match self {
             Self::Node {
-                fault: Fault::Redirected(redirect),
+                fault: NodeFault::Redirected(redirect),
                 ..
             } => Some(redirect),
             _ => None,
@@ -144,18 +194,7 @@ impl OutputError {
     }
 }
 
-impl Fault {
-    /// The reason under which retries are counted.
-    pub(crate) fn retry_reason(&self) -> RetryReason {
-        match self {
-            Self::Timeout(_) => RetryReason::Timeout,
-            Self::Broken(_) => RetryReason::Broken,
-            Self::TooLong { .. } => RetryReason::Malformed,
-            Self::Redirected(_) => RetryReason::Held,
-            _ => RetryReason::Unreachable,
-        }
-    }
-
+impl NodeFault {
     /// A fault of a proxy.
     pub(crate) fn proxy(proxy: &Proxy, reason: String) -> Self {
         Self::Proxy {
@@ -245,4 +284,59 @@ fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
     let inner = error.get_ref()?;
     let tls = inner.downcast_ref::<rustls::Error>();
     tls.or_else(|| inner.downcast_ref::<io::Error>().and_then(of_tls))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(service: Service, fault: NodeFault) -> String {
+        let node = "http://host:1".to_owned();
+        HttpError::Node {
+            node,
+            service,
+            fault,
+        }
+        .to_string()
+    }
+
+    #[test]
+    fn a_message_names_the_setting_of_the_service() {
+        let faults = [
+            NodeFault::Dns("x".to_owned()),
+            NodeFault::Refused,
+            NodeFault::Connect("x".to_owned()),
+            NodeFault::WrongName("x".to_owned()),
+            NodeFault::NotTls("x".to_owned()),
+            NodeFault::Broken("x".to_owned()),
+        ];
+        for fault in faults {
+            let cluster = message(Service::Cluster, fault.clone());
+            assert!(
+                cluster.contains("nodes") && !cluster.contains("kibana"),
+                "{cluster}"
+            );
+            let kibana = message(Service::Kibana, fault);
+            assert!(
+                kibana.contains("`[kibana] url`") && !kibana.contains("nodes"),
+                "{kibana}"
+            );
+        }
+        let long = message(Service::Kibana, NodeFault::TooLong { limit: 4096 });
+        assert!(long.contains("4 KiB") && long.contains("Kibana"), "{long}");
+    }
+
+    #[test]
+    fn a_file_is_named_with_the_section_of_its_setting() {
+        let error = HttpError::File {
+            service: Service::Kibana,
+            setting: "ca_file",
+            path: PathBuf::from("/ca.pem"),
+            message: "gone".to_owned(),
+        };
+        assert_eq!(
+            error.to_string(),
+            "[kibana] ca_file: cannot read /ca.pem: gone"
+        );
+    }
 }

@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 
 #[derive(Debug, Default, Clone, Copy)]
-struct Health {
+struct NodeHealth {
     failures: u32,
     paused_until: Option<Instant>,
 }
 
-impl Health {
+impl NodeHealth {
     fn is_paused(&self, now: Instant) -> bool {
         self.paused_until.is_some_and(|until| until > now)
     }
@@ -26,20 +26,20 @@ impl Health {
 /// The nodes, by number.
 #[derive(Debug)]
 pub(crate) struct Nodes {
-    health: Mutex<Vec<Health>>,
+    health: Mutex<Vec<NodeHealth>>,
     turn: AtomicUsize,
     backoff: Backoff,
-    has_answered: AtomicBool,
+    has_responded: AtomicBool,
 }
 
 impl Nodes {
     pub(crate) fn new(count: usize, backoff: Backoff) -> Self {
-        let health = Mutex::new(vec![Health::default(); count.max(1)]);
+        let health = Mutex::new(vec![NodeHealth::default(); count.max(1)]);
         Self {
             health,
             turn: AtomicUsize::new(0),
             backoff,
-            has_answered: AtomicBool::new(false),
+            has_responded: AtomicBool::new(false),
         }
     }
 
@@ -71,36 +71,36 @@ impl Nodes {
     pub(crate) fn failed(&self, node: usize) {
         if let Some(health) = self.health().get_mut(node) {
             let factor = 2u32.checked_pow(health.failures).unwrap_or(u32::MAX);
-            let rest = self
+            let pause = self
                 .backoff
                 .min()
                 .saturating_mul(factor)
                 .min(self.backoff.max());
             health.failures = health.failures.saturating_add(1);
-            health.paused_until = Some(Instant::now() + rest);
+            health.paused_until = Some(Instant::now() + pause);
         }
     }
 
     /// The node responded, with whatever status.
-    pub(crate) fn answered(&self, node: usize) {
-        self.has_answered.store(true, Ordering::Relaxed);
+    pub(crate) fn responded(&self, node: usize) {
+        self.has_responded.store(true, Ordering::Relaxed);
         if let Some(health) = self.health().get_mut(node) {
-            *health = Health::default();
+            *health = NodeHealth::default();
         }
     }
 
     /// Whether any node ever responded.
-    pub(crate) fn has_answered(&self) -> bool {
-        self.has_answered.load(Ordering::Relaxed)
+    pub(crate) fn has_responded(&self) -> bool {
+        self.has_responded.load(Ordering::Relaxed)
     }
 
     /// Takes over whether any node responded to the previous agent of this process.
-    pub(crate) fn go_on_from(&self, before: &Self) {
-        self.has_answered
-            .store(before.has_answered(), Ordering::Relaxed);
+    pub(crate) fn continue_from(&self, before: &Self) {
+        self.has_responded
+            .store(before.has_responded(), Ordering::Relaxed);
     }
 
-    fn health(&self) -> std::sync::MutexGuard<'_, Vec<Health>> {
+    fn health(&self) -> std::sync::MutexGuard<'_, Vec<NodeHealth>> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -153,7 +153,7 @@ mod tests {
         nodes.failed(2);
         assert!(!nodes.any_available());
         assert_eq!(nodes.pick(), 2);
-        nodes.answered(0);
+        nodes.responded(0);
         assert!(nodes.any_available());
         assert_eq!(nodes.pick(), 0);
     }

@@ -7,8 +7,8 @@ use chrono::DateTime;
 use rustls::pki_types::UnixTime;
 use rustls::{CertificateError, Error as TlsError};
 
-use super::error::Fault;
-use super::trust::{Unfounded, is_authority_in_servers_place, is_of_old_version};
+use super::error::NodeFault;
+use super::trust::{FingerprintError, is_authority_in_servers_place, is_of_old_version};
 
 /// Names of a certificate that a message shows.
 const NAMES: usize = 5;
@@ -16,32 +16,32 @@ const NAMES: usize = 5;
 const NAME_CHARS: usize = 100;
 
 /// The fault behind a certificate that was refused; `None` when the error is about something else.
-pub(super) fn fault(error: &TlsError, trusted: impl FnOnce() -> String) -> Option<Fault> {
+pub(super) fn fault(error: &TlsError, trusted: impl FnOnce() -> String) -> Option<NodeFault> {
     use CertificateError as Of;
     let TlsError::InvalidCertificate(why) = error else {
         return None;
     };
     Some(match why {
-        Of::UnknownIssuer => Fault::UnknownIssuer { trusted: trusted() },
-        Of::NotValidForName => Fault::WrongName("it does not say for which".to_owned()),
-        Of::NotValidForNameContext { presented, .. } => Fault::WrongName(names(presented)),
-        Of::Other(other) => match other.0.downcast_ref::<Unfounded>() {
-            Some(unfounded) => Fault::Certificate(unfounded.to_string()),
-            None => Fault::Certificate(other_flaw(error)),
+        Of::UnknownIssuer => NodeFault::UnknownIssuer { trusted: trusted() },
+        Of::NotValidForName => NodeFault::WrongName("it does not show which".to_owned()),
+        Of::NotValidForNameContext { presented, .. } => NodeFault::WrongName(names(presented)),
+        Of::Other(other) => match other.0.downcast_ref::<FingerprintError>() {
+            Some(error) => NodeFault::Certificate(error.to_string()),
+            None => NodeFault::Certificate(other_flaw(error)),
         },
-        Of::ExpiredContext { not_after, .. } => Fault::Certificate(format!(
+        Of::ExpiredContext { not_after, .. } => NodeFault::Certificate(format!(
             "it was valid until {}; renew it, or correct this host's clock",
             shown(*not_after)
         )),
-        Of::NotValidYetContext { not_before, .. } => Fault::Certificate(format!(
+        Of::NotValidYetContext { not_before, .. } => NodeFault::Certificate(format!(
             "it is valid from {} on only; correct the clock of this host, or of whoever made it",
             shown(*not_before)
         )),
-        Of::InvalidPurpose | Of::InvalidPurposeContext { .. } => Fault::Certificate(
+        Of::InvalidPurpose | Of::InvalidPurposeContext { .. } => NodeFault::Certificate(
             "it is not made for servers (extended key usage); make one with serverAuth".to_owned(),
         ),
-        Of::BadEncoding => Fault::Certificate("it cannot be read; make a new one".to_owned()),
-        why => Fault::Certificate(format!("{why}; make another one for the node")),
+        Of::BadEncoding => NodeFault::Certificate("it cannot be read; make a new one".to_owned()),
+        why => NodeFault::Certificate(format!("{why}; make another one for the node")),
     })
 }
 

@@ -14,14 +14,14 @@ const EXAMPLE_DAY: NaiveDate = NaiveDate::from_ymd_opt(2026, 1, 2).unwrap();
 
 /// The target of records in the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum IndexTarget {
     /// An index for each day of the event, in UTC.
     Daily(IndexPattern),
     /// One data stream for all records.
     Stream(DataStream),
 }
 
-impl Target {
+impl IndexTarget {
     /// What holds where nothing is set; None never, for a test reads the table's default.
     pub fn default_target() -> Option<Self> {
         let setting = settings::find(Section::Elasticsearch, "index")?;
@@ -94,19 +94,19 @@ impl Target {
     }
 }
 
-impl fmt::Display for Target {
+impl fmt::Display for IndexTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl From<IndexPattern> for Target {
+impl From<IndexPattern> for IndexTarget {
     fn from(pattern: IndexPattern) -> Self {
         Self::Daily(pattern)
     }
 }
 
-impl From<DataStream> for Target {
+impl From<DataStream> for IndexTarget {
     fn from(stream: DataStream) -> Self {
         Self::Stream(stream)
     }
