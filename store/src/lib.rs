@@ -7,16 +7,33 @@
 //! The columns are those of `tantivy-columnar`. A segment has no other index and no copy of the documents: a document is
 //! rebuilt from its columns ([`source`]).
 
+mod disk;
 mod document;
+mod error;
+mod index;
+mod manifest;
+mod merge;
+mod open_index;
+mod reader;
 mod schema;
+mod sealed;
 mod segment;
 mod source;
+#[cfg(test)]
+mod tests;
 mod time;
+mod writer;
 
+pub use disk::{Disk, HostDisk};
 pub use document::Unsupported;
+pub use error::{Event, StoreError};
+pub use index::Index;
+pub use merge::{MergeJob, Merged};
+pub use reader::{Day, Reader};
 pub use schema::{FieldType, Schema, SchemaError};
 pub use segment::{Segment, SegmentBuilder};
 pub use source::Sources;
+pub use writer::{Added, Limits, Writer};
 
 /// What makes a document unique within its index: a pure function of the line and its position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -284,6 +284,20 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
+    /// Gives the keys of all rows whose offset is in the range.
+    pub(crate) fn find(&self, (first, last): (u64, u64), found: &mut impl FnMut(DocumentKey)) {
+        let number = |offset| i64::try_from(offset).unwrap_or(i64::MAX);
+        let mut rows = Vec::new();
+        self.offset.get_docids_for_value_range(
+            number(first)..=number(last),
+            0..self.offset.num_docs(),
+            &mut rows,
+        );
+        rows.into_iter()
+            .filter_map(|row| self.get(row))
+            .for_each(found);
+    }
+
     /// The key of a row; `None` when it has none, which no row of ours has.
     pub(crate) fn get(&self, row: u32) -> Option<DocumentKey> {
         let second =
