@@ -72,6 +72,12 @@ impl DocumentId {
             .fold(0, |offset, byte| offset << 8 | u64::from(*byte))
     }
 
+    /// The event's second since 1970; 0 when the line has no readable time.
+    pub fn second(&self) -> u32 {
+        let key = self.key();
+        u32::from_be_bytes([key[0], key[1], key[2], key[3]])
+    }
+
     /// The first six bytes of the stream's identity.
     pub fn stream(&self) -> [u8; 6] {
         let key = self.key();
@@ -117,6 +123,7 @@ mod tests {
             let text = URL_SAFE_NO_PAD.encode(key);
             prop_assert_eq!(&id.as_bytes()[..], text.as_bytes());
             prop_assert_eq!(DocumentId::parse(&text), Some(id));
+            prop_assert_eq!(i64::from(id.second()), second);
             prop_assert_eq!(id.offset(), offset);
             prop_assert_eq!(&id.stream()[..], &stream[..6]);
         }

@@ -79,7 +79,7 @@ pub(crate) use access::user_id;
 pub use carried_files::CarriedFiles;
 pub use links::Links;
 pub use others::{OtherFile, other_files};
-pub(crate) use state::replace_file;
+pub(crate) use state::{known_outputs, replace_file};
 pub use stats::{Lag, Leaves, Problem, Rotations, Stats};
 pub use survey::{LogFile, Survey, survey};
 pub use tailer::Tailer;

@@ -40,8 +40,8 @@ const REST: i64 = 600;
 /// Limits of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Days that are kept, the current one included; `None` keeps all.
-    pub retention_days: Option<u32>,
+    /// Age in seconds beyond which whole days are removed; `None` keeps all.
+    pub retention: Option<u32>,
     /// Bytes on disk; `None` for no limit.
     pub disk_budget: Option<u64>,
     /// Bytes of documents in memory, after which a commit is due.
@@ -70,6 +70,8 @@ pub struct Writer<D: Disk> {
     indices: BTreeMap<Index, OpenIndex>,
     /// The first day that may be written, in days since 1970.
     floor: u32,
+    /// The oldest day of the retention, as of the last upkeep.
+    oldest: u32,
     /// Indices that documents were added to since the last upkeep.
     written: HashSet<Index>,
     /// By index: the time of the last upkeep that found it written, in seconds since 1970.
@@ -113,6 +115,7 @@ impl<D: Disk> Writer<D> {
             limits,
             indices: BTreeMap::new(),
             floor: 0,
+            oldest: 0,
             written: HashSet::new(),
             last_written: HashMap::new(),
             merging: false,
@@ -259,7 +262,7 @@ impl<D: Disk> Writer<D> {
     }
 
     fn is_expired(&self, index: Index) -> bool {
-        matches!(index, Index::Day(day) if day < self.floor)
+        matches!(index, Index::Day(day) if day < self.floor.max(self.oldest))
     }
 
     /// Whether so much is in memory that it should be committed now.
@@ -300,12 +303,12 @@ impl<D: Disk> Writer<D> {
     }
 
     fn retire(&mut self, now: i64) -> Result<(), StoreError> {
-        let Some(days) = self.limits.retention_days else {
+        let Some(age) = self.limits.retention else {
             return Ok(());
         };
-        let today = u32::try_from(now.div_euclid(86_400)).unwrap_or(0);
-        let floor = (today + 1).saturating_sub(days);
-        let old: Vec<u32> = self.days().take_while(|day| *day < floor).collect();
+        let oldest = (now - i64::from(age)).div_euclid(86_400);
+        self.oldest = u32::try_from(oldest).unwrap_or(0);
+        let old: Vec<u32> = self.days().take_while(|day| *day < self.oldest).collect();
         for day in old {
             let index = Index::Day(day);
             let documents = self.drop_day(day)?;

@@ -23,7 +23,7 @@ fn days_beyond_the_retention_are_dropped_and_do_not_come_back() {
     let disk = SimDisk::new(1);
     filled(&disk, 4);
     let limits = Limits {
-        retention_days: Some(2),
+        retention: Some(86_400),
         ..NO_LIMITS
     };
     let mut writer = open(&disk, limits);
@@ -56,7 +56,7 @@ fn days_beyond_the_retention_are_dropped_and_do_not_come_back() {
 #[test]
 fn a_day_is_dropped_whole_wherever_the_power_fails() {
     let limits = Limits {
-        retention_days: Some(1),
+        retention: Some(3600),
         ..NO_LIMITS
     };
     for calls in 1..60 {
@@ -175,7 +175,7 @@ fn a_floor_that_cannot_be_read_is_the_oldest_day() {
     let disk = SimDisk::new(3);
     filled(&disk, 3);
     let limits = Limits {
-        retention_days: Some(2),
+        retention: Some(86_400),
         ..NO_LIMITS
     };
     let mut writer = open(&disk, limits);

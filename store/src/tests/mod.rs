@@ -16,7 +16,7 @@ const STORE: &str = "/data/store";
 const DAY: u32 = 20_780;
 
 const NO_LIMITS: Limits = Limits {
-    retention_days: None,
+    retention: None,
     disk_budget: None,
     memory: 1 << 20,
 };
