@@ -90,6 +90,9 @@ struct RunArgs {
     /// Do not ask whether the cluster has the index template.
     #[arg(long)]
     no_template_check: bool,
+    /// Stop when the process that started this one has ended: for `demo`.
+    #[arg(long, hide = true)]
+    with_parent: bool,
     /// Level of the agent's own log lines, instead of `level` in [log].
     #[arg(long, value_name = "LEVEL", value_parser = level())]
     log_level: Option<LogLevel>,

@@ -33,6 +33,7 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
             },
         },
         timeout: args.timeout,
+        with_parent: args.with_parent,
     };
     match agent::run(options, first, || read(common)) {
         Ok(end) => exit_of_end(end),

@@ -35,6 +35,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The error of a file in `path` that could not be read.
+    pub fn read(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        Self::io("read", path)
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io {
             action,

@@ -235,6 +235,16 @@ impl Segment {
             .ok_or_else(missing)
     }
 
+    /// The key of each row, in order.
+    ///
+    /// # Errors
+    ///
+    /// The columns cannot be read.
+    pub fn document_keys(&self) -> io::Result<Vec<DocumentKey>> {
+        let keys = self.keys()?;
+        Ok((0..self.rows()).filter_map(|row| keys.get(row)).collect())
+    }
+
     /// The keys of the rows, for looking documents up.
     pub(crate) fn keys(&self) -> io::Result<Keys> {
         let missing = |name| {
