@@ -61,14 +61,14 @@ pub enum Event {
         /// What is wrong with them.
         reason: String,
     },
-    /// A day was removed because it is older than the retention.
+    /// A day, or lines without a time, were removed because they are older than the retention.
     Retired {
         /// The index.
         index: Index,
         /// Its documents.
         documents: u64,
     },
-    /// A day was removed because the store was larger than it may be.
+    /// The same, because the store was larger than it may be.
     OverBudget {
         /// The index.
         index: Index,

@@ -302,6 +302,32 @@ impl OpenIndex {
         Ok(())
     }
 
+    /// Removes the segments whose documents are all older than `second`; gives their number of documents.
+    pub(crate) fn drop_segments<D: Disk>(
+        &mut self,
+        disk: &D,
+        second: i64,
+    ) -> Result<u64, StoreError> {
+        let mut manifest = self.manifest.clone();
+        let is_old = |segment: &mut SegmentEntry| segment.seconds.1 < second;
+        let dropped: Vec<SegmentEntry> = manifest.segments.extract_if(.., is_old).collect();
+        if dropped.is_empty() {
+            return Ok(0);
+        }
+        replace_manifest(disk, &self.path, &manifest)?;
+        self.manifest = manifest;
+        for segment in &dropped {
+            self.verified.remove(&segment.number);
+            self.keys.remove(&segment.number);
+            // One that stays is removed at the next start: no manifest names it.
+            let _ = disk.remove_file(&self.path.join(segment.file()));
+        }
+        Ok(dropped
+            .iter()
+            .map(|segment| u64::from(segment.documents))
+            .sum())
+    }
+
     /// Puts the merged segment in the place of those that it holds the documents of, and removes their files.
     ///
     /// False when they are not there any more: the merged one is then removed.

@@ -37,6 +37,8 @@ const DAMAGED: &str = "damaged-";
 /// An index that was not written for so many seconds is at rest: it gets as few segments as may be.
 const REST: i64 = 600;
 
+const SECONDS_PER_DAY: i64 = 86_400;
+
 /// Limits of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -306,39 +308,66 @@ impl<D: Disk> Writer<D> {
         let Some(age) = self.limits.retention else {
             return Ok(());
         };
-        let oldest = (now - i64::from(age)).div_euclid(86_400);
-        self.oldest = u32::try_from(oldest).unwrap_or(0);
+        let oldest = now - i64::from(age);
+        self.oldest = u32::try_from(oldest.div_euclid(SECONDS_PER_DAY)).unwrap_or(0);
         let old: Vec<u32> = self.days().take_while(|day| *day < self.oldest).collect();
         for day in old {
             let index = Index::Day(day);
             let documents = self.drop_day(day)?;
             self.events.push(Event::Retired { index, documents });
         }
+        let documents = self.drop_unparsed(oldest)?;
+        if documents > 0 {
+            let index = Index::Unparsed;
+            self.events.push(Event::Retired { index, documents });
+        }
         Ok(())
     }
 
+    /// Removes the oldest day, or lines without a time that are older, until the store is as small as it should be.
     fn shrink(&mut self) -> Result<(), StoreError> {
         let Some(budget) = self.limits.disk_budget else {
             return Ok(());
         };
         loop {
             let bytes = self.bytes();
-            let mut days = self.days();
-            // the last day stays, however large it is
-            let (Some(day), Some(_)) = (days.next(), days.next()) else {
-                return Ok(());
-            };
-            drop(days);
             if bytes <= budget {
                 return Ok(());
             }
-            let index = Index::Day(day);
-            let documents = self.drop_day(day)?;
+            // the last day stays, however large it is
+            let mut days = self.days();
+            let day = days.next().filter(|_| days.next().is_some());
+            drop(days);
+            let end = day.map(|day| (i64::from(day) + 1) * SECONDS_PER_DAY);
+            let unparsed = self.indices.get(&Index::Unparsed);
+            let unparsed = unparsed.and_then(|open| {
+                let newest = open
+                    .manifest
+                    .segments
+                    .iter()
+                    .map(|segment| segment.seconds.1);
+                newest.min()
+            });
+            let (index, documents) = match (day, unparsed) {
+                (_, Some(oldest)) if end.is_none_or(|end| oldest < end) => {
+                    (Index::Unparsed, self.drop_unparsed(oldest + 1)?)
+                }
+                (Some(day), _) => (Index::Day(day), self.drop_day(day)?),
+                (None, _) => return Ok(()),
+            };
             self.events.push(Event::OverBudget {
                 index,
                 documents,
                 bytes,
             });
+        }
+    }
+
+    /// Removes segments of lines without a time, by the time at which they were read.
+    fn drop_unparsed(&mut self, before: i64) -> Result<u64, StoreError> {
+        match self.indices.get_mut(&Index::Unparsed) {
+            Some(open) => open.drop_segments(&self.disk, before),
+            None => Ok(0),
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::sim_disk::{Fault, SimDisk};
 use super::{DAY, NO_LIMITS, STORE, add, key, open, stored};
-use crate::{Event, Index, Limits, StoreError, Writer};
+use crate::{DocumentKey, Event, Index, Limits, StoreError, Writer};
 
 fn filled(disk: &SimDisk, days: u32) {
     let mut writer = open(disk, NO_LIMITS);
@@ -108,6 +108,55 @@ fn the_oldest_days_are_dropped_when_the_store_is_too_large_but_never_the_last() 
     );
     writer.upkeep(noon(DAY + 2)).unwrap();
     assert_eq!(stored(&disk.observer()), [key(DAY + 2, 5, 1, 20)]);
+}
+
+/// Anybody who can make a log have lines without a time must not fill the disk with them, nor push the days out.
+#[test]
+fn lines_without_a_time_are_dropped_by_the_time_at_which_they_were_read() {
+    let disk = SimDisk::new(1);
+    filled(&disk, 2);
+    let mut writer = open(&disk, NO_LIMITS);
+    for (number, day) in [DAY, DAY + 1, DAY + 2].into_iter().enumerate() {
+        let unparsed = DocumentKey {
+            second: 0,
+            stream: 1,
+            offset: 100 + number as u64,
+        };
+        let read = key(day, 7, 9, unparsed.offset);
+        let document = super::document(&read);
+        writer.add(&[(unparsed, &document)]).unwrap();
+        writer.commit().unwrap();
+    }
+    let all = writer.bytes();
+    drop(writer);
+    let limits = Limits {
+        disk_budget: Some(all - 1),
+        ..NO_LIMITS
+    };
+    let mut writer = open(&disk, limits);
+    writer.upkeep(noon(DAY + 2)).unwrap();
+    let over = Event::OverBudget {
+        index: Index::Unparsed,
+        documents: 1,
+        bytes: all,
+    };
+    assert_eq!(writer.take_events(), [over]);
+    drop(writer);
+    let mut writer = open(
+        &disk,
+        Limits {
+            retention: Some(86_400),
+            ..NO_LIMITS
+        },
+    );
+    writer.upkeep(noon(DAY + 2)).unwrap();
+    let retired = |index, documents| Event::Retired { index, documents };
+    assert_eq!(
+        writer.take_events(),
+        [retired(Index::Day(DAY), 1), retired(Index::Unparsed, 1)]
+    );
+    let left = [key(DAY + 1, 5, 1, 10), key(DAY + 2, 7, 9, 102)];
+    assert_eq!(stored(&disk.observer()), left);
 }
 
 #[test]
