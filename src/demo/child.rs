@@ -44,7 +44,10 @@ impl AgentProcess {
             return Ok(());
         };
         if status.code().is_some() {
-            let text = format!("the agent ended ({status}); its log is {}", self.log.display());
+            let text = format!(
+                "the agent ended ({status}); its log is {}",
+                self.log.display()
+            );
             return Err(io::Error::other(text));
         }
         self.child = spawn(&self.program, &self.config, &self.log)?;

@@ -110,9 +110,11 @@ pub(crate) async fn run(
     show: &mut dyn FnMut(Scene<'_>),
 ) -> Result<Summary, DemoError> {
     let mut stop = Stop::new().map_err(DemoError::Signals)?;
-    let mut site = Site::new(&options.parent, std::process::id(), options.keep).map_err(DemoError::Site)?;
+    let mut site =
+        Site::new(&options.parent, std::process::id(), options.keep).map_err(DemoError::Site)?;
     let now = clock.unix_millis().div_euclid(1000);
-    let has_past = !options.history.is_zero() && write_past(&mut site, options, now, &mut stop, show).await?;
+    let has_past =
+        !options.history.is_zero() && write_past(&mut site, options, now, &mut stop, show).await?;
     let log = site.directory().join("agent.log");
     let agent = AgentProcess::start(options.program.clone(), site.config(), log);
     let mut agent = agent.map_err(DemoError::Agent)?;
@@ -123,7 +125,15 @@ pub(crate) async fn run(
     if has_past {
         index_past(&site, &mut agent, &mut stop, show).await?;
     }
-    visit(&mut site, &mut agent, options.duration, clock, &mut stop, show).await?;
+    visit(
+        &mut site,
+        &mut agent,
+        options.duration,
+        clock,
+        &mut stop,
+        show,
+    )
+    .await?;
     // What was written last takes a moment; an agent that was killed has to start first.
     let deadline = Instant::now() + CATCH_UP;
     while documents(&site) < site.lines && Instant::now() < deadline {

@@ -112,7 +112,11 @@ impl Site {
     pub(super) fn write_part(&mut self, part: usize) -> io::Result<()> {
         let parts_left = PARTS.saturating_sub(part).max(1);
         let count = self.second.len().div_ceil(parts_left);
-        let lines: String = self.second.drain(self.second.len() - count..).rev().collect();
+        let lines: String = self
+            .second
+            .drain(self.second.len() - count..)
+            .rev()
+            .collect();
         self.log.write_all(lines.as_bytes())?;
         self.lines += count as u64;
         Ok(())
@@ -163,10 +167,7 @@ mod tests {
         assert_eq!(past_days(NOW, 0), []);
         assert_eq!(
             past_days(NOW, SECONDS_PER_DAY),
-            [
-                (NOW - SECONDS_PER_DAY, NOW - 600, 2),
-                (NOW - 600, NOW, 1)
-            ]
+            [(NOW - SECONDS_PER_DAY, NOW - 600, 2), (NOW - 600, NOW, 1)]
         );
     }
 

@@ -73,7 +73,11 @@ const AGENTS: [&str; 6] = [
     "curl/8.12.1",
 ];
 
-const REFERRERS: [&str; 3] = ["-", "https://shop.example/", "https://search.example/?q=shoes"];
+const REFERRERS: [&str; 3] = [
+    "-",
+    "https://shop.example/",
+    "https://search.example/?q=shoes",
+];
 
 /// Writes the lines of one second after the other.
 pub(super) struct Traffic {
@@ -98,7 +102,11 @@ impl Traffic {
     pub(super) fn new(seed: u64) -> Self {
         let mut chance = Chance::new(seed);
         let clients = (0..CLIENTS).map(|_| match chance.percent(25) {
-            true => format!("2001:db8:{:x}::{:x}", chance.below(4096), 1 + chance.below(65_000)),
+            true => format!(
+                "2001:db8:{:x}::{:x}",
+                chance.below(4096),
+                1 + chance.below(65_000)
+            ),
             false => format!(
                 "198.{}.{}.{}",
                 18 + chance.below(2),
@@ -119,7 +127,10 @@ impl Traffic {
             self.visitor(&stamp, out);
             lines += 1;
         }
-        lines + self.scraper(second, &stamp, out) + self.stuffers(second, &stamp, out) + self.leak(second, &stamp, out)
+        lines
+            + self.scraper(second, &stamp, out)
+            + self.stuffers(second, &stamp, out)
+            + self.leak(second, &stamp, out)
     }
 
     fn visitor(&mut self, stamp: &str, out: &mut String) {
@@ -219,7 +230,10 @@ impl Traffic {
         if second.rem_euclid(3600) >= 300 || second.rem_euclid(20) != 7 {
             return 0;
         }
-        let path = format!("/api/v1/export/customers?page={}", second.rem_euclid(3600) / 20);
+        let path = format!(
+            "/api/v1/export/customers?page={}",
+            second.rem_euclid(3600) / 20
+        );
         let request = Request {
             client: LEAK,
             user: "j.doe",
@@ -239,8 +253,8 @@ impl Traffic {
 /// How busy an hour is against the average of a day (UTC).
 fn busy(hour: u32) -> f64 {
     const HOURS: [f64; 24] = [
-        0.35, 0.25, 0.2, 0.2, 0.25, 0.4, 0.6, 0.85, 1.05, 1.2, 1.3, 1.35, 1.35, 1.3, 1.25, 1.25, 1.3, 1.4,
-        1.55, 1.7, 1.75, 1.5, 1.05, 0.6,
+        0.35, 0.25, 0.2, 0.2, 0.25, 0.4, 0.6, 0.85, 1.05, 1.2, 1.3, 1.35, 1.35, 1.3, 1.25, 1.25,
+        1.3, 1.4, 1.55, 1.7, 1.75, 1.5, 1.05, 0.6,
     ];
     HOURS.get(hour as usize).copied().unwrap_or(1.0)
 }
@@ -281,11 +295,16 @@ mod tests {
         let format = Format::compile(FORMAT, Escape::Default).unwrap();
         let mut lines = String::new();
         let mut traffic = Traffic::new(1);
-        let count: u64 = (0..3600).map(|second| traffic.second(NOON + second, &mut lines)).sum();
+        let count: u64 = (0..3600)
+            .map(|second| traffic.second(NOON + second, &mut lines))
+            .sum();
         assert_eq!(lines.lines().count() as u64, count);
         let mut captures = logweir_parsers::Captures::default();
         for line in lines.lines() {
-            assert!(format.parse(line.as_bytes(), &mut captures).is_ok(), "{line}");
+            assert!(
+                format.parse(line.as_bytes(), &mut captures).is_ok(),
+                "{line}"
+            );
         }
     }
 
@@ -298,8 +317,14 @@ mod tests {
         }
         let count = |text: &str| lines.lines().filter(|line| line.starts_with(text)).count();
         assert!(count(SCRAPER) > 1_000, "{}", count(SCRAPER));
-        let logins: Vec<&str> = lines.lines().filter(|line| line.starts_with(STUFFERS)).collect();
-        let succeeded = logins.iter().filter(|line| line.contains("\" 200 ")).count();
+        let logins: Vec<&str> = lines
+            .lines()
+            .filter(|line| line.starts_with(STUFFERS))
+            .collect();
+        let succeeded = logins
+            .iter()
+            .filter(|line| line.contains("\" 200 "))
+            .count();
         assert!(logins.len() > 100 && succeeded * 20 < logins.len());
         assert_eq!(count(LEAK), 3);
     }

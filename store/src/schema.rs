@@ -11,6 +11,8 @@ use serde::Deserialize;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Schema {
     fields: BTreeMap<String, FieldType>,
+    /// The few fields of type [`FieldType::Date`].
+    dates: Vec<String>,
 }
 
 /// Type of a field.
@@ -99,6 +101,9 @@ impl Schema {
                             return Err(SchemaError::Type { field, found });
                         }
                     };
+                    if found == FieldType::Date {
+                        self.dates.push(field.clone());
+                    }
                     self.fields.insert(field, found);
                 }
             }
@@ -109,6 +114,11 @@ impl Schema {
     /// The type of a field; `None` for one that is not mapped.
     pub fn get(&self, field: &str) -> Option<FieldType> {
         self.fields.get(field).copied()
+    }
+
+    /// Whether a field holds times. Each text of each document is asked for.
+    pub(crate) fn is_date(&self, field: &str) -> bool {
+        self.dates.iter().any(|date| date == field)
     }
 
     /// The mapped fields, by name.

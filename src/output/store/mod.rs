@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use super::health::HealthTracker;
 use super::{Ack, Health, Output, OutputStatus, Readiness};
 use crate::clock::Clock;
-use crate::event::{Batch, DocumentId, EventTime, Framing};
+use crate::event::{Batch, DocumentId, EventTime, Framing, IdParts};
 use crate::telemetry::MetricSink;
 
 /// The mappings that the store takes its types from: those of Elasticsearch.
@@ -154,11 +154,15 @@ impl Store {
 
 /// The store's key of a document id.
 fn key(id: &DocumentId) -> DocumentKey {
-    let [a, b, c, d, e, f] = id.stream();
+    let IdParts {
+        second,
+        stream: [a, b, c, d, e, f],
+        offset,
+    } = id.parts();
     DocumentKey {
-        second: id.second(),
+        second,
         stream: u64::from_be_bytes([0, 0, a, b, c, d, e, f]),
-        offset: id.offset(),
+        offset,
     }
 }
 
