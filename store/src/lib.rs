@@ -8,6 +8,7 @@
 //! rebuilt from its columns ([`source`]).
 
 mod document;
+pub mod query;
 mod schema;
 mod segment;
 mod source;
