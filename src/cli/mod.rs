@@ -3,6 +3,8 @@
 //! Owns the arguments and the exit codes (sysexits.h). Invariant: a command exits with 0 only when it did everything that was
 //! asked for.
 
+mod answer;
+mod ask;
 mod check;
 mod dead_letters;
 mod exit;
@@ -12,6 +14,8 @@ mod prune;
 mod run;
 mod setup;
 mod terminal;
+mod timeline;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,6 +60,10 @@ enum Command {
     Setup(SetupArgs),
     /// Delete the indices of days that are older than `retention`, for clusters without a life cycle.
     Prune(PruneArgs),
+    /// Show the routes, clients or other values with the most requests.
+    Top(top::TopArgs),
+    /// Show requests over time.
+    Timeline(timeline::TimelineArgs),
     /// Look at what the cluster did not take, and send it again.
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
@@ -263,6 +271,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&cli.common, &args),
         Command::Setup(args) => setup::run(&cli.common, &args),
         Command::Prune(args) => prune::run(&cli.common, &args),
+        Command::Top(args) => top::run(&cli.common, &args),
+        Command::Timeline(args) => timeline::run(&cli.common, &args),
         Command::DeadLetters(command) => dead_letters::run(&cli.common, &command),
         Command::Man => {
             terminal::print(&man::page(Cli::command()));

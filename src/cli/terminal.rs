@@ -44,16 +44,28 @@ macro_rules! complain {
 
 pub(super) use {complain, say};
 
+/// The columns that a safe text takes, at most.
+pub(super) fn columns(text: &str) -> usize {
+    text.chars().map(columns_of).sum()
+}
+
+fn columns_of(char: char) -> usize {
+    if char >= '\u{1100}' && char != '…' {
+        2
+    } else {
+        1
+    }
+}
+
 /// Safe text, cut with `…` to so many columns.
 pub(super) fn cut(text: &str, columns: usize) -> String {
-    let wide = |char: char| if char >= '\u{1100}' { 2 } else { 1 };
-    if text.chars().map(wide).sum::<usize>() <= columns {
+    if self::columns(text) <= columns {
         return text.to_owned();
     }
     let mut left = columns.saturating_sub(1);
     let mut out = String::new();
     for char in text.chars() {
-        match left.checked_sub(wide(char)) {
+        match left.checked_sub(columns_of(char)) {
             Some(rest) => left = rest,
             None => break,
         }

@@ -133,3 +133,24 @@ impl Counts {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_values_or_longer_ones_than_fit_are_an_error() {
+        let mut counts = Counts::default();
+        let long = "x".repeat(MOST_GROUP_BYTES / 2 + 1);
+        assert!(counts.count(KeyRef::Text(&long), 1).is_ok());
+        assert!(counts.count(KeyRef::Text(&long), 1).is_ok());
+        assert!(counts.count(KeyRef::Text(&format!("{long}1")), 1).is_err());
+
+        let mut counts = Counts::default();
+        for number in 0..MOST_GROUPS as i128 {
+            assert!(counts.count(KeyRef::Key(Key::Integer(number)), 1).is_ok());
+        }
+        assert!(counts.count(KeyRef::Key(Key::Integer(0)), 1).is_ok());
+        assert!(counts.count(KeyRef::Text("one more"), 1).is_err());
+    }
+}

@@ -276,7 +276,11 @@ mod tests {
             ("", "a", false),
             ("ü*", "üß", true),
         ] {
-            assert_eq!(Pattern::parse(pattern).matches(text), fits, "{pattern} {text}");
+            assert_eq!(
+                Pattern::parse(pattern).matches(text),
+                fits,
+                "{pattern} {text}"
+            );
         }
         assert_eq!(Pattern::parse(r"\*\\").exact(), Some(r"*\"));
     }

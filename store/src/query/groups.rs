@@ -290,10 +290,18 @@ fn add(
     mut number: impl FnMut(u64) -> u32,
 ) {
     if of == rows {
-        pairs.extend((0..).zip(values).map(|(place, value)| (place, number(*value))));
+        pairs.extend(
+            (0..)
+                .zip(values)
+                .map(|(place, value)| (place, number(*value))),
+        );
     } else {
         let places = places(rows, of).map(|place| u32::try_from(place).unwrap_or(u32::MAX));
-        pairs.extend(places.zip(values).map(|(place, value)| (place, number(*value))));
+        pairs.extend(
+            places
+                .zip(values)
+                .map(|(place, value)| (place, number(*value))),
+        );
     }
 }
 
@@ -312,16 +320,14 @@ fn texts(
         .collect();
     let mut numbers = numbers.into_iter();
     let mut result = Ok(());
-    let complete = column
-        .dictionary()
-        .sorted_ords_to_term_cb(&terms, |text| {
-            if let (Ok(()), Some(number)) = (&result, numbers.next()) {
-                result = match std::str::from_utf8(text) {
-                    Ok(text) => each(number, KeyRef::Text(text)),
-                    Err(error) => Err(invalid(error).into()),
-                };
-            }
-        })?;
+    let complete = column.dictionary().sorted_ords_to_term_cb(&terms, |text| {
+        if let (Ok(()), Some(number)) = (&result, numbers.next()) {
+            result = match std::str::from_utf8(text) {
+                Ok(text) => each(number, KeyRef::Text(text)),
+                Err(error) => Err(invalid(error).into()),
+            };
+        }
+    })?;
     result?;
     if complete {
         Ok(())

@@ -151,7 +151,17 @@ mod tests {
         let shown: Vec<String> = keys.iter().map(Key::to_string).collect();
         assert_eq!(
             shown,
-            ["-1", "0.5", "404", "18446744073709551615", "true", "-", "a", "b", ""]
+            [
+                "-1",
+                "0.5",
+                "404",
+                "18446744073709551615",
+                "true",
+                "-",
+                "a",
+                "b",
+                ""
+            ]
         );
         assert_eq!(Key::number(404.0), Key::of(Kind::I64, 404_i64.to_u64()));
         assert_eq!(Key::number(404.0), Key::of(Kind::U64, 404));

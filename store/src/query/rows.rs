@@ -31,12 +31,16 @@ pub(super) struct Block {
 
 impl Rows {
     /// `None` when no row of the segment is in the range or fulfils the conditions.
-    pub(super) fn new(scope: &Scope, segment: &Segment, with_times: bool) -> io::Result<Option<Self>> {
-        let timestamps = segment.timestamps()?;
-        let column = timestamps.column();
-        if segment.rows() == 0 || column.values.num_vals() == 0 {
+    pub(super) fn new(
+        scope: &Scope,
+        segment: &Segment,
+        with_times: bool,
+    ) -> io::Result<Option<Self>> {
+        if segment.rows() == 0 {
             return Ok(None);
         }
+        let timestamps = segment.timestamps()?;
+        let column = timestamps.column();
         let first = column.min_value().into_timestamp_millis();
         let last = column.max_value().into_timestamp_millis();
         if last < scope.from || first >= scope.to {
@@ -63,12 +67,17 @@ impl Rows {
     }
 
     /// Calls `each` with every block that has rows.
-    pub(super) fn each<E>(&mut self, mut each: impl FnMut(&Block) -> Result<(), E>) -> Result<(), E> {
+    pub(super) fn each<E>(
+        &mut self,
+        mut each: impl FnMut(&Block) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut all = Vec::with_capacity(BLOCK);
         let mut block = Block::default();
         let mut start = 0;
         while start < self.all {
-            let end = self.all.min(start.saturating_add(u32::try_from(BLOCK).unwrap_or(u32::MAX)));
+            let end = self
+                .all
+                .min(start.saturating_add(u32::try_from(BLOCK).unwrap_or(u32::MAX)));
             all.clear();
             all.extend(start..end);
             start = end;
