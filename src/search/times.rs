@@ -68,9 +68,13 @@ fn parse(text: &str, end: End, now: i64, zone: &dyn Zone) -> Result<i64, TimeErr
         let time = ago.and_then(|ago| now.checked_sub(ago)).filter(is_shown);
         return time.ok_or_else(wrong);
     }
-    // a space may stand for the T, as people write it
-    if let Ok(time) = DateTime::parse_from_rfc3339(&text.replacen(' ', "T", 1)) {
-        return Ok(time.timestamp_millis());
+    // a space may stand for the T, and seconds may be missing, as people write them
+    let joined = text.replacen(' ', "T", 1);
+    let with_offset = DateTime::parse_from_rfc3339(&joined)
+        .or_else(|_| DateTime::parse_from_str(&joined, "%Y-%m-%dT%H:%M%:z"));
+    if let Ok(time) = with_offset {
+        let time = Some(time.timestamp_millis());
+        return time.filter(is_shown).ok_or_else(wrong);
     }
     if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         let day = match end {
@@ -83,13 +87,8 @@ fn parse(text: &str, end: End, now: i64, zone: &dyn Zone) -> Result<i64, TimeErr
         let time = zone::instant(zone, zone::shown(midnight)) * 1_000;
         return Some(time).filter(is_shown).ok_or_else(wrong);
     }
-    for form in [
-        "%Y-%m-%d %H:%M",
-        "%Y-%m-%d %H:%M:%S%.f",
-        "%Y-%m-%dT%H:%M",
-        "%Y-%m-%dT%H:%M:%S%.f",
-    ] {
-        if let Ok(time) = NaiveDateTime::parse_from_str(text, form) {
+    for form in ["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S%.f"] {
+        if let Ok(time) = NaiveDateTime::parse_from_str(&joined, form) {
             let millis = i64::from(time.and_utc().timestamp_subsec_millis());
             let time = zone::instant(zone, zone::shown(time)) * 1_000 + millis;
             return Some(time).filter(is_shown).ok_or_else(wrong);

@@ -5,7 +5,10 @@
 
 use std::fmt::Debug;
 
-use tantivy_columnar::{Cardinality, Column, ColumnIndex, DynamicColumn};
+use tantivy_columnar::{
+    Cardinality, Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64,
+};
+use tantivy_common::DateTime;
 
 use super::key::Kind;
 
@@ -69,17 +72,98 @@ impl<T: PartialOrd + Copy + Debug + Send + Sync + 'static> Scan<T> {
     }
 }
 
-/// A column of texts by their ordinals, or of other values as `u64`.
-pub(super) fn raw(column: DynamicColumn) -> Option<(Column<u64>, Kind)> {
-    Some(match column {
-        DynamicColumn::Bool(column) => (column.to_u64_monotonic(), Kind::Bool),
-        DynamicColumn::I64(column) => (column.to_u64_monotonic(), Kind::I64),
-        DynamicColumn::U64(column) => (column, Kind::U64),
-        DynamicColumn::F64(column) => (column.to_u64_monotonic(), Kind::F64),
-        DynamicColumn::DateTime(column) => (column.to_u64_monotonic(), Kind::Time),
-        // Texts have a dictionary; the others are never written.
-        DynamicColumn::Str(_) | DynamicColumn::IpAddr(_) | DynamicColumn::Bytes(_) => return None,
-    })
+/// A column without a dictionary: its values as `u64`, in their order.
+pub(super) struct Raw {
+    column: Typed,
+    values: Vec<u64>,
+}
+
+enum Typed {
+    Bool(Scan<bool>),
+    I64(Scan<i64>),
+    U64(Scan<u64>),
+    F64(Scan<f64>),
+    Time(Scan<DateTime>),
+}
+
+impl Raw {
+    /// `None` for texts, which have a dictionary, and for what is never written.
+    pub(super) fn new(column: DynamicColumn) -> Option<Self> {
+        let column = match column {
+            DynamicColumn::Bool(column) => Typed::Bool(Scan::new(column)),
+            DynamicColumn::I64(column) => Typed::I64(Scan::new(column)),
+            DynamicColumn::U64(column) => Typed::U64(Scan::new(column)),
+            DynamicColumn::F64(column) => Typed::F64(Scan::new(column)),
+            DynamicColumn::DateTime(column) => Typed::Time(Scan::new(column)),
+            DynamicColumn::Str(_) | DynamicColumn::IpAddr(_) | DynamicColumn::Bytes(_) => {
+                return None;
+            }
+        };
+        let values = Vec::new();
+        Some(Self { column, values })
+    }
+
+    /// What the values stand for.
+    pub(super) fn kind(&self) -> Kind {
+        match self.column {
+            Typed::Bool(_) => Kind::Bool,
+            Typed::I64(_) => Kind::I64,
+            Typed::U64(_) => Kind::U64,
+            Typed::F64(_) => Kind::F64,
+            Typed::Time(_) => Kind::Time,
+        }
+    }
+
+    /// As [`Scan::is_list`].
+    pub(super) fn is_list(&self) -> bool {
+        match &self.column {
+            Typed::Bool(scan) => scan.is_list(),
+            Typed::I64(scan) => scan.is_list(),
+            Typed::U64(scan) => scan.is_list(),
+            Typed::F64(scan) => scan.is_list(),
+            Typed::Time(scan) => scan.is_list(),
+        }
+    }
+
+    /// As [`Scan::read`].
+    pub(super) fn read<'a>(&'a mut self, rows: &'a [u32]) -> (&'a [u32], &'a [u64]) {
+        fn convert<'a, T: MonotonicallyMappableToU64>(
+            (rows, of): (&'a [u32], &[T]),
+            values: &'a mut Vec<u64>,
+        ) -> (&'a [u32], &'a [u64]) {
+            values.clear();
+            values.extend(of.iter().map(|value| value.to_u64()));
+            (rows, values)
+        }
+        match &mut self.column {
+            Typed::Bool(scan) => convert(scan.read(rows), &mut self.values),
+            Typed::I64(scan) => convert(scan.read(rows), &mut self.values),
+            Typed::U64(scan) => scan.read(rows),
+            Typed::F64(scan) => convert(scan.read(rows), &mut self.values),
+            Typed::Time(scan) => convert(scan.read(rows), &mut self.values),
+        }
+    }
+}
+
+/// Remembers what was found out about the values of the rows before: most fields without a dictionary have few.
+pub(super) struct Memo<T>([Option<(u64, T)>; 256]);
+
+impl<T: Copy> Memo<T> {
+    pub(super) fn new() -> Box<Self> {
+        Box::new(Self([None; 256]))
+    }
+
+    pub(super) fn get(&mut self, value: u64, find: impl FnOnce() -> T) -> T {
+        let place = &mut self.0[usize::from(value.to_le_bytes()[0])];
+        match place {
+            Some((seen, found)) if *seen == value => *found,
+            _ => {
+                let found = find();
+                *place = Some((value, found));
+                found
+            }
+        }
+    }
 }
 
 /// The numbers of a field, a value for each row.

@@ -9,8 +9,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use tantivy_columnar::{DynamicColumn, StrColumn};
 
-use super::columns::{Scan, places, raw};
-use super::key::{Key, Kind};
+use super::columns::{Memo, Raw, Scan, places};
+use super::key::Key;
 use crate::segment::Segment;
 
 /// A condition on a field.
@@ -111,35 +111,14 @@ pub(super) struct Condition {
 
 /// A column that may have values that fit.
 enum Tested {
-    /// Any value fits.
+    /// Any text fits.
     Present(Scan<u64>),
     /// One text fits.
     One(Scan<u64>, u64),
     /// Some texts fit, a bit for each.
     Some(Scan<u64>, Vec<u64>),
     /// Values without a dictionary.
-    Values(Scan<u64>, Box<Verdicts>),
-}
-
-/// The verdicts on values that were seen before.
-struct Verdicts {
-    kind: Kind,
-    test: Test,
-    seen: [Option<(u64, bool)>; 256],
-}
-
-impl Verdicts {
-    fn of(&mut self, value: u64) -> bool {
-        let place = &mut self.seen[usize::from(value.to_le_bytes()[0])];
-        match place {
-            Some((seen, verdict)) if *seen == value => *verdict,
-            _ => {
-                let verdict = self.test.matches(&Key::of(self.kind, value).to_string());
-                *place = Some((value, verdict));
-                verdict
-            }
-        }
-    }
+    Values(Raw, Test, Box<Memo<bool>>),
 }
 
 impl Condition {
@@ -153,17 +132,9 @@ impl Condition {
                 }
                 DynamicColumn::Str(column) => columns.extend(terms(&filter.test, &column)?),
                 column => {
-                    let Some((column, kind)) = raw(column) else {
-                        continue;
-                    };
-                    let scan = Scan::new(column);
-                    columns.push(if is_any {
-                        Tested::Present(scan)
-                    } else {
-                        let test = filter.test.clone();
-                        let seen = [None; 256];
-                        Tested::Values(scan, Box::new(Verdicts { kind, test, seen }))
-                    });
+                    let raw = Raw::new(column);
+                    let test = |raw| Tested::Values(raw, filter.test.clone(), Memo::new());
+                    columns.extend(raw.map(test));
                 }
             }
         }
@@ -186,15 +157,20 @@ impl Condition {
         let (hits, hit) = (&mut self.hits, !self.negated);
         for column in &mut self.columns {
             match column {
-                Tested::Present(scan) => mark(rows, scan, hits, hit, |_| true),
-                Tested::One(scan, term) => mark(rows, scan, hits, hit, |value| value == *term),
-                Tested::Some(scan, terms) => mark(rows, scan, hits, hit, |value| {
+                Tested::Present(scan) => mark(rows, scan.read(rows), hits, hit, |_| true),
+                Tested::One(scan, term) => {
+                    mark(rows, scan.read(rows), hits, hit, |value| value == *term);
+                }
+                Tested::Some(scan, terms) => mark(rows, scan.read(rows), hits, hit, |value| {
                     let word = usize::try_from(value / 64).ok();
                     let word = word.and_then(|word| terms.get(word));
                     word.is_some_and(|word| word >> (value % 64) & 1 == 1)
                 }),
-                Tested::Values(scan, verdicts) => {
-                    mark(rows, scan, hits, hit, |value| verdicts.of(value));
+                Tested::Values(raw, test, memo) => {
+                    let kind = raw.kind();
+                    mark(rows, raw.read(rows), hits, hit, |value| {
+                        memo.get(value, || test.matches(&Key::of(kind, value).to_string()))
+                    });
                 }
             }
         }
@@ -205,12 +181,11 @@ impl Condition {
 /// Marks the rows with a value that fits.
 fn mark(
     rows: &[u32],
-    scan: &mut Scan<u64>,
+    (of, values): (&[u32], &[u64]),
     hits: &mut [bool],
     hit: bool,
     mut fits: impl FnMut(u64) -> bool,
 ) {
-    let (of, values) = scan.read(rows);
     if of == rows {
         for (mark, value) in hits.iter_mut().zip(values) {
             if fits(*value) {

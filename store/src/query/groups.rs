@@ -10,7 +10,7 @@ use std::io;
 
 use tantivy_columnar::{DynamicColumn, StrColumn};
 
-use super::columns::{Scan, places, raw};
+use super::columns::{Memo, Raw, Scan, places};
 use super::key::{Key, Kind};
 use super::{Fault, MOST_GROUPS};
 use crate::segment::Segment;
@@ -39,9 +39,9 @@ enum Source {
         numbers: Terms,
     },
     Values {
-        scan: Scan<u64>,
-        kind: Kind,
+        raw: Raw,
         numbers: HashMap<u64, u32>,
+        memo: Box<Memo<u32>>,
     },
 }
 
@@ -92,9 +92,9 @@ impl Groups<'static> {
                     ..
                 } => texts(column, *first, &wanted, &mut each)?,
                 Source::Texts { .. } => {}
-                Source::Values { kind, numbers, .. } => {
+                Source::Values { raw, numbers, .. } => {
                     for (value, number) in numbers.iter().filter(|(_, number)| wanted(**number)) {
-                        each(*number, KeyRef::Key(Key::of(*kind, *value)))?;
+                        each(*number, KeyRef::Key(Key::of(raw.kind(), *value)))?;
                     }
                 }
             }
@@ -122,11 +122,11 @@ impl<'k> Groups<'k> {
                     numbers: numbering.terms(&column)?,
                     column,
                 });
-            } else if let Some((column, kind)) = raw(column) {
+            } else if let Some(raw) = Raw::new(column) {
                 sources.push(Source::Values {
-                    scan: Scan::new(column),
-                    kind,
+                    raw,
                     numbers: HashMap::new(),
+                    memo: Memo::new(),
                 });
             }
         }
@@ -142,7 +142,8 @@ impl<'k> Groups<'k> {
     pub(super) fn of(&mut self, rows: &[u32]) -> Result<&[(u32, u32)], Fault> {
         self.pairs.clear();
         let is_list = |source: &Source| match source {
-            Source::Texts { scan, .. } | Source::Values { scan, .. } => scan.is_list(),
+            Source::Texts { scan, .. } => scan.is_list(),
+            Source::Values { raw, .. } => raw.is_list(),
         };
         let may_repeat = self.sources.len() > 1 || self.sources.iter().any(is_list);
         for source in &mut self.sources {
@@ -255,22 +256,14 @@ impl Source {
                     }),
                 }
             }
-            Self::Values {
-                scan,
-                kind,
-                numbers,
-            } => {
-                let (of, values) = scan.read(rows);
-                let mut last = None;
-                add(rows, of, values, pairs, |value| match last {
-                    Some((seen, number)) if seen == value => number,
-                    _ => {
-                        let number = *numbers
-                            .entry(value)
-                            .or_insert_with(|| numbering.value(*kind, value));
-                        last = Some((value, number));
-                        number
-                    }
+            Self::Values { raw, numbers, memo } => {
+                let kind = raw.kind();
+                let (of, values) = raw.read(rows);
+                add(rows, of, values, pairs, |value| {
+                    memo.get(value, || {
+                        let new = || numbering.value(kind, value);
+                        *numbers.entry(value).or_insert_with(new)
+                    })
                 });
                 if numbers.len() > MOST_GROUPS {
                     return Err(Fault::TooManyGroups);
