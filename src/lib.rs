@@ -31,6 +31,7 @@ pub mod pipeline;
 pub mod record;
 #[cfg(test)]
 mod replay;
+mod search;
 pub mod setup;
 pub mod tail;
 mod telemetry;

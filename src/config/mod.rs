@@ -67,7 +67,7 @@ pub use kibana::Kibana;
 pub(crate) use logs::{Log, not_followed};
 pub(crate) use ports::{Env, Files, System};
 pub use privacy::{AddressRule, HashKey, Privacy};
-pub(crate) use problem::{ConfigErrors, Fault, Origin, Problem};
+pub(crate) use problem::{ConfigErrors, Fault, Origin, Problem, nearest};
 pub use proxy::{Proxies, Proxy};
 pub use routes::{Methods, Route, RouteKind, Routes, Segment, Template, TemplateError};
 pub(crate) use store::Store;

@@ -70,7 +70,7 @@ impl Site {
             "data_dir = '{directory}/state'\ndiscover = false\nhistory = '10000d'\n\n\
              [[logs]]\npaths = ['{directory}/access.log']\nformat = '{format}'\n\n\
              [store]\nretention = '10000d'\n\n\
-             [[routes]]\npath = '/login'\nkind = 'login'\nmethods = ['POST']\nsuccess = '200'\n\n\
+             [[routes]]\npath = '/login'\nkind = 'login'\nmethods = ['POST']\nsuccess = ['200']\n\n\
              [[routes]]\npath = '/api/v1/export/customers'\nkind = 'sensitive'\n\n\
              [http]\nlisten = '127.0.0.1:0'\n"
         )
@@ -185,7 +185,8 @@ mod tests {
         assert_eq!(log.lines().count() as u64, site.lines);
         let mut expected = String::new();
         let mut traffic = Traffic::new(1);
-        (0..5).for_each(|second| drop(traffic.second(NOW + second, &mut expected)));
+        let lines = (0..5).map(|second| traffic.second(NOW + second, &mut expected));
+        assert_eq!(lines.sum::<u64>(), site.lines);
         assert_eq!(log, expected);
         drop(site);
         assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);

@@ -14,6 +14,7 @@ mod index;
 mod manifest;
 mod merge;
 mod open_index;
+pub mod query;
 mod reader;
 mod schema;
 mod sealed;

@@ -123,7 +123,9 @@ fn batch(documents: &[(u64, String)]) -> Batch {
 /// Delivers a batch; its outcome comes later.
 async fn deliver(store: &Store, documents: &[(u64, String)]) -> oneshot::Receiver<BatchOutcome> {
     let (report, outcome) = oneshot::channel();
-    let ack = Ack::new(move |outcome| drop(report.send(outcome)));
+    let ack = Ack::new(move |outcome| {
+        let _ = report.send(outcome);
+    });
     let sent = batch(documents);
     let length = sent.body.len();
     let back = store.deliver(sent, ack, &CancellationToken::new()).await;

@@ -57,14 +57,14 @@ proptest! {
             usize::try_from(dice >> 33).unwrap() % below.max(1)
         };
         for step in steps {
-            let Some(open_writer) = writer.as_mut() else { break };
+            let open_writer = writer.as_mut().unwrap();
             let done = match step {
                 Step::Add { stream, lines: new, repeats } => {
                     let mut batch = Vec::new();
                     for _ in 0..new {
                         let number = lines.len() as u64;
                         // the last lines of a day and the first of the next
-                        let second = if number % 4 == 3 { 86_399 } else { 86_400 + number as u32 % 3 };
+                        let second = if number % 4 == 3 { 86_399 } else { 86_400 + u32::try_from(number % 3).unwrap() };
                         let line = key(DAY, second, stream, number * 10);
                         lines.push(line);
                         batch.push(line);
@@ -107,7 +107,8 @@ proptest! {
             };
             prop_assert!(open_writer.take_events().is_empty());
             if done.is_err() && disk.is_dead() {
-                writer = None;
+                // the lock is free before the next one wants it
+                drop(writer.take());
                 if power {
                     disk.cut_power();
                 }

@@ -114,7 +114,7 @@ impl SimDisk {
             let dice = tree.dice();
             match &mut tree.nodes[number] {
                 Node::File { content, synced } => {
-                    if dice % 2 == 0 {
+                    if dice.is_multiple_of(2) {
                         content.clone_from(synced);
                     } else {
                         let length = usize::try_from(dice >> 8).unwrap() % (content.len() + 1);
@@ -125,7 +125,7 @@ impl SimDisk {
                     synced.clone_from(content);
                 }
                 Node::Directory { names, synced } => {
-                    if dice % 2 == 0 {
+                    if dice.is_multiple_of(2) {
                         names.clone_from(synced);
                     }
                     synced.clone_from(names);
