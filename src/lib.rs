@@ -16,6 +16,7 @@ mod agent;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod demo;
 pub mod enrich;
 pub mod event;
 #[cfg(test)]
@@ -28,6 +29,7 @@ mod pipeline;
 pub mod record;
 #[cfg(test)]
 mod replay;
+mod search;
 pub mod setup;
 mod tail;
 mod telemetry;

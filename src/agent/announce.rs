@@ -56,7 +56,7 @@ pub(super) fn stopped(end: End, snapshot: &Snapshot) {
         already_indexed = settled.duplicate,
         dead_letters = settled.dead_lettered + settled.parked,
         unparsed = snapshot.parsing.errors.values().sum::<u64>(),
-        older_than_retention = accounts.expired,
+        older_than_retention = accounts.expired + settled.expired,
         "lines since the start"
     );
     let leaving = |problem: &&Problem| problem.leaves > Leaves::Nothing;

@@ -19,24 +19,30 @@ pub(crate) mod signals;
 mod state_rights;
 mod supervisor;
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use logweir_store::HostDisk;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::SystemClock;
-use crate::config::{Config, ConfigErrors, DataStream};
+use crate::config::{
+    Config, ConfigErrors, DataStream, Destination, Elasticsearch as ClusterConfig,
+    Store as StoreConfig,
+};
 use crate::http::HttpError;
 use crate::output::Output;
 use crate::output::console::Console;
 use crate::output::elasticsearch::Elasticsearch;
 use crate::output::gate::{Gate, GateStatus};
+use crate::output::store::{OpenError, Store};
 use crate::pipeline::{Ended, Reader, Stop};
 use crate::record::{Recorder, StaleFormats};
 use crate::tail::fs::HostFs;
 use crate::tail::watch::Watcher;
-use crate::tail::{CarriedFiles, TailError, Tailer};
+use crate::tail::{CarriedFiles, TailError, Tailer, known_outputs};
 use crate::telemetry::Telemetry;
 
 pub(crate) use changes::read_watched;
@@ -83,6 +89,22 @@ pub(crate) enum StartError {
     /// The reader thread.
     #[error("cannot start the reader thread: {0}")]
     Thread(std::io::Error),
+    /// The embedded store.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    /// No output is configured, and the state directory belongs to another one.
+    #[error(
+        "no output is configured, and {} has the positions of {other}: add the section [elasticsearch] again, or a section \
+         [store] to index into the embedded store from now on (its logs are then read from their beginning), or name \
+         another data_dir",
+        data_dir.display()
+    )]
+    OtherOutput {
+        /// The state directory.
+        data_dir: PathBuf,
+        /// The output whose positions it has.
+        other: String,
+    },
     /// Standard output.
     #[error("cannot write to standard output: {0}")]
     Console(std::io::Error),
@@ -117,7 +139,7 @@ pub(crate) struct Agent {
     /// Its output.
     pub output: Arc<dyn GateStatus>,
     /// The output whose state the next agent's output continues.
-    carried: Option<Arc<Elasticsearch>>,
+    carried: Option<CarriedOutput>,
     /// Dropping this ends the gate's checks.
     _asks: DropGuard,
     ended: oneshot::Receiver<(Ended, CarriedFiles<HostFs>)>,
@@ -127,7 +149,14 @@ pub(crate) struct Agent {
 #[derive(Debug, Default)]
 pub(crate) struct CarriedState {
     tail: CarriedFiles<HostFs>,
-    output: Option<Arc<Elasticsearch>>,
+    output: Option<CarriedOutput>,
+}
+
+/// An output with state of its own in memory.
+#[derive(Debug, Clone)]
+enum CarriedOutput {
+    Cluster(Arc<Elasticsearch>),
+    Store(Arc<Store>),
 }
 
 /// What an agent is built from.
@@ -147,7 +176,7 @@ struct OutputTraits {
     data_stream: Option<DataStream>,
     /// Whether its readiness is checked before the first batch.
     is_asked: bool,
-    carried: Option<Arc<Elasticsearch>>,
+    carried: Option<CarriedOutput>,
 }
 
 impl Agent {
@@ -171,7 +200,10 @@ impl Agent {
             carried,
         };
         match mode.output {
-            OutputChoice::Configured => parts.start_for_cluster(),
+            OutputChoice::Configured => match config.destination() {
+                Destination::Cluster(cluster) => parts.start_for_cluster(cluster),
+                Destination::Store(store) => parts.start_for_store(store),
+            },
             OutputChoice::Console => parts.start_for_console(),
         }
     }
@@ -187,24 +219,50 @@ impl Agent {
 }
 
 impl Parts<'_> {
-    fn start_for_cluster(self) -> Result<Agent, StartError> {
-        let cluster = self.config.ready_to_run()?;
+    fn start_for_cluster(self, cluster: &ClusterConfig) -> Result<Agent, StartError> {
+        self.config.ready_to_run()?;
+        let before = match &self.carried.output {
+            Some(CarriedOutput::Cluster(before)) => Some(&**before),
+            _ => None,
+        };
         let output = Elasticsearch::connect_after(
             settings::output(self.config, cluster),
             cluster.target.clone(),
-            self.carried.output.as_deref(),
+            before,
         )?;
         let traits = OutputTraits {
             positions: Some(cluster.target.output()),
             data_stream: cluster.target.stream().cloned(),
             is_asked: !self.mode.no_template_check,
-            carried: Some(Arc::clone(&output)),
+            carried: Some(CarriedOutput::Cluster(Arc::clone(&output))),
+        };
+        self.start(output, traits)
+    }
+
+    fn start_for_store(self, store: &StoreConfig) -> Result<Agent, StartError> {
+        self.config.ready_to_run()?;
+        if !store.is_chosen {
+            rule_out_another_output(&self.config.data_dir)?;
+        }
+        let before = match &self.carried.output {
+            Some(CarriedOutput::Store(before)) => Some(before),
+            _ => None,
+        };
+        let _inside = self.runtime.enter();
+        let settings = settings::store(store);
+        let clock = Arc::new(SystemClock::new());
+        let output = Store::open_after(HostDisk, settings, clock, before)?;
+        let traits = OutputTraits {
+            positions: Some(format!("{STORE_POSITIONS}{}", store.path.display())),
+            data_stream: None,
+            is_asked: false,
+            carried: Some(CarriedOutput::Store(Arc::clone(&output))),
         };
         self.start(output, traits)
     }
 
     fn start_for_console(self) -> Result<Agent, StartError> {
-        self.config.ready_to_read()?;
+        self.config.ready_to_run()?;
         let closed = CancellationToken::new();
         let clock = Arc::new(SystemClock::new());
         let output = Console::stdout(closed.clone(), clock).map_err(StartError::Console)?;
@@ -274,6 +332,24 @@ impl Parts<'_> {
             _asks: asks.drop_guard(),
             ended,
         })
+    }
+}
+
+/// Beginning of the name of positions in a store; the directory follows.
+const STORE_POSITIONS: &str = "store ";
+
+/// A configuration that lost its output must not go on in silence with the one that is used without any.
+fn rule_out_another_output(data_dir: &Path) -> Result<(), StartError> {
+    let outputs = known_outputs(&HostFs, data_dir);
+    let is_store = |output: &&String| output.starts_with(STORE_POSITIONS);
+    match outputs.first() {
+        Some(other) if !outputs.iter().any(|output| is_store(&output)) => {
+            Err(StartError::OtherOutput {
+                data_dir: data_dir.to_owned(),
+                other: other.clone(),
+            })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::process::{Pid, Signal, getpid, getppid, kill_process};
 use tokio::runtime::Handle;
 
 use super::changes::{Changes, read_watched};
@@ -32,6 +33,9 @@ const WORKERS: usize = 2;
 /// The free descriptors without which the agent does not start: logs, connections, the state directory, the pages.
 const DESCRIPTORS: usize = 32;
 
+/// How often it is checked whether the parent process is there.
+const PARENT_CHECK: Duration = Duration::from_millis(500);
+
 /// How this run differs from the configured one, and how long it may take.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Options {
@@ -39,6 +43,8 @@ pub(crate) struct Options {
     pub(crate) mode: Mode,
     /// Give up when the output has not taken everything by then.
     pub(crate) timeout: Option<Duration>,
+    /// Stop when the process that started this one has ended.
+    pub(crate) with_parent: bool,
 }
 
 /// Runs agents until one ends for good, the first one with `first`; `read` reads the configuration again.
@@ -80,6 +86,9 @@ async fn supervise(
         tracing::error!(%error, "cannot listen for signals{}", advice(&error));
         RunError::System
     })?;
+    if options.with_parent {
+        tokio::spawn(stop_with(getppid()));
+    }
     let telemetry = Telemetry::default();
     let current = CurrentAgent::default();
     let agents = Agents {
@@ -110,6 +119,16 @@ async fn supervise(
         }
         RunError::Start(error)
     })
+}
+
+/// Stops this process, as by SIGTERM, when it has another parent.
+async fn stop_with(parent: Option<Pid>) {
+    while getppid() == parent {
+        tokio::time::sleep(PARENT_CHECK).await;
+    }
+    if let Err(error) = kill_process(getpid(), Signal::TERM) {
+        tracing::warn!(%error, "cannot stop although the parent process has ended");
+    }
 }
 
 /// Reads the configuration from files.

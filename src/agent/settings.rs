@@ -1,13 +1,15 @@
 //! The settings of each module, made from the one configuration.
 
 use std::path::Path;
+use std::time::Duration;
 
+use logweir_store::Limits;
 use rustix::process::geteuid;
 
 use super::descriptors;
-use crate::config::{Batches, Config, DataStream, Elasticsearch, Log, Poll};
+use crate::config::{Batches, Config, DataStream, Destination, Elasticsearch, Log, Poll, Store};
 use crate::http::ConnectionSettings;
-use crate::output::elasticsearch as output;
+use crate::output::{elasticsearch as output, store};
 use crate::tail::fs::{HostFs, is_silent};
 use crate::{pipeline, record, tail};
 
@@ -51,13 +53,24 @@ pub(super) fn tail(config: &Config, output: Option<String>) -> tail::Settings {
         logs,
         rotated_dirs,
         history: config.history,
-        retention: config.retention,
+        retention: retention(config),
         max_line_bytes: config.max_line_bytes.as_usize(),
         read_bytes: READ_BYTES,
         held_open_bytes: config.held_open_bytes.get(),
         links: links(config),
         open_files: descriptors::for_logs(config.batches.max_in_flight).max(1),
         output,
+    }
+}
+
+/// The age from which lines are not indexed: what the store would remove again need not be read.
+fn retention(config: &Config) -> Option<Duration> {
+    match config.destination() {
+        Destination::Cluster(_) => config.retention,
+        Destination::Store(store) => {
+            let configured = config.retention.unwrap_or(store.retention);
+            Some(configured.min(store.retention))
+        }
     }
 }
 
@@ -76,11 +89,24 @@ pub(super) fn record(
         host: host.to_owned(),
         trusted_proxies: config.trusted_proxies.clone(),
         keep_original: config.keep_original,
-        retention: config.retention,
+        retention: retention(config),
         routes: config.routes.clone(),
         privacy: config.privacy.clone(),
         enrich: config.enrich.clone(),
         logs: config.logs.iter().map(log).collect(),
+    }
+}
+
+/// The store's settings.
+pub(super) fn store(store: &Store) -> store::Settings {
+    let retention = u32::try_from(store.retention.as_secs()).unwrap_or(u32::MAX);
+    store::Settings {
+        path: store.path.clone(),
+        limits: Limits {
+            retention: Some(retention),
+            disk_budget: Some(store.disk_budget.get()),
+            memory: store.memory.as_usize(),
+        },
     }
 }
 
@@ -91,6 +117,10 @@ pub(super) fn pipeline(config: &Config, once: bool) -> pipeline::Settings {
         flush_interval,
         max_in_flight,
     } = config.batches;
+    let flush_interval = match config.destination() {
+        Destination::Cluster(_) => flush_interval,
+        Destination::Store(_) => store::FLUSH_INTERVAL,
+    };
     pipeline::Settings {
         batch_bytes: batch_bytes.as_usize(),
         batch_count,

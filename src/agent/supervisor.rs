@@ -283,7 +283,7 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
             true => self.configs.follow(old),
             false => self.configs.read(),
         };
-        let read = read.and_then(|read| read.loaded.config.ready_to_run().map(drop).map(|()| read));
+        let read = read.and_then(|read| read.loaded.config.ready_to_run().map(|()| read));
         self.count_reload(if read.is_ok() { "taken" } else { "refused" });
         match read {
             Ok(new) => {

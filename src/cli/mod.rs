@@ -3,8 +3,11 @@
 //! Owns the arguments and the exit codes (sysexits.h). Invariant: a command exits with 0 only when it did everything that was
 //! asked for.
 
+mod answer;
+mod ask;
 mod check;
 mod dead_letters;
+mod demo;
 mod exit;
 mod logging;
 mod man;
@@ -12,6 +15,8 @@ mod prune;
 mod run;
 mod setup;
 mod terminal;
+mod timeline;
+mod top;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,6 +61,12 @@ enum Command {
     Setup(SetupArgs),
     /// Delete the indices of days that are older than `retention`, for clusters without a life cycle.
     Prune(PruneArgs),
+    /// Show the routes, clients or other values with the most requests.
+    Top(top::TopArgs),
+    /// Show requests over time.
+    Timeline(timeline::TimelineArgs),
+    /// Show all of it on a site that is made up: its log is written, indexed and asked, with nothing else installed.
+    Demo(demo::DemoArgs),
     /// Look at what the cluster did not take, and send it again.
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
@@ -90,6 +101,9 @@ struct RunArgs {
     /// Do not ask whether the cluster has the index template.
     #[arg(long)]
     no_template_check: bool,
+    /// Stop when the process that started this one has ended: for `demo`.
+    #[arg(long, hide = true)]
+    with_parent: bool,
     /// Level of the agent's own log lines, instead of `level` in [log].
     #[arg(long, value_name = "LEVEL", value_parser = level())]
     log_level: Option<LogLevel>,
@@ -263,6 +277,9 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&cli.common, &args),
         Command::Setup(args) => setup::run(&cli.common, &args),
         Command::Prune(args) => prune::run(&cli.common, &args),
+        Command::Top(args) => top::run(&cli.common, &args),
+        Command::Timeline(args) => timeline::run(&cli.common, &args),
+        Command::Demo(args) => demo::run(&args),
         Command::DeadLetters(command) => dead_letters::run(&cli.common, &command),
         Command::Man => {
             terminal::print(&man::page(Cli::command()));

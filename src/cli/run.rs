@@ -5,9 +5,12 @@
 
 use std::io;
 
+use logweir_store::StoreError;
+
 use super::terminal::complain;
 use super::{Common, Exit, OutputName, RunArgs, logging, read};
 use crate::agent::{self, End, Mode, Options, OutputChoice, RunError, StartError};
+use crate::output::store::OpenError;
 use crate::pipeline::Ended;
 use crate::tail::{Leaves, TailError};
 
@@ -30,6 +33,7 @@ pub(super) fn run(common: &Common, args: &RunArgs) -> Exit {
             },
         },
         timeout: args.timeout,
+        with_parent: args.with_parent,
     };
     match agent::run(options, first, || read(common)) {
         Ok(end) => exit_of_end(end),
@@ -61,10 +65,23 @@ fn exit_of_error(error: &RunError) -> Exit {
                 _ => Exit::CannotCreate,
             }
         }
-        RunError::Start(StartError::Tail(TailError::Locked { .. })) => Exit::Unavailable,
-        RunError::Start(StartError::Tail(_) | StartError::Output(_) | StartError::Config(_)) => {
-            Exit::Config
+        RunError::Start(StartError::Store(OpenError::Store(StoreError::Io { source, .. }))) => {
+            match source.kind() {
+                io::ErrorKind::PermissionDenied => Exit::Permission,
+                _ => Exit::CannotCreate,
+            }
         }
+        RunError::Start(
+            StartError::Tail(TailError::Locked { .. })
+            | StartError::Store(OpenError::Store(StoreError::Locked { .. })),
+        ) => Exit::Unavailable,
+        RunError::Start(StartError::Store(_)) => Exit::Config,
+        RunError::Start(
+            StartError::Tail(_)
+            | StartError::Output(_)
+            | StartError::Config(_)
+            | StartError::OtherOutput { .. },
+        ) => Exit::Config,
     }
 }
 

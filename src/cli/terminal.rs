@@ -23,6 +23,18 @@ pub(super) fn print(text: &str) {
     let _ = io::stdout().write_all(safe_lines(text).as_bytes());
 }
 
+/// Prints text in the place of the `lines` that were printed last. The text is made safe; the control of the terminal is
+/// only this module's own: up so many lines, and clear from there to the end (ECMA-48, CPL and ED).
+pub(super) fn redraw(lines: usize, text: &str) {
+    let mut out = match lines {
+        0 => String::new(),
+        lines => format!("\x1b[{lines}F\x1b[J"),
+    };
+    out.push_str(&safe_lines(text));
+    let _ = io::stdout().write_all(out.as_bytes());
+    let _ = io::stdout().flush();
+}
+
 /// The same to standard error.
 pub(super) fn print_error(text: &str) {
     let _ = io::stderr().write_all(safe_lines(text).as_bytes());
@@ -44,16 +56,28 @@ macro_rules! complain {
 
 pub(super) use {complain, say};
 
+/// The columns that a safe text takes, at most.
+pub(super) fn columns(text: &str) -> usize {
+    text.chars().map(columns_of).sum()
+}
+
+fn columns_of(char: char) -> usize {
+    if char >= '\u{1100}' && char != '…' {
+        2
+    } else {
+        1
+    }
+}
+
 /// Safe text, cut with `…` to so many columns.
 pub(super) fn cut(text: &str, columns: usize) -> String {
-    let wide = |char: char| if char >= '\u{1100}' { 2 } else { 1 };
-    if text.chars().map(wide).sum::<usize>() <= columns {
+    if self::columns(text) <= columns {
         return text.to_owned();
     }
     let mut left = columns.saturating_sub(1);
     let mut out = String::new();
     for char in text.chars() {
-        match left.checked_sub(wide(char)) {
+        match left.checked_sub(columns_of(char)) {
             Some(rest) => left = rest,
             None => break,
         }

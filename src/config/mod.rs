@@ -34,6 +34,7 @@ mod scope;
 mod section;
 pub(crate) mod settings;
 mod silent;
+mod store;
 mod tried;
 mod units;
 
@@ -67,9 +68,10 @@ pub use kibana::Kibana;
 pub(crate) use logs::{Log, not_followed};
 pub(crate) use ports::{Env, Files, System};
 pub use privacy::{AddressRule, HashKey, Privacy};
-pub(crate) use problem::{ConfigErrors, Fault, Origin, Problem};
+pub(crate) use problem::{ConfigErrors, Fault, Origin, Problem, nearest};
 pub use proxy::{Proxies, Proxy};
 pub use routes::{Methods, Route, RouteKind, Routes, Segment, Template, TemplateError};
+pub(crate) use store::Store;
 pub use tried::Formats;
 pub use units::Bytes;
 pub(crate) use units::{parse_duration, show_duration};
@@ -127,6 +129,8 @@ pub(crate) struct Config {
     pub batches: Batches,
     /// The cluster; None without such a section.
     pub elasticsearch: Option<Elasticsearch>,
+    /// The embedded store, which is used without a cluster.
+    pub store: Store,
     /// Where `setup` puts the dashboards; None without such a section.
     pub kibana: Option<Kibana>,
     /// Address of the agent's own pages.
@@ -248,35 +252,30 @@ struct Source {
     raw: Raw,
 }
 
+/// Where the configuration sends documents.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Destination<'c> {
+    /// To a cluster.
+    Cluster(&'c Elasticsearch),
+    /// To the embedded store.
+    Store(&'c Store),
+}
+
 impl Config {
-    /// What `run` needs besides a valid configuration: a log and a cluster.
-    ///
-    /// # Errors
-    ///
-    /// Each that is missing, with what to write.
-    pub(crate) fn ready_to_run(&self) -> Result<&Elasticsearch, ConfigErrors> {
-        let logs = self.ready_to_read();
+    /// Where documents go.
+    pub(crate) fn destination(&self) -> Destination<'_> {
         match &self.elasticsearch {
-            Some(cluster) => logs.map(|()| cluster),
-            None => {
-                let mut problems = logs
-                    .err()
-                    .map_or_else(Vec::new, |ConfigErrors(problems)| problems);
-                problems.push(missing(
-                    "elasticsearch",
-                    "add a section [elasticsearch] with nodes = [\"https://HOST:9200\"] and an api_key",
-                ));
-                Err(ConfigErrors(problems))
-            }
+            Some(cluster) => Destination::Cluster(cluster),
+            None => Destination::Store(&self.store),
         }
     }
 
-    /// What a run needs that sends nothing to a cluster: a log.
+    /// What `run` needs besides a valid configuration: a log.
     ///
     /// # Errors
     ///
     /// None is there; what to write.
-    pub(crate) fn ready_to_read(&self) -> Result<(), ConfigErrors> {
+    pub(crate) fn ready_to_run(&self) -> Result<(), ConfigErrors> {
         if !self.logs.is_empty() {
             return Ok(());
         }
@@ -461,6 +460,10 @@ fn check(
     let elasticsearch = section(Section::Elasticsearch)
         .map(|values| elasticsearch::read(values, env, files, problems, notes));
 
+    let cluster = section(Section::Elasticsearch);
+    let store = section(Section::Store);
+    let store = store::read(store, cluster, data_dir.as_deref(), problems);
+
     let kibana = section(Section::Kibana).map(|values| {
         let cluster = elasticsearch.as_ref().and_then(Option::as_ref);
         kibana::read(values, cluster, env, files, problems, notes)
@@ -518,6 +521,7 @@ fn check(
         enrich,
         batches,
         elasticsearch,
+        store: store?,
         kibana,
         http_listen: http_listen?,
         http_allowed_hosts,

@@ -15,6 +15,8 @@ pub(crate) enum Section {
     Enrich,
     /// `[elasticsearch]`.
     Elasticsearch,
+    /// `[store]`.
+    Store,
     /// `[kibana]`.
     Kibana,
     /// `[http]`.
@@ -25,13 +27,14 @@ pub(crate) enum Section {
 
 impl Section {
     /// All of them, in the order of the sample.
-    pub(crate) const ALL: [Section; 9] = [
+    pub(crate) const ALL: [Section; 10] = [
         Section::Top,
         Section::Logs,
         Section::Routes,
         Section::Privacy,
         Section::Enrich,
         Section::Elasticsearch,
+        Section::Store,
         Section::Kibana,
         Section::Http,
         Section::Log,
@@ -46,6 +49,7 @@ impl Section {
             Section::Privacy => "privacy",
             Section::Enrich => "enrich",
             Section::Elasticsearch => "elasticsearch",
+            Section::Store => "store",
             Section::Kibana => "kibana",
             Section::Http => "http",
             Section::Log => "log",
@@ -66,6 +70,7 @@ impl Section {
             Section::Privacy => "[privacy]",
             Section::Enrich => "[enrich]",
             Section::Elasticsearch => "[elasticsearch]",
+            Section::Store => "[store]",
             Section::Kibana => "[kibana]",
             Section::Http => "[http]",
             Section::Log => "[log]",
@@ -93,6 +98,10 @@ impl Section {
             }
             Section::Elasticsearch => {
                 "The Elasticsearch or OpenSearch cluster that takes the records."
+            }
+            Section::Store => {
+                "The embedded store, which takes the records where no [elasticsearch] is: indexed requests on the local \
+                 disk, without a cluster. `logweir top` and `logweir timeline` ask it. See STORE.md."
             }
             Section::Kibana => {
                 "The Kibana or OpenSearch Dashboards that `logweir setup` puts the dashboards into; the agent \

@@ -132,6 +132,22 @@ fn nothing_set_gives_the_defaults() {
 }
 
 #[test]
+fn records_go_to_the_store_unless_a_cluster_is_configured() {
+    let path = |toml: &str| match text(toml).config().destination() {
+        Destination::Store(store) => Some((store.path.clone(), store.is_chosen)),
+        Destination::Cluster(_) => None,
+    };
+    let default = Path::new("/var/lib/logweir/store").to_owned();
+    assert_eq!(path(""), Some((default.clone(), false)));
+    assert_eq!(path("[store]\n"), Some((default, true)));
+    let other = Path::new("/srv/store").to_owned();
+    assert_eq!(path("[store]\npath = '/srv/store'\n"), Some((other, true)));
+    assert_eq!(path(CLUSTER), None);
+    let both = text(&format!("[store]\n{CLUSTER}")).load().unwrap_err();
+    insta::assert_snapshot!(both);
+}
+
+#[test]
 fn ten_mistakes_are_reported_at_once() {
     let toml = r##"# line 1
 host = "web 07"
@@ -249,6 +265,11 @@ fn whole_sample() -> Machine {
         "#regex = ",
         "#hash_key = ",
         "#ca_fingerprint = ",
+        "#[store]",
+        "#path = \"/srv/logweir/store",
+        "#retention = \"90d\"",
+        "#disk_budget = ",
+        "#memory = ",
     ];
     let toml: Vec<String> = sample()
         .lines()

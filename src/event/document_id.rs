@@ -56,7 +56,7 @@ impl DocumentId {
     pub fn parse(text: &str) -> Option<Self> {
         let id: [u8; LENGTH] = text.as_bytes().try_into().ok()?;
         id.iter()
-            .all(|byte| ALPHABET.contains(byte))
+            .all(|byte| digit(*byte).is_some())
             .then_some(Self(id))
     }
 
@@ -65,33 +65,45 @@ impl DocumentId {
         &self.0
     }
 
-    /// The line's offset in its stream, in uncompressed bytes.
-    pub fn offset(&self) -> u64 {
-        self.key()[10..]
-            .iter()
-            .fold(0, |offset, byte| offset << 8 | u64::from(*byte))
-    }
-
-    /// The first six bytes of the stream's identity.
-    pub fn stream(&self) -> [u8; 6] {
-        let key = self.key();
-        [key[4], key[5], key[6], key[7], key[8], key[9]]
-    }
-
-    fn key(&self) -> [u8; 15] {
+    /// What it was made of.
+    pub fn parts(&self) -> IdParts {
         let mut key = [0; 15];
         for (four, three) in self.0.chunks_exact(4).zip(key.chunks_exact_mut(3)) {
             let bits = four.iter().fold(0_u32, |bits, byte| {
-                let digit = ALPHABET
-                    .iter()
-                    .position(|letter| letter == byte)
-                    .unwrap_or(0);
-                bits << 6 | u32::try_from(digit).unwrap_or(0)
+                bits << 6 | u32::from(digit(*byte).unwrap_or(0))
             });
             three.copy_from_slice(&bits.to_be_bytes()[1..]);
         }
-        key
+        let [a, b, c, d, stream @ .., o0, o1, o2, o3, o4] = key;
+        IdParts {
+            second: u32::from_be_bytes([a, b, c, d]),
+            stream,
+            offset: u64::from_be_bytes([0, 0, 0, o0, o1, o2, o3, o4]),
+        }
     }
+}
+
+/// The parts of an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdParts {
+    /// The event's second since 1970; 0 when the line has no readable time.
+    pub second: u32,
+    /// The first six bytes of the stream's identity.
+    pub stream: [u8; 6],
+    /// The line's offset in its stream, in uncompressed bytes.
+    pub offset: u64,
+}
+
+/// The value of a digit of [`ALPHABET`].
+fn digit(byte: u8) -> Option<u8> {
+    Some(match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'-' => 62,
+        b'_' => 63,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -117,8 +129,10 @@ mod tests {
             let text = URL_SAFE_NO_PAD.encode(key);
             prop_assert_eq!(&id.as_bytes()[..], text.as_bytes());
             prop_assert_eq!(DocumentId::parse(&text), Some(id));
-            prop_assert_eq!(id.offset(), offset);
-            prop_assert_eq!(&id.stream()[..], &stream[..6]);
+            let parts = id.parts();
+            prop_assert_eq!(i64::from(parts.second), second);
+            prop_assert_eq!(parts.offset, offset);
+            prop_assert_eq!(&parts.stream[..], &stream[..6]);
         }
     }
 

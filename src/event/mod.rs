@@ -11,7 +11,7 @@ mod outcome;
 use std::fmt;
 
 pub use batch::{Batch, Framing, Item, Span};
-pub use document_id::{DocumentId, EventTime};
+pub use document_id::{DocumentId, EventTime, IdParts};
 pub use outcome::OutcomeCounts;
 
 /// One generation of one stream in this process; never reused. It stays the same when the rest of a

@@ -16,6 +16,8 @@ pub struct OutcomeCounts {
     /// Dropped by an ingest pipeline of the cluster (`result: noop`). The telemetry counts blank lines here too, which
     /// are never sent.
     pub filtered: u64,
+    /// Of a day that the output has dropped for its age or size.
+    pub expired: u64,
 }
 
 impl OutcomeCounts {
@@ -28,8 +30,9 @@ impl OutcomeCounts {
             dead_lettered,
             parked,
             filtered,
+            expired,
         } = self;
-        indexed + duplicate + diverted + dead_lettered + parked + filtered
+        indexed + duplicate + diverted + dead_lettered + parked + filtered + expired
     }
 
     /// Adds the counts of `other`.
@@ -40,5 +43,6 @@ impl OutcomeCounts {
         self.dead_lettered += other.dead_lettered;
         self.parked += other.parked;
         self.filtered += other.filtered;
+        self.expired += other.expired;
     }
 }

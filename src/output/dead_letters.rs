@@ -100,7 +100,7 @@ impl Entry {
             id: id.to_owned(),
             reason,
             file: file.map(|file| file.to_string_lossy().into_owned()),
-            offset: DocumentId::parse(id).map(|id| id.offset()),
+            offset: DocumentId::parse(id).map(|id| id.parts().offset),
             document_base64: raw.is_none().then(|| STANDARD.encode(document)),
             document: raw,
         }

@@ -10,6 +10,7 @@ pub mod dead_letters;
 pub mod elasticsearch;
 pub mod gate;
 pub mod health;
+pub mod store;
 
 use tokio_util::sync::CancellationToken;
 

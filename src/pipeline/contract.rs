@@ -1,13 +1,14 @@
 //! What every output has to do that keeps positions, whatever kind it is (`docs/ADDING_AN_OUTPUT.md`).
 //!
 //! Each test runs the real tailer, recorder and reader over a real file, once for each output: the cluster, played in this
-//! process, and a store that commits in groups. An output joins by an implementation of [`Contract`]. Deliveries run in
+//! process, a store that commits in groups and is scripted, and the embedded store on the host's disk. An output joins by an implementation of [`Contract`]. Deliveries run in
 //! virtual time, so no wait of an output is waited for.
 
 #![allow(clippy::unwrap_used)]
 
 mod cluster;
 mod group_commit;
+mod store;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -86,12 +87,14 @@ impl<C: Contract> Host<C> {
         let runtime = paused_runtime();
         let watcher = Watcher::new(true);
         let stop = Stop::new(watcher.waker());
+        let inside = runtime.enter();
         let output = Arc::new(Interrupted {
             output: self.contract.start(),
             accepted: AtomicUsize::new(0),
             last: batches,
             stop: stop.clone(),
         });
+        drop(inside);
         let harness = self.harness();
         let reader = harness.reader(
             harness.tailer(&mut CarriedFiles::default()).unwrap(),
@@ -260,4 +263,5 @@ macro_rules! contract {
 }
 
 contract!(elasticsearch, super::cluster::Storage);
-contract!(store, super::group_commit::Storage);
+contract!(scripted_store, super::group_commit::Storage);
+contract!(embedded_store, super::store::Storage);

@@ -142,7 +142,7 @@ fn lines(batch: &Batch) -> Vec<([u8; 6], u64)> {
     let line = |item: &crate::event::Item| {
         let id = &batch.body[item.start as usize..item.document as usize];
         let id = DocumentId::parse(std::str::from_utf8(id).unwrap()).unwrap();
-        (id.stream(), id.offset())
+        (id.parts().stream, id.parts().offset)
     };
     batch.items.iter().map(line).collect()
 }

@@ -79,7 +79,7 @@ pub(crate) use access::user_id;
 pub(crate) use carried_files::CarriedFiles;
 pub(crate) use links::Links;
 pub(crate) use others::{OtherFile, other_files};
-pub(crate) use state::replace_file;
+pub(crate) use state::{known_outputs, replace_file};
 #[cfg(test)]
 pub(crate) use stats::Rotations;
 pub(crate) use stats::{Lag, Leaves, Problem, Stats};

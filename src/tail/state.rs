@@ -269,6 +269,24 @@ impl<F: FileSystem> State<F> {
     }
 }
 
+/// The outputs whose positions are in a state directory. What cannot be read there is left to the start.
+pub(crate) fn known_outputs<F: FileSystem>(fs: &F, data_dir: &Path) -> Vec<String> {
+    let run = data_dir.join("run");
+    let names = fs.read_dir(&run).unwrap_or_default();
+    let checkpoints = names.iter().filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with(PLAIN_NAME) && !name.ends_with(".new")
+    });
+    let mut outputs: Vec<String> = checkpoints
+        .filter_map(|name| fs.read(&run.join(name)).ok())
+        .filter_map(|bytes| checkpoint::decode(&bytes).ok())
+        .map(|checkpoint| checkpoint.header.output)
+        .collect();
+    outputs.sort();
+    outputs.dedup();
+    outputs
+}
+
 /// Gives a file of the state directory this content, durably and whole: at every instant a power cut leaves the
 /// old content or the new one. Until it is complete its name ends in `.new`.
 pub(crate) fn replace_file<F: FileSystem>(

@@ -110,7 +110,7 @@ impl View {
             ("dead_lettered", settled.dead_lettered),
             ("parked", settled.parked),
             ("filtered", settled.filtered),
-            ("expired", accounts.expired),
+            ("expired", accounts.expired + settled.expired),
             ("released", accounts.released),
         ]
         .into_iter()

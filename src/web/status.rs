@@ -22,7 +22,7 @@ pub(super) fn page(view: &View) -> Value {
             "dead_lettered": settled.dead_lettered,
             "parked": settled.parked,
             "filtered": settled.filtered,
-            "expired": accounts.expired,
+            "expired": accounts.expired + settled.expired,
             "released": accounts.released,
             "in_flight": accounts.in_flight,
         },

@@ -39,6 +39,7 @@ mod panels;
 mod people;
 mod proxies;
 mod prune;
+mod questions;
 mod redirects;
 mod reload;
 mod rights;

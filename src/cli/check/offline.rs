@@ -13,7 +13,9 @@ use super::needs::{self, Need};
 use super::report::Report;
 use super::{beside, doubles, extras, host, names, routes};
 use crate::agent;
-use crate::config::{DEFAULT_FILE, Elasticsearch as Cluster, IndexTarget, Loaded, PROMISE, Proxy};
+use crate::config::{
+    DEFAULT_FILE, Elasticsearch as Cluster, IndexTarget, Loaded, PROMISE, Proxy, show_duration,
+};
 use crate::http::shown;
 use crate::output::elasticsearch::Elasticsearch;
 
@@ -103,6 +105,16 @@ fn configuration(loaded: &Loaded, report: &mut Report) {
     report.item("user", &format!("{}{root}", names::user()));
     host::name(loaded, report);
     host::data_dir(&config.data_dir, report);
+    if config.elasticsearch.is_none() {
+        let store = &config.store;
+        let text = format!(
+            "the store {} (no cluster is configured), kept for {} and up to {}",
+            store.path.display(),
+            show_duration(store.retention),
+            store.disk_budget
+        );
+        report.item("output", &text);
+    }
     if let Some(cluster) = &config.elasticsearch {
         let nodes: Vec<String> = cluster.nodes.iter().map(shown).collect();
         report.item("nodes", &nodes.join(", "));

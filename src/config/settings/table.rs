@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use super::Section::{self, Elasticsearch, Enrich, Http, Kibana, Log, Logs, Privacy, Routes, Top};
+use super::Section::{
+    self, Elasticsearch, Enrich, Http, Kibana, Log, Logs, Privacy, Routes, Store, Top,
+};
 use super::{Bounds, Kind, Setting};
 use crate::config::LogLevel;
 use crate::config::units::Bytes;
@@ -636,6 +638,38 @@ pub(crate) static SETTINGS: &[Setting] = &[
         r#""60s""#,
         "",
         "A request without a complete response after this time is repeated, however slowly the response arrives.",
+    ),
+    setting(
+        Store,
+        "path",
+        Kind::Path,
+        "",
+        r#""/srv/logweir/store""#,
+        "Where the store is. Default: `store` in data_dir.",
+    ),
+    setting(
+        Store,
+        "retention",
+        time(HOUR, CENTURY),
+        r#""90d""#,
+        "",
+        "Days that are older as a whole are removed, and lines that are older are not indexed.",
+    ),
+    setting(
+        Store,
+        "disk_budget",
+        size(64 * MIB, 1 << 50),
+        r#""5GiB""#,
+        "",
+        "Space that the store may take. Beyond it the oldest day is removed, with a warning; its lines are not indexed again.",
+    ),
+    setting(
+        Store,
+        "memory",
+        size(8 * MIB, 4096 * MIB),
+        r#""64MiB""#,
+        "",
+        "Memory of records that are not on disk; when it is full, they are written before their time.",
     ),
     setting(
         Kibana,

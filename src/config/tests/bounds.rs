@@ -41,6 +41,7 @@ fn the_bounds_of_the_table_hold_at_both_ends() {
             let toml = match setting.section {
                 Section::Top => format!("{line}{CLUSTER}{after}"),
                 Section::Elasticsearch => format!("{before}{CLUSTER}{line}"),
+                Section::Store => format!("[store]\n{line}"),
                 section => panic!("{section:?} has no bounds"),
             };
             text(&toml).load()
@@ -53,7 +54,7 @@ fn the_bounds_of_the_table_hold_at_both_ends() {
             assert!(errors.contains(&setting.key()), "{value}: {errors}");
         }
     }
-    assert_eq!(seen, 12);
+    assert_eq!(seen, 15);
 }
 
 /// A number in a text of the table equals the number that the code checks.

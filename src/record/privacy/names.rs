@@ -39,6 +39,7 @@ pub(super) enum Cut {
 /// A list of names, compiled.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Names {
+    /// In the order of their last letters.
     names: Vec<Name>,
     /// Names that protect the words that they match.
     exempt: Vec<Name>,
@@ -71,6 +72,7 @@ impl Names {
             names.extend(compile("code", Key::Code));
             names.extend(compile("state", Key::State));
         }
+        names.sort_by_key(|name| name.letters.last().copied());
         let mut pairs = Pairs::default();
         for name in &names {
             pairs.add(&name.letters);
@@ -148,7 +150,7 @@ impl Names {
     fn read(&self, key: &[u8], cut: Cut) -> Key {
         let mut found = Key::Plain;
         for end in 0..key.len() {
-            let says = self.names.iter().filter_map(|name| {
+            let says = self.ending_with(key[end]).iter().filter_map(|name| {
                 let start = name.start(key, end, cut)?;
                 let counts = cut == Cut::Anywhere || !self.is_exempt(key, start, end);
                 counts.then_some(name.says)
@@ -156,6 +158,15 @@ impl Names {
             found = says.fold(found, Key::max);
         }
         found
+    }
+
+    /// The names whose last letter is this one, in whatever case.
+    fn ending_with(&self, letter: u8) -> &[Name] {
+        let letter = Some(letter.to_ascii_lowercase());
+        let last = |name: &Name| name.letters.last().copied();
+        let start = self.names.partition_point(|name| last(name) < letter);
+        let rest = &self.names[start..];
+        &rest[..rest.partition_point(|name| last(name) == letter)]
     }
 
     /// Whether the letters from `start` to `end` lie within an exempt name.
