@@ -16,6 +16,7 @@ mod agent;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod disk;
 pub mod enrich;
 pub mod event;
 #[cfg(test)]

@@ -69,17 +69,16 @@ mod trusted_clock;
 mod unread;
 pub mod watch;
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::disk::DiskError;
 use crate::event::{FileKey, StreamId};
 
 pub(crate) use access::user_id;
 pub use carried_files::CarriedFiles;
 pub use links::Links;
 pub use others::{OtherFile, other_files};
-pub(crate) use state::replace_file;
 pub use stats::{Lag, Leaves, Problem, Rotations, Stats};
 pub use survey::{LogFile, Survey, survey};
 pub use tailer::Tailer;
@@ -165,16 +164,9 @@ pub enum TailError {
         /// The lock file.
         path: PathBuf,
     },
-    /// The state directory does not do as it should.
-    #[error("cannot {action} {}: {source}", path.display())]
-    State {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// The state directory cannot be read or written.
+    #[error(transparent)]
+    State(#[from] DiskError),
     /// A pattern that cannot be used.
     #[error("the path pattern `{glob}` cannot be used: {reason}")]
     Glob {

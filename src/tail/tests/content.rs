@@ -33,7 +33,7 @@ fn sorted(mut texts: Vec<String>) -> Vec<String> {
 fn lose_positions(host: &mut Host) {
     host.kill();
     for name in ["checkpoint", "checkpoint.previous"] {
-        host.fs.rm(&format!("{STATE}/run/{name}"));
+        host.fs.disk.rm(&format!("{STATE}/run/{name}"));
     }
 }
 
@@ -365,6 +365,7 @@ fn damaged_assignments_are_reported_and_found_out_again() {
     let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
     host.fs.mv(LIVE, "/logs/access.log.old");
     host.fs
+        .disk
         .put(&format!("{STATE}/assignments.json"), b"{\"magic\":");
     host.start();
     assert_eq!(host.texts(), ["three"]);
