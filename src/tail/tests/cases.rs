@@ -648,7 +648,7 @@ fn a_read_error_does_not_close_a_deleted_file() {
 }
 
 #[test]
-fn a_damaged_compressed_file_gives_what_it_can_and_is_not_decoded_again_and_again() {
+fn a_damaged_compressed_file_is_read_as_far_as_possible_and_not_decoded_repeatedly() {
     let mut host = started();
     host.texts();
     host.settle();

@@ -131,7 +131,7 @@ fn every_system_call_may_fail() {
 
 /// Also those of the first start: checkpoint, its directory, identity, its directory.
 #[test]
-fn the_power_may_fail_at_every_step_that_lasts() {
+fn the_power_may_fail_at_every_durable_step() {
     for steps in 0..45 {
         for kept in 0..4 {
             live(Op::Stat, "", Errno::IO, How::Crash { steps, kept });
@@ -509,7 +509,7 @@ fn rotate(host: &Host, kept: usize) {
 /// Nothing is read for a long time, as while a cluster is away; files that were seen in time are held although they are
 /// deleted.
 #[test]
-fn a_file_that_was_opened_while_nothing_could_be_read_outlives_its_deletion() {
+fn a_file_that_was_opened_while_nothing_could_be_read_survives_its_deletion() {
     for compressed in [false, true] {
         let mut host = Host::logs(&[GLOB]);
         host.fs.append(LIVE, &lines(0..10));
