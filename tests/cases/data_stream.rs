@@ -172,7 +172,7 @@ async fn a_plain_index_of_the_name_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_template_of_plain_indices_is_told_from_one_of_data_streams() {
+async fn a_template_of_plain_indices_differs_from_one_of_data_streams() {
     let mut cluster = with_template(true);
     cluster.templates.insert("plain".to_owned());
     let es = FakeEs::start(cluster).await;
