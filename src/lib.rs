@@ -17,6 +17,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 mod demo;
+pub mod disk;
 pub mod enrich;
 pub mod event;
 #[cfg(test)]

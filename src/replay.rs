@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_leads_to_the_same_lives() {
+    fn a_seed_repeats_the_same_runs() {
         assert_eq!(drawn(7), drawn(7));
         assert_ne!(drawn(7), drawn(8));
     }

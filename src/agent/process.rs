@@ -20,6 +20,7 @@ use super::signals::Signals;
 use super::supervisor::Supervisor;
 use super::{Agent, CarriedState, End, Mode, RunError, StartError, descriptors, root};
 use crate::config::{self, Config, ConfigErrors, Loaded};
+use crate::disk::DiskError;
 use crate::output::gate::GateStatus;
 use crate::pipeline::Ended;
 use crate::record::StaleFormats;
@@ -112,7 +113,8 @@ async fn supervise(
     warn_beforehand(config);
     supervisor.run(first).await.map_err(|error| {
         match &error {
-            StartError::Tail(TailError::State { source, .. }) | StartError::Thread(source) => {
+            StartError::Tail(TailError::State(DiskError { source, .. }))
+            | StartError::Thread(source) => {
                 tracing::error!("{error}{}", advice(source));
             }
             _ => tracing::error!("{error}"),

@@ -10,8 +10,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
-use crate::tail::fs::{FileSystem, HostFs};
-use crate::tail::{TailError, replace_file};
+use crate::disk::{Disk, DiskError, HostDisk, Replaced, replace};
 
 const FILE: &str = "formats.json";
 
@@ -46,7 +45,7 @@ pub(super) fn join(config: &mut Config) {
     let path = config.data_dir.join(FILE);
     let present = config.formats_of(|log| log.auto).into_iter();
     let present = present.map(|format| format.directive());
-    let seen = keep(&HostFs, &path, present, |problem| {
+    let seen = keep(&HostDisk, &path, present, |problem| {
         tracing::warn!(path = %path.display(), "{problem}");
     });
     for note in config.add_formats(&seen) {
@@ -55,19 +54,19 @@ pub(super) fn join(config: &mut Config) {
 }
 
 /// Remembers the current formats; returns all that are known.
-fn keep<F: FileSystem>(
-    fs: &F,
+fn keep(
+    disk: &dyn Disk,
     path: &Path,
     present: impl Iterator<Item = String>,
     mut warn: impl FnMut(String),
 ) -> Vec<String> {
-    let before = match read(fs, path) {
+    let before = match read(disk, path) {
         Ok(kept) => kept,
         Err(problem @ Unusable::Unreadable(_)) => {
             warn(problem.to_string());
             return Vec::new();
         }
-        Err(problem @ Unusable::Damaged(_)) => match set_aside(fs, path) {
+        Err(problem @ Unusable::Damaged(_)) => match set_aside(disk, path) {
             Ok(aside) => {
                 warn(format!("{problem}; they lie in {} now", aside.display()));
                 Kept::default()
@@ -80,7 +79,7 @@ fn keep<F: FileSystem>(
     };
     let mut seen = before.formats;
     remember(&mut seen, present);
-    if let Err(error) = write(fs, path, &seen, &before.text) {
+    if let Err(error) = write(disk, path, &seen, &before.text) {
         warn(format!("the formats of nginx.conf are not kept: {error}"));
     }
     seen
@@ -108,7 +107,7 @@ fn text(directive: &str) -> &str {
 /// The formats that earlier starts saw, as `log_format` directives.
 pub(crate) fn seen(config: &Config) -> Vec<String> {
     let path = config.data_dir.join(FILE);
-    match read(&HostFs, &path) {
+    match read(&HostDisk, &path) {
         Ok(kept) => kept.formats,
         Err(problem) => {
             tracing::warn!(path = %path.display(), "{problem}");
@@ -117,8 +116,8 @@ pub(crate) fn seen(config: &Config) -> Vec<String> {
     }
 }
 
-fn read<F: FileSystem>(fs: &F, path: &Path) -> Result<Kept, Unusable> {
-    let text = match fs.read(path) {
+fn read(disk: &dyn Disk, path: &Path) -> Result<Kept, Unusable> {
+    let text = match disk.read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Kept::default()),
         Err(error) => return Err(Unusable::Unreadable(error)),
@@ -128,27 +127,19 @@ fn read<F: FileSystem>(fs: &F, path: &Path) -> Result<Kept, Unusable> {
 }
 
 /// Keeps the damaged file for inspection.
-fn set_aside<F: FileSystem>(fs: &F, path: &Path) -> io::Result<PathBuf> {
+fn set_aside(disk: &dyn Disk, path: &Path) -> io::Result<PathBuf> {
     let aside = path.with_extension("json.damaged");
-    fs.rename(path, &aside)?;
+    disk.rename(path, &aside)?;
     Ok(aside)
 }
 
-fn write<F: FileSystem>(
-    fs: &F,
-    path: &Path,
-    seen: &[String],
-    before: &[u8],
-) -> Result<(), TailError> {
-    let text = serde_json::to_vec_pretty(seen).map_err(|source| TailError::State {
-        action: "write",
-        path: path.to_owned(),
-        source: source.into(),
-    })?;
+fn write(disk: &dyn Disk, path: &Path, seen: &[String], before: &[u8]) -> Result<(), DiskError> {
+    let text = serde_json::to_vec_pretty(seen)
+        .map_err(|source| DiskError::new("write", path, source.into()))?;
     if text == before {
         return Ok(());
     }
-    replace_file(fs, path, &text)
+    replace(disk, Replaced::state(path), |out| out.write_all(&text))
 }
 
 #[cfg(test)]
@@ -158,29 +149,26 @@ mod tests {
     use rustix::io::Errno;
 
     use super::*;
-    use crate::clock::ManualClock;
-    use crate::tail::sim::{Op, SimFs};
+    use crate::disk::sim::{Op, SimDisk};
 
     const PATH: &str = "/state/formats.json";
 
-    fn disk() -> SimFs {
-        let fs = SimFs::new(&ManualClock::new(0), "/state");
-        fs.mkdir("/state");
-        fs
+    fn new_disk() -> SimDisk {
+        SimDisk::new("/state")
     }
 
     /// Starts with these formats; returns all known formats, and the warnings.
-    fn start(fs: &SimFs, versions: &[usize]) -> (Vec<String>, Vec<String>) {
+    fn start(disk: &SimDisk, versions: &[usize]) -> (Vec<String>, Vec<String>) {
         let mut warnings = vec![];
         let present = versions.iter().map(|version| directive("main", *version));
-        let seen = keep(fs, Path::new(PATH), present, |warning| {
+        let seen = keep(disk, Path::new(PATH), present, |warning| {
             warnings.push(warning)
         });
         (seen, warnings)
     }
 
-    fn quietly(fs: &SimFs, versions: &[usize]) -> Vec<String> {
-        let (seen, warnings) = start(fs, versions);
+    fn quietly(disk: &SimDisk, versions: &[usize]) -> Vec<String> {
+        let (seen, warnings) = start(disk, versions);
         assert_eq!(warnings, [""; 0]);
         seen
     }
@@ -190,13 +178,13 @@ mod tests {
         for steps in 0..6 {
             for kept in 0..3 {
                 for torn in [0, 100, 255] {
-                    let fs = disk();
-                    quietly(&fs, &[1, 2]);
-                    fs.die_after(steps);
-                    let (_, warnings) = start(&fs, &[3]);
-                    fs.heal();
-                    fs.power_cut(kept, torn);
-                    let known = quietly(&fs, &[]);
+                    let disk = new_disk();
+                    quietly(&disk, &[1, 2]);
+                    disk.die_after(steps);
+                    let (_, warnings) = start(&disk, &[3]);
+                    disk.heal();
+                    disk.power_cut(kept, torn);
+                    let known = quietly(&disk, &[]);
                     let all = [1, 2, 3].map(|version| directive("main", version));
                     assert!(
                         known == all || known == all[..2],
@@ -211,14 +199,14 @@ mod tests {
     #[test]
     fn unreadable_formats_are_not_overwritten() {
         for error in [Errno::ACCESS, Errno::IO, Errno::MFILE] {
-            let fs = disk();
-            quietly(&fs, &[1, 2]);
-            fs.fail(Op::Read, PATH, error, 1);
-            let (seen, warnings) = start(&fs, &[3]);
+            let disk = new_disk();
+            quietly(&disk, &[1, 2]);
+            disk.faults().add(Op::Read, PATH, error, 0, 1);
+            let (seen, warnings) = start(&disk, &[3]);
             assert_eq!(seen, [""; 0]);
             assert!(warnings.join("").contains("cannot be read"), "{warnings:?}");
-            assert_eq!(quietly(&fs, &[]).len(), 2);
-            assert_eq!(quietly(&fs, &[3]).len(), 3);
+            assert_eq!(quietly(&disk, &[]).len(), 2);
+            assert_eq!(quietly(&disk, &[3]).len(), 3);
         }
     }
 
@@ -230,23 +218,23 @@ mod tests {
             b"{\"formats\":[]}",
             b"\0\0\0",
         ] {
-            let fs = disk();
-            quietly(&fs, &[1, 2]);
-            fs.put(PATH, damaged);
-            let (seen, warnings) = start(&fs, &[3]);
+            let disk = new_disk();
+            quietly(&disk, &[1, 2]);
+            disk.put(PATH, damaged);
+            let (seen, warnings) = start(&disk, &[3]);
             assert_eq!(seen, [directive("main", 3)]);
             assert!(
                 warnings.join("").contains("/state/formats.json.damaged"),
                 "{warnings:?}"
             );
-            assert_eq!(fs.content("/state/formats.json.damaged"), damaged);
-            assert_eq!(quietly(&fs, &[]), seen);
+            assert_eq!(disk.content("/state/formats.json.damaged"), damaged);
+            assert_eq!(quietly(&disk, &[]), seen);
             // Where even that fails, the file stays.
-            fs.put(PATH, damaged);
-            fs.fail(Op::Rename, PATH, Errno::ROFS, 1);
-            let (seen, warnings) = start(&fs, &[3]);
+            disk.put(PATH, damaged);
+            disk.faults().add(Op::Rename, PATH, Errno::ROFS, 0, 1);
+            let (seen, warnings) = start(&disk, &[3]);
             assert_eq!((seen.len(), warnings.len()), (0, 1));
-            assert_eq!(fs.content(PATH), damaged);
+            assert_eq!(disk.content(PATH), damaged);
         }
     }
 

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_text_obeys_nobody_and_cannot_be_forged() {
+    fn control_characters_and_line_ends_in_a_text_log_line_are_escaped() {
         let sink = Sink::default();
         let lines = tracing_subscriber::fmt::layer()
             .with_writer({
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn so_does_a_line_of_json_which_still_says_the_same() {
+    fn control_characters_in_a_json_log_line_are_escaped_and_its_meaning_stays() {
         let sink = Sink::default();
         let lines = tracing_subscriber::fmt::layer()
             .with_writer({

@@ -53,7 +53,7 @@ impl Page {
         self.roff(Roff::new().control("PP", []).text(inlines(text)));
     }
 
-    /// A term, what it is in short, and what there is to say about it.
+    /// A term with its short form and its description.
     fn entry(&mut self, term: &str, short: &str, text: &str) {
         let mut title = vec![bold(term)];
         if !short.is_empty() {

@@ -58,8 +58,8 @@ fn exit_of_error(error: &RunError) -> Exit {
             Exit::Io
         }
         RunError::Listen => Exit::Config,
-        RunError::Start(StartError::Tail(TailError::State { action, source, .. })) => {
-            match (source.kind(), *action) {
+        RunError::Start(StartError::Tail(TailError::State(error))) => {
+            match (error.source.kind(), error.action) {
                 (io::ErrorKind::PermissionDenied, _) => Exit::Permission,
                 (_, "read") => Exit::Io,
                 _ => Exit::CannotCreate,
@@ -88,6 +88,7 @@ fn exit_of_error(error: &RunError) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disk::DiskError;
 
     fn end(ended: Ended, timed_out: bool) -> Exit {
         exit_of_end(End { ended, timed_out })
@@ -119,11 +120,9 @@ mod tests {
     #[test]
     fn each_failed_start_has_its_exit_code() {
         let state = |action: &'static str, kind: io::ErrorKind| {
-            RunError::Start(StartError::Tail(TailError::State {
-                action,
-                path: "/var/lib/logweir".into(),
-                source: kind.into(),
-            }))
+            let path = std::path::Path::new("/var/lib/logweir");
+            let error = DiskError::new(action, path, kind.into());
+            RunError::Start(StartError::Tail(error.into()))
         };
         let denied = io::ErrorKind::PermissionDenied;
         assert_eq!(exit_of_error(&state("read", denied)), Exit::Permission);

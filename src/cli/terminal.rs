@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn the_caret_stands_under_the_byte() {
+    fn the_caret_is_under_the_byte() {
         assert_eq!(excerpt(b"GET / x", 6), ("GET / x".to_owned(), 6));
         assert_eq!(excerpt(b"GET", 3), ("GET".to_owned(), 3));
         assert_eq!(excerpt(b"", 0), (String::new(), 0));

@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_sha_256_says_what_to_write() {
+    fn a_fingerprint_that_is_no_sha_256_is_refused_with_a_hint() {
         let wrong = |text: &str| Fingerprint::parse(text).unwrap_err();
         assert!(wrong(&PLAIN[..40]).starts_with("has 40 hexadecimal digits (a SHA-1?); write"));
         assert!(wrong(&PLAIN[1..]).starts_with("has 63 hexadecimal digits; write"));

@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_tells_when_its_time_is_over() {
+    fn an_index_name_shows_when_it_expires() {
         let end = |pattern: &str, name: &str| {
             let end = IndexPattern::parse(pattern).unwrap().end(name);
             end.map(|end| end.to_string())

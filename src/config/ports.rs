@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn readers_are_told_by_mode_group_and_folders() {
+    fn mode_group_and_folders_decide_who_can_read_a_file() {
         let of = |mode, is_reachable, is_root| Readers::of(mode, 7, is_reachable, &[1, 2], is_root);
         let everybody = |mode| Readers::Everybody { mode };
         let group = |mode| Readers::Group { mode, group: 7 };

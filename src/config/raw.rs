@@ -44,9 +44,9 @@ pub(super) struct Values {
 /// The values of a whole configuration.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Raw {
-    /// Every section that stands once, by name; those which are absent are absent.
+    /// Every section that may occur once, by name; missing sections have no entry.
     pub(super) sections: BTreeMap<Section, Values>,
-    /// Those that may stand several times, in their order.
+    /// The sections that may occur several times, in their order.
     lists: BTreeMap<Section, Vec<Values>>,
     pub(super) problems: Vec<Problem>,
     /// Lines that are not TOML: other problems of these lines are not reported.
@@ -67,8 +67,8 @@ impl Raw {
     pub(super) fn of_text(text: &str, path: &Path) -> Self {
         let mut text = text.to_owned();
         let mut ends = Vec::new();
-        // The parser recovers from every slip but a key without a value, where it gives up: that line is
-        // blanked, with all offsets kept, and the rest is read again.
+        // The parser recovers from every mistake except a key without a value, where it gives up. That line is
+        // replaced by blanks, which keeps all offsets, and the rest is read again.
         while let Some(error) = end_of_recovery(&text) {
             let at = error.span().map_or(text.len(), |span| span.start);
             ends.push(error);
@@ -135,7 +135,7 @@ impl Raw {
         self.lists.get(&section).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a setting of a section that stands once is written somewhere.
+    /// Whether a setting of a section that may occur once is set.
     pub(super) fn sets(&self, section: Section, name: &str) -> bool {
         self.sections
             .get(&section)
@@ -179,7 +179,7 @@ impl Raw {
         });
     }
 
-    /// Did any line fail to be TOML? Then what is missing may stand there.
+    /// Whether any line is not TOML: a missing setting may be in it.
     pub(super) fn is_broken(&self) -> bool {
         !self.broken_lines.is_empty()
     }
@@ -195,7 +195,7 @@ impl Raw {
     }
 }
 
-/// Most lines without a value that are reported; a file with more of them is no configuration.
+/// Limit of reported lines without a value; a file with more of them is not a configuration.
 const MAX_ENDS: usize = 50;
 
 fn end_of_recovery(text: &str) -> Option<toml::de::Error> {
@@ -205,7 +205,7 @@ fn end_of_recovery(text: &str) -> Option<toml::de::Error> {
         .find(|error| error.message().starts_with("key with no value"))
 }
 
-/// Makes blanks of the line around byte `at`; false when it is blank already.
+/// Replaces the line around byte `at` by blanks; false if it is blank already.
 fn blank_line(text: &mut String, at: usize) -> bool {
     let bytes = text.as_bytes();
     let at = at.min(bytes.len());
@@ -345,7 +345,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The value, if it has the type that `kind` asks for.
+    /// The value, if it has the type of `kind`.
     fn value(
         &self,
         kind: Kind,
@@ -490,7 +490,7 @@ fn unknown(section: Section, name: &str, value: &DeValue<'_>) -> Fault {
         .iter()
         .filter(|setting| setting.section == section)
         .map(|setting| setting.name);
-    // The right key in the wrong section is the commonest slip of all: TOML's top ends at the first header.
+    // A correct key in the wrong section is the most common mistake, because TOML's top ends at the first header.
     let elsewhere = SETTINGS.iter().find(|setting| setting.name == name);
     let suggestion = match (elsewhere, nearest(name, here)) {
         (_, Some(near)) if strsim::levenshtein(name, near) == 1 => quoted(near),
@@ -522,7 +522,7 @@ fn type_name(value: &DeValue<'_>) -> &'static str {
     }
 }
 
-/// The value of a variable, if its text has the form that the setting asks for.
+/// The value of a variable, if its text has the form of the setting.
 fn of_variable(setting: &Setting, text: &str, origin: &Origin) -> Result<Value, Fault> {
     let wrong = |expected: &str| Fault::WrongType {
         expected: expected.to_owned(),
@@ -538,7 +538,7 @@ fn of_variable(setting: &Setting, text: &str, origin: &Origin) -> Result<Value, 
         | Kind::OneOf(_) => Value::Text(text.to_owned()),
         Kind::Bool => Value::Bool(text.parse().map_err(|_| wrong("true or false"))?),
         Kind::Count(_) => Value::Number(text.parse().map_err(|_| wrong("a whole number"))?),
-        // A format holds commas of its own: one variable is one format.
+        // A format contains commas itself, so one variable is one format.
         Kind::Formats => Value::List(vec![(text.to_owned(), origin.clone())]),
         Kind::Texts | Kind::Paths => {
             let items = outside_braces(text)
@@ -567,7 +567,7 @@ fn of_variable(setting: &Setting, text: &str, origin: &Origin) -> Result<Value, 
     })
 }
 
-/// The parts between commas, but for those in the braces of a glob.
+/// The parts between commas, except for commas in the braces of a glob.
 fn outside_braces(text: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0usize;
     text.split(move |char| {
@@ -582,7 +582,7 @@ fn outside_braces(text: &str) -> impl Iterator<Item = &str> {
 
 /// Kubernetes gives each container variables for every Service, so one called `logweir` makes
 /// `LOGWEIR_SERVICE_HOST`, `LOGWEIR_PORT_9280_TCP_ADDR` and others (Kubernetes documentation, "Service",
-/// "Environment variables"). None of them is meant for us.
+/// "Environment variables"). None of them is a setting of logweir.
 fn is_of_kubernetes(name: &str) -> bool {
     let service = name.ends_with("_SERVICE_HOST")
         || name.ends_with("_SERVICE_PORT")

@@ -9,11 +9,11 @@ use super::settings::{ENVIRONMENT, SETTINGS, Section, Setting, UNITS};
 /// Width of the sample's comments.
 const WIDTH: usize = 100;
 
-/// A configuration file in which every setting stands, commented out, with its default or an example.
+/// A configuration file with every setting, commented out, with its default or an example.
 pub(super) fn sample() -> String {
     let mut out = String::from(
-        "# Configuration of logweir. Every setting is here; a line that begins with \"#\" and a key shows\n\
-         # the default, or an example where there is none. Each can be set by the environment instead.\n",
+        "# Configuration of logweir with all settings. A line that begins with \"#\" and a key shows the default,\n\
+         # or an example if there is none. Each setting can be set by an environment variable instead.\n",
     );
     for section in Section::ALL {
         if section != Section::Top {
@@ -41,8 +41,8 @@ pub(super) fn sample() -> String {
 pub(super) fn reference() -> String {
     let mut out = format!(
         "# Configuration\n\n\
-         logweir reads the file named with `-c FILE`; an absent file that was named is an error. Without `-c` it\n\
-         reads `{DEFAULT_FILE}`, and without that the defaults hold. The file is TOML;\n\
+                  logweir reads the file named with `-c FILE`, which must exist. Without `-c` it\n\
+         reads `{DEFAULT_FILE}`, and without that file the defaults apply. The file is TOML;\n\
          [logweir.toml](logweir.toml) shows every setting. All problems are reported at once, with line and key;\n\
          the exit code is then 78.\n\n{ENVIRONMENT}\n{UNITS}",
     );

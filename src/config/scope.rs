@@ -56,12 +56,12 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// Where problems go, for those of another section.
+    /// The list of problems, to report one of another section.
     pub(super) fn problems(&mut self) -> &mut Vec<Problem> {
         self.problems
     }
 
-    /// What was written for a key, without its default.
+    /// The configured value of a key, without its default.
     pub(super) fn written(&self, name: &str) -> Option<&'a Given> {
         self.values?.given.get(name)
     }
@@ -71,12 +71,12 @@ impl<'a> Scope<'a> {
         find(self.section, name).is_some()
     }
 
-    /// How the section begins, for messages.
+    /// The header of the section, for messages.
     pub(super) fn header(&self) -> &'static str {
         self.section.header()
     }
 
-    /// Where the section begins.
+    /// The position of the header.
     pub(super) fn origin(&self) -> Origin {
         self.values
             .map_or(Origin::Nowhere, |values| values.origin.clone())
@@ -163,8 +163,8 @@ impl<'a> Scope<'a> {
         )
     }
 
-    /// The value of one of the setting's words: `values` are in the order of the words in the table. Without a word, or with
-    /// one that is none of them, it is that of the default; `None` where there is none.
+    /// The value of one of the setting's words; `values` are in the order of the words in the table. If no word or an unknown
+    /// one is set, the value of the default; `None` without a default.
     pub(super) fn one_of<T: Copy>(&mut self, name: &str, values: &[T]) -> Option<T> {
         let setting = self.setting(name)?;
         let Kind::OneOf(words) = setting.kind else {
@@ -192,8 +192,8 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// A number within the bounds of the table; the least where it is outside. `None` where nothing is set and there is
-    /// no default.
+    /// A number within the bounds of the table, or the least allowed one. `None` if nothing is set and there is no
+    /// default.
     pub(super) fn count(&mut self, name: &str) -> Option<usize> {
         let Kind::Count(Bounds { least, most }) = self.setting(name)?.kind else {
             return None;
@@ -299,7 +299,7 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// A secret, from `name` or from the file that `name_file` names; both at once is a conflict.
+    /// A secret, from `name` or from the file that `name_file` names; setting both is a conflict.
     pub(super) fn secret(&mut self, name: &str, files: &dyn Files) -> Option<SecretString> {
         let file = format!("{name}_file");
         self.conflict(name, &file, "keep one of the two");
@@ -317,7 +317,7 @@ impl<'a> Scope<'a> {
                     self.fault(&file, origin, Fault::BadValue { value, why });
                     return None;
                 };
-                // Editors and `echo` end a file with a line feed that is no part of the secret.
+                // Editors and `echo` end a file with a line feed that is not part of the secret.
                 (text.trim_end_matches(['\r', '\n']).to_owned(), &*file)
             }
         };

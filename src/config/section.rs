@@ -86,29 +86,29 @@ impl Section {
                  nginx.conf names is followed; with discover = true, those that no section takes are, too."
             }
             Section::Routes => {
-                "The APIs by name: what http.route says, and which are logins or give away what must not leak. \
-                 Paths without a route are named by replacing identifiers, dates, addresses and other values. See ROUTES.md."
+                "The names of APIs in http.route, and the marks of logins and of sensitive data. \
+                 In paths without a route, identifiers, dates, addresses and other values are replaced. See ROUTES.md."
             }
             Section::Privacy => {
-                "What records do not say of people. It holds for every field that has the text, event.original \
-                 included; ids and indices do not change with it. See ENRICHMENT.md."
+                "Personal data and secrets that records hide. This applies to every field that contains the text, including \
+                 event.original; ids and indices do not depend on it. See ENRICHMENT.md."
             }
             Section::Enrich => {
-                "What records say besides: where an address is, and what a user agent means. See ENRICHMENT.md."
+                "Data that records add: the location of an address, and the parts of a user agent. See ENRICHMENT.md."
             }
             Section::Elasticsearch => {
-                "The Elasticsearch or OpenSearch cluster that takes the records."
+                "The Elasticsearch or OpenSearch cluster that stores the records."
             }
             Section::Store => {
                 "The embedded store, which takes the records where no [elasticsearch] is: indexed requests on the local \
                  disk, without a cluster. `logweir top` and `logweir timeline` ask it. See STORE.md."
             }
             Section::Kibana => {
-                "The Kibana or OpenSearch Dashboards that `logweir setup` puts the dashboards into; the agent \
-                 itself never asks it. Without credentials of its own here it gets those of [elasticsearch]."
+                "The Kibana or OpenSearch Dashboards into which `logweir setup` imports the dashboards; the agent \
+                 itself never uses it. Without credentials in this section those of [elasticsearch] apply."
             }
             Section::Http => "The agent's own pages: /metrics, /status, /livez, /readyz.",
-            Section::Log => "What the agent says about itself, on standard error.",
+            Section::Log => "The agent's own log, on standard error.",
         }
     }
 }

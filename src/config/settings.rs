@@ -11,7 +11,7 @@ pub(crate) use super::section::Section;
 use super::units::{Bytes, show_duration};
 pub(crate) use table::SETTINGS;
 
-/// The values that a setting may have, from the least to the most; both are among them.
+/// The range of allowed values, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds<T> {
     /// The least.
@@ -29,8 +29,8 @@ pub(crate) enum Kind {
     Secret,
     /// An absolute path.
     Path,
-    /// Such a path, where a switch would be a natural guess: `true` and `false` pass as texts, and whoever reads the
-    /// value says what to write.
+    /// A path for which users might write a switch: `true` and `false` are accepted as texts, and the code that reads
+    /// the value reports what to write instead.
     File,
     /// A list of texts.
     Texts,
@@ -53,7 +53,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// What it is, in a message or a table.
+    /// Its name in a message or a table.
     pub(crate) fn name(self) -> String {
         match self {
             Kind::Text => "text".to_owned(),
@@ -92,16 +92,16 @@ pub(crate) struct Setting {
     pub name: &'static str,
     /// The kind of its value.
     pub kind: Kind,
-    /// Its value when it is not set, as TOML; empty when that is nothing.
+    /// Its value if it is not set, as TOML; empty without a default.
     pub default: &'static str,
-    /// A value to show, as TOML; empty when the default shows enough.
+    /// An example, as TOML; empty if the default is a good one.
     pub example: &'static str,
-    /// What it does, and the effect of its absence where there is no default. Bounds are not repeated here.
+    /// Its effect, and the effect of its absence if there is no default. Bounds are not repeated here.
     pub doc: &'static str,
 }
 
 impl Setting {
-    /// What it does, and its bounds.
+    /// Its effect and its bounds.
     pub(crate) fn description(&self) -> String {
         match self.kind.bounds() {
             Some(bounds) => format!("{} {bounds}", self.doc),
@@ -126,23 +126,23 @@ impl Setting {
     }
 }
 
-/// How the environment counts. Code stands between backticks, as in Markdown.
+/// Explains the environment variables. Backticks enclose code, as in Markdown.
 pub(crate) const ENVIRONMENT: &str = "\
-An environment variable goes before the file. Credentials do so as a whole: with an API key, a user or a
-bearer token of a section in the environment, the file's credentials of other kinds in that section are
-not looked at. A variable that is empty counts as not set; a list is written
-with commas, a table as `name=value,name=value`. `LOGWEIR_LOGS_…` sets the one `[[logs]]` section, and
-makes it if there is none; `LOGWEIR_ROUTES_…` does so with `[[routes]]`. Variables that Kubernetes makes for
-a Service called `logweir` are ignored; any other unknown `LOGWEIR_…` is an error.
+An environment variable overrides the file. Credentials do so as a whole: if the environment contains an
+API key, a user or a bearer token for a section, all credentials of that section in the file are ignored.
+An empty variable counts as not set. Write a list with commas, and a table as `name=value,name=value`.
+`LOGWEIR_LOGS_…` sets the only `[[logs]]` section, and creates it if there is none; `LOGWEIR_ROUTES_…` does
+the same for `[[routes]]`. Variables that Kubernetes creates for a Service called `logweir` are ignored; any
+other unknown `LOGWEIR_…` is an error.
 ";
 
-/// How values are written. Code stands between backticks, as in Markdown.
+/// Explains the form of values. Backticks enclose code, as in Markdown.
 pub(crate) const UNITS: &str = "\
 Sizes are whole numbers with `B`, `KiB`, `MiB`, `GiB` (or `KB`, `MB`, `GB` by thousands); times are whole
 numbers with `ms`, `s`, `m`, `h`, `d`, `w`, as in `1h30m`. Paths are absolute.
 ";
 
-/// What the names of environment variables begin with.
+/// The prefix of all environment variables.
 pub(crate) const PREFIX: &str = "LOGWEIR_";
 
 /// The setting `name` of `section`.

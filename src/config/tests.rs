@@ -737,7 +737,7 @@ fn invalid_logs_are_reported() {
 }
 
 #[test]
-fn a_format_that_can_be_forged_is_noted() {
+fn a_format_that_a_client_can_forge_is_noted() {
     let machine = text(
         "[[logs]]\npaths = [\"/a\"]\nformat = '$http_user_agent $request_uri x'\nescape = \"none\"",
     );

@@ -1,38 +1,37 @@
 //! The file of documents that the cluster does not take: `dead-letters/dead-letters.ndjson` in the state directory.
 //!
-//! Owns the file, its size and its durability; refuses to know why a document is put here. Invariant: an
+//! Owns the file, its size and its entries; refuses to know why a document is put here. Invariant: an
 //! append that returned `Ok` is on disk completely, whatever happens next, and only the entries that a caller
 //! names leave the file. It guards against a line that is settled but stored nowhere.
 //!
 //! Every change is made under a lock file, and opens the file again, so that another process (a command that lists or
 //! replays) may work on it beside the agent.
 
-mod disk;
-
 use std::borrow::Cow;
 use std::fmt;
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown};
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use chrono::{DateTime, SecondsFormat};
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use crate::disk::{self, Disk, DiskFile, DiskLock, HostDisk, Replaced, Rights, replace};
 use crate::event::DocumentId;
-use disk::{Disk, HostDisk};
 
 const DIRECTORY: &str = "dead-letters";
 const FILE: &str = "dead-letters.ndjson";
-const NEXT: &str = "dead-letters.ndjson.next";
+/// The suffix of the file while it is rewritten.
+const NEXT: &str = ".next";
 const LOCK: &str = "dead-letters.lock";
 const REPLAY_LOCK: &str = "replay.lock";
+
+/// Only the owner may read rejected documents.
+const PRIVATE_FILE: u32 = 0o600;
+const PRIVATE_DIRECTORY: u32 = 0o700;
 
 /// Why an entry is here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -247,7 +246,7 @@ pub struct DeadLetters {
 /// Held while entries are replayed.
 #[derive(Debug)]
 pub struct ReplayLock {
-    _file: File,
+    _lock: DiskLock,
 }
 
 impl DeadLetters {
@@ -263,8 +262,15 @@ impl DeadLetters {
     /// Counts the steps that make it durable.
     #[cfg(test)]
     pub(crate) fn counted(self, points: &crate::fail_points::FailPoints) -> Self {
+        let disk = disk::counted::CountedDisk {
+            disk: self.disk,
+            points: points.clone(),
+            steps: disk::counted::Steps::DEAD_LETTERS,
+            // It has a thread of its own; the other threads run meanwhile.
+            take_long: Arc::new(|| (0..1_000).for_each(|_| std::thread::yield_now())),
+        };
         Self {
-            disk: Arc::new(disk::CountedDisk(points.clone())),
+            disk: Arc::new(disk),
             ..self
         }
     }
@@ -276,17 +282,14 @@ impl DeadLetters {
 
     /// Its size now, including changes by other processes.
     pub fn bytes(&self) -> u64 {
-        std::fs::metadata(self.path()).map_or(0, |meta| meta.len())
+        self.disk.size(&self.path()).unwrap_or(0)
     }
 
     /// Takes the lock for replays; `None` when another process has it. The file must exist.
     pub fn lock_replay(&self) -> io::Result<Option<ReplayLock>> {
-        let lock = self.open_lock(REPLAY_LOCK)?;
-        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(ReplayLock { _file: lock })),
-            Err(Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        let (path, rights) = (self.directory.join(REPLAY_LOCK), self.lock_rights());
+        let lock = self.disk.try_lock(&path, rights)?;
+        Ok(lock.map(|_lock| ReplayLock { _lock }))
     }
 
     /// Appends entries and returns when they are on disk.
@@ -301,32 +304,28 @@ impl DeadLetters {
             lines.push(b'\n');
         }
         let lock = self.lock().map_err(io)?;
-        let mut file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(self.path())
-            .map_err(io)?;
-        let length = repair(&*self.disk, &mut file).map_err(io)?;
+        let rights = Rights {
+            mode: PRIVATE_FILE,
+            owner_of: None,
+        };
+        let file = self.disk.append(&self.path(), Some(rights)).map_err(io)?;
+        let length = repair(&*file).map_err(io)?;
         if length + lines.len() as u64 > self.limit {
             return Err(AppendError::Full {
                 path: self.path(),
                 limit: self.limit,
             });
         }
-        let written = self
-            .disk
-            .write(&mut file, &lines)
-            .and_then(|()| self.disk.sync(&file));
-        if let Err(error) = written {
+        if let Err(error) = file.write_all(&lines).and_then(|()| file.sync()) {
             // A partly written entry is not settled; if this fails too, the next append repairs the file.
-            let _ = self.disk.cut(&file, length);
+            let _ = file.truncate(length);
             return Err(io(error));
         }
         // This is always necessary: a name that exists is not yet durable. An earlier attempt, or another process
         // between its rename and its fsync, may have died or failed.
-        self.sync_directory().map_err(io)?;
+        (self.disk.sync_dir(&self.directory))
+            .and_then(|()| self.sync_parent())
+            .map_err(io)?;
         drop(lock);
         Ok(())
     }
@@ -335,11 +334,8 @@ impl DeadLetters {
     /// saving its position). An incomplete last line is left out; any other line that is no entry is returned as an
     /// error, and the walk continues.
     pub fn entries(&self) -> io::Result<Entries> {
-        let lines = match File::open(self.path()) {
-            Ok(file) => {
-                let length = file.metadata()?.len();
-                Some(BufReader::new(file.take(length)))
-            }
+        let lines = match self.disk.open(&self.path()) {
+            Ok(file) => Some(BufReader::new(disk::reader(file)?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
@@ -353,135 +349,97 @@ impl DeadLetters {
     /// file or the new one exists.
     pub fn rewrite(&self, mut change: impl FnMut(&Entry) -> EntryChange) -> io::Result<()> {
         let lock = self.lock()?;
-        let mut old = match OpenOptions::new().read(true).append(true).open(self.path()) {
+        let path = self.path();
+        let old = match self.disk.append(&path, None) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
-        repair(&*self.disk, &mut old)?;
-        let owner = old.metadata()?;
-        let next = self.directory.join(NEXT);
-        let new = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&next)?;
-        give(&new, &owner)?;
-        let mut new = BufWriter::new(Through(&*self.disk, new));
-        let mut old = BufReader::new(old);
-        let mut line = Vec::new();
-        while old.read_until(b'\n', &mut line)? > 0 {
-            match serde_json::from_slice::<Entry>(&line).map(|entry| change(&entry)) {
-                Ok(EntryChange::Remove) => {}
-                Ok(EntryChange::Replace(entry)) => {
-                    serde_json::to_writer(&mut new, &entry)?;
-                    new.write_all(b"\n")?;
+        repair(&*old)?;
+        let rights = Rights {
+            mode: PRIVATE_FILE,
+            owner_of: Some(&path),
+        };
+        let mut old = BufReader::new(disk::reader(old)?);
+        let file = Replaced::state(&path).with(NEXT, rights);
+        let replaced = replace(&*self.disk, file, |new| {
+            let mut line = Vec::new();
+            while old.read_until(b'\n', &mut line)? > 0 {
+                match serde_json::from_slice::<Entry>(&line).map(|entry| change(&entry)) {
+                    Ok(EntryChange::Remove) => {}
+                    Ok(EntryChange::Replace(entry)) => {
+                        serde_json::to_writer(&mut *new, &entry)?;
+                        new.write_all(b"\n")?;
+                    }
+                    Ok(EntryChange::Keep) | Err(_) => new.write_all(&line)?,
                 }
-                Ok(EntryChange::Keep) | Err(_) => new.write_all(&line)?,
+                line.clear();
             }
-            line.clear();
-        }
-        let Through(_, new) = new.into_inner().map_err(io::IntoInnerError::into_error)?;
-        self.disk.sync(&new)?;
-        self.disk.rename(&next, &self.path())?;
-        self.sync_directory()?;
+            Ok(())
+        });
+        replaced.map_err(|error| error.source)?;
+        self.sync_parent()?;
         drop(lock);
         Ok(())
     }
 
-    fn lock(&self) -> io::Result<File> {
-        if !self.directory.is_dir() {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&self.directory)?;
+    fn lock(&self) -> io::Result<DiskLock> {
+        self.disk
+            .create_dir_all(&self.directory, PRIVATE_DIRECTORY)?;
+        self.disk
+            .lock(&self.directory.join(LOCK), self.lock_rights())
+    }
+
+    fn lock_rights(&self) -> Rights<'_> {
+        Rights {
+            mode: PRIVATE_FILE,
+            owner_of: Some(&self.directory),
         }
-        let lock = self.open_lock(LOCK)?;
-        flock(&lock, FlockOperation::LockExclusive)?;
-        Ok(lock)
     }
 
-    fn open_lock(&self, name: &str) -> io::Result<File> {
-        let lock = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(self.directory.join(name))?;
-        give(&lock, &std::fs::metadata(&self.directory)?)?;
-        Ok(lock)
-    }
-
-    fn sync_directory(&self) -> io::Result<()> {
-        self.disk.sync_directory(&self.directory)?;
+    /// Makes the directory itself durable.
+    fn sync_parent(&self) -> io::Result<()> {
         match self.directory.parent() {
-            Some(parent) => self.disk.sync_directory(parent),
+            Some(parent) => self.disk.sync_dir(parent),
             None => Ok(()),
         }
     }
 }
 
-/// Writes through the port.
-struct Through<'d>(&'d dyn Disk, File);
-
-impl Write for Through<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(&mut self.1, bytes).map(|()| bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Gives a file the owner of the other: a file that a command made as root must not lock the agent out.
-fn give(file: &File, owner: &Metadata) -> io::Result<()> {
-    let now = file.metadata()?;
-    if (now.uid(), now.gid()) == (owner.uid(), owner.gid()) || !rustix::process::geteuid().is_root()
-    {
-        return Ok(());
-    }
-    fchown(file, Some(owner.uid()), Some(owner.gid()))
-}
-
 /// Makes the file end with a complete line and returns its length. An incomplete last line was never settled, so
 /// truncating it loses nothing; a line that lacks only its line end (from an editor) gets one.
-fn repair(disk: &dyn Disk, file: &mut File) -> io::Result<u64> {
-    let length = file.metadata()?.len();
+fn repair(file: &dyn DiskFile) -> io::Result<u64> {
+    let length = file.size()?;
     if length == 0 {
         return Ok(0);
     }
     let mut last = [0];
-    file.seek(SeekFrom::End(-1))?;
-    file.read_exact(&mut last)?;
+    file.read_at(&mut last, length - 1)?;
     if last != *b"\n" {
         let (start, torn) = last_line(file, length)?;
         if serde_json::from_slice::<Entry>(&torn).is_ok() {
-            disk.write(file, b"\n")?;
+            file.write_all(b"\n")?;
         } else {
             tracing::warn!(
                 bytes = torn.len(),
                 "cut a torn last line off the dead-letter file"
             );
-            disk.cut(file, start)?;
+            file.truncate(start)?;
         }
-        disk.sync(file)?;
+        file.sync()?;
     }
-    file.rewind()?;
-    Ok(file.metadata()?.len())
+    file.size()
 }
 
 /// Start and bytes of the last line, which has no end.
-fn last_line(file: &mut File, length: u64) -> io::Result<(u64, Vec<u8>)> {
+fn last_line(file: &dyn DiskFile, length: u64) -> io::Result<(u64, Vec<u8>)> {
     const STEP: u64 = 64 * 1024;
     let mut tail = Vec::new();
     let mut start = length;
     while start > 0 {
         let from = start.saturating_sub(STEP);
         let mut block = vec![0; usize::try_from(start - from).unwrap_or(0)];
-        file.seek(SeekFrom::Start(from))?;
-        file.read_exact(&mut block)?;
+        file.read_at(&mut block, from)?;
         let end = memchr::memrchr(b'\n', &block);
         let line = block.split_off(end.map_or(0, |end| end + 1));
         start = from + block.len() as u64;
@@ -496,7 +454,7 @@ fn last_line(file: &mut File, length: u64) -> io::Result<(u64, Vec<u8>)> {
 /// Walks the entries of the file.
 #[derive(Debug)]
 pub struct Entries {
-    lines: Option<BufReader<io::Take<File>>>,
+    lines: Option<BufReader<disk::FileReader>>,
     buffer: Vec<u8>,
 }
 

@@ -378,7 +378,7 @@ impl World {
             }
             Act::Kill(crash) => {
                 if let Crash::InSave { steps } = crash {
-                    self.fs.die_after(steps);
+                    self.fs.disk.die_after(steps);
                     self.left = 3 * SECOND;
                 }
                 self.crash = Some(crash);
@@ -397,7 +397,7 @@ impl World {
     fn start_after_death(&mut self) -> bool {
         let dead = self.points.revive();
         if dead && let Some(kept) = self.power {
-            self.fs.power_cut(kept, 128);
+            self.fs.disk.power_cut(kept, 128);
         }
         dead
     }
@@ -408,25 +408,25 @@ impl World {
             self.crash,
             Some(Crash::TornCheckpoint | Crash::LostCheckpoint)
         );
-        if lose || self.unusable.as_ref() == Some(&self.fs.content(CHECKPOINT)) {
+        if lose || self.unusable.as_ref() == Some(&self.fs.disk.content(CHECKPOINT)) {
             // The known time is lost with the positions: then only the clock counts.
             self.set_clock(-self.off);
         }
         match self.crash.take() {
             None | Some(Crash::Process) => {}
-            Some(Crash::Power { kept, torn }) => self.fs.power_cut(kept, torn),
+            Some(Crash::Power { kept, torn }) => self.fs.disk.power_cut(kept, torn),
             Some(Crash::InSave { .. }) => self.fs.heal(),
             Some(Crash::TornCheckpoint) => {
-                let bytes = self.fs.content(CHECKPOINT);
-                self.fs.put(CHECKPOINT, &bytes[..bytes.len() / 2]);
+                let bytes = self.fs.disk.content(CHECKPOINT);
+                self.fs.disk.put(CHECKPOINT, &bytes[..bytes.len() / 2]);
             }
             Some(Crash::LostCheckpoint) => {
-                self.fs.rm(CHECKPOINT);
-                self.fs.rm(&format!("{CHECKPOINT}.previous"));
+                self.fs.disk.rm(CHECKPOINT);
+                self.fs.disk.rm(&format!("{CHECKPOINT}.previous"));
             }
         }
         if lose {
-            self.unusable = Some(self.fs.content(CHECKPOINT));
+            self.unusable = Some(self.fs.disk.content(CHECKPOINT));
         }
     }
 

@@ -10,9 +10,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::fs::FileSystem;
-use super::state::replace_file;
 use super::{Problem, TailError};
+use crate::disk::{Disk, DiskError, Replaced, replace};
 
 const MAGIC: &str = "logweir assignments";
 const VERSION: u32 = 1;
@@ -79,22 +78,16 @@ impl Assignments {
 
     /// Reads the file of a state directory. `problems` gets what cannot be used, which is found out again from the
     /// contents.
-    pub(super) fn load<F: FileSystem>(
-        fs: &F,
+    pub(super) fn load(
+        disk: &dyn Disk,
         data_dir: &Path,
         problems: &mut Vec<Problem>,
     ) -> Result<(Self, Vec<Assignment>), TailError> {
         let path = data_dir.join("assignments.json");
-        let files = match fs.read(&path) {
+        let files = match disk.read(&path) {
             Ok(bytes) => decode(&bytes),
             Err(error) if error.kind() == ErrorKind::NotFound => Some(Vec::new()),
-            Err(source) => {
-                return Err(TailError::State {
-                    action: "read",
-                    path,
-                    source,
-                });
-            }
+            Err(source) => return Err(DiskError::new("read", &path, source).into()),
         };
         if files.is_none() {
             problems.push(Problem::new(
@@ -110,9 +103,9 @@ impl Assignments {
     }
 
     /// Writes the assignments durably, if they differ from those on disk.
-    pub(super) fn save<F: FileSystem>(
+    pub(super) fn save(
         &mut self,
-        fs: &F,
+        disk: &dyn Disk,
         assignments: Vec<Assignment>,
     ) -> Result<(), TailError> {
         let Some(path) = &self.path else {
@@ -126,15 +119,11 @@ impl Assignments {
             version: VERSION,
             files: &assignments,
         });
-        let mut bytes = text.map_err(|source| TailError::State {
-            action: "write",
-            path: path.clone(),
-            source: source.into(),
-        })?;
+        let mut bytes = text.map_err(|source| DiskError::new("write", path, source.into()))?;
         bytes.push(b'\n');
         // Until it is known to have been written whole, nothing is known of the file.
         self.saved = None;
-        replace_file(fs, path, &bytes)?;
+        replace(disk, Replaced::state(path), |out| out.write_all(&bytes))?;
         self.saved = Some(assignments);
         Ok(())
     }

@@ -23,7 +23,7 @@ use crate::clock::Clock;
 
 /// See the module; empty at the start of a process.
 pub(crate) struct CarriedFiles<F: FileSystem> {
-    pub(super) state: Option<State<F>>,
+    pub(super) state: Option<State>,
     pub(super) files: Vec<CarriedFile<F>>,
     /// Counters alone; gauges and problems are found out again.
     pub(super) stats: Stats,

@@ -176,11 +176,11 @@ impl Discover {
                     name: log.name.as_deref().map(Arc::from),
                 })
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, TailError>>()?;
         let rotated_dirs = rotated_dirs
             .iter()
             .map(|text| Ok((text.clone(), Pattern::of_directories(text)?)))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, TailError>>()?;
         let mut named = HashMap::new();
         for (index, log) in logs.iter().enumerate() {
             let names = match &log.name {

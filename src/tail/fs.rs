@@ -1,18 +1,21 @@
 //! The file system as the tailer sees it: a port with the host's implementation behind it.
 //!
-//! Owns: every system call on log files and on the state directory. Refuses to know: what a log, a line or a checkpoint
-//! is. Invariant: no other part of `tail` touches `std::fs`, so that the simulated file system (`sim`) can replace it and
+//! Owns: every system call on log files; those on the state directory are made through [`Disk`]. Refuses to know: what a
+//! log, a line or a checkpoint is. Invariant: no other part of `tail` touches `std::fs`, so that the simulated file system (`sim`) can replace it and
 //! thousands of rotations and crashes run without a disk. The failure it guards against: a fault that no test can cause.
 
 mod walk;
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::fs::OFlags;
+
+use crate::disk::{self, Disk, HostDisk};
 
 /// The kind of file that a path names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -106,8 +109,6 @@ pub(crate) struct Way {
 pub(crate) trait FileSystem: Clone + Send + 'static {
     /// An open file.
     type File: Send + Sync + 'static;
-    /// Holds an exclusive lock until dropped.
-    type Lock: Send + 'static;
 
     /// Opens for reading, and gives how the path led to this file; never waits (a pipe may have no writer yet).
     fn open(&self, path: &Path) -> io::Result<(Self::File, Way)>;
@@ -127,22 +128,10 @@ pub(crate) trait FileSystem: Clone + Send + 'static {
     /// The names in a directory, in any order.
     fn read_dir(&self, directory: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Makes a directory of the state, and its parents.
-    fn create_dir_all(&self, directory: &Path) -> io::Result<()>;
-    /// Reads a small file whole.
+    /// Reads a small file of the system whole, such as `/etc/passwd`.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
-    /// Creates an empty file, or empties the one that is there.
-    fn create(&self, path: &Path) -> io::Result<Self::File>;
-    /// Appends bytes to a file made by [`FileSystem::create`].
-    fn write_all(&self, file: &Self::File, bytes: &[u8]) -> io::Result<()>;
-    /// Returns when the file's bytes are on stable storage.
-    fn sync(&self, file: &Self::File) -> io::Result<()>;
-    /// Gives a file another name, and replaces the file that had it.
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Returns when the directory's names are on stable storage.
-    fn sync_dir(&self, directory: &Path) -> io::Result<()>;
-    /// Takes the exclusive lock on a file, making it if needed; `None` when another process holds it.
-    fn lock(&self, path: &Path) -> io::Result<Option<Self::Lock>>;
+    /// The disk of the state directory.
+    fn disk(&self) -> Arc<dyn Disk>;
 }
 
 /// Whether a log is a link to standard output or error, or to another open file of a process, through any number of links.
@@ -175,16 +164,12 @@ pub(crate) fn is_silent(directory: &Path) -> bool {
     })
 }
 
-/// Permission bits of a file in the state directory: the content of logs is for users who may read logs.
-const STATE_FILE: u32 = 0o640;
-
 /// The host's file system.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct HostFs;
 
 impl FileSystem for HostFs {
     type File = File;
-    type Lock = File;
 
     fn open(&self, path: &Path) -> io::Result<(File, Way)> {
         // NONBLOCK: since the metadata was read the file may have become a FIFO, whose open would hang.
@@ -199,16 +184,7 @@ impl FileSystem for HostFs {
     }
 
     fn read_at(&self, file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match file.read_at(&mut buffer[filled..], offset + filled as u64) {
-                Ok(0) => break,
-                Ok(count) => filled += count,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(filled)
+        disk::read_at(file, buffer, offset)
     }
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
@@ -237,54 +213,12 @@ impl FileSystem for HostFs {
             .collect()
     }
 
-    fn create_dir_all(&self, directory: &Path) -> io::Result<()> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o750)
-            .create(directory)
-    }
-
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         std::fs::read(path)
     }
 
-    fn create(&self, path: &Path) -> io::Result<File> {
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(STATE_FILE)
-            .open(path)
-    }
-
-    fn write_all(&self, mut file: &File, bytes: &[u8]) -> io::Result<()> {
-        file.write_all(bytes)
-    }
-
-    fn sync(&self, file: &File) -> io::Result<()> {
-        file.sync_all()
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        std::fs::rename(from, to)
-    }
-
-    fn sync_dir(&self, directory: &Path) -> io::Result<()> {
-        File::open(directory)?.sync_all()
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Option<File>> {
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(STATE_FILE)
-            .open(path)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+    fn disk(&self) -> Arc<dyn Disk> {
+        Arc::new(HostDisk)
     }
 }
 

@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_write_in_a_directory_decides_which_links_there_are_followed() {
+    fn write_access_to_a_directory_decides_which_of_its_links_are_followed() {
         let root = Links {
             nginx: Some(WWW),
             ..Links::default()

@@ -69,17 +69,17 @@ mod trusted_clock;
 mod unread;
 pub(crate) mod watch;
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::disk::DiskError;
 use crate::event::{FileKey, StreamId};
 
 pub(crate) use access::user_id;
 pub(crate) use carried_files::CarriedFiles;
 pub(crate) use links::Links;
 pub(crate) use others::{OtherFile, other_files};
-pub(crate) use state::{known_outputs, replace_file};
+pub(crate) use state::known_outputs;
 #[cfg(test)]
 pub(crate) use stats::Rotations;
 pub(crate) use stats::{Lag, Leaves, Problem, Stats};
@@ -165,16 +165,9 @@ pub(crate) enum TailError {
         /// The lock file.
         path: PathBuf,
     },
-    /// The state directory does not do as it should.
-    #[error("cannot {action} {}: {source}", path.display())]
-    State {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// The state directory cannot be read or written.
+    #[error(transparent)]
+    State(#[from] DiskError),
     /// A pattern that cannot be used.
     #[error("the path pattern `{glob}` cannot be used: {reason}")]
     Glob {

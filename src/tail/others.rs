@@ -96,7 +96,7 @@ pub(crate) fn other_files<F: FileSystem>(
 /// The newest positions that can be read.
 fn saved<F: FileSystem>(fs: &F, data_dir: &Path) -> Option<Checkpoint> {
     let read = |name: &str| {
-        let bytes = fs.read(&data_dir.join("run").join(name)).ok()?;
+        let bytes = fs.disk().read(&data_dir.join("run").join(name)).ok()?;
         checkpoint::decode(&bytes).ok()
     };
     ["checkpoint", "checkpoint.previous"]

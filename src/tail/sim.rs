@@ -1,9 +1,8 @@
-//! A file system in memory, for tests: deterministic, and with the faults that disks have at the worst moment.
+//! A file system in memory, for tests: the logs of a host, as other processes write, rename and delete them.
 //!
-//! Owns: inodes with hard links, names, symbolic links, unlink while open, inodes used again at once, fsync and
-//! what a power cut leaves, and errors on demand. Refuses to know: the tailer. Invariant: names and bytes under
-//! the durable root survive a power cut only as far as fsync promised. The failure it guards against: a fault of a disk
-//! that no test covers.
+//! Owns: inodes with hard links, names, symbolic links, unlink while open, and inodes used again at once. Refuses to know:
+//! the tailer, and the state directory, which is on a simulated disk (`disk::sim`). Invariant: a test is deterministic.
+//! The failure it guards against: a change of a file, at any moment, that no test covers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -18,21 +17,11 @@ use rustix::io::Errno;
 
 use super::fs::{FileKind, FileSystem, Holder, Metadata, Way};
 use crate::clock::{Clock, ManualClock};
-use crate::fail_points::{FailPoints, Fate, Step};
-
-/// The operations that can be made to fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Op {
-    Open,
-    Read,
-    ReadDir,
-    Stat,
-    Create,
-    Write,
-    Sync,
-    Rename,
-    SyncDir,
-}
+use crate::disk::Disk;
+use crate::disk::counted::{CountedDisk, Steps};
+pub(crate) use crate::disk::sim::Op;
+use crate::disk::sim::SimDisk;
+use crate::fail_points::FailPoints;
 
 /// A truncation in the middle of a read: no read of a file is atomic, whatever a single call promises.
 struct Split {
@@ -41,13 +30,6 @@ struct Split {
     after: usize,
     /// What the writer writes before the read goes on.
     then: Vec<u8>,
-}
-
-struct Fault {
-    op: Op,
-    path: String,
-    error: Errno,
-    times: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -59,18 +41,13 @@ enum Name {
 
 struct Node {
     data: Vec<u8>,
-    synced: Vec<u8>,
     links: u64,
     opens: usize,
     modified: i64,
     kind: FileKind,
-    durable: bool,
     owner: u32,
     mode: u32,
 }
-
-/// What one system call did to names, whole or not at all.
-type Change = Vec<(PathBuf, Option<u64>)>;
 
 struct World {
     clock: ManualClock,
@@ -80,19 +57,11 @@ struct World {
     next: u64,
     /// Gives each change a time of its own, as nanoseconds do.
     tick: i64,
-    locks: HashSet<PathBuf>,
-    faults: Vec<Fault>,
-    durable_root: PathBuf,
-    durable: BTreeMap<PathBuf, u64>,
-    /// Names under the root that were set or removed since the last fsync of their directory.
-    journal: Vec<Change>,
     /// How many logs can be open at one time.
     descriptors: Option<usize>,
-    /// Changes to the durable root until the process is dead.
-    fuse: Option<usize>,
     bytes_read: usize,
     split: Option<Split>,
-    points: FailPoints,
+    points: Option<FailPoints>,
 }
 
 /// How long a slow step takes.
@@ -100,7 +69,11 @@ const LONG: Duration = Duration::from_secs(90);
 
 /// The file system; clones are the same one.
 #[derive(Clone)]
-pub(crate) struct SimFs(Arc<Mutex<World>>);
+pub(crate) struct SimFs {
+    world: Arc<Mutex<World>>,
+    /// Where the state directory is.
+    pub(crate) disk: SimDisk,
+}
 
 /// An open file.
 pub(crate) struct SimFile {
@@ -108,8 +81,6 @@ pub(crate) struct SimFile {
     inode: u64,
     path: PathBuf,
 }
-
-pub(crate) struct SimLock(SimFs, PathBuf);
 
 impl Drop for SimFile {
     fn drop(&mut self) {
@@ -121,28 +92,20 @@ impl Drop for SimFile {
     }
 }
 
-impl Drop for SimLock {
-    fn drop(&mut self) {
-        self.0.world().locks.remove(&self.1);
-    }
-}
-
 impl World {
-    fn new_node(&mut self, kind: FileKind, durable: bool) -> u64 {
+    fn new_node(&mut self, kind: FileKind) -> u64 {
         // The inode that was freed last is used first, as on ext4: the worst case for code that trusts inodes.
-        let inode = if durable { None } else { self.free.pop() }.unwrap_or_else(|| {
+        let inode = self.free.pop().unwrap_or_else(|| {
             self.next += 1;
             self.next
         });
         let modified = self.stamp();
         let node = Node {
             data: vec![],
-            synced: vec![],
             links: 0,
             opens: 0,
             modified,
             kind,
-            durable,
             owner: 0,
             mode: 0o640,
         };
@@ -156,7 +119,7 @@ impl World {
     }
 
     fn free_if_unused(&mut self, inode: u64) {
-        let unused = |node: &Node| node.links == 0 && node.opens == 0 && !node.durable;
+        let unused = |node: &Node| node.links == 0 && node.opens == 0;
         if self.nodes.get(&inode).is_some_and(unused) {
             self.nodes.remove(&inode);
             self.free.push(inode);
@@ -215,13 +178,6 @@ impl World {
         if let Some(Name::Inode(inode)) = &name {
             self.nodes.get_mut(inode).unwrap().links += 1;
         }
-        if path.starts_with(&self.durable_root) {
-            let inode = match &name {
-                Some(Name::Inode(inode)) => Some(*inode),
-                _ => None,
-            };
-            self.journal.push(vec![(path.to_owned(), inode)]);
-        }
         let old = match name {
             Some(name) => self.names.insert(path.to_owned(), name),
             None => self.names.remove(path),
@@ -229,44 +185,6 @@ impl World {
         if let Some(Name::Inode(inode)) = old {
             self.nodes.get_mut(&inode).unwrap().links -= 1;
             self.free_if_unused(inode);
-        }
-    }
-
-    fn check(&mut self, op: Op, path: &Path) -> io::Result<()> {
-        let durable = path.starts_with(&self.durable_root);
-        if durable
-            && matches!(
-                op,
-                Op::Create | Op::Write | Op::Sync | Op::Rename | Op::SyncDir
-            )
-        {
-            let step = match op {
-                Op::Create => Step::Create,
-                Op::Write => Step::Write,
-                Op::Sync => Step::Sync,
-                Op::Rename => Step::Rename,
-                _ => Step::SyncDirectory,
-            };
-            match self.points.pass(step) {
-                Fate::Go => {}
-                Fate::TakeLong => self.clock.advance(LONG),
-                Fate::Fail | Fate::Die => return Err(Errno::IO.into()),
-            }
-            match &mut self.fuse {
-                Some(0) => return Err(Errno::IO.into()),
-                Some(left) => *left -= 1,
-                None => {}
-            }
-        }
-        let fault = self.faults.iter_mut().find(|fault| {
-            fault.op == op && fault.times > 0 && path.to_string_lossy().contains(&fault.path)
-        });
-        match fault {
-            Some(fault) => {
-                fault.times -= 1;
-                Err(fault.error.into())
-            }
-            None => Ok(()),
         }
     }
 
@@ -302,7 +220,7 @@ impl World {
 }
 
 impl SimFs {
-    pub(crate) fn new(clock: &ManualClock, durable_root: &str) -> Self {
+    pub(crate) fn new(clock: &ManualClock, state: &str) -> Self {
         let mut world = World {
             clock: clock.clone(),
             nodes: HashMap::new(),
@@ -310,24 +228,21 @@ impl SimFs {
             free: vec![],
             next: 100,
             tick: 0,
-            locks: HashSet::new(),
-            faults: vec![],
-            durable_root: durable_root.into(),
-            durable: BTreeMap::new(),
-            journal: vec![],
             descriptors: None,
-            fuse: None,
             bytes_read: 0,
             split: None,
-            points: FailPoints::default(),
+            points: None,
         };
-        let root = world.new_node(FileKind::Directory, false);
+        let root = world.new_node(FileKind::Directory);
         world.names.insert("/".into(), Name::Directory(root));
-        Self(Arc::new(Mutex::new(world)))
+        Self {
+            world: Arc::new(Mutex::new(world)),
+            disk: SimDisk::new(state),
+        }
     }
 
     fn world(&self) -> MutexGuard<'_, World> {
-        self.0
+        self.world
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -345,8 +260,7 @@ impl SimFs {
         if let Ok(inode) = world.inode(Path::new(path)) {
             return inode;
         }
-        let durable = Path::new(path).starts_with(&world.durable_root);
-        let inode = world.new_node(FileKind::File, durable);
+        let inode = world.new_node(FileKind::File);
         world.set(Path::new(path), Some(Name::Inode(inode)));
         inode
     }
@@ -405,7 +319,13 @@ impl SimFs {
     }
 
     pub(crate) fn mv(&self, from: &str, to: &str) -> bool {
-        self.rename(Path::new(from), Path::new(to)).is_ok()
+        let mut world = self.world();
+        let Some(name) = world.names.get(Path::new(from)).cloned() else {
+            return false;
+        };
+        world.set(Path::new(to), Some(name));
+        world.set(Path::new(from), None);
+        true
     }
 
     pub(crate) fn cp(&self, from: &str, to: &str) {
@@ -450,25 +370,30 @@ impl SimFs {
 
     pub(crate) fn mkfifo(&self, path: &str) {
         let mut world = self.world();
-        let inode = world.new_node(FileKind::Pipe, false);
+        let inode = world.new_node(FileKind::Pipe);
         world.set(Path::new(path), Some(Name::Inode(inode)));
     }
 
     pub(crate) fn mkdir(&self, path: &str) {
-        self.create_dir_all(Path::new(path)).unwrap();
+        let mut world = self.world();
+        for directory in Path::new(path).ancestors() {
+            if !world.names.contains_key(directory) {
+                let inode = world.new_node(FileKind::Directory);
+                world
+                    .names
+                    .insert(directory.to_owned(), Name::Directory(inode));
+            }
+        }
     }
 
     pub(crate) fn content(&self, path: &str) -> Vec<u8> {
         self.read(Path::new(path)).unwrap_or_default()
     }
 
-    /// Writes a whole file, as an operator does, long before any power cut.
+    /// Writes a whole file.
     pub(crate) fn put(&self, path: &str, bytes: &[u8]) {
         self.truncate(path, 0);
-        let inode = self.append(path, bytes);
-        if let Some(node) = self.world().nodes.get_mut(&inode) {
-            node.synced = bytes.to_vec();
-        }
+        self.append(path, bytes);
     }
 
     pub(crate) fn chmod(&self, path: &str, mode: u32) {
@@ -506,7 +431,7 @@ impl SimFs {
         }
         for (inode, node) in &world.nodes {
             let by_writers = held.get(inode).copied().unwrap_or(0);
-            if node.kind == FileKind::File && !node.durable && node.opens > by_writers {
+            if node.kind == FileKind::File && node.opens > by_writers {
                 inodes.insert(*inode);
             }
         }
@@ -535,81 +460,35 @@ impl SimFs {
             .collect()
     }
 
-    /// The next `times` of `op` on a path that contains `path` fail.
+    /// The next `times` of `op` on a path that contains `path` fail, of a log or of the state.
     pub(crate) fn fail(&self, op: Op, path: &str, error: Errno, times: usize) {
-        self.world().faults.push(Fault {
-            op,
-            path: path.to_owned(),
-            error,
-            times,
-        });
+        self.disk.faults().add(op, path, error, 0, times);
     }
 
     /// Ends all faults.
     pub(crate) fn heal(&self) {
-        let mut world = self.world();
-        world.faults.clear();
-        world.fuse = None;
+        self.disk.heal();
     }
 
-    /// The changes of the durable root are counted here.
+    /// The steps that make the state durable are counted here.
     pub(crate) fn count_steps(&self, points: &FailPoints) {
-        self.world().points = points.clone();
+        self.world().points = Some(points.clone());
     }
 
-    /// After `steps` more changes of the durable root nothing works there: the process dies in a save.
-    pub(crate) fn die_after(&self, steps: usize) {
-        self.world().fuse = Some(steps);
-    }
-
-    /// The part of a file that a power cut would leave at the least.
-    pub(crate) fn durable(&self, path: &str) -> Option<Vec<u8>> {
-        let world = self.world();
-        let inode = world.durable.get(Path::new(path))?;
-        Some(world.nodes[inode].synced.clone())
-    }
-
-    /// The machine loses power: of the names changed since the last fsync of a directory the first `kept`
-    /// survive (a journal keeps the order), of bytes never fsynced only a part, `torn` in 256.
-    pub(crate) fn power_cut(&self, kept: usize, torn: u8) {
-        let mut world = self.world();
-        let kept = kept.min(world.journal.len());
-        let journal: Vec<_> = world.journal.drain(..).collect();
-        for (path, inode) in journal.into_iter().take(kept).flatten() {
-            match inode {
-                Some(inode) => world.durable.insert(path, inode),
-                None => world.durable.remove(&path),
-            };
-        }
-        let root = world.durable_root.clone();
-        world
-            .names
-            .retain(|path, name| !path.starts_with(&root) || matches!(name, Name::Directory(_)));
-        let durable = world.durable.clone();
-        for (path, inode) in durable {
-            world.names.insert(path, Name::Inode(inode));
-            let node = world.nodes.get_mut(&inode).unwrap();
-            node.links = 1;
-            if node.data != node.synced {
-                let length = node.data.len() * usize::from(torn) / 256;
-                node.data.truncate(length);
-                node.synced = node.data.clone();
-            }
-        }
+    fn check(&self, op: Op, path: &Path) -> io::Result<()> {
+        self.disk.faults().check(op, path)
     }
 }
 
 impl FileSystem for SimFs {
     type File = SimFile;
-    type Lock = SimLock;
 
     fn open(&self, path: &Path) -> io::Result<(SimFile, Way)> {
+        self.check(Op::Open, path)?;
         let mut world = self.world();
-        world.check(Op::Open, path)?;
         let inode = world.inode(path)?;
         let way = world.way(path)?;
-        let opens = world.nodes.values().filter(|node| !node.durable);
-        let opens: usize = opens.map(|node| node.opens).sum();
+        let opens: usize = world.nodes.values().map(|node| node.opens).sum();
         if world.descriptors.is_some_and(|limit| opens >= limit) {
             return Err(Errno::MFILE.into());
         }
@@ -623,15 +502,15 @@ impl FileSystem for SimFs {
     }
 
     fn trace(&self, path: &Path) -> io::Result<(Way, Metadata)> {
-        let mut world = self.world();
-        world.check(Op::Stat, path)?;
+        self.check(Op::Stat, path)?;
+        let world = self.world();
         let inode = world.inode(path)?;
         Ok((world.way(path)?, world.metadata(inode)))
     }
 
     fn read_at(&self, file: &SimFile, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.check(Op::Read, &file.path)?;
         let mut world = self.world();
-        world.check(Op::Read, &file.path)?;
         let from = usize::try_from(offset).unwrap();
         let mut count = world.copy(file.inode, buffer, from);
         let happens = |split: &mut Split| split.inode == file.inode && split.after < count;
@@ -645,14 +524,14 @@ impl FileSystem for SimFs {
     }
 
     fn metadata(&self, path: &Path) -> io::Result<Metadata> {
-        let mut world = self.world();
-        world.check(Op::Stat, path)?;
+        self.check(Op::Stat, path)?;
+        let world = self.world();
         Ok(world.metadata(world.inode(path)?))
     }
 
     fn metadata_of(&self, file: &SimFile) -> io::Result<Metadata> {
-        let mut world = self.world();
-        world.check(Op::Stat, &file.path)?;
+        self.check(Op::Stat, &file.path)?;
+        let world = self.world();
         Ok(world.metadata(file.inode))
     }
 
@@ -665,8 +544,8 @@ impl FileSystem for SimFs {
     }
 
     fn read_dir(&self, directory: &Path) -> io::Result<Vec<OsString>> {
-        let mut world = self.world();
-        world.check(Op::ReadDir, directory)?;
+        self.check(Op::ReadDir, directory)?;
+        let world = self.world();
         let (directory, _) = world.resolve(directory)?;
         let inside = |path: &&PathBuf| path.parent() == Some(&directory);
         Ok(world
@@ -677,113 +556,25 @@ impl FileSystem for SimFs {
             .collect())
     }
 
-    fn create_dir_all(&self, directory: &Path) -> io::Result<()> {
-        let mut world = self.world();
-        for directory in directory.ancestors() {
-            if !world.names.contains_key(directory) {
-                let inode = world.new_node(FileKind::Directory, false);
-                world
-                    .names
-                    .insert(directory.to_owned(), Name::Directory(inode));
-            }
-        }
-        Ok(())
-    }
-
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        let mut world = self.world();
-        world.check(Op::Read, path)?;
+        self.check(Op::Read, path)?;
+        let world = self.world();
         let inode = world.inode(path)?;
         Ok(world.nodes[&inode].data.clone())
     }
 
-    fn create(&self, path: &Path) -> io::Result<SimFile> {
-        let mut world = self.world();
-        world.check(Op::Create, path)?;
-        let inode = match world.inode(path) {
-            Ok(inode) => {
-                world.nodes.get_mut(&inode).unwrap().data.clear();
-                inode
-            }
-            Err(_) => {
-                let durable = path.starts_with(&world.durable_root);
-                let inode = world.new_node(FileKind::File, durable);
-                world.set(path, Some(Name::Inode(inode)));
-                inode
-            }
+    fn disk(&self) -> Arc<dyn Disk> {
+        let disk = Arc::new(self.disk.clone());
+        let world = self.world();
+        let Some(points) = world.points.clone() else {
+            return disk;
         };
-        world.nodes.get_mut(&inode).unwrap().opens += 1;
-        Ok(SimFile {
-            fs: self.clone(),
-            inode,
-            path: path.to_owned(),
+        let clock = world.clock.clone();
+        Arc::new(CountedDisk {
+            disk,
+            points,
+            steps: Steps::POSITIONS,
+            take_long: Arc::new(move || clock.advance(LONG)),
         })
-    }
-
-    fn write_all(&self, file: &SimFile, bytes: &[u8]) -> io::Result<()> {
-        let mut world = self.world();
-        let checked = world.check(Op::Write, &file.path);
-        // A full disk takes a part of the bytes.
-        let taken = if checked.is_ok() {
-            bytes.len()
-        } else {
-            bytes.len() / 2
-        };
-        world
-            .nodes
-            .get_mut(&file.inode)
-            .unwrap()
-            .data
-            .extend_from_slice(&bytes[..taken]);
-        checked
-    }
-
-    fn sync(&self, file: &SimFile) -> io::Result<()> {
-        let mut world = self.world();
-        world.check(Op::Sync, &file.path)?;
-        let node = world.nodes.get_mut(&file.inode).unwrap();
-        node.synced = node.data.clone();
-        Ok(())
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut world = self.world();
-        world.check(Op::Rename, from)?;
-        let name = world.names.get(from).cloned().ok_or(ErrorKind::NotFound)?;
-        world.set(to, Some(name));
-        world.set(from, None);
-        if from.starts_with(&world.durable_root) {
-            let removal = world.journal.pop().unwrap();
-            world.journal.last_mut().unwrap().extend(removal);
-        }
-        Ok(())
-    }
-
-    fn sync_dir(&self, directory: &Path) -> io::Result<()> {
-        let mut world = self.world();
-        world.check(Op::SyncDir, directory)?;
-        let journal = std::mem::take(&mut world.journal);
-        for change in journal {
-            // The state's renames stay within one directory.
-            if change[0].0.parent() != Some(directory) {
-                world.journal.push(change);
-                continue;
-            }
-            for (path, inode) in change {
-                match inode {
-                    Some(inode) => world.durable.insert(path, inode),
-                    None => world.durable.remove(&path),
-                };
-            }
-        }
-        Ok(())
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Option<SimLock>> {
-        let mut world = self.world();
-        Ok(world
-            .locks
-            .insert(path.to_owned())
-            .then(|| SimLock(self.clone(), path.to_owned())))
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Owns: `run/lock`, `run/checkpoint` and `run/checkpoint.previous`, the same with another output's mark behind their names
 //! (`run/checkpoint-…`), and `identity` under `data_dir`. Refuses
-//! to know: what the positions mean. Invariant: at every instant a power cut leaves at least one whole
-//! checkpoint that was once saved (write, fsync, rename, fsync of the directory, in this order). The failure
-//! it guards against: an empty or torn file after a crash, and two agents in one directory.
+//! to know: what the positions mean, and how a file is made durable. Invariant: at every instant a power cut leaves at
+//! least one whole checkpoint that was once saved. The failure it guards against: a damaged file replaces the whole one
+//! before it, and two agents in one directory.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -15,6 +16,7 @@ use super::Problem;
 use super::TailError;
 use super::checkpoint::{self, Checkpoint};
 use super::fs::FileSystem;
+use crate::disk::{Disk, DiskError, DiskLock, Replaced, Rights, replace};
 
 /// What the state directory held at the start.
 #[derive(Debug)]
@@ -29,18 +31,21 @@ pub(super) enum FoundState {
 }
 
 /// The state directory, locked while this lives.
-pub(super) struct State<F: FileSystem> {
-    fs: F,
+pub(super) struct State {
+    disk: Arc<dyn Disk>,
     data_dir: PathBuf,
     run: PathBuf,
     /// Held while this lives; without one nothing is kept.
-    lock: Option<F::Lock>,
+    lock: Option<DiskLock>,
     /// The file of this output's positions: the first output of a directory has the plain name.
     name: String,
     generation: u64,
     /// The newest file was damaged: it must not replace the whole one before it.
     damaged: bool,
 }
+
+/// Permission bits of the directory.
+const DIRECTORY: u32 = 0o750;
 
 /// The name of the positions of the first output of a directory.
 const PLAIN_NAME: &str = "checkpoint";
@@ -55,19 +60,19 @@ struct Loaded {
     damaged: bool,
 }
 
-impl<F: FileSystem> State<F> {
+impl State {
     /// Takes the lock; a second agent on the same directory is refused.
-    pub(super) fn lock(fs: F, data_dir: &Path) -> Result<Self, TailError> {
+    pub(super) fn lock(disk: Arc<dyn Disk>, data_dir: &Path) -> Result<Self, TailError> {
         let run = data_dir.join("run");
-        fs.create_dir_all(&run)
-            .map_err(|source| state_error("create", &run, source))?;
+        (disk.create_dir_all(&run, DIRECTORY))
+            .map_err(|source| DiskError::new("create", &run, source))?;
         let path = run.join("lock");
-        let lock = fs
-            .lock(&path)
-            .map_err(|source| state_error("lock", &path, source))?;
+        let lock = disk
+            .try_lock(&path, Rights::STATE)
+            .map_err(|source| DiskError::new("lock", &path, source))?;
         let lock = lock.ok_or_else(|| TailError::Locked { path: path.clone() })?;
         Ok(Self {
-            fs,
+            disk,
             data_dir: data_dir.to_owned(),
             run,
             lock: Some(lock),
@@ -78,9 +83,9 @@ impl<F: FileSystem> State<F> {
     }
 
     /// Keeps nothing, and only reads the host's name that an agent has fixed in the directory.
-    pub(super) fn unkept(fs: F, data_dir: &Path) -> Self {
+    pub(super) fn unkept(disk: Arc<dyn Disk>, data_dir: &Path) -> Self {
         Self {
-            fs,
+            disk,
             data_dir: data_dir.to_owned(),
             run: data_dir.join("run"),
             lock: None,
@@ -223,26 +228,14 @@ impl<F: FileSystem> State<F> {
 
     /// Makes `checkpoint` the newest, durably; the one before becomes the previous one.
     pub(super) fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), TailError> {
-        let bytes = checkpoint::encode(checkpoint)
-            .map_err(|source| self.failed("write", "checkpoint.new", source.into()))?;
         let current = self.run.join(&self.name);
-        let new = self.run.join(format!("{}.new", self.name));
-        write_synced(&self.fs, &new, &bytes)?;
+        let bytes = checkpoint::encode(checkpoint)
+            .map_err(|source| DiskError::new("write", &current, source.into()))?;
+        let mut file = Replaced::state(&current);
         if !self.damaged {
-            let previous = self.run.join(format!("{}.previous", self.name));
-            match self.fs.rename(&current, &previous) {
-                Err(source) if source.kind() != ErrorKind::NotFound => {
-                    return Err(self.failed("rename", "checkpoint", source));
-                }
-                _ => {}
-            }
+            file = file.keeping(".previous");
         }
-        self.fs
-            .rename(&new, &current)
-            .map_err(|source| self.failed("rename", "checkpoint.new", source))?;
-        self.fs
-            .sync_dir(&self.run)
-            .map_err(|source| self.failed("fsync", "", source))?;
+        replace(&*self.disk, file, |out| out.write_all(&bytes))?;
         self.generation = checkpoint.header.generation;
         self.damaged = false;
         Ok(())
@@ -252,20 +245,20 @@ impl<F: FileSystem> State<F> {
     pub(super) fn fix_host(&self, host: &str) -> Result<(), TailError> {
         let text = serde_json::json!({ "magic": "logweir identity", "version": 1, "host": host });
         let path = self.data_dir.join("identity");
-        replace_file(&self.fs, &path, format!("{text}\n").as_bytes())
+        let text = format!("{text}\n");
+        let file = Replaced::state(&path);
+        Ok(replace(&*self.disk, file, |out| {
+            out.write_all(text.as_bytes())
+        })?)
     }
 
     fn read_file(&self, path: &Path) -> Result<Option<Vec<u8>>, TailError> {
-        match self.fs.read(path) {
+        match self.disk.read(path) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             // An unreadable file is not an absent one: a start without it would read everything again each time.
-            Err(source) => Err(state_error("read", path, source)),
+            Err(source) => Err(DiskError::new("read", path, source).into()),
         }
-    }
-
-    fn failed(&self, action: &'static str, name: &str, source: io::Error) -> TailError {
-        state_error(action, &self.run.join(name), source)
     }
 }
 
@@ -278,46 +271,13 @@ pub(crate) fn known_outputs<F: FileSystem>(fs: &F, data_dir: &Path) -> Vec<Strin
         name.starts_with(PLAIN_NAME) && !name.ends_with(".new")
     });
     let mut outputs: Vec<String> = checkpoints
-        .filter_map(|name| fs.read(&run.join(name)).ok())
+        .filter_map(|name| fs.disk().read(&run.join(name)).ok())
         .filter_map(|bytes| checkpoint::decode(&bytes).ok())
         .map(|checkpoint| checkpoint.header.output)
         .collect();
     outputs.sort();
     outputs.dedup();
     outputs
-}
-
-/// Gives a file of the state directory this content, durably and whole: at every instant a power cut leaves the
-/// old content or the new one. Until it is complete its name ends in `.new`.
-pub(crate) fn replace_file<F: FileSystem>(
-    fs: &F,
-    path: &Path,
-    bytes: &[u8],
-) -> Result<(), TailError> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let new = PathBuf::from(new);
-    write_synced(fs, &new, bytes)?;
-    fs.rename(&new, path)
-        .map_err(|source| state_error("rename", path, source))?;
-    let directory = path.parent().unwrap_or(path);
-    fs.sync_dir(directory)
-        .map_err(|source| state_error("fsync", directory, source))
-}
-
-fn write_synced<F: FileSystem>(fs: &F, path: &Path, bytes: &[u8]) -> Result<(), TailError> {
-    let failed = |action| move |source| state_error(action, path, source);
-    let file = fs.create(path).map_err(failed("create"))?;
-    fs.write_all(&file, bytes).map_err(failed("write"))?;
-    fs.sync(&file).map_err(failed("fsync"))
-}
-
-fn state_error(action: &'static str, path: &Path, source: io::Error) -> TailError {
-    TailError::State {
-        action,
-        path: path.to_owned(),
-        source,
-    }
 }
 
 fn parse_identity(bytes: &[u8]) -> Option<String> {

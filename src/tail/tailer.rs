@@ -36,7 +36,7 @@ pub(crate) struct Tailer<F: FileSystem, C: Clock> {
     pub(super) clock: C,
     pub(super) trusted_clock: TrustedClock,
     pub(super) discover: Discover,
-    pub(super) state: State<F>,
+    pub(super) state: State,
     assignments: Assignments,
     pub(super) streams: StreamTable,
     pub(super) open: OpenFiles<F>,
@@ -189,9 +189,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         settings: &Settings,
         fs: &F,
         from: &mut CarriedFiles<F>,
-    ) -> Result<(State<F>, Stored, Vec<Problem>), TailError> {
+    ) -> Result<(State, Stored, Vec<Problem>), TailError> {
         let Some(output) = &settings.output else {
-            let state = State::unkept(fs.clone(), &settings.data_dir);
+            let state = State::unkept(fs.disk(), &settings.data_dir);
             let (found, host) = state.load_unkept();
             let stored = Stored {
                 found,
@@ -203,12 +203,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         };
         let mut state = match from.state.take_if(|state| state.is_of(&settings.data_dir)) {
             Some(state) => state,
-            None => State::lock(fs.clone(), &settings.data_dir)?,
+            None => State::lock(fs.disk(), &settings.data_dir)?,
         };
         let mut problems = Vec::new();
         let loaded = state.load(output, &mut problems).and_then(|(found, host)| {
             let (assignments, unmatched) =
-                Assignments::load(fs, &settings.data_dir, &mut problems)?;
+                Assignments::load(&*fs.disk(), &settings.data_dir, &mut problems)?;
             Ok(Stored {
                 found,
                 host,
@@ -297,7 +297,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 
     /// Makes durable which content belongs to which log.
     pub(super) fn save_assignments(&mut self) -> Result<(), TailError> {
-        self.assignments.save(&self.fs, self.streams.assignments())
+        self.assignments
+            .save(&*self.fs.disk(), self.streams.assignments())
     }
 
     /// Forgets the assignments of contents that have positions. While positions are lost, files that begin alike need

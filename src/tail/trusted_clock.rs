@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_ahead_for_a_while_is_not_believed() {
+    fn a_clock_that_is_ahead_for_some_time_is_not_trusted() {
         let mut clocks = Clocks::new();
         assert_eq!(clocks.set(4_000 * DAY), NOW);
         assert_eq!(clocks.pass(23 * HOUR), NOW + 23 * HOUR);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stays_ahead_is_believed_after_a_day() {
+    fn a_clock_that_stays_ahead_is_trusted_after_a_day() {
         let mut clocks = Clocks::new();
         clocks.set(40 * DAY);
         assert!(clocks.pass(DAY - HOUR) < NOW + DAY);
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn each_jump_begins_the_proof_anew() {
+    fn each_jump_restarts_the_proof() {
         let mut clocks = Clocks::new();
         for _ in 0..10 {
             clocks.set(40 * DAY);
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn restarts_do_not_prove_a_jump() {
+    fn a_restart_does_not_prove_a_jump() {
         let mut clocks = Clocks::new();
         clocks.set(4_000 * DAY);
         for _ in 0..20 {
@@ -205,7 +205,7 @@ mod tests {
     proptest! {
         /// No more time is believed than passed, whatever the clock does for less than a day.
         #[test]
-        fn no_more_is_believed_than_passed(
+        fn the_trusted_time_advances_no_faster_than_time_passes(
             jumps in prop::collection::vec((-5_000 * DAY..5_000 * DAY, 0..2 * HOUR), 1..12),
         ) {
             let mut clocks = Clocks::new();

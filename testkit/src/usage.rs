@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_stands_in_memory() {
+    fn this_process_is_in_memory() {
         let now = memory(std::process::id(), "VmRSS").unwrap();
         let most = memory(std::process::id(), "VmHWM").unwrap();
         assert!(now > 0 && most >= now);

@@ -253,7 +253,7 @@ fn the_format_can_be_given_as_in_nginx_conf() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_said_so() {
+fn a_file_that_cannot_be_read_is_reported() {
     let bench = Bench::new();
     let absent = bench.check(&["--parse", &bench.at("absent.log")]);
     assert_eq!(absent.code, 74);
@@ -266,7 +266,7 @@ fn a_file_that_cannot_be_read_is_said_so() {
 }
 
 #[test]
-fn what_run_would_do_is_told() {
+fn check_reports_what_run_would_do() {
     let bench = Bench::with_cluster().private();
     bench.write("logs/shop.log", fs::read(fixture("odd.log")).unwrap());
     bench.write("logs/shop.log.1", good(1));
@@ -433,7 +433,7 @@ fn connect(nodes: &str) -> Ended {
 }
 
 #[test]
-fn a_cluster_that_does_is_told() {
+fn a_cluster_that_does_is_reported() {
     let date = "date: Mon, 23 Nov 2020 05:41:14 GMT\r\n";
     let lax = r#"{"nginx-access-2026.11.23":{"settings":{"index.translog.durability":"async"}},"b":{"settings":{}}}"#;
     let script = [("/", 200, date, ROOT), (SETTINGS, 200, "", lax)];

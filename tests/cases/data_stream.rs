@@ -171,7 +171,7 @@ async fn a_plain_index_of_the_name_gets_nothing() {
 }
 
 #[tokio::test]
-async fn a_template_of_plain_indices_is_told_from_one_of_data_streams() {
+async fn a_template_of_plain_indices_differs_from_one_of_data_streams() {
     let mut cluster = with_template(true);
     cluster.put_template("plain");
     let es = FakeEs::start(cluster);
@@ -283,7 +283,7 @@ async fn every_line_goes_to_the_stream_whatever_its_day_and_another_output_start
 }
 
 #[test]
-fn check_says_what_is_kept_of_the_promise() {
+fn check_reports_the_weaker_guarantee_of_a_data_stream() {
     let host = Host::new("http://127.0.0.1:1", NAME);
     let (code, said) = host.logweir(&["check"]);
     assert_eq!(code, 0, "{said}");

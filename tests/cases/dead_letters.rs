@@ -76,7 +76,7 @@ fn some(home: &Home) {
 }
 
 #[test]
-fn nothing_there_is_said_and_is_no_failure() {
+fn an_empty_list_is_reported_and_is_no_failure() {
     let home = Home::new();
     home.configure_log("http://127.0.0.1:1");
     for more in [&[][..], &["--kind", "dead"]] {
@@ -207,7 +207,7 @@ fn the_cluster_refuses_lines_and_takes_them_at_the_replay() {
 }
 
 #[test]
-fn the_exit_code_says_whose_fault_it_is_that_some_stay() {
+fn the_exit_code_tells_rejected_documents_from_an_unavailable_cluster() {
     let bad = |id: &str| entry(EntryKind::Dead, "day", id, r#"{"bad":true}"#, ("x", ""));
     let good = |id: &str, index: &str| entry(EntryKind::Dead, index, id, "{}", ("x", ""));
     let mut cluster = Cluster::default();
@@ -266,7 +266,7 @@ fn a_second_replay_is_refused_while_the_first_is_at_work() {
 }
 
 #[test]
-fn a_replay_by_root_leaves_the_file_to_whom_it_belongs() {
+fn a_replay_by_root_keeps_the_owner_of_the_file() {
     use std::os::unix::fs::{MetadataExt, chown};
     const NOBODY: u32 = 65534;
 

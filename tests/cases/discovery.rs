@@ -81,7 +81,7 @@ fn without_discover_check_names_the_logs_that_no_section_takes() {
 }
 
 #[test]
-fn an_error_log_under_a_glob_is_skipped_and_told_by_run_and_check() {
+fn an_error_log_under_a_glob_is_skipped_and_reported_by_run_and_check() {
     let stage = Stage::new();
     let sections = "[[logs]]\npaths = ['LOGS/*.log']\n";
     let home = home("events {}\n", "", sections, &stage.address());
@@ -100,7 +100,7 @@ fn an_error_log_under_a_glob_is_skipped_and_told_by_run_and_check() {
 }
 
 #[test]
-fn logs_that_are_all_off_are_told_by_run_and_check() {
+fn logs_that_are_all_off_are_reported_by_run_and_check() {
     let nginx = "http {\n access_log off;\n server { server_name a.example; }\n}\n";
     let home = home(nginx, "", "", "http://127.0.0.1:1");
     let told = "nginx.conf:2: nothing is logged: access_log is off, or /dev/null, here";
@@ -117,7 +117,7 @@ fn logs_that_are_all_off_are_told_by_run_and_check() {
 }
 
 #[test]
-fn a_log_that_nginx_compresses_is_told_by_run_and_check_wherever_it_is_found() {
+fn a_log_that_nginx_compresses_is_reported_by_run_and_check_wherever_it_is_found() {
     let stage = Stage::new();
     let nginx = "http {\n server { access_log LOGS/zip.log combined gzip; }\n\
                  server { access_log LOGS/a.log; }\n}\n";

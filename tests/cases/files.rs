@@ -40,7 +40,7 @@ fn more_logs_than_the_soft_limit_start_and_are_all_read() {
 }
 
 #[test]
-fn more_logs_than_the_hard_limit_are_read_in_turns_and_that_is_told() {
+fn more_logs_than_the_hard_limit_are_read_in_turns_with_a_warning() {
     let (home, stage) = (Home::new(), Stage::new());
     follow(&home, &stage, "logs/*access.log", "");
     many(&home, 300);
@@ -54,7 +54,7 @@ fn more_logs_than_the_hard_limit_are_read_in_turns_and_that_is_told() {
 
 /// For root alone: others give no file away.
 #[test]
-fn a_link_in_a_directory_of_another_user_is_skipped_told_and_left() {
+fn a_link_in_a_directory_of_another_user_is_skipped_and_reported() {
     if !geteuid().is_root() {
         return;
     }
@@ -135,7 +135,7 @@ fn put(path: &Path, bytes: &[u8]) {
 
 /// Each kind of damage, at the first start and later.
 #[test]
-fn a_damaged_compressed_file_is_told_and_counted_whatever_is_wrong_with_it() {
+fn a_damaged_compressed_file_is_reported_and_counted_whatever_the_damage() {
     let good = gzip(10..2010);
     let half = good[..good.len() / 2].to_vec();
     let flipped = |at: usize| {

@@ -53,7 +53,7 @@ fn the_tests_that_prove_the_promises_exist() {
 }
 
 #[test]
-fn each_attack_stands_in_the_document_of_threats_and_none_is_made_up() {
+fn each_attack_is_in_the_document_of_threats_and_each_threat_has_its_attack() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let source = std::fs::read_to_string(root.join("xtask/src/hostile/attacks.rs")).unwrap();
     let attacks: BTreeSet<&str> = source

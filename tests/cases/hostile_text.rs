@@ -78,7 +78,7 @@ fn home(hostile: &HttpServer, more: &str) -> Home {
 }
 
 #[test]
-fn commands_show_what_servers_say_and_obey_nothing_of_it() {
+fn commands_escape_responses_of_servers() {
     for (what, play) in plays() {
         let hostile = HttpServer::always(play);
         let home = home(&hostile, "");
@@ -101,7 +101,7 @@ fn commands_show_what_servers_say_and_obey_nothing_of_it() {
 }
 
 #[test]
-fn a_log_says_what_servers_say_and_cannot_be_forged() {
+fn responses_in_the_log_are_escaped_and_forge_no_line() {
     for (what, play) in plays() {
         for (format, arguments) in [
             ("text", &["run", "--no-template-check"][..]),
@@ -131,7 +131,7 @@ fn a_log_says_what_servers_say_and_cannot_be_forged() {
 }
 
 #[test]
-fn so_it_is_with_file_names() {
+fn file_names_are_escaped_on_a_terminal_and_in_the_log() {
     let home = Home::new();
     let name = "a\u{1b}[2J\u{202e}\nforged line.log";
     std::fs::create_dir_all(home.path("logs").join(name)).unwrap();

@@ -172,7 +172,7 @@ async fn what_an_analyst_changed_in_a_space_stays_without_force() {
 
 /// Somebody imported the file of the space "ops" into another one.
 #[tokio::test]
-async fn objects_that_kibana_put_under_other_ids_are_told_and_never_replaced() {
+async fn objects_that_kibana_put_under_other_ids_are_reported_and_never_replaced() {
     let kibana = with_spaces("8.12.2");
     let wanted = SavedObjects::for_pattern(PATTERN, Some("ops"));
     let transport = transport(&kibana, Auth::None);
@@ -274,7 +274,7 @@ async fn what_somebody_made_their_own_stays() {
 
 /// The mark says that it is ours and of this version; what it marks is not what was put.
 #[tokio::test]
-async fn what_was_changed_under_the_mark_is_told_and_restored_by_force_only() {
+async fn changed_objects_with_the_mark_are_reported_and_restored_only_by_force() {
     for kibana in [FakeKibana::kibana(), FakeKibana::dashboards()] {
         set_up(&kibana, PATTERN, None).await;
         let put = kibana.held("");

@@ -429,7 +429,7 @@ fn odd_texts_are_refused_where_a_real_nginx_refuses_them() {
 /// A log of each kind, read once: no format captures the lines of another log, variables side by side cost no
 /// other field, and what an editor has done to a log is undone.
 #[test]
-fn each_log_is_read_by_what_its_lines_are() {
+fn each_log_is_read_by_the_format_of_its_lines() {
     let (home, stage) = (Home::new(), Stage::new());
     let folder = home.path("logs");
     fs::create_dir_all(&folder).unwrap();

@@ -319,7 +319,7 @@ async fn a_template_is_there_or_not_or_nobody_may_know() {
 }
 
 #[tokio::test]
-async fn a_name_that_means_nothing_is_said_so() {
+async fn an_unknown_host_name_is_reported() {
     let node = Url::parse("http://no-such-host.invalid:9200").unwrap();
     let lab = lab(vec![node], |_| {});
     let error = lab
@@ -433,7 +433,7 @@ async fn a_private_authority_is_trusted_by_its_file_only() {
 }
 
 #[tokio::test]
-async fn a_certificate_for_another_name_is_said_so() {
+async fn a_certificate_for_another_name_is_reported() {
     let authority = Authority::new("cluster");
     let es = FakeEs::start_tls(Cluster::default(), tls(authority.server("es-1", None)));
     let files = TempDir::new().unwrap();
@@ -472,7 +472,7 @@ async fn a_client_certificate_travels_together_with_an_api_key() {
 }
 
 #[tokio::test]
-async fn tls_and_plain_are_told_apart() {
+async fn tls_and_plain_text_are_distinguished() {
     let plain = FakeEs::start(Cluster::default());
     let mut url: Url = plain.url();
     url.set_scheme("https").unwrap();

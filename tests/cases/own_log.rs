@@ -33,7 +33,7 @@ fn configure(home: &Home, cluster: &str) {
 }
 
 #[test]
-fn one_line_tells_of_the_start_and_one_of_the_end() {
+fn one_line_reports_the_start_and_one_the_end() {
     let (home, stage) = (Home::new(), Stage::new());
     configure(&home, &stage.address());
     home.append(0..10);
@@ -147,7 +147,7 @@ fn a_refused_reload_is_one_line_of_text() {
 }
 
 #[test]
-fn debug_tells_of_files_requests_and_retries_and_of_no_line() {
+fn debug_logs_files_requests_and_retries_but_no_line() {
     let (home, stage) = (Home::new(), Stage::new());
     let sections = section_log(&home.log(), "combined")
         + &section_cluster(&stage.address())
@@ -188,7 +188,7 @@ fn debug_tells_of_files_requests_and_retries_and_of_no_line() {
 }
 
 #[test]
-fn a_level_that_is_none_is_told_with_those_there_are() {
+fn an_unknown_level_is_reported_with_the_known_ones() {
     let home = Home::new();
     let ended = home.end_of(&["run", "--log-level", "verbose"]);
     assert_eq!(ended.code, Some(64), "{}", ended.words);

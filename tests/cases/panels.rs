@@ -276,7 +276,7 @@ fn every_column_is_there(panel: &Panel, hits: &[Value]) {
 }
 
 #[test]
-fn every_panel_shows_what_stands_in_the_log() {
+fn every_panel_shows_the_numbers_of_the_log() {
     for (family, address) in servers().clusters() {
         let lab = Lab::new(family, address);
         let mut count = 0;

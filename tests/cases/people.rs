@@ -78,7 +78,7 @@ fn a_new_database_is_taken_without_a_signal_and_a_broken_one_is_not() {
 }
 
 #[test]
-fn so_are_new_definitions_of_user_agents() {
+fn new_definitions_of_user_agents_are_loaded_while_running() {
     let other = DEFINITIONS.replace("(curl)", "(cur)l");
     let names = told_over_time(
         "user_agent",
@@ -132,7 +132,7 @@ fn what_is_hidden_is_hidden_in_the_cluster_and_by_check() {
 /// What an agent shows of lines, in each place where it shows any: documents, dead letters and their list, `check --parse`,
 /// its pages and its log.
 #[test]
-fn secrets_of_lines_stand_nowhere() {
+fn secrets_of_lines_appear_nowhere() {
     const HIDDEN: [&str; 6] = [
         "s3cr3t",
         "IOSFODNN7EXAMPLE",

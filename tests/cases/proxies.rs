@@ -129,7 +129,7 @@ async fn the_usual_variables_name_a_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_proxy_is_asked_where_none_shall_be() {
+async fn no_proxy_is_used_where_none_is_configured() {
     let network = Network::new().await;
     let proxy = network.proxy(None);
     let variable = format!("HTTPS_PROXY={}", proxy.address());

@@ -137,7 +137,7 @@ async fn of_lines_without_a_time_the_old_documents_go_and_the_index_stays() {
 }
 
 #[test]
-fn what_prune_is_not_for_is_said() {
+fn prune_reports_what_it_is_not_for() {
     let address = cluster_down();
     let home = Home::new();
     let section = format!("[elasticsearch]\nnodes = [\"{address}\"]\n");

@@ -200,7 +200,7 @@ fn every_command_names_the_address_and_sends_nothing_there() {
 }
 
 #[test]
-fn kibana_behind_a_redirect_is_told_by_its_own_setting() {
+fn kibana_behind_a_redirect_is_reported_with_its_own_setting() {
     let target = Forbidden::start();
     let kibana = FakeKibana::kibana();
     let proxy = to_https(302, &target);
@@ -229,7 +229,7 @@ fn kibana_behind_a_redirect_is_told_by_its_own_setting() {
 }
 
 #[test]
-fn a_redirect_to_nowhere_or_to_a_page_is_told_too() {
+fn a_redirect_to_nowhere_or_to_a_page_is_reported_too() {
     let home = Home::new();
     let said_at = |location: Option<&'static str>| {
         let proxy = Redirector::start(302, move |_| location.map(str::to_owned));

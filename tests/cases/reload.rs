@@ -93,7 +93,7 @@ fn sighup_leads_from_a_cluster_that_does_not_answer_to_one_that_does() {
 }
 
 #[test]
-fn sighup_leads_from_a_cluster_that_refuses_to_one_that_does_not() {
+fn sighup_switches_from_a_cluster_that_refuses_to_one_that_accepts() {
     let (home, bad, good) = (Home::new(), Stage::new(), Stage::new());
     let log = section_log(&home.log(), "combined");
     let top = "shutdown_timeout = \"1h\"\n";
@@ -136,7 +136,7 @@ fn reloads_in_a_row_under_load_lose_and_double_nothing() {
 /// logrotate deletes while nothing can be delivered; then nginx.conf changes: what nothing but the agent holds is
 /// not let go of for that.
 #[test]
-fn what_was_deleted_while_the_cluster_was_away_outlives_reloads() {
+fn logs_deleted_while_the_cluster_was_away_survive_reloads() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     stage.cluster().always = Some(Fault::Status(503, None, "unavailable"));

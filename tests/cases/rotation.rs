@@ -63,7 +63,7 @@ fn a_rename_to_any_name_while_the_agent_is_gone_loses_no_line() {
 
 /// A reload by a signal, and one by a change of nginx.conf.
 #[test]
-fn a_rename_to_any_name_while_the_cluster_is_away_outlives_reloads() {
+fn a_rename_to_any_name_while_the_cluster_is_away_survives_reloads() {
     for name in NAMES {
         let (home, stage) = (Home::new(), Stage::new());
         let conf = |comment: &str| {
@@ -151,7 +151,7 @@ fn once_waits_for_a_file_that_was_only_just_compressed() {
 }
 
 #[test]
-fn once_that_may_not_wait_for_a_fresh_file_names_it_and_ends_with_75() {
+fn once_without_time_to_wait_names_a_fresh_file_and_ends_with_75() {
     let (home, stage) = with_a_fresh_gz();
     let ended = home.end_of(&["run", "--once", "--timeout", "1s"]);
     assert_eq!(ended.code, Some(75), "{}", ended.words);
@@ -162,7 +162,7 @@ fn once_that_may_not_wait_for_a_fresh_file_names_it_and_ends_with_75() {
 }
 
 #[test]
-fn once_says_what_it_leaves_and_ends_with_75_or_65() {
+fn once_reports_what_it_leaves_and_ends_with_75_or_65() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     home.append(0..10);
@@ -197,7 +197,7 @@ fn once_says_what_it_leaves_and_ends_with_75_or_65() {
 }
 
 #[test]
-fn once_names_every_file_that_it_leaves_and_does_not_say_that_all_is_delivered() {
+fn once_names_every_unread_file_and_does_not_claim_full_delivery() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     home.append(0..10);
@@ -230,7 +230,7 @@ fn once_names_every_file_that_it_leaves_and_does_not_say_that_all_is_delivered()
 }
 
 #[test]
-fn a_log_without_a_file_is_told() {
+fn a_log_without_a_file_is_reported() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     let ended = home.end_of(&["run", "--once"]);

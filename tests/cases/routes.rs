@@ -160,7 +160,7 @@ fn check_names_the_routes_and_shows_what_lines_mean() {
 
 /// What nobody named, and what still looks like values, is told with what to write.
 #[test]
-fn check_counts_the_routes_of_a_file_and_says_what_to_paste() {
+fn check_counts_the_routes_of_a_file_and_prints_sections_to_paste() {
     let (home, stage) = (Home::new(), Stage::new());
     configure(&home, &stage);
     let names = ["anna", "bert", "cleo", "dora", "emil"];

@@ -9,7 +9,7 @@ use testkit::lines::{append_text, line};
 use testkit::stage::Stage;
 
 #[test]
-fn once_indexes_each_complete_line_and_holds_an_unfinished_one() {
+fn once_indexes_each_complete_line_and_leaves_an_incomplete_one() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     home.append(0..500);
@@ -121,7 +121,7 @@ fn most_of_what_was_settled_before_the_timeout_is_not_sent_again() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_run_ends_with_78_and_says_what_to_do() {
+fn a_configuration_that_cannot_be_run_ends_with_78_and_a_hint() {
     let home = Home::new();
     let log = section_log(&home.log(), "combined");
     let cases = [
@@ -147,7 +147,7 @@ fn a_configuration_that_cannot_be_run_ends_with_78_and_says_what_to_do() {
 
 /// Away, refusing, hanging, holding, without a template: it ends in time, with 69, and says how much is left.
 #[test]
-fn once_gives_up_whatever_the_cluster_does_and_says_what_is_left() {
+fn once_gives_up_whatever_the_cluster_does_and_reports_what_is_left() {
     let closed = Fault::Items {
         every: 1,
         status: 400,
@@ -248,7 +248,7 @@ fn a_state_directory_that_may_not_be_written_ends_with_77() {
 
 /// Descriptors are short from the start: the end comes with words, not with a panic.
 #[test]
-fn a_start_without_descriptors_says_so() {
+fn a_start_without_descriptors_is_reported() {
     let home = Home::new();
     home.configure_log(&cluster_down());
     home.append(0..10);

@@ -265,7 +265,7 @@ impl<'c> Admin<'c> {
 }
 
 #[test]
-fn a_fault_of_the_way_is_told_with_the_setting() {
+fn a_connection_fault_is_reported_with_the_setting() {
     for cluster in servers().secured() {
         let (host, right) = (Host::new(), Access::to(&cluster));
         let stranger = host.home.path("stranger.pem");
@@ -301,7 +301,7 @@ fn a_fault_of_the_way_is_told_with_the_setting() {
 }
 
 #[test]
-fn tls_to_a_plain_cluster_is_told() {
+fn tls_to_a_plain_cluster_is_reported() {
     for (_, address) in servers().clusters() {
         let host = Host::new();
         let tls = Access {
@@ -314,7 +314,7 @@ fn tls_to_a_plain_cluster_is_told() {
 }
 
 #[test]
-fn a_user_whom_the_cluster_does_not_know_is_told_with_the_setting() {
+fn a_user_unknown_to_the_cluster_is_reported_with_the_setting() {
     for cluster in servers().secured() {
         let (host, right) = (Host::new(), Access::to(&cluster));
         let password = right.with(user(ADMIN, "wrong"));
@@ -378,7 +378,7 @@ async fn the_printed_roles_are_enough_and_every_line_is_there_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn less_than_the_role_is_told_with_what_lacks() {
+async fn missing_rights_of_a_role_are_reported() {
     for cluster in servers().secured() {
         let (host, right) = (Host::new(), Access::to(&cluster));
         let admin = Admin::of(&cluster);

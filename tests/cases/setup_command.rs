@@ -10,7 +10,7 @@ use testkit::fake_kibana::FakeKibana;
 
 /// On a fresh cluster, on one that is set up, and on one with a template of somebody else.
 #[tokio::test]
-async fn a_dry_run_of_setup_tells_and_changes_nothing() {
+async fn a_dry_run_of_setup_reports_and_changes_nothing() {
     for (family, address) in servers().clusters() {
         let name = unique("dry");
         let home = home(address, &format!("{name}-%Y.%m.%d"));
@@ -185,7 +185,7 @@ fn dashboards_go_where_the_section_says_and_nothing_of_others_is_replaced() {
 /// README's first minute, copied: its file says all that its comments promise, and its environment lets an administrator
 /// run setup before the agent has a key.
 #[test]
-fn what_the_readme_says_to_type_puts_what_it_promises() {
+fn the_commands_of_the_readme_put_what_it_promises() {
     let readme = include_str!("../../README.md");
     let (_, rest) = readme.split_once("<<'TOML'\n").unwrap();
     let (file, rest) = rest.split_once("TOML\n").unwrap();

@@ -37,7 +37,7 @@ fn lines_arrive_as_they_are_written() {
 }
 
 #[test]
-fn sigterm_lets_arrive_what_was_read() {
+fn sigterm_delivers_what_was_read() {
     let (home, stage) = (Home::new(), Stage::new());
     let cluster = section_cluster(&stage.address()).replace("20ms", "1h");
     configure(&home, "", &cluster);
@@ -145,7 +145,7 @@ fn a_stop_does_not_wait_for_an_output_that_takes_nothing() {
 }
 
 #[test]
-fn nor_for_a_cluster_that_is_away_leads_elsewhere_or_lacks_its_template() {
+fn a_stop_does_not_wait_for_a_cluster_that_is_away_redirects_or_lacks_its_template() {
     let redirect = Redirector::start(301, |path| Some(format!("http://127.0.0.1:1{path}")));
     let bare = Stage::of(Default::default());
     for (address, more) in [
@@ -168,7 +168,7 @@ fn nor_for_a_cluster_that_is_away_leads_elsewhere_or_lacks_its_template() {
 }
 
 #[test]
-fn nor_for_a_cluster_of_which_nothing_was_ever_heard() {
+fn a_stop_does_not_wait_for_a_cluster_that_never_responded() {
     // Connections are taken by the kernel, and nobody reads them.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());
@@ -207,7 +207,7 @@ fn a_stop_waits_while_something_is_delivered() {
 }
 
 #[test]
-fn signals_that_mean_nothing_end_nothing() {
+fn unused_signals_do_not_end_the_agent() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     home.append(0..10);
@@ -236,7 +236,7 @@ fn signals_that_mean_nothing_end_nothing() {
 }
 
 #[test]
-fn what_stands_in_the_place_of_a_log_is_told_and_the_others_are_followed() {
+fn a_directory_pipe_or_device_in_the_place_of_a_log_is_reported_and_the_other_logs_are_followed() {
     let (home, stage) = (Home::new(), Stage::new());
     std::fs::create_dir_all(home.path("a/access.log")).unwrap();
     std::fs::create_dir_all(home.path("globbed/old")).unwrap();
@@ -390,7 +390,7 @@ fn a_rotated_log_is_read_to_its_end_and_the_new_one_from_its_beginning() {
 }
 
 #[test]
-fn an_agent_that_is_gone_while_the_log_rotates_finds_what_it_missed() {
+fn rotations_while_the_agent_is_stopped_are_caught_up() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     home.append(0..10);

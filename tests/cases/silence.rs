@@ -36,7 +36,7 @@ fn metric(agent: &Agent, name: &str) -> Option<f64> {
 }
 
 #[test]
-fn a_log_of_which_no_line_parses_is_told_until_lines_parse() {
+fn a_log_without_a_parsed_line_is_reported_until_lines_parse() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     append_text(&home.log(), &garbage());
@@ -69,7 +69,7 @@ fn a_log_of_which_no_line_parses_is_told_until_lines_parse() {
 
 /// What ends by itself has no time to wait for more lines.
 #[test]
-fn once_tells_of_a_log_with_one_odd_line_alone() {
+fn once_reports_a_log_whose_only_line_does_not_parse() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     append_text(&home.log(), "no line of nginx\n");

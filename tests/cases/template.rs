@@ -5,7 +5,7 @@ use testkit::fake_cluster::Cluster;
 use testkit::stage::{Stage, TEMPLATE};
 
 #[test]
-fn without_its_template_the_agent_waits_says_so_and_delivers_when_it_is_there() {
+fn the_agent_waits_for_its_template_with_a_message_and_then_delivers() {
     let (home, stage) = (Home::new(), Stage::of(Cluster::default()));
     home.configure_log(&stage.address());
     home.append(0..100);

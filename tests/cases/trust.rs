@@ -313,7 +313,7 @@ async fn a_signed_certificate_in_ca_file_is_accepted_as_exactly_that() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_used_is_told_with_the_reason() {
+async fn what_cannot_be_used_is_reported_with_the_reason() {
     let own = self_signed(Flaws {
         is_authority: true,
         ..Flaws::default()

@@ -569,7 +569,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_panel_says_lies_over_what_its_kind_says() {
+    fn the_settings_of_a_panel_override_those_of_its_kind() {
         let mut base = json!({"a": {"b": 1, "c": 2}, "list": [{"x": 1, "y": 2}], "plain": [1, 2]});
         merge(
             &mut base,

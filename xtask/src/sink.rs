@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_says_when_it_was_written_is_measured_once() {
+    fn a_line_with_its_own_time_is_measured_once() {
         let sink = Sink::start(true);
         let body = format!("{{\"create\":{{}}}}\n{{\"a\":\"/?{SENT}7\",\"b\":\"{SENT}7\"}}\n");
         talk(

@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn one_odd_byte_is_seen_wherever_it_stands() {
+    fn one_odd_byte_is_found_at_every_position() {
         for length in [1, 15, 63, 64, 65, 100, 128, 129, 20_000] {
             let mut line = vec![b'"'; length];
             assert!(Plainness::of(&line).is_plain(length));

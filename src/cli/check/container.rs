@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
-/// Files that say so by being there: Docker; Podman; systemd for whatever manager started it (container interface,
+/// Files whose presence shows a container: Docker; Podman; systemd for whatever manager started it (container interface,
 /// systemd.io/CONTAINER_INTERFACE); the credentials that Kubernetes mounts; LXC.
 const FILES: [&str; 5] = [
     ".dockerenv",
@@ -16,7 +16,7 @@ const FILES: [&str; 5] = [
     "var/run/secrets/kubernetes.io",
     "dev/.lxc-boot-id",
 ];
-/// Variables that say so: Kubernetes; systemd-nspawn, Podman and LXC; Amazon ECS.
+/// Variables that show a container: Kubernetes; systemd-nspawn, Podman and LXC; Amazon ECS.
 const VARIABLES: [&str; 3] = [
     "KUBERNETES_SERVICE_HOST",
     "container",

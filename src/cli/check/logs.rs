@@ -23,7 +23,7 @@ use crate::globs::Globs;
 use crate::tail::fs::{HostFs, is_console};
 use crate::tail::{LogFile, Problem, survey};
 
-/// The field that says whose site a request was for.
+/// The field with the site of a request.
 const SITE: &str = "url.domain";
 
 /// Bytes at a file's beginning that identify its kind.
@@ -39,7 +39,7 @@ pub(super) struct Used {
     pub(super) needs: Vec<Need>,
 }
 
-/// Which logs take a file. Made once for all questions: there may be thousands of logs, and of files.
+/// Finds the logs of a file. It is built once, because there may be thousands of logs and files.
 pub(super) struct Followed {
     paths: Globs,
     exclude: Globs,
@@ -85,7 +85,7 @@ struct Found<'s> {
     problems: Vec<&'s Problem>,
 }
 
-/// Says all about the logs; gives the formats in use.
+/// Reports everything about the logs; returns the formats in use.
 pub(super) fn describe(loaded: &Loaded, followed: &Followed, report: &mut Report) -> Vec<Used> {
     let (settings, rotated_dirs) = agent::log_settings(&loaded.config);
     let survey = match survey(
@@ -360,7 +360,7 @@ impl<'a> Look<'a> {
     }
 }
 
-/// Which formats take the last lines.
+/// The formats that match the last lines.
 fn taken(sample: &Sample, log: &Log) -> String {
     if sample.lines == 0 {
         return ", no complete line yet".to_owned();

@@ -98,7 +98,7 @@ impl Need {
         }
     }
 
-    /// The variable that tells it best, and whether a client chooses its value.
+    /// The best variable for it, and whether a client chooses its value.
     fn variable(self) -> (&'static str, bool) {
         match self {
             Time | Milliseconds => ("msec", false),
@@ -136,7 +136,7 @@ impl Need {
     }
 }
 
-/// What a format does not tell in a log with these fields; `forwarded` and `site`: whether the log needs these.
+/// The data that a format lacks in a log with these fields; `forwarded` and `site`: whether the log needs these.
 pub(super) fn of(format: &Format, fields: &[Field], forwarded: bool, site: bool) -> Vec<Need> {
     let mut needs: Vec<Need> = ALWAYS.to_vec();
     needs.extend(forwarded.then_some(Forwarded));
@@ -176,7 +176,7 @@ pub(super) fn better(format: &Format, needs: &[Need]) -> Option<Format> {
     }
     for _ in 0..ROUNDS {
         let compiled = Format::compile(&better, escape).ok()?;
-        // what text could stand between variables side by side only their reader knows
+        // Only the operator knows which text could separate adjacent variables.
         let mut doubts = compiled.warnings().iter();
         let Some(warning) = doubts.rfind(|warning| !warning.is_joined()) else {
             let differs = better != source || escape != format.escape();

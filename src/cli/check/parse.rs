@@ -29,7 +29,7 @@ const TOO_LONG: &str = "too_long";
 /// The reason of a line whose time cannot be true.
 const NO_TIME: &str = "time_unreadable";
 
-/// What was asked for.
+/// The options of the command.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub(super) path: &'a Path,
@@ -251,7 +251,7 @@ impl<'a> Walk<'a> {
         terminal::with_caret(&self.cleaned.text, offset, "    ")
     }
 
-    /// All that there is to say, the summary last, where it is seen.
+    /// Reports everything, with the summary at the end, where it is seen.
     fn text(&self, bytes: u64) -> String {
         let names: Vec<&str> = self
             .chosen

@@ -20,12 +20,12 @@ use crate::record::is_blank;
 const SAMPLE_BYTES: u64 = 256 * 1024;
 /// Lines looked at.
 const SAMPLE_LINES: usize = 1000;
-/// Fewer lines say nothing about who the clients are.
+/// Fewer lines show nothing about the clients.
 const ENOUGH_LINES: usize = 100;
 /// So many of a hundred lines from one private address: that is no client.
 const PROXY_PERCENT: usize = 95;
 
-/// What the last lines say.
+/// The findings in the last lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Sample {
     /// Lines looked at.
@@ -54,7 +54,7 @@ impl Sample {
             .unwrap_or(0)
     }
 
-    /// Lines that no format takes.
+    /// Lines that no format matches.
     pub(super) fn odd(&self) -> usize {
         self.lines - self.taken.iter().sum::<usize>()
     }

@@ -4,9 +4,9 @@
 
 use std::fmt;
 
-/// Each has the bit of its place. Those that nginx knows (`ngx_http_parse_request_line` in
-/// src/http/ngx_http_parse.c), then others in use: QUERY (OpenAPI 3.2), WebDAV's further ones,
-/// and those that caches are emptied with.
+/// The index of a method is its bit. First the methods that nginx knows (`ngx_http_parse_request_line` in
+/// src/http/ngx_http_parse.c), then others in use: QUERY (OpenAPI 3.2), more methods of WebDAV,
+/// and methods that purge caches.
 const NAMES: [&str; 21] = [
     "GET",
     "HEAD",
@@ -42,19 +42,19 @@ impl fmt::Debug for Methods {
 }
 
 impl Methods {
-    /// Whatever a client sends.
+    /// Every method, also unknown ones.
     pub const ANY: Self = Self(u32::MAX);
-    /// None at all.
+    /// No method.
     pub const NONE: Self = Self(0);
-    /// What logins are sent with.
+    /// The default method of logins.
     pub const POST: Self = Self(1 << 2);
     /// A GET without the body (RFC 9110, section 9.3.2).
     pub const HEAD: Self = Self(1 << 1);
     const GET: Self = Self(1);
-    /// Those without a name here.
+    /// All methods without a name here.
     const OTHER: Self = Self(1 << 31);
 
-    /// The set of one request's method; `None` where the line does not tell it.
+    /// The set with the method of a request; `None` means that the line does not contain it.
     pub fn of_request(method: Option<&[u8]>) -> Self {
         match method {
             Some(b"GET") => Self::GET,
@@ -67,7 +67,7 @@ impl Methods {
         }
     }
 
-    /// The set of the method of this name, in whatever case.
+    /// The set with the method of this name, in any case.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let at = NAMES
             .iter()
@@ -80,34 +80,34 @@ impl Methods {
         NAMES.into_iter()
     }
 
-    /// Is there none?
+    /// Whether the set is empty.
     pub fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Is there one in both?
+    /// Whether both sets have a method in common.
     pub fn meets(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
 
-    /// Those of either.
+    /// The union of both sets.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Those of this one that the other lacks.
+    /// The methods of this set that are not in the other.
     #[must_use]
     pub fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 
-    /// Has it GET, but not HEAD?
+    /// Whether the set contains GET, but not HEAD.
     pub fn lacks_head(self) -> bool {
         self.meets(Self::GET) && !self.meets(Self::HEAD)
     }
 
-    /// The names in it.
+    /// The names of its methods.
     pub fn shown(self) -> String {
         if self == Self::ANY {
             return "any method".to_owned();

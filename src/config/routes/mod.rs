@@ -25,17 +25,17 @@ use super::raw::Raw;
 use super::scope::{Scope, unreadable};
 use super::settings::Section;
 
-/// Memory of one compiled regex, and of all together: the limit of the regex crate. Larger ones are slips.
+/// Memory limit of one compiled regex, and of all together, as in the regex crate. Larger regexes are mistakes.
 const REGEX_BYTES: usize = 10 << 20;
 
 /// All routes.
 #[derive(Debug, Clone, Default)]
 pub struct Routes {
-    /// Those by template, the users' first.
+    /// The routes with a template, those of `[[routes]]` first.
     pub templates: Vec<(Template, Route)>,
-    /// Those by regex, in order.
+    /// The routes with a regex, in order.
     pub regexes: Vec<(Regex, Route)>,
-    /// All regexes as one, to pass over what none of them matches; None without any.
+    /// All regexes as one set, which quickly rejects paths that none of them matches; `None` without any.
     pub any_regex: Option<RegexSet>,
     /// The OpenAPI documents, in order.
     pub documents: Vec<PathBuf>,
@@ -44,37 +44,37 @@ pub struct Routes {
 /// One API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
-    /// What `http.route` says.
+    /// The value of `http.route`.
     pub name: String,
-    /// What it is for.
+    /// The paths that it matches.
     pub methods: Methods,
-    /// What it means.
+    /// The meaning of its requests.
     pub kind: RouteKind,
-    /// Small and capital letters are one.
+    /// Small and capital letters are equal.
     pub ignore_case: bool,
     /// The document that names it, by its index in [`Routes::documents`]; None for one of `[[routes]]`.
     pub document: Option<usize>,
 }
 
-/// What a request for a route means.
+/// The meaning of a request for a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RouteKind {
-    /// Nothing in particular.
+    /// An ordinary request.
     Plain,
-    /// Someone wants to be let in; he is with one of these statuses.
+    /// A login, which is successful with one of these statuses.
     Login {
         /// Ranges, both ends included.
         success: Vec<RangeInclusive<u64>>,
     },
-    /// It gives away what must not leak.
+    /// A request for data that must not leak.
     Sensitive,
 }
 
-/// Templates that match the same paths but for case, by the indices of their routes.
+/// Templates that match the same paths except for case, by the indices of their routes.
 type Known = HashMap<Template, Vec<usize>>;
 
-/// Whether two routes whose templates differ in case at most match the same paths: in the same letters, or where both
-/// do not mind case.
+/// Whether two routes whose templates differ only in case match the same paths: their letters are equal, or both
+/// ignore case.
 fn same_paths(one: (&Template, bool), other: (&Template, bool)) -> bool {
     one.0 == other.0 || one.1 && other.1
 }
@@ -102,14 +102,14 @@ pub(super) fn read(
 struct Reading {
     routes: Routes,
     known: Known,
-    /// Where each template stands.
+    /// The position of each template.
     origins: Vec<Origin>,
-    /// Where each regex stands.
+    /// The position of each regex.
     regex_origins: Vec<Origin>,
 }
 
 impl Reading {
-    /// One section `[[routes]]`.
+    /// Adds one section `[[routes]]`.
     fn route(&mut self, scope: &mut Scope<'_>) {
         let (path, regex) = (scope.text("path"), scope.text("regex"));
         if path.is_none() && regex.is_none() {
@@ -137,7 +137,7 @@ impl Reading {
             let why = "must have 1 to 1024 bytes, without control characters";
             scope.bad("name", origin.clone(), name, why);
         }
-        // many back ends do not mind case, and a login or an export that is not marked is worse than one too many
+        // Many back ends ignore case, and an unmarked login or export is worse than a mark too many.
         let ignore_case = match scope.written("ignore_case") {
             Some(_) => scope.bool("ignore_case"),
             None => kind != RouteKind::Plain,
@@ -174,7 +174,7 @@ impl Reading {
                 return false;
             }
             let other = earlier.methods;
-            // a route for all methods takes what those for some leave, wherever it stands
+            // A route for all methods takes the methods that other routes leave, wherever it is in the file.
             let one_is_rest = (other == Methods::ANY) != (route.methods == Methods::ANY);
             other.meets(route.methods) && !one_is_rest
         };
@@ -197,7 +197,7 @@ impl Reading {
         origin: Origin,
     ) {
         let route = route(&text);
-        // as a flag of the text, for all regexes are one set
+        // A flag in the text, because all regexes form one set.
         let flag = if route.ignore_case { "(?i)" } else { "" };
         let pattern = format!("{flag}{text}");
         let built = RegexBuilder::new(&pattern).size_limit(REGEX_BYTES).build();
@@ -217,7 +217,7 @@ impl Reading {
         self.regex_origins.push(origin);
     }
 
-    /// All regexes as one.
+    /// Compiles all regexes into one set.
     fn compile_all(&mut self, problems: &mut Vec<Problem>) {
         let Some(first) = self.regex_origins.first() else {
             return;
@@ -236,7 +236,7 @@ impl Reading {
         }
     }
 
-    /// One of the `openapi` documents.
+    /// Adds one of the `openapi` documents.
     fn document(
         &mut self,
         top: &mut Scope<'_>,
@@ -303,8 +303,8 @@ impl Reading {
         }
     }
 
-    /// A route of a document, for those methods that are free; gives its name when an earlier document has any of
-    /// them.
+    /// Adds a route of a document, for the methods that no other route has. Returns its name if an earlier document has
+    /// any of them.
     fn documented(&mut self, template: Template, mut route: Route, own: usize) -> Option<String> {
         let templates = &mut self.routes.templates;
         let mut doubled = None;
@@ -314,7 +314,7 @@ impl Reading {
         };
         for at in before.iter() {
             let (known, earlier) = &templates[*at];
-            // a login of the user's that does not mind case is meant, however the document writes it
+            // A configured route that ignores case also matches the document's spelling.
             if *known != template && !earlier.ignore_case {
                 continue;
             }
@@ -332,7 +332,7 @@ impl Reading {
     }
 }
 
-/// As long as a keyword may be in the index.
+/// The greatest length of a keyword in the index.
 const MAX_NAME: usize = 1024;
 
 fn why_not(error: &regex::Error) -> String {
@@ -345,7 +345,7 @@ fn why_not(error: &regex::Error) -> String {
 }
 
 fn kind(scope: &mut Scope<'_>) -> RouteKind {
-    /// The word alone.
+    /// The word of the setting.
     #[derive(Clone, Copy)]
     enum Word {
         Login,
@@ -368,7 +368,7 @@ fn kind(scope: &mut Scope<'_>) -> RouteKind {
             }
             return RouteKind::Login { success };
         }
-        // a misspelt kind was already reported
+        // A misspelt kind was reported already.
         (_, Some(origin)) if scope.written("kind").is_none() => {
             let why = "means something for a login only; add kind = \"login\"".to_owned();
             scope.fault("success", origin, Fault::BadValue { value: None, why });

@@ -14,28 +14,28 @@ use super::Methods;
 #[derive(Debug, Default)]
 pub(super) struct Document {
     pub(super) operations: Vec<Operation>,
-    /// What was left out, and why.
+    /// The skipped parts, with reasons.
     pub(super) odd: Vec<String>,
 }
 
 /// Operations that share a path.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Operation {
-    /// With the server's prefix.
+    /// The path with the server's prefix.
     pub(super) path: String,
     pub(super) methods: Methods,
 }
 
-/// Why a file is no OpenAPI document of use.
+/// Why a file is not a usable OpenAPI document.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum OpenApiError {
-    /// Neither JSON nor YAML; the parser's words.
+    /// Neither JSON nor YAML, with the message of the parser.
     Syntax(String),
-    /// Something else in JSON or YAML.
+    /// JSON or YAML without an OpenAPI document.
     Foreign,
-    /// Another version.
+    /// An unsupported version.
     Version(String),
-    /// Nothing to match.
+    /// It has no paths.
     NoPaths,
 }
 
@@ -59,9 +59,9 @@ impl fmt::Display for OpenApiError {
 const OPERATIONS: [&str; 9] = [
     "get", "put", "post", "delete", "options", "head", "patch", "trace", "query",
 ];
-/// A chain of references that is longer goes in a circle.
+/// A longer chain of references is circular.
 const MAX_REFERENCES: usize = 16;
-/// Prefixes of one path that are followed; guards against documents that list every customer's server.
+/// Limit of prefixes of one path, against documents that list the server of every customer.
 const MAX_PREFIXES: usize = 64;
 
 pub(super) fn read(content: &[u8]) -> Result<Document, OpenApiError> {
@@ -83,7 +83,7 @@ pub(super) fn read(content: &[u8]) -> Result<Document, OpenApiError> {
     let mut document = Document::default();
     let servers = document.prefixes(root.get("servers"), "the document");
     for (path, item) in paths {
-        // extensions of the specification stand beside paths
+        // Extensions of the specification are next to paths.
         if !path.starts_with("x-") {
             document.path(
                 &root,
@@ -103,7 +103,7 @@ fn parse(content: &[u8]) -> Result<Value, OpenApiError> {
     let text = std::str::from_utf8(content)
         .map_err(|_| OpenApiError::Syntax("it is not UTF-8".to_owned()))?
         .trim_start_matches('\u{feff}');
-    // JSON is YAML too, but its own parser is faster and its words fit better
+    // JSON is YAML too, but its own parser is faster and has better messages.
     if text.trim_start().starts_with('{') {
         match serde_json::from_str(text) {
             Ok(value) => return Ok(value),
@@ -113,7 +113,7 @@ fn parse(content: &[u8]) -> Result<Value, OpenApiError> {
             Err(_) => {}
         }
     }
-    // the largest published documents have some hundred thousand nodes; what aliases multiply counts too
+    // The largest published documents have some hundred thousand nodes. Nodes that aliases multiply count too.
     let budget = serde_saphyr::budget! { max_events: 20_000_000, max_nodes: 5_000_000 };
     let options = serde_saphyr::options! { budget: budget, with_snippet: false };
     serde_saphyr::from_str_with_options(text, options).map_err(|error| {
@@ -146,7 +146,7 @@ impl Document {
                 }
             }
             let Some(reference) = members.get("$ref").and_then(Value::as_str) else {
-                // a path item may be empty, for those who may not see its operations
+                // A path item may be empty for users who may not see its operations.
                 if methods.is_empty() {
                     found = servers
                         .iter()
@@ -178,7 +178,7 @@ impl Document {
         }
     }
 
-    /// The paths of `servers`, each without a slash at its end; None where there is no such key.
+    /// The paths of `servers`, each without a slash at its end; `None` without that key.
     fn prefixes(&mut self, servers: Option<&Value>, of: &str) -> Option<Vec<String>> {
         let servers = servers?.as_array().filter(|servers| !servers.is_empty())?;
         let mut prefixes: Vec<String> = Vec::new();
@@ -212,7 +212,7 @@ fn operations(members: &Map<String, Value>) -> impl Iterator<Item = (Methods, &V
     fixed.chain(additional)
 }
 
-/// A server's URL with the default of each variable; one without stays and is a parameter then.
+/// A server's URL with the default of each variable. A variable without a default stays and becomes a parameter.
 fn with_defaults(url: &str, variables: Option<&Value>) -> String {
     let mut out = url.to_owned();
     for (name, variable) in variables.and_then(Value::as_object).into_iter().flatten() {
@@ -227,8 +227,8 @@ fn with_defaults(url: &str, variables: Option<&Value>) -> String {
     out
 }
 
-/// The path of a URL, without a slash at its end. A relative one is taken from the root: where the document is
-/// served is not known.
+/// The path of a URL, without a slash at its end. A relative path counts from the root, because the address of the
+/// document is unknown.
 fn prefix(url: &str) -> String {
     let url = url.split(['?', '#']).next().unwrap_or_default();
     let after_scheme = url.split_once("://").map(|(_, rest)| rest);
@@ -245,7 +245,7 @@ fn prefix(url: &str) -> String {
     }
 }
 
-/// A fragment's `%XX` undone (RFC 6901, section 6).
+/// Decodes `%XX` in a fragment (RFC 6901, section 6).
 fn decoded(fragment: &str) -> String {
     let mut out = Vec::with_capacity(fragment.len());
     let bytes = fragment.as_bytes();

@@ -6,27 +6,27 @@
 
 use std::fmt;
 
-/// What paths of one API look like.
+/// The form of the paths of one API.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Template {
     segments: Vec<Segment>,
     rest: bool,
 }
 
-/// What stands between two slashes.
+/// The part between two slashes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Segment {
-    /// These bytes.
+    /// Exactly these bytes.
     Literal(Vec<u8>),
-    /// The literals before, between and after parameters; each parameter takes at least one byte. A segment
-    /// that is a parameter as a whole has two empty ones.
+    /// The literals before, between and after parameters; each parameter matches at least one byte. A segment
+    /// that is only a parameter has two empty literals.
     Pattern(Vec<Vec<u8>>),
 }
 
-/// Why a text is no template; says the way out.
+/// Why a text is not a template, with a hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TemplateError {
-    /// It begins otherwise.
+    /// It does not begin with `/`.
     NoSlash,
     /// A `{` without its `}`.
     Unclosed,
@@ -89,7 +89,7 @@ impl fmt::Display for TemplateError {
     }
 }
 
-/// As it was written, but for the names of parameters.
+/// The template as it was written, except for the names of parameters.
 impl fmt::Debug for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for segment in &self.segments {
@@ -114,7 +114,7 @@ impl fmt::Debug for Template {
 }
 
 impl Template {
-    /// Reads a template. `%XX` means the byte, as it does in a path; a slash at the end means nothing.
+    /// Reads a template. `%XX` means the byte, as in a path; a slash at the end is ignored.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
         let inner = text.strip_prefix('/').ok_or(TemplateError::NoSlash)?;
         if inner.starts_with('/') {
@@ -143,7 +143,7 @@ impl Template {
         Ok(template)
     }
 
-    /// From the first on.
+    /// Its segments, from the first on.
     pub fn segments(&self) -> &[Segment] {
         &self.segments
     }
@@ -164,13 +164,13 @@ impl Template {
         }
     }
 
-    /// Does it end with a parameter that takes one segment or more?
+    /// Whether it ends with a parameter that matches one segment or more.
     pub fn has_rest(&self) -> bool {
         self.rest
     }
 }
 
-/// The name in `{name*}`, or in `{name+}` as API gateways have it.
+/// The name in `{name*}`, or in `{name+}`, the form of API gateways.
 fn rest_name(segment: &str) -> Option<&str> {
     let name = segment.strip_prefix('{')?.strip_suffix('}')?;
     let name = name.strip_suffix(['*', '+'])?;
@@ -243,7 +243,7 @@ fn decoded(text: &str) -> Result<Vec<u8>, TemplateError> {
     let mut at = 0;
     while let Some(&byte) = text.as_bytes().get(at) {
         match (byte, hex(at + 1)) {
-            // nginx makes a separator of it
+            // nginx decodes it to a separator.
             (b'%', Some(b'/')) => return Err(TemplateError::Unnormalised),
             (b'%', Some(byte)) => {
                 out.push(byte);
@@ -292,7 +292,7 @@ mod tests {
         assert!(rest.has_rest());
         assert_eq!(rest.segments, [literal("files")]);
         assert_eq!(rest, Template::parse("/files/{proxy+}").unwrap());
-        // names and a last slash tell nothing apart
+        // Names and a last slash make no difference.
         assert_eq!(parse("/a/{b}/"), parse("/a/{c}"));
     }
 

@@ -1,7 +1,7 @@
 //! The table itself: every setting with its kind, default, example and description.
 //!
-//! Owns the texts, defaults, bounds and words. Refuses to know how values are parsed. Invariant: only this table defines
-//! the defaults, the bounds and the words of a choice.
+//! Owns the texts, defaults, bounds and words of a choice. Refuses to know how values are parsed. Invariant: nothing else
+//! defines them.
 
 use std::time::Duration;
 
@@ -50,11 +50,11 @@ const fn setting(
     }
 }
 
-/// Names that say of themselves that what they hold is secret. `code` and `key` are not among them: most of what
-/// they hold is none. The `code` of an OAuth callback is known by the `state` beside it.
+/// Names of keys whose values are secret. `code` and `key` are not in the list, because most of their values are not
+/// secret. The `code` of an OAuth callback is recognised by the `state` beside it.
 const REDACT_QUERY: &str = r#"["access_code", "*access_key*", "account_key", "activation_code", "activation_key", "*api_key*", "*aspsessionid*", "aspxauth", "assertion", "auth", "*authcode", "authorization", "backup_code", "bearer", "*card_number*", "cc_number", "code_verifier", "*credential*", "csrf", "cvc", "cvv", "device_code", "encryption_key", "*hmac", "iban", "jsessionid", "jwt", "keycloak_identity", "login_code", "master_key", "mfa", "mnemonic", "oauth2_proxy", "oauth_verifier", "one_time_code", "otp", "pass", "*passcode*", "*passphrase*", "*passwd*", "*password*", "*phpsessid*", "pin", "*private_key*", "psw", "pswd", "pw", "*pwd", "recovery_code", "*remember_me*", "remember_web", "reset_code", "*saml_request*", "*saml_response*", "samlart", "*secret", "*secret_key*", "security_answer", "security_code", "seed_phrase", "sess", "*sessid*", "session", "*session_id*", "*session_key*", "shared_key", "*shibsession*", "sid", "sig", "signature", "signing_key", "sms_code", "smsession", "ssess", "ssn", "subscription_key", "ticket", "*token", "totp", "2fa", "verification_code", "wordpress_logged_in", "wordpress_sec", "wresult", "xsrf"]"#;
 
-/// Names that are none although a word of them is.
+/// Names of keys whose values are not secret although a word of them is in the list.
 const REDACT_QUERY_EXCEPT: &str = r#"["auth_method", "auth_provider", "auth_type", "pass_through", "passwordless", "session_type", "signature_method", "signature_type", "signature_version", "ticket_category", "ticket_class", "ticket_count", "ticket_price", "ticket_type", "token_type"]"#;
 
 /// All shapes of values, by their names.
@@ -68,8 +68,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         r#""web-07""#,
-        "Name of this host. It is part of each line's identity and is fixed in data_dir at the first start. \
-         Default: the system's host name; in a container set it to something that outlives the container.",
+        "Name of this host, part of each line's identity. It is fixed in data_dir at the first start. Default: the \
+         system's host name; in a container set it to a name that outlives the container.",
     ),
     setting(
         Top,
@@ -77,7 +77,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Path,
         r#""/var/lib/logweir""#,
         "",
-        "Where the agent keeps its positions and dead letters. It must survive restarts.",
+        "The directory for positions and dead letters. It must survive restarts.",
     ),
     setting(
         Top,
@@ -85,8 +85,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Path,
         r#""/etc/nginx/nginx.conf""#,
         "",
-        "nginx's configuration, read for its logs, formats and server names. An absent file is an error only \
-         when this is set.",
+        "nginx's configuration, from which logs, formats and server names are read. A missing file is an error only \
+         if this is set.",
     ),
     setting(
         Top,
@@ -94,8 +94,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Bool,
         "",
         "true",
-        "Also follow the access logs of nginx.conf that no [[logs]] takes, each with its own format and site; not \
-         those that an exclude of a [[logs]] matches. Default: true without any [[logs]], else false.",
+        "Also follow the access logs of nginx.conf that no [[logs]] matches, each with its own format and site, \
+         except those that match an exclude of a [[logs]]. Default: true without any [[logs]], otherwise false.",
     ),
     setting(
         Top,
@@ -111,9 +111,9 @@ pub(crate) static SETTINGS: &[Setting] = &[
         time(HOUR, CENTURY),
         "",
         r#""30d""#,
-        "Lines older than this are not indexed, and counted as expired; a rotated file that was last written to \
-         longer ago is not read at all, and its bytes are counted in `logweir_passed_over_bytes_total`. A clock that \
-         was set ahead makes no line older before it has gone evenly for a day. Not set: every line is indexed.",
+        "Lines older than this are not indexed, and counted as expired. A rotated file that was last written longer \
+         ago is not read, and its bytes are counted in `logweir_passed_over_bytes_total`. A clock that was set ahead \
+         has no effect until it has run evenly for a day. Not set: every line is indexed.",
     ),
     setting(
         Top,
@@ -121,8 +121,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Texts,
         "[]",
         r#"["10.0.0.0/8", "fd00::/8"]"#,
-        "Addresses of proxies, as CIDRs, whose X-Forwarded-For is believed, and the other headers that name a client. \
-         See FIELDS.md.",
+        "Addresses of proxies, as CIDRs, whose X-Forwarded-For and other headers with the client's address are \
+         trusted. See FIELDS.md.",
     ),
     setting(
         Top,
@@ -130,7 +130,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Bool,
         "false",
         "",
-        "Keep each whole line in event.original. A line that cannot be parsed always keeps it.",
+        "Keep each whole line in event.original. Lines that cannot be parsed always keep it.",
     ),
     setting(
         Top,
@@ -138,7 +138,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         size(KIB, 16 * MIB),
         r#""1MiB""#,
         "",
-        "A longer line is cut here, tagged and counted. At most elasticsearch.batch_bytes, too.",
+        "Longer lines are cut at this length, tagged and counted. At most elasticsearch.batch_bytes.",
     ),
     setting(
         Top,
@@ -146,8 +146,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         size(MIB, 1 << 50),
         r#""10GiB""#,
         "",
-        "Deleted logs that are not read yet are held open up to this size, which keeps their disk space. Beyond \
-         it the oldest are let go, and their unread bytes counted as lost (held_open_limit).",
+        "Deleted logs with unread lines are held open up to this total size, which keeps their disk space in use. \
+         Beyond it the oldest are closed, and their unread bytes are counted as lost (held_open_limit).",
     ),
     setting(
         Top,
@@ -155,7 +155,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         time(Duration::from_millis(100), HOUR),
         r#""10s""#,
         "",
-        "How often all folders are read afresh, whatever the file system reported.",
+        "How often all folders are scanned, regardless of events of the file system.",
     ),
     setting(
         Top,
@@ -163,8 +163,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::OneOf(&["auto", "true", "false"]),
         r#""auto""#,
         "",
-        "Look at files regularly instead of waiting for events: for file systems without events (NFS, some \
-         overlays).",
+        "Check files regularly instead of waiting for events, for file systems without events (NFS, some overlays).",
     ),
     setting(
         Top,
@@ -172,10 +171,10 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::OneOf(&["safe", "always"]),
         r#""safe""#,
         "",
-        "Which links to logs are followed. safe: in a directory that another user than root or the agent's own may write \
-         (its owner, its group, or all), a symbolic link, or a file with several names, is skipped with a warning, unless \
-         the file belongs to the directory's owner or to nginx's user: whoever may write there could otherwise have any \
-         file indexed that the agent may read. always: every link is followed.",
+        "Which links to logs are followed. safe: in a directory that a user other than root or the agent's own may \
+         write to (its owner, its group, or all), a symbolic link or a file with several names is skipped with a \
+         warning, unless the file belongs to the directory's owner or to nginx's user. Otherwise anybody who may \
+         write there could have any file indexed that the agent may read. always: every link is followed.",
     ),
     setting(
         Top,
@@ -183,9 +182,9 @@ pub(crate) static SETTINGS: &[Setting] = &[
         time(Duration::ZERO, HOUR),
         r#""25s""#,
         "",
-        "How long a stop may take to deliver what was read, as long as the output takes something; where it takes nothing \
-         (no connection, 401, a missing template), a stop takes 2s at most. The rest is read again at the next start. \
-         Keep it below the limit of what stops the agent (Kubernetes kills after 30s, systemd after 90s).",
+        "How long a stop may take to deliver what was read, while the output accepts something. If it accepts nothing \
+         (no connection, 401, a missing template), a stop takes at most 2s. The rest is read again at the next start. \
+         Keep this below the limit of whatever stops the agent (Kubernetes kills after 30s, systemd after 90s).",
     ),
     setting(
         Top,
@@ -201,8 +200,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Paths,
         "",
         r#"["/etc/logweir/openapi.yaml"]"#,
-        "OpenAPI 3 documents, JSON or YAML, whose paths name the APIs in http.route; the paths of servers go before \
-         them. What [[routes]] says goes first. A change of a document is taken without a signal.",
+        "OpenAPI 3 documents, JSON or YAML, whose paths name the APIs in http.route, prefixed with the paths of their \
+         servers. [[routes]] has precedence. A changed document is loaded without a signal.",
     ),
     setting(
         Logs,
@@ -210,8 +209,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Texts,
         "",
         r#"["/var/log/nginx/*access.log"]"#,
-        "Globs of the live logs (`*`, `?`, `[…]`, `{a,b}`, `**`). As in a shell, a wildcard matches no hidden name. Their \
-         rotated files are found by themselves. Required in each [[logs]].",
+        "Globs of the live logs (`*`, `?`, `[…]`, `{a,b}`, `**`). As in a shell, a wildcard matches no hidden name. \
+         Their rotated files are found automatically. Required in each [[logs]].",
     ),
     setting(
         Logs,
@@ -219,8 +218,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Texts,
         "[]",
         r#"["/var/log/nginx/health-*.log"]"#,
-        "Globs of files to leave out; one without a slash is matched against the file's name. They hold for the logs \
-         that discover finds, too.",
+        "Globs of files to leave out; one without a slash is matched against the file's name. They also apply to logs \
+         that discover finds.",
     ),
     setting(
         Logs,
@@ -238,8 +237,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         r#""auto""#,
         "",
         "auto (the log's own formats first, then every log_format of nginx.conf and combined, from specific to \
-         general; well-known ones where nginx.conf does not name the log), combined, the name of a log_format of \
-         nginx.conf, a log_format as it stands there, or a list of these, tried in order. See FORMATS.md.",
+         general; then well-known ones, if nginx.conf does not name the log), combined, the name of a log_format of \
+         nginx.conf, a log_format as nginx.conf would define it, or a list of these, tried in order. See FORMATS.md.",
     ),
     setting(
         Logs,
@@ -247,7 +246,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::OneOf(&["default", "json", "none"]),
         r#""default""#,
         "",
-        "The escaping of formats that do not say escape= themselves.",
+        "The escaping of formats without escape=.",
     ),
     setting(
         Logs,
@@ -255,10 +254,10 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Constants,
         "{}",
         r#"{ "url.domain" = "shop.example", "user.id" = "$http_x_user_id", "source.ip" = "$my_ip" }"#,
-        "Further fields of every record of these logs: a constant, or a variable of their format. A constant \
-         url.domain holds where the line does not tell it. A variable for @timestamp, source.ip, \
-         http.response.status_code, http.response.body.bytes, event.duration, user.name, url.domain, \
-         url.original (the request's target) or http.request.id goes before what the agent would take. See FIELDS.md.",
+        "Additional fields of every record of these logs: a constant, or a variable of their format. A constant \
+         url.domain applies to lines without a site. A variable for @timestamp, source.ip, http.response.status_code, \
+         http.response.body.bytes, event.duration, user.name, url.domain, url.original (the request's target) or \
+         http.request.id overrides the agent's own choice. See FIELDS.md.",
     ),
     setting(
         Logs,
@@ -266,8 +265,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Texts,
         "[]",
         r#"["/var/log/nginx/old", "/var/log/nginx/20*/"]"#,
-        "Other folders that rotated files are moved to (logrotate's olddir); globs are allowed. One that matches no \
-         folder is a warning.",
+        "Other folders to which rotated files are moved (logrotate's olddir); globs are allowed. A glob that matches \
+         no folder causes a warning.",
     ),
     setting(
         Logs,
@@ -275,9 +274,9 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Texts,
         "[]",
         r#"["/archive/*/access-*.log"]"#,
-        "Globs of rotated files whose names do not tell (other than access.log.1 or access.log-20261123.gz). A file that \
-         was followed before its rotation is found by its content, whatever its name; this is for those that were \
-         never seen: history, and files that came and went while the agent was stopped.",
+        "Globs of rotated files with unusual names (unlike access.log.1 or access.log-20261123.gz). A file that was \
+         followed before its rotation is found by its content, whatever its name. This setting is for files that the \
+         agent never saw: history, and files that were created and rotated while the agent was stopped.",
     ),
     setting(
         Routes,
@@ -285,8 +284,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         r#""/users/{id}/orders""#,
-        "A template of paths as back ends see them: {name} is one segment or a part of it, {name*} at the end \
-         the rest. path or regex is required.",
+        "A template of paths as back ends see them: {name} is a segment or a part of one, {name*} at the end is the \
+         rest. path or regex is required.",
     ),
     setting(
         Routes,
@@ -294,8 +293,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         r#""^/(de|en)/shop/""#,
-        "A regular expression for such paths instead of a template; it matches anywhere in a path, unless ^ and $ \
-         say otherwise. Looked at in their order, after all path of [[routes]].",
+        "A regular expression for such paths instead of a template. It matches anywhere in a path, unless it has ^ \
+         and $. Regexes are tried in their order, after all templates of [[routes]].",
     ),
     setting(
         Routes,
@@ -303,7 +302,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         r#""/users/…/orders""#,
-        "What http.route says. Default: path or regex as written.",
+        "The value of http.route. Default: path or regex as written.",
     ),
     setting(
         Routes,
@@ -311,7 +310,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Texts,
         "",
         r#"["GET", "POST"]"#,
-        "Methods that the route is for; GET includes HEAD. Default: all; POST for a login.",
+        "Methods of the route; GET includes HEAD. Default: all; for a login POST.",
     ),
     setting(
         Routes,
@@ -319,8 +318,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::OneOf(&["login", "sensitive"]),
         "",
         r#""login""#,
-        "login: event.category says authentication too, and event.outcome follows success. sensitive: the tag \
-         sensitive.",
+        "login: event.category includes authentication, and event.outcome depends on success. sensitive: records get \
+         the tag sensitive.",
     ),
     setting(
         Routes,
@@ -328,7 +327,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Texts,
         "",
         r#"["302", "200-204"]"#,
-        "Statuses and ranges of them by which a login has succeeded. Required with kind = \"login\".",
+        "Statuses of a successful login, and ranges of them. Required with kind = \"login\".",
     ),
     setting(
         Routes,
@@ -336,7 +335,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Bool,
         "",
         "true",
-        "Small and capital letters are one, so that /LOGIN is /login. Default: true with a kind, else false.",
+        "Small and capital letters are equal, so that /LOGIN matches /login. Default: true with a kind, otherwise \
+         false.",
     ),
     setting(
         Privacy,
@@ -344,8 +344,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::OneOf(&["keep", "truncate", "hash"]),
         r#""keep""#,
         r#""truncate""#,
-        "Addresses of clients. truncate: to /24 for IPv4, /48 for IPv6, in source.address and source.ip too. hash: \
-         source.address holds a keyed hash, and source.ip is absent. Geography and network are looked up before.",
+        "Addresses of clients. truncate: to /24 for IPv4 and /48 for IPv6, in source.address and source.ip. hash: \
+         source.address contains a keyed hash, and source.ip is absent. Geography and network are looked up first.",
     ),
     setting(
         Privacy,
@@ -353,8 +353,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Secret,
         "",
         r#""…""#,
-        "Key of the hashes, at least 16 bytes by chance. Required with ip = \"hash\" and with hash_fields. The same \
-         value has the same hash under the same key only: keep it, and give all hosts the same.",
+        "Key of the hashes, at least 16 bytes, chosen at random. Required with ip = \"hash\" and with hash_fields. Equal values \
+         have equal hashes only under the same key: keep it, and give all hosts the same key.",
     ),
     setting(
         Privacy,
@@ -362,7 +362,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Path,
         "",
         r#""/etc/logweir/hash-key""#,
-        "A file that holds the key.",
+        "A file with the key.",
     ),
     setting(
         Privacy,
@@ -371,8 +371,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         "[]",
         r#"["user.name", "user.id"]"#,
         "Fields written as keyed hashes: user.name (related.user too), user_agent.original, http.request.id, \
-         http.request.referrer, nginx.access.VARIABLE, and what fields of [[logs]] takes from variables. Lines that no \
-         format takes do not keep their text then.",
+         http.request.referrer, nginx.access.VARIABLE, and the fields of [[logs]] from variables. Lines that no \
+         format matches then do not keep their text.",
     ),
     setting(
         Privacy,
@@ -380,9 +380,9 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Texts,
         REDACT_QUERY,
         "",
-        "Keys of queries, cookies, forms and JSON whose values become REDACTED. A key counts when words of it are one of \
-         these: reset_token, accessToken, user[password][x] and password1, but not tokens. Case, _, - and . mean nothing; \
-         at a * the word may go on. Replaces the list; [] redacts no value by its key.",
+        "Keys of queries, cookies, forms and JSON whose values become REDACTED. A key matches if words of it are in \
+         this list: reset_token, accessToken, user[password][x] and password1, but not tokens. Case, _, - and . are \
+         ignored; at a * the word may continue. Replaces the list; [] redacts no value by its key.",
     ),
     setting(
         Privacy,
@@ -390,7 +390,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Texts,
         "[]",
         r#"["member_no", "*kundennummer*"]"#,
-        "Further keys, beside those of redact_query.",
+        "Additional keys for redact_query.",
     ),
     setting(
         Privacy,
@@ -398,7 +398,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Texts,
         REDACT_QUERY_EXCEPT,
         r#"["token_type", "ticket_id", "csrf"]"#,
-        "Keys, or words of them, that are no secrets although redact_query has a word of them. Replaces the list.",
+        "Keys, or words of them, that are not secrets although redact_query matches them. Replaces the list.",
     ),
     setting(
         Privacy,
@@ -406,8 +406,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Texts,
         REDACT_VALUES,
         "",
-        "Values that become REDACTED whatever their key, by the names of their shapes; see ENRICHMENT.md. userinfo: \
-         user and password in URLs. [] redacts none.",
+        "Values that become REDACTED with any key, by the names of their shapes; see ENRICHMENT.md. userinfo: user \
+         and password in URLs. [] redacts none.",
     ),
     setting(
         Privacy,
@@ -415,7 +415,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Texts,
         "[]",
         r#"["acme_live_"]"#,
-        "Beginnings of further values that become REDACTED when at least 8 letters, digits, _ or - follow.",
+        "Prefixes of additional values that become REDACTED if at least 8 letters, digits, _ or - follow.",
     ),
     setting(
         Privacy,
@@ -423,7 +423,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Texts,
         "[]",
         r#"["basic", "jwt"]"#,
-        "Shapes of redact_values that are left as they are.",
+        "Shapes of redact_values that are not redacted.",
     ),
     setting(
         Enrich,
@@ -431,8 +431,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::File,
         "",
         r#""/etc/logweir/regexes.yaml""#,
-        "A file of definitions in uap-core's form: name, version, operating system and device of user agents \
-         (user_agent.*). It is regexes.yaml of https://github.com/ua-parser/uap-core. A new file is taken without a \
+        "A file of definitions in uap-core's form, for the name, version, operating system and device of user agents \
+         (user_agent.*): regexes.yaml of https://github.com/ua-parser/uap-core. A new file is loaded without a \
          signal.",
     ),
     setting(
@@ -441,8 +441,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::File,
         "",
         r#""/var/lib/GeoIP/GeoLite2-City.mmdb""#,
-        "A database of cities or countries in MaxMind's format: where the client is (source.geo.*). Held in memory \
-         whole; a new file is taken without a signal.",
+        "A database of cities or countries in MaxMind's format, for the location of the client (source.geo.*). It is \
+         held in memory as a whole; a new file is loaded without a signal.",
     ),
     setting(
         Enrich,
@@ -450,7 +450,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::File,
         "",
         r#""/var/lib/GeoIP/GeoLite2-ASN.mmdb""#,
-        "Such a database of networks: whose address it is (source.as.*).",
+        "Such a database of networks, for the owner of the address (source.as.*).",
     ),
     setting(
         Elasticsearch,
@@ -475,7 +475,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Path,
         "",
         r#""/etc/logweir/api-key""#,
-        "A file that holds the API key.",
+        "A file with the API key.",
     ),
     setting(
         Elasticsearch,
@@ -499,7 +499,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Path,
         "",
         r#""/etc/logweir/password""#,
-        "A file that holds the password.",
+        "A file with the password.",
     ),
     setting(
         Elasticsearch,
@@ -515,7 +515,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Path,
         "",
         r#""/etc/logweir/token""#,
-        "A file that holds the bearer token.",
+        "A file with the bearer token.",
     ),
     setting(
         Elasticsearch,
@@ -523,7 +523,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Path,
         "",
         r#""/etc/logweir/client.pem""#,
-        "A client certificate in PEM form, for clusters that ask for one; needs client_key.",
+        "A client certificate in PEM form, for clusters that require one; needs client_key.",
     ),
     setting(
         Elasticsearch,
@@ -539,8 +539,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Path,
         "",
         r#""/etc/logweir/ca.pem""#,
-        "Certificates of authorities to trust besides the system's, in PEM form. A server's own certificate in it, \
-         self-signed or not, is accepted as exactly that certificate.",
+        "Certificates of authorities to trust in addition to the system's, in PEM form. A server's own certificate in \
+         it, self-signed or not, is accepted as exactly that certificate.",
     ),
     setting(
         Elasticsearch,
@@ -548,9 +548,9 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         r#""a52dd93511e8c6045e21f16654b77c9ee0f34aea26d9f40320b531c474676228""#,
-        "The one authority to trust, by the SHA-256 of its certificate in hexadecimal digits, with or without colons, \
-         as Elasticsearch prints it at its first start. The node must send that certificate in its chain; name and \
-         validity are checked as always. Instead of ca_file.",
+        "The only authority to trust, as the SHA-256 of its certificate in hexadecimal digits, with or without \
+         colons, as Elasticsearch prints it at its first start. The node must send that certificate in its chain; \
+         name and validity are checked as usual. Use it instead of ca_file.",
     ),
     setting(
         Elasticsearch,
@@ -558,9 +558,9 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Secret,
         "",
         r#""http://proxy.example:3128""#,
-        "The HTTP proxy before the nodes, with user:password@ before the host if it asks for them; \"none\" for no \
-         proxy. Default: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY of the environment, except for what NO_PROXY names. \
-         Loopback addresses are never reached by a proxy. `logweir check` says which one is used.",
+        "The HTTP proxy for the nodes, with user:password@ before the host if it requires them; \"none\" for no \
+         proxy. Default: HTTPS_PROXY, HTTP_PROXY or ALL_PROXY of the environment, except for the hosts in NO_PROXY. \
+         Loopback addresses never use a proxy. `logweir check` shows which proxy is used.",
     ),
     setting(
         Elasticsearch,
@@ -568,7 +568,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Text,
         r#""nginx-access-%Y.%m.%d""#,
         "",
-        "The index of a record, by the event's day in UTC: %Y, %m and %d. Template and wildcard follow it.",
+        "The index of a record, by the event's day in UTC: %Y, %m and %d. Templates and wildcards are derived from \
+         it.",
     ),
     setting(
         Elasticsearch,
@@ -576,9 +577,9 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         r#""logs-nginx.access-default""#,
-        "Write to this data stream (TYPE-DATASET-NAMESPACE) instead of index. Ids are unique only within one of \
-         its backing indices, so each line is there once, except when a rollover falls between a request and its \
-         repeat, or the checkpoint is lost.",
+        "Write to this data stream (TYPE-DATASET-NAMESPACE) instead of index. Ids are unique only within one of its \
+         backing indices, so each line is there once, except when a rollover falls between a request and its retry, \
+         or the checkpoint is lost.",
     ),
     setting(
         Elasticsearch,
@@ -586,9 +587,9 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::OneOf(&["standard", "logsdb"]),
         "",
         r#""logsdb""#,
-        "How `logweir setup` has new indices stored; indices that are there keep theirs. logsdb (Elasticsearch 8.17 \
-         and later) takes far less disk and sorts each index by host and time. Default: the cluster's own, which is \
-         logsdb for new data streams logs-*-* from Elasticsearch 9.0 on, else standard.",
+        "How `logweir setup` lets new indices be stored; existing indices do not change. logsdb (Elasticsearch 8.17 \
+         and later) takes far less disk space and sorts each index by host and time. Default: the cluster's own, \
+         which is logsdb for new data streams logs-*-* from Elasticsearch 9.0 on, otherwise standard.",
     ),
     setting(
         Elasticsearch,
@@ -597,7 +598,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         size(64 * KIB, 64 * MIB),
         r#""2MiB""#,
         "",
-        "A bulk request is sent at this size before compression.",
+        "Send a bulk request at this size before compression.",
     ),
     setting(
         Elasticsearch,
@@ -605,7 +606,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         count(1, 1_000_000),
         "10000",
         "",
-        "A bulk request is sent at this number of records.",
+        "Send a bulk request at this number of records.",
     ),
     setting(
         Elasticsearch,
@@ -613,7 +614,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         time(Duration::from_millis(1), HOUR),
         r#""1s""#,
         "",
-        "A bulk request is sent when its first record is this old.",
+        "Send a bulk request when its first record is this old.",
     ),
     setting(
         Elasticsearch,
@@ -621,7 +622,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         count(1, 64),
         "2",
         "",
-        "Bulk requests under way at once; one while the cluster refuses.",
+        "Maximum number of concurrent bulk requests; one while the cluster rejects them.",
     ),
     setting(
         Elasticsearch,
@@ -637,7 +638,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         time(Duration::from_secs(1), HOUR),
         r#""60s""#,
         "",
-        "A request without a complete response after this time is repeated, however slowly the response arrives.",
+        "Repeat a request without a complete response after this time, even if the response is still arriving.",
     ),
     setting(
         Store,
@@ -677,7 +678,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         r#""https://kibana:5601""#,
-        "Its address, with the base path if it has one. Required.",
+        "Address of Kibana, with its base path if it has one. Required.",
     ),
     setting(
         Kibana,
@@ -685,8 +686,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         r#""ops""#,
-        "The Kibana space that gets the dashboards, by its identifier. Default: the default space. OpenSearch \
-         Dashboards has none.",
+        "The identifier of the Kibana space for the dashboards. Default: the default space. OpenSearch Dashboards has \
+         no spaces.",
     ),
     setting(
         Kibana,
@@ -694,7 +695,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Secret,
         "",
         r#""id:key""#,
-        "An API key, where it is another than that of [elasticsearch]. One kind of authentication can be set.",
+        "An API key, if it differs from that of [elasticsearch]. One kind of authentication can be set.",
     ),
     setting(
         Kibana,
@@ -702,7 +703,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Path,
         "",
         r#""/etc/logweir/kibana-key""#,
-        "A file that holds the API key.",
+        "A file with the API key.",
     ),
     setting(
         Kibana,
@@ -726,7 +727,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Path,
         "",
         r#""/etc/logweir/kibana-password""#,
-        "A file that holds the password.",
+        "A file with the password.",
     ),
     setting(
         Kibana,
@@ -734,7 +735,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Path,
         "",
         r#""/etc/logweir/kibana-ca.pem""#,
-        "Certificates of authorities to trust besides the system's, in PEM form. Default, where ca_fingerprint is \
+        "Certificates of authorities to trust in addition to the system's, in PEM form. Default, if ca_fingerprint is \
          not set here either: the ca_file of [elasticsearch].",
     ),
     setting(
@@ -743,8 +744,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         r#""a52dd93511e8c6045e21f16654b77c9ee0f34aea26d9f40320b531c474676228""#,
-        "The one authority to trust, by the SHA-256 of its certificate, which Kibana must send in its chain. Instead \
-         of ca_file. Default, where ca_file is not set here either: that of [elasticsearch].",
+        "The only authority to trust, as the SHA-256 of its certificate, which Kibana must send in its chain. Use it \
+         instead of ca_file. Default, if ca_file is not set here either: that of [elasticsearch].",
     ),
     setting(
         Kibana,
@@ -752,7 +753,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Secret,
         "",
         r#""none""#,
-        "The HTTP proxy before it, or \"none\". Default: as for [elasticsearch], from the environment.",
+        "The HTTP proxy for Kibana, or \"none\". Default: as for [elasticsearch], from the environment.",
     ),
     setting(
         Http,
@@ -768,9 +769,9 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::Texts,
         "[]",
         r#"["logweir.example.org"]"#,
-        "Names by which requests to / and /status may call this host (their Host header), besides addresses, localhost \
-         and the host's own name; others are answered with 421, against web sites that let their name lead here. \
-         /metrics, /livez and /readyz are answered whatever the name. Read at the start only.",
+        "Names that requests to / and /status may use for this host (in the Host header), in addition to addresses, \
+         localhost and the host's own name. Other names get a 421, which protects against web sites that point their \
+         own name at this host. /metrics, /livez and /readyz accept every name. Read only at the start.",
     ),
     setting(
         Log,
@@ -778,8 +779,8 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::OneOf(&LogLevel::WORDS),
         r#""info""#,
         "",
-        "error: data was lost; warn: something to look at; info: the life of the agent; debug: each file, request, \
-         retry and reload. `logweir run --log-level` goes before it.",
+        "error: data was lost; warn: something needs attention; info: the life of the agent; debug: each file, \
+         request, retry and reload. `logweir run --log-level` overrides it.",
     ),
     setting(
         Log,
@@ -787,6 +788,6 @@ pub(crate) static SETTINGS: &[Setting] = &[
         Kind::OneOf(&["text", "json"]),
         r#""text""#,
         "",
-        "How lines look.",
+        "The form of the log lines.",
     ),
 ];

@@ -235,7 +235,7 @@ fn the_cost_of_a_configuration_is_linear() {
 }
 
 #[test]
-fn formats_seen_before_are_held_once_too() {
+fn formats_seen_before_are_kept_only_once() {
     let mut config = many(100, "");
     let seen: Vec<String> = (0..50)
         .map(|at| format!("log_format old '$status old {at}';"))

@@ -565,7 +565,7 @@ mod tests {
     }
 
     #[test]
-    fn users_and_passwords_of_urls_are_found_wherever_they_stand() {
+    fn users_and_passwords_of_urls_are_found_anywhere() {
         for (text, expected) in [
             ("http://bob:pass@host/x", "http://*@host/x"),
             ("https://ghx@host", "https://*@host"),

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_cost_less_as_words_and_chance_costs_less_as_chance() {
+    fn words_cost_less_as_words_and_random_text_costs_less_as_random_text() {
         for word in [
             "authentication",
             "datenschutzerklaerung",

@@ -244,7 +244,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn any_line_under_any_format_is_one_good_item(
+    fn any_line_under_any_format_is_one_valid_item(
         (format, line) in any_line(),
         offset in 0..1_u64 << 40,
         cut in any::<bool>(),

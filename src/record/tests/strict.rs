@@ -76,7 +76,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
 }
 
 #[test]
-fn a_key_that_stands_twice_is_refused() {
+fn a_duplicate_key_is_refused() {
     assert!(parse(r#"{"a":{"b":1,"c":[{"b":2}]},"b":null}"#).is_ok());
     assert!(parse(r#"{"a":{"b":1,"b":1}}"#).is_err());
     assert!(parse(r#"{"a":[{"b":1,"b":1}]}"#).is_err());

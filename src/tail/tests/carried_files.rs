@@ -21,7 +21,7 @@ fn with_a_deleted_file() -> Host {
 }
 
 #[test]
-fn lines_that_only_an_open_file_holds_outlive_a_reload() {
+fn lines_that_only_an_open_file_contains_survive_a_reload() {
     let mut host = with_a_deleted_file();
     host.reload();
     assert_eq!(host.texts(), ["one", "two", "later"]);
@@ -35,7 +35,7 @@ fn lines_that_only_an_open_file_holds_outlive_a_reload() {
 }
 
 #[test]
-fn an_open_file_with_lines_on_their_way_outlives_a_reload() {
+fn an_open_file_with_lines_in_flight_survives_a_reload() {
     let mut host = with_a_deleted_file();
     assert_eq!(host.texts(), ["one", "two", "later"]);
     host.wait(4000);

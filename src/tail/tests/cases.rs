@@ -269,8 +269,8 @@ fn without_a_checkpoint_in_a_used_directory_all_is_read_again() {
     host.texts();
     host.settle();
     host.kill();
-    host.fs.rm("/state/logweir/run/checkpoint");
-    host.fs.rm("/state/logweir/run/checkpoint.previous");
+    host.fs.disk.rm("/state/logweir/run/checkpoint");
+    host.fs.disk.rm("/state/logweir/run/checkpoint.previous");
     host.start();
     assert_eq!(host.texts().len(), 3);
 }
@@ -309,10 +309,10 @@ fn a_saved_position_survives_a_power_cut() {
         let mut host = started();
         host.texts();
         host.settle();
-        let saved = host.fs.content("/state/logweir/run/checkpoint");
+        let saved = host.fs.disk.content("/state/logweir/run/checkpoint");
         host.kill();
-        host.fs.power_cut(0, torn);
-        assert_eq!(host.fs.content("/state/logweir/run/checkpoint"), saved);
+        host.fs.disk.power_cut(0, torn);
+        assert_eq!(host.fs.disk.content("/state/logweir/run/checkpoint"), saved);
         host.start();
         assert!(host.texts().is_empty());
     }
@@ -330,11 +330,11 @@ fn a_power_cut_at_any_step_of_a_save_leaves_a_whole_checkpoint() {
             for (file, end) in std::mem::take(&mut host.ends) {
                 host.tailer().settle(file, end);
             }
-            host.fs.die_after(steps);
+            host.fs.disk.die_after(steps);
             let saved = host.tailer().save().is_ok();
             host.fs.heal();
             host.kill();
-            host.fs.power_cut(kept, 128);
+            host.fs.disk.power_cut(kept, 128);
             host.start();
             // The position before or the one after, never from the beginning.
             let again = host.texts();
@@ -481,7 +481,7 @@ fn positions_of_deleted_files_are_forgotten_only_after_retention() {
     host.texts();
     host.settle();
     let entries = |host: &Host| {
-        let text = host.fs.content("/state/logweir/run/checkpoint");
+        let text = host.fs.disk.content("/state/logweir/run/checkpoint");
         text.split(|&byte| byte == b'\n')
             .filter(|line| line.starts_with(b"{\"stream"))
             .count()
@@ -598,14 +598,14 @@ fn a_damaged_checkpoint_does_not_replace_the_whole_one() {
             host.texts();
             host.settle();
             host.kill();
-            host.fs.put(CHECKPOINT, damage);
+            host.fs.disk.put(CHECKPOINT, damage);
             host.start();
             assert_eq!(host.texts(), ["three"]);
             for (file, end) in std::mem::take(&mut host.ends) {
                 host.tailer().settle(file, end);
             }
             // Dies in the first save.
-            host.fs.die_after(steps);
+            host.fs.disk.die_after(steps);
             let _ = host.tailer().save();
             host.fs.heal();
             host.start();
@@ -627,7 +627,7 @@ fn a_log_that_only_a_damaged_checkpoint_knew_is_no_history() {
     host.start();
     host.tailer().save().unwrap();
     host.kill();
-    host.fs.put(CHECKPOINT, b"{");
+    host.fs.disk.put(CHECKPOINT, b"{");
     host.clock.jump(2 * 3_600_000);
     host.start();
     assert_eq!(host.texts(), ["one", "two"]);
@@ -648,7 +648,7 @@ fn a_read_error_does_not_close_a_deleted_file() {
 }
 
 #[test]
-fn a_damaged_compressed_file_gives_what_it_can_and_is_not_decoded_again_and_again() {
+fn a_damaged_compressed_file_is_read_as_far_as_possible_and_not_decoded_repeatedly() {
     let mut host = started();
     host.texts();
     host.settle();

@@ -33,7 +33,7 @@ fn sorted(mut texts: Vec<String>) -> Vec<String> {
 fn lose_positions(host: &mut Host) {
     host.kill();
     for name in ["checkpoint", "checkpoint.previous"] {
-        host.fs.rm(&format!("{STATE}/run/{name}"));
+        host.fs.disk.rm(&format!("{STATE}/run/{name}"));
     }
 }
 
@@ -160,7 +160,7 @@ fn a_compressed_log_renamed_while_stopped_is_found_by_its_content() {
 }
 
 #[test]
-fn a_log_renamed_while_nothing_is_accepted_outlives_reloads_whatever_its_name() {
+fn a_log_renamed_while_nothing_is_accepted_survives_reloads_whatever_its_name() {
     for name in NAMES {
         let mut host = literal(&[LIVE]);
         host.fs.append(LIVE, b"one\n");
@@ -365,6 +365,7 @@ fn damaged_assignments_are_reported_and_found_out_again() {
     let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
     host.fs.mv(LIVE, "/logs/access.log.old");
     host.fs
+        .disk
         .put(&format!("{STATE}/assignments.json"), b"{\"magic\":");
     host.start();
     assert_eq!(host.texts(), ["three"]);
@@ -452,7 +453,7 @@ fn a_copy_under_a_wide_glob_is_reported_and_indexed_once() {
 
 /// `cp` makes an empty file first, and fills it then.
 #[test]
-fn a_copy_that_was_seen_empty_is_a_copy_all_the_same() {
+fn a_copy_that_was_first_seen_empty_is_still_a_copy() {
     let mut host = literal(&["/logs/access.log*"]);
     host.fs.append(LIVE, b"one\ntwo\n");
     host.start();
@@ -634,7 +635,7 @@ fn a_longer_copy_that_replaces_the_log_is_no_loss() {
 }
 
 #[test]
-fn which_files_count_as_rotated_is_shown_beforehand() {
+fn check_shows_which_files_count_as_rotated() {
     let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
     host.settings.logs[0].exclude = vec!["*.tmp".to_owned()];
     host.fs.cp(LIVE, "/logs/access.log.tmp");

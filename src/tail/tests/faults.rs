@@ -41,7 +41,7 @@ fn live(op: Op, path: &str, error: Errno, how: How) {
     let mut written = BTreeSet::new();
     match how {
         How::Error(times) => host.fs.fail(op, path, error, times),
-        How::Crash { steps, .. } => host.fs.die_after(steps),
+        How::Crash { steps, .. } => host.fs.disk.die_after(steps),
     }
     let start = |host: &mut Host| {
         for _ in 0..12 {
@@ -52,7 +52,7 @@ fn live(op: Op, path: &str, error: Errno, how: How) {
                     if let How::Crash { kept, .. } = how {
                         host.fs.heal();
                         host.kill();
-                        host.fs.power_cut(kept, 128);
+                        host.fs.disk.power_cut(kept, 128);
                     }
                 }
             }
@@ -78,7 +78,7 @@ fn live(op: Op, path: &str, error: Errno, how: How) {
         {
             host.fs.heal();
             host.kill();
-            host.fs.power_cut(kept, 128);
+            host.fs.disk.power_cut(kept, 128);
             start(&mut host);
         }
         if round == 2 {
@@ -131,7 +131,7 @@ fn every_system_call_may_fail() {
 
 /// Also those of the first start: checkpoint, its directory, identity, its directory.
 #[test]
-fn the_power_may_fail_at_every_step_that_lasts() {
+fn the_power_may_fail_at_every_durable_step() {
     for steps in 0..45 {
         for kept in 0..4 {
             live(Op::Stat, "", Errno::IO, How::Crash { steps, kept });
@@ -365,7 +365,7 @@ fn a_checkpoint_that_cannot_be_used_is_reported_and_costs_only_time() {
         host.start();
         host.texts();
         host.settle();
-        host.fs.content(CHECKPOINT)
+        host.fs.disk.content(CHECKPOINT)
     };
     let newer = String::from_utf8(good.clone())
         .unwrap()
@@ -388,8 +388,8 @@ fn a_checkpoint_that_cannot_be_used_is_reported_and_costs_only_time() {
         host.settle();
         host.fs.append("/logs/access.log.1", b"zero\n");
         host.kill();
-        host.fs.put(CHECKPOINT, bytes);
-        host.fs.rm(&format!("{CHECKPOINT}.previous"));
+        host.fs.disk.put(CHECKPOINT, bytes);
+        host.fs.disk.rm(&format!("{CHECKPOINT}.previous"));
         host.start();
         assert!(host.problems()[0].contains(word), "{:?}", host.problems());
         // All within reach, under the same ids.
@@ -462,8 +462,8 @@ fn after_a_loss_of_positions_files_in_an_unreadable_folder_do_not_become_history
     host.start();
     host.kill();
     host.fs.mv(LIVE, "/logs/access.log.1");
-    host.fs.rm(CHECKPOINT);
-    host.fs.rm(&format!("{CHECKPOINT}.previous"));
+    host.fs.disk.rm(CHECKPOINT);
+    host.fs.disk.rm(&format!("{CHECKPOINT}.previous"));
     host.wait(7_200);
     for _ in 0..3 {
         host.fs.fail(Op::ReadDir, "/logs", Errno::MFILE, 1_000);
@@ -471,13 +471,13 @@ fn after_a_loss_of_positions_files_in_an_unreadable_folder_do_not_become_history
         assert!(host.texts().is_empty());
         // Nothing is settled, and yet there is a valid checkpoint by now.
         host.settle();
-        assert!(host.fs.exists(CHECKPOINT));
+        assert!(host.fs.disk.exists(CHECKPOINT));
     }
     host.fs.heal();
     assert_eq!(host.texts(), ["one"]);
     host.settle();
     // From here on a new log's rotated files are history again.
-    let text = String::from_utf8(host.fs.content(CHECKPOINT)).unwrap();
+    let text = String::from_utf8(host.fs.disk.content(CHECKPOINT)).unwrap();
     assert!(!text.contains("read_all"));
 }
 
@@ -509,7 +509,7 @@ fn rotate(host: &Host, kept: usize) {
 /// Nothing is read for a long time, as while a cluster is away; files that were seen in time are held although they are
 /// deleted.
 #[test]
-fn a_file_that_was_opened_while_nothing_could_be_read_outlives_its_deletion() {
+fn a_file_that_was_opened_while_nothing_could_be_read_survives_its_deletion() {
     for compressed in [false, true] {
         let mut host = Host::logs(&[GLOB]);
         host.fs.append(LIVE, &lines(0..10));

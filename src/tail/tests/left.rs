@@ -101,7 +101,7 @@ fn old_history_and_read_files_are_not_counted_as_passed_over() {
 
 /// It was closed for want of descriptors, and the file is still there.
 #[test]
-fn a_file_that_expires_half_read_is_passed_over_and_not_lost() {
+fn a_file_that_expires_half_read_is_skipped_and_does_not_count_as_lost() {
     for gz in [true, false] {
         let mut host = with_retention(100 * DAY);
         let end = host.read_half();

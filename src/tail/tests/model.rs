@@ -290,10 +290,10 @@ impl World {
             Act::Save => {
                 self.host.tailer().save().unwrap();
                 self.unsaved = false;
-                self.older.push(self.host.fs.content(CHECKPOINT));
+                self.older.push(self.host.fs.disk.content(CHECKPOINT));
             }
             Act::SaveFails { steps } => {
-                self.host.fs.die_after(steps);
+                self.host.fs.disk.die_after(steps);
                 let _ = self.host.tailer().save();
                 self.host.fs.heal();
             }
@@ -313,7 +313,7 @@ impl World {
 
     /// Whether the log of a file with this content is saved on disk.
     fn is_known(&self, path: &str) -> bool {
-        let assignments = self.host.fs.durable(ASSIGNMENTS);
+        let assignments = self.host.fs.disk.durable(ASSIGNMENTS);
         let Some(assignments) = assignments.filter(|_| self.host.fs.exists(path)) else {
             return false;
         };
@@ -348,8 +348,8 @@ impl World {
             })
         };
         // The next agent starts from the one that is there, or from the one that a power cut leaves.
-        let durable = self.host.fs.durable(CHECKPOINT).unwrap_or_default();
-        is_in(&self.host.fs.content(CHECKPOINT)) && is_in(&durable)
+        let durable = self.host.fs.disk.durable(CHECKPOINT).unwrap_or_default();
+        is_in(&self.host.fs.disk.content(CHECKPOINT)) && is_in(&durable)
     }
 
     /// A name that no table has; some are matched by the log's glob, one of these carries a date.
@@ -527,7 +527,7 @@ impl World {
 
     fn kill(&mut self, applied: usize, state: Crash) {
         if let Crash::InSave { steps } = state {
-            self.host.fs.die_after(steps);
+            self.host.fs.disk.die_after(steps);
             let _ = self.host.tailer().save();
             self.host.fs.heal();
         }
@@ -541,23 +541,23 @@ impl World {
         }
         match state {
             Crash::Process | Crash::InSave { .. } => {}
-            Crash::Power { kept, torn } => self.host.fs.power_cut(kept, torn),
+            Crash::Power { kept, torn } => self.host.fs.disk.power_cut(kept, torn),
             // Only the newest positions know all files that begin alike and whose names say nothing.
             Crash::OlderCheckpoint | Crash::TornCheckpoint | Crash::LostCheckpoint
                 if self.same_first_line && self.names > 0 => {}
             Crash::OlderCheckpoint => {
                 if let Some(older) = self.older.get(applied) {
-                    self.host.fs.put(CHECKPOINT, older);
-                    self.host.fs.rm(&format!("{CHECKPOINT}.previous"));
+                    self.host.fs.disk.put(CHECKPOINT, older);
+                    self.host.fs.disk.rm(&format!("{CHECKPOINT}.previous"));
                 }
             }
             Crash::TornCheckpoint => {
-                let bytes = self.host.fs.content(CHECKPOINT);
-                self.host.fs.put(CHECKPOINT, &bytes[..bytes.len() / 2]);
+                let bytes = self.host.fs.disk.content(CHECKPOINT);
+                self.host.fs.disk.put(CHECKPOINT, &bytes[..bytes.len() / 2]);
             }
             Crash::LostCheckpoint => {
-                self.host.fs.rm(CHECKPOINT);
-                self.host.fs.rm(&format!("{CHECKPOINT}.previous"));
+                self.host.fs.disk.rm(CHECKPOINT);
+                self.host.fs.disk.rm(&format!("{CHECKPOINT}.previous"));
             }
         }
         self.host.start();
@@ -704,7 +704,7 @@ fn start_again(mut world: World) {
             "first read at the last start: {text:.60}"
         );
     }
-    assert!(world.host.fs.exists(DATA));
+    assert!(world.host.fs.disk.exists(DATA));
 }
 
 proptest! {

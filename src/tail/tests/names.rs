@@ -21,8 +21,8 @@ fn read_all(host: &mut Host) -> Vec<Read> {
 /// Lines that are read again after a loss of positions were read before under the same ids.
 fn assert_nothing_new_after_a_loss(host: &mut Host, before: &[Read], what: &str) {
     host.kill();
-    host.fs.rm(CHECKPOINT);
-    host.fs.rm(&format!("{CHECKPOINT}.previous"));
+    host.fs.disk.rm(CHECKPOINT);
+    host.fs.disk.rm(&format!("{CHECKPOINT}.previous"));
     host.start();
     let again = read_all(host);
     let new: Vec<&Read> = (again.iter())
@@ -175,13 +175,13 @@ fn streams_of_an_older_checkpoint_are_known_once_their_files_were_seen() {
         host.start();
         let mut before = read_all(&mut host);
         host.kill();
-        let mut checkpoint = decode(&host.fs.content(CHECKPOINT)).unwrap();
+        let mut checkpoint = decode(&host.fs.disk.content(CHECKPOINT)).unwrap();
         for entry in &mut checkpoint.entries {
             entry.beginning = None;
         }
-        host.fs.put(CHECKPOINT, &encode(&checkpoint).unwrap());
-        host.fs.rm(&format!("{CHECKPOINT}.previous"));
-        host.fs.rm(ASSIGNMENTS);
+        host.fs.disk.put(CHECKPOINT, &encode(&checkpoint).unwrap());
+        host.fs.disk.rm(&format!("{CHECKPOINT}.previous"));
+        host.fs.disk.rm(ASSIGNMENTS);
         host.fs.append(LIVE, b"three\n");
         if name.ends_with(".gz") {
             host.fs.gzip(LIVE, name);
@@ -192,7 +192,7 @@ fn streams_of_an_older_checkpoint_are_known_once_their_files_were_seen() {
         host.start();
         before.extend(read_all(&mut host));
         assert_eq!(before.len(), 4, "{name}: {before:?}");
-        let saved = decode(&host.fs.content(CHECKPOINT)).unwrap();
+        let saved = decode(&host.fs.disk.content(CHECKPOINT)).unwrap();
         assert!(saved.entries.iter().all(|entry| entry.beginning.is_some()));
         assert_nothing_new_after_a_loss(&mut host, &before, name);
     }

@@ -26,10 +26,10 @@ fn a_lost_identity_is_written_again_while_the_host_is_known() {
         let mut host = started();
         let id = host.read()[0].0;
         host.settle();
-        let before = host.fs.content(&identity);
-        host.fs.rm(&identity);
+        let before = host.fs.disk.content(&identity);
+        host.fs.disk.rm(&identity);
         if let Some(content) = content {
-            host.fs.put(&identity, content.as_bytes());
+            host.fs.disk.put(&identity, content.as_bytes());
         }
         host.settings.host = "web-08".to_owned();
         if full {
@@ -42,11 +42,11 @@ fn a_lost_identity_is_written_again_while_the_host_is_known() {
             );
         }
         host.start();
-        assert_eq!(host.fs.content(&identity), before);
+        assert_eq!(host.fs.disk.content(&identity), before);
         host.kill();
-        host.fs.power_cut(0, 0);
-        host.fs.rm(&format!("{DATA}/run/checkpoint"));
-        host.fs.rm(&format!("{DATA}/run/checkpoint.previous"));
+        host.fs.disk.power_cut(0, 0);
+        host.fs.disk.rm(&format!("{DATA}/run/checkpoint"));
+        host.fs.disk.rm(&format!("{DATA}/run/checkpoint.previous"));
         host.start();
         assert_eq!(host.tailer().host(), "web-07");
         assert_eq!(host.read()[0].0, id);
@@ -59,7 +59,7 @@ fn an_older_rule_of_identity_is_reported_once() {
     host.read();
     host.settle();
     let path = format!("{DATA}/run/checkpoint");
-    let saved = host.fs.content(&path);
+    let saved = host.fs.disk.content(&path);
     let saved = String::from_utf8(saved).unwrap();
     let mut lines: Vec<String> = saved.split_inclusive('\n').map(str::to_owned).collect();
     lines.pop();
@@ -68,6 +68,7 @@ fn an_older_rule_of_identity_is_reported_once() {
         .replace("\"identity_rules\":2", "\"identity_rules\":1");
     let sum = crc32c::crc32c(older.as_bytes());
     host.fs
+        .disk
         .put(&path, format!("{older}{{\"crc32c\":{sum}}}\n").as_bytes());
     host.start();
     let problems = host.problems().join("\n");
@@ -152,7 +153,7 @@ fn a_run_without_an_output_of_its_own_reads_beside_an_agent_and_keeps_nothing() 
         host: "another name".to_owned(),
         ..host.settings.clone()
     };
-    let saved = host.fs.content("/state/logweir/run/checkpoint");
+    let saved = host.fs.disk.content("/state/logweir/run/checkpoint");
     for _ in 0..2 {
         let (fs, clock) = (host.fs.clone(), host.clock.clone());
         let mut carried = CarriedFiles::default();
@@ -162,6 +163,6 @@ fn a_run_without_an_output_of_its_own_reads_beside_an_agent_and_keeps_nothing() 
         assert_eq!(chunk.bytes, b"one\ntwo\n");
         tailer.save().unwrap();
     }
-    assert_eq!(host.fs.content("/state/logweir/run/checkpoint"), saved);
+    assert_eq!(host.fs.disk.content("/state/logweir/run/checkpoint"), saved);
     assert!(host.texts().is_empty(), "the agent goes on as before");
 }

@@ -578,7 +578,7 @@ mod tests {
     }
 
     #[test]
-    fn each_kind_has_the_user_agents_that_it_is_told_to_have() {
+    fn each_kind_has_its_configured_user_agents() {
         let mut agents = agents();
         assert_eq!(agents.len() as u64, BROWSERS + APPS + BOTS);
         agents.sort();

@@ -118,7 +118,7 @@ async fn a_data_stream_wants_more_of_an_old_elasticsearch() {
 }
 
 #[tokio::test]
-async fn opensearch_tells_the_roles_and_no_more() {
+async fn opensearch_shows_only_the_roles() {
     let who = r#"{"user_name":"logweir","roles":["own_index","logweir_agent"],"backend_roles":[]}"#;
     let config = config("", "");
     let fake = Fake::opensearch().answering(AUTHINFO, (200, who));

@@ -307,7 +307,7 @@ fn a_file_that_a_glob_finds_may_belong_to_another_log() {
 }
 
 #[test]
-fn a_file_whose_name_says_nothing_is_read_only_as_the_rest_of_a_stream() {
+fn a_file_with_an_unknown_name_is_read_only_as_the_rest_of_a_stream() {
     let of_a = || stream(A, "one\n", 4);
     let excluded = Case {
         path: "/logs/a.left",
