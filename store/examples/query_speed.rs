@@ -113,7 +113,7 @@ fn measure(folder: &std::path::Path) -> Result<(), Box<dyn Error>> {
     let hours: Vec<i64> = (0..24 * i64::try_from(DAYS)?)
         .map(|hour| START + hour * 3_600_000)
         .collect();
-    let run = |name: &str, ask: &dyn Fn(&[Part]) -> Result<(), Box<dyn Error>>| {
+    let run = |name: &str, ask: Ask<'_>| {
         let mut times = Vec::new();
         let before = cpu_millis();
         for _ in 0..RUNS {
@@ -163,6 +163,9 @@ fn measure(folder: &std::path::Path) -> Result<(), Box<dyn Error>> {
         top(&minute, "source.address", parts).map(|_| ())
     })
 }
+
+/// A question to ask again and again.
+type Ask<'a> = &'a dyn Fn(&[Part]) -> Result<(), Box<dyn Error>>;
 
 /// Processor time of the process so far, by Linux: it does not depend on what else the machine does.
 fn cpu_millis() -> u64 {
