@@ -167,6 +167,9 @@ fn measure(folder: &std::path::Path) -> Result<(), Box<dyn Error>> {
     })
 }
 
+/// A question to ask again and again.
+type Ask<'a> = &'a dyn Fn(&[Part]) -> Result<(), Box<dyn Error>>;
+
 /// Processor time of the process so far, by Linux: it does not depend on what else the machine does.
 fn cpu_millis() -> u64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();

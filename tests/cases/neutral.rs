@@ -143,6 +143,18 @@ fn modules_know_only_those_below_them() {
             "pipeline",
             &["crate::agent", "crate::web", "crate::cli", "elasticsearch"],
         ),
+        (
+            "search",
+            &[
+                "crate::agent",
+                "crate::cli",
+                "crate::output",
+                "crate::pipeline",
+                "crate::record",
+                "crate::tail",
+                "crate::web",
+            ],
+        ),
         ("web", &["crate::agent", "crate::cli", "crate::pipeline"]),
         (
             "setup",

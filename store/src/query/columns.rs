@@ -3,10 +3,12 @@
 //! Owns the ways from rows to values. Invariant: rows are given and returned in ascending order, each row once; a list gives
 //! its row once for each of its values.
 
+use std::error::Error;
 use std::fmt::Debug;
+use std::io;
 
 use tantivy_columnar::{
-    Cardinality, Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64,
+    Cardinality, Column, ColumnIndex, DynamicColumn, MonotonicallyMappableToU64, StrColumn,
 };
 use tantivy_common::DateTime;
 
@@ -233,6 +235,20 @@ fn scatter<T: Copy>(
     for (place, value) in places(rows, of).zip(values) {
         out[place] = convert(*value);
     }
+}
+
+/// Fails for a dictionary that cannot be whole: each of its texts has a row. A damaged number of texts would take memory and
+/// time without end.
+pub(super) fn check(column: &StrColumn) -> io::Result<()> {
+    if column.num_terms() > column.ords().values.num_vals() as usize {
+        return Err(invalid("a dictionary has more texts than values"));
+    }
+    Ok(())
+}
+
+/// Something is wrong with the bytes of a segment.
+pub(super) fn invalid(error: impl Into<Box<dyn Error + Send + Sync>>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
 /// The place of each row of `of` in `rows`; both ascend, and `rows` has all of them.

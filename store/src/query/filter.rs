@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use tantivy_columnar::{DynamicColumn, StrColumn};
 
-use super::columns::{Memo, Raw, Scan, places};
+use super::columns::{Memo, Raw, Scan, check, places};
 use super::key::Key;
 use crate::segment::Segment;
 
@@ -203,6 +203,7 @@ fn mark(
 
 /// The texts that fit; `None` when there are none.
 fn terms(test: &Test, column: &StrColumn) -> io::Result<Option<Tested>> {
+    check(column)?;
     let scan = || Scan::new(column.ords().clone());
     if let Test::Pattern(pattern) = test
         && let Some(text) = pattern.exact()

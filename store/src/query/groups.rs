@@ -10,7 +10,7 @@ use std::io;
 
 use tantivy_columnar::{DynamicColumn, StrColumn};
 
-use super::columns::{Memo, Raw, Scan, places};
+use super::columns::{Memo, Raw, Scan, check, invalid, places};
 use super::key::{Key, Kind};
 use super::{Fault, MOST_GROUPS};
 use crate::segment::Segment;
@@ -117,6 +117,7 @@ impl<'k> Groups<'k> {
         let mut sources = Vec::new();
         for column in segment.columns(field)? {
             if let DynamicColumn::Str(column) = column {
+                check(&column)?;
                 sources.push(Source::Texts {
                     scan: Scan::new(column.ords().clone()),
                     numbers: numbering.terms(&column)?,
@@ -327,8 +328,4 @@ fn texts(
     } else {
         Err(invalid("a text is missing in a dictionary").into())
     }
-}
-
-fn invalid(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, error)
 }

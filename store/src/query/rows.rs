@@ -8,7 +8,7 @@ use std::io;
 use tantivy_common::DateTime;
 
 use super::Scope;
-use super::columns::{BLOCK, Scan};
+use super::columns::{BLOCK, Scan, invalid};
 use super::filter::Condition;
 use crate::segment::Segment;
 
@@ -41,6 +41,9 @@ impl Rows {
         }
         let timestamps = segment.timestamps()?;
         let column = timestamps.column();
+        if column.num_docs() != segment.rows() {
+            return Err(invalid("@timestamp has another number of rows"));
+        }
         let first = column.min_value().into_timestamp_millis();
         let last = column.max_value().into_timestamp_millis();
         if last < scope.from || first >= scope.to {

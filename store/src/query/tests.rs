@@ -371,3 +371,43 @@ fn a_sum_does_not_overflow() {
     let found = figures(&parts, &scope, "http.route", &[Key::Missing]).unwrap();
     assert_eq!(found[0].bytes, 3 * i128::from(i64::MAX));
 }
+
+#[test]
+fn a_panic_of_the_library_is_an_error_that_names_the_segment() {
+    let mut builder = SegmentBuilder::new(schema());
+    let document = json!({
+        "@timestamp": time::text(START).unwrap(),
+        "http": {"route": "/a"},
+        "source": {"address": "10.0.0.1"},
+    });
+    let key = DocumentKey {
+        second: 0,
+        stream: 1,
+        offset: 0,
+    };
+    builder.add(key, document.to_string().as_bytes()).unwrap();
+    let bytes = builder.finish().unwrap();
+    let scope = Scope {
+        from: START,
+        to: START + 1,
+        filters: vec![],
+    };
+    let mut panics = 0;
+    for place in 0..bytes.len() {
+        let mut bytes = bytes.clone();
+        bytes[place] = !bytes[place];
+        let Ok(Ok(segment)) = std::panic::catch_unwind(|| Segment::from_bytes(bytes)) else {
+            continue;
+        };
+        let name = format!("day/{place}");
+        let part = Part { name, segment };
+        if let Err(QueryError::Damaged { segment, reason }) =
+            Counts::of(&[part], &scope, "source.address")
+        {
+            assert_eq!(segment, format!("day/{place}"));
+            assert!(!reason.is_empty());
+            panics += 1;
+        }
+    }
+    assert!(panics > 0);
+}
