@@ -118,6 +118,8 @@ struct Screen {
     is_terminal: bool,
     /// Lines of the table that the next one takes the place of.
     drawn: usize,
+    /// Agents that were killed, as shown.
+    restarts: u32,
 }
 
 impl Screen {
@@ -125,6 +127,7 @@ impl Screen {
         Self {
             is_terminal: io::stdout().is_terminal(),
             drawn: 0,
+            restarts: 0,
         }
     }
 
@@ -141,6 +144,13 @@ impl Screen {
             )),
             Scene::Started { directory, agent } => self.fixed(&started(directory, *agent)),
             Scene::Second(view) => {
+                if view.restarts != self.restarts {
+                    self.restarts = view.restarts;
+                    self.fixed(&format!(
+                        "the agent was killed; another goes on as process {}\n",
+                        view.agent
+                    ));
+                }
                 if self.is_terminal || view.second % SELDOM == 0 {
                     let text = live(view, table::width());
                     self.draw(&text);
@@ -191,7 +201,7 @@ fn live(view: &View<'_>, width: usize) -> String {
     let time = DateTime::from_timestamp(view.second, 0).unwrap_or_default();
     let killed = match view.restarts {
         0 => String::new(),
-        restarts => format!(", killed {restarts} times"),
+        restarts => format!(" (killed so far: {restarts})"),
     };
     let mut out = format!(
         "{} UTC   {} lines written   agent: process {}{killed}\n\n",

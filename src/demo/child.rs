@@ -2,7 +2,7 @@
 //!
 //! Owns the process. Invariant: when the agent is killed another one goes on, and none outlives the demo.
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -44,11 +44,9 @@ impl AgentProcess {
             return Ok(());
         };
         if status.code().is_some() {
-            let text = format!(
-                "the agent ended ({status}); its log is {}",
-                self.log.display()
-            );
-            return Err(io::Error::other(text));
+            let log = fs::read_to_string(&self.log).unwrap_or_default();
+            let last = log.lines().last().unwrap_or("its log is empty");
+            return Err(io::Error::other(format!("it ended ({status}): {last}")));
         }
         self.child = spawn(&self.program, &self.config, &self.log)?;
         self.restarts += 1;

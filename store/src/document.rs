@@ -168,9 +168,10 @@ impl Visitor<'_> for Name<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, name: &str) -> Result<(), E> {
-        // Names with these would not come back as they were: a dot leads into an object, `[]` ends the name of a list.
+        // Names with these would not come back as they were: a dot leads into an object, `[]` ends the name of a list, and
+        // columns of the store's own begin with a bracket.
         let is_odd = |byte: u8| matches!(byte, b'.' | b'\0' | b'[' | b']');
-        if name.is_empty() || name.starts_with('_') || name.bytes().any(is_odd) {
+        if name.is_empty() || name.bytes().any(is_odd) {
             return Err(E::custom(format_args!("{name:?} is not a name of a field")));
         }
         if !self.0.is_empty() {

@@ -52,8 +52,8 @@ pub const TIMESTAMP: &str = "@timestamp";
 /// The column of [`DocumentKey::offset`], which is a field of the document too.
 pub const OFFSET: &str = "log.offset";
 /// The column of [`DocumentKey::stream`].
-const STREAM: &str = "_stream";
+const STREAM: &str = "[stream]";
 /// The column of [`DocumentKey::second`], less the second of [`TIMESTAMP`]: zero nearly always, which takes no space.
-const SECOND: &str = "_second";
+const SECOND: &str = "[second]";
 /// End of the name of a column whose field holds a list in the document.
 const LIST: &str = "[]";

@@ -25,7 +25,7 @@ impl Sources {
     pub fn of(segment: &Segment) -> io::Result<Self> {
         let mut columns = Vec::new();
         for (name, handle) in segment.reader.list_columns()? {
-            if !name.starts_with('_') {
+            if !name.starts_with('[') {
                 columns.push((name, handle.open()?));
             }
         }

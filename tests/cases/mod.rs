@@ -52,6 +52,7 @@ mod setup;
 mod setup_command;
 mod signals;
 mod silence;
+mod store;
 mod template;
 mod trust;
 

@@ -116,7 +116,7 @@ fn what_is_no_document_is_refused_and_leaves_no_row() {
         r#"{"http":{"route":"/b"},"a":[{}]}"#,
         r#"{"http":{"route":"/c"},"a":null}"#,
         r#"{"http":{"route":"/d"},"a.b":1}"#,
-        r#"{"http":{"route":"/e"},"_second":1}"#,
+        r#"{"http":{"route":"/e"},"[second]":1}"#,
         r#"{"http":{"route":"/f"}"#,
         r#"{"http":{"route":"/g"}} x"#,
         "",
