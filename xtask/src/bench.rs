@@ -6,6 +6,7 @@
 
 mod many;
 mod steady;
+mod store;
 mod whole;
 
 use std::fs;
@@ -45,6 +46,9 @@ pub(crate) struct Arguments {
     /// Instead: for so many seconds nothing is written
     #[arg(long, value_name = "SECONDS")]
     idle: Option<u64>,
+    /// Instead: no sink, but the embedded store: a whole file of --lines, and then, with --steady, so many lines a second
+    #[arg(long, conflicts_with_all = ["idle", "logs", "routes"])]
+    store: bool,
     /// Instead: so many logs are followed
     #[arg(long, value_name = "COUNT", conflicts_with_all = ["idle", "steady"])]
     logs: Option<usize>,
@@ -57,7 +61,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
         folder: folder.to_path_buf(),
         routes: routes(arguments.routes),
     };
-    if let Some(rate) = arguments.steady {
+    if arguments.store {
+        store::whole(&agent, arguments.lines, arguments.runs)?;
+        if let Some(rate) = arguments.steady {
+            store::steady(&agent, rate, Duration::from_secs(arguments.seconds))?;
+        }
+    } else if let Some(rate) = arguments.steady {
         let duration = Duration::from_secs(arguments.seconds);
         steady::run(&agent, rate, duration, &arguments.flush_interval)?;
     } else if let Some(seconds) = arguments.idle {
@@ -105,14 +114,13 @@ fn routes(count: usize) -> String {
 }
 
 impl Agent {
-    /// A command line of the agent that reads `log` into `sink`. `before` stands before it (`valgrind …`).
+    /// A command line of the agent that reads `log` into `output`, a section. `before` stands before it (`valgrind …`).
     fn command(
         &self,
         before: &[&str],
         arguments: &[&str],
         log: &Path,
-        sink: &Sink,
-        flush_interval: &str,
+        output: &str,
     ) -> Result<Command> {
         let data = self.folder.join("data");
         if data.exists() {
@@ -127,19 +135,13 @@ data_dir = '{}'
 paths = ['{}']
 format = "combined"
 
-[elasticsearch]
-nodes = ["{}"]
-gzip = false
-max_in_flight = 1
-flush_interval = "{flush_interval}"
-
+{output}
 [http]
 listen = "127.0.0.1:{}"
 
 {}"#,
             data.display(),
             log.display(),
-            sink.address(),
             testkit::ports::free_port(),
             self.routes,
         );
@@ -158,6 +160,14 @@ listen = "127.0.0.1:{}"
     fn start(&self, command: &Command) -> Result<Tied> {
         Tied::start("the agent", command, self.folder.join("agent.log"))
     }
+}
+
+/// The section of a sink as the cluster.
+fn cluster(sink: &Sink, flush_interval: &str) -> String {
+    format!(
+        "[elasticsearch]\nnodes = [\"{}\"]\ngzip = false\nmax_in_flight = 1\nflush_interval = \"{flush_interval}\"\n",
+        sink.address()
+    )
 }
 
 /// The sink must have what was written: a figure for less is none.

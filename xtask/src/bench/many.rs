@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::{Agent, all_arrived, grouped, megabytes};
+use super::{Agent, all_arrived, cluster, grouped, megabytes};
 use crate::sink::Sink;
 use testkit::child::Tied;
 use testkit::load::Lines;
@@ -29,7 +29,8 @@ pub(super) fn run(agent: &Agent, count: usize) -> Result<()> {
     let sink = Sink::start(false);
     let glob = agent.folder.join("logs/*/*access.log");
     let start = Instant::now();
-    let mut child = agent.start(&agent.command(&[], &["run"], &glob, &sink, "250ms")?)?;
+    let mut child =
+        agent.start(&agent.command(&[], &["run"], &glob, &cluster(&sink, "250ms"))?)?;
     let arrived = |_: &Tied| (sink.counts().0 >= count as u64).then_some(());
     child.wait_until("all lines in the sink", WITHIN, arrived)?;
     let started = start.elapsed();

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
-use super::{Agent, all_arrived, grouped, megabytes};
+use super::{Agent, all_arrived, cluster, grouped, megabytes};
 use crate::sink::{SENT, Sink};
 use testkit::child::Tied;
 use testkit::load::Lines;
@@ -80,7 +80,7 @@ pub(super) fn idle(agent: &Agent, duration: Duration) -> Result<()> {
     Ok(())
 }
 
-fn percent(used: Duration, wall: Duration) -> f64 {
+pub(super) fn percent(used: Duration, wall: Duration) -> f64 {
     used.as_secs_f64() / wall.as_secs_f64() * 100.0
 }
 
@@ -100,7 +100,7 @@ impl<'a> Bench<'a> {
         let path = agent.folder.join("access.log");
         let log = OpenOptions::new().create(true).append(true).open(&path)?;
         let sink = Sink::start(true);
-        let child = agent.start(&agent.command(&[], &["run"], &path, &sink, flush)?)?;
+        let child = agent.start(&agent.command(&[], &["run"], &path, &cluster(&sink, flush))?)?;
         let mut bench = Self {
             agent,
             sink,
@@ -147,7 +147,7 @@ impl<'a> Bench<'a> {
 }
 
 /// Lines that should have been written after so long.
-fn due(rate: u64, elapsed: Duration) -> u64 {
+pub(super) fn due(rate: u64, elapsed: Duration) -> u64 {
     u64::try_from(u128::from(rate) * elapsed.as_micros() / 1_000_000).unwrap_or(u64::MAX)
 }
 

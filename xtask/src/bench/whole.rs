@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{Agent, all_arrived, grouped, megabytes, per};
+use super::{Agent, all_arrived, cluster, grouped, megabytes, per};
 use crate::sink::Sink;
 use testkit::load::Lines;
 use testkit::usage::{self, Cpu};
@@ -16,7 +16,7 @@ use testkit::{child, tools};
 /// Lines that share a second.
 const LINES_PER_SECOND: u64 = 200;
 /// Even an agent a hundred times slower than it should be is waited for.
-const RUN_WITHIN: Duration = Duration::from_secs(600);
+pub(super) const RUN_WITHIN: Duration = Duration::from_secs(600);
 const FLUSH_INTERVAL: &str = "1s";
 /// The two file sizes of the instruction count, in lines.
 const INSTRUCTION_LINES: [u64; 2] = [20_000, 120_000];
@@ -31,7 +31,12 @@ pub(super) fn run(agent: &Agent, lines: u64, runs: u32) -> Result<()> {
     );
     for _ in 0..runs {
         let sink = Sink::start(false);
-        let command = agent.command(&[], &["run", "--once"], &log, &sink, FLUSH_INTERVAL)?;
+        let command = agent.command(
+            &[],
+            &["run", "--once"],
+            &log,
+            &cluster(&sink, FLUSH_INTERVAL),
+        )?;
         let start = Instant::now();
         let child = agent.start(&command)?;
         let pid = child.id();
@@ -78,7 +83,12 @@ pub(super) fn instructions(agent: &Agent) -> Result<()> {
             "--tool=callgrind",
             "--callgrind-out-file=/dev/null",
         ];
-        let command = agent.command(&valgrind, &["run", "--once"], &log, &sink, FLUSH_INTERVAL)?;
+        let command = agent.command(
+            &valgrind,
+            &["run", "--once"],
+            &log,
+            &cluster(&sink, FLUSH_INTERVAL),
+        )?;
         let output = child::tied(&command).output()?;
         let words = String::from_utf8_lossy(&output.stderr);
         ensure!(
@@ -109,7 +119,7 @@ fn collected(words: &str) -> Option<u64> {
         .find_map(|line| line.split_once("Collected :")?.1.trim().parse().ok())
 }
 
-fn write_file(folder: &Path, lines: u64) -> Result<PathBuf> {
+pub(super) fn write_file(folder: &Path, lines: u64) -> Result<PathBuf> {
     let path = folder.join("access.log");
     let mut file = BufWriter::with_capacity(1 << 20, File::create(&path)?);
     let mut generator = Lines::new();
