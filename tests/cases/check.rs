@@ -303,7 +303,7 @@ fn a_wrong_configuration_ends_as_run_would() {
     let nowhere = bench.check(&[]);
     assert_eq!(nowhere.code, 78);
     assert!(
-        nowhere.out.contains("add a section [elasticsearch]"),
+        nowhere.out.contains("add a section [[logs]]"),
         "{}",
         nowhere.out
     );
