@@ -748,7 +748,7 @@ fn a_format_that_a_client_can_forge_is_noted() {
 
 proptest! {
     #[test]
-    fn no_text_makes_it_fail(
+    fn no_text_makes_reading_fail(
         lines in prop::collection::vec(
             ("(\\[\\[?[a-z]{0,6}\\]?\\]|host|logs|paths|nodes|index|api_key|fields|x)?",
              "( = )?", "([\"'\\[{][ -~é]{0,9}[\"'\\]}]?|[0-9tf.-]{0,5})"), 0..12),
