@@ -1,4 +1,4 @@
-//! Tables of candidates with the decision that each one gets.
+//! Tables of candidates, each with its decision.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn file_of(log: &str) -> Decision {
     }
 }
 
-/// Each case with the decision at the last chance.
+/// Checks the decision for each case at the last chance.
 fn check(cases: Vec<(&str, Case, Decision)>) {
     for (what, case, expected) in cases {
         assert_eq!(case.decide(true), expected, "{what}");
