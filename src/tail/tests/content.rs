@@ -661,7 +661,7 @@ fn check_shows_which_files_count_as_rotated() {
         &host.fs,
     )
     .unwrap();
-    let told: Vec<String> = others
+    let shown: Vec<String> = others
         .iter()
         .map(|other| {
             let name = other.path.file_name().unwrap().to_str().unwrap();
@@ -669,5 +669,5 @@ fn check_shows_which_files_count_as_rotated() {
             format!("{name} | {log} | {}", other.why)
         })
         .collect();
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(shown.join("\n"));
 }

@@ -38,7 +38,7 @@ fn rounds(host: &mut Host, most: usize) -> (Vec<String>, usize) {
         }
         host.wait(1);
     }
-    panic!("logs wait for ever");
+    panic!("logs wait forever");
 }
 
 #[test]

@@ -632,7 +632,7 @@ impl World {
                 return;
             }
         }
-        panic!("reads for ever");
+        panic!("reads forever");
     }
 }
 
