@@ -257,7 +257,7 @@ mod tests {
             let names = role.variables();
             for (at, name) in names.iter().enumerate() {
                 assert_eq!(*name, name.to_ascii_lowercase());
-                assert!(!names[..at].contains(name), "{name} stands twice");
+                assert!(!names[..at].contains(name), "{name} is listed twice");
             }
         }
         let all = PEER.iter().chain(&FORWARDED);

@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(
             problems(&mut logs, 100),
             [""; 0],
-            "odd lines of a log that parses"
+            "single unparsed lines of a log that parses"
         );
         logs.note(path, false, &ODD, at(2));
         let [text] = &*problems(&mut logs, 2) else {

@@ -81,7 +81,7 @@ pub(crate) fn other_files<F: FileSystem>(
     let tentative: BTreeSet<PathBuf> = tentative.map(|live| live.path.clone()).collect();
     paths.extend(tentative.iter().cloned());
     for path in paths {
-        let Some((log, why)) = whose(fs, &discover, positions.as_ref(), &path) else {
+        let Some((log, why)) = owner_of(fs, &discover, positions.as_ref(), &path) else {
             continue;
         };
         if tentative.contains(&path) && log.as_deref().is_none_or(|log| Path::new(log) == path) {
@@ -133,7 +133,7 @@ impl<'c> Positions<'c> {
 }
 
 /// The log of a file whose name identifies none, and the reason; `None` if it is not a file.
-fn whose<F: FileSystem>(
+fn owner_of<F: FileSystem>(
     fs: &F,
     discover: &Discover,
     positions: Option<&Positions<'_>>,

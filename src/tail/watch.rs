@@ -314,10 +314,10 @@ mod tests {
 
     #[test]
     fn a_limit_of_the_system_is_reported_with_the_setting_that_raises_it() {
-        let said = |error: notify::Error| Watcher::no_events(Path::new("/logs"), &error).text;
-        let watches = said(notify::Error::new(notify::ErrorKind::MaxFilesWatch));
+        let text = |error: notify::Error| Watcher::no_events(Path::new("/logs"), &error).text;
+        let watches = text(notify::Error::new(notify::ErrorKind::MaxFilesWatch));
         assert!(watches.contains("fs.inotify.max_user_watches"), "{watches}");
-        let instances = said(notify::Error::io(rustix::io::Errno::MFILE.into()));
+        let instances = text(notify::Error::io(rustix::io::Errno::MFILE.into()));
         assert!(
             instances.contains("fs.inotify.max_user_instances"),
             "{instances}"

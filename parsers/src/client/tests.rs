@@ -111,16 +111,22 @@ fn a_claim_is_read_from_the_right() {
         assert_eq!(chosen.ip, address(chosen.text), "text and address differ");
         Some(String::from_utf8(chosen.text.to_vec()).unwrap())
     };
-    let nobody = |list: &str| claim(list, &[]).unwrap_or_default();
-    assert_eq!(nobody("203.0.113.9"), "203.0.113.9");
-    assert_eq!(nobody("203.0.113.9:4711"), "203.0.113.9");
-    assert_eq!(nobody("[2001:db8::7]:80"), "2001:db8::7");
-    assert_eq!(nobody("6.6.6.6, 203.0.113.9"), "203.0.113.9");
+    let chosen_without_proxies = |list: &str| claim(list, &[]).unwrap_or_default();
+    assert_eq!(chosen_without_proxies("203.0.113.9"), "203.0.113.9");
+    assert_eq!(chosen_without_proxies("203.0.113.9:4711"), "203.0.113.9");
+    assert_eq!(chosen_without_proxies("[2001:db8::7]:80"), "2001:db8::7");
+    assert_eq!(
+        chosen_without_proxies("6.6.6.6, 203.0.113.9"),
+        "203.0.113.9"
+    );
     // an internal address is not the client while the list has an external one
-    assert_eq!(nobody("203.0.113.9, 10.0.0.2, fd00::1"), "203.0.113.9");
-    assert_eq!(nobody("10.0.0.3, 10.0.0.2"), "10.0.0.3");
-    assert_eq!(nobody("10.0.0.3"), "10.0.0.3");
-    assert_eq!(nobody("unknown, 10.0.0.2"), "10.0.0.2");
+    assert_eq!(
+        chosen_without_proxies("203.0.113.9, 10.0.0.2, fd00::1"),
+        "203.0.113.9"
+    );
+    assert_eq!(chosen_without_proxies("10.0.0.3, 10.0.0.2"), "10.0.0.3");
+    assert_eq!(chosen_without_proxies("10.0.0.3"), "10.0.0.3");
+    assert_eq!(chosen_without_proxies("unknown, 10.0.0.2"), "10.0.0.2");
     for none in [
         "",
         "-",

@@ -660,7 +660,7 @@ proptest! {
         prop_assert_eq!(ended, Ended::Settled);
         prop_assert_eq!(lab.unsaved(), 0);
         let texts: BTreeSet<_> = index.documents.values().cloned().collect();
-        prop_assert_eq!(texts.len(), index.documents.len(), "a line stands twice in the index");
+        prop_assert_eq!(texts.len(), index.documents.len(), "a line is in the index twice");
         let expected: BTreeSet<_> = (0..written).map(|line| format!("n{line}")).collect();
         prop_assert_eq!(texts, expected);
     }

@@ -25,7 +25,7 @@ fn lines_that_only_an_open_file_contains_survive_a_reload() {
     let mut host = with_a_deleted_file();
     host.reload();
     assert_eq!(host.texts(), ["one", "two", "later"]);
-    // They were handed out, and not settled.
+    // They were handed out, but not settled.
     host.reload();
     assert_eq!(host.texts(), ["one", "two", "later"]);
     host.settle();
@@ -73,7 +73,7 @@ fn a_partly_settled_compressed_file_is_continued_at_its_settled_position() {
     assert!(lines.ends_with(&left), "{left:?}");
 }
 
-/// Another file that begins alike is read first the next time. That must not make it a finished one.
+/// At the next start, another file with the same beginning is read first. That must not mark this file as finished.
 #[test]
 fn a_compressed_file_whose_lines_were_not_settled_is_decoded_again() {
     let mut host = Host::logs(&[GLOB]);

@@ -1,4 +1,4 @@
-//! One behaviour a test, on the simulated host.
+//! One behaviour per test, on the simulated host.
 
 use rustix::io::Errno;
 
@@ -76,11 +76,11 @@ fn a_rename_is_followed_and_the_new_file_read_from_its_beginning() {
     assert_eq!(texts, ["late", "new"]);
     assert_eq!(host.tailer().stats().rotations.renamed, 1);
     assert_eq!(host.tailer().stats().files_open, 2);
-    // nginx is done with the old one.
+    // nginx has closed the old one.
     host.wait(6);
     host.texts();
     assert_eq!(host.tailer().stats().files_open, 1);
-    // Or so it seemed.
+    // It only seemed so.
     host.fs.append("/logs/access.log.1", b"later\n");
     assert_eq!(host.texts(), ["later"]);
 }
@@ -184,7 +184,7 @@ fn a_deleted_file_is_read_to_its_end_and_counted() {
     assert_eq!(host.texts(), ["three"]);
     host.wait(6);
     host.texts();
-    // Lines that are on their way could not be read again.
+    // Lines in delivery could not be read again.
     assert_eq!(host.tailer().stats().deleted_open_bytes, 8);
     host.settle();
     host.texts();
@@ -254,7 +254,7 @@ fn history_is_read_as_far_back_as_configured_and_only_at_the_first_start() {
     assert_eq!(host.texts().len(), 3);
     host.restart();
     assert!(host.texts().is_empty());
-    // History stays history under any name, but added lines are new.
+    // History stays history under any name, but appended lines are new.
     host.kill();
     host.fs.mv("/logs/access.log.3", "/logs/access.log.4");
     host.fs.append("/logs/access.log.4", b"added\n");
@@ -336,7 +336,7 @@ fn a_power_cut_at_any_step_of_a_save_leaves_a_complete_checkpoint() {
             host.kill();
             host.fs.disk.power_cut(kept, 128);
             host.start();
-            // The position before or the one after, never from the beginning.
+            // The position is the one before or the one after, so nothing is read from the beginning.
             let again = host.texts();
             assert!(
                 again.is_empty() || again == ["three"],
@@ -604,7 +604,7 @@ fn a_damaged_checkpoint_does_not_replace_the_complete_one() {
             for (file, end) in std::mem::take(&mut host.ends) {
                 host.tailer().settle(file, end);
             }
-            // Dies in the first save.
+            // The agent dies in the first save.
             host.fs.disk.die_after(steps);
             let _ = host.tailer().save();
             host.fs.heal();
@@ -615,7 +615,7 @@ fn a_damaged_checkpoint_does_not_replace_the_complete_one() {
     }
 }
 
-/// The checkpoint before knows nothing of the log, and its files are dated by a clock that was wrong.
+/// The previous checkpoint does not contain the log, and its files are dated by a clock that was wrong.
 #[test]
 fn a_log_that_is_only_in_a_damaged_checkpoint_is_not_history() {
     const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
@@ -682,7 +682,7 @@ fn a_damaged_compressed_file_is_read_as_far_as_possible_and_not_decoded_repeated
     }
     assert_eq!(host.fs.bytes_read() - before, 0);
     assert!(host.problems()[0].contains("is damaged"));
-    // Put right again.
+    // The file is repaired.
     gz[at] ^= 1;
     host.fs.put("/logs/access.log.1.gz", &gz);
     host.wait(10);
@@ -690,7 +690,7 @@ fn a_damaged_compressed_file_is_read_as_far_as_possible_and_not_decoded_repeated
 }
 
 /// After a power cut a file system may leave NULs where it had reserved space and written nothing, and nginx appends
-/// behind them. The tailer does not interpret them: the bytes up to the next `\n` are one line.
+/// after them. The tailer does not interpret them: the bytes up to the next `\n` are one line.
 #[test]
 fn nuls_after_a_power_cut_are_part_of_a_line() {
     let mut host = started();
@@ -735,7 +735,7 @@ fn beyond_the_limit_the_oldest_deleted_files_are_closed_and_their_bytes_counted(
         host.tailer().reconcile();
         let stats = host.tailer().stats();
         let lost = stats.lost_bytes.get("held_open_limit").copied();
-        // Each has 1000 bytes, of which some are read.
+        // Each has 1000 bytes, and some of them are read.
         match file {
             0 | 1 => assert_eq!(lost, None),
             _ => assert!(lost.unwrap() >= (file - 1) * 900 && lost.unwrap() < (file - 1) * 1_000),
@@ -762,7 +762,7 @@ fn rotated_files_with_a_name_are_not_all_held_open() {
     for file in 0..600 {
         host.fs.append(LIVE, format!("line of {file}\n").as_bytes());
         host.fs.append(LIVE, b"more\n");
-        // The output is away: the file is opened and nothing read.
+        // The output is down: the file is opened, but nothing is read.
         host.tailer().reconcile();
         host.fs
             .mv(LIVE, &format!("{LIVE}-20261123-{}", 1_795_406_400 + file));

@@ -1,4 +1,4 @@
-//! Files whose names do not tell whose they are, and what becomes of their lines.
+//! Files whose names do not identify their log, and how their lines are read.
 
 use super::{DATA, DAY, Host, LIVE, Read, settings};
 use crate::tail::{Leaves, LogSettings, other_files};
@@ -37,7 +37,7 @@ fn lose_positions(host: &mut Host) {
     }
 }
 
-/// Names that people give to rotated files; most of them are in no table of names.
+/// Names that operators give to rotated files; most of them are in no table of names.
 const NAMES: [&str; 14] = [
     "access.log.1",
     "access.log-20261127",
@@ -67,7 +67,7 @@ fn a_log_renamed_while_stopped_is_found_by_its_content_whatever_its_name() {
         assert_eq!(sorted(host.texts()), ["new", "three"], "{name}");
         assert_eq!(host.tailer().stats().files_not_found, 0, "{name}");
         assert!(host.problems().is_empty(), "{name}: {:?}", host.problems());
-        // Late requests, after all seemed to be read.
+        // Late requests arrive after everything was read.
         host.settle();
         for _ in 0..3 {
             host.wait(20);
@@ -130,7 +130,7 @@ fn a_log_renamed_while_stopped_is_followed_even_if_all_of_it_was_read() {
         assert_eq!(host.texts(), ["new"][..usize::from(reopened)], "{name}");
         host.wait(20);
         assert!(host.texts().is_empty(), "{name}");
-        // nginx was not asked to reopen it, or has a worker that ends its requests.
+        // nginx was not asked to reopen it, or one of its workers still finishes requests.
         host.fs.append(&format!("/logs/{name}"), b"late\n");
         host.wait(20);
         assert_eq!(host.texts(), ["late"], "{name}");
@@ -178,7 +178,7 @@ fn a_log_renamed_while_nothing_is_accepted_survives_reloads_whatever_its_name() 
         host.kill();
         host.start();
         host.tailer().reconcile();
-        // Without the other directory in the settings the kill loses what only the open file led to.
+        // Without the other directory in the settings, the kill loses the lines that only the open file contained.
         let texts = sorted(host.texts());
         if name.contains('/') {
             assert_eq!(texts, ["new"], "{name}");
@@ -189,7 +189,7 @@ fn a_log_renamed_while_nothing_is_accepted_survives_reloads_whatever_its_name() 
     }
 }
 
-/// Nothing of a log was delivered yet when it was renamed.
+/// No line of a log was delivered when it was renamed.
 #[test]
 fn a_log_without_settled_lines_is_found_again() {
     let mut host = literal(&[LIVE]);
@@ -247,7 +247,7 @@ fn a_stream_that_is_not_found_is_reported_and_counted_once() {
     host.restart();
     assert!(host.problems().is_empty());
     assert_eq!(host.tailer().stats().files_not_found, 0);
-    // It is still looked for.
+    // It is still searched for.
     host.fs.mv("/elsewhere", "/logs/here.it.is");
     host.wait(10);
     assert_eq!(host.texts(), ["three"]);
@@ -291,7 +291,8 @@ fn logs_named_by_the_settings_stay_separate_even_with_equal_content() {
     assert_ne!(read[0].0, read[1].0);
 }
 
-/// Where the contents fit both logs, the table of names decides, then the directory; else the ambiguity is reported.
+/// If the contents match both logs, the table of names decides, then the directory; otherwise the ambiguity is
+/// reported.
 #[test]
 fn a_file_that_fits_two_logs_is_given_to_the_likelier_one() {
     let id_of = |read: &[Read], text: &str| {
@@ -304,7 +305,7 @@ fn a_file_that_fits_two_logs_is_given_to_the_likelier_one() {
     ] {
         let mut host = two_logs_that_begin_alike();
         let mut logs = [("a", old_a), ("b", old_b)];
-        // Whichever comes first.
+        // The order of the files does not matter.
         logs.reverse();
         for (log, old) in logs {
             let path = format!("/logs/{log}.log");
@@ -321,7 +322,7 @@ fn a_file_that_fits_two_logs_is_given_to_the_likelier_one() {
         };
         assert_eq!(doubts(&mut host) > 0, doubt, "{old_a}");
         assert_ne!(id_of(&first, "rest of a"), id_of(&first, "rest of b"));
-        // And it stays so when the positions are lost.
+        // This does not change when the positions are lost.
         host.settle();
         lose_positions(&mut host);
         host.start();
@@ -346,7 +347,7 @@ fn an_assigned_file_stays_with_its_log_when_the_positions_are_lost() {
         let again = host.read();
         assert_eq!(again.len(), 4, "{name}: {again:?}");
         assert!(before.iter().all(|line| again.contains(line)), "{name}");
-        // Renamed once more, and compressed.
+        // It is renamed again, and compressed.
         host.settle();
         host.fs.gzip(name, "/logs/much.later");
         lose_positions(&mut host);
@@ -443,7 +444,7 @@ fn a_copy_under_a_wide_glob_is_reported_and_indexed_once() {
             }
             host.restart();
             assert!(host.texts().is_empty());
-            // The copy holds what is read of no other file once it goes on by itself.
+            // When the copy grows by itself, it contains lines that are read from no other file.
             host.fs.append(copy, b"a log of its own after all\n");
             host.wait(10);
             assert_eq!(host.texts().len(), 3, "{copy}");
@@ -451,7 +452,7 @@ fn a_copy_under_a_wide_glob_is_reported_and_indexed_once() {
     }
 }
 
-/// `cp` makes an empty file first, and fills it then.
+/// `cp` first creates an empty file, and then fills it.
 #[test]
 fn a_copy_that_was_first_seen_empty_is_still_a_copy() {
     let mut host = literal(&["/logs/access.log*"]);
@@ -470,7 +471,8 @@ fn a_copy_that_was_first_seen_empty_is_still_a_copy() {
     assert_eq!(host.texts(), ["a new log"]);
 }
 
-/// Only the copy has the lines that were in the log when it was emptied, and it was left unread as a copy before.
+/// Only the copy contains the lines that were in the log when it was truncated, and it was left unread as a copy
+/// before.
 #[test]
 fn a_copy_of_a_file_that_was_emptied_unread_is_read() {
     let mut host = literal(&["/logs/*access.log"]);
@@ -512,7 +514,7 @@ fn a_dated_name_found_by_a_glob_does_not_affect_other_logs() {
         "{:?}",
         host.problems()
     );
-    // One that the settings name is a lasting name, as those of nginx.conf are.
+    // A name in the settings is permanent, like those in nginx.conf.
     host.settings.logs.push(LogSettings {
         paths: vec!["/logs/gala-20261224.example.log".to_owned()],
         exclude: vec![],
@@ -542,7 +544,7 @@ fn declared_files_are_history_or_missed_rotations() {
     assert_eq!(sorted(host.texts()), ["history", "live"]);
     host.settle();
     host.kill();
-    // Two rotations of which one generation was never seen.
+    // Two rotations, one generation of which was never seen.
     host.fs.append(LIVE, b"rest\n");
     host.fs.mv(LIVE, "/logs/archive/2026/access-two.log");
     host.fs.append(LIVE, b"never seen\n");
@@ -571,7 +573,7 @@ fn a_declared_file_that_may_belong_to_two_logs_is_reported_and_counted() {
     host.settle();
     assert_eq!(host.tailer().stats().unassigned_files, 1);
     assert!(host.problems()[0].contains("may belong to /logs/a.log or /logs/b.log"));
-    // By its content it is known.
+    // Its content identifies it.
     host.fs.append("/logs/a.log", b"rest\n");
     host.kill();
     host.fs.mv("/logs/a.log", "/archive/y");
@@ -600,7 +602,7 @@ fn rotated_dirs_that_match_every_directory_of_a_log_are_reported() {
     assert!(host.problems()[0].contains("rotated_dirs takes all of them"));
 }
 
-/// `rsync` puts a longer copy in the place of the log, each time it is pulled.
+/// `rsync` replaces the log with a longer copy each time it runs.
 #[test]
 fn a_longer_copy_that_replaces_the_log_does_not_count_as_a_loss() {
     let mut host = literal(&[LIVE]);
@@ -624,7 +626,7 @@ fn a_longer_copy_that_replaces_the_log_does_not_count_as_a_loss() {
     host.wait(120);
     host.texts();
     assert!(host.tailer().stats().lost_bytes.is_empty());
-    // Half a line that no file continues is lost, and counted.
+    // An incomplete line that no file continues is lost, and counted.
     host.fs.rm(LIVE);
     host.fs.append(LIVE, b"new\n");
     for _ in 0..3 {
@@ -659,7 +661,7 @@ fn check_shows_which_files_count_as_rotated() {
         &host.fs,
     )
     .unwrap();
-    let told: Vec<String> = others
+    let shown: Vec<String> = others
         .iter()
         .map(|other| {
             let name = other.path.file_name().unwrap().to_str().unwrap();
@@ -667,5 +669,5 @@ fn check_shows_which_files_count_as_rotated() {
             format!("{name} | {log} | {}", other.why)
         })
         .collect();
-    insta::assert_snapshot!(told.join("\n"));
+    insta::assert_snapshot!(shown.join("\n"));
 }

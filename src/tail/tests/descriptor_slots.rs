@@ -1,4 +1,4 @@
-//! More logs than descriptors.
+//! Hosts with more logs than descriptors.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,7 +15,7 @@ fn path(at: usize) -> String {
     format!("/logs/s{at:02}_access.log")
 }
 
-/// A host with many logs, each with a line, and descriptors for few of them.
+/// A host with many logs, each with one line, and with few descriptors.
 fn host() -> Host {
     let mut host = Host::logs(&["/logs/*access.log"]);
     host.settings.open_files = SLOTS;
@@ -26,7 +26,7 @@ fn host() -> Host {
     host
 }
 
-/// What the pipeline does while logs wait: it scans, and reads all that can be read.
+/// Does what the pipeline does while logs wait: scans, and reads everything that can be read.
 fn rounds(host: &mut Host, most: usize) -> (Vec<String>, usize) {
     let mut texts = Vec::new();
     for round in 1..=most {
@@ -38,7 +38,7 @@ fn rounds(host: &mut Host, most: usize) -> (Vec<String>, usize) {
         }
         host.wait(1);
     }
-    panic!("logs wait for ever");
+    panic!("logs wait forever");
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn all_logs_are_read_in_turns_and_each_line_once() {
         "{problems:?}"
     );
     assert!(problems[0].contains("LimitNOFILE"));
-    // Nothing is unread, so no file is opened and no log waits.
+    // No bytes are unread, so no file is opened and no log waits.
     let before = host.fs.bytes_read();
     for _ in 0..5 {
         assert_eq!(host.texts(), [""; 0]);
@@ -68,7 +68,7 @@ fn all_logs_are_read_in_turns_and_each_line_once() {
         host.wait(10);
     }
     assert!(host.fs.bytes_read() - before < 5 * SLOTS * 100);
-    // All logs are written to repeatedly, also over restarts.
+    // All logs are written to repeatedly, with restarts in between.
     let mut found = BTreeSet::new();
     for turn in 0..10 {
         for at in 0..LOGS {
@@ -117,13 +117,13 @@ fn an_endlessly_growing_log_gives_up_its_descriptor_after_a_while() {
     assert_eq!(host.tailer().stats().lost_bytes, BTreeMap::new());
 }
 
-/// A file that only a descriptor holds keeps it, however many logs wait.
+/// A file without a name keeps its descriptor, however many logs wait.
 #[test]
 fn a_deleted_or_renamed_log_with_unread_lines_keeps_its_descriptor() {
     for renamed in [false, true] {
         let mut host = host();
         host.start();
-        // All descriptors are used by unread files. They go, and others come.
+        // Unread files use all descriptors. They are deleted, and new ones are created.
         let open: Vec<String> = (host.tailer().open.files.iter())
             .map(|reader| reader.path.to_string_lossy().into_owned())
             .collect();
@@ -184,7 +184,7 @@ fn a_log_without_a_descriptor_is_followed_over_a_rotation_and_a_truncation() {
     assert_eq!(host.tailer().stats().lost_bytes, BTreeMap::new());
 }
 
-/// The system refuses descriptors although there should be some: no log counts as deleted.
+/// The system refuses descriptors although the limit is not reached: no log counts as deleted.
 #[test]
 fn a_log_waits_while_the_system_has_no_descriptor_for_it() {
     for error in [Errno::MFILE, Errno::NFILE] {
@@ -201,7 +201,7 @@ fn a_log_waits_while_the_system_has_no_descriptor_for_it() {
             host.wait(1000);
         }
         assert_eq!(host.tailer().stats().files_waiting, LOGS);
-        // A run that ends by itself does end, and reports what is left.
+        // A run that ends by itself ends anyway, and reports the unread logs.
         assert!(!host.tailer().waits());
         assert_eq!(host.tailer().leaves(), Leaves::Input);
         let problems = host.problems();
@@ -211,7 +211,7 @@ fn a_log_waits_while_the_system_has_no_descriptor_for_it() {
             "{problems:?}"
         );
         host.fs.heal();
-        // Few descriptors come back: the logs take turns.
+        // A few descriptors are available again: the logs take turns.
         host.fs.limit_descriptors(Some(3));
         let mut texts = BTreeSet::new();
         for _ in 0..20 {

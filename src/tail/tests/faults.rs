@@ -1,5 +1,5 @@
-//! The host's bad days, one a test: system calls that fail at each durable step, disks that are full, power
-//! that is cut, and rotations between two scans.
+//! Faults of the host, one per test: system calls that fail at each durable step, full disks, power cuts, and rotations
+//! between two scans.
 
 use std::collections::BTreeSet;
 
@@ -14,13 +14,13 @@ const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
 /// The result of a step.
 #[derive(Debug, Clone, Copy)]
 enum How {
-    /// It fails so often, for as long as the agent is started again and again.
+    /// It fails so often that several starts of the agent fail.
     Error(usize),
-    /// The machine dies at the step with this number, counted over all of a kind.
+    /// The machine dies at the step with this number, counted over all steps of a kind.
     Crash { steps: usize, kept: usize },
 }
 
-/// Lines read, each with its place; doubles are the same place again.
+/// The lines that were read, each with its position; a line that is read twice has the same position.
 #[derive(Default)]
 struct Index(BTreeSet<(String, u64, String)>);
 
@@ -32,8 +32,8 @@ impl Index {
     }
 }
 
-/// One life with a fault in it: the first start, growth, a rotation, a restart. Everything that is delivered
-/// counts, settled or not; a start that is refused is made again.
+/// One life with a fault in it: the first start, growth, a rotation, a restart. Everything that is delivered counts,
+/// settled or not; a start that fails is repeated.
 fn live(op: Op, path: &str, error: Errno, how: How) {
     let case = format!("{op:?} {path} {how:?}");
     let mut host = Host::logs(&[GLOB]);
@@ -129,7 +129,7 @@ fn every_system_call_may_fail() {
     }
 }
 
-/// Also those of the first start: checkpoint, its directory, identity, its directory.
+/// This includes the steps of the first start: the checkpoint, its directory, the identity file, its directory.
 #[test]
 fn the_power_may_fail_at_every_durable_step() {
     for steps in 0..45 {
@@ -228,7 +228,7 @@ fn the_rest_of_a_copytruncate_comes_from_the_compressed_copy_too() {
     host.fs.truncate(LIVE, 0);
     host.fs.gzip("/logs/access.log.1", "/logs/access.log.1.gz");
     host.fs.append(LIVE, b"new\n");
-    // Decoded half, and killed.
+    // Half of it is decoded, then the agent is killed.
     host.start();
     host.wait(10);
     host.tailer().reconcile();
@@ -303,7 +303,7 @@ fn a_file_that_replaces_one_with_the_same_beginning_is_read_from_its_start() {
             host.fs.append(LIVE, b"dos\ntres\n");
         }
         let texts = host.texts();
-        // Its first line has the offset of the other's, which makes no duplicate.
+        // Its first line has the same offset as the other's, but is not a duplicate of it.
         assert_eq!(&texts[..2], ["same", "uno"]);
         assert_eq!(texts.len(), if longer { 4 } else { 2 });
     }
@@ -321,7 +321,7 @@ fn a_shortage_of_descriptors_is_reported_and_only_delays_reading() {
     host.fs.append(LIVE, b"two\n");
     host.fs.mv(LIVE, "/logs/access.log.1");
     host.fs.append(LIVE, b"three\n");
-    // Open files are read on.
+    // Reading of open files continues.
     assert_eq!(host.texts(), ["two"]);
     host.texts();
     host.texts();
@@ -392,7 +392,7 @@ fn an_unusable_checkpoint_is_reported_and_the_lines_are_read_again() {
         host.fs.disk.rm(&format!("{CHECKPOINT}.previous"));
         host.start();
         assert!(host.problems()[0].contains(word), "{:?}", host.problems());
-        // All within reach, under the same ids.
+        // All readable files are read, under the same ids.
         let mut texts = host.texts();
         texts.sort();
         assert_eq!(texts, ["one", "zero"]);
@@ -417,7 +417,7 @@ fn a_clock_that_jumps_back_and_forth_does_no_harm() {
         host.fs.append(LIVE, format!("{round} after\n").as_bytes());
         read.extend(host.texts());
         host.settle();
-        // Waits are monotonic: the rotated file is let go in time.
+        // Waits are monotonic: the rotated file is closed in time.
         host.wait(6);
         read.extend(host.texts());
         assert_eq!(host.tailer().stats().files_open, 1, "{hours}");
@@ -429,8 +429,7 @@ fn a_clock_that_jumps_back_and_forth_does_no_harm() {
     assert_eq!(read.len(), 12, "{read:?}");
 }
 
-/// nginx's workers take a moment to open the new file, and the old one has no name by which it could be found
-/// again.
+/// nginx's workers take a moment to open the new file, and the old one has no name by which it could be found again.
 #[test]
 fn a_deleted_and_replaced_file_is_read_until_its_writers_are_gone() {
     let mut host = Host::logs(&[GLOB]);
@@ -469,14 +468,14 @@ fn after_a_loss_of_positions_files_in_an_unreadable_folder_do_not_become_history
         host.fs.fail(Op::ReadDir, "/logs", Errno::MFILE, 1_000);
         host.start();
         assert!(host.texts().is_empty());
-        // Nothing is settled, and yet there is a valid checkpoint by now.
+        // Nothing is settled, but a valid checkpoint exists by now.
         host.settle();
         assert!(host.fs.disk.exists(CHECKPOINT));
     }
     host.fs.heal();
     assert_eq!(host.texts(), ["one"]);
     host.settle();
-    // From here on a new log's rotated files are history again.
+    // From here on the rotated files of a new log are history again.
     let text = String::from_utf8(host.fs.disk.content(CHECKPOINT)).unwrap();
     assert!(!text.contains("read_all"));
 }
@@ -488,7 +487,7 @@ fn lines(numbers: std::ops::Range<usize>) -> Vec<u8> {
         .collect()
 }
 
-/// logrotate with `rotate KEPT`: the oldest goes.
+/// logrotate with `rotate KEPT`: the oldest file is deleted.
 fn rotate(host: &Host, kept: usize) {
     for number in (1..=kept).rev() {
         for suffix in ["", ".gz"] {
@@ -506,8 +505,8 @@ fn rotate(host: &Host, kept: usize) {
     host.fs.mv(LIVE, &format!("{LIVE}.1"));
 }
 
-/// Nothing is read for a long time, as while a cluster is away; files that were seen in time are held although they are
-/// deleted.
+/// Nothing is read for a long time, for example while a cluster is down; files that were found in time are held open
+/// although they are deleted.
 #[test]
 fn a_file_that_was_opened_while_nothing_could_be_read_survives_its_deletion() {
     for compressed in [false, true] {
@@ -534,8 +533,8 @@ fn a_file_that_was_opened_while_nothing_could_be_read_survives_its_deletion() {
     }
 }
 
-/// After a restart more files wait than are held open: the oldest are, which are deleted next, and each that is
-/// deleted makes room for another.
+/// After a restart more files wait than can be held open. The oldest are held, because they are deleted next, and each
+/// deleted file makes room for another.
 #[test]
 fn of_many_waiting_files_those_that_are_deleted_next_are_held_open() {
     for compressed in [false, true] {
@@ -580,7 +579,7 @@ fn hold_those_that_go_next(compressed: bool) {
     assert!(host.tailer().stats().lost_bytes.is_empty());
 }
 
-/// A log that is copied and emptied while many files wait is read from its copy when its turn comes.
+/// A log that is copied and truncated while many files wait is read from its copy when the copy's turn comes.
 #[test]
 fn a_copy_that_waits_for_other_files_does_not_count_as_lost() {
     const KEPT: usize = 200;
@@ -629,7 +628,7 @@ fn a_deleted_file_that_could_not_be_held_is_counted() {
         host.wait(60);
         host.tailer().reconcile();
     }
-    // all of them are known, 512 are open; now all but the live one are deleted
+    // all of them are known and 512 are open; now all but the live one are deleted
     for number in 1..=KEPT + 1 {
         host.fs.rm(&format!("{LIVE}.{number}"));
     }
@@ -674,8 +673,7 @@ fn a_file_that_is_being_compressed_at_the_start_does_not_count_as_lost() {
     assert!(host.tailer().stats().lost_bytes.is_empty());
 }
 
-/// A copy of the beginning that is younger than the whole, as `cp` makes it: known for what it is after each
-/// start.
+/// A copy of the beginning that is newer than the complete file, as `cp` creates it: it is recognised after each start.
 #[test]
 fn a_newer_shorter_copy_is_not_read_again_and_again() {
     let mut host = Host::logs(&[GLOB]);
@@ -690,7 +688,7 @@ fn a_newer_shorter_copy_is_not_read_again_and_again() {
             host.wait(120);
             assert!(host.texts().is_empty());
         }
-        // so that there is something to save
+        // causes a save
         host.fs.append(LIVE, format!("new {round}\n").as_bytes());
         assert_eq!(host.texts().len(), 1);
         host.restart();

@@ -51,7 +51,7 @@ fn an_error_log_that_was_empty_at_first_is_left_alone_after_its_first_line() {
     }
     assert_eq!(host.tailer().stats().error_logs, 1);
     assert!(host.tailer().stats().lost_bytes.is_empty());
-    // When it is emptied and another program writes to it, it is a log like any other.
+    // After it is truncated and another program writes to it, it is an ordinary log.
     host.fs.put(ERROR, b"two\n");
     host.tailer().reconcile();
     assert_eq!(host.texts(), ["two"]);
@@ -93,7 +93,7 @@ fn a_file_that_a_path_names_is_followed_whatever_its_content_is() {
         assert_eq!(host.texts().len(), 2, "{globs:?}");
         assert_eq!(reported(&mut host), [""; 0]);
     }
-    // Under a name of its own, too.
+    // The same holds under a name of its own.
     let mut host = Host::logs(&[ERROR]);
     host.settings.logs[0].name = Some("web".to_owned());
     host.settings.history = 7 * DAY;
@@ -104,7 +104,7 @@ fn a_file_that_a_path_names_is_followed_whatever_its_content_is() {
     assert_eq!(host.texts().len(), 4);
 }
 
-/// An earlier version followed the file: its positions are there, and the file may have lines that it did not read.
+/// An earlier version followed the file: its positions exist, and the file may contain lines that it did not read.
 #[test]
 fn an_error_log_that_was_followed_before_is_left_alone_and_does_not_count_as_lost() {
     let mut host = Host::logs(&[ERROR]);
@@ -125,7 +125,7 @@ fn an_error_log_that_was_followed_before_is_left_alone_and_does_not_count_as_los
     }
     assert_eq!(reported(&mut host).len(), 1);
     assert!(host.tailer().stats().lost_bytes.is_empty());
-    // Named again, it goes on where it was.
+    // When a path names it again, reading continues at its position.
     host.settle();
     host.settings.logs[0].paths = vec![ERROR.to_owned()];
     host.restart();

@@ -81,8 +81,8 @@ fn rotation_restart_and_lock_on_real_files() {
     assert_eq!(texts(&mut tailer), ["late"]);
 }
 
-/// Between `mv` and the signal to nginx there is no live file; who looks just then must not wait for the next
-/// scan to see the new one.
+/// Between `mv` and the signal to nginx there is no live file. A scan at that moment must not delay the detection of
+/// the new one until the next scan.
 #[test]
 fn a_new_file_is_noticed_even_if_a_scan_ran_during_the_rotation() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Files that are left unread, and how that is reported.
+//! Files that are left unread, and their reports.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ fn with_retention(history: std::time::Duration) -> Host {
 }
 
 impl Host {
-    /// Starts with a log of 19 bytes; how much of it is settled.
+    /// Starts with a log of 19 bytes; returns how many are settled.
     fn read_half(&mut self) -> u64 {
         self.settings.read_bytes = 8;
         self.fs.append(LIVE, b"one\ntwo\nthree\nfour\n");
@@ -39,7 +39,7 @@ impl Host {
         self.tailer().stats().lost_bytes.clone()
     }
 
-    /// Long enough for whatever is missed to be called lost.
+    /// Long enough for missing bytes to count as lost.
     fn look_for_minutes(&mut self) -> Vec<String> {
         let mut texts = vec![];
         for _ in 0..6 {
@@ -66,7 +66,7 @@ fn files_older_than_retention_are_left_unread() {
     host.fs.append(LIVE, b"live\n");
     host.start();
     assert_eq!(host.look_for_minutes(), ["live"]);
-    // Each once, whatever is looked at how often.
+    // Each file counts once, however often it is examined.
     assert_eq!(host.passed_over(), BTreeMap::from([("expired", 8 + 23)]));
     assert_eq!(host.lost(), BTreeMap::from(NOTHING));
     assert_eq!(host.problems(), [""; 0]);
@@ -76,7 +76,7 @@ fn files_older_than_retention_are_left_unread() {
     assert_eq!(host.lost(), BTreeMap::from(NOTHING));
 }
 
-/// History that was not asked for does not count as passed over: it was there before.
+/// History that was not requested does not count as passed over: it existed before.
 #[test]
 fn old_history_and_read_files_are_not_counted_as_passed_over() {
     let mut host = with_retention(DAY);
@@ -99,7 +99,7 @@ fn old_history_and_read_files_are_not_counted_as_passed_over() {
     }
 }
 
-/// It was closed for want of descriptors, and the file is still there.
+/// It was closed because descriptors were short, and the file still exists.
 #[test]
 fn a_partly_read_file_that_expires_is_skipped_and_does_not_count_as_lost() {
     for gz in [true, false] {
@@ -126,7 +126,7 @@ fn a_partly_read_file_that_expires_is_skipped_and_does_not_count_as_lost() {
     }
 }
 
-/// The clock was ahead for longer than a day, and is set right: what was passed over is read.
+/// The clock was ahead for more than a day, and is corrected: the passed-over file is read.
 #[test]
 fn a_file_that_was_passed_over_by_a_wrong_clock_is_read() {
     let mut host = with_retention(100 * DAY);
@@ -141,7 +141,7 @@ fn a_file_that_was_passed_over_by_a_wrong_clock_is_read() {
         host.texts();
         steps += 1;
     }
-    // Its time is of before the jump.
+    // Its time is from before the jump.
     host.clock.jump(-ahead);
     host.fs.append("/logs/access.log.1", b"young\n");
     host.clock.jump(ahead);
@@ -184,7 +184,7 @@ fn a_file_compressed_in_an_unknown_format_is_reported_and_counted() {
     }
 }
 
-/// As a compressor leaves it that was killed, or that had no disk space.
+/// The state after a compressor was killed or had no disk space.
 #[test]
 fn a_truncated_compressed_file_is_reported_when_it_is_no_longer_written() {
     let mut host = Host::logs(&[GLOB]);
@@ -198,7 +198,7 @@ fn a_truncated_compressed_file_is_reported_when_it_is_no_longer_written() {
     host.fs.put("/logs/access.log.1.gz", &gz[..gz.len() / 2]);
     host.fs.append(LIVE, b"new\n");
     host.wait(10);
-    // It goes on, after all.
+    // The compressor continues after all.
     host.start();
     host.fs.put("/logs/access.log.1.gz", &gz[..gz.len() - 9]);
     let read = host.read().len();

@@ -1,4 +1,4 @@
-//! Links in directories that others may write.
+//! Links in directories to which other users may write.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ fn reported(host: &mut Host, path: &str) -> bool {
     })
 }
 
-/// As a live log, as a rotated one, by a glob and by its path, plain and compressed.
+/// The link is a live log or a rotated one, found by a glob or by its path, plain or compressed.
 #[test]
 fn a_link_to_a_file_of_another_user_is_not_read_whatever_its_name() {
     for glob in [GLOB, LIVE] {
@@ -57,7 +57,7 @@ fn a_link_to_a_file_of_another_user_is_not_read_whatever_its_name() {
                 assert_eq!(host.texts(), expected, "{glob} {name} {symbolic}");
                 assert!(reported(&mut host, name), "{:?}", host.problems());
                 assert_eq!(host.tailer().leaves(), Leaves::Input);
-                // The directory is root's now.
+                // The directory belongs to root now.
                 host.fs.chown("/logs", 0);
                 assert_eq!(host.texts().len(), 1, "{glob} {name} {symbolic}");
                 assert_eq!(host.tailer().leaves(), Leaves::Nothing);
@@ -68,7 +68,7 @@ fn a_link_to_a_file_of_another_user_is_not_read_whatever_its_name() {
 
 #[test]
 fn ordinary_logs_and_links_of_a_directory_of_nginx_are_read() {
-    // whose the file is
+    // the owner of the file
     for (owner, symbolic, read) in [
         (0, None, true),
         (WWW, None, true),
@@ -111,7 +111,7 @@ fn a_setting_allows_all_links() {
     assert_eq!(host.texts(), ["root:secret:1::::::"]);
 }
 
-/// A file of another user is beside the target of a link that leads to a file of its own owner.
+/// A file of another user is beside the target of a link that leads to a file of the link owner.
 #[test]
 fn rotated_files_beside_a_links_target_count_only_if_they_belong_to_the_same_user() {
     for owner in [0, WWW] {
@@ -130,7 +130,7 @@ fn rotated_files_beside_a_links_target_count_only_if_they_belong_to_the_same_use
         assert_eq!(texts.len(), if all { 2 } else { 1 }, "{texts:?}");
         assert_eq!(reported(&mut host, "/data/app.log.1"), !all);
     }
-    // A link that is not followed leads to no rotated files either.
+    // A link that is not followed leads to no rotated files.
     let mut host = host(&[LIVE]);
     host.settings.history = super::DAY;
     host.fs.append("/etc/shadow.1", b"rotated\n");
@@ -139,7 +139,7 @@ fn rotated_files_beside_a_links_target_count_only_if_they_belong_to_the_same_use
     assert_eq!(host.texts(), [""; 0]);
 }
 
-/// Somebody gives a log of root's directory another name in his own, where another pattern takes it.
+/// A user gives a log in root's directory another name in a directory of his own, which another pattern matches.
 #[test]
 fn a_link_to_a_log_does_not_take_its_place() {
     for symbolic in [false, true] {

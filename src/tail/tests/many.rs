@@ -1,4 +1,4 @@
-//! Thousands of logs: a scan takes time by their number and that of the files, not by the product.
+//! Thousands of logs: the time of a scan depends on the sum of the numbers of logs and files, not on their product.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use crate::tail::stem::tests::READ;
 const LOGS: usize = 300;
 const ROTATED: usize = 3;
 
-/// Scans with one log for each of `paths`; gives how often a name was read, for each file.
+/// Scans with one log for each of `paths`; returns how often a name was read, per file.
 fn readings_by_file(
     host: &Host,
     logs: &[LogSettings],

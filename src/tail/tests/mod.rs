@@ -62,11 +62,11 @@ pub(super) struct Host {
     ends: BTreeMap<FileKey, u64>,
 }
 
-/// A line as it was handed out.
+/// A line that was handed out.
 pub(super) type Read = (StreamId, u64, String);
 
 impl Host {
-    /// A host on which nothing runs yet.
+    /// A host without a running agent.
     pub(super) fn new(settings: Settings) -> Self {
         let clock = ManualClock::new(NOW);
         let fs = SimFs::new(&clock, "/state");
@@ -100,13 +100,13 @@ impl Host {
         Ok(())
     }
 
-    /// Ends the agent without settling what is in flight.
+    /// Ends the agent without settling the lines in delivery.
     pub(super) fn kill(&mut self) {
         self.tailer = None;
         self.ends.clear();
     }
 
-    /// Reloads: what is in flight is not settled, and the next tailer gets the open files of this one.
+    /// Reloads: lines in delivery are not settled, and the next tailer gets the open files of this one.
     pub(super) fn reload(&mut self) {
         let mut tailer = self.tailer.take().unwrap();
         tailer.save().unwrap();
@@ -149,7 +149,7 @@ impl Host {
         lines
     }
 
-    /// Scans the directories and reads all lines; gives only their texts.
+    /// Scans the directories and reads all lines; returns only their texts.
     pub(super) fn texts(&mut self) -> Vec<String> {
         self.tailer().reconcile();
         self.read().into_iter().map(|(_, _, text)| text).collect()
@@ -165,7 +165,7 @@ impl Host {
         }
     }
 
-    /// Settles all that was read, and saves.
+    /// Settles everything that was read, and saves.
     pub(super) fn settle(&mut self) {
         for (file, end) in std::mem::take(&mut self.ends) {
             self.tailer().settle(file, end);

@@ -1,13 +1,13 @@
-//! Random lives of a log directory against a pure model.
+//! Random events in a log directory, checked against a pure model.
 //!
-//! nginx is played by a writer that holds an inode and appends, lines and half lines; logrotate by renames,
-//! copies, compression and deletion; misfortune by lost events, kills, power cuts, failing saves and old,
-//! torn or lost checkpoints; Elasticsearch by a map from id to line, filled by what is settled and by any part
-//! of what was in flight at a kill. At the end all is read, and then:
+//! A writer that holds an inode and appends complete and incomplete lines plays nginx; renames, copies, compression and
+//! deletion play logrotate; the faults are lost events, kills, power cuts, failing saves and old, torn or lost
+//! checkpoints. A map from id to line plays Elasticsearch; it receives what is settled and any part of what was in
+//! delivery at a kill. At the end everything is read, and then:
 //!
 //! - each complete line in a file that exists or is held open is in the map;
-//! - each id stands for one line and each line for one id;
-//! - nothing is in the map that was never a complete line;
+//! - each id belongs to one line and each line to one id;
+//! - the map contains only complete lines;
 //! - a further restart reads nothing again.
 
 mod acts;
@@ -25,8 +25,8 @@ use crate::tail::identity::{beginning, marker, marker_length};
 use crate::tail::sim::Op;
 use crate::tail::{FileKey, StreamId};
 
-/// How a line is found in the index. With equal first lines two generations share a stream: there, as in
-/// the product, the line's own time (here its number) tells them apart.
+/// How a line is found in the index. Two generations with equal first lines share a stream; as in the product, the
+/// line's own time (here its number) then distinguishes their lines.
 type Id = (StreamId, u64, String);
 
 struct InFlight {
@@ -40,7 +40,7 @@ struct World {
     same_first_line: bool,
     /// The inode that nginx writes to.
     writer: u64,
-    /// The rest of a half line.
+    /// The rest of an incomplete line.
     rest: Vec<u8>,
     written: u64,
     /// Each complete line that was ever in a file.
@@ -51,20 +51,20 @@ struct World {
     older: Vec<Vec<u8>>,
     /// The error of the clock, milliseconds.
     off: i64,
-    /// Positions were lost, and none saved since.
+    /// Positions were lost, and none were saved since.
     unsaved: bool,
-    /// Lines of deleted files that were open at a reload; the agent was not killed since.
+    /// Lines of deleted files that were open at a reload, if the agent was not killed since.
     held: HashSet<Vec<u8>>,
-    /// Lines arrived without an event for the agent.
+    /// Lines were written without an event for the agent.
     arrived: bool,
-    /// How many names were invented.
+    /// The number of invented names.
     names: usize,
 }
 
 const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
 const ASSIGNMENTS: &str = "/state/logweir/assignments.json";
 const CUT: usize = 4096;
-/// The greatest step of a clock, milliseconds: longer than anything is kept.
+/// The greatest step of a clock, milliseconds: longer than the retention.
 const MONTHS: i64 = 50 * DAY_MILLIS;
 const DAY_MILLIS: i64 = 86_400_000;
 const HOUR_MILLIS: i64 = 3_600_000;
@@ -74,7 +74,7 @@ impl World {
         let mut settings = settings(&["/logs/*access.log"]);
         settings.open_files = open_files;
         settings.read_bytes = read_bytes;
-        // No life here is half as long: a file expires only by an error of the clock.
+        // No run here is half as long: a file expires only because the clock is wrong.
         settings.retention = Some(30 * DAY);
         settings.rotated_dirs = vec!["/logs/20*/".to_owned()];
         let mut host = Host::new(settings);
@@ -110,7 +110,7 @@ impl World {
         } else {
             "x".repeat(repeat)
         };
-        // Its number is at the end, whatever part of it is cut off.
+        // Its number is at the end, so that it is kept whichever part is cut off.
         format!("{number:06} {filler} {number:06}\n").into_bytes()
     }
 
@@ -218,7 +218,7 @@ impl World {
                     }
                 }
             }
-            // A compressed file does not count: it may be that of a copy with more than the agent ever saw.
+            // A compressed file does not count: it may be a copy that contains more than the agent ever saw.
             Act::RenameToAnyName { which, name } => {
                 let rotated = self.rotated();
                 if let Some(from) = rotated.get(which % rotated.len().max(1))
@@ -323,7 +323,7 @@ impl World {
         };
         let beginning = format!("{:016x}", beginning(&data[..end]));
         let assignments: serde_json::Value = serde_json::from_slice(&assignments).unwrap();
-        // A copy that the agent never saw may hold more than the agent saw.
+        // A copy that the agent never saw may contain more than the agent saw.
         let inode = self.host.fs.metadata(path.as_ref()).unwrap().inode.1;
         let is_this = |assignment: &serde_json::Value| {
             assignment["beginning"] == beginning && assignment["inode"] == inode
@@ -332,7 +332,7 @@ impl World {
             && (!self.same_first_line || self.has_position_in(path, &data, end))
     }
 
-    /// Where files begin alike, only a position behind the first line distinguishes them.
+    /// If files have the same beginning, only a position after the first line distinguishes them.
     fn has_position_in(&self, path: &str, data: &[u8], first_line: usize) -> bool {
         let inode = self.host.fs.metadata(path.as_ref()).unwrap().inode.1;
         let is_in = |text: &[u8]| {
@@ -347,12 +347,12 @@ impl World {
                         .is_some_and(|window| entry["marker"] == format!("{:016x}", marker(window)))
             })
         };
-        // The next agent starts from the one that is there, or from the one that a power cut leaves.
+        // The next agent starts from the present checkpoint, or from the one that a power cut leaves.
         let durable = self.host.fs.disk.durable(CHECKPOINT).unwrap_or_default();
         is_in(&self.host.fs.disk.content(CHECKPOINT)) && is_in(&durable)
     }
 
-    /// A name that no table has; some are matched by the log's glob, one of these carries a date.
+    /// A name that is in no table; some of these names match the log's glob, and one of those contains a date.
     fn any_name(&mut self, which: usize) -> String {
         self.names += 1;
         let number = self.names;
@@ -390,7 +390,7 @@ impl World {
         let mut lines = vec![];
         let mut offset = chunk.offset;
         let mut push = |line: &[u8], end: u64, offset: u64| {
-            // A cut line keeps its number in front, the rest of a truncated one has it at the end.
+            // A cut line keeps its number at the front, the rest of a truncated one has it at the end.
             let (front, back) = (
                 &line[..line.len().min(6)],
                 &line[line.len().saturating_sub(6)..],
@@ -473,9 +473,9 @@ impl World {
     }
 
     fn set_clock(&mut self, by: i64) {
-        // The clock is never far behind, because lines with an old time of their own expire rightly.
+        // The clock is never far behind, because lines with an old time of their own would rightly expire.
         let by = by.max(-DAY_MILLIS - self.off);
-        // While logs are known only by their files, the times of these are off by no more than the slack.
+        // While logs are known only by their files, the times of these differ by no more than the tolerance.
         let known = |tailer: &Tailer<_, _>| !tailer.streams.known_logs().is_empty();
         let by = if self.unsaved || !self.host.tailer.as_ref().is_some_and(known) {
             by.max(-HOUR_MILLIS - self.off)
@@ -496,7 +496,7 @@ impl World {
     }
 
     fn reload(&mut self, applied: usize) {
-        // Content that only the agent holds outlives it.
+        // Content that only the agent holds open survives the reload.
         for reader in &self.host.tailer.as_ref().unwrap().open.files {
             if self.host.fs.metadata_of(reader.file()).unwrap().links > 0 {
                 continue;
@@ -513,7 +513,7 @@ impl World {
         self.unsaved = false;
     }
 
-    /// Any of the requests on their way may arrive, and no ack comes back.
+    /// Any of the requests in flight may arrive, but no ack comes back.
     fn arrive(&mut self, applied: usize) {
         for (at, chunk) in std::mem::take(&mut self.in_flight).into_iter().enumerate() {
             if (at + applied).is_multiple_of(3) {
@@ -536,13 +536,14 @@ impl World {
         self.arrive(applied);
         self.unsaved |= matches!(state, Crash::TornCheckpoint | Crash::LostCheckpoint);
         if self.unsaved {
-            // The trusted time is lost with the positions: only the clock is believed.
+            // The trusted time is lost with the positions: then only the clock is used.
             self.set_clock(-self.off);
         }
         match state {
             Crash::Process | Crash::InSave { .. } => {}
             Crash::Power { kept, torn } => self.host.fs.disk.power_cut(kept, torn),
-            // Only the newest positions know all files that begin alike and whose names say nothing.
+            // Only the newest positions contain all files that have the same beginning and a name that does not
+            // identify their log.
             Crash::OlderCheckpoint | Crash::TornCheckpoint | Crash::LostCheckpoint
                 if self.same_first_line && self.names > 0 => {}
             Crash::OlderCheckpoint => {
@@ -563,13 +564,13 @@ impl World {
         self.host.start();
     }
 
-    /// Without further faults everything that can be read is read, and delivered.
+    /// Reads and delivers everything that can be read, without further faults.
     fn drain(&mut self) {
         self.host.fs.limit_descriptors(None);
         let held = HashMap::from([(self.writer, 1)]);
         let expected = self.host.fs.reachable("/logs", &held);
-        // A file is closed after a reconcile, and a file that waited for that is found by the next one; each of the
-        // compressed files that begin alike waits for the one before.
+        // A file is closed after a reconcile, and a file that waited for that is found by the next one; each compressed
+        // file with the same beginning waits for the one before.
         let waits = 2 * self.host.fs.names("/logs").len();
         let rounds = [20, 20, 20, 4_000, 20, 20, 20, 20];
         for seconds in rounds.into_iter().chain(std::iter::repeat_n(20, waits)) {
@@ -601,7 +602,8 @@ impl World {
 }
 
 impl World {
-    /// An agent that was never killed, saw each line whole and knows what arrived counts no delivered line as lost.
+    /// An agent that was never killed, saw each line completely and knows which lines arrived counts no delivered line
+    /// as lost.
     fn check_lost_bytes(&mut self, acts: &[Act]) {
         let uncertain =
             |act: &Act| matches!(act, Act::Kill { .. } | Act::Append { half: true, .. });
@@ -630,11 +632,11 @@ impl World {
                 return;
             }
         }
-        panic!("reads for ever");
+        panic!("reads forever");
     }
 }
 
-/// An unfinished one does not count: its plain file is there, or its content is lost.
+/// An unfinished file does not count: its plain file exists, or its content is lost.
 fn gunzip(data: &[u8]) -> Vec<u8> {
     let mut plain = vec![];
     match std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(data), &mut plain) {
@@ -673,8 +675,8 @@ fn lived(world: &mut World, acts: &[Act]) {
 
 fn start_again(mut world: World) {
     let same_first_line = world.same_first_line;
-    // Lines that are read again after an orderly stop (from a file that holds only the beginning of what was read
-    // elsewhere) were delivered before; after a further stop nothing is read again.
+    // Lines that are read again after an orderly stop (from a file that contains only the beginning of what was read
+    // elsewhere) were delivered before; after another stop nothing is read again.
     world.host.start();
     while world.read_chunk() {}
     for (_, _, line) in world.in_flight.iter().flat_map(|chunk| &chunk.lines) {
@@ -686,8 +688,8 @@ fn start_again(mut world: World) {
     world.drain();
     world.host.start();
     let again = world.host.read();
-    // Exceptions are a compressed beginning of something longer, which only decoding shows, and files that begin alike and
-    // cannot all be distinguished by their length: their lines were delivered before.
+    // There are two exceptions: a compressed beginning of something longer, which only decoding shows, and files with
+    // the same beginning that cannot all be distinguished by their length. Their lines were delivered before.
     let compressed = world
         .host
         .fs
@@ -737,7 +739,7 @@ proptest! {
     ) {
         let mut world = World::new(true, read_bytes, open_files);
         lived(&mut world, &acts);
-        // Of several copies that begin alike it is not known which holds the rest of which.
+        // Of several copies with the same beginning it is not known which contains the rest of which.
         if acts.iter().filter(|act| act.copies()).count() < 2 {
             world.check_lost_bytes(&acts);
         }
@@ -745,7 +747,7 @@ proptest! {
     }
 }
 
-/// A file has the inode of one that was read, at a path where that one once was.
+/// A file has the inode of one that was read, at a path where that one was before.
 #[test]
 fn a_reused_inode_does_not_make_a_file_its_own_copy() {
     let append = |lines| Act::Append {
@@ -777,7 +779,7 @@ fn a_reused_inode_does_not_make_a_file_its_own_copy() {
     live(true, 51, &acts);
 }
 
-/// The twin was open before it had a first line, so that it could not be recognised as one.
+/// The copy was open before it had a first line, so it could not be recognised as a copy.
 #[test]
 fn bytes_in_a_copy_of_a_truncated_file_do_not_count_as_lost() {
     let acts = [

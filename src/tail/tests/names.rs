@@ -1,4 +1,4 @@
-//! Content that came to lie under names that do not tell whose it is, and what a loss of positions makes of it.
+//! Content under names that do not identify its log, and the effect of a loss of positions on it.
 
 use super::{Host, LIVE, Read, settings};
 use crate::tail::checkpoint::{decode, encode};
@@ -6,7 +6,7 @@ use crate::tail::checkpoint::{decode, encode};
 const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
 const ASSIGNMENTS: &str = "/state/logweir/assignments.json";
 
-/// Reads all there is, over the time in which a rotated file is let go and a compressed one is believed to be whole.
+/// Reads everything, for long enough that a rotated file is closed and a compressed one counts as complete.
 fn read_all(host: &mut Host) -> Vec<Read> {
     let mut lines = vec![];
     for _ in 0..4 {
@@ -18,7 +18,7 @@ fn read_all(host: &mut Host) -> Vec<Read> {
     lines
 }
 
-/// Lines that are read again after a loss of positions were read before under the same ids.
+/// Lines that are read again after a loss of positions have the same ids as before.
 fn assert_nothing_new_after_a_loss(host: &mut Host, before: &[Read], what: &str) {
     host.kill();
     host.fs.disk.rm(CHECKPOINT);
@@ -32,7 +32,7 @@ fn assert_nothing_new_after_a_loss(host: &mut Host, before: &[Read], what: &str)
     assert!(new.is_empty(), "{what}: {new:?}");
 }
 
-/// A log under a wide glob with three lines, the first of its lines after a rotation included.
+/// A log under a wide glob with three lines, including the first one after a rotation.
 fn rotated_to(name: &str) -> (Host, Vec<Read>) {
     let mut host = Host::logs(&["/logs/access.log*"]);
     host.fs.append(LIVE, b"one\ntwo\n");
@@ -57,7 +57,7 @@ fn a_file_renamed_after_it_was_read_keeps_its_log_when_the_positions_are_lost() 
         }
         assert!(read_all(&mut host).is_empty());
         assert_nothing_new_after_a_loss(&mut host, &before, "renamed");
-        // And once more: what was read again is known as well as what was read first.
+        // The positions are lost again: the lines that were read again are known like those that were read first.
         assert_nothing_new_after_a_loss(&mut host, &before, "renamed, lost again");
     }
 }
@@ -108,7 +108,7 @@ fn a_copy_found_before_its_original_is_not_a_log() {
     host.fs.append(LIVE, b"three\n");
     assert_eq!(host.texts(), ["three"]);
     host.settle();
-    // Where no glob finds it, and before it is let go.
+    // Where no glob finds it, and before it is closed.
     host.fs.mv(LIVE, "/logs/old-access.log");
     host.fs.append(LIVE, b"new\n");
     assert_eq!(host.texts(), ["new"]);

@@ -1,8 +1,8 @@
-//! A file that is emptied, and written again, while one read of it is under way.
+//! A file that is truncated and written again during one read.
 
 use super::{Host, LIVE};
 
-/// The read begins in the old content and ends in the new one, which is longer.
+/// The read begins in the old content and ends in the new content, which is longer.
 #[test]
 fn a_truncation_in_the_middle_of_a_read_does_not_join_two_contents() {
     for (read, long) in [(0, false), (1, false), (40, false), (40, true)] {
@@ -25,7 +25,7 @@ fn a_truncation_in_the_middle_of_a_read_does_not_join_two_contents() {
         }
         host.fs.cp(LIVE, "/logs/access.log.1");
         let after = format!("{}{}", numbered(1001), numbered(2001));
-        // Behind the window, so that it alone says nothing.
+        // This is after the window, so the window alone proves nothing.
         host.fs.truncate_in_read(LIVE, 1500, after.as_bytes());
         let mut texts = host.texts();
         texts.extend(host.texts());
@@ -41,7 +41,7 @@ fn a_truncation_in_the_middle_of_a_read_does_not_join_two_contents() {
     }
 }
 
-/// The beginning of an over-long line is read for itself, long after its end was looked for.
+/// The beginning of an over-long line is read separately, long after the search for its end.
 #[test]
 fn a_truncation_in_the_middle_of_a_long_line_does_not_join_two_contents() {
     for first in ["", "one\n"] {
@@ -64,7 +64,7 @@ fn a_truncation_in_the_middle_of_a_long_line_does_not_join_two_contents() {
     }
 }
 
-/// The copy was found before the first line of its original was read, so that it could not be recognised as one.
+/// The copy was found before the first line of its original was read, so it could not be recognised as a copy.
 #[test]
 fn bytes_of_a_copy_that_was_read_as_a_separate_stream_do_not_count_as_lost() {
     for same in [true, false] {

@@ -1,4 +1,4 @@
-//! Whose state directory it is: the host's name in it, and its lock.
+//! The owner of a state directory: the host's name in it, and its lock.
 
 use rustix::io::Errno;
 
@@ -18,7 +18,7 @@ fn the_host_of_the_first_start_stays() {
     assert_eq!(host.read()[0].0, id);
 }
 
-/// The checkpoint knows the host for a while; without both files the host would be unknown.
+/// The checkpoint contains the host's name too; without both files the host would be unknown.
 #[test]
 fn a_lost_identity_is_written_again_while_the_host_is_known() {
     let identity = format!("{DATA}/identity");
@@ -119,7 +119,7 @@ fn each_output_has_positions_of_its_own() {
     }
 }
 
-/// A reload keeps the lock, and with it what was known of the directory.
+/// A reload keeps the lock, and with it the knowledge about the directory.
 #[test]
 fn a_reload_to_another_output_and_back_keeps_their_positions_apart() {
     let mut host = started();
@@ -142,7 +142,7 @@ fn a_reload_to_another_output_and_back_keeps_their_positions_apart() {
     }
 }
 
-/// Documents that are only looked at.
+/// The documents are only displayed.
 #[test]
 fn a_run_without_an_output_of_its_own_reads_beside_an_agent_and_keeps_nothing() {
     let mut host = started();

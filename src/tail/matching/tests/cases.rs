@@ -1,4 +1,4 @@
-//! Tables of candidates with the decision that each one gets.
+//! Tables of candidates, each with its decision.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn file_of(log: &str) -> Decision {
     }
 }
 
-/// Each case with the decision at the last chance.
+/// Checks the decision for each case at the last chance.
 fn check(cases: Vec<(&str, Case, Decision)>) {
     for (what, case, expected) in cases {
         assert_eq!(case.decide(true), expected, "{what}");
@@ -58,7 +58,7 @@ fn a_plain_file_of_its_own_log() {
             was_read(FIRST, true),
         ),
         (
-            "a file that merely begins like what was read",
+            "a file with only the same beginning as what was read",
             live("one\nTWO\n").with(stream(A, "one\ntwo\n", 8)),
             new(),
         ),
@@ -271,7 +271,7 @@ fn a_file_that_a_glob_finds_may_belong_to_another_log() {
             new(),
         ),
         (
-            "a beginning of what nobody holds",
+            "a beginning of content that no file contains",
             globbed("one\n").with(stream(A, "one\ntwo\n", 8)),
             file_of(A),
         ),
@@ -328,7 +328,7 @@ fn a_file_with_an_unknown_name_is_read_only_as_the_rest_of_a_stream() {
             Decision::NoLog,
         ),
         (
-            "a beginning of what nobody holds",
+            "a beginning of content that no file contains",
             nameless("one\n").with(stream(A, "one\ntwo\n", 8)),
             Decision::NoLog,
         ),
@@ -444,7 +444,7 @@ fn the_likeliest_of_several_logs_gets_the_file_and_equally_likely_ones_are_named
 fn assignments_are_kept_when_the_positions_are_lost() {
     check(vec![
         (
-            "a file whose name says nothing",
+            "a file whose name does not identify its log",
             nameless("one\n").assigned_to(B),
             file_of(B),
         ),

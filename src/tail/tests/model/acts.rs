@@ -1,4 +1,4 @@
-//! What may happen to a log directory and to its reader, and how often.
+//! The events of a log directory and its reader, with their frequencies.
 
 use proptest::prelude::*;
 
@@ -12,7 +12,7 @@ pub(super) enum Act {
         half: bool,
         long: bool,
     },
-    /// `access.log.1` and so on, shifted; the writer writes on into the renamed file.
+    /// `access.log.1` and so on are shifted; the writer continues in the renamed file.
     Rotate {
         reopen: bool,
     },
@@ -20,7 +20,7 @@ pub(super) enum Act {
     RotateDated {
         reopen: bool,
     },
-    /// Renamed to a name that is in no table, once the agent has noted how the file begins.
+    /// Renamed to a name that is in no table, after the agent has recorded the file's beginning.
     RotateToAnyName {
         name: usize,
         reopen: bool,
@@ -30,25 +30,25 @@ pub(super) enum Act {
         which: usize,
         name: usize,
     },
-    /// The live file is copied to such a name, and emptied if `truncate`.
+    /// The live file is copied to such a name, and truncated if `truncate`.
     CopyToAnyName {
         name: usize,
         truncate: bool,
     },
     /// nginx reopens its log.
     Reopen,
-    /// Copied and emptied, with lines in between that no file holds.
+    /// Copied and truncated, with lines in between that no file contains.
     Copytruncate {
         between: usize,
     },
-    /// Copied, and emptied in the middle of a read, which goes on in what is written then.
+    /// Copied, and truncated in the middle of a read, which continues in the content written after that.
     CopytruncateInRead {
         after: usize,
         lines: usize,
     },
-    /// Emptied in place.
+    /// Truncated in place.
     Truncate,
-    /// The live file is deleted and the writer writes on, or opens a new one.
+    /// The live file is deleted, and the writer continues in it or opens a new one.
     Delete {
         reopen: bool,
     },
@@ -81,7 +81,7 @@ pub(super) enum Act {
     CannotOpen {
         error: bool,
     },
-    /// From now on the system gives so many descriptors, those of the writer included.
+    /// From now on the system grants this many descriptors, including those of the writer.
     Descriptors {
         limit: Option<usize>,
     },
@@ -95,14 +95,14 @@ pub(super) enum Act {
         applied: usize,
         state: Crash,
     },
-    /// The configuration is read again; requests on their way may arrive.
+    /// The configuration is read again; requests in flight may arrive.
     Reload {
         applied: usize,
     },
 }
 
 impl Act {
-    /// Whether it leaves a copy of what is in the live file.
+    /// Whether it leaves a copy of the live file's content.
     pub(super) fn copies(&self) -> bool {
         matches!(
             self,
@@ -116,9 +116,9 @@ impl Act {
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Crash {
-    /// The process alone dies.
+    /// Only the process dies.
     Process,
-    /// In the middle of a save.
+    /// The process dies in the middle of a save.
     InSave {
         steps: usize,
     },
@@ -169,7 +169,7 @@ pub(super) fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-/// Enough for all logs, as a rule.
+/// Usually enough for all logs.
 pub(super) fn open_files() -> impl Strategy<Value = usize> {
     prop_oneof![4 => Just(1024), 1 => 1_usize..5]
 }
