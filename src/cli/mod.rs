@@ -313,7 +313,7 @@ fn age(text: &str) -> Result<Duration, String> {
     let age = duration(text)?;
     let retention = settings::find(Section::Top, "retention").map(|setting| setting.kind);
     match retention {
-        Some(settings::Kind::Duration(Bounds { least, .. })) if age < least => {
+        Some(settings::SettingKind::Duration(Bounds { least, .. })) if age < least => {
             Err(format!("must be at least {}", show_duration(least)))
         }
         _ => Ok(age),

@@ -242,12 +242,12 @@ pub(crate) struct Loaded {
     pub host_is_set: bool,
     /// Patterns of nginx's includes: a new file that matches one is such a reason too.
     pub patterns: Vec<String>,
-    source: Source,
+    own: OwnConfig,
 }
 
 /// What was written for this program: the file, if there was one, and the values of it and of the environment.
 #[derive(Debug, Clone)]
-struct Source {
+struct OwnConfig {
     file: Option<PathBuf>,
     raw: Raw,
 }
@@ -339,7 +339,7 @@ pub(crate) fn load(
     for values in raw.sections.values_mut() {
         credentials::environment_first(values);
     }
-    finish(Source { file, raw }, env, files, None)
+    finish(OwnConfig { file, raw }, env, files, None)
 }
 
 /// Reads again what others change: nginx.conf, OpenAPI documents, databases. What was written for this program
@@ -354,16 +354,16 @@ pub(crate) fn follow(
     env: &dyn Env,
     files: &dyn Files,
 ) -> Result<Loaded, ConfigErrors> {
-    finish(before.source.clone(), env, files, Some(&before.config))
+    finish(before.own.clone(), env, files, Some(&before.config))
 }
 
 fn finish(
-    mut source: Source,
+    mut own: OwnConfig,
     env: &dyn Env,
     files: &dyn Files,
     before: Option<&Config>,
 ) -> Result<Loaded, ConfigErrors> {
-    let raw = &mut source.raw;
+    let raw = &mut own.raw;
     let mut problems = std::mem::take(&mut raw.problems);
     let mut notes = Vec::new();
     let mut unread = Vec::new();
@@ -392,7 +392,7 @@ fn finish(
     match checked {
         Some((config, nginx)) if problems.is_empty() => {
             let conf = nginx.as_ref();
-            let mut read: Vec<PathBuf> = source.file.iter().cloned().collect();
+            let mut read: Vec<PathBuf> = own.file.iter().cloned().collect();
             let documents = config.routes.documents.iter();
             let enrichment = config.enrich.files().map(|(_, about)| &about.path);
             read.extend(conf.iter().flat_map(|conf| &conf.files).map(PathBuf::from));
@@ -408,7 +408,7 @@ fn finish(
                 variables: raw.variables(),
                 host_is_set: raw.sets(Section::Top, "host"),
                 patterns,
-                source,
+                own,
             })
         }
         _ => Err(ConfigErrors(problems)),

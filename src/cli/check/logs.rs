@@ -79,7 +79,7 @@ impl Followed {
 
 /// What the survey found, by log.
 #[derive(Default, Clone)]
-struct Found<'s> {
+struct LogFiles<'s> {
     live: Vec<&'s LogFile>,
     rotated: Vec<&'s LogFile>,
     problems: Vec<&'s Problem>,
@@ -105,7 +105,7 @@ pub(super) fn describe(loaded: &Loaded, followed: &Followed, report: &mut Report
     if let Some(advice) = agent::root::needless(paths, &loaded.config.data_dir) {
         report.warn(&advice);
     }
-    let mut found = vec![Found::default(); loaded.config.logs.len()];
+    let mut found = vec![LogFiles::default(); loaded.config.logs.len()];
     for file in &survey.files {
         let found = &mut found[file.log];
         match file.live {
@@ -194,7 +194,7 @@ struct Look<'a> {
 }
 
 impl<'a> Look<'a> {
-    fn log(&mut self, log: &'a Log, found: &Found<'_>, report: &mut Report) {
+    fn log(&mut self, log: &'a Log, found: &LogFiles<'_>, report: &mut Report) {
         let paths = log.paths.join(", ");
         report.section(&match &log.name {
             Some(name) => format!("log {name:?}: {paths}"),
@@ -207,7 +207,7 @@ impl<'a> Look<'a> {
                 _ => report.item("field", &field.to_string()),
             }
         }
-        let Found {
+        let LogFiles {
             live,
             rotated,
             problems,

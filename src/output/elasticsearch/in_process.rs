@@ -124,7 +124,7 @@ impl InProcess {
     }
 
     /// Resends parked documents.
-    pub(crate) async fn bring_back(&self) {
+    pub(crate) async fn resend_parked(&self) {
         self.deliverer.resend_parked().await;
     }
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::Scope;
 use super::names::{Cut, Key, Names};
-use super::shapes::{MARKS, Place, Shapes};
+use super::shapes::{MARKS, Shapes, ValueContext};
 use super::spelling::{Unit, unit};
 use super::userinfo;
 
@@ -201,7 +201,7 @@ impl Secrets {
         }
         // JSON in a raw line has `\\n` between words
         let escape = matches!(walk.before, [Some(b'n' | b'r' | b't'), Some(b'\\')]);
-        let place = Place {
+        let place = ValueContext {
             before: walk.before[0].filter(|_| !escape),
             begins: text[..walk.at]
                 .trim_ascii_end()

@@ -92,13 +92,13 @@ pub(super) struct Day {
 /// A client that is there just now.
 struct Visit {
     client: u64,
-    kind: Kind,
+    kind: VisitorKind,
     agent: usize,
     referrer: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum VisitorKind {
     Browser,
     /// The shop's own program on telephones.
     App,
@@ -167,7 +167,7 @@ impl Day {
             second % 60,
             asked.method,
             self.path,
-            if visit.kind == Kind::Scanner {
+            if visit.kind == VisitorKind::Scanner {
                 "1.1"
             } else {
                 "2.0"
@@ -184,7 +184,7 @@ impl Day {
             asked.millis / 1000,
             asked.millis % 1000,
         );
-        if asked.is_page && visit.kind == Kind::Browser {
+        if asked.is_page && visit.kind == VisitorKind::Browser {
             visit.referrer = format!("https://{}{}", asked.host, self.path);
         }
     }
@@ -195,14 +195,14 @@ impl Day {
         // who it is hangs on the client alone, so that it is the same when it comes again
         let mut own = Random::new(client + 1);
         let kind = match own.below(100) {
-            0..62 => Kind::Browser,
-            62..86 => Kind::App,
-            86..97 => Kind::Bot,
-            _ => Kind::Scanner,
+            0..62 => VisitorKind::Browser,
+            62..86 => VisitorKind::App,
+            86..97 => VisitorKind::Bot,
+            _ => VisitorKind::Scanner,
         };
         let (from, count) = agents_of(kind);
         let referrer = match kind {
-            Kind::Browser if self.random.below(2) == 0 => self.random.of(&ELSEWHERE),
+            VisitorKind::Browser if self.random.below(2) == 0 => self.random.of(&ELSEWHERE),
             _ => "",
         };
         Visit {
@@ -287,12 +287,12 @@ fn request(random: &mut Random, visit: &Visit, path: &mut String) -> Asked {
         is_page: false,
     };
     let user = visit.client * 31 % 900_000 + 1000;
-    if visit.kind == Kind::Scanner {
+    if visit.kind == VisitorKind::Scanner {
         let _ = write!(path, "{}", random.of(&SCANNED));
         return asked(www, "404", 146, quick);
     }
     let dice = random.below(100);
-    if visit.kind == Kind::Bot {
+    if visit.kind == VisitorKind::Bot {
         let _ = match dice {
             0..4 => write!(path, "/robots.txt"),
             4..8 => write!(path, "/sitemap-{}.xml", dice % 4),
@@ -312,7 +312,7 @@ fn request(random: &mut Random, visit: &Visit, path: &mut String) -> Asked {
         let status = if dice > 94 { "404" } else { "200" };
         return asked(www, status, size(dice, 30_000), slow);
     }
-    let is_app = visit.kind == Kind::App;
+    let is_app = visit.kind == VisitorKind::App;
     match dice {
         // what a page brings with it
         0..34 if !is_app => {
@@ -447,11 +447,11 @@ fn request(random: &mut Random, visit: &Visit, path: &mut String) -> Asked {
 }
 
 /// Where the user agents of a kind begin in [`agents`], and how many there are.
-fn agents_of(kind: Kind) -> (u64, u64) {
+fn agents_of(kind: VisitorKind) -> (u64, u64) {
     match kind {
-        Kind::Browser => (0, BROWSERS),
-        Kind::App => (BROWSERS, APPS),
-        Kind::Bot | Kind::Scanner => (BROWSERS + APPS, BOTS),
+        VisitorKind::Browser => (0, BROWSERS),
+        VisitorKind::App => (BROWSERS, APPS),
+        VisitorKind::Bot | VisitorKind::Scanner => (BROWSERS + APPS, BOTS),
     }
 }
 
