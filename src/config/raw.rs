@@ -260,7 +260,7 @@ impl TomlReader<'_> {
                 ""
             };
             if duplicate {
-                message.push_str("; it stands further up already, keep one of the two");
+                message.push_str("; it is set further up already, keep one of them");
             }
             let origin = self.origin(span);
             self.raw.problem(origin, key, Fault::Syntax(message));

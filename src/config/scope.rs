@@ -163,8 +163,8 @@ impl<'a> Scope<'a> {
         )
     }
 
-    /// The value of one of the setting's words; `values` are in the order of the words in the table. If no word or an unknown
-    /// one is set, the value of the default; `None` without a default.
+    /// The value that belongs to the setting's word; `values` have the order of the words in the table. If no word or an
+    /// unknown one is set, it is the value of the default; `None` without a default.
     pub(super) fn one_of<T: Copy>(&mut self, name: &str, values: &[T]) -> Option<T> {
         let setting = self.setting(name)?;
         let SettingKind::OneOf(words) = setting.kind else {
@@ -192,8 +192,8 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// A number within the bounds of the table, or the least allowed one. `None` if nothing is set and there is no
-    /// default.
+    /// A number within the bounds of the table; a number outside is reported and replaced by the least allowed one. `None`
+    /// if nothing is set and there is no default.
     pub(super) fn count(&mut self, name: &str) -> Option<usize> {
         let SettingKind::Count(Bounds { least, most }) = self.setting(name)?.kind else {
             return None;

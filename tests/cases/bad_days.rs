@@ -206,7 +206,7 @@ async fn each_block_of_an_index_holds_until_it_is_lifted() {
 }
 
 #[tokio::test]
-async fn a_missing_pipeline_holds_until_it_is_not_asked_for() {
+async fn a_missing_pipeline_holds_until_the_index_no_longer_names_it() {
     let servers = servers();
     for lab in Lab::all(&servers) {
         let index = unique("pipeline");
@@ -224,7 +224,7 @@ async fn a_missing_pipeline_holds_until_it_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn a_document_that_the_mapping_refuses_is_kept_and_the_others_go_on() {
+async fn a_document_that_the_mapping_refuses_is_kept_and_the_others_are_indexed() {
     let servers = servers();
     for lab in Lab::all(&servers) {
         let index = unique("mapping");
@@ -269,7 +269,7 @@ async fn a_document_that_the_mapping_refuses_is_kept_and_the_others_go_on() {
 
 /// What `park_after` is for: here it is a second.
 #[tokio::test]
-async fn lines_of_an_index_that_stays_closed_are_parked_and_come_back() {
+async fn lines_of_an_index_that_stays_closed_are_parked_and_resent() {
     let servers = servers();
     for (family, address) in servers.clusters() {
         let lab = Lab::new(family, address, Duration::from_secs(1));

@@ -75,7 +75,7 @@ fn asked(es: &FakeEs) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_server_that_knows_the_parameter_gets_it_each_time_and_nothing_else() {
+async fn a_server_that_knows_the_parameter_gets_it_in_each_request_and_no_other_check() {
     let es = FakeEs::start(with_template(true));
     let directory = TempDir::new().unwrap();
     let output = output(es.url(), &directory);
@@ -86,7 +86,7 @@ async fn a_server_that_knows_the_parameter_gets_it_each_time_and_nothing_else() 
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_is_asked_once_and_the_name_made_sure_of_once() {
+async fn a_server_that_does_not_know_the_parameter_gets_it_once_and_the_name_is_checked_once() {
     let es = FakeEs::start(with_template(false));
     let directory = TempDir::new().unwrap();
     let output = output(es.url(), &directory);
@@ -109,7 +109,7 @@ async fn a_server_that_does_not_is_asked_once_and_the_name_made_sure_of_once() {
 }
 
 #[tokio::test]
-async fn without_the_template_nothing_is_written_until_it_is_there() {
+async fn nothing_is_written_until_the_template_exists() {
     for (requires_streams, no_stream_api) in [(true, false), (false, false), (false, true)] {
         let es = FakeEs::start(Cluster {
             requires_streams,

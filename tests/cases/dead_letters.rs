@@ -103,7 +103,7 @@ fn an_empty_list_is_reported_and_is_no_failure() {
 }
 
 #[test]
-fn a_list_has_a_row_for_each_and_counts_by_reason_and_is_safe_to_look_at() {
+fn a_list_has_a_row_for_each_entry_and_counts_by_reason_and_is_escaped() {
     let home = Home::new();
     home.configure_log("http://127.0.0.1:1");
     some(&home);
@@ -137,7 +137,7 @@ fn a_list_has_a_row_for_each_and_counts_by_reason_and_is_safe_to_look_at() {
 }
 
 #[test]
-fn what_cannot_be_read_is_counted_and_stays() {
+fn unreadable_lines_are_counted_and_kept() {
     let home = Home::new();
     home.configure_log("http://127.0.0.1:1");
     some(&home);
@@ -207,7 +207,7 @@ fn the_cluster_refuses_lines_and_takes_them_at_the_replay() {
 }
 
 #[test]
-fn the_exit_code_tells_rejected_documents_from_an_unavailable_cluster() {
+fn the_exit_code_distinguishes_rejected_documents_and_an_unavailable_cluster() {
     let bad = |id: &str| entry(EntryKind::Dead, "day", id, r#"{"bad":true}"#, ("x", ""));
     let good = |id: &str, index: &str| entry(EntryKind::Dead, index, id, "{}", ("x", ""));
     let mut cluster = Cluster::default();
@@ -250,7 +250,7 @@ fn the_exit_code_tells_rejected_documents_from_an_unavailable_cluster() {
 }
 
 #[test]
-fn a_second_replay_is_refused_while_the_first_is_at_work() {
+fn a_second_replay_is_refused_while_the_first_one_runs() {
     let stage = Stage::new();
     let home = Home::new();
     home.configure_log(&stage.address());
@@ -291,7 +291,7 @@ fn a_replay_by_root_keeps_the_owner_of_the_file() {
 }
 
 #[test]
-fn what_was_for_a_data_stream_never_makes_a_plain_index() {
+fn entries_for_a_data_stream_never_create_a_plain_index() {
     let stage = Stage::new();
     stage.cluster().requires_streams = true;
     let home = Home::new();

@@ -214,7 +214,7 @@ fn a_damaged_compressed_file_is_reported_and_counted_whatever_the_damage() {
 }
 
 #[test]
-fn a_damaged_file_is_shown_on_the_pages_until_it_is_mended() {
+fn a_damaged_file_is_shown_on_the_pages_until_it_is_repaired() {
     let (home, stage) = (Home::new(), Stage::new());
     follow(
         &home,

@@ -56,7 +56,7 @@ fn plays() -> Vec<(&'static str, Reply)> {
 }
 
 #[test]
-fn no_response_costs_run_its_memory_or_a_line() {
+fn no_response_exhausts_the_memory_of_run_or_loses_a_line() {
     let (home, stage) = (Home::new(), Stage::new());
     let to = stage.es.address;
     let script: Arc<Mutex<VecDeque<Reply>>> = Arc::default();
@@ -96,7 +96,7 @@ fn no_response_costs_run_its_memory_or_a_line() {
 }
 
 #[test]
-fn a_template_that_is_asked_for_is_waited_for_whatever_is_answered() {
+fn a_required_template_is_awaited_whatever_the_cluster_responds() {
     for (what, play) in plays() {
         let home = Home::new();
         let hostile = HttpServer::always(play);
@@ -116,7 +116,7 @@ fn a_template_that_is_asked_for_is_waited_for_whatever_is_answered() {
 }
 
 #[test]
-fn no_response_costs_a_command_its_memory_or_its_end() {
+fn no_response_exhausts_the_memory_of_a_command_or_keeps_it_from_ending() {
     for (what, play) in plays() {
         let home = Home::new();
         let hostile = HttpServer::always(play);
@@ -160,7 +160,7 @@ fn no_response_costs_a_command_its_memory_or_its_end() {
 }
 
 #[test]
-fn no_response_of_kibana_costs_setup_its_memory() {
+fn no_response_of_kibana_exhausts_the_memory_of_setup() {
     for (what, play) in plays() {
         if matches!(play, Reply::Drip(_)) {
             // It has a minute there; the same client's time is tested above.

@@ -70,7 +70,7 @@ fn raw(address: &str, request: &str) -> String {
 }
 
 #[test]
-fn a_page_is_for_those_who_call_this_host_by_its_name() {
+fn a_page_is_served_only_to_requests_with_a_name_of_this_host() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     let config = std::fs::read_to_string(home.config()).unwrap();

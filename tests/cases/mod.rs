@@ -12,7 +12,7 @@
 //! | `LOGWEIR_TEST_NGINX` | the nginx program, which the tests start by themselves |
 //!
 //! A case asks [`servers`] for what it needs and returns at once where it is not there. So that a green run does not
-//! look like more than it was, [`what_is_left_out_is_reported`] writes one line past libtest's capture. Several cases use
+//! look like more than it was, [`skipped_tests_are_reported`] writes one line past libtest's capture. Several cases use
 //! one server at the same time: each takes index names of its own by [`unique`].
 
 mod bad_days;
@@ -197,7 +197,7 @@ pub(crate) fn cluster_down() -> String {
 /// Not a check: says what this run did not try. Written to standard error itself, because libtest captures only what
 /// goes through `print!` and its like, and shows that of failed tests alone.
 #[test]
-fn what_is_left_out_is_reported() {
+fn skipped_tests_are_reported() {
     let servers = servers();
     let missing: Vec<&str> = [
         ("Elasticsearch", servers.elasticsearch.is_none()),

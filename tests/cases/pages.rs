@@ -9,7 +9,7 @@ use testkit::metrics::{self, Samples};
 use testkit::stage::Stage;
 
 #[test]
-fn it_is_alive_and_ready_while_the_cluster_is_down() {
+fn the_agent_is_alive_and_ready_while_the_cluster_is_down() {
     let home = Home::new();
     let sections = section_log(&home.log(), "combined") + &section_cluster(&cluster_down());
     home.configure("shutdown_timeout = \"0s\"\n", &sections);
@@ -27,7 +27,7 @@ fn it_is_alive_and_ready_while_the_cluster_is_down() {
 }
 
 #[test]
-fn a_cluster_that_refuses_shows_in_the_status_and_a_good_day_too() {
+fn refusals_of_the_cluster_and_their_end_show_in_the_status() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     stage.cluster().always = Some(Fault::Status(503, None, "unavailable"));
@@ -56,7 +56,7 @@ fn a_cluster_that_refuses_shows_in_the_status_and_a_good_day_too() {
 }
 
 #[test]
-fn it_is_not_ready_when_its_log_is_no_file() {
+fn the_agent_is_not_ready_if_its_log_is_not_a_file() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     // as in nginx's own container image
@@ -159,7 +159,7 @@ fn the_metrics_are_well_formed_and_add_up_at_every_scrape_under_load() {
 }
 
 #[test]
-fn its_own_log_can_be_json() {
+fn the_agents_own_log_can_be_json() {
     let (home, stage) = (Home::new(), Stage::of(Default::default()));
     let sections = section_log(&home.log(), "combined")
         + &section_cluster(&stage.address())

@@ -421,7 +421,7 @@ fn the_three_questions_find_the_attacks_and_nothing_else() {
 
 /// Kibana joins minutes where there would be too many bars, and says so in a heading only.
 #[test]
-fn a_minute_is_a_minute_in_an_hour_a_day_and_a_week() {
+fn minutes_stay_minutes_in_an_hour_a_day_and_a_week() {
     for (family, address) in servers().clusters() {
         let lab = Lab::new(family, address);
         let dashboards = dashboards();

@@ -70,7 +70,7 @@ fn told_over_time(setting: &str, pointer: &str, first: &[u8], second: &[u8]) -> 
 }
 
 #[test]
-fn a_new_database_is_taken_without_a_signal_and_a_broken_one_is_not() {
+fn a_new_database_is_loaded_without_a_signal_and_a_broken_one_is_not() {
     let elsewhere = serde_json::json!({"city": {"names": {"en": "Lyon"}}});
     let elsewhere = mmdb::write("GeoLite2-City", &[("203.0.113.0/24", elsewhere)]);
     let cities = told_over_time("geoip", "/source/geo/city_name", &mmdb::city(), &elsewhere);
@@ -90,7 +90,7 @@ fn new_definitions_of_user_agents_are_loaded_while_running() {
 }
 
 #[test]
-fn what_is_hidden_is_hidden_in_the_cluster_and_by_check() {
+fn hidden_values_are_hidden_in_the_cluster_and_by_check() {
     let (home, stage) = (Home::new(), Stage::new());
     let (key, definitions) = (home.path("hash-key"), home.path("regexes.yaml"));
     fs::write(&definitions, DEFINITIONS).unwrap();

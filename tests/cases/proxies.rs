@@ -129,7 +129,7 @@ async fn the_usual_variables_name_a_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_proxy_is_used_where_none_is_configured() {
+async fn no_proxy_is_used_if_none_is_configured() {
     let network = Network::new().await;
     let proxy = network.proxy(None);
     let variable = format!("HTTPS_PROXY={}", proxy.address());
@@ -185,7 +185,7 @@ async fn loopback_is_reached_without_the_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_that_does_not_do_is_named_with_its_setting() {
+async fn an_unusable_proxy_is_reported_with_its_setting() {
     let network = Network::new().await;
     let strict = network.proxy(Some(BASIC));
     network.configure(&format!(
@@ -219,7 +219,7 @@ async fn a_proxy_that_does_not_do_is_named_with_its_setting() {
 
 /// To a plain node a proxy is asked without a tunnel, and its own refusal looks like a node's answer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_plain_node_is_asked_by_the_proxy() {
+async fn a_plain_node_is_requested_through_the_proxy() {
     let network = Network::new().await;
     let strict = network.proxy(Some(BASIC));
     let configure = |user: &str| {

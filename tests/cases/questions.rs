@@ -3,7 +3,7 @@
 use crate::support::agent::Home;
 
 #[test]
-fn a_question_that_cannot_be_asked_ends_with_64_and_says_what_to_write() {
+fn an_invalid_question_ends_with_64_and_a_hint() {
     let home = Home::new();
     home.configure("", "");
     for (arguments, part) in [

@@ -107,7 +107,7 @@ async fn delivery_holds_at_a_redirect_and_follows_none() {
 }
 
 #[tokio::test]
-async fn a_node_that_redirects_is_left_out_while_another_answers() {
+async fn a_node_that_redirects_is_skipped_while_another_responds() {
     let target = Forbidden::start();
     let proxy = to_https(307, &target);
     let es = FakeEs::start(Cluster::default());

@@ -10,7 +10,7 @@ use testkit::lines::{append, append_text};
 use testkit::stage::Stage;
 
 #[test]
-fn sighup_takes_a_new_log_and_a_wrong_configuration_changes_nothing() {
+fn sighup_follows_a_new_log_and_a_wrong_configuration_changes_nothing() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     home.append(0..10);
@@ -46,7 +46,7 @@ fn sighup_takes_a_new_log_and_a_wrong_configuration_changes_nothing() {
 
 /// Some things show only when the agent starts; one that worked must not end by them.
 #[test]
-fn a_configuration_that_does_not_start_leaves_the_old_one_at_work() {
+fn a_configuration_that_does_not_start_leaves_the_old_one_in_use() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     home.append(0..10);
@@ -68,7 +68,7 @@ fn a_configuration_that_does_not_start_leaves_the_old_one_at_work() {
 
 /// An operator mends a wrong address: lines that the old one did not take go to the new one.
 #[test]
-fn sighup_leads_from_a_cluster_that_does_not_answer_to_one_that_does() {
+fn sighup_switches_from_a_cluster_without_a_response_to_one_that_responds() {
     let (home, stage) = (Home::new(), Stage::new());
     let log = section_log(&home.log(), "combined");
     // which must not have to wait for the old one
@@ -110,7 +110,7 @@ fn sighup_switches_from_a_cluster_that_refuses_to_one_that_accepts() {
 }
 
 #[test]
-fn reloads_in_a_row_under_load_lose_and_double_nothing() {
+fn reloads_in_a_row_under_load_lose_and_duplicate_nothing() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     stage.cluster().script = vec![
@@ -174,7 +174,7 @@ fn an_agent_that_worked_is_started_again_until_it_starts() {
     let _ = fs::remove_file(&previous);
     fs::create_dir(&previous).unwrap();
     agent.signal(Signal::HUP);
-    agent.until_said("does not start again; trying on");
+    agent.until_said("does not start again");
     let second = home.end_of(&["run", "--once"]);
     assert!(second.words.contains("another logweir"), "{}", second.words);
     home.append(10..20);
@@ -210,7 +210,7 @@ fn reloads_do_not_lengthen_the_time_limit() {
 
 /// The way to the new configuration leads through a cluster that is slow to answer; who asks meanwhile is heard.
 #[test]
-fn a_stop_during_a_reload_is_a_good_stop_and_a_reload_during_a_reload_counts() {
+fn a_stop_and_a_reload_during_a_reload_are_obeyed() {
     let (home, stage) = (Home::new(), Stage::new());
     let sections = section_log(&home.log(), "combined")
         + &section_cluster(&stage.address())
@@ -244,7 +244,7 @@ fn a_stop_during_a_reload_is_a_good_stop_and_a_reload_during_a_reload_counts() {
 const NGINX: &str = "events {}\nhttp {\n";
 
 #[test]
-fn a_log_and_a_format_that_are_new_in_nginx_conf_are_taken_without_a_signal() {
+fn a_new_log_and_a_new_format_of_nginx_conf_are_used_without_a_signal() {
     let (home, stage) = (Home::new(), Stage::new());
     let (log, second) = (home.log(), home.path("second.log"));
     let write = |text: &str| fs::write(home.nginx_conf(), format!("{NGINX}{text}}}\n")).unwrap();
@@ -342,7 +342,7 @@ fn a_new_format_is_taken_while_everything_else_is_broken() {
 }
 
 #[test]
-fn lines_of_a_format_that_nginx_has_only_just_got_are_parsed_too() {
+fn the_first_lines_of_a_new_format_of_nginx_are_parsed() {
     let (home, stage) = (Home::new(), Stage::new());
     let write = |format: &str| {
         let text = format!(

@@ -100,7 +100,7 @@ fn state_that_others_can_read_is_narrowed_at_the_next_start() {
 }
 
 #[test]
-fn a_folder_with_others_things_stays_open_and_is_warned_of() {
+fn a_shared_folder_stays_open_and_causes_a_warning() {
     let (home, _stage) = with_state("077");
     fs::write(home.data().join("notes.txt"), "").unwrap();
     set(&home.data(), 0o755);
@@ -119,7 +119,7 @@ fn a_folder_with_others_things_stays_open_and_is_warned_of() {
 
 /// The warning about a secret stands in `check` and in the log of `run`, with the file and without the secret.
 #[test]
-fn a_secret_that_everybody_can_read_is_warned_of() {
+fn a_secret_that_everybody_can_read_causes_a_warning() {
     let (home, stage) = (Home::new(), Stage::new());
     home.append(0..10);
     set(&home.path(""), 0o755);

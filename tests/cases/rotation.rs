@@ -244,7 +244,7 @@ fn a_log_without_a_file_is_reported() {
 }
 
 #[test]
-fn a_longer_copy_in_the_place_of_a_log_is_called_no_loss() {
+fn a_longer_copy_that_replaces_a_log_is_not_reported_as_a_loss() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     let whole = home.path("whole");

@@ -58,7 +58,7 @@ fn documents(stage: &Stage) -> Vec<Value> {
 }
 
 #[test]
-fn logins_exports_and_callers_arrive_as_such() {
+fn logins_exports_and_clients_are_marked_in_the_cluster() {
     let (home, stage) = (Home::new(), Stage::new());
     configure(&home, &stage);
     let lines = [
@@ -98,7 +98,7 @@ fn logins_exports_and_callers_arrive_as_such() {
 
 /// The document comes with the application: a new API must not need a hand.
 #[test]
-fn a_changed_document_is_taken_without_a_signal_and_a_broken_one_is_not() {
+fn a_changed_document_is_loaded_without_a_signal_and_a_broken_one_is_not() {
     let (home, stage) = (Home::new(), Stage::new());
     configure(&home, &stage);
     append_text(&home.log(), &request("GET", "/api/carts/a", 200, "-", "-"));
@@ -134,7 +134,7 @@ fn a_changed_document_is_taken_without_a_signal_and_a_broken_one_is_not() {
 }
 
 #[test]
-fn check_names_the_routes_and_shows_what_lines_mean() {
+fn check_lists_the_routes_and_shows_the_meaning_of_lines() {
     let (home, stage) = (Home::new(), Stage::new());
     configure(&home, &stage);
     let lines = [

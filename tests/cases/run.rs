@@ -53,7 +53,7 @@ fn the_same_lines_are_the_same_documents_from_an_empty_state_too() {
 }
 
 #[test]
-fn a_format_without_time_and_client_is_warned_of_once() {
+fn a_format_without_time_and_client_causes_one_warning() {
     let (home, stage) = (Home::new(), Stage::new());
     let log = |name: &str| home.path(name);
     let logs = format!(
@@ -74,7 +74,7 @@ fn a_format_without_time_and_client_is_warned_of_once() {
 }
 
 #[test]
-fn once_gives_up_in_time_and_marks_nothing_done() {
+fn once_gives_up_in_time_and_saves_no_position() {
     let home = Home::new();
     home.append(0..500);
     let limited = ["run", "--once", "--timeout", "2s"];
@@ -147,7 +147,7 @@ fn a_configuration_that_cannot_be_run_ends_with_78_and_a_hint() {
 
 /// Away, refusing, hanging, holding, without a template: it ends in time, with 69, and says how much is left.
 #[test]
-fn once_gives_up_whatever_the_cluster_does_and_reports_what_is_left() {
+fn once_gives_up_whatever_the_cluster_does_and_reports_the_remaining_lines() {
     let closed = Fault::Items {
         every: 1,
         status: 400,
@@ -189,7 +189,7 @@ fn once_gives_up_whatever_the_cluster_does_and_reports_what_is_left() {
 
 /// In the log, not on a page that nobody looks at.
 #[test]
-fn a_state_directory_of_another_output_is_warned_of_in_the_log() {
+fn a_state_directory_of_another_output_causes_a_warning_in_the_log() {
     let (home, stage) = (Home::new(), Stage::new());
     let log = section_log(&home.log(), "combined");
     let cluster = section_cluster(&stage.address());

@@ -137,7 +137,7 @@ fn every_object_keeps_to_the_oldest_form() {
 }
 
 #[test]
-fn every_reference_leads_somewhere_and_everything_is_referred_to() {
+fn every_reference_has_a_target_and_every_object_is_referenced() {
     let objects = objects();
     let known: BTreeSet<_> = objects
         .iter()
@@ -278,7 +278,7 @@ fn schemas(kind: &str) -> BTreeSet<&'static str> {
 }
 
 #[test]
-fn every_aggregation_names_what_is_there() {
+fn every_aggregation_names_existing_fields() {
     let mapped = mapped();
     for object in of_type("visualization") {
         let id = id(&object);
@@ -411,7 +411,7 @@ fn check_query(id: &str, text: &str, mapped: &BTreeMap<String, String>) {
 }
 
 #[test]
-fn every_query_and_column_names_what_is_there() {
+fn every_query_and_column_names_existing_fields() {
     let mapped = mapped();
     for object in objects()
         .iter()
@@ -468,7 +468,7 @@ fn every_link_leads_to_a_dashboard() {
 
 /// The shard that has no limit of its own sends every bucket: a panel took 80 s that takes 3 s with it.
 #[test]
-fn what_is_cut_by_a_number_of_requests_is_cut_on_the_shard() {
+fn buckets_with_a_minimum_count_are_cut_on_the_shard() {
     let mut count = 0;
     for object in of_type("visualization") {
         let aggs = inner(&object, "/attributes/visState")["aggs"].clone();
@@ -493,7 +493,7 @@ fn what_is_cut_by_a_number_of_requests_is_cut_on_the_shard() {
 
 /// What lies within the minutes of a week is gone through ten thousand times.
 #[test]
-fn nothing_lies_within_minutes() {
+fn no_aggregation_is_nested_in_minutes() {
     let mut count = 0;
     for object in of_type("visualization") {
         let aggs = inner(&object, "/attributes/visState")["aggs"].clone();

@@ -328,7 +328,7 @@ fn a_user_unknown_to_the_cluster_is_reported_with_the_setting() {
 
 /// OpenSearch has none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_api_key_is_good_until_it_is_over() {
+async fn an_api_key_is_accepted_until_it_expires() {
     for cluster in servers().secured() {
         let admin = Admin::of(&cluster);
         if admin.is_opensearch() {
@@ -524,7 +524,7 @@ async fn the_printed_role_is_enough_to_prune() {
 
 /// The agent may not see settings and need not: with the right that `check` names it is told how durable indices are.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_right_that_check_names_shows_how_durable_the_indices_are() {
+async fn the_privilege_that_check_names_shows_the_durability_of_the_indices() {
     for cluster in servers().secured() {
         let (host, right) = (Host::new(), Access::to(&cluster));
         let admin = Admin::of(&cluster);

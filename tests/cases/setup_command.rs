@@ -65,7 +65,7 @@ async fn a_dry_run_of_setup_reports_and_changes_nothing() {
 }
 
 #[test]
-fn what_is_printed_needs_no_cluster_and_no_configuration_of_one() {
+fn print_needs_no_cluster_and_no_configured_cluster() {
     let home = Home::new();
     home.configure("", "");
     let printed = |what: &[&str]| {
@@ -85,7 +85,7 @@ fn what_is_printed_needs_no_cluster_and_no_configuration_of_one() {
 }
 
 #[test]
-fn dashboards_go_where_the_section_says_and_nothing_of_others_is_replaced() {
+fn dashboards_are_imported_into_the_configured_kibana_and_foreign_objects_stay() {
     for (fake, product) in [
         (FakeKibana::kibana(), "Kibana"),
         (FakeKibana::dashboards(), "OpenSearch Dashboards"),
@@ -185,7 +185,7 @@ fn dashboards_go_where_the_section_says_and_nothing_of_others_is_replaced() {
 /// README's first minute, copied: its file says all that its comments promise, and its environment lets an administrator
 /// run setup before the agent has a key.
 #[test]
-fn the_commands_of_the_readme_put_what_it_promises() {
+fn the_commands_of_the_readme_work() {
     let readme = include_str!("../../README.md");
     let (_, rest) = readme.split_once("<<'TOML'\n").unwrap();
     let (file, rest) = rest.split_once("TOML\n").unwrap();

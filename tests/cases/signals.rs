@@ -55,7 +55,7 @@ fn sigterm_delivers_what_was_read() {
 }
 
 #[test]
-fn a_stop_waits_for_a_cluster_that_hangs_no_longer_than_it_may() {
+fn a_stop_waits_for_a_hanging_cluster_no_longer_than_the_grace() {
     let (home, stage) = (Home::new(), Stage::new());
     // the requests themselves would hang for an hour
     let cluster = section_cluster(&stage.address()) + "request_timeout = \"1h\"\n";
@@ -327,7 +327,7 @@ fn until_saved(agent: &mut Agent) {
 /// The agent dies of SIGKILL again and again, each time with a request under way that the cluster has not
 /// answered, whether it took it or not, while the log is written and rotated.
 #[test]
-fn killed_in_the_middle_of_deliveries_it_still_indexes_each_line_once() {
+fn an_agent_killed_during_deliveries_indexes_each_line_once() {
     let (home, stage) = (Home::new(), Stage::new());
     let cluster = section_cluster(&stage.address()) + "batch_count = 50\n";
     configure(&home, "", &cluster);

@@ -148,7 +148,7 @@ fn close(path: &std::path::Path) {
 }
 
 #[test]
-fn a_part_of_nginx_conf_that_may_not_be_read_fails_the_check() {
+fn an_unreadable_part_of_nginx_conf_fails_the_check() {
     if !is_root() {
         return;
     }
@@ -187,7 +187,7 @@ fn a_part_of_nginx_conf_that_may_not_be_read_fails_the_check() {
 }
 
 #[test]
-fn a_log_that_may_not_be_read_fails_the_check_beside_others_that_may() {
+fn an_unreadable_log_beside_readable_ones_fails_the_check() {
     if !is_root() {
         return;
     }
@@ -206,7 +206,7 @@ fn a_log_that_may_not_be_read_fails_the_check_beside_others_that_may() {
 }
 
 #[test]
-fn a_part_of_nginx_conf_that_may_not_be_read_shows_while_running() {
+fn an_unreadable_part_of_nginx_conf_is_shown_while_running() {
     let (home, stage) = (Home::new(), Stage::new());
     // a folder cannot be read as a file, whoever asks
     fs::create_dir(home.path("closed.conf")).unwrap();

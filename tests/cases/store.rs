@@ -74,7 +74,7 @@ fn without_a_cluster_requests_are_counted_from_the_store_while_the_agent_runs() 
 }
 
 #[test]
-fn repeated_runs_and_lost_positions_double_nothing() {
+fn repeated_runs_and_lost_positions_duplicate_nothing() {
     let home = Home::new();
     home.configure(
         "",
@@ -181,7 +181,7 @@ fn a_document_of_the_store_equals_the_one_that_a_cluster_would_get() {
 }
 
 #[test]
-fn a_data_dir_of_a_cluster_does_not_change_to_the_store_by_itself() {
+fn a_data_dir_of_a_cluster_is_not_used_by_the_store_silently() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     home.append(0..10);
@@ -248,7 +248,7 @@ fn open_to_all(path: &Path) {
 
 /// The agent of the demo is killed again and again while it reads, commits and merges.
 #[test]
-fn killed_again_and_again_the_demo_loses_and_doubles_nothing() {
+fn a_demo_whose_agent_is_killed_repeatedly_loses_and_duplicates_nothing() {
     use rustix::process::{Pid, Signal, kill_process};
     let home = Home::new();
     home.configure("", "");

@@ -53,7 +53,7 @@ fn a_stop_while_the_template_is_missing_loses_nothing() {
 }
 
 #[test]
-fn an_agent_that_may_not_ask_warns_and_goes_on() {
+fn an_agent_that_may_not_check_the_template_warns_and_delivers() {
     let (home, stage) = (Home::new(), Stage::of(Cluster::default()));
     stage.cluster().forbid("GET /_index_template/secret");
     let cluster = section_cluster(&stage.address()) + "index = \"secret-%Y.%m.%d\"\n";
@@ -71,7 +71,7 @@ fn an_agent_that_may_not_ask_warns_and_goes_on() {
 }
 
 #[test]
-fn the_question_can_be_spared() {
+fn the_template_check_can_be_turned_off() {
     let (home, stage) = (Home::new(), Stage::of(Cluster::default()));
     home.configure_log(&stage.address());
     home.append(0..100);

@@ -137,7 +137,7 @@ fn says(answer: Result<(), String>, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn an_authority_is_trusted_by_the_fingerprint_of_what_the_server_sends() {
+async fn an_authority_is_trusted_by_the_fingerprint_of_a_sent_certificate() {
     let authority = authority(false);
     let own = signed(&authority, Flaws::default());
     let es = server(&own, &[authority.der()]).await;
@@ -176,7 +176,7 @@ async fn a_fingerprint_that_no_sent_certificate_has_is_refused_with_those_that_w
 }
 
 #[tokio::test]
-async fn a_fingerprint_spares_no_other_check() {
+async fn a_fingerprint_replaces_no_other_check() {
     let authority = authority(false);
     let wanted = sha256(authority.der());
     let mallory = self_signed(Flaws::default());
@@ -214,7 +214,7 @@ async fn a_fingerprint_spares_no_other_check() {
 }
 
 #[tokio::test]
-async fn an_authority_that_has_expired_or_is_none_is_refused() {
+async fn an_expired_authority_or_a_certificate_of_no_authority_is_refused() {
     let old = authority(true);
     let own = signed(&old, Flaws::default());
     let es = server(&own, &[old.der()]).await;
@@ -313,7 +313,7 @@ async fn a_signed_certificate_in_ca_file_is_accepted_as_exactly_that() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_used_is_reported_with_the_reason() {
+async fn an_unusable_certificate_is_reported_with_the_reason() {
     let own = self_signed(Flaws {
         is_authority: true,
         ..Flaws::default()
@@ -351,7 +351,7 @@ async fn what_cannot_be_used_is_reported_with_the_reason() {
 
 /// `run`, `check --connect`, `setup`, `prune` and `replay` take the cluster's settings from one place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_command_knows_the_fingerprint() {
+async fn every_command_uses_the_fingerprint() {
     let authority = authority(false);
     let own = signed(&authority, Flaws::default());
     let es = server(&own, &[authority.der()]).await;
@@ -407,7 +407,7 @@ async fn every_command_knows_the_fingerprint() {
 }
 
 #[tokio::test]
-async fn kibana_is_known_by_its_fingerprint_too() {
+async fn kibana_is_trusted_by_its_fingerprint_too() {
     let authority = authority(false);
     let own = signed(&authority, Flaws::default());
     let es = server(&own, &[authority.der()]).await;

@@ -36,7 +36,7 @@ struct Count {
     configured: bool,
 }
 
-/// A segment of a route, and the texts that stand there.
+/// A segment in which otherwise equal routes differ, and its texts.
 struct VaryingSegment<'r> {
     /// With `{value}` in that segment.
     template: String,
@@ -61,7 +61,7 @@ impl RouteCounts {
         }
     }
 
-    /// The table, and what to paste; `None` without any route.
+    /// The table, and sections to paste into the configuration; `None` without any route.
     pub(super) fn text(&self) -> Option<String> {
         if self.by_route.is_empty() {
             return None;
@@ -90,7 +90,7 @@ impl RouteCounts {
         Some(out)
     }
 
-    /// Places with many texts, and the routes that make one of each.
+    /// The segments with many texts, and the routes that would merge them.
     fn proposals(&self) -> String {
         let mut varying = self.varying_segments();
         varying.retain(|segment| {
@@ -104,7 +104,7 @@ impl RouteCounts {
         if varying.is_empty() {
             return String::new();
         }
-        let mut out = "these still look like values:\n".to_owned();
+        let mut out = "these segments still look like values:\n".to_owned();
         for VaryingSegment {
             template,
             texts,
@@ -119,7 +119,7 @@ impl RouteCounts {
             );
             out.push_str(&format!("  {}\n", terminal::safe(&text)));
         }
-        out.push_str("if they are, give them one name in the configuration:\n\n");
+        out.push_str("if they are, add routes that give them one name:\n\n");
         for segment in &varying {
             let path = toml::Value::String(segment.template.clone());
             out.push_str(&format!(
@@ -140,7 +140,7 @@ impl RouteCounts {
             };
             let segments: Vec<&str> = inner.split('/').collect();
             for (at, text) in segments.iter().enumerate() {
-                // what is a placeholder already is no further value
+                // a placeholder is not another value
                 if text.is_empty() || text.contains('{') {
                     continue;
                 }
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn routes_are_counted_and_values_among_them_pointed_out() {
+    fn routes_are_counted_and_segments_that_look_like_values_are_reported() {
         let mut counts = RouteCounts::default();
         for number in 0..30_u8 {
             let name = format!(

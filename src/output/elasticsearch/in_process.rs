@@ -81,7 +81,7 @@ pub(crate) struct InProcess {
     points: FailPoints,
 }
 
-/// Waits as long as the fail point says, for ever if the agent dies there; false when the step fails.
+/// Waits as long as the fail point requires, for ever if the agent dies there. Returns whether the step succeeds.
 async fn passes(points: &FailPoints, step: Step) -> bool {
     match points.pass(step) {
         Fate::Go => true,

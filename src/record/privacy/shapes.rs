@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_known_by_their_shape() {
+    fn values_are_recognised_by_their_form() {
         let shapes = default();
         let a = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6";
         for (text, expected) in [

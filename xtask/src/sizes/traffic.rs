@@ -1,19 +1,19 @@
 //! A day of a shop's access log: few clients busy and many rare, visits that ask for several things one after the other,
 //! some three hundred user agents of which a dozen are common, ids, queries, referrers.
 //!
-//! What an index takes hangs on how often values come again, and how near to each other: that is what this is about.
-//! Everything comes from a seeded generator, so that each run writes the same bytes.
+//! The size of an index depends on how often values repeat, and at which distance, so the lines imitate that. All values
+//! come from a seeded generator, so that each run writes the same bytes.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use testkit::load::Random;
 
-/// The format of the lines: `combined`, and what the dashboards want besides, the site and the duration.
+/// The format of the lines: `combined`, with the site and the duration, which the dashboards need.
 pub(super) const FORMAT: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
 \"$http_referer\" \"$http_user_agent\" \"$host\" $request_time";
 
-/// The day of the lines, as they say it and as an index's name does.
+/// The day of the lines, in the notation of the lines and in that of an index's name.
 const DAY: &str = "24/Nov/2025";
 pub(super) const INDEX_DAY: &str = "2025.11.24";
 
@@ -21,9 +21,9 @@ pub(super) const INDEX_DAY: &str = "2025.11.24";
 const HOURS: [u64; 24] = [
     18, 12, 9, 7, 7, 10, 18, 30, 42, 50, 54, 56, 58, 55, 53, 54, 57, 62, 68, 76, 80, 66, 38, 20,
 ];
-/// One line in so many of the log belongs to a client that is new.
+/// One in so many lines comes from a new client.
 const LINES_PER_CLIENT: u64 = 12;
-/// Visits that go on at the same time.
+/// Concurrent visits.
 const VISITS: usize = 150;
 /// A visit ends with one request in so many.
 const VISIT_LENGTH: u64 = 14;
@@ -89,7 +89,7 @@ pub(super) struct Day {
     path: String,
 }
 
-/// A client that is there just now.
+/// The current visit of a client.
 struct Visit {
     client: u64,
     kind: VisitorKind,
@@ -106,14 +106,14 @@ enum VisitorKind {
     Scanner,
 }
 
-/// What came of a request.
+/// The response to a request.
 struct Asked {
     method: &'static str,
     host: &'static str,
     status: &'static str,
     bytes: u64,
     millis: u64,
-    /// It is a page, that what is asked for next names as its referrer.
+    /// It is a page, so the next request has it as its referrer.
     is_page: bool,
 }
 
@@ -189,10 +189,10 @@ impl Day {
         }
     }
 
-    /// Somebody comes.
+    /// A visit begins.
     fn visit(&mut self) -> Visit {
         let client = rank(&mut self.random, self.clients);
-        // who it is hangs on the client alone, so that it is the same when it comes again
+        // it depends on the client alone, so that a returning client is the same
         let mut own = Random::new(client + 1);
         let kind = match own.below(100) {
             0..62 => VisitorKind::Browser,
@@ -214,7 +214,7 @@ impl Day {
     }
 }
 
-/// A number below `limit`, the small ones often: number n comes about as often as 1/(n+1) says.
+/// A random number below `limit`. The frequency of n is about proportional to 1/(n+1).
 fn rank(random: &mut Random, limit: u64) -> u64 {
     let octaves = u64::from(limit.ilog2()) + 1;
     let from = 1 << random.below(octaves);
@@ -224,7 +224,7 @@ fn rank(random: &mut Random, limit: u64) -> u64 {
 /// The second of the day in which the line with this number is written.
 fn second(number: u64, lines: u64) -> u64 {
     let all: u64 = HOURS.iter().sum();
-    // thousandths of that many requests
+    // thousandths of the requests of a day
     let mut rest = number * all * 1000 / lines.max(1);
     for (hour, weight) in (0..).zip(HOURS) {
         if rest < weight * 1000 {
@@ -274,7 +274,7 @@ fn request(random: &mut Random, visit: &Visit, path: &mut String) -> Asked {
     path.clear();
     let [www, api, fixed] = HOSTS;
     let product = rank(random, PRODUCTS);
-    // what one product's picture or page takes is always the same
+    // the size of a product's picture or page never changes
     let size = |of: u64, most: u64| 400 + Random::new(of + 5).below(most);
     let quick = 1 + random.below(4) + random.below(9);
     let slow = 12 + random.below(40) * (1 + random.below(6));
@@ -314,7 +314,7 @@ fn request(random: &mut Random, visit: &Visit, path: &mut String) -> Asked {
     }
     let is_app = visit.kind == VisitorKind::App;
     match dice {
-        // what a page brings with it
+        // the files that a page includes
         0..34 if !is_app => {
             let known = random.below(3) == 0;
             let _ = match dice {
