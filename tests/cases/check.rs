@@ -17,7 +17,7 @@ struct Bench {
     variables: Vec<(String, String)>,
 }
 
-/// What a command left behind.
+/// The output of a command.
 struct Ended {
     code: i32,
     out: String,
@@ -43,14 +43,14 @@ impl Bench {
         bench
     }
 
-    /// Only root, or who runs the test, may read the logs: what is said does not depend on who does.
+    /// Only the owner may read the logs, so that the output does not depend on the user that runs the test.
     fn private(self) -> Self {
         let mode = fs::Permissions::from_mode(0o700);
         fs::set_permissions(self.folder.path(), mode).unwrap();
         self
     }
 
-    /// A bench whose cluster is never asked.
+    /// A bench whose cluster gets no request.
     fn with_cluster() -> Self {
         Self::new().set("LOGWEIR_ELASTICSEARCH_NODES", "http://127.0.0.1:1")
     }
@@ -90,7 +90,7 @@ impl Bench {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // who ends before all of it is read says why
+        // a command that ends before it has read everything prints the reason
         let _ = child.stdin.take().unwrap().write_all(input);
         let output = child.wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| self.stable(&String::from_utf8(bytes).unwrap());
@@ -319,7 +319,7 @@ fn a_wrong_configuration_has_the_exit_code_of_run() {
     assert_eq!(bench.check(&[]).code, 73);
 }
 
-/// Rights mean nothing to root, who therefore takes another user's shape; the binary goes where that user may.
+/// Root may read everything, so the command runs as another user, from a path where that user may run it.
 #[test]
 fn unreadable_logs_are_reported_with_the_group() {
     use std::os::unix::fs::MetadataExt;
@@ -366,12 +366,12 @@ fn unreadable_logs_are_reported_with_the_group() {
     assert_eq!(run(&["--parse", &log]).code, 77);
 }
 
-/// A server that answers each path as the script says: its status, headers and body.
+/// A server that responds to each path with the scripted status, headers and body.
 pub(crate) fn serve(script: &[(&str, u16, &str, &str)]) -> HttpServer {
     serve_with(script, &[])
 }
 
-/// The same, with what setup puts already in the cluster.
+/// The same, with the objects of setup in the cluster.
 fn serve_with(script: &[(&str, u16, &str, &str)], held: &[(String, String)]) -> HttpServer {
     let json = "content-type: application/json\r\n";
     let answer = |status, header: &str, body: &str| Reply::Answer {
@@ -392,7 +392,7 @@ fn serve_with(script: &[(&str, u16, &str, &str)], held: &[(String, String)]) -> 
     })
 }
 
-/// The answers of a cluster in which setup was run.
+/// The responses of a cluster after setup.
 fn set_up(family: &str, components: &[&str]) -> Vec<(String, String)> {
     let file = |name: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))

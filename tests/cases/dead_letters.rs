@@ -1,4 +1,4 @@
-//! What the cluster did not take: listed, sent again, beside an agent and alone.
+//! Documents that the cluster rejected: listing and resending them, beside an agent and without one.
 
 use std::path::Path;
 
@@ -47,7 +47,7 @@ fn ids(home: &Home) -> Vec<String> {
     entries.map(|entry| entry.unwrap().id).collect()
 }
 
-/// Four entries of three reasons; a client wrote what it could into one of them.
+/// Four entries with three reasons; one of them contains hostile text of a client.
 fn some(home: &Home) {
     let document = r#"{"log":{"file":{"path":"/var/log/nginx/a\u001b[2J.log"},"offset":7}}"#;
     let field = ("document_parsing_exception", "field [\u{1b}[31mred\u{7f}]");
@@ -189,7 +189,7 @@ fn the_cluster_refuses_lines_and_takes_them_at_the_replay() {
     );
     assert_eq!(stage.count(), 97);
 
-    // beside a running agent, which goes on
+    // beside a running agent, which continues
     let agent = home.run();
     let replay = ended(&home, REPLAY, &["--reason", "parsing"]);
     assert_eq!(replay.code, Some(0), "{}", replay.words);
@@ -277,7 +277,7 @@ fn a_replay_by_root_keeps_the_owner_of_the_file() {
     let path = file(&home).path();
     let folder = path.parent().unwrap();
     if std::fs::metadata(folder).unwrap().uid() != 0 {
-        // only root can give files away
+        // only root can change the owner of files
         return;
     }
     for path in [folder, &path] {

@@ -30,7 +30,7 @@ fn transport(kibana: &FakeKibana, auth: Auth) -> HttpClient {
     .unwrap()
 }
 
-/// Compares and imports; gives what became of the objects.
+/// Compares and imports; returns the outcome for each object.
 async fn set_up(kibana: &FakeKibana, pattern: &str, space: Option<&str>) -> Vec<ChangeOutcome> {
     let transport = transport(kibana, Auth::None);
     let wanted = SavedObjects::for_pattern(pattern, space);
@@ -108,7 +108,7 @@ fn with_spaces(version: &'static str) -> FakeKibana {
 async fn in_each_of_several_spaces_a_second_run_changes_nothing() {
     for version in ["7.10.2", "8.12.2", "9.1.0"] {
         let kibana = with_spaces(version);
-        // the default space has a name too
+        // the default space has an identifier too
         for space in [None, Some("ops"), Some("dev"), Some("default")] {
             let first = set_up(&kibana, PATTERN, space).await;
             let wanted = match space {
@@ -272,7 +272,7 @@ async fn objects_without_our_mark_are_kept() {
     );
 }
 
-/// The mark says that it is ours and of this version; what it marks is not what was put.
+/// The mark shows that the object is ours and of this version, but its content was changed.
 #[tokio::test]
 async fn changed_objects_with_the_mark_are_reported_and_restored_only_by_force() {
     for kibana in [FakeKibana::kibana(), FakeKibana::dashboards()] {
@@ -344,7 +344,7 @@ async fn links_in_a_space_lead_to_its_own_dashboards() {
         assert!(held.contains_key(&name), "{name}");
         count += 1;
     }
-    // seven in the panel of links, one of each address
+    // seven in the panel of links, one for each dashboard
     assert_eq!(count, 8);
 }
 
@@ -387,7 +387,7 @@ async fn each_object_that_was_refused_is_named() {
         format!("1 of {all} objects were not imported: dashboard logweir-traffic: disk full");
     assert_eq!(error, told);
 
-    // without its index pattern a panel shows nothing, and says so only when it is looked at
+    // without its index pattern a panel shows only an error, when somebody opens it
     let kibana = FakeKibana::kibana();
     found.objects.remove(0);
     let transport = self::transport(&kibana, Auth::None);
@@ -447,7 +447,7 @@ async fn a_server_that_is_not_kibana_is_reported() {
     assert!(error.contains("and not the cluster"), "{error}");
 }
 
-/// Sends as it is told, and shows what the fake would say to a client that got it wrong.
+/// Sends a request, to show how the fake responds to a wrong one.
 async fn raw(
     kibana: &FakeKibana,
     headers: &[(&'static str, &'static str)],

@@ -1,4 +1,4 @@
-//! Delivery over real sockets: what the state machine's own tests, which have none, cannot see.
+//! Delivery over real sockets, which the tests of the state machine do not use.
 //!
 //! Time is real here, so waits are milliseconds, and no test's outcome depends on one being long or short.
 
@@ -89,7 +89,7 @@ fn ids(range: std::ops::Range<usize>) -> BTreeSet<String> {
     range.map(|id| format!("id-{id}")).collect()
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 async fn nobody() -> Url {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap()
@@ -335,7 +335,7 @@ async fn an_unknown_host_name_is_reported() {
     );
 }
 
-/// An authority, and what a server and a client get from it.
+/// An authority, and the certificates that it issues to a server and a client.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }

@@ -1,4 +1,4 @@
-//! The agent's own log: a line at the start, one at the end, one for a reload that is refused, and more for debugging.
+//! The agent's own log: a line at the start, one at the end, one for each refused reload, and more for debugging.
 
 use std::fs;
 

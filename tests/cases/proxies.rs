@@ -62,14 +62,14 @@ impl Network {
         ended
     }
 
-    /// `run --once` delivers all.
+    /// `run --once` delivers all lines.
     fn delivers(&self, variables: &[&str]) {
         let ended = self.ends(variables, &["run", "--once", "--no-template-check"]);
         assert_eq!(ended.code, Some(0), "{}", ended.words);
         assert_eq!(self.es.cluster().documents.len(), 10);
     }
 
-    /// `check --connect` says all of this.
+    /// `check --connect` prints all of these words.
     fn check_says(&self, variables: &[&str], words: &[&str]) {
         let ended = self.ends(variables, &["check", "--connect"]);
         for word in words {
@@ -90,7 +90,7 @@ async fn the_setting_names_a_proxy_with_credentials() {
     let proxy = network.proxy(Some(BASIC));
     let address = proxy.address();
     network.configure(&format!("proxy = \"http://logweir:hunter2@{address}\""));
-    // the setting goes before the environment
+    // the setting takes precedence over the environment
     let other = format!("HTTPS_PROXY=http://127.0.0.1:{}", free_port());
     network.delivers(&[&other]);
     assert!(
@@ -217,7 +217,8 @@ async fn an_unusable_proxy_is_reported_with_its_setting() {
     );
 }
 
-/// To a plain node a proxy is asked without a tunnel, and its own refusal looks like a node's answer.
+/// Requests to a plain node go through a proxy without a tunnel, so a refusal of the proxy looks like a response of the
+/// node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_plain_node_is_requested_through_the_proxy() {
     let network = Network::new().await;

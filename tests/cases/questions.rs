@@ -1,4 +1,4 @@
-//! `top` and `timeline`: what cannot be asked is said before anything is looked at.
+//! `top` and `timeline`: an invalid question is reported before anything is read.
 
 use crate::support::agent::Home;
 

@@ -1,4 +1,4 @@
-//! The shape of the shipped saved objects: what Kibana imports without a word and then draws wrong.
+//! The form of the shipped saved objects: mistakes that Kibana imports without a message and then draws wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -265,7 +265,7 @@ fn the_index_pattern_lists_the_fields_of_the_mappings() {
     }
 }
 
-/// Which bucket schemas a type knows; with another one Kibana draws one bar, "All docs".
+/// The bucket schemas of a type; with another one Kibana draws one bar, "All docs".
 fn schemas(kind: &str) -> BTreeSet<&'static str> {
     set(match kind {
         "histogram" | "line" | "area" | "horizontal_bar" => "metric segment group",
@@ -338,19 +338,19 @@ fn every_aggregation_names_existing_fields() {
                 );
             }
         }
-        // OpenSearch Dashboards filters another row than the one that is clicked where a table has an order of its own.
+        // If a table has its own order, OpenSearch Dashboards filters by another row than the one that is clicked.
         let ui_state = inner(&object, "/attributes/uiStateJSON");
         assert!(params.get("sort").is_none(), "{id}: a stored order");
         assert!(ui_state.pointer("/vis/params/sort").is_none(), "{id}");
         assert!(ui_state.pointer("/vis/sortColumn").is_none(), "{id}");
-        // Kibana 8 drops it on import, and setup would call that a change.
+        // Kibana 8 drops it on import, and setup would report that as a change.
         assert!(params.get("legendSize").is_none(), "{id}");
         check_times(id, aggs, &ui_state);
     }
 }
 
-/// Kibana 8 and OpenSearch Dashboards give each column of a table the same width, which cuts moments off. Each keeps
-/// the widths in a place of its own.
+/// By default Kibana 8 and OpenSearch Dashboards give each column of a table the same width, which cuts times off. Each
+/// stores widths in a different place.
 fn check_times(id: &str, aggs: &[Value], ui_state: &Value) {
     let widths = &ui_state["vis"]["columnsWidth"];
     assert_eq!(widths, &ui_state["vis"]["params"]["colWidth"], "{id}");
@@ -386,7 +386,7 @@ fn check_fields(id: &str, agg: &Value, mapped: &BTreeMap<String, String>) {
             let of = mapped
                 .get(field)
                 .unwrap_or_else(|| panic!("{id}: {field} is not there"));
-            // Where addresses are hashed there is no source.ip; source.address is always there.
+            // With hashed addresses there is no source.ip; source.address always exists.
             assert_ne!(field, "source.ip", "{id}: {kind}");
             assert!(
                 fits.contains(&of.as_str()),
@@ -441,7 +441,7 @@ fn every_query_and_column_names_existing_fields() {
     }
 }
 
-/// What links to a dashboard.
+/// Every link to a dashboard has a target.
 #[test]
 fn every_link_leads_to_a_dashboard() {
     let dashboards = of_type("dashboard");
@@ -466,7 +466,7 @@ fn every_link_leads_to_a_dashboard() {
     }
 }
 
-/// The shard that has no limit of its own sends every bucket: a panel took 80 s that takes 3 s with it.
+/// A shard without its own limit sends every bucket: a panel took 80 s without it, and takes 3 s with it.
 #[test]
 fn buckets_with_a_minimum_count_are_cut_on_the_shard() {
     let mut count = 0;
@@ -491,7 +491,7 @@ fn buckets_with_a_minimum_count_are_cut_on_the_shard() {
     assert_eq!(count, 6);
 }
 
-/// What lies within the minutes of a week is gone through ten thousand times.
+/// An aggregation within the minutes of a week is computed ten thousand times.
 #[test]
 fn no_aggregation_is_nested_in_minutes() {
     let mut count = 0;

@@ -1,4 +1,4 @@
-//! The shipped templates in real clusters: taken, applied, and kind to whatever a client may have sent.
+//! The shipped templates in real clusters: they are accepted and applied, and documents with any client's text are indexed.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ fn step(steps: &[PlannedObject], kind: ObjectKind, end: &str) -> PlannedObject {
     steps.iter().find(is).unwrap().clone()
 }
 
-/// A cluster by the plainest way there is.
+/// A cluster over plain HTTP.
 struct Cluster(PlainTransport);
 
 impl Cluster {
@@ -441,8 +441,8 @@ async fn opensearch_would_refuse_the_files_of_elasticsearch() {
     }
 }
 
-/// The servers of the tests have neither ILM nor ISM: that is found out, and templates that name a policy, which they
-/// would refuse, are not put.
+/// The servers of the tests have no ILM and no ISM. That is detected, and templates that name a policy, which they would
+/// refuse, are not put.
 #[tokio::test]
 async fn a_cluster_without_a_life_cycle_is_detected() {
     for (family, address) in servers().clusters() {
@@ -533,7 +533,7 @@ async fn logsdb_accepts_every_field_and_still_detects_a_duplicate_by_its_id() {
                 "{family}"
             );
         }
-        // the source may be put together anew from the fields, with times and places in another form
+        // the source may be rebuilt from the fields, with times and positions in another form
         let (mut sent, mut kept) = (Vec::new(), Vec::new());
         fields("", &full_document(), &mut sent);
         fields("", source, &mut kept);

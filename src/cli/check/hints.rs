@@ -108,6 +108,10 @@ mod tests {
         let error = Format::combined()
             .parse(b"1.2.3.4", &mut Captures::new())
             .unwrap_err();
-        assert!(hint(b"1.2.3.4", &error, false).unwrap().contains("no end"));
+        assert!(
+            hint(b"1.2.3.4", &error, false)
+                .unwrap()
+                .contains("no line end")
+        );
     }
 }
