@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// A kind of step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Step {
-    /// Of the positions: a file is made, written, fsynced, renamed; its directory is fsynced.
+    /// A step that saves the positions: create, write, fsync or rename a file, or fsync its directory.
     Create,
     Write,
     Sync,
@@ -18,13 +18,13 @@ pub(crate) enum Step {
     SyncDirectory,
     /// A batch is sealed and handed to the output.
     Seal,
-    /// Its request leaves.
+    /// The batch's request is sent.
     Send,
-    /// Its answer is read, when the cluster has acted.
+    /// The response is read, after the cluster has acted.
     Answer,
-    /// It is settled and handed back.
+    /// The batch is settled and its buffer is returned.
     Settle,
-    /// Of the dead letters.
+    /// A step that saves the dead letters.
     LetterWrite,
     LetterSync,
     LetterRename,
@@ -51,69 +51,69 @@ impl Step {
 
 /// The fault that a test injects into a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
+pub(crate) enum InjectedFault {
     Error,
     Delay,
-    /// The process ends before it.
+    /// The process ends before the step.
     Abort,
 }
 
-/// The resulting action of a step.
+/// What the caller of a step has to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    Go,
+pub(crate) enum StepAction {
+    Proceed,
     Fail,
-    TakeLong,
-    /// Nothing, ever again.
-    Die,
+    Delay,
+    /// The process counts as dead: do nothing, now or later.
+    Stop,
 }
 
 #[derive(Debug, Default)]
 struct Plan {
-    /// The steps so far, while they are counted.
+    /// The steps so far, if they are counted.
     passed: Option<Vec<Step>>,
-    at: Option<(Step, usize, How)>,
+    at: Option<(Step, usize, InjectedFault)>,
     dead: bool,
-    met: bool,
+    injected: bool,
 }
 
-/// Shared by all modules of an agent; without a test it does nothing.
+/// The fail points that all modules of an agent share; outside of tests they do nothing.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FailPoints(Arc<Mutex<Plan>>);
 
 impl FailPoints {
-    /// Counts all steps; at the one of this kind and number, from 0, something happens.
-    pub(crate) fn new(at: Option<(Step, usize, How)>) -> Self {
+    /// Counts all steps, and injects the fault into the step of this kind and number (from 0).
+    pub(crate) fn new(at: Option<(Step, usize, InjectedFault)>) -> Self {
         let points = Self::default();
         points.plan().passed = Some(Vec::new());
         points.plan().at = at;
         points
     }
 
-    /// A step is about to be taken.
-    pub(crate) fn pass(&self, step: Step) -> Fate {
+    /// Counts a step that is about to be taken, and returns what to do.
+    pub(crate) fn pass(&self, step: Step) -> StepAction {
         let mut plan = self.plan();
         if plan.dead {
-            return Fate::Die;
+            return StepAction::Stop;
         }
         let Some(passed) = &mut plan.passed else {
-            return Fate::Go;
+            return StepAction::Proceed;
         };
         let number = passed.iter().filter(|passed| **passed == step).count();
         passed.push(step);
         match plan.at {
-            Some((kind, at, how)) if (kind, at) == (step, number) => {
-                plan.met = true;
-                match how {
-                    How::Error => Fate::Fail,
-                    How::Delay => Fate::TakeLong,
-                    How::Abort => {
+            Some((kind, at, fault)) if (kind, at) == (step, number) => {
+                plan.injected = true;
+                match fault {
+                    InjectedFault::Error => StepAction::Fail,
+                    InjectedFault::Delay => StepAction::Delay,
+                    InjectedFault::Abort => {
                         plan.dead = true;
-                        Fate::Die
+                        StepAction::Stop
                     }
                 }
             }
-            _ => Fate::Go,
+            _ => StepAction::Proceed,
         }
     }
 
@@ -121,7 +121,7 @@ impl FailPoints {
         self.plan().dead
     }
 
-    /// Another process may live; true when the one before was dead.
+    /// Starts another process; true if the one before was dead.
     pub(crate) fn revive(&self) -> bool {
         std::mem::take(&mut self.plan().dead)
     }
@@ -131,9 +131,9 @@ impl FailPoints {
         self.plan().passed.clone().unwrap_or_default()
     }
 
-    /// Whether something happened.
-    pub(crate) fn met(&self) -> bool {
-        self.plan().met
+    /// Whether the fault was injected.
+    pub(crate) fn injected(&self) -> bool {
+        self.plan().injected
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {

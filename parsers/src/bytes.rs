@@ -1,5 +1,4 @@
-//! Sets of byte values. Owns their algebra, with which the compiler proves where a field ends;
-//! knows nothing of fields.
+//! Sets of byte values. Owns set operations, with which the compiler proves where a field ends. Refuses to know fields.
 
 /// A set of byte values, 256 bits.
 #[derive(Clone, Copy, PartialEq, Eq)]

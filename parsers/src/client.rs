@@ -1,9 +1,9 @@
-//! Who sent the request: the peer of the connection, or, behind proxies that are trusted, the
-//! address they forwarded.
+//! Chooses the client of a request: the peer of the connection or, behind trusted proxies, the address that they
+//! forwarded.
 //!
-//! Anyone can send an `X-Forwarded-For`. Its entries are believed from the right, and only as far as
-//! each was written by a trusted proxy; the first address that is no such proxy is the client. An
-//! agent that took the left end would let an attacker choose the address that is counted.
+//! Anyone can send an `X-Forwarded-For`. Its entries are trusted from the right, and only as long as a trusted proxy
+//! wrote them; the first address that is not a trusted proxy is the client. If the leftmost entry were used, an
+//! attacker could choose the address that is counted.
 
 mod fields;
 
@@ -15,8 +15,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// The client of a request, as chosen by [`choose`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chosen<'a> {
-    /// The address as written, without port and brackets, and without the `::ffff:` of a mapped
-    /// IPv4 address; so one client has one text. The raw peer if that is no address (`unix:`).
+    /// The address as written, without port, brackets and the `::ffff:` of a mapped IPv4 address, so that one client
+    /// always has the same text. If the peer is not an address (`unix:`), the raw peer.
     pub text: &'a [u8],
     /// The address; IPv4-mapped IPv6 addresses are IPv4. `None` if the peer has none (`unix:`).
     pub ip: Option<IpAddr>,
@@ -27,7 +27,7 @@ pub struct Chosen<'a> {
 /// Reads an address: IPv4 or IPv6, with or without a port (`v4:port`, `[v6]:port`, `[v6]`).
 ///
 /// IPv4-mapped IPv6 addresses (`::ffff:192.0.2.1`) give the IPv4 address. A zone (`fe80::1%eth0`) is
-/// dropped. `None` for `unix:`, names, `unknown` and rubbish.
+/// dropped. Returns `None` for `unix:`, names, `unknown` and invalid text.
 ///
 /// ```
 /// use logweir_parsers::client;
@@ -41,10 +41,10 @@ pub fn address(raw: &[u8]) -> Option<IpAddr> {
 /// Chooses the client from the connection's peer (`$remote_addr`, or `$realip_remote_addr` where
 /// nginx already replaced it) and the forwarded list (`$http_x_forwarded_for`), both as logged.
 ///
-/// The peer counts unless it is inside `trusted`. Then the list is walked from its right end, trusted
-/// proxies are skipped, and the first other address is the client. If all are trusted, it is the
-/// leftmost. An entry that is no address (`unknown`, a name, rubbish) ends the walk, and the proxy
-/// that sent it counts: beyond it nothing is vouched for (as in nginx's `real_ip_recursive`).
+/// The peer is the client unless it is inside `trusted`. Otherwise the list is read from its right end: trusted proxies
+/// are skipped, and the first other address is the client. If all are trusted, it is the leftmost. An entry that is not
+/// an address (`unknown`, a name, invalid text) ends the search, and the proxy that sent it is the client, because no
+/// trusted proxy vouches for the entries before it (as in nginx's `real_ip_recursive`).
 ///
 /// ```
 /// use logweir_parsers::client;
@@ -83,12 +83,12 @@ pub fn choose<'a>(remote: &'a [u8], forwarded: Option<&'a [u8]>, trusted: &[IpNe
     chosen
 }
 
-/// Chooses the client from what something else than the connection says: a header, or a variable that somebody made.
-/// One address, or a list as in [`choose`].
+/// Chooses the client from a value other than the connection: a header or a custom variable. The value is one address,
+/// or a list as in [`choose`].
 ///
-/// The list is walked in the same way, but nobody is known who vouches for its right end. While `trusted` is empty,
-/// private addresses count as those of proxies: a load balancer inside the network stands at the right end of most
-/// such lists. `None` where the right end is no address.
+/// The list is read in the same way, but nothing is known about who wrote its right end. While `trusted` is empty,
+/// private addresses count as proxies, because in most such lists the right end is a load balancer inside the network.
+/// Returns `None` if the right end is not an address.
 ///
 /// ```
 /// use logweir_parsers::client;
@@ -146,12 +146,12 @@ fn mapped(ip: IpAddr) -> Option<IpAddr> {
 
 /// The address within `raw`: its text and its value.
 fn read(raw: &[u8]) -> Option<(&[u8], IpAddr)> {
-    // Nearly every address is a plain IPv4 one, and this is a line's dearest value to read.
+    // Nearly every address is plain IPv4, and this value is the most expensive one of a line to read.
     if let Some(v4) = dotted(raw) {
         return Some((raw, IpAddr::V4(v4)));
     }
     let host = host(raw)?;
-    // Also refuses what is not ASCII; longer texts than an address can have are not looked at.
+    // Also refuses text that is not ASCII; texts longer than any address are not examined.
     let text = std::str::from_utf8(host).ok()?;
     if let Ok(v4) = text.parse() {
         return Some((host, IpAddr::V4(v4)));
@@ -167,7 +167,7 @@ fn read(raw: &[u8]) -> Option<(&[u8], IpAddr)> {
     }
 }
 
-/// `a.b.c.d` in the one way to write it; as `Ipv4Addr::from_str`, at a third of its cost.
+/// Reads `a.b.c.d` like `Ipv4Addr::from_str`, at a third of its cost.
 fn dotted(raw: &[u8]) -> Option<Ipv4Addr> {
     let mut octets = [0u8; 4];
     let mut at = 0;
@@ -196,7 +196,7 @@ fn digit(byte: u8) -> Option<u8> {
     byte.is_ascii_digit().then(|| byte - b'0')
 }
 
-/// Takes port, brackets and zone away.
+/// Removes port, brackets and zone.
 fn host(raw: &[u8]) -> Option<&[u8]> {
     let host = if let Some(rest) = raw.strip_prefix(b"[") {
         let end = memchr::memchr(b']', rest)?;

@@ -1,43 +1,43 @@
-//! Why a line does not fit its format. The value is small and `Copy`, for it is made on the hot path
-//! and often thrown away (a log has several formats, tried in order); all message texts stand here.
+//! Errors of lines that do not match their format. The value is small and `Copy`, because it is created on the hot path
+//! and often discarded (a log has several formats, tried in order). This module owns all message texts.
 
 use crate::format::{Format, Grammar};
 use std::fmt;
 
-/// A line that does not fit: what was expected at which byte, and what stood there.
+/// A line that does not match: what was expected at which byte, and which byte was found.
 ///
-/// Where a format must be tried in several ways, the failure farthest to the right is reported.
-/// [`Format::explain`] makes a sentence of it.
+/// If a format was tried in several ways, this is the failure farthest to the right. [`Format::explain`] turns it into
+/// a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseError {
     /// The field that was read, or after which the text was expected; an index into
     /// [`Format::fields`]. `None` before the first field.
     pub field: Option<u16>,
-    /// The byte of the line at which it stopped to fit, from 0.
+    /// The byte of the line at which it stops matching, from 0.
     pub offset: u32,
-    /// What the format wants there.
+    /// What the format expects there.
     pub expected: Expected,
-    /// The byte that stands there; `None` at the end of the line.
+    /// The byte that was found; `None` at the end of the line.
     pub found: Option<u8>,
 }
 
-/// What a format wants at a place of a line.
+/// What a format expects at a position of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
     /// A value of this grammar.
     Value(Grammar),
     /// The literal text with this number among the format's literal texts.
     Literal(u16),
-    /// Nothing more.
+    /// The end of the line.
     EndOfLine,
     /// A line of less than 4 GiB.
     ShortLine,
-    /// A line for which the places where fields may end can be tried within the limit of effort.
+    /// A line for which all possible ends of its fields can be tried within the limit of effort.
     LessEffort,
 }
 
 impl ParseError {
-    /// A short word for metrics, one of a few: `number`, `time`, `literal`, `end_of_line`, …
+    /// A label for metrics, one of a few: `number`, `time`, `literal`, `end_of_line`, …
     pub fn reason(&self) -> &'static str {
         match self.expected {
             Expected::Value(grammar) => grammar.reason(),
@@ -104,7 +104,7 @@ impl fmt::Display for Explained<'_> {
     }
 }
 
-/// Literal text of a format in a message: with its spaces visible, so between backquotes.
+/// Literal text of a format in a message, between backquotes so that its spaces are visible.
 struct Quoted<'a>(&'a [u8]);
 
 impl fmt::Display for Quoted<'_> {

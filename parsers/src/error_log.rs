@@ -4,12 +4,12 @@
 //! Refuses to read the message. Invariant: no access log line with a client's text in front is recognised, because an error
 //! log line begins with nginx's own time.
 
-/// The words for levels (`ngx_log.c`, `err_levels`).
+/// The names of the levels (`ngx_log.c`, `err_levels`).
 const LEVELS: [&str; 8] = [
     "emerg", "alert", "crit", "error", "warn", "notice", "info", "debug",
 ];
 
-/// Whether a line begins as one of an error log does: `2026/11/23 05:41:14 [error] 12#12: …`.
+/// Whether a line begins like a line of an error log: `2026/11/23 05:41:14 [error] 12#12: …`.
 ///
 /// ```
 /// use logweir_parsers::error_log::is_line;
@@ -36,10 +36,10 @@ pub fn is_line(line: &[u8]) -> bool {
     is_time && thread.is_some_and(|rest| rest.starts_with(b":"))
 }
 
-/// What stands before the level; `0` is any digit.
+/// The text before the level; `0` is any digit.
 const TIME: &[u8] = b"0000/00/00 00:00:00 [";
 
-/// What follows a number.
+/// The text after a number.
 fn number(text: &[u8]) -> Option<&[u8]> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     (digits > 0).then(|| &text[digits..])
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_that_nginx_wrote_are_known() {
+    fn lines_written_by_nginx_are_recognised() {
         for level in LEVELS {
             let line = format!("2026/11/23 05:41:14 [{level}] 12#0: signal process started");
             assert!(is_line(line.as_bytes()), "{line}");
@@ -64,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_passes_for_one() {
+    fn other_lines_are_not_recognised() {
         for line in [
             "",
             "2026/11/23 05:41:14 [error] 12#12",

@@ -1,18 +1,17 @@
-//! What `log_format`'s `escape=` does to a value, and how it is undone.
+//! The escaping of values by `log_format`'s `escape=`, and how it is undone.
 //!
 //! | | `default` | `json` | `none` |
 //! |---|---|---|---|
 //! | escaped | bytes below 0x20, `"`, `\`, 0x7F and above, as `\xHH` | `"`, `\`, bytes below 0x20 | nothing |
 //! | a missing variable | `-` | nothing | nothing |
 //!
-//! (ngx_http_log_module.c, `ngx_http_log_escape`; ngx_string.c, `ngx_escape_json`.) Undoing is exact:
-//! every `\` that nginx wrote itself begins an escape. Its invariant: what is decoded is valid UTF-8,
-//! so that a client's bytes never make a document that the index refuses.
+//! Decoding is exact: every `\` that nginx wrote itself begins an escape. Invariant: decoded text is valid UTF-8, so
+//! that a client's bytes never produce a document that the index refuses.
 
 /// The `escape=` parameter of a `log_format`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Escape {
-    /// `escape=default`, also what nginx does without the parameter.
+    /// `escape=default`, which nginx also uses without the parameter.
     #[default]
     Default,
     /// `escape=json`.
@@ -22,8 +21,8 @@ pub enum Escape {
 }
 
 impl Escape {
-    /// Whether the text can be copied into a JSON string as it stands, whatever the escaping: ASCII,
-    /// no `\`, no `"`, no control byte.
+    /// Whether the text can be copied into a JSON string unchanged, whatever the escaping: ASCII, no `\`, no `"`, no
+    /// control byte.
     ///
     /// ```
     /// use logweir_parsers::Escape;
@@ -31,7 +30,7 @@ impl Escape {
     /// assert!(!Escape::is_plain(br"\x22"));
     /// ```
     pub fn is_plain(raw: &[u8]) -> bool {
-        // Without an early exit: the loop becomes vector instructions.
+        // No early exit, so that the loop becomes vector instructions.
         let odd = |byte: u8| !(b' '..=b'~').contains(&byte) | (byte == b'"') | (byte == b'\\');
         raw.iter()
             .fold(0u8, |found, byte| found | u8::from(odd(*byte)))
@@ -40,8 +39,8 @@ impl Escape {
 
     /// Appends the value that nginx escaped to `out`.
     ///
-    /// Undoes `\xHH` (default) or JSON's escapes (json). Bytes that are not UTF-8 become the text
-    /// `\xHH`, so what is appended is always valid UTF-8. A `\` that begins no escape stays.
+    /// Undoes `\xHH` (default) or JSON's escapes (json). Bytes that are not UTF-8 become the text `\xHH`, so the
+    /// appended text is always valid UTF-8. A `\` that does not begin an escape is kept.
     ///
     /// ```
     /// use logweir_parsers::Escape;
@@ -60,8 +59,8 @@ impl Escape {
     }
 }
 
-/// Copies `raw`, with each escape replaced. `escape` looks at the text after a `\`, appends what it
-/// means, and gives the number of bytes used; 0 if it is no escape.
+/// Copies `raw` and replaces each escape. `escape` reads the text after a `\`, appends the decoded text, and returns
+/// the number of bytes used, or 0 if it is not an escape.
 fn undo(raw: &[u8], out: &mut Vec<u8>, escape: fn(&[u8], &mut Vec<u8>) -> usize) {
     let mut rest = raw;
     while let Some(at) = memchr::memchr(b'\\', rest) {
@@ -86,7 +85,7 @@ fn hex_escape(after: &[u8], out: &mut Vec<u8>) -> usize {
     0
 }
 
-/// What follows a `\` in a JSON string (RFC 8259, section 7).
+/// The text after a `\` in a JSON string (RFC 8259, section 7).
 fn json_escape(after: &[u8], out: &mut Vec<u8>) -> usize {
     let byte = match after.first() {
         Some(b'n') => b'\n',
@@ -102,7 +101,7 @@ fn json_escape(after: &[u8], out: &mut Vec<u8>) -> usize {
     1
 }
 
-/// `uHHHH`. nginx writes only control bytes so; a lone surrogate has no UTF-8 and stays as written.
+/// `uHHHH`. nginx writes only control bytes in this form; a lone surrogate has no UTF-8 and is kept as written.
 fn unicode_escape(after: &[u8], out: &mut Vec<u8>) -> usize {
     let Some(digits) = after.get(1..5) else {
         return 0;
@@ -128,13 +127,13 @@ fn hex(digit: u8) -> Option<u8> {
     }
 }
 
-/// Replaces each byte after `from` that is not part of valid UTF-8 by `\xHH`.
+/// Replaces each byte after `from` that is not part of valid UTF-8 with `\xHH`.
 fn keep_utf8(out: &mut Vec<u8>, from: usize) {
     if std::str::from_utf8(&out[from..]).is_ok() {
         return;
     }
-    // Rare: the corrected text is written behind the raw one and then takes its place, so that no
-    // second buffer is needed.
+    // This is rare: the corrected text is written after the raw text and then moved over it, so no second buffer is
+    // needed.
     let raw_end = out.len();
     let mut at = from;
     while at < raw_end {

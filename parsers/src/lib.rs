@@ -1,8 +1,8 @@
 //! nginx's log formats, access-log lines and configuration files: bytes in, borrowed fields out.
 //!
-//! The crate does no I/O, knows no clock and no async runtime, and allocates nothing per line once
-//! its buffers are warm. What comes from outside never stops it: each function either gives a value
-//! or a small error that names the place.
+//! The crate does no I/O, uses no clock and no async runtime, and allocates nothing per line after its buffers have
+//! grown. Untrusted input cannot make it panic: each function returns either a value or a small error with the
+//! position.
 //!
 //! ```
 //! use logweir_parsers::{Captures, Format};
@@ -16,12 +16,12 @@
 //! ```
 //!
 //! - [`mod@format`]: a `log_format` string, compiled once to a sequence of steps.
-//! - [`mod@line`]: those steps run over one line.
+//! - [`mod@line`]: running those steps over one line.
 //! - [`nginx_conf`]: nginx.conf, to find the logs and their formats.
-//! - [`error_log`]: whether a line is one of an error log, which is no access log.
+//! - [`error_log`]: recognising lines of an error log, which is not an access log.
 //! - [`escape`], [`time`], [`request`], [`number`], [`list`], [`client`]: the values of single fields.
 //! - [`event_time`]: which time of a line is that of its request.
-//! - [`variable`]: which variables tell what, and whose word they are.
+//! - [`variable`]: the meaning of variables, and which of them a client can set.
 
 pub mod client;
 pub mod error_log;

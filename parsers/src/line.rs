@@ -1,10 +1,10 @@
-//! Runs a compiled format over one line. Owns the hot loop; knows nothing of what values mean.
+//! Runs a compiled format over one line. Owns the hot loop. Refuses to know what values mean.
 //!
-//! Its invariants: spans lie inside the line and in its order; nothing is allocated once the
-//! [`Captures`] have seen a line of the format; the effort is bounded for any line. A format whose
-//! fields all have a certain end is read in one pass. Where an end must be guessed, the places of the
-//! literal text after it are tried from the left (for a list: from the right), with a memory of what
-//! failed and a limit in proportion to the line's length.
+//! Invariants: spans lie inside the line and in its order; nothing is allocated after the [`Captures`] were used for
+//! one line of the format; the effort is bounded for any line. A format whose fields all have a certain end is read in
+//! one pass. If an end must be guessed, the occurrences of the literal text after it are tried from the left (for a
+//! list: from the right). Failed positions are remembered, and the effort is limited in proportion to the line's
+//! length.
 
 use crate::error::{Expected, ParseError};
 use crate::escape::Escape;
@@ -13,14 +13,14 @@ use fixed::{fixed_value, mismatch, seconds_end};
 use memchr::{memchr, memchr2, memrchr};
 pub use plain::Plainness;
 
-/// How much a guess may cost: so many bytes looked at per byte of the line, and at least so many.
+/// The maximum cost of guesses: bytes examined per byte of the line, and a minimum for short lines.
 const EFFORT_PER_BYTE: usize = 64;
 const EFFORT_LEAST: usize = 16 * 1024;
 
-/// An IPv6 address in brackets, with a zone, is no longer.
+/// The maximum length of an IPv6 address in brackets, with a zone.
 const MAX_LITERAL: usize = 128;
 
-/// The fields of a line, as places in it. Reused from line to line.
+/// The fields of a line, as ranges of it. Reused from line to line.
 #[derive(Clone, Debug, Default)]
 pub struct Captures {
     spans: Vec<(u32, u32)>,
@@ -33,18 +33,18 @@ pub struct Captures {
     failed: Vec<Failed>,
 }
 
-/// A field whose end is being tried.
+/// A field whose possible ends are being tried.
 #[derive(Clone, Copy, Debug)]
 struct Guess {
     step: usize,
     start: usize,
-    /// The end that was tried last; none yet.
+    /// The end that was tried last; at first none.
     end: Option<usize>,
-    /// Where the value ends at the latest.
+    /// The last possible end of the value.
     stop: usize,
 }
 
-/// The stretch of a line in which a field's ends have all failed.
+/// The range of a line in which all ends of a field have failed.
 #[derive(Clone, Copy, Debug)]
 struct Failed {
     step: usize,
@@ -60,23 +60,23 @@ impl Captures {
 
     /// The raw text of a field of the last line that was parsed, still escaped as nginx wrote it.
     ///
-    /// `None` if the value is absent (`-` under `escape=default`, empty under `json` and `none`), if it is
-    /// not known (see [`Captures::span`]), if there is no such field, or if `line` is not that line.
+    /// `None` if the value is absent (`-` under `escape=default`, empty under `json` and `none`), if it is not known
+    /// (see [`Captures::span`]), if there is no such field, or if `line` is another line.
     pub fn get<'l>(&self, line: &'l [u8], index: usize) -> Option<&'l [u8]> {
         let (from, to) = *self.spans.get(index)?;
         let value = line.get(from as usize..to as usize)?;
         (value != self.absent).then_some(value)
     }
 
-    /// Whether each value of the last line that was parsed can be copied into a JSON string as it stands: the line is
-    /// printable ASCII without `\`, and has no other `"` than those of the format.
+    /// Whether each value of the last line that was parsed can be copied into a JSON string unchanged: the line is
+    /// printable ASCII without `\`, and has no `"` other than those of the format.
     pub fn is_plain(&self) -> bool {
         self.plain
     }
 
-    /// Where a field stands in the line, from its first byte to the one after its last; absent values
-    /// too. `None` for variables side by side that this line keeps as one text, and for the field of that
-    /// text where it was cut. The spans that there are stand in the order of the fields.
+    /// The range of a field in the line, from its first byte to the one after its last; absent values have a range too.
+    /// `None` for adjacent variables that this line keeps as one text, and for the field of that text if it was split.
+    /// All spans are in the order of the fields.
     pub fn span(&self, index: usize) -> Option<(u32, u32)> {
         self.spans
             .get(index)
@@ -85,43 +85,42 @@ impl Captures {
     }
 }
 
-/// The span of a field that a line does not tell: no line has such a place.
+/// The span of a field that a line does not have: no line has such a position.
 const UNREAD: (u32, u32) = (u32::MAX, u32::MAX);
 
-/// Where a run through the steps came to.
+/// How a run through the steps ended.
 enum Flow {
     Done,
-    /// The value of this step, beginning here, must be guessed.
+    /// The value of this step, which begins here, must be guessed.
     Guess {
         step: usize,
         start: usize,
     },
 }
 
-/// What a run through the steps leaves behind besides its outcome.
+/// The state of a run through the steps, besides its outcome.
 #[derive(Default)]
 struct Trace {
-    /// Bytes looked at beyond those that were read.
+    /// Bytes examined in addition to those that were read.
     effort: usize,
-    /// The last step, and its start, whose end was counted back from a later byte.
+    /// The last step, and its start, whose end was computed backwards from a later byte.
     counted_back: Option<(usize, usize)>,
-    /// The line is known to have no control byte, at which a text would end.
+    /// The line has no control byte, at which a text would end.
     printable: bool,
 }
 
 impl Format {
-    /// Reads a line without its `\n`. A `\r` at its end belongs to the line's end, as nginx for Windows
-    /// and rewritten files have it, and to no field.
+    /// Reads a line without its `\n`. A `\r` at its end is part of the line end (nginx for Windows and rewritten files
+    /// write one), and of no field.
     ///
     /// # Errors
     ///
-    /// The field and the byte at which the line does not fit the format. The captures are then
-    /// unspecified.
+    /// The field and the byte at which the line does not match the format. The captures are then unspecified.
     pub fn parse(&self, line: &[u8], captures: &mut Captures) -> Result<(), ParseError> {
         self.parse_known(line, Plainness::of(line), captures)
     }
 
-    /// The same of a line whose bytes were looked at: one that several formats are tried with.
+    /// Like [`Format::parse`], for a line whose bytes were classified already, because several formats are tried.
     ///
     /// # Errors
     ///
@@ -261,7 +260,7 @@ impl Program {
 }
 
 impl Program {
-    /// Cuts the texts of several variables where that can be done in one way.
+    /// Splits the texts of several variables if there is exactly one way to do it.
     #[inline(never)]
     fn cut(&self, line: &[u8], spans: &mut [(u32, u32)]) {
         for Joined { whole, cuts } in &self.joined {
@@ -295,7 +294,7 @@ fn unset(spans: &mut [(u32, u32)], field: u16) {
 #[inline(always)]
 fn set(spans: &mut [(u32, u32)], field: u16, from: usize, to: usize) {
     if let Some(span) = spans.get_mut(usize::from(field)) {
-        // The length of the line was checked.
+        // The length of the line was checked before.
         #[allow(clippy::cast_possible_truncation)]
         let (from, to) = (from as u32, to as u32);
         *span = (from, to);
@@ -306,7 +305,7 @@ fn set(spans: &mut [(u32, u32)], field: u16, from: usize, to: usize) {
 // Values
 
 impl Program {
-    /// Where the value that begins at `start` ends; or the byte at which it is wrong.
+    /// The end of the value that begins at `start`, or the byte at which it is wrong.
     #[inline(always)]
     fn value(
         &self,
@@ -316,7 +315,7 @@ impl Program {
         back: u32,
         printable: bool,
     ) -> Result<usize, usize> {
-        // No other value begins so; see `Reading::dash`.
+        // No other value begins like this; see `Reading::dash`.
         if read.dash && line.get(start) == Some(&b'-') {
             return Ok(start + 1);
         }
@@ -338,7 +337,8 @@ impl Program {
         }
     }
 
-    /// The first byte from `start` on that cannot belong to the value. `printable`: no byte of the line is a control byte.
+    /// The first byte from `start` on that cannot be part of the value. `printable`: no byte of the line is a control
+    /// byte.
     #[inline(always)]
     fn stop(&self, line: &[u8], start: usize, read: &Reading, printable: bool) -> usize {
         let rest = line.get(start..).unwrap_or_default();
@@ -396,7 +396,7 @@ impl Program {
         at
     }
 
-    /// The end of a list's greatest reading: elements, which can be empty, joined by `, ` and ` : `.
+    /// The end of the longest possible list: elements, which can be empty, joined by `, ` and ` : `.
     fn list_end(&self, line: &[u8], start: usize, mask: u64) -> usize {
         let mut at = start;
         loop {
@@ -427,7 +427,7 @@ fn text_end(rest: &[u8], printable: bool) -> usize {
         return end;
     }
     let odd = |byte: u8| (byte < b' ') | (byte == 0x7f);
-    // Without an early exit: the loop becomes vector instructions.
+    // No early exit, so that the loop becomes vector instructions.
     let bad = rest[..end]
         .iter()
         .fold(0u8, |found, byte| found | u8::from(odd(*byte)));
@@ -438,7 +438,7 @@ fn text_end(rest: &[u8], printable: bool) -> usize {
     }
 }
 
-/// Text under `escape=json` ends at a `"` that no `\` hides, or at a control byte.
+/// Text under `escape=json` ends at an unescaped `"` or at a control byte.
 fn json_text_end(rest: &[u8]) -> usize {
     let mut end = 0;
     loop {
@@ -530,7 +530,7 @@ impl Program {
                 }
             };
             trace.effort += before.unwrap_or(guess.start).abs_diff(end) + reached.abs_diff(end) + 1;
-            // The memory of failures is searched for each guess.
+            // Each guess searches the remembered failures.
             trace.effort += captures.failed.len();
             if trace.effort > limit {
                 let field = self.field_before(guess.step + 1);
@@ -540,7 +540,7 @@ impl Program {
         Err(farthest.unwrap_or_else(|| error(None, line, 0, Expected::EndOfLine)))
     }
 
-    /// The error of a guess for which no end was found at all.
+    /// The error of a guess for which no end was found.
     #[cold]
     fn no_end(&self, line: &[u8], step: usize, start: usize, stop: usize) -> ParseError {
         let Some(Step::Guess { field, reading, .. }) = self.steps.get(step) else {
@@ -555,7 +555,7 @@ impl Program {
         error(Some(*field), line, stop, expected)
     }
 
-    /// Begins to guess a step's value, unless its ends are known to fail.
+    /// Begins to guess a step's value, unless all its ends are known to fail.
     fn enter(&self, line: &[u8], captures: &mut Captures, step: usize, start: usize) {
         let known =
             |failed: &Failed| failed.step == step && (failed.from..=failed.stop).contains(&start);
@@ -581,7 +581,7 @@ impl Program {
         });
     }
 
-    /// The next end to try for a guess: before the literal that follows.
+    /// The next end to try for a guess: before an occurrence of the following literal.
     fn next_end(&self, line: &[u8], guess: &mut Guess) -> Option<usize> {
         let Some(Step::Guess { reading, list, .. }) = self.steps.get(guess.step) else {
             return None;
@@ -616,9 +616,9 @@ impl Program {
         }
     }
 
-    /// After a failure behind a field whose end was counted back from a later byte: the wrong byte may
-    /// stand between the two, which makes the counted end the wrong one to report from. Looks whether
-    /// the line fits farther with an end before the literal itself.
+    /// Handles a failure after a field whose end was computed backwards from a later byte. The wrong byte may be
+    /// between the two; then the computed end is the wrong position to report. Checks whether the line matches farther
+    /// with an end before the literal itself.
     #[cold]
     fn diagnose(
         &self,
@@ -628,7 +628,7 @@ impl Program {
         start: usize,
         failed: ParseError,
     ) -> ParseError {
-        /// Enough for a good message; a line can hold thousands.
+        /// Enough for a good message; a line can contain thousands.
         const TRIED: usize = 4;
         let mut farthest = None;
         let (Some(Step::Run { reading, .. }), Some(Step::Literal(index))) =
@@ -685,7 +685,7 @@ impl Program {
     }
 }
 
-/// The next place of a literal from `from` to `stop`.
+/// The next occurrence of a literal from `from` to `stop`.
 fn next_literal(line: &[u8], from: usize, stop: usize, literal: &Literal) -> Option<usize> {
     let first = *literal.bytes().first()?;
     let mut at = from;
@@ -702,7 +702,7 @@ fn next_literal(line: &[u8], from: usize, stop: usize, literal: &Literal) -> Opt
     None
 }
 
-/// The last place of a literal from `from` to before `before`.
+/// The last occurrence of a literal from `from` to before `before`.
 fn last_literal(line: &[u8], from: usize, before: usize, literal: &Literal) -> Option<usize> {
     let first = *literal.bytes().first()?;
     let mut before = before.min(line.len());
@@ -716,7 +716,7 @@ fn last_literal(line: &[u8], from: usize, before: usize, literal: &Literal) -> O
     None
 }
 
-/// Whether a beginning of a list is not cut inside a separator.
+/// Whether the beginning of a list does not end inside a separator.
 fn whole_elements(value: &[u8]) -> bool {
     !value.ends_with(b",")
         && !value.ends_with(b" :")

@@ -1,16 +1,16 @@
 //! The lists in nginx's `$upstream_*` variables.
 //!
-//! Servers tried one after the other are joined by `, `; groups of servers, after an internal
-//! redirect, by ` : `. A value that was not measured is `-`; a group in which no server was reached
-//! leaves an empty element (ngx_http_upstream.c, `ngx_http_upstream_addr_variable` and its
-//! siblings). The n-th element of each list belongs to the same attempt, so none is left out.
+//! Servers that were tried in turn are joined by `, `; groups of servers, after an internal redirect, by ` : `. A value
+//! that was not measured is `-`; a group in which no server was reached leaves an empty element (ngx_http_upstream.c,
+//! `ngx_http_upstream_addr_variable` and its siblings). The n-th elements of all lists belong to the same attempt, so
+//! none is omitted.
 
 use memchr::memchr2_iter;
 
 /// The elements of an upstream list, in the order of the attempts; `-` and empty ones are `None`.
 ///
-/// A value of `-` (no upstream at all) gives a single `None`. Never fails: what is no separator
-/// belongs to an element.
+/// A value of `-` (no upstream at all) gives a single `None`. Never fails: all text except separators belongs to an
+/// element.
 ///
 /// ```
 /// use logweir_parsers::list;
@@ -45,7 +45,7 @@ impl<'a> Iterator for Upstream<'a> {
     }
 }
 
-/// Where the next separator stands, and how long it is.
+/// The position and the length of the next separator.
 fn separator(raw: &[u8]) -> Option<(usize, usize)> {
     memchr2_iter(b',', b' ', raw).find_map(|at| {
         let here = &raw[at..];
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_keep_their_places() {
+    fn attempts_keep_their_order() {
         assert_eq!(texts("-"), [None]);
         assert_eq!(texts(""), [None]);
         assert_eq!(texts("10.0.0.1:80"), [Some("10.0.0.1:80")]);

@@ -1,7 +1,7 @@
-//! Numbers as nginx writes them. Exact integer arithmetic: a duration never passes through a float,
-//! so that 1.234 s is 1,234,000,000 ns and nothing near it.
+//! Numbers as nginx writes them. Integer arithmetic is exact: a duration is never converted to a float, so 1.234 s is
+//! exactly 1,234,000,000 ns.
 
-/// How many digits of a second's fraction a nanosecond holds.
+/// The number of decimal digits of a second's fraction in nanoseconds.
 const NANO_DIGITS: usize = 9;
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -32,8 +32,8 @@ pub fn unsigned(raw: &[u8]) -> Option<u64> {
 /// Seconds with a decimal fraction (`$request_time`, `$upstream_response_time`: `1.234`), in
 /// nanoseconds.
 ///
-/// The fraction may be absent (`3`) or have one to nine digits. `None` for anything else, and for
-/// what does not fit into a `u64` (584 years).
+/// The fraction may be absent (`3`) or have one to nine digits. `None` for any other text, and for values that do not
+/// fit into a `u64` (584 years).
 ///
 /// ```
 /// use logweir_parsers::number;

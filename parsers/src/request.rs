@@ -1,19 +1,18 @@
-//! The request line, `$request`, as a client sent it: good, old or rubbish.
+//! Splits the request line, `$request`, as a client sent it: valid, old or invalid.
 //!
-//! nginx logs the first line of what it received even when that was no HTTP: TLS bytes on a plain
-//! port, a port scanner's greeting, nothing at all. Only what has the shape of a request is split;
-//! for the rest the whole text is the honest answer, and `None` says so.
+//! nginx logs the first line that it received even if it was not HTTP: TLS bytes on a plain port, a port scanner's
+//! greeting, nothing at all. Only a text in the form of a request is split; otherwise the result is `None`, and the
+//! caller keeps the whole text.
 
 use memchr::{memchr, memrchr};
 
 /// The parts of a request line; still escaped as nginx wrote them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// The method: letters, `_` and `-` (ngx_http_parse.c takes upper case only; a refused
-    /// lower-case one is logged all the same).
+    /// The method: letters, `_` and `-` (ngx_http_parse.c accepts only upper case, but a refused lower-case method is
+    /// logged too).
     pub method: &'a [u8],
-    /// The target: a path, an absolute URL, or `host:port` after `CONNECT`. nginx before 1.21.1 lets
-    /// spaces through.
+    /// The target: a path, an absolute URL, or `host:port` after `CONNECT`. nginx before 1.21.1 accepts spaces in it.
     pub target: &'a [u8],
     /// The version without `HTTP/`: `1.1`, `2.0`, `3.0`. `None` for HTTP/0.9 (`GET /x`).
     pub version: Option<&'a [u8]>,
@@ -22,9 +21,9 @@ pub struct Request<'a> {
 /// Bytes of a version such as `1.1`.
 const VERSION: usize = 3;
 
-/// Splits `$request`. `None` if it is no request line: empty, TLS bytes, another protocol.
+/// Splits `$request`. `None` if it is not a request line: empty, TLS bytes, another protocol.
 ///
-/// Without a version (HTTP/0.9) the target must begin with `/`, or any two words would be a request.
+/// Without a version (HTTP/0.9) the target must begin with `/`; otherwise any two words would be a request.
 ///
 /// ```
 /// use logweir_parsers::request;
@@ -36,14 +35,14 @@ const VERSION: usize = 3;
 /// ```
 pub fn split(raw: &[u8]) -> Option<Request<'_>> {
     let token = |byte: &u8| byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'-');
-    // Methods are short: a search of its own for the blank would cost more.
+    // Methods are short, so a vectorised search for the blank would cost more.
     let (method, rest) = raw.split_at(raw.iter().position(|byte| !token(byte))?);
     if method.is_empty() || rest.first() != Some(&b' ') {
         return None;
     }
-    // nginx takes any number of spaces between the parts, and after the version.
+    // nginx accepts any number of spaces between the parts, and after the version.
     let rest = trim_spaces(rest);
-    // Nearly every line ends so; what follows would say the same of it.
+    // A shortcut for nearly every line; the general code below gives the same result.
     if let [
         target @ ..,
         b' ',
@@ -129,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_requests() {
+    fn unusual_requests() {
         assert_eq!(parts("GET /x"), Some(("GET", "/x", None)));
         assert_eq!(
             parts("GET /a b HTTP/1.1"),
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn rubbish() {
+    fn text_that_is_not_a_request_is_refused() {
         for wrong in [
             "",
             "-",

@@ -1,11 +1,11 @@
-//! The three ways in which nginx writes the time of a line; those of others are in [`spellings`].
+//! Reads the three forms in which nginx writes the time of a line; [`spellings`] reads those of other programs.
 //!
-//! `$time_local` `23/Nov/2026:05:41:14 +0100`, `$time_iso8601` `2026-11-23T05:41:14+01:00` and
-//! `$msec` `1795408874.123` (ngx_times.c, ngx_http_log_module.c). Everything is checked against the
-//! calendar: a date that does not exist has no place in an index and is `None`.
+//! `$time_local` `23/Nov/2026:05:41:14 +0100`, `$time_iso8601` `2026-11-23T05:41:14+01:00` and `$msec` `1795408874.123`
+//! (ngx_times.c, ngx_http_log_module.c). Every date is checked against the calendar; a date that does not exist is
+//! `None`.
 //!
-//! A second of 60 is refused: nginx takes its time from POSIX seconds, which have no leap second,
-//! so such a line was not written by nginx.
+//! A second of 60 is refused: nginx takes its time from POSIX seconds, which have no leap second, so nginx did not
+//! write such a line.
 
 pub mod spellings;
 
@@ -26,8 +26,8 @@ pub struct Stamp {
 const READABLE: std::ops::Range<i64> = 946_684_800..4_102_444_800;
 
 impl Stamp {
-    /// Whether a web server can have logged this time: it lies in a year from 2000 to 2099. Any other number that
-    /// reads as a time is noise.
+    /// Whether a web server can have logged this time: it is in the years 2000 to 2099. Other numbers that can be read
+    /// as a time are coincidences.
     pub fn is_readable(&self) -> bool {
         READABLE.contains(&self.seconds)
     }
@@ -37,12 +37,12 @@ const MONTHS: [&[u8; 3]; 12] = [
     b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
 ];
 
-/// `$msec` has seconds of ten digits until the year 2286; more than this is no time.
+/// `$msec` has seconds of ten digits until the year 2286; a longer number is not a time.
 const MAX_SECOND_DIGITS: usize = 12;
 
 /// `$time_local`: `23/Nov/2026:05:41:14 +0100`, months always in English (ngx_times.c).
 ///
-/// `None` if the text has another shape or names a moment that does not exist.
+/// `None` if the text has another form or denotes a moment that does not exist.
 ///
 /// ```
 /// use logweir_parsers::time;
@@ -79,7 +79,7 @@ pub fn local(raw: &[u8]) -> Option<Stamp> {
 
 /// `$time_iso8601`: `2026-11-23T05:41:14+01:00`, always with a numeric zone (ngx_times.c).
 ///
-/// `None` if the text has another shape or names a moment that does not exist.
+/// `None` if the text has another form or denotes a moment that does not exist.
 pub fn iso8601(raw: &[u8]) -> Option<Stamp> {
     let raw: &[u8; 25] = raw.try_into().ok()?;
     let separators = [raw[4], raw[7], raw[10], raw[13], raw[16], raw[22]];
@@ -106,7 +106,7 @@ pub fn iso8601(raw: &[u8]) -> Option<Stamp> {
 
 /// `$msec`: seconds since 1970 and three digits of milliseconds, `1795408874.123`.
 ///
-/// `None` if the text has another shape.
+/// `None` if the text has another form.
 pub fn msec(raw: &[u8]) -> Option<Stamp> {
     let dot = raw.len().checked_sub(4)?;
     if dot > MAX_SECOND_DIGITS || raw[dot] != b'.' {
@@ -184,7 +184,7 @@ fn days_in_month(year: u32, month: u32) -> Option<u32> {
 /// Days since 1970-01-01 in the proleptic Gregorian calendar: Howard Hinnant's `days_from_civil`
 /// (<https://howardhinnant.github.io/date_algorithms.html>), years from 0 on.
 fn days_from_civil(date: &Date) -> i64 {
-    // The year begins in March, so that the leap day is its last.
+    // The year begins in March, so that the leap day is its last day.
     let year = i64::from(date.year) - i64::from(date.month <= 2);
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);

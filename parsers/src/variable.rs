@@ -7,7 +7,7 @@
 //!
 //! Invariant: no variable that a client can set precedes one that it cannot.
 
-/// A fact that dashboards use, and that variables of several names can hold.
+/// A property of requests that dashboards use, and that variables of several names can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// The address of the client, if it is not the peer of the connection.
@@ -22,7 +22,7 @@ pub enum Role {
     User,
     /// The requested site.
     Site,
-    /// The request's target, its path at least.
+    /// The request's target, or at least its path.
     Target,
 }
 
@@ -46,14 +46,13 @@ impl Role {
     }
 }
 
-/// The peer of the connection. The second is what the first was before nginx's real_ip module replaced it.
+/// The peer of the connection. The second holds the value of the first from before nginx's real_ip module replaced it.
 pub const PEER: [&str; 2] = ["remote_addr", "realip_remote_addr"];
 
-/// Lists of addresses to which each proxy adds the one that it was asked by. nginx has added its own peer to the
-/// second.
+/// Lists of addresses to which each proxy appends its peer. In the second, nginx has appended its own peer.
 pub const FORWARDED: [&str; 2] = ["http_x_forwarded_for", "proxy_add_x_forwarded_for"];
 
-/// After [`PEER`] and before [`FORWARDED`] those that a client cannot set, behind them the headers.
+/// Between [`PEER`] and [`FORWARDED`] come those that a client cannot set; the headers come last.
 const CLIENT: [&str; 50] = [
     "proxy_protocol_addr",
     // ingress-nginx
@@ -155,8 +154,8 @@ const SITE: [&str; 13] = [
     "http_x_original_host",
 ];
 
-/// Behind nginx's own GitLab's and what people call a `map` that takes secrets out of a target; at last that with which
-/// Apache APISIX asks its server.
+/// nginx's own variables come first, then GitLab's and usual names of a `map` that removes secrets from a target, and
+/// last the one with which Apache APISIX requests its upstream.
 const TARGET: [&str; 14] = [
     "request_uri",
     "uri",
@@ -174,15 +173,16 @@ const TARGET: [&str; 14] = [
     "upstream_uri",
 ];
 
-/// Whether a client sends this value with its request and so can choose it freely: a header, a cookie, an argument.
+/// Whether a client sends this value with its request and can therefore choose it freely: a header, a cookie, an
+/// argument.
 pub fn is_sent_by_client(name: &str) -> bool {
     ["http_", "cookie_", "arg_"]
         .iter()
         .any(|prefix| name.starts_with(prefix))
 }
 
-/// Whether a value may hold text that a client chose: what [`is_sent_by_client`] says, and everything that nginx or a
-/// server behind it derives from a request.
+/// Whether a value may contain text that a client chose: everything for which [`is_sent_by_client`] is true, and
+/// everything that nginx or an upstream server derives from a request.
 pub fn may_hold_clients_text(name: &str) -> bool {
     const FROM_OUTSIDE: [&str; 13] = [
         "sent_http_",

@@ -21,6 +21,7 @@ mod supervisor;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use logweir_store::HostDisk;
 use tokio::runtime::Handle;
@@ -37,7 +38,7 @@ use crate::output::Output;
 use crate::output::console::Console;
 use crate::output::elasticsearch::Elasticsearch;
 use crate::output::gate::{Gate, GateStatus};
-use crate::output::store::{OpenError, Store};
+use crate::output::store::{self, OpenError, Store};
 use crate::pipeline::{Ended, Reader, Stop};
 use crate::record::{Recorder, StaleFormats};
 use crate::tail::fs::HostFs;
@@ -176,6 +177,10 @@ struct OutputTraits {
     data_stream: Option<DataStream>,
     /// Whether its readiness is checked before the first batch.
     is_asked: bool,
+    /// The age from which lines are not indexed.
+    retention: Option<Duration>,
+    /// The greatest age of a batch, where it is not the configured one.
+    flush_interval: Option<Duration>,
     carried: Option<CarriedOutput>,
 }
 
@@ -234,14 +239,16 @@ impl Parts<'_> {
             positions: Some(cluster.target.output()),
             data_stream: cluster.target.stream().cloned(),
             is_asked: !self.mode.no_template_check,
+            retention: self.config.retention,
+            flush_interval: None,
             carried: Some(CarriedOutput::Cluster(Arc::clone(&output))),
         };
         self.start(output, traits)
     }
 
-    fn start_for_store(self, store: &StoreConfig) -> Result<Agent, StartError> {
+    fn start_for_store(self, config: &StoreConfig) -> Result<Agent, StartError> {
         self.config.ready_to_run()?;
-        if !store.is_chosen {
+        if !config.is_chosen {
             rule_out_another_output(&self.config.data_dir)?;
         }
         let before = match &self.carried.output {
@@ -249,13 +256,17 @@ impl Parts<'_> {
             _ => None,
         };
         let _inside = self.runtime.enter();
-        let settings = settings::store(store);
+        let settings = settings::store(config);
         let clock = Arc::new(SystemClock::new());
         let output = Store::open_after(HostDisk, settings, clock, before)?;
+        let kept = config.retention;
         let traits = OutputTraits {
-            positions: Some(format!("{STORE_POSITIONS}{}", store.path.display())),
+            positions: Some(format!("{STORE_POSITIONS}{}", config.path.display())),
             data_stream: None,
             is_asked: false,
+            // What the store would remove again is not indexed.
+            retention: Some(kept.min(self.config.retention.unwrap_or(kept))),
+            flush_interval: Some(store::FLUSH_INTERVAL),
             carried: Some(CarriedOutput::Store(Arc::clone(&output))),
         };
         self.start(output, traits)
@@ -270,6 +281,8 @@ impl Parts<'_> {
             positions: None,
             data_stream: None,
             is_asked: false,
+            retention: self.config.retention,
+            flush_interval: None,
             carried: None,
         };
         let runtime = self.runtime.clone();
@@ -287,7 +300,7 @@ impl Parts<'_> {
     fn start<O: Output>(self, output: Arc<O>, traits: OutputTraits) -> Result<Agent, StartError> {
         let clock = SystemClock::new();
         let keeps_positions = traits.positions.is_some();
-        let tail = settings::tail(self.config, traits.positions);
+        let tail = settings::tail(self.config, traits.positions, traits.retention);
         let tailer = Tailer::open(tail, HostFs, clock, &mut self.carried.tail)?;
         let host = tailer.host().to_owned();
         let mut config = self.config.clone();
@@ -306,9 +319,9 @@ impl Parts<'_> {
             true => Gate::until_ready(Arc::clone(&output), asks.clone()),
             false => Gate::open(Arc::clone(&output)),
         };
-        let record = settings::record(&config, traits.data_stream, &host);
+        let record = settings::record(&config, traits.data_stream, &host, traits.retention);
         let reader = Reader::new(
-            settings::pipeline(&config, self.mode.once),
+            settings::pipeline(&config, self.mode.once, traits.flush_interval),
             tailer,
             watcher,
             Recorder::new(record, output.framing()).with_stale_formats(self.stale),

@@ -7,7 +7,7 @@ use logweir_store::Limits;
 use rustix::process::geteuid;
 
 use super::descriptors;
-use crate::config::{Batches, Config, DataStream, Destination, Elasticsearch, Log, Poll, Store};
+use crate::config::{Batches, Config, DataStream, Elasticsearch, Log, Poll, Store};
 use crate::http::ConnectionSettings;
 use crate::output::{elasticsearch as output, store};
 use crate::tail::fs::{HostFs, is_silent};
@@ -44,8 +44,13 @@ pub(crate) fn links(config: &Config) -> tail::Links {
     }
 }
 
-/// `output` is the name of the output whose positions are kept; without a name none are.
-pub(super) fn tail(config: &Config, output: Option<String>) -> tail::Settings {
+/// `output` is the name of the output whose positions are kept; without a name none are. Older lines than `retention` are
+/// not read.
+pub(super) fn tail(
+    config: &Config,
+    output: Option<String>,
+    retention: Option<Duration>,
+) -> tail::Settings {
     let (logs, rotated_dirs) = logs(config);
     tail::Settings {
         host: config.host.clone(),
@@ -53,7 +58,7 @@ pub(super) fn tail(config: &Config, output: Option<String>) -> tail::Settings {
         logs,
         rotated_dirs,
         history: config.history,
-        retention: retention(config),
+        retention,
         max_line_bytes: config.max_line_bytes.as_usize(),
         read_bytes: READ_BYTES,
         held_open_bytes: config.held_open_bytes.get(),
@@ -63,22 +68,12 @@ pub(super) fn tail(config: &Config, output: Option<String>) -> tail::Settings {
     }
 }
 
-/// The age from which lines are not indexed: what the store would remove again need not be read.
-fn retention(config: &Config) -> Option<Duration> {
-    match config.destination() {
-        Destination::Cluster(_) => config.retention,
-        Destination::Store(store) => {
-            let configured = config.retention.unwrap_or(store.retention);
-            Some(configured.min(store.retention))
-        }
-    }
-}
-
-/// `data_stream` is the one that is written into documents.
+/// `data_stream` is the one that is written into documents; older lines than `retention` get none.
 pub(super) fn record(
     config: &Config,
     data_stream: Option<DataStream>,
     host: &str,
+    retention: Option<Duration>,
 ) -> record::Settings {
     let log = |log: &Log| record::LogSettings {
         formats: log.formats.clone(),
@@ -89,7 +84,7 @@ pub(super) fn record(
         host: host.to_owned(),
         trusted_proxies: config.trusted_proxies.clone(),
         keep_original: config.keep_original,
-        retention: retention(config),
+        retention,
         routes: config.routes.clone(),
         privacy: config.privacy.clone(),
         enrich: config.enrich.clone(),
@@ -110,21 +105,22 @@ pub(super) fn store(store: &Store) -> store::Settings {
     }
 }
 
-pub(super) fn pipeline(config: &Config, once: bool) -> pipeline::Settings {
+/// The settings of batches, with another greatest age where the output asks for one.
+pub(super) fn pipeline(
+    config: &Config,
+    once: bool,
+    flush_interval: Option<Duration>,
+) -> pipeline::Settings {
     let Batches {
         batch_bytes,
         batch_count,
-        flush_interval,
+        flush_interval: configured,
         max_in_flight,
     } = config.batches;
-    let flush_interval = match config.destination() {
-        Destination::Cluster(_) => flush_interval,
-        Destination::Store(_) => store::FLUSH_INTERVAL,
-    };
     pipeline::Settings {
         batch_bytes: batch_bytes.as_usize(),
         batch_count,
-        flush_interval,
+        flush_interval: flush_interval.unwrap_or(configured),
         max_in_flight,
         reconcile_interval: config.reconcile_interval,
         shutdown_timeout: config.shutdown_timeout,

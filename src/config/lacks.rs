@@ -72,7 +72,7 @@ pub(super) fn notes(logs: &[Log], nginx: Option<&Nginx>) -> Vec<Note> {
         };
         let text = format!("the format {format} of {first}{more} has no {lack}");
         match nginx.and_then(|nginx| nginx.conf.format(&format)) {
-            Some(known) => note(&known.place, text),
+            Some(known) => note(&known.position, text),
             None => Note {
                 origin: Origin::Nowhere,
                 text,

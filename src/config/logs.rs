@@ -225,14 +225,14 @@ fn of_nginx(nginx: &Nginx, left: &[&AccessLog], notes: &mut Vec<Note>) -> Vec<Lo
             "{} is a log of stream connections, not of HTTP requests",
             log.path
         );
-        notes.push(note(&log.place, text));
+        notes.push(note(&log.position, text));
     }
     logs
 }
 
 fn not_followed_at(log: &AccessLog) -> Option<Note> {
     let writer = log.writers.first()?;
-    Some(note(&writer.place, not_followed(log)?))
+    Some(note(&writer.position, not_followed(log)?))
 }
 
 fn of_access_log(nginx: &Nginx, log: &AccessLog) -> Log {

@@ -59,7 +59,7 @@ pub(super) fn read(
     let mut notes = Vec::new();
     let mut parts_unread = Vec::new();
     for problem in &conf.problems {
-        let note = note(&problem.place, problem.wrong.to_string());
+        let note = note(&problem.position, problem.wrong.to_string());
         match is_unread(&problem.wrong, files) {
             true => parts_unread.push(note),
             false => notes.push(note),
@@ -71,7 +71,7 @@ pub(super) fn read(
         name,
         escape,
         value,
-        place,
+        position,
     } in &conf.formats
     {
         match Format::compile(value, *escape) {
@@ -81,7 +81,7 @@ pub(super) fn read(
             }),
             Err(error) => {
                 let text = format!("log_format {name} cannot be used: {error}");
-                notes.push(note(place, text));
+                notes.push(note(position, text));
             }
         }
     }
@@ -108,11 +108,11 @@ fn is_unread(wrong: &Wrong, files: &dyn Files) -> bool {
     files.read(Path::new(path)).is_err_and(is_there) || files.glob(path).is_err_and(is_there)
 }
 
-pub(super) fn note(place: &nginx_conf::ConfPosition, text: String) -> Note {
-    let line = usize::try_from(place.line).unwrap_or(usize::MAX);
+pub(super) fn note(position: &nginx_conf::ConfPosition, text: String) -> Note {
+    let line = usize::try_from(position.line).unwrap_or(usize::MAX);
     Note {
         origin: Origin::File {
-            path: Path::new(&*place.file).into(),
+            path: Path::new(&*position.file).into(),
             line,
         },
         text,

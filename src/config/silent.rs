@@ -48,7 +48,7 @@ pub(super) fn note_of(conf: &NginxConf) -> Option<Note> {
         let names: Vec<String> = names
             .map(|server| match server.names.first() {
                 Some(name) if !name.is_empty() => name.clone(),
-                _ => format!("the server at {}", server.place),
+                _ => format!("the server at {}", server.position),
             })
             .collect();
         format!("nothing is logged for {}", some(&names))
@@ -56,7 +56,7 @@ pub(super) fn note_of(conf: &NginxConf) -> Option<Note> {
     let places: Vec<String> = silent
         .iter()
         .skip(1)
-        .map(|writer| writer.place.to_string())
+        .map(|writer| writer.position.to_string())
         .collect();
     let also = match places.as_slice() {
         [] => String::new(),
@@ -66,7 +66,7 @@ pub(super) fn note_of(conf: &NginxConf) -> Option<Note> {
         "{whose}: access_log is off, or /dev/null, here{also}; where requests are to be indexed, name a file, as in \
          access_log /var/log/nginx/access.log;"
     );
-    Some(note(&first.place, text))
+    Some(note(&first.position, text))
 }
 
 /// The first ones of a list, with the number of the others.

@@ -110,9 +110,9 @@ pub(crate) async fn run(
     show: &mut dyn FnMut(Scene<'_>),
 ) -> Result<Summary, DemoError> {
     let mut stop = Stop::new().map_err(DemoError::Signals)?;
-    let mut site =
-        Site::new(&options.parent, std::process::id(), options.keep).map_err(DemoError::Site)?;
     let now = clock.unix_millis().div_euclid(1000);
+    let site = Site::new(&options.parent, std::process::id(), options.keep, now);
+    let mut site = site.map_err(DemoError::Site)?;
     let has_past =
         !options.history.is_zero() && write_past(&mut site, options, now, &mut stop, show).await?;
     let log = site.directory().join("agent.log");

@@ -30,7 +30,9 @@ pub(super) struct Site {
 
 impl Site {
     /// Makes a directory in `parent`; `number` makes its name its own.
-    pub(super) fn new(parent: &Path, number: u32, keep: bool) -> io::Result<Self> {
+    ///
+    /// A round of attacks begins at the second `origin`.
+    pub(super) fn new(parent: &Path, number: u32, keep: bool, origin: i64) -> io::Result<Self> {
         let directory = parent.join(format!("logweir-demo-{number}"));
         // Others must not be able to put links there, nor to read.
         DirBuilder::new().mode(0o700).create(&directory)?;
@@ -39,7 +41,7 @@ impl Site {
         let site = Self {
             log,
             keep,
-            traffic: Traffic::new(1),
+            traffic: Traffic::new(1, origin),
             lines: 0,
             second: Vec::new(),
             directory,
@@ -174,7 +176,7 @@ mod tests {
     #[test]
     fn all_lines_of_a_second_are_written_in_parts_and_counted() {
         let parent = tempfile::tempdir().unwrap();
-        let mut site = Site::new(parent.path(), 1, false).unwrap();
+        let mut site = Site::new(parent.path(), 1, false, NOW).unwrap();
         for second in 0..5 {
             site.begin_second(NOW + second);
             for part in 0..PARTS {
@@ -184,7 +186,7 @@ mod tests {
         let log = fs::read_to_string(site.directory().join("access.log")).unwrap();
         assert_eq!(log.lines().count() as u64, site.lines);
         let mut expected = String::new();
-        let mut traffic = Traffic::new(1);
+        let mut traffic = Traffic::new(1, NOW);
         let lines = (0..5).map(|second| traffic.second(NOW + second, &mut expected));
         assert_eq!(lines.sum::<u64>(), site.lines);
         assert_eq!(log, expected);

@@ -83,6 +83,8 @@ const REFERRERS: [&str; 3] = [
 pub(super) struct Traffic {
     chance: Chance,
     clients: Vec<String>,
+    /// The second at which a round of attacks begins; other rounds come before and after it.
+    origin: i64,
 }
 
 struct Request<'r> {
@@ -99,7 +101,7 @@ struct Request<'r> {
 }
 
 impl Traffic {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, origin: i64) -> Self {
         let mut chance = Chance::new(seed);
         let clients = (0..CLIENTS).map(|_| match chance.percent(25) {
             true => format!(
@@ -115,22 +117,27 @@ impl Traffic {
             ),
         });
         let clients = clients.collect();
-        Self { chance, clients }
+        Self {
+            chance,
+            clients,
+            origin,
+        }
     }
 
     /// Appends the lines of the second `second` since 1970; gives their number.
     pub(super) fn second(&mut self, second: i64, out: &mut String) -> u64 {
         let time = DateTime::from_timestamp(second, 0).unwrap_or_default();
         let stamp = time.format("%d/%b/%Y:%H:%M:%S +0000").to_string();
+        let round = (second - self.origin).rem_euclid(3600);
         let mut lines = 0;
         for _ in 0..self.chance.count(VISITORS * busy(time.hour())) {
             self.visitor(&stamp, out);
             lines += 1;
         }
         lines
-            + self.scraper(second, &stamp, out)
-            + self.stuffers(second, &stamp, out)
-            + self.leak(second, &stamp, out)
+            + self.scraper(round, &stamp, out)
+            + self.stuffers(round, &stamp, out)
+            + self.leak(round, &stamp, out)
     }
 
     fn visitor(&mut self, stamp: &str, out: &mut String) {
@@ -175,9 +182,9 @@ impl Traffic {
         write_line(&request, stamp, out);
     }
 
-    /// In the first three of each ten minutes.
-    fn scraper(&mut self, second: i64, stamp: &str, out: &mut String) -> u64 {
-        if second.rem_euclid(600) >= 180 {
+    /// In the first three minutes of each half hour.
+    fn scraper(&mut self, round: i64, stamp: &str, out: &mut String) -> u64 {
+        if round.rem_euclid(1800) >= 180 {
             return 0;
         }
         let calls = 18 + self.chance.below(6);
@@ -199,9 +206,9 @@ impl Traffic {
         calls
     }
 
-    /// In the second quarter of each hour, and in the first minutes of each ten.
-    fn stuffers(&mut self, second: i64, stamp: &str, out: &mut String) -> u64 {
-        let is_wave = (900..1500).contains(&second.rem_euclid(3600)) || second.rem_euclid(600) < 60;
+    /// For ten minutes from the second quarter of each hour on, and in the first minute of each ten.
+    fn stuffers(&mut self, round: i64, stamp: &str, out: &mut String) -> u64 {
+        let is_wave = (900..1500).contains(&round) || round.rem_euclid(600) < 60;
         if !is_wave {
             return 0;
         }
@@ -226,14 +233,11 @@ impl Traffic {
     }
 
     /// A page every 20 seconds, for five minutes an hour.
-    fn leak(&mut self, second: i64, stamp: &str, out: &mut String) -> u64 {
-        if second.rem_euclid(3600) >= 300 || second.rem_euclid(20) != 7 {
+    fn leak(&mut self, round: i64, stamp: &str, out: &mut String) -> u64 {
+        if round >= 300 || round % 20 != 7 {
             return 0;
         }
-        let path = format!(
-            "/api/v1/export/customers?page={}",
-            second.rem_euclid(3600) / 20
-        );
+        let path = format!("/api/v1/export/customers?page={}", round / 20);
         let request = Request {
             client: LEAK,
             user: "j.doe",
@@ -294,7 +298,7 @@ mod tests {
     fn each_line_is_one_that_nginx_could_have_written() {
         let format = Format::compile(FORMAT, Escape::Default).unwrap();
         let mut lines = String::new();
-        let mut traffic = Traffic::new(1);
+        let mut traffic = Traffic::new(1, NOON);
         let count: u64 = (0..3600)
             .map(|second| traffic.second(NOON + second, &mut lines))
             .sum();
@@ -311,9 +315,9 @@ mod tests {
     #[test]
     fn the_attackers_stand_out() {
         let mut lines = String::new();
-        let mut traffic = Traffic::new(1);
+        let mut traffic = Traffic::new(1, NOON);
         for second in 0..60 {
-            traffic.second(NOON - NOON % 600 + second, &mut lines);
+            traffic.second(NOON + second, &mut lines);
         }
         let count = |text: &str| lines.lines().filter(|line| line.starts_with(text)).count();
         assert!(count(SCRAPER) > 1_000, "{}", count(SCRAPER));
@@ -333,7 +337,7 @@ mod tests {
     fn the_same_seed_gives_the_same_lines() {
         let lines = || {
             let mut lines = String::new();
-            Traffic::new(5).second(NOON, &mut lines);
+            Traffic::new(5, NOON).second(NOON, &mut lines);
             lines
         };
         assert_eq!(lines(), lines());

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{Disk, DiskFile, DiskLock, Rights};
-use crate::fail_points::{FailPoints, Fate, Step};
+use crate::fail_points::{FailPoints, Step, StepAction};
 
 /// The names of the steps of one user of the disk.
 #[derive(Debug, Clone, Copy)]
@@ -56,9 +56,9 @@ impl fmt::Debug for CountedDisk {
 impl CountedDisk {
     fn pass(&self, step: Step) -> io::Result<()> {
         match self.points.pass(step) {
-            Fate::Go => {}
-            Fate::TakeLong => (self.take_long)(),
-            Fate::Fail | Fate::Die => return Err(ErrorKind::StorageFull.into()),
+            StepAction::Proceed => {}
+            StepAction::Delay => (self.take_long)(),
+            StepAction::Fail | StepAction::Stop => return Err(ErrorKind::StorageFull.into()),
         }
         Ok(())
     }

@@ -1,18 +1,18 @@
 //! Tracks which batches are not acknowledged yet, and up to which offset each file is durable without a gap.
 //!
 //! Batches are acknowledged in any order; a position may be saved only when everything before it is durable elsewhere.
-//! Invariant: [`AckTracker::take_durable`] never gives an offset while a stretch before it is not acknowledged.
+//! Invariant: [`AckTracker::take_durable`] never returns an offset while a range before it is not acknowledged.
 
 use std::collections::{HashMap, VecDeque};
 
 use crate::event::{Batch, FileKey, Span};
 
-/// The batches that are not acknowledged, and the stretches of files that they cover.
+/// The batches that are not acknowledged, and the ranges of files that they cover.
 #[derive(Debug, Default)]
 pub(super) struct AckTracker {
     batches: HashMap<BatchNumber, SentBatch>,
     next: u64,
-    /// Stretches that are not durable without a gap, per file in reading order.
+    /// Ranges that are not durable without a gap, per file in reading order.
     files: HashMap<FileKey, VecDeque<Stretch>>,
     /// Files whose durable offset moved, for [`AckTracker::take_durable`].
     moved: HashMap<FileKey, u64>,
@@ -36,7 +36,7 @@ struct Stretch {
 }
 
 impl AckTracker {
-    /// Notes a batch that is about to be handed to the output.
+    /// Records a batch that is about to be handed to the output.
     pub(super) fn send(&mut self, batch: &Batch) -> BatchNumber {
         for Span { file, from, to, .. } in &batch.spans {
             let stretch = Stretch {
@@ -60,7 +60,7 @@ impl AckTracker {
         number
     }
 
-    /// The batch is durable; how many documents it had.
+    /// Marks the batch as durable; returns its number of documents.
     pub(super) fn acknowledge(&mut self, number: BatchNumber) -> u64 {
         let Some(sent) = self.batches.remove(&number) else {
             return 0;
@@ -71,13 +71,13 @@ impl AckTracker {
         sent.documents
     }
 
-    /// The batch will not be acknowledged; how many documents it had.
+    /// Forgets a batch that will not be acknowledged; returns its number of documents.
     pub(super) fn release(&mut self, number: BatchNumber) -> u64 {
         let sent = self.batches.remove(&number);
         sent.map_or(0, |sent| sent.documents)
     }
 
-    /// No batch will be acknowledged; how many documents they had.
+    /// Forgets all batches; returns their number of documents.
     pub(super) fn release_all(&mut self) -> u64 {
         self.batches.drain().map(|(_, sent)| sent.documents).sum()
     }

@@ -22,13 +22,13 @@ use crate::tail::watch::Waker;
 use crate::tail::{Chunk, Problem};
 use crate::telemetry::Telemetry;
 
-/// Times remembered for lines without one are forgotten beyond this many files.
+/// The last times of at most this many files are remembered, for lines without a time.
 const REMEMBERED_FILES: usize = 4096;
 
 /// Capacity beyond `batch_bytes` for the document that fills a batch, so that its buffer seldom grows.
 const SLACK: usize = 16 * 1024;
 
-/// Batches that an output may have accepted and not acknowledged; beyond it reading stops.
+/// Batches that an output may have accepted and not acknowledged; reading stops at this limit.
 const MAX_UNACKNOWLEDGED: usize = 1024;
 
 pub(super) struct Batcher<O: Output> {
@@ -47,7 +47,7 @@ pub(super) struct Batcher<O: Output> {
     from_output: Receiver<Event>,
     acks: AckTracker,
     last_times: HashMap<FileKey, Stamp>,
-    /// Cancelled when the output is to give up what it has not acknowledged.
+    /// Cancelled when the output must give up what it has not acknowledged.
     recall: CancellationToken,
     counted: Counted,
     unparsed: UnparsedLogs,
@@ -62,13 +62,13 @@ struct Limits {
 
 struct OpenBatch {
     batch: Batch,
-    /// When its first line came.
+    /// The time of its first line.
     since: Duration,
 }
 
 /// What the output reports.
 enum Event {
-    /// A buffer that can be filled again; `None` when its delivery panicked.
+    /// A buffer that can be filled again; `None` if its delivery panicked.
     Buffer(Option<Batch>),
     /// A batch ended.
     Ended {
@@ -170,7 +170,7 @@ impl<O: Output> Batcher<O> {
         self.acks.unacknowledged()
     }
 
-    /// When the open batch has to leave.
+    /// When the open batch must be sent.
     pub(super) fn flush_at(&self) -> Option<Duration> {
         self.open.as_ref().map(|open| open.since + self.limits.age)
     }
@@ -458,7 +458,7 @@ impl<O: Output> Batcher<O> {
         });
     }
 
-    /// The output is to give up what it has not acknowledged.
+    /// Asks the output to give up what it has not acknowledged.
     pub(super) fn recall(&self) {
         self.recall.cancel();
     }
@@ -478,7 +478,7 @@ impl<O: Output> Batcher<O> {
 
     fn recycle(&mut self, mut batch: Batch) {
         batch.clear();
-        // one very long line must not keep its memory for ever
+        // a very long line must not keep its memory forever
         batch.body.shrink_to(self.limits.bytes + SLACK);
         self.free.push(batch);
     }

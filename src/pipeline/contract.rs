@@ -1,8 +1,8 @@
-//! What every output has to do that keeps positions, whatever kind it is (`docs/ADDING_AN_OUTPUT.md`).
+//! The contract of every output that keeps positions, whatever its kind (`docs/ADDING_AN_OUTPUT.md`).
 //!
-//! Each test runs the real tailer, recorder and reader over a real file, once for each output: the cluster, played in this
-//! process, a store that commits in groups and is scripted, and the embedded store on the host's disk. An output joins by an implementation of [`Contract`]. Deliveries run in
-//! virtual time, so no wait of an output is waited for.
+//! Each test runs the real tailer, recorder and reader over a real file, once for each output: a cluster that is
+//! simulated in this process, a scripted store that commits in groups, and the embedded store on the host's disk. An
+//! output joins by an implementation of [`Contract`]. Deliveries run in virtual time, so no test really waits.
 
 #![allow(clippy::unwrap_used)]
 
@@ -33,13 +33,13 @@ use crate::telemetry::{MetricSink, Telemetry};
 trait Contract {
     type Output: Output;
 
-    /// Storage with nothing in it.
+    /// Creates empty storage.
     fn empty(folder: &Path) -> Self;
 
-    /// Starts the output; what another one before it held in memory only is gone.
+    /// Starts the output. The state that an earlier instance kept only in memory is gone.
     fn start(&self) -> Arc<Self::Output>;
 
-    /// The durable documents by their ids, each as often as the storage counts it.
+    /// The durable documents by their ids, with the number of copies in the storage.
     fn documents(&self) -> BTreeMap<String, usize>;
 
     /// The identity that its positions are kept under.
@@ -82,7 +82,7 @@ impl<C: Contract> Host<C> {
         }
     }
 
-    /// Reads all there is, until it is durable, or until `batches` were accepted: then the process dies.
+    /// Reads everything until it is durable, or until `batches` were accepted: then the process dies.
     fn run(&self, batches: Option<usize>) -> Run {
         let runtime = paused_runtime();
         let watcher = Watcher::new(true);
@@ -140,7 +140,7 @@ impl<C: Contract> Host<C> {
         self.harness().unsaved()
     }
 
-    /// Each of so many lines is there, once.
+    /// Asserts that each of the lines is stored once.
     fn assert_complete(&self, lines: usize) {
         let documents = self.contract.documents();
         assert_eq!(documents.len(), lines);
@@ -214,8 +214,8 @@ fn all_lines_become_durable_and_their_position_is_saved<C: Contract>() {
     host.assert_complete(510);
 }
 
-/// The process dies after each number of batches; another goes on.
-fn a_process_that_dies_loses_and_doubles_nothing<C: Contract>() {
+/// The process dies after each possible number of batches, and another one continues.
+fn a_killed_process_neither_loses_nor_duplicates_lines<C: Contract>() {
     for batches in 1..20 {
         let host = Host::<C>::new();
         host.write(0..150);
@@ -230,8 +230,8 @@ fn a_process_that_dies_loses_and_doubles_nothing<C: Contract>() {
     }
 }
 
-/// Documents that were durable before come again after their positions were lost.
-fn a_repeat_meets_the_document_of_before<C: Contract>() {
+/// Documents that were durable already are sent again after their positions were lost.
+fn a_repeated_document_is_stored_once<C: Contract>() {
     let host = Host::<C>::new();
     host.write(0..100);
     host.run(None);
@@ -250,13 +250,13 @@ macro_rules! contract {
             }
 
             #[test]
-            fn a_process_that_dies_loses_and_doubles_nothing() {
-                super::a_process_that_dies_loses_and_doubles_nothing::<$kind>();
+            fn a_killed_process_neither_loses_nor_duplicates_lines() {
+                super::a_killed_process_neither_loses_nor_duplicates_lines::<$kind>();
             }
 
             #[test]
-            fn a_repeat_meets_the_document_of_before() {
-                super::a_repeat_meets_the_document_of_before::<$kind>();
+            fn a_repeated_document_is_stored_once() {
+                super::a_repeated_document_is_stored_once::<$kind>();
             }
         }
     };

@@ -1,7 +1,7 @@
 //! The agent's pipeline for tests: the real tailer, recorder and reader, with the settings of all three in one place.
 //!
-//! Owns how a test puts the modules together. Refuses to know the script of a test: file system, clock, waits and output
-//! are the test's own.
+//! Owns how a test connects the modules. Refuses to know the script of a test: each test supplies its own file system,
+//! clock, waits and output.
 
 #![allow(clippy::unwrap_used)]
 
@@ -118,7 +118,7 @@ fn numbered_format() -> Format {
     Format::compile("$msec $my_own", Escape::Default).unwrap()
 }
 
-/// A line that tests can tell from others, with its end.
+/// A line with its line end, different for each number.
 pub(super) fn numbered_line(number: usize) -> String {
     format!("1795406399.{:03} n{number}\n", number % 1000)
 }

@@ -44,7 +44,7 @@ pub(crate) struct Settings {
     pub reconcile_interval: Duration,
     /// How long a stop waits for batches in delivery.
     pub shutdown_timeout: Duration,
-    /// Read what is there, have it settled, and end.
+    /// Read everything that exists, wait until it is settled, and end.
     pub once: bool,
 }
 
@@ -53,7 +53,7 @@ pub(crate) struct Settings {
 pub(crate) struct Stop {
     /// Stop reading, and finish deliveries.
     pub drain: CancellationToken,
-    /// Batches in delivery are to be handed back.
+    /// Recall the batches in delivery.
     pub recall: CancellationToken,
     /// Stop now.
     pub abort: CancellationToken,
@@ -99,7 +99,7 @@ pub(crate) enum Ended {
     Settled,
     /// With `once`: every line that was read is settled, but some logs could not be read.
     Left(Leaves),
-    /// With `once`: the same, and it was stopped while it waited for files that could be read later.
+    /// With `once`: the same, but it was stopped while it waited for files that could be read later.
     Waited,
     /// Lines were handed back unread; they are read again at the next start.
     Released(u64),

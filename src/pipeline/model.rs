@@ -75,7 +75,7 @@ enum Act {
     Limit {
         bytes: Option<usize>,
     },
-    /// So many of these system calls fail.
+    /// This many of these system calls fail.
     Disk {
         op: Op,
         path: &'static str,
@@ -103,7 +103,7 @@ enum Crash {
         kept: usize,
         torn: u8,
     },
-    /// After so many steps of the next saves.
+    /// After this many steps of the next saves.
     InSave {
         steps: usize,
     },
@@ -220,7 +220,7 @@ struct World {
     /// The checkpoint as it was when it was lost last.
     unusable: Option<Vec<u8>>,
     points: FailPoints,
-    /// A death of the agent is a power cut, and so many file names survive.
+    /// A death of the agent is a power cut, and this many file names survive.
     power: Option<usize>,
     same_process: bool,
     /// The state that the last agent carried over to the next in its process.
@@ -409,7 +409,7 @@ impl World {
             Some(Crash::TornCheckpoint | Crash::LostCheckpoint)
         );
         if lose || self.unusable.as_ref() == Some(&self.fs.disk.content(CHECKPOINT)) {
-            // The known time is lost with the positions: then only the clock counts.
+            // The trusted time is lost with the positions: then only the clock counts.
             self.set_clock(-self.off);
         }
         match self.crash.take() {
@@ -615,7 +615,7 @@ fn run(world: &Rc<RefCell<World>>) {
     }
     world.borrow_mut().same_process = false;
     match ended {
-        Ok(Ended::Broken) => assert!(world.borrow().points.met(), "a delivery panicked"),
+        Ok(Ended::Broken) => assert!(world.borrow().points.injected(), "a delivery panicked"),
         Ok(_) if world.borrow().points.is_dead() => {}
         Ok(_) => assert_eq!(telemetry.snapshot().accounts.in_flight, 0),
         Err(payload) if payload.is::<Killed>() => {}

@@ -71,7 +71,7 @@ pub(crate) struct Reader<F: FileSystem, C: Clock, O: Output, W = Watcher> {
     arm_at: Duration,
     /// Problems that were logged, and when each was last present.
     logged: HashMap<String, Duration>,
-    /// Since when reading waits because no buffer is free.
+    /// The time since when reading waits because no buffer is free.
     full_since: Option<Duration>,
     /// With `once`: all that can be read now is settled.
     only_waits: bool,
@@ -167,16 +167,16 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             if now >= self.save_at {
                 self.save(now);
             }
-            if found != Found::Nothing {
+            if found != PollResult::Nothing {
                 self.read_at = now;
                 if std::mem::take(&mut armed) {
                     self.watcher.disarm();
                 }
             }
-            if found == Found::More && !self.batcher.is_full() {
+            if found == PollResult::More && !self.batcher.is_full() {
                 continue;
             }
-            if self.settings.once && found == Found::Nothing && !self.batcher.is_full() {
+            if self.settings.once && found == PollResult::Nothing && !self.batcher.is_full() {
                 self.batcher.send();
                 if self.batcher.is_empty() {
                     if !self.tailer.waits() {
@@ -215,7 +215,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
     }
 
     /// Reads until there is nothing more, [`CHUNKS_PER_POLL`] chunks are read, or no buffer is free.
-    fn read(&mut self) -> Found {
+    fn read(&mut self) -> PollResult {
         let Self {
             batcher,
             tailer,
@@ -224,16 +224,16 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         } = self;
         batcher.sure_of(tailer.trusted_now());
         batcher.resume(clock.now(), clock.unix_millis());
-        let mut found = Found::Nothing;
+        let mut found = PollResult::Nothing;
         let mut short = 0;
         for _ in 0..CHUNKS_PER_POLL {
             if batcher.is_full() {
-                return Found::More;
+                return PollResult::More;
             }
             let Some(chunk) = tailer.read() else {
                 return found;
             };
-            found = Found::Lines;
+            found = PollResult::Lines;
             // A small chunk means that the end of the file is reached. Lines that are written meanwhile wait for the
             // next poll, where they cost far less.
             short = if chunk.bytes.len() < SHORT {
@@ -243,10 +243,10 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             };
             batcher.take(chunk, clock.now(), clock.unix_millis());
             if short > tailer.stats().files_open && !self.settings.once {
-                return Found::Lines;
+                return PollResult::Lines;
             }
         }
-        Found::More
+        PollResult::More
     }
 
     fn take_returns(&mut self) -> Result<(), Broken> {
@@ -432,12 +432,12 @@ fn left_unread(problems: &[Problem]) -> String {
 #[cfg(test)]
 mod tests;
 
-/// The result of polling the files.
+/// The result of one poll of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
+enum PollResult {
     Nothing,
-    /// Lines, and no more of them for now.
+    /// Lines, and no more for now.
     Lines,
-    /// Lines, and there may be more at once.
+    /// Lines, and more can be read at once.
     More,
 }

@@ -1,8 +1,8 @@
-//! Logs of which no line parses.
+//! Detects logs of which no line parses.
 //!
-//! Owns the count of lines in a row that no format takes, per log, and when that is a problem. Refuses to know why a
-//! line does not parse. Invariant: the first line that parses ends the problem, and single odd lines are no problem.
-//! It guards against an agent that indexes a whole log unparsed without a warning.
+//! Owns the count of consecutive lines that no format matches, per log, and the decision when that is a problem.
+//! Refuses to know why a line does not parse. Invariant: the first line that parses ends the problem, and single
+//! unparsed lines are not a problem. So an agent never indexes a whole log unparsed without a warning.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use crate::tail::{Leaves, Problem};
 
-/// So many unparsed lines in a row are a problem.
+/// This many consecutive unparsed lines are a problem.
 const LINES: u64 = 20;
-/// A slower log, of which no line ever parsed, is a problem after this time.
+/// A slower log, of which no line has parsed, is a problem after this time.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The logs by their paths.
@@ -21,12 +21,12 @@ pub(super) struct UnparsedLogs {
     logs: HashMap<PathBuf, Run>,
 }
 
-/// The end of one log.
+/// The most recent lines of one log.
 #[derive(Debug, Default)]
 struct Run {
-    /// Lines since the last one that parsed.
+    /// Number of lines since the last one that parsed.
     lines: u64,
-    /// Why the first of them does not.
+    /// The reason why the first of them does not parse.
     reason: &'static str,
     since: Duration,
     /// A line has parsed before.
@@ -61,7 +61,7 @@ impl UnparsedLogs {
     }
 
     /// The logs that are a problem now. Logs that are no longer open are forgotten. `at_the_end` of a run there is no
-    /// more time to wait for, so every log without a line that parses is a problem.
+    /// more time to wait, so every log without a line that parses is a problem.
     pub(super) fn problems(
         &mut self,
         now: Duration,

@@ -1,8 +1,8 @@
-//! Which group would let this user read what it cannot.
+//! Finds the group that would let this user read a file that it cannot read.
 //!
-//! Owns: the advice behind "Permission denied". Refuses to know: why the file is read. Invariant: it never
-//! fails; a group without a name is given by its number. The failure it guards against: an operator who sees
-//! that a rotated log became unreadable and not what to do about it.
+//! Owns: the advice after "Permission denied". Refuses to know: why the file is read. Invariant: it never fails; a
+//! group without a name is shown by its number. The failure it guards against: an operator sees that a rotated log
+//! became unreadable, but not what to do about it.
 
 use std::path::Path;
 
@@ -12,13 +12,13 @@ use super::fs::{FileKind, FileSystem, Metadata};
 const GROUPS: &str = "/etc/group";
 const USERS: &str = "/etc/passwd";
 
-/// Read permission of the group, and permission to pass a folder.
+/// Read permission of the group, and permission to traverse a directory.
 const GROUP_MAY_READ: u32 = 0o040;
 const GROUP_MAY_PASS: u32 = 0o010;
 
-/// What lets this user read `path`, to be put behind the reason why it cannot.
+/// What would let this user read `path`; the message appends it to the reason.
 pub(super) fn who_may_read<F: FileSystem>(fs: &F, path: &Path) -> String {
-    // The first of these of which anything can be known is the one that bars the way.
+    // The first of these that is known and cannot be passed is the obstacle.
     let barred = path
         .ancestors()
         .find_map(|at| fs.metadata(at).ok().map(|metadata| (at, metadata)));
@@ -63,7 +63,7 @@ pub(super) fn user_name<F: FileSystem>(fs: &F, id: u32) -> String {
     name_in(fs, USERS, id)
 }
 
-/// The number of a user, where there is one of this name.
+/// The number of the user with this name, if there is one.
 pub(crate) fn user_id<F: FileSystem>(fs: &F, name: &str) -> Option<u32> {
     let text = fs.read(Path::new(USERS)).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);

@@ -1,8 +1,8 @@
-//! What follows from the decision which stream a file continues.
+//! Applies the decision which stream a file continues.
 //!
-//! Owns: the changes to streams, open files and counters that a [`Decision`] makes. Refuses to know: how it was found.
-//! Invariant: a file is opened for reading only with a slot, and for one stream. The failure it guards against: a file is
-//! counted as read, or as passed over, that was neither.
+//! Owns: the changes to streams, open files and counters that a [`Decision`] causes. Refuses to know: how the decision
+//! was made. Invariant: a file is opened for reading only with a slot, and for one stream. The failure it guards
+//! against: a file counts as read, or as passed over, although it was neither.
 
 use std::io;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use super::stem::Compression;
 use super::tailer::{TRUNCATED, Tailer};
 use crate::clock::Clock;
 
-/// How many files that may belong to several logs are reported at one time.
+/// How many files that may belong to several logs are reported at once.
 const MAX_AMBIGUOUS: usize = 64;
 
-/// Why bytes are passed over: their file is older than `retention`.
+/// The reason for passed-over bytes: their file is older than `retention`.
 const EXPIRED: &str = "expired";
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
@@ -63,7 +63,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             }
             Decision::ReadFromOpen(_) => {
                 if opened.content.compressed {
-                    // What it holds besides is not lost.
+                    // The other bytes in it are not lost.
                     self.scan.is_complete = false;
                 }
             }
@@ -85,7 +85,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         Ok(MatchState::Decided)
     }
 
-    /// Without a complete line there is nothing to read yet. The first line is written to the live file.
+    /// Without a complete line there is nothing to read yet. nginx writes the first line to the live file.
     fn apply_no_line(&mut self, opened: OpenedCandidate<'_, F>, context: ScanContext) {
         let candidate = opened.candidate;
         let is_live_gzip = candidate.live && opened.content.compressed;
@@ -119,7 +119,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         };
         self.scan.has_assigned = true;
         let state = self.match_candidate(&other, context)?;
-        // All of it may be read already. Its writer may still hold it, so it is examined again.
+        // All of it may have been read. A process may still write to it, so it is examined again.
         if let Some(seen) = self.seen.finished(candidate.metadata.inode)
             && let Some(track) = self.streams.get(seen.key)
             && !candidate.is_of_alone(&track.name)
@@ -129,13 +129,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         Ok(state)
     }
 
-    /// Notes that a file is a copy of what is read as this stream, and reports it if it looks like a log.
+    /// Records that a file is a copy of what is read as this stream, and reports it if it looks like a log.
     pub(super) fn leave_copy(&mut self, candidate: &Candidate, key: FileKey, context: ScanContext) {
-        // How much a compressed file holds only decoding shows.
+        // The size of a compressed file's content is known only after decoding.
         if candidate.compression.is_none() {
             self.seen.add_copy(&candidate.metadata, key);
         }
-        // Its original stays known for as long as the copy is there.
+        // Its original is remembered for as long as the copy exists.
         self.assign(key, candidate);
         let Some(track) = self.streams.get_mut(key) else {
             return;
@@ -153,8 +153,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Notes that the content of a stream lies under a name that may be taken for another log's: after a loss of the
-    /// positions it must not become a file of that one.
+    /// Records that the content of a stream has a name that could belong to another log: after a loss of the positions
+    /// it must not be assigned to that log.
     pub(super) fn assign(&mut self, key: FileKey, candidate: &Candidate) {
         if !candidate.names.is_empty()
             && let Some(track) = self.streams.get(key)
@@ -164,7 +164,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Reads a file from its beginning, under the identity that its first line gives it.
+    /// Reads a file from its beginning, under the identity of its first line.
     fn read_as_new(&mut self, opened: OpenedCandidate<'_, F>, context: ScanContext) {
         let candidate = opened.candidate;
         let content = &opened.content;
@@ -206,7 +206,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         (self.open).has_slot(live, &candidate.metadata, &mut self.streams, now)
     }
 
-    /// Reads a stream on from this file.
+    /// Continues a stream from this file.
     pub(super) fn attach(
         &mut self,
         key: FileKey,
@@ -227,10 +227,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         track.finished = false;
         track.expired = false;
         track.unfound = false;
-        // Another file may hold more of it.
+        // Another file may contain more of it.
         self.search_again |= !candidate.live;
         track.assigned = matches!(candidate.by, FoundBy::Content | FoundBy::Declared);
-        // A link may point elsewhere tomorrow.
+        // A link may later lead to another file.
         let is_link = self.fs.is_symlink(&candidate.path);
         let real = match is_link {
             true => self.fs.canonicalize(&candidate.path).ok(),
@@ -245,12 +245,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             self.stats.rotations.copied += u64::from(missing.reason == TRUNCATED && is_first);
             missing.held = match source {
                 LineSource::Plain(_) => missing.held.max(metadata.size),
-                // Only decoding shows how much it holds.
+                // The size of its content is known only after decoding.
                 LineSource::Gzip(_) => missing.size,
             };
             track.missing = track.missing.filter(|missing| missing.bytes() > 0);
         }
-        // An old file was quiet before it was opened.
+        // An old file was idle before it was opened.
         let age = u64::try_from(context.wall.saturating_sub(metadata.modified / 1_000_000));
         let age = Duration::from_millis(age.unwrap_or(0));
         self.seen.reopen(metadata.inode);
@@ -268,7 +268,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.stats.files_open = self.open.len();
     }
 
-    /// The open file of a stream was truncated before anything of it was read: a copy of `size` bytes holds it all, so
+    /// The open file of a stream was truncated before any of it was read. A copy of `size` bytes contains all of it, so
     /// nothing is missing.
     fn forget_unread(&mut self, key: FileKey, size: u64) {
         if let Some(track) = self.streams.get_mut(key)
@@ -279,8 +279,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Passes over a file that is older than `retention`. What was not read of it is counted once, and does not count as
-    /// lost, now or when the file is deleted.
+    /// Passes over a file that is older than `retention`. Its unread bytes are counted once, and do not count as lost,
+    /// now or when the file is deleted.
     pub(super) fn pass_over(
         &mut self,
         opened: &OpenedCandidate<'_, F>,
@@ -317,8 +317,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         Ok(())
     }
 
-    /// Counts a file as read as far as it goes now; what nginx still writes into it is not history. How far a compressed
-    /// file goes is not known, so it is never read.
+    /// Counts a file as read up to its present end; lines that nginx still writes into it are not history. The content
+    /// size of a compressed file is unknown, so it is never read.
     fn leave_as_history(
         &mut self,
         opened: &OpenedCandidate<'_, F>,
@@ -345,7 +345,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         Ok(())
     }
 
-    /// Nothing more is to be read from a file as it is.
+    /// Records that nothing more is to be read from a file in its present state.
     fn finish_file(&mut self, key: FileKey, metadata: &Metadata, context: ScanContext) {
         self.seen.finish(metadata, key);
         if let Some(track) = self.streams.get_mut(key) {
@@ -360,7 +360,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.stats.problems.push(problem.leaving(Leaves::Input));
     }
 
-    /// Reports a declared file that may be one of several logs: it is read as none of them.
+    /// Reports a declared file that may belong to several logs; it is not read for any of them.
     fn report_unassigned(&mut self, candidate: &Candidate) {
         self.stats.unassigned_files += 1;
         let text = format!(

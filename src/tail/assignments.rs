@@ -1,9 +1,9 @@
-//! Which content belongs to which log; it stays known when the positions are lost.
+//! Remembers which content belongs to which log, even if the positions are lost.
 //!
-//! Owns: `assignments.json` under `data_dir` (docs/STATE.md), its form and its reading. Refuses to know: positions,
-//! and how a file is matched. Invariant: an assignment is on disk before the position that rests on it. The
-//! failure it guards against: after a loss of positions, a rotated file whose name says nothing is forgotten, or
-//! gets another log's identity, under which its lines would be indexed a second time.
+//! Owns: `assignments.json` under `data_dir` (docs/STATE.md), its format, reading and writing. Refuses to know:
+//! positions, and how a file is matched. Invariant: an assignment is on disk before any position that depends on it.
+//! The failure it guards against: after a loss of positions, a rotated file whose name does not identify its log is
+//! forgotten, or gets another log's identity, and its lines are indexed a second time.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -16,18 +16,19 @@ use crate::disk::{Disk, DiskError, Replaced, replace};
 const MAGIC: &str = "logweir assignments";
 const VERSION: u32 = 1;
 
-/// One content of a log's file.
+/// The content of one file of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Assignment {
     /// The log's name.
     pub(super) log: String,
     /// [`super::identity::beginning`] of the first line, 16 hexadecimal digits.
     pub(super) beginning: String,
-    /// Where it was last seen, lossy where the name is no UTF-8, and in which inode: these decide between logs whose files begin alike.
+    /// The path and the inode where it was last seen (the path is lossy if the name is not UTF-8). They decide between
+    /// logs whose files have the same beginning.
     pub(super) path: String,
     pub(super) device: u64,
     pub(super) inode: u64,
-    /// The name of the file does not say which log it belongs to.
+    /// Whether the name of the file does not identify its log.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) by_content: bool,
     /// When it was last seen, milliseconds since 1970, rounded down to days.
@@ -35,7 +36,7 @@ pub(super) struct Assignment {
 }
 
 impl Assignment {
-    /// The hash of its first line; `None` where the file was edited by hand.
+    /// The hash of its first line; `None` if the file was edited by hand to something invalid.
     pub(super) fn beginning(&self) -> Option<u64> {
         u64::from_str_radix(&self.beginning, 16).ok()
     }
@@ -44,7 +45,7 @@ impl Assignment {
         self.beginning() == Some(beginning)
     }
 
-    /// Whether both are about one file.
+    /// Whether both describe the same file.
     pub(super) fn is_of_file(&self, other: &Self) -> bool {
         let file = |of: &Self| (of.device, of.inode);
         file(self) == file(other) && self.log == other.log && self.beginning == other.beginning
@@ -58,12 +59,12 @@ struct File<A> {
     files: A,
 }
 
-/// The file, and what is in it.
+/// The path of the file, and its content.
 #[derive(Debug)]
 pub(super) struct Assignments {
     /// `None`: nothing is kept.
     path: Option<PathBuf>,
-    /// The assignments on disk; `None` when they are not known.
+    /// The assignments on disk; `None` if they are not known.
     saved: Option<Vec<Assignment>>,
 }
 
@@ -76,7 +77,7 @@ impl Assignments {
         }
     }
 
-    /// Reads the file of a state directory. `problems` gets what cannot be used, which is found out again from the
+    /// Reads the file of a state directory. `problems` gets the unusable parts, which are determined again from the
     /// contents.
     pub(super) fn load(
         disk: &dyn Disk,
@@ -121,7 +122,7 @@ impl Assignments {
         });
         let mut bytes = text.map_err(|source| DiskError::new("write", path, source.into()))?;
         bytes.push(b'\n');
-        // Until it is known to have been written whole, nothing is known of the file.
+        // Until the write is known to be complete, the content of the file is unknown.
         self.saved = None;
         replace(disk, Replaced::state(path), |out| out.write_all(&bytes))?;
         self.saved = Some(assignments);

@@ -1,8 +1,8 @@
-//! The files that a scan found, from their names to the decision which stream they continue.
+//! Processes the files that a scan found, from their names to the decision which stream they continue.
 //!
 //! Owns: the order in which candidates are matched, and which of them need not be opened. Refuses to know: the decision
-//! (`matching`), and what follows from it (`applying`). Invariant: a file is opened only when its metadata leave open
-//! what it holds; a file that cannot be opened makes the scan incomplete. The failures it guards against: each scan opens
+//! (`matching`), and its effects (`applying`). Invariant: a file is opened only when its metadata do not show what it
+//! contains; a file that cannot be opened makes the scan incomplete. The failures it guards against: each scan opens
 //! all rotated files again, and a file that could not be examined counts as deleted.
 
 use std::io;
@@ -25,14 +25,14 @@ use super::tailer::Tailer;
 use super::track::Track;
 use crate::clock::Clock;
 
-/// A compressed file changed this recently may still be written, milliseconds.
+/// A compressed file that changed within this time may still be written, milliseconds.
 pub(super) const COMPRESSION_GRACE: u64 = 5_000;
 
-/// Whether a candidate is done with.
+/// Whether a candidate is finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MatchState {
     Decided,
-    /// It may be the beginning of a file that this scan has not come to yet.
+    /// It may be the beginning of a file that this scan has not reached yet.
     AskAgain,
 }
 
@@ -44,17 +44,17 @@ pub(super) struct OpenedCandidate<'c, F: FileSystem> {
 }
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// Opens the files of a scan that hold something unread.
+    /// Opens the files of a scan that contain unread bytes.
     pub(super) fn match_all(&mut self, scan: &Scan, context: ScanContext) {
         let mut again = Vec::new();
-        // A file that only a glob finds may be a copy or a rotated file of one with a better name: that comes first, and
-        // shorter names before longer ones.
+        // A file that only a glob finds may be a copy or a rotated file of one with a better name: that one comes
+        // first, and shorter names come before longer ones.
         let is_new =
             |live: &&Candidate| live.is_tentative() && !self.streams.knows_log(&live.names[0]);
         let (mut new, mut named): (Vec<&Candidate>, Vec<&Candidate>) =
             scan.live.iter().partition(is_new);
         new.sort_by_key(|candidate| (candidate.path.as_os_str().len(), &candidate.path));
-        // Logs that gave their slot up come after those that never had one, and the longest ago first.
+        // Logs that gave up their slot come after those that never had one, and the longest ago come first.
         let slots = &self.open.slots;
         named.sort_by_key(|candidate| slots.turn_of(candidate.metadata.inode));
         let had_none = |live: &&Candidate| slots.turn_of(live.metadata.inode) == 0;
@@ -87,7 +87,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             self.scan.is_complete = false;
             self.scan.has_failed = true;
             self.note_other(candidate);
-            // A file that was renamed since the scan is found by the next one. A shortage is reported once for all.
+            // A file that was renamed since the scan is found by the next one. A shortage is reported once for all
+            // files.
             if error.kind() != io::ErrorKind::NotFound
                 && !is_shortage(&error)
                 && !self.is_undecodable(candidate, &error)
@@ -99,7 +100,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         })
     }
 
-    /// Finds out what a candidate is, and opens it for reading if it holds something unread.
+    /// Determines what a candidate is, and opens it for reading if it contains unread bytes.
     pub(super) fn match_candidate(
         &mut self,
         candidate: &Candidate,
@@ -113,7 +114,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             None => false,
             Some(Compression::Gzip) => true,
             Some(_) => {
-                // A file whose name says nothing may be of no log.
+                // A file whose name does not identify a log may belong to none.
                 if !is_expired && !candidate.names.is_empty() {
                     self.report_compression(candidate);
                 }
@@ -175,7 +176,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Whether a candidate need not be opened, because nothing shows that it holds anything new.
+    /// Whether a candidate need not be opened, because there is no sign that it contains anything new.
     fn is_settled_by_metadata(&mut self, candidate: &Candidate, context: ScanContext) -> bool {
         let file = &candidate.metadata;
         if self.open.holds_inode(file.inode) {
@@ -187,7 +188,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 return true;
             }
         }
-        // A file that a link leads to which is not followed, found again at its own path.
+        // A file behind a link that is not followed, found again at its own path.
         if candidate.names.is_empty() && self.scan.refused.contains(&file.inode) {
             return true;
         }
@@ -213,7 +214,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.assign(key, candidate);
         if let Some(track) = self.streams.get_mut(key) {
             track.seen = context.wall;
-            // The path of a shorter copy does not count: whether a file is one is found out from the whole file.
+            // The path of a shorter copy does not count: only the whole file shows whether a file is a copy.
             if candidate.compression.is_none() && file.size >= track.read.offset {
                 track.path.clone_from(&candidate.path);
             }
@@ -227,13 +228,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.scan.names_of_others.extend(names);
     }
 
-    /// Whether it is a rotated file, or one that only a glob takes for live and that was read as another log's.
+    /// Whether it is a rotated file, or a file that only a glob takes for live and that was read as another log's.
     fn counts_as_rotated(&self, candidate: &Candidate, key: FileKey) -> bool {
         let is_another = |track: &Track| !candidate.names.contains(&track.name);
         !candidate.live || candidate.is_tentative() && self.streams.get(key).is_some_and(is_another)
     }
 
-    /// The stream that a candidate was found to be a copy of, if neither has changed so that it could be anything else.
+    /// The stream that a candidate was found to be a copy of, unless either has changed so that this may no longer be
+    /// true.
     fn is_known_copy(&self, candidate: &Candidate) -> Option<FileKey> {
         let file = &candidate.metadata;
         let copy = self.seen.copy(file.inode)?;
@@ -243,7 +245,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         (copy.is_unchanged(file) && is_read).then_some(copy.key)
     }
 
-    /// Opens a file to see how it begins; `None` when it is not to be read.
+    /// Opens a file to read its beginning; `None` if it must not be read.
     fn open_candidate<'c>(
         &mut self,
         candidate: &'c Candidate,
@@ -251,7 +253,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     ) -> io::Result<Option<OpenedCandidate<'c, F>>> {
         let (file, way) = self.fs.open(&candidate.path)?;
         let file = Arc::new(file);
-        // The opened file counts: its name may have moved to another one since the scan.
+        // The opened file counts: another file may have got its name since the scan.
         let metadata = self.fs.metadata_of(&file)?;
         if metadata.kind != FileKind::File || metadata.inode != candidate.metadata.inode {
             self.scan.is_complete = false;
@@ -287,7 +289,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }))
     }
 
-    /// Whether the content of a file is compressed whose name does not tell it.
+    /// Whether the content of a file is compressed although its name does not show it.
     fn has_gzip_magic(&self, file: &Arc<F::File>, candidate: &Candidate) -> io::Result<bool> {
         if !candidate.live && !candidate.names.is_empty() {
             return Ok(false);
@@ -300,7 +302,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let text = "is compressed in a format that cannot be read; lines in it that were not read before are not \
                     indexed; compress with gzip, or use logrotate's delaycompress";
         let problem = Problem::new(&candidate.path, text.to_owned()).leaving(Leaves::Input);
-        // A file is matched twice where the first time did not decide.
+        // A file is matched twice if the first match did not decide.
         if !self.stats.problems.contains(&problem) {
             self.stats.problems.push(problem);
         }
@@ -382,7 +384,7 @@ impl<F: FileSystem, C: Clock> Probe for FileProbe<'_, F, C> {
         let Ok(metadata) = fs.metadata_of(&file) else {
             return Ok(None);
         };
-        // Inodes are used again, and this very file may have got one: it must be as it was left.
+        // Inodes are reused, and this very file may have a reused one: it must be unchanged since it was closed.
         let is_left = |metadata: &Metadata| {
             let finished = seen.finished(metadata.inode);
             finished.is_some_and(|seen| seen.key == key && seen.is_unchanged(metadata))

@@ -1,9 +1,9 @@
-//! What one tailer leaves to the next in the same process, at a reload.
+//! State that one tailer passes to the next in the same process, at a reload.
 //!
 //! Owns: the lock of the state directory, the open files, and the counters. Refuses to know: how the next tailer is
-//! configured. Invariant: an open file stays open until it is settled, whichever tailer reads it and whatever name it has
-//! by now; and no other agent gets into the state directory meanwhile. The failure it guards against: a reload loses lines
-//! that a mere wait for the cluster would not have lost.
+//! configured. Invariant: an open file stays open until it is settled, whichever tailer reads it and whatever its
+//! present name is; and no other agent gets into the state directory meanwhile. The failure it guards against: a reload
+//! loses lines that a wait for the cluster would not have lost.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -25,7 +25,7 @@ use crate::clock::Clock;
 pub(crate) struct CarriedFiles<F: FileSystem> {
     pub(super) state: Option<State>,
     pub(super) files: Vec<CarriedFile<F>>,
-    /// Counters alone; gauges and problems are found out again.
+    /// Only counters; gauges and problems are determined again.
     pub(super) stats: Stats,
 }
 
@@ -33,14 +33,14 @@ pub(crate) struct CarriedFiles<F: FileSystem> {
 pub(super) struct CarriedFile<F: FileSystem> {
     file: Arc<F::File>,
     compressed: bool,
-    /// Its last name.
+    /// Its last path.
     path: PathBuf,
     /// The log's name, part of the identity.
     name: Arc<str>,
     /// Its identity, and the hash of its first line.
     stream: Option<StreamId>,
     beginning: Option<u64>,
-    /// It was opened as a rotated file.
+    /// Whether it was opened as a rotated file.
     from_name: bool,
     /// Everything before it is durable elsewhere.
     settled: Position,
@@ -67,7 +67,7 @@ impl<F: FileSystem> fmt::Debug for CarriedFiles<F> {
 }
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// Ends. The next tailer reads again what was handed on and not settled.
+    /// Ends this tailer. The next one reads again what was handed out and not settled.
     pub(crate) fn into_carried_files(self) -> CarriedFiles<F> {
         let Self {
             state,
@@ -107,8 +107,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Reads on in the files of the tailer before, wherever they are by now; gives back those of a log that is not
-    /// configured any more.
+    /// Continues the open files of the previous tailer, whatever their present names are; returns those of logs that
+    /// are no longer configured.
     pub(super) fn adopt(&mut self, files: Vec<CarriedFile<F>>) -> Vec<CarriedFile<F>> {
         let mut left = Vec::new();
         let context = ScanContext {
@@ -164,7 +164,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         left
     }
 
-    /// A file of which nothing is settled may have got its first line since it was opened, or another one.
+    /// A file without settled lines may have got its first line, or another one, since it was opened.
     fn identify_carried(&self, carried: &mut CarriedFile<F>) {
         if let Ok(Some(line)) = first_line(&self.fs, &carried.file, carried.compressed) {
             let (stream, beginning) = self.streams.identity(&carried.name, &line);
@@ -172,7 +172,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// The stream that a file continues: the saved position may be a little behind the file's own, or another output's.
+    /// The stream that a file continues. The saved position may be a little behind the file's own, or belong to another
+    /// output.
     fn stream_of(&mut self, carried: &CarriedFile<F>) -> FileKey {
         let CarriedFile {
             file,
@@ -191,12 +192,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 && holds(position, false);
             fits.then_some((position.offset, *key))
         });
-        // Of equal positions the later stream counts.
+        // If positions are equal, the later stream is used.
         if let Some((_, key)) = fitting.max_by_key(|(offset, _)| *offset) {
             return key;
         }
         if !holds(*settled, true) {
-            // It was emptied and written again since.
+            // It was truncated and written again since.
             return self.streams.add(&carried.name, None, Position::start());
         }
         let position = match self.earlier.read_all {

@@ -1,10 +1,11 @@
 //! The bytes of a checkpoint: positions that survive the process.
 //!
-//! Owns: the on-disk form (`docs/STATE.md`), version [`VERSION`]. Refuses to know: files, fsync, locks.
-//! Invariant: bytes that decode were encoded whole (CRC-32C), and version 1 loads for ever. The failure it guards
-//! against: a torn or foreign file is believed, and with it positions that were never settled.
+//! Owns: the on-disk format (`docs/STATE.md`), version [`VERSION`]. Refuses to know: files, fsync, locks. Invariant:
+//! bytes that decode were encoded completely (CRC-32C), and version 1 stays readable forever. The failure it guards
+//! against: a torn or foreign file is trusted, with positions that were never settled.
 //!
-//! The form is JSON lines, so that a person can read it: a header, one line per stream, and a last line with the checksum.
+//! The format is JSON lines, so that a person can read it: a header, one line per stream, and a last line with the
+//! checksum.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,11 +14,11 @@ use super::StreamId;
 /// The version written now.
 pub(super) const VERSION: u32 = 1;
 
-/// Shows people and `file(1)` what the file is.
+/// Identifies the file for people and `file(1)`.
 const MAGIC: &str = "logweir checkpoint";
 
-/// The rules by which a line's time, id and index are found; another number means other ids (`docs/STATE.md`).
-/// 2: a line without a time of nginx's own may have another; 1: it has none.
+/// The rules that determine a line's time, id and index; another number means other ids (`docs/STATE.md`). 2: a line
+/// without a time of nginx's own may have another time; 1: it has no time.
 pub(super) const IDENTITY_RULES: u32 = 2;
 
 /// The first line.
@@ -26,21 +27,20 @@ pub(super) struct Header {
     magic: String,
     version: u32,
     identity_rules: u32,
-    /// Counts the saves; the newest valid one is used.
+    /// Counts the saves; the newest valid checkpoint is used.
     pub(super) generation: u64,
     /// The output that acknowledged these positions.
     pub(super) output: String,
     /// The host in every stream id.
     pub(super) host: String,
-    /// Wall time of the last look at the directories, milliseconds.
+    /// Wall time of the last scan of the directories, milliseconds.
     pub(super) looked: i64,
     /// Names of all logs ever seen, so that the first rotated file of a log is not taken for old history.
     pub(super) logs: Vec<String>,
-    /// Positions were lost, and since then not every directory could be read: a rotated file that is not
-    /// known counts as unread.
+    /// Positions were lost, and since then not every directory could be read: an unknown rotated file counts as unread.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) read_all: bool,
-    /// The trusted time at that look, where it was not that of the clock.
+    /// The trusted time at that scan, if it differed from the clock's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) believed: Option<i64>,
 }
@@ -54,7 +54,7 @@ pub(super) struct CheckpointEntry {
     pub(super) offset: u64,
     #[serde(with = "hex_u64")]
     pub(super) marker: u64,
-    /// Where the content was last seen: a hint, lossy where the name is not UTF-8.
+    /// The path where the content was last seen: a hint, lossy if the name is not UTF-8.
     pub(super) path: String,
     pub(super) device: u64,
     pub(super) inode: u64,
@@ -66,17 +66,17 @@ pub(super) struct CheckpointEntry {
     pub(super) finished: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) skipped: bool,
-    /// CRC-32 and size at the end of the gzip file that holds this content and no more.
+    /// CRC-32 and size at the end of the gzip file that contains exactly this content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) gzip: Option<(u32, u32)>,
-    /// The hash of the first line; absent in what older builds wrote.
+    /// The hash of the first line; absent in checkpoints of older builds.
     #[serde(
         default,
         skip_serializing_if = "Option::is_none",
         with = "hex_beginning"
     )]
     pub(super) beginning: Option<u64>,
-    /// The rest was looked for and not found.
+    /// The missing rest was searched for and not found.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) unfound: bool,
 }
@@ -86,14 +86,14 @@ struct Trailer {
     crc32c: u32,
 }
 
-/// All that is saved.
+/// The content of a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Checkpoint {
     pub(super) header: Header,
     pub(super) entries: Vec<CheckpointEntry>,
 }
 
-/// Why a checkpoint is not used.
+/// Why a checkpoint cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Invalid {
     #[error("it is empty")]
@@ -130,18 +130,19 @@ impl Header {
 }
 
 impl Header {
-    /// The identity rules under which the lines before these positions were indexed, where they are not the present ones.
+    /// The identity rules under which the lines before these positions were indexed, if they differ from the present
+    /// ones.
     pub(super) fn other_rules(&self) -> Option<u32> {
         (self.identity_rules != IDENTITY_RULES).then_some(self.identity_rules)
     }
 
-    /// The trusted time, and the time of the clock, at the last look.
+    /// The trusted time and the clock's time at the last scan.
     pub(super) fn time(&self) -> (i64, i64) {
         (self.believed.unwrap_or(self.looked), self.looked)
     }
 }
 
-/// The file's bytes.
+/// Encodes the file's bytes.
 pub(super) fn encode(checkpoint: &Checkpoint) -> serde_json::Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(512 + checkpoint.entries.len() * 256);
     serde_json::to_writer(&mut bytes, &checkpoint.header)?;
@@ -260,9 +261,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    /// Written by the first release of the format; it must load for ever.
+    /// Written by the first release of the format; it must stay readable forever.
     const VERSION_1: &[u8] = include_bytes!("../../tests/fixtures/state/checkpoint-1");
-    /// The same form since rule 2 of identity.
+    /// The same checkpoint since rule 2 of identity.
     const VERSION_1_RULES_2: &[u8] =
         include_bytes!("../../tests/fixtures/state/checkpoint-1-rules-2");
 
@@ -313,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn version_1_loads_for_ever() {
+    fn version_1_stays_readable_forever() {
         let mut before = sample();
         before.header.identity_rules = 1;
         assert_eq!(decode(VERSION_1), Ok(before));
@@ -329,7 +330,7 @@ mod tests {
 
     #[test]
     fn the_bytes_written_now_are_those_of_the_fixture() {
-        // When the form changes on purpose: raise the version, add a fixture, keep this one above.
+        // To change the format on purpose: raise the version, add a fixture, and keep the one above.
         let bytes = encode(&sample()).unwrap();
         assert_eq!(
             String::from_utf8_lossy(&bytes),
@@ -347,7 +348,7 @@ mod tests {
     }
 
     #[test]
-    fn every_cut_and_every_flipped_bit_is_noticed() {
+    fn every_truncation_and_every_flipped_bit_is_detected() {
         let bytes = encode(&sample()).unwrap();
         for length in 0..bytes.len() {
             assert!(decode(&bytes[..length]).is_err(), "cut at {length}");
@@ -362,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_version_is_named() {
+    fn a_later_version_is_reported() {
         let mut checkpoint = sample();
         checkpoint.header.version = 2;
         assert_eq!(

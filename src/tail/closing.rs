@@ -1,9 +1,9 @@
-//! When files are closed, and when unread bytes count as lost.
+//! Decides when files are closed, and when unread bytes count as lost.
 //!
-//! Owns: how long a file that is not live must be quiet, how much disk space deleted files may take, and when the search
+//! Owns: how long a file that is not live must be idle, how much disk space deleted files may take, and when the search
 //! for missing bytes ends. Refuses to know: how files are found, and which stream a file continues. Invariant: bytes
-//! count as lost only after every file was examined, and each of them once. The failure it guards against: a file is
-//! closed while nginx still writes to it, and its last lines are found by nobody.
+//! count as lost only after every file was examined, and each byte once. The failure it guards against: a file is
+//! closed while nginx still writes to it, and its last lines are never read.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -20,29 +20,29 @@ use super::tailer::Tailer;
 use super::track::Track;
 use crate::clock::Clock;
 
-/// nginx writes on into a renamed file until its workers have opened the new one; a file is closed only when it was
-/// quiet for this long. (`ngx_reopen_files` runs in each worker's own event loop.)
+/// nginx continues to write into a renamed file until its workers have opened the new one, so a file is closed only
+/// after it was idle for this long. (`ngx_reopen_files` runs in each worker's own event loop.)
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A renamed file that nothing replaced yet: nginx still writes there, and a scan would notice it only slowly.
+/// A renamed file that no new file has replaced yet: nginx still writes there, and a scan would notice it only slowly.
 const GRACE_OF_THE_FINDABLE: Duration = Duration::from_secs(60);
 
-/// A file that cannot be found again and that nothing replaced is closed only after this.
+/// A file that cannot be found again and that no new file has replaced is closed only after this time.
 pub(super) const GRACE_OF_THE_LAST: Duration = Duration::from_secs(3600);
 
-/// A copy of truncated content is there before the truncation; compression may hide it for a moment.
+/// A copy of truncated content exists before the truncation; compression may hide it for a moment.
 const GRACE_FOR_A_COPY: Duration = Duration::from_secs(60);
 
-/// Positions of content not seen for longer are forgotten, where no retention is set.
+/// Positions of content that was not seen for longer than this are forgotten, if no retention is set.
 const DEFAULT_MEMORY: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// Why bytes are lost: their file is gone, and ended in half a line.
+/// The reason for lost bytes: their file was deleted, and ended with an incomplete line.
 const UNTERMINATED: &str = "unterminated";
 
-/// Why bytes are lost: their file is gone.
+/// The reason for lost bytes: their file was deleted.
 pub(super) const DELETED: &str = "deleted";
 
-/// A deleted file with bytes that are unread, or whose lines are on their way.
+/// A deleted file with bytes that are unread, or whose lines are in delivery.
 struct Held {
     key: FileKey,
     modified: i64,
@@ -51,7 +51,7 @@ struct Held {
 }
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// Closes the files that are read to their end and will not grow; gives how many.
+    /// Closes the files that are read to their end and will not grow; returns how many.
     pub(super) fn close_finished(&mut self) -> usize {
         let now = self.clock.now();
         let before = self.open.len();
@@ -84,8 +84,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         is_complete || now.saturating_sub(file.quiet_since) >= self.grace(file, &track.name)
     }
 
-    /// Whether lines that are on their way could not be read again without this open file. Where many files are open,
-    /// those with something unread are worth more.
+    /// Whether lines in delivery could not be read again without this open file. If many files are open, those with
+    /// unread bytes are more important.
     fn is_only_source(&self, file: &FileReader<F>, end: &FileEnd) -> bool {
         let is_named = end.metadata.is_some_and(|metadata| metadata.links > 0);
         let track = self.streams.get(file.key);
@@ -94,7 +94,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             && self.open.rotated() <= self.open.max_rotated() / 2
     }
 
-    /// How long a file that is not live must be quiet before it is closed.
+    /// How long a file that is not live must be idle before it is closed.
     pub(super) fn grace(&self, file: &FileReader<F>, name: &Arc<str>) -> Duration {
         let is_another = |inodes: &Vec<Inode>| inodes.iter().any(|inode| *inode != file.inode);
         let is_replaced = self.scan.live_inodes.get(name).is_some_and(is_another);
@@ -107,7 +107,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Notes that a file was read to its end and closed.
+    /// Records that a file was read to its end and closed.
     fn finish(&mut self, file: &FileReader<F>, end: &FileEnd) {
         if let Some(track) = self.streams.get_mut(file.key) {
             track.finished = true;
@@ -116,7 +116,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.remember_compressed(file, end);
         match &end.metadata {
             Some(metadata) if metadata.links > 0 => self.seen.finish(metadata, file.key),
-            // A file that came in its place may continue where it ended.
+            // A file that replaced it may continue where it ended.
             _ if end.half_line > 0 => {
                 let now = self.clock.now();
                 if let Some(track) = self.streams.get_mut(file.key) {
@@ -140,8 +140,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Holds deleted files open while bytes in them are unread or lines are on their way, up to a limit. Beyond it their
-    /// disk space is worth more than their lines: the oldest files are closed, and what is unread in them is counted.
+    /// Holds deleted files open while bytes in them are unread or their lines are in delivery, up to a limit of disk
+    /// space. Beyond it the oldest files are closed, and their unread bytes are counted.
     pub(super) fn keep_to_held_open_limit(&mut self) {
         // A file with a name can be opened again.
         while self.open.rotated() > self.open.max_rotated()
@@ -192,7 +192,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         } = self.fs.metadata_of(file.file()).ok()?;
         let known = match file.source {
             LineSource::Plain(_) => size,
-            // Only decoding shows how much more it holds.
+            // The size of the rest is known only after decoding.
             LineSource::Gzip(_) => {
                 let more = u64::from(!file.at_end);
                 track.size.max(track.read.offset + more)
@@ -207,8 +207,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         })
     }
 
-    /// Notes the unread bytes of files that were deleted while they were not open: so many files waited that not all
-    /// could be held.
+    /// Records the unread bytes of files that were deleted while they were not open, because too many files waited.
     pub(super) fn miss_deleted(&mut self, now: Duration) {
         if !self.scan.is_complete || self.open.slots.backlog {
             return;
@@ -224,7 +223,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Counts missing bytes of which no copy turned up as lost.
+    /// Counts missing bytes as lost if no copy of them was found.
     pub(super) fn give_up_missing(&mut self, now: Duration) {
         if !self.scan.is_complete || self.open.slots.backlog {
             // The copy may be one of the files that wait.
@@ -251,7 +250,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 if is_lost {
                     *self.stats.lost_bytes.entry(missing.reason).or_default() += missing.bytes();
                 }
-                // A deleted file is still looked for: it may have been moved out of sight.
+                // A deleted file is still searched for: it may have been moved to another directory.
                 track.unfound |= is_lost && missing.reason == DELETED;
                 track.finished |= !track.unfound && !open.contains(&key);
                 self.streams.mark_changed();
@@ -259,8 +258,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Whether the content has a twin that was read as far: one that was open before it, or a copy that was found before
-    /// its original had a first line. `None` when that cannot be found out now for want of descriptors.
+    /// Whether another stream with the same content was read as far: one that was open before it, or a copy that was
+    /// found before its original had a first line. `None` if a shortage of descriptors prevents the answer.
     fn was_read_elsewhere(&self, key: FileKey) -> Option<bool> {
         let Some(track) = self.streams.get(key) else {
             return Some(false);
@@ -288,7 +287,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         Some(false)
     }
 
-    /// Forgets streams that were not seen for longer than anything is kept, never one that is still there.
+    /// Forgets streams that were not seen for longer than the retention, but never one whose file still exists.
     pub(super) fn forget_old(&mut self) {
         let now = self.trusted_clock.believed();
         let memory = self.settings.retention.unwrap_or(DEFAULT_MEMORY);

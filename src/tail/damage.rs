@@ -1,8 +1,8 @@
-//! Compressed files that cannot be decoded to their end.
+//! Reports compressed files that cannot be decoded to their end.
 //!
-//! Owns: the message and the count. Refuses to know: how a file is decoded. Invariant: each damaged file is reported and
-//! counted once for as long as it is not changed; none is skipped silently. The failure it guards against: half a file is
-//! read, and the missing half is not noticed.
+//! Owns: the message and the count. Refuses to know: how a file is decoded. Invariant: each damaged file is reported
+//! and counted once until it changes; none is skipped silently. The failure it guards against: half of a file is read,
+//! and the missing half is not noticed.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::clock::Clock;
 /// The first bytes of a gzip file (RFC 1952, 2.3.1).
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Whether an error is one of decoding.
+/// Whether an error comes from decoding.
 pub(super) fn is_damage(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -48,7 +48,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Forgets the damage of files that are gone.
+    /// Forgets the damage of files that no longer exist.
     pub(super) fn forget_damage(&mut self) {
         let fs = &self.fs;
         self.lasting_problems.retain(|problem| {
@@ -56,7 +56,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         });
     }
 
-    /// Examines a compressed file in which no line was found: it holds none, or it is cut off before the first one ends.
+    /// Examines a compressed file in which no line was found: it contains none, or it is cut off before the first one
+    /// ends.
     pub(super) fn look_for_damage(&mut self, opened: &OpenedCandidate<'_, F>) {
         let path = &opened.candidate.path;
         match gzip::decodes(&self.fs, &opened.file) {

@@ -1,10 +1,10 @@
-//! Which files hold a descriptor where not all of them can.
+//! Decides which files hold a descriptor if there are not enough for all.
 //!
-//! Owns: the slots, one for each descriptor that may be open: who gets one, who gives one up, who waits. Refuses to know:
-//! how files are found, and which streams they continue. Invariant: a file that no name leads to keeps its descriptor
-//! until it is read; a log that gives its slot up is still at its path, so that it can be opened again; and no log waits
-//! longer than one that was read after it. The failures it guards against: a host with more logs than descriptors on
-//! which some logs are never read, and a log taken for deleted because nothing could be opened.
+//! Owns: the slots, one for each descriptor that may be open: which file gets one, gives one up, or waits. Refuses to
+//! know: how files are found, and which streams they continue. Invariant: a file without a name keeps its descriptor
+//! until it is read; a log that gives up its slot is still at its path, so that it can be opened again; and no log
+//! waits longer than one that was read after it. The failures it guards against: on a host with more logs than
+//! descriptors some logs are never read, or a log counts as deleted because nothing could be opened.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -21,29 +21,29 @@ use super::open_files::OpenFiles;
 use super::stats::{Leaves, Problem};
 use super::stream_table::StreamTable;
 
-/// Rotated files with a name, plain or compressed, that are open at once: more would be read no sooner.
+/// The maximum number of open rotated files with a name, plain or compressed: more would not be read sooner.
 const MAX_OPEN_ROTATED: usize = 128;
 
-/// A log that is never read to its end gives its slot up after this, if others wait.
+/// A log that is never read to its end gives up its slot after this time, if others wait.
 const SLICE: Duration = Duration::from_secs(10);
 
-/// After the system refused a descriptor, logs that have nothing unread are not opened for so long.
+/// After the system refused a descriptor, logs without unread bytes are not opened for this long.
 const SHORTAGE: Duration = Duration::from_secs(60);
 
-/// Who waits for a slot.
+/// The state of the slots, and the files that wait for one.
 #[derive(Debug, Default)]
 pub(super) struct DescriptorSlots {
-    /// Live logs that gave their slot up.
+    /// Live logs that gave up their slot.
     resting: HashMap<Inode, Resting>,
-    /// How often a log gave its slot up.
+    /// How often a log gave up its slot.
     turn: u64,
-    /// The open logs that could give their slot up, the first one last; found once per scan.
+    /// The open logs that could give up their slot, the first one last; determined once per scan.
     candidates: Option<Vec<FileKey>>,
-    /// Live logs that have something unread and no slot, as of the last scan.
+    /// Live logs with unread bytes and without a slot, as of the last scan.
     waiting: usize,
     /// Files for which the system refused a descriptor although a slot was free.
     denied: usize,
-    /// The system counts as short of descriptors until then.
+    /// The system counts as short of descriptors until this time.
     short_until: Option<Duration>,
     /// Files wait until others are read to their end and closed.
     pub(super) backlog: bool,
@@ -52,55 +52,55 @@ pub(super) struct DescriptorSlots {
 /// A live log without a descriptor.
 #[derive(Debug, Clone, Copy)]
 struct Resting {
-    /// Size and time of change when nothing in it was unread; `None` where something was.
+    /// Size and time of change when it had no unread bytes; `None` if it had some.
     read: Option<(u64, i64)>,
     key: FileKey,
     turn: u64,
 }
 
 impl DescriptorSlots {
-    /// The streams of the logs that gave their slot up.
+    /// The streams of the logs that gave up their slot.
     pub(super) fn keys(&self) -> impl Iterator<Item = FileKey> {
         self.resting.values().map(|resting| resting.key)
     }
 
-    /// When a log gave its slot up; 0 for those that never had one, which come first.
+    /// When a log gave up its slot; 0 for those that never had one, which come first.
     pub(super) fn turn_of(&self, inode: Inode) -> u64 {
         self.resting.get(&inode).map_or(0, |resting| resting.turn)
     }
 
-    /// Whether logs wait for a slot that others will give up.
+    /// Whether logs wait for slots that others will give up.
     pub(super) fn is_waited_for(&self) -> bool {
         self.waiting > 0
     }
 
-    /// How many logs wait for a descriptor, whether a slot or the system refuses it.
+    /// How many logs wait for a descriptor, because of the slots or because the system refuses one.
     pub(super) fn waiting(&self) -> usize {
         self.waiting + self.denied
     }
 
-    /// A scan of the directories begins.
+    /// Starts a scan of the directories.
     pub(super) fn begin_scan(&mut self) {
         (self.waiting, self.denied, self.candidates) = (0, 0, None);
         self.backlog = false;
     }
 
-    /// Forgets the resting logs that a complete scan did not find.
+    /// Forgets the logs without a slot that a complete scan did not find.
     pub(super) fn end_scan(&mut self, found: &HashSet<Inode>) {
         self.resting.retain(|inode, _| found.contains(inode));
     }
 
-    /// A log was opened again.
+    /// Records that a log was opened again.
     pub(super) fn opened(&mut self, inode: Inode) {
         self.resting.remove(&inode);
     }
 
-    /// The system refused a descriptor that would have shown which log a file belongs to.
+    /// Records that the system refused a descriptor that was needed to determine the log of a file.
     pub(super) fn deny(&mut self) {
         self.denied += 1;
     }
 
-    /// Says that not all logs can be open, where that is so. `limit` is the number of slots, `logs` that of live logs.
+    /// Reports if not all logs can be open. `limit` is the number of slots, `logs` that of live logs.
     pub(super) fn problem(&self, limit: usize, logs: usize) -> Option<Problem> {
         let about_all = |text: String| Problem::new(Path::new(""), text);
         if self.denied > 0 {
@@ -121,25 +121,25 @@ impl DescriptorSlots {
 
     fn wait(&mut self, inode: Inode) {
         self.waiting += 1;
-        // Which stream a log continues that was never open is not known.
+        // The stream of a log that was never open is not known.
         self.backlog |= !self.resting.contains_key(&inode);
     }
 }
 
-/// Whether an error says that there is no descriptor left.
+/// Whether an error means that no descriptor is left.
 pub(super) fn is_shortage(error: &io::Error) -> bool {
     let shortages = [Errno::MFILE, Errno::NFILE].map(|errno| Some(errno.raw_os_error()));
     shortages.contains(&error.raw_os_error())
 }
 
 impl<F: FileSystem> OpenFiles<F> {
-    /// How many files may be open that no log's live name leads to.
+    /// How many files may be open that are not at a live name.
     pub(super) fn max_rotated(&self) -> usize {
         (self.max_open / 2).max(1)
     }
 
-    /// Whether one more file can be opened; if not, it waits until others are closed. Of rotated files the oldest are
-    /// open, because they are deleted next; rotated files take no slot of live ones.
+    /// Whether one more file can be opened; if not, it waits until others are closed. The oldest rotated files are
+    /// open, because they are deleted next. Rotated files take no slot of live ones.
     pub(super) fn has_slot(
         &mut self,
         live: bool,
@@ -166,8 +166,8 @@ impl<F: FileSystem> OpenFiles<F> {
         has_slot
     }
 
-    /// Whether a live log need not be opened now: because it has nothing unread, or because it waits for a slot.
-    /// `wall` is the time at which it was seen, milliseconds since 1970.
+    /// Whether a live log need not be opened now, because it has no unread bytes or because it waits for a slot. `wall`
+    /// is the time at which it was seen, milliseconds since 1970.
     pub(super) fn rests(
         &mut self,
         file: &Metadata,
@@ -194,7 +194,7 @@ impl<F: FileSystem> OpenFiles<F> {
         waits
     }
 
-    /// The system refused a descriptor for a file: whether one could be freed.
+    /// Handles a refusal of a descriptor by the system; returns whether one could be freed.
     pub(super) fn make_up_for_shortage(
         &mut self,
         live: bool,
@@ -207,8 +207,8 @@ impl<F: FileSystem> OpenFiles<F> {
         freed
     }
 
-    /// Closes the live log that can best do without its descriptor: one with nothing unread, the longest quiet first,
-    /// else one that had its time. True when there was one.
+    /// Closes the live log that needs its descriptor least: one without unread bytes, the longest idle first; else one
+    /// whose turn is over. True if there was one.
     fn give_up_a_slot(&mut self, streams: &mut StreamTable, now: Duration) -> bool {
         self.candidates_to_give_up(now);
         while let Some(key) = self.slots.candidates.as_mut().and_then(Vec::pop) {
@@ -236,7 +236,7 @@ impl<F: FileSystem> OpenFiles<F> {
     }
 
     fn rest(&mut self, index: usize, streams: &mut StreamTable) {
-        // The file as it was before an attempt to read that found nothing; else it has something unread.
+        // The state of the file before an unsuccessful attempt to read; otherwise the file has unread bytes.
         let read = match self.files[index].at_end {
             true => self
                 .last_attempt(index, streams)
@@ -280,7 +280,7 @@ impl<F: FileSystem> OpenFiles<F> {
         }
     }
 
-    /// Closes a file that its name leads to; it is opened again when a slot is free.
+    /// Closes a file at its own name; it is opened again when a slot is free.
     pub(super) fn close_for_now(&mut self, index: usize, streams: &mut StreamTable) {
         let file = self.remove(index);
         if let LineSource::Plain(plain) = &file.source
@@ -293,7 +293,7 @@ impl<F: FileSystem> OpenFiles<F> {
     }
 }
 
-/// A round limit of open files that is enough for so many logs, their rotated files and everything else.
+/// A round limit of open files that suffices for this many logs, their rotated files and everything else.
 fn enough_for(logs: usize) -> usize {
     (logs + logs / 2 + 512).next_multiple_of(1024)
 }

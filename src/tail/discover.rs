@@ -1,9 +1,9 @@
-//! Which files are logs: the globs and excludes, applied to the directories as they are now.
+//! Finds the files that are logs: applies the globs and excludes to the present directories.
 //!
-//! Owns: the choice, by name alone, between a live log, a rotated file of one, and any other file. Refuses to
-//! know: contents and positions. Invariant: a scan depends on nothing but the directories (and the names of
-//! logs known before), so it is right even if no event ever came. The failures it guards against: a rotated file is
-//! read as a log of its own, one file is read twice under two names, and a pipe is read as a file.
+//! Owns: the choice, by name alone, between a live log, a rotated file of one, and any other file. Refuses to know:
+//! contents and positions. Invariant: a scan depends only on the directories (and the names of logs known before), so
+//! it is right even if no event ever came. The failures it guards against: a rotated file is read as a log of its own,
+//! one file is read twice under two names, and a pipe is read as a file.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -21,15 +21,15 @@ use super::stem::{self, Compression};
 use super::{Links, LogSettings, Problem, TailError};
 use crate::globs::Globs;
 
-/// How deep `**` goes: links may form a circle.
+/// The maximum depth of `**`: links may form a circle.
 const MAX_DEPTH: usize = 16;
 
 /// What to look for.
 pub(super) struct Discover {
     logs: Vec<LogPatterns>,
-    /// The logs whose names the settings fix, by `name` or by a path without wildcards.
+    /// The logs with names that the settings fix, by `name` or by a path without wildcards.
     named: HashMap<String, usize>,
-    /// The logs with a wildcard in a path, whose files have names that the settings do not fix.
+    /// The logs with a wildcard in a path; the settings do not fix the names of their files.
     globbed: Vec<usize>,
     rotated_dirs: Vec<(String, Pattern)>,
     links: Links,
@@ -49,12 +49,12 @@ pub(super) struct LogPatterns {
     name: Option<Arc<str>>,
 }
 
-/// Why a file counts as a file of a log.
+/// Why a file belongs to a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FoundBy {
-    /// A path without wildcards names it: a lasting name.
+    /// A path without wildcards names it: a permanent name.
     Path,
-    /// A glob matches it: it may as well be a rotated file of another log.
+    /// A glob matches it: it could also be a rotated file of another log.
     Glob,
     /// The table of rotated names.
     Table,
@@ -71,56 +71,56 @@ pub(super) struct Candidate {
     pub(super) metadata: Metadata,
     /// Index into the settings.
     pub(super) log: usize,
-    /// The names of the logs it may belong to; more than one only for rotated files whose name leaves it open.
+    /// The names of the logs it may belong to; more than one only for rotated files with an ambiguous name.
     pub(super) names: Vec<Arc<str>>,
-    /// nginx writes to it now; else it is a rotated file.
+    /// Whether nginx writes to it now; otherwise it is a rotated file.
     pub(super) live: bool,
     pub(super) by: FoundBy,
     pub(super) compression: Option<Compression>,
-    /// It was found beside the target of a link that leads only to files of these users; `None` where those of all users
-    /// count.
+    /// The users whose files count, if it was found beside the target of a link that leads only to files of these
+    /// users; otherwise `None`.
     pub(super) owners: Option<Arc<[u32]>>,
 }
 
 impl Candidate {
-    /// Why the file is not read because of how its path led there; `None` when it is.
+    /// Why the file is not read because of the way its path led there; `None` if it is read.
     pub(super) fn refused(&self, links: &Links, way: &Way, file: &Metadata) -> Option<Refusal> {
         let owners = self.owners.as_deref();
         links.refuse(way, file, owners)
     }
 
-    /// Whether only its content shows whether it is a log of its own.
+    /// Whether only its content can show that it is a log of its own.
     pub(super) fn is_tentative(&self) -> bool {
         self.live && self.by == FoundBy::Glob
     }
 
-    /// Whether its name says that it belongs to this log, and to no other.
+    /// Whether its name shows that it belongs to this log and to no other.
     pub(super) fn is_of_alone(&self, name: &Arc<str>) -> bool {
         *self.names == [Arc::clone(name)]
     }
 }
 
-/// The directories as they are now.
+/// The directories at the time of the scan.
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     /// Live logs, each file once.
     pub(super) live: Vec<Candidate>,
     /// Rotated files: plain before compressed, oldest first.
     pub(super) siblings: Vec<Candidate>,
-    /// Directories in which something may happen.
+    /// Directories to watch for changes.
     pub(super) directories: BTreeSet<PathBuf>,
     pub(super) problems: Vec<Problem>,
-    /// Something could not be examined: there may be more files.
+    /// Something could not be examined, so there may be more files.
     pub(super) incomplete: bool,
-    /// Files that only a glob found and whose name has a date: no log has such a name for long.
+    /// Files that only a glob found and that have a date in their name: no log keeps such a name for long.
     pub(super) dated: Vec<PathBuf>,
     /// The names in each directory in which rotated files are looked for.
     listings: BTreeMap<PathBuf, Arc<Vec<String>>>,
 }
 
 impl Scan {
-    /// Files of the directories, and of `further` ones, that no name explains; and whether there may be more, which could
-    /// not be listed for want of descriptors.
+    /// Files of the directories, and of `further` ones, that no name explains; and whether there may be more that could
+    /// not be listed because of a shortage of descriptors.
     pub(super) fn others<F: FileSystem>(
         &self,
         fs: &F,
@@ -213,13 +213,13 @@ impl Discover {
         })
     }
 
-    /// Whether the settings fix this name of a log, so that the content of its files cannot make it another one.
+    /// Whether the settings fix this name of a log, so that the content of its files cannot assign them to another log.
     pub(super) fn fixes(&self, name: &str) -> bool {
         self.named.contains_key(name)
     }
 
-    /// Whether a path without wildcards of this log means the file at `path`: it is that path, or the name of a log that
-    /// the file may belong to, or the file is a rotated one of it.
+    /// Whether a path without wildcards of this log means the file at `path`: it is that path, or the name of a log
+    /// that the file may belong to, or the file is a rotated file of it.
     pub(super) fn is_named(&self, log: usize, path: &Path, names: &[Arc<str>]) -> bool {
         let patterns = self.logs.get(log).into_iter().flat_map(|log| &log.patterns);
         let mut literals = patterns.filter_map(Pattern::literal);
@@ -233,12 +233,12 @@ impl Discover {
         })
     }
 
-    /// Whether the settings leave a file of this log alone.
+    /// Whether the settings exclude this file of a log.
     pub(super) fn excludes(&self, log: usize, path: &Path) -> bool {
         self.logs.get(log).is_some_and(|log| log.excludes(path))
     }
 
-    /// Reads the directories. `known` has the names of the logs that were seen before.
+    /// Reads the directories. `known` contains the names of the logs that were seen before.
     pub(super) fn scan<F: FileSystem>(&self, fs: &F, known: &HashSet<Arc<str>>) -> Scan {
         let mut walk = Walk {
             fs,
@@ -256,7 +256,8 @@ impl Discover {
             for pattern in &log.patterns {
                 let mut directories = walk.directories_of(pattern);
                 if !pattern.is_literal() {
-                    // In a directory for the rotated files of many logs no log is live, unless a whole path names it.
+                    // In a directory for the rotated files of many logs no log is live, unless a path without wildcards
+                    // names it.
                     let found = !directories.is_empty();
                     directories.retain(|directory| !only_rotated.contains(directory));
                     if found && directories.is_empty() {
@@ -290,9 +291,10 @@ struct Walk<'a, F> {
     discover: &'a Discover,
     scan: Scan,
     listings: BTreeMap<PathBuf, Arc<Vec<String>>>,
-    /// By directory and live name: the indices of the names in its listing that are that name or may be rotated from it.
+    /// By directory and live name: the indices of the names in its listing that equal the live name or may be rotated
+    /// from it.
     stems: HashMap<PathBuf, BTreeMap<String, Vec<usize>>>,
-    /// A directory reached by two paths is one: its files keep the first path as their name.
+    /// Two paths to one directory count as one: its files keep the first path as their name.
     first_names: HashMap<Inode, PathBuf>,
 }
 
@@ -341,7 +343,7 @@ impl<F: FileSystem> Walk<'_, F> {
             return Arc::clone(listing);
         }
         let mut names = match self.fs.read_dir(directory) {
-            // A name that is not UTF-8 cannot match a pattern, which is.
+            // A pattern is UTF-8, so a name that is not cannot match it.
             Ok(names) => names
                 .into_iter()
                 .filter_map(|name| name.into_string().ok())
@@ -360,7 +362,7 @@ impl<F: FileSystem> Walk<'_, F> {
         names
     }
 
-    /// The names in a directory in which rotated files of any name are looked for.
+    /// The names in a directory in which rotated files with any name are looked for.
     fn list_to_search(&mut self, directory: &Path) -> Arc<Vec<String>> {
         let names = self.list(directory);
         self.scan
@@ -369,7 +371,7 @@ impl<F: FileSystem> Walk<'_, F> {
         names
     }
 
-    /// The names in a directory that a pattern can mean, live or rotated: few of them, where its beginning is known.
+    /// The names in a directory that can match a pattern, live or rotated. They are few if its beginning is known.
     fn related<'n>(
         &mut self,
         directory: &Path,
@@ -490,7 +492,7 @@ impl<F: FileSystem> Walk<'_, F> {
         })
     }
 
-    /// A directory that has the rotated files of several logs (logrotate's `olddir`).
+    /// A directory that contains the rotated files of several logs (logrotate's `olddir`).
     fn rotated_directory(&mut self, directory: &Path, leaves: &Leaves<'_>) {
         for name in self.list_to_search(directory).iter() {
             let path = directory.join(name);
@@ -517,13 +519,13 @@ impl<F: FileSystem> Walk<'_, F> {
         }
     }
 
-    /// A live log may be a link: its rotated files are beside its target.
+    /// A live log may be a link: then its rotated files are beside its target.
     fn targets_of_links(&mut self) {
         let links = &self.discover.links;
         let live: Vec<_> = (self.scan.live.iter())
             .filter(|candidate| self.fs.is_symlink(&candidate.path))
             .filter_map(|candidate| {
-                // The target of the link is asked for once, because it may change.
+                // The target of the link is read once, because it may change.
                 let (way, file) = self.fs.trace(&candidate.path).ok()?;
                 if candidate.refused(links, &way, &file).is_some() {
                     return None;
@@ -557,7 +559,7 @@ impl<F: FileSystem> Walk<'_, F> {
         }
     }
 
-    /// Files that the settings declare to be rotated ones, whatever their names are.
+    /// Files that the settings declare as rotated files, whatever their names are.
     fn declared(&mut self) {
         let discover = self.discover;
         for Declared { pattern, logs } in discover.declared.values() {
@@ -609,7 +611,7 @@ impl<F: FileSystem> Walk<'_, F> {
     ) {
         let metadata = match self.fs.metadata(&path) {
             Ok(metadata) => metadata,
-            // It was deleted since the listing, or is a link to nothing.
+            // It was deleted since the listing, or is a link without a target.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return,
             Err(error) => return self.problem(&path, &error),
         };
@@ -617,7 +619,7 @@ impl<F: FileSystem> Walk<'_, F> {
         match metadata.kind {
             FileKind::File => {}
             kind => {
-                // A wide glob finds directories, too; one with the name of a log is where nginx would write.
+                // A wide glob also finds directories; a directory with the name of a log is where nginx would write.
                 let is_reported = kind != FileKind::Directory
                     || by == FoundBy::Path
                     || path.extension().is_some_and(|extension| extension == "log");
@@ -659,7 +661,7 @@ impl<F: FileSystem> Walk<'_, F> {
         self.scan.problems.push(Problem::io(self.fs, path, error));
     }
 
-    /// Drops the names that a link gives to files which have a better one, where the link may be another user's.
+    /// Drops names that are links, if the file has a better name and another user may have made the link.
     fn drop_refused_doubles(&mut self) {
         let mut names: HashMap<Inode, usize> = HashMap::new();
         for candidate in self.scan.live.iter().chain(&self.scan.siblings) {
@@ -683,8 +685,8 @@ impl<F: FileSystem> Walk<'_, F> {
     fn finish(mut self) -> Scan {
         self.drop_refused_doubles();
         let fs = self.fs;
-        // One file with two names is one log: the name that is no link is still there when the link is deleted. Of two
-        // [[logs]] the one that names the file comes before the one with a glob for it.
+        // One file with two names is one log. The name that is not a link is kept, because it remains when the link is
+        // deleted. If two [[logs]] match, the one that names the file comes before the one with a glob for it.
         self.scan.live.sort_by_cached_key(|candidate| {
             (
                 fs.is_symlink(&candidate.path),
@@ -716,8 +718,8 @@ impl<F: FileSystem> Walk<'_, F> {
         self.scan
     }
 
-    /// Where the live name of a log has a date, its newest file is live and the others are rotated. A path without
-    /// wildcards means the file that it names.
+    /// If the live name of a log has a date, its newest file is live and the others are rotated. A path without
+    /// wildcards means only the file that it names.
     fn keep_one_live_of_dated_names(&mut self) {
         let mut newest: HashMap<Arc<str>, (i64, PathBuf)> = HashMap::new();
         let dated = |candidate: &Candidate| {

@@ -1,16 +1,15 @@
 //! One open file and the next complete lines in it.
 //!
-//! Owns: how bytes are fetched, and the check that they still belong to what was read before. Refuses to
-//! know: other files, names, rotation. Invariant: nothing is handed on unless the file still held, after the
-//! read, the bytes before it; half a line is never handed on. The failures it guards against: a file
-//! truncated (and perhaps regrown) between two reads or in the middle of one, and a half line of a mebibyte that
-//! is read again and again.
+//! Owns: how bytes are read, and the check that they still belong to the content that was read before. Refuses to know:
+//! other files, names, rotation. Invariant: lines are handed out only if the file, after the read, still contained the
+//! bytes before them; an incomplete line is never handed out. The failures it guards against: a file is truncated (and
+//! perhaps regrows) between two reads or during one, and an incomplete line of a mebibyte is read again and again.
 //!
-//! A read asks for the marker's window and the new bytes at once, which shows that the file holds what was read
-//! before. But a read is not atomic: it may take several calls, and the kernel copies page by page. So the beginning
-//! of what was read is read once more afterwards. Content that was emptied does not come back: where the beginning is
-//! still the same, nothing was emptied before that second read, hence not during the first one either. Only two
-//! contents that agree in these bytes are taken for one, as everywhere.
+//! A read requests the marker's window and the new bytes at once, which shows that the file contains what was read
+//! before. But a read is not atomic: it may take several calls, and the kernel copies page by page. So the beginning of
+//! the range is read once more afterwards. Truncated content does not come back: if the beginning is still the same,
+//! the file was not truncated before that second read, and therefore not during the first one. As everywhere, two
+//! contents that agree in these bytes are taken for one.
 
 use std::io;
 use std::path::PathBuf;
@@ -30,7 +29,7 @@ use super::track::Track;
 /// The limits of a read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Asked for at once.
+    /// The number of bytes requested at once.
     pub(super) read_bytes: usize,
     /// Longer lines are cut.
     pub(super) line_bytes: usize,
@@ -43,7 +42,7 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    /// At least `length` bytes, but not much more than `usual` when less is needed.
+    /// Returns a buffer of at least `length` bytes, but not much more than `usual` if less is needed.
     pub(super) fn take(&mut self, length: usize, usual: usize) -> &mut [u8] {
         let wanted = length.max(usual);
         if self.bytes.len() != wanted {
@@ -60,11 +59,11 @@ impl Buffer {
     }
 }
 
-/// Where the lines come from.
+/// The source of the lines.
 pub(super) enum LineSource<F: FileSystem> {
-    /// The file holds the lines themselves.
+    /// The file contains the lines themselves.
     Plain(Arc<F::File>),
-    /// The file holds them compressed; positions are those of the lines all the same.
+    /// The file contains them compressed; positions are still those of the lines.
     Gzip(Box<Gzip<F>>),
 }
 
@@ -74,7 +73,7 @@ pub(super) struct FileReader<F: FileSystem> {
     pub(super) source: LineSource<F>,
     pub(super) inode: Inode,
     pub(super) path: PathBuf,
-    /// Bytes from the track's `read` to here hold no `\n`.
+    /// The bytes from the track's `read` to here contain no `\n`.
     scanned: u64,
     /// It has the log's live name.
     pub(super) live: bool,
@@ -82,11 +81,11 @@ pub(super) struct FileReader<F: FileSystem> {
     pub(super) visible: bool,
     /// It was opened as a rotated file, so that a scan would find it again.
     pub(super) opened_as_rotated: bool,
-    /// Monotonic time since when nothing new was found in it.
+    /// Monotonic time since when no new bytes were found in it.
     pub(super) quiet_since: Duration,
     /// Monotonic time of its opening.
     pub(super) opened: Duration,
-    /// The last attempt found nothing.
+    /// Whether the last attempt found nothing.
     pub(super) at_end: bool,
 }
 
@@ -95,11 +94,11 @@ pub(super) struct FileReader<F: FileSystem> {
 pub(super) enum Step {
     /// Lines, in the buffer from `start` on.
     Lines(FoundLines),
-    /// Bytes were looked at, but no line is complete yet; try again.
+    /// Bytes were examined, but no line is complete yet; try again.
     More,
     /// Nothing to read now.
     Idle,
-    /// The file no longer holds what was read from it.
+    /// The file no longer contains what was read from it.
     Replaced,
 }
 
@@ -162,12 +161,12 @@ impl<F: FileSystem> FileReader<F> {
         matches!(&self.source, LineSource::Gzip(gzip) if gzip.is_decoding())
     }
 
-    /// Whether it is compressed and ends before its content does.
+    /// Whether it is compressed and its content is incomplete.
     pub(super) fn ends_early(&self) -> bool {
         matches!(&self.source, LineSource::Gzip(gzip) if self.at_end && !gzip.is_complete())
     }
 
-    /// Whether it ends early for good: it was not written to for a while before `wall`, milliseconds since 1970.
+    /// Whether its content stays incomplete: it was not written to for a while before `wall`, milliseconds since 1970.
     pub(super) fn is_cut_off(&self, fs: &F, wall: i64) -> bool {
         let age = |metadata: Metadata| wall.abs_diff(metadata.modified / 1_000_000);
         self.ends_early()
@@ -176,7 +175,7 @@ impl<F: FileSystem> FileReader<F> {
                 .is_ok_and(|metadata| age(metadata) >= COMPRESSION_GRACE)
     }
 
-    /// Looks for the next complete lines behind `track.read`.
+    /// Searches for the next complete lines after `track.read`.
     pub(super) fn step(
         &mut self,
         fs: &F,
@@ -202,8 +201,8 @@ impl<F: FileSystem> FileReader<F> {
         }
     }
 
-    /// Forgets how far a half line was searched. A truncated and regrown file may have a `\n` there by now. The caller
-    /// does this now and then only, because doing it always would be quadratic in a long line.
+    /// Forgets how far an incomplete line was searched. A truncated and regrown file may have a `\n` there by now. The
+    /// caller does this only from time to time, because always doing it would be quadratic for a long line.
     pub(super) fn look_again(&mut self, track: &Track, limits: Limits) {
         if self.scanned.saturating_sub(track.read.offset) <= limits.line_bytes as u64 {
             self.scanned = track.read.offset;
@@ -215,7 +214,7 @@ impl<F: FileSystem> FileReader<F> {
         self.scanned.saturating_sub(track.read.offset)
     }
 
-    /// Forgets what was searched behind the track's position.
+    /// Forgets what was searched after the track's position.
     pub(super) fn start_again(&mut self) {
         self.scanned = 0;
     }
@@ -230,7 +229,7 @@ struct Plain<'a, F: FileSystem> {
 }
 
 impl<F: FileSystem> Plain<'_, F> {
-    /// Reads the window before `read` and at least `need` bytes behind it.
+    /// Reads the window before `read` and at least `need` bytes after it.
     fn lines(
         &self,
         scanned: &mut u64,
@@ -247,7 +246,7 @@ impl<F: FileSystem> Plain<'_, F> {
         let bytes = &buffer.bytes()[..count];
         let data = &bytes[window..];
         if data.is_empty() {
-            // Before the first line there is no marker. It is only known that the file had bytes.
+            // Before the first line there is no marker; it is only known that the file was not empty.
             return Ok(if offset == 0 && track.size > 0 {
                 Step::Replaced
             } else {
@@ -267,7 +266,7 @@ impl<F: FileSystem> Plain<'_, F> {
                 if size < end.offset || !self.still_holds(&bytes[..window + lines])? {
                     return Ok(Step::Replaced);
                 }
-                // Nothing was read that could be compared; but nginx only appends.
+                // No bytes were read that could be compared; but nginx only appends.
                 if offset == 0 && size < track.size {
                     return Ok(Step::Replaced);
                 }
@@ -295,7 +294,7 @@ impl<F: FileSystem> Plain<'_, F> {
         }
     }
 
-    /// Looks for the `\n` only in the bytes that are new since the last time.
+    /// Searches for the `\n` only in the bytes that are new since the last time.
     fn go_on_with_half_line(
         &self,
         scanned: &mut u64,
@@ -331,7 +330,7 @@ impl<F: FileSystem> Plain<'_, F> {
         }
     }
 
-    /// The beginning of the line behind `read`, which ends before `end`.
+    /// The beginning of the line after `read`, which ends before `end`.
     fn long_line(&self, end: u64, scanned: &mut u64, buffer: &mut Buffer) -> io::Result<Step> {
         let window = marker_length(self.read.offset);
         let length = window + self.limits.line_bytes;
@@ -346,7 +345,7 @@ impl<F: FileSystem> Plain<'_, F> {
         let ends =
             self.fs.read_at(self.file, tail, before)? == tail.len() && tail.last() == Some(&b'\n');
         if !ends || memchr(b'\n', &bytes[window..]).is_some() {
-            // The file has another content than the one in which the end of the line was found.
+            // The content of the file changed since the end of the line was found.
             *scanned = self.read.offset;
             return Ok(Step::More);
         }
@@ -365,8 +364,7 @@ impl<F: FileSystem> Plain<'_, F> {
         }))
     }
 
-    /// Reads `length` bytes from the beginning of the window before `read`; `None` when the window is not
-    /// what it was.
+    /// Reads `length` bytes from the beginning of the window before `read`; `None` if the window has changed.
     fn window_and(&self, length: usize, buffer: &mut Buffer) -> io::Result<Option<usize>> {
         let window = marker_length(self.read.offset);
         let bytes = buffer.take(length, self.usual());
@@ -377,7 +375,8 @@ impl<F: FileSystem> Plain<'_, F> {
         Ok(unchanged.then_some(count))
     }
 
-    /// Whether the file still holds the beginning of the bytes that were read from the window before `read` on.
+    /// Whether the file still contains the first bytes of the range that was read, which begins with the window before
+    /// `read`.
     fn still_holds(&self, read: &[u8]) -> io::Result<bool> {
         let first = &read[..read.len().min(MARKER_BYTES)];
         let mut now = [0; MARKER_BYTES];
@@ -391,7 +390,7 @@ impl<F: FileSystem> Plain<'_, F> {
     }
 }
 
-/// Whether `file` holds what was read up to `position`.
+/// Whether `file` contains what was read up to `position`.
 pub(super) fn holds<F: FileSystem>(fs: &F, file: &F::File, position: Position) -> io::Result<bool> {
     let mut window = [0; MARKER_BYTES];
     let window = &mut window[..marker_length(position.offset)];

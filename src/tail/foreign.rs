@@ -1,10 +1,9 @@
-//! Files that a glob finds although they are no access logs: the error logs of nginx.
+//! Leaves alone files that a glob finds although they are not access logs: the error logs of nginx.
 //!
-//! Owns: the choice to leave such a file alone. The tailer refuses to know what a line says; this one question about a
-//! file's first line is asked all the same, and the parsers answer it, because `*.log` would otherwise have every error
-//! indexed as a request that cannot be parsed. Invariant: a file that a path without wildcards names, and so every log
-//! that nginx.conf names, is never left alone; and each file that is left alone is reported and counted, but never as
-//! lost.
+//! Owns: the decision to leave such a file alone. The tailer refuses to know the content of lines, with this one
+//! exception: it asks the parsers about a file's first line, because otherwise `*.log` would index every error as an
+//! unparsed request. Invariant: a file that a path without wildcards names, and so every log that nginx.conf names, is
+//! never left alone; and each file that is left alone is reported and counted, but never as lost.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,8 +18,8 @@ use super::tailer::Tailer;
 use crate::clock::Clock;
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// Whether a file with this first line is left alone. The positions that an earlier version saved of it stay, so that
-    /// it is read on from there when a path names it.
+    /// Whether a file with this first line is left alone. The positions of it that an earlier version saved are kept,
+    /// so that reading continues there if a path names the file.
     pub(super) fn is_foreign(&mut self, candidate: &Candidate, line: Option<&[u8]>) -> bool {
         let Some(line) = line.filter(|line| error_log::is_line(line)) else {
             return false;
@@ -28,7 +27,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let Candidate {
             path, log, names, ..
         } = candidate;
-        // A file that no pattern finds is examined for the stream that it may continue, and is no log.
+        // A file that no pattern finds is examined only for the stream that it may continue; it is not a log.
         if names.is_empty() || self.discover.is_named(*log, path, names) {
             return false;
         }
@@ -47,8 +46,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         true
     }
 
-    /// Whether the lines that were just read show that a file which was empty at first is to be left alone; it is closed
-    /// then, and none of its lines is handed on.
+    /// Whether the lines that were just read show that a file that was empty at first must be left alone. It is then
+    /// closed, and none of its lines is handed out.
     pub(super) fn turns_out_foreign(&mut self, index: usize, found: &FoundLines) -> bool {
         let file = &self.open.files[index];
         let Some(track) = self.streams.get(file.key) else {

@@ -1,8 +1,9 @@
 //! The file system as the tailer sees it: a port with the host's implementation behind it.
 //!
-//! Owns: every system call on log files; those on the state directory are made through [`Disk`]. Refuses to know: what a
-//! log, a line or a checkpoint is. Invariant: no other part of `tail` touches `std::fs`, so that the simulated file system (`sim`) can replace it and
-//! thousands of rotations and crashes run without a disk. The failure it guards against: a fault that no test can cause.
+//! Owns: every system call on log files; those on the state directory use [`Disk`]. Refuses to know: logs, lines and
+//! checkpoints. Invariant: no other part of `tail` uses `std::fs`, so that the simulated file system (`sim`) can
+//! replace it, and tests run thousands of rotations and crashes without a disk. The failure it guards against: a fault
+//! that no test can cause.
 
 mod walk;
 
@@ -58,11 +59,11 @@ impl FileKind {
     }
 }
 
-/// Where the content of a file is: device and inode. It is exact while the file is held open, and a mere hint
-/// afterwards, because inodes are used again.
+/// Where the content of a file is: device and inode. It is exact while the file is held open, and only a hint
+/// afterwards, because inodes are reused.
 pub(crate) type Inode = (u64, u64);
 
-/// What the file system knows about a file.
+/// The metadata of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Metadata {
     /// Device and inode.
@@ -83,7 +84,7 @@ pub(crate) struct Metadata {
     pub mode: u32,
 }
 
-/// A directory that holds a name on the way to a file: whoever may write to it decides where that name leads.
+/// A directory that contains a name on the way to a file: users who may write to it decide where that name leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Holder {
     /// Its path without links.
@@ -99,7 +100,7 @@ pub(crate) struct Holder {
 pub(crate) struct Way {
     /// The directories of the symbolic links that were followed.
     pub links: Vec<Holder>,
-    /// The directory that holds the file's own name.
+    /// The directory that contains the file's own name.
     pub directory: Holder,
     /// The path without links.
     pub real: PathBuf,
@@ -110,16 +111,16 @@ pub(crate) trait FileSystem: Clone + Send + 'static {
     /// An open file.
     type File: Send + Sync + 'static;
 
-    /// Opens for reading, and gives how the path led to this file; never waits (a pipe may have no writer yet).
+    /// Opens for reading, and returns how the path led to this file; never waits (a pipe may have no writer yet).
     fn open(&self, path: &Path) -> io::Result<(Self::File, Way)>;
-    /// How a path leads to a file, and what is there; no right to read the file is needed.
+    /// Returns how a path leads to a file, and the file's metadata; needs no permission to read the file.
     fn trace(&self, path: &Path) -> io::Result<(Way, Metadata)>;
-    /// Reads at an offset; fewer bytes than asked for only at the end of the file. A read is not atomic: the file may
-    /// change while it is read.
+    /// Reads at an offset; returns fewer bytes than requested only at the end of the file. A read is not atomic: the
+    /// file may change while it is read.
     fn read_at(&self, file: &Self::File, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
     /// The metadata of the file at a path, links followed.
     fn metadata(&self, path: &Path) -> io::Result<Metadata>;
-    /// The metadata of an open file, whatever its name is by now.
+    /// The metadata of an open file, whatever its present name is.
     fn metadata_of(&self, file: &Self::File) -> io::Result<Metadata>;
     /// Whether the path's last part is a symbolic link.
     fn is_symlink(&self, path: &Path) -> bool;
@@ -128,14 +129,14 @@ pub(crate) trait FileSystem: Clone + Send + 'static {
     /// The names in a directory, in any order.
     fn read_dir(&self, directory: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Reads a small file of the system whole, such as `/etc/passwd`.
+    /// Reads all of a small system file such as `/etc/passwd`.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// The disk of the state directory.
     fn disk(&self) -> Arc<dyn Disk>;
 }
 
-/// Whether a log is a link to standard output or error, or to another open file of a process, through any number of links.
-/// Read here, these would be the agent's own and not nginx's, and may well be a regular file.
+/// Whether a log is a link to standard output or error, or to another open file of a process, through any number of
+/// links. Read here, these would be the agent's own files and not nginx's, and may be regular files.
 pub(crate) fn is_console(path: &Path) -> bool {
     let Ok(target) = std::fs::read_link(path) else {
         return false;
@@ -149,8 +150,8 @@ pub(crate) fn is_console(path: &Path) -> bool {
 }
 
 /// Whether a directory's file system sends no events for writes of other machines, or of the host outside a container's
-/// virtual machine: NFS, SMB, 9p, FUSE (magic numbers: linux/magic.h). A file system that cannot be asked counts as
-/// sending events.
+/// virtual machine: NFS, SMB, 9p, FUSE (magic numbers: linux/magic.h). A file system that cannot be determined counts
+/// as sending events.
 pub(crate) fn is_silent(directory: &Path) -> bool {
     const NFS: u64 = 0x6969;
     const SMB: [u64; 3] = [0x517b, 0xff53_4d42, 0xfe53_4d42];
@@ -172,7 +173,7 @@ impl FileSystem for HostFs {
     type File = File;
 
     fn open(&self, path: &Path) -> io::Result<(File, Way)> {
-        // NONBLOCK: since the metadata was read the file may have become a FIFO, whose open would hang.
+        // NONBLOCK: the file may have become a FIFO since its metadata were read, and its open would hang.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
         let (file, way) = walk::walk(path, flags)?;
         Ok((file.into(), way))
@@ -260,7 +261,7 @@ mod tests {
         assert!(!is_silent(Path::new("/no/such/place")));
     }
 
-    /// The standard output of a test run may well be a regular file.
+    /// The standard output of a test run may be a regular file.
     #[test]
     fn a_link_to_the_console_is_never_a_log() {
         let directory = tempfile::tempdir().unwrap();

@@ -1,9 +1,9 @@
-//! A gzip-compressed rotated file, read at the positions of the lines inside it.
+//! Reads a gzip-compressed rotated file at the positions of the lines inside it.
 //!
-//! Owns: decoding, and resumption in the middle (decode and discard). Refuses to know: why the file is read. Invariant: an
-//! offset means the same as in the plain file that was compressed, so that a line keeps its identity. The failure it
-//! guards against: a file that gzip is still writing is taken for a damaged or a finished one; it is read again when it
-//! has changed.
+//! Owns: decoding, and resuming in the middle (decode and discard). Refuses to know: why the file is read. Invariant:
+//! an offset means the same as in the plain file that was compressed, so that a line keeps its identity. The failure it
+//! guards against: a file that gzip is still writing is taken for a damaged or a finished one; it is read again after
+//! it has changed.
 
 use std::io::{self, BufReader, ErrorKind, Read};
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use super::identity::{FIRST_LINE_BYTES, MARKER_BYTES, Position, marker_length};
 use super::lines::{self, Head};
 use super::track::Track;
 
-/// Compressed bytes fetched at once.
+/// Compressed bytes read at once.
 const INPUT_BYTES: usize = 32 * 1024;
 
-/// A first line must end before this offset to be found.
+/// The first line must end before this offset.
 const MAX_FIRST_LINE: usize = 64 * 1024 * 1024;
 
 /// Reads an open file from its beginning.
@@ -71,7 +71,7 @@ impl Trailer {
     }
 }
 
-/// The first complete line of a file, without its `\n`, cut to the part that makes the identity.
+/// The first complete line of a file, without its `\n`, cut to the part that determines the identity.
 pub(super) fn first_line<F: FileSystem>(
     fs: &F,
     file: &Arc<F::File>,
@@ -93,7 +93,7 @@ pub(super) fn first_line<F: FileSystem>(
     }
 }
 
-/// Decodes a compressed file as far as its first line may reach. An error when it cannot be decoded, or ends early.
+/// Decodes a compressed file as far as its first line may reach. An error if it cannot be decoded, or ends early.
 pub(super) fn decodes<F: FileSystem>(fs: &F, file: &Arc<F::File>) -> io::Result<()> {
     let decoded = decoder(fs, file).take(MAX_FIRST_LINE as u64);
     io::copy(&mut { decoded }, &mut io::sink()).map(drop)
@@ -120,7 +120,7 @@ fn first_line_of(mut input: impl Read) -> io::Result<Option<Vec<u8>>> {
     Ok(None)
 }
 
-/// Size and time of change of the compressed file when decoding came to its end.
+/// Size and time of change of the compressed file when decoding reached its end.
 type Version = (u64, i64);
 
 /// A compressed file being read.
@@ -130,14 +130,14 @@ pub(super) struct Gzip<F: FileSystem> {
     decoder: Option<Decoder<F>>,
     /// Up to [`MARKER_BYTES`] bytes before `offset`.
     window: Vec<u8>,
-    /// Decoded bytes from `offset` on, not handed on.
+    /// Decoded bytes from `offset` on that are not handed out yet.
     carry: Vec<u8>,
     offset: u64,
-    /// Nothing more comes until the file has changed from this.
+    /// No more bytes are expected until the file differs from this state.
     ended: Option<Version>,
     /// The file was decoded to its regular end.
     complete: bool,
-    /// The error of the decoder behind the lines that were handed on; it might not report it a second time.
+    /// The error of the decoder after the lines that were handed out; it might not report it a second time.
     failed: Option<io::Error>,
 }
 
@@ -210,7 +210,7 @@ impl<F: FileSystem> Gzip<F> {
             }
         };
         let data = &bytes[window..count];
-        // Half a line at the end of a file that is cut off does not count as lost when the file is deleted.
+        // An incomplete line at the end of a truncated file does not count as lost when the file is deleted.
         let lines = memchr::memrchr(b'\n', data).map_or(0, |at| at as u64 + 1);
         track.size = track.size.max(self.offset + lines);
         let step = match lines::head(data, limits.line_bytes) {
@@ -258,7 +258,7 @@ impl<F: FileSystem> Gzip<F> {
         }
     }
 
-    /// Whether the file holds what was read up to `position`; `None` when it ends before it.
+    /// Whether the file contains what was read up to `position`; `None` if it ends before it.
     pub(super) fn holds(fs: F, file: Arc<F::File>, position: Position) -> io::Result<Option<bool>> {
         let mut gzip = Self::new(fs, file);
         match gzip.resume(position) {
@@ -268,7 +268,7 @@ impl<F: FileSystem> Gzip<F> {
         }
     }
 
-    /// Decodes up to `position` and checks that the file holds what was read before it.
+    /// Decodes up to `position` and checks that the file contains what was read before it.
     fn resume(&mut self, position: Position) -> io::Result<bool> {
         self.decoder = Some(decoder(&self.fs, &self.file));
         self.carry.clear();
@@ -288,7 +288,7 @@ impl<F: FileSystem> Gzip<F> {
         Ok(Position::after(&self.window, self.offset) == position)
     }
 
-    /// The line at `offset` is over the limit: its beginning is in the buffer, the rest is skipped.
+    /// The line at `offset` exceeds the limit: its beginning is in the buffer, the rest is skipped.
     fn skip_long_line(
         &mut self,
         count: usize,
@@ -314,7 +314,7 @@ impl<F: FileSystem> Gzip<F> {
             }
             from_block = if more { self.decode(&mut block)? } else { 0 };
             if from_block == 0 {
-                // The line does not end in this file: it stays unread, and so does its beginning.
+                // The line does not end in this file, so all of it stays unread.
                 self.decoder = None;
                 return Ok(None);
             }
@@ -353,7 +353,7 @@ impl<F: FileSystem> Gzip<F> {
         self.window.extend_from_slice(passed);
     }
 
-    /// A file that ends early is unfinished; one that cannot be decoded is damaged.
+    /// A file that ends early is unfinished; a file that cannot be decoded is damaged.
     fn stop(&mut self, error: io::Error) -> io::Result<Step> {
         if error.kind() == ErrorKind::UnexpectedEof {
             self.pause()

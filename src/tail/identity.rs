@@ -1,9 +1,9 @@
 //! The identity of a file: the beginning of its content, and the bytes before a position.
 //!
-//! Owns: the stream id and the marker. Refuses to know: inodes and paths, which are used again.
-//! Invariant: both are pure functions of their arguments and part of what is on disk and in the index for
-//! ever; another rule needs another domain string. The failure it guards against: a recycled inode, a
-//! truncated and regrown file, or a restored copy taken for something it is not.
+//! Owns: the stream id and the marker. Refuses to know: inodes and paths, which are reused. Invariant: both are pure
+//! functions of their arguments and are stored on disk and in the index permanently; another rule needs another domain
+//! string. The failure it guards against: a reused inode, a truncated and regrown file, or a restored copy is taken for
+//! another file.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -20,7 +20,7 @@ const DOMAIN: &str = "logweir stream 1";
 
 /// The id of a file of `log` on `host` whose first complete line, without its `\n`, is `first_line`.
 ///
-/// Each part follows its length, so that no two triples give the same bytes.
+/// The length of each part precedes it, so that no two triples give the same bytes.
 pub(super) fn stream_id(host: &str, log: &str, first_line: &[u8]) -> StreamId {
     let first_line = &first_line[..first_line.len().min(FIRST_LINE_BYTES)];
     let mut hasher = blake3::Hasher::new_derive_key(DOMAIN);
@@ -34,7 +34,7 @@ pub(super) fn stream_id(host: &str, log: &str, first_line: &[u8]) -> StreamId {
 }
 
 /// The hash of a first complete line, without its `\n`, independent of log and host. It finds the streams that a file
-/// may continue; the id decides.
+/// may continue; the id then decides.
 pub(super) fn beginning(first_line: &[u8]) -> u64 {
     xxh3_64(&first_line[..first_line.len().min(FIRST_LINE_BYTES)])
 }
@@ -65,7 +65,7 @@ impl Position {
         }
     }
 
-    /// The position after `bytes`, of which the last are the last before `offset`.
+    /// The position after `bytes`, which are the last bytes before `offset`.
     pub(super) fn after(bytes: &[u8], offset: u64) -> Self {
         Self {
             offset,
@@ -79,8 +79,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rule_of_the_id_never_changes() {
-        // Documents in people's indices carry these ids: a change here doubles every line on a re-read.
+    fn the_rule_for_the_id_never_changes() {
+        // Existing documents carry these ids: a change here duplicates every line that is read again.
         let id = stream_id("web-07", "/var/log/nginx/access.log", b"203.0.113.7 - - x");
         let hex: String = id.0.iter().map(|byte| format!("{byte:02x}")).collect();
         insta::assert_snapshot!(hex);

@@ -1,8 +1,8 @@
-//! The directories of live logs, found by the names that their files may have.
+//! Finds the directories of live logs by the names that their files may have.
 //!
-//! Owns: an index. Refuses to know: the file system. Invariant: the time to look a name up does not grow with the number
-//! of logs whose names are fixed. The failure it guards against: each of thousands of logs is compared with each of
-//! thousands of rotated files.
+//! Owns: an index. Refuses to know: the file system. Invariant: the time to look up a name does not grow with the
+//! number of logs whose names are fixed. The failure it guards against: each of thousands of logs is compared with each
+//! of thousands of rotated files.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use super::discover::LogPatterns;
 use super::pattern::Part;
 use super::stem;
 
-/// A directory in which files of a pattern are logs.
+/// A directory in which files that match a pattern are logs.
 pub(super) struct Leaf<'a> {
     pub(super) index: usize,
     pub(super) log: &'a LogPatterns,
@@ -19,7 +19,7 @@ pub(super) struct Leaf<'a> {
     pub(super) file: &'a Part,
 }
 
-/// All of these directories, found by the names of their files: there may be thousands of both.
+/// All of these directories, indexed by the names of their files: there may be thousands of both.
 pub(super) struct Leaves<'a> {
     all: Vec<Leaf<'a>>,
     literal: HashMap<&'a str, Vec<usize>>,
@@ -44,7 +44,7 @@ impl<'a> Leaves<'a> {
         }
     }
 
-    /// The directories in which a file with this name may be a rotated one of a log, in their order.
+    /// The directories in which a file with this name may be a rotated file of a log, in order.
     pub(super) fn of(&self, name: &str) -> impl Iterator<Item = &Leaf<'a>> {
         let mut found: Vec<usize> = Vec::new();
         for stem in stem::readings(name).map(|reading| reading.stem()) {

@@ -1,9 +1,9 @@
 //! The log to which a rotated file probably belongs, by its path.
 //!
-//! Owns: the order of likelihood: the table of rotated names, then the longest name of a log within the file's name, and
-//! among equals the directory. Refuses to know: files and contents. Invariant: the time of an answer depends on the length
-//! of the path and on the number of logs in the answer, not on the number of all logs, of which there may be thousands.
-//! The failure it guards against: a scan of many logs that takes minutes.
+//! Owns: the order of likelihood: first the table of rotated names, then the longest log name within the file's name,
+//! then the directory. Refuses to know: files and contents. Invariant: the time of an answer depends on the length of
+//! the path and on the number of logs in the answer, not on the number of all logs, which may be thousands. The failure
+//! it guards against: a scan of many logs that takes minutes.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
@@ -36,7 +36,7 @@ impl NameIndex {
         self.at_home.entry(home.join(text)).or_default().push(at);
     }
 
-    /// The names with any of these texts: in one of these directories, or else anywhere.
+    /// The names with any of these texts: in one of these directories, or otherwise anywhere.
     fn of(&self, texts: &[&str], homes: &[&Path]) -> Vec<usize> {
         let known = |text: &&&str| self.anywhere.contains_key(**text);
         let texts: Vec<&str> = texts.iter().filter(known).copied().collect();
@@ -78,10 +78,10 @@ impl Likely {
         likely
     }
 
-    /// The names of the logs to which the file at `path` may belong, in their order.
+    /// The names of the logs to which the file at `path` may belong, in order of likelihood.
     pub(super) fn of(&self, path: &Path) -> Vec<Arc<str>> {
         let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        // The name of a log need not be a path: then every file is near.
+        // The name of a log need not be a path: then every file counts as near.
         let homes: Vec<&Path> = path.ancestors().chain([Path::new("")]).collect();
         let stems: Vec<String> = stem::readings(file).map(|reading| reading.stem()).collect();
         let stems: Vec<&str> = stems.iter().map(String::as_str).collect();
@@ -116,7 +116,7 @@ mod tests {
 
     use super::*;
 
-    /// The same answer, from a comparison with each name.
+    /// Computes the same answer by a comparison with each name.
     fn by_comparison(names: &[Arc<str>], path: &Path) -> Vec<Arc<str>> {
         let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let rank = |name: &Arc<str>| {
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_goes_before_the_longest_name_and_that_before_the_directory() {
+    fn the_table_precedes_the_longest_name_and_that_precedes_the_directory() {
         let names = ["/a/web.log", "/b/web.log", "/b/web-shop.log", "/c/x"];
         let likely = Likely::new(names.map(Arc::from).to_vec());
         let of = |path: &str| {

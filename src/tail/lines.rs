@@ -1,23 +1,23 @@
 //! Finds complete lines in bytes that begin at a line's start.
 //!
-//! Owns: what a line is (bytes up to and with `\n`) and when it is too long. Refuses to know: files.
-//! Invariant: handed-on bytes end with `\n` or are the marked beginning of an over-long line. The failure it guards
-//! against: half a line is sent, which could not be corrected, because the id of a line is its offset.
+//! Owns: what a line is (bytes up to and including `\n`) and when it is too long. Refuses to know: files. Invariant:
+//! bytes that are handed out end with `\n` or are the marked beginning of an over-long line. The failure it guards
+//! against: an incomplete line is sent, which could not be corrected, because the id of a line is its offset.
 
 use memchr::{memchr, memrchr};
 
-/// The beginning of a buffer that begins at the start of a line.
+/// The content of a buffer that begins at the start of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Head {
-    /// Complete lines of this many bytes, the last `\n` included; none is over the limit.
+    /// Complete lines of this many bytes, including the last `\n`; none exceeds the limit.
     Lines(usize),
-    /// One line over the limit, whose end may lie beyond the buffer.
+    /// One line over the limit; its end may be after the buffer.
     Long,
     /// The beginning of one line within the limit, so far.
     Partial,
 }
 
-/// Classifies `bytes`; a line over `limit` bytes (without its `\n`) is long.
+/// Classifies `bytes`; a line of more than `limit` bytes (without its `\n`) is long.
 pub(super) fn head(bytes: &[u8], limit: usize) -> Head {
     let mut complete = 0;
     loop {
@@ -33,7 +33,7 @@ pub(super) fn head(bytes: &[u8], limit: usize) -> Head {
     }
 }
 
-/// The length of the first line with its `\n`, if it is complete.
+/// The length of the first line including its `\n`, if it is complete.
 pub(super) fn first(bytes: &[u8]) -> Option<usize> {
     memchr(b'\n', bytes).map(|end| end + 1)
 }

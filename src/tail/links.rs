@@ -1,4 +1,4 @@
-//! Whether a file that a link leads to may be read.
+//! Decides whether a file behind a link may be read.
 //!
 //! Owns: the rule and its message. Refuses to know: how a path is walked. Invariant: in a directory that a user other
 //! than root or the agent's own may write to, a symbolic link, or a file with several names, is read only when the file
@@ -21,9 +21,9 @@ const OTHERS_MAY_WRITE: u32 = 0o022;
 /// Which users' links are followed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Links {
-    /// The setting follows each link.
+    /// The setting allows every link.
     pub always: bool,
-    /// The agent's own user, who gains nothing by a link.
+    /// The agent's own user, who gains nothing by making a link.
     pub own: u32,
     /// The user of nginx's workers, where it is known.
     pub nginx: Option<u32>,
@@ -39,8 +39,8 @@ pub(super) struct Refusal {
 }
 
 impl Links {
-    /// The users whose files may be read by this way; `None` where those of all users may be. A file with several names
-    /// (`names`) may have got one of them from another user.
+    /// The users whose files may be read by this way; `None` if all users' files may be. If a file has several names
+    /// (`names`), another user may have made one of them.
     pub(super) fn owners(&self, way: &Way, names: u64) -> Option<Vec<u32>> {
         let mut owners: Option<Vec<u32>> = None;
         for holder in self.open_to_others(way, names) {
@@ -57,8 +57,8 @@ impl Links {
         owners
     }
 
-    /// Why the file at the end of `way` is not read; `None` when it is. `found_by`: the file was found beside the target
-    /// of a link that leads only to files of these users.
+    /// Why the file at the end of `way` is not read; `None` if it is read. `found_by`: the file was found beside the
+    /// target of a link that leads only to files of these users.
     pub(super) fn refuse(
         &self,
         way: &Way,
@@ -94,7 +94,7 @@ impl Links {
 }
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// Whether a file is not read because of how its path led to it. It is reported only for a file of a log.
+    /// Whether a file is not read because of the way its path led to it. Only a file of a log is reported.
     pub(super) fn is_refused(
         &mut self,
         candidate: &Candidate,
@@ -110,7 +110,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         let problem = Problem::new(&candidate.path, refusal.text(&self.fs));
         self.stats.problems.push(problem.leaving(Leaves::Input));
-        // Positions from before the directory got another owner do not count as lost.
+        // Positions that were saved before the directory got another owner do not count as lost.
         let is_known =
             |track: &Track| track.inode == metadata.inode && candidate.names.contains(&track.name);
         if self.streams.tracks().any(is_known) {
@@ -121,7 +121,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
 }
 
 impl Refusal {
-    /// What is wrong and what to do; continues a sentence that begins with the path.
+    /// The problem and the hint; continues a sentence that begins with the path.
     pub(super) fn text<F: FileSystem>(&self, fs: &F) -> String {
         let what = match self.symbolic {
             true => "is reached by a symbolic link",
@@ -142,7 +142,7 @@ impl Refusal {
     }
 }
 
-/// A path for a message: any user may have named its directories.
+/// A path for a message, escaped: any user may have named its directories.
 fn shown(path: &Path) -> String {
     path.display().to_string().escape_debug().to_string()
 }
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_follows_every_link_and_root_as_nginx_user_vouches_for_nothing() {
+    fn a_setting_allows_every_link_and_root_as_nginx_user_allows_none() {
         let always = Links {
             always: true,
             ..Links::default()

@@ -1,11 +1,11 @@
-//! Which stream a file continues, decided from facts alone.
+//! Decides which stream a file continues, from facts alone.
 //!
-//! Owns: the decision between the rest of a stream, a copy, a new stream, old history and a file of another log. Refuses
-//! to know: how files are opened and read; it asks a [`Probe`] for what two contents have in common, and changes nothing.
-//! Invariant: a file is left unread only when each complete line in it is read under its identity from another file, was
-//! read, or is history that nobody asked for; and a file is given to another log than its name says only when it holds
-//! what was read of that log's stream. The failures it guards against: a rotated file is forgotten, a copy is read beside
-//! its original, and two files that merely begin alike are taken for one.
+//! Owns: the decision between the rest of a stream, a copy, a new stream, old history and a file of another log.
+//! Refuses to know: how files are opened and read; it asks a [`Probe`] what two contents have in common, and changes
+//! nothing. Invariant: a file is left unread only if each complete line in it is read under its identity from another
+//! file, was read, or is history that was not requested; and a file is assigned to a log other than that of its name
+//! only if it contains what was read of that log's stream. The failures it guards against: a rotated file is forgotten,
+//! a copy is read beside its original, and two files with the same beginning are taken for one.
 
 mod expired;
 mod owner;
@@ -25,22 +25,22 @@ use super::{FileKey, StreamId};
 
 pub(super) use expired::ExpiredFile;
 
-/// What an opened file is by its content.
+/// The facts about the content of an opened file.
 pub(super) struct Content {
-    /// Of the file as it was opened.
+    /// The metadata of the file as it was opened.
     pub(super) metadata: Metadata,
     pub(super) compressed: bool,
-    /// Its first complete line, as far as it counts; empty without one, and also for a first line that is empty.
+    /// Its first complete line, as far as it matters; empty without one, and also for a first line that is empty.
     pub(super) line: Vec<u8>,
     /// The hash of that line.
     pub(super) beginning: u64,
-    /// Its identity under the name of each log that it may belong to; none without a complete line.
+    /// Its identity under the name of each log that it may belong to; empty without a complete line.
     pub(super) streams: Vec<(Arc<str>, StreamId)>,
 }
 
-/// What the match asks about the bytes of files. The candidate is the file that is matched.
+/// The questions of the match about the bytes of files. The candidate is the file that is matched.
 pub(super) trait Probe {
-    /// Whether the candidate holds what was read up to `position`; `None` when a compressed one ends before it.
+    /// Whether the candidate contains what was read up to `position`; `None` if a compressed one ends before it.
     fn holds(&self, position: Position) -> io::Result<Option<bool>>;
     /// The position at `offset` in the plain candidate, with the marker of the bytes before it.
     fn position_at(&self, offset: u64) -> io::Result<Position>;
@@ -48,65 +48,66 @@ pub(super) trait Probe {
     fn trailer(&self) -> io::Result<Trailer>;
     /// The open file from which a stream is read.
     fn open_file(&self, key: FileKey) -> Option<OpenFile>;
-    /// The length of the open plain file of a stream, as of now.
+    /// The present length of the open plain file of a stream.
     fn open_size(&self, key: FileKey) -> io::Result<u64>;
-    /// Whether the open plain file of a stream holds what was read up to `position`.
+    /// Whether the open plain file of a stream contains what was read up to `position`.
     fn open_holds(&self, key: FileKey, position: Position) -> io::Result<bool>;
     /// The position at `offset` in the open plain file of a stream.
     fn open_position_at(&self, key: FileKey, offset: u64) -> io::Result<Position>;
     /// The hash of the first line of the open plain file of a stream; `None` without a complete one.
     fn open_beginning(&self, key: FileKey) -> io::Result<Option<u64>>;
-    /// The position at `offset` in the file that was read to its end as a stream and is as it was then; `None` without
-    /// such a file, and when it is not longer than `offset`.
+    /// The position at `offset` in the file that was read to its end as a stream and is unchanged; `None` if there is
+    /// no such file, or if it is not longer than `offset`.
     fn finished_position_at(&self, key: FileKey, offset: u64) -> io::Result<Option<Position>>;
 }
 
 /// The open file of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct OpenFile {
-    /// nginx writes to it now.
+    /// Whether nginx writes to it now.
     pub(super) live: bool,
     pub(super) compressed: bool,
-    /// A name leads to it, or another file replaced it: it is closed soon after it is read.
+    /// Whether it has a name, or another file replaced it: then it is closed soon after it is read.
     pub(super) is_closed_soon: bool,
 }
 
-/// What is to be done with a candidate.
+/// What to do with a candidate.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Decision {
     /// It has no complete line.
     NoLine,
-    /// It belongs to no log, as far as is known.
+    /// It belongs to no known log.
     NoLog,
-    /// nginx writes it compressed (`access_log … gzip`); its end cannot be distinguished from half a block.
+    /// nginx writes it compressed (`access_log … gzip`); its end cannot be distinguished from an incomplete block.
     LiveGzip,
-    /// `rotated` finds it for several logs, none of which is known to have had its content.
+    /// `rotated` matches it for several logs, and none of them is known to have had its content.
     Unassigned,
-    /// It belongs to the log of this name, whatever its own name says, and is matched again as a file of that log.
+    /// It belongs to the log of this name, whatever its own name is, and is matched again as a file of that log.
     OtherLog {
         name: Arc<str>,
-        /// The logs whose files begin alike and that are as likely, with this one; empty when it is the only one.
+        /// The logs that are equally likely and whose files have the same beginning, including this one; empty if it is
+        /// the only one.
         equally_likely: Vec<Arc<str>>,
     },
-    /// All that is in it is read from the file of this stream, under another name.
+    /// All its lines are read from the file of this stream, under another name.
     CopyOf(FileKey),
-    /// All that is in it is read from the open file of this stream.
+    /// All its lines are read from the open file of this stream.
     ReadFromOpen(FileKey),
-    /// All that is in it was read as this stream. `to_its_end`: it holds all that was read of the stream.
+    /// All its lines were read as this stream. `to_its_end`: it contains everything that was read of the stream.
     WasRead { key: FileKey, to_its_end: bool },
-    /// It holds the rest of this stream.
+    /// It contains the rest of this stream.
     Continue(FileKey),
-    /// It is a stream of its own. `beside` is the open stream that merely begins alike.
+    /// It is a stream of its own. `beside` is the open stream that only has the same beginning.
     New { beside: Option<FileKey> },
-    /// It was there before anybody asked for its log.
+    /// It existed before its log was configured.
     History,
-    /// It may be the beginning of a file that this scan has not come to yet.
+    /// It may be the beginning of a file that this scan has not reached yet.
     AskAgain,
-    /// That shows when another file was read further.
+    /// The answer is known when another file was read further.
     Later,
 }
 
-/// One candidate, and all that it is compared with.
+/// One candidate, and the facts that it is compared with.
 pub(super) struct Match<'a, P: Probe> {
     pub(super) candidate: &'a Candidate,
     pub(super) content: &'a Content,
@@ -117,8 +118,8 @@ pub(super) struct Match<'a, P: Probe> {
 }
 
 impl<P: Probe> Match<'_, P> {
-    /// Decides what is to be done with the candidate. `last_chance`: all other candidates of the scan were matched
-    /// before, so that the answer is not [`Decision::AskAgain`].
+    /// Decides what to do with the candidate. `last_chance`: all other candidates of the scan were matched before, so
+    /// the answer is never [`Decision::AskAgain`].
     ///
     /// # Errors
     /// Those of the probe.
@@ -191,7 +192,7 @@ impl<P: Probe> Match<'_, P> {
             return Ok(self.history_or_new());
         };
         if self.probe.open_file(key).is_some() {
-            // The open file is read on, and this copy is examined again by the next scan.
+            // Reading continues in the open file, and the next scan examines this copy again.
             return Ok(match self.goes_beyond_open(size, key)? {
                 true => Decision::New { beside: Some(key) },
                 false => Decision::ReadFromOpen(key),
@@ -216,16 +217,16 @@ impl<P: Probe> Match<'_, P> {
                 continue;
             };
             if self.probe.open_file(key).is_some() {
-                // One file is read per stream. The open one is read on, if it is the one that was compressed.
+                // One file is read per stream. Reading continues in the open one, if it is the one that was compressed.
                 if !self.goes_beyond_open(size, key)? {
                     return Ok(Decision::ReadFromOpen(key));
                 }
                 is_beside_open = true;
             } else if track.skipped || track.finished && track.gzip == Some(trailer) {
-                // It was decoded once, and is known from then on.
+                // It was decoded once, and its content is known since then.
                 return Ok(was_read_in_part(key));
             } else {
-                // The longest that it can hold, except for files over 4 GiB, whose size is not known.
+                // The maximum length of its content, except for files over 4 GiB, whose content size is not known.
                 let offset = track.read.offset;
                 let rank = (offset == size, offset <= size, offset);
                 if best.is_none_or(|(best, _)| best < rank) {
@@ -247,7 +248,7 @@ impl<P: Probe> Match<'_, P> {
         }
     }
 
-    /// Whether the candidate was there before anybody asked for its log.
+    /// Whether the candidate existed before its log was configured.
     fn is_history(&self) -> bool {
         let is_known = |(name, _): &(Arc<str>, _)| self.streams.knows_log(name);
         let is_known_log = self.content.streams.first().is_some_and(is_known);
@@ -255,24 +256,24 @@ impl<P: Probe> Match<'_, P> {
         self.history.is_history(is_known_log, modified)
     }
 
-    /// Whether a candidate of `size` bytes, which begins like the open file of a stream, holds more than that one: then
-    /// they are two files that merely begin alike. That a compressed one does not could only be known by decoding it.
+    /// Whether a candidate of `size` bytes, which has the same beginning as the open file of a stream, contains more
+    /// than that file: then they are two different files. For a compressed candidate only decoding could show this.
     fn goes_beyond_open(&self, size: u64, key: FileKey) -> io::Result<bool> {
         let (Some(open), Some(track)) = (self.probe.open_file(key), self.streams.get(key)) else {
             return Ok(false);
         };
         if open.compressed || !open.live && open.is_closed_soon {
-            // The open file is closed when it is read, and this one continues it.
+            // The open file is closed when it is read, and this file continues it.
             return Ok(false);
         }
-        // An open file that was truncated just now is the original of a copy: its next read finds that out.
+        // An open file that was just truncated is the original of a copy: its next read detects that.
         let is_longer = self.probe.open_size(key)? < size;
         let is_beyond = is_longer || self.content.compressed && open.live;
         Ok(is_beyond && self.probe.open_holds(key, track.read)?)
     }
 
-    /// The longer file of which the plain candidate holds the beginning, with whether it is open (else it was read to
-    /// its end): the candidate is a copy that is still being made, or that was made earlier.
+    /// The longer file of which the plain candidate contains the beginning, and whether it is open (otherwise it was
+    /// read to its end): the candidate is a copy that is still being made, or that was made earlier.
     fn beginning_of(&self, keys: &[FileKey]) -> io::Result<Option<(FileKey, bool)>> {
         let size = self.content.metadata.size;
         let here = self.probe.position_at(size)?;
@@ -290,7 +291,7 @@ impl<P: Probe> Match<'_, P> {
     }
 }
 
-/// The candidate need not be read, and is perhaps only a part of the stream.
+/// The candidate need not be read; it may be only a part of the stream.
 fn was_read_in_part(key: FileKey) -> Decision {
     Decision::WasRead {
         key,

@@ -1,15 +1,14 @@
-//! Finds the log files and hands out their complete lines with their place.
+//! Finds the log files and hands out their complete lines with their positions.
 //!
-//! Owns: which bytes are a line, whose they are, and how far they are safely delivered. Refuses to know:
-//! what a line says and where it goes. Invariant: a complete line in a file that exists or is held open is
-//! handed out, always under the same [`StreamId`] and offset, until it is settled; the saved position is
-//! never ahead of what is settled. The failure it guards against: lines lost or doubled by rotation,
-//! truncation, compression, or a crash.
+//! Owns: which bytes are a line, to which log they belong, and how far they are safely delivered. Refuses to know: the
+//! content of a line and its destination. Invariant: a complete line in a file that exists or is held open is handed
+//! out, always under the same [`StreamId`] and offset, until it is settled; the saved position is never ahead of what
+//! is settled. The failure it guards against: rotation, truncation, compression or a crash loses or duplicates lines.
 //!
 //! One plain thread owns the [`Tailer`]:
 //!
-//! - [`Tailer::reconcile`] reads the directories afresh; right even if no event ever came;
-//! - [`Tailer::read`] gives the next complete lines of any file;
+//! - [`Tailer::reconcile`] reads the directories again; it is right even if no event ever came;
+//! - [`Tailer::read`] returns the next complete lines of any file;
 //! - [`Tailer::settle`] takes the acks, [`Tailer::save`] makes them durable;
 //! - [`watch::Watcher`] waits for something to happen.
 //!
@@ -19,12 +18,14 @@
 //!   (which files may be read).
 //! - What is known: `stream_table` (the streams, with the `track` of each), `identity` (what makes a file this file),
 //!   `seen_files` (files that need not be opened again), `trusted_clock`.
-//! - What is open: `open_files` with `file_reader`, `gzip` and `lines`, and `descriptor_slots` (who may be open).
+//! - What is open: `open_files` with `file_reader`, `gzip` and `lines`, and `descriptor_slots` (which files may be
+//! open).
 //! - Which stream a file continues: `matching`, which decides from facts alone, and `history`.
-//! - The coordinator: `tailer`; `reconcile` (a scan), `candidates` (what is matched), `applying` (what follows), `search`
-//!   (what is missing), `closing` (what ends), `reading` (what a read brings up), `unread`, `foreign`, `damage`.
+//! - The coordinator: `tailer`; `reconcile` (a scan), `candidates` (the files to match), `applying` (the effects),
+//! `search`
+//!   (missing streams), `closing` (the end of files), `reading` (the results of a read), `unread`, `foreign`, `damage`.
 //! - What survives the process: `checkpoint`, `assignments`, `state`; and a reload: `carried_files`.
-//! - `survey` and `others` show beforehand what would be read, and what would not.
+//! - `survey` and `others` show beforehand which files would be read, and which would not.
 
 mod access;
 mod applying;
@@ -112,7 +113,7 @@ pub(crate) struct Chunk<'b> {
 /// What to tail and how.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// The host's name in the identity of each line; the one of the first start in `data_dir` stays.
+    /// The host's name in the identity of each line; the name of the first start in `data_dir` is kept.
     pub host: String,
     /// Where positions are kept, under `run/`.
     pub data_dir: PathBuf,
@@ -121,22 +122,22 @@ pub(crate) struct Settings {
     /// More directories with rotated files (logrotate's `olddir`): absolute paths with wildcards as in
     /// [`LogSettings::paths`].
     pub rotated_dirs: Vec<String>,
-    /// At the first start, and for a log that is new, rotated files changed this recently are read.
+    /// At the first start, and for a new log, rotated files that changed this recently are read.
     pub history: Duration,
-    /// Rotated files not changed for longer are never read.
+    /// Rotated files that have not changed for longer than this are never read.
     pub retention: Option<Duration>,
     /// A longer line is cut.
     pub max_line_bytes: usize,
-    /// Bytes read at once.
+    /// The number of bytes read at once.
     pub read_bytes: usize,
     /// Deleted files with unread lines are held open up to this many bytes of disk space.
     pub held_open_bytes: u64,
-    /// Whom to trust with links.
+    /// Which users' links are followed.
     pub links: Links,
-    /// So many logs may be open at one time, at least one.
+    /// The maximum number of logs that are open at the same time, at least one.
     pub open_files: usize,
-    /// Whose acks the positions are, such as `elasticsearch:nginx-access-%Y.%m.%d`. Without it none are kept: the state
-    /// directory is read for the host's name, not locked, and not written to.
+    /// The output whose acks the positions represent, such as `elasticsearch:nginx-access-%Y.%m.%d`. Without it no
+    /// positions are kept: the state directory is read for the host's name, not locked, and not written to.
     pub output: Option<String>,
 }
 
@@ -145,9 +146,9 @@ pub(crate) struct Settings {
 pub(crate) struct LogSettings {
     /// Absolute paths with `*`, `?`, `[…]`, `{…}` and `**`.
     pub paths: Vec<String>,
-    /// Patterns for files to leave alone: of the whole path with a `/` in it, else of the name.
+    /// Patterns for files to leave alone: a pattern with a `/` applies to the whole path, otherwise to the name.
     pub exclude: Vec<String>,
-    /// Absolute paths, with wildcards, of rotated files that their names would not tell to be such.
+    /// Absolute paths, with wildcards, of rotated files that cannot be recognised by their names.
     pub rotated: Vec<String>,
     /// The log's name in the identity of its lines, instead of its live path.
     pub name: Option<String>,
@@ -156,7 +157,7 @@ pub(crate) struct LogSettings {
 /// Why the tailer cannot start, or cannot save.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TailError {
-    /// Another process works on the same state.
+    /// Another process uses the same state.
     #[error(
         "{} is locked: another logweir runs on this data_dir; stop it, or give each agent a data_dir of its own",
         path.display()
@@ -173,7 +174,7 @@ pub(crate) enum TailError {
     Glob {
         /// As configured.
         glob: String,
-        /// What is wrong with it.
+        /// The error in it.
         reason: String,
     },
 }

@@ -1,9 +1,9 @@
 //! The set of open files, and which of them is read next.
 //!
-//! Owns: the open files, whose turn it is, the read buffer, the number of decoders at work, and the descriptors
-//! (`descriptor_slots`). Refuses to know: directories, what a name means, and which stream a file continues; a path is a
-//! label that its owner put on a file. Invariant: a stream is read from at most one open file, and each open file reads
-//! exactly one stream. The failure it guards against: one busy file keeps all others from being read.
+//! Owns: the open files, whose turn it is, the read buffer, the number of active decoders, and the descriptors
+//! (`descriptor_slots`). Refuses to know: directories, what a name means, and which stream a file continues; a path is
+//! a label that its owner put on a file. Invariant: a stream is read from at most one open file, and each open file
+//! reads exactly one stream. The failure it guards against: one busy file keeps all others from being read.
 
 use std::io;
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use super::lines;
 use super::stream_table::StreamTable;
 use crate::clock::Clock;
 
-/// Compressed files that are decoded at the same time: each takes some ten kilobytes.
+/// The maximum number of compressed files that are decoded at the same time: each takes about ten kilobytes.
 const MAX_DECODERS: usize = 4;
 
 /// See the module.
 pub(super) struct OpenFiles<F: FileSystem> {
     pub(super) fs: F,
     limits: Limits,
-    /// So many files may be open at one time.
+    /// The maximum number of files that may be open at the same time.
     pub(super) max_open: usize,
     pub(super) files: Vec<FileReader<F>>,
     /// The file that is read next.
@@ -32,13 +32,13 @@ pub(super) struct OpenFiles<F: FileSystem> {
     pub(super) slots: DescriptorSlots,
 }
 
-/// What an attempt to read brought up.
+/// The result of an attempt to read.
 pub(super) enum Event {
     /// Complete lines, in the buffer.
     Lines { index: usize, found: FoundLines },
-    /// The file no longer holds what was read from it.
+    /// The file no longer contains what was read from it.
     Replaced { index: usize },
-    /// The file cannot be read, or a compressed one ends before its content does.
+    /// The file cannot be read, or its compressed content is incomplete.
     Failed { index: usize, error: io::Error },
 }
 
@@ -62,8 +62,8 @@ impl<F: FileSystem> OpenFiles<F> {
         }
     }
 
-    /// Reads the files in turn until one of them brings something up; `None` when all are read to their end. `idle`
-    /// counts the files in a row that had nothing; the caller sets it to 0 when files were opened or closed.
+    /// Reads the files in turn until one of them has a result; `None` if all are read to their end. `idle` counts the
+    /// consecutive files without a result; the caller sets it to 0 when files were opened or closed.
     pub(super) fn next_event(
         &mut self,
         streams: &mut StreamTable,
@@ -95,7 +95,7 @@ impl<F: FileSystem> OpenFiles<F> {
                 Ok(Step::Idle) => {
                     file.at_end = true;
                     self.turn = index + 1;
-                    // A decoder that came to its end lets another one begin.
+                    // A decoder that reached its end lets another one begin.
                     *idle = if decoded { 0 } else { *idle + 1 };
                     if file.is_cut_off(&self.fs, clock.unix_millis()) {
                         let error = io::ErrorKind::UnexpectedEof.into();
@@ -113,7 +113,7 @@ impl<F: FileSystem> OpenFiles<F> {
         None
     }
 
-    /// A compressed file whose decoding has not begun waits while enough others are decoded.
+    /// A compressed file whose decoding has not begun waits while enough others are being decoded.
     fn must_wait(&self, index: usize) -> bool {
         let file = &self.files[index];
         let at_work = self.files.iter().filter(|file| file.is_decoding());
@@ -131,8 +131,8 @@ impl<F: FileSystem> OpenFiles<F> {
         lines::first(bytes).map_or(bytes, |length| &bytes[..length - 1])
     }
 
-    /// Tries once more to read a file that was at its end, because the last attempt was perhaps long ago. Gives what the
-    /// file was like before an attempt that found nothing; `None` when it found something.
+    /// Tries once more to read a file that was at its end, because the last attempt may be long ago. Returns the state
+    /// of the file before an attempt that found nothing; `None` if it found something.
     pub(super) fn last_attempt(
         &mut self,
         index: usize,
@@ -163,8 +163,8 @@ impl<F: FileSystem> OpenFiles<F> {
         })
     }
 
-    /// The plain files of which nothing was read and whose first line is complete by now: the stream, the line, and how
-    /// many bytes of the file were looked at. A line longer than one read, and an error, wait until the file is read.
+    /// The plain files of which nothing was read and whose first line is complete now: the stream, the line, and how
+    /// many bytes of the file were examined. A line longer than one read, and an error, wait until the file is read.
     pub(super) fn unread_first_lines(
         &mut self,
         streams: &StreamTable,
@@ -187,7 +187,7 @@ impl<F: FileSystem> OpenFiles<F> {
         unread
     }
 
-    /// Lets each file look again at a half line that it has passed.
+    /// Makes each file search its incomplete line again.
     pub(super) fn look_again(&mut self, streams: &StreamTable) {
         for file in &mut self.files {
             if let Some(track) = streams.get(file.key) {
@@ -233,12 +233,12 @@ impl<F: FileSystem> OpenFiles<F> {
         self.files.push(file);
     }
 
-    /// Closes a file when the caller drops it.
+    /// Removes a file; it is closed when the caller drops it.
     pub(super) fn remove(&mut self, index: usize) -> FileReader<F> {
         self.files.swap_remove(index)
     }
 
-    /// How many open files no log's live name leads to.
+    /// The number of open files that are not at a live name.
     pub(super) fn rotated(&self) -> usize {
         self.files.iter().filter(|file| !file.live).count()
     }

@@ -1,8 +1,8 @@
-//! Which files in the directories of logs count as rotated, which do not, and why, for `logweir check`.
+//! Explains which files in the directories of logs count as rotated, which do not, and why, for `logweir check`.
 //!
-//! Owns: the reasons and their text. Refuses to know: how `check` prints them. Invariant: nothing is written and no lock
-//! is taken, so that it runs beside an agent; the answer rests on the positions saved last. The failure it guards against:
-//! an operator learns only from missing documents that a file is not read.
+//! Owns: the reasons and their text. Refuses to know: how `check` prints them. Invariant: nothing is written and no
+//! lock is taken, so that it runs beside an agent; the answer depends on the positions that were saved last. The
+//! failure it guards against: an operator learns only from missing documents that a file is not read.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io;
@@ -20,22 +20,22 @@ use super::identity::{Position, beginning, stream_id};
 use super::stem;
 use super::{Links, LogSettings, TailError};
 
-/// Why a file with a name of the table counts.
+/// The reason for a file whose name is in the table.
 const BY_NAME: &str = "by its name";
 
 /// A file that is not a live log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OtherFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
-    /// The log of which it counts as a rotated file; `None` if it is of no log.
+    /// The log whose rotated file it is; `None` if it belongs to no log.
     pub log: Option<String>,
-    /// Why.
+    /// The reason.
     pub why: String,
 }
 
 impl OtherFile {
-    /// Whether its name alone says which log it belongs to.
+    /// Whether its name alone identifies its log.
     pub(crate) fn is_by_name(&self) -> bool {
         self.why == BY_NAME
     }
@@ -76,7 +76,7 @@ pub(crate) fn other_files<F: FileSystem>(
         .collect();
     let positions = saved.as_ref().map(Positions::new);
     let mut paths: BTreeSet<PathBuf> = scan.others(fs, []).0.into_iter().collect();
-    // A file that only a glob takes for live may be a rotated one by its content.
+    // The content of a file that only a glob takes for live may show that it is a rotated file.
     let tentative = scan.live.iter().filter(|live| live.is_tentative());
     let tentative: BTreeSet<PathBuf> = tentative.map(|live| live.path.clone()).collect();
     paths.extend(tentative.iter().cloned());
@@ -132,7 +132,7 @@ impl<'c> Positions<'c> {
     }
 }
 
-/// The log of a file whose name says nothing, and why; `None` when it is no file.
+/// The log of a file whose name identifies none, and the reason; `None` if it is not a file.
 fn whose<F: FileSystem>(
     fs: &F,
     discover: &Discover,
@@ -194,14 +194,14 @@ fn whose<F: FileSystem>(
     }
 }
 
-/// A file's first line, the positions whose files begin like it, and those of them that it holds.
+/// A file's first line, the positions of files with the same beginning, and those of them that the file contains.
 struct Alike<'c> {
     line: Vec<u8>,
     alike: Vec<&'c CheckpointEntry>,
     holding: Vec<&'c CheckpointEntry>,
 }
 
-/// The positions that a file is like; `None` without a complete line.
+/// The positions that match a file; `None` without a complete line.
 fn entries_like<'c, F: FileSystem>(
     fs: &F,
     positions: Option<&Positions<'c>>,

@@ -1,9 +1,9 @@
 //! Patterns of paths: literal parts, globs and `**`.
 //!
-//! Owns: how a configured path with wildcards is read. Refuses to know: which files there are, and what a log is.
-//! Invariant: a pattern whose parts are all literal names one path for ever, also where the path was escaped to
-//! be one (`globset::escape`). The failure it guards against: a path from nginx.conf with a `[` in it taken for
-//! a wildcard.
+//! Owns: how a configured path with wildcards is read. Refuses to know: which files exist, and what a log is.
+//! Invariant: a pattern whose parts are all literal always means the same one path, even if the path was escaped for
+//! that (`globset::escape`). The failure it guards against: a path from nginx.conf that contains a `[` is taken for a
+//! pattern.
 
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
@@ -26,7 +26,7 @@ pub(super) struct Pattern {
 pub(super) enum Part {
     Literal(String),
     Glob {
-        /// Every match begins so.
+        /// Every match begins with this text.
         head: String,
         glob: GlobMatcher,
     },
@@ -35,8 +35,8 @@ pub(super) enum Part {
 }
 
 impl Part {
-    /// As in a shell, a wildcard matches no name that begins with a dot, unless the pattern begins with one: such are
-    /// temporary files of rsync and editors.
+    /// As in a shell, a wildcard does not match a name that begins with a dot, unless the pattern begins with one: such
+    /// names belong to temporary files of rsync and editors.
     pub(super) fn matches(&self, name: &str) -> bool {
         match self {
             Part::Literal(literal) => literal == name,
@@ -117,12 +117,12 @@ impl Pattern {
         })
     }
 
-    /// Whether it names one path and has no wildcard.
+    /// Whether it means one path and has no wildcard.
     pub(super) fn is_literal(&self) -> bool {
         self.directories.is_empty() && matches!(self.file, Part::Literal(_))
     }
 
-    /// The one path that it names.
+    /// The one path that it means.
     pub(super) fn literal(&self) -> Option<String> {
         match &self.file {
             Part::Literal(file) if self.directories.is_empty() => {
@@ -132,7 +132,7 @@ impl Pattern {
         }
     }
 
-    /// Whether a path is one that this pattern means.
+    /// Whether a path matches this pattern.
     pub(super) fn is_of(&self, path: &Path) -> bool {
         fn lead(parts: &[Part], directories: &[&str]) -> bool {
             match (parts.split_first(), directories.split_first()) {
@@ -158,14 +158,14 @@ impl Pattern {
     }
 }
 
-/// One glob; `whole` is the setting that it stands in.
+/// One glob; `whole` is the setting that contains it.
 fn glob(text: &str, whole: &str) -> Result<GlobMatcher, TailError> {
     globs::compile(text)
         .map(|glob| glob.compile_matcher())
         .map_err(|source| bad(whole, &source.to_string()))
 }
 
-/// The name that a glob without wildcards means: `globset::escape` puts each special character in brackets.
+/// The name that a glob without wildcards means: `globset::escape` puts each special character into brackets.
 fn literal(part: &str) -> Option<String> {
     let mut name = String::with_capacity(part.len());
     let mut rest = part.chars();
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_of_directories_takes_the_files_in_them() {
+    fn a_pattern_of_directories_matches_the_files_in_them() {
         for text in ["/logs/old", "/logs/old/"] {
             let pattern = Pattern::of_directories(text).unwrap();
             assert!(pattern.is_of(Path::new("/logs/old/a")));

@@ -1,9 +1,9 @@
-//! What follows for streams and files from what a read brings up.
+//! Updates streams and files after a read.
 //!
-//! Owns: the identity of a stream whose first line is read now, the new generation of a file that was emptied, and the
-//! closing of a file that cannot be read. Refuses to know: how bytes are read, and what directories hold. Invariant: the
-//! identity of lines comes from the very bytes that are handed on, whatever an earlier look at the file saw. The failure
-//! it guards against: a file that was emptied and written again is read under the identity of its old content.
+//! Owns: the identity of a stream whose first line is read now, the new generation of a truncated file, and the closing
+//! of a file that cannot be read. Refuses to know: how bytes are read, and the content of directories. Invariant: the
+//! identity of lines comes from the bytes that are handed out, whatever an earlier look at the file found. The failure
+//! it guards against: a file that was truncated and written again is read under the identity of its old content.
 
 use std::io;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 }
                 Some(Event::Replaced { index }) => {
                     self.start_new_generation(index);
-                    // The copy, if there is one, is there by now; soon it may be compressed.
+                    // The copy, if there is one, exists by now; soon it may be compressed.
                     self.reconcile();
                     idle = 0;
                 }
@@ -49,7 +49,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                         idle = 0;
                     }
                 }
-                // All is read, and some files wait until others are closed.
+                // Everything is read, and some files wait until others are closed.
                 None if self.open.slots.backlog && self.close_finished() > 0 => {
                     self.reconcile();
                     idle = 0;
@@ -59,9 +59,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Closes a file that cannot be read but that its name leads to, which mends a stale handle: the next reconcile opens
-    /// it again, its track stays. A file without a name is kept, because it could not be opened again. True when it was
-    /// closed.
+    /// Closes a file that cannot be read but is still at its name, which repairs a stale handle: the next reconcile
+    /// opens it again, and its track is kept. A file without a name is kept, because it could not be opened again. True
+    /// if it was closed.
     fn close_failed(&mut self, index: usize, error: &io::Error) -> bool {
         let file = &self.open.files[index];
         let path = file.path.clone();
@@ -89,7 +89,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         true
     }
 
-    /// Counts lines as read; gives the offset at which they begin.
+    /// Counts lines as read; returns the offset at which they begin.
     fn hand_on(&mut self, index: usize, found: FoundLines) -> (FileKey, FoundLines, u64) {
         let file = &mut self.open.files[index];
         let key = file.key;
@@ -117,7 +117,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         (key, found, offset)
     }
 
-    /// The file was emptied and written again before anything of it was read. A copy may hold its old content, which
+    /// The file was truncated and written again before any of it was read. A copy may contain its old content, which
     /// becomes a stream without a file.
     fn part_with_unread(&mut self, key: FileKey) {
         let Some(track) = self.streams.get(key) else {
@@ -129,7 +129,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let (name, path) = (Arc::clone(&track.name), track.path.clone());
         let (log, seen) = (track.log, track.seen);
         self.stats.truncations += 1;
-        // A copy of the old content is no copy of the new one.
+        // A copy of the old content is not a copy of the new one.
         self.seen.forget_stream(key);
         let now = self.clock.now();
         let old = self
@@ -141,8 +141,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// The open file holds another content now. The old one becomes a stream without a file, which a copy may continue;
-    /// the new one is read from its beginning.
+    /// The open file has new content. The old content becomes a stream without a file, which a copy may continue; the
+    /// new content is read from its beginning.
     fn start_new_generation(&mut self, index: usize) {
         self.stats.truncations += 1;
         let now = self.clock.now();
@@ -170,8 +170,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         file.quiet_since = now;
     }
 
-    /// Whether a file that only a glob finds, and that had no line when it was opened, begins like another log. It is
-    /// closed then, and matched again.
+    /// Whether a file that only a glob finds, and that had no line when it was opened, has the same beginning as
+    /// another log. It is then closed, and matched again.
     fn may_be_a_copy(&mut self, index: usize, found: &FoundLines) -> bool {
         let file = &self.open.files[index];
         let key = file.key;

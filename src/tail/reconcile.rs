@@ -1,9 +1,9 @@
-//! A scan of the directories, and what follows for the open files.
+//! Scans the directories and updates the open files.
 //!
-//! Owns: the order of a scan, and where each open file is now. Refuses to know: how bytes are read, which stream a new
-//! file continues (`candidates`), and when files are closed (`closing`). Invariant: it decides from the directories and
-//! the streams alone, so a lost event costs time and never a line. When in doubt it reads again, which is harmless because
-//! a line keeps its id. The failure it guards against: a rotation that no event reported.
+//! Owns: the order of a scan, and the present path of each open file. Refuses to know: how bytes are read, which stream
+//! a new file continues (`candidates`), and when files are closed (`closing`). Invariant: it decides from the
+//! directories and the streams alone, so a lost event costs time and never a line. In doubt it reads again, which is
+//! harmless because a line keeps its id. The failure it guards against: a rotation that no event reported.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use super::fs::{FileSystem, Inode};
 use super::tailer::{LastScan, Tailer};
 use crate::clock::Clock;
 
-/// A live name that a rotation left without a file is watched for this long; then the next reconcile finds it.
+/// A live name that has no file after a rotation is watched for this long; then the next reconcile finds its file.
 const VACANCY: Duration = Duration::from_secs(60);
 
-/// When a scan is made.
+/// The time of a scan.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ScanContext {
     /// Monotonic time.
@@ -29,7 +29,7 @@ pub(super) struct ScanContext {
 }
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// Reads the directories afresh and follows what happened there: new, renamed, truncated and deleted files. It is
+    /// Reads the directories again and follows what happened there: new, renamed, truncated and deleted files. It is
     /// right even if no event ever came.
     pub(crate) fn reconcile(&mut self) {
         let (now, wall) = (self.clock.now(), self.clock.unix_millis());
@@ -39,7 +39,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             last_chance: false,
         };
         self.earlier.believed = Some(self.trusted_clock.look(now, wall));
-        // Before the scan: a name that gets a file from here on is noticed by the next look at it.
+        // Set before the scan: if a file gets this name from now on, the next check of the name detects it.
         self.vacant
             .retain(|(path, until)| now < *until && self.fs.metadata(path).is_err());
         let mut scan = self.discover.scan(&self.fs, self.streams.known_logs());
@@ -65,7 +65,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.measure();
     }
 
-    /// Forgets what the scan before brought up, and takes in what this one found.
+    /// Replaces the results of the previous scan by those of this one.
     fn begin_scan(&mut self, scan: &mut Scan) {
         let mut live_inodes: HashMap<Arc<str>, Vec<Inode>> = HashMap::new();
         for live in &scan.live {
@@ -90,7 +90,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.stats.problems.extend_from_slice(&self.ambiguous);
     }
 
-    /// Forgets what this scan did not find, and reports what it did.
+    /// Forgets what this scan did not find, and reports its results.
     fn end_scan(&mut self, scan: &Scan) {
         let found: HashSet<Inode> = (scan.live.iter().chain(&scan.siblings))
             .map(|candidate| candidate.metadata.inode)
@@ -113,8 +113,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Remembers the names of logs, so that a file that rotates from now on is not taken for old history. A name that a
-    /// glob gives to a file of another log is no log's name.
+    /// Remembers the names of logs, so that a file that rotates from now on is not taken for old history. The name of a
+    /// file that a glob finds and that belongs to another log is not a log's name.
     fn remember_logs(&mut self, scan: &Scan) {
         let read: HashSet<Arc<str>> = (self.streams.tracks())
             .map(|track| Arc::clone(&track.name))
@@ -130,7 +130,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Finds out where the open files are by now.
+    /// Finds the present paths of the open files.
     fn place_open_files(&mut self, scan: &Scan, context: ScanContext) {
         let places: HashMap<Inode, &Candidate> = scan
             .live
@@ -161,7 +161,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                         file.quiet_since = context.now;
                     }
                     if file.path != candidate.path {
-                        // A live file keeps the path behind its link.
+                        // A live file keeps the path of its link's target.
                         file.path.clone_from(&candidate.path);
                         track.path.clone_from(&candidate.path);
                     }
@@ -194,7 +194,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     }
 }
 
-/// Notes a live name that has no file now, until nginx makes one.
+/// Records a live name without a file, until nginx creates one.
 fn leave_vacant(
     vacant: &mut Vec<(std::path::PathBuf, Duration)>,
     path: &std::path::Path,

@@ -1,9 +1,9 @@
-//! The search for missing streams among files whose names say nothing.
+//! Searches for missing streams among files whose names do not identify their log.
 //!
-//! Owns: when all files of the directories are examined, and what is reported when a stream is not found. Refuses to
-//! know: which stream a file continues (`matching`). Invariant: a stream with something unread is looked for at each scan
-//! until its file is found or is known to be gone; a file is opened again only when it has changed or begins like a known
-//! stream. The failure it guards against: a log that was renamed while the agent was stopped is forgotten.
+//! Owns: when all files of the directories are examined, and the report if a stream is not found. Refuses to know:
+//! which stream a file continues (`matching`). Invariant: a stream with unread bytes is searched for at each scan until
+//! its file is found or is known to be deleted; a file is opened again only if it has changed or has the same beginning
+//! as a known stream. The failure it guards against: a log that was renamed while the agent was stopped is forgotten.
 
 use std::collections::HashSet;
 use std::ffi::OsStr;
@@ -23,7 +23,7 @@ use super::track::Track;
 use crate::clock::Clock;
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// Looks for missing streams among the files whose names say nothing.
+    /// Searches for missing streams among the files whose names do not identify their log.
     pub(super) fn search(&mut self, scan: &Scan, context: ScanContext) {
         let missing = self.missing();
         let moved: Vec<PathBuf> = (self.open.iter())
@@ -36,7 +36,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             .collect();
         let lost_positions = self.earlier.read_all && self.streams.has_unmatched();
         let again = std::mem::take(&mut self.search_again);
-        // After a start a shorter copy may be in the place of the file that was being read: all files are examined once.
+        // After a start, a shorter copy may have the name of the file that was being read: all files are examined once.
         let again = again || self.unreported || lost_positions || self.has_assigned_file_changed();
         if missing.is_empty() && moved.is_empty() && !again {
             return;
@@ -93,7 +93,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         })
     }
 
-    /// Whether the file is open; then it got a name that says nothing.
+    /// Whether the file is open; then it got a name that does not identify its log.
     fn place_open_file(&mut self, candidate: &Candidate, wall: i64) -> bool {
         let inode = candidate.metadata.inode;
         let Some(file) = (self.open.files.iter_mut()).find(|file| file.inode == inode) else {
@@ -126,7 +126,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             // It was renamed since the scan; the next one finds it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.scan.is_complete = false,
             Err(error) if is_shortage(&error) => self.search_again_later(),
-            // A file that has nothing to do with a log need not be readable.
+            // A file that belongs to no log need not be readable.
             Err(error) => {
                 if self.is_named_like_one_of(missing, &candidate.path) {
                     self.scan.is_complete = false;
@@ -137,7 +137,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Nothing could be opened to find out to which log a file belongs.
+    /// Records that no descriptor was left to determine to which log a file belongs.
     fn search_again_later(&mut self) {
         self.open.slots.deny();
         self.scan.is_complete = false;
@@ -155,7 +155,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         (missing.iter().filter_map(stem)).any(|stem| file.contains(stem))
     }
 
-    /// Streams with something unread whose file is not known.
+    /// Streams with unread bytes whose file is not known.
     fn missing(&self) -> Vec<FileKey> {
         let placed: HashSet<FileKey> = self.open.keys().chain(self.seen.finished_keys()).collect();
         let is_missing = |(key, track): &(FileKey, &Track)| {
@@ -169,7 +169,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         missing.map(|(key, _)| key).collect()
     }
 
-    /// Whether a file that was given to a log by its content is not as it was when it was read.
+    /// Whether a file that was assigned to a log by its content has changed since it was read.
     fn has_assigned_file_changed(&self) -> bool {
         (self.streams.iter())
             .filter(|(key, track)| track.assigned && self.open.of(*key).is_none())
@@ -180,7 +180,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             })
     }
 
-    /// After a start, reports and counts the streams that were read in part and whose file is not found any more.
+    /// After a start, reports and counts the streams that were partly read and whose file is not found any more.
     pub(super) fn report_unfound(&mut self) {
         if !self.unreported || !self.scan.is_complete || self.open.slots.backlog {
             return;
@@ -190,7 +190,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             let Some(track) = self.streams.get(key) else {
                 continue;
             };
-            // Of twins one may hold what the other lacks: that shows when they were read.
+            // Of two streams with the same content one may contain what the other lacks; this is known when both were
+            // read.
             let twins = track.stream.map(|stream| self.streams.keys_of(stream));
             let is_alone = twins.is_none_or(|keys| keys.len() <= 1);
             if track.unfound || track.missing.is_some() || !is_alone {

@@ -1,21 +1,21 @@
-//! What is known of files that are not open, by inode.
+//! Remembers facts about files that are not open, by inode.
 //!
-//! Owns: which files were read to their end, which are copies, how files begin whose names say nothing, and which
-//! compressed files hold no line. Refuses to know: why that is so. Invariant: what is known of a file holds only while
-//! its size and its time of change are the same, because an inode is used again. The failure it guards against: each
-//! scan opens all rotated files again.
+//! Owns: which files were read to their end, which are copies, the beginnings of files whose names do not identify
+//! their log, and which compressed files contain no line. Refuses to know: the reasons. Invariant: a fact about a file
+//! is valid only while its size and its time of change are the same, because an inode is reused. The failure it guards
+//! against: each scan opens all rotated files again.
 
 use std::collections::{HashMap, HashSet};
 
 use super::FileKey;
 use super::fs::{Inode, Metadata};
 
-/// A file as it was when nothing more was to be read from it.
+/// The state of a file when nothing more was to be read from it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SeenFile {
     size: u64,
     modified: i64,
-    /// The stream of which it is a file.
+    /// The stream that it belongs to.
     pub(super) key: FileKey,
 }
 
@@ -28,13 +28,13 @@ impl SeenFile {
         }
     }
 
-    /// Whether the file is as it was.
+    /// Whether the file is unchanged.
     pub(super) fn is_unchanged(&self, file: &Metadata) -> bool {
         (self.size, self.modified) == (file.size, file.modified)
     }
 }
 
-/// How a file begins.
+/// The beginning of a file.
 #[derive(Debug)]
 struct SeenBeginning {
     size: u64,
@@ -64,27 +64,27 @@ impl SeenFiles {
         self.finished.values().map(|file| file.key)
     }
 
-    /// Nothing more is to be read from a file as it is.
+    /// Records that nothing more is to be read from a file in its present state.
     pub(super) fn finish(&mut self, file: &Metadata, key: FileKey) {
         self.finished.insert(file.inode, SeenFile::new(file, key));
     }
 
-    /// The file with this inode is read again.
+    /// Records that the file with this inode is read again.
     pub(super) fn reopen(&mut self, inode: Inode) {
         self.finished.remove(&inode);
     }
 
-    /// The copy with this inode, with the stream that it is a copy of.
+    /// The copy with this inode, and the stream that it is a copy of.
     pub(super) fn copy(&self, inode: Inode) -> Option<SeenFile> {
         self.copies.get(&inode).copied()
     }
 
-    /// A file is a copy of what is read as this stream.
+    /// Records that a file is a copy of what is read as this stream.
     pub(super) fn add_copy(&mut self, file: &Metadata, key: FileKey) {
         self.copies.insert(file.inode, SeenFile::new(file, key));
     }
 
-    /// The hash of the first line of a file that is as it was; the inner `None` where it had no complete line.
+    /// The hash of the first line of a file if the file is unchanged; the inner `None` if it had no complete line.
     pub(super) fn beginning(&self, file: &Metadata) -> Option<Option<u64>> {
         let seen = self.beginnings.get(&file.inode)?;
         ((seen.size, seen.modified) == (file.size, file.modified)).then_some(seen.beginning)
@@ -99,7 +99,7 @@ impl SeenFiles {
         self.beginnings.insert(file.inode, seen);
     }
 
-    /// Whether a compressed file was decoded as it is and held no complete line.
+    /// Whether a compressed file was decoded in its present state and contained no complete line.
     pub(super) fn is_lineless(&self, file: &Metadata) -> bool {
         self.lineless.get(&file.inode) == Some(&(file.size, file.modified))
     }
@@ -108,18 +108,18 @@ impl SeenFiles {
         self.lineless.insert(file.inode, (file.size, file.modified));
     }
 
-    /// A stream has another content now: no file is a file or a copy of it any more.
+    /// Records that a stream has new content: no file is a file or a copy of it any more.
     pub(super) fn forget_stream(&mut self, key: FileKey) {
         self.copies.retain(|_, copy| copy.key != key);
         self.finished.retain(|_, file| file.key != key);
     }
 
-    /// Forgets the finished files of streams that are not known any more.
+    /// Forgets the finished files of streams that are no longer known.
     pub(super) fn retain_finished(&mut self, is_known: impl Fn(FileKey) -> bool) {
         self.finished.retain(|_, file| is_known(file.key));
     }
 
-    /// Forgets how files began that a search did not find.
+    /// Forgets the beginnings of files that a search did not find.
     pub(super) fn retain_beginnings(&mut self, found: &HashSet<Inode>) {
         self.beginnings.retain(|inode, _| found.contains(inode));
     }

@@ -1,8 +1,8 @@
 //! A file system in memory, for tests: the logs of a host, as other processes write, rename and delete them.
 //!
-//! Owns: inodes with hard links, names, symbolic links, unlink while open, and inodes used again at once. Refuses to know:
-//! the tailer, and the state directory, which is on a simulated disk (`disk::sim`). Invariant: a test is deterministic.
-//! The failure it guards against: a change of a file, at any moment, that no test covers.
+//! Owns: inodes with hard links, names, symbolic links, unlink while open, and inodes that are reused at once. Refuses
+//! to know: the tailer, and the state directory, which is on a simulated disk (`disk::sim`). Invariant: a test is
+//! deterministic. The failure it guards against: a change of a file, at any moment, that no test covers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -23,12 +23,12 @@ pub(crate) use crate::disk::sim::Op;
 use crate::disk::sim::SimDisk;
 use crate::fail_points::FailPoints;
 
-/// A truncation in the middle of a read: no read of a file is atomic, whatever a single call promises.
+/// A truncation in the middle of a read: no read of a file is atomic, whatever the guarantees of a single call are.
 struct Split {
     inode: u64,
-    /// It happens when the read has got this many bytes.
+    /// It happens when the read has returned this many bytes.
     after: usize,
-    /// What the writer writes before the read goes on.
+    /// The bytes that the writer writes before the read continues.
     then: Vec<u8>,
 }
 
@@ -55,7 +55,7 @@ struct World {
     names: BTreeMap<PathBuf, Name>,
     free: Vec<u64>,
     next: u64,
-    /// Gives each change a time of its own, as nanoseconds do.
+    /// Gives each change a time of its own, like a clock with nanoseconds.
     tick: i64,
     /// How many logs can be open at one time.
     descriptors: Option<usize>,
@@ -247,14 +247,14 @@ impl SimFs {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Appends, and makes the file if needed; gives its inode.
+    /// Appends, and creates the file if needed; returns its inode.
     pub(crate) fn append(&self, path: &str, bytes: &[u8]) -> u64 {
         let inode = self.touch(path);
         self.append_inode(inode, bytes);
         inode
     }
 
-    /// Opens as a writer does: follows links, and makes the file if there is none.
+    /// Opens like a writer: follows links, and creates the file if there is none.
     pub(crate) fn touch(&self, path: &str) -> u64 {
         let mut world = self.world();
         if let Ok(inode) = world.inode(Path::new(path)) {
@@ -265,7 +265,7 @@ impl SimFs {
         inode
     }
 
-    /// What a writer with the file open does, whatever its name is.
+    /// Appends like a writer that has the file open, whatever its name is.
     pub(crate) fn append_inode(&self, inode: u64, bytes: &[u8]) {
         let mut world = self.world();
         let modified = world.stamp();
@@ -298,8 +298,8 @@ impl SimFs {
         }
     }
 
-    /// The next read of more than `after` bytes of this file finds it emptied, and `then` written to it, when it
-    /// has got `after` of them.
+    /// Truncates this file during its next read of more than `after` bytes, when `after` of them were returned, and
+    /// writes `then` to it.
     pub(crate) fn truncate_in_read(&self, path: &str, after: usize, then: &[u8]) {
         let mut world = self.world();
         let inode = world.inode(Path::new(path)).unwrap();
@@ -310,7 +310,7 @@ impl SimFs {
         });
     }
 
-    /// If no such read came, it happens now, between two reads.
+    /// If no such read came, truncates the file now, between two reads.
     pub(crate) fn truncate_at_last(&self) {
         let mut world = self.world();
         if let Some(split) = world.split.take() {
@@ -334,7 +334,7 @@ impl SimFs {
         self.append(to, &bytes);
     }
 
-    /// Does what gzip does: writes a compressed file beside the plain one, and then deletes that; gives its bytes.
+    /// Writes a compressed file beside the plain one and then deletes that, like gzip; returns the compressed bytes.
     pub(crate) fn gzip(&self, from: &str, to: &str) -> Vec<u8> {
         let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
         encoder.write_all(&self.content(from)).unwrap();
@@ -345,7 +345,7 @@ impl SimFs {
         bytes
     }
 
-    /// Bytes that positioned reads returned so far.
+    /// Bytes that positioned reads have returned so far.
     pub(crate) fn bytes_read(&self) -> usize {
         self.world().bytes_read
     }
@@ -408,7 +408,7 @@ impl SimFs {
         world.nodes.get_mut(&inode).unwrap().owner = owner;
     }
 
-    /// From now on only so many logs can be open at one time, including those of writers.
+    /// Limits the number of logs that can be open at the same time, including those of writers.
     pub(crate) fn limit_descriptors(&self, limit: Option<usize>) {
         self.world().descriptors = limit;
     }
@@ -460,7 +460,7 @@ impl SimFs {
             .collect()
     }
 
-    /// The next `times` of `op` on a path that contains `path` fail, of a log or of the state.
+    /// Makes the next `times` of `op` on a path that contains `path` fail, of a log or of the state.
     pub(crate) fn fail(&self, op: Op, path: &str, error: Errno, times: usize) {
         self.disk.faults().add(op, path, error, 0, times);
     }
@@ -470,7 +470,7 @@ impl SimFs {
         self.disk.heal();
     }
 
-    /// The steps that make the state durable are counted here.
+    /// Counts here the steps that make the state durable.
     pub(crate) fn count_steps(&self, points: &FailPoints) {
         self.world().points = Some(points.clone());
     }

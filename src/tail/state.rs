@@ -1,10 +1,10 @@
 //! The state directory: its lock, the host's name, and the generations of the checkpoint.
 //!
-//! Owns: `run/lock`, `run/checkpoint` and `run/checkpoint.previous`, the same with another output's mark behind their names
-//! (`run/checkpoint-…`), and `identity` under `data_dir`. Refuses
-//! to know: what the positions mean, and how a file is made durable. Invariant: at every instant a power cut leaves at
-//! least one whole checkpoint that was once saved. The failure it guards against: a damaged file replaces the whole one
-//! before it, and two agents in one directory.
+//! Owns: `run/lock`, `run/checkpoint` and `run/checkpoint.previous`, the same for other outputs with the output's mark
+//! after the name (`run/checkpoint-…`), and `identity` under `data_dir`. Refuses to know: what the positions mean, and
+//! how a file is made durable. Invariant: at every instant a power cut leaves at least one complete checkpoint that was
+//! once saved. The failure it guards against: a damaged file replaces the complete one before it, and two agents use
+//! one directory.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -18,29 +18,29 @@ use super::checkpoint::{self, Checkpoint};
 use super::fs::FileSystem;
 use crate::disk::{Disk, DiskError, DiskLock, Replaced, Rights, replace};
 
-/// What the state directory held at the start.
+/// The content of the state directory at the start.
 #[derive(Debug)]
 pub(super) enum FoundState {
-    /// No agent was here before.
+    /// No agent ran here before.
     FirstStart,
-    /// An agent was here, but no checkpoint can be used, and all files that are there are read again. The times of that
-    /// agent, where they are known: the trusted one, and that of its clock.
+    /// An agent ran here, but no checkpoint is usable, and all existing files are read again. Contains the times of
+    /// that agent, if they are known: the trusted time and the time of its clock.
     Used(Option<(i64, i64)>),
     /// The newest valid checkpoint, of the same output.
     Checkpoint(Box<Checkpoint>),
 }
 
-/// The state directory, locked while this lives.
+/// The state directory, locked while this value lives.
 pub(super) struct State {
     disk: Arc<dyn Disk>,
     data_dir: PathBuf,
     run: PathBuf,
-    /// Held while this lives; without one nothing is kept.
+    /// Locked while this value lives; without a lock nothing is kept.
     lock: Option<DiskLock>,
-    /// The file of this output's positions: the first output of a directory has the plain name.
+    /// The file with this output's positions: the first output of a directory has the plain name.
     name: String,
     generation: u64,
-    /// The newest file was damaged: it must not replace the whole one before it.
+    /// Whether the newest file was damaged: it must not replace the complete one before it.
     damaged: bool,
 }
 
@@ -54,9 +54,9 @@ const PLAIN_NAME: &str = "checkpoint";
 #[derive(Default)]
 struct Loaded {
     newest: Option<Checkpoint>,
-    /// There was a file, whole or not.
+    /// Whether a file existed, complete or not.
     used: bool,
-    /// The newest file is not whole.
+    /// Whether the newest file is incomplete.
     damaged: bool,
 }
 
@@ -82,7 +82,7 @@ impl State {
         })
     }
 
-    /// Keeps nothing, and only reads the host's name that an agent has fixed in the directory.
+    /// Keeps nothing, and only reads the host's name that an agent has saved in the directory.
     pub(super) fn unkept(disk: Arc<dyn Disk>, data_dir: &Path) -> Self {
         Self {
             disk,
@@ -100,7 +100,7 @@ impl State {
         self.lock.is_some()
     }
 
-    /// Whether this is the state of that directory.
+    /// Whether this is the state of the given directory.
     pub(super) fn is_of(&self, data_dir: &Path) -> bool {
         self.data_dir == data_dir
     }
@@ -112,7 +112,8 @@ impl State {
         (FoundState::FirstStart, host)
     }
 
-    /// Reads what is there; `problems` gets what cannot be used. Also gives the host's name, where it is known.
+    /// Reads the existing files; `problems` gets those that cannot be used. Also returns the host's name, if it is
+    /// known.
     pub(super) fn load(
         &mut self,
         output: &str,
@@ -138,9 +139,9 @@ impl State {
                 .newest
                 .filter(|newest| newest.header.output == output);
         }
-        // The identity file is written after the first checkpoint, so that a crash in between leaves it to the next
-        // start; and a lost one is written again while its content is known. A full disk, where it cannot be written,
-        // does not keep the logs from being read.
+        // The identity file is written after the first checkpoint, so that after a crash in between the next start
+        // writes it; and a lost identity file is written again while its content is known. If the disk is full and it
+        // cannot be written, the logs are still read.
         if host.is_none()
             && let Some(known) = known_host
         {
@@ -171,7 +172,7 @@ impl State {
             return Ok((found, host));
         };
         self.generation = newest.header.generation;
-        // A log that only the damaged checkpoint knew is new to the one before, but its files are no history.
+        // A log that only the damaged checkpoint contained is new to the previous one, but its files are not history.
         newest.header.read_all |= self.damaged;
         if let Some(rules) = newest.header.other_rules() {
             problems.push(Problem::new(
@@ -186,7 +187,7 @@ impl State {
         Ok((FoundState::Checkpoint(Box::new(newest)), host))
     }
 
-    /// Reads the newest whole checkpoint under this name.
+    /// Reads the newest complete checkpoint under this name.
     fn load_checkpoint(
         &self,
         name: &str,
@@ -226,7 +227,7 @@ impl State {
         self.generation + 1
     }
 
-    /// Makes `checkpoint` the newest, durably; the one before becomes the previous one.
+    /// Makes `checkpoint` the newest one, durably; the present one becomes the previous one.
     pub(super) fn save(&mut self, checkpoint: &Checkpoint) -> Result<(), TailError> {
         let current = self.run.join(&self.name);
         let bytes = checkpoint::encode(checkpoint)
@@ -241,7 +242,7 @@ impl State {
         Ok(())
     }
 
-    /// Writes the host's name, which stays for this directory for ever.
+    /// Writes the host's name, which is fixed for this directory from then on.
     pub(super) fn fix_host(&self, host: &str) -> Result<(), TailError> {
         let text = serde_json::json!({ "magic": "logweir identity", "version": 1, "host": host });
         let path = self.data_dir.join("identity");
@@ -262,7 +263,7 @@ impl State {
     }
 }
 
-/// The outputs whose positions are in a state directory. What cannot be read there is left to the start.
+/// The outputs whose positions are in a state directory. Files that cannot be read are reported at the start.
 pub(crate) fn known_outputs<F: FileSystem>(fs: &F, data_dir: &Path) -> Vec<String> {
     let run = data_dir.join("run");
     let names = fs.read_dir(&run).unwrap_or_default();

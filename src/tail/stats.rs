@@ -1,7 +1,7 @@
-//! What the tailer counts and what it complains of.
+//! Counters and problems of the tailer.
 //!
-//! Owns: plain counters and the words of problems. Refuses to know: metrics formats. Invariant: counters
-//! only go up; gauges and problems are as of the last reconcile.
+//! Owns: plain counters and the texts of problems. Refuses to know: metrics formats. Invariant: counters only increase;
+//! gauges and problems are as of the last reconcile.
 
 use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
@@ -18,7 +18,7 @@ pub(crate) struct Rotations {
     pub renamed: u64,
     /// The file was copied and emptied; found when the copy was.
     pub copied: u64,
-    /// The file was deleted, or moved out of sight.
+    /// The file was deleted, or moved to another directory.
     pub removed: u64,
 }
 
@@ -31,7 +31,7 @@ pub(crate) struct Lag {
     pub log: usize,
     /// Its path.
     pub path: PathBuf,
-    /// Bytes behind those that were handed out.
+    /// The number of bytes after those that were handed out.
     pub unread: u64,
 }
 
@@ -42,9 +42,9 @@ pub(crate) struct Stats {
     pub bytes_read: u64,
     /// Rotations seen.
     pub rotations: Rotations,
-    /// Files that no longer held what was read from them.
+    /// Files that no longer contained what was read from them.
     pub truncations: u64,
-    /// Bytes that were written and cannot be read anywhere, by reason, where their number can be known.
+    /// Bytes that were written and cannot be read anywhere, by reason, if their number is known.
     pub lost_bytes: BTreeMap<&'static str, u64>,
     /// Compressed files that could not be decoded to their end, by the kind of damage.
     pub damaged_files: BTreeMap<&'static str, u64>,
@@ -54,13 +54,13 @@ pub(crate) struct Stats {
     pub error_logs: usize,
     /// Lines cut for their length.
     pub long_lines: u64,
-    /// Files held open.
+    /// The number of open files.
     pub files_open: usize,
-    /// Logs that have something unread and wait for a file descriptor, as of the last reconcile.
+    /// Logs that have unread bytes and wait for a file descriptor, as of the last reconcile.
     pub files_waiting: usize,
-    /// Bytes of open files that have no name any more: disk space that closing them would free.
+    /// Bytes of open files that have no name any more: closing them would free this disk space.
     pub deleted_open_bytes: u64,
-    /// Different contents met under one identity; harmless but for lines of one second at one offset.
+    /// Different contents with the same identity; harmless except for lines of one second at one offset.
     pub stream_id_collisions: u64,
     /// Files that were not read to their end and could not be found again.
     pub files_not_found: u64,
@@ -68,27 +68,27 @@ pub(crate) struct Stats {
     pub unassigned_files: usize,
     /// Checkpoints saved.
     pub saves: u64,
-    /// What is wrong now.
+    /// The present problems.
     pub problems: Vec<Problem>,
 }
 
-/// A path, what is wrong with it, and what to do.
+/// A path, its problem, and the hint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
-    /// The path; empty when the problem is about no single file.
+    /// The path; empty if the problem is not about a single file.
     pub path: PathBuf,
-    /// What is wrong; continues a sentence that begins with the path.
+    /// The problem; continues a sentence that begins with the path.
     pub text: String,
-    /// What a run that ends by itself leaves unread because of it.
+    /// What a run that ends by itself leaves unread because of the problem.
     pub leaves: Leaves,
 }
 
 /// Whether existing lines are not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Leaves {
-    /// All are read, as far as is known.
+    /// As far as is known, all are read.
     Nothing,
-    /// A file is not read that can be read later, or after something else is corrected.
+    /// A file is not read now, but can be read later or after another problem is solved.
     Input,
     /// A damaged file is not read to its end.
     Damaged,
@@ -103,7 +103,7 @@ impl Problem {
         }
     }
 
-    /// The same problem, which keeps lines from being read.
+    /// The same problem, marked as keeping lines from being read.
     pub(super) fn leaving(self, leaves: Leaves) -> Self {
         Self { leaves, ..self }
     }
@@ -123,7 +123,7 @@ impl Problem {
 impl std::fmt::Display for Problem {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.path.as_os_str().is_empty() {
-            // About no one file.
+            // It is not about a single file.
             return formatter.write_str(&self.text);
         }
         write!(formatter, "{} {}", self.path.display(), self.text)

@@ -1,11 +1,10 @@
-//! Which log a rotated file belongs to, by its name.
+//! Determines by its name which log a rotated file belongs to.
 //!
-//! Owns: the table of the names that rotation tools give. Refuses to know:
-//! directories and contents. Invariant: a name that the table knows today it knows for ever; forms are
-//! only added. The failure it guards against: `access.log.1` taken for a log of its own, whose lines
-//! would be indexed a second time under another identity.
+//! Owns: the table of the names that rotation tools use. Refuses to know: directories and contents. Invariant: a name
+//! that is in the table stays in it; forms are only added. The failure it guards against: `access.log.1` is taken for a
+//! log of its own, and its lines are indexed a second time under another identity.
 //!
-//! For a live name `access.log` the table holds, each also with `.gz`, `.zst`, `.bz2` or `.xz` behind it:
+//! For a live name `access.log` the table contains, each also with `.gz`, `.zst`, `.bz2` or `.xz` appended:
 //!
 //! | name | made by |
 //! | --- | --- |
@@ -30,12 +29,12 @@ pub(crate) enum Compression {
     Xz,
 }
 
-/// A name that the table takes for a rotated one.
+/// A name that the table recognises as a rotated one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Rotated<'n> {
-    /// The live name's part before the mark of rotation.
+    /// The part of the live name before the rotation mark.
     head: &'n str,
-    /// The live name's part behind it: empty, or the extension for the `extension .log` forms.
+    /// The part of the live name after it: empty, or the extension for the `extension .log` forms.
     extension: &'n str,
     /// The number or date; empty for a name that is only compressed.
     pub mark: &'n str,
@@ -49,7 +48,7 @@ impl<'n> Rotated<'n> {
         format!("{}{}", self.head, self.extension)
     }
 
-    /// Whether the mark stands inside the name, where it may as well be part of a live log's own name.
+    /// Whether the mark is inside the name, where it could also be part of a live log's own name.
     pub(crate) fn is_infix(&self) -> bool {
         !self.extension.is_empty()
     }
@@ -60,7 +59,7 @@ pub(crate) fn readings(name: &str) -> impl Iterator<Item = Rotated<'_>> {
     #[cfg(test)]
     tests::READ.with(|read| read.set(read.get() + 1));
     let (plain, compression) = split_compression(name);
-    // A log named after the address it serves: `10.0.0.1` is no rotation of `10.0.0`.
+    // A log named after the address that it serves: `10.0.0.1` is not a rotation of `10.0.0`.
     let address = plain.parse::<std::net::Ipv4Addr>().is_ok();
     let suffix = split_mark(plain)
         .filter(|_| !address)
@@ -75,7 +74,7 @@ pub(crate) fn readings(name: &str) -> impl Iterator<Item = Rotated<'_>> {
         .filter(|&dot| dot > 0 && !address)
         .and_then(|dot| {
             let (rest, extension) = plain.split_at(dot);
-            // `.1` itself is no extension.
+            // `.1` itself is not an extension.
             if extension.bytes().skip(1).all(|byte| byte.is_ascii_digit()) {
                 return None;
             }
@@ -100,12 +99,12 @@ pub(crate) fn rotated<'n>(live: &str, candidate: &'n str) -> Option<Rotated<'n>>
     readings(candidate).find(|reading| reading.stem() == live)
 }
 
-/// How a name says that its content is compressed.
+/// The compression that a name shows.
 pub(crate) fn compression(name: &str) -> Option<Compression> {
     split_compression(name).1
 }
 
-/// Whether a live name carries a date, so that every day's file would be a log of its own.
+/// Whether a live name contains a date, so that every day's file would be a log of its own.
 pub(crate) fn carries_date(name: &str) -> bool {
     let bytes = name.as_bytes();
     (0..bytes.len()).any(|start| {
@@ -132,7 +131,7 @@ fn split_compression(name: &str) -> (&str, Option<Compression>) {
     (name, None)
 }
 
-/// Splits off the mark of rotation at the end of a name, with the separator before it.
+/// Splits the rotation mark off the end of a name, including the separator before it.
 fn split_mark(name: &str) -> Option<(&str, &str)> {
     // The earliest separator wins: in `access.log-2026-11-23` the whole date is the mark.
     name.match_indices(['.', '-', '_'])
@@ -145,7 +144,7 @@ fn split_mark(name: &str) -> Option<(&str, &str)> {
 fn is_mark(separator: &str, mark: &str) -> bool {
     let bytes = mark.as_bytes();
     let digits = !bytes.is_empty() && bytes.iter().all(u8::is_ascii_digit);
-    // A rotation's number: `.1` to `.99999`.
+    // A rotation number: `.1` to `.99999`.
     if separator == "." && digits && bytes.len() <= 5 {
         return true;
     }
@@ -157,7 +156,7 @@ fn is_mark(separator: &str, mark: &str) -> bool {
     };
     match &bytes[length..] {
         [] => true,
-        // `-%s` behind the date, or an hour (`-04`), or a time (`T040000`, `-040000`).
+        // `-%s` after the date, or an hour (`-04`), or a time (`T040000`, `-040000`).
         [b'-', rest @ ..] => {
             rest.iter().all(u8::is_ascii_digit)
                 && (is_epoch(rest) || matches!(rest.len(), 2 | 4 | 6))
@@ -172,7 +171,8 @@ fn is_epoch(digits: &[u8]) -> bool {
     digits.len() == 10 && digits[0] == b'1' && digits.iter().all(u8::is_ascii_digit)
 }
 
-/// The length of the date that `bytes` begin with: `20261123`, `2026112304`, `2026-11-23`, `2026_11_23`, `2026.11.23`.
+/// The length of the date at the beginning of `bytes`: `20261123`, `2026112304`, `2026-11-23`, `2026_11_23`,
+/// `2026.11.23`.
 fn date_length(bytes: &[u8]) -> Option<usize> {
     let number = |from: usize, length: usize| -> Option<u32> {
         bytes
@@ -259,7 +259,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_live_name_has_no_reading_but_by_its_digits() {
+    fn a_live_name_is_read_as_rotated_only_because_of_digits() {
         for name in [
             "access.log",
             "shop.example_access.log",
@@ -274,7 +274,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn an_address_in_a_name_is_no_date() {
+    fn an_address_in_a_name_is_not_a_date() {
         for name in [
             "access.log",
             "10.0.0.1-access.log",

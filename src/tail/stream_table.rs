@@ -1,8 +1,8 @@
-//! What is known of each stream, whether its file is open, closed or gone.
+//! The known facts about each stream, whether its file is open, closed or deleted.
 //!
 //! Owns: the tracks, the indices by which a file's first line leads to them, the names of all logs ever seen, and the
 //! assignments of contents whose positions were lost. Refuses to know: files, directories and clocks; it reads nothing.
-//! Invariant: a track that has an identity is found by it, and by its first line where that is known. The failure it
+//! Invariant: a track that has an identity is found by it, and by its first line if that is known. The failure it
 //! guards against: a file whose content was read before is taken for a new stream, because an index lost its track.
 
 mod saved;
@@ -23,14 +23,14 @@ pub(super) struct StreamTable {
     by_stream: HashMap<StreamId, Vec<FileKey>>,
     /// The tracks by the hash of their first lines.
     by_beginning: HashMap<u64, Vec<FileKey>>,
-    /// Logs that have tracks whose first line is not known: an older checkpoint did not keep it.
+    /// Logs that have tracks with an unknown first line: an older checkpoint did not save it.
     without_beginning: HashSet<Arc<str>>,
     /// Names of logs ever seen.
     known_logs: HashSet<Arc<str>>,
-    /// What was assigned to a log before and has no track: its positions were lost.
+    /// Assignments to logs that have no track: their positions were lost.
     unmatched: Vec<Assignment>,
     next_key: u64,
-    /// Something differs from what was saved.
+    /// Whether anything differs from what was saved.
     changed: bool,
 }
 
@@ -103,12 +103,12 @@ impl StreamTable {
         key
     }
 
-    /// Gives a track its identity, in place of the one it had.
+    /// Gives a track its identity, replacing the previous one.
     pub(super) fn identify(&mut self, key: FileKey, stream: StreamId, beginning: Option<u64>) {
         let Some(track) = self.tracks.get_mut(&key) else {
             return;
         };
-        // A file that was truncated and written again before anything of it was read has had another identity.
+        // A file that was truncated and written again before any of it was read had another identity.
         if let Some(before) = track.stream.replace(stream) {
             remove_from(&mut self.by_stream, &before, key);
         }
@@ -136,7 +136,7 @@ impl StreamTable {
         }
     }
 
-    /// Forgets the streams that `is_kept` does not keep; true when there were any.
+    /// Forgets the streams for which `is_kept` is false; true if there were any.
     pub(super) fn retain(&mut self, mut is_kept: impl FnMut(FileKey, &Track) -> bool) -> bool {
         let before = self.tracks.len();
         self.tracks.retain(|key, track| is_kept(*key, track));
@@ -180,7 +180,7 @@ impl StreamTable {
                 keys.push(*key);
             }
         }
-        // The streams of an older checkpoint, which did not keep their first lines.
+        // The streams of an older checkpoint, which did not save their first lines.
         for name in &self.without_beginning {
             let found = self.keys_of(of_name(name)).iter().copied();
             keys.extend(found.filter(|key| {
@@ -192,7 +192,7 @@ impl StreamTable {
     }
 
     /// Whether a file with this first line may continue a known stream, or was assigned to one of the logs for which
-    /// `is_log` holds. Where first lines of some streams are not known, only the line itself can tell.
+    /// `is_log` holds. If the first lines of some streams are not known, only the line itself can decide.
     pub(super) fn may_know_beginning(&self, beginning: u64, is_log: impl Fn(&str) -> bool) -> bool {
         self.by_beginning.contains_key(&beginning)
             || self.assigned_before(beginning).any(|one| is_log(&one.log))
@@ -203,7 +203,7 @@ impl StreamTable {
         self.without_beginning.is_empty()
     }
 
-    /// Notes the first line of streams of an older checkpoint, now that a file of theirs was seen.
+    /// Records the first line of streams of an older checkpoint, after a file of theirs was found.
     pub(super) fn note_beginning(&mut self, streams: &[(Arc<str>, StreamId)], beginning: u64) {
         for key in self.keys_of_any(streams) {
             if let Some(track) = self.tracks.get_mut(&key)
@@ -224,7 +224,7 @@ impl StreamTable {
         }
     }
 
-    /// The assignments of a content with this first line whose positions were lost.
+    /// The assignments of contents with this first line whose positions were lost.
     pub(super) fn assigned_before(&self, beginning: u64) -> impl Iterator<Item = &Assignment> {
         let unmatched = self.unmatched.iter();
         unmatched.filter(move |assignment| assignment.begins_with(beginning))
@@ -272,19 +272,19 @@ impl StreamTable {
         self.changed |= self.known_logs.insert(Arc::clone(name));
     }
 
-    /// Notes that the name of the file with this content does not say which log it belongs to.
+    /// Records that the name of the file with this content does not identify its log.
     pub(super) fn assign(&mut self, key: FileKey) {
         if let Some(track) = self.tracks.get_mut(&key) {
             self.changed |= track.assign();
         }
     }
 
-    /// Something that is saved is different now.
+    /// Records that something that is saved has changed.
     pub(super) fn mark_changed(&mut self) {
         self.changed = true;
     }
 
-    /// Everything as it is now is saved.
+    /// Records that the present state is saved.
     pub(super) fn mark_saved(&mut self) {
         self.changed = false;
     }
@@ -359,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_never_used_again() {
+    fn keys_are_never_reused() {
         let (mut table, name) = table();
         let first = table.add(&name, None, Position::start());
         table.remove(first);
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_kept_is_in_no_index() {
+    fn a_removed_track_is_in_no_index() {
         let (mut table, name) = table();
         let identity = table.identity(&name, LINE);
         let key = table.add(&name, Some(identity), Position::start());

@@ -1,8 +1,8 @@
-//! The files that a tailer with these settings would take, without taking any.
+//! Lists the files that a tailer with these settings would read, without reading any.
 //!
-//! Owns: nothing; it shows what `discover` finds, so that a command can say beforehand what `run` will do. Refuses to
-//! know: positions and contents. Invariant: the answer is that of the tailer, except for logs that only a saved position
-//! remembers. The failure it guards against: `check` and `run` disagree.
+//! Owns: nothing; it shows what `discover` finds, so that a command can show beforehand what `run` will do. Refuses to
+//! know: positions and contents. Invariant: the answer is that of the tailer, except for logs that are only in a saved
+//! position. The failure it guards against: `check` and `run` disagree.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -15,11 +15,11 @@ use super::{Links, LogSettings, Problem, TailError};
 /// A file that belongs to a log.
 #[derive(Debug, Clone)]
 pub(crate) struct LogFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// Index into the settings.
     pub log: usize,
-    /// nginx writes to it now; else it is a rotated file.
+    /// Whether nginx writes to it now; otherwise it is a rotated file.
     pub live: bool,
     /// Its metadata.
     pub metadata: Metadata,
@@ -30,11 +30,11 @@ pub(crate) struct LogFile {
 pub(crate) struct Survey {
     /// Live logs first, then rotated files; each file once.
     pub files: Vec<LogFile>,
-    /// What is wrong.
+    /// The problems.
     pub problems: Vec<Problem>,
 }
 
-/// Reads the directories as they are now.
+/// Reads the directories in their present state.
 ///
 /// # Errors
 ///

@@ -1,9 +1,9 @@
 //! The coordinator: it reads the directories, asks which stream each file continues, and applies the answer.
 //!
-//! Owns: the order of the steps, and what one scan hands to the next. Refuses to know: how streams are found
+//! Owns: the order of the steps, and the data that one scan passes to the next. Refuses to know: how streams are found
 //! (`stream_table`), which open file is read next (`open_files`), and which stream a file continues (`matching`).
-//! Invariant: a position is saved only after it is settled, and an assignment before the position that rests on it. The
-//! failure it guards against: two parts that each decide from half of the facts.
+//! Invariant: a position is saved only after it is settled, and an assignment before any position that depends on it.
+//! The failure it guards against: two parts decide separately, each from half of the facts.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -26,10 +26,10 @@ use super::trusted_clock::TrustedClock;
 use super::{Chunk, FileKey, Settings, TailError};
 use crate::clock::Clock;
 
-/// Why bytes are lost: their file was emptied.
+/// The reason for lost bytes: their file was truncated.
 pub(super) const TRUNCATED: &str = "truncated";
 
-/// Reads logs; see the module's tour in `mod.rs`.
+/// Reads logs; see the overview in `mod.rs`.
 pub(crate) struct Tailer<F: FileSystem, C: Clock> {
     pub(super) settings: Settings,
     pub(super) fs: F,
@@ -43,66 +43,67 @@ pub(crate) struct Tailer<F: FileSystem, C: Clock> {
     pub(super) seen: SeenFiles,
     pub(super) scan: LastScan,
     pub(super) earlier: EarlierScans,
-    /// Live names that a rotation left without a file, and until when they are watched.
+    /// Live names that have no file after a rotation, and until when they are watched.
     pub(super) vacant: Vec<(PathBuf, Duration)>,
     /// The next scan must search by content, although nothing is missing.
     pub(super) search_again: bool,
     /// The streams that the start did not find are not reported yet.
     pub(super) unreported: bool,
-    /// Problems that no scan finds again: those of the state directory, and those of reading.
+    /// Problems that a scan does not find again: those of the state directory, and those of reading.
     pub(super) lasting_problems: Vec<Problem>,
-    /// Files that may belong to several logs, and were given to one of them.
+    /// Files that may belong to several logs, and were assigned to one of them.
     pub(super) ambiguous: Vec<Problem>,
     pub(super) stats: Stats,
 }
 
-/// What the last scan of the directories brought up.
+/// The results of the last scan of the directories.
 #[derive(Debug, Default)]
 pub(super) struct LastScan {
-    /// Each file could be examined.
+    /// Whether each file could be examined.
     pub(super) is_complete: bool,
     /// A file could not be opened.
     pub(super) has_failed: bool,
     /// Compressed files that are so new that they may still be written.
     pub(super) young: Vec<PathBuf>,
-    /// Files that a link leads to which is not followed.
+    /// Files behind links that are not followed.
     pub(super) refused: HashSet<Inode>,
     /// Names of files that belong, or may belong, to other logs.
     pub(super) names_of_others: HashSet<Arc<str>>,
-    /// A file was given to a log by its content.
+    /// Whether a file was assigned to a log by its content.
     pub(super) has_assigned: bool,
-    /// Where the live files of each log were.
+    /// The paths of each log's live files.
     pub(super) live_inodes: HashMap<Arc<str>, Vec<Inode>>,
-    /// Directories in which something may happen.
+    /// Directories to watch for changes.
     pub(super) directories: BTreeSet<PathBuf>,
 }
 
-/// What a scan must know about the ones before it.
+/// The facts that a scan needs about earlier ones.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EarlierScans {
     /// Positions were lost: all rotated files count as unread.
     pub(super) read_all: bool,
-    /// Wall time of the last scan, milliseconds since 1970; it may have been in another process.
+    /// Wall time of the last scan, milliseconds since 1970; another process may have made it.
     pub(super) last: Option<i64>,
     /// The trusted time of that scan, milliseconds since 1970.
     pub(super) believed: Option<i64>,
-    /// How often the clock had been set until then.
+    /// How often the clock had been set before that scan.
     pub(super) times_set: u64,
     /// Monotonic time of the last scan.
     pub(super) at: Duration,
 }
 
-/// What the state directory holds.
+/// The content of the state directory.
 struct Stored {
     found: FoundState,
     host: Option<String>,
     assignments: Assignments,
-    /// Assignments of which the checkpoint knows nothing.
+    /// Assignments that are not in the checkpoint.
     unmatched: Vec<Assignment>,
 }
 
 impl<F: FileSystem, C: Clock> Tailer<F, C> {
-    /// Locks and loads the state directory and looks for the logs. `from` is what the tailer before in this process left.
+    /// Locks and loads the state directory and finds the logs. `from` is the state that the previous tailer of this
+    /// process left.
     ///
     /// # Errors
     /// When the state directory is in use or cannot be used, or a pattern cannot be used. `from` is unchanged then.
@@ -134,7 +135,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         let limits = Limits {
             read_bytes: settings.read_bytes.max(1),
-            // The identity needs this much of a cut line.
+            // The identity needs at least this much of a cut line.
             line_bytes: settings.max_line_bytes.max(FIRST_LINE_BYTES),
         };
         let earlier = EarlierScans {
@@ -228,8 +229,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     fn begin(&mut self, is_first_start: bool, host_is_new: bool) -> Result<(), TailError> {
         self.reconcile();
         if is_first_start {
-            // Which files are old history is decided once. It is saved before anything else can happen, and before the
-            // identity, whose presence says that an agent was here.
+            // Whether a file is old history is decided once. The decision is saved before anything else can happen, and
+            // before the identity file, whose existence means that an agent ran here.
             self.save()?;
         }
         if host_is_new && self.state.is_kept() {
@@ -248,7 +249,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.forget_matched();
     }
 
-    /// The next complete lines of any file; `None` when there is nothing to read now.
+    /// Returns the next complete lines of any file; `None` if there is nothing to read now.
     pub(crate) fn read(&mut self) -> Option<Chunk<'_>> {
         let (key, found, offset) = self.next_lines()?;
         let track = self.streams.get(key)?;
@@ -266,8 +267,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         })
     }
 
-    /// Everything of `file` before `offset` is durable elsewhere. The caller calls with growing offsets and guarantees
-    /// that nothing before is missing.
+    /// Records that everything of `file` before `offset` is durable elsewhere. The caller uses increasing offsets and
+    /// guarantees that nothing before them is missing.
     pub(crate) fn settle(&mut self, file: FileKey, offset: u64) {
         if let Some(track) = self.streams.get_mut(file)
             && track.settle(offset)
@@ -279,7 +280,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// Saves the settled positions durably, if they changed, and the identities of the open files.
     ///
     /// # Errors
-    /// When the state directory does not take them; the caller tries again later, nothing is lost by it.
+    /// If the state directory cannot be written; the caller tries again later, and nothing is lost.
     pub(crate) fn save(&mut self) -> Result<(), TailError> {
         if !self.state.is_kept() {
             return Ok(());
@@ -295,14 +296,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         Ok(())
     }
 
-    /// Makes durable which content belongs to which log.
+    /// Makes the assignments of content to logs durable.
     pub(super) fn save_assignments(&mut self) -> Result<(), TailError> {
         self.assignments
             .save(&*self.fs.disk(), self.streams.assignments())
     }
 
-    /// Forgets the assignments of contents that have positions. While positions are lost, files that begin alike need
-    /// one each.
+    /// Forgets the assignments of contents that have positions. While positions are lost, each of several files with
+    /// the same beginning needs its own.
     pub(super) fn forget_matched(&mut self) {
         if !self.earlier.read_all {
             self.streams.forget_matched();
@@ -326,8 +327,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// The time now, milliseconds since 1970, as far as it may decide over lines for good: a clock that was set ahead is
-    /// not believed before it went evenly for a day.
+    /// The time that may decide about lines for good, milliseconds since 1970: a clock that was set ahead is not
+    /// trusted before it has run evenly for a day.
     pub(crate) fn trusted_now(&mut self) -> i64 {
         self.trusted_clock
             .look(self.clock.now(), self.clock.unix_millis())
@@ -343,21 +344,21 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.streams.host()
     }
 
-    /// Directories in which something may happen.
+    /// Directories to watch for changes.
     pub(crate) fn dirs_to_watch(&self) -> impl Iterator<Item = &Path> {
         self.scan.directories.iter().map(PathBuf::as_path)
     }
 
-    /// Whether a live path leads to another file than the one that is read, or to a file again. It costs one look at
-    /// each, and serves while no events are asked for. `true` calls for a reconcile.
+    /// Whether a live path leads to another file than the one that is read, or has a file again. It costs one look at
+    /// each path, and is used while no events are requested. `true` requires a reconcile.
     pub(crate) fn names_changed(&self) -> bool {
         let is_filled = |(path, _): &(PathBuf, Duration)| self.fs.metadata(path).is_ok();
         let has_moved = |file: &FileReader<F>| file.live && !file.is_at_its_path(&self.fs);
         self.vacant.iter().any(is_filled) || self.open.iter().any(has_moved)
     }
 
-    /// Whether something that is there can be read only after a while: a compressed file that may still be written, or a
-    /// file that waits until another one is read to its end and closed.
+    /// Whether existing lines can be read only later: a compressed file may still be written, or a file waits until
+    /// another one is read to its end and closed.
     pub(crate) fn waits(&self) -> bool {
         !self.scan.young.is_empty()
             || self.search_again
@@ -366,7 +367,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             || self.open.iter().any(FileReader::ends_early)
     }
 
-    /// Whether logs wait until others give their descriptor up.
+    /// Whether logs wait until others give up their descriptor.
     pub(crate) fn waits_for_descriptors(&self) -> bool {
         self.open.slots.is_waited_for()
     }
@@ -376,13 +377,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         &self.scan.young
     }
 
-    /// The gravest reason for which something that is there cannot be read now.
+    /// The most serious reason why existing lines cannot be read now.
     pub(crate) fn leaves(&self) -> Leaves {
         let leaves = self.stats.problems.iter().map(|problem| problem.leaves);
         leaves.max().unwrap_or(Leaves::Nothing)
     }
 
-    /// How much is unread in each open file, as of now.
+    /// The present number of unread bytes in each open file.
     pub(crate) fn lag(&self) -> Vec<Lag> {
         let of_file = |file: &FileReader<F>| {
             let track = self.streams.get(file.key)?;

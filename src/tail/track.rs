@@ -1,9 +1,9 @@
-//! The position in one stream of bytes, apart from the file that holds them just now.
+//! The position in one stream of bytes, separate from the file that contains them now.
 //!
-//! Owns: how far a stream was read, how far it is settled, and the marker of both. Refuses to know: how bytes are
-//! read and why they are settled. Invariant: `settled ≤ read`, and the settled position was the end of a chunk whose
-//! bytes were all handed on and settled. The failure it guards against: a position is saved ahead of what is durable
-//! elsewhere, which is the one way in which a restart loses lines.
+//! Owns: how far a stream was read, how far it is settled, and the marker of both. Refuses to know: how bytes are read
+//! and why they are settled. Invariant: `settled ≤ read`, and the settled position was the end of a chunk whose bytes
+//! were all handed out and settled. The failure it guards against: a position is saved ahead of what is durable
+//! elsewhere, which is the only way in which a restart can lose lines.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -14,55 +14,56 @@ use super::fs::Inode;
 use super::gzip::Trailer;
 use super::identity::Position;
 
-/// Positions remembered between `settled` and `read`. Beyond it the newest are merged: coarser, never wrong.
+/// The maximum number of positions remembered between `settled` and `read`. Beyond it the newest are merged, which is
+/// coarser but never wrong.
 const MAX_PENDING: usize = 64;
 
 /// One generation of one stream.
 #[derive(Debug)]
 pub(super) struct Track {
-    /// Index into the settings; without meaning before a file is opened for it.
+    /// Index into the settings; meaningless before a file is opened for it.
     pub(super) log: usize,
     /// The log's name, part of the identity.
     pub(super) name: Arc<str>,
-    /// Known from the first complete line on.
+    /// Known after the first complete line.
     pub(super) stream: Option<StreamId>,
-    /// The hash of the first line; unknown for a stream of an older checkpoint until its file is seen.
+    /// The hash of the first line; unknown for a stream of an older checkpoint until its file is found.
     pub(super) beginning: Option<u64>,
-    /// Everything before it was handed on.
+    /// Everything before it was handed out.
     pub(super) read: Position,
     /// Everything before it is durable elsewhere.
     settled: Position,
-    /// Ends of chunks behind `settled`, ascending; the last one is `read`.
+    /// Ends of chunks after `settled`, ascending; the last one is `read`.
     pending: VecDeque<Position>,
-    /// Where the content was last seen, and in which inode: hints for people and for symlinks.
+    /// The path and the inode where the content was last seen: hints for people and for symbolic links.
     pub(super) path: PathBuf,
     pub(super) inode: Inode,
-    /// The greatest length seen: bytes beyond `read` are lost when the content vanishes.
+    /// The greatest length seen: bytes after `read` are lost if the content disappears.
     pub(super) size: u64,
     /// Wall time of the last look at a file with this content, milliseconds.
     pub(super) seen: i64,
     /// Rotated, and read to its end.
     pub(super) finished: bool,
-    /// Old history that was not asked for, in a compressed file whose length is not known: never read.
+    /// Old history that was not requested, in a compressed file of unknown content size: never read.
     pub(super) skipped: bool,
-    /// Its file was older than anything that is kept; what was not read of it is passed over.
+    /// Its file was older than the retention; the unread rest is passed over.
     pub(super) expired: bool,
-    /// Its file has a name that does not say which log it belongs to: its content or `rotated` does.
+    /// Its file has a name that does not identify its log; its content or `rotated` does.
     pub(super) assigned: bool,
-    /// The rest of it was looked for, not found, and counted; it is still looked for.
+    /// The rest was searched for, not found, and counted; the search goes on.
     pub(super) unfound: bool,
-    /// The trailer of the compressed file that was found to hold this content and no more.
+    /// The trailer of the compressed file that was found to contain exactly this content.
     pub(super) gzip: Option<Trailer>,
-    /// The content vanished with bytes unread; a copy may still turn up.
+    /// The content disappeared with unread bytes; a copy may still be found.
     pub(super) missing: Option<Missing>,
 }
 
-/// Bytes that were written, were not read, and are in no known file.
+/// Bytes that were written and not read, and are in no known file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Missing {
     /// The greatest length seen.
     pub(super) size: u64,
-    /// How much of that was read, or is in a file that was found since then.
+    /// How many of them were read, or are in a file that was found since.
     pub(super) held: u64,
     /// Monotonic time of the loss.
     pub(super) since: std::time::Duration,
@@ -76,7 +77,7 @@ impl Missing {
 }
 
 impl Track {
-    /// A stream to be read from `position`, which counts as settled.
+    /// A stream to be read from `position`, before which everything counts as settled.
     pub(super) fn new(name: Arc<str>, position: Position) -> Self {
         Self {
             log: 0,
@@ -100,7 +101,7 @@ impl Track {
         }
     }
 
-    /// A chunk that ends at `position` was handed on.
+    /// Records that a chunk that ends at `position` was handed out.
     pub(super) fn hand_on(&mut self, position: Position) {
         self.read = position;
         self.size = self.size.max(position.offset);
@@ -110,7 +111,7 @@ impl Track {
         self.pending.push_back(position);
     }
 
-    /// Everything before `offset` is durable; true when the settled position moved.
+    /// Records that everything before `offset` is durable; true if the settled position moved.
     pub(super) fn settle(&mut self, offset: u64) -> bool {
         let before = self.settled.offset;
         while let Some(position) = self.pending.front()
@@ -122,7 +123,7 @@ impl Track {
         self.settled.offset != before
     }
 
-    /// From now on no file holds more than what was read.
+    /// Records that no file contains more than what was read.
     pub(super) fn miss(&mut self, reason: &'static str, since: std::time::Duration) {
         self.missing = Some(Missing {
             size: self.size,
@@ -132,7 +133,7 @@ impl Track {
         });
     }
 
-    /// Its content lies under a name that does not say which log it belongs to; true when that is new.
+    /// Records that its content has a name that does not identify its log; true if that is new.
     pub(super) fn assign(&mut self) -> bool {
         !std::mem::replace(&mut self.assigned, true)
     }
@@ -141,7 +142,7 @@ impl Track {
         self.settled
     }
 
-    /// Whether handed-on lines still wait for their ack.
+    /// Whether lines that were handed out still wait for their ack.
     pub(super) fn in_flight(&self) -> bool {
         !self.pending.is_empty()
     }

@@ -1,25 +1,25 @@
-//! A time that can be trusted for decisions that cannot be undone.
+//! A clock that can be trusted for irreversible decisions.
 //!
-//! Owns: the trusted time. Refuses to know: what is decided by it. A line that is older than the retention is passed over
-//! for good, so a clock that is set years ahead, or a time server that is wrong for some hours, would pass over all that
-//! waits to be read. So this time moves only by what surely passed. Invariant: it is never later than the clock, and it
-//! gains on the time that surely passed only by a clock that went evenly for [`PROOF`], or by at most [`PROOF`] for a
-//! time between two runs. The failure it guards against: lines lost to a wrong clock. Its errors are all on one side: a
-//! line too many is indexed, never one too few.
+//! Owns: the trusted time. Refuses to know: what is decided by it. A line that is older than the retention is passed
+//! over for good, so a clock that is set years ahead, or a time server that is wrong for some hours, would pass over
+//! everything that waits to be read. Therefore this time advances only by time that certainly passed. Invariant: it is
+//! never later than the clock. It advances faster than measured time only if the clock has run evenly for [`PROOF`], or
+//! by at most [`PROOF`] for the time between two runs. The failure it guards against: lines lost to a wrong clock. It
+//! errs on one side only: it may index a line too many, never one too few.
 
 use std::time::Duration;
 
-/// A clock that was set ahead is believed after it went evenly for so long; and so much of the time between two runs is
-/// believed without proof, because one run per day is a common way to use the agent.
+/// A clock that was set ahead is trusted after it has run evenly for this long; and this much of the time between two
+/// runs is trusted without proof, because one run per day is a common way to use the agent.
 const PROOF: Duration = Duration::from_secs(24 * 3600);
 
 /// Between two looks the two clocks differ by less than this, milliseconds, unless one was set.
 const EVEN: i64 = 1_000;
 
-/// Wall time as far as it is believed, milliseconds since 1970.
+/// The trusted wall time, milliseconds since 1970.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct TrustedClock {
-    /// Monotonic time of the last look, and since when both clocks have gone evenly.
+    /// Monotonic time of the last look, and the time since when both clocks have run evenly.
     now: Duration,
     even_since: Duration,
     /// Wall time of the last look, milliseconds.
@@ -29,7 +29,7 @@ pub(super) struct TrustedClock {
 }
 
 impl TrustedClock {
-    /// `before`: the time that an earlier run believed, and the time of its clock then.
+    /// `before`: the trusted time of an earlier run, and the time of its clock then.
     pub(super) fn new(now: Duration, wall: i64, before: Option<(i64, i64)>) -> Self {
         let believed = before.map_or(wall, |(believed, clock)| {
             let away = wall.saturating_sub(clock).clamp(0, millis(PROOF));
@@ -44,7 +44,7 @@ impl TrustedClock {
         }
     }
 
-    /// Takes in the time of both clocks; gives the time that is believed from now on.
+    /// Reads both clocks; returns the trusted time from now on.
     pub(super) fn look(&mut self, now: Duration, wall: i64) -> i64 {
         let passed = millis(now.saturating_sub(self.now));
         let stepped = wall.saturating_sub(self.wall);
@@ -62,12 +62,12 @@ impl TrustedClock {
         self.believed
     }
 
-    /// How often a look found that a clock was set.
+    /// The number of looks that found that a clock was set.
     pub(super) fn times_set(&self) -> u64 {
         self.times_set
     }
 
-    /// The time that was believed at the last look.
+    /// The trusted time at the last look.
     pub(super) fn believed(&self) -> i64 {
         self.believed
     }
@@ -87,7 +87,7 @@ mod tests {
     const HOUR: i64 = 3_600_000;
     const DAY: i64 = 24 * HOUR;
 
-    /// Both clocks, and the time that is believed.
+    /// Both clocks, and the trusted time.
     struct Clocks {
         now: Duration,
         wall: i64,
@@ -104,7 +104,7 @@ mod tests {
             }
         }
 
-        /// Time passes, with a look now and then.
+        /// Lets time pass, with occasional looks.
         fn pass(&mut self, time: i64) -> i64 {
             let mut left = time;
             while left > 0 {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_goes_evenly_is_believed_to_the_millisecond() {
+    fn a_clock_that_runs_evenly_is_trusted_to_the_millisecond() {
         let mut clocks = Clocks::new();
         assert_eq!(clocks.pass(40 * DAY), NOW + 40 * DAY);
     }
@@ -165,10 +165,10 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_is_believed_at_once() {
+    fn a_clock_set_back_is_trusted_at_once() {
         let mut clocks = Clocks::new();
         assert_eq!(clocks.set(-40 * DAY), NOW - 40 * DAY);
-        // It is believed forward again only with proof.
+        // It is trusted forward again only with proof.
         assert_eq!(clocks.set(40 * DAY), NOW - 40 * DAY);
         assert_eq!(clocks.pass(DAY), NOW + DAY);
     }
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_run_a_day_keeps_in_step() {
+    fn one_run_per_day_keeps_the_clock_current() {
         let mut clocks = Clocks::new();
         for _ in 0..100 {
             clocks.restart(DAY - 60_000);
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_of_a_long_absence_is_believed_until_the_rest_is_proved() {
+    fn one_day_of_a_long_absence_is_trusted_until_the_rest_is_proved() {
         let mut clocks = Clocks::new();
         clocks.restart(40 * DAY);
         assert_eq!(clocks.clock.believed(), NOW + DAY);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     proptest! {
-        /// No more time is believed than passed, whatever the clock does for less than a day.
+        /// The trusted time never advances more than time passed, whatever the clock does for less than a day.
         #[test]
         fn the_trusted_time_advances_no_faster_than_time_passes(
             jumps in prop::collection::vec((-5_000 * DAY..5_000 * DAY, 0..2 * HOUR), 1..12),

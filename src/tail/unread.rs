@@ -1,9 +1,9 @@
-//! Open files of which nothing was read yet.
+//! Identifies open files of which nothing was read yet.
 //!
-//! Owns: the look at their first line before it is handed on. Refuses to know: when lines are read and where they go.
-//! Invariant: once positions are saved, each open file with a complete first line has an identity among them. The failure
-//! it guards against: a log that was empty when it was opened fills while the output accepts nothing, the agent stops, and
-//! the file gets a name and a compression after which only its content leads to it.
+//! Owns: examining their first line before it is handed out. Refuses to know: when lines are read and where they go.
+//! Invariant: after positions are saved, each open file with a complete first line has an identity among them. The
+//! failure it guards against: a log that was empty when it was opened is written while the output accepts nothing, the
+//! agent stops, and the file is renamed and compressed so that only its content identifies it.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 continue;
             };
             let names = [Arc::clone(&track.name)];
-            // The read of an error log leaves it alone, and reports that.
+            // Reading the error log leaves it alone, and reports that.
             if error_log::is_line(&line) && !self.discover.is_named(track.log, &file.path, &names) {
                 continue;
             }

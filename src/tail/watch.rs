@@ -1,14 +1,14 @@
 //! Waits until a log may have changed.
 //!
-//! Owns: the notify watcher on the directories, and the flags that wake the reader. Refuses to know: files,
-//! lines, positions. Invariant: an event, an overflow or a call that comes after [`Watcher::wait`] returned is
-//! seen by the next one. The failures it guards against: one wake-up per request on a busy host, memory that
+//! Owns: the notify watcher on the directories, and the flags that wake the reader. Refuses to know: files, lines,
+//! positions. Invariant: the next call of [`Watcher::wait`] detects an event, an overflow or a wake call that came
+//! after the last one returned. The failures it guards against: one wake-up per request on a busy host, memory that
 //! grows with events (they only set a flag), and an overflow of the kernel's queue that is taken for silence.
 //!
-//! How to use it: while logs are busy the watcher is *disarmed* and the caller polls by timer, at a cost that does not
-//! depend on the traffic. After a quiet second the caller *arms* it, reconciles and reads once more (lines may have come
-//! before the watch was there), and waits with the long timeout; the first event wakes it, and it disarms again. File
-//! systems without events (NFS, some FUSE) are always polled.
+//! Usage: while logs are busy the watcher is *disarmed* and the caller polls by timer, at a cost that does not depend
+//! on the traffic. After a quiet second the caller *arms* it, reconciles and reads once more (lines may have been
+//! written before the watch existed), and waits with the long timeout; the first event wakes it, and it disarms again.
+//! File systems without events (NFS, some FUSE) are always polled.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use notify::{Event, RecommendedWatcher, RecursiveMode, Watcher as _};
 use super::Problem;
 use super::descriptor_slots::is_shortage;
 
-/// Why the wait is over, the most urgent reason first.
+/// Why the wait ended, the most urgent reason first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Woken {
     /// Names in a directory changed, or events were lost: reconcile, then read.
@@ -30,7 +30,7 @@ pub(crate) enum Woken {
     Event,
     /// [`Waker::wake`] was called.
     Called,
-    /// Nothing came.
+    /// The timeout passed.
     Timeout,
 }
 
@@ -64,13 +64,13 @@ impl Signal {
 pub(crate) struct Waker(Arc<Signal>);
 
 impl Waker {
-    /// Ends the current wait, or else the next.
+    /// Ends the present wait, or otherwise the next one.
     pub(crate) fn wake(&self) {
         self.0.set(|flags| flags.called = true);
     }
 }
 
-/// How the reader sleeps; a port, so that tests move time instead of waiting for it.
+/// How the reader sleeps; a port, so that tests can move time instead of waiting for it.
 pub(crate) trait Wait {
     /// The handle for other threads.
     fn waker(&self) -> Waker;
@@ -111,14 +111,14 @@ impl Wait for Watcher {
 /// Waits for events in directories.
 pub(crate) struct Watcher {
     signal: Arc<Signal>,
-    /// `None` where only timers are used.
+    /// `None` if only timers are used.
     notify: Option<RecommendedWatcher>,
     watched: BTreeSet<PathBuf>,
     problem: Option<Problem>,
 }
 
 impl Watcher {
-    /// A disarmed watcher; with `poll` it never asks for events.
+    /// A disarmed watcher; with `poll` it never requests events.
     pub(crate) fn new(poll: bool) -> Self {
         let signal = Arc::new(Signal::default());
         let mut problem = None;
@@ -147,8 +147,8 @@ impl Watcher {
         Waker(Arc::clone(&self.signal))
     }
 
-    /// Asks for events in `directories`, and no others. The caller reconciles and reads once more afterwards:
-    /// no event is sent for what came before. False when events are not available everywhere: keep polling.
+    /// Requests events in `directories`, and no others. The caller reconciles and reads once more afterwards, because
+    /// no event is sent for earlier changes. False if events are not available everywhere: keep polling.
     pub(crate) fn arm<'p>(&mut self, directories: impl IntoIterator<Item = &'p Path>) -> bool {
         let Some(notify) = &mut self.notify else {
             return false;
@@ -157,7 +157,7 @@ impl Watcher {
         self.watched.retain(|path| {
             let keep = wanted.contains(path.as_path());
             if !keep {
-                // The directory may be gone, and the watch with it.
+                // The directory may have been deleted, and the watch with it.
                 let _ = notify.unwatch(path);
             }
             keep
@@ -178,7 +178,7 @@ impl Watcher {
         self.problem.is_none()
     }
 
-    /// Asks for no events any more.
+    /// Stops requesting events.
     pub(crate) fn disarm(&mut self) {
         if let Some(notify) = &mut self.notify {
             for path in std::mem::take(&mut self.watched) {
@@ -187,12 +187,12 @@ impl Watcher {
         }
     }
 
-    /// Why no events are available, if so.
+    /// The reason why no events are available, if there is one.
     pub(crate) fn problem(&self) -> Option<&Problem> {
         self.problem.as_ref()
     }
 
-    /// Waits for an event or a call, at most `timeout`.
+    /// Waits for an event or a call, for at most `timeout`.
     pub(crate) fn wait(&self, timeout: Duration) -> Woken {
         let quiet = |flags: &mut Flags| !(flags.rescan || flags.event || flags.called);
         let (mut flags, _) = self
@@ -231,9 +231,9 @@ fn note(signal: &Signal, event: &notify::Result<Event>) {
         Err(_) => signal.set(|flags| flags.rescan = true),
         Ok(event) if event.need_rescan() => signal.set(|flags| flags.rescan = true),
         Ok(event) => match event.kind {
-            // notify asks for OPEN and CLOSE too, and our own reads make them.
+            // notify requests OPEN and CLOSE too, and our own reads cause them.
             EventKind::Access(_) => {}
-            // A touch or a chmod: the log may be readable now, its bytes are the same.
+            // A touch or a chmod: the log may be readable now, but its bytes are the same.
             EventKind::Create(_)
             | EventKind::Remove(_)
             | EventKind::Modify(ModifyKind::Name(_) | ModifyKind::Metadata(_)) => {
@@ -252,7 +252,7 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    /// Long enough for a loaded machine; a test that passes never waits for it.
+    /// Long enough for a loaded machine; a passing test never waits this long.
     const PATIENCE: Duration = Duration::from_secs(30);
 
     fn wait_for(watcher: &Watcher, wanted: Woken) {
@@ -325,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overflow_calls_for_a_rescan() {
+    fn an_overflow_causes_a_rescan() {
         let watcher = Watcher::new(true);
         let overflow = Event::new(EventKind::Other).set_flag(notify::event::Flag::Rescan);
         note(&watcher.signal, &Ok(overflow));

@@ -5,7 +5,7 @@
 //! per [`DocumentKey`] and index.
 //!
 //! The columns are those of `tantivy-columnar`. A segment has no other index and no copy of the documents: a document is
-//! rebuilt from its columns ([`source`]).
+//! rebuilt from its columns ([`Sources`]).
 
 mod disk;
 mod document;

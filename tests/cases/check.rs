@@ -301,9 +301,9 @@ fn a_trusted_proxy_needs_its_header_in_the_log() {
 fn a_wrong_configuration_has_the_exit_code_of_run() {
     let bench = Bench::new();
     let nowhere = bench.check(&[]);
-    assert_eq!(nowhere.code, 78);
+    assert_eq!(nowhere.code, 0, "{}", nowhere.out);
     assert!(
-        nowhere.out.contains("add a section [elasticsearch]"),
+        nowhere.out.contains("no cluster is configured"),
         "{}",
         nowhere.out
     );

@@ -125,7 +125,10 @@ fn a_configuration_that_cannot_be_run_ends_with_78_and_a_hint() {
     let home = Home::new();
     let log = section_log(&home.log(), "combined");
     let cases = [
-        (log.clone(), "add a section [elasticsearch] with nodes"),
+        (
+            format!("{log}[store]\n{}", section_cluster("http://127.0.0.1:1")),
+            "records go to one of them",
+        ),
         (
             section_cluster("http://127.0.0.1:1"),
             "add a section [[logs]]",

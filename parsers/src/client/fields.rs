@@ -1,6 +1,6 @@
 //! The fields of a format that hold the client's address.
 //!
-//! Owns which captures are asked and in which order. Refuses to know their values: [`super::choose`] and
+//! Owns which captures are used and in which order. Refuses to know their values: [`super::choose`] and
 //! [`super::claimed`] read these. Invariant: a variable that the client sends comes after every other variable.
 
 use crate::Format;

@@ -84,12 +84,12 @@ fn trusted_hops_are_skipped_from_the_right() {
         "2001:db8::7"
     );
     assert_eq!(chosen("10.0.0.1", Some("203.0.113.9:55555")), "203.0.113.9");
-    // A request from within: the leftmost of the trusted is as near to the client as can be known.
+    // All addresses are internal: the leftmost trusted one is the nearest to the client that is known.
     assert_eq!(chosen("10.0.0.1", Some("10.3.3.3, 10.2.2.2")), "10.3.3.3");
 }
 
 #[test]
-fn rubbish_ends_the_walk() {
+fn an_invalid_entry_ends_the_search() {
     assert_eq!(chosen("10.0.0.1", Some("unknown")), "10.0.0.1");
     assert_eq!(
         chosen("10.0.0.1", Some("6.6.6.6, unknown, 10.0.0.2")),
@@ -105,7 +105,7 @@ fn rubbish_ends_the_walk() {
 }
 
 #[test]
-fn a_claim_is_walked_from_the_right() {
+fn a_claim_is_read_from_the_right() {
     let claim = |list: &str, trusted: &[IpNet]| {
         let chosen = claimed(list.as_bytes(), trusted)?;
         assert_eq!(chosen.ip, address(chosen.text), "text and address differ");
@@ -116,7 +116,7 @@ fn a_claim_is_walked_from_the_right() {
     assert_eq!(nobody("203.0.113.9:4711"), "203.0.113.9");
     assert_eq!(nobody("[2001:db8::7]:80"), "2001:db8::7");
     assert_eq!(nobody("6.6.6.6, 203.0.113.9"), "203.0.113.9");
-    // inside the network nobody is a client while there is somebody outside
+    // an internal address is not the client while the list has an external one
     assert_eq!(nobody("203.0.113.9, 10.0.0.2, fd00::1"), "203.0.113.9");
     assert_eq!(nobody("10.0.0.3, 10.0.0.2"), "10.0.0.3");
     assert_eq!(nobody("10.0.0.3"), "10.0.0.3");
@@ -131,7 +131,7 @@ fn a_claim_is_walked_from_the_right() {
     ] {
         assert_eq!(claim(none, &[]), None, "{none}");
     }
-    // whoever names the proxies has named them all
+    // a setting that lists proxies lists all of them
     let trusted: [IpNet; 1] = ["192.0.2.0/24".parse().unwrap()];
     assert_eq!(
         claim("203.0.113.9, 10.0.0.2", &trusted).unwrap(),
@@ -158,7 +158,7 @@ fn mapped_addresses_are_the_ipv4_ones() {
 }
 
 proptest! {
-    /// Whatever a client puts at the left, the hop that the trusted proxy saw is chosen.
+    /// Whatever a client writes at the left, the address that the trusted proxy saw is chosen.
     #[test]
     fn a_client_cannot_choose_its_address(forged in "[^,]{0,12}(, ?[0-9.:a-f]{0,12}){0,4}") {
         let list = format!("{forged}, 203.0.113.9, 10.0.0.7");

@@ -21,7 +21,7 @@ fn default_undoes_hex() {
 }
 
 #[test]
-fn text_that_is_no_escape_stays() {
+fn text_without_an_escape_is_kept() {
     for text in [r"\", r"\x", r"\x2", r"\xG0", r"\q", r"\\", r"\u0041"] {
         assert_eq!(decoded(Escape::Default, text.as_bytes()), text);
     }

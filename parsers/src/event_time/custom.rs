@@ -40,7 +40,7 @@ impl CustomTime {
             .filter_map(|at| match parts[at] {
                 Part::Field(capture) => Some(capture)
                     .filter(|capture| may_tell(format, *capture))
-                    .filter(|capture| !says_other(format.fields()[*capture].name()))
+                    .filter(|capture| !names_other_time(format.fields()[*capture].name()))
                     .map(|capture| Self::at(format, &parts, at, capture)),
                 Part::Text(_) => None,
             })
@@ -72,7 +72,7 @@ impl CustomTime {
             first,
             last: first,
             until: Until::Behind { from: 0, to: 0 },
-            named: says_time(name(first)) || says_time(&key.to_ascii_lowercase()),
+            named: names_time(name(first)) || names_time(&key.to_ascii_lowercase()),
         };
         let (mut comma, mut sign) = (false, false);
         for part in &parts[at + 1..] {
@@ -90,7 +90,7 @@ impl CustomTime {
                     break;
                 }
                 // in `$time,$size` the comma begins another value, and in `$time,$millisec` a fraction
-                Part::Field(next) if comma && !says_fraction(name(*next)) => {
+                Part::Field(next) if comma && !names_fraction(name(*next)) => {
                     own.until = Until::Last;
                     break;
                 }
@@ -197,7 +197,7 @@ fn holds_clients_text(name: &str) -> bool {
         "forwarded",
     ];
     let is_part = || words(name).any(|word| PARTS.contains(&word));
-    variable::may_hold_clients_text(name) || (is_part() && !says_time(name))
+    variable::may_hold_clients_text(name) || (is_part() && !names_time(name))
 }
 
 /// `0100` or `01:00`; the sign is part of the format.
@@ -222,7 +222,7 @@ fn key(text: &str) -> &str {
 }
 
 /// Whether a name marks its value as a time.
-fn says_time(name: &str) -> bool {
+fn names_time(name: &str) -> bool {
     const WORDS: [&str; 15] = [
         "ts", "t", "dt", "at", "iso", "now", "sec", "secs", "second", "seconds", "ms", "millis",
         "msec", "year", "when",
@@ -232,13 +232,13 @@ fn says_time(name: &str) -> bool {
 }
 
 /// Whether a name marks its value as a time other than that of the request.
-fn says_other(name: &str) -> bool {
+fn names_other_time(name: &str) -> bool {
     const PARTS: [&str; 3] = ["expir", "modif", "valid"];
     words(name).any(|word| PARTS.iter().any(|part| word.contains(part)))
 }
 
 /// Whether a name marks its value as a fraction of a second.
-fn says_fraction(name: &str) -> bool {
+fn names_fraction(name: &str) -> bool {
     const PARTS: [&str; 6] = ["milli", "micro", "nano", "msec", "usec", "frac"];
     words(name).any(|word| word == "ms" || word == "us" || PARTS.iter().any(|p| word.contains(p)))
 }

@@ -78,9 +78,9 @@ impl TimeFields {
         self.set.as_ref()?.read(captures, line)
     }
 
-    /// If variables stand side by side, their text may hold one of nginx's times. The time is then the one that the line
-    /// had while it matched no format. Otherwise a variable that is named like a time comes first, and a text of several
-    /// variables comes last, because it may hold a time from the client.
+    /// If variables are adjacent without a separator, their text may contain one of nginx's times. The time is then the
+    /// one that the line had while it matched no format. Otherwise a variable that is named like a time comes first,
+    /// and a text of several variables comes last, because it may contain a time from the client.
     fn read_own(&self, captures: &Captures, line: &[u8]) -> Option<Stamp> {
         let of = |named: bool| {
             let own = self.own.iter().filter(move |own| own.named == named);
@@ -152,7 +152,7 @@ impl TimeMemo {
         fields.read_own(captures, line)
     }
 
-    /// `$msec` has no time zone; another field with the same second provides it.
+    /// `$msec` has no time zone; another field with the same second supplies it.
     fn zoned(
         &mut self,
         stamp: Stamp,
@@ -170,7 +170,7 @@ impl TimeMemo {
                 self.zone_text.extend_from_slice(text);
                 self.zone = read(grammar, text);
             }
-            // nginx writes all of them from one reading of its clock
+            // nginx takes all of them from one reading of its clock
             let zone = self.zone.filter(|zone| zone.seconds == stamp.seconds)?;
             zone.offset_minutes
         });
@@ -214,7 +214,7 @@ mod tests {
             assert_eq!(stamp, (second, 123_000_000, Some(120)));
             let stamp = read(b"1795412474.123 [23/Nov/2026:05:41:14 +0000]");
             assert_eq!(stamp, (second, 123_000_000, Some(0)));
-            // a field with another second does not provide the zone
+            // a field with another second does not supply the zone
             let stamp = read(b"1795412474.123 [23/Nov/2026:05:41:15 +0000]");
             assert_eq!(stamp, (second, 123_000_000, None));
         }

@@ -36,7 +36,7 @@ fn nginx_time(line: &[u8]) -> Option<Stamp> {
         };
         let stamp = match line[at] {
             b'.' => form(10, MSEC_LEN)
-                .filter(|&(from, raw)| stands_alone(line, from, from + raw.len()))
+                .filter(|&(from, raw)| is_isolated(line, from, from + raw.len()))
                 .and_then(|(_, raw)| time::msec(raw)),
             _ => form(2, LOCAL_LEN)
                 .and_then(|(_, raw)| time::local(raw))
@@ -53,16 +53,16 @@ fn other_time(line: &[u8]) -> Option<Stamp> {
         [4, 2].into_iter().find_map(|before| {
             let from = at.checked_sub(before)?;
             time::readings(&line[from..])
-                .filter(|read| !read.bare && stands_alone(line, from, from + read.end))
+                .filter(|read| !read.bare && is_isolated(line, from, from + read.end))
                 .map(|read| read.stamp)
                 .find(Stamp::is_readable)
         })
     })
 }
 
-/// Whether a time is a value of its own and not a part of a longer value, an address or an id: people build ids of
-/// requests from `$pid-$msec-…`, and browsers build cookies from times and random numbers.
-fn stands_alone(line: &[u8], from: usize, to: usize) -> bool {
+/// Whether a time is a value of its own and not part of a longer value, an address or an id: operators build request
+/// ids from `$pid-$msec-…`, and browsers build cookies from times and random numbers.
+fn is_isolated(line: &[u8], from: usize, to: usize) -> bool {
     let apart = |byte: Option<&u8>| {
         byte.is_none_or(|byte| !byte.is_ascii_alphanumeric() && !b".-_/+%&?@".contains(byte))
     };
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn seconds_since_1970_are_a_time_where_they_stand_alone() {
+    fn seconds_since_1970_are_a_time_if_they_are_isolated() {
         let expected = Some(1_795_411_619);
         for line in [
             "1795411619.123 1.2.3.4 GET /",

@@ -1,5 +1,5 @@
-//! From the parts of a format to steps. Owns which step reads a part, and which variables are read as one
-//! text; the proofs that this rests on stand in [`super::proof`]. Knows nothing of lines.
+//! Compiles the parts of a format to steps. Owns which step reads a part, and which variables are read as one text.
+//! [`super::proof`] contains the proofs that this relies on. Refuses to know lines.
 
 use super::error::{Ambiguity, FormatError, FormatProblem, FormatWarning};
 use super::grammar::{Fixed, Grammar, Layout, Look};
@@ -23,11 +23,11 @@ pub(crate) enum Step {
         reading: Reading,
         back: u32,
     },
-    /// Seconds with three digits of milliseconds, whatever follows them.
+    /// Seconds with three digits of milliseconds, whatever the following text is.
     Seconds { field: u16 },
     /// A list whose end is certain.
     List { field: u16, mask: u64, empty: bool },
-    /// A value that may end wherever the next step's literal stands.
+    /// A value that may end at any occurrence of the next step's literal.
     Guess {
         field: u16,
         reading: Reading,
@@ -46,8 +46,8 @@ pub(crate) struct Reading {
     pub(crate) empty: bool,
     /// Whether a single `-`, not in the set, is a value too.
     pub(crate) dash: bool,
-    /// The bit of the bytes with which the next field begins, if a `-` before anything else is that
-    /// field's absent value; else 0.
+    /// The bit of the bytes with which the next field begins, if a `-` before any other byte is that field's absent
+    /// value; else 0.
     pub(crate) give_back: u64,
 }
 
@@ -57,15 +57,15 @@ pub(crate) enum Scan {
     Class,
     /// By the class table; a `\` hides the byte after it.
     ClassPairs,
-    /// Text under `escape=default`: to a `"` or a control byte.
+    /// Text under `escape=default`: up to a `"` or a control byte.
     Text,
-    /// Text under `escape=json`: to a `"` that no `\` hides, or a control byte.
+    /// Text under `escape=json`: up to an unescaped `"` or a control byte.
     JsonText,
-    /// Text under `escape=none`: to the end of the line.
+    /// Text under `escape=none`: up to the end of the line.
     All,
-    /// A host that a `:` follows: to the end of its brackets, else by the class table, without `:`.
+    /// A host before a `:`: up to the end of its brackets, else by the class table, without `:`.
     Host,
-    /// An IPv4 address that a `:` follows, by the class table, or `unix:`.
+    /// An IPv4 address before a `:`, by the class table, or `unix:`.
     Address,
 }
 
@@ -97,7 +97,7 @@ impl Literal {
         &self.bytes
     }
 
-    /// Whether `rest` begins with it. Mostly one load and one comparison.
+    /// Whether `rest` begins with this literal. Usually one load and one comparison.
     #[inline(always)]
     pub(crate) fn begins(&self, rest: &[u8]) -> bool {
         match rest.first_chunk::<8>() {
@@ -110,14 +110,14 @@ impl Literal {
     }
 }
 
-/// What is done about variables that stand side by side and cannot be separated.
+/// What to do with adjacent variables that cannot be separated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Neighbours {
     Refused,
     Joined,
 }
 
-/// Compiles a format all of whose variables can be separated.
+/// Compiles a format; an error unless all variables can be separated.
 pub(super) fn compile_apart(source: &str, escape: Escape) -> Result<Program, FormatError> {
     compile_with(source, escape, Neighbours::Refused)
 }
@@ -131,7 +131,7 @@ pub(super) fn compile(source: &str, escape: Escape) -> Result<Program, FormatErr
     let program = compile_with(source, escape, Neighbours::Joined)?;
     let uncut = program.joined.iter().filter(|joined| joined.cuts.is_none());
     if uncut.count() == program.fields.len() {
-        // Nothing would be read but texts that say nothing.
+        // Every field would be the text of several variables, which has no meaning by itself.
         return Err(error);
     }
     Ok(program)
@@ -142,7 +142,7 @@ fn compile_with(
     escape: Escape,
     neighbours: Neighbours,
 ) -> Result<Program, FormatError> {
-    // A `\r` at the end belongs to the line's end, as in a log of nginx for Windows.
+    // A `\r` at the end is part of the line end, as in a log of nginx for Windows.
     let text = source.strip_suffix('\r').unwrap_or(source);
     if let Some(at) = text.find('\n') {
         return Err(FormatError::new(source, at, FormatProblem::Newline));
@@ -202,8 +202,8 @@ fn compile_with(
     compiler.finish()
 }
 
-/// Whether an IPv6 address ends before what follows: a `:` and a byte that no IP address holds; or a `:`, a port and a
-/// byte that neither of them holds.
+/// Whether an IPv6 address ends before the following text: a `:` and a byte that no IP address contains; or a `:`, a
+/// port and a byte that neither of them contains.
 fn has_an_end(look: &Look, rest: &[Part]) -> bool {
     let in_ip = |byte: &u8| look.narrow.unwrap_or(look.wide).has(*byte);
     if let [Part::Literal { text, .. }, ..] = rest
@@ -233,7 +233,7 @@ struct Compiler<'a> {
     neighbours: Neighbours,
     /// The variables, then the fields of joined ones.
     fields: Vec<Field>,
-    /// Where each field belongs in the order of the line: its variable, and before or at it.
+    /// The order of each field in the line: its variable, and whether it comes before or at it.
     order: Vec<(usize, u8)>,
     sets: Vec<ByteSet>,
     steps: Vec<Step>,
@@ -242,15 +242,15 @@ struct Compiler<'a> {
     warnings: Vec<FormatWarning>,
 }
 
-/// The second part of [`Compiler::order`]: the text of several variables stands before that of fewer, and
-/// both before the first of them.
+/// The second part of [`Compiler::order`]: the text of several variables comes before that of fewer, and both come
+/// before the first of their variables.
 const WHOLE: u8 = 0;
 const HEAD: u8 = 1;
 const IN_PLACE: u8 = 2;
-/// A variable that is never read by itself, and so is no field.
+/// A variable that is never read by itself, and therefore is not a field.
 const NOWHERE: u8 = 3;
 
-/// Whether a step was made for a value, or a variable follows that it cannot be separated from.
+/// Whether a step was made for a value, or the value cannot be separated from the variable after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Made {
     Step,
@@ -258,7 +258,7 @@ enum Made {
 }
 
 impl Compiler<'_> {
-    /// Makes the step of the first part, or of the first ones together; gives their number.
+    /// Makes the step for the first part, or for several first parts together; returns how many.
     fn next(&mut self, parts: &[Part]) -> Result<usize, FormatError> {
         let Some((part, rest)) = parts.split_first() else {
             return Ok(0);
@@ -297,7 +297,7 @@ impl Compiler<'_> {
                 };
                 Err(FormatError::new(self.source, *at, problem))
             }
-            // The length of these is known, whatever follows; and they are never absent.
+            // These have a known length, whatever the following text is, and they are never absent.
             (_, Grammar::Status, _) => {
                 let fixed = Fixed::Status;
                 self.steps.push(Step::Fixed { field, fixed });
@@ -329,9 +329,9 @@ impl Compiler<'_> {
         }
     }
 
-    /// How a value is read to the `:` behind it. A text that nothing limits may follow, which must not decide
-    /// where the value ends. Of `$host` a `:` stands in brackets (ngx_http_request.c, `ngx_http_validate_host`);
-    /// IPv6 addresses are not read, for they have no end there, unless a port and a limit follow.
+    /// How a value before a `:` is read. The text after it may be unlimited, and must not decide where the value ends.
+    /// In `$host`, a `:` occurs only in brackets (ngx_http_request.c, `ngx_http_validate_host`). IPv6 addresses are not
+    /// read, because they have no certain end there, unless a port and a limiting text follow.
     fn scan_to_colon(&self, field: u16, grammar: Grammar) -> Option<Scan> {
         match grammar {
             Grammar::Host if self.fields[usize::from(field)].name == "host" => Some(Scan::Host),
@@ -360,7 +360,7 @@ impl Compiler<'_> {
         });
     }
 
-    /// Makes one step for the first variables: for as few as can be separated from what follows them.
+    /// Makes one step for the first variables: for as few as can be separated from the following text.
     fn join(&mut self, parts: &[Part]) -> Result<usize, FormatError> {
         let mut fields = Vec::new();
         for part in parts {
@@ -425,11 +425,11 @@ impl Compiler<'_> {
             self.joined.push(Joined { whole, cuts });
             return Ok(count);
         }
-        // Before a text or the line's end each step can be made.
+        // Every kind of step can be made before a literal text or the end of the line.
         Ok(fields.len())
     }
 
-    /// A field for several variables, of which the one at `first` is the first.
+    /// Makes a field for several variables; `first` is the index of the first.
     fn add(
         &mut self,
         name: String,
@@ -474,7 +474,7 @@ impl Compiler<'_> {
     }
 
     fn run(&mut self, field: u16, look: &Look, grammar: Grammar, at: usize, rest: &[Part]) -> Made {
-        // Neither `-` nor nothing can be distinguished from a text that begins with `-`.
+        // Neither `-` nor an empty value can be distinguished from a text that begins with `-`.
         let unclear = self.escape == Escape::Default && look.empty && look.dash;
         if unclear && !look.wide.has(b'-') && can_begin(rest, b"-") {
             let look = Look {
@@ -483,7 +483,7 @@ impl Compiler<'_> {
             };
             return self.guess(field, &look, look.wide, grammar, at, rest, false);
         }
-        // Where variables are joined, an absent one is found with all that follows it known.
+        // For joined variables, the search for an absent one knows everything that follows it.
         let joined = self.neighbours == Neighbours::Joined;
         let certain = |set: ByteSet| {
             anchor(&set, look.pairs, rest)
@@ -509,7 +509,7 @@ impl Compiler<'_> {
         Made::Step
     }
 
-    /// A field whose end must be tried: only before a literal text.
+    /// A field whose end must be tried; this works only before a literal text.
     #[allow(clippy::too_many_arguments)]
     fn guess(
         &mut self,
@@ -571,14 +571,14 @@ impl Compiler<'_> {
             scan,
             mask: self.class(set),
             empty: look.empty,
-            // A `-` after an empty value is the literal's, not an absent value.
+            // A `-` after an empty value belongs to the literal, and is not an absent value.
             dash: look.dash && !set.has(b'-') && !(look.empty && can_begin(rest, b"-")),
             give_back: 0,
         }
     }
 
-    /// The bit of a set. A grammar has two sets at most, and most are shared, so that only joined variables
-    /// could need more than there are bits; see [`Compiler::finish`].
+    /// The bit of a set. A grammar has at most two sets, and most sets are shared, so only joined variables could need
+    /// more bits than there are; see [`Compiler::finish`].
     fn class(&mut self, set: ByteSet) -> u64 {
         let index = match self.sets.iter().position(|known| *known == set) {
             Some(index) => index,
@@ -622,8 +622,8 @@ impl Compiler<'_> {
         })
     }
 
-    /// Puts the fields of joined variables where they stand in the line, and leaves out the variables that
-    /// are never read by themselves.
+    /// Puts the fields of joined variables at their positions in the line, and omits the variables that are never read
+    /// by themselves.
     fn sort_fields(&mut self) {
         let place = |at: &usize| self.order[*at];
         let mut order: Vec<usize> = (0..self.fields.len()).collect();

@@ -1,4 +1,4 @@
-//! Why a format is refused or ambiguous, and the messages for both.
+//! Errors and warnings of formats, with their messages.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub(crate) enum FormatProblem {
     Neighbours { left: String, right: String },
 }
 
-/// How much of the format a message shows before the place.
+/// How much of the format a message shows before the position of the problem.
 const CONTEXT: usize = 24;
 
 impl FormatError {
@@ -35,7 +35,7 @@ impl FormatError {
         }
     }
 
-    /// The byte of [`FormatError::source`] at which the problem stands.
+    /// The byte of [`FormatError::source`] at which the problem is.
     pub fn offset(&self) -> usize {
         self.offset
     }
@@ -57,7 +57,7 @@ impl fmt::Display for FormatError {
             FormatProblem::OpenBrace => f.write_str("a `${` without its `}`")?,
             FormatProblem::NoFormat => f.write_str("log_format without a name and a format")?,
             FormatProblem::NoVariable => {
-                f.write_str("the format has no variable, so its lines would tell nothing")?;
+                f.write_str("the format has no variable, so its lines would contain no data")?;
             }
             FormatProblem::Newline => {
                 f.write_str("the format holds a newline; logs are read line by line")?;
@@ -84,7 +84,7 @@ impl fmt::Display for FormatError {
 }
 
 impl FormatError {
-    /// The format around the place.
+    /// The part of the format around the problem.
     fn near(&self) -> String {
         let end = self.offset.saturating_add(CONTEXT);
         let start = self.offset.saturating_sub(CONTEXT);
@@ -101,11 +101,10 @@ impl FormatError {
 
 impl std::error::Error for FormatError {}
 
-/// A format that is read, but not with certainty.
+/// A format that is readable but ambiguous.
 ///
-/// Either the end of a field must be guessed, for its value can hold the text that follows it: where a
-/// client chooses that value, it can write a line whose later fields are its own. Or variables stand side by
-/// side and cannot be separated.
+/// Either the end of a field must be guessed, because its value can contain the text that follows it; a client that
+/// chooses the value can then forge the later fields. Or adjacent variables cannot be separated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormatWarning {
     pub(crate) field: String,
@@ -116,7 +115,7 @@ pub struct FormatWarning {
 /// The reason why a format is ambiguous.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ambiguity {
-    /// The end of a value: this text follows it, which it can hold.
+    /// The end of a value, because the value can contain this text, which follows it.
     End { follows: String },
     /// The end of a list.
     List,
@@ -125,17 +124,17 @@ pub(crate) enum Ambiguity {
 }
 
 impl FormatWarning {
-    /// The variable whose end is uncertain, without `$`; of several side by side, their names joined by `$`.
+    /// The variable whose end is uncertain, without `$`; for several adjacent variables, their names joined by `$`.
     pub fn field(&self) -> &str {
         &self.field
     }
 
-    /// The byte of the format's source at which that variable, or the first of several, stands.
+    /// The byte of the format's source at which that variable, or the first of several, begins.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Whether variables stand side by side and are kept as one text.
+    /// Whether adjacent variables are kept as one text.
     pub fn is_joined(&self) -> bool {
         self.ambiguity == Ambiguity::Joined
     }

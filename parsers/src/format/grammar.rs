@@ -1,15 +1,14 @@
-//! What each nginx variable can look like in a line. Owns the table of variables and, for each
-//! grammar under each escaping, the bytes that occur; refuses to know how they are read.
+//! Describes the possible values of each nginx variable. Owns the table of variables and, for each grammar under each
+//! escaping, the bytes that can occur. Refuses to know how values are read.
 //!
-//! The sets are supersets of what nginx writes: a byte too many only makes the compiler more careful,
-//! a byte too few would make a good line unreadable.
+//! The sets are supersets of what nginx writes: an extra byte only makes the compiler more careful, a missing byte
+//! would make a valid line unreadable.
 
 use crate::bytes::ByteSet;
 use crate::escape::Escape;
 
-/// What the value of a variable looks like. Any value may also be absent: `-`, or empty under
-/// `escape=json` and `escape=none`; the times, `$status` and the other values that
-/// ngx_http_log_module.c writes itself never are.
+/// The form of a variable's value. Any value may also be absent: `-`, or empty under `escape=json` and `escape=none`.
+/// Only the times, `$status` and the other values that ngx_http_log_module.c writes itself are never absent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Grammar {
     /// Digits: `$body_bytes_sent`.
@@ -30,7 +29,7 @@ pub enum Grammar {
     Msec,
     /// An IPv4 or IPv6 address, or `unix:` and a path: `$remote_addr`.
     Address,
-    /// A host name as nginx lets it through, without port: `$host`.
+    /// A host name that nginx accepts, without port: `$host`.
     Host,
     /// `http` or `https`: `$scheme`.
     Scheme,
@@ -48,10 +47,10 @@ pub enum Grammar {
     UpstreamSeconds,
     /// A list of byte counts: `$upstream_response_length`.
     UpstreamBytes,
-    /// The request's target as sent, beginning with `/` or `?`: `$request_uri`. nginx before 1.21.1
-    /// lets spaces through; they are read where the format allows it.
+    /// The request's target as sent, beginning with `/` or `?`: `$request_uri`. nginx before 1.21.1 accepts spaces in
+    /// it; they are read where the format allows it.
     RequestUri,
-    /// A decoded path, any byte: `$uri`. Taken to begin with `/` where that matters.
+    /// A decoded path, any byte: `$uri`. Where it matters, it is assumed to begin with `/`.
     Path,
     /// A query string as sent: `$args`.
     Query,
@@ -61,9 +60,9 @@ pub enum Grammar {
     Pipe,
     /// Capital letters: `$upstream_cache_status`.
     CacheStatus,
-    /// A word that the server chose, without spaces or quotes: `$ssl_protocol`.
+    /// A word from the server's configuration, without spaces or quotes: `$ssl_protocol`.
     Word,
-    /// Anything, mostly what a client sent: `$http_user_agent`, and all variables not known here.
+    /// Any text, usually from a client: `$http_user_agent`, and all variables that are not listed here.
     Text,
 }
 
@@ -89,7 +88,7 @@ impl Grammar {
         }
     }
 
-    /// What is expected, for messages.
+    /// The expected form, for messages.
     pub(crate) fn describe(self) -> &'static str {
         match self {
             Grammar::Number | Grammar::Port => "a number",
@@ -120,8 +119,8 @@ impl Grammar {
         }
     }
 
-    /// The least number of bytes of a value that has a shape of its own; `None` where it can be nearly any
-    /// word or text.
+    /// The minimum number of bytes of a value with a distinctive form; `None` if the value can be nearly any word or
+    /// text.
     pub(crate) fn shape(self) -> Option<usize> {
         match self {
             Grammar::TimeLocal => Some(26),
@@ -212,7 +211,7 @@ impl Grammar {
             "args" | "query_string" => Grammar::Query,
             "is_args" => Grammar::IsArgs,
             "upstream_cache_status" => Grammar::CacheStatus,
-            // Also what ingress-nginx sets from Kubernetes names (its template nginx.tmpl).
+            // Includes the variables that ingress-nginx sets from Kubernetes names (its template nginx.tmpl).
             "ssl_protocol"
             | "ssl_cipher"
             | "ssl_ciphers"
@@ -243,18 +242,18 @@ impl Grammar {
     }
 }
 
-/// A value whose length and shape are fixed.
+/// A value of fixed length and form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fixed {
     TimeLocal,
     TimeIso8601,
     Pipe,
-    /// `$status`, where nothing else tells its end.
+    /// `$status`, where nothing else determines its end.
     Status,
 }
 
-/// Per byte of a fixed value: the lowest and the highest byte that can stand there. 32 places, so
-/// that comparing all of them is a few vector instructions.
+/// For each byte of a fixed value, the lowest and the highest possible byte. There are 32 entries, so that comparing
+/// all of them takes a few vector instructions.
 pub(crate) struct Shape32 {
     pub(crate) low: [u8; 32],
     pub(crate) high: [u8; 32],
@@ -265,7 +264,7 @@ const ISO8601: Shape32 = shape(b"0000-00-00T00:00:00+00:00");
 const PIPE: Shape32 = shape(b"p");
 const STATUS: Shape32 = shape(b"000");
 
-/// `0` stands for a digit, `A` and `a` for a letter, `+` for a sign, anything else for itself.
+/// `0` stands for a digit, `A` and `a` for a letter, `+` for a sign, and any other character for itself.
 const fn shape(pattern: &[u8]) -> Shape32 {
     let mut shape = Shape32 {
         low: [0; 32],
@@ -307,7 +306,7 @@ impl Fixed {
         }
     }
 
-    /// The bytes that can stand at `place` of the value.
+    /// The possible bytes at `place` of the value.
     pub(crate) fn at(self, place: usize) -> ByteSet {
         match self {
             Fixed::Pipe => ByteSet::of(b"p."),
@@ -316,7 +315,7 @@ impl Fixed {
     }
 }
 
-/// How a value is laid out.
+/// The structure of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Layout {
     Fixed(Fixed),
@@ -326,22 +325,22 @@ pub(crate) enum Layout {
     List,
 }
 
-/// What a value can look like under one escaping.
+/// The possible values under one escaping.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Look {
     pub(crate) layout: Layout,
-    /// All bytes that occur, save the `-` of an absent value.
+    /// All bytes that occur, except the `-` of an absent value.
     pub(crate) wide: ByteSet,
-    /// A smaller set that holds all but odd values, for places where the wide one cannot be separated
-    /// from what follows.
+    /// A smaller set that holds all but unusual values, for positions where the wide set cannot be separated from the
+    /// following text.
     pub(crate) narrow: Option<ByteSet>,
-    /// The bytes with which a value begins.
+    /// The bytes that a value can begin with.
     pub(crate) first: ByteSet,
-    /// Whether it can be empty.
+    /// Whether the value can be empty.
     pub(crate) empty: bool,
-    /// Whether it can be a `-`, as all absent values under `escape=default`.
+    /// Whether the value can be a `-`, as all absent values under `escape=default`.
     pub(crate) dash: bool,
-    /// Whether a `\` hides the byte after it.
+    /// Whether a `\` escapes the byte after it.
     pub(crate) pairs: bool,
 }
 
@@ -356,8 +355,8 @@ const ADDRESS: ByteSet = DIGITS
     .or(ByteSet::range(b'A', b'F'))
     .or(ByteSet::of(b".:unix"));
 
-/// The bytes of any text as they stand in a line. Bytes from 0x80 are let through under
-/// `escape=default` too, for servers built on nginx that do not escape them.
+/// The bytes of any text in a line. Bytes from 0x80 are also accepted under `escape=default`, for servers built on
+/// nginx that do not escape them.
 fn text(escape: Escape) -> ByteSet {
     let printable = ByteSet::range(b' ', b'~').or(ByteSet::range(0x80, 0xff));
     match escape {
@@ -479,7 +478,7 @@ impl Look {
         }
     }
 
-    /// The bytes with which it begins, the `-` of an absent value among them.
+    /// The bytes that it can begin with, including the `-` of an absent value.
     pub(crate) fn begins(&self) -> ByteSet {
         if self.dash {
             self.first.or(DASH)
@@ -488,7 +487,7 @@ impl Look {
         }
     }
 
-    /// All bytes that occur, the `-` of an absent value among them.
+    /// All bytes that occur, including the `-` of an absent value.
     pub(crate) fn all(&self) -> ByteSet {
         if self.dash {
             self.wide.or(DASH)
@@ -498,8 +497,8 @@ impl Look {
     }
 }
 
-/// An element of `$upstream_addr`: `10.0.0.1:80`, `[::1]:80`, `unix:/run/app.sock`, or the name of
-/// the upstream group when no server of it is alive.
+/// An element of `$upstream_addr`: `10.0.0.1:80`, `[::1]:80`, `unix:/run/app.sock`, or the name of the upstream group
+/// when none of its servers is available.
 fn printable_word() -> ByteSet {
     ALNUM.or(ByteSet::of(b".:[]/_-@%+~"))
 }

@@ -1,13 +1,13 @@
-//! Variables that stand side by side and cannot be separated: `$http_host$request_uri`,
-//! `$uri$is_args$args`. They are read as one text, which is then cut apart where the grammars allow it.
+//! Adjacent variables that cannot be separated: `$http_host$request_uri`, `$uri$is_args$args`. They are read as one
+//! text, which is then split where the grammars allow it.
 //!
-//! Owns which of them can be cut and how one text is cut. Its invariant: a text that could be read in two
-//! ways is not cut; it stays one value under the name of the whole. Knows nothing of lines.
+//! Owns which of them can be split and how a text is split. Refuses to know lines. Invariant: a text that could be read
+//! in two ways is not split; it stays one value under the joined name.
 //!
-//! What the cuts rest on (ngx_http_request.c, ngx_http_variables.c): a target begins with `/` or `?`;
-//! `ngx_http_validate_host` lets no `/` through; `$is_args` is `?` exactly where `$args` has a value.
-//! Two things are taken as they nearly always are: a decoded `$uri` holds no `?`, and a `$http_host` that
-//! nginx refused (with a 400) holds no `/`.
+//! The rules for splitting (ngx_http_request.c, ngx_http_variables.c): a target begins with `/` or `?`;
+//! `ngx_http_validate_host` accepts no `/`; `$is_args` is `?` exactly when `$args` has a value. Two assumptions are
+//! nearly always true: a decoded `$uri` contains no `?`, and a `$http_host` that nginx refused (with a 400) contains no
+//! `/`.
 
 use super::grammar::{Grammar, Layout, Look};
 use crate::bytes::ByteSet;
@@ -27,20 +27,20 @@ pub(super) struct Member<'f> {
 /// The text of several variables.
 #[derive(Clone, Debug)]
 pub(crate) struct Joined {
-    /// The field of the whole text, for lines in which it is not cut.
+    /// The field of the whole text, for lines in which it is not split.
     pub(crate) whole: u16,
-    /// `None`: it is never cut.
+    /// `None`: it is never split.
     pub(crate) cuts: Option<Cuts>,
 }
 
-/// How a text is cut.
+/// How a text is split.
 #[derive(Clone, Debug)]
 pub(crate) struct Cuts {
     pub(crate) head: Option<Head>,
     pub(crate) tail: Tail,
 }
 
-/// What stands before the target: one variable, or several that stay one text.
+/// The part before the target: one variable, or several that stay one text.
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     pub(crate) field: u16,
@@ -53,11 +53,11 @@ enum HeadKind {
     Host,
     /// An address.
     Address,
-    /// Only these bytes, among which are no `/` and no `?`.
+    /// Only these bytes; they include no `/` and no `?`.
     Bytes { set: ByteSet, empty: bool },
 }
 
-/// The request's target, or what there is of it.
+/// The request's target, or a part of it.
 #[derive(Clone, Debug)]
 pub(crate) enum Tail {
     /// `$request_uri`; `$uri` (`query` is false: it cannot begin with `?`).
@@ -70,16 +70,16 @@ pub(crate) enum Tail {
     },
 }
 
-/// The place of a field in the text, from its first byte to the one after its last.
+/// The range of a field in the text, from its first byte to the one after its last.
 pub(crate) type Cut = (u16, usize, usize);
 
-/// What the text of these variables can look like.
+/// The possible texts of these variables.
 pub(super) fn look(members: &[Member<'_>], escape: Escape) -> Look {
     let has_list = members
         .iter()
         .any(|member| member.look.layout == Layout::List);
     let elements = union(members, |member| elements(&member.look));
-    // The separators of a list are bytes like others where a neighbour can hold them.
+    // The separators of a list are ordinary bytes if a neighbour can contain them.
     let as_list = has_list && !elements.has(b' ') && !elements.has(b',');
     let layout = if as_list { Layout::List } else { Layout::Run };
     let separators = if has_list && !as_list {
@@ -132,19 +132,20 @@ fn narrow(member: &Member<'_>, escape: Escape) -> ByteSet {
     }
 }
 
-/// Texts that hold a host: the header, and the host to which Apache APISIX sends a request on (`set` in
-/// its ngx_tpl.lua, as `$upstream_uri`).
+/// Texts that contain a host: the header, and the host that Apache APISIX sends a request to (`set` in its ngx_tpl.lua,
+/// as `$upstream_uri`).
 fn is_host_text(name: &str) -> bool {
     matches!(name, "http_host" | "upstream_host")
 }
 
-/// Texts that hold the address of a client, unless a client writes them itself: it could move its path by a `/`.
+/// Texts that contain the address of a client, except those that a client writes itself: it could shift its path with a
+/// `/`.
 fn is_client(name: &str) -> bool {
     Role::Client.variables().contains(&name) && !is_sent_by_client(name)
 }
 
-/// How the text of these variables is cut; `None` if it cannot be. Where several variables stand before the
-/// target, `whole` makes a field for all of them.
+/// How the text of these variables is split; `None` if it cannot be. If several variables precede the target, `whole`
+/// makes a field for all of them.
 pub(super) fn cuts(
     members: &[Member<'_>],
     whole: &mut dyn FnMut(&[Member<'_>]) -> Option<u16>,
@@ -188,7 +189,7 @@ pub(super) fn cuts(
             field: one.field,
             kind: kind(one)?,
         }),
-        // Together they can be no more than a host with something before or behind it.
+        // Together they can only be a host with some text before or after it.
         several => {
             several.iter().try_for_each(|one| kind(one).map(|_| ()))?;
             Some(Head {
@@ -200,7 +201,7 @@ pub(super) fn cuts(
     Some(Cuts { head, tail })
 }
 
-/// How to know a value before a target; `None` if it can hold a `/`.
+/// How to recognise a value before a target; `None` if it can contain a `/`.
 fn kind(member: &Member<'_>) -> Option<HeadKind> {
     match member.grammar {
         Grammar::Host => Some(HeadKind::Host),
@@ -221,7 +222,7 @@ fn kind(member: &Member<'_>) -> Option<HeadKind> {
 }
 
 impl Cuts {
-    /// The fields that the text is cut into.
+    /// The fields that the text is split into.
     pub(crate) fn fields(&self) -> impl Iterator<Item = u16> {
         let head = self.head.as_ref().map(|head| head.field);
         let tail = match self.tail {
@@ -235,7 +236,7 @@ impl Cuts {
         head.into_iter().chain(tail.into_iter().flatten())
     }
 
-    /// Cuts `text`; at most four fields. `None`: it must stay whole.
+    /// Splits `text` into at most four fields. `None`: it must stay whole.
     pub(crate) fn of(&self, text: &[u8], escape: Escape) -> Option<[Option<Cut>; 4]> {
         let missing: &[u8] = match escape {
             Escape::Default => b"-",
@@ -251,7 +252,7 @@ impl Cuts {
                         return None;
                     }
                     Some(at) => at,
-                    // The target is absent, for it begins with one of these.
+                    // The target is absent, because it would begin with one of these.
                     None => without_target(text, &self.tail, missing)?,
                 };
                 let value = &text[..from];
@@ -278,7 +279,7 @@ impl Cuts {
                 let begins = rest.first() == Some(&b'/');
                 (path.is_none() || begins || is_twice(rest, missing)).then_some(())?;
                 let (mark, after) = match memchr::memchr(b'?', rest) {
-                    // Without a value for `$args` there is no `?`.
+                    // Without a value of `$args` there is no `?`.
                     Some(at) if at + 1 == rest.len() => return None,
                     Some(at) => (from + at, from + at + 1),
                     None => {
@@ -301,7 +302,7 @@ impl Cuts {
     }
 }
 
-/// Where the text before an absent target ends.
+/// The end of the text before an absent target.
 fn without_target(text: &[u8], tail: &Tail, missing: &[u8]) -> Option<usize> {
     let before = text.strip_suffix(missing)?;
     let before = match tail {
@@ -327,8 +328,8 @@ impl Head {
     }
 }
 
-/// `shop.example`, `shop.example:8080`, `[::1]:80`. A `:` without a number behind it is more likely that of
-/// a target with a scheme: `shop.example` and `http://…`.
+/// `shop.example`, `shop.example:8080`, `[::1]:80`. A `:` without a number after it more likely belongs to a target
+/// with a scheme: `shop.example` and `http://…`.
 fn is_host_and_port(value: &[u8]) -> bool {
     let (name, port) = match value {
         [b'[', rest @ ..] => match memchr::memchr(b']', rest) {

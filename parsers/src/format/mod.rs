@@ -1,24 +1,22 @@
 //! nginx's `log_format`, compiled once.
 //!
-//! A format is compiled to a sequence of literal texts and fields ([`crate::line`] runs it). Each
-//! variable has a [`Grammar`]: which bytes its value holds. From these the compiler proves where each
-//! field ends. The outcomes:
+//! A format is compiled to a sequence of literal texts and fields ([`crate::line`] runs it). Each variable has a
+//! [`Grammar`] that lists the bytes of its values. From these the compiler proves where each field ends. The outcomes:
 //!
-//! - *Certain*: the value cannot hold what follows it, or what follows has a known length up to a byte
-//!   that the value cannot hold. So a user name with spaces or `[` in it cannot forge the rest of a
-//!   `combined` line, and `$scheme://$host$request_uri` needs nothing in between.
-//! - *Guessed*, with a [`FormatWarning`]: a text follows, but the value can hold it too
-//!   (`$http_x_a $http_x_b`, or any client's text under `escape=none`). The line is read by trying the
-//!   places of that text; a client can forge the later fields.
-//! - *Joined*: variables stand side by side and cannot be separated. They are read as one text, which is
-//!   cut where the grammars allow it (`$http_host$request_uri` at the first `/`, `$uri$is_args$args` at the
-//!   first `?`). A text that is not cut is the value of a field by the names of all, joined by `$`; the
-//!   variables then have no value. Where no line could be cut there is a [`FormatWarning`], and the
-//!   variables are no fields. A format that has nothing else is refused with a [`FormatError`].
+//! - *Certain*: the value cannot contain the text that follows it, or that text has a known length up to a byte
+//!   that the value cannot contain. So a user name with spaces or `[` in it cannot forge the rest of a
+//!   `combined` line, and `$scheme://$host$request_uri` needs no separators.
+//! - *Guessed*, with a [`FormatWarning`]: a text follows, but the value can contain it too
+//!   (`$http_x_a $http_x_b`, or any client's text under `escape=none`). The reader tries each
+//!   occurrence of that text; a client can forge the later fields.
+//! - *Joined*: adjacent variables cannot be separated. They are read as one text, which is
+//!   split where the grammars allow it (`$http_host$request_uri` at the first `/`, `$uri$is_args$args` at the
+//!   first `?`). A text that is not split is the value of a field named after all of them, joined by `$`; the
+//!   variables then have no value. If no line could be split, there is a [`FormatWarning`], and the
+//!   variables are not fields. A format without other fields is refused with a [`FormatError`].
 //!
-//! As in nginx (ngx_http_log_module.c, `ngx_http_log_compile_format`) every variable is accepted, names
-//! are looked up without regard to case, and a variable may occur several times: it then is several
-//! fields. A `$` cannot be written literally.
+//! As in nginx (ngx_http_log_module.c, `ngx_http_log_compile_format`), every variable is accepted, case does not matter
+//! in names, and a variable may occur several times; each occurrence is a field. A `$` cannot be written literally.
 
 mod compile;
 mod error;
@@ -51,7 +49,7 @@ pub struct Format {
     pub(crate) program: Arc<Program>,
 }
 
-/// What a format was compiled to.
+/// The result of compiling a format.
 #[derive(Debug)]
 pub(crate) struct Program {
     source: String,
@@ -62,7 +60,7 @@ pub(crate) struct Program {
     pub(crate) literals: Vec<Literal>,
     /// How many `"` the format itself puts into a line.
     pub(crate) quotes: usize,
-    /// Texts of several variables, to be cut once a line is read.
+    /// Texts of several variables, to be split after a line is read.
     pub(crate) joined: Vec<Joined>,
     /// Per byte, a bit for each set of bytes that a step scans for.
     pub(crate) classes: Box<[u64; 256]>,
@@ -78,31 +76,31 @@ pub struct Field {
 /// A part of a format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part<'f> {
-    /// A text that stands in every line.
+    /// A literal text in every line.
     Text(&'f str),
-    /// A variable, by its place in [`Format::fields`].
+    /// A variable, as an index into [`Format::fields`].
     Field(usize),
 }
 
 impl Field {
-    /// The variable's name without `$`, in lower case. Several variables' names are joined by `$`.
+    /// The variable's name without `$`, in lower case, or the names of several variables joined by `$`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// What its values look like.
+    /// The form of its values.
     pub fn grammar(&self) -> Grammar {
         self.grammar
     }
 }
 
 impl Format {
-    /// Compiles a format's value, its pieces already joined and its quotes undone.
+    /// Compiles a format's value, after its pieces are joined and its quotes removed.
     ///
     /// # Errors
     ///
-    /// A `$` without a name, a `${` without `}`, no variable at all, a newline, or no other variables than
-    /// some side by side that cannot be separated.
+    /// A `$` without a name, a `${` without `}`, no variable at all, a newline, or no variables other than adjacent
+    /// ones that cannot be separated.
     ///
     /// ```
     /// use logweir_parsers::{Escape, Format};
@@ -124,15 +122,14 @@ impl Format {
     /// Compiles a format as it is pasted from nginx.conf: the whole directive
     /// (`log_format main escape=json '…' "…";`), only its quoted pieces, or the bare value.
     ///
-    /// Quotes and backslashes are undone as nginx's own reader does (ngx_conf_file.c,
-    /// `ngx_conf_read_token`). A bare value of words in double quotes, such as `"$a" "$b"`, is taken as
-    /// pieces if these compile with all variables separated, else as it stands if that does, else as that
-    /// which keeps more of them apart.
-    /// `default_escape` holds where the text has no `escape=`.
+    /// Quotes and backslashes are undone as nginx's own reader does (ngx_conf_file.c, `ngx_conf_read_token`). A bare
+    /// value of words in double quotes, such as `"$a" "$b"`, has two readings. It is read as pieces if these compile
+    /// with all variables separated, else as a bare value if that does, else by the reading that separates more of
+    /// them. `default_escape` applies if the text has no `escape=`.
     ///
     /// # Errors
     ///
-    /// As for [`Format::compile`]; besides, an open quote, text after the `;`, an unknown `escape=`.
+    /// As for [`Format::compile`]; also an open quote, text after the `;`, and an unknown `escape=`.
     ///
     /// ```
     /// use logweir_parsers::{Escape, Format};
@@ -176,7 +173,7 @@ impl Format {
     pub fn combined() -> Format {
         match Format::compile(COMBINED, Escape::Default) {
             Ok(format) => format,
-            // A constant that a test compiles.
+            // A test compiles this constant.
             Err(_) => unreachable!("combined compiles"),
         }
     }
@@ -186,7 +183,7 @@ impl Format {
         &self.program.source
     }
 
-    /// The escaping it was compiled for.
+    /// The escaping of the lines.
     pub fn escape(&self) -> Escape {
         self.program.escape
     }
@@ -196,29 +193,29 @@ impl Format {
         &self.program.fields
     }
 
-    /// Which fields' ends must be guessed, so that lines can be forged, and which variables cannot be separated.
-    /// Empty for a safe format.
+    /// Which fields have ends that must be guessed, so that lines can be forged, and which variables cannot be
+    /// separated. Empty for a safe format.
     pub fn warnings(&self) -> &[FormatWarning] {
         &self.program.warnings
     }
 
-    /// How much of a line the format prescribes: its own letters and digits, and the least bytes of values
-    /// with a shape of their own, such as times and numbers. Of two formats that take a line, the one that
-    /// prescribes more says more of it.
+    /// How much of a line the format prescribes: its own letters and digits, and the minimum bytes of values with a
+    /// distinctive form, such as times and numbers. If two formats match a line, the one that prescribes more is the
+    /// better match.
     pub fn prescribes(&self) -> usize {
         self.letters() + self.shapes().sum::<usize>()
     }
 
-    /// Whether it takes nearly any line: no value has a shape of its own, and the text between them has
-    /// hardly a letter. Such a format says nothing of a line that was not written by it.
+    /// Whether the format matches nearly any line: no value has a distinctive form, and the text between them has few
+    /// letters. A match with such a format is no evidence that the line was written with it.
     pub fn takes_anything(&self) -> bool {
-        /// A word of a log is longer.
+        /// The shortest word that identifies a log has more letters.
         const FEW: usize = 4;
         self.letters() < FEW && self.shapes().next().is_none()
     }
 
-    /// The least bytes of each value with a shape of its own. A value that is cut from a text of several has none:
-    /// what cannot be cut is taken too.
+    /// The minimum bytes of each value with a distinctive form. A value that is split from a text of several has none,
+    /// because a text that cannot be split is accepted too.
     fn shapes(&self) -> impl Iterator<Item = usize> {
         let cuts = || {
             let joined = self.program.joined.iter();
@@ -233,7 +230,7 @@ impl Format {
         whole.filter_map(|(_, field)| field.grammar().shape())
     }
 
-    /// The letters and digits that the format itself writes.
+    /// The letters and digits of the format's literal texts.
     fn letters(&self) -> usize {
         let bytes = self
             .program
@@ -243,8 +240,8 @@ impl Format {
         bytes.filter(|byte| byte.is_ascii_alphanumeric()).count()
     }
 
-    /// Makes a sentence of an error of this format: `expected a status of three digits for $status at
-    /// byte 57, found 'x'`.
+    /// Turns an error of this format into a sentence: `expected a status of three digits for $status at byte 57, found
+    /// 'x'`.
     pub fn explain(&self, error: &ParseError) -> impl Display {
         Explained::new(self, *error)
     }

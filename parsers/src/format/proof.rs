@@ -1,13 +1,13 @@
-//! Where a field ends, proved from what follows it. Owns the proofs; knows nothing of steps and lines.
+//! Proves where a field ends from the parts that follow it. Owns the proofs. Refuses to know steps and lines.
 //!
-//! The one question, for a field whose values are runs of bytes of a set S: the reader runs to the
-//! first byte outside S; how far before that byte did the value end? If everything between the end of
-//! the value and a byte that is surely outside S has a known length, the answer is that length.
+//! All proofs answer one question about a field whose values are runs of bytes of a set S. The reader advances to the
+//! first byte outside S; how far before that byte does the value end? If everything between the end of the value and a
+//! byte that is certainly outside S has a known length, the answer is that length.
 
 use super::grammar::{Grammar, Layout, Look};
 use crate::bytes::ByteSet;
 
-/// A part of the format, with its byte place in the source.
+/// A part of the format, with its byte position in the source.
 pub(super) enum Part {
     Literal {
         text: Vec<u8>,
@@ -21,18 +21,18 @@ pub(super) enum Part {
     },
 }
 
-/// Where the first byte outside a set stands, seen from the end of the value.
+/// The position of the first byte outside a set, relative to the end of the value.
 pub(super) struct Anchor {
     pub(super) back: u32,
-    /// The bytes with which the next field begins, unless it is absent: then it is a `-`, which this
-    /// field could hold too.
+    /// The bytes with which the next field begins, unless that field is absent: then it is a `-`, which this field
+    /// could contain too.
     pub(super) give_back: Option<ByteSet>,
 }
 
-/// Proves that the first byte outside `set` stands at a fixed distance after the value's end.
+/// Proves that the first byte outside `set` is at a fixed distance after the value's end.
 pub(super) fn anchor(set: &ByteSet, pairs: bool, rest: &[Part]) -> Option<Anchor> {
     let mut back = 0u32;
-    // After a field that may be empty, what follows must stop the scan at the same place.
+    // If this field may be empty, the parts after it must stop the scan at the same position.
     let mut maybe_here = false;
     let certain = |back| {
         Some(Anchor {
@@ -47,7 +47,7 @@ pub(super) fn anchor(set: &ByteSet, pairs: bool, rest: &[Part]) -> Option<Anchor
                     if !set.has(*byte) {
                         return certain(back);
                     }
-                    // And the scan would take a literal's `\` for the beginning of an escape.
+                    // Also, the scan would read a literal's `\` as the beginning of an escape.
                     if maybe_here || (pairs && *byte == b'\\') {
                         return None;
                     }
@@ -91,8 +91,8 @@ pub(super) fn anchor(set: &ByteSet, pairs: bool, rest: &[Part]) -> Option<Anchor
 
 /// Proves that the value has only one possible end although its set holds what follows.
 ///
-/// Some byte of the literal text after it occurs in no field up to a byte outside the set (or the end
-/// of the line), so the number of such bytes after the value is fixed: two ends would differ in it.
+/// Some byte of the literal text after it occurs in no field before a byte outside the set (or the end of the line).
+/// The number of such bytes after the value is therefore fixed, and two possible ends would differ in it.
 pub(super) fn only_one_end(look: &Look, rest: &[Part]) -> bool {
     let Some((Part::Literal { text, .. }, _)) = rest.split_first() else {
         return false;
@@ -138,7 +138,7 @@ fn counts(set: ByteSet, mark: u8, rest: &[Part]) -> bool {
     true
 }
 
-/// Whether what follows can begin with `pattern`; when in doubt, yes.
+/// Whether the following parts can begin with `pattern`; true when that is uncertain.
 pub(super) fn can_begin(rest: &[Part], pattern: &[u8]) -> bool {
     let Some(first) = pattern.first() else {
         return true;

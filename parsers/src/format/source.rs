@@ -1,7 +1,7 @@
-//! The text of a `log_format`: its grammar, in nom. Splits a format's value into literal text and
-//! variables, and makes that value from a directive's pieces, as `ngx_http_log_compile_format`
-//! (ngx_http_log_module.c) does. nginx.conf and a text pasted from it go the same way: their words come
-//! from one reader ([`crate::nginx_conf::token`]). Knows nothing of what variables mean.
+//! Parses the text of a `log_format` with nom. Splits a format's value into literal text and variables, and builds that
+//! value from a directive's pieces, as `ngx_http_log_compile_format` (ngx_http_log_module.c) does. nginx.conf and a
+//! text pasted from it are read by the same code: one tokenizer supplies the words of both
+//! ([`crate::nginx_conf::token`]). Refuses to know what variables mean.
 
 use super::error::{FormatError, FormatProblem};
 use crate::escape::Escape;
@@ -12,7 +12,7 @@ use nom::combinator::opt;
 use nom::error::{ErrorKind, ParseError as NomError};
 use nom::{IResult, Parser};
 
-/// Where the grammar did not fit: only how much text was left.
+/// The position at which the grammar did not match: only the length of the remaining text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SourceError {
     left: usize,
@@ -57,7 +57,7 @@ fn literal(input: &str) -> Parsed<'_, &str> {
     take_while1(|c| c != '$').parse(input)
 }
 
-/// Splits a format's value. Each part comes with its byte place.
+/// Splits a format's value. Each part has its byte position.
 pub(super) fn pieces(source: &str) -> Result<Vec<(usize, Piece<'_>)>, FormatError> {
     let mut pieces = Vec::new();
     let mut rest = source;
@@ -87,25 +87,24 @@ pub(super) fn pieces(source: &str) -> Result<Vec<(usize, Piece<'_>)>, FormatErro
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Directive {
     pub(crate) value: String,
-    /// `None` where nothing says it, which for nginx means `default`.
+    /// `None` if the text has no `escape=`, which for nginx means `default`.
     pub(crate) escape: Option<Escape>,
 }
 
-/// What [`directive`] finds in a text.
+/// The result of [`directive`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum DirectiveText {
     /// A directive, or its quoted pieces.
     Directive(Directive),
-    /// Quoted pieces which could as well be a bare value, whose own quotes these are.
+    /// Quoted pieces that could also be a bare value with quotes of its own.
     Either(Directive),
     /// A bare value.
     Bare,
 }
 
-/// Reads `log_format name [escape=…] piece…;`, or only `[escape=…] 'piece' "piece"…`, by the same rules as
-/// nginx.conf is read.
+/// Reads `log_format name [escape=…] piece…;`, or only `[escape=…] 'piece' "piece"…`, by the same rules as nginx.conf.
 pub(super) fn directive(text: &str) -> Result<DirectiveText, FormatError> {
-    // The `;` of a pasted text may be missing, and a comment may stand behind it.
+    // The `;` of a pasted text may be missing, and a comment may follow it.
     let ended = format!("{text}\n;");
     let mut tokens = Tokens::new(ended.as_bytes());
     let end = tokens.next();
@@ -114,7 +113,7 @@ pub(super) fn directive(text: &str) -> Result<DirectiveText, FormatError> {
     let is_directive = words.first().is_some_and(|word| word == LOG_FORMAT);
     let whole = end == Ok(End::Semicolon) && {
         let mut rest = Tokens::new(&ended.as_bytes()[ended.len() - left..]);
-        // Nothing behind it, or only the `;` that was put there.
+        // No text follows, or only the `;` that was added above.
         left == 0 || rest.next() == Err(Flaw::Unexpected(b';')) && rest.left() == 1
     };
     let error = |problem| {
@@ -149,7 +148,7 @@ pub(super) fn directive(text: &str) -> Result<DirectiveText, FormatError> {
 
 const LOG_FORMAT: &[u8] = b"log_format";
 
-/// The words of a text are cut at ASCII bytes alone.
+/// The words of a text are split only at ASCII bytes.
 fn texts(words: &[Vec<u8>]) -> Vec<&str> {
     words
         .iter()
@@ -157,7 +156,7 @@ fn texts(words: &[Vec<u8>]) -> Vec<&str> {
         .collect()
 }
 
-/// Makes the value of a format from the words after its name.
+/// Builds the value of a format from the words after its name.
 pub(crate) fn from_words(words: &[&str]) -> Result<Directive, FormatError> {
     let (escape, pieces) = match words.split_first() {
         Some((first, rest)) => match first.strip_prefix("escape=") {
@@ -175,10 +174,10 @@ pub(crate) fn from_words(words: &[&str]) -> Result<Directive, FormatError> {
     })
 }
 
-/// Joins the pieces of a `log_format` to its value.
+/// Joins the pieces of a `log_format` into its value.
 ///
-/// nginx compiles each piece by itself, so a name ends with its piece: `'$host' 'name'` is
-/// `${host}name`. Such a name gets its braces.
+/// nginx compiles each piece separately, so a name ends with its piece: `'$host' 'name'` is `${host}name`. Such a name
+/// gets braces.
 fn join(parts: &[&str]) -> Result<String, FormatError> {
     let mut value = String::new();
     for (index, part) in parts.iter().enumerate() {

@@ -38,14 +38,14 @@ fn combined_compiles_without_a_warning() {
 }
 
 #[test]
-fn variables_as_nginx_takes_them() {
+fn variables_are_accepted_as_in_nginx() {
     let format = Format::compile("${host}name $Status,$status$time_local", Escape::Json).unwrap();
     assert_eq!(names(&format), ["host", "status", "status", "time_local"]);
     assert_eq!(format.fields()[1].grammar(), Grammar::Status);
 }
 
 #[test]
-fn parts_stand_in_the_order_of_the_line() {
+fn parts_are_in_the_order_of_the_line() {
     let source = "{\"t\":\"$date.${ms}é\"} $status$pipe$upstream_status, $host";
     let format = Format::compile(source, Escape::Json).unwrap();
     let text = format.parts().iter().fold(String::new(), |mut all, part| {
@@ -80,7 +80,7 @@ fn a_format_with_only_inseparable_variables_is_refused() {
     insta::assert_snapshot!(all.join("\n"));
 }
 
-/// The fields of a format, those that are kept as one text marked with a `!`.
+/// The fields of a format; a `!` marks those that are kept as one text.
 fn fields_of(source: &str, escape: Escape) -> String {
     let format = Format::compile(source, escape).unwrap();
     let kept = |name: &str| {
@@ -114,7 +114,7 @@ fn inseparable_adjacent_variables_are_joined() {
             "\"$upstream_scheme://$upstream_host$upstream_uri\"",
             "upstream_scheme upstream_host$upstream_uri upstream_host upstream_uri",
         ),
-        // No more than what cannot be separated.
+        // Only variables that cannot be separated are joined.
         (
             "\"$scheme$host\" $http_a$http_b$time_local \"$http_c\"",
             "scheme$host! http_a$http_b! time_local http_c",
@@ -132,7 +132,7 @@ fn inseparable_adjacent_variables_are_joined() {
             "$upstream_status${request_uri}, $pipe",
             "upstream_status$request_uri! pipe",
         ),
-        // What has a shape of its own is read by itself.
+        // A value with a distinctive form is read by itself.
         ("$status$body_bytes_sent", "status body_bytes_sent"),
         ("$msec$request", "msec request"),
         (
@@ -143,7 +143,7 @@ fn inseparable_adjacent_variables_are_joined() {
     ] {
         assert_eq!(fields_of(source, Escape::Default), fields, "{source}");
     }
-    // Without a `-` for what is absent, more of them.
+    // Without a `-` for absent values, more variables are joined.
     for (source, fields) in [
         (
             "{\"u\":\"$scheme://$host$request_uri\"}",
@@ -203,7 +203,7 @@ fn separable_adjacent_variables_are_accepted() {
 
 #[test]
 fn a_format_that_clients_can_forge_gives_a_warning() {
-    // One byte of the text after it occurs in no later field: its place is certain.
+    // One byte of the text after it occurs in no later field, so its position is certain.
     assert_eq!(warned("$http_user_agent $status", Escape::Default), [""; 0]);
     assert_eq!(
         warned("$remote_addr:$remote_port $status", Escape::Default),
@@ -235,7 +235,7 @@ fn a_format_that_clients_can_forge_gives_a_warning() {
 }
 
 #[test]
-fn directives_as_they_stand_in_nginx_conf() {
+fn directives_as_written_in_nginx_conf() {
     for (text, source, escape) in [
         (
             "log_format main '$host \"$request\"';",
@@ -282,7 +282,7 @@ fn directives_as_they_stand_in_nginx_conf() {
             "\"$http_host$request_uri\" \"$status\"",
             Escape::None,
         ),
-        // Pieces would be neighbours that cannot be separated, so it is a bare value.
+        // As pieces, the neighbours could not be separated, so this is a bare value.
         (
             "\"$http_a\" \"$http_b\"",
             "\"$http_a\" \"$http_b\"",
@@ -323,7 +323,7 @@ fn directives_that_nginx_refuses() {
     insta::assert_snapshot!(all.join("\n"));
 }
 
-/// nginx.conf and a text that is pasted from it are one language: the same words, the same value.
+/// nginx.conf and a text that is pasted from it are read as the same words and the same value.
 #[test]
 fn pasted_directives_are_read_as_nginx_conf_is() {
     struct Conf(String);

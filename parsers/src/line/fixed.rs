@@ -1,11 +1,11 @@
-//! Values whose form is known byte by byte: values of fixed length, and seconds with milliseconds.
+//! Reads values whose form is known byte by byte: values of fixed length, and seconds with milliseconds.
 //!
-//! Owns where such a value ends, and which of its bytes is wrong. Refuses to know its meaning. Invariant: an end lies inside
-//! the line.
+//! Owns where such a value ends, and which of its bytes is wrong. Refuses to know its meaning. Invariant: an end lies
+//! inside the line.
 
 use crate::format::{Fixed, Grammar};
 
-/// A time with milliseconds has no more bytes: a `u64` of seconds, a dot, three digits.
+/// The maximum length of a time with milliseconds: a `u64` of seconds, a dot, three digits.
 const MAX_SECONDS: usize = 24;
 
 #[inline(always)]
@@ -49,7 +49,7 @@ fn fixed_mismatch(value: &[u8], fixed: Fixed) -> Option<usize> {
         .position(|(place, byte)| !fixed.at(place).has(*byte))
 }
 
-/// The place at which a value, whose bytes are all of its set, is still wrong.
+/// The position at which a value is wrong although all its bytes are in its set.
 #[inline(always)]
 pub(super) fn mismatch(grammar: Grammar, value: &[u8]) -> Option<usize> {
     match grammar {
@@ -64,7 +64,7 @@ pub(super) fn mismatch(grammar: Grammar, value: &[u8]) -> Option<usize> {
     }
 }
 
-/// The end of seconds with three digits of milliseconds, whatever follows them; or the byte that is wrong.
+/// The end of seconds with three digits of milliseconds, whatever the following text is; or the byte that is wrong.
 #[cold]
 pub(super) fn seconds_end(line: &[u8], start: usize) -> Result<usize, usize> {
     let digits = |from: usize, most: usize| {

@@ -1,4 +1,4 @@
-//! What is read of variables side by side that cannot be separated.
+//! Reading adjacent variables that cannot be separated.
 
 use super::*;
 
@@ -30,7 +30,7 @@ fn check(source: &str, escape: Escape, cases: &[(&str, &str)]) {
 }
 
 #[test]
-fn a_target_is_cut_off_at_its_first_slash() {
+fn a_target_begins_at_the_first_slash() {
     check(
         "\"$http_host$request_uri\"",
         Escape::Default,
@@ -52,11 +52,11 @@ fn a_target_is_cut_off_at_its_first_slash() {
                 "\"m\\xC3\\xBC.example/\\x22\"",
                 "http_host=m\\\\xC3\\\\xBC.example request_uri=/\\\\x22",
             ),
-            // HTTP/1.0 needs no host, and rubbish has neither.
+            // HTTP/1.0 needs no host, and invalid requests have neither.
             ("\"-/a\"", "request_uri=/a"),
             ("\"--\"", ""),
             ("\"shop.example-\"", "http_host=shop.example"),
-            // In two ways, or in none: a target with a scheme, a `?` that may be the host's, a host alone.
+            // Two possible splits, or none: a target with a scheme, a `?` that may belong to the host, a host alone.
             (
                 "\"shop.examplehttp://other.example/a\"",
                 "http_host$request_uri=shop.examplehttp://other.example/a",
@@ -115,7 +115,7 @@ fn a_port_ends_where_the_target_begins() {
                 "200 \"https://[::1]:443/x:1/2\" HTTP/2.0",
                 "status=200 scheme=https host=[::1] server_port=443 request_uri=/x:1/2 server_protocol=HTTP/2.0",
             ),
-            // A Unix socket has no port; a request that is none has no target.
+            // A Unix socket has no port; an invalid request has no target.
             (
                 "200 \"http://a:/x:80/\" HTTP/1.1",
                 "status=200 scheme=http host=a server_port= request_uri=/x:80/ server_protocol=HTTP/1.1",
@@ -145,7 +145,7 @@ fn a_port_ends_where_the_target_begins() {
     );
 }
 
-/// Where a text that nothing limits follows, an address must not end at a `:` of its own.
+/// If unlimited text follows, an address must not end at a `:` of its own.
 #[test]
 fn an_address_before_a_colon_is_read_whole_or_not_at_all() {
     let source = "$remote_addr:$remote_port$http_x $status";
@@ -176,7 +176,7 @@ fn an_address_before_a_colon_is_read_whole_or_not_at_all() {
     }
 }
 
-/// A port and a limit behind it tell where an IPv6 address ends.
+/// A port and the limiting text after it determine where an IPv6 address ends.
 #[test]
 fn an_address_before_a_port_is_read_whatever_follows() {
     for (source, line, expected) in [
@@ -220,7 +220,7 @@ fn an_address_before_a_port_is_read_whatever_follows() {
     }
 }
 
-/// What tells a client's address and no client can set stands before a target like a host, IPv6 too.
+/// A client's address that no client can set is separated from the target like a host, including IPv6.
 #[test]
 fn a_clients_address_ends_where_the_target_begins() {
     check(
@@ -239,7 +239,7 @@ fn a_clients_address_ends_where_the_target_begins() {
                 "https://2001:db8::7- 400",
                 "scheme=https the_real_ip=2001:db8::7 status=400",
             ),
-            // what is no address stays whole: a `/` in it would shift the path
+            // a value that is not an address stays whole: a `/` in it would shift the path
             (
                 "https://203.0.113.9, 10.0.0.1/a 200",
                 "scheme=https the_real_ip$request_uri=203.0.113.9, 10.0.0.1/a status=200",
@@ -258,7 +258,7 @@ fn a_clients_address_ends_where_the_target_begins() {
             "client_ip=2001:db8::7 uri=/a is_args=? args=b status=200",
         )],
     );
-    // a client writes what it likes into a header
+    // a client can write any text into a header
     check(
         "$http_x_real_ip$request_uri $status",
         Escape::Default,
@@ -285,10 +285,10 @@ fn a_decoded_path_ends_at_its_first_question_mark() {
             ),
             ("a.example/x-", "host=a.example uri=/x is_args="),
             ("a.example/x--", "host=a.example uri=/x- is_args="),
-            // Emptied by a rewrite, `$args` is there and empty.
+            // A rewrite emptied `$args`: it is present and empty.
             ("a.example/x", "host=a.example uri=/x is_args= args="),
             ("a.example--", "host=a.example is_args="),
-            // A `?` alone is no `$is_args`.
+            // A `?` alone is not `$is_args`.
             ("a.example/x?", "host$uri$is_args$args=a.example/x?"),
         ],
     );
@@ -315,7 +315,7 @@ fn a_decoded_path_ends_at_its_first_question_mark() {
 }
 
 #[test]
-fn several_before_a_target_stay_one_text() {
+fn several_variables_before_a_target_stay_one_text() {
     check(
         "$scheme://$http_host$server_port$request_uri",
         Escape::Default,
@@ -381,7 +381,7 @@ fn a_value_with_a_fixed_shape_needs_no_following_text() {
 }
 
 #[test]
-fn an_uncut_text_costs_no_other_field() {
+fn an_unsplit_text_does_not_affect_other_fields() {
     check(
         "$remote_addr$http_x [$time_local] \"$scheme$host\" $status",
         Escape::Default,
@@ -447,14 +447,14 @@ fn a_carriage_return_at_the_end_belongs_to_no_field() {
             "time_local=23/Nov/2026:05:41:14 +0000",
         ),
         ("$bytes_sent", Escape::Default, "17\r", "bytes_sent=17"),
-        // Only the last one ends the line.
+        // Only the last one is part of the line end.
         (
             "$status $http_a",
             Escape::None,
             "200 x\r\r",
             "status=200 http_a=x\\r",
         ),
-        // A format that writes one itself reads lines with it and without.
+        // A format that ends with one itself reads lines with it and without it.
         (
             "$status $http_a\r",
             Escape::Default,

@@ -3,21 +3,21 @@
 //! Owns the pass. Refuses to know where values begin and end. Invariant: a line is plain exactly if none of its values needs
 //! decoding, so that no value must be checked by itself.
 
-/// So many bytes are looked at together: the loop over a block becomes vector instructions, and its counts fit into a
+/// The number of bytes examined together: the loop over a block becomes vector instructions, and its counts fit into a
 /// byte.
 const BLOCK: usize = 64;
 
-/// What the bytes of a line are, whatever format takes it. Of a line that many formats are tried with it is asked once.
+/// The classes of bytes in a line, independent of the format. They are computed once, even if many formats are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Plainness {
-    /// There is a byte that is no printable ASCII, or a `\`.
+    /// Some byte is a `\`, or is not printable ASCII.
     pub(super) odd: bool,
-    /// How many `"` there are.
+    /// The number of `"`.
     quotes: usize,
 }
 
 impl Plainness {
-    /// Looks at each byte of `line` once.
+    /// Examines each byte of `line` once.
     #[inline]
     pub fn of(line: &[u8]) -> Plainness {
         let (blocks, rest) = line.as_chunks::<BLOCK>();
@@ -32,13 +32,13 @@ impl Plainness {
         Plainness { odd, quotes }
     }
 
-    /// Whether nothing is odd, and there are no other `"` than the `quotes` of a format.
+    /// Whether all bytes are plain, and the only `"` are the `quotes` of a format.
     pub(super) fn is_plain(self, quotes: usize) -> bool {
         !self.odd && self.quotes == quotes
     }
 }
 
-/// Whether a block has a byte that is never plain, and how many `"`.
+/// Whether a block has a byte that is never plain, and its number of `"`.
 #[inline(always)]
 fn look(block: &[u8; BLOCK]) -> (bool, usize) {
     let (mut odd, mut quotes) = (false, 0u8);
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn one_odd_byte_is_found_at_every_position() {
+    fn one_special_byte_is_found_at_every_position() {
         for length in [1, 15, 63, 64, 65, 100, 128, 129, 20_000] {
             let mut line = vec![b'"'; length];
             assert!(Plainness::of(&line).is_plain(length));

@@ -1,4 +1,4 @@
-//! What nginx writes under a format comes back, for formats that were accepted without a warning.
+//! Lines that nginx writes in a format are read back, for formats that compile without a warning.
 
 use super::tests_support::write_escaped;
 use super::*;
@@ -32,7 +32,7 @@ fn value(grammar: Grammar, escape: Escape) -> BoxedStrategy<Option<Vec<u8>>> {
         Grammar::Host => absent(prop_oneof![
             of("[a-z0-9.-]{1,20}"),
             of("\\[::1\\]"),
-            // `ngx_http_validate_host` cuts at a `:`, and what begins with a bracket ends with one.
+            // `ngx_http_validate_host` cuts at a `:`, and a host that begins with a bracket ends with one.
             bytes(|byte| byte > b' ' && byte != 0x7f && !b"/?:[".contains(&byte)),
         ]),
         Grammar::Scheme => maybe("https?"),
@@ -58,7 +58,7 @@ fn value(grammar: Grammar, escape: Escape) -> BoxedStrategy<Option<Vec<u8>>> {
         Grammar::Pipe => always("[p.]"),
         Grammar::CacheStatus => maybe("[A-Z]{3,11}"),
         Grammar::Word => maybe("[A-Za-z0-9_.:+-]{0,12}"),
-        // A newline would be two lines.
+        // A newline would make two lines.
         Grammar::Text => absent(prop_oneof![
             bytes(move |byte| escape != Escape::None || byte != b'\n'),
             of("[a-z \\[\\]\"\\\\,:-]{0,20}"),
@@ -139,7 +139,7 @@ fn literal() -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// Variables that people write side by side.
+/// Variables that operators write without separators.
 const NEIGHBOURS: &[&[&str]] = &[
     &["http_host", "request_uri"],
     &["server_port", "request_uri"],
@@ -159,7 +159,7 @@ const NEIGHBOURS: &[&[&str]] = &[
     &["remote_addr", "http_user_agent"],
 ];
 
-/// A format and, per variable, a value.
+/// A format and, for each variable, a value.
 fn written() -> impl Strategy<Value = (String, Escape, Vec<Option<Vec<u8>>>)> {
     let escape = prop_oneof![
         4 => Just(Escape::Default),
@@ -183,7 +183,7 @@ fn written() -> impl Strategy<Value = (String, Escape, Vec<Option<Vec<u8>>>)> {
         let names: Vec<&str> = parts.into_iter().flat_map(|(_, names)| names).collect();
         let values: Vec<_> = names.iter().map(|name| value_of(name, escape)).collect();
         let values = values.prop_map(move |mut values| {
-            tame(&names, &mut values);
+            make_consistent(&names, &mut values);
             values
         });
         (Just(source), Just(escape), values)
@@ -199,10 +199,10 @@ fn value_of(name: &str, escape: Escape) -> BoxedStrategy<Option<Vec<u8>>> {
     value(Grammar::of(name), escape)
 }
 
-/// What nginx sees to: `$is_args` is `?` where `$args` has a value, and `$request_time` always has one. And
-/// what is taken for granted where variables stand side by side: no `?` in `$uri`, and a `-` at the end of it
-/// all for `$args`.
-fn tame(names: &[&str], values: &mut [Option<Vec<u8>>]) {
+/// Makes the values consistent, as nginx does: `$is_args` is `?` if `$args` has a value, and `$request_time` always has
+/// one. Also applies the assumptions about adjacent variables: no `?` in `$uri`, and a `-` at the very end belongs to
+/// `$args`.
+fn make_consistent(names: &[&str], values: &mut [Option<Vec<u8>>]) {
     for at in 0..names.len().saturating_sub(1) {
         if names[at] == "request_time" {
             values[at].get_or_insert_with(|| b"0.000".to_vec());
@@ -212,7 +212,7 @@ fn tame(names: &[&str], values: &mut [Option<Vec<u8>>]) {
         {
             path.retain(|byte| *byte != b'?');
         }
-        // Without a target, what stands behind it can be taken for the end of what stands before it.
+        // Without a target, the text after it can be mistaken for the end of the value before it.
         if names[at + 1] == "request_uri" && ["request_method", "host"].contains(&names[at]) {
             values[at + 1].get_or_insert_with(|| b"/".to_vec());
         }
@@ -260,7 +260,7 @@ fn write(format: &Format, values: &[Option<Vec<u8>>]) -> (Vec<u8>, Vec<(String, 
     (line, texts)
 }
 
-/// Each field of a line with the text that nginx wrote there: of one variable, or of several.
+/// Each field of a line with the text that nginx wrote there, of one variable or of several.
 fn expected(format: &Format, texts: &[(String, Vec<u8>)]) -> Vec<Vec<u8>> {
     let uncut: Vec<&str> = format
         .warnings()
@@ -322,7 +322,7 @@ fn lines_written_by_nginx_are_read_back() {
         let missing: &[u8] = if escape == Escape::Default { b"-" } else { b"" };
         let mut read = 0;
         for (index, text) in expected(&format, &texts).iter().enumerate() {
-            // Of joined variables either each is known or the whole of them.
+            // Either each of the joined variables has a value, or the whole text has one.
             let Some((from, to)) = captures.span(index) else {
                 continue;
             };
@@ -341,7 +341,7 @@ fn lines_written_by_nginx_are_read_back() {
         Ok(())
     });
     outcome.unwrap();
-    // Else the test would say nothing.
+    // Otherwise the test would prove nothing.
     assert!(
         accepted.get() > 500,
         "only {} formats were accepted",
@@ -354,12 +354,12 @@ fn lines_written_by_nginx_are_read_back() {
     );
 }
 
-/// Values at the edges of the proofs; most were found by the property above.
+/// Values at the limits of the proofs; the property above found most of them.
 #[test]
-fn values_at_the_edges_come_back() {
+fn values_at_the_limits_are_read_back() {
     let some = |text: &str| Some(text.as_bytes().to_vec());
     let cases = [
-        // An absent value before a text that the wide set holds.
+        // An absent value before a text that the wide set contains.
         (
             "$server_protocol $time_iso8601://",
             Escape::Default,
@@ -372,7 +372,7 @@ fn values_at_the_edges_come_back() {
         ),
         ("$remote_port-", Escape::Default, vec![None]),
         ("$remote_port-", Escape::Default, vec![some("")]),
-        // Behind a field that may be empty nothing is certain.
+        // After a field that may be empty, no end is certain.
         (
             "\"$server_protocol $scheme \"",
             Escape::Json,
@@ -383,7 +383,7 @@ fn values_at_the_edges_come_back() {
             Escape::Json,
             vec![some("HTTP/1.1"), None],
         ),
-        // Only one of the two can have the last `-`.
+        // Only one of the two can own the last `-`.
         (
             "$scheme://$host$request_uri",
             Escape::Default,
@@ -399,7 +399,7 @@ fn values_at_the_edges_come_back() {
             Escape::Default,
             vec![some("M-"), some("200")],
         ),
-        // A group of servers that none was reached of.
+        // An upstream group of which no server was reached.
         (
             "$upstream_addr $upstream_status",
             Escape::Default,
@@ -410,7 +410,7 @@ fn values_at_the_edges_come_back() {
             Escape::Json,
             vec![some(""), some("502")],
         ),
-        // A literal `\` is no escape of the value's last byte.
+        // A literal `\` does not escape the value's last byte.
         (
             "\"$http_a\\\"$status",
             Escape::Json,
@@ -437,7 +437,7 @@ fn values_at_the_edges_come_back() {
 }
 
 #[test]
-fn a_guessed_line_is_read_when_its_text_is_tame() {
+fn a_guessed_line_is_read_if_its_text_is_ordinary() {
     let source = "$http_user_agent, $http_x $upstream_addr, $upstream_status $http_y $status";
     let format = Format::compile(source, Escape::Default).unwrap();
     assert!(!format.warnings().is_empty());
@@ -451,7 +451,7 @@ fn a_guessed_line_is_read_when_its_text_is_tame() {
     assert_eq!(all[5], "404");
 }
 
-/// The costliest line we can think of: each text can end at each place, and the line fits at none.
+/// The most expensive line that we know: each text can end at each position, and the line never matches.
 #[test]
 fn guessing_is_bounded() {
     let format = Format::compile(

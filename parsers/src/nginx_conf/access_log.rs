@@ -1,9 +1,9 @@
 //! The arguments of `access_log` and `log_format`, as `ngx_http_log_set_log` and
 //! `ngx_http_log_compile_format` take them (`src/http/modules/ngx_http_log_module.c`).
 //!
-//! Owns the options and the question whether a target is a file; refuses to know blocks and inheritance.
+//! Owns the options and the decision whether a target is a file. Refuses to know blocks and inheritance.
 //!
-//! `memory:` is a target of `error_log` alone: nginx takes `access_log memory:32m` for a file of that name.
+//! Only `error_log` has `memory:` targets: nginx takes `access_log memory:32m` for a file of that name.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use crate::format::source;
 const ACCESS_LOG: &str = "access_log";
 const LOG_FORMAT: &str = "log_format";
 
-/// Buffer of a log with `gzip` and no `buffer=`.
+/// The buffer of a log with `gzip` and without `buffer=`.
 const GZIP_BUFFER: u64 = 64 * 1024;
 /// `gzip` without a level is zlib's `Z_BEST_SPEED`.
 const GZIP_LEVEL: u8 = 1;
 
-/// What one `access_log` says.
+/// The content of one `access_log` directive.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Directive {
     Off,
@@ -30,7 +30,7 @@ pub(super) enum Directive {
     },
 }
 
-/// Reads the words after `access_log`; every bad parameter goes to `wrong` and is left out.
+/// Reads the words after `access_log`; every invalid parameter is reported to `wrong` and omitted.
 pub(super) fn access_log(words: &[Vec<u8>], wrong: &mut Vec<Wrong>) -> Option<Directive> {
     let Some(words) = texts(words) else {
         wrong.push(Wrong::NotUtf8 {
@@ -125,7 +125,7 @@ pub(super) fn log_format(words: &[Vec<u8>]) -> Result<(String, Escape, String), 
     Ok((name.to_owned(), escape, format.value))
 }
 
-/// Can what is written to `target` be followed? `target` is as written, before the prefix is put on.
+/// Whether a log at `target` can be followed. `target` is as written, without the prefix.
 pub(super) fn tailable(target: &str) -> Tailable {
     let standard = |fd: &str| matches!(fd, "0" | "1" | "2");
     if target.starts_with("syslog:") {
@@ -149,7 +149,7 @@ pub(super) fn tailable(target: &str) -> Tailable {
     }
 }
 
-/// The path with each `$name` and `${name}` as `*`; what a glob would take as special is bracketed.
+/// The path with each `$name` and `${name}` as `*`; characters that are special in a glob are bracketed.
 pub(super) fn variables_as_stars(path: &str) -> String {
     let mut glob = String::with_capacity(path.len());
     let mut chars = path.chars().peekable();

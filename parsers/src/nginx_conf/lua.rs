@@ -1,12 +1,12 @@
-//! The body of a `…_by_lua_block { … }` of lua-nginx-module, which nginx's own tokenizer never sees.
+//! Skips the body of a `…_by_lua_block { … }` of lua-nginx-module, which nginx's own tokenizer never reads.
 //!
 //! Owns just enough of Lua's lexical rules to find the closing brace: strings, long brackets, comments
-//! (`ngx_http_lua_lex.rl` in lua-nginx-module does the same). Guards against a brace, quote or `--` in Lua
-//! code that would put the rest of the file out of step.
+//! (`ngx_http_lua_lex.rl` in lua-nginx-module does the same). Otherwise a brace, quote or `--` in Lua code would make
+//! the rest of the file unreadable.
 
 use nom::IResult;
 
-/// Takes everything up to and with the `}` that closes the block; fails when there is none.
+/// Takes everything up to and including the `}` that closes the block; fails if there is none.
 pub(super) fn body(input: &[u8]) -> IResult<&[u8], &[u8], ()> {
     let mut depth = 0usize;
     let mut at = 0;
@@ -34,7 +34,7 @@ pub(super) fn body(input: &[u8]) -> IResult<&[u8], &[u8], ()> {
     Err(nom::Err::Error(()))
 }
 
-/// Length of the string literal at the start of `input`, with its quotes.
+/// Length of the string literal at the start of `input`, including its quotes.
 fn string(input: &[u8]) -> Option<usize> {
     let quote = *input.first()?;
     let mut at = 1;
@@ -47,8 +47,8 @@ fn string(input: &[u8]) -> Option<usize> {
     }
 }
 
-/// Length of the line comment at the start of `input`, before its line feed; of a block comment only the
-/// dashes, for what follows them is a long bracket like any other.
+/// Length of the line comment at the start of `input`, before its line feed. Of a block comment only the length of the
+/// dashes, because the long bracket after them is read like any other.
 fn comment(input: &[u8]) -> usize {
     match opening(&input[2..]) {
         Some(_) => 2,
@@ -56,14 +56,14 @@ fn comment(input: &[u8]) -> usize {
     }
 }
 
-/// The number of `=` when `input` begins with a long bracket, `[[` or `[==[`.
+/// The number of `=` if `input` begins with a long bracket, `[[` or `[==[`.
 fn opening(input: &[u8]) -> Option<usize> {
     let after = input.strip_prefix(b"[")?;
     let level = after.iter().take_while(|&&byte| byte == b'=').count();
     (after.get(level) == Some(&b'[')).then_some(level)
 }
 
-/// Length of the long bracket of `level` at the start of `input`, with its closing `]==]`.
+/// Length of the long bracket of `level` at the start of `input`, including its closing `]==]`.
 fn long(input: &[u8], level: usize) -> Option<usize> {
     let mut from = level + 2;
     loop {

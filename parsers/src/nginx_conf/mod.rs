@@ -1,14 +1,13 @@
-//! nginx.conf: which access logs it writes, in which format, for which servers.
+//! Reads nginx.conf: which access logs nginx writes, in which format, for which servers.
 //!
-//! Owns the syntax of nginx's configuration (`src/core/ngx_conf_file.c`) and the meaning of the few
-//! directives that make access logs (`src/http/modules/ngx_http_log_module.c`): `include`, `log_format`,
-//! `access_log`, `server_name`, `listen` and the blocks they stand in. Refuses to know files: the caller
-//! gives a [`ConfSource`]. Refuses to judge what nginx alone can judge; a directive it does not know is
-//! stepped over.
+//! Owns the syntax of nginx's configuration (`src/core/ngx_conf_file.c`) and the meaning of the few directives that
+//! define access logs (`src/http/modules/ngx_http_log_module.c`): `include`, `log_format`, `access_log`, `server_name`,
+//! `listen` and the blocks that contain them. Refuses to know files: the caller supplies a [`ConfSource`]. Refuses to
+//! check anything else that nginx checks: it skips a directive that it does not know.
 //!
-//! Invariant: reading never fails as a whole and always ends. Whatever is wrong becomes a [`Problem`]
-//! with its file and line, beside everything that could still be understood; includes are bounded in
-//! depth, number and bytes. It guards against an agent that follows half of the logs and does not say so.
+//! Invariant: reading never fails as a whole and always ends. Each error becomes a [`Problem`] with its file and line,
+//! and everything else is still read; includes are bounded in depth, number and bytes. So an agent never follows only
+//! some of the logs without a message.
 
 mod access_log;
 mod lua;
@@ -28,26 +27,26 @@ use crate::Escape;
 
 pub use problem::{Problem, Wrong};
 
-/// The format nginx predefines (`ngx_http_combined_fmt` in `ngx_http_log_module.c`).
+/// The format that nginx predefines (`ngx_http_combined_fmt` in `ngx_http_log_module.c`).
 pub const COMBINED: &str = "combined";
 
-/// Where the text of nginx.conf and of its includes comes from.
+/// Supplies the text of nginx.conf and of its includes.
 pub trait ConfSource {
-    /// The bytes of the file at `path`, or in a few words why they cannot be had.
+    /// The bytes of the file at `path`, or a short reason why it cannot be read.
     fn read(&self, path: &str) -> Result<Vec<u8>, String>;
 
-    /// The paths which match `pattern` as glob(3) matches it, sorted; none is no error.
+    /// The paths that match `pattern` as in glob(3), sorted; an empty list is not an error.
     fn glob(&self, pattern: &str) -> Result<Vec<String>, String>;
 }
 
-/// What nginx knows from its build and command line and not from its configuration.
+/// Settings of nginx from its build and command line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
-    /// Path of nginx.conf; its folder is where relative includes are looked for.
+    /// Path of nginx.conf; relative includes are looked up in its folder.
     pub conf: String,
-    /// `nginx -V`'s `--prefix`: where relative log paths begin.
+    /// `nginx -V`'s `--prefix`: the base of relative log paths.
     pub prefix: String,
-    /// `nginx -V`'s `--http-log-path`: the log of a server for which no `access_log` is written anywhere.
+    /// `nginx -V`'s `--http-log-path`: the log of a server without any `access_log` at its own or an outer level.
     pub default_log: String,
 }
 
@@ -75,8 +74,8 @@ pub struct LogFormat {
     pub escape: Escape,
     /// The pieces, unquoted and joined.
     pub value: String,
-    /// Where it stands.
-    pub place: ConfPosition,
+    /// The position of the directive.
+    pub position: ConfPosition,
 }
 
 /// One `server` block.
@@ -86,15 +85,14 @@ pub struct Server {
     pub names: Vec<String>,
     /// The first argument of each of its `listen` directives.
     pub listens: Vec<String>,
-    /// Where it begins.
-    pub place: ConfPosition,
+    /// The position at which it begins.
+    pub position: ConfPosition,
 }
 
 impl Server {
-    /// The first name that is a plain host name: no wildcard, no regular expression, not `_`, not empty,
-    /// not `localhost` (nginx's own packages ship a server of that name which takes every host).
-    /// A leading dot (`.example.com` stands for `example.com` and `*.example.com`) is taken off, as nginx
-    /// does for `$server_name`.
+    /// The first name that is a plain host name: no wildcard, no regular expression, not `_`, not empty, not
+    /// `localhost` (nginx's own packages ship a server of that name that accepts every host). A leading dot
+    /// (`.example.com` means `example.com` and `*.example.com`) is removed, as nginx does for `$server_name`.
     pub fn host(&self) -> Option<&str> {
         self.names
             .iter()
@@ -120,31 +118,31 @@ pub struct LogOptions {
     pub condition: Option<String>,
 }
 
-/// One `access_log` directive, or the log that nginx writes where there is none.
+/// One `access_log` directive, or the default log that nginx writes if there is none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Writer {
-    /// Name of its format, in the `log_format`'s own spelling where there is such a format.
+    /// Name of its format, spelled as in its `log_format` if there is one.
     pub format: String,
     /// The other options.
     pub options: LogOptions,
-    /// The servers whose requests it gets, as indexes into [`NginxConf::servers`].
+    /// The servers whose requests it logs, as indexes into [`NginxConf::servers`].
     pub servers: Vec<usize>,
-    /// Writers of one level get the same requests: two of them in two files log each request twice.
+    /// Writers of one level log the same requests: two of them with two files log each request twice.
     pub level: usize,
-    /// Where the directive stands; for a log by default, where the first such server begins.
-    pub place: ConfPosition,
-    /// No directive says so: it is nginx's log by default.
+    /// The position of the directive; for a default log, that of the first such server.
+    pub position: ConfPosition,
+    /// Whether this is nginx's default log, without a directive.
     pub by_default: bool,
 }
 
-/// One log and everyone who writes into it.
+/// One log and all its writers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessLog {
-    /// The full path; as it is written when it is no path (`off`, `syslog:…`).
+    /// The full path; the text as written if it is not a path (`off`, `syslog:…`).
     pub path: String,
-    /// Can it be followed?
+    /// Whether and how it can be followed.
     pub tailable: Tailable,
-    /// Who writes into it, at least one.
+    /// The writers, at least one.
     pub writers: Vec<Writer>,
 }
 
@@ -155,18 +153,18 @@ pub enum Tailable {
     Yes,
     /// A file of gzip members, one for each flush of nginx's buffer.
     Gzip,
-    /// No file to follow.
+    /// Not a file that can be followed.
     No(Reason),
 }
 
 /// Why a log cannot be followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// `off`, or beside an `off` of the same level, which wins.
+    /// `off`, or a log beside an `off` of the same level, which takes precedence.
     Off,
     /// Sent to a syslog server.
     Syslog,
-    /// The path holds variables; see [`AccessLog::glob`].
+    /// The path contains variables; see [`AccessLog::glob`].
     Variables,
     /// nginx's standard output or error: `/dev/stdout`, `/proc/self/fd/1`, an empty path.
     Stream,
@@ -175,7 +173,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The reason and the way out, after "cannot be followed: ".
+    /// The reason and the hint, after "cannot be followed: ".
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::Off => "logging is off here",
@@ -192,7 +190,7 @@ impl Reason {
 }
 
 impl AccessLog {
-    /// A glob for a path with variables: each variable is a `*`. None for other paths.
+    /// A glob for a path with variables: each variable is a `*`. `None` for other paths.
     pub fn glob(&self) -> Option<String> {
         (self.tailable == Tailable::No(Reason::Variables))
             .then(|| access_log::variables_as_stars(&self.path))
@@ -211,46 +209,46 @@ impl AccessLog {
     }
 }
 
-/// An `access_log` of a `stream` block: connections, not HTTP requests.
+/// An `access_log` of a `stream` block: it logs connections, not HTTP requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StreamLog {
     /// Its path as written.
     pub path: String,
-    /// Where it stands.
-    pub place: ConfPosition,
+    /// The position of the directive.
+    pub position: ConfPosition,
 }
 
-/// What a configuration says about access logs.
+/// The access logs of a configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NginxConf {
-    /// The `log_format`s, in order; [`COMBINED`] is not among them.
+    /// The `log_format`s in order, without [`COMBINED`].
     pub formats: Vec<LogFormat>,
-    /// The access logs of the http block, each path once, in order of appearance; a path that is off at one
-    /// level and written from another is there twice.
+    /// The access logs of the http block, each path once, in order of appearance. A path that is off at one level and
+    /// written at another occurs twice.
     pub logs: Vec<AccessLog>,
     /// The `server` blocks of the http block, in order.
     pub servers: Vec<Server>,
-    /// Logs of `stream` blocks, which hold no HTTP requests.
+    /// Logs of `stream` blocks, which contain no HTTP requests.
     pub stream_logs: Vec<StreamLog>,
-    /// The user that its workers run as (`user`); None where nobody says so.
+    /// The user of the worker processes (`user`); `None` if it is not set.
     pub user: Option<String>,
     /// Every file that was read, nginx.conf first, each once.
     pub files: Vec<String>,
-    /// The patterns of includes: a new file that matches one belongs to the configuration.
+    /// The patterns of includes: a new file that matches one is part of the configuration.
     pub patterns: Vec<String>,
-    /// What is wrong.
+    /// The errors.
     pub problems: Vec<Problem>,
 }
 
 impl NginxConf {
-    /// The format called `name`; like nginx, without regard to case. None for [`COMBINED`] and the unknown.
+    /// The format called `name`; like nginx, ignores case. `None` for [`COMBINED`] and unknown names.
     pub fn format(&self, name: &str) -> Option<&LogFormat> {
         self.formats
             .iter()
             .find(|format| format.name.eq_ignore_ascii_case(name))
     }
 
-    /// The one site whose requests are in this log: its server's name, when all its servers agree on it.
+    /// The site whose requests are in this log: the server name, if all its servers have the same one.
     pub fn host_of(&self, log: &AccessLog) -> Option<&str> {
         let mut hosts = log
             .servers()

@@ -1,7 +1,7 @@
-//! What can be wrong with a configuration, and the words for it.
+//! Errors of a configuration, and their messages.
 //!
-//! A problem is what nginx would refuse to start with (or what this agent could not read, where nginx
-//! can): the words keep close to nginx's own, which operators know.
+//! A problem is anything for which nginx would refuse to start (or that this agent could not read although nginx can).
+//! The messages are close to nginx's own, which operators know.
 
 use std::fmt;
 
@@ -9,18 +9,18 @@ use super::ConfPosition;
 use super::token::Flaw;
 use crate::FormatError;
 
-/// Something wrong, and where.
+/// An error and its position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The line.
-    pub place: ConfPosition,
-    /// What it is.
+    /// The position.
+    pub position: ConfPosition,
+    /// The error.
     pub wrong: Wrong,
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.wrong)
+        write!(f, "{}: {}", self.position, self.wrong)
     }
 }
 
@@ -32,7 +32,7 @@ pub enum Wrong {
     Unreadable {
         /// The file or pattern.
         path: String,
-        /// Why, in the words of the system.
+        /// The reason, as the system reports it.
         reason: String,
     },
     /// A file includes itself, perhaps through others.
@@ -40,9 +40,9 @@ pub enum Wrong {
         /// The file.
         path: String,
     },
-    /// Includes within includes beyond any use.
+    /// Includes that are nested too deeply.
     TooDeep,
-    /// More files or bytes than a configuration has.
+    /// More files or bytes than any real configuration has.
     TooMuch,
     /// The file ends within a directive.
     UnexpectedEnd,
@@ -56,12 +56,12 @@ pub enum Wrong {
         /// The block's directive.
         name: String,
     },
-    /// A byte that may not stand there.
+    /// A byte that is not allowed here.
     Unexpected {
         /// The byte.
         byte: u8,
     },
-    /// A directive in a block where nginx does not take it.
+    /// A directive in a block where nginx does not allow it.
     NotAllowed {
         /// The directive.
         directive: &'static str,
@@ -71,19 +71,19 @@ pub enum Wrong {
         /// The directive.
         directive: &'static str,
     },
-    /// An argument with no meaning.
+    /// An invalid argument.
     BadParameter {
         /// The directive.
         directive: &'static str,
         /// The argument.
         parameter: String,
     },
-    /// `access_log` names a format that no `log_format` before it defines.
+    /// `access_log` names a format that no earlier `log_format` defines.
     UnknownFormat {
         /// The name.
         name: String,
     },
-    /// A second `log_format` of one name, or one called `combined`.
+    /// A second `log_format` with the same name, or one called `combined`.
     DuplicateFormat {
         /// The name.
         name: String,
@@ -92,10 +92,10 @@ pub enum Wrong {
     BadFormat {
         /// Its name.
         name: String,
-        /// Why, and at which place of which piece.
+        /// The reason, and its position in which piece.
         error: FormatError,
     },
-    /// A path or format which is not UTF-8.
+    /// A path or format that is not UTF-8.
     NotUtf8 {
         /// The directive.
         directive: &'static str,

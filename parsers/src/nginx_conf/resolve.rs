@@ -1,8 +1,8 @@
-//! From levels to logs: nginx's inheritance (`ngx_http_log_merge_loc_conf`).
+//! Resolves levels to logs by nginx's inheritance (`ngx_http_log_merge_loc_conf`).
 //!
-//! A level with an `access_log` of its own, or with `off`, takes nothing from outside; one without takes
-//! everything. A server for which neither its own level nor `http` says anything writes the log by default.
-//! `off` beside other logs at one level wins (`ngx_http_log_handler`).
+//! A level with an `access_log` of its own, or with `off`, inherits nothing; a level without one inherits everything.
+//! If neither a server's own level nor `http` has a directive, the server writes the default log. `off` beside other
+//! logs at one level takes precedence (`ngx_http_log_handler`).
 
 use std::collections::HashMap;
 
@@ -12,30 +12,30 @@ use super::{
     AccessLog, COMBINED, ConfPosition, LogOptions, NginxConf, Reason, Settings, Tailable, Writer,
 };
 
-/// Kinds of blocks that take `access_log`.
+/// Kinds of blocks that allow `access_log`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LevelKind {
     Http,
     Server,
-    /// `location`, and `if` and `limit_except` in it: levels whose requests are their server's.
+    /// `location`, and `if` and `limit_except` in it: levels that handle requests of their server.
     Nested,
 }
 
-/// One block that takes `access_log`.
+/// One block that allows `access_log`.
 pub(super) struct Level {
     pub(super) kind: LevelKind,
-    /// The server it belongs to; none for `http`.
+    /// The server that it belongs to; `None` for `http`.
     pub(super) server: Option<usize>,
     pub(super) logs: Vec<OwnLog>,
     pub(super) off: Option<ConfPosition>,
 }
 
-/// An `access_log` as it is written at a level.
+/// An `access_log` as written at a level.
 pub(super) struct OwnLog {
     pub(super) target: String,
     pub(super) format: String,
     pub(super) options: LogOptions,
-    pub(super) place: ConfPosition,
+    pub(super) position: ConfPosition,
 }
 
 impl Level {
@@ -48,7 +48,7 @@ impl Level {
         }
     }
 
-    fn says_nothing(&self) -> bool {
+    fn is_unset(&self) -> bool {
         self.logs.is_empty() && self.off.is_none()
     }
 }
@@ -56,14 +56,14 @@ impl Level {
 pub(super) fn resolve(conf: &mut NginxConf, levels: Vec<Level>, settings: &Settings) {
     let silent: Vec<usize> = levels
         .iter()
-        .filter(|level| level.kind == LevelKind::Server && level.says_nothing())
+        .filter(|level| level.kind == LevelKind::Server && level.is_unset())
         .filter_map(|level| level.server)
         .collect();
     let by_default = levels.len();
     let http_is_silent = levels
         .iter()
         .filter(|level| level.kind == LevelKind::Http)
-        .all(Level::says_nothing);
+        .all(Level::is_unset);
 
     let mut found = LevelLogs {
         by_path: HashMap::new(),
@@ -79,7 +79,7 @@ pub(super) fn resolve(conf: &mut NginxConf, levels: Vec<Level>, settings: &Setti
             target,
             format,
             options,
-            place,
+            position,
         } in level.logs
         {
             let servers = servers.clone();
@@ -88,12 +88,12 @@ pub(super) fn resolve(conf: &mut NginxConf, levels: Vec<Level>, settings: &Setti
                 options,
                 servers,
                 level: at,
-                place,
+                position,
                 by_default: false,
             };
             found.add(target, writer, is_off, settings);
         }
-        if let Some(place) = level.off {
+        if let Some(position) = level.off {
             let format = COMBINED.to_owned();
             let options = LogOptions::default();
             let writer = Writer {
@@ -101,7 +101,7 @@ pub(super) fn resolve(conf: &mut NginxConf, levels: Vec<Level>, settings: &Setti
                 options,
                 servers,
                 level: at,
-                place,
+                position,
                 by_default: false,
             };
             found.add("off".to_owned(), writer, true, settings);
@@ -111,7 +111,7 @@ pub(super) fn resolve(conf: &mut NginxConf, levels: Vec<Level>, settings: &Setti
         let writer = Writer {
             format: COMBINED.to_owned(),
             options: LogOptions::default(),
-            place: conf.servers[first].place.clone(),
+            position: conf.servers[first].position.clone(),
             servers: silent,
             level: by_default,
             by_default: true,
@@ -122,7 +122,7 @@ pub(super) fn resolve(conf: &mut NginxConf, levels: Vec<Level>, settings: &Setti
 }
 
 struct LevelLogs {
-    /// By path, and whether the level is off: a log that is off here may be written from there.
+    /// By path, and whether the level is off: a log that is off at one level may be written at another.
     by_path: HashMap<(String, bool), usize>,
     logs: Vec<AccessLog>,
 }
@@ -152,7 +152,7 @@ impl LevelLogs {
             return;
         };
         let log = &mut self.logs[at];
-        // One file has one buffer: whoever asks for gzip makes the whole file so.
+        // A file has one buffer, so one writer with gzip makes the whole file gzip.
         if kind == Tailable::Gzip {
             log.tailable = kind;
         }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::token::{End, Flaw, Tokens};
 use super::*;
 
-/// Files in memory; a pattern's one `*` stands for anything but a slash.
+/// Files in memory; the one `*` of a pattern matches any characters except a slash.
 #[derive(Default)]
 struct Memory(BTreeMap<String, Result<Vec<u8>, String>>);
 
@@ -57,7 +57,7 @@ fn http(text: &str) -> NginxConf {
     read_text(&format!("http {{ {text} }}"))
 }
 
-/// Everything that was understood, a line each.
+/// Everything that was read, one line each.
 fn show(conf: &NginxConf) -> String {
     let mut out = String::new();
     for format in &conf.formats {
@@ -65,20 +65,20 @@ fn show(conf: &NginxConf) -> String {
             name,
             escape,
             value,
-            place,
+            position,
         } = format;
-        writeln!(out, "format {name} {escape:?} {place}\n    {value}").unwrap();
+        writeln!(out, "format {name} {escape:?} {position}\n    {value}").unwrap();
     }
     for (at, server) in conf.servers.iter().enumerate() {
         let Server {
             names,
             listens,
-            place,
+            position,
         } = server;
         let host = server.host();
         writeln!(
             out,
-            "server {at} {names:?} listens {listens:?} host {host:?} {place}"
+            "server {at} {names:?} listens {listens:?} host {host:?} {position}"
         )
         .unwrap();
     }
@@ -94,13 +94,13 @@ fn show(conf: &NginxConf) -> String {
                 options,
                 servers,
                 level,
-                place,
+                position,
                 by_default,
             } = writer;
             let by_default = if *by_default { " by default" } else { "" };
             writeln!(
                 out,
-                "    {format} servers {servers:?} level {level} {place}{by_default}"
+                "    {format} servers {servers:?} level {level} {position}{by_default}"
             )
             .unwrap();
             if *options != LogOptions::default() {
@@ -109,7 +109,7 @@ fn show(conf: &NginxConf) -> String {
         }
     }
     for log in &conf.stream_logs {
-        writeln!(out, "stream log {} {}", log.path, log.place).unwrap();
+        writeln!(out, "stream log {} {}", log.path, log.position).unwrap();
     }
     for file in &conf.files {
         writeln!(out, "file {file}").unwrap();
@@ -195,7 +195,7 @@ fn a_server_without_any_access_log_writes_the_default_one() {
 }
 
 #[test]
-fn no_default_log_where_every_server_speaks_or_http_does() {
+fn no_default_log_if_http_or_every_server_has_a_directive() {
     assert_eq!(http("server { access_log off; }").logs.len(), 1);
     let conf = http("access_log off; server { location / {} }");
     assert_eq!(conf.logs.len(), 1);
@@ -247,7 +247,7 @@ fn formats_are_found_without_regard_to_case() {
 }
 
 #[test]
-fn sites_agree_on_a_host_or_there_is_none() {
+fn a_log_has_a_site_only_if_its_servers_agree() {
     let both = |a: &str, b: &str| {
         let conf = http(&format!(
             "access_log /l; server {{ server_name {a}; }} server {{ server_name {b}; }}"
@@ -271,7 +271,7 @@ fn targets() {
     let target = |word: &str| http(&format!("access_log {word};")).logs[0].tailable;
     assert_eq!(target("/var/log/a.log"), Tailable::Yes);
     assert_eq!(target("/dev/shm/a.log"), Tailable::Yes);
-    // error_log alone knows `memory:`; nginx 1.22 makes a file of this name.
+    // Only error_log has `memory:`; nginx 1.22 makes a file of this name.
     assert_eq!(target("memory:32m"), Tailable::Yes);
     assert_eq!(target("''"), Tailable::No(Reason::Stream));
     assert_eq!(target("/dev/fd/1"), Tailable::No(Reason::Stream));
@@ -322,7 +322,7 @@ fn sizes_and_times_as_nginx_reads_them() {
 }
 
 #[test]
-fn includes_that_never_end_are_cut() {
+fn endless_includes_are_cut_off() {
     // Each file includes the next one twice: 2^40 reads without a bound.
     let mut source = Memory::default().with("/etc/nginx/nginx.conf", "include 0.conf;");
     for level in 0..40 {
@@ -349,7 +349,7 @@ fn a_million_open_blocks_do_not_overflow_the_stack() {
     assert_eq!(conf.problems.len(), 1);
 }
 
-/// The words and ends of a text, up to its end or its flaw.
+/// The words and ends of a text, up to its end or its error.
 fn tokens(text: &str) -> Vec<String> {
     let mut tokens = Tokens::new(text.as_bytes());
     let mut out = Vec::new();
@@ -379,7 +379,7 @@ fn tokens(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn words_are_those_of_nginx() {
+fn words_are_split_as_in_nginx() {
     assert_eq!(tokens("a b;c{d;}"), ["1:a|b|;", "1:c|{", "1:d|;", "1:}"]);
     assert_eq!(tokens("# x;\n\na # y {\n b\n;"), ["3:a|b|;"]);
     assert_eq!(tokens(r#"a"b c#d e} ;"#), [r#"1:a"b|c#d|e}|;"#]);
@@ -395,7 +395,7 @@ fn words_are_those_of_nginx() {
 }
 
 #[test]
-fn flaws_are_found_where_they_are() {
+fn errors_have_the_position_of_their_cause() {
     assert_eq!(tokens("a\nb"), ["1:End"]);
     assert_eq!(tokens("a;\nb \\"), ["1:a|;", "2:End"]);
     assert_eq!(tokens("a\n  'b\n;\n"), ["2:Quote(39)"]);
@@ -406,14 +406,14 @@ fn flaws_are_found_where_they_are() {
 }
 
 #[test]
-fn lua_without_an_end_is_a_flaw() {
+fn an_unclosed_lua_block_is_an_error() {
     for body in ["{", "'}", "[[}", "--}", "--[[}", r#""\"#] {
         let mut tokens = Tokens::new(body.as_bytes());
         assert_eq!(tokens.skip_lua(), Err(Flaw::Lua), "{body}");
     }
 }
 
-/// A word as an operator may write it: bare where that is possible, else quoted.
+/// A word as an operator may write it: bare if possible, else quoted.
 fn written(word: &[u8], style: u8) -> Vec<u8> {
     let quote = match style % 3 {
         0 => None,
@@ -443,7 +443,7 @@ fn written(word: &[u8], style: u8) -> Vec<u8> {
     out
 }
 
-/// Text in which what matters to the tokenizer is common.
+/// Text with many characters that are special to the tokenizer.
 fn tricky() -> impl Strategy<Value = Vec<u8>> {
     let byte = prop_oneof![
         3 => prop::sample::select(&b"{};\"'\\#$ \n\t)[]-="[..]),
@@ -478,7 +478,7 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_it_fail(texts in prop::collection::vec(tricky(), 1..6)) {
+    fn no_text_makes_reading_fail(texts in prop::collection::vec(tricky(), 1..6)) {
         let words: [&[u8]; 8] = [b"http{", b"server{", b"access_log ", b"log_format ",
             b"x_by_lua_block{", b"include *;", b"location /{", b";}"];
         let mut text = Vec::new();
@@ -489,7 +489,7 @@ proptest! {
         let lines = text.iter().filter(|&&byte| byte == b'\n').count() + 1;
         let conf = read(&settings(), &Memory::default().with("/etc/nginx/nginx.conf", &text));
         for problem in &conf.problems {
-            prop_assert!(problem.place.line as usize <= lines);
+            prop_assert!(problem.position.line as usize <= lines);
         }
         for log in &conf.logs {
             prop_assert!(!log.writers.is_empty());

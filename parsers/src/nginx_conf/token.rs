@@ -1,12 +1,12 @@
-//! The tokens of nginx's configuration, by the rules of `ngx_conf_read_token` (`src/core/ngx_conf_file.c`).
+//! Splits nginx's configuration into tokens by the rules of `ngx_conf_read_token` (`src/core/ngx_conf_file.c`).
 //!
-//! Owns words, quotes, backslashes, comments and the three marks `;` `{` `}`; refuses to know directives.
-//! Invariant: each call moves forward or ends, and the line numbers are those an editor shows.
+//! Owns words, quotes, backslashes, comments and the three marks `;` `{` `}`. Refuses to know directives. Invariant:
+//! each call advances or ends, and line numbers are those that an editor shows.
 //!
-//! The rules that surprise: a quote, `#` or `}` is special only where a word begins (`a"b`, `a#b` and
-//! `foo}` are plain words); `{` after `$` belongs to the word (`${host}`); a backslash hides the next byte
-//! from all of this and stays in the word, except before a quote, a backslash, `t`, `r` and `n`; after a
-//! closing quote only a blank, `;`, `{` or `)` may follow.
+//! Surprising rules: a quote, `#` or `}` is special only at the beginning of a word (`a"b`, `a#b` and `foo}` are plain
+//! words); `{` after `$` is part of the word (`${host}`); a backslash makes the next byte part of the word and is kept,
+//! except before a quote, a backslash, `t`, `r` and `n`; after a closing quote only a blank, `;`, `{` or `)` may
+//! follow.
 
 use nom::branch::alt;
 use nom::bytes::complete::{is_not, take, take_till, take_while, take_while1};
@@ -18,41 +18,41 @@ use nom::{IResult, Parser};
 
 use super::lua;
 
-/// What ended a run of words.
+/// The end of a sequence of words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// `;`: a simple directive.
     Semicolon,
     /// `{`: a block begins.
     Open,
-    /// `}`: a block ends; there were no words.
+    /// `}`: a block ends; no words precede it.
     Close,
-    /// The end of the file; there were no words.
+    /// The end of the file; no words precede it.
     File,
 }
 
-/// Why a file cannot be read further.
+/// Why the rest of a file cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flaw {
     /// The file ends within a directive.
     End,
     /// The file ends within a string that this quote began.
     Quote(u8),
-    /// This byte may not stand here.
+    /// This byte is not allowed here.
     Unexpected(u8),
     /// The file ends within a Lua block.
     Lua,
 }
 
-/// Directives and blocks of one file, one after the other.
+/// Reads the directives and blocks of one file in order.
 pub(crate) struct Tokens<'i> {
     rest: &'i [u8],
     line: u32,
-    /// Line of the last directive's first word, or of the mark or flaw that came instead.
+    /// Line of the last directive's first word, or of the mark or error that was found instead.
     pub(super) start: u32,
     /// The last directive's words, unescaped.
     pub(crate) words: Vec<Vec<u8>>,
-    /// The quotes that each of them stood in.
+    /// The quote of each of them.
     pub(crate) quotes: Vec<Option<u8>>,
 }
 
@@ -67,12 +67,12 @@ impl<'i> Tokens<'i> {
         }
     }
 
-    /// Bytes that were not read yet.
+    /// Bytes that have not been read yet.
     pub(crate) fn left(&self) -> usize {
         self.rest.len()
     }
 
-    /// Reads the next directive's words into `words` and says what ended them.
+    /// Reads the next directive's words into `words` and returns what ended them.
     pub(crate) fn next(&mut self) -> Result<End, Flaw> {
         self.words.clear();
         self.quotes.clear();
@@ -110,7 +110,7 @@ impl<'i> Tokens<'i> {
         }
     }
 
-    /// Steps over the body of a `…_by_lua_block`, whose opening brace has just been read.
+    /// Skips the body of a `…_by_lua_block`, whose opening brace has just been read.
     pub(super) fn skip_lua(&mut self) -> Result<(), Flaw> {
         self.step(lua::body).map(|_| ()).ok_or(Flaw::Lua)
     }
@@ -146,7 +146,7 @@ impl<'i> Tokens<'i> {
         Ok(())
     }
 
-    /// Runs `parser` on what is left; on success moves past it and counts its lines.
+    /// Runs `parser` on the remaining input; on success advances past it and counts its lines.
     fn step<O>(&mut self, mut parser: impl Parser<&'i [u8], Output = O, Error = ()>) -> Option<O> {
         let (rest, output) = parser.parse(self.rest).ok()?;
         let used = self.rest.len() - rest.len();
@@ -183,7 +183,7 @@ fn single_quoted(input: &[u8]) -> IResult<&[u8], &[u8], ()> {
     delimited(char('\''), inner, char('\'')).parse(input)
 }
 
-/// A word without quotes; it must be followed by what ends it, so that a file cut short is noticed.
+/// A word without quotes. A delimiter must follow it, so that a truncated file is detected.
 fn bare(input: &[u8]) -> IResult<&[u8], &[u8], ()> {
     let variable = preceded(char('$'), take_while(|byte| byte == b'{'));
     let piece = alt((is_not(&b" \t\r\n;{\\$"[..]), variable, escaped));

@@ -1,8 +1,8 @@
-//! Walks nginx.conf and its includes and gathers what stands at which level.
+//! Walks nginx.conf and its includes and collects the directives of each level.
 //!
-//! Owns blocks, includes and their bounds; refuses to know what follows from a level's place (that is
-//! `resolve`). Invariant: blocks are kept on a list, not on the stack, and includes are bounded, so no
-//! text can make the walk endless or overflow.
+//! Owns blocks, includes and their bounds. Refuses to know the effect of a level (`resolve` owns that). Invariant:
+//! blocks are kept in a list, not on the stack, and includes are bounded, so no text can make the walk endless or
+//! overflow the stack.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,23 +15,23 @@ use super::{
     Wrong,
 };
 
-/// Includes within includes; real configurations have three.
+/// Includes within includes; real configurations have at most three.
 const MAX_DEPTH: usize = 32;
-/// Files read, repeats included; the largest shared hosts have some ten thousand.
+/// Files read, including repeats; the largest shared hosts have about ten thousand.
 const MAX_FILES: usize = 50_000;
-/// Bytes read, repeats included.
+/// Bytes read, including repeats.
 const MAX_BYTES: usize = 256 << 20;
 
-/// What the directives of a block mean.
+/// How the directives of a block are interpreted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Context {
     Main,
-    /// `http` and the blocks below it that take `access_log`, as an index into `Walk::levels`.
+    /// `http` and the blocks below it that allow `access_log`, as an index into `Walk::levels`.
     Level(usize),
-    /// A block within `server` or `location` whose directives are of the HTTP core and take no log.
+    /// A block within `server` or `location` whose directives are of the HTTP core and that allows no log.
     NoLog,
     Stream,
-    /// A block of which nothing matters here: `events`, `types`, `map`, `upstream`, `mail` …
+    /// A block that is skipped: `events`, `types`, `map`, `upstream`, `mail` …
     Other,
 }
 
@@ -46,10 +46,10 @@ struct Walk<'s> {
     source: &'s dyn ConfSource,
     conf: NginxConf,
     levels: Vec<Level>,
-    /// Files that are being read now, outermost first.
+    /// Files that are being read, outermost first.
     open: Vec<String>,
     seen: HashSet<String>,
-    /// Places of formats in `conf`, by their names as they are written, and without regard to case.
+    /// Indexes of formats in `conf`, by their names as written, and by their names without regard to case.
     formats: [HashMap<String, usize>; 2],
     files: usize,
     bytes: usize,
@@ -80,14 +80,14 @@ pub(super) fn walk(settings: &Settings, source: &dyn ConfSource) -> NginxConf {
 }
 
 impl Walk<'_> {
-    fn wrong(&mut self, place: &ConfPosition, wrong: impl Into<Wrong>) {
+    fn wrong(&mut self, position: &ConfPosition, wrong: impl Into<Wrong>) {
         self.conf.problems.push(Problem {
-            place: place.clone(),
+            position: position.clone(),
             wrong: wrong.into(),
         });
     }
 
-    /// Reads the file at `path`, whose outermost directives are those of `context`.
+    /// Reads the file at `path`, whose outermost directives belong to `context`.
     fn file(&mut self, path: &str, context: Context, from: &ConfPosition) {
         if self.open.iter().any(|open| open == path) {
             return self.wrong(
@@ -101,7 +101,7 @@ impl Walk<'_> {
             return self.wrong(from, Wrong::TooDeep);
         }
         if self.files >= MAX_FILES || self.bytes >= MAX_BYTES {
-            // Once is enough to say so.
+            // One report is enough.
             if self
                 .conf
                 .problems
@@ -139,52 +139,52 @@ impl Walk<'_> {
         let mut blocks: Vec<Block> = Vec::new();
         loop {
             let end = tokens.next();
-            let place = ConfPosition {
+            let position = ConfPosition {
                 file: file.clone(),
                 line: tokens.start,
             };
             let context = blocks.last().map_or(outermost, |block| block.context);
             match end {
-                Ok(End::Semicolon) => self.directive(&tokens.words, context, &place),
+                Ok(End::Semicolon) => self.directive(&tokens.words, context, &position),
                 Ok(End::Open) => {
                     let name = word(&tokens.words, 0);
                     if name.ends_with("_by_lua_block") {
                         if let Err(flaw) = tokens.skip_lua() {
-                            return self.wrong(&place, flaw);
+                            return self.wrong(&position, flaw);
                         }
                         continue;
                     }
-                    let context = self.block(&name, &tokens.words, context, &place);
+                    let context = self.block(&name, &tokens.words, context, &position);
                     blocks.push(Block {
                         name,
-                        line: place.line,
+                        line: position.line,
                         context,
                     });
                 }
                 Ok(End::Close) => {
                     if blocks.pop().is_none() {
-                        return self.wrong(&place, Wrong::Unexpected { byte: b'}' });
+                        return self.wrong(&position, Wrong::Unexpected { byte: b'}' });
                     }
                 }
                 Ok(End::File) => {
                     if let Some(Block { name, line, .. }) = blocks.pop() {
-                        let place = ConfPosition { line, ..place };
-                        self.wrong(&place, Wrong::UnclosedBlock { name });
+                        let position = ConfPosition { line, ..position };
+                        self.wrong(&position, Wrong::UnclosedBlock { name });
                     }
                     return;
                 }
-                Err(flaw) => return self.wrong(&place, flaw),
+                Err(flaw) => return self.wrong(&position, flaw),
             }
         }
     }
 
-    /// What a block's directives mean, from its name and where it stands.
+    /// How a block's directives are interpreted, by its name and its position.
     fn block(
         &mut self,
         name: &str,
         words: &[Vec<u8>],
         outer: Context,
-        place: &ConfPosition,
+        position: &ConfPosition,
     ) -> Context {
         let (kind, server) = match (outer, name) {
             (Context::Main, "http") => (LevelKind::Http, None),
@@ -195,7 +195,7 @@ impl Walk<'_> {
                     self.conf.servers.push(Server {
                         names: Vec::new(),
                         listens: Vec::new(),
-                        place: place.clone(),
+                        position: position.clone(),
                     });
                     (LevelKind::Server, Some(self.conf.servers.len() - 1))
                 }
@@ -212,38 +212,38 @@ impl Walk<'_> {
         Context::Level(self.levels.len() - 1)
     }
 
-    fn directive(&mut self, words: &[Vec<u8>], context: Context, place: &ConfPosition) {
+    fn directive(&mut self, words: &[Vec<u8>], context: Context, position: &ConfPosition) {
         if context == Context::Other {
             return;
         }
         let name = words.first().map(Vec::as_slice).unwrap_or_default();
         let arguments = words.get(1..).unwrap_or_default();
         match (name, context) {
-            (b"include", _) => self.include(arguments, context, place),
+            (b"include", _) => self.include(arguments, context, position),
             (b"user", Context::Main) => self.conf.user = arguments.first().map(|word| lossy(word)),
-            (b"access_log", Context::Level(at)) => self.access_log(arguments, at, place),
+            (b"access_log", Context::Level(at)) => self.access_log(arguments, at, position),
             (b"access_log", Context::Stream) => {
                 let path = word(words, 1);
                 if path != "off" {
                     self.conf.stream_logs.push(StreamLog {
                         path,
-                        place: place.clone(),
+                        position: position.clone(),
                     });
                 }
             }
             (b"access_log", _) => self.wrong(
-                place,
+                position,
                 Wrong::NotAllowed {
                     directive: "access_log",
                 },
             ),
-            // A stream's formats are its own.
+            // The formats of a stream block are separate.
             (b"log_format", Context::Stream) => {}
             (b"log_format", Context::Level(at)) if self.levels[at].kind == LevelKind::Http => {
-                self.log_format(arguments, place);
+                self.log_format(arguments, position);
             }
             (b"log_format", _) => self.wrong(
-                place,
+                position,
                 Wrong::NotAllowed {
                     directive: "log_format",
                 },
@@ -265,12 +265,12 @@ impl Walk<'_> {
         }
     }
 
-    fn access_log(&mut self, arguments: &[Vec<u8>], at: usize, place: &ConfPosition) {
+    fn access_log(&mut self, arguments: &[Vec<u8>], at: usize, position: &ConfPosition) {
         let mut wrong = Vec::new();
         let directive = access_log::access_log(arguments, &mut wrong);
         match directive {
             None => {}
-            Some(Directive::Off) => self.levels[at].off = Some(place.clone()),
+            Some(Directive::Off) => self.levels[at].off = Some(position.clone()),
             Some(Directive::Log {
                 target,
                 format,
@@ -291,29 +291,29 @@ impl Walk<'_> {
                         format
                     }
                 };
-                let place = place.clone();
+                let position = position.clone();
                 self.levels[at].logs.push(OwnLog {
                     target,
                     format,
                     options,
-                    place,
+                    position,
                 });
             }
         }
         for wrong in wrong {
-            self.wrong(place, wrong);
+            self.wrong(position, wrong);
         }
     }
 
-    fn log_format(&mut self, arguments: &[Vec<u8>], place: &ConfPosition) {
+    fn log_format(&mut self, arguments: &[Vec<u8>], position: &ConfPosition) {
         match access_log::log_format(arguments) {
-            Err(wrong) => self.wrong(place, wrong),
-            // nginx compares exactly here, and without case when a format is used.
+            Err(wrong) => self.wrong(position, wrong),
+            // nginx compares names exactly here, but ignores case when a format is used.
             Ok((name, ..)) if name == COMBINED || self.formats[0].contains_key(&name) => {
-                self.wrong(place, Wrong::DuplicateFormat { name });
+                self.wrong(position, Wrong::DuplicateFormat { name });
             }
             Ok((name, escape, value)) => {
-                let place = place.clone();
+                let position = position.clone();
                 let at = self.conf.formats.len();
                 let [as_written, any_case] = &mut self.formats;
                 as_written.insert(name.clone(), at);
@@ -322,16 +322,16 @@ impl Walk<'_> {
                     name,
                     escape,
                     value,
-                    place,
+                    position,
                 });
             }
         }
     }
 
-    fn include(&mut self, arguments: &[Vec<u8>], context: Context, place: &ConfPosition) {
+    fn include(&mut self, arguments: &[Vec<u8>], context: Context, position: &ConfPosition) {
         let [path] = arguments else {
             return self.wrong(
-                place,
+                position,
                 Wrong::Arguments {
                     directive: "include",
                 },
@@ -339,7 +339,7 @@ impl Walk<'_> {
         };
         let Ok(path) = std::str::from_utf8(path) else {
             return self.wrong(
-                place,
+                position,
                 Wrong::NotUtf8 {
                     directive: "include",
                 },
@@ -351,9 +351,9 @@ impl Walk<'_> {
             .rsplit_once('/')
             .map_or("", |(folder, _)| folder);
         let path = full_path(folder, path);
-        // `ngx_conf_include`: only these three make it a pattern, and a pattern may match nothing.
+        // `ngx_conf_include`: only these three characters make it a pattern, and a pattern may match nothing.
         if !path.contains(['*', '?', '[']) {
-            return self.file(&path, context, place);
+            return self.file(&path, context, position);
         }
         if !self.conf.patterns.contains(&path) {
             self.conf.patterns.push(path.clone());
@@ -361,13 +361,13 @@ impl Walk<'_> {
         match self.source.glob(&path) {
             Ok(files) => files
                 .iter()
-                .for_each(|file| self.file(file, context, place)),
-            Err(reason) => self.wrong(place, Wrong::Unreadable { path, reason }),
+                .for_each(|file| self.file(file, context, position)),
+            Err(reason) => self.wrong(position, Wrong::Unreadable { path, reason }),
         }
     }
 }
 
-/// `ngx_get_full_name` (`src/core/ngx_file.c`): the prefix is put before anything that begins without `/`.
+/// `ngx_get_full_name` (`src/core/ngx_file.c`): the prefix is prepended to any path that does not begin with `/`.
 pub(super) fn full_path(folder: &str, path: &str) -> String {
     if path.starts_with('/') {
         path.to_owned()

@@ -1,25 +1,25 @@
-//! Times as other programs than nginx write them: any ISO 8601 or CLF time, an HTTP date, Unix time.
+//! Reads times of programs other than nginx: any ISO 8601 or CLF time, an HTTP date, Unix time.
 //!
-//! Owns the spellings; refuses to know which text of a line is a time. A text may go on behind its time,
-//! so all ends are given at which one can end; whoever knows the fields chooses. Sources: ISO 8601-1:2019
-//! (section 5.4), RFC 3339, the Common Log Format, RFC 9110 (section 5.6.7), RFC 850.
+//! Owns the notations. Refuses to know which text of a line is a time. Text may follow a time, so all possible ends are
+//! returned; the caller, who knows the fields, chooses one. Sources: ISO 8601-1:2019 (section 5.4), RFC 3339, the
+//! Common Log Format, RFC 9110 (section 5.6.7), RFC 850.
 //!
-//! Invariant: what is read is a date of the calendar, and its zone is written there; a time without a zone is
-//! UTC, never the zone of the host that reads it, since index and id must be the same everywhere.
+//! Invariant: the result is a date of the calendar, and its zone is the written one. A time without a zone is UTC,
+//! never the zone of the local host, because index and id must be the same everywhere.
 
 use super::{Clock, Date, MONTHS, Stamp, stamp, two};
 
-/// Hours that a zone can be away from UTC (Pacific/Kiritimati; the west ends at 12).
+/// The maximum distance of a zone from UTC in hours (Pacific/Kiritimati; in the west it is 12).
 const MAX_ZONE_HOURS: u32 = 14;
 
 /// A time at the beginning of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reading {
-    /// The moment; `offset_minutes` is `None` where the text names no zone.
+    /// The moment; `offset_minutes` is `None` if the text has no zone.
     pub stamp: Stamp,
     /// How many bytes of the text were read.
     pub end: usize,
-    /// Whether it is a whole number that could as well count something else.
+    /// Whether it is a whole number that could also be a count of something else.
     pub bare: bool,
 }
 
@@ -45,7 +45,7 @@ pub fn readings(raw: &[u8]) -> impl Iterator<Item = Reading> {
     found.into_iter().flatten()
 }
 
-/// The time that a text is, as a whole; forms as in [`readings`].
+/// The time if the whole text is one; forms as in [`readings`].
 ///
 /// ```
 /// use logweir_parsers::time;
@@ -81,7 +81,7 @@ fn calendar(raw: &[u8]) -> Option<Readings> {
     Some([zoned, fractional, Some(reading(0, None, end))])
 }
 
-/// `2026-11-23T05:41:14`, with a space or a `_` for the `T`, and without seconds.
+/// `2026-11-23T05:41:14`, also with a space or a `_` instead of the `T`, or without seconds.
 fn extended(raw: &[u8]) -> Option<(Date, Clock, usize)> {
     let [y1, y2, y3, y4, dash, m1, m2, other, d1, d2, sep, rest @ ..] = raw else {
         return None;
@@ -112,7 +112,7 @@ fn basic(raw: &[u8]) -> Option<(Date, Clock, usize)> {
     ends_number(raw, 15).then_some((date, clock, 15))
 }
 
-/// `23/Nov/2026:05:41:14`, and with a weekday `Mon, 23 Nov 2026 05:41:14`.
+/// `23/Nov/2026:05:41:14`, or with a weekday `Mon, 23 Nov 2026 05:41:14`.
 fn named_month(raw: &[u8]) -> Option<(Date, Clock, usize)> {
     let from = weekday(raw);
     let [
@@ -144,7 +144,7 @@ fn named_month(raw: &[u8]) -> Option<(Date, Clock, usize)> {
     Some((date, clock, raw.len() - rest.len() + end))
 }
 
-/// Where the date behind `Mon, ` or `Monday, ` begins; its day is not looked at.
+/// The position of the date after `Mon, ` or `Monday, `; the weekday is not checked.
 fn weekday(raw: &[u8]) -> usize {
     let letters = raw.iter().take_while(|byte| byte.is_ascii_alphabetic());
     let letters = letters.take(10).count();
@@ -163,7 +163,7 @@ fn date(year: &[u8; 4], month: u32, day: u32) -> Option<Date> {
     Some(Date { year, month, day })
 }
 
-/// `05:41:14` or `05:41`, and where it ends.
+/// `05:41:14` or `05:41`, and its end.
 fn clock(raw: &[u8]) -> Option<(Clock, usize)> {
     let [h1, h2, b':', n1, n2, rest @ ..] = raw else {
         return None;
@@ -180,12 +180,12 @@ fn clock(raw: &[u8]) -> Option<(Clock, usize)> {
     ends_number(raw, end).then_some((clock, end))
 }
 
-/// Whether no digit stands at `end`.
+/// Whether the byte at `end` is not a digit.
 fn ends_number(raw: &[u8], end: usize) -> bool {
     !raw.get(end).is_some_and(u8::is_ascii_digit)
 }
 
-/// `.865` or `,865` at `from`: nanoseconds, and where it ends.
+/// `.865` or `,865` at `from`: nanoseconds, and its end.
 fn fraction(raw: &[u8], from: usize) -> Option<(u32, usize)> {
     let [b'.' | b',', digits @ ..] = raw.get(from..)? else {
         return None;
@@ -206,7 +206,7 @@ fn count_digits(raw: &[u8]) -> usize {
     raw.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
-/// A zone at `from`: minutes east of UTC, and where it ends.
+/// A zone at `from`: minutes east of UTC, and its end.
 fn zone(raw: &[u8], from: usize) -> Option<(i16, usize)> {
     let rest = raw.get(from..)?;
     let (at, rest) = match rest {
@@ -236,8 +236,8 @@ fn zone(raw: &[u8], from: usize) -> Option<(i16, usize)> {
     }
 }
 
-/// Seconds, or smaller units, since 1970; the number of digits tells the unit. Ten digits are the years from
-/// 2001 to 2286.
+/// Seconds, or smaller units, since 1970; the number of digits determines the unit. Ten digits are the years from 2001
+/// to 2286.
 fn unix(raw: &[u8]) -> Option<Readings> {
     let digits = count_digits(raw);
     let unit: u64 = match digits {
@@ -259,7 +259,7 @@ fn unix(raw: &[u8]) -> Option<Readings> {
         end,
         bare,
     };
-    // only of seconds: what is less than a millisecond is not kept anyway
+    // only for seconds: documents keep nothing below a millisecond
     let fraction = fraction(raw, digits).map(|(more, end)| match digits {
         10 => reading(more, end, false),
         _ => reading(nanos, end, true),
@@ -390,9 +390,9 @@ mod tests {
     }
 
     proptest! {
-        /// What nginx writes itself is read as it always was.
+        /// Times that nginx writes itself give the same result as before.
         #[test]
-        fn the_forms_of_nginx_are_among_them(
+        fn the_forms_of_nginx_are_read(
             year in 2000u32..=2099, month in 1usize..=12, day in 1u32..=28, hour in 0u32..=23,
             minute in 0u32..=59, second in 0u32..=59, zone in 0u32..=13, sign in "[+-]",
             seconds in 1_000_000_000u64..4_102_444_800, millis in 0u64..1000,

@@ -33,8 +33,8 @@ pub(super) fn find(conf: &NginxConf, is_followed: impl Fn(&str) -> bool) -> Vec<
                 || writer.options.condition.is_none()
                 || first.options.condition.is_none()
         });
-        let mut places = vec![format!("{} ({})", first_log.path, first.place)];
-        places.extend(same.map(|(log, writer)| format!("{} ({})", log.path, writer.place)));
+        let mut places = vec![format!("{} ({})", first_log.path, first.position)];
+        places.extend(same.map(|(log, writer)| format!("{} ({})", log.path, writer.position)));
         if places.len() > 1 {
             found.entry(places).or_default().extend(&first.servers);
         }

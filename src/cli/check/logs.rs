@@ -422,7 +422,7 @@ pub(super) fn left_out(loaded: &Loaded, followed: &Followed) -> Vec<String> {
             (_, Some(why)) if !told.contains(why.as_str()) => why,
             _ => continue,
         };
-        let place = log.writers.first().map(|writer| &writer.place);
+        let place = log.writers.first().map(|writer| &writer.position);
         let place = place.map(|place| format!(" ({place})"));
         found.push(format!("{why}{}", place.unwrap_or_default()));
     }

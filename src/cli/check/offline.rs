@@ -50,7 +50,7 @@ pub(super) fn describe(loaded: &Loaded, report: &mut Report) {
     }
     let formats = loaded.nginx.iter().flat_map(|nginx| &nginx.formats);
     let places: HashMap<&str, &ConfPosition> = formats
-        .map(|known| (known.name.as_str(), &known.place))
+        .map(|known| (known.name.as_str(), &known.position))
         .collect();
     for used in &used {
         let place = places.get(used.format.name.as_str()).copied();

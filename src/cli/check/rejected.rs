@@ -75,9 +75,9 @@ impl<'n> Rejected<'n> {
 
 impl BadFormat<'_> {
     fn report(&self, report: &mut Report) {
-        let LogFormat { name, place, .. } = self.format;
+        let LogFormat { name, position, .. } = self.format;
         report.warn(&format!(
-            "nginx writes it in log_format {name} ({place}), which cannot be used: {}; until that is changed, lines \
+            "nginx writes it in log_format {name} ({position}), which cannot be used: {}; until that is changed, lines \
              that match no other format are indexed as unparsed lines",
             self.error
         ));

@@ -14,7 +14,7 @@ use super::transport::{BulkRequest, BulkTransport};
 use super::{ActionLines, Settings};
 use crate::config::IndexTarget;
 use crate::event::Batch;
-use crate::fail_points::{FailPoints, Fate, Step};
+use crate::fail_points::{FailPoints, Step, StepAction};
 use crate::http::{Backoff, HttpError, NodeFault, Nodes, Response, Service};
 use crate::output::dead_letters::DeadLetters;
 use crate::output::{Ack, Health, Output, OutputStatus, Readiness};
@@ -84,13 +84,13 @@ pub(crate) struct InProcess {
 /// Waits as long as the fail point requires, for ever if the agent dies there. Returns whether the step succeeds.
 async fn passes(points: &FailPoints, step: Step) -> bool {
     match points.pass(step) {
-        Fate::Go => true,
-        Fate::Fail => false,
-        Fate::TakeLong => {
+        StepAction::Proceed => true,
+        StepAction::Fail => false,
+        StepAction::Delay => {
             tokio::time::sleep(2 * TIMEOUT).await;
             true
         }
-        Fate::Die => std::future::pending().await,
+        StepAction::Stop => std::future::pending().await,
     }
 }
 

@@ -30,7 +30,7 @@ const MAPPINGS: &str = include_str!("../../../mappings/elasticsearch/component-m
 
 /// A batch is collected for at most so long before it is delivered.
 ///
-/// With [`commits::INTERVAL`] and the time of a commit this makes a line searchable within a second.
+/// With the interval of commits and the time of a commit this makes a line searchable within a second.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
 
 /// The store's place and limits.

@@ -18,7 +18,7 @@ const COUNT: usize = 7;
 const AGE: Duration = Duration::from_secs(1);
 /// 2026-11-23, 04:00 UTC, in milliseconds.
 const NOW: i64 = 1_795_406_400_000;
-/// A line far longer than a batch is meant to be.
+/// A line much longer than the configured size of a batch.
 const HUGE: usize = 24 * 1024;
 /// More than a document of these tests has.
 const DOCUMENT: usize = HUGE + 1024;
@@ -263,7 +263,7 @@ impl Lab {
                 .iter()
                 .filter(|pending| pending.file.0 == file);
             let first = held.chain(pending.map(|pending| pending.offset)).min();
-            // settled as far as nothing is held, and no further
+            // everything before the first held span is settled, and nothing after it
             let end = self.ends[usize::try_from(file).unwrap()];
             assert_eq!(*settled, first.unwrap_or(end));
         }

@@ -1,4 +1,4 @@
-//! The Elasticsearch output before a cluster in this process.
+//! The Elasticsearch output with a cluster in this process.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -13,14 +13,14 @@ use crate::output::{Ack, Health, Output, OutputStatus, Readiness};
 use crate::pipeline::Ended;
 use crate::telemetry::MetricSink;
 
-/// A commit takes place so long after the first batch of its group.
+/// The time from the first batch of a group to its commit.
 const COMMIT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What a crash leaves.
+/// The state that survives a crash.
 #[derive(Debug, Default)]
 struct Disk {
     documents: BTreeMap<String, usize>,
-    /// How many batches each commit acknowledged.
+    /// The number of batches that each commit acknowledged.
     groups: Vec<usize>,
 }
 
@@ -34,18 +34,18 @@ pub(super) struct Storage {
 enum Commit {
     /// A while after its first batch.
     ByTime,
-    /// When it has so many batches.
+    /// When it has this many batches.
     ByCount(usize),
 }
 
 /// The ids of each batch, and its acknowledgement.
 type Group = Vec<(Vec<String>, Ack)>;
 
-/// One process with the store open.
+/// One process that has the store open.
 pub(super) struct Store {
     disk: Arc<Mutex<Disk>>,
     commit: Commit,
-    /// Accepted and not committed.
+    /// Batches that are accepted and not committed.
     group: Arc<Mutex<Group>>,
 }
 
@@ -90,7 +90,7 @@ impl Store {
         tokio::spawn(async move {
             tokio::select! {
                 () = tokio::time::sleep(COMMIT_INTERVAL) => Self::commit(&disk, &group),
-                // what is not committed is given up
+                // uncommitted batches are given up
                 () = stop.cancelled() => group.lock().unwrap().clear(),
             }
         });
@@ -174,7 +174,7 @@ impl Contract for Storage {
     }
 }
 
-/// A store with few batch buffers would otherwise have that many batches a commit.
+/// Without this, a store with few batch buffers could commit only that many batches at a time.
 #[test]
 fn one_commit_acknowledges_many_more_batches_than_there_are_buffers() {
     let mut host = Host::<Storage>::new();

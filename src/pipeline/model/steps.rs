@@ -1,12 +1,12 @@
-//! One run of the agent with every kind of durable step; each step in turn fails, takes long, or is the last of its
+//! Runs the agent through every kind of durable step. In each run one step fails, takes long, or is the last one of its
 //! process or of the whole machine.
 
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::fail_points::{How, Step};
+use crate::fail_points::{InjectedFault, Step};
 
-/// How many steps of each kind are tried, spread over the run.
+/// InjectedFault many steps of each kind are tried, spread over the run.
 const TRIED: usize = 6;
 
 /// Lines, a rotation, bad documents, an index that is closed until its lines are parked, a reload, copytruncate.
@@ -61,7 +61,7 @@ fn life(points: &FailPoints, power: Option<usize>) {
     live_in(world);
 }
 
-/// How many steps of each kind a run without faults has.
+/// InjectedFault many steps of each kind a run without faults has.
 fn steps() -> BTreeMap<Step, usize> {
     let points = FailPoints::new(None);
     life(&points, None);
@@ -75,41 +75,41 @@ fn steps() -> BTreeMap<Step, usize> {
     steps
 }
 
-fn each_step(how: How, power: Option<usize>) {
+fn each_step(fault: InjectedFault, power: Option<usize>) {
     for (step, count) in steps() {
         for number in (0..count).step_by(count.div_ceil(TRIED)) {
-            let points = FailPoints::new(Some((step, number, how)));
+            let points = FailPoints::new(Some((step, number, fault)));
             let lived = std::panic::catch_unwind(|| life(&points, power));
             assert!(
                 lived.is_ok(),
-                "{how:?} at {step:?} number {number}, {power:?}"
+                "{fault:?} at {step:?} number {number}, {power:?}"
             );
             // Waits are random within their bounds, so one run has a few more steps than another; but each has the
             // first step of each kind.
-            assert!(points.met() || number > 0, "{step:?} is not reached");
+            assert!(points.injected() || number > 0, "{step:?} is not reached");
         }
     }
 }
 
 #[test]
 fn each_durable_step_may_fail() {
-    each_step(How::Error, None);
+    each_step(InjectedFault::Error, None);
 }
 
 #[test]
 fn each_durable_step_may_take_long() {
-    each_step(How::Delay, None);
+    each_step(InjectedFault::Delay, None);
 }
 
 #[test]
 fn each_durable_step_may_be_the_last_of_its_process() {
-    each_step(How::Abort, None);
+    each_step(InjectedFault::Abort, None);
 }
 
 /// The dead letters are on a real disk here; the tests of the dead-letter file cover power cuts.
 #[test]
 fn each_durable_step_may_be_the_last_of_the_machine() {
     for kept in [0, 1] {
-        each_step(How::Abort, Some(kept));
+        each_step(InjectedFault::Abort, Some(kept));
     }
 }

@@ -49,12 +49,12 @@ struct Sleep<'s> {
     stop: Stop,
     script: RefCell<Script<'s>>,
     waits: Cell<usize>,
-    /// Whether events can be had.
+    /// Whether events are available.
     events: bool,
     armed: Rc<Cell<Armed>>,
 }
 
-/// How often events were asked for, and whether they are now.
+/// How often events were requested, and whether they are requested now.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 struct Armed {
     times: usize,
@@ -183,7 +183,7 @@ impl Lab {
     }
 }
 
-/// Ends all deliveries well.
+/// Ends all deliveries with success.
 fn settle_all(moment: &Moment<'_>) -> usize {
     let mut lines = 0;
     while moment.output.waiting() > 0 {
@@ -200,7 +200,7 @@ fn once_ends_only_when_everything_is_settled_and_saved() {
     lab.fs.append(LIVE, b"1795406399.999 unterminated");
     let mut delivered = 0;
     let ended = lab.run(|moment| {
-        // withheld for a long time, then one at a time
+        // acks are withheld for a long time, then given one at a time
         if moment.waits > 20 && moment.output.waiting() > 0 {
             delivered += moment.output.end(0, Ending::Settled).len();
         }
@@ -293,7 +293,7 @@ fn recent_lines_do_not_expire_while_the_clock_is_ahead() {
     const DAY: i64 = 86_400_000;
     let mut lab = Lab::new();
     lab.retention = Some(Duration::from_secs(30 * 86_400));
-    // one line is older than that by any clock
+    // one line is older than the retention by any clock
     lab.fs.append(LIVE, b"1779000000.000 old\n");
     lab.write(0..10);
     let mut ahead = false;
@@ -309,7 +309,7 @@ fn recent_lines_do_not_expire_while_the_clock_is_ahead() {
             }
             moment.timeout
         });
-        // nor after a restart, which reads what was written meanwhile
+        // a restart, which reads the lines written meanwhile, does not change that
         lab.write(20..30);
     }
     let accounts = lab.telemetry.borrow().snapshot().accounts;
@@ -470,7 +470,7 @@ fn a_quiet_log_waits_for_events_and_a_busy_one_is_polled() {
         settle_all(moment);
         if armed.get().now {
             quiet += 1;
-            // nothing but the reconcile is due
+            // only the reconcile is due
             assert!(
                 quiet == 1 || moment.timeout > SECOND,
                 "{:?}",
@@ -609,7 +609,8 @@ proptest! {
                         lab.fs.append(LIVE, line.as_bytes());
                         written += 1;
                     }
-                    // a line is written by one call: the end of a torn one goes where its beginning went
+                    // a line is written in one call, so the rest of a torn line goes to the file that contains its
+                    // beginning
                     Some(Event::Rotate) if !part && lab.fs.exists(LIVE) => {
                         rotated += 1;
                         for number in (1..rotated).rev() {

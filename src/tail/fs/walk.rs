@@ -1,8 +1,8 @@
-//! A path walked one name at a time, so that the caller learns which directories decided where it led.
+//! Walks a path one name at a time, so that the caller learns which directories decided where it leads.
 //!
 //! Owns: the system calls of the walk. Refuses to know: which links are followed. Invariant: each step starts from the
-//! directory that the step before opened, so that no part of the path can be swapped between its check and its use. The
-//! failure it guards against: a link that is checked as one thing and followed as another.
+//! directory that the previous step opened, so that no part of the path can be replaced between its check and its use.
+//! The failure it guards against: a link is checked as one thing and followed as another.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -15,19 +15,19 @@ use rustix::io::Errno;
 
 use super::{Holder, Way};
 
-/// As many links as the kernel follows (path_resolution(7)).
+/// The maximum number of links, as in the kernel (path_resolution(7)).
 const MAX_LINKS: usize = 40;
 
 /// linux/magic.h
 const PROC: u64 = 0x9fa0;
 
-/// A directory on the way is only passed, so that the right to read it is not needed.
+/// A directory on the way is only traversed, so no read permission for it is needed.
 const PASS: OFlags = OFlags::PATH
     .union(OFlags::DIRECTORY)
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC);
 
-/// Opens what `path` leads to with `flags`; never a link itself.
+/// Opens the target of `path` with `flags`; never a link itself.
 pub(super) fn walk(path: &Path, flags: OFlags) -> io::Result<(OwnedFd, Way)> {
     let mut directory = openat(CWD, "/", PASS, Mode::empty())?;
     let mut real = PathBuf::from("/");
@@ -68,7 +68,7 @@ pub(super) fn walk(path: &Path, flags: OFlags) -> io::Result<(OwnedFd, Way)> {
         }
         let target = match readlinkat(&directory, &name, Vec::new()) {
             Ok(target) => PathBuf::from(OsString::from_vec(target.into_bytes())),
-            // It is no link.
+            // It is not a link.
             Err(Errno::INVAL) => return Err(error.into()),
             Err(error) => return Err(error.into()),
         };
@@ -77,8 +77,8 @@ pub(super) fn walk(path: &Path, flags: OFlags) -> io::Result<(OwnedFd, Way)> {
         }
         links.push(holder(&directory, &real)?);
         if !is_last && is_proc(&directory) {
-            // The target of such a link is text for people: that of `/proc/7/root` is `/`, but it leads to the root of
-            // another container.
+            // The target text of such a link is only for people: that of `/proc/7/root` is `/`, but the link leads to
+            // the root of another container.
             directory = openat(&directory, &name, PASS - OFlags::NOFOLLOW, Mode::empty())?;
             real.push(&name);
             continue;

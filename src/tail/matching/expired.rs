@@ -1,8 +1,8 @@
-//! Which stream a file belongs to that is older than `retention`, and how much of it was read.
+//! Determines the stream of a file that is older than `retention`, and how much of it was read.
 //!
-//! Owns: that answer. Refuses to know: what is counted, and by which clock a file is old. Invariant: a file whose stream
-//! is being read is not counted as passed over. The failure it guards against: lines are counted as passed over that were
-//! read from another file.
+//! Owns: that answer. Refuses to know: what is counted, and by which clock a file is old. Invariant: a file whose
+//! stream is being read does not count as passed over. The failure it guards against: lines that were read from another
+//! file count as passed over.
 
 use std::io;
 
@@ -14,18 +14,18 @@ use super::{Match, Probe};
 pub(in crate::tail) enum ExpiredFile {
     /// It has no complete line, or it is a copy or the original of what is being read.
     Ignored,
-    /// It was there before anybody asked for its log.
+    /// It existed before its log was configured.
     History,
-    /// It is a file of this stream, or of a new one.
+    /// It belongs to this stream, or to a new one.
     PassedOver {
         key: Option<FileKey>,
-        /// Bytes of it that are not read.
+        /// Its number of unread bytes.
         unread: u64,
     },
 }
 
 impl<P: Probe> Match<'_, P> {
-    /// What an expired candidate is.
+    /// Classifies an expired candidate.
     ///
     /// # Errors
     /// Those of the probe.

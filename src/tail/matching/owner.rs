@@ -1,10 +1,10 @@
-//! To which log a file belongs, by its first line and the bytes before a saved position.
+//! Determines the log of a file by its first line and the bytes before a saved position.
 //!
-//! Owns: the choice between logs that a file may belong to. Refuses to know: which of a log's streams the file continues.
-//! Invariant: a file is given to another log than its name says only when it holds what was read of that log's stream, or
-//! had that log's content before the positions were lost. The failures it guards against: a rotated file that no table of
-//! names knows is forgotten; a rotated file or a copy that a glob matches is indexed again as a log of its own; and a log
-//! is taken for another one that began alike.
+//! Owns: the choice between logs that a file may belong to. Refuses to know: which of a log's streams the file
+//! continues. Invariant: a file is assigned to a log other than that of its name only if it contains what was read of
+//! that log's stream, or had that log's content before the positions were lost. The failures it guards against: a
+//! rotated file whose name is in no table is forgotten; a rotated file or a copy that a glob matches is indexed again
+//! as a log of its own; and a log is taken for another one with the same beginning.
 
 use std::ffi::OsStr;
 use std::io;
@@ -18,7 +18,7 @@ use super::super::stem;
 use super::super::track::Track;
 use super::{Decision, Match, OpenFile, Probe};
 
-/// How a candidate is related to a stream of another log that begins like it.
+/// The relation of a candidate to a stream of another log with the same beginning.
 enum Relation {
     Continues,
     Copy,
@@ -27,7 +27,7 @@ enum Relation {
 }
 
 impl<P: Probe> Match<'_, P> {
-    /// Whether there may be another log that the candidate belongs to.
+    /// Whether the candidate may belong to another log.
     pub(super) fn begins_like_another(&self) -> bool {
         let content = self.content;
         let is_known = |(_, stream): &(_, _)| !self.streams.keys_of(*stream).is_empty();
@@ -40,7 +40,7 @@ impl<P: Probe> Match<'_, P> {
         !alike.is_empty() || self.assigned_before().next().is_some()
     }
 
-    /// The decision for a candidate that belongs to another log than its name says; `None` when its name is right.
+    /// The decision for a candidate that belongs to another log than that of its name; `None` if its name is right.
     pub(super) fn owner(&self) -> io::Result<Option<Decision>> {
         let Self {
             candidate, content, ..
@@ -82,7 +82,7 @@ impl<P: Probe> Match<'_, P> {
         Ok(self.owner_before())
     }
 
-    /// The log that had this content before the positions were lost: no position is known that could decide.
+    /// The log that had this content before the positions were lost, because no position is known that could decide.
     fn owner_before(&self) -> Option<Decision> {
         let candidate = self.candidate;
         let before: Vec<&Assignment> = self.assigned_before().collect();
@@ -91,7 +91,7 @@ impl<P: Probe> Match<'_, P> {
             return candidate.names.is_empty().then_some(Decision::NoLog);
         }
         let is_here = |one: &&&Assignment| {
-            // Any of the log's assignments may be that of this file.
+            // Each of the log's assignments may describe this file.
             before.iter().any(|other| {
                 other.log == one.log
                     && (Path::new(&other.path) == candidate.path
@@ -121,7 +121,7 @@ impl<P: Probe> Match<'_, P> {
             probe,
             ..
         } = self;
-        // The table of names says to which log a file belongs, if that log is known, unless the file holds the rest of
+        // The table of names determines the log of a file, if that log is known, unless the file contains the rest of
         // another log's stream.
         let is_log = |name: &Arc<str>| self.discover.fixes(name) || self.streams.knows_log(name);
         let names_decide = candidate.by == FoundBy::Table && candidate.names.iter().any(is_log);
@@ -139,15 +139,16 @@ impl<P: Probe> Match<'_, P> {
         if !content.compressed && size < track.read.offset {
             return Ok(match self.beginning_of(&[key])? {
                 Some(_) => Relation::Copy,
-                // No file is known that holds what this one may be the beginning of. It is read under the identity of
-                // that one, which doubles nothing. A file that no glob finds comes after those that one finds.
+                // No known file contains the content of which this one may be the beginning. It is read under the
+                // identity of that content, so nothing is duplicated. A file that no glob finds comes after those that
+                // a glob finds.
                 None if must_be_read => Relation::Continues,
                 None => Relation::Differs,
             });
         }
         Ok(match probe.holds(track.read)? {
             Some(true) => Relation::Continues,
-            // The same for a compressed file that ends before the position.
+            // The same applies to a compressed file that ends before the position.
             None if must_be_read => Relation::Continues,
             _ => Relation::Differs,
         })
@@ -161,7 +162,7 @@ impl<P: Probe> Match<'_, P> {
     ) -> io::Result<Relation> {
         let probe = self.probe;
         if self.content.compressed {
-            // It is the compressed form of the open file: nothing is read from it beside that, but perhaps after it.
+            // It is the compressed form of the open file: it is not read beside that file, but may be read after it.
             return Ok(match open.live {
                 true => Relation::Copy,
                 false => Relation::Later,
@@ -173,7 +174,7 @@ impl<P: Probe> Match<'_, P> {
         let here = self.content.metadata.size;
         let size = probe.open_size(key)?;
         Ok(if size < track.size || self.was_emptied(key, track)? {
-            // It was emptied just now: its next read finds that out.
+            // It was just truncated: its next read detects that.
             Relation::Later
         } else if here <= size {
             match probe.open_position_at(key, here)? == probe.position_at(here)? {
@@ -183,14 +184,14 @@ impl<P: Probe> Match<'_, P> {
         } else if open.live || probe.holds(track.read)? != Some(true) {
             Relation::Differs
         } else if open.is_closed_soon {
-            // A copy that grew on: it continues the open file when that is closed.
+            // A copy that has grown: it continues the open file when that is closed.
             Relation::Later
         } else {
             Relation::Continues
         })
     }
 
-    /// Whether the open file of a stream holds something else than what was read of it.
+    /// Whether the open file of a stream contains something else than what was read of it.
     fn was_emptied(&self, key: FileKey, track: &Track) -> io::Result<bool> {
         if track.read.offset > 0 {
             return Ok(!self.probe.open_holds(key, track.read)?);
@@ -198,9 +199,9 @@ impl<P: Probe> Match<'_, P> {
         Ok(self.probe.open_beginning(key)? != track.beginning)
     }
 
-    /// Of the streams that the candidate continues, the log of the likeliest: by the table of names, then by the
-    /// directory, then by the inode. The second part has the names of all logs that are as likely by name and directory;
-    /// it is empty when there is only one.
+    /// The likeliest log among the streams that the candidate continues: by the table of names, then by the directory,
+    /// then by the inode. The second part contains the names of all logs that are equally likely by name and directory;
+    /// it is empty if there is only one.
     fn likeliest(&self, fits: &[&Track]) -> Option<(Arc<str>, Vec<Arc<str>>)> {
         let path = &self.candidate.path;
         let file = path.file_name().and_then(OsStr::to_str).unwrap_or_default();

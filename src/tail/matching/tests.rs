@@ -1,4 +1,4 @@
-//! What the tests of the match are made of: candidates, streams, and a probe that answers from texts.
+//! Tools for the tests of the match: candidates, streams, and a probe that answers from texts.
 #![allow(clippy::unwrap_used)]
 
 mod cases;
@@ -49,7 +49,7 @@ fn first_line(content: &str) -> Option<&str> {
     content.split_once('\n').map(|(line, _)| line)
 }
 
-/// A stream of which `content` up to `read` was read.
+/// A stream of which `content` was read up to `read`.
 #[derive(Clone)]
 struct Stream {
     log: &'static str,
@@ -59,9 +59,9 @@ struct Stream {
     skipped: bool,
     gzip: bool,
     path: &'static str,
-    /// The open file, and what is in it now.
+    /// The open file, and its present content.
     open: Option<(OpenFile, &'static str)>,
-    /// What is in the closed file that was read to its end.
+    /// The content of the closed file that was read to its end.
     closed: Option<&'static str>,
 }
 
@@ -148,7 +148,7 @@ fn holds(text: &str, read: Position) -> Option<bool> {
     (offset <= text.len()).then(|| position(text, offset) == read)
 }
 
-/// As a read at `offset` of a shorter file would give it.
+/// The position that a read at `offset` of a shorter file would give.
 fn position_in(text: &str, offset: u64) -> Position {
     match usize::try_from(offset).unwrap() {
         at if at <= text.len() => position(text, at),
@@ -201,7 +201,7 @@ impl Probe for Texts {
     }
 }
 
-/// A candidate with its content, and all that is known before.
+/// A candidate with its content, and all known facts.
 #[derive(Clone)]
 struct Case {
     path: &'static str,
@@ -247,7 +247,7 @@ fn globbed(content: &'static str) -> Case {
     case(B, &[B], FoundBy::Glob, content)
 }
 
-/// A file whose name says nothing.
+/// A file whose name does not identify a log.
 fn nameless(content: &'static str) -> Case {
     case("/logs/saved", &[], FoundBy::Content, content)
 }

@@ -1,4 +1,4 @@
-//! The stream table as it is saved, and as it comes back.
+//! Saves and restores the stream table.
 //!
 //! Owns: which part of a track is saved in the checkpoint, and which in the assignments. Refuses to know: the bytes on
 //! disk and when they are written. Invariant: the saved position of a stream is its settled one. The failure it guards
@@ -17,7 +17,7 @@ use super::StreamTable;
 const DAY: i64 = 86_400_000;
 
 impl StreamTable {
-    /// Takes in what a checkpoint holds; `log_of` gives the index of a log in the settings by its name.
+    /// Restores the content of a checkpoint; `log_of` returns the index of a log in the settings by its name.
     pub(in crate::tail) fn restore(
         &mut self,
         logs: Vec<String>,
@@ -54,8 +54,8 @@ impl StreamTable {
         self.mark_saved();
     }
 
-    /// What a checkpoint keeps of the streams: also of one of which nothing is settled, because its first line leads to
-    /// it under any name.
+    /// The streams for a checkpoint, including those of which nothing is settled, because their first lines lead to
+    /// them under any name.
     pub(in crate::tail) fn checkpoint_entries(&self) -> Vec<CheckpointEntry> {
         self.tracks().filter_map(entry).collect()
     }
@@ -67,7 +67,7 @@ impl StreamTable {
         logs
     }
 
-    /// Which content belongs to which log, of each stream whose file the next start may not find by its name.
+    /// The assignments of content to logs, for each stream whose file the next start may not find by its name.
     pub(in crate::tail) fn assignments(&self) -> Vec<Assignment> {
         let mut all: Vec<Assignment> = self.tracks().filter_map(assignment).collect();
         for unmatched in &self.unmatched {
@@ -83,7 +83,7 @@ fn entry(track: &Track) -> Option<CheckpointEntry> {
     let stream = track.stream?;
     let position = track.settled();
     let finished = track.finished && !track.in_flight();
-    // A compressed file counts as decoded only when its lines have arrived.
+    // A compressed file counts as decoded only when its lines are settled.
     let gzip = track.gzip.filter(|_| finished);
     Some(CheckpointEntry {
         stream,

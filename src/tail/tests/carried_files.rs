@@ -49,7 +49,7 @@ fn an_open_file_with_lines_in_flight_survives_a_reload() {
 }
 
 #[test]
-fn a_half_settled_compressed_file_is_read_on_where_it_was_settled() {
+fn a_partly_settled_compressed_file_is_continued_at_its_settled_position() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"");
     host.start();
@@ -75,7 +75,7 @@ fn a_half_settled_compressed_file_is_read_on_where_it_was_settled() {
 
 /// Another file that begins alike is read first the next time. That must not make it a finished one.
 #[test]
-fn a_compressed_file_whose_lines_did_not_arrive_is_decoded_again() {
+fn a_compressed_file_whose_lines_were_not_settled_is_decoded_again() {
     let mut host = Host::logs(&[GLOB]);
     // a chunk for each line
     host.settings.read_bytes = 4;
@@ -115,7 +115,7 @@ fn counters_continue_over_a_reload() {
 }
 
 #[test]
-fn a_log_that_is_not_configured_any_more_is_not_read_on() {
+fn a_log_that_is_no_longer_configured_is_not_continued() {
     let mut host = with_a_deleted_file();
     host.settings.logs = settings(&["/logs/other.log"]).logs;
     host.reload();

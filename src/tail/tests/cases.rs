@@ -16,7 +16,7 @@ pub(super) fn started() -> Host {
 }
 
 #[test]
-fn half_a_line_waits_for_its_end() {
+fn an_incomplete_line_waits_for_its_end() {
     let mut host = started();
     host.fs.append(LIVE, b"thr");
     assert_eq!(host.texts(), ["one", "two"]);
@@ -26,7 +26,7 @@ fn half_a_line_waits_for_its_end() {
 }
 
 #[test]
-fn a_long_line_is_cut_and_the_next_one_is_whole() {
+fn a_long_line_is_cut_and_the_next_one_is_complete() {
     let mut host = started();
     let long = "x".repeat(4_097);
     host.fs.append(
@@ -44,7 +44,7 @@ fn a_long_line_is_cut_and_the_next_one_is_whole() {
 }
 
 #[test]
-fn a_growing_half_line_costs_no_more_than_its_bytes() {
+fn a_growing_incomplete_line_is_read_only_once() {
     let mut host = started();
     host.texts();
     let line = vec![b'x'; 64];
@@ -104,7 +104,7 @@ fn several_rotations_while_stopped_are_caught_up_oldest_first() {
 }
 
 #[test]
-fn the_first_rotation_of_an_empty_log_while_stopped_is_no_history() {
+fn the_first_rotation_of_an_empty_log_while_stopped_is_not_history() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.touch(LIVE);
     host.start();
@@ -161,7 +161,7 @@ fn bytes_truncated_away_unread_are_counted() {
 }
 
 #[test]
-fn an_inode_used_again_is_a_new_file() {
+fn a_reused_inode_is_a_new_file() {
     let mut host = started();
     host.texts();
     host.settle();
@@ -217,7 +217,7 @@ fn a_link_that_is_swapped_leads_to_both_files_even_over_a_restart() {
 }
 
 #[test]
-fn one_file_by_two_names_is_read_once_under_the_real_one() {
+fn a_file_with_two_names_is_read_once_under_its_real_name() {
     let mut host = Host::logs(&["/logs/*.log", "/logs/access.*"]);
     host.fs.append(LIVE, b"one\n");
     host.fs.symlink(LIVE, "/logs/a.log");
@@ -228,7 +228,7 @@ fn one_file_by_two_names_is_read_once_under_the_real_one() {
 }
 
 #[test]
-fn rotated_files_that_match_the_pattern_are_no_logs_of_their_own() {
+fn rotated_files_that_match_the_pattern_are_not_logs_of_their_own() {
     let mut host = Host::logs(&["/logs/*"]);
     host.fs.append(LIVE, b"new\n");
     host.fs.append("/logs/access.log.1", b"old\n");
@@ -237,7 +237,7 @@ fn rotated_files_that_match_the_pattern_are_no_logs_of_their_own() {
 }
 
 #[test]
-fn history_is_read_as_far_back_as_asked_for_and_only_at_the_first_start() {
+fn history_is_read_as_far_back_as_configured_and_only_at_the_first_start() {
     let mut settings = settings(&[GLOB]);
     settings.history = 3 * DAY;
     let mut host = Host::new(settings);
@@ -263,7 +263,7 @@ fn history_is_read_as_far_back_as_asked_for_and_only_at_the_first_start() {
 }
 
 #[test]
-fn without_a_checkpoint_in_a_used_directory_all_is_read_again() {
+fn without_a_checkpoint_in_a_used_directory_everything_is_read_again() {
     let mut host = started();
     host.fs.append("/logs/access.log.1", b"old\n");
     host.texts();
@@ -287,7 +287,7 @@ fn a_checkpoint_of_another_output_is_not_used() {
 }
 
 #[test]
-fn a_failed_save_is_reported_and_made_up_for() {
+fn a_failed_save_is_reported_and_repeated() {
     for op in [Op::Create, Op::Write, Op::Sync, Op::Rename, Op::SyncDir] {
         let mut host = started();
         host.texts();
@@ -319,7 +319,7 @@ fn a_saved_position_survives_a_power_cut() {
 }
 
 #[test]
-fn a_power_cut_at_any_step_of_a_save_leaves_a_whole_checkpoint() {
+fn a_power_cut_at_any_step_of_a_save_leaves_a_complete_checkpoint() {
     for steps in 0..7 {
         for kept in 0..4 {
             let mut host = started();
@@ -351,7 +351,7 @@ fn a_power_cut_at_any_step_of_a_save_leaves_a_whole_checkpoint() {
 }
 
 #[test]
-fn a_log_that_may_not_be_read_is_named_and_read_later() {
+fn an_unreadable_log_is_reported_and_read_later() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"one\n");
     host.fs.fail(Op::Open, LIVE, Errno::ACCESS, 100);
@@ -370,7 +370,7 @@ fn a_log_that_may_not_be_read_is_named_and_read_later() {
 }
 
 #[test]
-fn a_read_error_costs_nothing_but_time() {
+fn a_read_error_only_delays_reading() {
     let mut host = started();
     host.tailer().reconcile();
     host.fs.fail(Op::Read, LIVE, Errno::STALE, 1);
@@ -393,7 +393,7 @@ fn a_pipe_is_reported_as_one() {
 }
 
 #[test]
-fn a_live_name_with_a_date_needs_a_lasting_one() {
+fn a_live_name_with_a_date_needs_a_permanent_name() {
     let mut host = Host::logs(&["/logs/access-*.log"]);
     host.clock.jump(-86_400_000);
     host.fs.append("/logs/access-20261122.log", b"yesterday\n");
@@ -414,7 +414,7 @@ fn a_live_name_with_a_date_needs_a_lasting_one() {
 }
 
 #[test]
-fn equal_first_lines_in_two_directories_stay_two_also_in_a_shared_olddir() {
+fn logs_with_equal_first_lines_stay_separate_even_in_a_shared_olddir() {
     let mut settings = settings(&["/logs/*/access.log"]);
     settings.rotated_dirs = vec!["/logs/old".into()];
     let mut host = Host::new(settings);
@@ -523,7 +523,7 @@ fn a_new_log_of_a_used_directory_starts_as_at_the_first_start() {
 }
 
 #[test]
-fn a_compressed_file_is_read_on_where_the_plain_one_was_left() {
+fn a_compressed_file_is_continued_at_the_position_of_the_plain_one() {
     let mut host = started();
     host.fs.append(LIVE, b"three\nfour\n");
     host.tailer().reconcile();
@@ -569,7 +569,7 @@ fn a_compressed_file_that_ends_early_is_tried_again_when_it_changed() {
 }
 
 #[test]
-fn a_clock_set_back_makes_no_history_of_a_new_log() {
+fn a_clock_set_back_does_not_turn_a_new_log_into_history() {
     let mut host = Host::logs(&[GLOB]);
     host.start();
     for back in [2, 7, 90] {
@@ -584,7 +584,7 @@ fn a_clock_set_back_makes_no_history_of_a_new_log() {
 }
 
 #[test]
-fn a_damaged_checkpoint_does_not_replace_the_whole_one() {
+fn a_damaged_checkpoint_does_not_replace_the_complete_one() {
     const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
     for damage in [
         &b""[..],
@@ -617,7 +617,7 @@ fn a_damaged_checkpoint_does_not_replace_the_whole_one() {
 
 /// The checkpoint before knows nothing of the log, and its files are dated by a clock that was wrong.
 #[test]
-fn a_log_that_only_a_damaged_checkpoint_knew_is_no_history() {
+fn a_log_that_is_only_in_a_damaged_checkpoint_is_not_history() {
     const CHECKPOINT: &str = "/state/logweir/run/checkpoint";
     let mut host = Host::logs(&[GLOB]);
     host.start();
@@ -704,7 +704,7 @@ fn nuls_after_a_power_cut_are_part_of_a_line() {
 }
 
 #[test]
-fn a_compressed_file_that_ends_in_a_long_half_line_is_read_to_there_and_no_further() {
+fn a_compressed_file_that_ends_with_a_long_incomplete_line_is_read_up_to_that_line() {
     let mut host = started();
     host.texts();
     host.settle();

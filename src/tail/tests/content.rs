@@ -110,7 +110,7 @@ fn a_log_that_was_empty_when_it_was_opened_is_known_before_it_is_read() {
 }
 
 #[test]
-fn a_log_renamed_while_stopped_is_followed_though_all_of_it_was_read() {
+fn a_log_renamed_while_stopped_is_followed_even_if_all_of_it_was_read() {
     for (name, reopened) in NAMES
         .into_iter()
         .flat_map(|name| [(name, true), (name, false)])
@@ -191,7 +191,7 @@ fn a_log_renamed_while_nothing_is_accepted_survives_reloads_whatever_its_name() 
 
 /// Nothing of a log was delivered yet when it was renamed.
 #[test]
-fn a_log_of_which_nothing_is_settled_is_found_again() {
+fn a_log_without_settled_lines_is_found_again() {
     let mut host = literal(&[LIVE]);
     host.fs.append(LIVE, b"one\ntwo\n");
     host.start();
@@ -281,7 +281,7 @@ fn two_logs_that_begin_alike() -> Host {
 }
 
 #[test]
-fn logs_that_the_settings_name_stay_two_though_they_hold_the_same() {
+fn logs_named_by_the_settings_stay_separate_even_with_equal_content() {
     let mut host = two_logs_that_begin_alike();
     host.fs.append("/logs/a.log", b"of a\n");
     host.fs.append("/logs/b.log", b"of b\n");
@@ -361,7 +361,7 @@ fn an_assigned_file_stays_with_its_log_when_the_positions_are_lost() {
 }
 
 #[test]
-fn damaged_assignments_are_reported_and_found_out_again() {
+fn damaged_assignments_are_reported_and_determined_again() {
     let mut host = stopped_with_a_line_unread(literal(&[LIVE]));
     host.fs.mv(LIVE, "/logs/access.log.old");
     host.fs
@@ -487,7 +487,7 @@ fn a_copy_of_a_file_that_was_emptied_unread_is_read() {
 }
 
 #[test]
-fn two_logs_of_one_glob_that_begin_alike_are_two() {
+fn two_logs_of_one_glob_with_the_same_beginning_stay_separate() {
     let mut host = literal(&["/logs/*.log"]);
     host.fs.append("/logs/a.log", b"same\nof a\n");
     host.fs.append("/logs/b.log", b"same\nof b\n");
@@ -500,7 +500,7 @@ fn two_logs_of_one_glob_that_begin_alike_are_two() {
 }
 
 #[test]
-fn a_dated_name_that_a_glob_found_costs_no_other_log() {
+fn a_dated_name_found_by_a_glob_does_not_affect_other_logs() {
     let mut host = literal(&["/logs/*.log"]);
     host.fs.append("/logs/shop.log", b"shop\n");
     host.fs.append("/logs/gala-20261224.example.log", b"gala\n");
@@ -553,7 +553,7 @@ fn declared_files_are_history_or_missed_rotations() {
 }
 
 #[test]
-fn a_declared_file_that_may_be_of_two_logs_is_reported_and_counted() {
+fn a_declared_file_that_may_belong_to_two_logs_is_reported_and_counted() {
     let mut settings = settings(&["/logs/a.log", "/logs/b.log"]);
     settings.logs[0].rotated = vec!["/archive/*".to_owned()];
     let mut host = Host::new(settings);
@@ -591,7 +591,7 @@ fn rotated_dirs_that_match_nothing_are_reported() {
 }
 
 #[test]
-fn rotated_dirs_that_take_every_directory_of_a_log_are_reported() {
+fn rotated_dirs_that_match_every_directory_of_a_log_are_reported() {
     let mut host = literal(&["/logs/*/access.log"]);
     host.settings.rotated_dirs = vec!["/logs/*/".to_owned()];
     host.fs.append("/logs/2026-11/access.log", b"one\n");
@@ -602,7 +602,7 @@ fn rotated_dirs_that_take_every_directory_of_a_log_are_reported() {
 
 /// `rsync` puts a longer copy in the place of the log, each time it is pulled.
 #[test]
-fn a_longer_copy_that_replaces_the_log_is_no_loss() {
+fn a_longer_copy_that_replaces_the_log_does_not_count_as_a_loss() {
     let mut host = literal(&[LIVE]);
     let mut content = b"one\ntwo\nthr".to_vec();
     host.fs.append(LIVE, &content);

@@ -42,7 +42,7 @@ fn rounds(host: &mut Host, most: usize) -> (Vec<String>, usize) {
 }
 
 #[test]
-fn all_logs_are_read_in_turns_and_each_once() {
+fn all_logs_are_read_in_turns_and_each_line_once() {
     let mut host = host();
     host.start();
     let (texts, rounds_of_start) = rounds(&mut host, 20);
@@ -89,7 +89,7 @@ fn all_logs_are_read_in_turns_and_each_once() {
 
 /// The logs that hold the descriptors are never read to their end.
 #[test]
-fn a_log_without_end_gives_its_descriptor_up_after_a_while() {
+fn an_endlessly_growing_log_gives_up_its_descriptor_after_a_while() {
     let mut host = host();
     host.settings.read_bytes = 16;
     host.start();
@@ -154,7 +154,7 @@ fn a_deleted_or_renamed_log_with_unread_lines_keeps_its_descriptor() {
 }
 
 #[test]
-fn a_log_that_rests_is_followed_over_a_rotation_and_a_truncation() {
+fn a_log_without_a_descriptor_is_followed_over_a_rotation_and_a_truncation() {
     let mut host = host();
     host.start();
     rounds(&mut host, 20);
@@ -186,7 +186,7 @@ fn a_log_that_rests_is_followed_over_a_rotation_and_a_truncation() {
 
 /// The system refuses descriptors although there should be some: no log counts as deleted.
 #[test]
-fn a_log_that_cannot_be_opened_for_want_of_descriptors_waits() {
+fn a_log_waits_while_the_system_has_no_descriptor_for_it() {
     for error in [Errno::MFILE, Errno::NFILE] {
         let mut host = host();
         host.settings.open_files = 1024;

@@ -182,7 +182,7 @@ fn several_rotations_while_stopped_with_delayed_compression() {
 }
 
 #[test]
-fn a_file_compressed_while_half_read_is_continued_from_the_open_or_the_compressed_one() {
+fn a_file_compressed_while_partly_read_is_continued_from_the_open_or_the_compressed_one() {
     for killed in [false, true] {
         let mut host = Host::logs(&[GLOB]);
         host.fs.append(LIVE, &b"0123456789\n".repeat(40));
@@ -290,7 +290,7 @@ fn a_rotation_into_another_folder_is_followed_open_and_stopped() {
 }
 
 #[test]
-fn a_file_that_is_replaced_by_one_with_the_same_beginning_is_read_anew() {
+fn a_file_that_replaces_one_with_the_same_beginning_is_read_from_its_start() {
     for longer in [false, true] {
         let mut host = Host::logs(&[GLOB]);
         host.fs.append(LIVE, b"same\none\ntwo\n");
@@ -310,7 +310,7 @@ fn a_file_that_is_replaced_by_one_with_the_same_beginning_is_read_anew() {
 }
 
 #[test]
-fn a_shortage_of_descriptors_is_reported_and_costs_only_time() {
+fn a_shortage_of_descriptors_is_reported_and_only_delays_reading() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"one\n");
     host.start();
@@ -338,7 +338,7 @@ fn a_shortage_of_descriptors_is_reported_and_costs_only_time() {
 }
 
 #[test]
-fn a_full_disk_stops_the_saving_and_nothing_else() {
+fn a_full_disk_stops_only_the_saving() {
     let mut host = Host::logs(&[GLOB]);
     host.start();
     host.fs.fail(Op::Write, DATA, Errno::NOSPC, 1_000);
@@ -358,7 +358,7 @@ fn a_full_disk_stops_the_saving_and_nothing_else() {
 }
 
 #[test]
-fn a_checkpoint_that_cannot_be_used_is_reported_and_costs_only_time() {
+fn an_unusable_checkpoint_is_reported_and_the_lines_are_read_again() {
     let good = {
         let mut host = Host::logs(&[GLOB]);
         host.fs.append(LIVE, b"one\n");
@@ -403,7 +403,7 @@ fn a_checkpoint_that_cannot_be_used_is_reported_and_costs_only_time() {
 }
 
 #[test]
-fn a_clock_that_jumps_back_and_forth_costs_nothing() {
+fn a_clock_that_jumps_back_and_forth_does_no_harm() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"one\n");
     host.start();
@@ -537,7 +537,7 @@ fn a_file_that_was_opened_while_nothing_could_be_read_survives_its_deletion() {
 /// After a restart more files wait than are held open: the oldest are, which are deleted next, and each that is
 /// deleted makes room for another.
 #[test]
-fn the_files_that_are_deleted_next_are_held_of_many_that_wait() {
+fn of_many_waiting_files_those_that_are_deleted_next_are_held_open() {
     for compressed in [false, true] {
         hold_those_that_go_next(compressed);
     }
@@ -582,7 +582,7 @@ fn hold_those_that_go_next(compressed: bool) {
 
 /// A log that is copied and emptied while many files wait is read from its copy when its turn comes.
 #[test]
-fn a_copy_that_waits_until_others_are_read_does_not_count_as_lost() {
+fn a_copy_that_waits_for_other_files_does_not_count_as_lost() {
     const KEPT: usize = 200;
     let mut host = Host::logs(&[GLOB]);
     host.start();
@@ -677,7 +677,7 @@ fn a_file_that_is_being_compressed_at_the_start_does_not_count_as_lost() {
 /// A copy of the beginning that is younger than the whole, as `cp` makes it: known for what it is after each
 /// start.
 #[test]
-fn a_shorter_copy_that_is_younger_is_not_read_again_and_again() {
+fn a_newer_shorter_copy_is_not_read_again_and_again() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, &lines(0..10));
     host.start();

@@ -33,7 +33,7 @@ fn an_error_log_that_a_glob_finds_is_left_alone_reported_and_counted() {
 }
 
 #[test]
-fn an_error_log_that_was_empty_at_first_is_left_alone_when_its_first_line_comes() {
+fn an_error_log_that_was_empty_at_first_is_left_alone_after_its_first_line() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.put(ERROR, b"");
     host.start();

@@ -84,7 +84,7 @@ fn rotation_restart_and_lock_on_real_files() {
 /// Between `mv` and the signal to nginx there is no live file; who looks just then must not wait for the next
 /// scan to see the new one.
 #[test]
-fn a_new_file_is_noticed_although_a_scan_fell_into_the_gap_of_a_rotation() {
+fn a_new_file_is_noticed_even_if_a_scan_ran_during_the_rotation() {
     let directory = tempfile::tempdir().unwrap();
     let logs = directory.path().join("logs");
     fs::create_dir(&logs).unwrap();
@@ -128,7 +128,7 @@ fn an_event_wakes_the_reader_and_the_line_is_there() {
 }
 
 #[test]
-fn the_container_images_link_to_the_console_is_explained() {
+fn the_link_to_the_console_in_the_container_image_is_explained() {
     let directory = tempfile::tempdir().unwrap();
     let logs = directory.path().join("logs");
     fs::create_dir(&logs).unwrap();

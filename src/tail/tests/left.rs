@@ -101,7 +101,7 @@ fn old_history_and_read_files_are_not_counted_as_passed_over() {
 
 /// It was closed for want of descriptors, and the file is still there.
 #[test]
-fn a_file_that_expires_half_read_is_skipped_and_does_not_count_as_lost() {
+fn a_partly_read_file_that_expires_is_skipped_and_does_not_count_as_lost() {
     for gz in [true, false] {
         let mut host = with_retention(100 * DAY);
         let end = host.read_half();
@@ -186,7 +186,7 @@ fn a_file_compressed_in_an_unknown_format_is_reported_and_counted() {
 
 /// As a compressor leaves it that was killed, or that had no disk space.
 #[test]
-fn a_compressed_file_that_is_cut_off_is_reported_when_it_is_not_written_to_any_more() {
+fn a_truncated_compressed_file_is_reported_when_it_is_no_longer_written() {
     let mut host = Host::logs(&[GLOB]);
     host.fs.append(LIVE, b"one\n");
     host.start();

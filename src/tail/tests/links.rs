@@ -103,7 +103,7 @@ fn ordinary_logs_and_links_of_a_directory_of_nginx_are_read() {
 }
 
 #[test]
-fn a_setting_follows_all_links() {
+fn a_setting_allows_all_links() {
     let mut host = host(&[GLOB]);
     host.settings.links.always = true;
     host.fs.symlink(SECRET, LIVE);
@@ -113,7 +113,7 @@ fn a_setting_follows_all_links() {
 
 /// A file of another user is beside the target of a link that leads to a file of its own owner.
 #[test]
-fn the_rotated_files_beside_a_target_count_only_when_they_are_the_same_users() {
+fn rotated_files_beside_a_links_target_count_only_if_they_belong_to_the_same_user() {
     for owner in [0, WWW] {
         let mut host = host(&[LIVE]);
         host.settings.history = super::DAY;

@@ -602,7 +602,7 @@ impl World {
 
 impl World {
     /// An agent that was never killed, saw each line whole and knows what arrived counts no delivered line as lost.
-    fn check_what_is_called_lost(&mut self, acts: &[Act]) {
+    fn check_lost_bytes(&mut self, acts: &[Act]) {
         let uncertain =
             |act: &Act| matches!(act, Act::Kill { .. } | Act::Append { half: true, .. });
         let missed = self
@@ -660,7 +660,7 @@ fn live(same_first_line: bool, read_bytes: usize, acts: &[Act]) {
 fn live_with(same_first_line: bool, read_bytes: usize, open_files: usize, acts: &[Act]) {
     let mut world = World::new(same_first_line, read_bytes, open_files);
     lived(&mut world, acts);
-    world.check_what_is_called_lost(acts);
+    world.check_lost_bytes(acts);
     start_again(world);
 }
 
@@ -730,7 +730,7 @@ proptest! {
     })]
 
     #[test]
-    fn every_line_once_though_all_files_begin_alike(
+    fn every_line_once_even_if_all_files_have_the_same_beginning(
         read_bytes in 8_usize..400,
         open_files in open_files(),
         acts in prop::collection::vec(act(), 1..45),
@@ -739,7 +739,7 @@ proptest! {
         lived(&mut world, &acts);
         // Of several copies that begin alike it is not known which holds the rest of which.
         if acts.iter().filter(|act| act.copies()).count() < 2 {
-            world.check_what_is_called_lost(&acts);
+            world.check_lost_bytes(&acts);
         }
         start_again(world);
     }
@@ -747,7 +747,7 @@ proptest! {
 
 /// A file has the inode of one that was read, at a path where that one once was.
 #[test]
-fn an_inode_used_again_does_not_make_a_file_its_own_copy() {
+fn a_reused_inode_does_not_make_a_file_its_own_copy() {
     let append = |lines| Act::Append {
         lines,
         half: false,
@@ -779,7 +779,7 @@ fn an_inode_used_again_does_not_make_a_file_its_own_copy() {
 
 /// The twin was open before it had a first line, so that it could not be recognised as one.
 #[test]
-fn bytes_that_a_twin_of_an_emptied_file_held_do_not_count_as_lost() {
+fn bytes_in_a_copy_of_a_truncated_file_do_not_count_as_lost() {
     let acts = [
         Act::Append {
             lines: 0,

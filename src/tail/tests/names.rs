@@ -97,7 +97,7 @@ fn a_copy_whose_original_is_gone_keeps_its_log_when_the_positions_are_lost() {
 }
 
 #[test]
-fn a_copy_found_before_its_original_is_no_log() {
+fn a_copy_found_before_its_original_is_not_a_log() {
     let mut host = Host::logs(&["/logs/access.log*"]);
     host.fs.append(LIVE, b"one\ntwo\n");
     host.start();
@@ -119,7 +119,7 @@ fn a_copy_found_before_its_original_is_no_log() {
 }
 
 #[test]
-fn a_copy_that_stays_for_long_never_becomes_a_log() {
+fn a_copy_that_exists_for_long_never_becomes_a_log() {
     let mut host = Host::logs(&["/logs/access.log*"]);
     host.fs.append(LIVE, b"one\ntwo\n");
     host.start();
@@ -168,7 +168,7 @@ fn two_logs_with_one_directory_for_rotated_files_keep_their_own_when_the_positio
 
 /// Older builds wrote no `beginning` and no `assignments.json`.
 #[test]
-fn streams_of_an_older_checkpoint_are_known_once_their_files_were_seen() {
+fn streams_of_an_older_checkpoint_are_known_after_their_files_were_found() {
     for name in ["/logs/access.log.old", "/logs/access.log.old.gz"] {
         let mut host = Host::logs(&["/logs/access.log*"]);
         host.fs.append(LIVE, b"one\ntwo\n");

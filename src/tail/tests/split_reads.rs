@@ -66,7 +66,7 @@ fn a_truncation_in_the_middle_of_a_long_line_does_not_join_two_contents() {
 
 /// The copy was found before the first line of its original was read, so that it could not be recognised as one.
 #[test]
-fn bytes_of_a_copy_that_was_read_as_its_own_do_not_count_as_lost() {
+fn bytes_of_a_copy_that_was_read_as_a_separate_stream_do_not_count_as_lost() {
     for same in [true, false] {
         let mut host = Host::logs(&[LIVE]);
         host.fs.append(LIVE, b"one\n");

@@ -78,8 +78,7 @@ fn a_plain_file_of_its_own_log() {
 }
 
 #[test]
-fn a_rotated_file_that_no_stream_knows_is_history_only_if_it_was_there_before_its_log_was_asked_for()
- {
+fn an_unknown_rotated_file_is_history_only_if_it_existed_before_its_log_was_configured() {
     let unknown = || rotated("one\n");
     let rule = |rule: HistoryRule| unknown().rule(rule);
     check(vec![
@@ -169,7 +168,7 @@ fn a_copy_of_an_open_file_is_not_read_beside_it() {
 }
 
 #[test]
-fn a_file_that_is_shorter_than_what_was_read_is_a_beginning_or_a_file_of_its_own() {
+fn a_file_shorter_than_the_bytes_read_is_a_beginning_or_a_file_of_its_own() {
     let long = || stream(A, "one\ntwo\n", 8);
     let short = |stream: Stream| rotated("one\n").knows(A).with(stream);
     check(vec![
@@ -406,7 +405,7 @@ fn a_name_from_the_table_decides_unless_the_file_holds_the_rest_of_another_strea
 }
 
 #[test]
-fn among_several_logs_the_likeliest_gets_the_file_and_equal_ones_are_named() {
+fn the_likeliest_of_several_logs_gets_the_file_and_equally_likely_ones_are_named() {
     let both = |case: Case| {
         case.with(stream(B, "one\n", 4))
             .with(stream(A, "one\n", 4))
@@ -442,7 +441,7 @@ fn among_several_logs_the_likeliest_gets_the_file_and_equal_ones_are_named() {
 }
 
 #[test]
-fn what_was_assigned_before_the_positions_were_lost_stays_assigned() {
+fn assignments_are_kept_when_the_positions_are_lost() {
     check(vec![
         (
             "a file whose name says nothing",
@@ -488,7 +487,7 @@ fn a_declared_file_of_several_logs_is_read_only_if_one_of_them_had_its_content()
 }
 
 #[test]
-fn an_expired_file_counts_what_was_not_read_of_it() {
+fn an_expired_file_counts_its_unread_bytes() {
     let passed_over = |key, unread| ExpiredFile::PassedOver { key, unread };
     let cases = [
         ("half a line", rotated("on"), ExpiredFile::Ignored),
