@@ -1,4 +1,4 @@
-//! The agent's wall clock, moved while it runs: libfaketime (<https://github.com/wolfcw/libfaketime>) stands between
+//! The agent's wall clock, moved while it runs: libfaketime (<https://github.com/wolfcw/libfaketime>) is loaded between
 //! it and the C library, and reads the offset from a file each time the agent asks.
 //!
 //! Only that clock moves: the monotonic one and the times of files stay as they are, as on a host whose clock is set.

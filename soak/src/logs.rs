@@ -186,7 +186,7 @@ impl Log {
             .unwrap_or_default()
     }
 
-    /// While this file is there, the writer shall open the log anew; a word in it is [`LATE`], or there is none.
+    /// While this file exists, the writer must reopen the log; it is empty or contains [`LATE`].
     pub(super) fn flag(&self, folder: &Path) -> PathBuf {
         folder.join("flags").join(self.name())
     }

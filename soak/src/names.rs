@@ -36,7 +36,7 @@ pub(super) fn draw(dice: &mut Dice, live: &str, folder: bool) -> String {
     }
 }
 
-/// Something that can be spoken.
+/// A pronounceable text.
 fn word(dice: &mut Dice) -> String {
     const CONSONANTS: &[u8] = b"bdfgklmnprstvz";
     const VOWELS: &[u8] = b"aeiou";

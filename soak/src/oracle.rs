@@ -71,7 +71,7 @@ impl Verdict {
 }
 
 /// The lines of a file that no rotation touches, by their numbers. Each has the letter of its log and a number of its
-/// own, or this is no truth.
+/// own; otherwise the file cannot be used.
 pub(super) fn read_truth(path: &Path, letter: char) -> Result<Written> {
     let mut hashes = Vec::new();
     let mut wrong = None;
@@ -358,7 +358,7 @@ mod tests {
     use super::*;
     use crate::{fault, logs};
 
-    /// Documents of log `c`, unless the path says otherwise.
+    /// Documents of log `c`, unless the path is that of another log.
     struct Given<'a>(Vec<(&'a str, &'a str)>);
 
     impl Index for Given<'_> {

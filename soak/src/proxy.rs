@@ -1,7 +1,7 @@
 //! A proxy before Elasticsearch that does to bulk requests what networks, proxies and busy clusters do.
 //!
-//! It stands at several addresses, as the nodes of a cluster do, and any of them may be away for a while. Everything
-//! else passes untouched, but for the times when nobody can connect or nobody is let in.
+//! It has several addresses, like the nodes of a cluster, and any of them may be away for a while. Everything else passes
+//! unchanged, except while nobody can connect or all credentials are refused.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -142,7 +142,7 @@ impl Proxy {
         }
     }
 
-    /// How things stand with the nodes that are away, and with the others.
+    /// The state of the nodes that are away, and of the others.
     pub(super) fn absence(&self) -> Absence {
         let mut absence = Absence {
             cut: 0,

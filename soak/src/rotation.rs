@@ -128,7 +128,7 @@ struct State {
     seen: bool,
 }
 
-/// A content that the agent must know, because its name says nothing.
+/// A content that the agent must know, because its name does not identify it.
 #[derive(Debug)]
 struct Waiting {
     since: Duration,
@@ -377,8 +377,8 @@ impl<'a> Rotations<'a> {
     }
 }
 
-/// A path that neither a file nor a compressed one has, where the agent looks for files of this log; `target` is the
-/// log's file itself.
+/// An unused path, for a plain and a compressed file, where the agent looks for files of this log; `target` is the log's
+/// file itself.
 fn free_name(dice: &mut Dice, log: &Log, target: &Path) -> PathBuf {
     let home = if log.is_link() { target } else { &log.path };
     loop {

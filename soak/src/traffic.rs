@@ -59,7 +59,7 @@ impl Traffic {
                             let (letter, number) = if api { ('b', of_api) } else { ('a', plain) };
                             line::mark(letter, number.fetch_add(1, Ordering::Relaxed))
                         });
-                        // nginx closes kept connections when it reloads; a line that it has logged stands in both logs.
+                        // nginx closes kept connections when it reloads; a line that it has logged is in both logs.
                         if called.is_err() {
                             caller.connect_again(port)?;
                         }

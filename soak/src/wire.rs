@@ -50,7 +50,7 @@ impl Message {
         self.start.starts_with("HEAD ")
     }
 
-    /// As it goes over the wire. The length is the body's, or what the answer to a HEAD says of it.
+    /// The bytes to send. The length is that of the body, or the one in the response to a HEAD.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mut out = format!("{}\r\n", self.start);
         let told = self.header("content-length");

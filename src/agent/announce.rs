@@ -17,7 +17,7 @@ const FIRST_ANSWER: Duration = Duration::from_secs(1);
 
 /// Waits a short time for the cluster's first response.
 pub(super) async fn first_answer(output: &(impl OutputHealth + ?Sized)) {
-    // without a response in time the message says so
+    // without a response in time the message states that
     let _ = tokio::time::timeout(FIRST_ANSWER, output.first_answer()).await;
 }
 

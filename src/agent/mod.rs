@@ -57,7 +57,7 @@ pub(crate) use state_rights::too_wide as state_too_wide;
 /// How this run differs from the configured one.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Mode {
-    /// Read and settle all existing lines, then end.
+    /// Read and deliver all existing lines, then end.
     pub once: bool,
     /// Do not check the index template.
     pub no_template_check: bool,
@@ -351,7 +351,7 @@ impl Parts<'_> {
 /// Beginning of the name of positions in a store; the directory follows.
 const STORE_POSITIONS: &str = "store ";
 
-/// A configuration that lost its output must not go on in silence with the one that is used without any.
+/// A configuration whose output was removed must not silently continue with the default output.
 fn rule_out_another_output(data_dir: &Path) -> Result<(), StartError> {
     let outputs = known_outputs(&HostFs, data_dir);
     let is_store = |output: &&String| output.starts_with(STORE_POSITIONS);

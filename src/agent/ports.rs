@@ -114,7 +114,7 @@ pub(super) struct OutputState {
     pub(super) target: String,
     /// Why nothing is sent yet; `None` while documents are sent.
     pub(super) waits_for: Option<String>,
-    /// It takes nothing now: it waits, cannot be reached, or refuses.
+    /// It accepts nothing now: it waits, is unreachable, or refuses.
     pub(super) takes_nothing: bool,
     /// It has responded since the start of the process.
     pub(super) has_answered: bool,

@@ -68,7 +68,7 @@ fn keep(
         }
         Err(problem @ Unusable::Damaged(_)) => match set_aside(disk, path) {
             Ok(aside) => {
-                warn(format!("{problem}; they lie in {} now", aside.display()));
+                warn(format!("{problem}; they are in {} now", aside.display()));
                 Kept::default()
             }
             Err(error) => {
@@ -190,7 +190,10 @@ mod tests {
                         known == all || known == all[..2],
                         "{steps} {kept} {torn}: {known:?}"
                     );
-                    assert!(known == all || !warnings.is_empty(), "said to be kept");
+                    assert!(
+                        known == all || !warnings.is_empty(),
+                        "lost without a warning"
+                    );
                 }
             }
         }

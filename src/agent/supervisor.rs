@@ -126,7 +126,7 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
                 (Err(error), None) if has_worked => {
                     tracing::warn!(
                         error = announce::one_line(&error.to_string()),
-                        "the agent does not start again; trying on"
+                        "the agent does not start again; it is tried every few seconds"
                     );
                     match tokio::time::timeout(START_AGAIN, self.requests.next()).await {
                         Ok(Request::Stop) => {
@@ -212,14 +212,14 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
                 }
                 Event::Asked(Request::Stop) if stopping => {
                     tracing::warn!(
-                        "stopping at once; what is on its way is read again at the next start"
+                        "stopping at once; lines in flight are read again at the next start"
                     );
                     agent.abort();
                     continue;
                 }
                 Event::Asked(Request::Stop) => {
                     tracing::info!(
-                        "stopping: what is on its way arrives first; a second signal stops at once"
+                        "stopping after the delivery of the lines in flight; a second signal stops at once"
                     );
                     stopping = true;
                     restart = None;
@@ -237,7 +237,7 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
                     if progress.as_mut().is_some_and(is_hopeless) {
                         progress = None;
                         tracing::info!(
-                            "the output takes nothing; what is on its way is read again later"
+                            "the output accepts nothing; lines in flight are read again later"
                         );
                         agent.hand_back();
                     }
@@ -246,7 +246,7 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
                 Event::TimeUp => {
                     self.timed_out = true;
                     tracing::warn!(
-                        "the time is up (--timeout): not everything was read and taken by the output"
+                        "the time limit (--timeout) is over: not everything was read and accepted by the output"
                     );
                     agent.abort();
                     continue;
@@ -292,7 +292,7 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
                         tracing::warn!("{note}");
                     }
                 }
-                tracing::info!("{why}: going on with the configuration read afresh");
+                tracing::info!("{why}: continuing with the new configuration");
                 Some(Box::new(new))
             }
             Err(errors) => {

@@ -71,7 +71,7 @@ impl Page {
         self.generated(|out| roff.to_writer(out));
     }
 
-    /// Appends what a generator writes, without the lines that it sets the apostrophe with, which are needed once.
+    /// Appends the output of a generator without the lines that define the apostrophe, which are needed only once.
     fn generated(&mut self, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) {
         let mut out = Vec::new();
         // Writing into memory cannot fail.
@@ -86,11 +86,11 @@ impl Page {
         }
     }
 
-    /// The commands of `parent`, which is called `path`, and theirs.
+    /// The commands of `parent`, whose name is `path`, and their subcommands.
     fn commands(&mut self, parent: &Command, path: &str) {
         for command in parent.get_subcommands() {
             let path = format!("{path} {}", command.get_name());
-            // What every command has stands in the section of options.
+            // Options of every command are in the section of options.
             let command = command
                 .clone()
                 .disable_help_flag(true)
@@ -117,7 +117,7 @@ impl Page {
             if line.starts_with(".ie ") || line.starts_with(".el ") {
                 continue;
             }
-            // Its sections are parts of this page's section.
+            // Its sections are subsections here.
             let line = match line.strip_prefix(".SH ") {
                 Some(_) => ".PP",
                 None => line,
@@ -231,7 +231,7 @@ fn about(command: &Command) -> String {
     about.map(ToString::to_string).unwrap_or_default()
 }
 
-/// Text whose code stands between backticks, as in Markdown.
+/// Text with code between backticks, as in Markdown.
 fn inlines(text: &str) -> Vec<Inline> {
     let parts = text.trim_end().split('`').enumerate();
     parts
@@ -257,7 +257,7 @@ mod tests {
     use crate::config::LogLevel;
     use crate::text::safe_lines;
 
-    /// The page as a reader sees it, near enough: without requests, and escapes as what they stand for.
+    /// The page approximately as a reader sees it: without requests, and with escapes replaced by their characters.
     fn plain(page: &str) -> String {
         let lines = page.lines().filter(|line| !line.starts_with('.'));
         let text: Vec<&str> = lines.collect();
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_consists_of_known_requests_and_its_sections_stand_in_order() {
+    fn the_page_consists_of_known_requests_and_its_sections_are_in_order() {
         let page = page(Cli::command());
         let known = [
             "TH", "SH", "SS", "PP", "TP", "IP", "RS", "RE", "br", "nf", "fi", "ie", "el",

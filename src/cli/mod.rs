@@ -65,9 +65,9 @@ enum Command {
     Top(top::TopArgs),
     /// Show requests over time.
     Timeline(timeline::TimelineArgs),
-    /// Show all of it on a site that is made up: its log is written, indexed and asked, with nothing else installed.
+    /// Try everything on a made-up site: its log is written, indexed and queried, with nothing else installed.
     Demo(demo::DemoArgs),
-    /// Look at what the cluster did not take, and send it again.
+    /// List the documents that the cluster rejected, and send them again.
     #[command(subcommand)]
     DeadLetters(DeadLettersCommand),
     /// Print the man page, for man(1) or a file logweir.1.
@@ -87,7 +87,7 @@ struct CompletionsArgs {
 /// Arguments of `run`.
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// Read what is there, have it settled, and end.
+    /// Read what is there, deliver it, and end.
     #[arg(long)]
     once: bool,
     /// With --once: give up (exit code 69) when the output has not taken everything by then. Without it, --once ends
@@ -125,7 +125,7 @@ struct CheckArgs {
     /// Read this log (`-`: standard input) and show how its lines are understood.
     #[arg(long, value_name = "FILE")]
     parse: Option<PathBuf>,
-    /// With --parse: the format, as it stands in nginx.conf or its name there, instead of the configured ones.
+    /// With --parse: the format, as in nginx.conf or by its name there, instead of the configured ones.
     #[arg(long, requires = "parse", value_name = "FORMAT")]
     format: Option<String>,
     /// With --parse: show the fields of this many lines.
@@ -137,7 +137,7 @@ struct CheckArgs {
 #[derive(Debug, Args)]
 #[command(after_long_help = SETUP_PRIVILEGES)]
 struct SetupArgs {
-    /// Show what the cluster has against what would be put, object by object; put nothing.
+    /// Compare the cluster with what would be put, object by object; put nothing.
     #[arg(long)]
     dry_run: bool,
     /// Only these parts, separated by commas.
@@ -172,7 +172,7 @@ And for [kibana], with its credentials or, without any there, the cluster's:
 The agent needs far less, and should have a key of its own: `monitor` on the cluster,
 create_doc and auto_configure on its indices.
 
-What does not say that logweir made it is not overwritten, unless --force is given.
+Objects without the mark of logweir are not overwritten, unless --force is given.
 The component template NAME@custom is yours and is never changed.";
 
 /// Arguments of `prune`.
@@ -188,10 +188,10 @@ struct PruneArgs {
 }
 
 const PRUNE_HELP: &str = "\
-An index goes when all the time that it holds, by the day, month or year in its name
-(UTC), is longer ago than that. Only names that the setting `index` gives are looked at.
+An index is deleted when the whole day, month or year in its name (UTC) is older than
+that. Only names of the pattern of the setting `index` count.
 From the index of lines without a readable time old documents are deleted, not the index.
-It asks no question, so that a timer can run it: see --dry-run first.
+It asks for no confirmation, so that a timer can run it: try --dry-run first.
 
 What it needs in the cluster: `logweir setup --print roles` prints the role.";
 
@@ -218,7 +218,7 @@ struct Which {
 enum KindArgument {
     /// Refused for the document's own fault.
     Dead,
-    /// Put aside because its index refuses; `run` sends it again by itself.
+    /// Parked because its index refuses; `run` sends it again by itself.
     Parked,
 }
 
@@ -249,7 +249,7 @@ struct ListArgs {
 struct ReplayArgs {
     #[command(flatten)]
     which: Which,
-    /// Only say how many would be sent.
+    /// Only show how many would be sent.
     #[arg(long)]
     dry_run: bool,
     /// Give up (exit code 69) what the cluster has not taken by then.
@@ -267,7 +267,7 @@ pub fn main() -> ExitCode {
             } else {
                 Exit::Ok
             };
-            // a closed pipe is no failure of ours
+            // a closed pipe is not a failure
             let _ = error.print();
             return exit.into();
         }
@@ -313,7 +313,7 @@ fn age(text: &str) -> Result<Duration, String> {
     let age = duration(text)?;
     let retention = settings::find(Section::Top, "retention").map(|setting| setting.kind);
     match retention {
-        Some(settings::Kind::Duration(Bounds { least, .. })) if age < least => {
+        Some(settings::SettingKind::Duration(Bounds { least, .. })) if age < least => {
             Err(format!("must be at least {}", show_duration(least)))
         }
         _ => Ok(age),
@@ -339,7 +339,7 @@ fn read(common: &Common) -> Result<Loaded, ConfigErrors> {
     config::load(common.config.as_deref(), &config::System, &config::System)
 }
 
-/// Reads the configuration, or prints all that is wrong with it.
+/// Reads the configuration, or prints all of its problems.
 fn load(common: &Common) -> Result<Loaded, Exit> {
     read(common).map_err(|errors| {
         complain!("{errors}");

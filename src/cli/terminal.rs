@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_around_the_place() {
+    fn a_long_line_is_cut_around_the_byte() {
         let mut line = vec![b'a'; 5000];
         line[2500] = b'X';
         let (text, column) = excerpt(&line, 2500);

@@ -76,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_api_key_is_taken_in_both_its_shapes() {
+    fn an_api_key_is_accepted_in_both_forms() {
         let header = |key: &str| {
             Auth::ApiKey(SecretString::from(key))
                 .header()

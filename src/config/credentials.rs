@@ -55,7 +55,7 @@ pub(super) fn in_the_clear(url: &Url, auth: &Auth) -> bool {
 }
 
 /// The note about such an address.
-pub(super) fn told_in_the_clear(url: &Url, origin: Origin) -> Note {
+pub(super) fn note_in_the_clear(url: &Url, origin: Origin) -> Note {
     let text = format!("credentials go to {url} unencrypted; https keeps them secret");
     Note { origin, text }
 }
@@ -69,8 +69,8 @@ const KINDS: [&[&str]; 3] = [
 ];
 
 /// Credentials in the environment override those of the file. A single value does so by itself, but credentials have
-/// several forms: an administrator's name and password must not conflict with the agent's key, nor a password with the
-/// file that holds another one.
+/// several forms: an administrator's name and password must not conflict with the agent's key, or a password with the
+/// file that contains another one.
 pub(super) fn environment_first(values: &mut Values) {
     let is_set = |values: &Values, name: &str| {
         let given = values.given.get(name);
@@ -160,7 +160,7 @@ pub(super) fn auth(scope: &mut Scope<'_>, files: &dyn Files) -> Auth {
             "username",
             origin.clone(),
             username,
-            "must not be empty nor hold a colon",
+            "must not be empty or contain a colon",
         );
     }
     match (api_key, username, password, bearer) {

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_elasticsearch_refuses_is_refused() {
+    fn names_that_elasticsearch_refuses_are_refused() {
         use DataStreamError as Error;
         let error = |name: &str| DataStream::parse(name).unwrap_err();
         for name in [

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::Note;
 use super::auth::{Auth, ClientCertificate};
-use super::credentials::{address, auth, authority, in_the_clear, pem, told_in_the_clear};
+use super::credentials::{address, auth, authority, in_the_clear, note_in_the_clear, pem};
 use super::data_stream::DataStream;
 use super::fingerprint::Fingerprint;
 use super::index_pattern::IndexPattern;
@@ -68,7 +68,7 @@ pub(super) fn read(
         let origin = scope
             .written("nodes")
             .map_or(Origin::Nowhere, |given| given.origin.clone());
-        notes.push(told_in_the_clear(url, origin));
+        notes.push(note_in_the_clear(url, origin));
     }
     let client_certificate = client_certificate(&mut scope, files);
     let (ca_file, ca_fingerprint) = authority(&mut scope, files);
@@ -143,7 +143,7 @@ fn nodes(scope: &mut Scope<'_>) -> Vec<Url> {
         if seen.insert(url.clone()) {
             nodes.push(url);
         } else {
-            scope.bad("nodes", origin, &text, "stands here twice");
+            scope.bad("nodes", origin, &text, "is listed twice");
         }
     }
     nodes

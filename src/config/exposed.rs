@@ -11,7 +11,7 @@ use super::Note;
 use super::ports::{Files, Readers};
 use super::problem::Origin;
 use super::raw::{Raw, Value};
-use super::settings::{Kind, Section, find};
+use super::settings::{Section, SettingKind, find};
 
 /// The only file with a secret that no setting can hold instead.
 const CLIENT_KEY: &str = "client_key";
@@ -46,7 +46,7 @@ pub(super) fn notes(raw: &Raw, files: &dyn Files) -> Vec<Note> {
 }
 
 fn is_secret(section: Section, name: &str, text: &str) -> bool {
-    let is_secret = find(section, name).is_some_and(|setting| setting.kind == Kind::Secret);
+    let is_secret = find(section, name).is_some_and(|setting| setting.kind == SettingKind::Secret);
     // A proxy's address is secret only if it contains a password.
     is_secret && (name != "proxy" || text.contains('@'))
 }
@@ -54,7 +54,7 @@ fn is_secret(section: Section, name: &str, text: &str) -> bool {
 fn names_secret_file(section: Section, name: &str) -> bool {
     let secret = name.strip_suffix("_file");
     let secret = secret.and_then(|secret| find(section, secret));
-    name == CLIENT_KEY || secret.is_some_and(|setting| setting.kind == Kind::Secret)
+    name == CLIENT_KEY || secret.is_some_and(|setting| setting.kind == SettingKind::Secret)
 }
 
 fn exposed(path: &Path, keys: &str, files: &dyn Files) -> Option<String> {

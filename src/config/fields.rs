@@ -214,7 +214,7 @@ fn field(known: &[Field], name: String, value: String) -> Result<Field, String> 
     })?;
     let yields = YIELDING.contains(&&*name);
     if yields && variable.is_none() && name != "url.domain" {
-        return Err("is written by the agent itself, and a constant would hide it; name a variable, or another \
+        return Err("is written by the agent itself, and a constant would replace it; name a variable, or another \
                     field"
             .to_owned());
     }
@@ -222,7 +222,7 @@ fn field(known: &[Field], name: String, value: String) -> Result<Field, String> 
         return Err("is a part of url.original; write \"url.original\"".to_owned());
     }
     if name == "source.address" {
-        return Err("is what source.ip says, or its hash; write \"source.ip\"".to_owned());
+        return Err("has the value of source.ip, or its hash; write \"source.ip\"".to_owned());
     }
     if is_own(&name) && !yields {
         return Err(
@@ -231,13 +231,13 @@ fn field(known: &[Field], name: String, value: String) -> Result<Field, String> 
         );
     }
     if known.iter().any(|known| known.name == name) {
-        return Err("stands here twice".to_owned());
+        return Err("is listed twice".to_owned());
     }
     if known.iter().any(|known| overlap(&known.name, &name)) {
         return Err("cannot hold a value and other fields at once".to_owned());
     }
     let kind = type_of(&name).map_err(|what| {
-        format!("is {what} in ECS, which no text of a line becomes; take another field")
+        format!("is {what} in ECS, which a text of a line cannot be; take another field")
     })?;
     let value = match variable {
         Some(variable) => FieldValue::Variable(variable),
@@ -350,7 +350,7 @@ impl Unknown {
             };
             let lack = if names.joined {
                 format!(
-                    "${variable} side by side with another variable, and the two cannot be told apart; put a text \
+                    "${variable} side by side with another variable, and they cannot be separated; put a text \
                      between them in the log_format"
                 )
             } else {

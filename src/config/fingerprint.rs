@@ -9,8 +9,8 @@ use std::fmt;
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// Reads 64 hexadecimal digits, of either case, with or without a colon between pairs; openssl's
-    /// `sha256 Fingerprint=` may stand before them.
+    /// Reads 64 hexadecimal digits, of either case, with or without a colon between pairs, and with or without openssl's
+    /// `sha256 Fingerprint=` before them.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl Fingerprint {
         ))
     }
 
-    /// Of such a hash.
+    /// The fingerprint with this hash.
     pub const fn of(hash: [u8; 32]) -> Self {
         Self(hash)
     }

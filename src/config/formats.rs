@@ -88,9 +88,9 @@ pub(crate) fn for_any_log(formats: impl IntoIterator<Item = NamedFormat>) -> Vec
     tried
 }
 
-/// nginx's predefined format first, then those that others are known to log in. A line of one of them is none
-/// of another, except that a host in front may hold the port behind it, and a `$remote_user` of combined what
-/// looks like the beginning of a line with a host in front: so these have the order in which they stand.
+/// nginx's predefined format, then the formats that other products are known to use. A line of one of them does not match
+/// another, with two exceptions: a host at the beginning may include the port that another format has after it, and the
+/// `$remote_user` of combined may look like the beginning of a line with a host. Their order in the list resolves these.
 pub(crate) fn well_known() -> impl Iterator<Item = NamedFormat> {
     let others = WELL_KNOWN.iter().filter_map(|(name, source)| {
         let format = Format::compile(source, Escape::Default).ok()?;
@@ -100,11 +100,11 @@ pub(crate) fn well_known() -> impl Iterator<Item = NamedFormat> {
     std::iter::once(NamedFormat::combined()).chain(others)
 }
 
-/// `main` of nginx.org's packages, of its container image and of Red Hat's, which F5's ingress controller has
-/// too; `upstreaminfo` of ingress-nginx (its documentation, "Log format"); Apache's `vhost_combined` as it is
-/// written for nginx; `vhost` of nginx-proxy (nginx.tmpl), which ended without `$upstream_addr` before; GitLab's own
-/// nginx (`gitlab_access`); Kong (nginx_kong.lua); Apache APISIX
-/// (config-default); `proxy` and `standard` of Nginx Proxy Manager (nginx.conf).
+/// Sources: `main` of nginx.org's packages and container image, of Red Hat's packages and of F5's ingress controller;
+/// `upstreaminfo` of ingress-nginx (its documentation, "Log format"); Apache's `vhost_combined` as people write it for
+/// nginx; `vhost` of nginx-proxy (nginx.tmpl), in earlier versions without `$upstream_addr`; `gitlab_access` of GitLab's
+/// own nginx; Kong (nginx_kong.lua); Apache APISIX (config-default); `proxy` and `standard` of Nginx Proxy Manager
+/// (nginx.conf).
 const WELL_KNOWN: &[(&str, &str)] = &[
     (
         "nginx-main",
@@ -184,7 +184,7 @@ mod tests {
 
     /// Only the format itself matches its documented line.
     #[test]
-    fn lines_of_well_known_formats_are_taken_by_their_own_alone() {
+    fn lines_of_well_known_formats_match_no_other_well_known_format() {
         let time = "[23/Nov/2026:05:41:14 +0000]";
         let rest = format!("{time} \"GET /a?b HTTP/1.1\" 200 12 \"-\" \"curl/8.5\"");
         let lines = [
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn the_more_specific_format_goes_first_and_what_takes_anything_is_left_out() {
+    fn a_more_specific_format_goes_first_and_one_that_matches_any_line_is_left_out() {
         let formats = [
             named("json_log", "$json_log", Escape::None),
             named("two", "$a $b", Escape::Default),

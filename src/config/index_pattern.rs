@@ -237,7 +237,7 @@ impl IndexPattern {
     }
 
     /// Patterns that match each index of a day of this or the last millennium, and not that of lines without a time:
-    /// `nginx-access-1*.*.*` and `nginx-access-2*.*.*`. Nothing but `*` may stand for something in them.
+    /// `nginx-access-1*.*.*` and `nginx-access-2*.*.*`. `*` is their only wildcard.
     pub fn dated_wildcards(&self) -> Vec<String> {
         let first = self.pieces.iter().find_map(|piece| match piece {
             Piece::Text(_) => None,
@@ -266,8 +266,8 @@ impl IndexPattern {
             .collect()
     }
 
-    /// The pattern for which Elasticsearch has a template of its own, one that makes data streams, where names of ours
-    /// match it (Elasticsearch, "Index templates", "Avoid index pattern collisions").
+    /// The pattern of Elasticsearch's own template for data streams, if our names match it (Elasticsearch, "Index
+    /// templates", "Avoid index pattern collisions").
     pub fn collides(&self) -> Option<&'static str> {
         const BUILT_IN: [(&str, &str); 3] = [
             ("logs-", "logs-*-*"),
@@ -287,8 +287,8 @@ impl IndexPattern {
         format!("{}*{}", self.prefix, self.suffix)
     }
 
-    /// The name of the index template and what belongs to it: `nginx-access`; with text after the date that
-    /// too, since `web-%Y-eu` and `web-%Y-us` are not one template.
+    /// The name of the index template and of its parts: `nginx-access`. It includes the text after the date, since
+    /// `web-%Y-eu` and `web-%Y-us` need two templates.
     pub fn template(&self) -> String {
         format!("{}{}", self.prefix.trim_end_matches(JOINTS), self.suffix)
     }
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_date_in_the_middle_or_without_a_joint() {
+    fn a_date_may_be_in_the_middle_or_without_a_separator() {
         let middle = IndexPattern::parse("web-%Y.%m-eu").unwrap();
         assert_eq!(middle.name_at(0).unwrap(), "web-1970.01-eu");
         assert_eq!(
@@ -398,7 +398,7 @@ mod tests {
     }
 
     #[test]
-    fn dated_wildcards_leave_out_what_has_no_date() {
+    fn dated_wildcards_do_not_match_names_without_a_date() {
         let of = |pattern: &str| IndexPattern::parse(pattern).unwrap().dated_wildcards();
         assert_eq!(of("n-%Y.%m.%d"), ["n-1*.*.*", "n-2*.*.*"]);
         assert_eq!(of("n%Y%m-eu"), ["n1*-eu", "n2*-eu"]);
@@ -406,19 +406,19 @@ mod tests {
     }
 
     #[test]
-    fn names_that_elasticsearch_keeps_for_data_streams_are_known() {
+    fn names_that_elasticsearch_reserves_for_data_streams_are_detected() {
         let collides = |pattern: &str| IndexPattern::parse(pattern).unwrap().collides();
         assert_eq!(collides("logs-nginx-%Y.%m.%d"), Some("logs-*-*"));
         assert_eq!(collides("logs-%Y.%m.%d-eu"), Some("logs-*-*"));
         assert_eq!(collides("metrics-a-%Y"), Some("metrics-*-*"));
-        // a single dash, also in the name for lines without a time
+        // a single dash; the name for lines without a time counts too
         assert_eq!(collides("logs-%Y.%m.%d"), None);
         assert_eq!(collides("weblogs-nginx-%Y.%m.%d"), None);
         assert_eq!(collides("nginx-access-%Y.%m.%d"), None);
     }
 
     #[test]
-    fn what_elasticsearch_refuses_is_refused() {
+    fn names_that_elasticsearch_refuses_are_refused() {
         use IndexPatternError as Error;
         let error = |text: &str| IndexPattern::parse(text).unwrap_err();
         assert_eq!(error("nginx-access"), Error::NoDate);

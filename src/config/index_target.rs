@@ -9,7 +9,7 @@ use chrono::NaiveDate;
 use super::settings::{self, Section};
 use super::{DataStream, IndexPattern};
 
-/// A day like any other.
+/// An arbitrary day.
 const EXAMPLE_DAY: NaiveDate = NaiveDate::from_ymd_opt(2026, 1, 2).unwrap();
 
 /// The target of records in the cluster.
@@ -22,7 +22,7 @@ pub enum IndexTarget {
 }
 
 impl IndexTarget {
-    /// What holds where nothing is set; None never, for a test reads the table's default.
+    /// The target if nothing is set. It is never `None`, because a test reads the default of the table.
     pub fn default_target() -> Option<Self> {
         let setting = settings::find(Section::Elasticsearch, "index")?;
         let pattern = IndexPattern::parse(setting.default.trim_matches('"')).ok()?;
@@ -61,7 +61,7 @@ impl IndexTarget {
         }
     }
 
-    /// What the template is for.
+    /// The pattern of the names that the template applies to.
     pub fn wildcard(&self) -> String {
         match self {
             Self::Daily(pattern) => pattern.wildcard(),
@@ -69,7 +69,7 @@ impl IndexTarget {
         }
     }
 
-    /// A name that records with a time go to.
+    /// An example of a name that records with a time go to.
     pub fn example(&self) -> String {
         match self {
             Self::Daily(pattern) => pattern.name(EXAMPLE_DAY),
@@ -85,7 +85,7 @@ impl IndexTarget {
         }
     }
 
-    /// An expression for every index of ours that there may be, and no other.
+    /// An expression that matches all our indices, and no other.
     pub fn all(&self) -> String {
         match self {
             Self::Daily(pattern) => pattern.wildcard(),

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::Note;
 use super::auth::Auth;
-use super::credentials::{address, auth, authority, in_the_clear, told_in_the_clear};
+use super::credentials::{address, auth, authority, in_the_clear, note_in_the_clear};
 use super::elasticsearch::Elasticsearch;
 use super::fingerprint::Fingerprint;
 use super::ports::{Env, Files};
@@ -60,7 +60,7 @@ pub(super) fn read(
         // Kibana, "Spaces", "Create a space": the URL identifier.
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
         if space.is_empty() || !space.chars().all(plain) {
-            let why = "is no identifier of a space: it is what stands after /s/ in Kibana's addresses, of lower-case \
+            let why = "is no identifier of a space: it is the part after /s/ in Kibana's addresses, of lower-case \
                        letters, digits, - and _";
             scope.bad("space", origin, &space, why);
         }
@@ -74,7 +74,7 @@ pub(super) fn read(
         let origin = scope
             .written("url")
             .map_or(Origin::Nowhere, |given| given.origin.clone());
-        notes.push(told_in_the_clear(url, origin));
+        notes.push(note_in_the_clear(url, origin));
     }
     let (ca_file, ca_fingerprint) = match (authority(&mut scope, files), cluster) {
         // A plain http address does not use them; if they are set for it, that is reported.

@@ -1,9 +1,9 @@
 //! The logs to follow, from `[[logs]]` or nginx.conf, and the formats of each.
 //!
-//! Invariant: each log has at least one format, `auto` has combined among them, and tries a log's own formats
-//! before those of others. A section whose globs match
-//! logs that nginx.conf names is split, one [`Log`] for each of those files and one for the rest: only so
-//! each file is tried with its own format first and gets the site of its own server.
+//! Owns the choice of the formats, and the division of a section: if its globs match logs that nginx.conf names, each of
+//! these files becomes a [`Log`] of its own, beside one for the rest. Otherwise a file would not be tried with its own
+//! format first and would not get the site of its own server. Refuses to know files and lines. Invariant: each log has at
+//! least one format; `auto` includes combined, and tries a log's own formats before those of others.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -64,11 +64,11 @@ impl Config {
             }
         }
         let seen = formats::for_any_log(seen);
-        // All logs share one list, as a rule.
+        // Usually all logs share one list.
         let mut lists: HashMap<*const NamedFormat, [Arc<[NamedFormat]>; 2]> = HashMap::new();
         for log in self.logs.iter_mut().filter(|log| log.auto) {
             let (_, shared) = log.formats.parts();
-            // The old one is kept meanwhile, so that no other list gets its address.
+            // The old list is kept until the end, so that no other list gets its address.
             let [_, list] = lists.entry(shared.as_ptr()).or_insert_with(|| {
                 let all = shared.iter().chain(&seen).cloned();
                 [Arc::clone(shared), formats::for_any_log(all).into()]
@@ -94,7 +94,7 @@ impl Config {
     }
 }
 
-/// Why a log of nginx.conf cannot be followed; None for one that can be followed, and for one that is off.
+/// Why a log of nginx.conf cannot be followed; `None` if it can be followed or is off.
 pub(crate) fn not_followed(log: &AccessLog) -> Option<String> {
     match log.tailable {
         // `silent` reports servers that log nothing on purpose.
@@ -132,7 +132,7 @@ pub(super) fn read(
                 "name",
                 origin.clone(),
                 name,
-                "must not be empty nor hold control characters",
+                "must not be empty or contain control characters",
             );
         }
         let choices = written_formats(&mut scope, nginx, notes);
@@ -209,7 +209,7 @@ enum Choice {
     Format(NamedFormat),
 }
 
-/// Each of these logs of nginx.conf that can be followed; a note for each other one.
+/// The logs of nginx.conf that can be followed, with a note for each of the others.
 fn of_nginx(nginx: &Nginx, left: &[&AccessLog], notes: &mut Vec<Note>) -> Vec<Log> {
     let mut logs = Vec::new();
     for log in left {

@@ -107,9 +107,9 @@ pub(crate) struct Config {
     pub reconcile_interval: Duration,
     /// Whether to wait for file events or to poll.
     pub poll: Poll,
-    /// Whether links are followed regardless of their owner.
+    /// Whether links are followed regardless of who owns them.
     pub follow_all_links: bool,
-    /// The user of nginx's workers, by name, where nginx.conf says so.
+    /// The name of the user of nginx's workers, if nginx.conf has it.
     pub nginx_user: Option<String>,
     /// How long a stop may take.
     pub shutdown_timeout: Duration,
@@ -159,9 +159,9 @@ pub(crate) enum Poll {
 pub(crate) enum LogLevel {
     /// Data was lost.
     Error,
-    /// Something to look at.
+    /// Something that an operator should look at.
     Warn,
-    /// The life of the agent.
+    /// Starts, stops and reloads of the agent.
     Info,
     /// Each file, request, retry and reload.
     Debug,
@@ -170,7 +170,7 @@ pub(crate) enum LogLevel {
 }
 
 impl LogLevel {
-    /// The words for them, from few lines to many.
+    /// Their names, from few lines to many.
     pub(crate) const WORDS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
     const LEVELS: [Self; 5] = [
         Self::Error,
@@ -180,7 +180,7 @@ impl LogLevel {
         Self::Trace,
     ];
 
-    /// The level of a word.
+    /// The level with this name.
     pub(crate) fn parse(word: &str) -> Option<Self> {
         let mut levels = Self::WORDS.into_iter().zip(Self::LEVELS);
         levels
@@ -229,25 +229,24 @@ pub(crate) struct Loaded {
     pub config: Config,
     /// Notes for the operator.
     pub notes: Vec<Note>,
-    /// Those of the notes that are about parts of nginx.conf which are there and cannot be read: logs and formats
-    /// may be missing for it.
+    /// The notes about parts of nginx.conf that exist but are unreadable, so that logs and formats may be missing.
     pub unread: Vec<Note>,
     /// The content of nginx.conf, if it was readable.
     pub nginx: Option<NginxConf>,
-    /// The files it depends on: a change in one of them is a reason to load again.
+    /// The files that it depends on: a change in one of them is a reason to load again.
     pub files: Vec<PathBuf>,
     /// The environment's variables among its sources.
     pub variables: Vec<String>,
     /// `host` is set, and not the system's name.
     pub host_is_set: bool,
-    /// Patterns of nginx's includes: a new file that matches one is such a reason too.
+    /// Patterns of nginx's includes: a new file that matches one of them is a reason too.
     pub patterns: Vec<String>,
-    source: Source,
+    own: OwnConfig,
 }
 
-/// What was written for this program: the file, if there was one, and the values of it and of the environment.
+/// logweir's own settings: the file, if there is one, with its values and those of the environment.
 #[derive(Debug, Clone)]
-struct Source {
+struct OwnConfig {
     file: Option<PathBuf>,
     raw: Raw,
 }
@@ -270,11 +269,11 @@ impl Config {
         }
     }
 
-    /// What `run` needs besides a valid configuration: a log.
+    /// Checks that there is a log, which `run` needs besides a valid configuration.
     ///
     /// # Errors
     ///
-    /// None is there; what to write.
+    /// There is none. The message shows what to write.
     pub(crate) fn ready_to_run(&self) -> Result<(), ConfigErrors> {
         if !self.logs.is_empty() {
             return Ok(());
@@ -298,12 +297,11 @@ fn missing(key: &str, hint: &'static str) -> Problem {
 /// Linux allows 64 bytes, DNS 255.
 const MAX_HOST: usize = 255;
 
-/// Reads a configuration: the file named `source`, else [`DEFAULT_FILE`] when there is one, then the
-/// environment over it.
+/// Reads a configuration: the file named `source`, or [`DEFAULT_FILE`] if it exists. The environment overrides it.
 ///
 /// # Errors
 ///
-/// All problems at once; that a named file is absent is one.
+/// All problems at once. An absent named file is a problem.
 pub(crate) fn load(
     source: Option<&Path>,
     env: &dyn Env,
@@ -339,31 +337,31 @@ pub(crate) fn load(
     for values in raw.sections.values_mut() {
         credentials::environment_first(values);
     }
-    finish(Source { file, raw }, env, files, None)
+    finish(OwnConfig { file, raw }, env, files, None)
 }
 
-/// Reads again what others change: nginx.conf, OpenAPI documents, databases. What was written for this program
-/// counts as it was read for `before`, since it may be half edited, and a document or database that cannot be used
-/// stays as it is there, with a note: nginx's new formats must not wait for it.
+/// Reads again the files that others change: nginx.conf, OpenAPI documents, databases. logweir's own settings are those of
+/// `before`, since somebody may be editing them. A document or database that cannot be used now is kept as in `before`,
+/// with a note, because new formats of nginx must not wait for it.
 ///
 /// # Errors
 ///
-/// As [`load`] has them, of the rest.
+/// As of [`load`], without the problems of logweir's own settings.
 pub(crate) fn follow(
     before: &Loaded,
     env: &dyn Env,
     files: &dyn Files,
 ) -> Result<Loaded, ConfigErrors> {
-    finish(before.source.clone(), env, files, Some(&before.config))
+    finish(before.own.clone(), env, files, Some(&before.config))
 }
 
 fn finish(
-    mut source: Source,
+    mut own: OwnConfig,
     env: &dyn Env,
     files: &dyn Files,
     before: Option<&Config>,
 ) -> Result<Loaded, ConfigErrors> {
-    let raw = &mut source.raw;
+    let raw = &mut own.raw;
     let mut problems = std::mem::take(&mut raw.problems);
     let mut notes = Vec::new();
     let mut unread = Vec::new();
@@ -377,7 +375,7 @@ fn finish(
         &mut unread,
     );
     notes.extend(exposed::notes(raw, files));
-    // A value that cannot be read is not reported as missing too.
+    // An unreadable value is not also reported as missing.
     let written: HashSet<String> = problems
         .iter()
         .filter(|problem| !matches!(problem.fault, Fault::Missing { .. }))
@@ -392,7 +390,7 @@ fn finish(
     match checked {
         Some((config, nginx)) if problems.is_empty() => {
             let conf = nginx.as_ref();
-            let mut read: Vec<PathBuf> = source.file.iter().cloned().collect();
+            let mut read: Vec<PathBuf> = own.file.iter().cloned().collect();
             let documents = config.routes.documents.iter();
             let enrichment = config.enrich.files().map(|(_, about)| &about.path);
             read.extend(conf.iter().flat_map(|conf| &conf.files).map(PathBuf::from));
@@ -408,7 +406,7 @@ fn finish(
                 variables: raw.variables(),
                 host_is_set: raw.sets(Section::Top, "host"),
                 patterns,
-                source,
+                own,
             })
         }
         _ => Err(ConfigErrors(problems)),
@@ -531,8 +529,8 @@ fn check(
     Some((config, nginx.map(|nginx| nginx.conf)))
 }
 
-/// What was read now; what was read `before`, if there are more problems than the `earlier` ones, which become
-/// notes then.
+/// Returns what was read now. If there are more problems than the `earlier` ones, they become notes, and the value from
+/// `before` is returned.
 fn or_before<T: Clone>(
     now: T,
     before: Option<&T>,

@@ -27,13 +27,14 @@ pub(super) struct Nginx {
     pub(super) notes: Vec<Note>,
     /// Its parts that exist but are unreadable.
     unread: Vec<Note>,
-    /// What a log is tried with besides its own: all of them, and combined.
+    /// The formats to try besides a log's own: all of them, and combined.
     pub(super) shared: Arc<[NamedFormat]>,
-    /// What a log is tried with that nginx.conf does not name: all of them, and the well-known ones.
+    /// The formats to try on a log that nginx.conf does not name: all of them, and the well-known ones.
     pub(super) for_others: Arc<[NamedFormat]>,
 }
 
-/// Reads the file that is set, or the default one if it is there; `unread` gets what is there and cannot be read.
+/// Reads the file that is set, or the default one if it exists. `unread` receives the parts that exist but are
+/// unreadable.
 pub(super) fn read(
     top: &mut Scope<'_>,
     files: &dyn Files,
@@ -41,7 +42,7 @@ pub(super) fn read(
 ) -> Option<Nginx> {
     let written = top.written("nginx_conf").map(|given| given.origin.clone());
     let path = top.path("nginx_conf")?;
-    // Asked first by itself, so that an absent default stays silent and a wrong setting is an error.
+    // Checked first, because an absent default file is not reported, but a wrong setting is an error.
     if let Err(error) = files.read(&path) {
         let fault = unreadable(&path, &error);
         match written {
@@ -123,7 +124,7 @@ impl Nginx {
     ///
     /// # Errors
     ///
-    /// Why there is none that can be used.
+    /// Why there is no usable one.
     pub(super) fn format(&self, name: &str) -> Result<NamedFormat, String> {
         if let Some(format) = self.formats.get(name) {
             return Ok(format.clone());
@@ -165,7 +166,7 @@ impl Nginx {
         own
     }
 
-    /// The log's site, where its lines cannot tell it.
+    /// The log's site, if its lines do not contain it.
     pub(super) fn site_of(&self, log: &AccessLog, formats: &[NamedFormat]) -> Option<&str> {
         let tells = |format: &NamedFormat| {
             let names = ["host", "http_host", "server_name"];
@@ -183,10 +184,9 @@ impl Nginx {
     }
 }
 
-/// A nginx.conf in a folder `conf` is that of a build with nginx's own layout, PREFIX/conf/nginx.conf
-/// (`auto/options` in nginx's source; OpenResty too). Distributions keep it elsewhere and log to
-/// `/var/log/nginx`; their prefix matters for relative log paths only, and nginx creates its logs, so the
-/// prefix under which most logs exist is the right one.
+/// A nginx.conf in a folder `conf` belongs to a build with nginx's own layout, PREFIX/conf/nginx.conf (`auto/options` in
+/// nginx's source; OpenResty too). Distributions keep it elsewhere and log to `/var/log/nginx`. Their prefix matters for
+/// relative log paths only. Since nginx creates its logs, the right prefix is the one under which most logs exist.
 fn parse(conf: &str, files: &dyn Files) -> Option<NginxConf> {
     let source = Adapter(files);
     let folder = Path::new(conf).parent()?.to_str()?;

@@ -62,8 +62,8 @@ pub(crate) enum Readers {
 }
 
 impl Readers {
-    /// By the file's permission bits and group; `is_reachable` says whether every user may pass the folders above,
-    /// `own` are the groups of this user, who may be root, and then knows nothing of the agent's groups.
+    /// Decides by the file's permission bits and group. `is_reachable`: whether every user may pass the folders above.
+    /// `own`: the groups of this user; if the user is root, they do not include those of the agent.
     fn of(mode: u32, group: u32, is_reachable: bool, own: &[u32], is_root: bool) -> Self {
         const GROUP_MAY_READ: u32 = 0o040;
         const OTHERS_MAY_READ: u32 = 0o004;

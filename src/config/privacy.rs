@@ -163,7 +163,7 @@ fn key(scope: &mut Scope<'_>, files: &dyn Files) -> Option<HashKey> {
             .written(name)
             .map_or(Origin::Nowhere, |given| given.origin.clone());
         let why = format!(
-            "can be guessed; take at least {MIN_KEY} bytes by chance, as from openssl rand -base64 32"
+            "can be guessed; take at least {MIN_KEY} random bytes, as from openssl rand -base64 32"
         );
         scope.fault(name, origin, Fault::BadValue { value: None, why });
         return None;
@@ -190,7 +190,7 @@ fn hash_fields(scope: &mut Scope<'_>, logs: &[Log]) -> Vec<String> {
             Some(field) if matches!(field.value, FieldValue::Constant(_)) => {
                 "is a constant, of which a hash hides nothing; take it out of the list"
             }
-            _ if fields.contains(&name) => "stands here twice",
+            _ if fields.contains(&name) => "is listed twice",
             // other fields contain the same values and would have to be hidden too
             Some(field) if field.name == "url.domain" => {
                 "cannot be hashed; url.original may hold it too"
@@ -224,7 +224,7 @@ fn names(scope: &mut Scope<'_>, setting: &str) -> Vec<String> {
         let is_key = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
         let letters = inner.bytes().filter(u8::is_ascii_alphanumeric).count();
         let why = if !inner.bytes().all(is_key) || letters == 0 {
-            "is no key; write it as it stands in a query, without = and %; * may stand at its ends"
+            "is no key; write it as in a query, without = and %; it may begin and end with *"
                 .to_owned()
         } else if name.len() > MAX_NAME {
             format!("is longer than {MAX_NAME} bytes")

@@ -31,7 +31,7 @@ impl Proxy {
         self.url.clone()
     }
 
-    /// What named it: `proxy in [elasticsearch]`, or a variable.
+    /// Its origin: `proxy in [elasticsearch]`, or a variable.
     pub fn named_by(&self) -> &str {
         &self.named_by
     }
@@ -78,8 +78,8 @@ impl Proxies {
     }
 }
 
-/// Reads the section's setting; without one, the environment. Only a proxy that one of `urls` needs is looked at: a
-/// variable that is wrong for other programs does not stop this one.
+/// Reads the section's setting or, without one, the environment. Only proxies that one of `urls` needs are checked, so
+/// that an invalid variable for other programs does not stop this one.
 pub(super) fn read(scope: &mut Scope<'_>, urls: &[Url], env: &dyn Env) -> Proxies {
     let section = scope.header();
     if let Some((text, origin)) = scope.text("proxy") {
@@ -106,7 +106,7 @@ pub(super) fn read(scope: &mut Scope<'_>, urls: &[Url], env: &dyn Env) -> Proxie
     }
     let variables = env.variables();
     let find = |names: [&str; 2]| {
-        // As for curl, the name in small letters goes first.
+        // As with curl, the name in lower case takes precedence.
         names.into_iter().find_map(|name| {
             let found = variables
                 .iter()
@@ -144,7 +144,7 @@ pub(super) fn read(scope: &mut Scope<'_>, urls: &[Url], env: &dyn Env) -> Proxie
     }
 }
 
-/// The address of a proxy; one without a scheme is an http one, as for curl. The error shows nothing of it.
+/// The address of a proxy. Without a scheme it is an http address, as with curl. The error shows no part of it.
 fn parse(text: &str) -> Result<Url, String> {
     let with_scheme = match text.contains("://") {
         true => text.to_owned(),
@@ -160,7 +160,7 @@ fn parse(text: &str) -> Result<Url, String> {
         _ => return Err("names no HTTP proxy".to_owned()),
     }
     if url.query().is_some() || url.fragment().is_some() || url.path() != "/" {
-        return Err("is no address of a proxy: nothing may stand behind the port".to_owned());
+        return Err("is no address of a proxy: nothing may follow the port".to_owned());
     }
     Ok(url)
 }
@@ -180,7 +180,8 @@ enum Rule {
 }
 
 impl Direct {
-    /// Reads `NO_PROXY`: names, addresses and CIDRs between commas or blanks, each perhaps with a port; `*` is all.
+    /// Reads `NO_PROXY`: names, addresses and CIDRs, separated by commas or blanks, each with an optional port; `*` means
+    /// all.
     fn parse(text: &str) -> Self {
         let mut direct = Self::default();
         for entry in text

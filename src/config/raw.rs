@@ -12,7 +12,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::problem::{Fault, Origin, Problem, nearest};
-use super::settings::{Kind, PREFIX, SETTINGS, Section, Setting, find};
+use super::settings::{PREFIX, SETTINGS, Section, Setting, SettingKind, find};
 
 /// A value as written, with the type that its setting requires.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Raw {
                 break;
             }
         }
-        let mut reader = Reader {
+        let mut reader = TomlReader {
             text: &text,
             path: path.into(),
             raw: Raw::default(),
@@ -216,7 +216,7 @@ fn blank_line(text: &mut String, at: usize) -> bool {
     has_text
 }
 
-struct Reader<'t> {
+struct TomlReader<'t> {
     text: &'t str,
     path: Arc<Path>,
     raw: Raw,
@@ -227,7 +227,7 @@ type Entry<'a, 't> = (
     &'a Spanned<DeValue<'t>>,
 );
 
-impl Reader<'_> {
+impl TomlReader<'_> {
     fn line(&self, span: &Range<usize>) -> usize {
         let before = self
             .text
@@ -260,7 +260,7 @@ impl Reader<'_> {
                 ""
             };
             if duplicate {
-                message.push_str("; it stands further up already, keep one of the two");
+                message.push_str("; it is set further up already, keep one of them");
             }
             let origin = self.origin(span);
             self.raw.problem(origin, key, Fault::Syntax(message));
@@ -348,7 +348,7 @@ impl Reader<'_> {
     /// The value, if it has the type of `kind`.
     fn value(
         &self,
-        kind: Kind,
+        kind: SettingKind,
         value: &Spanned<DeValue<'_>>,
     ) -> Result<Value, (Range<usize>, Fault)> {
         let wrong = |value: &Spanned<DeValue<'_>>, expected: &str| {
@@ -360,51 +360,55 @@ impl Reader<'_> {
         };
         let number = |text: &str, radix| i64::from_str_radix(&text.replace('_', ""), radix).ok();
         let expected = match kind {
-            Kind::Text | Kind::Secret => "a text in quotes",
-            Kind::Path | Kind::File => "a path in quotes",
-            Kind::Texts => "a list of texts, such as [\"…\", \"…\"]",
-            Kind::Bytes(_) => "a size, such as \"2MiB\"",
-            Kind::Duration(_) => "a time with its unit, such as \"1s\"",
-            Kind::Count(_) => "a whole number",
-            Kind::Bool => "true or false",
-            Kind::OneOf(words) => &format!("one of {}", words.join(", ")),
-            Kind::Formats => "a format in quotes, or a list of them",
-            Kind::Paths => "a path in quotes, or a list of them",
-            Kind::Constants => "a table of texts, such as { \"url.domain\" = \"shop.example\" }",
+            SettingKind::Text | SettingKind::Secret => "a text in quotes",
+            SettingKind::Path | SettingKind::File => "a path in quotes",
+            SettingKind::Texts => "a list of texts, such as [\"…\", \"…\"]",
+            SettingKind::Bytes(_) => "a size, such as \"2MiB\"",
+            SettingKind::Duration(_) => "a time with its unit, such as \"1s\"",
+            SettingKind::Count(_) => "a whole number",
+            SettingKind::Bool => "true or false",
+            SettingKind::OneOf(words) => &format!("one of {}", words.join(", ")),
+            SettingKind::Formats => "a format in quotes, or a list of them",
+            SettingKind::Paths => "a path in quotes, or a list of them",
+            SettingKind::Constants => {
+                "a table of texts, such as { \"url.domain\" = \"shop.example\" }"
+            }
         };
         match (kind, value.get_ref()) {
             (
-                Kind::Text
-                | Kind::Secret
-                | Kind::Path
-                | Kind::File
-                | Kind::Bytes(_)
-                | Kind::Duration(_)
-                | Kind::OneOf(_),
+                SettingKind::Text
+                | SettingKind::Secret
+                | SettingKind::Path
+                | SettingKind::File
+                | SettingKind::Bytes(_)
+                | SettingKind::Duration(_)
+                | SettingKind::OneOf(_),
                 DeValue::String(text),
             ) => Ok(Value::Text(text.clone().into_owned())),
-            (Kind::Bytes(_), DeValue::Integer(integer))
+            (SettingKind::Bytes(_), DeValue::Integer(integer))
                 if number(integer.as_str(), 10).is_some() =>
             {
                 Ok(Value::Text(integer.as_str().replace('_', "")))
             }
-            (Kind::OneOf(words), DeValue::Boolean(bool))
+            (SettingKind::OneOf(words), DeValue::Boolean(bool))
                 if words.contains(&bool.to_string().as_str()) =>
             {
                 Ok(Value::Text(bool.to_string()))
             }
-            (Kind::File, DeValue::Boolean(bool)) => Ok(Value::Text(bool.to_string())),
-            (Kind::Bool, DeValue::Boolean(bool)) => Ok(Value::Bool(*bool)),
-            (Kind::Count(_), DeValue::Integer(integer)) => {
+            (SettingKind::File, DeValue::Boolean(bool)) => Ok(Value::Text(bool.to_string())),
+            (SettingKind::Bool, DeValue::Boolean(bool)) => Ok(Value::Bool(*bool)),
+            (SettingKind::Count(_), DeValue::Integer(integer)) => {
                 number(integer.as_str(), integer.radix())
                     .map(Value::Number)
                     .ok_or_else(|| wrong(value, expected))
             }
-            (Kind::Formats | Kind::Paths, DeValue::String(text)) => Ok(Value::List(vec![(
-                text.clone().into_owned(),
-                self.origin(value.span()),
-            )])),
-            (Kind::Texts | Kind::Formats | Kind::Paths, DeValue::Array(array)) => array
+            (SettingKind::Formats | SettingKind::Paths, DeValue::String(text)) => Ok(Value::List(
+                vec![(text.clone().into_owned(), self.origin(value.span()))],
+            )),
+            (
+                SettingKind::Texts | SettingKind::Formats | SettingKind::Paths,
+                DeValue::Array(array),
+            ) => array
                 .iter()
                 .map(|item| match item.get_ref() {
                     DeValue::String(text) => {
@@ -414,7 +418,7 @@ impl Reader<'_> {
                 })
                 .collect::<Result<_, _>>()
                 .map(Value::List),
-            (Kind::Constants, DeValue::Table(table)) => {
+            (SettingKind::Constants, DeValue::Table(table)) => {
                 let mut constants = Vec::new();
                 self.constants("", table, &mut constants)
                     .map_err(|(name, item)| {
@@ -454,7 +458,7 @@ pub(super) fn default_of(setting: &Setting) -> Option<Given> {
 
 /// Reads a piece of TOML as the setting's value.
 pub(super) fn of_literal(setting: &Setting, text: &str) -> Option<Given> {
-    let reader = Reader {
+    let reader = TomlReader {
         text,
         path: Path::new("").into(),
         raw: Raw::default(),
@@ -529,18 +533,18 @@ fn of_variable(setting: &Setting, text: &str, origin: &Origin) -> Result<Value, 
         found: "other text",
     };
     Ok(match setting.kind {
-        Kind::Text
-        | Kind::Secret
-        | Kind::Path
-        | Kind::File
-        | Kind::Bytes(_)
-        | Kind::Duration(_)
-        | Kind::OneOf(_) => Value::Text(text.to_owned()),
-        Kind::Bool => Value::Bool(text.parse().map_err(|_| wrong("true or false"))?),
-        Kind::Count(_) => Value::Number(text.parse().map_err(|_| wrong("a whole number"))?),
+        SettingKind::Text
+        | SettingKind::Secret
+        | SettingKind::Path
+        | SettingKind::File
+        | SettingKind::Bytes(_)
+        | SettingKind::Duration(_)
+        | SettingKind::OneOf(_) => Value::Text(text.to_owned()),
+        SettingKind::Bool => Value::Bool(text.parse().map_err(|_| wrong("true or false"))?),
+        SettingKind::Count(_) => Value::Number(text.parse().map_err(|_| wrong("a whole number"))?),
         // A format contains commas itself, so one variable is one format.
-        Kind::Formats => Value::List(vec![(text.to_owned(), origin.clone())]),
-        Kind::Texts | Kind::Paths => {
+        SettingKind::Formats => Value::List(vec![(text.to_owned(), origin.clone())]),
+        SettingKind::Texts | SettingKind::Paths => {
             let items = outside_braces(text)
                 .map(str::trim)
                 .filter(|item| !item.is_empty());
@@ -550,7 +554,7 @@ fn of_variable(setting: &Setting, text: &str, origin: &Origin) -> Result<Value, 
                     .collect(),
             )
         }
-        Kind::Constants => Value::Constants(
+        SettingKind::Constants => Value::Constants(
             text.split(',')
                 .map(|pair| {
                     let (name, value) = pair

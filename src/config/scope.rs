@@ -11,7 +11,7 @@ use secrecy::SecretString;
 use super::ports::{Files, MAX_FILE};
 use super::problem::{Fault, Origin, Problem};
 use super::raw::{Given, Value, Values, default_of};
-use super::settings::{Bounds, Kind, Section, Setting, find};
+use super::settings::{Bounds, Section, Setting, SettingKind, find};
 use super::units::{Bytes, parse_duration, show_duration};
 
 /// One section and the list of its problems.
@@ -163,11 +163,11 @@ impl<'a> Scope<'a> {
         )
     }
 
-    /// The value of one of the setting's words; `values` are in the order of the words in the table. If no word or an unknown
-    /// one is set, the value of the default; `None` without a default.
+    /// The value that belongs to the setting's word; `values` have the order of the words in the table. If no word or an
+    /// unknown one is set, it is the value of the default; `None` without a default.
     pub(super) fn one_of<T: Copy>(&mut self, name: &str, values: &[T]) -> Option<T> {
         let setting = self.setting(name)?;
-        let Kind::OneOf(words) = setting.kind else {
+        let SettingKind::OneOf(words) = setting.kind else {
             return None;
         };
         let value_of = |text: &str| {
@@ -192,10 +192,10 @@ impl<'a> Scope<'a> {
         }
     }
 
-    /// A number within the bounds of the table, or the least allowed one. `None` if nothing is set and there is no
-    /// default.
+    /// A number within the bounds of the table; a number outside is reported and replaced by the least allowed one. `None`
+    /// if nothing is set and there is no default.
     pub(super) fn count(&mut self, name: &str) -> Option<usize> {
-        let Kind::Count(Bounds { least, most }) = self.setting(name)?.kind else {
+        let SettingKind::Count(Bounds { least, most }) = self.setting(name)?.kind else {
             return None;
         };
         let Given {
@@ -216,7 +216,7 @@ impl<'a> Scope<'a> {
 
     /// A size within the bounds of the table, as [`Scope::count`].
     pub(super) fn bytes(&mut self, name: &str) -> Option<Bytes> {
-        let Kind::Bytes(Bounds { least, most }) = self.setting(name)?.kind else {
+        let SettingKind::Bytes(Bounds { least, most }) = self.setting(name)?.kind else {
             return None;
         };
         let (text, origin) = self.text(name)?;
@@ -234,7 +234,7 @@ impl<'a> Scope<'a> {
 
     /// A time within the bounds of the table, as [`Scope::count`].
     pub(super) fn duration(&mut self, name: &str) -> Option<Duration> {
-        let Kind::Duration(Bounds { least, most }) = self.setting(name)?.kind else {
+        let SettingKind::Duration(Bounds { least, most }) = self.setting(name)?.kind else {
             return None;
         };
         let (text, origin) = self.text(name)?;

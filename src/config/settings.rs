@@ -22,7 +22,7 @@ pub(crate) struct Bounds<T> {
 
 /// The kind of a setting's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum SettingKind {
     /// Any text.
     Text,
     /// A secret text that is never shown.
@@ -52,31 +52,33 @@ pub(crate) enum Kind {
     Constants,
 }
 
-impl Kind {
+impl SettingKind {
     /// Its name in a message or a table.
     pub(crate) fn name(self) -> String {
         match self {
-            Kind::Text => "text".to_owned(),
-            Kind::Secret => "secret text".to_owned(),
-            Kind::Path | Kind::File => "path".to_owned(),
-            Kind::Texts => "list of texts".to_owned(),
-            Kind::Bytes(_) => "size".to_owned(),
-            Kind::Duration(_) => "time".to_owned(),
-            Kind::Count(_) => "whole number".to_owned(),
-            Kind::Bool => "true or false".to_owned(),
-            Kind::OneOf(words) => words.join(" | "),
-            Kind::Formats => "text or list of texts".to_owned(),
-            Kind::Paths => "path or list of paths".to_owned(),
-            Kind::Constants => "table of texts".to_owned(),
+            SettingKind::Text => "text".to_owned(),
+            SettingKind::Secret => "secret text".to_owned(),
+            SettingKind::Path | SettingKind::File => "path".to_owned(),
+            SettingKind::Texts => "list of texts".to_owned(),
+            SettingKind::Bytes(_) => "size".to_owned(),
+            SettingKind::Duration(_) => "time".to_owned(),
+            SettingKind::Count(_) => "whole number".to_owned(),
+            SettingKind::Bool => "true or false".to_owned(),
+            SettingKind::OneOf(words) => words.join(" | "),
+            SettingKind::Formats => "text or list of texts".to_owned(),
+            SettingKind::Paths => "path or list of paths".to_owned(),
+            SettingKind::Constants => "table of texts".to_owned(),
         }
     }
 
     /// Its bounds as a sentence such as `64KiB to 64MiB.`; `None` where it has none.
     fn bounds(self) -> Option<String> {
         let (least, most) = match self {
-            Kind::Bytes(Bounds { least, most }) => (least.to_string(), most.to_string()),
-            Kind::Duration(Bounds { least, most }) => (show_duration(least), show_duration(most)),
-            Kind::Count(Bounds { least, most }) => (least.to_string(), most.to_string()),
+            SettingKind::Bytes(Bounds { least, most }) => (least.to_string(), most.to_string()),
+            SettingKind::Duration(Bounds { least, most }) => {
+                (show_duration(least), show_duration(most))
+            }
+            SettingKind::Count(Bounds { least, most }) => (least.to_string(), most.to_string()),
             _ => return None,
         };
         Some(format!("{least} to {most}."))
@@ -91,7 +93,7 @@ pub(crate) struct Setting {
     /// Its key in that section.
     pub name: &'static str,
     /// The kind of its value.
-    pub kind: Kind,
+    pub kind: SettingKind,
     /// Its value if it is not set, as TOML; empty without a default.
     pub default: &'static str,
     /// An example, as TOML; empty if the default is a good one.

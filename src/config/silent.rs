@@ -13,7 +13,7 @@ use super::nginx::note;
 /// Most servers and positions in a message.
 const NAMED: usize = 3;
 
-/// What to know about them; none when every server logs something.
+/// The note about them; none if every server logs something.
 pub(super) fn note_of(conf: &NginxConf) -> Option<Note> {
     let is_off =
         |log: &&AccessLog| matches!(log.tailable, Tailable::No(Reason::Off | Reason::Null));
@@ -33,7 +33,7 @@ pub(super) fn note_of(conf: &NginxConf) -> Option<Note> {
         .flat_map(|writer| writer.servers.iter().copied())
         .filter(is_silent)
         .collect();
-    // An http block without servers is reported as silent too, if there is no other.
+    // An http block without servers is reported too, if there is no other.
     let first = match silent.first() {
         Some(first) => *first,
         None if writers(false).next().is_none() => writers(true).next()?,
@@ -69,7 +69,7 @@ pub(super) fn note_of(conf: &NginxConf) -> Option<Note> {
     Some(note(&first.position, text))
 }
 
-/// The first of many.
+/// The first ones of a list, with the number of the others.
 fn some(texts: &[String]) -> String {
     let shown = texts.iter().take(NAMED).cloned().collect::<Vec<_>>();
     match texts.len().saturating_sub(NAMED) {

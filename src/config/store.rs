@@ -20,7 +20,7 @@ pub(crate) struct Store {
     pub disk_budget: Bytes,
     /// Memory of documents that are not on disk.
     pub memory: Bytes,
-    /// The section is written: the store is what the operator wants, not what is left.
+    /// The section is present: the operator chose the store, it is not a fallback.
     pub is_chosen: bool,
 }
 

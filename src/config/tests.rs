@@ -252,7 +252,7 @@ fn every_setting_can_be_written_in_the_file_and_in_the_environment() {
     assert!(variables.contains("LOGWEIR_ELASTICSEARCH_API_KEY"));
 }
 
-/// The sample with every setting switched on but those that exclude each other.
+/// The sample with every setting enabled, except those that exclude each other.
 fn whole_sample() -> Machine {
     let off = [
         "#api_key = ",
@@ -346,7 +346,7 @@ fn a_data_stream_replaces_the_index() {
     assert_eq!(stream.template(), "logs-nginx.access");
     assert_eq!(stream.wildcard(), "logs-nginx.access-*");
     assert_eq!(stream.example(), "logs-nginx.access-default");
-    // the checkpoint of the one is none of the other's, even under one name
+    // the checkpoint of one does not count for the other, even under the same name
     let one = IndexTarget::from(IndexPattern::parse("logs-%Y-a").unwrap());
     let other = IndexTarget::from(DataStream::parse("logs-%y-a").unwrap());
     assert_ne!(
@@ -411,13 +411,13 @@ fn the_environment_alone_is_enough() {
 }
 
 #[test]
-fn the_environment_cannot_say_which_of_several_logs_it_means() {
+fn a_variable_for_one_of_several_logs_is_an_error() {
     let machine = text("[[logs]]\npaths = [\"/a\"]\n[[logs]]\npaths = [\"/b\"]\n");
     insta::assert_snapshot!(machine.var("LOGWEIR_LOGS_FORMAT", "combined").errors());
 }
 
 #[test]
-fn variables_of_a_kubernetes_service_are_not_ours() {
+fn variables_of_a_kubernetes_service_are_ignored() {
     let machine = Machine::default()
         .var("LOGWEIR_SERVICE_HOST", "10.0.0.1")
         .var("LOGWEIR_SERVICE_PORT", "9280")
@@ -627,7 +627,7 @@ fn files_of_one_name_stay_together() {
 }
 
 #[test]
-fn ones_own_domain_goes_before_that_of_the_server() {
+fn a_configured_domain_takes_precedence_over_that_of_the_server() {
     let config = nginx(
         "[[logs]]\npaths = [\"/var/log/nginx/shop-access.log\"]\n[logs.fields]\nurl.domain = \"mine\"\n",
     )
@@ -640,7 +640,7 @@ fn ones_own_domain_goes_before_that_of_the_server() {
 }
 
 #[test]
-fn nginx_conf_that_was_named_must_be_readable() {
+fn a_named_nginx_conf_must_be_readable() {
     insta::assert_snapshot!(text("nginx_conf = \"/absent/nginx.conf\"").errors());
     let mut machine = Machine::default();
     machine.files.insert(
@@ -651,7 +651,7 @@ fn nginx_conf_that_was_named_must_be_readable() {
 }
 
 #[test]
-fn a_build_of_ones_own_logs_beside_its_conf_folder() {
+fn a_custom_build_of_nginx_logs_beside_its_conf_folder() {
     let config = text("nginx_conf = \"/opt/openresty/nginx/conf/nginx.conf\"")
         .with(
             "/opt/openresty/nginx/conf/nginx.conf",
@@ -748,7 +748,7 @@ fn a_format_that_a_client_can_forge_is_noted() {
 
 proptest! {
     #[test]
-    fn no_text_makes_reading_fail(
+    fn no_text_causes_a_panic(
         lines in prop::collection::vec(
             ("(\\[\\[?[a-z]{0,6}\\]?\\]|host|logs|paths|nodes|index|api_key|fields|x)?",
              "( = )?", "([\"'\\[{][ -~é]{0,9}[\"'\\]}]?|[0-9tf.-]{0,5})"), 0..12),

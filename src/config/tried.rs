@@ -17,7 +17,7 @@ pub struct Formats {
 }
 
 impl Formats {
-    /// `first`, then `shared`, then `last`; of equal ones the first counts.
+    /// `first`, then `shared`, then `last`, without duplicates.
     pub fn new(
         first: impl IntoIterator<Item = NamedFormat>,
         shared: Arc<[NamedFormat]>,
@@ -52,12 +52,12 @@ impl Formats {
         self.iter().next().is_none()
     }
 
-    /// The one at this place.
+    /// The format at this index.
     pub fn get(&self, index: usize) -> Option<&NamedFormat> {
         self.iter().nth(index)
     }
 
-    /// Those that are this log's own, and those of `shared` behind them.
+    /// The log's own formats, and the shared ones after them.
     pub(super) fn parts(&self) -> (impl Iterator<Item = &NamedFormat>, &Arc<[NamedFormat]>) {
         (self.first.iter().chain(&self.last), &self.shared)
     }
@@ -66,7 +66,7 @@ impl Formats {
         self.shared = shared;
     }
 
-    /// The place of the one that lines are expected in while none was seen: the first that the log names, or combined.
+    /// The index of the format that is expected before any line was seen: the first that the log names, or combined.
     pub fn expected(&self) -> usize {
         let combined = NamedFormat::combined();
         let names_none = self.first.is_empty();
@@ -76,7 +76,7 @@ impl Formats {
             .unwrap_or(0)
     }
 
-    /// The names; of many that all logs share only their number.
+    /// The names; of shared formats only their number, if they are many.
     pub fn shown(&self) -> String {
         const SHOWN: usize = 20;
         let names = |formats: &mut dyn Iterator<Item = &NamedFormat>| {

@@ -84,7 +84,7 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     }
 }
 
-/// A duration in the largest unit that says it exactly.
+/// A duration in the largest unit that expresses it exactly.
 pub(crate) fn show_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let fits = |(_, factor): &&(&str, u64)| millis >= *factor && millis.is_multiple_of(*factor);
@@ -158,14 +158,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_is_read_back(number in 0u64..1 << 50) {
+        fn a_shown_duration_is_read_back(number in 0u64..1 << 50) {
             prop_assert_eq!(Bytes::parse(&Bytes(number).to_string()), Some(Bytes(number)));
             let time = Duration::from_millis(number);
             prop_assert_eq!(parse_duration(&show_duration(time)), Some(time));
         }
 
         #[test]
-        fn no_text_makes_them_fail(text in "\\PC*") {
+        fn no_text_causes_a_panic(text in "\\PC*") {
             let _ = (Bytes::parse(&text), parse_duration(&text));
         }
     }

@@ -64,7 +64,7 @@ pub enum FileError {
     #[error("holds no definitions in uap-core's form ({0}); take regexes.yaml, whole")]
     NoDefinitions(String),
     /// An expression cannot be compiled.
-    #[error("{expression:?} in {list} cannot be used ({why}); mend it or take it out")]
+    #[error("{expression:?} in {list} cannot be used ({why}); correct or remove it")]
     Expression {
         /// The list that holds it.
         list: &'static str,

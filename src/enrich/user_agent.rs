@@ -287,7 +287,7 @@ mod tests {
     proptest! {
         /// A file with any content is refused or used; it never causes a panic.
         #[test]
-        fn an_odd_file_does_no_harm(at in 0..DEFINITIONS.len(), to in 0..DEFINITIONS.len(), put in ".{0,3}") {
+        fn an_invalid_file_causes_no_panic(at in 0..DEFINITIONS.len(), to in 0..DEFINITIONS.len(), put in ".{0,3}") {
             let mut text = DEFINITIONS.as_bytes().to_vec();
             text.splice(at..to.clamp(at, at + 6), put.bytes());
             if let Ok(definitions) = EnrichFile::new("x".into(), text, &"1 KiB") {

@@ -1,4 +1,4 @@
-//! The file of documents that the cluster does not take: `dead-letters/dead-letters.ndjson` in the state directory.
+//! The file of documents that the cluster rejects: `dead-letters/dead-letters.ndjson` in the state directory.
 //!
 //! Owns the file, its size and its entries; refuses to know why a document is put here. Invariant: an
 //! append that returned `Ok` is on disk completely, whatever happens next, and only the entries that a caller
@@ -105,7 +105,7 @@ impl Entry {
         }
     }
 
-    /// False when it would not be one item of a bulk body (somebody edited the file): the whole request would be
+    /// Whether it would be one item of a bulk body. Otherwise (somebody edited the file) the whole request would be
     /// refused.
     pub fn is_sendable(&self) -> bool {
         let name = |text: &str| !text.is_empty() && !text.contains(['"', '\\', '\n', '\r']);
@@ -266,7 +266,7 @@ impl DeadLetters {
             disk: self.disk,
             points: points.clone(),
             steps: disk::counted::Steps::DEAD_LETTERS,
-            // It has a thread of its own; the other threads run meanwhile.
+            // It is called on a thread of its own; the other threads continue.
             take_long: Arc::new(|| (0..1_000).for_each(|_| std::thread::yield_now())),
         };
         Self {
@@ -458,7 +458,7 @@ pub struct Entries {
     buffer: Vec<u8>,
 }
 
-/// True when an error of [`Entries`] is about one line, and the walk goes on.
+/// Whether an error of [`Entries`] is about one line only, so that the walk continues.
 pub fn is_no_entry(error: &io::Error) -> bool {
     // serde_json uses these kinds for invalid JSON and for another shape
     matches!(

@@ -143,7 +143,7 @@ fn one_replay_at_a_time() {
     assert!(lock.is_some());
     let other = DeadLetters::new(directory.path(), 1 << 20);
     assert!(other.lock_replay().unwrap().is_none());
-    // the agent goes on meanwhile
+    // the agent continues meanwhile
     file.append(&[entry("b", b"{}")]).unwrap();
     drop(lock);
     assert!(other.lock_replay().unwrap().is_some());
@@ -232,7 +232,7 @@ fn rewriting_touches_the_named_entries_only() {
 }
 
 #[test]
-fn a_death_before_the_rename_leaves_the_old_file() {
+fn a_crash_before_the_rename_leaves_the_old_file() {
     let (directory, file) = lab();
     file.append(&[entry("a", b"{}")]).unwrap();
     std::fs::write(

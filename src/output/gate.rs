@@ -44,7 +44,7 @@ impl Reminder {
         }
     }
 
-    /// For how long it has been closed, when that is to be logged now.
+    /// For how long it has been closed, if that is to be logged now.
     fn due(&mut self) -> Option<Duration> {
         let now = Instant::now();
         if now < self.next {

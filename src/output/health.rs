@@ -1,8 +1,8 @@
 //! How delivery is doing.
 //!
 //! Owns the states that `/status` shows and the rule which of several problems is shown. Refuses to know their causes.
-//! Invariant: a problem ends with the delivery that has it. The failure it guards against: an agent that holds delivery
-//! without anybody being able to see why.
+//! Invariant: a problem ends with the delivery that has it. It guards against an agent that holds delivery while nobody can
+//! see why.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -65,7 +65,7 @@ impl HealthTracker {
         }
     }
 
-    /// The worst problem; of equal ones the oldest.
+    /// The worst problem; among equal ones the oldest.
     pub(crate) fn health(&self) -> Health {
         self.open()
             .values()

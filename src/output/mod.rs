@@ -1,4 +1,4 @@
-//! The interface between the pipeline and whatever takes its documents.
+//! The interface between the pipeline and the outputs that accept its documents.
 //!
 //! Owns the [`Output`] trait, its gate and the dead letters; one directory below for each kind of output. Refuses to know
 //! where lines come from. Invariant: a position moves only over batches that an output acknowledged ([`Ack`]), and it
@@ -32,8 +32,8 @@ pub trait Output: OutputStatus {
     /// A framing for one reader.
     fn framing(&self) -> Self::Framing;
 
-    /// Takes one batch, for as long as that takes; gives its buffer back. The body may be empty by then, or not. When
-    /// `stop` is cancelled the batch is given up: dropping `ack` reports that its lines must be read again.
+    /// Accepts one batch, however long that takes, and returns its buffer, whose body may be empty or not. When `stop` is
+    /// cancelled, the batch is given up: dropping `ack` reports that its lines must be read again.
     fn deliver(
         &self,
         batch: Batch,
@@ -45,7 +45,7 @@ pub trait Output: OutputStatus {
     fn readiness(&self) -> impl Future<Output = Readiness> + Send;
 }
 
-/// What an output shows of itself.
+/// The state of an output that others may see.
 pub trait OutputStatus: Send + Sync + 'static {
     /// Where documents go, as text for people, such as addresses.
     fn target(&self) -> String;
@@ -53,7 +53,7 @@ pub trait OutputStatus: Send + Sync + 'static {
     /// How delivery is doing now.
     fn health(&self) -> Health;
 
-    /// Whether the other side has responded since the start, with whatever response.
+    /// Whether the other side has responded since the start, with any response.
     fn has_responded(&self) -> bool;
 
     /// Documents that ended since the start; it grows as soon as that is known, before their batch is acknowledged.
@@ -68,9 +68,9 @@ pub trait OutputStatus: Send + Sync + 'static {
 pub enum Readiness {
     /// It does.
     Ready,
-    /// Its readiness is unknown, and it counts as ready; the text says why.
+    /// Its readiness is unknown, and it counts as ready; the text is the reason.
     Unknown(String),
-    /// It does not until an operator acts; the text says what to do.
+    /// It does not until an operator acts; the text is the hint.
     Missing(String),
     /// It could not be asked.
     Unreachable(String),

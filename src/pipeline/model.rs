@@ -515,7 +515,7 @@ impl Moments {
         if self.output.dead_letters().entries().unwrap().any(parked) {
             self.runtime.block_on(async {
                 // an agent that dies meanwhile never returns
-                let _ = tokio::time::timeout(600 * SECOND, self.output.bring_back()).await;
+                let _ = tokio::time::timeout(600 * SECOND, self.output.resend_parked()).await;
             });
         } else if bulks == world.bulks {
             world.quiet += SECOND;

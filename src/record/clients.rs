@@ -63,7 +63,7 @@ pub(super) fn of_line<'l>(
     let other = match chosen.ip {
         Some(_) if chosen.forwarded || !is_trusted => None,
         Some(_) => others.find_map(|claim| claimed(claim, values, trusted)),
-        // a Unix socket has no address, and so it is no trusted proxy
+        // a Unix socket has no address, so it is not a trusted proxy
         None => others
             .filter(|claim| !claim.sent)
             .find_map(|claim| claimed(claim, values, trusted)),

@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn extensions_are_of_named_files_only() {
+    fn extensions_need_a_file_name() {
         assert_eq!(extension(b"/a/site.css"), Some(&b"css"[..]));
         assert_eq!(extension(b"/.env"), None);
         assert_eq!(extension(b"/a.b/c"), None);

@@ -139,7 +139,7 @@ impl Roles {
         nameless
     }
 
-    /// The site, if neither the request, nor nginx's own variables, nor the configuration give one.
+    /// The site, if the request, nginx's own variables and the configuration give none.
     pub(super) fn site<'l>(&self, values: &Values<'l>) -> Option<&'l [u8]> {
         let host = |at: &usize| values.get(Some(*at)).map(request_target::host);
         self.site

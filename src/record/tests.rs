@@ -134,7 +134,7 @@ fn id_parts(id: &str) -> (u32, [u8; 6], u64) {
     )
 }
 
-/// Every value that is neither object nor list, under its dotted name.
+/// Every scalar value, under its dotted name.
 fn leaves<'v>(name: &str, value: &'v Value, found: &mut Vec<(String, &'v Value)>) {
     match value {
         Value::Object(members) => {
@@ -197,7 +197,7 @@ fn write_escaped(escape: Escape, value: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// The text that stands for `bytes` in a record: what is not UTF-8 as `\xHH`.
+/// The text of `bytes` in a record: bytes that are not UTF-8 become `\xHH`.
 fn as_text(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {

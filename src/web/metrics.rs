@@ -117,7 +117,7 @@ impl View {
         .map(|(outcome, lines)| (outcome.to_owned(), lines));
         page.counters(
             "documents",
-            "Lines by how they ended; with logweir_in_flight_lines they add up to logweir_lines_read_total",
+            "Lines by outcome; with logweir_in_flight_lines they add up to logweir_lines_read_total",
             "outcome",
             &mut outcomes,
         )?;
@@ -133,7 +133,7 @@ impl View {
             .map(|(name, lines)| (name.clone(), *lines));
         page.counters(
             "lines_parsed",
-            "Lines that a format took",
+            "Lines that a format matched",
             "format",
             &mut parsed,
         )?;
@@ -143,23 +143,23 @@ impl View {
             .map(|(reason, lines)| ((*reason).to_owned(), *lines));
         page.counters(
             "parse_errors",
-            "Lines that no format took",
+            "Lines that no format matched",
             "reason",
             &mut errors,
         )?;
         page.gauge(
             "unparsed_logs",
-            "Logs of which no line fits a format at present",
+            "Logs of which no line matches a format at present",
             self.snapshot.unparsed.len() as f64,
         )?;
         page.gauge(
             "problems",
-            "What stands in the way now; /status lists it",
+            "Current problems; /status lists them",
             status::problems(self).len() as f64,
         )?;
         page.seconds(
             "backpressure_seconds",
-            "Time for which reading stood still because the output did not accept",
+            "Time for which reading was paused because the output did not accept",
             self.snapshot.backpressure_seconds,
         )
     }
@@ -174,7 +174,7 @@ impl View {
         page.gauge("files_open", "Log files held open", tail.files_open as f64)?;
         page.gauge(
             "files_waiting",
-            "Logs with something unread that wait for a file descriptor",
+            "Logs with unread data that wait for a file descriptor",
             tail.files_waiting as f64,
         )?;
         page.gauge(
@@ -192,7 +192,7 @@ impl View {
         page.counters("rotations", "Rotations seen", "kind", &mut rotations)?;
         page.counter(
             "truncations",
-            "Files found shorter or other than read",
+            "Files found shorter than, or different from, what was read",
             tail.truncations,
         )?;
         let mut lost = tail
@@ -201,7 +201,7 @@ impl View {
             .map(|(reason, bytes)| ((*reason).to_owned(), *bytes));
         page.counters(
             "lost_bytes",
-            "Bytes that no file holds any more, where the number can be known",
+            "Bytes that no file contains any more, as far as the number is known",
             "reason",
             &mut lost,
         )?;

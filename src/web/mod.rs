@@ -140,7 +140,7 @@ fn refusal(refused: Refused) -> Response<Full<Bytes>> {
         Refused::Malformed => plain(StatusCode::BAD_REQUEST, "one Host header is wanted\n"),
         Refused::Foreign => plain(
             StatusCode::MISDIRECTED_REQUEST,
-            "this Host is neither an address, nor localhost, nor the name of this host; add it to allowed_hosts in [http] \
+            "this Host is not an address, localhost or the name of this host; add it to allowed_hosts in [http] \
              if it is meant for this agent\n",
         ),
     }

@@ -54,7 +54,7 @@ pub(crate) async fn serve(listener: TcpListener, pages: Pages, limit: usize) {
             Err(error) => {
                 if Instant::now() >= tell_at {
                     tell_at = Instant::now() + TELL;
-                    tracing::warn!(%error, "the HTTP port accepts no connection for now; trying on");
+                    tracing::warn!(%error, "the HTTP port accepts no connection for now; it tries again");
                 }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }

@@ -88,7 +88,7 @@ fn files(view: &View) -> Value {
     })
 }
 
-/// How long delivery may be retried before that is a problem: most clusters that refuse accept again within a minute.
+/// How long delivery may be retried before that is a problem: most overloaded clusters accept again within a minute.
 const RETRYING_LIMIT_MILLIS: i64 = 60_000;
 
 /// All problems that an operator should look at.

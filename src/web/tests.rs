@@ -116,7 +116,7 @@ fn samples(page: &str) -> BTreeMap<&str, f64> {
     for line in page.lines().filter(|line| !line.starts_with('#')) {
         let (name, value) = line.rsplit_once(' ').unwrap();
         let twice = samples.insert(name, value.parse().unwrap());
-        assert!(twice.is_none(), "{name} stands twice");
+        assert!(twice.is_none(), "duplicate key {name}");
     }
     samples
 }

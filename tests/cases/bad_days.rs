@@ -1,5 +1,5 @@
-//! The bad days of real clusters, made by their own means: blocks, closed indices, limits, a pipeline that is not
-//! there, a mapping that does not fit. Each holds what it must hold, says what to do, and lets go by itself.
+//! Problems of real clusters, caused with their own APIs: blocks, closed indices, limits, a missing pipeline, a mapping
+//! that does not fit. Delivery holds as long as needed, reports the hint, and continues by itself.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -20,14 +20,14 @@ use url::Url;
 use super::{Servers, only_user_of_the_servers, servers, unique};
 use crate::support::delivery::{self, Delivery, daily};
 
-/// How often a waiting test looks.
+/// How often a waiting test checks.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// A cluster, and an output that is quick to try again.
+/// A cluster, and an output with short waits between retries.
 struct Lab {
     family: &'static str,
     output: Arc<Elasticsearch>,
-    /// Makes the bad days, whatever the output waits for.
+    /// Causes the problems, independently of the output.
     operator: HttpClient,
     _directory: TempDir,
 }
@@ -91,7 +91,7 @@ impl Lab {
         )
     }
 
-    /// Waits until delivery holds for this reason, with this way out.
+    /// Waits until delivery holds for this reason, with this hint.
     async fn until_held(&self, reason: &str, hint: &str) {
         loop {
             if let Health::Holding {
@@ -117,7 +117,7 @@ impl Lab {
         answer["count"].as_u64().unwrap()
     }
 
-    /// Holds lines for this index, lets go when the operator has acted, and has all of them then, once.
+    /// Delivery holds the lines for this index until the operator has acted; then each of them is indexed once.
     async fn holds(
         &self,
         index: &str,
@@ -206,7 +206,7 @@ async fn each_block_of_an_index_holds_until_it_is_lifted() {
 }
 
 #[tokio::test]
-async fn a_missing_pipeline_holds_until_it_is_not_asked_for() {
+async fn a_missing_pipeline_holds_until_the_index_no_longer_names_it() {
     let servers = servers();
     for lab in Lab::all(&servers) {
         let index = unique("pipeline");
@@ -224,7 +224,7 @@ async fn a_missing_pipeline_holds_until_it_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn a_document_that_the_mapping_refuses_is_kept_and_the_others_go_on() {
+async fn a_document_that_the_mapping_refuses_is_kept_and_the_others_are_indexed() {
     let servers = servers();
     for lab in Lab::all(&servers) {
         let index = unique("mapping");
@@ -247,13 +247,13 @@ async fn a_document_that_the_mapping_refuses_is_kept_and_the_others_go_on() {
         };
         assert_eq!(delivery.counts, wanted, "{}", lab.family);
         assert_eq!(lab.count(&index).await, 100);
-        // with a mapping that fits they would be taken: most of a batch is not the documents' fault
+        // with a correct mapping they would be accepted: if most of a batch is refused, it is not the documents' fault
         let mut most = batch(&index, 200..205);
         push(&mut most, &index, 205..230, |_| json!({ "n": "no number" }));
         let delivery = lab.start(most);
         lab.until_held("too many", "compare the index's mapping")
             .await;
-        // The next attempt may come before anybody can make the index anew: by a template it makes it itself.
+        // The next attempt may come before the index is created again; with a template it creates the index itself.
         let mapping = json!({ "mappings": { "properties": { "n": { "type": "keyword" } } } });
         let template = json!({ "index_patterns": [&index], "priority": 999, "template": mapping });
         let at = format!("/_index_template/{index}");
@@ -267,9 +267,9 @@ async fn a_document_that_the_mapping_refuses_is_kept_and_the_others_go_on() {
     }
 }
 
-/// What `park_after` is for: here it is a second.
+/// Tests `park_after`, which is one second here.
 #[tokio::test]
-async fn lines_of_an_index_that_stays_closed_are_parked_and_come_back() {
+async fn lines_of_an_index_that_stays_closed_are_parked_and_resent() {
     let servers = servers();
     for (family, address) in servers.clusters() {
         let lab = Lab::new(family, address, Duration::from_secs(1));
@@ -279,7 +279,7 @@ async fn lines_of_an_index_that_stays_closed_are_parked_and_come_back() {
         let mut both = batch(&old, 5..10);
         push(&mut both, &today, 0..5, |id| json!({ "n": id }));
         let delivery = lab.start(both);
-        // as long as another index accepts, the closed one does not stop it
+        // while another index accepts, the closed one does not stop it
         let mut next = 5;
         while !delivery.is_finished() {
             lab.deliver(batch(&today, next..next + 1)).await;
@@ -291,7 +291,7 @@ async fn lines_of_an_index_that_stays_closed_are_parked_and_come_back() {
         lab.ask(Method::Post, &format!("/{old}/_open"), None).await;
         let choice = Choice::of(Some(EntryKind::Parked), None);
         loop {
-            // its primary is up a moment later
+            // its primary shard starts a moment later
             tokio::time::sleep(LOOK).await;
             let replayed = lab.output.replay(&choice, Duration::from_secs(60)).await;
             if lab.output.dead_letters().bytes() == 0 {
@@ -303,7 +303,7 @@ async fn lines_of_an_index_that_stays_closed_are_parked_and_come_back() {
     }
 }
 
-/// These are of the whole cluster: nobody else may work with it meanwhile.
+/// These affect the whole cluster, so no other test may use it meanwhile.
 #[tokio::test]
 async fn the_shard_limit_at_midnight_and_a_block_of_the_cluster_hold() {
     let servers = only_user_of_the_servers();

@@ -17,7 +17,7 @@ struct Bench {
     variables: Vec<(String, String)>,
 }
 
-/// What a command left behind.
+/// The output of a command.
 struct Ended {
     code: i32,
     out: String,
@@ -43,14 +43,14 @@ impl Bench {
         bench
     }
 
-    /// Only root, or who runs the test, may read the logs: what is said does not depend on who does.
+    /// Only the owner may read the logs, so that the output does not depend on the user that runs the test.
     fn private(self) -> Self {
         let mode = fs::Permissions::from_mode(0o700);
         fs::set_permissions(self.folder.path(), mode).unwrap();
         self
     }
 
-    /// A bench whose cluster is never asked.
+    /// A bench whose cluster gets no request.
     fn with_cluster() -> Self {
         Self::new().set("LOGWEIR_ELASTICSEARCH_NODES", "http://127.0.0.1:1")
     }
@@ -90,7 +90,7 @@ impl Bench {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        // who ends before all of it is read says why
+        // a command that ends before it has read everything prints the reason
         let _ = child.stdin.take().unwrap().write_all(input);
         let output = child.wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| self.stable(&String::from_utf8(bytes).unwrap());
@@ -145,7 +145,7 @@ fn each_odd_line_is_explained() {
 }
 
 #[test]
-fn a_log_that_parses_ends_well_from_wherever_it_comes() {
+fn a_log_without_odd_lines_ends_with_0_from_any_source() {
     let bench = Bench::new();
     let text: String = (0..250).map(good).collect();
     let log = bench.write("access.log", &text);
@@ -190,7 +190,7 @@ fn a_log_that_parses_ends_well_from_wherever_it_comes() {
 }
 
 #[test]
-fn of_each_reason_ten_lines_are_shown() {
+fn ten_lines_are_shown_for_each_reason() {
     let bench = Bench::new();
     let odd = |at: u32| good(at).replace(" 200 ", " 20x ");
     let text: String = (0..40).map(odd).chain((0..3).map(good)).collect();
@@ -209,7 +209,7 @@ fn of_each_reason_ten_lines_are_shown() {
 }
 
 #[test]
-fn a_line_over_the_limit_is_one_odd_line() {
+fn a_line_over_the_limit_counts_as_one_odd_line() {
     let bench = Bench::new().set("LOGWEIR_MAX_LINE_BYTES", "1KiB");
     let long = good(1).replace("/1 ", &format!("/{} ", "x".repeat(5000)));
     let log = bench.write("access.log", format!("{}{long}{}", good(0), good(2)));
@@ -282,7 +282,7 @@ fn check_reports_what_run_would_do() {
 }
 
 #[test]
-fn a_trusted_proxy_wants_its_header_in_the_log() {
+fn a_trusted_proxy_needs_its_header_in_the_log() {
     let bench = Bench::with_cluster()
         .private()
         .set("LOGWEIR_TRUSTED_PROXIES", "10.0.0.0/8");
@@ -298,7 +298,7 @@ fn a_trusted_proxy_wants_its_header_in_the_log() {
 }
 
 #[test]
-fn a_wrong_configuration_ends_as_run_would() {
+fn a_wrong_configuration_has_the_exit_code_of_run() {
     let bench = Bench::new();
     let nowhere = bench.check(&[]);
     assert_eq!(nowhere.code, 0, "{}", nowhere.out);
@@ -319,9 +319,9 @@ fn a_wrong_configuration_ends_as_run_would() {
     assert_eq!(bench.check(&[]).code, 73);
 }
 
-/// Rights mean nothing to root, who therefore takes another user's shape; the binary goes where that user may.
+/// Root may read everything, so the command runs as another user, from a path where that user may run it.
 #[test]
-fn logs_that_may_not_be_read_name_the_group() {
+fn unreadable_logs_are_reported_with_the_group() {
     use std::os::unix::fs::MetadataExt;
     const NOBODY: u32 = 65_534;
     let bench = Bench::with_cluster();
@@ -366,12 +366,12 @@ fn logs_that_may_not_be_read_name_the_group() {
     assert_eq!(run(&["--parse", &log]).code, 77);
 }
 
-/// A server that answers each path as the script says: its status, headers and body.
+/// A server that responds to each path with the scripted status, headers and body.
 pub(crate) fn serve(script: &[(&str, u16, &str, &str)]) -> HttpServer {
     serve_with(script, &[])
 }
 
-/// The same, with what setup puts already in the cluster.
+/// The same, with the objects of setup in the cluster.
 fn serve_with(script: &[(&str, u16, &str, &str)], held: &[(String, String)]) -> HttpServer {
     let json = "content-type: application/json\r\n";
     let answer = |status, header: &str, body: &str| Reply::Answer {
@@ -392,7 +392,7 @@ fn serve_with(script: &[(&str, u16, &str, &str)], held: &[(String, String)]) -> 
     })
 }
 
-/// The answers of a cluster in which setup was run.
+/// The responses of a cluster after setup.
 fn set_up(family: &str, components: &[&str]) -> Vec<(String, String)> {
     let file = |name: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -433,7 +433,7 @@ fn connect(nodes: &str) -> Ended {
 }
 
 #[test]
-fn a_cluster_that_does_is_reported() {
+fn a_usable_cluster_is_reported() {
     let date = "date: Mon, 23 Nov 2020 05:41:14 GMT\r\n";
     let lax = r#"{"nginx-access-2026.11.23":{"settings":{"index.translog.durability":"async"}},"b":{"settings":{}}}"#;
     let script = [("/", 200, date, ROOT), (SETTINGS, 200, "", lax)];
@@ -448,7 +448,7 @@ fn a_cluster_that_does_is_reported() {
 }
 
 #[test]
-fn a_root_that_answers_405_is_no_fault() {
+fn a_405_for_the_root_is_not_a_fault() {
     let nodes = r#"{"nodes":{"a":{"version":"2.19.6"}}}"#;
     let script = [("/", 405, "", "{}"), ("/_nodes", 200, "", nodes)];
     let components = ["mappings", "settings", "custom"];
@@ -459,7 +459,7 @@ fn a_root_that_answers_405_is_no_fault() {
 }
 
 #[test]
-fn a_node_that_does_not_is_named_with_the_setting() {
+fn an_unusable_node_is_reported_with_the_setting() {
     let stranger = serve(&[("/", 401, "", "Unauthorized")]);
     let none = ("/_index_template", 200, "", r#"{"index_templates":[]}"#);
     let bare = serve(&[("/", 200, "", ROOT), none]);

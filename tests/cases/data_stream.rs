@@ -75,7 +75,7 @@ fn asked(es: &FakeEs) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_server_that_knows_the_parameter_gets_it_each_time_and_nothing_else() {
+async fn a_server_that_knows_the_parameter_gets_it_in_each_request_and_no_other_check() {
     let es = FakeEs::start(with_template(true));
     let directory = TempDir::new().unwrap();
     let output = output(es.url(), &directory);
@@ -86,7 +86,7 @@ async fn a_server_that_knows_the_parameter_gets_it_each_time_and_nothing_else() 
 }
 
 #[tokio::test]
-async fn a_server_that_does_not_is_asked_once_and_the_name_made_sure_of_once() {
+async fn a_server_that_does_not_know_the_parameter_gets_it_once_and_the_name_is_checked_once() {
     let es = FakeEs::start(with_template(false));
     let directory = TempDir::new().unwrap();
     let output = output(es.url(), &directory);
@@ -109,7 +109,7 @@ async fn a_server_that_does_not_is_asked_once_and_the_name_made_sure_of_once() {
 }
 
 #[tokio::test]
-async fn without_the_template_nothing_is_written_until_it_is_there() {
+async fn nothing_is_written_until_the_template_exists() {
     for (requires_streams, no_stream_api) in [(true, false), (false, false), (false, true)] {
         let es = FakeEs::start(Cluster {
             requires_streams,
@@ -136,7 +136,7 @@ async fn without_the_template_nothing_is_written_until_it_is_there() {
         {
             let mut cluster = es.cluster();
             cluster.put_stream_template(TEMPLATE);
-            // a refusal that is already scripted is one of the past
+            // an already scripted refusal would have to be answered first
             cluster.script.clear();
         }
         assert_eq!(delivery.await.unwrap().indexed, 5);
@@ -215,7 +215,7 @@ impl Host {
         }
     }
 
-    /// Exit code and what was said.
+    /// The exit code and the output.
     fn logweir(&self, arguments: &[&str]) -> (i32, String) {
         let output = Command::new(env!("CARGO_BIN_EXE_logweir"))
             .env_clear()
@@ -235,7 +235,7 @@ impl Host {
         fs::remove_dir_all(self.folder.path().join("data/run")).unwrap();
     }
 
-    /// Looks at documents of all three lines.
+    /// Checks the documents of all three lines.
     fn check_documents(&self, documents: &[Value]) {
         assert_eq!(documents.len(), 3, "{documents:#?}");
         let mut parts = self.stream.split('-');
@@ -300,7 +300,7 @@ async fn real_servers_take_the_lines_once_and_setup_twice() {
         let settings = ConnectionSettings::new(vec![Url::parse(address).unwrap()]);
         let cluster = HttpClient::new(&settings, Service::Cluster, Backoff::default()).unwrap();
 
-        // without the template: not a line, and no plain index
+        // without the template no line and no plain index arrives
         let once = ["run", "--once", "--timeout", "2s", "--no-template-check"];
         let (code, said) = host.logweir(&once);
         assert_eq!(code, 69, "{family}: {said}");
@@ -315,7 +315,7 @@ async fn real_servers_take_the_lines_once_and_setup_twice() {
 
         let (code, said) = host.logweir(&["setup"]);
         if said.contains("unknown field [data_stream]") {
-            // an Elasticsearch without its x-pack has none
+            // an Elasticsearch without x-pack has no data streams
             assert_eq!(code, 69, "{family}: {said}");
             assert!(said.contains("set `index`"), "{family}: {said}");
             continue;
@@ -331,7 +331,7 @@ async fn real_servers_take_the_lines_once_and_setup_twice() {
         for _ in 0..2 {
             let (code, said) = host.logweir(&["run", "--once", "--timeout", "60s"]);
             assert_eq!(code, 0, "{family}: {said}");
-            // with the checkpoint lost, every line is sent again, and met by its twin
+            // with the checkpoint lost, every line is sent again, and the cluster reports a duplicate
             host.forget();
         }
         let (code, said) = host.logweir(&["check", "--connect"]);

@@ -1,4 +1,4 @@
-//! What the cluster did not take: listed, sent again, beside an agent and alone.
+//! Documents that the cluster rejected: listing and resending them, beside an agent and without one.
 
 use std::path::Path;
 
@@ -47,7 +47,7 @@ fn ids(home: &Home) -> Vec<String> {
     entries.map(|entry| entry.unwrap().id).collect()
 }
 
-/// Four entries of three reasons; a client wrote what it could into one of them.
+/// Four entries with three reasons; one of them contains hostile text of a client.
 fn some(home: &Home) {
     let document = r#"{"log":{"file":{"path":"/var/log/nginx/a\u001b[2J.log"},"offset":7}}"#;
     let field = ("document_parsing_exception", "field [\u{1b}[31mred\u{7f}]");
@@ -103,7 +103,7 @@ fn an_empty_list_is_reported_and_is_no_failure() {
 }
 
 #[test]
-fn a_list_has_a_row_for_each_and_counts_by_reason_and_is_safe_to_look_at() {
+fn a_list_has_a_row_for_each_entry_and_counts_by_reason_and_is_escaped() {
     let home = Home::new();
     home.configure_log("http://127.0.0.1:1");
     some(&home);
@@ -137,7 +137,7 @@ fn a_list_has_a_row_for_each_and_counts_by_reason_and_is_safe_to_look_at() {
 }
 
 #[test]
-fn what_cannot_be_read_is_counted_and_stays() {
+fn unreadable_lines_are_counted_and_kept() {
     let home = Home::new();
     home.configure_log("http://127.0.0.1:1");
     some(&home);
@@ -189,7 +189,7 @@ fn the_cluster_refuses_lines_and_takes_them_at_the_replay() {
     );
     assert_eq!(stage.count(), 97);
 
-    // beside a running agent, which goes on
+    // beside a running agent, which continues
     let agent = home.run();
     let replay = ended(&home, REPLAY, &["--reason", "parsing"]);
     assert_eq!(replay.code, Some(0), "{}", replay.words);
@@ -207,7 +207,7 @@ fn the_cluster_refuses_lines_and_takes_them_at_the_replay() {
 }
 
 #[test]
-fn the_exit_code_tells_rejected_documents_from_an_unavailable_cluster() {
+fn the_exit_code_distinguishes_rejected_documents_and_an_unavailable_cluster() {
     let bad = |id: &str| entry(EntryKind::Dead, "day", id, r#"{"bad":true}"#, ("x", ""));
     let good = |id: &str, index: &str| entry(EntryKind::Dead, index, id, "{}", ("x", ""));
     let mut cluster = Cluster::default();
@@ -250,7 +250,7 @@ fn the_exit_code_tells_rejected_documents_from_an_unavailable_cluster() {
 }
 
 #[test]
-fn a_second_replay_is_refused_while_the_first_is_at_work() {
+fn a_second_replay_is_refused_while_the_first_one_runs() {
     let stage = Stage::new();
     let home = Home::new();
     home.configure_log(&stage.address());
@@ -277,7 +277,7 @@ fn a_replay_by_root_keeps_the_owner_of_the_file() {
     let path = file(&home).path();
     let folder = path.parent().unwrap();
     if std::fs::metadata(folder).unwrap().uid() != 0 {
-        // only root can give files away
+        // only root can change the owner of files
         return;
     }
     for path in [folder, &path] {
@@ -291,7 +291,7 @@ fn a_replay_by_root_keeps_the_owner_of_the_file() {
 }
 
 #[test]
-fn what_was_for_a_data_stream_never_makes_a_plain_index() {
+fn entries_for_a_data_stream_never_create_a_plain_index() {
     let stage = Stage::new();
     stage.cluster().requires_streams = true;
     let home = Home::new();

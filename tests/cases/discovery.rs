@@ -1,4 +1,5 @@
-//! Which logs are followed: those of nginx.conf besides `[[logs]]`, and not what is no access log, or logs nothing.
+//! Which logs are followed: those of nginx.conf besides `[[logs]]`, but no error logs. Servers that log nothing are
+//! reported.
 
 use std::fs;
 
@@ -6,7 +7,7 @@ use crate::support::agent::{Ended, Home, section_cluster};
 use testkit::lines::{append, append_text};
 use testkit::stage::Stage;
 
-/// A home beside an nginx with this configuration, in which LOGS is the folder of logs.
+/// A home with this nginx.conf, in which LOGS is replaced by the folder of logs.
 fn home(nginx_conf: &str, top: &str, sections: &str, cluster: &str) -> Home {
     let home = Home::new();
     let logs = home.path("logs");
@@ -24,7 +25,7 @@ fn check(home: &Home) -> Ended {
 }
 
 #[test]
-fn one_log_can_be_configured_and_the_others_are_followed_all_the_same() {
+fn one_log_can_be_configured_and_the_others_are_still_followed() {
     let stage = Stage::new();
     let nginx = "http {\n log_format own '$remote_addr $msec \"$request\" $status';\n\
                  server { server_name shop.example; access_log LOGS/shop-20260312.log; }\n\
@@ -54,7 +55,7 @@ fn one_log_can_be_configured_and_the_others_are_followed_all_the_same() {
     assert!(said.contains("log \"shop\": "), "{said}");
     assert!(said.contains("/logs/api.log\n  formats     own"), "{said}");
     assert!(
-        said.contains("an exclude of [[logs]] takes it out"),
+        said.contains("excluded by an exclude of [[logs]]"),
         "{said}"
     );
 }
@@ -75,7 +76,7 @@ fn without_discover_check_names_the_logs_that_no_section_takes() {
         "{said}"
     );
     assert!(
-        said.contains("b.log\": no [[logs]] takes it; discover = true follows it too"),
+        said.contains("b.log\": no [[logs]] includes it; with discover = true it is followed too"),
         "{said}"
     );
 }
@@ -137,7 +138,7 @@ fn a_log_that_nginx_compresses_is_reported_by_run_and_check_wherever_it_is_found
 }
 
 #[test]
-fn of_a_rejected_format_check_talks_and_not_of_combined() {
+fn check_reports_a_rejected_format_and_not_combined() {
     let nginx = "http {\n log_format torn 'a line with no variable';\n\
                  server { access_log LOGS/a.log torn; }\n}\n";
     let home = home(nginx, "", "", "http://127.0.0.1:1");

@@ -1,4 +1,4 @@
-//! Many logs, links, damaged files, and what `--once` leaves, with the program itself.
+//! Many logs, links, damaged files, and files that `--once` leaves unread, with the real binary.
 
 use std::fs::{self, File};
 use std::io::Write as _;
@@ -52,7 +52,7 @@ fn more_logs_than_the_hard_limit_are_read_in_turns_with_a_warning() {
     assert!(ended.words.contains("LimitNOFILE"), "{}", ended.words);
 }
 
-/// For root alone: others give no file away.
+/// Only for root, because others cannot change the owner of files.
 #[test]
 fn a_link_in_a_directory_of_another_user_is_skipped_and_reported() {
     if !geteuid().is_root() {
@@ -98,7 +98,7 @@ fn a_link_in_a_directory_of_another_user_is_skipped_and_reported() {
     let told = checked.words.matches("follow_links").count();
     assert_eq!(told, 2, "{}", checked.words);
 
-    // By a directory on the way.
+    // Through a linked directory of the path.
     follow(&home, &stage, "logs/*/access.log", "");
     let ended = home.end_of(&["run", "--once"]);
     assert_eq!(ended.code, Some(75), "{}", ended.words);
@@ -147,7 +147,7 @@ fn a_damaged_compressed_file_is_reported_and_counted_whatever_the_damage() {
     let mut second_damaged = two.clone();
     let at = second_damaged.len() - 6;
     second_damaged[at] ^= 1;
-    // what is wrong, the bytes, the exit code, how many documents at least and at most
+    // the damage, the bytes, the exit code, the least and the most documents
     let cases: [(&str, Vec<u8>, i32, usize, usize); 11] = [
         ("whole", good.clone(), 0, 2000, 2000),
         ("two members", two.clone(), 0, 2000, 2000),
@@ -214,7 +214,7 @@ fn a_damaged_compressed_file_is_reported_and_counted_whatever_the_damage() {
 }
 
 #[test]
-fn a_damaged_file_is_shown_on_the_pages_until_it_is_mended() {
+fn a_damaged_file_is_shown_on_the_pages_until_it_is_repaired() {
     let (home, stage) = (Home::new(), Stage::new());
     follow(
         &home,

@@ -33,7 +33,7 @@ fn tests_named_in(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_tests_that_prove_the_promises_exist() {
+fn the_tests_that_the_guarantees_name_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut known = BTreeSet::new();
     for folder in ["src", "tests", "parsers/src", "store/src", "soak/src"] {
@@ -53,7 +53,7 @@ fn the_tests_that_prove_the_promises_exist() {
 }
 
 #[test]
-fn each_attack_is_in_the_document_of_threats_and_each_threat_has_its_attack() {
+fn each_attack_is_documented_and_each_documented_attack_exists() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let source = std::fs::read_to_string(root.join("xtask/src/hostile/attacks.rs")).unwrap();
     let attacks: BTreeSet<&str> = source

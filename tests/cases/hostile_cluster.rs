@@ -1,4 +1,4 @@
-//! Whoever answers in the cluster's or Kibana's place: what it sends costs little memory and time, and no line.
+//! A hostile server in place of the cluster or Kibana: its responses take little memory and time, and lose no line.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -11,10 +11,11 @@ use testkit::hostile::{answer, bomb, endless, endless_head};
 use testkit::http_server::{HttpServer, Reply};
 use testkit::stage::Stage;
 
-/// Nothing of the agent fits into less: threads reserve far more than they use. A tenth of what a bomb holds.
+/// The least address space that the agent needs, since threads reserve more than they use. It is a tenth of what a
+/// compressed bomb expands to.
 const MEMORY: &str = "-v 1000000";
 
-/// Bytes of an endless body that may have been taken: the limit of a response, and what sockets hold.
+/// The bytes of an endless body that may be read: the limit of a response, and the buffers of sockets.
 const TAKEN: u64 = 40 << 20;
 
 fn plays() -> Vec<(&'static str, Reply)> {
@@ -56,7 +57,7 @@ fn plays() -> Vec<(&'static str, Reply)> {
 }
 
 #[test]
-fn no_response_costs_run_its_memory_or_a_line() {
+fn no_response_exhausts_the_memory_of_run_or_loses_a_line() {
     let (home, stage) = (Home::new(), Stage::new());
     let to = stage.es.address;
     let script: Arc<Mutex<VecDeque<Reply>>> = Arc::default();
@@ -96,7 +97,7 @@ fn no_response_costs_run_its_memory_or_a_line() {
 }
 
 #[test]
-fn a_template_that_is_asked_for_is_waited_for_whatever_is_answered() {
+fn a_required_template_is_awaited_whatever_the_cluster_responds() {
     for (what, play) in plays() {
         let home = Home::new();
         let hostile = HttpServer::always(play);
@@ -104,7 +105,7 @@ fn a_template_that_is_asked_for_is_waited_for_whatever_is_answered() {
         home.configure("", &(section_log(&home.log(), "combined") + &cluster));
         home.append(0..10);
         let mut agent = home.start_limited(MEMORY, &["run"]);
-        // A refusal lets it go on, as it does without the right to ask.
+        // After a refusal it continues, as without the privilege for the check.
         agent.until(what, |agent| {
             let words = agent.words();
             let told = words.contains("no usable answer") || words.contains("cannot ask whether");
@@ -116,7 +117,7 @@ fn a_template_that_is_asked_for_is_waited_for_whatever_is_answered() {
 }
 
 #[test]
-fn no_response_costs_a_command_its_memory_or_its_end() {
+fn no_response_exhausts_the_memory_of_a_command_or_keeps_it_from_ending() {
     for (what, play) in plays() {
         let home = Home::new();
         let hostile = HttpServer::always(play);
@@ -147,7 +148,7 @@ fn no_response_costs_a_command_its_memory_or_its_end() {
             let before = hostile.sent();
             let ended = home.start_limited(MEMORY, command).end();
             let words = &ended.words;
-            // To prune, a list of what has no name is an empty one.
+            // For prune, a list without names is empty.
             let is_nothing = what == "small objects" && command == ["prune"];
             let is_an_end =
                 |code| matches!(code, Some(65 | 69 | 77)) || (is_nothing && code == Some(0));
@@ -160,10 +161,10 @@ fn no_response_costs_a_command_its_memory_or_its_end() {
 }
 
 #[test]
-fn no_response_of_kibana_costs_setup_its_memory() {
+fn no_response_of_kibana_exhausts_the_memory_of_setup() {
     for (what, play) in plays() {
         if matches!(play, Reply::Drip(_)) {
-            // It has a minute there; the same client's time is tested above.
+            // Its time limit is a minute there; that of the same client is tested above.
             continue;
         }
         let home = Home::new();

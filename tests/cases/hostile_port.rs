@@ -1,4 +1,4 @@
-//! Whoever reaches the agent's HTTP port: it costs neither descriptors of the logs, nor a probe.
+//! Hostile clients of the agent's HTTP port cannot take the descriptors of the logs or keep probes out.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use crate::support::agent::{Home, section_cluster, section_log};
 use testkit::stage::Stage;
 
-/// Room for the agent, and far less than the connections of the tests.
+/// Enough for the agent, and far less than the connections of the tests.
 const LIMITS: &str = "-n 128 -v 1000000";
 const CONNECTIONS: usize = 300;
 
@@ -28,7 +28,7 @@ fn held_connections_keep_neither_probes_out_nor_logs_unread() {
     let mut held = Vec::new();
     for number in 0..CONNECTIONS {
         let mut stream = TcpStream::connect(agent.address()).unwrap();
-        // half a request, nothing at all, a response that nobody reads, or nonsense
+        // half a request, nothing, a response that is not read, or an invalid request
         let sent = [
             "GET /status HTTP/1.1\r\nHost: local",
             "",
@@ -41,7 +41,7 @@ fn held_connections_keep_neither_probes_out_nor_logs_unread() {
     for path in ["/livez", "/readyz", "/metrics", "/status"] {
         assert_eq!(agent.page(path).unwrap().status, 200, "{path}");
     }
-    // Logs that come now are opened, and positions saved.
+    // New logs are opened, and positions are saved.
     for number in 0..20_u32 {
         let log = home.path(&format!("{number}.log"));
         testkit::lines::append(&log, number * 10..number * 10 + 10);
@@ -70,7 +70,7 @@ fn raw(address: &str, request: &str) -> String {
 }
 
 #[test]
-fn a_page_is_for_those_who_call_this_host_by_its_name() {
+fn a_page_is_served_only_to_requests_with_a_name_of_this_host() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     let config = std::fs::read_to_string(home.config()).unwrap();

@@ -1,5 +1,5 @@
-//! Text from outside on a terminal and in a log: responses of a cluster and of Kibana, file names. It is shown, and obeyed
-//! by nobody.
+//! Text from outside on a terminal and in a log: responses of a cluster and of Kibana, file names. It is shown, but
+//! cannot control the terminal.
 
 use logweir::output::dead_letters::Rejection;
 use logweir::output::dead_letters::{DeadLetters, Entry, EntryKind};

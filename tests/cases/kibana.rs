@@ -30,7 +30,7 @@ fn transport(kibana: &FakeKibana, auth: Auth) -> HttpClient {
     .unwrap()
 }
 
-/// Compares and imports; gives what became of the objects.
+/// Compares and imports; returns the outcome for each object.
 async fn set_up(kibana: &FakeKibana, pattern: &str, space: Option<&str>) -> Vec<ChangeOutcome> {
     let transport = transport(kibana, Auth::None);
     let wanted = SavedObjects::for_pattern(pattern, space);
@@ -108,7 +108,7 @@ fn with_spaces(version: &'static str) -> FakeKibana {
 async fn in_each_of_several_spaces_a_second_run_changes_nothing() {
     for version in ["7.10.2", "8.12.2", "9.1.0"] {
         let kibana = with_spaces(version);
-        // the default space has a name too
+        // the default space has an identifier too
         for space in [None, Some("ops"), Some("dev"), Some("default")] {
             let first = set_up(&kibana, PATTERN, space).await;
             let wanted = match space {
@@ -136,7 +136,7 @@ async fn in_each_of_several_spaces_a_second_run_changes_nothing() {
 }
 
 #[tokio::test]
-async fn what_an_analyst_changed_in_a_space_stays_without_force() {
+async fn changes_in_a_space_are_kept_without_force() {
     for version in ["7.10.2", "8.12.2"] {
         let kibana = with_spaces(version);
         set_up(&kibana, PATTERN, None).await;
@@ -222,7 +222,7 @@ async fn a_space_in_opensearch_dashboards_is_refused() {
 }
 
 #[tokio::test]
-async fn what_somebody_made_their_own_stays() {
+async fn objects_without_our_mark_are_kept() {
     let kibana = FakeKibana::kibana();
     set_up(&kibana, PATTERN, None).await;
     let key = |kind: &str, id: &str| (String::new(), kind.to_owned(), id.to_owned());
@@ -272,7 +272,7 @@ async fn what_somebody_made_their_own_stays() {
     );
 }
 
-/// The mark says that it is ours and of this version; what it marks is not what was put.
+/// The mark shows that the object is ours and of this version, but its content was changed.
 #[tokio::test]
 async fn changed_objects_with_the_mark_are_reported_and_restored_only_by_force() {
     for kibana in [FakeKibana::kibana(), FakeKibana::dashboards()] {
@@ -344,12 +344,12 @@ async fn links_in_a_space_lead_to_its_own_dashboards() {
         assert!(held.contains_key(&name), "{name}");
         count += 1;
     }
-    // seven in the panel of links, one of each address
+    // seven in the panel of links, one for each dashboard
     assert_eq!(count, 8);
 }
 
 #[tokio::test]
-async fn what_was_imported_by_hand_is_ours_and_gets_its_stamp() {
+async fn manually_imported_objects_are_ours_and_get_the_stamp() {
     let kibana = FakeKibana::kibana();
     let shipped = include_str!("../../kibana/logweir.ndjson");
     for line in shipped.lines() {
@@ -387,7 +387,7 @@ async fn each_object_that_was_refused_is_named() {
         format!("1 of {all} objects were not imported: dashboard logweir-traffic: disk full");
     assert_eq!(error, told);
 
-    // without its index pattern a panel shows nothing, and says so only when it is looked at
+    // without its index pattern a panel shows only an error, when somebody opens it
     let kibana = FakeKibana::kibana();
     found.objects.remove(0);
     let transport = self::transport(&kibana, Auth::None);
@@ -400,7 +400,7 @@ async fn each_object_that_was_refused_is_named() {
 }
 
 #[tokio::test]
-async fn credentials_are_sent_and_their_refusal_says_what_to_do() {
+async fn credentials_are_sent_and_a_refusal_has_a_hint() {
     let kibana = FakeKibana::kibana();
     kibana.inside().authorization = Some("ApiKey aWQ6a2V5");
     let wanted = SavedObjects::for_pattern(PATTERN, None);
@@ -419,7 +419,7 @@ async fn credentials_are_sent_and_their_refusal_says_what_to_do() {
 }
 
 #[tokio::test]
-async fn a_kibana_that_hides_its_version_is_still_one() {
+async fn a_kibana_without_a_visible_version_is_accepted() {
     let kibana = FakeKibana::of(Inside::default());
     assert!(all(
         &set_up(&kibana, PATTERN, None).await,
@@ -428,7 +428,7 @@ async fn a_kibana_that_hides_its_version_is_still_one() {
 }
 
 #[tokio::test]
-async fn another_server_at_the_address_is_noticed() {
+async fn a_server_that_is_not_kibana_is_reported() {
     let stage = FakeEs::start(Cluster::default());
     let transport = HttpClient::of_kibana(&Kibana {
         url: stage.url(),
@@ -447,7 +447,7 @@ async fn another_server_at_the_address_is_noticed() {
     assert!(error.contains("and not the cluster"), "{error}");
 }
 
-/// Sends as it is told, and shows what the fake would say to a client that got it wrong.
+/// Sends a request, to show how the fake responds to a wrong one.
 async fn raw(
     kibana: &FakeKibana,
     headers: &[(&'static str, &'static str)],
@@ -512,7 +512,7 @@ async fn the_fake_is_as_strict_as_the_real_ones() {
 }
 
 #[tokio::test]
-async fn the_fake_has_an_id_once_as_the_real_ones_from_version_8_on() {
+async fn the_fake_has_unique_ids_as_the_real_ones_from_version_8_on() {
     const FORM: (&str, &str) = ("content-type", "multipart/form-data; boundary=--edge");
     let object = |kind: &str, id: &str, version: &str, references: &str| {
         format!(

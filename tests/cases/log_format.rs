@@ -1,7 +1,7 @@
-//! `log_format` as a real nginx reads it: random pieces, and what stands in its logs then.
+//! `log_format` as a real nginx reads it: random pieces, and the lines that nginx writes with them.
 //!
-//! nginx says itself what each variable holds: it writes each into a log of its own, under each escaping, in the
-//! same moment as the lines that are looked at.
+//! The expected values come from nginx: it writes each variable into a separate log, with each escaping, at the same
+//! moment as the tested lines.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,10 +24,10 @@ use testkit::wait::Deadline;
 
 /// Formats of one run.
 const FORMATS: usize = 240;
-/// Texts that nginx is asked about one by one.
+/// Texts that are tested with nginx one by one.
 const TEXTS: usize = 120;
 
-/// Names that begin with one another, and variables that people write side by side.
+/// Names that are prefixes of others, and variables that people write without a separator.
 const VARIABLES: &[&str] = &[
     "a",
     "ab",
@@ -65,7 +65,7 @@ const ESCAPES: [(&str, Escape); 3] = [
     ("none", Escape::None),
 ];
 
-/// Requests with and without a host, a query, a body, and one that is none.
+/// Requests with and without a host, a query and a body, and an invalid request.
 const REQUESTS: &[&str] = &[
     "GET /a/b?b=1&c=%20 HTTP/1.1\r\nHost: shop.example\r\nX: a \"b\" \\ \u{e9}\r\n",
     "GET /x%22y%20z- HTTP/1.1\r\nHost: shop.example:8080\r\nX: -\r\n",
@@ -89,7 +89,7 @@ fn token(text: &'static str) -> impl Strategy<Value = Token> {
     ]
 }
 
-/// A name ends at a byte that is of no name, at braces of its own, or with its word.
+/// A name ends at a byte that no name contains, at its own braces, or at the end of its word.
 fn join(tokens: &[Token]) -> String {
     let mut word = String::new();
     for (at, token) in tokens.iter().enumerate() {
@@ -129,7 +129,7 @@ fn word() -> impl Strategy<Value = String> {
     ]
 }
 
-/// What stands behind `log_format NAME`, without the `;`.
+/// The text after `log_format NAME`, without the `;`.
 fn pieces() -> impl Strategy<Value = String> {
     let gap = prop::sample::select(&[" ", "\n  ", " # it's \"odd\";\n", "\t"][..]);
     let escape =
@@ -211,7 +211,7 @@ fn lines(path: &Path) -> Vec<Vec<u8>> {
 /// The texts of the variables of one request under one escaping.
 type Texts = BTreeMap<&'static str, Vec<u8>>;
 
-/// What is written under a value of a format, by what nginx writes for its variables.
+/// The expected value of a field, from the values that nginx writes for its variables.
 fn fill(value: &str, texts: &Texts) -> Vec<u8> {
     let mut line = Vec::new();
     let mut rest = value;
@@ -332,7 +332,7 @@ fn random_pieces_are_read_as_a_real_nginx_reads_them() {
     assert!(joined > FORMATS / 40, "{joined}");
 }
 
-/// What is read from the lines is what nginx put there.
+/// Fails unless the parsed values are those that nginx wrote.
 fn check(format: &Format, said: &[Texts], lines: &[Vec<u8>]) {
     let mut captures = Captures::new();
     for (texts, line) in said.iter().zip(lines) {
@@ -361,7 +361,7 @@ fn check(format: &Format, said: &[Texts], lines: &[Vec<u8>]) {
     }
 }
 
-/// What nginx refuses is refused, and what it takes is taken.
+/// The compiler refuses what nginx refuses, and accepts what nginx accepts.
 #[test]
 fn odd_texts_are_refused_where_a_real_nginx_refuses_them() {
     let servers = servers();
@@ -399,7 +399,7 @@ fn odd_texts_are_refused_where_a_real_nginx_refuses_them() {
         );
         fs::write(&path, &conf).unwrap();
         let (takes, words) = nginx::accepts(program, &folder, &path).unwrap();
-        // names that nginx does not know, and what follows a quote that now ends elsewhere
+        // unknown variables, and text after a quote that now ends elsewhere
         if [
             "unknown \"",
             "unknown directive",
@@ -426,8 +426,8 @@ fn odd_texts_are_refused_where_a_real_nginx_refuses_them() {
     assert!(taken > 5 && refused > 5, "{taken} {refused}");
 }
 
-/// A log of each kind, read once: no format captures the lines of another log, variables side by side cost no
-/// other field, and what an editor has done to a log is undone.
+/// A log of each kind, read once: no format matches the lines of another log, adjacent variables affect no other field,
+/// and changes by an editor, such as carriage returns, have no effect.
 #[test]
 fn each_log_is_read_by_the_format_of_its_lines() {
     let (home, stage) = (Home::new(), Stage::new());
@@ -468,7 +468,7 @@ fn each_log_is_read_by_the_format_of_its_lines() {
                 combined.replace("plain", "json-like")
             ),
         ),
-        // no nginx.conf names this one
+        // nginx.conf does not name this one
         (
             "other.log",
             format!(

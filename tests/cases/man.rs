@@ -1,4 +1,4 @@
-//! The man page and completions: they come without a configuration.
+//! The man page and completions need no configuration.
 
 use crate::support::agent::Home;
 

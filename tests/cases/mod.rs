@@ -1,4 +1,4 @@
-//! The cases, a file for each noun, and the real servers which some of them need.
+//! The cases, a file for each subject, and the real servers that some of them need.
 //!
 //! Real servers are named by the environment, which `cargo xtask test` sets after it has started them:
 //!
@@ -11,8 +11,8 @@
 //! | `LOGWEIR_TEST_CA` | the file with the authority of their certificates |
 //! | `LOGWEIR_TEST_NGINX` | the nginx program, which the tests start by themselves |
 //!
-//! A case asks [`servers`] for what it needs and returns at once where it is not there. So that a green run does not
-//! look like more than it was, [`what_is_left_out_is_reported`] writes one line past libtest's capture. Several cases use
+//! A case gets its servers from [`servers`], and returns at once if they are absent. So that a green run does not look
+//! more complete than it was, [`skipped_tests_are_reported`] writes one line past libtest's capture. Several cases use
 //! one server at the same time: each takes index names of its own by [`unique`].
 
 mod bad_days;
@@ -90,8 +90,8 @@ pub(crate) struct Secured<'s> {
     pub(crate) ca: &'s Path,
 }
 
-/// Held by whoever works with the servers: many at the same time, or one that changes what is of the whole cluster.
-#[allow(dead_code)] // it is there to be dropped
+/// Held by each test that uses the servers: by many at the same time, or by one that changes the whole cluster.
+#[allow(dead_code)] // only its drop matters
 enum Turn {
     Shared(RwLockReadGuard<'static, ()>),
     Alone(RwLockWriteGuard<'static, ()>),
@@ -99,13 +99,13 @@ enum Turn {
 
 static TURNS: RwLock<()> = RwLock::new(());
 
-/// Asks the environment.
+/// The servers that the environment names.
 pub(crate) fn servers() -> Servers {
     let turn = TURNS.read().unwrap_or_else(PoisonError::into_inner);
     named(Turn::Shared(turn))
 }
 
-/// The same, once nobody else works with them.
+/// The same, once no other test uses them.
 pub(crate) fn only_user_of_the_servers() -> Servers {
     let turn = TURNS.write().unwrap_or_else(PoisonError::into_inner);
     named(Turn::Alone(turn))
@@ -154,7 +154,7 @@ impl Server {
         text.split_whitespace().map(entry).collect()
     }
 
-    /// The family; its name is printed, and seen where the case fails.
+    /// The family. Its name is printed, so that it is visible if the case fails.
     fn taken(&self) -> &'static str {
         println!("with {}", self.name);
         if self.name.starts_with("opensearch") {
@@ -194,10 +194,10 @@ pub(crate) fn cluster_down() -> String {
     format!("http://127.0.0.1:{}", free_port())
 }
 
-/// Not a check: says what this run did not try. Written to standard error itself, because libtest captures only what
-/// goes through `print!` and its like, and shows that of failed tests alone.
+/// Not a check: it reports the tests that this run skipped. It writes to standard error directly, because libtest captures
+/// `print!` and similar macros, and shows their output only for failed tests.
 #[test]
-fn what_is_left_out_is_reported() {
+fn skipped_tests_are_reported() {
     let servers = servers();
     let missing: Vec<&str> = [
         ("Elasticsearch", servers.elasticsearch.is_none()),

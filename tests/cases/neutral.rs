@@ -1,12 +1,12 @@
-//! Modules that serve every output know none of them, and dependencies go one way.
+//! Modules that serve every output name no output, and dependencies have one direction.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Where Elasticsearch is what the code is about.
+/// Modules whose subject is Elasticsearch.
 const ABOUT_IT: [&str; 3] = ["output/elasticsearch", "setup", "config"];
 
-/// Files outside that name it, each with the reason.
+/// Other files that name it, each with the reason.
 const ALLOWED: [(&str, &str); 8] = [
     ("http", "makes the client of the configured cluster"),
     ("agent/mod.rs", "chooses the output of a run"),
@@ -27,7 +27,7 @@ const ALLOWED: [(&str, &str); 8] = [
     ("cli/mod.rs", "lists the privileges that setup needs"),
 ];
 
-/// What names it: types, and the JSON of its API.
+/// The texts that count as naming it: types, and the JSON of its API.
 const NAMES: [&str; 6] = [
     "Elasticsearch",
     "elasticsearch::",
@@ -71,7 +71,7 @@ fn sources(folder: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Lines that are no comments.
+/// Lines that are not comments.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text
         .lines()

@@ -1,4 +1,4 @@
-//! The whole pipeline: a real nginx under load, the agent, a real Elasticsearch; and what a search then says.
+//! The whole pipeline: a real nginx under load, the agent and a real Elasticsearch, which is then searched.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,7 +17,7 @@ use testkit::wait::{Deadline, SetOnDrop, breathe};
 
 /// Clients at the same time.
 const CLIENTS: u32 = 3;
-/// At least so many lines a site's live log has before it is rotated.
+/// The least number of lines of a site's live log before it is rotated.
 const BEFORE_ROTATION: usize = 100;
 const ROTATIONS: usize = 4;
 
@@ -40,7 +40,7 @@ impl Indices<'_> {
         self.ask("_search", &body.to_string())
     }
 
-    /// The documents of a site's lines, wherever its log lay when they were read.
+    /// The documents of a site's lines, whatever the path of its log was when they were read.
     fn of_site(site: &str) -> Value {
         json!({"wildcard": {"log.file.path": format!("*/{site}.log*")}})
     }
@@ -77,7 +77,7 @@ fn buckets(aggregation: &Value) -> BTreeMap<String, u64> {
     buckets.iter().map(bucket).collect()
 }
 
-/// The same of lines.
+/// The same for lines.
 fn counted<K: ToString>(lines: &[Seen], key: impl Fn(&Seen) -> Option<K>) -> BTreeMap<String, u64> {
     let mut counts = BTreeMap::new();
     for key in lines.iter().filter_map(key) {
@@ -86,8 +86,8 @@ fn counted<K: ToString>(lines: &[Seen], key: impl Fn(&Seen) -> Option<K>) -> BTr
     counts
 }
 
-/// Whether a site's live log has lines enough, of two seconds at least. Two files of one log that began in the
-/// same second could begin with the same line, and would be one to the agent.
+/// Whether a site's live log has enough lines, of at least two seconds. Two files of one log that begin in the same
+/// second could begin with the same line, and would have one identity for the agent.
 fn is_full(nginx: &Nginx, reader: &Reader, site: &'static str) -> bool {
     let text = fs::read(nginx.log(site)).unwrap_or_default();
     let complete = memchr::memrchr(b'\n', &text).map_or(0, |end| end);
@@ -165,7 +165,7 @@ fn the_counts_of_a_real_elasticsearch_are_those_of_a_real_nginx() {
         address: cluster.strip_prefix("http://").unwrap(),
         pattern: format!("{index}-*"),
     };
-    // no [[logs]]: all that the agent knows of them is nginx.conf
+    // no [[logs]]: the agent knows the logs only from nginx.conf
     let section = format!(
         "{}index = \"{index}-%Y.%m.%d\"\n",
         section_cluster(cluster).replace("20ms", "200ms")
@@ -207,11 +207,11 @@ fn the_counts_of_a_real_elasticsearch_are_those_of_a_real_nginx() {
     ] {
         assert_eq!(metrics[sample], value as f64, "{sample}");
     }
-    // how many it sees depends on how often it looks; that it sees them does not
+    // their number depends on how often it scans; that it sees any does not
     let seen = metrics["logweir_rotations_total{kind=\"renamed\"}"];
     assert!(seen >= sites.len() as f64, "{seen}");
     let status = agent.status().unwrap();
-    // each by its own format; the shop's is nginx's
+    // each in its own format; that of the shop is nginx's
     let parsed: BTreeMap<&str, usize> = by_site
         .iter()
         .map(|(site, lines)| (if *site == SHOP { "combined" } else { *site }, lines.len()))
@@ -300,10 +300,10 @@ fn assert_proxied(indices: &Indices<'_>, by_site: &BTreeMap<&'static str, Vec<Se
     assert_eq!(tries["value"].as_f64().unwrap(), wanted as f64);
 }
 
-/// Which API, how often: the question that all this is for.
+/// Which API was called how often: the question that the product answers.
 fn assert_last_minute(indices: &Indices<'_>, lines: &[Seen]) {
     let last = lines.iter().map(|line| line.second).max().unwrap();
-    // as of the last line, and not of whenever this runs
+    // relative to the last line, not to the time of the test
     let now = format!(
         "{}||",
         chrono::DateTime::from_timestamp(last, 0)

@@ -1,4 +1,4 @@
-//! Delivery over real sockets: what the state machine's own tests, which have none, cannot see.
+//! Delivery over real sockets, which the tests of the state machine do not use.
 //!
 //! Time is real here, so waits are milliseconds, and no test's outcome depends on one being long or short.
 
@@ -89,7 +89,7 @@ fn ids(range: std::ops::Range<usize>) -> BTreeSet<String> {
     range.map(|id| format!("id-{id}")).collect()
 }
 
-/// An address where nobody listens.
+/// An address without a listener.
 async fn nobody() -> Url {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap()
@@ -192,7 +192,7 @@ async fn every_fault_of_a_socket_is_survived() {
 }
 
 #[tokio::test]
-async fn an_answer_that_never_comes_is_given_up_and_asked_for_again() {
+async fn a_request_without_a_response_is_given_up_and_sent_again() {
     let es = FakeEs::start(Cluster::with([Fault::HangAfter]));
     let lab = lab(vec![es.url()], |settings| {
         settings.connection.request_timeout = Duration::from_secs(1)
@@ -263,7 +263,7 @@ async fn an_absent_cluster_is_named_and_a_stop_gives_the_batch_back() {
 }
 
 #[tokio::test]
-async fn credentials_travel_in_a_header_of_our_own() {
+async fn credentials_are_sent_in_the_authorization_header() {
     for (auth, expected) in [
         (
             Auth::ApiKey(SecretString::from("id:key")),
@@ -289,7 +289,7 @@ async fn credentials_travel_in_a_header_of_our_own() {
 }
 
 #[tokio::test]
-async fn a_template_is_there_or_not_or_nobody_may_know() {
+async fn the_template_check_reports_present_absent_or_unknown() {
     let es = FakeEs::start(Cluster::default());
     es.cluster().forbid("GET /_index_template/secret");
     let lab = self::lab(vec![es.url()], |_| {});
@@ -335,7 +335,7 @@ async fn an_unknown_host_name_is_reported() {
     );
 }
 
-/// An authority, and what a server and a client get from it.
+/// An authority, and the certificates that it issues to a server and a client.
 struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
 }
@@ -448,7 +448,7 @@ async fn a_certificate_for_another_name_is_reported() {
 }
 
 #[tokio::test]
-async fn a_client_certificate_travels_together_with_an_api_key() {
+async fn a_client_certificate_is_sent_together_with_an_api_key() {
     let authority = Authority::new("cluster");
     let config = authority.server("localhost", Some(&authority));
     let es = FakeEs::start_tls(Cluster::default(), tls(config));
@@ -491,7 +491,7 @@ async fn tls_and_plain_text_are_distinguished() {
 }
 
 #[test]
-fn files_that_are_not_what_they_should_be_are_named() {
+fn files_with_wrong_content_are_named() {
     let directory = TempDir::new().unwrap();
     let node = || vec![Url::parse("https://localhost:9200").unwrap()];
     let mut wrong = settings(node(), &directory);

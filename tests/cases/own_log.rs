@@ -1,4 +1,4 @@
-//! The agent's own log: a line at the start, one at the end, one for a reload that is refused, and more for debugging.
+//! The agent's own log: a line at the start, one at the end, one for each refused reload, and more for debugging.
 
 use std::fs;
 
@@ -65,7 +65,7 @@ fn one_line_reports_the_start_and_one_the_end() {
 }
 
 #[test]
-fn what_waits_at_the_end_is_counted() {
+fn undelivered_lines_are_counted_at_the_end() {
     let home = Home::new();
     let down = cluster_down();
     configure(&home, &down);
@@ -95,7 +95,7 @@ fn what_waits_at_the_end_is_counted() {
 }
 
 #[test]
-fn a_refused_reload_is_one_event_with_its_place() {
+fn a_refused_reload_is_one_event_with_the_position() {
     let (home, stage) = (Home::new(), Stage::new());
     configure(&home, &stage.address());
     let mut agent = home.run();

@@ -1,4 +1,4 @@
-//! What a running agent shows: its pages, and its own log.
+//! The pages and the log of a running agent.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use testkit::metrics::{self, Samples};
 use testkit::stage::Stage;
 
 #[test]
-fn it_is_alive_and_ready_while_the_cluster_is_down() {
+fn the_agent_is_alive_and_ready_while_the_cluster_is_down() {
     let home = Home::new();
     let sections = section_log(&home.log(), "combined") + &section_cluster(&cluster_down());
     home.configure("shutdown_timeout = \"0s\"\n", &sections);
@@ -27,7 +27,7 @@ fn it_is_alive_and_ready_while_the_cluster_is_down() {
 }
 
 #[test]
-fn a_cluster_that_refuses_shows_in_the_status_and_a_good_day_too() {
+fn refusals_of_the_cluster_and_their_end_show_in_the_status() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     stage.cluster().always = Some(Fault::Status(503, None, "unavailable"));
@@ -56,13 +56,13 @@ fn a_cluster_that_refuses_shows_in_the_status_and_a_good_day_too() {
 }
 
 #[test]
-fn it_is_not_ready_when_its_log_is_no_file() {
+fn the_agent_is_not_ready_if_its_log_is_not_a_file() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     // as in nginx's own container image
     std::os::unix::fs::symlink("/dev/stdout", home.log()).unwrap();
     let mut agent = home.run();
-    agent.until("the page that says so", |agent| {
+    agent.until("the page with the reason", |agent| {
         let page = agent.page("/readyz")?;
         (page.status == 503 && page.body.contains("access.log")).then_some(())
     });
@@ -85,7 +85,7 @@ fn outcome(samples: &Samples, outcome: &str) -> f64 {
     samples[&format!("logweir_documents_total{{outcome=\"{outcome}\"}}")]
 }
 
-/// Every line that was read is in exactly one place, whenever one looks.
+/// Every line that was read is counted in exactly one place at any time.
 #[track_caller]
 fn assert_balance(samples: &Samples) -> f64 {
     let read = samples["logweir_lines_read_total"];
@@ -103,7 +103,7 @@ fn the_metrics_are_well_formed_and_add_up_at_every_scrape_under_load() {
     home.configure("", &(section_log(&home.log(), "combined") + &cluster));
     {
         let mut cluster = stage.cluster();
-        // bad days of all kinds, which move lines between the accounts
+        // problems of all kinds, which move lines between the counts
         let bad_days = [
             Fault::ResetAfter,
             Fault::Items {
@@ -116,7 +116,7 @@ fn the_metrics_are_well_formed_and_add_up_at_every_scrape_under_load() {
             Fault::Status(429, None, "circuit_breaking_exception"),
         ];
         for fault in bad_days.iter().cycle().take(4 * bad_days.len()) {
-            // what was refused is through before the next bad day
+            // refused lines are delivered before the next problem
             cluster
                 .script
                 .extend([fault.clone(), Fault::None, Fault::None, Fault::None]);
@@ -159,7 +159,7 @@ fn the_metrics_are_well_formed_and_add_up_at_every_scrape_under_load() {
 }
 
 #[test]
-fn its_own_log_can_be_json() {
+fn the_agents_own_log_can_be_json() {
     let (home, stage) = (Home::new(), Stage::of(Default::default()));
     let sections = section_log(&home.log(), "combined")
         + &section_cluster(&stage.address())

@@ -1,7 +1,7 @@
-//! What the panels of minutes cost a real server, in numbers that are the same on any machine: the buckets that a
-//! shard goes through, as its profile tells them, and those that it answers with.
+//! The cost of the panels of minutes on a real server, in numbers that are the same on any machine: the buckets that a
+//! shard visits, by its profile, and those in its response.
 //!
-//! A shard keeps all buckets of an aggregation in one table, and goes through the whole table for each bucket of the
+//! A shard keeps all buckets of an aggregation in one table, and visits the whole table for each bucket of the
 //! aggregation around it: clients within the minutes of a day cost 1,440 times the table. `cargo xtask dashboards
 //! --cost` measures the time over ten million documents.
 
@@ -101,8 +101,8 @@ fn steps(aggregation: &Value) -> u64 {
         .starts_with("DateHistogram");
     let children = aggregation["children"].as_array().into_iter().flatten();
     let within = children.map(|child| {
-        // Elasticsearch says of the child for how many it was asked; OpenSearch says of a histogram how many it has, and
-        // nothing of what is left of other buckets.
+        // Elasticsearch reports for the child how many buckets it was built for. OpenSearch reports how many buckets a
+        // histogram has, and nothing about the rest of other buckets.
         let asked = number(&child["debug"]["built_buckets"]);
         let all = number(&aggregation["debug"]["total_buckets"]).filter(|_| is_histogram);
         let table = number(&child["debug"]["total_buckets"]);

@@ -1,5 +1,5 @@
-//! Every panel of every dashboard, asked of the real servers as Kibana asks, against what was counted from the log; and
-//! the three questions that the dashboards are for, asked of a log with attacks hidden in it.
+//! Every panel of every dashboard, requested from real servers as Kibana does, compared with counts from the log. And the
+//! three questions that the dashboards answer, for a log with hidden attacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -120,7 +120,7 @@ impl Lab {
         self.log.unparsed.iter().filter(within).count()
     }
 
-    /// Fails unless the panel shows what stands in the log.
+    /// Fails unless the panel shows the counts of the log.
     fn check(&self, dashboard: &Dashboard, panel: &Panel, site: Option<&str>) {
         let window = window(dashboard);
         let filter = site.map(|site| switched_on(&dashboard.site_filter, site));
@@ -255,7 +255,7 @@ fn window(dashboard: &Dashboard) -> Window {
     }
 }
 
-/// The dashboard's own filter, as it is when the user has switched it on and named a site.
+/// The dashboard's own filter, after the user has enabled it and entered a site.
 fn switched_on(filter: &Value, site: &str) -> Value {
     assert_eq!(
         filter["meta"]["disabled"], true,
@@ -266,7 +266,7 @@ fn switched_on(filter: &Value, site: &str) -> Value {
         .unwrap()
 }
 
-/// In one document or another.
+/// In any document.
 fn every_column_is_there(panel: &Panel, hits: &[Value]) {
     for column in &panel.columns {
         let pointer = format!("/_source/{}", column.replace('.', "/"));
@@ -325,7 +325,7 @@ fn the_three_questions_find_the_attacks_and_nothing_else() {
     for (family, address) in servers().clusters() {
         let lab = Lab::new(family, address);
 
-        // 1. who called one API a thousand times within a minute, in a day
+        // 1. clients that called one API a thousand times within a minute, in a day
         let minute = |number: i64| (NOW - 2_400 + number * 60) as f64 * 1000.0;
         let over = rows_of(&lab, "rate-abuse", "rate-abuse-over");
         let who: BTreeSet<(&str, &str)> = over
@@ -342,13 +342,13 @@ fn the_three_questions_find_the_attacks_and_nothing_else() {
             [&[1200.0, minute(0)], &[1200.0, minute(1)]],
             "{family}"
         );
-        // the careful one and the crawler stand just below it, and nobody else comes near
+        // the careful one and the crawler are just below the limit, all others are far below it
         let near = rows_of(&lab, "rate-abuse", "rate-abuse-near");
         let near: BTreeSet<&str> = near.keys().map(|place| place[1].as_str()).collect();
         let wanted = [access_log::ABUSER, access_log::CAREFUL, access_log::CRAWLER];
         assert_eq!(near, BTreeSet::from(wanted), "{family}");
 
-        // 2. when attempts surged while few succeeded, and from where
+        // 2. when many attempts came and few succeeded, and from where
         let attempts = rows_of(&lab, "credential-stuffing", "credential-stuffing-share");
         let mut times: BTreeMap<&str, [f64; 2]> = BTreeMap::new();
         for (place, values) in &attempts {
@@ -375,7 +375,7 @@ fn the_three_questions_find_the_attacks_and_nothing_else() {
         );
         let stuffed = access_log::STUFFERS.map(|source| got_in[&vec![source.to_owned()]][2]);
         assert_eq!(stuffed.iter().sum::<f64>(), 5.0, "{family}");
-        // the office fails more often than any of the 60 slow sources, and is none of those to look at
+        // the office fails more often than any of the 60 slow sources, but is not suspicious
         let office = &vec![access_log::OFFICE.to_owned()];
         assert_eq!(failures[office][0], 48.0, "{family}");
         assert!(!got_in.contains_key(office), "{family}: {got_in:?}");
@@ -386,12 +386,12 @@ fn the_three_questions_find_the_attacks_and_nothing_else() {
             .map(|(place, _)| place[0].as_str())
             .collect();
         assert_eq!(first, BTreeSet::from(access_log::STUFFERS), "{family}");
-        // the account that is tried slowly, from everywhere
+        // the account with slow attempts from many sources
         let (account, numbers) = &in_order("credential-stuffing-accounts")[0];
         assert_eq!(account[..], [access_log::TRIED], "{family}");
         assert_eq!(numbers[..], [240.0, 239.0, 1.0, 60.0], "{family}");
 
-        // 3. who took the data, how often, how much, from when to when
+        // 3. clients that read the data: how often, how much, from when to when
         let bytes = summed(&rows_of(&lab, "data-leak", "data-leak-bytes"), 0);
         let heavy: Vec<&str> = bytes
             .iter()
@@ -419,9 +419,9 @@ fn the_three_questions_find_the_attacks_and_nothing_else() {
     }
 }
 
-/// Kibana joins minutes where there would be too many bars, and says so in a heading only.
+/// Kibana merges minutes if there would be too many bars, and shows that only in a heading.
 #[test]
-fn a_minute_is_a_minute_in_an_hour_a_day_and_a_week() {
+fn minutes_stay_minutes_in_an_hour_a_day_and_a_week() {
     for (family, address) in servers().clusters() {
         let lab = Lab::new(family, address);
         let dashboards = dashboards();

@@ -22,19 +22,19 @@ fn request(path: &str) -> String {
     )
 }
 
-/// What a record says at `pointer`, by path.
-fn said(stage: &Stage, pointer: &str) -> Vec<Value> {
+/// The value of a record at `pointer`, by path.
+fn values_at(stage: &Stage, pointer: &str) -> Vec<Value> {
     let mut documents = stage.documents();
     documents.sort_by_key(|document| document["url"]["path"].to_string());
-    let said = |document: &Value| document.pointer(pointer).cloned().unwrap_or_default();
-    documents.iter().map(said).collect()
+    let value = |document: &Value| document.pointer(pointer).cloned().unwrap_or_default();
+    documents.iter().map(value).collect()
 }
 
 const DEFINITIONS: &str = testkit::USER_AGENTS;
 
-/// One line with each of three files: the first, a new one, and a broken one. geoipupdate, as others do, renames a
-/// new file into place and tells no one.
-fn told_over_time(setting: &str, pointer: &str, first: &[u8], second: &[u8]) -> Vec<Value> {
+/// One line with each of three files: the first, a new one, and a broken one. Programs such as geoipupdate rename a new
+/// file into place without a signal.
+fn values_with_each_file(setting: &str, pointer: &str, first: &[u8], second: &[u8]) -> Vec<Value> {
     let (home, stage) = (Home::new(), Stage::new());
     let (file, new) = (home.path("file"), home.path("file.new"));
     let replace = |content: &[u8]| {
@@ -52,7 +52,7 @@ fn told_over_time(setting: &str, pointer: &str, first: &[u8], second: &[u8]) -> 
     agent.until_so("the first line", || stage.count() == 1);
 
     replace(second);
-    agent.until_said("a file of [enrich] has changed: going on");
+    agent.until_said("a file of [enrich] has changed: continuing");
     agent.until("the new start", |agent| {
         (agent.words().matches("started").count() == 2).then_some(())
     });
@@ -66,21 +66,21 @@ fn told_over_time(setting: &str, pointer: &str, first: &[u8], second: &[u8]) -> 
     append_text(&home.log(), &request("/c"));
     agent.until_so("the third line", || stage.count() == 3);
     agent.stop();
-    said(&stage, pointer)
+    values_at(&stage, pointer)
 }
 
 #[test]
-fn a_new_database_is_taken_without_a_signal_and_a_broken_one_is_not() {
+fn a_new_database_is_loaded_without_a_signal_and_a_broken_one_is_not() {
     let elsewhere = serde_json::json!({"city": {"names": {"en": "Lyon"}}});
     let elsewhere = mmdb::write("GeoLite2-City", &[("203.0.113.0/24", elsewhere)]);
-    let cities = told_over_time("geoip", "/source/geo/city_name", &mmdb::city(), &elsewhere);
+    let cities = values_with_each_file("geoip", "/source/geo/city_name", &mmdb::city(), &elsewhere);
     assert_eq!(cities, ["Grenoble", "Lyon", "Lyon"]);
 }
 
 #[test]
 fn new_definitions_of_user_agents_are_loaded_while_running() {
     let other = DEFINITIONS.replace("(curl)", "(cur)l");
-    let names = told_over_time(
+    let names = values_with_each_file(
         "user_agent",
         "/user_agent/name",
         DEFINITIONS.as_bytes(),
@@ -90,7 +90,7 @@ fn new_definitions_of_user_agents_are_loaded_while_running() {
 }
 
 #[test]
-fn what_is_hidden_is_hidden_in_the_cluster_and_by_check() {
+fn hidden_values_are_hidden_in_the_cluster_and_by_check() {
     let (home, stage) = (Home::new(), Stage::new());
     let (key, definitions) = (home.path("hash-key"), home.path("regexes.yaml"));
     fs::write(&definitions, DEFINITIONS).unwrap();
@@ -129,8 +129,8 @@ fn what_is_hidden_is_hidden_in_the_cluster_and_by_check() {
     assert!(shown[1].contains("10 expressions"), "{}", shown[1]);
 }
 
-/// What an agent shows of lines, in each place where it shows any: documents, dead letters and their list, `check --parse`,
-/// its pages and its log.
+/// Checks every place where an agent shows parts of lines: documents, dead letters and their list, `check --parse`, its
+/// pages and its log.
 #[test]
 fn secrets_of_lines_appear_nowhere() {
     const HIDDEN: [&str; 6] = [
@@ -155,7 +155,7 @@ fn secrets_of_lines_appear_nowhere() {
         let line = request(target)
             .replace("- bob", "- -")
             .replace("?token=s3cr3t", "");
-        // no format takes the second
+        // no format matches the second
         let odd = line.replacen(" - - [", " no [", 1);
         append_text(&home.log(), &(line + &odd));
     }

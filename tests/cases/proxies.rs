@@ -62,14 +62,14 @@ impl Network {
         ended
     }
 
-    /// `run --once` delivers all.
+    /// `run --once` delivers all lines.
     fn delivers(&self, variables: &[&str]) {
         let ended = self.ends(variables, &["run", "--once", "--no-template-check"]);
         assert_eq!(ended.code, Some(0), "{}", ended.words);
         assert_eq!(self.es.cluster().documents.len(), 10);
     }
 
-    /// `check --connect` says all of this.
+    /// `check --connect` prints all of these words.
     fn check_says(&self, variables: &[&str], words: &[&str]) {
         let ended = self.ends(variables, &["check", "--connect"]);
         for word in words {
@@ -90,7 +90,7 @@ async fn the_setting_names_a_proxy_with_credentials() {
     let proxy = network.proxy(Some(BASIC));
     let address = proxy.address();
     network.configure(&format!("proxy = \"http://logweir:hunter2@{address}\""));
-    // the setting goes before the environment
+    // the setting takes precedence over the environment
     let other = format!("HTTPS_PROXY=http://127.0.0.1:{}", free_port());
     network.delivers(&[&other]);
     assert!(
@@ -129,7 +129,7 @@ async fn the_usual_variables_name_a_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_proxy_is_used_where_none_is_configured() {
+async fn no_proxy_is_used_if_none_is_configured() {
     let network = Network::new().await;
     let proxy = network.proxy(None);
     let variable = format!("HTTPS_PROXY={}", proxy.address());
@@ -185,7 +185,7 @@ async fn loopback_is_reached_without_the_proxy() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_proxy_that_does_not_do_is_named_with_its_setting() {
+async fn an_unusable_proxy_is_reported_with_its_setting() {
     let network = Network::new().await;
     let strict = network.proxy(Some(BASIC));
     network.configure(&format!(
@@ -217,9 +217,10 @@ async fn a_proxy_that_does_not_do_is_named_with_its_setting() {
     );
 }
 
-/// To a plain node a proxy is asked without a tunnel, and its own refusal looks like a node's answer.
+/// Requests to a plain node go through a proxy without a tunnel, so a refusal of the proxy looks like a response of the
+/// node.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_plain_node_is_asked_by_the_proxy() {
+async fn a_plain_node_is_requested_through_the_proxy() {
     let network = Network::new().await;
     let strict = network.proxy(Some(BASIC));
     let configure = |user: &str| {

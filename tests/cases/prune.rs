@@ -98,14 +98,14 @@ async fn only_days_that_are_old_by_their_name_are_deleted() {
     }
 }
 
-/// Where the server can delete by a query, the documents go; where it cannot, that is no success.
+/// If the server can delete by query, the documents are deleted; otherwise the command fails.
 #[tokio::test]
-async fn of_lines_without_a_time_the_old_documents_go_and_the_index_stays() {
+async fn old_documents_without_a_time_are_deleted_and_their_index_stays() {
     for (family, address) in servers().clusters() {
         let name = unique("undated");
         let index = format!("{name}-unparsed");
         let (old, now) = ("2020-01-01T00:00:00Z", chrono::Utc::now().to_rfc3339());
-        // a line without a time has the time of a line before it, which may be long ago
+        // a line without a time gets the time of a line before it, which may be long ago
         for (id, last, read) in [("1", now.as_str(), old), ("2", old, now.as_str())] {
             let path = format!("/{index}/_doc/{id}?refresh=true");
             let document = json!({"@timestamp": last, "event": {"created": read}});
@@ -137,7 +137,7 @@ async fn of_lines_without_a_time_the_old_documents_go_and_the_index_stays() {
 }
 
 #[test]
-fn prune_reports_what_it_is_not_for() {
+fn prune_reports_targets_that_it_does_not_support() {
     let address = cluster_down();
     let home = Home::new();
     let section = format!("[elasticsearch]\nnodes = [\"{address}\"]\n");
@@ -160,9 +160,9 @@ fn prune_reports_what_it_is_not_for() {
     assert!(streams.words.contains("logweir setup"), "{}", streams.words);
 }
 
-/// What a wrong clock deletes is gone: the cluster's own is asked first.
+/// A wrong clock would delete data irrevocably, so it is first compared with that of the cluster.
 #[test]
-fn by_a_clock_far_before_the_clusters_nothing_is_deleted() {
+fn nothing_is_deleted_if_the_clock_is_far_ahead_of_the_clusters() {
     const INDICES: &str = r#"[{"index":"n-2020.01.01","docs.count":"7","store.size":"4096"}]"#;
     let now = chrono::Utc::now().timestamp();
     for (ahead, code) in [(2 * 3600, 78), (0, 0), (-2 * 3600, 0)] {

@@ -1,9 +1,9 @@
-//! `top` and `timeline`: what cannot be asked is said before anything is looked at.
+//! `top` and `timeline`: an invalid question is reported before anything is read.
 
 use crate::support::agent::Home;
 
 #[test]
-fn a_question_that_cannot_be_asked_ends_with_64_and_says_what_to_write() {
+fn an_invalid_question_ends_with_64_and_a_hint() {
     let home = Home::new();
     home.configure("", "");
     for (arguments, part) in [

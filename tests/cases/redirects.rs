@@ -1,4 +1,4 @@
-//! Redirects: a proxy before the cluster, or before Kibana, that wants requests to be sent elsewhere.
+//! Redirects: a proxy before the cluster, or before Kibana, that redirects requests to another address.
 //!
 //! Each case asserts that the address in `Location` got no connection at all.
 
@@ -24,7 +24,7 @@ use testkit::redirector::{Forbidden, Redirector};
 
 const STATUSES: [u16; 5] = [301, 302, 303, 307, 308];
 
-/// A proxy that wants everything to go to `target`, by https.
+/// A proxy that redirects everything to `target`, by https.
 fn to_https(status: u16, target: &Forbidden) -> Redirector {
     let to = target.address();
     Redirector::start(status, move |path| {
@@ -73,7 +73,7 @@ async fn delivery_holds_at_a_redirect_and_follows_none() {
         });
         let held = async {
             loop {
-                // asked again, so that it holds and does not give up
+                // it is sent again, so delivery holds and does not give up
                 if let Health::Holding { reason, .. } = output.health()
                     && proxy.seen().len() > 2
                 {
@@ -107,7 +107,7 @@ async fn delivery_holds_at_a_redirect_and_follows_none() {
 }
 
 #[tokio::test]
-async fn a_node_that_redirects_is_left_out_while_another_answers() {
+async fn a_node_that_redirects_is_skipped_while_another_responds() {
     let target = Forbidden::start();
     let proxy = to_https(307, &target);
     let es = FakeEs::start(Cluster::default());
@@ -121,7 +121,7 @@ async fn a_node_that_redirects_is_left_out_while_another_answers() {
     target.assert_unvisited();
 }
 
-/// What every command says, with its exit code; `more` are sections of the configuration.
+/// The output and the exit code of every command; `more` are sections of the configuration.
 fn said(home: &Home, proxy: &str, more: &str, arguments: &[&str]) -> (i32, String) {
     let log = home.log();
     home.configure(

@@ -10,7 +10,7 @@ use testkit::lines::{append, append_text};
 use testkit::stage::Stage;
 
 #[test]
-fn sighup_takes_a_new_log_and_a_wrong_configuration_changes_nothing() {
+fn sighup_follows_a_new_log_and_a_wrong_configuration_changes_nothing() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     home.append(0..10);
@@ -44,9 +44,9 @@ fn sighup_takes_a_new_log_and_a_wrong_configuration_changes_nothing() {
     assert_eq!(stage.cluster().conflicts, 0);
 }
 
-/// Some things show only when the agent starts; one that worked must not end by them.
+/// Some problems appear only when the agent starts; they must not end an agent that worked.
 #[test]
-fn a_configuration_that_does_not_start_leaves_the_old_one_at_work() {
+fn a_configuration_that_does_not_start_leaves_the_old_one_in_use() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     home.append(0..10);
@@ -66,12 +66,12 @@ fn a_configuration_that_does_not_start_leaves_the_old_one_at_work() {
     assert_eq!(stage.numbers(), (0..10).chain(20..30).collect::<Vec<_>>());
 }
 
-/// An operator mends a wrong address: lines that the old one did not take go to the new one.
+/// An operator corrects a wrong address: lines that the old cluster did not accept go to the new one.
 #[test]
-fn sighup_leads_from_a_cluster_that_does_not_answer_to_one_that_does() {
+fn sighup_switches_from_a_cluster_without_a_response_to_one_that_responds() {
     let (home, stage) = (Home::new(), Stage::new());
     let log = section_log(&home.log(), "combined");
-    // which must not have to wait for the old one
+    // it must not wait for the old one
     let top = "shutdown_timeout = \"1h\"\n";
     home.configure(
         top,
@@ -110,7 +110,7 @@ fn sighup_switches_from_a_cluster_that_refuses_to_one_that_accepts() {
 }
 
 #[test]
-fn reloads_in_a_row_under_load_lose_and_double_nothing() {
+fn reloads_in_a_row_under_load_lose_and_duplicate_nothing() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     stage.cluster().script = vec![
@@ -125,7 +125,7 @@ fn reloads_in_a_row_under_load_lose_and_double_nothing() {
         agent.signal(Signal::HUP);
         let taken = usize::try_from(turn).unwrap() + 1;
         agent.until("the reload", |agent| {
-            (agent.words().matches("SIGHUP: going on").count() == taken).then_some(())
+            (agent.words().matches("SIGHUP: continuing").count() == taken).then_some(())
         });
     }
     agent.until_so("all lines", || stage.count() == 10_000);
@@ -133,8 +133,8 @@ fn reloads_in_a_row_under_load_lose_and_double_nothing() {
     stage.assert_exactly(0..10_000);
 }
 
-/// logrotate deletes while nothing can be delivered; then nginx.conf changes: what nothing but the agent holds is
-/// not let go of for that.
+/// logrotate deletes files while nothing can be delivered, and then nginx.conf changes. The reload must not close files
+/// that only the agent still has open.
 #[test]
 fn logs_deleted_while_the_cluster_was_away_survive_reloads() {
     let (home, stage) = (Home::new(), Stage::new());
@@ -160,7 +160,7 @@ fn logs_deleted_while_the_cluster_was_away_survive_reloads() {
     stage.assert_exactly(0..20);
 }
 
-/// Without the reload it would have gone on: a disk that cannot be read for a while ends nothing.
+/// Without the reload the agent would have continued, so a disk that is unreadable for a while must not end it.
 #[test]
 fn an_agent_that_worked_is_started_again_until_it_starts() {
     let (home, stage) = (Home::new(), Stage::new());
@@ -174,7 +174,7 @@ fn an_agent_that_worked_is_started_again_until_it_starts() {
     let _ = fs::remove_file(&previous);
     fs::create_dir(&previous).unwrap();
     agent.signal(Signal::HUP);
-    agent.until_said("does not start again; trying on");
+    agent.until_said("does not start again");
     let second = home.end_of(&["run", "--once"]);
     assert!(second.words.contains("another logweir"), "{}", second.words);
     home.append(10..20);
@@ -184,7 +184,7 @@ fn an_agent_that_worked_is_started_again_until_it_starts() {
     stage.assert_exactly(0..20);
 }
 
-/// Its time is that of the command, however often the configuration changes meanwhile.
+/// The time limit counts from the start of the command, however often the configuration changes meanwhile.
 #[test]
 fn reloads_do_not_lengthen_the_time_limit() {
     let (home, stage) = (Home::new(), Stage::new());
@@ -199,7 +199,7 @@ fn reloads_do_not_lengthen_the_time_limit() {
         taken += 1;
         agent.until("the reload, or the end of the time", |agent| {
             let words = agent.words();
-            let reloaded = words.matches("SIGHUP: going on").count() == taken;
+            let reloaded = words.matches("SIGHUP: continuing").count() == taken;
             (reloaded || words.contains("(--timeout)")).then_some(())
         });
     }
@@ -208,15 +208,15 @@ fn reloads_do_not_lengthen_the_time_limit() {
     assert_eq!(ended.code, Some(69), "{}", ended.words);
 }
 
-/// The way to the new configuration leads through a cluster that is slow to answer; who asks meanwhile is heard.
+/// A reload waits for a cluster that responds slowly; further requests are obeyed meanwhile.
 #[test]
-fn a_stop_during_a_reload_is_a_good_stop_and_a_reload_during_a_reload_counts() {
+fn a_stop_and_a_reload_during_a_reload_are_obeyed() {
     let (home, stage) = (Home::new(), Stage::new());
     let sections = section_log(&home.log(), "combined")
         + &section_cluster(&stage.address())
         + "request_timeout = \"1h\"\n";
     home.configure("shutdown_timeout = \"3s\"\n", &sections);
-    // as far as is known all is well
+    // no problem is known
     stage.cluster().always = Some(Fault::HangAfter);
     home.append(0..100);
     let mut agent = home.run();
@@ -224,7 +224,7 @@ fn a_stop_during_a_reload_is_a_good_stop_and_a_reload_during_a_reload_counts() {
     for taken in 1..=2 {
         agent.signal(Signal::HUP);
         agent.until("the reload", |agent| {
-            (agent.words().matches("SIGHUP: going on").count() == taken).then_some(())
+            (agent.words().matches("SIGHUP: continuing").count() == taken).then_some(())
         });
     }
     agent.signal(Signal::TERM);
@@ -244,7 +244,7 @@ fn a_stop_during_a_reload_is_a_good_stop_and_a_reload_during_a_reload_counts() {
 const NGINX: &str = "events {}\nhttp {\n";
 
 #[test]
-fn a_log_and_a_format_that_are_new_in_nginx_conf_are_taken_without_a_signal() {
+fn a_new_log_and_a_new_format_of_nginx_conf_are_used_without_a_signal() {
     let (home, stage) = (Home::new(), Stage::new());
     let (log, second) = (home.log(), home.path("second.log"));
     let write = |text: &str| fs::write(home.nginx_conf(), format!("{NGINX}{text}}}\n")).unwrap();
@@ -267,7 +267,7 @@ fn a_log_and_a_format_that_are_new_in_nginx_conf_are_taken_without_a_signal() {
     home.append(12..20);
     agent.until_so("the second log too", || stage.count() == 20);
 
-    // someone is in the middle of editing: what is wrong in it stops nothing
+    // somebody is editing it: mistakes in it have no effect
     fs::write(
         home.nginx_conf(),
         format!("{NGINX}access_log {}", log.display()),
@@ -289,8 +289,8 @@ fn a_log_and_a_format_that_are_new_in_nginx_conf_are_taken_without_a_signal() {
     assert_eq!(unparsed.count(), 0);
 }
 
-/// nginx does not wait for what is wrong elsewhere: a broken database or document stays as it was, and so does
-/// logweir's own file, which somebody is editing.
+/// nginx does not wait until other problems are solved: a broken database or document keeps its previous version, and so
+/// does logweir's own file while somebody is editing it.
 #[test]
 fn a_new_format_is_taken_while_everything_else_is_broken() {
     let (home, stage) = (Home::new(), Stage::new());
@@ -342,7 +342,7 @@ fn a_new_format_is_taken_while_everything_else_is_broken() {
 }
 
 #[test]
-fn lines_of_a_format_that_nginx_has_only_just_got_are_parsed_too() {
+fn the_first_lines_of_a_new_format_of_nginx_are_parsed() {
     let (home, stage) = (Home::new(), Stage::new());
     let write = |format: &str| {
         let text = format!(
@@ -360,7 +360,7 @@ fn lines_of_a_format_that_nginx_has_only_just_got_are_parsed_too() {
     let mut agent = home.run();
     agent.until_so("the first format", || stage.count() == 1);
     for version in 1..=3 {
-        // Each time the first lines follow at once, and each format is the only one in nginx.conf.
+        // Each time the first lines follow at once, and the new format is the only one in nginx.conf.
         let format = format!("v{version}");
         write(&format!("{format} $msec \"$request\""));
         for number in 0..10 {
@@ -370,7 +370,7 @@ fn lines_of_a_format_that_nginx_has_only_just_got_are_parsed_too() {
             stage.count() == 1 + 10 * version
         });
     }
-    // What is rubbish stays rubbish, also while somebody is in the middle of editing.
+    // Invalid lines stay unparsed, also while somebody is editing.
     fs::write(home.nginx_conf(), format!("{NGINX}access_log")).unwrap();
     append_text(&home.log(), "rubbish\n");
     agent.until_so("the line of no format", || stage.count() == 32);

@@ -1,4 +1,4 @@
-//! Who can read the agent's secrets and its state.
+//! Which users can read the agent's secrets and its state.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,7 +33,7 @@ fn modes(folder: &Path) -> BTreeMap<String, u32> {
     found
 }
 
-/// No file may be read and no folder be entered by others.
+/// Others may read no file and enter no folder.
 #[track_caller]
 fn assert_narrow(folder: &Path) {
     for (path, mode) in modes(folder) {
@@ -94,13 +94,13 @@ fn state_that_others_can_read_is_narrowed_at_the_next_start() {
         let path = Path::new(&path);
         set(path, if path.is_dir() { 0o755 } else { 0o644 });
     }
-    // an agent that makes them anew must find those that it does not write as well
+    // the agent must also find files that it does not write again
     home.once();
     assert_narrow(&home.data());
 }
 
 #[test]
-fn a_folder_with_others_things_stays_open_and_is_warned_of() {
+fn a_shared_folder_stays_open_and_causes_a_warning() {
     let (home, _stage) = with_state("077");
     fs::write(home.data().join("notes.txt"), "").unwrap();
     set(&home.data(), 0o755);
@@ -117,9 +117,9 @@ fn a_folder_with_others_things_stays_open_and_is_warned_of() {
     assert_eq!(mode(&home.data()), 0o755);
 }
 
-/// The warning about a secret stands in `check` and in the log of `run`, with the file and without the secret.
+/// The warning about a secret is in the output of `check` and in the log of `run`, with the file and without the secret.
 #[test]
-fn a_secret_that_everybody_can_read_is_warned_of() {
+fn a_secret_that_everybody_can_read_causes_a_warning() {
     let (home, stage) = (Home::new(), Stage::new());
     home.append(0..10);
     set(&home.path(""), 0o755);

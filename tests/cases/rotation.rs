@@ -14,7 +14,7 @@ use testkit::fake_cluster::Fault;
 use testkit::lines::{append, append_text};
 use testkit::stage::Stage;
 
-/// Names that no table of rotated names has.
+/// Names that no table of rotated names contains.
 const NAMES: [&str; 5] = [
     "access.log.old",
     "access.log.20261127153000",
@@ -31,7 +31,7 @@ fn compress(path: &Path, target: &Path) {
     fs::remove_file(path).unwrap();
 }
 
-/// As if it had been left alone for a while.
+/// Sets an old modification time.
 fn make_old(path: &Path) {
     let file = File::options().append(true).open(path).unwrap();
     // in March 2026
@@ -119,7 +119,7 @@ fn a_wide_glob_indexes_no_rotated_file_again() {
         agent.stop();
         home.once();
         stage.assert_exactly(0..30);
-        // A copy by hand is said to be one.
+        // A manual copy is reported as a copy.
         fs::copy(home.log(), home.path("access.log.bak")).unwrap();
         let ended = home.end_of(&["run", "--once"]);
         assert!(
@@ -244,13 +244,13 @@ fn a_log_without_a_file_is_reported() {
 }
 
 #[test]
-fn a_longer_copy_in_the_place_of_a_log_is_called_no_loss() {
+fn a_longer_copy_that_replaces_a_log_is_not_reported_as_a_loss() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     let whole = home.path("whole");
     append(&whole, 0..20);
     let bytes = fs::read(&whole).unwrap();
-    // A pull in the middle of a line.
+    // A copy that ends in the middle of a line.
     fs::write(home.log(), &bytes[..bytes.len() - 30]).unwrap();
     let mut agent = home.run();
     agent.until_so("all but the last line", || stage.count() == 19);

@@ -1,4 +1,4 @@
-//! Requests under the names of their APIs, from the configuration to the cluster.
+//! Requests get the names of their APIs, from the configuration to the cluster.
 
 use std::fs;
 
@@ -8,11 +8,11 @@ use crate::support::agent::{Home, section_cluster};
 use testkit::lines::append_text;
 use testkit::stage::Stage;
 
-/// What the application is.
+/// The application's document.
 const API: &str = "openapi: 3.0.3\nservers:\n  - url: https://shop.example/api\npaths:\n  /users/{userId}:\n    get: {}\n  \
                    /users/{userId}/export:\n    get: {}\n";
 
-/// What its owner says besides.
+/// The configured routes.
 const ROUTES: &str = r#"
 [[routes]]
 path = "/login"
@@ -26,7 +26,7 @@ kind = "sensitive"
 const FORMAT: &str =
     r#"$remote_addr [$time_local] "$request" $status "$http_x_user_id" "$http_x_port""#;
 
-/// A log, routes, a document, and who called.
+/// A log, routes, a document, and the callers.
 fn configure(home: &Home, stage: &Stage) {
     let document = home.path("openapi.yaml");
     if !document.exists() {
@@ -58,7 +58,7 @@ fn documents(stage: &Stage) -> Vec<Value> {
 }
 
 #[test]
-fn logins_exports_and_callers_arrive_as_such() {
+fn logins_exports_and_clients_are_marked_in_the_cluster() {
     let (home, stage) = (Home::new(), Stage::new());
     configure(&home, &stage);
     let lines = [
@@ -96,9 +96,9 @@ fn logins_exports_and_callers_arrive_as_such() {
     );
 }
 
-/// The document comes with the application: a new API must not need a hand.
+/// The document is deployed with the application: a new API must not need an operator.
 #[test]
-fn a_changed_document_is_taken_without_a_signal_and_a_broken_one_is_not() {
+fn a_changed_document_is_loaded_without_a_signal_and_a_broken_one_is_not() {
     let (home, stage) = (Home::new(), Stage::new());
     configure(&home, &stage);
     append_text(&home.log(), &request("GET", "/api/carts/a", 200, "-", "-"));
@@ -111,7 +111,7 @@ fn a_changed_document_is_taken_without_a_signal_and_a_broken_one_is_not() {
         format!("{API}  /carts/{{cart}}:\n    get: {{}}\n"),
     )
     .unwrap();
-    agent.until_said("an OpenAPI document has changed: going on");
+    agent.until_said("an OpenAPI document has changed: continuing");
     agent.until("the new start", |agent| {
         (agent.words().matches("started").count() == 2).then_some(())
     });
@@ -134,7 +134,7 @@ fn a_changed_document_is_taken_without_a_signal_and_a_broken_one_is_not() {
 }
 
 #[test]
-fn check_names_the_routes_and_shows_what_lines_mean() {
+fn check_lists_the_routes_and_shows_the_meaning_of_lines() {
     let (home, stage) = (Home::new(), Stage::new());
     configure(&home, &stage);
     let lines = [
@@ -158,7 +158,7 @@ fn check_names_the_routes_and_shows_what_lines_mean() {
     insta::assert_snapshot!(meanings.join("\n"));
 }
 
-/// What nobody named, and what still looks like values, is told with what to write.
+/// Paths without a configured route, and segments that still look like values, are reported with sections to paste.
 #[test]
 fn check_counts_the_routes_of_a_file_and_prints_sections_to_paste() {
     let (home, stage) = (Home::new(), Stage::new());

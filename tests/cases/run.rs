@@ -1,4 +1,4 @@
-//! `logweir run --once`, and the starts that fail: what is indexed, and with which code and words it ends.
+//! `logweir run --once`, and starts that fail: the indexed documents, the exit codes and the messages.
 
 use std::fs;
 
@@ -31,7 +31,7 @@ fn a_second_run_sends_nothing_and_one_without_its_positions_only_duplicates() {
     let bulks = stage.cluster().bulks.len();
     home.once();
     assert_eq!(stage.cluster().bulks.len(), bulks);
-    // the positions alone: the identity stays
+    // only the positions: the identity stays
     for name in ["checkpoint", "checkpoint.previous"] {
         fs::remove_file(home.data().join("run").join(name)).unwrap();
     }
@@ -53,7 +53,7 @@ fn the_same_lines_are_the_same_documents_from_an_empty_state_too() {
 }
 
 #[test]
-fn a_format_without_time_and_client_is_warned_of_once() {
+fn a_format_without_time_and_client_causes_one_warning() {
     let (home, stage) = (Home::new(), Stage::new());
     let log = |name: &str| home.path(name);
     let logs = format!(
@@ -74,7 +74,7 @@ fn a_format_without_time_and_client_is_warned_of_once() {
 }
 
 #[test]
-fn once_gives_up_in_time_and_marks_nothing_done() {
+fn once_gives_up_in_time_and_saves_no_position() {
     let home = Home::new();
     home.append(0..500);
     let limited = ["run", "--once", "--timeout", "2s"];
@@ -97,7 +97,7 @@ fn once_gives_up_in_time_and_marks_nothing_done() {
     assert_eq!(stage.cluster().conflicts, 0);
 }
 
-/// Positions move by what was read at once, not by line: little of what was settled is sent again.
+/// Positions move by chunks, not by lines: few of the settled lines are sent again.
 #[test]
 fn most_of_what_was_settled_before_the_timeout_is_not_sent_again() {
     let (home, stage) = (Home::new(), Stage::new());
@@ -148,9 +148,10 @@ fn a_configuration_that_cannot_be_run_ends_with_78_and_a_hint() {
     assert!(!home.data().exists(), "nothing was begun");
 }
 
-/// Away, refusing, hanging, holding, without a template: it ends in time, with 69, and says how much is left.
+/// The cluster is away, refuses, hangs, holds or has no template: the run ends in time, with 69, and reports how many
+/// lines are left.
 #[test]
-fn once_gives_up_whatever_the_cluster_does_and_reports_what_is_left() {
+fn once_gives_up_whatever_the_cluster_does_and_reports_the_remaining_lines() {
     let closed = Fault::Items {
         every: 1,
         status: 400,
@@ -190,9 +191,9 @@ fn once_gives_up_whatever_the_cluster_does_and_reports_what_is_left() {
     assert!(ended.words.contains("lines=50"), "{}", ended.words);
 }
 
-/// In the log, not on a page that nobody looks at.
+/// The warning is in the log, not only on a page.
 #[test]
-fn a_state_directory_of_another_output_is_warned_of_in_the_log() {
+fn a_state_directory_of_another_output_causes_a_warning_in_the_log() {
     let (home, stage) = (Home::new(), Stage::new());
     let log = section_log(&home.log(), "combined");
     let cluster = section_cluster(&stage.address());
@@ -209,7 +210,7 @@ fn a_state_directory_of_another_output_is_warned_of_in_the_log() {
     assert_eq!(said.count(), 1, "{}", ended.words);
 }
 
-/// The start needs the state directory; what is wrong with it is named, with the code of sysexits for it.
+/// The start needs the state directory. Its problem is named, with the matching code of sysexits.
 #[test]
 fn a_state_directory_that_cannot_be_used_is_named() {
     let home = Home::new();
@@ -222,11 +223,11 @@ fn a_state_directory_that_cannot_be_used_is_named() {
         let path = home.data().display().to_string();
         assert!(ended.words.contains(&path), "{}", ended.words);
     };
-    // a file where the folder should be
+    // a file in place of the folder
     fs::write(home.data(), "").unwrap();
     start(73, "cannot create");
     fs::remove_file(home.data()).unwrap();
-    // folders where files should be
+    // folders in place of files
     fs::create_dir_all(home.data().join("run/checkpoint")).unwrap();
     start(74, "cannot read");
     fs::remove_dir(home.data().join("run/checkpoint")).unwrap();
@@ -234,7 +235,7 @@ fn a_state_directory_that_cannot_be_used_is_named() {
     start(73, "cannot create");
 }
 
-/// Root may write everywhere, so another user tries it.
+/// Root may write everywhere, so another user runs it.
 #[test]
 fn a_state_directory_that_may_not_be_written_ends_with_77() {
     if !rustix::process::geteuid().is_root() {
@@ -249,7 +250,7 @@ fn a_state_directory_that_may_not_be_written_ends_with_77() {
     assert!(ended.words.contains("Permission denied"), "{}", ended.words);
 }
 
-/// Descriptors are short from the start: the end comes with words, not with a panic.
+/// There are too few descriptors at the start: it ends with a message, not with a panic.
 #[test]
 fn a_start_without_descriptors_is_reported() {
     let home = Home::new();
@@ -288,7 +289,7 @@ fn a_second_agent_on_the_same_state_is_refused() {
     assert_eq!(ended.code, Some(69), "{}", ended.words);
     let word = "another logweir runs on this data_dir";
     assert!(ended.words.contains(word), "{}", ended.words);
-    // the first one does not mind
+    // the first one is not affected
     home.append(10..20);
     first.until_so("more lines", || stage.count() == 20);
     first.stop();

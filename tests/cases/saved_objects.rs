@@ -1,4 +1,4 @@
-//! The shape of the shipped saved objects: what Kibana imports without a word and then draws wrong.
+//! The form of the shipped saved objects: mistakes that Kibana imports without a message and then draws wrong.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -137,7 +137,7 @@ fn every_object_keeps_to_the_oldest_form() {
 }
 
 #[test]
-fn every_reference_leads_somewhere_and_everything_is_referred_to() {
+fn every_reference_has_a_target_and_every_object_is_referenced() {
     let objects = objects();
     let known: BTreeSet<_> = objects
         .iter()
@@ -265,7 +265,7 @@ fn the_index_pattern_lists_the_fields_of_the_mappings() {
     }
 }
 
-/// Which bucket schemas a type knows; with another one Kibana draws one bar, "All docs".
+/// The bucket schemas of a type; with another one Kibana draws one bar, "All docs".
 fn schemas(kind: &str) -> BTreeSet<&'static str> {
     set(match kind {
         "histogram" | "line" | "area" | "horizontal_bar" => "metric segment group",
@@ -278,7 +278,7 @@ fn schemas(kind: &str) -> BTreeSet<&'static str> {
 }
 
 #[test]
-fn every_aggregation_names_what_is_there() {
+fn every_aggregation_names_existing_fields() {
     let mapped = mapped();
     for object in of_type("visualization") {
         let id = id(&object);
@@ -338,19 +338,19 @@ fn every_aggregation_names_what_is_there() {
                 );
             }
         }
-        // OpenSearch Dashboards filters another row than the one that is clicked where a table has an order of its own.
+        // If a table has its own order, OpenSearch Dashboards filters by another row than the one that is clicked.
         let ui_state = inner(&object, "/attributes/uiStateJSON");
         assert!(params.get("sort").is_none(), "{id}: a stored order");
         assert!(ui_state.pointer("/vis/params/sort").is_none(), "{id}");
         assert!(ui_state.pointer("/vis/sortColumn").is_none(), "{id}");
-        // Kibana 8 drops it on import, and setup would call that a change.
+        // Kibana 8 drops it on import, and setup would report that as a change.
         assert!(params.get("legendSize").is_none(), "{id}");
         check_times(id, aggs, &ui_state);
     }
 }
 
-/// Kibana 8 and OpenSearch Dashboards give each column of a table the same width, which cuts moments off. Each keeps
-/// the widths in a place of its own.
+/// By default Kibana 8 and OpenSearch Dashboards give each column of a table the same width, which cuts times off. Each
+/// stores widths in a different place.
 fn check_times(id: &str, aggs: &[Value], ui_state: &Value) {
     let widths = &ui_state["vis"]["columnsWidth"];
     assert_eq!(widths, &ui_state["vis"]["params"]["colWidth"], "{id}");
@@ -386,7 +386,7 @@ fn check_fields(id: &str, agg: &Value, mapped: &BTreeMap<String, String>) {
             let of = mapped
                 .get(field)
                 .unwrap_or_else(|| panic!("{id}: {field} is not there"));
-            // Where addresses are hashed there is no source.ip; source.address is always there.
+            // With hashed addresses there is no source.ip; source.address always exists.
             assert_ne!(field, "source.ip", "{id}: {kind}");
             assert!(
                 fits.contains(&of.as_str()),
@@ -411,7 +411,7 @@ fn check_query(id: &str, text: &str, mapped: &BTreeMap<String, String>) {
 }
 
 #[test]
-fn every_query_and_column_names_what_is_there() {
+fn every_query_and_column_names_existing_fields() {
     let mapped = mapped();
     for object in objects()
         .iter()
@@ -441,7 +441,7 @@ fn every_query_and_column_names_what_is_there() {
     }
 }
 
-/// What links to a dashboard.
+/// Every link to a dashboard has a target.
 #[test]
 fn every_link_leads_to_a_dashboard() {
     let dashboards = of_type("dashboard");
@@ -466,9 +466,9 @@ fn every_link_leads_to_a_dashboard() {
     }
 }
 
-/// The shard that has no limit of its own sends every bucket: a panel took 80 s that takes 3 s with it.
+/// A shard without its own limit sends every bucket: a panel took 80 s without it, and takes 3 s with it.
 #[test]
-fn what_is_cut_by_a_number_of_requests_is_cut_on_the_shard() {
+fn buckets_with_a_minimum_count_are_cut_on_the_shard() {
     let mut count = 0;
     for object in of_type("visualization") {
         let aggs = inner(&object, "/attributes/visState")["aggs"].clone();
@@ -491,9 +491,9 @@ fn what_is_cut_by_a_number_of_requests_is_cut_on_the_shard() {
     assert_eq!(count, 6);
 }
 
-/// What lies within the minutes of a week is gone through ten thousand times.
+/// An aggregation within the minutes of a week is computed ten thousand times.
 #[test]
-fn nothing_lies_within_minutes() {
+fn no_aggregation_is_nested_in_minutes() {
     let mut count = 0;
     for object in of_type("visualization") {
         let aggs = inner(&object, "/attributes/visState")["aggs"].clone();

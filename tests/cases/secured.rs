@@ -1,5 +1,5 @@
-//! Real clusters with TLS and users: a fault of the way, the user or the rights is told with the setting to change, by
-//! `check --connect`, by `setup` and by `run`; and the roles that `logweir setup --print roles` prints are enough.
+//! Real clusters with TLS and users: `check --connect`, `setup` and `run` report each fault of the connection, the user or
+//! the privileges with the setting to change. The roles that `logweir setup --print roles` prints are enough.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -17,11 +17,11 @@ use crate::support::agent::{Home, section_log};
 
 const ADMIN: &str = "admin";
 const ADMINS_PASSWORD: &str = "changeme";
-/// Of the users that are made here; OpenSearch refuses simple ones.
+/// The password of the created users; OpenSearch refuses simple ones.
 const PASSWORD: &str = "Seven-Weirs-Upstream-42";
 const LINES: u32 = 500;
 
-/// How a host comes to a cluster.
+/// How a host connects to a cluster.
 #[derive(Clone)]
 struct Access {
     node: String,
@@ -31,7 +31,7 @@ struct Access {
 }
 
 impl Access {
-    /// As it should be.
+    /// The correct settings.
     fn to(cluster: &Secured<'_>) -> Self {
         Self {
             node: cluster.address.to_owned(),
@@ -59,7 +59,7 @@ fn key(encoded: &str) -> String {
 /// A host with one log of [`LINES`] lines and indices of its own.
 struct Host {
     home: Home,
-    /// How their names begin.
+    /// The prefix of their names.
     index: String,
     /// The setting that names them.
     target: String,
@@ -81,7 +81,7 @@ impl Host {
         }
     }
 
-    /// One that writes to a data stream of its own.
+    /// A host that writes to its own data stream.
     fn of_stream() -> Self {
         let index = format!("logs-{}", unique("secured").replace('-', "_"));
         let target = format!("data_stream = \"{index}-default\"\n");
@@ -108,14 +108,14 @@ impl Host {
         fs::set_permissions(self.home.config(), mode).unwrap();
     }
 
-    /// Runs a command that must end well.
+    /// Runs a command that must succeed.
     fn does(&self, arguments: &[&str]) -> String {
         let ended = self.home.end_of(arguments);
         assert_eq!(ended.code, Some(0), "{arguments:?}: {}", ended.words);
         ended.words
     }
 
-    /// Runs a command that must fail, and say all of this.
+    /// Runs a command that must fail with all of these words.
     fn fails(&self, arguments: &[&str], words: &[&str]) {
         let ended = self.home.end_of(arguments);
         assert_ne!(ended.code, Some(0), "{arguments:?}: {}", ended.words);
@@ -123,12 +123,12 @@ impl Host {
             let said = &ended.words;
             assert!(
                 said.contains(word),
-                "{arguments:?} does not say {word}: {said}"
+                "{arguments:?} does not print {word}: {said}"
             );
         }
     }
 
-    /// `run` must say all of this, and send nothing.
+    /// `run` must log all of these words, and send nothing.
     fn holds(&self, words: &[&str]) {
         let mut agent = self.home.run();
         for word in words {
@@ -138,8 +138,8 @@ impl Host {
         agent.kill();
     }
 
-    /// Each of the three commands must say all of this.
-    fn is_told(&self, access: &Access, words: &[&str]) {
+    /// Each of the three commands must print all of these words.
+    fn reports(&self, access: &Access, words: &[&str]) {
         self.comes_by(access);
         self.fails(&["check", "--connect"], words);
         self.fails(&["setup"], words);
@@ -185,8 +185,8 @@ impl<'c> Admin<'c> {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// Makes a user with this role alone. One at a time: OpenSearch keeps all users in one document, and refuses a change
-    /// of it while it makes another.
+    /// Creates a user with only this role. One at a time: OpenSearch keeps all users in one document, and refuses
+    /// concurrent changes of it.
     async fn user(&self, role: &Value) -> String {
         static CHANGES: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
         let _alone = CHANGES.lock().await;
@@ -210,7 +210,7 @@ impl<'c> Admin<'c> {
         user(&name, PASSWORD)
     }
 
-    /// Where a role has its rights on indices.
+    /// The part of a role with its privileges on indices.
     fn rights(&self) -> &'static str {
         if self.is_opensearch() {
             "/index_permissions/0/allowed_actions"
@@ -239,7 +239,7 @@ impl<'c> Admin<'c> {
         values.next().unwrap().unwrap()
     }
 
-    /// With the positions lost, every line is sent again, and met by its twin.
+    /// With the positions lost, every line is sent again, and the cluster reports duplicates.
     async fn has_every_line_once_still(&self, host: &Host) {
         std::fs::remove_dir_all(host.home.data()).unwrap();
         host.does(&["run", "--once"]);
@@ -279,24 +279,24 @@ fn a_connection_fault_is_reported_with_the_setting() {
             ca: None,
             ..right.clone()
         };
-        host.is_told(&unknown, &[untrusted, "set ca_file"]);
+        host.reports(&unknown, &[untrusted, "set ca_file"]);
         let wrong = Access {
             ca: Some(stranger),
             ..right.clone()
         };
-        host.is_told(&wrong, &[untrusted, "set ca_file", "stranger.pem"]);
+        host.reports(&wrong, &[untrusted, "set ca_file", "stranger.pem"]);
         let by_address = Access {
             node: cluster.address.replace("localhost", "127.0.0.1"),
             ..right.clone()
         };
-        host.is_told(&by_address, &["not for this name", "localhost", "nodes"]);
+        host.reports(&by_address, &["not for this name", "localhost", "nodes"]);
         let plain = Access {
             node: cluster.address.replace("https:", "http:"),
-            // http has no use for it, and the configuration says so
+            // it has no effect with http, and the configuration reports that
             ca: None,
             ..right
         };
-        host.is_told(&plain, &["use https:// in nodes"]);
+        host.reports(&plain, &["use https:// in nodes"]);
     }
 }
 
@@ -309,7 +309,7 @@ fn tls_to_a_plain_cluster_is_reported() {
             ca: None,
             credentials: String::new(),
         };
-        host.is_told(&tls, &["it does not speak TLS", "use http:// in nodes"]);
+        host.reports(&tls, &["it does not speak TLS", "use http:// in nodes"]);
     }
 }
 
@@ -318,17 +318,17 @@ fn a_user_unknown_to_the_cluster_is_reported_with_the_setting() {
     for cluster in servers().secured() {
         let (host, right) = (Host::new(), Access::to(&cluster));
         let password = right.with(user(ADMIN, "wrong"));
-        host.is_told(&password, &["401", "username", "password"]);
+        host.reports(&password, &["401", "username", "password"]);
         let nobody = right.with(String::new());
-        host.is_told(&nobody, &["401", "api_key", "username"]);
+        host.reports(&nobody, &["401", "api_key", "username"]);
         let key = right.with(key("d3Jvbmc6d3Jvbmc="));
-        host.is_told(&key, &["401", "api_key"]);
+        host.reports(&key, &["401", "api_key"]);
     }
 }
 
-/// OpenSearch has none.
+/// OpenSearch has no API keys.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_api_key_is_good_until_it_is_over() {
+async fn an_api_key_is_accepted_until_it_expires() {
     for cluster in servers().secured() {
         let admin = Admin::of(&cluster);
         if admin.is_opensearch() {
@@ -337,7 +337,7 @@ async fn an_api_key_is_good_until_it_is_over() {
         let (host, right) = (Host::new(), Access::to(&cluster));
         let expired = admin.key("1ms").await;
         let expired = right.with(key(expired["encoded"].as_str().unwrap()));
-        host.is_told(&expired, &["401", "expired", "api_key"]);
+        host.reports(&expired, &["401", "expired", "api_key"]);
 
         let made = admin.key("1h").await;
         let access = right.with(key(made["encoded"].as_str().unwrap()));
@@ -349,7 +349,7 @@ async fn an_api_key_is_good_until_it_is_over() {
     }
 }
 
-/// What `check` warns of, but for this: the tests may run as root, and their logs could be read by anybody.
+/// The warnings of `check`, except the one about root: the tests may run as root with logs that anybody may read.
 fn warnings(said: &str) -> Vec<&str> {
     let warnings = said.lines().filter(|line| line.contains("warning:"));
     let of_root = |line: &&str| line.contains("runs as root and need not");
@@ -400,10 +400,10 @@ async fn missing_rights_of_a_role_are_reported() {
             let words = ["403", lacking, "logweir setup --print roles"];
             host.holds(&words);
             if !admin.is_opensearch() {
-                // OpenSearch tells nobody what he may do
+                // OpenSearch does not show users their privileges
                 host.fails(&["check", "--connect"], &words[1..]);
             }
-            // to put templates was never an agent's right
+            // an agent never has the privilege to put templates
             let new = Host::new();
             new.comes_by(&access);
             new.fails(&["setup"], &["403", words[2]]);
@@ -420,7 +420,7 @@ async fn the_printed_roles_are_enough_for_a_data_stream() {
         let setup = admin.printed(&host, "logweir_setup");
         let mut agent = admin.printed(&host, "logweir_agent");
         if !admin.is_opensearch() {
-            // these servers know `require_data_stream`, as all since 8.13 do, and the rest is for those before
+            // these servers are newer than 8.13 and know `require_data_stream`; the other privileges are for older ones
             let rights = agent.pointer_mut(admin.rights());
             let rights = rights.and_then(Value::as_array_mut).unwrap();
             let older = rights.split_off(2);
@@ -443,7 +443,8 @@ async fn the_printed_roles_are_enough_for_a_data_stream() {
     }
 }
 
-/// These servers have neither ILM nor ISM: what is seen is that the role may ask, and that they know all its rights.
+/// These servers have no ILM and no ISM. The test shows that the role may ask for them, and that the servers know all its
+/// privileges.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_printed_role_sets_up_with_a_retention() {
     for cluster in servers().secured() {
@@ -494,7 +495,7 @@ async fn the_printed_role_is_enough_to_prune() {
         let mut left = vec![(young, "1"), (unparsed, "young")];
         let ended = host.home.end_of(&prune);
         if ended.words.contains("no handler found") {
-            // a server without the module that deletes by a query
+            // a server without the module for delete by query
             assert_eq!(ended.code, Some(69), "{}", ended.words);
             assert!(!admin.is_opensearch(), "{}", ended.words);
             left.push((left[1].0.clone(), "old"));
@@ -522,9 +523,9 @@ async fn the_printed_role_is_enough_to_prune() {
     }
 }
 
-/// The agent may not see settings and need not: with the right that `check` names it is told how durable indices are.
+/// The agent may not and need not see settings. With the privilege that `check` names, `check` shows the durability.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_right_that_check_names_shows_how_durable_the_indices_are() {
+async fn the_privilege_that_check_names_shows_the_durability_of_the_indices() {
     for cluster in servers().secured() {
         let (host, right) = (Host::new(), Access::to(&cluster));
         let admin = Admin::of(&cluster);
@@ -539,7 +540,7 @@ async fn the_right_that_check_names_shows_how_durable_the_indices_are() {
         host.comes_by(&right.with(admin.user(&role).await));
         host.does(&["run", "--once"]);
         let said = host.does(&["check", "--connect"]);
-        assert!(said.contains("durability  unknown"), "{said}");
+        assert!(said.contains("durability  unknown: "), "{said}");
         assert!(said.contains(shows), "{said}");
 
         let rights = role.pointer_mut(admin.rights());

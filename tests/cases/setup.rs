@@ -1,4 +1,4 @@
-//! The shipped templates in real clusters: taken, applied, and kind to whatever a client may have sent.
+//! The shipped templates in real clusters: they are accepted and applied, and documents with any client's text are indexed.
 
 use std::time::Duration;
 
@@ -44,7 +44,7 @@ fn step(steps: &[PlannedObject], kind: ObjectKind, end: &str) -> PlannedObject {
     steps.iter().find(is).unwrap().clone()
 }
 
-/// A cluster by the plainest way there is.
+/// A cluster over plain HTTP.
 struct Cluster(PlainTransport);
 
 impl Cluster {
@@ -187,7 +187,7 @@ fn full_document() -> Value {
 }
 
 #[tokio::test]
-async fn the_templates_are_taken_and_a_second_run_changes_nothing() {
+async fn the_templates_are_accepted_and_a_second_run_changes_nothing() {
     for (family, address) in servers().clusters() {
         let cluster = Cluster::at(address);
         assert_eq!(detect(&cluster).await.unwrap().family.to_string(), family);
@@ -301,7 +301,7 @@ async fn the_routes_of_the_last_minute_can_be_counted() {
 }
 
 #[tokio::test]
-async fn no_length_and_no_rubbish_makes_a_cluster_refuse_a_request() {
+async fn no_length_and_no_invalid_text_makes_a_cluster_refuse_a_document() {
     for (family, address) in servers().clusters() {
         let cluster = Cluster::at(address);
         let name = unique("long");
@@ -367,7 +367,7 @@ async fn no_length_and_no_rubbish_makes_a_cluster_refuse_a_request() {
 }
 
 #[tokio::test]
-async fn a_template_that_is_not_ours_is_left_alone() {
+async fn a_foreign_template_is_not_changed() {
     for (family, address) in servers().clusters() {
         let cluster = Cluster::at(address);
         let name = unique("foreign");
@@ -394,7 +394,7 @@ async fn a_template_that_is_not_ours_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_stronger_template_is_noticed() {
+async fn a_template_of_higher_priority_is_reported() {
     for (family, address) in servers().clusters() {
         let cluster = Cluster::at(address);
         let name = unique("shadow");
@@ -441,10 +441,10 @@ async fn opensearch_would_refuse_the_files_of_elasticsearch() {
     }
 }
 
-/// The servers of the tests have neither ILM nor ISM: that is found out, and templates that name a policy, which they
-/// would refuse, are not put.
+/// The servers of the tests have no ILM and no ISM. That is detected, and templates that name a policy, which they would
+/// refuse, are not put.
 #[tokio::test]
-async fn a_cluster_without_a_life_cycle_is_found_out() {
+async fn a_cluster_without_a_life_cycle_is_detected() {
     for (family, address) in servers().clusters() {
         let cluster = Cluster::at(address);
         let target = pattern_of(&format!("{}-%Y.%m.%d", unique("cycle")));
@@ -463,7 +463,7 @@ async fn a_cluster_without_a_life_cycle_is_found_out() {
 }
 
 #[tokio::test]
-async fn what_is_the_operators_own_goes_before_ours_and_is_never_changed() {
+async fn the_operators_component_template_takes_precedence_and_is_never_changed() {
     for (family, address) in servers().clusters() {
         let cluster = Cluster::at(address);
         let name = unique("custom");
@@ -484,7 +484,7 @@ async fn what_is_the_operators_own_goes_before_ours_and_is_never_changed() {
 }
 
 #[tokio::test]
-async fn logsdb_takes_every_field_and_still_knows_a_line_by_its_id() {
+async fn logsdb_accepts_every_field_and_still_detects_a_duplicate_by_its_id() {
     let servers = servers();
     for (family, address) in servers.clusters() {
         let cluster = Cluster::at(address);
@@ -533,7 +533,7 @@ async fn logsdb_takes_every_field_and_still_knows_a_line_by_its_id() {
                 "{family}"
             );
         }
-        // the source may be put together anew from the fields, with times and places in another form
+        // the source may be rebuilt from the fields, with times and positions in another form
         let (mut sent, mut kept) = (Vec::new(), Vec::new());
         fields("", &full_document(), &mut sent);
         fields("", source, &mut kept);

@@ -38,7 +38,7 @@ async fn a_dry_run_of_setup_reports_and_changes_nothing() {
         let before = ask(address, Method::Get, &path, None).await;
         let mut theirs = before["index_templates"][0]["index_template"].clone();
         theirs["_meta"] = json!({"managed_by": "them"});
-        // Elasticsearch 9 tells when it was made, and does not let itself be told
+        // Elasticsearch 9 returns the time of creation, but does not accept it
         theirs
             .as_object_mut()
             .unwrap()
@@ -65,7 +65,7 @@ async fn a_dry_run_of_setup_reports_and_changes_nothing() {
 }
 
 #[test]
-fn what_is_printed_needs_no_cluster_and_no_configuration_of_one() {
+fn print_needs_no_cluster_and_no_configured_cluster() {
     let home = Home::new();
     home.configure("", "");
     let printed = |what: &[&str]| {
@@ -85,7 +85,7 @@ fn what_is_printed_needs_no_cluster_and_no_configuration_of_one() {
 }
 
 #[test]
-fn dashboards_go_where_the_section_says_and_nothing_of_others_is_replaced() {
+fn dashboards_are_imported_into_the_configured_kibana_and_foreign_objects_stay() {
     for (fake, product) in [
         (FakeKibana::kibana(), "Kibana"),
         (FakeKibana::dashboards(), "OpenSearch Dashboards"),
@@ -182,10 +182,10 @@ fn dashboards_go_where_the_section_says_and_nothing_of_others_is_replaced() {
     }
 }
 
-/// README's first minute, copied: its file says all that its comments promise, and its environment lets an administrator
-/// run setup before the agent has a key.
+/// The first steps of the README, copied: its configuration is complete, and its environment variables let an
+/// administrator run setup before the agent has a key.
 #[test]
-fn the_commands_of_the_readme_put_what_it_promises() {
+fn the_commands_of_the_readme_work() {
     let readme = include_str!("../../README.md");
     let (_, rest) = readme.split_once("<<'TOML'\n").unwrap();
     let (file, rest) = rest.split_once("TOML\n").unwrap();
@@ -214,7 +214,7 @@ fn the_commands_of_the_readme_put_what_it_promises() {
     assert!(file.contains(&here), "{file}");
     std::fs::write(home.config(), file).unwrap();
     for command in &commands {
-        // The cluster of the README is nobody's here: the life cycle is looked at below.
+        // The cluster of the README does not exist here; the life cycle is checked below.
         let is_print = command.contains(&"--print");
         let only: &[&str] = if is_print { &[] } else { &["--only", "kibana"] };
         let ended = home.end_with_variables(&variables, &[command, only].concat());
@@ -233,7 +233,7 @@ fn the_commands_of_the_readme_put_what_it_promises() {
         "{}",
         printed.words
     );
-    // Afterwards the agent's own key counts again, which is still to be made.
+    // Afterwards the agent's own key is used again, which does not exist yet.
     let later = home.end_of(&["setup"]);
     assert_eq!(later.code, Some(78), "{}", later.words);
     assert!(later.words.contains("api_key_file"), "{}", later.words);
@@ -253,7 +253,7 @@ fn a_kibana_that_is_down_is_named_by_its_own_setting() {
     }
 }
 
-/// A dashboard that would be refused is found out before the templates are put.
+/// A dashboard that would be refused is detected before the templates are put.
 #[tokio::test]
 async fn without_kibana_nothing_is_put_into_the_cluster() {
     for (family, address) in servers().clusters() {
@@ -276,7 +276,7 @@ async fn without_kibana_nothing_is_put_into_the_cluster() {
     }
 }
 
-/// The printed role, the help and the documentation each say what an operator must ask for.
+/// The printed role, the help and the documentation each list the required privileges.
 #[test]
 fn the_help_and_the_documentation_name_each_right_of_the_printed_role() {
     let home = Home::new();

@@ -1,4 +1,4 @@
-//! An agent that runs on: it follows its log, and however it is stopped, nothing is lost or doubled.
+//! A running agent follows its log, and however it is stopped, no line is lost or duplicated.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -26,7 +26,7 @@ fn lines_arrive_as_they_are_written() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     let mut agent = home.run();
-    // the log is not there yet, then it grows in steps, each seen only after the one before has arrived
+    // the log does not exist yet; then it grows in steps, each after the one before has arrived
     for step in 0..5 {
         home.append(step * 10..step * 10 + 10);
         let there = usize::try_from(step * 10 + 10).unwrap();
@@ -55,9 +55,9 @@ fn sigterm_delivers_what_was_read() {
 }
 
 #[test]
-fn a_stop_waits_for_a_cluster_that_hangs_no_longer_than_it_may() {
+fn a_stop_waits_for_a_hanging_cluster_no_longer_than_the_grace() {
     let (home, stage) = (Home::new(), Stage::new());
-    // the requests themselves would hang for an hour
+    // the requests alone would hang for an hour
     let cluster = section_cluster(&stage.address()) + "request_timeout = \"1h\"\n";
     configure(&home, "shutdown_timeout = \"1s\"\n", &cluster);
     stage.cluster().always = Some(Fault::HangAfter);
@@ -96,7 +96,7 @@ fn a_second_signal_stops_at_once() {
     assert_eq!(stage.cluster().conflicts, 100);
 }
 
-/// What a stop may take when nothing can be delivered, with what a loaded machine adds.
+/// The time limit for a stop when nothing can be delivered, with a reserve for a loaded machine.
 const AT_ONCE: Duration = Duration::from_secs(4);
 
 /// Stops the agent, which must not wait for the grace of an hour.
@@ -169,7 +169,7 @@ fn a_stop_does_not_wait_for_a_cluster_that_is_away_redirects_or_lacks_its_templa
 
 #[test]
 fn a_stop_does_not_wait_for_a_cluster_that_never_responded() {
-    // Connections are taken by the kernel, and nobody reads them.
+    // The kernel accepts connections, and nobody reads from them.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}", silent.local_addr().unwrap());
     let home = Home::new();
@@ -197,7 +197,7 @@ fn a_stop_waits_while_something_is_delivered() {
     });
     home.append(0..128);
     let mut agent = home.run();
-    // half of them are taken at once, then a half of the rest each time
+    // half of them are accepted at once, then half of the rest each time
     agent.until_so("the first half", || stage.count() >= 64);
     agent.signal(Signal::TERM);
     agent.until_so("all but the last", || stage.count() == 127);
@@ -271,10 +271,10 @@ fn a_directory_pipe_or_device_in_the_place_of_a_log_is_reported_and_the_other_lo
     assert!(!ended.words.contains("globbed/old"), "{}", ended.words);
 }
 
-/// So many lines the writer may be ahead of the cluster.
+/// The number of lines that the writer may be ahead of the cluster.
 const AHEAD: u32 = 1000;
 
-/// Writes lines, a few at a time, until told to stop.
+/// Writes lines, a few at a time, until it is stopped.
 struct Writer {
     next: AtomicU32,
     stop: AtomicBool,
@@ -302,7 +302,7 @@ impl Writer {
     }
 }
 
-/// As logrotate does, keeping all.
+/// Rotates as logrotate does, and keeps all files.
 fn rotate(home: &Home) {
     let rotated = |number: u32| home.path(&format!("access.log.{number}"));
     let last = (1..).find(|number| !rotated(*number).exists()).unwrap();
@@ -312,8 +312,8 @@ fn rotate(home: &Home) {
     std::fs::rename(home.log(), rotated(1)).unwrap();
 }
 
-/// Waits until the agent has saved its positions once more: a line of which it knows nothing yet would be safe
-/// however wrong they are.
+/// Waits until the agent has saved its positions once more. Only then can a wrong position affect the lines: a line that
+/// the agent has not read yet is safe anyway.
 fn until_saved(agent: &mut Agent) {
     let mut last = None;
     agent.until("saved positions", |agent| {
@@ -324,10 +324,10 @@ fn until_saved(agent: &mut Agent) {
     });
 }
 
-/// The agent dies of SIGKILL again and again, each time with a request under way that the cluster has not
-/// answered, whether it took it or not, while the log is written and rotated.
+/// The agent is killed repeatedly, each time with a request in flight to which the cluster has not responded, whether it
+/// accepted the documents or not, while the log is written and rotated.
 #[test]
-fn killed_in_the_middle_of_deliveries_it_still_indexes_each_line_once() {
+fn an_agent_killed_during_deliveries_indexes_each_line_once() {
     let (home, stage) = (Home::new(), Stage::new());
     let cluster = section_cluster(&stage.address()) + "batch_count = 50\n";
     configure(&home, "", &cluster);
@@ -335,7 +335,7 @@ fn killed_in_the_middle_of_deliveries_it_still_indexes_each_line_once() {
         next: AtomicU32::new(0),
         stop: AtomicBool::new(false),
     };
-    // the first start decides what is old history: it happens before anything rotates
+    // the first start decides which files are history, so it comes before any rotation
     home.once();
     std::thread::scope(|scope| {
         let _end = SetOnDrop(&writer.stop);
@@ -376,7 +376,7 @@ fn a_rotated_log_is_read_to_its_end_and_the_new_one_from_its_beginning() {
     agent.until_so("the first lines", || stage.count() == 10);
     for turn in 1..=4 {
         rotate(&home);
-        // nginx writes into the old file until it hears of the new one
+        // nginx writes into the old file until it gets the signal
         let old = home.path("access.log.1");
         testkit::lines::append(&old, turn * 100..turn * 100 + 10);
         home.append(turn * 100 + 10..turn * 100 + 20);

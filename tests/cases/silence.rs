@@ -1,5 +1,5 @@
-//! What is missing is told: a log of which no line parses, a cluster that never answered, parts of nginx.conf and logs
-//! that may not be read.
+//! Problems without an error are reported: a log of which no line parses, a cluster that never responded, unreadable parts
+//! of nginx.conf and unreadable logs.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,7 +11,7 @@ use crate::support::agent::{Agent, Home, section_cluster, section_log};
 use testkit::lines::append_text;
 use testkit::stage::Stage;
 
-/// Lines that no format takes; as many as are no accident.
+/// Lines that no format matches; too many to be a coincidence.
 fn garbage() -> String {
     (0..40)
         .map(|number| format!("no line of nginx {number}\n"))
@@ -67,7 +67,7 @@ fn a_log_without_a_parsed_line_is_reported_until_lines_parse() {
     agent.stop();
 }
 
-/// What ends by itself has no time to wait for more lines.
+/// A run that ends by itself cannot wait for more lines.
 #[test]
 fn once_reports_a_log_whose_only_line_does_not_parse() {
     let (home, stage) = (Home::new(), Stage::new());
@@ -117,12 +117,12 @@ fn a_cluster_that_never_answered_is_a_problem_until_it_does() {
     agent.stop();
 }
 
-/// Whether this test can make something that it may not read: root may read all, and becomes nobody.
+/// Whether the test runs as root, who may read everything and must become another user for this.
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// A home of which nobody may read `closed`, a part of this nginx.conf; what `check` says as nobody.
+/// The output of `check` as the user nobody, who may not read `closed`, a part of this nginx.conf.
 fn check_as_nobody(conf: &str, close: impl FnOnce(&Home)) -> crate::support::agent::Ended {
     let home = Home::new();
     let folder = home.path("").display().to_string();
@@ -148,14 +148,14 @@ fn close(path: &std::path::Path) {
 }
 
 #[test]
-fn a_part_of_nginx_conf_that_may_not_be_read_fails_the_check() {
+fn an_unreadable_part_of_nginx_conf_fails_the_check() {
     if !is_root() {
         return;
     }
     let log = "access_log DIR/access.log;";
     let cases = [
         ("sites/*.conf", "sites", 0o000),
-        // its names may be listed, and none of them opened
+        // its entries may be listed, but not opened
         ("sites/*.conf", "sites", 0o744),
         ("sites/*.conf", "sites/shop.conf", 0o000),
         ("sites/shop.conf", "sites/shop.conf", 0o000),
@@ -180,14 +180,14 @@ fn a_part_of_nginx_conf_that_may_not_be_read_fails_the_check() {
     let conf = format!("http {{ {log}\ninclude DIR/sites/*.conf; server {{ }} }}\n");
     let ended = check_as_nobody(&conf, |_| {});
     assert_eq!(ended.code, Some(0), "{}", ended.words);
-    // nginx would not start without it: its own matter, and no right is missing
+    // nginx would not start without it, so nginx reports it; no permission is missing
     let conf = format!("http {{ {log}\ninclude DIR/sites/absent.conf; server {{ }} }}\n");
     let ended = check_as_nobody(&conf, |_| {});
     assert_eq!(ended.code, Some(0), "{}", ended.words);
 }
 
 #[test]
-fn a_log_that_may_not_be_read_fails_the_check_beside_others_that_may() {
+fn an_unreadable_log_beside_readable_ones_fails_the_check() {
     if !is_root() {
         return;
     }
@@ -206,9 +206,9 @@ fn a_log_that_may_not_be_read_fails_the_check_beside_others_that_may() {
 }
 
 #[test]
-fn a_part_of_nginx_conf_that_may_not_be_read_shows_while_running() {
+fn an_unreadable_part_of_nginx_conf_is_shown_while_running() {
     let (home, stage) = (Home::new(), Stage::new());
-    // a folder cannot be read as a file, whoever asks
+    // nobody can read a folder as a file, not even root
     fs::create_dir(home.path("closed.conf")).unwrap();
     let folder = home.path("").display().to_string();
     let conf = format!("http {{ access_log off;\ninclude {folder}closed.conf; }}\n");

@@ -1,4 +1,4 @@
-//! Without a cluster: the embedded store, what it answers, and who may ask.
+//! Without a cluster: the embedded store, its answers, and the users that may read it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -74,7 +74,7 @@ fn without_a_cluster_requests_are_counted_from_the_store_while_the_agent_runs() 
 }
 
 #[test]
-fn repeated_runs_and_lost_positions_double_nothing() {
+fn repeated_runs_and_lost_positions_duplicate_nothing() {
     let home = Home::new();
     home.configure(
         "",
@@ -95,7 +95,7 @@ fn repeated_runs_and_lost_positions_double_nothing() {
     assert_eq!(documents(&home).len(), 1010);
 }
 
-/// The columns give back the very document that another output would have got.
+/// The columns return the same document that another output would have received.
 #[test]
 fn a_document_of_the_store_equals_the_one_that_a_cluster_would_get() {
     let home = Home::new();
@@ -172,7 +172,7 @@ fn a_document_of_the_store_equals_the_one_that_a_cluster_would_get() {
         let key = stored.keys().find(|(_, at)| *at == offset).unwrap().clone();
         let mut stored = stored.remove(&key).unwrap();
         if key.0 == "nginx-access-unparsed" {
-            // such a line has the time at which it was read
+            // such a line gets the time at which it was read
             stored["@timestamp"] = document["@timestamp"].clone();
         }
         assert_eq!(without_reading_time(stored), without_reading_time(document));
@@ -181,7 +181,7 @@ fn a_document_of_the_store_equals_the_one_that_a_cluster_would_get() {
 }
 
 #[test]
-fn a_data_dir_of_a_cluster_does_not_change_to_the_store_by_itself() {
+fn a_data_dir_of_a_cluster_is_not_used_by_the_store_silently() {
     let (home, stage) = (Home::new(), Stage::new());
     home.configure_log(&stage.address());
     home.append(0..10);
@@ -199,7 +199,7 @@ fn a_data_dir_of_a_cluster_does_not_change_to_the_store_by_itself() {
     home.configure("", &format!("{log}{STORE}"));
     home.once();
     assert_eq!(documents(&home).len(), 10);
-    // the way back: the cluster's positions were kept
+    // back to the cluster: its positions were kept
     home.configure_log(&stage.address());
     home.append(10..15);
     home.once();
@@ -227,7 +227,7 @@ fn a_store_that_another_user_may_not_read_is_explained() {
         "{}",
         ended.words
     );
-    // one who may read it needs no right to write
+    // a user that may read it needs no write permission
     open_to_all(&home.data());
     let ended = home.end_as_nobody(&arguments);
     assert_eq!(ended.code, Some(0), "{}", ended.words);
@@ -246,9 +246,9 @@ fn open_to_all(path: &Path) {
     }
 }
 
-/// The agent of the demo is killed again and again while it reads, commits and merges.
+/// The agent of the demo is killed repeatedly while it reads, commits and merges.
 #[test]
-fn killed_again_and_again_the_demo_loses_and_doubles_nothing() {
+fn a_demo_whose_agent_is_killed_repeatedly_loses_and_duplicates_nothing() {
     use rustix::process::{Pid, Signal, kill_process};
     let home = Home::new();
     home.configure("", "");

@@ -1,4 +1,4 @@
-//! The question for the index template, before anything is delivered.
+//! The check of the index template before the first delivery.
 
 use crate::support::agent::{Home, section_cluster, section_log};
 use testkit::fake_cluster::Cluster;
@@ -20,7 +20,7 @@ fn the_agent_waits_for_its_template_with_a_message_and_then_delivers() {
         .then_some(())
     });
     agent.until_said("`logweir setup`");
-    // it has read what it may hold, and it is fit for work
+    // it has read as much as it may keep in memory, and it is ready
     agent.until("the lines in flight", |agent| {
         (agent.number("/lines/in_flight")? == 100).then_some(())
     });
@@ -30,7 +30,7 @@ fn the_agent_waits_for_its_template_with_a_message_and_then_delivers() {
     agent.until_so("the lines", || stage.count() == 100);
     agent.stop();
     stage.assert_exactly(0..100);
-    // it asked, asked again, and only then sent anything
+    // it checked twice before it sent anything
     let requests = stage.requests();
     let sent = requests.iter().position(|line| line.starts_with("POST"));
     assert!(sent.unwrap() >= 2, "{requests:?}");
@@ -40,7 +40,7 @@ fn the_agent_waits_for_its_template_with_a_message_and_then_delivers() {
 fn a_stop_while_the_template_is_missing_loses_nothing() {
     let (home, stage) = (Home::new(), Stage::of(Cluster::default()));
     let sections = section_log(&home.log(), "combined") + &section_cluster(&stage.address());
-    // behind the gate nothing can arrive, so there is nothing to wait for
+    // nothing can pass the closed gate, so there is nothing to wait for
     home.configure("shutdown_timeout = \"1h\"\n", &sections);
     home.append(0..100);
     let mut agent = home.run();
@@ -53,7 +53,7 @@ fn a_stop_while_the_template_is_missing_loses_nothing() {
 }
 
 #[test]
-fn an_agent_that_may_not_ask_warns_and_goes_on() {
+fn an_agent_that_may_not_check_the_template_warns_and_delivers() {
     let (home, stage) = (Home::new(), Stage::of(Cluster::default()));
     stage.cluster().forbid("GET /_index_template/secret");
     let cluster = section_cluster(&stage.address()) + "index = \"secret-%Y.%m.%d\"\n";
@@ -71,7 +71,7 @@ fn an_agent_that_may_not_ask_warns_and_goes_on() {
 }
 
 #[test]
-fn the_question_can_be_spared() {
+fn the_template_check_can_be_turned_off() {
     let (home, stage) = (Home::new(), Stage::of(Cluster::default()));
     home.configure_log(&stage.address());
     home.append(0..100);

@@ -1,5 +1,5 @@
 //! Which certificate of a server is trusted: by the file of an authority, as exactly that certificate, or by an
-//! authority's fingerprint; and what is said of one that is not.
+//! authority's fingerprint; and the messages about others.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ struct Own {
     key: KeyPair,
 }
 
-/// How a certificate differs from one that is as it should be.
+/// How a certificate differs from a correct one.
 #[derive(Default, Clone, Copy)]
 struct Flaws {
     name: Option<&'static str>,
@@ -84,7 +84,7 @@ fn signed(by: &Issuer<'static, KeyPair>, flaws: Flaws) -> Own {
     }
 }
 
-/// A server that shows this chain.
+/// A server that sends this chain.
 async fn server(own: &Own, above: &[&CertificateDer<'static>]) -> FakeEs {
     let mut chain = vec![own.certificate.clone()];
     chain.extend(above.iter().map(|certificate| (*certificate).clone()));
@@ -107,7 +107,7 @@ fn sha256(certificate: &CertificateDer<'static>) -> Fingerprint {
     Fingerprint::of(hash.as_ref().try_into().unwrap())
 }
 
-/// What comes of asking the server; `change` says whom to trust.
+/// The result of a request to the server; `change` sets what is trusted.
 async fn ask(es: &FakeEs, change: impl FnOnce(&mut ConnectionSettings)) -> Result<(), String> {
     let mut settings = ConnectionSettings::new(vec![es.url()]);
     change(&mut settings);
@@ -128,7 +128,7 @@ async fn ask_by_file(es: &FakeEs, pem: &str) -> Result<(), String> {
     ask(es, |settings| settings.ca_file = Some(path)).await
 }
 
-/// The error must say all of this.
+/// The error must contain all of these words.
 fn says(answer: Result<(), String>, words: &[&str]) {
     let error = answer.unwrap_err();
     for word in words {
@@ -137,7 +137,7 @@ fn says(answer: Result<(), String>, words: &[&str]) {
 }
 
 #[tokio::test]
-async fn an_authority_is_trusted_by_the_fingerprint_of_what_the_server_sends() {
+async fn an_authority_is_trusted_by_the_fingerprint_of_a_sent_certificate() {
     let authority = authority(false);
     let own = signed(&authority, Flaws::default());
     let es = server(&own, &[authority.der()]).await;
@@ -176,7 +176,7 @@ async fn a_fingerprint_that_no_sent_certificate_has_is_refused_with_those_that_w
 }
 
 #[tokio::test]
-async fn a_fingerprint_spares_no_other_check() {
+async fn a_fingerprint_replaces_no_other_check() {
     let authority = authority(false);
     let wanted = sha256(authority.der());
     let mallory = self_signed(Flaws::default());
@@ -214,7 +214,7 @@ async fn a_fingerprint_spares_no_other_check() {
 }
 
 #[tokio::test]
-async fn an_authority_that_has_expired_or_is_none_is_refused() {
+async fn an_expired_authority_or_a_certificate_of_no_authority_is_refused() {
     let old = authority(true);
     let own = signed(&old, Flaws::default());
     let es = server(&own, &[old.der()]).await;
@@ -223,7 +223,7 @@ async fn an_authority_that_has_expired_or_is_none_is_refused() {
         &["valid until 2021-02-03"],
     );
 
-    // whoever has the key of a server's certificate must not make certificates for other servers
+    // the owner of a server's key must not be able to issue certificates for other servers
     let servers = self_signed(Flaws::default());
     let issuer = Issuer::new(params(Flaws::default()), servers.key);
     let made = signed(&issuer, Flaws::default());
@@ -268,7 +268,7 @@ async fn a_self_signed_certificate_in_ca_file_is_accepted_as_exactly_that() {
         let es = server(&own, &[]).await;
         assert_eq!(ask_by_file(&es, &own.pem).await, Ok(()));
 
-        // one of the same names, with another key
+        // a certificate with the same names and another key
         let twin = self_signed(flaws);
         says(
             ask_by_file(&es, &twin.pem).await,
@@ -313,7 +313,7 @@ async fn a_signed_certificate_in_ca_file_is_accepted_as_exactly_that() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_used_is_reported_with_the_reason() {
+async fn an_unusable_certificate_is_reported_with_the_reason() {
     let own = self_signed(Flaws {
         is_authority: true,
         ..Flaws::default()
@@ -351,7 +351,7 @@ async fn what_cannot_be_used_is_reported_with_the_reason() {
 
 /// `run`, `check --connect`, `setup`, `prune` and `replay` take the cluster's settings from one place.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_command_knows_the_fingerprint() {
+async fn every_command_uses_the_fingerprint() {
     let authority = authority(false);
     let own = signed(&authority, Flaws::default());
     let es = server(&own, &[authority.der()]).await;
@@ -407,7 +407,7 @@ async fn every_command_knows_the_fingerprint() {
 }
 
 #[tokio::test]
-async fn kibana_is_known_by_its_fingerprint_too() {
+async fn kibana_is_trusted_by_its_fingerprint_too() {
     let authority = authority(false);
     let own = signed(&authority, Flaws::default());
     let es = server(&own, &[authority.der()]).await;

@@ -1,15 +1,15 @@
 //! A day and a week of requests with three attacks hidden in them, as nginx would have logged them; and the log read
 //! again, by a regular expression, to count what it holds.
 //!
-//! The counting shares nothing with the product, nor with what wrote the lines: it reads the text.
+//! The counting shares no code with the product and the writer of the lines: it reads the text.
 
 use std::fmt::Write as _;
 
 use regex::Regex;
 
-/// What nginx was told to write.
+/// The format of nginx.
 pub(crate) const FORMAT: &str = r#"$remote_addr - $remote_user [$time_local] "$request" $status $body_bytes_sent "$http_referer" "$http_user_agent" "$host" $request_time "$http_x_user_id""#;
-/// What the operator says of it besides.
+/// The operator's settings for it.
 pub(crate) const FIELDS: &str = r#"fields = { "user.id" = "$http_x_user_id" }"#;
 
 /// The routes that the operator names.
@@ -60,7 +60,7 @@ impl Dice {
     }
 }
 
-/// What is written of a request.
+/// The logged data of a request.
 struct Call<'c> {
     second: i64,
     client: &'c str,
@@ -267,7 +267,7 @@ pub(crate) fn written() -> String {
     lines.into_iter().map(|(_, line)| line).collect()
 }
 
-/// What stands in a line.
+/// The content of a line.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) second: i64,

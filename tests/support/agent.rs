@@ -1,6 +1,6 @@
-//! The program itself as a child process, in a folder of its own.
+//! The real binary as a child process, in a folder of its own.
 
-#![allow(clippy::disallowed_methods)] // another process is waited for by the clock
+#![allow(clippy::disallowed_methods)] // waiting for another process needs the clock
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -99,7 +99,7 @@ impl Home {
         self.start_by(Command::new(env!("CARGO_BIN_EXE_logweir")), arguments)
     }
 
-    /// The same by this command, which ends in the program.
+    /// The same with this command, which executes the binary.
     fn start_by(&self, mut command: Command, arguments: &[&str]) -> Agent {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         let words = self.path(&format!("words-{run}"));
@@ -130,7 +130,7 @@ impl Home {
             fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
         }
         let binary = self.path("logweir");
-        // by another process: what is open for writing here cannot be run
+        // by another process, because a file that is open for writing here cannot be executed
         let copied = Command::new("cp")
             .args([env!("CARGO_BIN_EXE_logweir").as_ref(), binary.as_path()])
             .status();
@@ -181,7 +181,7 @@ impl Home {
         self.start(arguments).end()
     }
 
-    /// Runs `logweir run --once` to its end, which must be a good one.
+    /// Runs `logweir run --once` to its end, which must be successful.
     pub(crate) fn once(&self) {
         let ended = self.end_of(&["run", "--once"]);
         assert_eq!(ended.code, Some(0), "{}", ended.words);
@@ -215,17 +215,17 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    /// All that it has said.
+    /// Its output so far.
     pub(crate) fn words(&self) -> String {
         fs::read_to_string(&self.words).unwrap()
     }
 
-    /// Waits until it says something that holds `text`.
+    /// Waits until its output contains `text`.
     pub(crate) fn until_said(&mut self, text: &str) {
         self.until(text, |agent| agent.words().contains(text).then_some(()));
     }
 
-    /// Looks again and again until `look` gives something; fails when the agent ends first.
+    /// Repeats `look` until it returns something; fails if the agent ends first.
     pub(crate) fn until<T>(&mut self, what: &str, mut look: impl FnMut(&Self) -> Option<T>) -> T {
         let deadline = Deadline::new();
         loop {
@@ -233,16 +233,19 @@ impl Agent {
                 return found;
             }
             if let Some(status) = self.child.try_wait().unwrap() {
-                panic!("{status} before {what}; it said:\n{}", self.words());
+                panic!("{status} before {what}; its output:\n{}", self.words());
             }
             deadline.pause(|| {
                 let status = self.page("/status").map_or(String::new(), |page| page.body);
-                format!("{what}; it said:\n{}\nand shows:\n{status}", self.words())
+                format!(
+                    "{what}; its output:\n{}\nand shows:\n{status}",
+                    self.words()
+                )
             });
         }
     }
 
-    /// Looks again and again until `is_so`.
+    /// Repeats `is_so` until it is true.
     pub(crate) fn until_so(&mut self, what: &str, mut is_so: impl FnMut() -> bool) {
         self.until(what, |_| is_so().then_some(()));
     }
@@ -259,7 +262,7 @@ impl Agent {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            deadline.pause(|| format!("its end; it said:\n{}", self.words()));
+            deadline.pause(|| format!("its end; its output:\n{}", self.words()));
         };
         Ended {
             code: status.code(),
@@ -267,7 +270,7 @@ impl Agent {
         }
     }
 
-    /// Sends SIGTERM and waits for the end, which must be a good one.
+    /// Sends SIGTERM and waits for the end, which must be successful.
     pub(crate) fn stop(self) -> Ended {
         self.signal(Signal::TERM);
         let ended = self.end();
@@ -306,7 +309,7 @@ impl Agent {
 
 impl Drop for Agent {
     fn drop(&mut self) {
-        // one that has been waited for is not signalled any more
+        // a process that has been waited for must not be signalled
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

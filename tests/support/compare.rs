@@ -1,4 +1,4 @@
-//! What a panel should show, and whether it does.
+//! Compares a panel with its expected content.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,14 +39,14 @@ pub(crate) struct Cut {
     pub(crate) by: By,
 }
 
-/// What a bucket weighs.
+/// The weight of a bucket.
 #[derive(Clone, Copy)]
 pub(crate) enum By {
     /// The metric of this number; the highest comes first.
     Metric(usize),
     /// Its documents; the highest comes first.
     Count,
-    /// Its documents, but it stands in the order of time.
+    /// Its documents, but the order is that of time.
     CountInTime,
 }
 
@@ -114,7 +114,7 @@ impl Wanted {
             let (higher, lower) = (weight(before), weight(after));
             assert!(
                 higher >= lower,
-                "{what}: {before:?} with {higher} stands before {after:?} with {lower}"
+                "{what}: {before:?} with {higher} precedes {after:?} with {lower}"
             );
         }
     }

@@ -1,4 +1,4 @@
-//! What each panel should show, counted from the log itself: panel by panel, by hand.
+//! The expected content of each panel, counted from the log with a separate rule for each panel.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use testkit::saved::dsl::Window;
 
 type Keys = Vec<Vec<String>>;
 
-/// What the panel of this name should show of these entries, all within the window. `None`: it counts no entries.
+/// The expected content of the panel of this name for these entries, all within the window. `None`: it counts no entries.
 #[allow(clippy::too_many_lines)] // one arm a panel
 pub(crate) fn wanted(panel: &str, entries: &[&Entry], window: Window) -> Option<Wanted> {
     let step = |interval| move |entry: &Entry| time(entry, window, interval);

@@ -1,4 +1,4 @@
-//! What the integration tests stand on.
+//! Shared functions of the integration tests.
 
 pub(crate) mod access_log;
 pub(crate) mod agent;

@@ -1,4 +1,4 @@
-//! An nginx of the test's own: its virtual hosts, what stands behind it, and its rotation.
+//! The nginx of a test: its virtual hosts, its upstream server, and its rotation.
 
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -59,7 +59,7 @@ const FORMATS: &str = r#"
         '"$http_referer" "$http_user_agent" "$http_x_forwarded_for"';
 "#;
 
-/// What the sites without anything behind them answer.
+/// The response of sites without an upstream server.
 const PAGES: &str = r#"
         location / { return 200 "a page\n"; }
         location = /login { return 302 /; }
@@ -83,7 +83,7 @@ impl Nginx {
         let conf = folder.join("nginx.conf");
         fs::write(&conf, configuration(folder, &sites, ipv6, upstream.address)).unwrap();
         let mut command = nginx::command(program, folder, &conf);
-        // a zone of its own, and no whole hours
+        // an unusual time zone, without whole hours
         command.env("TZ", "IST-5:30");
         let ports: Vec<u16> = sites.iter().map(|site| site.port).collect();
         Self {
@@ -96,7 +96,7 @@ impl Nginx {
         }
     }
 
-    /// What it complains of.
+    /// Its error log.
     pub(crate) fn words(&self) -> String {
         self.nginx.tail()
     }
@@ -118,7 +118,7 @@ impl Nginx {
         logs
     }
 
-    /// As logrotate does it: names move, then nginx hears of it and opens new files.
+    /// Rotates as logrotate does: files are renamed, then nginx gets a signal and opens new files.
     pub(crate) fn rotate(&self) {
         for site in &self.sites {
             let count = u32::try_from(self.logs(site.name).len()).unwrap();
@@ -134,7 +134,7 @@ impl Nginx {
         self.nginx.signal(Signal::USR1).unwrap();
         let deadline = Deadline::new();
         while !self.sites.iter().all(|site| self.log(site.name).exists()) {
-            deadline.pause(|| format!("new logs; nginx said:\n{}", self.words()));
+            deadline.pause(|| format!("new logs; nginx printed:\n{}", self.words()));
         }
     }
 
@@ -200,7 +200,7 @@ http {{
     )
 }
 
-/// What stands behind `ingress`: answers, but for `/slow`, where it waits for the other to give up.
+/// The upstream server of `ingress`: it responds, except for `/slow`, where it waits until nginx gives up.
 struct Upstream {
     address: SocketAddr,
     stop: Arc<AtomicBool>,

@@ -1,7 +1,7 @@
-//! Requests as they come in from the internet, and what was counted of them, from nginx's own logs.
+//! Requests as they come from the internet, and their counts from nginx's own logs.
 //!
 //! The counting shares nothing with the product: regular expressions, `serde_json` and `chrono`, and a table
-//! that says by hand to which route each request belongs.
+//! that lists the route of each request.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -13,12 +13,12 @@ use serde_json::Value;
 
 use super::nginx::{API, BEHIND, INGRESS, SHOP, Site, TIMING};
 
-/// A user agent with everything that has to be escaped on the way; its end is no UTF-8.
+/// A user agent with all bytes that must be escaped; its end is not UTF-8.
 const AGENT: &[u8] = b"quo\"te \\ \xC3\xA9 \xFF";
-/// As it stands in a document: bytes that are no text show their values.
+/// Its text in a document: bytes that are not text are shown as their values.
 pub(crate) const AGENT_TEXT: &str = "quo\"te \\ é \\xFF";
 
-/// Who asks through a proxy, by turns.
+/// The clients behind a proxy, in turns.
 const FORWARDED: [&str; 5] = [
     "203.0.113.7",
     "198.51.100.1, 203.0.113.8",
@@ -27,7 +27,7 @@ const FORWARDED: [&str; 5] = [
     "",
 ];
 
-/// Which route each request line belongs to; `None`: none, since it is no request.
+/// The route of each request line; `None` if it is not a request.
 const ROUTES: [(&str, Option<&str>); 20] = [
     (
         r"^GET /api/products/\d+ HTTP/1\.1$",
@@ -126,7 +126,7 @@ fn send(site: &Site, ipv6: bool, request: &[u8], impatient: bool) {
     stream
         .set_read_timeout(Some(Duration::from_secs(30)))
         .unwrap();
-    // nginx may have refused before it has all
+    // nginx may refuse before it has read everything
     let _ = stream.write_all(request);
     if !impatient {
         if !request.ends_with(b"\r\n") {
@@ -136,7 +136,7 @@ fn send(site: &Site, ipv6: bool, request: &[u8], impatient: bool) {
     }
 }
 
-/// What stands in one line.
+/// The content of one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) second: i64,
@@ -237,7 +237,7 @@ impl Reader {
     }
 
     fn read_json(&self, line: &[u8]) -> Seen {
-        // invalid bytes stand there as they came
+        // invalid bytes are unchanged
         let text = String::from_utf8_lossy(line);
         let line: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}"));
         let odd = String::from_utf8_lossy(AGENT);

@@ -25,7 +25,7 @@ pub(crate) struct Arguments {
     /// Lines of the file that is read to its end
     #[arg(long, default_value_t = 1_000_000)]
     lines: u64,
-    /// How often that is done
+    /// Number of runs
     #[arg(long, default_value_t = 3)]
     runs: u32,
     /// Leave out the instructions per line (needs valgrind, takes some minutes)
@@ -37,10 +37,10 @@ pub(crate) struct Arguments {
     /// Instead: so many lines are appended each second, and measured from writing to sink
     #[arg(long, value_name = "LINES_PER_SECOND", conflicts_with = "idle")]
     steady: Option<u64>,
-    /// How long that goes on
+    /// Duration of the measurement
     #[arg(long, default_value_t = 20)]
     seconds: u64,
-    /// The agent's setting for that
+    /// The agent's setting of this name
     #[arg(long, default_value = "250ms")]
     flush_interval: String,
     /// Instead: for so many seconds nothing is written
@@ -170,7 +170,7 @@ fn cluster(sink: &Sink, flush_interval: &str) -> String {
     )
 }
 
-/// The sink must have what was written: a figure for less is none.
+/// Fails unless the sink has all lines: a figure for fewer lines would be wrong.
 fn all_arrived(sink: &Sink, lines: u64, child_log: &Path) -> Result<()> {
     match sink.counts().0 {
         arrived if arrived == lines => Ok(()),

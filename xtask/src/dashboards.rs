@@ -21,14 +21,14 @@ const SHIPPED: &str = "kibana/logweir.ndjson";
 const SOURCE: &str = "kibana/source";
 const MAPPINGS: &str = "mappings/elasticsearch/component-mappings.json";
 
-/// Before each id, so that nobody else's object has it.
+/// The prefix of each id, so that no foreign object has the same id.
 const NAMESPACE: &str = "logweir-";
 /// The indices' name in the file; setup puts the configured one there.
 const PATTERN: &str = "nginx-access-*";
-/// By this at its end a description says that the object is ours: no other attribute of ours outlives an import.
+/// The mark at the end of a description, by which an object is ours: no other attribute survives an import.
 const MARK: &str = "[logweir]";
 
-/// Stands in the filter for the site, which is switched off until somebody names one there.
+/// The placeholder in the filter for the site, which is disabled until somebody enters a site.
 const UNNAMED_SITE: &str = "(off) name your site here, and switch this on";
 
 /// The newest migrations that Kibana 7.10 knows; with a later one it refuses the object.
@@ -230,7 +230,7 @@ impl Maker {
             let lines: Option<Vec<&str>> = lines.iter().map(Value::as_str).collect();
             params["markdown"] = json!(lines.context("markdown is text")?.join("\n"));
         }
-        // A chart's series is named as the metric that it draws, unless it says otherwise.
+        // A chart's series has the name of its metric, unless another one is given.
         let label = list(source, "aggs").ok().and_then(|aggs| {
             let metric = aggs.iter().find(|agg| agg["schema"] == "metric")?;
             metric.get("label").cloned()
@@ -311,7 +311,7 @@ impl Maker {
                 if let Some(step) = own.remove("every") {
                     let least = own.remove("from").context("no from beside every")?;
                     let step = step.as_str().context("every is a time")?;
-                    // Kibana's name for one of a unit is the unit.
+                    // Kibana's name for one unit is the unit alone.
                     let interval = step.strip_prefix('1').unwrap_or(step);
                     own.insert("interval".to_owned(), json!(interval));
                     over = json!({
@@ -359,7 +359,7 @@ impl Maker {
         Ok(())
     }
 
-    /// What is meant by the name of something shared; anything but a name means itself.
+    /// Resolves the name of a shared definition; any other value is returned unchanged.
     fn shared(&self, of: &str, what: &Value) -> Result<Value> {
         let Value::String(name) = what else {
             return Ok(what.clone());
@@ -405,8 +405,8 @@ fn placed(panel: &Value, of: &Value, number: usize) -> Result<Value> {
     }))
 }
 
-/// The first filter of each dashboard. It is switched off, since nobody knows the user's sites beforehand: switched
-/// on and edited, it is the site.
+/// The first filter of each dashboard. It is disabled, since the user's sites are unknown in advance; enabled and edited,
+/// it selects the site.
 fn site_filter() -> Value {
     json!({
         "$state": {"store": "appState"},

@@ -1,4 +1,4 @@
-//! The project's own chores, as `cargo xtask NAME`. A file for each chore, and the few things they share.
+//! The development tasks of the project, as `cargo xtask NAME`: a file for each task, and a few shared functions.
 
 #![allow(
     clippy::disallowed_methods,
@@ -29,19 +29,19 @@ struct Arguments {
 enum Chore {
     /// Run all tests, with real servers: sets up what is missing, starts the servers on free ports, stops them.
     Test(test::Arguments),
-    /// See it work: nginx, traffic, the agent, Elasticsearch, and the top APIs of the last minute.
+    /// Demonstrate the whole pipeline: nginx, traffic, the agent, Elasticsearch, and the top APIs of the last minute.
     Try(try_it::Arguments),
-    /// Measure the agent, end to end into a sink that throws away.
+    /// Measure the agent end to end, with a sink that discards documents.
     Bench(bench::Arguments),
     /// Make kibana/logweir.ndjson from kibana/source, or measure what its panels cost.
     Dashboards(dashboards::Arguments),
     /// Show how few routes paths with values become, kind by kind; ends with 1 when a kind misses its target.
     Routes,
-    /// Measure what an index takes on disk, by the choices that its template has.
+    /// Measure the disk size of an index for each choice in its template.
     Sizes(sizes::Arguments),
-    /// Break the agent in every way there is for a while, and count the lines: none lost, none doubled.
+    /// Run the agent under faults of every kind for a while, and count the lines: none may be lost or duplicated.
     Soak(soak::Arguments),
-    /// Attack the agent under tight limits from every side that strangers can reach: it keeps indexing.
+    /// Attack the agent under tight limits from every side that strangers can reach; it must keep indexing.
     Hostile(hostile::Arguments),
 }
 

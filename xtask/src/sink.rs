@@ -14,7 +14,7 @@ pub(crate) const SENT: &str = "sent-at=";
 /// The response that makes an agent find its own template.
 pub(crate) const TEMPLATE: &str = r#"{"index_templates":[{"name":"nginx-access","index_template":{"_meta":{"managed_by":"logweir"}}}]}"#;
 
-/// What arrived.
+/// The received data.
 pub(crate) struct Sink {
     address: String,
     epoch: Instant,
@@ -54,7 +54,7 @@ impl Sink {
         &self.address
     }
 
-    /// From when send times count.
+    /// The time from which send times count.
     pub(crate) fn epoch(&self) -> Instant {
         self.epoch
     }
@@ -123,7 +123,7 @@ fn take(body: &[u8], shared: &Shared, epoch: Instant) -> u64 {
     documents
 }
 
-/// When a line was written, if it says so.
+/// When a line was written, if it contains that.
 fn sent_at(line: &[u8]) -> Option<Duration> {
     let at = memchr::memmem::find(line, SENT.as_bytes())?;
     let digits = line.get(at + SENT.len()..)?;
@@ -149,7 +149,7 @@ mod tests {
 
     use super::*;
 
-    /// Sends requests over one connection and gives all that came back.
+    /// Sends requests over one connection and returns everything received.
     fn talk(sink: &Sink, requests: &str) -> String {
         let mut stream = TcpStream::connect(sink.address().trim_start_matches("http://")).unwrap();
         stream.write_all(requests.as_bytes()).unwrap();
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_question_is_answered_with_yes() {
+    fn every_other_request_is_confirmed() {
         let sink = Sink::start(true);
         let answers = talk(
             &sink,
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_with_its_own_time_is_measured_once() {
+    fn a_line_with_a_send_time_is_measured_once() {
         let sink = Sink::start(true);
         let body = format!("{{\"create\":{{}}}}\n{{\"a\":\"/?{SENT}7\",\"b\":\"{SENT}7\"}}\n");
         talk(

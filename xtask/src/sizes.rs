@@ -25,7 +25,7 @@ use testkit::place::{self, Folder};
 use testkit::server::{Kind, Server};
 use testkit::tools::{self, Tool};
 
-/// Fields that take less are not shown apart.
+/// Smaller fields are shown together.
 const SMALL_BYTES: f64 = 1.0;
 
 #[derive(clap::Args)]
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     /// The server, one without security. Default: the newest Elasticsearch that a JDK here runs
     #[arg(long, value_enum)]
     server: Option<Kind>,
-    /// Beside what is shipped, only the choices with this in their name (may be repeated)
+    /// Besides the shipped template, only the choices whose names contain this (may be repeated)
     #[arg(long, value_name = "TEXT")]
     only: Vec<String>,
 }
@@ -85,7 +85,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
                 println!("  {:.1} bytes per request", ratio(bytes, lines));
                 Some(bytes)
             }
-            // what another family or version has
+            // choices of another family or version
             Err(refusal) => {
                 println!("  refused: {refusal:#}");
                 None
@@ -136,7 +136,7 @@ impl Bench {
         Ok(index)
     }
 
-    /// Has the agent write all lines into it, and tells its bytes.
+    /// Lets the agent write all lines into it; returns its size in bytes.
     fn fill(&self, number: usize, choice: &Choice, index: &str) -> Result<u64> {
         let data = self.folder.join(format!("data-{number}"));
         let mut words = vec!["run", "--once"];
@@ -203,7 +203,7 @@ listen = "127.0.0.1:{}"
     }
 }
 
-/// A row for each choice; the first is what the others are compared with.
+/// A row for each choice; the others are compared with the first.
 fn table(rows: &[(&str, Option<u64>)], lines: u64) -> String {
     let mut out = String::from(
         "| choice | bytes per request = MB per million requests | against what we ship |\n\
@@ -227,7 +227,7 @@ fn table(rows: &[(&str, Option<u64>)], lines: u64) -> String {
     out
 }
 
-/// Where the bytes of what is shipped go.
+/// The size of each field with the shipped template.
 fn field_table(fields: &[FieldSize], lines: u64) -> String {
     let mut out = String::from(
         "| field | bytes per request | terms | points | doc_values | stored |\n\

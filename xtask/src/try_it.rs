@@ -19,9 +19,9 @@ use testkit::tools::{self, Tool};
 
 /// Clients that send at the same time.
 const CALLERS: u64 = 4;
-/// A caller rests so long after each request: some hundred requests a second altogether.
+/// The pause of each client after a request: some hundred requests a second in total.
 const REST: Duration = Duration::from_millis(10);
-/// For the last lines to arrive.
+/// Time limit for the last lines to arrive.
 const ARRIVE_WITHIN: Duration = Duration::from_secs(20);
 /// The histogram's step.
 const STEP: &str = "5s";
@@ -150,7 +150,7 @@ fn send(port: u16, duration: Duration) -> Result<u64> {
     Ok(sent)
 }
 
-/// Sends a request to Elasticsearch; a refusal is an error with its words.
+/// Sends a request to Elasticsearch; a refusal is an error with the text of the response.
 fn ask(address: &str, body: Option<&Value>) -> Result<Value> {
     let request = ureq::post(address)
         .config()

@@ -301,7 +301,7 @@ impl Operator {
 /// How a supervisor ended, and how long that took in virtual time.
 type RunResult = (Result<End, StartError>, Duration);
 
-/// Runs a supervisor, first with the configuration of the log `a`, while `script` says what its operator does.
+/// Runs a supervisor, first with the configuration of the log `a`, while `script` acts as the operator.
 async fn run(world: &Arc<World>, script: impl AsyncFnOnce(Operator)) -> RunResult {
     run_for(world, None, script).await
 }

@@ -46,7 +46,7 @@ pub(super) async fn describe<T: Transport>(
         )),
         Err(error) => report.fail(Exit::Unavailable, &error.to_string()),
     }
-    // who may not ask for the time may still write
+    // credentials that may not ask for the time may still write
     if let Ok(Some(there)) = setup::cluster_time(client).await {
         let here = SystemClock::new().unix_millis() / 1000;
         clocks(here - there, "cluster", report);
@@ -135,10 +135,10 @@ fn difference(object: &SurveyedObject, report: &mut Report) {
 fn life_cycle(survey: &Survey<'_>, report: &mut Report) {
     const LABEL: &str = "life cycle";
     match survey.lifecycle {
-        Lifecycle::Unwanted => report.item(LABEL, "none wanted: `retention` is not set"),
+        Lifecycle::Unwanted => report.item(LABEL, "none needed: `retention` is not set"),
         Lifecycle::Hidden => report.item(LABEL, "hidden from these credentials"),
         Lifecycle::Absent => report.warn(
-            "`retention` is set, but this cluster deletes nothing by itself: have logweir prune do so, once a day",
+            "`retention` is set, but this cluster deletes nothing by itself: run logweir prune once a day",
         ),
         Lifecycle::LeftOver => report.warn(
             "`retention` is not set, but a policy that logweir put deletes old indices: logweir setup --dry-run shows \
@@ -205,7 +205,7 @@ async fn durability<T: Transport>(client: &T, cluster: &Cluster, report: &mut Re
     };
     let indices = match (response.status, serde_json::from_slice(&response.body)) {
         (200, Ok(Value::Object(indices))) => indices,
-        (404, _) => return report.item(LABEL, &format!("no {all} is there yet")),
+        (404, _) => return report.item(LABEL, &format!("no index {all} exists yet")),
         (403, _) => {
             return report.item(
                 LABEL,
@@ -233,7 +233,7 @@ async fn durability<T: Transport>(client: &T, cluster: &Cluster, report: &mut Re
     match indices.values().filter(is_async).count() {
         0 => report.item(LABEL, &format!("no index of {all} has {SETTING} = async")),
         count => report.warn(&format!(
-            "indices with {SETTING} = async: {count}; what they acknowledged may be lost when a node loses power, \
+            "indices with {SETTING} = async: {count}; acknowledged documents may be lost when a node loses power, \
              set it to request"
         )),
     }

@@ -46,7 +46,7 @@ pub(super) async fn describe(config: &Config, cluster: &Cluster, report: &mut Re
     }
 }
 
-/// One node; the error is why it will not do.
+/// Checks one node; the error is why it cannot be used.
 async fn node(node: &HttpClient, cluster: &Cluster, report: &mut Report) -> Result<(), String> {
     let clock = SystemClock::new();
     let response = node
@@ -80,7 +80,7 @@ async fn node(node: &HttpClient, cluster: &Cluster, report: &mut Report) -> Resu
         report.item("GET /", &text);
     }
     match cluster.auth {
-        Auth::None => report.item("credentials", "none set, none asked for"),
+        Auth::None => report.item("credentials", "none set, none required"),
         _ => report.item(
             "credentials",
             &format!("{}, accepted", cluster.auth.setting()),

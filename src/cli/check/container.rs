@@ -33,7 +33,7 @@ const GROUPS: [&str; 8] = [
     "machine.slice",
     "/ecs/",
 ];
-/// File systems that managers put an image's layers together by.
+/// File systems by which managers combine the layers of an image.
 const LAYERS: [&str; 3] = ["overlay", "aufs", "fuse.fuse-overlayfs"];
 
 /// The sign that this is a container; `root` is `/`.
@@ -52,7 +52,7 @@ pub(super) fn sign(root: &Path, variable: impl Fn(&str) -> bool) -> Option<Strin
             return Some(format!("/{file} has {group:?}"));
         }
     }
-    // What PID 1 was started with, where that may be read.
+    // The environment that PID 1 was started with, if it is readable.
     let init = fs::read(root.join("proc/1/environ")).unwrap_or_default();
     if init
         .split(|byte| *byte == 0)

@@ -22,7 +22,7 @@ pub(super) fn find(conf: &NginxConf, is_followed: impl Fn(&str) -> bool) -> Vec<
             levels.entry(writer.level).or_default().push((log, writer));
         }
     }
-    // one pair of directives in an included file stands for many levels
+    // one pair of directives in an included file may apply to many levels
     let mut found: BTreeMap<Vec<String>, BTreeSet<usize>> = BTreeMap::new();
     for writers in levels.values() {
         let Some(((first_log, first), others)) = writers.split_first() else {
@@ -41,7 +41,7 @@ pub(super) fn find(conf: &NginxConf, is_followed: impl Fn(&str) -> bool) -> Vec<
     }
     let sentence = |(places, servers): (Vec<String>, BTreeSet<usize>)| {
         format!(
-            "each request of {} is logged {}, and counted as often: in {}; leave all but one out with exclude",
+            "each request of {} is logged {}, and counted as often: in {}; exclude all but one",
             names(conf, &servers),
             if places.len() == 2 {
                 "twice".to_owned()
@@ -102,12 +102,12 @@ mod tests {
         let text =
             "http { server { server_name a.example;\naccess_log /a.log;\naccess_log /all.log; } }";
         let expected = "each request of a.example is logged twice, and counted as often: in /a.log (/n.conf:2) \
-                        and in /all.log (/n.conf:3); leave all but one out with exclude";
+                        and in /all.log (/n.conf:3); exclude all but one";
         assert_eq!(found(text), [expected]);
     }
 
     #[test]
-    fn logs_that_share_the_requests_out_are_not() {
+    fn logs_that_divide_the_requests_are_not_reported() {
         let apart = "http { access_log /all.log; server { access_log /a.log; } server { } }";
         assert!(found(apart).is_empty());
         let conditions = "http { server { access_log /a.log combined if=$good; access_log /b.log combined if=$bad; } }";

@@ -30,7 +30,7 @@ pub(super) struct Chosen {
 pub(super) enum BadFormat {
     /// It does not compile.
     Compile(Box<FormatError>),
-    /// It looks like a name and is none.
+    /// It looks like a name, but there is no such format.
     Unknown { name: String, known: Vec<String> },
 }
 
@@ -51,7 +51,7 @@ impl BadFormat {
     }
 }
 
-/// The format that was asked for: a name, or as it stands in nginx.conf.
+/// The requested format: a name, or the text as in nginx.conf.
 pub(super) fn asked_for(text: &str, loaded: &Loaded) -> Result<Chosen, BadFormat> {
     let only = |named: NamedFormat| Chosen {
         source: format!("--format {}", named.name),
@@ -101,7 +101,7 @@ pub(super) fn configured(path: &Path, loaded: &Loaded) -> Chosen {
     }
 }
 
-/// The configured log that takes this file, live or rotated.
+/// The configured log that includes this file, live or rotated.
 fn log_of(path: &Path, loaded: &Loaded) -> Option<usize> {
     let metadata = std::fs::metadata(path).ok()?;
     let inode = (metadata.dev(), metadata.ino());
@@ -120,14 +120,14 @@ fn log_of(path: &Path, loaded: &Loaded) -> Option<usize> {
         .map(|file| file.log)
 }
 
-/// Those that any log is tried with.
+/// The formats that any log is tried with.
 fn all(loaded: &Loaded) -> Chosen {
     let source = match &loaded.nginx {
         Some(nginx) => format!(
             "all of {}, and well-known ones",
             nginx.files.first().map_or("nginx.conf", |file| file)
         ),
-        None => "this file is of no configured log, and there is no nginx.conf".to_owned(),
+        None => "this file belongs to no configured log, and there is no nginx.conf".to_owned(),
     };
     Chosen {
         formats: for_any_log(known(loaded)),

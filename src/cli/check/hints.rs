@@ -5,7 +5,7 @@
 
 use logweir_parsers::{Expected, ParseError, error_log};
 
-/// What to do about a line that no format takes.
+/// The hint about a line that no format matches.
 pub(super) fn hint(line: &[u8], error: &ParseError, ended: bool) -> Option<&'static str> {
     let begins = |head: &[u8]| line.starts_with(head);
     let offset = usize::try_from(error.offset).unwrap_or(usize::MAX);
@@ -16,7 +16,9 @@ pub(super) fn hint(line: &[u8], error: &ParseError, ended: bool) -> Option<&'sta
         );
     }
     if !ended {
-        return Some("the line has no end: nginx may still be writing it, or its disk was full");
+        return Some(
+            "the line has no line end: nginx may still be writing it, or its disk was full",
+        );
     }
     if begins(b"{\"log\":") || begins(b"{\"stream\":") {
         return Some(
@@ -40,11 +42,13 @@ pub(super) fn hint(line: &[u8], error: &ParseError, ended: bool) -> Option<&'sta
         return Some("a line of an error_log; give error_log a file of its own");
     }
     if error.expected == Expected::EndOfLine {
-        return Some("the line goes on: it was written by a longer log_format");
+        return Some(
+            "the line continues after the format's end: it was written by a longer log_format",
+        );
     }
     if offset >= line.strip_suffix(b"\r").unwrap_or(line).len() {
         return Some(
-            "the line stops short: it was written by a shorter log_format, or cut off when the disk was full",
+            "the line ends too early: it was written by a shorter log_format, or cut off when the disk was full",
         );
     }
     None
@@ -74,7 +78,7 @@ mod tests {
     use logweir_parsers::{Captures, Format};
 
     #[test]
-    fn lines_are_known_by_their_look() {
+    fn lines_are_recognised_by_their_form() {
         let said = |line: &str, word: &str| {
             let format = Format::combined();
             let error = format
@@ -104,6 +108,10 @@ mod tests {
         let error = Format::combined()
             .parse(b"1.2.3.4", &mut Captures::new())
             .unwrap_err();
-        assert!(hint(b"1.2.3.4", &error, false).unwrap().contains("no end"));
+        assert!(
+            hint(b"1.2.3.4", &error, false)
+                .unwrap()
+                .contains("no line end")
+        );
     }
 }

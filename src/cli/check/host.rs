@@ -17,7 +17,7 @@ use crate::config::Loaded;
 /// Length of the ids that Docker names containers by.
 const ID_LENGTHS: [usize; 2] = [12, 64];
 
-/// The host, with a warning where its name will not outlive a container.
+/// The host, with a warning if its name will not outlive a container.
 pub(super) fn name(loaded: &Loaded, report: &mut Report) {
     let host = &loaded.config.host;
     let from = if loaded.host_is_set {
@@ -48,7 +48,7 @@ fn is_container_id(host: &str) -> bool {
             .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
-/// Whether this user can keep the state where it is to be kept.
+/// Whether this user can write the state directory.
 pub(super) fn data_dir(path: &Path, report: &mut Report) {
     let shown = path.display();
     let user = names::user();
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn container_ids_are_known_by_their_look() {
+    fn container_ids_are_recognised_by_their_form() {
         assert!(is_container_id("3f2a9c0d11be"));
         assert!(is_container_id(&"0a".repeat(32)));
         assert!(!is_container_id("web-07"));

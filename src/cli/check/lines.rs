@@ -35,7 +35,7 @@ pub(super) struct Line<'b> {
     pub(super) offset: u64,
     /// Without its `\n`; at most as many bytes as the limit.
     pub(super) bytes: &'b [u8],
-    /// Without its `\n`, though longer than the limit.
+    /// The length without the `\n`; it may exceed the limit.
     pub(super) length: u64,
     /// A `\n` ends it.
     pub(super) ended: bool,
@@ -71,7 +71,7 @@ pub(super) fn open(path: &Path, limit: usize) -> io::Result<Lines> {
 impl Lines {
     fn new(input: impl Read + 'static, limit: usize) -> io::Result<Self> {
         let mut input = BufReader::with_capacity(BUFFER_BYTES, input);
-        // a pipe may give its first byte alone
+        // the first read of a pipe may return a single byte
         let mut head = Vec::new();
         input
             .by_ref()
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn gzip_is_known_by_its_content_and_may_have_several_members() {
+    fn gzip_is_recognised_by_its_content_and_may_have_several_members() {
         let member = |text: &[u8]| {
             let mut encoder =
                 flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
@@ -192,13 +192,13 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_another_compression_names_the_way_out() {
+    fn a_file_of_another_compression_is_an_error_with_a_hint() {
         let error = open(Path::new("/x/access.log.2.zst"), 100).err().unwrap();
         assert!(error.to_string().contains("zstd -dc"), "{error}");
     }
 
     #[test]
-    fn memory_does_not_follow_a_line_without_end() {
+    fn an_endless_line_takes_bounded_memory() {
         let mut lines = Lines::new(io::repeat(b'a').take(50 << 20), 1000).unwrap();
         let line = lines.next().unwrap().unwrap();
         assert_eq!((line.bytes.len(), line.length), (1000, 50 << 20));

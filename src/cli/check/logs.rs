@@ -29,7 +29,7 @@ const SITE: &str = "url.domain";
 /// Bytes at a file's beginning that identify its kind.
 const BEGINNING_BYTES: u64 = 256;
 
-/// A format that logs are written in, and what these logs want of it.
+/// A format that logs are written in, and the data that these logs need from it.
 pub(super) struct Used {
     pub(super) format: NamedFormat,
     /// Paths of the logs.
@@ -49,7 +49,7 @@ impl Followed {
     pub(super) fn by(logs: &[Log]) -> Self {
         let (mut paths, mut exclude) = (Globs::default(), Globs::default());
         for (at, log) in logs.iter().enumerate() {
-            // The configuration has seen to it that they are globs.
+            // The configuration has checked that they are valid globs.
             log.paths.iter().for_each(|glob| _ = paths.add(glob, at));
             let globs = log.exclude.iter();
             globs.for_each(|glob| _ = exclude.add(glob, at));
@@ -57,7 +57,7 @@ impl Followed {
         Self { paths, exclude }
     }
 
-    /// The logs that take the file at this path, by their places.
+    /// The indices of the logs that include the file at this path.
     fn takers(&self, path: &str) -> Vec<usize> {
         let mut takers = self.paths.owners(path);
         if !takers.is_empty() {
@@ -77,9 +77,9 @@ impl Followed {
     }
 }
 
-/// What the survey found, by log.
+/// The files that the survey found for a log.
 #[derive(Default, Clone)]
-struct Found<'s> {
+struct LogFiles<'s> {
     live: Vec<&'s LogFile>,
     rotated: Vec<&'s LogFile>,
     problems: Vec<&'s Problem>,
@@ -105,7 +105,7 @@ pub(super) fn describe(loaded: &Loaded, followed: &Followed, report: &mut Report
     if let Some(advice) = agent::root::needless(paths, &loaded.config.data_dir) {
         report.warn(&advice);
     }
-    let mut found = vec![Found::default(); loaded.config.logs.len()];
+    let mut found = vec![LogFiles::default(); loaded.config.logs.len()];
     for file in &survey.files {
         let found = &mut found[file.log];
         match file.live {
@@ -171,7 +171,7 @@ fn tell(problem: &Problem, report: &mut Report) {
     }
 }
 
-/// Whether a folder or file is there and must not be read.
+/// Whether a folder or file exists but may not be read.
 fn is_closed(path: &Path) -> bool {
     let error = match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => std::fs::read_dir(path).err(),
@@ -181,7 +181,7 @@ fn is_closed(path: &Path) -> bool {
     error.is_some_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
-/// What was seen on the way through the logs.
+/// The findings so far.
 struct Look<'a> {
     loaded: &'a Loaded,
     followed: &'a Followed,
@@ -189,12 +189,12 @@ struct Look<'a> {
     readable: usize,
     denied: usize,
     used: Vec<Used>,
-    /// Places in `used`, by what a format reads lines by.
+    /// Indices into `used`, by the text and the escaping of a format.
     by_format: HashMap<(&'a str, Escape), usize>,
 }
 
 impl<'a> Look<'a> {
-    fn log(&mut self, log: &'a Log, found: &Found<'_>, report: &mut Report) {
+    fn log(&mut self, log: &'a Log, found: &LogFiles<'_>, report: &mut Report) {
         let paths = log.paths.join(", ");
         report.section(&match &log.name {
             Some(name) => format!("log {name:?}: {paths}"),
@@ -207,18 +207,18 @@ impl<'a> Look<'a> {
                 _ => report.item("field", &field.to_string()),
             }
         }
-        let Found {
+        let LogFiles {
             live,
             rotated,
             problems,
         } = found;
-        let is_rejected = self.rejected.say_of(log, live, report);
+        let is_rejected = self.rejected.report_for(log, live, report);
         for problem in problems {
             self.denied += usize::from(is_closed(&problem.path));
             tell(problem, report);
         }
         if live.is_empty() && problems.is_empty() {
-            report.warn("no such file now; it is followed once it is there");
+            report.warn("no such file yet; it is followed once it exists");
         }
         let mut samples = 0;
         for file in live {
@@ -242,7 +242,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// One live file; its last lines, when it can be read.
+    /// Reports one live file; returns its last lines if it is readable.
     fn file(&mut self, log: &Log, file: &LogFile, report: &mut Report) -> Option<Sample> {
         let what = format!("{}, {}", file.path.display(), size(file.metadata.size));
         if is_console(&file.path) {
@@ -296,7 +296,7 @@ impl<'a> Look<'a> {
         (sample.lines > 0).then_some(sample)
     }
 
-    /// Whether a file that only a glob finds begins as no access log does. The tailer asks the same.
+    /// Whether a file that only a glob finds begins like an error log. The tailer uses the same check.
     fn is_error_log(&self, file: &LogFile) -> bool {
         let mut beginning = Vec::new();
         let read = File::open(&file.path)
@@ -307,8 +307,8 @@ impl<'a> Look<'a> {
             && path.is_none_or(|path| !self.followed.names(path))
     }
 
-    /// Notes the format that a log is written in, and what the log needs of it.
-    /// Where nginx's own format for it is rejected no other is worth a better one.
+    /// Notes the format that a log is written in, and the data that the log needs from it. If the format that nginx uses
+    /// for the log is rejected, no improvement of another format is suggested.
     fn judge(
         &mut self,
         log: &'a Log,
@@ -338,7 +338,7 @@ impl<'a> Look<'a> {
         let at = *self.by_format.entry(named.key()).or_insert(next);
         match self.used.get_mut(at) {
             Some(used) => {
-                // The live files of one log come one after the other.
+                // The live files of one log are adjacent.
                 if used.logs.last() != Some(&path) {
                     used.logs.push(path);
                 }
@@ -378,7 +378,7 @@ fn taken(sample: &Sample, log: &Log) -> String {
     }
 }
 
-/// What to do about one peer that sends nearly everything.
+/// The advice about one peer that sends nearly all requests.
 fn of_proxy(proxy: Proxy, is_trusted: bool, needs: &[Need]) -> Option<String> {
     let address = match proxy {
         Proxy::Address(address) => address,
@@ -413,10 +413,10 @@ pub(super) fn left_out(loaded: &Loaded, followed: &Followed) -> Vec<String> {
         let why = match (log.tailable, not_followed(log)) {
             (Tailable::Yes, _) if followed.is_followed(&log.path) => continue,
             (Tailable::Yes, _) if loaded.config.discover => {
-                format!("{:?}: an exclude of [[logs]] takes it out", log.path)
+                format!("{:?}: excluded by an exclude of [[logs]]", log.path)
             }
             (Tailable::Yes, _) => format!(
-                "{:?}: no [[logs]] takes it; discover = true follows it too",
+                "{:?}: no [[logs]] includes it; with discover = true it is followed too",
                 log.path
             ),
             (_, Some(why)) if !told.contains(why.as_str()) => why,
@@ -437,7 +437,7 @@ mod tests {
     use crate::globs::tests::COMPILED;
 
     #[test]
-    fn who_takes_a_file_is_asked_of_thousands_without_compiling_a_pattern() {
+    fn the_logs_of_thousands_of_files_are_found_without_compiling_patterns_again() {
         let conf: String = (0..3000)
             .map(|at| format!("server {{ access_log /logs/s{at}.log; }}\n"))
             .collect();
@@ -453,7 +453,7 @@ mod tests {
     }
 
     #[test]
-    fn a_proxy_is_named_with_the_way_out() {
+    fn a_proxy_is_reported_with_a_hint() {
         let proxy = Proxy::Address("10.0.0.7".parse().unwrap());
         assert_eq!(of_proxy(proxy, true, &[]), None);
         let untrusted = of_proxy(proxy, false, &[]).unwrap();

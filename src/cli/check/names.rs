@@ -1,4 +1,4 @@
-//! Users and groups by name: who checks, and who could read what we cannot.
+//! Users and groups by name: the user that runs the check, and the groups that may read a file that the user cannot read.
 //!
 //! Owns the reading of `/etc/passwd` and `/etc/group` (passwd(5), group(5)) and the advice that follows from
 //! a file's mode. Invariant: it never fails; an id without a name is shown as the number.
@@ -12,7 +12,7 @@ use rustix::process::{geteuid, getgroups};
 /// Read permission of the group and of all others, among the bits of a mode.
 const GROUP_MAY_READ: u32 = 0o040;
 const OTHERS_MAY_READ: u32 = 0o004;
-/// May look for names in a folder.
+/// Permission to search a folder.
 const OTHERS_MAY_PASS: u32 = 0o001;
 
 /// The user whose rights count.
@@ -20,7 +20,7 @@ pub(super) fn user() -> String {
     name_in("/etc/passwd", geteuid().as_raw())
 }
 
-/// Whether the rights of every file are there.
+/// Whether the user may read every file.
 pub(super) fn is_root() -> bool {
     geteuid().is_root()
 }
@@ -30,7 +30,7 @@ pub(super) fn group(id: u32) -> String {
     name_in("/etc/group", id)
 }
 
-/// What lets this user read a file, to be put behind the reason why it cannot.
+/// How this user could get access to a file; continues the reason why the file is unreadable.
 pub(super) fn who_may_read(path: &Path) -> String {
     let Some((at, metadata)) = blocked(path) else {
         return String::new();
@@ -59,7 +59,7 @@ pub(super) fn who_may_read(path: &Path) -> String {
     }
 }
 
-/// The first folder on the way that cannot be passed, or the file itself.
+/// The first folder of the path that cannot be entered, or the file itself.
 fn blocked(path: &Path) -> Option<(&Path, fs::Metadata)> {
     let mut way: Vec<&Path> = path.ancestors().collect();
     way.reverse();

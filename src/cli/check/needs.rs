@@ -16,7 +16,7 @@ use Need::{
     Time, User,
 };
 
-/// Something that the record wants to know.
+/// Data that a record needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Need {
     Time,
@@ -49,13 +49,13 @@ const ALWAYS: [Need; 11] = [
     Milliseconds,
 ];
 
-/// Quotes are added until no field's end must be guessed; each round mends at least one field.
+/// Quotes are added until the end of every field is certain; each round corrects at least one field.
 const ROUNDS: usize = 64;
-/// A piece of a directive to paste is no longer than this, where it can be parted.
+/// The length of a piece of a directive to paste, if it can be divided.
 const PIECE_COLUMNS: usize = 72;
 
 impl Need {
-    /// The variables each of which tells it, and the field that can be set to another one.
+    /// The variables that contain it, and the field that can be set to another variable.
     fn variables(self) -> (&'static [&'static str], &'static str) {
         match self {
             // see `is_present`
@@ -73,7 +73,7 @@ impl Need {
         }
     }
 
-    /// What is missing without it; reads on after "no".
+    /// The effect of its absence; continues a sentence after "no".
     pub(super) fn missing(self) -> &'static str {
         match self {
             Time => NO_TIME,
@@ -198,7 +198,7 @@ fn quoted(source: &str, offset: usize) -> Option<String> {
             .unwrap_or(name.len())
     };
     let (variable, after) = rest.split_at(length + 1);
-    // quotes inside of quotes would end these
+    // nested quotes would end these
     let inside = before.matches('"').count() % 2 == 1;
     (!inside).then(|| format!("{before}\"{variable}\"{after}"))
 }
@@ -270,7 +270,7 @@ mod tests {
         let better = better(&format, &[]).unwrap();
         assert!(better.warnings().is_empty());
         assert_eq!(names(&better), names(&format));
-        // what follows is then told from the field before by its quote, which no value holds
+        // the quote, which no value contains, then separates the next field from the one before
         let expected = "$remote_addr $http_x_a \"$http_x_b\" ${http_user_agent} $status";
         assert_eq!(better.source(), expected);
     }

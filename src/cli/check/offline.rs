@@ -19,7 +19,7 @@ use crate::config::{
 use crate::http::shown;
 use crate::output::elasticsearch::Elasticsearch;
 
-/// What the records cannot do without; the lack of anything else is no warning.
+/// Data that records cannot do without; only its absence is a warning.
 const GRAVE: [Need; 5] = [
     Need::Time,
     Need::Client,
@@ -27,7 +27,7 @@ const GRAVE: [Need; 5] = [
     Need::Forwarded,
     Need::Path,
 ];
-/// What a better format for a log of nginx's predefined one is called.
+/// The name of a better format for a log in nginx's predefined format.
 const BETTER: &str = "logweir";
 
 pub(super) fn describe(loaded: &Loaded, report: &mut Report) {

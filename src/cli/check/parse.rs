@@ -26,7 +26,7 @@ use crate::record::privacy::{Cleaned, Redactor};
 const SHOWN_PER_REASON: u64 = 10;
 /// The reason of a line over the limit, as the agent's metrics name it.
 const TOO_LONG: &str = "too_long";
-/// The reason of a line whose time cannot be true.
+/// The reason of a line with an impossible time.
 const NO_TIME: &str = "time_unreadable";
 
 /// The options of the command.
@@ -64,7 +64,7 @@ pub(super) fn run(loaded: &Loaded, asked: Asked<'_>) -> Exit {
     }
 }
 
-/// Says why a file cannot be read to its end.
+/// Reports why a file cannot be read to its end.
 fn unreadable(path: &Path, error: &io::Error) -> Exit {
     let (exit, advice) = match error.kind() {
         ErrorKind::PermissionDenied => (Exit::Permission, names::who_may_read(path)),
@@ -79,7 +79,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Exit {
     exit
 }
 
-/// One log on its way through its formats.
+/// The pass over one log.
 struct Walk<'a> {
     loaded: &'a Loaded,
     chosen: &'a Chosen,
@@ -87,7 +87,7 @@ struct Walk<'a> {
     times: Vec<TimeFields>,
     captures: Captures,
     records: Option<Records>,
-    /// What of a line may be seen.
+    /// The parts of a line that may be shown.
     redactor: Redactor,
     cleaned: Cleaned,
     tally: Tally,
@@ -209,7 +209,7 @@ impl<'a> Walk<'a> {
         self.odd.push(text);
     }
 
-    /// The line parses, but its time is no date, or none that a server can have logged.
+    /// The line parses, but its time is not a date, or not a date that a server can have logged.
     fn no_time(&mut self, index: usize, capture: usize, line: &Line<'_>) {
         if self.tally.odd(NO_TIME, line.number) > SHOWN_PER_REASON {
             return;
@@ -243,7 +243,7 @@ impl<'a> Walk<'a> {
     /// An excerpt of the line as it may be shown, with a caret under the byte at `offset`.
     fn place(&mut self, line: &[u8], offset: usize) -> String {
         if self.redactor.hashes_fields() {
-            return "    (its text is not shown, for privacy.hash_fields may stand in it)\n"
+            return "    (its text is not shown, because it may contain fields of privacy.hash_fields)\n"
                 .to_owned();
         }
         self.redactor.line(line, &mut self.cleaned);
@@ -251,7 +251,7 @@ impl<'a> Walk<'a> {
         terminal::with_caret(&self.cleaned.text, offset, "    ")
     }
 
-    /// Reports everything, with the summary at the end, where it is seen.
+    /// Reports everything. The summary comes last, so that it is visible in a terminal.
     fn text(&self, bytes: u64) -> String {
         let names: Vec<&str> = self
             .chosen

@@ -13,17 +13,17 @@ use super::report::Report;
 use crate::config::Log;
 use crate::tail::LogFile;
 
-/// One that cannot be compiled.
+/// A format that cannot be compiled.
 struct BadFormat<'n> {
     format: &'n LogFormat,
     error: FormatError,
 }
 
-/// All of them.
+/// All formats that cannot be compiled.
 #[derive(Default)]
 pub(super) struct Rejected<'n> {
     formats: Vec<BadFormat<'n>>,
-    /// Their places, by the logs that are written in them, as globs.
+    /// Their indices, by the logs that are written in them, as globs.
     by_path: HashMap<String, Vec<usize>>,
 }
 
@@ -53,8 +53,9 @@ impl<'n> Rejected<'n> {
         rejected
     }
 
-    /// Tells those that this log is written in, where it takes its formats from nginx.conf; false when there is none.
-    pub(super) fn say_of(&self, log: &Log, live: &[&LogFile], report: &mut Report) -> bool {
+    /// Reports the rejected formats that this log is written in, if it takes its formats from nginx.conf. Returns whether
+    /// there are any.
+    pub(super) fn report_for(&self, log: &Log, live: &[&LogFile], report: &mut Report) -> bool {
         if self.formats.is_empty() || !log.auto {
             return false;
         }
@@ -66,18 +67,18 @@ impl<'n> Rejected<'n> {
             .copied()
             .collect();
         for at in &of_it {
-            self.formats[*at].say(report);
+            self.formats[*at].report(report);
         }
         !of_it.is_empty()
     }
 }
 
 impl BadFormat<'_> {
-    fn say(&self, report: &mut Report) {
+    fn report(&self, report: &mut Report) {
         let LogFormat { name, position, .. } = self.format;
         report.warn(&format!(
             "nginx writes it in log_format {name} ({position}), which cannot be used: {}; until that is changed, lines \
-             that no other format takes are indexed whole",
+             that match no other format are indexed as unparsed lines",
             self.error
         ));
         let source = self.error.source().as_bytes();

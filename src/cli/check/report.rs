@@ -34,19 +34,19 @@ impl Report {
             .push_str(&format!("  {label:LABEL_COLUMNS$}{value}\n"));
     }
 
-    /// Something that should be otherwise, though it works.
+    /// Something that works but should be changed.
     pub(super) fn warn(&mut self, text: &str) {
         self.warnings += 1;
         self.finding("warning", text);
     }
 
-    /// Something that does not work, and how the process will end for it.
+    /// Something that does not work, and the exit code for it.
     pub(super) fn fail(&mut self, exit: Exit, text: &str) {
         self.failures.push(exit);
         self.finding("error", text);
     }
 
-    /// Text to copy, as it stands.
+    /// Text to copy unchanged.
     pub(super) fn paste(&mut self, text: &str) {
         for line in text.lines() {
             self.text
@@ -59,7 +59,7 @@ impl Report {
             .push_str(&format!("  {word}: {}\n", terminal::safe(text)));
     }
 
-    /// Prints all of it with its summing up.
+    /// Prints the report with a summary.
     pub(super) fn finish(mut self) -> Exit {
         let verdict = match (self.failures.len(), self.warnings) {
             (0, 0) => "usable".to_owned(),
@@ -83,7 +83,7 @@ impl Report {
         (&self.text, self.exit())
     }
 
-    /// A wrong configuration first: nothing else matters before it is right.
+    /// A wrong configuration takes precedence, because it must be corrected first.
     fn exit(&self) -> Exit {
         let config = self.failures.iter().find(|exit| **exit == Exit::Config);
         config
@@ -113,7 +113,7 @@ pub(in crate::cli) fn size(bytes: u64) -> String {
     }
 }
 
-/// A share for people: never all or nothing when it is not.
+/// A share for people; 0 % and 100 % appear only if they are exact.
 pub(super) fn percent(part: u64, whole: u64) -> String {
     let tenths = u128::from(part) * 1000 / u128::from(whole.max(1));
     match tenths {

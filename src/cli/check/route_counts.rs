@@ -13,7 +13,7 @@ use crate::config::Template;
 const MOST_ROUTES: usize = 10_000;
 /// Routes that are shown.
 const SHOWN: usize = 20;
-/// So many texts in one place of otherwise equal routes look like values.
+/// So many texts in one segment of otherwise equal routes look like values.
 const VALUES: usize = 20;
 /// Places with such texts that are shown.
 const PROPOSED: usize = 5;
@@ -36,9 +36,9 @@ struct Count {
     configured: bool,
 }
 
-/// A place of a route, and the texts that stand there.
-struct Place<'r> {
-    /// With `{value}` in that place.
+/// A segment in which otherwise equal routes differ, and its texts.
+struct VaryingSegment<'r> {
+    /// With `{value}` in that segment.
     template: String,
     texts: BTreeSet<&'r str>,
     lines: u64,
@@ -61,7 +61,7 @@ impl RouteCounts {
         }
     }
 
-    /// The table, and what to paste; `None` without any route.
+    /// The table, and sections to paste into the configuration; `None` without any route.
     pub(super) fn text(&self) -> Option<String> {
         if self.by_route.is_empty() {
             return None;
@@ -90,26 +90,26 @@ impl RouteCounts {
         Some(out)
     }
 
-    /// Places with many texts, and the routes that make one of each.
+    /// The segments with many texts, and the routes that would merge them.
     fn proposals(&self) -> String {
-        let mut places = self.places();
-        places.retain(|place| {
-            place.texts.len() >= VALUES && Template::parse(&place.template).is_ok()
+        let mut varying = self.varying_segments();
+        varying.retain(|segment| {
+            segment.texts.len() >= VALUES && Template::parse(&segment.template).is_ok()
         });
-        places.sort_by(|one, other| {
+        varying.sort_by(|one, other| {
             let by_number = other.texts.len().cmp(&one.texts.len());
             by_number.then_with(|| one.template.cmp(&other.template))
         });
-        places.truncate(PROPOSED);
-        if places.is_empty() {
+        varying.truncate(PROPOSED);
+        if varying.is_empty() {
             return String::new();
         }
-        let mut out = "these still look like values:\n".to_owned();
-        for Place {
+        let mut out = "these segments still look like values:\n".to_owned();
+        for VaryingSegment {
             template,
             texts,
             lines,
-        } in &places
+        } in &varying
         {
             let some: Vec<&str> = texts.iter().take(3).copied().collect();
             let text = format!(
@@ -119,9 +119,9 @@ impl RouteCounts {
             );
             out.push_str(&format!("  {}\n", terminal::safe(&text)));
         }
-        out.push_str("if they are, give them one name in the configuration:\n\n");
-        for place in &places {
-            let path = toml::Value::String(place.template.clone());
+        out.push_str("if they are, add routes that give them one name:\n\n");
+        for segment in &varying {
+            let path = toml::Value::String(segment.template.clone());
             out.push_str(&format!(
                 "    [[routes]]\n    path = {}\n\n",
                 terminal::safe(&path.to_string())
@@ -130,9 +130,9 @@ impl RouteCounts {
         out
     }
 
-    /// Each place of each route that no configured one names, with the texts of the routes that differ only there.
-    fn places(&self) -> Vec<Place<'_>> {
-        let mut places: BTreeMap<String, Place<'_>> = BTreeMap::new();
+    /// Each segment of each route that no configured one names, with the texts of the routes that differ only there.
+    fn varying_segments(&self) -> Vec<VaryingSegment<'_>> {
+        let mut varying: BTreeMap<String, VaryingSegment<'_>> = BTreeMap::new();
         let named_by_rule = self.by_route.iter().filter(|(_, count)| !count.configured);
         for (route, count) in named_by_rule {
             let Some(inner) = route.strip_prefix('/') else {
@@ -140,7 +140,7 @@ impl RouteCounts {
             };
             let segments: Vec<&str> = inner.split('/').collect();
             for (at, text) in segments.iter().enumerate() {
-                // what is a placeholder already is no further value
+                // a placeholder is not another value
                 if text.is_empty() || text.contains('{') {
                     continue;
                 }
@@ -150,16 +150,18 @@ impl RouteCounts {
                     *last = "{rest*}";
                 }
                 let template = format!("/{}", template.join("/"));
-                let place = places.entry(template.clone()).or_insert_with(|| Place {
-                    template,
-                    texts: BTreeSet::new(),
-                    lines: 0,
-                });
-                place.texts.insert(text);
-                place.lines += count.lines;
+                let segment = varying
+                    .entry(template.clone())
+                    .or_insert_with(|| VaryingSegment {
+                        template,
+                        texts: BTreeSet::new(),
+                        lines: 0,
+                    });
+                segment.texts.insert(text);
+                segment.lines += count.lines;
             }
         }
-        places.into_values().collect()
+        varying.into_values().collect()
     }
 }
 
@@ -170,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn routes_are_counted_and_values_among_them_pointed_out() {
+    fn routes_are_counted_and_segments_that_look_like_values_are_reported() {
         let mut counts = RouteCounts::default();
         for number in 0..30_u8 {
             let name = format!(

@@ -22,7 +22,7 @@ const SAMPLE_BYTES: u64 = 256 * 1024;
 const SAMPLE_LINES: usize = 1000;
 /// Fewer lines show nothing about the clients.
 const ENOUGH_LINES: usize = 100;
-/// So many of a hundred lines from one private address: that is no client.
+/// If so many of a hundred lines come from one private address, it is not a client.
 const PROXY_PERCENT: usize = 95;
 
 /// The findings in the last lines.
@@ -30,7 +30,7 @@ const PROXY_PERCENT: usize = 95;
 pub(super) struct Sample {
     /// Lines looked at.
     pub(super) lines: usize,
-    /// Lines taken, by position of the format; as far as one took any.
+    /// Matched lines, by position of the format; only for formats that matched any.
     pub(super) taken: Vec<usize>,
     /// The peer that nearly all requests come from, when it is a private address.
     pub(super) proxy: Option<Proxy>,
@@ -76,7 +76,7 @@ pub(super) fn take(path: &Path, formats: &Formats) -> io::Result<Sample> {
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();
     file.take(SAMPLE_BYTES).read_to_end(&mut bytes)?;
-    // what is cut off at either end is no whole line
+    // a part of a line at either end does not count
     let from = match start {
         0 => 0,
         _ => memchr::memchr(b'\n', &bytes).map_or(bytes.len(), |end| end + 1),
@@ -131,7 +131,7 @@ fn of(lines: &[&[u8]], formats: &Formats) -> Sample {
     }
 }
 
-/// An address that no client on the internet has.
+/// Whether no client on the internet can have this address.
 fn private(raw: &[u8]) -> Option<Proxy> {
     if raw == b"unix:" {
         return Some(Proxy::Socket);
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn private_is_what_the_internet_does_not_route() {
+    fn addresses_that_the_internet_does_not_route_are_private() {
         let is = |raw: &str| private(raw.as_bytes()).is_some();
         assert!(is("172.16.0.1") && is("192.168.1.1") && is("127.0.0.1") && is("100.64.0.1"));
         assert!(is("::1") && is("fd00::1") && is("fe80::1") && is("::ffff:10.0.0.1"));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn only_whole_lines_of_the_end_are_looked_at() {
+    fn only_complete_lines_of_the_end_count() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("access.log");
         let formats = vec![NamedFormat::combined()].into();

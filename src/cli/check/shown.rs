@@ -34,7 +34,7 @@ pub(super) struct Record {
 }
 
 impl Records {
-    /// `None` without an index that they could go to.
+    /// `None` if the record has no index.
     pub(super) fn new(config: &Config, chosen: &Chosen) -> Option<Self> {
         let target = match &config.elasticsearch {
             Some(cluster) => cluster.target.clone(),
@@ -60,7 +60,7 @@ impl Records {
         Some(Self { recorder, batch })
     }
 
-    /// A row for each field of a line that the format at `index` took, as its record may show it.
+    /// A row for each field of a line that the format at `index` matches, as far as the record may show it.
     pub(super) fn table(
         &mut self,
         index: usize,
@@ -77,7 +77,7 @@ impl Records {
             + 1;
         let mut out = String::new();
         for (capture, field) in fields.iter().enumerate() {
-            // of variables side by side either each has a value or all together
+            // adjacent variables have either a value each or one for all of them
             if captures.span(capture).is_none() {
                 continue;
             }
@@ -93,8 +93,8 @@ impl Records {
         out
     }
 
-    /// The route of a line that the format at `index` took, and whether a configured one names it; `None` where the
-    /// line tells no path.
+    /// The route of a line that the format at `index` matches, and whether a configured route names it; `None` if the
+    /// line has no path.
     pub(super) fn route(
         &mut self,
         index: usize,
@@ -125,20 +125,20 @@ impl Records {
 }
 
 impl Record {
-    /// All of it.
+    /// The record as text.
     pub(super) fn text(&self, number: u64) -> String {
         let (index, document) = (&self.index, pretty(&self.document));
         format!("record of line {number} (index {index})\n{document}")
     }
 
-    /// What the routes made of the line, a row for each.
+    /// The fields that follow from the route, a row for each.
     pub(super) fn meaning(&self) -> String {
         let rows = ["/http/route", "/event/category", "/event/outcome", "/tags"];
         let mut out = String::new();
         for pointer in rows {
             let text = match self.document.pointer(pointer) {
                 Some(Value::String(text)) => text.clone(),
-                // each is of the web
+                // every request has this category
                 Some(Value::Array(values)) if pointer == "/tags" || values.len() > 1 => {
                     let texts: Vec<&str> = values.iter().filter_map(Value::as_str).collect();
                     texts.join(", ")
@@ -153,7 +153,7 @@ impl Record {
     }
 }
 
-/// A row for each value under its whole name, which means the same to Elasticsearch.
+/// A row for each value under its dotted name, which is equivalent for Elasticsearch.
 fn pretty(document: &Value) -> String {
     let mut rows = BTreeMap::new();
     flatten(String::new(), document, &mut rows);

@@ -16,9 +16,9 @@ pub(super) struct Tally {
     pub(super) lines: u64,
     by_format: Vec<u64>,
     odd: BTreeMap<&'static str, Odd>,
-    /// Of blanks alone.
+    /// Lines with only blanks.
     blank: u64,
-    /// Parsed by a format that does not tell the time.
+    /// Lines whose format contains no time.
     timeless: u64,
     times: Option<(Stamp, Stamp)>,
     /// The last line has no `\n`.
@@ -40,7 +40,7 @@ impl Tally {
         }
     }
 
-    /// A line that the format at this position took.
+    /// Counts a line that the format at this position matches.
     pub(super) fn parsed(&mut self, format: usize, stamp: Option<Stamp>) {
         self.lines += 1;
         self.by_format[format] += 1;
@@ -59,13 +59,13 @@ impl Tally {
         self.times = Some((first, last));
     }
 
-    /// A line that says nothing.
+    /// Counts a blank line.
     pub(super) fn blank(&mut self) {
         self.lines += 1;
         self.blank += 1;
     }
 
-    /// A line that no format took; the number of such lines so far.
+    /// Counts a line that no format matches; returns the number of lines with this reason so far.
     pub(super) fn odd(&mut self, reason: &'static str, line: u64) -> u64 {
         self.lines += 1;
         let odd = self.odd.entry(reason).or_insert(Odd {
@@ -76,7 +76,7 @@ impl Tally {
         odd.lines
     }
 
-    /// Whether the format at this position took a line.
+    /// Whether the format at this position matched a line.
     pub(super) fn used(&self, format: usize) -> bool {
         self.by_format[format] > 0
     }

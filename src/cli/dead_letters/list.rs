@@ -50,7 +50,7 @@ pub(super) fn run(config: &Config, args: &ListArgs) -> Exit {
     let file = file(config);
     let mut out = BufWriter::new(io::stdout().lock());
     match print(&file, args, &mut out).and_then(|()| Ok(out.flush()?)) {
-        // a reader that has gone is no failure
+        // a closed pipe is not a failure
         Ok(()) | Err(Stop::Write) => Exit::Ok,
         Err(Stop::Read(error)) => {
             let _ = out.flush();

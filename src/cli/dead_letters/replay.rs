@@ -79,7 +79,7 @@ fn report(done: &Replayed) -> Exit {
     say!("{} of {} taken", taken.total(), entries(done.chosen));
     for (count, what) in [
         (taken.indexed, "indexed"),
-        (taken.duplicate, "there already"),
+        (taken.duplicate, "present already"),
         (taken.diverted, "taken by the failure store"),
         (taken.filtered, "dropped by an ingest pipeline"),
     ] {
@@ -105,7 +105,7 @@ fn report(done: &Replayed) -> Exit {
             say!("{count:8}  {}; {}", safe(reason), safe(hint));
         }
         if done.late > 0 {
-            let why = done.busy.as_deref().unwrap_or("no answer");
+            let why = done.busy.as_deref().unwrap_or("no response");
             say!("{:8}  not in time (--timeout): {}", done.late, safe(why));
         }
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Section::{
     self, Elasticsearch, Enrich, Http, Kibana, Log, Logs, Privacy, Routes, Store, Top,
 };
-use super::{Bounds, Kind, Setting};
+use super::{Bounds, Setting, SettingKind};
 use crate::config::LogLevel;
 use crate::config::units::Bytes;
 
@@ -17,25 +17,25 @@ const MIB: u64 = 1 << 20;
 const HOUR: Duration = Duration::from_secs(3600);
 const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-const fn size(least: u64, most: u64) -> Kind {
-    Kind::Bytes(Bounds {
+const fn size(least: u64, most: u64) -> SettingKind {
+    SettingKind::Bytes(Bounds {
         least: Bytes::new(least),
         most: Bytes::new(most),
     })
 }
 
-const fn time(least: Duration, most: Duration) -> Kind {
-    Kind::Duration(Bounds { least, most })
+const fn time(least: Duration, most: Duration) -> SettingKind {
+    SettingKind::Duration(Bounds { least, most })
 }
 
-const fn count(least: usize, most: usize) -> Kind {
-    Kind::Count(Bounds { least, most })
+const fn count(least: usize, most: usize) -> SettingKind {
+    SettingKind::Count(Bounds { least, most })
 }
 
 const fn setting(
     section: Section,
     name: &'static str,
-    kind: Kind,
+    kind: SettingKind,
     default: &'static str,
     example: &'static str,
     doc: &'static str,
@@ -65,7 +65,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Top,
         "host",
-        Kind::Text,
+        SettingKind::Text,
         "",
         r#""web-07""#,
         "Name of this host, part of each line's identity. It is fixed in data_dir at the first start. Default: the \
@@ -74,7 +74,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Top,
         "data_dir",
-        Kind::Path,
+        SettingKind::Path,
         r#""/var/lib/logweir""#,
         "",
         "The directory for positions and dead letters. It must survive restarts.",
@@ -82,7 +82,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Top,
         "nginx_conf",
-        Kind::Path,
+        SettingKind::Path,
         r#""/etc/nginx/nginx.conf""#,
         "",
         "nginx's configuration, from which logs, formats and server names are read. A missing file is an error only \
@@ -91,7 +91,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Top,
         "discover",
-        Kind::Bool,
+        SettingKind::Bool,
         "",
         "true",
         "Also follow the access logs of nginx.conf that no [[logs]] matches, each with its own format and site, \
@@ -118,7 +118,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Top,
         "trusted_proxies",
-        Kind::Texts,
+        SettingKind::Texts,
         "[]",
         r#"["10.0.0.0/8", "fd00::/8"]"#,
         "Addresses of proxies, as CIDRs, whose X-Forwarded-For and other headers with the client's address are \
@@ -127,7 +127,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Top,
         "keep_original",
-        Kind::Bool,
+        SettingKind::Bool,
         "false",
         "",
         "Keep each whole line in event.original. Lines that cannot be parsed always keep it.",
@@ -160,7 +160,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Top,
         "poll",
-        Kind::OneOf(&["auto", "true", "false"]),
+        SettingKind::OneOf(&["auto", "true", "false"]),
         r#""auto""#,
         "",
         "Check files regularly instead of waiting for events, for file systems without events (NFS, some overlays).",
@@ -168,7 +168,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Top,
         "follow_links",
-        Kind::OneOf(&["safe", "always"]),
+        SettingKind::OneOf(&["safe", "always"]),
         r#""safe""#,
         "",
         "Which links to logs are followed. safe: in a directory that a user other than root or the agent's own may \
@@ -197,7 +197,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Top,
         "openapi",
-        Kind::Paths,
+        SettingKind::Paths,
         "",
         r#"["/etc/logweir/openapi.yaml"]"#,
         "OpenAPI 3 documents, JSON or YAML, whose paths name the APIs in http.route, prefixed with the paths of their \
@@ -206,7 +206,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Logs,
         "paths",
-        Kind::Texts,
+        SettingKind::Texts,
         "",
         r#"["/var/log/nginx/*access.log"]"#,
         "Globs of the live logs (`*`, `?`, `[…]`, `{a,b}`, `**`). As in a shell, a wildcard matches no hidden name. \
@@ -215,7 +215,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Logs,
         "exclude",
-        Kind::Texts,
+        SettingKind::Texts,
         "[]",
         r#"["/var/log/nginx/health-*.log"]"#,
         "Globs of files to leave out; one without a slash is matched against the file's name. They also apply to logs \
@@ -224,7 +224,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Logs,
         "name",
-        Kind::Text,
+        SettingKind::Text,
         "",
         r#""shop""#,
         "The log's name, part of each line's identity. Default: the live file's path. Set it where the live \
@@ -233,7 +233,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Logs,
         "format",
-        Kind::Formats,
+        SettingKind::Formats,
         r#""auto""#,
         "",
         "auto (the log's own formats first, then every log_format of nginx.conf and combined, from specific to \
@@ -243,7 +243,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Logs,
         "escape",
-        Kind::OneOf(&["default", "json", "none"]),
+        SettingKind::OneOf(&["default", "json", "none"]),
         r#""default""#,
         "",
         "The escaping of formats without escape=.",
@@ -251,7 +251,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Logs,
         "fields",
-        Kind::Constants,
+        SettingKind::Constants,
         "{}",
         r#"{ "url.domain" = "shop.example", "user.id" = "$http_x_user_id", "source.ip" = "$my_ip" }"#,
         "Additional fields of every record of these logs: a constant, or a variable of their format. A constant \
@@ -262,7 +262,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Logs,
         "rotated_dirs",
-        Kind::Texts,
+        SettingKind::Texts,
         "[]",
         r#"["/var/log/nginx/old", "/var/log/nginx/20*/"]"#,
         "Other folders to which rotated files are moved (logrotate's olddir); globs are allowed. A glob that matches \
@@ -271,7 +271,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Logs,
         "rotated",
-        Kind::Texts,
+        SettingKind::Texts,
         "[]",
         r#"["/archive/*/access-*.log"]"#,
         "Globs of rotated files with unusual names (unlike access.log.1 or access.log-20261123.gz). A file that was \
@@ -281,7 +281,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Routes,
         "path",
-        Kind::Text,
+        SettingKind::Text,
         "",
         r#""/users/{id}/orders""#,
         "A template of paths as back ends see them: {name} is a segment or a part of one, {name*} at the end is the \
@@ -290,7 +290,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Routes,
         "regex",
-        Kind::Text,
+        SettingKind::Text,
         "",
         r#""^/(de|en)/shop/""#,
         "A regular expression for such paths instead of a template. It matches anywhere in a path, unless it has ^ \
@@ -299,7 +299,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Routes,
         "name",
-        Kind::Text,
+        SettingKind::Text,
         "",
         r#""/users/…/orders""#,
         "The value of http.route. Default: path or regex as written.",
@@ -307,7 +307,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Routes,
         "methods",
-        Kind::Texts,
+        SettingKind::Texts,
         "",
         r#"["GET", "POST"]"#,
         "Methods of the route; GET includes HEAD. Default: all; for a login POST.",
@@ -315,7 +315,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Routes,
         "kind",
-        Kind::OneOf(&["login", "sensitive"]),
+        SettingKind::OneOf(&["login", "sensitive"]),
         "",
         r#""login""#,
         "login: event.category includes authentication, and event.outcome depends on success. sensitive: records get \
@@ -324,7 +324,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Routes,
         "success",
-        Kind::Texts,
+        SettingKind::Texts,
         "",
         r#"["302", "200-204"]"#,
         "Statuses of a successful login, and ranges of them. Required with kind = \"login\".",
@@ -332,7 +332,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Routes,
         "ignore_case",
-        Kind::Bool,
+        SettingKind::Bool,
         "",
         "true",
         "Small and capital letters are equal, so that /LOGIN matches /login. Default: true with a kind, otherwise \
@@ -341,7 +341,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Privacy,
         "ip",
-        Kind::OneOf(&["keep", "truncate", "hash"]),
+        SettingKind::OneOf(&["keep", "truncate", "hash"]),
         r#""keep""#,
         r#""truncate""#,
         "Addresses of clients. truncate: to /24 for IPv4 and /48 for IPv6, in source.address and source.ip. hash: \
@@ -350,7 +350,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Privacy,
         "hash_key",
-        Kind::Secret,
+        SettingKind::Secret,
         "",
         r#""…""#,
         "Key of the hashes, at least 16 bytes, chosen at random. Required with ip = \"hash\" and with hash_fields. Equal values \
@@ -359,7 +359,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Privacy,
         "hash_key_file",
-        Kind::Path,
+        SettingKind::Path,
         "",
         r#""/etc/logweir/hash-key""#,
         "A file with the key.",
@@ -367,7 +367,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Privacy,
         "hash_fields",
-        Kind::Texts,
+        SettingKind::Texts,
         "[]",
         r#"["user.name", "user.id"]"#,
         "Fields written as keyed hashes: user.name (related.user too), user_agent.original, http.request.id, \
@@ -377,7 +377,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Privacy,
         "redact_query",
-        Kind::Texts,
+        SettingKind::Texts,
         REDACT_QUERY,
         "",
         "Keys of queries, cookies, forms and JSON whose values become REDACTED. A key matches if words of it are in \
@@ -387,7 +387,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Privacy,
         "redact_query_add",
-        Kind::Texts,
+        SettingKind::Texts,
         "[]",
         r#"["member_no", "*kundennummer*"]"#,
         "Additional keys for redact_query.",
@@ -395,7 +395,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Privacy,
         "redact_query_except",
-        Kind::Texts,
+        SettingKind::Texts,
         REDACT_QUERY_EXCEPT,
         r#"["token_type", "ticket_id", "csrf"]"#,
         "Keys, or words of them, that are not secrets although redact_query matches them. Replaces the list.",
@@ -403,7 +403,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Privacy,
         "redact_values",
-        Kind::Texts,
+        SettingKind::Texts,
         REDACT_VALUES,
         "",
         "Values that become REDACTED with any key, by the names of their shapes; see ENRICHMENT.md. userinfo: user \
@@ -412,7 +412,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Privacy,
         "redact_values_add",
-        Kind::Texts,
+        SettingKind::Texts,
         "[]",
         r#"["acme_live_"]"#,
         "Prefixes of additional values that become REDACTED if at least 8 letters, digits, _ or - follow.",
@@ -420,7 +420,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Privacy,
         "redact_values_except",
-        Kind::Texts,
+        SettingKind::Texts,
         "[]",
         r#"["basic", "jwt"]"#,
         "Shapes of redact_values that are not redacted.",
@@ -428,7 +428,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Enrich,
         "user_agent",
-        Kind::File,
+        SettingKind::File,
         "",
         r#""/etc/logweir/regexes.yaml""#,
         "A file of definitions in uap-core's form, for the name, version, operating system and device of user agents \
@@ -438,7 +438,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Enrich,
         "geoip",
-        Kind::File,
+        SettingKind::File,
         "",
         r#""/var/lib/GeoIP/GeoLite2-City.mmdb""#,
         "A database of cities or countries in MaxMind's format, for the location of the client (source.geo.*). It is \
@@ -447,7 +447,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Enrich,
         "asn",
-        Kind::File,
+        SettingKind::File,
         "",
         r#""/var/lib/GeoIP/GeoLite2-ASN.mmdb""#,
         "Such a database of networks, for the owner of the address (source.as.*).",
@@ -455,7 +455,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "nodes",
-        Kind::Texts,
+        SettingKind::Texts,
         "",
         r#"["https://es-1:9200", "https://es-2:9200"]"#,
         "Addresses of the cluster's nodes. Required.",
@@ -463,7 +463,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "api_key",
-        Kind::Secret,
+        SettingKind::Secret,
         "",
         r#""id:key""#,
         "An API key: id:key, or its base64 form. One kind of authentication can be set: api_key, \
@@ -472,7 +472,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "api_key_file",
-        Kind::Path,
+        SettingKind::Path,
         "",
         r#""/etc/logweir/api-key""#,
         "A file with the API key.",
@@ -480,7 +480,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "username",
-        Kind::Text,
+        SettingKind::Text,
         "",
         r#""logweir""#,
         "User name; needs password or password_file.",
@@ -488,7 +488,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "password",
-        Kind::Secret,
+        SettingKind::Secret,
         "",
         r#""…""#,
         "The user's password.",
@@ -496,7 +496,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "password_file",
-        Kind::Path,
+        SettingKind::Path,
         "",
         r#""/etc/logweir/password""#,
         "A file with the password.",
@@ -504,7 +504,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "bearer_token",
-        Kind::Secret,
+        SettingKind::Secret,
         "",
         r#""…""#,
         "A bearer token (service account, JWT).",
@@ -512,7 +512,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "bearer_token_file",
-        Kind::Path,
+        SettingKind::Path,
         "",
         r#""/etc/logweir/token""#,
         "A file with the bearer token.",
@@ -520,7 +520,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "client_cert",
-        Kind::Path,
+        SettingKind::Path,
         "",
         r#""/etc/logweir/client.pem""#,
         "A client certificate in PEM form, for clusters that require one; needs client_key.",
@@ -528,7 +528,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "client_key",
-        Kind::Path,
+        SettingKind::Path,
         "",
         r#""/etc/logweir/client.key""#,
         "The private key of client_cert, in PEM form.",
@@ -536,7 +536,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "ca_file",
-        Kind::Path,
+        SettingKind::Path,
         "",
         r#""/etc/logweir/ca.pem""#,
         "Certificates of authorities to trust in addition to the system's, in PEM form. A server's own certificate in \
@@ -545,7 +545,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "ca_fingerprint",
-        Kind::Text,
+        SettingKind::Text,
         "",
         r#""a52dd93511e8c6045e21f16654b77c9ee0f34aea26d9f40320b531c474676228""#,
         "The only authority to trust, as the SHA-256 of its certificate in hexadecimal digits, with or without \
@@ -555,7 +555,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "proxy",
-        Kind::Secret,
+        SettingKind::Secret,
         "",
         r#""http://proxy.example:3128""#,
         "The HTTP proxy for the nodes, with user:password@ before the host if it requires them; \"none\" for no \
@@ -565,7 +565,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "index",
-        Kind::Text,
+        SettingKind::Text,
         r#""nginx-access-%Y.%m.%d""#,
         "",
         "The index of a record, by the event's day in UTC: %Y, %m and %d. Templates and wildcards are derived from \
@@ -574,7 +574,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "data_stream",
-        Kind::Text,
+        SettingKind::Text,
         "",
         r#""logs-nginx.access-default""#,
         "Write to this data stream (TYPE-DATASET-NAMESPACE) instead of index. Ids are unique only within one of its \
@@ -584,7 +584,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "index_mode",
-        Kind::OneOf(&["standard", "logsdb"]),
+        SettingKind::OneOf(&["standard", "logsdb"]),
         "",
         r#""logsdb""#,
         "How `logweir setup` lets new indices be stored; existing indices do not change. logsdb (Elasticsearch 8.17 \
@@ -627,7 +627,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Elasticsearch,
         "gzip",
-        Kind::Bool,
+        SettingKind::Bool,
         "true",
         "",
         "Compress requests.",
@@ -643,7 +643,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Store,
         "path",
-        Kind::Path,
+        SettingKind::Path,
         "",
         r#""/srv/logweir/store""#,
         "Where the store is. Default: `store` in data_dir.",
@@ -675,7 +675,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Kibana,
         "url",
-        Kind::Text,
+        SettingKind::Text,
         "",
         r#""https://kibana:5601""#,
         "Address of Kibana, with its base path if it has one. Required.",
@@ -683,7 +683,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Kibana,
         "space",
-        Kind::Text,
+        SettingKind::Text,
         "",
         r#""ops""#,
         "The identifier of the Kibana space for the dashboards. Default: the default space. OpenSearch Dashboards has \
@@ -692,7 +692,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Kibana,
         "api_key",
-        Kind::Secret,
+        SettingKind::Secret,
         "",
         r#""id:key""#,
         "An API key, if it differs from that of [elasticsearch]. One kind of authentication can be set.",
@@ -700,7 +700,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Kibana,
         "api_key_file",
-        Kind::Path,
+        SettingKind::Path,
         "",
         r#""/etc/logweir/kibana-key""#,
         "A file with the API key.",
@@ -708,7 +708,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Kibana,
         "username",
-        Kind::Text,
+        SettingKind::Text,
         "",
         r#""ops""#,
         "User name; needs password or password_file.",
@@ -716,7 +716,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Kibana,
         "password",
-        Kind::Secret,
+        SettingKind::Secret,
         "",
         r#""…""#,
         "The user's password.",
@@ -724,7 +724,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Kibana,
         "password_file",
-        Kind::Path,
+        SettingKind::Path,
         "",
         r#""/etc/logweir/kibana-password""#,
         "A file with the password.",
@@ -732,7 +732,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Kibana,
         "ca_file",
-        Kind::Path,
+        SettingKind::Path,
         "",
         r#""/etc/logweir/kibana-ca.pem""#,
         "Certificates of authorities to trust in addition to the system's, in PEM form. Default, if ca_fingerprint is \
@@ -741,7 +741,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Kibana,
         "ca_fingerprint",
-        Kind::Text,
+        SettingKind::Text,
         "",
         r#""a52dd93511e8c6045e21f16654b77c9ee0f34aea26d9f40320b531c474676228""#,
         "The only authority to trust, as the SHA-256 of its certificate, which Kibana must send in its chain. Use it \
@@ -750,7 +750,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Kibana,
         "proxy",
-        Kind::Secret,
+        SettingKind::Secret,
         "",
         r#""none""#,
         "The HTTP proxy for Kibana, or \"none\". Default: as for [elasticsearch], from the environment.",
@@ -758,7 +758,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Http,
         "listen",
-        Kind::Text,
+        SettingKind::Text,
         r#""127.0.0.1:9280""#,
         "",
         "Address and port of the agent's own pages.",
@@ -766,7 +766,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Http,
         "allowed_hosts",
-        Kind::Texts,
+        SettingKind::Texts,
         "[]",
         r#"["logweir.example.org"]"#,
         "Names that requests to / and /status may use for this host (in the Host header), in addition to addresses, \
@@ -776,7 +776,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Log,
         "level",
-        Kind::OneOf(&LogLevel::WORDS),
+        SettingKind::OneOf(&LogLevel::WORDS),
         r#""info""#,
         "",
         "error: data was lost; warn: something needs attention; info: the life of the agent; debug: each file, \
@@ -785,7 +785,7 @@ pub(crate) static SETTINGS: &[Setting] = &[
     setting(
         Log,
         "format",
-        Kind::OneOf(&["text", "json"]),
+        SettingKind::OneOf(&["text", "json"]),
         r#""text""#,
         "",
         "The form of the log lines.",

@@ -1,7 +1,7 @@
 //! Tests that the table of settings alone defines the bounds.
 
 use super::*;
-use crate::config::settings::{Bounds, Kind};
+use crate::config::settings::{Bounds, SettingKind};
 
 /// The bounds of the table are those that the code enforces.
 #[test]
@@ -9,18 +9,18 @@ fn the_bounds_of_the_table_hold_at_both_ends() {
     let mut seen = 0;
     for setting in SETTINGS {
         let (within, outside) = match setting.kind {
-            Kind::Count(Bounds { least, most }) => (
+            SettingKind::Count(Bounds { least, most }) => (
                 [least.to_string(), most.to_string()],
                 vec![(least - 1).to_string(), (most + 1).to_string()],
             ),
-            Kind::Bytes(Bounds { least, most }) => (
+            SettingKind::Bytes(Bounds { least, most }) => (
                 [format!("'{least}'"), format!("'{most}'")],
                 vec![
                     format!("'{}B'", least.get() - 1),
                     format!("'{}B'", most.get() + 1),
                 ],
             ),
-            Kind::Duration(Bounds { least, most }) => {
+            SettingKind::Duration(Bounds { least, most }) => {
                 let millis = |time: Duration| format!("'{}ms'", time.as_millis());
                 let tick = Duration::from_millis(1);
                 let below = least.checked_sub(tick).map(millis);

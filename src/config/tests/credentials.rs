@@ -21,7 +21,7 @@ fn credentials_in_the_environment_override_those_of_the_file() {
     };
     let user = [("USERNAME", "ops"), ("PASSWORD", "p")];
     let other = "username = \"agent\"\npassword_file = \"/key\"\n";
-    // What they replace is not even read.
+    // The replaced settings are not read.
     for file in [
         "",
         "api_key_file = \"/absent\"\n",
@@ -36,10 +36,10 @@ fn credentials_in_the_environment_override_those_of_the_file() {
         auth("api_key = \"k\"\n", &[("API_KEY_FILE", "/key")]),
         "key agent"
     );
-    // A part of a kind goes with the file's other part.
+    // The environment can supply a part of a pair whose other part is in the file.
     assert_eq!(auth(other, &[("PASSWORD", "p")]), "agent:p");
     assert_eq!(auth(other, &[("USERNAME", "ops")]), "ops:agent");
-    // Of [kibana] nothing is taken away.
+    // The settings of [kibana] stay.
     let toml = format!(
         "{CLUSTER}api_key = \"k\"\n[kibana]\nurl = \"https://kibana:5601\"\napi_key = \"k\"\n"
     );
@@ -101,7 +101,7 @@ fn a_secret_that_others_can_read_is_noted_with_its_keys_and_a_hint() {
              secret; let only the agent's user or group read it: chmod 0640 {FILE}"
         )]
     );
-    // without a secret in it everybody may read it
+    // a file without a secret may be readable by everybody
     let plain = cluster("proxy = \"http://proxy:3128\"\n").read_by(FILE, open);
     assert_eq!(notes(&plain), [""; 0]);
     let proxy = cluster("proxy = \"http://me:hunter2@proxy:3128\"\n").read_by(FILE, open);
@@ -111,7 +111,7 @@ fn a_secret_that_others_can_read_is_noted_with_its_keys_and_a_hint() {
 }
 
 #[test]
-fn each_kind_of_file_with_a_secret_is_looked_at() {
+fn each_kind_of_file_with_a_secret_is_checked() {
     let open = Readers::Everybody { mode: 0o604 };
     let key = "-----BEGIN PRIVATE KEY-----";
     for (name, content) in [

@@ -48,7 +48,7 @@ fn with_discover_the_logs_that_no_section_takes_are_followed_too() {
 }
 
 #[test]
-fn discover_is_on_where_no_section_is_and_can_be_switched() {
+fn discover_is_on_without_a_section_and_can_be_set() {
     let section = "[[logs]]\npaths = [\"/a.log\"]\n";
     for (toml, discover, logs) in [
         ("", true, 4),
@@ -199,7 +199,7 @@ fn many(servers: usize, toml: &str) -> Config {
     text(toml).with("/etc/nginx/nginx.conf", conf).config()
 }
 
-/// Patterns that are compiled, and formats that are held beside the list that all logs share.
+/// The numbers of compiled patterns, and of formats besides the list that all logs share.
 fn cost(servers: usize, toml: &str) -> (usize, usize) {
     let before = COMPILED.get();
     let config = many(servers, toml);
@@ -210,7 +210,7 @@ fn cost(servers: usize, toml: &str) -> (usize, usize) {
         .map(|log| log.formats.parts().1)
         .collect();
     assert!(lists.len() >= servers);
-    // one for what nginx.conf names, and one for the rest of a section
+    // one for the files that nginx.conf names, and one for the rest of a section
     let alike = lists.iter().filter(|list| Arc::ptr_eq(list, lists[0]));
     assert!(alike.count() >= servers);
     assert_eq!(lists[0].len(), servers + 1);
@@ -227,7 +227,7 @@ fn the_cost_of_a_configuration_is_linear() {
     assert_eq!(cost(50, ""), (0, 50));
     assert_eq!(cost(200, ""), (0, 200));
     let glob = "[[logs]]\npaths = [\"/logs/*.log\"]\n";
-    // once to see whether it is a glob, once to ask it
+    // once to check the glob, once to use it
     assert_eq!(cost(50, glob), (2, 50));
     assert_eq!(cost(200, glob), (2, 200));
     assert_eq!(cost(50, &each(50)), (50, 50));
@@ -255,6 +255,6 @@ fn formats_seen_before_are_kept_only_once() {
     assert_eq!(names.len(), 151);
     assert_eq!(names[0], "f3");
     assert_eq!(names.iter().filter(|name| **name == "old").count(), 50);
-    // What is remembered of them is each format once.
+    // Each format is remembered once.
     assert_eq!(config.formats_of(|log| log.auto).len(), 151);
 }

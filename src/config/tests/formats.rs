@@ -37,7 +37,7 @@ fn a_format_that_matches_any_line_is_tried_only_where_it_is_named() {
         ("/l/main.log", &["main", "combined", "loose"]),
         ("/l/plain.log", &["combined", "main", "loose"]),
         ("/l/loose.log", &["loose", "combined", "main"]),
-        // of its own formats the general one would take all lines of the other
+        // among its own formats, the general one would match all lines of the other
         ("/l/both.log", &["main", "json_log", "combined", "loose"]),
     ] {
         assert_eq!(formats(&config, path), expected, "{path}");
@@ -92,7 +92,7 @@ fn well_known_formats_are_tried_on_logs_that_no_nginx_conf_names() {
     let place = |name: &str| names.iter().position(|found| *found == name).unwrap();
     assert!(place("combined") < place("vhost-combined"));
     assert!(place("vhost-combined") < place("nginx-proxy"));
-    // while no line was seen
+    // before any line was seen
     assert_eq!(config.logs[0].formats.expected(), place("combined"));
     let named = text("[[logs]]\npaths = [\"/a.log\"]\nformat = \"combined\"\n").config();
     assert_eq!(formats(&named, "/a.log"), ["combined"]);
@@ -102,7 +102,7 @@ fn well_known_formats_are_tried_on_logs_that_no_nginx_conf_names() {
 }
 
 #[test]
-fn the_format_that_is_expected_is_the_logs_own() {
+fn the_expected_format_is_the_logs_own() {
     let config = nginx("");
     for log in &config.logs {
         let expected = match log.paths[0].as_str() {
@@ -120,7 +120,7 @@ const MAIN: &str =
     "http { log_format main '$remote_addr $status [$time_local]'; log_format odd.name '$status'; }";
 
 #[test]
-fn a_format_of_nginx_is_named() {
+fn a_format_of_nginx_can_be_chosen_by_its_name() {
     let formats = |written: &str| {
         let toml = format!("[[logs]]\npaths = [\"/var/log/x.log\"]\nformat = {written}\n");
         text(&toml).with("/etc/nginx/nginx.conf", MAIN)

@@ -23,14 +23,14 @@ fn a_format_without_time_or_client_is_noted_once_with_its_logs() {
     let one = |more: &str| text(&format!("[[logs]]\npaths = [\"/a\"]\n{more}\n"));
     let told = [
         notes(nginx("")),
-        // which format a glob's other files are written in is not known
+        // the format of the glob's other files is unknown
         notes(nginx("[[logs]]\npaths = [\"/srv/*.log\"]\n")),
         notes(nginx("[[logs]]\npaths = [\"/var/log/nginx/0.log\"]\n")),
         notes(one("format = ['$status $x', 'combined']")),
         notes(one(
             "format = '$status $x $y'\nfields = { \"@timestamp\" = \"$x\", \"source.ip\" = \"$Y\" }",
         )),
-        // what the format does not have is no time
+        // a variable that the format does not have is not a time
         notes(one(
             "format = '$remote_addr $x'\nfields = { \"@timestamp\" = \"$z\" }",
         )),

@@ -69,7 +69,7 @@ fn privacy_is_read() {
     assert!(!lists.redact_values.contains(&"jwt".to_owned()));
     assert!(!lists.redact_values.contains(&"userinfo".to_owned()));
     assert_eq!(lists.redact_values_add, ["acme_live_"]);
-    // the line feed is no part of the key, and nothing shows it
+    // the line feed is not part of the key, and the key is never shown
     let key = privacy.hash_key.unwrap();
     assert_eq!(
         key.derive("a"),
@@ -112,7 +112,7 @@ fn invalid_enrichment_is_reported() {
         ),
     ];
     insta::assert_snapshot!(told.join("\n"));
-    // a variable is a text in any case
+    // the value of a variable is always a text
     let variable = Machine::default().var("LOGWEIR_ENRICH_USER_AGENT", "true");
     let said = variable.errors();
     assert!(
@@ -146,7 +146,7 @@ fn enrichment_is_read_and_its_files_are_reported() {
     for path in ["/regexes.yaml", "/city.mmdb", "/asn.mmdb"] {
         assert!(loaded.files.contains(&PathBuf::from(path)), "{path}");
     }
-    // what enrichment does not fill may come from elsewhere
+    // fields that enrichment does not fill may come from elsewhere
     let fields =
         "[[logs]]\npaths = [\"/a\"]\nfields = { \"source.geo.city_name\" = \"$geoip_city\" }";
     text(&format!(

@@ -57,7 +57,7 @@ fn the_setting_overrides_the_variables_and_none_disables_proxies() {
 }
 
 #[test]
-fn what_no_proxy_names_is_reached_directly() {
+fn addresses_in_no_proxy_are_reached_directly() {
     let is_direct = |no_proxy: &str, node: &str| {
         let machine = cluster("")
             .var("ALL_PROXY", "http://all:1")
@@ -116,7 +116,7 @@ fn an_invalid_proxy_is_reported_without_its_password() {
         "{said}"
     );
     assert!(!said.contains("hunter2"), "{said}");
-    // what no node needs stops nothing
+    // a proxy that no node needs is not checked
     socks("[elasticsearch]\nnodes = [\"http://127.0.0.1:9200\"]\n").config();
     socks(&format!("{far}proxy = \"none\"\n")).config();
 }
@@ -164,7 +164,7 @@ fn kibana_inherits_the_trusted_authorities_of_the_cluster() {
     let other = FINGERPRINT.replace('a', "b");
     let own = format!("ca_fingerprint = \"{other}\"\n");
     assert_eq!(kibana(&own), (None, Some(other)));
-    // a plain address has no use for it
+    // a plain address does not use it
     let toml = format!(
         "[elasticsearch]\nnodes = [\"https://es:9200\"]\nca_fingerprint = \"{FINGERPRINT}\"\n\
          [kibana]\nurl = \"http://kibana:5601\"\n"

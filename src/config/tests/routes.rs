@@ -74,7 +74,7 @@ fn invalid_documents_are_reported() {
 }
 
 #[test]
-fn documents_become_routes_after_ones_own() {
+fn routes_of_documents_follow_configured_ones() {
     let loaded = text(
         "openapi = [\"/pets.yaml\", \"/twice.json\"]\n\
          [[routes]]\npath = \"/v2/pets/{pet}\"\nmethods = [\"DELETE\"]\nkind = \"sensitive\"\n",
@@ -146,7 +146,7 @@ fn a_variable_that_no_format_has_is_noted_with_the_formats() {
         notes.collect::<Vec<_>>().join("\n")
     };
     let told = [
-        // of the log's own format, though another one has $host
+        // the log's own format counts, although another one has $host
         notes(
             "[[logs]]\npaths = [\"/var/log/nginx/shop-access.log\"]\n[logs.fields]\n\"labels.host\" = \"$host\"",
         ),
@@ -159,7 +159,7 @@ fn a_variable_that_no_format_has_is_noted_with_the_formats() {
         notes(
             "[[logs]]\npaths = [\"/a\"]\nformat = \"$host $http_x\"\nfields = { \"user.id\" = \"$http_x\" }",
         ),
-        // it has it, but not by itself
+        // it has the variable, but as a part of a longer text
         notes(
             "[[logs]]\npaths = [\"/a\"]\nformat = \"$msec $my_ip$request_uri\"\nfields = { \"source.ip\" = \"$my_ip\" }",
         ),
@@ -168,7 +168,7 @@ fn a_variable_that_no_format_has_is_noted_with_the_formats() {
 }
 
 #[test]
-fn the_site_of_the_server_stands_behind_a_variable_for_it() {
+fn a_variable_for_the_site_takes_precedence_over_the_site_of_the_server() {
     let config = nginx(
         "[[logs]]\npaths = [\"/var/log/nginx/shop-access.log\"]\n[logs.fields]\nurl.domain = \"$status\"\n",
     )
@@ -183,7 +183,7 @@ fn the_site_of_the_server_stands_behind_a_variable_for_it() {
 proptest! {
     /// Any document is accepted, or refused with a reason.
     #[test]
-    fn no_document_makes_it_fail(
+    fn no_document_causes_a_panic(
         lines in prop::collection::vec("(openapi: 3\\.1|paths:|  /[a-z{}*?/]{0,6}:|    (get|put|\\$ref|servers): ?[{}\\[\\]#&*a-z/\"]{0,6}|servers:|- url: [a-z:/{}]{0,8})", 0..10),
         head in any::<bool>(),
     ) {

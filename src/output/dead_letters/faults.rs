@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
-//! Each durable step fails, once or for a while, or is the last of the machine, which loses what was not
-//! fsynced: an entry whose append returned `Ok` is there afterwards, unless a rewrite dropped it.
+//! Each durable step fails, once or for a while, or is the last one before a power cut, which loses everything that was not
+//! fsynced. An entry whose append returned `Ok` is there afterwards, unless a rewrite dropped it.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::disk::sim::{Op, SimDisk};
 enum Fault {
     /// The operation fails so many times, after so many that work.
     Error { op: Op, skip: usize, times: usize },
-    /// The machine does so many steps more.
+    /// The power fails after so many more steps.
     Crash { steps: usize },
 }
 
@@ -27,7 +27,7 @@ fn entry(id: usize, kind: EntryKind) -> Entry {
     Entry::new(kind, 0, ("day", &id), b"{\"n\":1}\n", None, reason)
 }
 
-/// Appends and rewrites with one fault, then a power cut, then more of the same. Gives whether the fault was met.
+/// Appends and rewrites with one fault, then a power cut, then further appends. Returns whether the fault occurred.
 fn live(fault: Fault, kept: usize, torn: u8) -> bool {
     let disk = SimDisk::new("/state");
     match fault {
@@ -51,7 +51,7 @@ fn live(fault: Fault, kept: usize, torn: u8) -> bool {
                 Err(_) => failed = true,
             }
             if batch % 2 == 1 {
-                // The parked ones are in the cluster by now.
+                // The cluster has the parked ones by now.
                 let fate = |entry: &Entry| match entry.kind {
                     EntryKind::Parked => EntryChange::Remove,
                     EntryKind::Dead => EntryChange::Keep,
@@ -70,7 +70,7 @@ fn live(fault: Fault, kept: usize, torn: u8) -> bool {
         let lost: Vec<&usize> = settled.difference(&there).collect();
         assert!(lost.is_empty(), "{case}: lost {lost:?}");
     }
-    // Without faults everything is taken.
+    // Without faults everything is accepted.
     assert!(
         settled.is_superset(&BTreeSet::from([101, 111, 121, 131])),
         "{case}"
@@ -79,7 +79,7 @@ fn live(fault: Fault, kept: usize, torn: u8) -> bool {
 }
 
 #[test]
-fn settled_entries_survive_every_step_that_fails() {
+fn settled_entries_survive_every_failing_step() {
     for op in [Op::Create, Op::Write, Op::Sync, Op::Rename, Op::SyncDir] {
         let mut met = 0;
         for skip in 0..8 {

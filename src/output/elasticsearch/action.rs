@@ -36,7 +36,7 @@ impl ActionLines {
     /// The day that determines the index.
     fn day(&self, time: EventTime) -> i64 {
         match (&self.target, time) {
-            // a data stream takes every day
+            // a data stream contains all days
             (IndexTarget::Stream(_), _) => 0,
             // documents without a readable time have an index of their own
             (IndexTarget::Daily(_), EventTime::Unreadable) => i64::MIN,
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_data_stream_takes_every_day() {
+    fn a_data_stream_contains_all_days() {
         let stream = DataStream::parse("logs-nginx.access-default").unwrap();
         let mut framing = ActionLines::new(IndexTarget::Stream(stream));
         for time in [

@@ -81,7 +81,7 @@ pub(crate) struct InProcess {
     points: FailPoints,
 }
 
-/// Waits as long as the fail point says, for ever if the agent dies there; false when the step fails.
+/// Waits as long as the fail point requires, for ever if the agent dies there. Returns whether the step succeeds.
 async fn passes(points: &FailPoints, step: Step) -> bool {
     match points.pass(step) {
         StepAction::Proceed => true,
@@ -124,7 +124,7 @@ impl InProcess {
     }
 
     /// Resends parked documents.
-    pub(crate) async fn bring_back(&self) {
+    pub(crate) async fn resend_parked(&self) {
         self.deliverer.resend_parked().await;
     }
 

@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_index_is_parked_only_after_its_time_and_only_while_others_accept() {
+    async fn lines_are_parked_only_after_the_time_limit_and_while_others_accept() {
         let index_health = IndexHealth::new(TEN);
         assert!(!index_health.refused_now("old"));
         tokio::time::advance(TEN + SECOND).await;

@@ -3,7 +3,7 @@
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_document_is_kept_and_the_others_go_on() {
+async fn a_bad_document_is_kept_and_the_others_are_indexed() {
     let lab = Lab::new(Cluster::default());
     let mut items: Vec<_> = (0..100).map(|id| ("today", id, false)).collect();
     items[17].2 = true;

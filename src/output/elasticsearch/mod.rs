@@ -190,7 +190,7 @@ impl OutputStatus for Elasticsearch {
     fn write_metrics(&self, sink: &mut dyn MetricSink) -> fmt::Result {
         sink.gauge(
             "cluster_answered",
-            "Whether the cluster has answered since the start: 1 or 0",
+            "Whether the cluster has responded since the start: 1 or 0",
             f64::from(u8::from(self.has_responded())),
         )?;
         let stats = &self.deliverer.sender.stats;
@@ -204,7 +204,7 @@ impl OutputStatus for Elasticsearch {
         });
         sink.counters(
             "bulk_requests",
-            "Bulk requests by HTTP status; none: no whole answer came",
+            "Bulk requests by HTTP status; none: no complete response",
             "status",
             &mut requests,
         )?;
@@ -213,7 +213,7 @@ impl OutputStatus for Elasticsearch {
             .map(|(reason, documents)| (reason.label().to_owned(), documents));
         sink.counters(
             "documents_retried",
-            "Documents sent again",
+            "Documents that were resent",
             "reason",
             &mut retries,
         )?;
@@ -224,23 +224,23 @@ impl OutputStatus for Elasticsearch {
         )?;
         sink.gauge(
             "inflight_bytes",
-            "Bytes of bodies on their way",
+            "Bytes of bulk bodies in flight",
             stats.in_flight_bytes() as f64,
         )?;
         sink.gauge(
             "inflight_requests",
-            "Bulk requests on their way",
+            "Bulk requests in flight",
             stats.in_flight() as f64,
         )?;
         sink.counter(
             "documents_unparked",
-            "Parked documents that their index took in the end",
+            "Parked documents that their index accepted later",
             stats.unparked(),
         )?;
         let buckets = stats.request_buckets();
         let bounds = SECONDS.into_iter().chain([f64::INFINITY]);
         let buckets: Vec<(f64, u64)> = bounds.zip(buckets).collect();
-        let help = "Time from sending a bulk request to its whole answer";
+        let help = "Time from sending a bulk request to its complete response";
         let sum = stats.request_time().as_secs_f64();
         sink.histogram("bulk_request_seconds", help, &buckets, sum)
     }

@@ -21,7 +21,7 @@ const DEFAULT_DEAD_LETTER_BYTES: u64 = 100 * 1024 * 1024;
 /// How long one index may refuse, while others accept, before its lines are parked.
 const DEFAULT_PARK_AFTER: Duration = Duration::from_secs(600);
 
-/// Everything this output needs to know.
+/// The settings of this output.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// How the cluster is reached.

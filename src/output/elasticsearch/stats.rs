@@ -95,7 +95,7 @@ impl Stats {
         self.unparked.load(Ordering::Relaxed)
     }
 
-    /// Documents of live batches that the cluster has, or will never have, counted as soon as its response says so.
+    /// Documents of live batches that the cluster has, or will never have, counted as soon as the response shows it.
     pub(crate) fn settled(&self) -> u64 {
         self.settled.load(Ordering::Relaxed)
     }
@@ -165,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_counted_by_status_and_time_and_gauges_come_back() {
+    fn requests_are_counted_by_status_and_time_and_gauges_return_to_zero() {
         let stats = Stats::default();
         stats.begin(100).end(200, Duration::from_millis(7));
         stats.begin(50).end(200, Duration::from_secs(100));

@@ -4,7 +4,7 @@
 //! that is a plain index with guessed types, which blocks the data stream for ever. Elasticsearch since 8.13 refuses
 //! that itself on request (`require_data_stream`, elastic/elasticsearch#101872); older versions and OpenSearch refuse
 //! the parameter. There the name is checked before the first bulk request. Invariant: without the parameter no bulk
-//! request goes to a name that is neither a data stream nor sure to become one.
+//! request goes to a name that is not a data stream, unless it is certain to become one.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -39,7 +39,7 @@ enum NameCheck {
 }
 
 impl Streams {
-    /// The servers take [`PARAMETER`], as far as is known.
+    /// Whether the servers accept [`PARAMETER`], as far as is known.
     pub(crate) fn take_parameter(&self) -> bool {
         !self.refuses_parameter.load(Ordering::Relaxed)
     }

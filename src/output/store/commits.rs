@@ -1,6 +1,6 @@
 //! The task that writes: adds batches, commits them in groups, and keeps the store in its limits.
 //!
-//! Owns the rhythm. Invariant: acks are given after the commit that made their documents durable, in the order of batches;
+//! Owns the rhythm. Invariant: acks follow the commit that made their documents durable, in the order of batches;
 //! a store that cannot be written takes no batch until it can.
 
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::output::Ack;
 pub(super) const INTERVAL: Duration = Duration::from_millis(700);
 /// The time between two upkeeps.
 const UPKEEP: Duration = Duration::from_secs(1);
-/// The time after which a call that failed is tried again.
+/// The time after which a failed call is tried again.
 const TRY_AGAIN: Duration = Duration::from_secs(1);
 
 /// What to do when the store cannot be written.
@@ -105,7 +105,7 @@ pub(super) async fn run<D: Disk>(
     task.commit().await;
 }
 
-/// The result of the merge under way; never, without one or when it failed.
+/// The result of the current merge, `None` if it failed; pending for ever without a merge.
 async fn finished(merge: &mut Option<JoinHandle<Merged>>) -> Option<Merged> {
     match merge {
         Some(merge) => merge.await.ok(),

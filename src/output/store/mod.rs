@@ -2,8 +2,8 @@
 //!
 //! Owns the group commit: a batch is accepted when its documents are in memory, and acknowledged when the commit that
 //! holds them is durable. Refuses to know what a document contains and how it is stored (the crate `logweir-store`).
-//! Invariant: one task writes, and nothing is added while a commit fails; so a full disk holds delivery as a cluster does
-//! that cannot be reached.
+//! Invariant: one task writes, and nothing is added while a commit fails. So a full disk holds delivery, as an unreachable
+//! cluster does.
 
 mod commits;
 #[cfg(test)]
@@ -28,7 +28,7 @@ use crate::telemetry::MetricSink;
 /// The mappings that the store takes its types from: those of Elasticsearch.
 const MAPPINGS: &str = include_str!("../../../mappings/elasticsearch/component-mappings.json");
 
-/// A batch is collected for at most so long before it is handed over.
+/// A batch is collected for at most so long before it is delivered.
 ///
 /// With the interval of commits and the time of a commit this makes a line searchable within a second.
 pub const FLUSH_INTERVAL: Duration = Duration::from_millis(200);
@@ -88,7 +88,7 @@ struct Delivery {
     accepted: oneshot::Sender<Batch>,
 }
 
-/// What the writer shows of itself.
+/// The state of the writer that others may see.
 struct Shared {
     health: HealthTracker,
     clock: Arc<dyn Clock>,
@@ -108,7 +108,7 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Opens the store, or goes on with the one that the agent before had. Must be called on a tokio runtime.
+    /// Opens the store, or takes over that of the agent before. Must be called on a tokio runtime.
     ///
     /// # Errors
     ///

@@ -448,7 +448,7 @@ mod tests {
 
     /// Names of secrets in real systems.
     #[test]
-    fn keys_of_secrets_are_known() {
+    fn keys_of_secrets_are_recognised() {
         let names = default();
         for key in [
             "ticket",

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::Scope;
 use super::names::{Cut, Key, Names};
-use super::shapes::{MARKS, Place, Shapes};
+use super::shapes::{MARKS, Shapes, ValueContext};
 use super::spelling::{Unit, unit};
 use super::userinfo;
 
@@ -201,7 +201,7 @@ impl Secrets {
         }
         // JSON in a raw line has `\\n` between words
         let escape = matches!(walk.before, [Some(b'n' | b'r' | b't'), Some(b'\\')]);
-        let place = Place {
+        let place = ValueContext {
             before: walk.before[0].filter(|_| !escape),
             begins: text[..walk.at]
                 .trim_ascii_end()
@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_known_in_every_escaping() {
+    fn json_is_recognised_in_every_escaping() {
         for (text, expected) in [
             (r#"{"password":"a\"b","c":1}"#, r#"{"password":"*","c":1}"#),
             (
@@ -628,7 +628,7 @@ mod tests {
     }
 
     #[test]
-    fn the_code_of_a_callback_is_known_by_the_state_beside_it() {
+    fn the_code_of_a_callback_is_recognised_by_the_state_beside_it() {
         for (text, expected) in [
             (
                 "/cb?code=SplxlOBeZQQYbYS6WxSbIA&state=xyz",
@@ -660,7 +660,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_stand_in_forms_cookies_and_lists() {
+    fn secrets_are_found_in_forms_cookies_and_lists() {
         for (text, expected) in [
             (
                 "user[password][x]=1&token%5B0%5D=2&b=3",
@@ -693,7 +693,7 @@ mod tests {
     }
 
     #[test]
-    fn in_a_line_that_no_format_takes_headers_count() {
+    fn headers_are_recognised_in_a_line_without_a_format() {
         for (text, expected) in [
             ("x Authorization: Bearer a.b-c y", "x Authorization: * y"),
             ("X-Api-Key: abc d", "X-Api-Key: * d"),

@@ -64,7 +64,7 @@ const PEM_LABEL: usize = 40;
 
 /// The context of a value.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct ValueContext {
     /// The decoded byte before it.
     pub(super) before: Option<u8>,
     /// It begins its text, or follows `:` and a blank.
@@ -72,7 +72,7 @@ pub(super) struct Place {
 }
 
 /// A value of the line may begin here.
-const ANYWHERE: Place = Place {
+const ANYWHERE: ValueContext = ValueContext {
     before: None,
     begins: true,
 };
@@ -187,7 +187,7 @@ impl Shapes {
         &self,
         text: &[u8],
         at: usize,
-        place: Place,
+        place: ValueContext,
         cut: Cut,
     ) -> Option<Range<usize>> {
         self.prefixes.iter().find_map(|(prefix, rest)| {
@@ -459,7 +459,7 @@ mod tests {
         while at < bytes.len() {
             let here = unit(bytes, at);
             let begins = bytes[..at].trim_ascii_end().is_empty();
-            if let Some(found) = shapes.at(bytes, at, Place { before, begins }, Cut::Exact) {
+            if let Some(found) = shapes.at(bytes, at, ValueContext { before, begins }, Cut::Exact) {
                 out.push_str(&text[from..found.start]);
                 out.push('*');
                 (from, at) = (found.end, found.end);
@@ -500,7 +500,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_known_by_their_shape() {
+    fn values_are_recognised_by_their_form() {
         let shapes = default();
         let a = "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7bC0eF3hI6";
         for (text, expected) in [

@@ -132,7 +132,7 @@ proptest! {
         let (mut once, mut twice) = (Cleaned::default(), Cleaned::default());
         redactor.clean(text.as_bytes(), scope, &mut once);
         redactor.clean(&once.text, scope, &mut twice);
-        // a hash may lengthen what stands beside it to something that reads as another address
+        // a hash may extend an adjacent text so that it looks like another address
         if ip == AddressRule::Keep {
             prop_assert_eq!(&once.text, &twice.text);
         }

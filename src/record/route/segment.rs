@@ -8,7 +8,7 @@ use super::{shape, token};
 
 /// The kind of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum SegmentKind {
     /// A word; it stays.
     Word,
     Id,
@@ -26,7 +26,7 @@ pub(super) enum Kind {
     Text,
 }
 
-impl Kind {
+impl SegmentKind {
     /// The placeholder; none for a word.
     pub(super) fn placeholder(self) -> &'static [u8] {
         match self {
@@ -59,27 +59,27 @@ const PROGRAMS: [&[u8]; 18] = [
 ];
 
 /// The kind of those values that most paths have, at little cost: numbers, UUIDs, hashes.
-pub(super) fn common(segment: &[u8]) -> Option<Kind> {
+pub(super) fn common(segment: &[u8]) -> Option<SegmentKind> {
     let digits = segment
         .iter()
         .take_while(|byte| byte.is_ascii_digit())
         .count();
     if digits == segment.len() {
         // of others the digits may be those of a date
-        return (!matches!(digits, 0 | 8 | 14)).then_some(Kind::Id);
+        return (!matches!(digits, 0 | 8 | 14)).then_some(SegmentKind::Id);
     }
     if segment.len() < token::HASH || !segment[segment.len() - 1].is_ascii_hexdigit() {
         return None;
     }
     if shape::is_uuid(segment) {
-        return Some(Kind::Uuid);
+        return Some(SegmentKind::Uuid);
     }
     let mut has_digit = false;
     let is_hex = segment.iter().all(|byte| {
         has_digit |= byte.is_ascii_digit();
         byte.is_ascii_hexdigit()
     });
-    (is_hex && has_digit).then_some(Kind::Hash)
+    (is_hex && has_digit).then_some(SegmentKind::Hash)
 }
 
 /// Appends a segment with placeholders for its values. Returns whether it holds an identifier.
@@ -89,16 +89,18 @@ pub(super) fn write(out: &mut Vec<u8>, segment: &[u8]) -> bool {
     }
     let mark = out.len();
     let (found, counts) = match shape::of(segment) {
-        Some(kind) if kind == Kind::Uuid || !is_odd(segment) => (push(out, segment, kind), true),
+        Some(kind) if kind == SegmentKind::Uuid || !is_odd(segment) => {
+            (push(out, segment, kind), true)
+        }
         None if !is_odd(segment) => {
             if segment.len() > LONGEST_PARTS {
                 (push(out, segment, long(segment)), true)
             } else {
                 let (stem, ending) = split_ending(segment);
                 let found = if is_error_page(stem, ending) {
-                    push(out, stem, Kind::Word)
+                    push(out, stem, SegmentKind::Word)
                 } else if is_numbered_title(stem, ending) || is_build(stem, ending) {
-                    push(out, stem, Kind::Slug)
+                    push(out, stem, SegmentKind::Slug)
                 } else {
                     stem_of(out, stem)
                 };
@@ -106,22 +108,22 @@ pub(super) fn write(out: &mut Vec<u8>, segment: &[u8]) -> bool {
                 (found, !is_program(ending))
             }
         }
-        _ => (push(out, segment, Kind::Text), true),
+        _ => (push(out, segment, SegmentKind::Text), true),
     };
     if out.len() - mark > LONGEST_WORD {
         out.truncate(mark);
-        push(out, segment, Kind::Text);
+        push(out, segment, SegmentKind::Text);
     }
     found && counts
 }
 
 /// Appends `text` if it is a word, else its placeholder. Returns whether it is an identifier.
-pub(super) fn push(out: &mut Vec<u8>, text: &[u8], kind: Kind) -> bool {
+pub(super) fn push(out: &mut Vec<u8>, text: &[u8], kind: SegmentKind) -> bool {
     match kind {
-        Kind::Word => out.extend_from_slice(text),
+        SegmentKind::Word => out.extend_from_slice(text),
         kind => out.extend_from_slice(kind.placeholder()),
     }
-    !matches!(kind, Kind::Word | Kind::Text)
+    !matches!(kind, SegmentKind::Word | SegmentKind::Text)
 }
 
 /// Whether there are bytes that are no text, control characters, or characters that every client escapes in a path.
@@ -146,11 +148,15 @@ fn is_odd(segment: &[u8]) -> bool {
         .any(|char| char.is_control() || char == char::REPLACEMENT_CHARACTER)
 }
 
-fn long(segment: &[u8]) -> Kind {
+fn long(segment: &[u8]) -> SegmentKind {
     let of_base64 =
         |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'+' | b'=');
     let by_chance = segment.iter().all(of_base64) && token::is_by_chance(segment);
-    if by_chance { Kind::Id } else { Kind::Text }
+    if by_chance {
+        SegmentKind::Id
+    } else {
+        SegmentKind::Text
+    }
 }
 
 /// Splits off the extensions with their dots: `app`, `.min.js`.
@@ -254,12 +260,12 @@ fn stem_of(out: &mut Vec<u8>, stem: &[u8]) -> bool {
         return true;
     }
     if is_base64(stem) {
-        return push(out, stem, Kind::Id);
+        return push(out, stem, SegmentKind::Id);
     }
     if stem.iter().any(is_separator) {
         return parts(out, stem);
     }
-    part(out, stem).unwrap_or(Kind::Word) != Kind::Word
+    part(out, stem).unwrap_or(SegmentKind::Word) != SegmentKind::Word
 }
 
 /// Returns the name before the parentheses of `Users(1)`, if they are not empty.
@@ -317,7 +323,7 @@ fn is_separator(byte: &u8) -> bool {
 fn parts(out: &mut Vec<u8>, text: &[u8]) -> bool {
     let mark = out.len();
     let mut found = false;
-    let mut common: Option<Kind> = None;
+    let mut common: Option<SegmentKind> = None;
     let mut values_only = true;
     let mut words = 0;
     let mut is_title = true;
@@ -339,14 +345,14 @@ fn parts(out: &mut Vec<u8>, text: &[u8]) -> bool {
             None => part(out, &rest[..length]),
         };
         match kind {
-            Some(Kind::Word) => {
+            Some(SegmentKind::Word) => {
                 values_only = false;
                 words += 1;
             }
             Some(kind) => {
                 found = true;
                 let same = common.is_none_or(|common| common == kind);
-                common = Some(if same { kind } else { Kind::Id });
+                common = Some(if same { kind } else { SegmentKind::Id });
             }
             None => {
                 found = true;
@@ -362,7 +368,7 @@ fn parts(out: &mut Vec<u8>, text: &[u8]) -> bool {
         }
         _ if is_title && words >= token::TITLE => {
             out.truncate(mark);
-            push(out, text, Kind::Slug);
+            push(out, text, SegmentKind::Slug);
             found = true;
         }
         _ => {}
@@ -371,7 +377,7 @@ fn parts(out: &mut Vec<u8>, text: &[u8]) -> bool {
 }
 
 /// Appends a part without separators, split at its dots. Returns its kind, or `None` if it has both values and words.
-fn part(out: &mut Vec<u8>, text: &[u8]) -> Option<Kind> {
+fn part(out: &mut Vec<u8>, text: &[u8]) -> Option<SegmentKind> {
     if memchr::memchr(b'.', text).is_none() {
         let kind = token::of(text);
         push(out, text, kind);
@@ -388,14 +394,14 @@ fn part(out: &mut Vec<u8>, text: &[u8]) -> Option<Kind> {
             out.push(b'.');
             later(out, name);
         }
-        return (kind == Kind::Word).then_some(Kind::Word);
+        return (kind == SegmentKind::Word).then_some(SegmentKind::Word);
     }
     if is_signed(text) {
-        push(out, text, Kind::Id);
-        return Some(Kind::Id);
+        push(out, text, SegmentKind::Id);
+        return Some(SegmentKind::Id);
     }
     let mut only_words = true;
-    let mut first = Kind::Word;
+    let mut first = SegmentKind::Word;
     for (number, name) in text.split(|byte| *byte == b'.').enumerate() {
         if number == 0 {
             first = token::of(name);
@@ -405,11 +411,11 @@ fn part(out: &mut Vec<u8>, text: &[u8]) -> Option<Kind> {
         out.push(b'.');
         // `4.3.2.1.in-addr.arpa`
         only_words &= match name {
-            [b'0'..=b'9'] if first == Kind::Id => !push(out, name, Kind::Id),
+            [b'0'..=b'9'] if first == SegmentKind::Id => !push(out, name, SegmentKind::Id),
             name => !later(out, name),
         };
     }
-    only_words.then_some(Kind::Word)
+    only_words.then_some(SegmentKind::Word)
 }
 
 /// Whether there are at least three parts between dots, of which the first and the last are long and no words: a value
@@ -421,7 +427,7 @@ fn is_signed(text: &[u8]) -> bool {
     if names.clone().any(<[u8]>::is_empty) {
         return false;
     }
-    let is_value = |name: &[u8]| name.len() >= LONG && token::of(name) != Kind::Word;
+    let is_value = |name: &[u8]| name.len() >= LONG && token::of(name) != SegmentKind::Word;
     let ends = [names.next(), names.next_back()];
     names.next().is_some() && ends.into_iter().flatten().all(is_value)
 }
@@ -430,9 +436,9 @@ fn is_signed(text: &[u8]) -> bool {
 fn later(out: &mut Vec<u8>, name: &[u8]) -> bool {
     let kind = match token::of(name) {
         // `oauth2.0`
-        Kind::Id if matches!(name, [b'0'..=b'9']) => Kind::Word,
-        Kind::Word | Kind::Id if is_short_hash(name) => Kind::Hash,
-        Kind::Id if !name.iter().all(u8::is_ascii_digit) => Kind::Hash,
+        SegmentKind::Id if matches!(name, [b'0'..=b'9']) => SegmentKind::Word,
+        SegmentKind::Word | SegmentKind::Id if is_short_hash(name) => SegmentKind::Hash,
+        SegmentKind::Id if !name.iter().all(u8::is_ascii_digit) => SegmentKind::Hash,
         kind => kind,
     };
     push(out, name, kind)

@@ -6,38 +6,42 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
-use super::segment::Kind;
+use super::segment::SegmentKind;
 
 /// Returns the kind of a value that has one of the forms as a whole.
-pub(super) fn of(text: &[u8]) -> Option<Kind> {
+pub(super) fn of(text: &[u8]) -> Option<SegmentKind> {
     if text.iter().all(u8::is_ascii_digit) {
         let date = matches!(text.len(), 8 | 14) && is_date(text);
-        return Some(if date { Kind::Date } else { Kind::Id });
+        return Some(if date {
+            SegmentKind::Date
+        } else {
+            SegmentKind::Id
+        });
     }
     if is_uuid(text) {
-        return Some(Kind::Uuid);
+        return Some(SegmentKind::Uuid);
     }
     if is_token(text) {
-        return Some(Kind::Token);
+        return Some(SegmentKind::Token);
     }
     if is_hardware_address(text) {
-        return Some(Kind::Id);
+        return Some(SegmentKind::Id);
     }
     if memchr::memchr(b'@', text).is_some() && is_email(text) {
-        return Some(Kind::Email);
+        return Some(SegmentKind::Email);
     }
     if !text.iter().any(u8::is_ascii_digit) {
         // `::`, `fe80::`: an address may have no digit
-        return (text.len() > 4 && is_ip(text)).then_some(Kind::Ip);
+        return (text.len() > 4 && is_ip(text)).then_some(SegmentKind::Ip);
     }
     if is_ip(text) {
-        return Some(Kind::Ip);
+        return Some(SegmentKind::Ip);
     }
     if is_date(text) {
-        return Some(Kind::Date);
+        return Some(SegmentKind::Date);
     }
     if is_phone(text) {
-        return Some(Kind::Phone);
+        return Some(SegmentKind::Phone);
     }
     numbers(text).or_else(|| version(text))
 }
@@ -269,9 +273,9 @@ fn ends_in_groups(text: &[u8]) -> bool {
 
 /// Numbers with signs and fractions, one or several: `-17`, `1.5e3`, `48.137,11.575`. One digit, a dot and one
 /// digit are a version of an API, of which there are few: `1.1`.
-fn numbers(text: &[u8]) -> Option<Kind> {
+fn numbers(text: &[u8]) -> Option<SegmentKind> {
     if let [b'0'..=b'9', b'.', b'0'..=b'9'] = text {
-        return Some(Kind::Word);
+        return Some(SegmentKind::Word);
     }
     let text = text.strip_prefix(b"@").unwrap_or(text);
     let mut count = 0;
@@ -294,8 +298,8 @@ fn numbers(text: &[u8]) -> Option<Kind> {
         count += 1;
     }
     match (count, fractions) {
-        (2.., 1..) => Some(Kind::Coordinates),
-        (1.., _) => Some(Kind::Id),
+        (2.., 1..) => Some(SegmentKind::Coordinates),
+        (1.., _) => Some(SegmentKind::Id),
         _ => None,
     }
 }
@@ -327,14 +331,14 @@ fn signed(text: &[u8]) -> Option<bool> {
 }
 
 /// `v3`, `v1.41`: versions of an API, which are few and stay. `1.2.3`, `v1.2.3-rc.1`: releases.
-fn version(text: &[u8]) -> Option<Kind> {
+fn version(text: &[u8]) -> Option<SegmentKind> {
     let behind_v = text.strip_prefix(b"v").or(text.strip_prefix(b"V"));
     let numbered = behind_v.unwrap_or(text);
     let (parts, rest) = dotted_numbers(numbered);
     let is_short = numbered.iter().filter(|byte| byte.is_ascii_digit()).count() <= 4;
     match parts {
-        1 | 2 if behind_v.is_some() && rest.is_empty() && is_short => Some(Kind::Word),
-        3.. if is_release_suffix(rest) => Some(Kind::Version),
+        1 | 2 if behind_v.is_some() && rest.is_empty() && is_short => Some(SegmentKind::Word),
+        3.. if is_release_suffix(rest) => Some(SegmentKind::Version),
         _ => None,
     }
 }
@@ -364,7 +368,7 @@ fn is_release_suffix(text: &[u8]) -> bool {
 
 /// Returns the range and kind of a version or a dotted date after a name: `jquery-3.6.0.min`, `react@18.2.0`,
 /// `logs-2026.11.27`.
-pub(super) fn version_within(text: &[u8]) -> Option<(std::ops::Range<usize>, Kind)> {
+pub(super) fn version_within(text: &[u8]) -> Option<(std::ops::Range<usize>, SegmentKind)> {
     for at in memchr::memchr3_iter(b'-', b'@', b'_', text) {
         let mut start = at + 1;
         if matches!(text.get(start), Some(b'v' | b'V')) {
@@ -374,9 +378,9 @@ pub(super) fn version_within(text: &[u8]) -> Option<(std::ops::Range<usize>, Kin
         let end = text.len() - rest.len();
         let kind = match parts {
             0 | 1 => continue,
-            2 if end - start == 3 => Kind::Word,
-            3 if is_date(&text[start..end]) => Kind::Date,
-            _ => Kind::Version,
+            2 if end - start == 3 => SegmentKind::Word,
+            3 if is_date(&text[start..end]) => SegmentKind::Date,
+            _ => SegmentKind::Version,
         };
         return Some((start..end, kind));
     }

@@ -327,7 +327,7 @@ fn a_route_can_ignore_case() {
     assert_eq!(found(GET, "/Reports/A"), None);
     assert_eq!(found(GET, "/API/x"), Some(4));
     assert_eq!(found(GET, "/api/x"), None);
-    // a literal goes before a parameter, whatever the case of what stands before
+    // a literal precedes a parameter, whatever the case of the text before
     assert_eq!(found(GET, "/API/export"), Some(5));
 }
 

@@ -4,7 +4,7 @@
 //! `top-10`), and when letters look random. Invariant: the result is a pure function of the bytes.
 
 use super::letters;
-use super::segment::Kind;
+use super::segment::SegmentKind;
 
 /// A text with so many words is a title.
 pub(super) const TITLE: usize = 6;
@@ -42,7 +42,7 @@ const WELL_KNOWN: [&[u8]; 34] = [
 const UNLIKE_WORDS: &[u8] = b"phpMyAdmin";
 
 /// Returns the kind of a text with only letters, digits, `-`, `_` and bytes beyond ASCII.
-pub(super) fn of(text: &[u8]) -> Kind {
+pub(super) fn of(text: &[u8]) -> SegmentKind {
     if text.iter().any(|byte| matches!(byte, b'-' | b'_')) {
         several(text)
     } else {
@@ -84,44 +84,56 @@ impl Bytes {
 }
 
 /// A text without `-` and `_`.
-fn one(text: &[u8]) -> Kind {
+fn one(text: &[u8]) -> SegmentKind {
     let bytes = Bytes::of(text);
     let length = text.len();
     if bytes.digits == length {
-        return if length == 0 { Kind::Word } else { Kind::Id };
+        return if length == 0 {
+            SegmentKind::Word
+        } else {
+            SegmentKind::Id
+        };
     }
     if bytes.other > 0 {
         return if bytes.digits > 2 {
-            Kind::Id
+            SegmentKind::Id
         } else {
-            Kind::Word
+            SegmentKind::Word
         };
     }
     if text == UNLIKE_WORDS {
-        return Kind::Word;
+        return SegmentKind::Word;
     }
     if bytes.digits == 0 {
         let title = bytes.upper == 1 && text[0].is_ascii_uppercase();
         let one_case = bytes.upper == 0 || bytes.lower == 0 || title;
         let judged = length >= if one_case { LONG_WORD } else { LONG_CAMEL };
         let by_chance = judged && letters::chance(text) > limit(bytes, length, one_case);
-        return if by_chance { Kind::Id } else { Kind::Word };
+        return if by_chance {
+            SegmentKind::Id
+        } else {
+            SegmentKind::Word
+        };
     }
     if bytes.hex == length && length >= HEX && !is_named_number(text) {
-        return if length >= HASH { Kind::Hash } else { Kind::Id };
+        return if length >= HASH {
+            SegmentKind::Hash
+        } else {
+            SegmentKind::Id
+        };
     }
     mixed(text, bytes)
 }
 
 /// Letters and digits.
-fn mixed(text: &[u8], bytes: Bytes) -> Kind {
+fn mixed(text: &[u8], bytes: Bytes) -> SegmentKind {
     if let Some(number) = text.strip_prefix(b"0x")
         && number.iter().all(u8::is_ascii_hexdigit)
     {
-        return Kind::Id;
+        return SegmentKind::Id;
     }
     if is_named_number(text) || is_stage(text) || is_square(text) {
-        return Kind::Word;
+        return SegmentKind::Word;
     }
     let front = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let few = match front {
@@ -133,7 +145,11 @@ fn mixed(text: &[u8], bytes: Bytes) -> Kind {
     let few = few || inner_number(text).is_some_and(|number| WELL_KNOWN.contains(&number));
     let one_case = bytes.upper == 0 || bytes.lower == 0;
     let is_name = text.len() < SHORT || letters::chance(text) <= limit(bytes, text.len(), one_case);
-    if few && is_name { Kind::Word } else { Kind::Id }
+    if few && is_name {
+        SegmentKind::Word
+    } else {
+        SegmentKind::Id
+    }
 }
 
 /// Quarter bits by which chance must explain a text better than words do to count as chance. Words that a capital
@@ -234,7 +250,7 @@ fn part(text: &[u8]) -> Part {
     // beside other words an odd word is recognised earlier
     let judged = bytes.digits + bytes.other == 0 && text.len() >= ODD_PART;
     let odd = judged && letters::chance(text) > LIKELY;
-    if odd || one(text) != Kind::Word {
+    if odd || one(text) != SegmentKind::Word {
         return Part::Value;
     }
     let inner = &text[1..];
@@ -249,26 +265,26 @@ fn part(text: &[u8]) -> Part {
 }
 
 /// A text with `-` or `_` in it.
-fn several(text: &[u8]) -> Kind {
+fn several(text: &[u8]) -> SegmentKind {
     let bytes = Bytes::of(text);
     let split = || text.split(|byte| matches!(byte, b'-' | b'_'));
     let count = split().count();
     if count > MOST_PARTS {
         return if bytes.letters() > bytes.digits {
-            Kind::Slug
+            SegmentKind::Slug
         } else {
-            Kind::Id
+            SegmentKind::Id
         };
     }
     if bytes.letters() + bytes.other == 0 {
         return if bytes.digits == 0 {
-            Kind::Word
+            SegmentKind::Word
         } else {
-            Kind::Id
+            SegmentKind::Id
         };
     }
     if bytes.digits > 0 && (is_hex_groups(text, bytes) || is_code(text, bytes)) || is_isbn(text) {
-        return Kind::Id;
+        return SegmentKind::Id;
     }
     let mut words = 0;
     let mut first = Part::Empty;
@@ -297,7 +313,7 @@ fn several(text: &[u8]) -> Kind {
     // keys of tickets and orders: `PROJ-17`, `ORD-2026-0001`
     let is_key = bytes.digits > 0 && bytes.lower == 0 && bytes.other == 0;
     if is_key && !(numbers + values == 0 && few == 1 && is_known_key(text)) {
-        return Kind::Id;
+        return SegmentKind::Id;
     }
     let by_chance = numbers + values == 0
         && text.len() >= SEVERAL
@@ -307,9 +323,9 @@ fn several(text: &[u8]) -> Kind {
         && letters::chance(text) > limit_of_several(bytes, short);
     if numbers + values == 0 && !by_chance {
         return if words >= TITLE {
-            Kind::Slug
+            SegmentKind::Slug
         } else {
-            Kind::Word
+            SegmentKind::Word
         };
     }
     let begins_lower = text[0].is_ascii_lowercase() || text[0] >= 0x80;
@@ -319,7 +335,11 @@ fn several(text: &[u8]) -> Kind {
         Part::Number | Part::Value | Part::Few => words >= 2 || words == 1 && bytes.upper == 0,
         Part::Empty | Part::Short => words >= 2,
     };
-    if is_slug { Kind::Slug } else { Kind::Id }
+    if is_slug {
+        SegmentKind::Slug
+    } else {
+        SegmentKind::Id
+    }
 }
 
 /// Like [`limit`], for several parts.

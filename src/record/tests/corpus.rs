@@ -44,7 +44,7 @@ impl Case {
         let mut offset = 0;
         let mut found = vec![];
         for (line, cut) in &self.lines {
-            // each as if it were read alone, so that one case does not lend its time to the next
+            // each is read alone, so that the time of one case does not affect the next
             recorder.begin(source(0, path()), NOW, self.last);
             batch.clear();
             let recorded = recorder.record(offset, line, *cut, &mut batch);
@@ -118,7 +118,7 @@ const EVERY_LINE: &str = "10.0.0.1 192.0.2.7 \"198.51.100.4, 203.0.113.9, 10.0.0
     \"-, - : 0.120\" \"0.001, 2.000 : 0.125\" \"-, - : 0.001\" MISS . 4711 2.31 \
     \"application/json\"";
 
-/// All of them: what is asserted of documents is asserted of these.
+/// The whole corpus, on which tests of documents run.
 pub(super) fn all() -> Vec<Case> {
     let at = |rest: &str| format!("203.0.113.9 - - [23/Nov/2026:05:41:14 +0000] {rest}");
     let url = format!("/search?q={}", "%C3%A4".repeat(1360));

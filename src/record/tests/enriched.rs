@@ -24,7 +24,7 @@ const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) App
 
 /// A document of a client at `address`, with everything on.
 pub(super) fn document(address: &str, privacy: Privacy) -> Value {
-    // the second is remembered
+    // the second one is in the cache
     let [_, document] = documents([(address, IPHONE); 2], privacy);
     document
 }
@@ -136,7 +136,7 @@ fn an_unusable_database_gives_the_reason() {
     assert!(error::<Definitions>(&mmdb::asn()).starts_with("holds no definitions"));
 }
 
-/// Other writers than MaxMind take the smallest type that holds a number.
+/// Writers other than MaxMind's use the smallest type that can hold a number.
 #[test]
 fn a_number_of_a_database_may_have_any_type() {
     let with = |bytes: Vec<u8>, from: &[u8], to: &[u8]| {
@@ -167,9 +167,9 @@ fn a_number_of_a_database_may_have_any_type() {
     );
 }
 
-/// A damaged file may say anything; the agent goes on.
+/// A damaged file may contain anything; the agent continues.
 #[test]
-fn a_damaged_database_gives_nothing_and_no_harm() {
+fn a_damaged_database_gives_no_fields_and_causes_no_panic() {
     let whole = mmdb::city();
     for at in 0..whole.len() {
         let mut damaged = whole.clone();

@@ -1,4 +1,4 @@
-//! Lines: their end, blank lines, and variables that stand side by side.
+//! Lines: their end, blank lines, and adjacent variables.
 
 use super::*;
 use crate::config::{AddressRule, Field, FieldType, FieldValue, HashKey};
@@ -85,7 +85,7 @@ fn a_blank_line_is_no_request() {
                 (Recorded::Blank, 0),
                 "{line:?}"
             );
-            // Of a line that is longer than the limit only the beginning is blank.
+            // A line that is longer than the limit may be blank only at its beginning.
             let recorded = recorder.record(7, line.as_bytes(), true, &mut batch);
             assert_ne!(recorded, Recorded::Blank, "{line:?}");
         }
@@ -112,7 +112,7 @@ fn the_format_that_matches_furthest_gives_the_reason() {
     assert!(message.contains("for $status at byte 65"), "{message}");
 }
 
-/// Variables side by side, the same with a text between them, and the values of both.
+/// Adjacent variables, the same variables with a text between them, and their values.
 const PAIRS: &[(&str, &str, Escape, &[&str])] = &[
     (
         "$status $request_method \"$scheme://$host:$server_port$request_uri\" [$time_local] $remote_addr",
@@ -235,7 +235,7 @@ fn a_joined_text_has_the_secrecy_of_its_strictest_variable() {
     assert_eq!(access["arg_a-remote_addr"], "REDACTED");
     assert!(!text.contains("203.0.113.9"), "{text}");
 
-    // A field of the configuration whose variable the line does not tell stays empty.
+    // A configured field stays empty if the line does not contain its variable.
     let (access, _) = sample(&|settings| {
         settings.logs[0].fields = vec![Field {
             name: "user.id".to_owned(),

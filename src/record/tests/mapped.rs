@@ -30,7 +30,7 @@ fn type_of<'m>(mappings: &'m Value, field: &str) -> Option<&'m str> {
 
 fn fits(kind: Option<&str>, value: &Value) -> bool {
     match (kind, value) {
-        // an element of a list that was not measured
+        // an absent element of a list
         (Some(kind), Value::Null) => kind != "object",
         (Some("keyword") | None, Value::String(_)) => true,
         (Some("long"), Value::Number(number)) => number.as_i64().is_some(),
@@ -77,7 +77,7 @@ fn every_field_is_mapped_with_its_type() {
                 met.insert(field);
             }
         }
-        // what the corpus does not reach is not proven: these need a configuration, or a cluster
+        // the corpus does not contain these: they need a configuration, or a cluster
         let mut named = vec![];
         name_all("", mappings, &mut named);
         let later = |field: &str| {
@@ -114,9 +114,9 @@ fn name_all(name: &str, mapping: &Value, named: &mut Vec<String>) {
     }
 }
 
-/// A constant of the configuration must not stand beside a field of the record.
+/// A configured constant must not collide with a field of the record.
 #[test]
-fn no_constant_may_meet_a_field_of_the_record() {
+fn no_constant_may_collide_with_a_field_of_the_record() {
     for document in documents() {
         let mut found = vec![];
         leaves("", &document, &mut found);
@@ -125,7 +125,7 @@ fn no_constant_may_meet_a_field_of_the_record() {
                 .iter()
                 .any(|given| given.name == field);
             let given = given || ["labels.env", "service.name"].contains(&field.as_str());
-            // what enrichment fills may be given where it is off; the configuration sees to it
+            // fields of enrichment may be constants while it is off; the configuration checks that
             let filled = ["user_agent.", "source.geo.", "source.as."];
             let given = given || filled.iter().any(|prefix| field.starts_with(prefix));
             assert!(given || crate::config::is_own(&field), "{field}");
@@ -133,7 +133,7 @@ fn no_constant_may_meet_a_field_of_the_record() {
     }
 }
 
-/// A field that the configuration fills has the type that the index will take.
+/// A configured field has the type of the index mapping.
 #[test]
 fn fields_fit_the_types_of_the_mappings() {
     for (family, text) in FAMILIES {

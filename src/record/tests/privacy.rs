@@ -178,7 +178,7 @@ proptest! {
     ) {
         let (mut source, mut line) = ("\"".to_owned(), vec![b'"']);
         for ((name, value), beside) in members.iter().zip(&beside) {
-            // some stand side by side
+            // some are adjacent
             let joint = if *beside { "" } else { "\" \"" };
             source.push_str(&format!("${{{name}}}{joint}"));
             write_escaped(escape, value.as_bytes(), &mut line);
@@ -194,8 +194,8 @@ proptest! {
         let parsed = format.parse(&line, &mut Captures::new()).is_ok();
         let mut rules = privacy(ip);
         if !parsed {
-            // what no key tells of is not known in a line that no format takes, nor is who it is, nor where
-            // what stands beside something else begins
+            // in a line without a format, a secret without a key is not recognised. Neither is a person's name, or the
+            // beginning of a value directly after another one
             if beside.iter().take(members.len()).any(|beside| *beside) {
                 return Ok(());
             }
@@ -215,7 +215,7 @@ proptest! {
             prop_assert!(!text.contains(hidden), "{} of {} in {}", hidden, line.escape_ascii(), text);
         }
         let (index, id, document) = take_apart(&item).map_err(TestCaseError::fail)?;
-        // what an index of addresses takes
+        // fields of the type ip
         let mut found = vec![];
         leaves("", &document, &mut found);
         for (field, value) in found {
@@ -236,7 +236,7 @@ proptest! {
     fn a_line_without_a_secret_is_unchanged_by_redaction(
         agent in "[ -9;<>-~é☃]{0,24}", target in "/[!-9;<>-~]{0,24}", escape in prop::sample::select(vec![Escape::Default, Escape::Json]),
     ) {
-        // neither `=` nor `:` nor a spelling of them
+        // no `=`, no `:`, and no encoding of them
         prop_assume!(!agent.contains("%3") && !target.contains("%3"));
         let format = Format::compile("\"$http_user_agent\" \"$request_uri\" $msec", escape).unwrap();
         let mut line = vec![b'"'];
@@ -250,7 +250,7 @@ proptest! {
     }
 }
 
-/// Secrets that no key tells of, with the text that must not be seen.
+/// Secrets that are recognised without a key, with the text that must stay hidden.
 const BY_SHAPE: [(&str, &str); 12] = [
     (
         "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.dBjftJeZ4CVPmB92K",
@@ -312,7 +312,7 @@ fn planted() -> impl Strategy<Value = (Vec<String>, &'static str)> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
-    /// Wherever it stands, in a line that a format takes and in one that none takes.
+    /// In every field, in lines with and without a matching format.
     #[test]
     fn a_secret_shape_is_hidden_in_every_field(
         (values, hidden) in planted(),
@@ -334,13 +334,13 @@ proptest! {
         let item = item(&mut on, 7, &line).unwrap();
         let text = String::from_utf8(item.clone()).unwrap();
         prop_assert!(!text.contains(hidden), "{} of {} in {}", hidden, line.escape_ascii(), text);
-        // what the cluster does not take is kept as it was sent
+        // a rejected document is kept as it was sent
         let (action, document) = text.split_once('\n').unwrap();
         let reason = Rejection::new(400, "document_parsing_exception", "of a test");
         let entry = Entry::new(EntryKind::Dead, NOW, action::parse(action.as_bytes()).unwrap(), document.as_bytes(), None, reason);
         let entry = serde_json::to_string(&entry).unwrap();
         prop_assert!(!entry.contains(hidden), "{}", entry);
-        // index and id are as without
+        // index and id are the same without redaction
         let off = Privacy { redact_query: vec![], redact_values: vec![], ..Privacy::default() };
         let shown = super::item(&mut recorder(&format, off, keep_original), 7, &line).unwrap();
         let place = |item: &[u8]| {
@@ -350,7 +350,7 @@ proptest! {
         prop_assert_eq!(place(&item), place(&shown));
     }
 
-    /// The question that is asked once a line has no other answer than its values.
+    /// The check of a whole line gives the same result as the checks of its values.
     #[test]
     fn an_unwatched_line_holds_no_secret(
         pieces in prop::collection::vec(prop_oneof![
@@ -509,7 +509,7 @@ fn a_truncated_address_is_still_an_address() {
 }
 
 #[test]
-fn a_hash_stands_for_an_address_and_for_a_name_wherever_they_are() {
+fn a_hash_replaces_an_address_and_a_name_in_every_field() {
     let document = document(
         &mut recorder(&combined(), privacy(AddressRule::Hash), true),
         LINE,

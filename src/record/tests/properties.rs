@@ -57,7 +57,7 @@ pub(super) const OTHERS: &[&str] = &[
     "upstream_cache_status",
 ];
 
-/// Values that a variable may have, odd ones first of all.
+/// Possible values of a variable, mainly odd ones.
 pub(super) fn values(name: &str) -> &'static [&'static str] {
     match name {
         "remote_addr" | "realip_remote_addr" | "server_addr" => &[
@@ -162,7 +162,7 @@ fn any_escape() -> impl Strategy<Value = Escape> {
     prop::sample::select(&[Escape::Default, Escape::Json, Escape::None])
 }
 
-/// A format, and a line that nginx might write under it or that is anything.
+/// A format, with a line that nginx might write in it, or any other line.
 fn any_line() -> impl Strategy<Value = (Format, Vec<u8>)> {
     let name = prop_oneof![
         1 => prop::sample::select(TEXTS),
@@ -192,7 +192,7 @@ fn any_line() -> impl Strategy<Value = (Format, Vec<u8>)> {
     )
 }
 
-/// What must hold of every document, whatever it was made from.
+/// Checks what holds for every document.
 fn check(document: &Value) -> Result<(), TestCaseError> {
     let mut found = vec![];
     leaves("", document, &mut found);
@@ -274,7 +274,7 @@ proptest! {
         prop_assert_eq!(&stream[..], &STREAM.0[..6]);
         prop_assert_eq!(document["log"]["offset"].as_u64(), Some(offset));
         prop_assert_eq!(document["event"]["dataset"].as_str(), Some("nginx.access"));
-        // by which `prune` tells the age of a line without a time
+        // by it `prune` knows the age of a line without a time
         let created = document["event"]["created"].as_str().unwrap();
         let created = chrono::DateTime::parse_from_rfc3339(created).unwrap();
         prop_assert_eq!(created.timestamp_millis(), NOW);
@@ -295,8 +295,8 @@ proptest! {
         check(&document)?;
     }
 
-    /// A line read again, at another time, from another path, behind other lines, by an agent whose logs stand
-    /// in another order, meets its twin.
+    /// A line that is read again, at another time, from another path, after other lines, by an agent with its logs in
+    /// another order, gives the same document.
     #[test]
     fn index_and_id_follow_from_the_line_and_its_position(
         lines in prop::collection::vec(any_line(), 1..6),
@@ -320,20 +320,20 @@ proptest! {
             let first = take_apart(&item(&mut one, offset, line).unwrap()).unwrap();
             let again = take_apart(batch.item(index).unwrap()).unwrap();
             prop_assert_eq!((&first.0, &first.1), (&again.0, &again.1));
-            // with the same clock and path the whole document is the same, whatever was written before
+            // with the same clock and path the whole document is equal, whatever was written before
             let fresh = item(&mut recorder(one_log(&lines)), offset, line).unwrap();
             prop_assert_eq!(take_apart(&fresh).unwrap(), first);
         }
     }
 
-    /// What a client sent stands in the record, byte for byte where it is text.
+    /// The record contains the client's value, byte for byte if it is text.
     #[test]
-    fn a_value_comes_back_as_nginx_had_it(
+    fn the_record_contains_the_value_that_nginx_had(
         agent in any_value(), user in any_value(), own in any_value(), target in "/[!-~]{0,12}",
         escape in any_escape(),
     ) {
         let tame = |value: Vec<u8>| -> Vec<u8> {
-            // without escaping nothing tells a value's quote from the format's
+            // without escaping, a quote of a value looks like a quote of the format
             value.into_iter().filter(|byte| escape != Escape::None || *byte != b'"').collect()
         };
         let format = Format::compile(
@@ -367,7 +367,7 @@ proptest! {
     }
 }
 
-/// Chance makes secrets, too: `a:b@c`, `pw=x`.
+/// Random text contains secrets too: `a:b@c`, `pw=x`.
 fn hide_nothing(settings: &mut Settings) {
     settings.privacy.redact_query.clear();
     settings.privacy.redact_values.clear();

@@ -55,7 +55,7 @@ fn unverified(address: &str) -> (String, String) {
 }
 
 #[test]
-fn a_client_has_many_names() {
+fn the_client_is_read_from_many_variables() {
     for name in [
         "proxy_protocol_addr",
         "the_real_ip",
@@ -104,7 +104,7 @@ fn a_client_has_many_names() {
     }
 }
 
-/// nginx itself writes the end of one of the two lists, wherever that stands in the line.
+/// nginx itself writes the end of one of the two lists, wherever the list is in the line.
 #[test]
 fn the_peer_at_the_end_of_a_list_precedes_the_rest_of_the_list() {
     for (source, line) in [
@@ -119,7 +119,7 @@ fn the_peer_at_the_end_of_a_list_precedes_the_rest_of_the_list() {
     ] {
         assert_eq!(Log::of(source).client(line), known("203.0.113.9"), "{line}");
     }
-    // a list whose end is missing tells no peer
+    // a list without its end shows no peer
     let log = Log::of("\"$proxy_add_x_forwarded_for\" $msec");
     let line = "\"6.6.6.6,\" 1795412474.123";
     assert_eq!(log.client(line), unverified("6.6.6.6"));
@@ -127,9 +127,9 @@ fn the_peer_at_the_end_of_a_list_precedes_the_rest_of_the_list() {
     assert!(log.document(line)["source"].is_null());
 }
 
-/// Path, query and route come from whichever variable tells the request's target.
+/// Path, query and route come from any variable that holds the request's target.
 #[test]
-fn a_target_has_many_names() {
+fn the_target_is_read_from_many_variables() {
     let url = |log: &Log, line: &str| {
         let document = log.document(line);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -150,12 +150,12 @@ fn a_target_has_many_names() {
     assert_eq!(url(&log, line), expected);
     let log = Log::of("$msec $scheme://$host$original_uri $status");
     assert_eq!(url(&log, "1795412474.123 https://a/a/b?c=d 200"), expected);
-    // nginx's own go before it
+    // nginx's own variables precede it
     let log = Log::of("$msec $request_uri $original_uri");
     assert_eq!(url(&log, "1795412474.123 /a/b?c=d /x"), expected);
     let log = Log::of("$msec $uri $upstream_uri");
     assert_eq!(url(&log, "1795412474.123 /a /x?y"), ["", "/a", "", "/a"]);
-    // a setting goes before all
+    // a setting precedes all of them
     let log = Log::of("$msec \"$request\" $my_own").fields("\"url.original\" = \"$my_own\"");
     let line = "1795412474.123 \"GET /?token=x HTTP/1.1\" /a/b?c=d";
     assert_eq!(url(&log, line), expected);
@@ -214,7 +214,7 @@ fn without_a_peer_trusted_variables_come_first() {
         client(["203.0.113.9", "unknown", "-"]),
         unverified("203.0.113.9")
     );
-    // nginx's own peer stands at the end of this one
+    // nginx's own peer is at the end of this one
     let log = Log::of("\"$proxy_add_x_forwarded_for\" $msec");
     let line = "\"6.6.6.6, 203.0.113.9, 10.0.0.1\" 1795412474.123";
     assert_eq!(log.client(line), known("10.0.0.1"));
@@ -378,7 +378,7 @@ fn settings_name_status_duration_and_size() {
 }
 
 #[test]
-fn users_and_sites_have_many_names() {
+fn users_and_sites_are_read_from_many_variables() {
     let user = |source: &str, line: &str| {
         let document = Log::of(source).document(&format!("{line} 1795412474.123"));
         (document["user"]["name"].clone(), document["tags"].clone())

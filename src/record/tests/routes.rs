@@ -31,7 +31,7 @@ methods = ["GET"]
 path = "/users/{id}"
 "#;
 
-/// Fields of every type, and those that stand for the record's own.
+/// Fields of every type, and fields that replace the record's own.
 pub(super) const FIELDS: &str = r#"
 "user.id" = "$http_x_user_id"
 "user.roles" = "staff"
@@ -112,7 +112,7 @@ fn a_login_succeeds_by_the_statuses_of_its_route() {
     ] {
         assert_eq!(event("POST", status), (2, outcome.to_owned()), "{status}");
     }
-    // who looks at the form does not log in
+    // a request for the form is not a login
     assert_eq!(event("GET", "200"), (1, "success".to_owned()));
 }
 
@@ -210,7 +210,7 @@ fn a_variable_of_another_format_of_the_log_is_absent() {
     );
 }
 
-/// Names that meet each other and the record in every way, with any variable.
+/// Names that collide with each other and with the record in every way, with any variable.
 pub(super) fn any_fields() -> impl proptest::strategy::Strategy<Value = Vec<Field>> {
     use proptest::prelude::*;
 
@@ -263,14 +263,14 @@ pub(super) fn any_fields() -> impl proptest::strategy::Strategy<Value = Vec<Fiel
         let constants = given.iter().filter(|(_, variable)| variable.is_empty());
         let free = constants.filter(|(name, _)| name.starts_with("labels") || name.ends_with("id"));
         fields.extend(free.map(|(name, _)| Field::constant(name, "\"x\\")));
-        // a constant for these is refused
+        // a constant is refused for these
         fields
             .retain(|field| !(field.replaces() && matches!(field.value, FieldValue::Constant(_))));
         fields
     })
 }
 
-/// Scanners ask for thousands of paths that are not there; whoever asks for something by its value means it.
+/// Scanners request thousands of paths that do not exist. A request with a value is probably meant.
 #[test]
 fn requests_not_found_share_a_route_unless_they_hold_a_value() {
     let none = Routes::default();
@@ -294,7 +294,7 @@ fn requests_not_found_share_a_route_unless_they_hold_a_value() {
     let of = |path, status| document(&routes, "POST", path, status)["http"]["route"].clone();
     assert_eq!(of("/login", "404"), "/login");
     assert_eq!(of("/logon", "404"), "{not found}");
-    // a line that tells no status
+    // a line without a status
     let format = Format::compile("[$time_local] $request", Escape::Default).unwrap();
     let mut recorder = recorder(settings(vec![format]));
     let line = b"[23/Nov/2026:05:41:14 +0000] GET /backup HTTP/1.1";
@@ -304,9 +304,9 @@ fn requests_not_found_share_a_route_unless_they_hold_a_value() {
     assert_eq!(document["http"]["route"], "/backup");
 }
 
-/// What a back end takes for the login is one, however it is written.
+/// Every spelling of the path that a back end accepts is recognised.
 #[test]
-fn logins_and_sensitive_routes_are_known_however_they_are_written() {
+fn logins_and_sensitive_routes_are_recognised_in_every_spelling() {
     let routes = routes(SHOP);
     for path in [
         "/login",
@@ -334,7 +334,7 @@ fn logins_and_sensitive_routes_are_known_however_they_are_written() {
         let tags = &document(&routes, "GET", path, "200")["tags"];
         assert_eq!(*tags, serde_json::json!(["sensitive"]), "{path}");
     }
-    // another route minds case, and a marked one does where it says so
+    // an ordinary route is sensitive to case, and a marked one only if it is configured so
     assert_eq!(route(&routes, "GET", "/Users/me"), "/Users/me");
     let exact = self::routes(&SHOP.replacen(
         "kind = \"login\"",

@@ -1,4 +1,4 @@
-//! Reads JSON as Elasticsearch does: a key that stands twice in one object is an error there
+//! Reads JSON as Elasticsearch does: a duplicate key in one object is an error there
 //! (`strict_duplicate_detection` of its parser), and serde_json would take the last one silently.
 
 use std::fmt;
@@ -67,7 +67,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
         let mut values = Map::new();
         while let Some((key, Strict(value))) = object.next_entry::<String, Strict>()? {
             if values.contains_key(&key) {
-                return Err(A::Error::custom(format!("`{key}` stands twice")));
+                return Err(A::Error::custom(format!("duplicate key `{key}`")));
             }
             values.insert(key, value);
         }

@@ -15,7 +15,7 @@ fn place_of(formats: Vec<Format>, line: &[u8]) -> (String, String, bool) {
     (index, id, matches!(recorded, Recorded::Parsed(_)))
 }
 
-/// One reading of nginx's clock, as its variables tell it.
+/// A moment of nginx's clock, as its variables show it.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     millis: i64,
@@ -43,7 +43,7 @@ fn reading() -> impl Strategy<Value = Reading> {
     (seconds_of_ten_digits, -720..=840_i32).prop_map(|(millis, zone)| Reading { millis, zone })
 }
 
-/// Names of variables: what stands before the first time, that time, and what stands behind it.
+/// Names of variables: those before the first time, the time, and those after it.
 fn names() -> impl Strategy<Value = Vec<&'static str>> {
     let before = prop::collection::vec(prop::sample::select(OTHERS), 0..4)
         .prop_map(|names| names.into_iter().filter(|name| !TIMES.contains(name)));
@@ -60,7 +60,7 @@ fn names() -> impl Strategy<Value = Vec<&'static str>> {
         .prop_map(|(before, time, behind)| before.chain([time]).chain(behind).collect())
 }
 
-/// What clients send to be taken for a time.
+/// Values that clients send to imitate a time.
 const FORGED: [&str; 4] = [
     "GET /a?from=2011-11-11T11:11:11+00:00 HTTP/1.1",
     "GET / 1111111111.111 HTTP/1.1",
@@ -116,7 +116,7 @@ fn ordinary_formats_and_their_lines_without_a_format() {
 #[test]
 fn a_custom_time_decides_index_and_id() {
     for (source, line, shown) in [
-        // what a map makes of $time_iso8601 and $msec
+        // the results of maps of $time_iso8601 and $msec
         (
             "{\"timestamp\":\"$time_iso8601_p1.$millisec+$time_iso8601_p2\",\"ip\":\"$remote_addr\"}",
             "{\"timestamp\":\"2026-11-23T05:41:14.865+00:00\",\"ip\":\"203.0.113.9\"}",
@@ -158,7 +158,7 @@ fn a_custom_time_decides_index_and_id() {
             "Monday, 23-Nov-2026 05:41:14 GMT|200",
             "2026-11-23T05:41:14.000Z",
         ),
-        // Unix time, where a name or a key says so
+        // Unix time, if a name or a key shows it
         (
             "$epoch $status",
             "1795412474 200",
@@ -200,13 +200,13 @@ fn a_custom_time_decides_index_and_id() {
             "2026-11-23T05:41:14,865,200",
             "2026-11-23T05:41:14.865Z",
         ),
-        // what is called a time goes before what is not
+        // a variable named like a time takes precedence over others
         (
             "\"$x\" \"$my_time\"",
             "\"2011-11-11T11:11:11Z\" \"2026-11-23T05:41:14Z\"",
             "2026-11-23T05:41:14.000Z",
         ),
-        // the zone is in the text of several variables, and what a client sent follows it
+        // the zone is in the text of several variables, and a client's value follows it
         (
             "$time_iso8601_p1.$millisec+$time_iso8601_p2$request $status",
             "2026-11-23T07:41:14.865+02:00GET / HTTP/1.1 200",
@@ -222,13 +222,13 @@ fn a_custom_time_decides_index_and_id() {
             "2026-11-23T05:41:14+10.0.0.1x 200",
             "2026-11-23T05:41:14.000Z",
         ),
-        // a client's text of this shape, where variables stand side by side
+        // a client's text of this shape, in adjacent variables
         (
             "[$p1] $http_host$request_uri $status",
             "[2026-11-23T05:41:14.865Z] a/?t=2011-11-11T11:11:11+00:00 200",
             "2026-11-23T05:41:14.865Z",
         ),
-        // what is named for a part of the request is a client's
+        // a variable named for a part of the request comes from the client
         (
             "$best_http_host [$p1] $status",
             "2011-11-11T11:11:11Z [2026-11-23T05:41:14Z] 200",
@@ -257,11 +257,11 @@ fn a_custom_time_decides_index_and_id() {
     }
 }
 
-/// No one but the format says where a line's time stands.
+/// Only the format shows where the time of these lines is.
 #[test]
 fn times_that_are_not_the_time_of_the_line() {
     for (source, line) in [
-        // a client's text, whatever it is called
+        // a client's text, whatever its variable is called
         (
             "\"$http_x_time\" $status",
             "\"2026-11-23T05:41:14.865Z\" 200",
@@ -283,7 +283,7 @@ fn times_that_are_not_the_time_of_the_line() {
             "\"2026-11-23T05:41:14Z and more\" 200",
         ),
         ("\"$my_time\" $status", "\"x 2026-11-23T05:41:14Z\" 200"),
-        // it goes on in what a client sent
+        // it continues in a client's value
         ("\"$date$http_x\"", "\"2026-11-23T05:41:1\""),
         (
             "$my_time+$zone$http_x $status",
@@ -293,12 +293,12 @@ fn times_that_are_not_the_time_of_the_line() {
             "$http_host$request_uri $status",
             "a/?t=2011-11-11T11:11:11+00:00 200",
         ),
-        // numbers that nobody calls a time
+        // numbers whose names are not those of times
         ("$user_number $status", "1795412474 200"),
         ("$bytes_sent $status", "1795412474 200"),
-        // moments of something else
+        // times of other events
         ("\"$cert_expiry\" $status", "\"2026-11-23T05:41:14Z\" 200"),
-        // not of these years
+        // outside the accepted years
         ("$my_time $status", "0026-11-23T05:41:14Z 200"),
         ("$my_time $status", "9999999999999 200"),
         ("$my_time $status", "- 200"),
@@ -344,7 +344,7 @@ fn a_time_of_nginx_takes_precedence() {
     }
 }
 
-/// What a setting names is a time, also where a client sends it, and goes before nginx's own.
+/// A variable that a setting names is the time, even if a client sends it, and takes precedence over nginx's own.
 #[test]
 fn a_setting_names_the_time() {
     let set = |source: &str, variable: &str, line: &str| {
@@ -379,7 +379,7 @@ fn a_setting_names_the_time() {
             "$x",
             "[22/Nov/2026:05:41:14 +0000] 1795412474.865",
         ),
-        // what cannot be read is no reason to go without
+        // if it cannot be read, the next time is used
         ("$msec $x", "$x", "1795412474.865 -"),
         ("$msec $x", "$x", "1795412474.865 soon"),
         ("$msec $x", "$y", "1795412474.865 1"),
@@ -388,10 +388,10 @@ fn a_setting_names_the_time() {
     }
 }
 
-/// What is not promised: where a client's text looks like a time and stands before nginx's own, where nginx's
-/// stands far behind, and where a format has none.
+/// The documented exceptions: a client's text that looks like a time and precedes nginx's own, a time of nginx's own
+/// far behind in the line, and a format without one.
 #[test]
-fn the_exceptions() {
+fn the_documented_exceptions_are_still_exceptions() {
     let long = "x".repeat(5000);
     for (format, line) in [
         (
@@ -407,7 +407,7 @@ fn the_exceptions() {
             "$status \"$request\"",
             "200 \"GET /?t=2011-11-11T11:11:11+00:00 HTTP/1.1\"".to_owned(),
         ),
-        // rule 2: behind it something that rule 1 takes for a time, and numbers
+        // rule 2: text after the time that rule 1 takes for a time, and numbers
         (
             "[$my_time] \"$request\"",
             "[2026-11-23T05:41:14.865Z] \"GET /?t=2011-11-11T11:11:11+00:00 HTTP/1.1\"".to_owned(),
@@ -420,12 +420,12 @@ fn the_exceptions() {
         assert_ne!(
             place_of(vec![], line.as_bytes()).1,
             known,
-            "mended: say so in the docs"
+            "no longer an exception: update the documents"
         );
     }
 }
 
-/// Every line of a well-known format has the place that it had while nobody knew that format.
+/// A line of a well-known format has the same index and id as while the format is unknown.
 #[test]
 fn lines_of_well_known_formats_keep_the_index_and_id_of_unknown_ones() {
     let reading = Reading {
@@ -439,7 +439,7 @@ fn lines_of_well_known_formats_keep_the_index_and_id_of_unknown_ones() {
                     "host" | "upstream_host" => "shop.example",
                     "gzip_ratio" => "2.50",
                     "proxy_upstream_name" | "proxy_alternative_upstream_name" => "shop-api-80",
-                    // it stands before the time
+                    // it precedes the time
                     "remote_user" => "me",
                     "upstream_scheme" => "http",
                     "upstream_uri" => "/a?t=2011-11-11T11:11:11+00:00",
@@ -460,7 +460,7 @@ fn lines_of_well_known_formats_keep_the_index_and_id_of_unknown_ones() {
                 "{}",
                 line.escape_ascii()
             );
-            // nor is there another for the same line with a carriage return
+            // the same line with a carriage return has the same index and id
             let rewritten = [&line[..], b"\r"].concat();
             let (index, id, _) = place_of(vec![], &line);
             assert_eq!(
@@ -485,7 +485,7 @@ const SPELLINGS: [&str; 7] = [
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
 
-    /// The same where a variable of one's own tells the time: rule 2 of identity.
+    /// The same for a custom time: rule 2 of identity.
     #[test]
     fn a_custom_time_gives_the_same_index_and_id_without_its_format(
         reading in reading(),
@@ -508,7 +508,7 @@ proptest! {
         prop_assert_eq!(place_of(vec![], line.as_bytes()), (index, id, false), "{}", line);
     }
 
-    /// Whichever of nginx's times a format reads, and whatever clients write behind the first of them.
+    /// Holds for each of nginx's times, and whatever clients write after the first of them.
     #[test]
     fn a_line_has_the_same_index_and_id_with_and_without_its_format(
         names in names(),
@@ -529,8 +529,8 @@ proptest! {
             reading.value(name).unwrap_or_else(|| text.as_bytes().to_vec())
         });
         let (index, id, parsed) = place_of(vec![format], &line);
-        // What a client sent may hold what separates values, where nothing quotes it: then the line does not
-        // parse, or says what the client wants.
+        // An unquoted value of a client may contain the separator of values. Then the line does not parse, or the client
+        // chooses the time.
         if !parsed {
             return Ok(());
         }
@@ -540,8 +540,8 @@ proptest! {
         }
         prop_assert_eq!(place_of(vec![], &line), (index, id, false), "{}", line.escape_ascii());
     }
-    /// As well where variables stand side by side and no format could be made of them before: whether the time
-    /// can be told from its neighbours or stands in the text of several.
+    /// The same for adjacent variables, whether the time can be separated from its neighbours or is part of a text of
+    /// several.
     #[test]
     fn a_line_of_adjacent_variables_keeps_its_index_and_id(
         names in names(),
@@ -551,7 +551,7 @@ proptest! {
         joints in prop::collection::vec(prop::sample::select(&["", "", " ", "\" \""][..]), 12),
         escape in prop::sample::select(&[Escape::Default, Escape::Json, Escape::None][..]),
     ) {
-        // an exception: a `$msec` that no byte sets apart is no time while no format says so
+        // an exception: without the format, a `$msec` that no byte separates from its neighbours is not taken for a time
         let names = names.into_iter().map(|name| if name == "msec" { "time_local" } else { name });
         let names: Vec<&str> = names.collect();
         let mut source = "\"".to_owned();
@@ -566,7 +566,7 @@ proptest! {
             reading.value(name).unwrap_or_else(|| text.as_bytes().to_vec())
         });
         let (index, id, parsed) = place_of(vec![format], &line);
-        // One before nginx's own time is forged, and counts while no format is known.
+        // A time before nginx's own is forged. Without the format it counts.
         let is_own = i64::from(id_parts(&id).0) == reading.millis / 1000;
         let (_, unknown, _) = place_of(vec![], &line);
         let is_first = i64::from(id_parts(&unknown).0) == reading.millis / 1000;

@@ -11,7 +11,7 @@ use crate::record::privacy::{Cleaned, Redactor, Scope, Seen, Watch};
 
 const CASES: u32 = 1024;
 
-/// Texts with parts of secrets and whole ones; few enough that values come again.
+/// Texts with whole secrets and parts of secrets; few enough that values repeat.
 fn text() -> impl Strategy<Value = String> {
     let plain = prop::sample::select(vec![
         "/",
@@ -97,7 +97,7 @@ fn line([address, user, request, referrer, browser]: &[String; 5]) -> String {
     )
 }
 
-/// The same lines each time, thousands of them by one memory.
+/// The same thousands of lines each time, checked with one cache.
 fn each(test: impl Fn(&str) -> Result<(), TestCaseError>) {
     let config = Config {
         failure_persistence: None,
@@ -132,7 +132,7 @@ fn cleaning_changes_no_unwatched_value() {
         let mut cleaned = cleaned.borrow_mut();
         for capture in 0..format.fields().len() {
             let value = captures.get(line, capture).unwrap_or_default();
-            // a field may hold any part between these
+            // a field may be any part between these
             let is_cut = |at: &usize| *at == 0 || b"/?# .:".contains(&value[at - 1]);
             let cuts: Vec<usize> = (0..value.len()).filter(is_cut).collect();
             for (start, end) in cuts
@@ -148,7 +148,7 @@ fn cleaning_changes_no_unwatched_value() {
         }
         Ok(())
     });
-    // the lines are neither all with secrets nor all without
+    // some lines have secrets and some have none
     assert!(counts.take().iter().all(|count| *count > CASES / 10));
 }
 
@@ -160,7 +160,7 @@ fn checking_values_or_the_line_gives_the_same_record() {
             ..settings(vec![Format::combined()])
         }))
     };
-    // where the line itself is shown, it is looked at as a whole
+    // if the line itself is shown, it is checked as a whole
     let (values, whole) = (of(false), of(true));
     each(|line| {
         let item = |recorder: &RefCell<Recorder<ActionLines>>| {

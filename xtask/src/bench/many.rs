@@ -16,7 +16,7 @@ use testkit::usage::{self, Cpu};
 
 /// So many logs lie in one directory.
 const IN_ONE_DIRECTORY: usize = 100;
-/// Not measured: the agent comes to rest after its start.
+/// Not measured: the agent needs it to become idle after its start.
 const SETTLE: Duration = Duration::from_secs(5);
 const WITHIN: Duration = Duration::from_secs(300);
 /// Longer than the agent's usual time between two looks at all directories.
@@ -70,7 +70,7 @@ fn write(agent: &Agent, count: usize, lines: &mut Lines) -> Result<Vec<PathBuf>>
         fs::create_dir_all(&directory)?;
         let log = directory.join(format!("site-{at}-access.log"));
         let mut block = Vec::new();
-        // No two begin alike: a site's first line has a time and an address of its own.
+        // No two first lines are equal: each has its own time and address.
         lines.push(at as u64, &format!("site={at}"), &mut block);
         fs::write(&log, block)?;
         logs.push(log);
@@ -78,7 +78,7 @@ fn write(agent: &Agent, count: usize, lines: &mut Lines) -> Result<Vec<PathBuf>>
     Ok(logs)
 }
 
-/// What a process uses of a core, in percent, while something is done each tick.
+/// The share of a core that a process uses, in percent, while `each_tick` is called.
 fn measure(pid: u32, mut each_tick: impl FnMut() -> Result<()>) -> Result<f64> {
     let before = Cpu::of(pid)?;
     let start = Instant::now();

@@ -15,7 +15,7 @@ use testkit::usage::{self, Cpu};
 
 /// Lines are appended this often, as many as are due: a web server's log grows in about such steps.
 const TICK: Duration = Duration::from_millis(1);
-/// Not measured: the agent comes to rest after its start.
+/// Not measured: the agent needs it to become idle after its start.
 const SETTLE: Duration = Duration::from_secs(3);
 const START_WITHIN: Duration = Duration::from_secs(30);
 
@@ -136,7 +136,7 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
-    /// Waits for all that was written.
+    /// Waits until all written lines have arrived.
     fn all_settled(&mut self) -> Result<()> {
         let (sink, written) = (&self.sink, self.written);
         let arrived = |_: &Tied| (sink.counts().0 >= written).then_some(());
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_due_follows_the_clock() {
+    fn the_number_of_due_lines_follows_the_clock() {
         assert_eq!(due(10_000, Duration::from_millis(1)), 10);
         assert_eq!(due(10_000, Duration::from_secs(20)), 200_000);
     }

@@ -15,7 +15,7 @@ use testkit::{child, tools};
 
 /// Lines that share a second.
 const LINES_PER_SECOND: u64 = 200;
-/// Even an agent a hundred times slower than it should be is waited for.
+/// The time limit allows for an agent a hundred times slower than it should be.
 pub(super) const RUN_WITHIN: Duration = Duration::from_secs(600);
 const FLUSH_INTERVAL: &str = "1s";
 /// The two file sizes of the instruction count, in lines.
@@ -41,7 +41,7 @@ pub(super) fn run(agent: &Agent, lines: u64, runs: u32) -> Result<()> {
         let child = agent.start(&command)?;
         let pid = child.id();
         let mut peak = 0;
-        // Its times are final when it has ended, and readable until it has been waited for.
+        // Its times are final when it has ended, and readable until the parent waits for it.
         child.wait_for_end(RUN_WITHIN, || {
             peak = usage::memory(pid, "VmHWM").unwrap_or(0).max(peak);
         })?;
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn callgrinds_figure_is_found() {
+    fn the_figure_of_callgrind_is_parsed() {
         let words = "==7== Events    : Ir\n==7== Collected : 1234567\n==7== \n";
         assert_eq!(collected(words), Some(1_234_567));
     }

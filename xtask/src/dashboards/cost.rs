@@ -38,15 +38,15 @@ impl Cost {
     }
 }
 
-/// What no panel may take longer than, in milliseconds, over ten million documents.
+/// The limit for each panel, in milliseconds, over ten million documents.
 const LIMIT_MILLIS: u64 = 20_000;
 const RANGES: [(&str, i64); 3] = [("15 min", 900), ("24 h", 86_400), ("7 d", 604_800)];
-/// The last moment that a document is of: 2026-03-12 12:00:00 UTC.
+/// The time of the latest document: 2026-03-12 12:00:00 UTC.
 const NOW: i64 = 1_773_316_800;
 const WEEK: u64 = 604_800;
 /// Requests of the client that calls too often, within one minute of each hour.
 const PLANTED: u64 = 1_250;
-/// With fewer documents an hour than that, nobody is planted.
+/// With fewer documents an hour, no such client is planted.
 const PLANTED_FROM: u64 = 5_000;
 /// Documents in one bulk request.
 const BULK: u64 = 5_000;
@@ -124,7 +124,7 @@ fn highest_minute(panel: &Panel, answer: &Value) -> Option<f64> {
     Some(rows.values().map(|values| values[0]).fold(0.0, f64::max))
 }
 
-/// Asks all that the panel asks; how long the server says that it took, in milliseconds, and its first answer.
+/// Sends all requests of the panel; returns the time that the server reports, in milliseconds, and its first response.
 fn ask(node: &Node, panel: &Panel, window: Window) -> Result<(u64, Value)> {
     let path = "/nginx-access-*/_search?request_cache=false";
     let search = |request: &Value| -> Result<(u64, Value)> {

@@ -128,7 +128,7 @@ fn endless_request_bodies(program: &Path, folder: &Path) -> Result<String> {
     ))
 }
 
-/// What a web page of a stranger could ask the agent for, once its name resolves to this host.
+/// The requests that a foreign web page could send to the agent once its name resolves to this host.
 fn rebinding(program: &Path, folder: &Path) -> Result<String> {
     let stage = plain(program, folder)?;
     for host in [
@@ -231,7 +231,7 @@ fn many_logs(program: &Path, folder: &Path) -> Result<String> {
 }
 
 fn crossing_routes(program: &Path, folder: &Path) -> Result<String> {
-    // Each segment a word or a parameter: every path has 4,096 ways through them.
+    // Each segment is a word or a parameter, so every path has 4,096 ways through the templates.
     let mut sections = String::new();
     for number in 0..4_096_u32 {
         let segments = (0..12).map(|bit| match number >> bit & 1 {

@@ -19,11 +19,11 @@ use testkit::{http, usage};
 
 /// Descriptors, and KiB of address space, as docs/SECURITY.md promises.
 const LIMITS: &str = "ulimit -n 1024; ulimit -v 1000000; exec \"$0\" \"$@\"";
-/// What the agent may hold in memory at the most, whoever attacks it.
+/// The most memory that the agent may use under any attack.
 const MEMORY: u64 = 150_000_000;
 const START_WITHIN: Duration = Duration::from_secs(20);
 const ARRIVE_WITHIN: Duration = Duration::from_secs(90);
-/// A page comes within this.
+/// The time limit of a page.
 const RESPONSE_WITHIN: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -35,7 +35,7 @@ pub(super) struct Stage {
     lines: u32,
 }
 
-/// What differs from attack to attack.
+/// The settings of one attack.
 #[derive(Default)]
 pub(super) struct Setting<'s> {
     /// Further paths of logs.
@@ -158,7 +158,7 @@ impl Stage {
         self.agent.signal(signal)
     }
 
-    /// Sends SIGTERM, and gives how long the end took.
+    /// Sends SIGTERM, and returns how long the end took.
     pub(super) fn stop(self) -> Result<Duration> {
         let start = Instant::now();
         let status = self.agent.stop()?;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// One way to store an index.
 pub(super) struct Choice {
-    /// As the table says it.
+    /// Its name in the table.
     pub(super) name: &'static str,
     /// `template` of the component template `@custom`.
     pub(super) custom: Value,
@@ -15,7 +15,7 @@ pub(super) struct Choice {
     pub(super) cluster: &'static str,
     /// Lines above the sections.
     pub(super) top: &'static str,
-    /// `logweir setup` is run before.
+    /// Whether `logweir setup` is run before.
     pub(super) is_set_up: bool,
 }
 
@@ -65,8 +65,8 @@ fn properties(fields: &[(&str, Value)]) -> Value {
     root
 }
 
-/// All of them. The first is what is shipped: the others are compared with it. The last is the same again, which tells
-/// how much two sizes must differ to differ at all.
+/// All choices. The first is the shipped template, which the others are compared with. The last is the same again, to show
+/// by how much two sizes differ by chance.
 pub(super) fn all() -> Vec<Choice> {
     let keyword = |limit: u64| json!({"type": "keyword", "ignore_above": limit});
     let kept_only = |kind: &str| json!({"type": kind, "index": false, "doc_values": false});
@@ -146,6 +146,6 @@ pub(super) fn all() -> Vec<Choice> {
     ]
 }
 
-/// All that the dashboards do without.
+/// The fields that the dashboards do not use.
 const LEAST: &str =
     "`event.start`, `log.offset`, `url.original` kept only, no `user_agent.original.text`";

@@ -16,14 +16,14 @@ pub(crate) enum Method {
     Delete,
 }
 
-/// What an index takes.
+/// The size of an index.
 #[derive(Clone, Copy)]
 pub(super) struct Size {
     pub(super) documents: u64,
     pub(super) bytes: u64,
 }
 
-/// What one field takes, by `_disk_usage`.
+/// The size of one field, by `_disk_usage`.
 pub(super) struct FieldSize {
     pub(super) name: String,
     pub(super) total: u64,
@@ -107,7 +107,7 @@ impl Node {
         })
     }
 
-    /// What each field takes, the largest first. Elasticsearch only.
+    /// The size of each field, the largest first. Elasticsearch only.
     pub(super) fn fields(&self, index: &str) -> Result<Vec<FieldSize>> {
         let path = format!("/{index}/_disk_usage?run_expensive_tasks=true");
         let answer = self.ask(Method::Post, &path, None)?;

@@ -1,19 +1,19 @@
 //! A day of a shop's access log: few clients busy and many rare, visits that ask for several things one after the other,
 //! some three hundred user agents of which a dozen are common, ids, queries, referrers.
 //!
-//! What an index takes hangs on how often values come again, and how near to each other: that is what this is about.
-//! Everything comes from a seeded generator, so that each run writes the same bytes.
+//! The size of an index depends on how often values repeat, and at which distance, so the lines imitate that. All values
+//! come from a seeded generator, so that each run writes the same bytes.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use testkit::load::Random;
 
-/// The format of the lines: `combined`, and what the dashboards want besides, the site and the duration.
+/// The format of the lines: `combined`, with the site and the duration, which the dashboards need.
 pub(super) const FORMAT: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
 \"$http_referer\" \"$http_user_agent\" \"$host\" $request_time";
 
-/// The day of the lines, as they say it and as an index's name does.
+/// The day of the lines, in the notation of the lines and in that of an index's name.
 const DAY: &str = "24/Nov/2025";
 pub(super) const INDEX_DAY: &str = "2025.11.24";
 
@@ -21,9 +21,9 @@ pub(super) const INDEX_DAY: &str = "2025.11.24";
 const HOURS: [u64; 24] = [
     18, 12, 9, 7, 7, 10, 18, 30, 42, 50, 54, 56, 58, 55, 53, 54, 57, 62, 68, 76, 80, 66, 38, 20,
 ];
-/// One line in so many of the log belongs to a client that is new.
+/// One in so many lines comes from a new client.
 const LINES_PER_CLIENT: u64 = 12;
-/// Visits that go on at the same time.
+/// Concurrent visits.
 const VISITS: usize = 150;
 /// A visit ends with one request in so many.
 const VISIT_LENGTH: u64 = 14;
@@ -89,16 +89,16 @@ pub(super) struct Day {
     path: String,
 }
 
-/// A client that is there just now.
+/// The current visit of a client.
 struct Visit {
     client: u64,
-    kind: Kind,
+    kind: VisitorKind,
     agent: usize,
     referrer: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum VisitorKind {
     Browser,
     /// The shop's own program on telephones.
     App,
@@ -106,14 +106,14 @@ enum Kind {
     Scanner,
 }
 
-/// What came of a request.
+/// The response to a request.
 struct Asked {
     method: &'static str,
     host: &'static str,
     status: &'static str,
     bytes: u64,
     millis: u64,
-    /// It is a page, that what is asked for next names as its referrer.
+    /// It is a page, so the next request has it as its referrer.
     is_page: bool,
 }
 
@@ -167,7 +167,7 @@ impl Day {
             second % 60,
             asked.method,
             self.path,
-            if visit.kind == Kind::Scanner {
+            if visit.kind == VisitorKind::Scanner {
                 "1.1"
             } else {
                 "2.0"
@@ -184,25 +184,25 @@ impl Day {
             asked.millis / 1000,
             asked.millis % 1000,
         );
-        if asked.is_page && visit.kind == Kind::Browser {
+        if asked.is_page && visit.kind == VisitorKind::Browser {
             visit.referrer = format!("https://{}{}", asked.host, self.path);
         }
     }
 
-    /// Somebody comes.
+    /// A visit begins.
     fn visit(&mut self) -> Visit {
         let client = rank(&mut self.random, self.clients);
-        // who it is hangs on the client alone, so that it is the same when it comes again
+        // it depends on the client alone, so that a returning client is the same
         let mut own = Random::new(client + 1);
         let kind = match own.below(100) {
-            0..62 => Kind::Browser,
-            62..86 => Kind::App,
-            86..97 => Kind::Bot,
-            _ => Kind::Scanner,
+            0..62 => VisitorKind::Browser,
+            62..86 => VisitorKind::App,
+            86..97 => VisitorKind::Bot,
+            _ => VisitorKind::Scanner,
         };
         let (from, count) = agents_of(kind);
         let referrer = match kind {
-            Kind::Browser if self.random.below(2) == 0 => self.random.of(&ELSEWHERE),
+            VisitorKind::Browser if self.random.below(2) == 0 => self.random.of(&ELSEWHERE),
             _ => "",
         };
         Visit {
@@ -214,7 +214,7 @@ impl Day {
     }
 }
 
-/// A number below `limit`, the small ones often: number n comes about as often as 1/(n+1) says.
+/// A random number below `limit`. The frequency of n is about proportional to 1/(n+1).
 fn rank(random: &mut Random, limit: u64) -> u64 {
     let octaves = u64::from(limit.ilog2()) + 1;
     let from = 1 << random.below(octaves);
@@ -224,7 +224,7 @@ fn rank(random: &mut Random, limit: u64) -> u64 {
 /// The second of the day in which the line with this number is written.
 fn second(number: u64, lines: u64) -> u64 {
     let all: u64 = HOURS.iter().sum();
-    // thousandths of that many requests
+    // thousandths of the requests of a day
     let mut rest = number * all * 1000 / lines.max(1);
     for (hour, weight) in (0..).zip(HOURS) {
         if rest < weight * 1000 {
@@ -274,7 +274,7 @@ fn request(random: &mut Random, visit: &Visit, path: &mut String) -> Asked {
     path.clear();
     let [www, api, fixed] = HOSTS;
     let product = rank(random, PRODUCTS);
-    // what one product's picture or page takes is always the same
+    // the size of a product's picture or page never changes
     let size = |of: u64, most: u64| 400 + Random::new(of + 5).below(most);
     let quick = 1 + random.below(4) + random.below(9);
     let slow = 12 + random.below(40) * (1 + random.below(6));
@@ -287,12 +287,12 @@ fn request(random: &mut Random, visit: &Visit, path: &mut String) -> Asked {
         is_page: false,
     };
     let user = visit.client * 31 % 900_000 + 1000;
-    if visit.kind == Kind::Scanner {
+    if visit.kind == VisitorKind::Scanner {
         let _ = write!(path, "{}", random.of(&SCANNED));
         return asked(www, "404", 146, quick);
     }
     let dice = random.below(100);
-    if visit.kind == Kind::Bot {
+    if visit.kind == VisitorKind::Bot {
         let _ = match dice {
             0..4 => write!(path, "/robots.txt"),
             4..8 => write!(path, "/sitemap-{}.xml", dice % 4),
@@ -312,9 +312,9 @@ fn request(random: &mut Random, visit: &Visit, path: &mut String) -> Asked {
         let status = if dice > 94 { "404" } else { "200" };
         return asked(www, status, size(dice, 30_000), slow);
     }
-    let is_app = visit.kind == Kind::App;
+    let is_app = visit.kind == VisitorKind::App;
     match dice {
-        // what a page brings with it
+        // the files that a page includes
         0..34 if !is_app => {
             let known = random.below(3) == 0;
             let _ = match dice {
@@ -447,11 +447,11 @@ fn request(random: &mut Random, visit: &Visit, path: &mut String) -> Asked {
 }
 
 /// Where the user agents of a kind begin in [`agents`], and how many there are.
-fn agents_of(kind: Kind) -> (u64, u64) {
+fn agents_of(kind: VisitorKind) -> (u64, u64) {
     match kind {
-        Kind::Browser => (0, BROWSERS),
-        Kind::App => (BROWSERS, APPS),
-        Kind::Bot | Kind::Scanner => (BROWSERS + APPS, BOTS),
+        VisitorKind::Browser => (0, BROWSERS),
+        VisitorKind::App => (BROWSERS, APPS),
+        VisitorKind::Bot | VisitorKind::Scanner => (BROWSERS + APPS, BOTS),
     }
 }
 
