@@ -18,12 +18,11 @@
 //!   (which files may be read).
 //! - What is known: `stream_table` (the streams, with the `track` of each), `identity` (what makes a file this file),
 //!   `seen_files` (files that need not be opened again), `trusted_clock`.
-//! - What is open: `open_files` with `file_reader`, `gzip` and `lines`, and `descriptor_slots` (which files may be
-//! open).
+//! - What is open: `open_files` with `file_reader`, `gzip` and `lines`, and `descriptor_slots` (which files may
+//!   be open).
 //! - Which stream a file continues: `matching`, which decides from facts alone, and `history`.
 //! - The coordinator: `tailer`; `reconcile` (a scan), `candidates` (the files to match), `applying` (the effects),
-//! `search`
-//!   (missing streams), `closing` (the end of files), `reading` (the results of a read), `unread`, `foreign`, `damage`.
+//!   `search` (missing streams), `closing` (the end of files), `reading` (the results of a read), `unread`, `foreign`, `damage`.
 //! - What survives the process: `checkpoint`, `assignments`, `state`; and a reload: `carried_files`.
 //! - `survey` and `others` show beforehand which files would be read, and which would not.
 
