@@ -18,9 +18,6 @@ const DAY: i64 = 86_400_000;
 const RUNS: u64 = 7;
 const START: i64 = 1_790_035_200_000;
 
-/// A question to the segments.
-type Ask<'a> = &'a dyn Fn(&[Part]) -> Result<(), Box<dyn Error>>;
-
 fn main() -> Result<(), Box<dyn Error>> {
     let millions: u64 = std::env::args()
         .nth(1)
