@@ -20,6 +20,8 @@ use testkit::usage;
 
 /// What a scrape may take.
 const SCRAPE_WITHIN: Duration = Duration::from_secs(2);
+/// `store.memory` in MiB.
+const MEMORY: std::ops::Range<u64> = 16..65;
 /// The number of recent checkpoints that are kept, so that an old one can be restored.
 const REMEMBERED: usize = 40;
 
@@ -27,7 +29,8 @@ const REMEMBERED: usize = 40;
 pub(super) struct Agent {
     program: PathBuf,
     folder: PathBuf,
-    nodes: Vec<String>,
+    /// Addresses of the cluster; without one it has the embedded store.
+    nodes: Option<Vec<String>>,
     port: u16,
     dice: Dice,
     /// Its clock, where that can be moved.
@@ -83,7 +86,7 @@ impl Agent {
     pub(super) fn new(
         program: PathBuf,
         folder: &Path,
-        nodes: Vec<String>,
+        nodes: Option<Vec<String>>,
         port: u16,
         dice: Dice,
         clock: Option<Clock>,
@@ -142,7 +145,7 @@ rotated_dirs = ['{shown}/own/old', '{shown}/own/*/']
     /// `logweir setup`, past the proxy.
     pub(super) fn set_up(&mut self, server: &str) -> Result<()> {
         let config = self.folder.join("setup.toml");
-        fs::write(&config, self.settings(&[server.to_owned()]))?;
+        fs::write(&config, self.settings(Some(&[server.to_owned()])))?;
         let mut setup = Command::new(&self.program);
         setup.arg("setup").arg("-c").arg(&config);
         let done = setup.output()?;
@@ -196,17 +199,17 @@ rotated_dirs = ['{shown}/own/old', '{shown}/own/*/']
 
     pub(super) fn write_settings(&mut self) -> Result<()> {
         let nodes = self.nodes.clone();
-        let text = self.settings(&nodes);
+        let text = self.settings(nodes.as_deref());
         // The file is replaced whole: the agent may read it at any moment.
         let next = self.folder.join("logweir.toml.next");
         fs::write(&next, text)?;
         Ok(fs::rename(next, self.folder.join("logweir.toml"))?)
     }
 
-    fn settings(&mut self, nodes: &[String]) -> String {
+    fn settings(&mut self, nodes: Option<&[String]>) -> String {
         let (data, logs) = (self.data.display(), &self.logs);
         let dice = &mut self.dice;
-        format!(
+        let general = format!(
             r#"host = "soak"
 data_dir = '{data}'
 history = "30d"
@@ -215,26 +218,33 @@ max_line_bytes = "{LIMIT}"
 shutdown_timeout = "{}s"
 reconcile_interval = "{}ms"
 
-{logs}
-[elasticsearch]
+{logs}"#,
+            1 + dice.below(4),
+            300 + dice.below(9700),
+        );
+        let output = match nodes {
+            Some(nodes) => format!(
+                r#"[elasticsearch]
 nodes = {nodes:?}
 gzip = {}
 batch_bytes = "{}KiB"
 max_in_flight = {}
 flush_interval = "{}ms"
 request_timeout = "3s"
-
-[http]
-listen = "127.0.0.1:{}"
 "#,
-            1 + dice.below(4),
-            300 + dice.below(9700),
-            dice.percent(50),
-            64 + dice.below(448),
-            1 + dice.below(4),
-            50 + dice.below(400),
-            self.port,
-        )
+                dice.percent(50),
+                64 + dice.below(448),
+                1 + dice.below(4),
+                50 + dice.below(400),
+            ),
+            // No day is removed: each line shall be there at the end.
+            None => format!(
+                "[store]\nretention = \"36000d\"\nmemory = \"{}MiB\"\n",
+                MEMORY.start + dice.below(MEMORY.end - MEMORY.start)
+            ),
+        };
+        let port = self.port;
+        format!("{general}\n{output}\n[http]\nlisten = \"127.0.0.1:{port}\"\n")
     }
 
     /// Sends a signal; false when it is not running.

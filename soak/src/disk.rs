@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result};
 
 use testkit::child::Tied;
 
-/// Space for the positions and for the lines that are parked meanwhile.
-const SIZE: &str = "256m";
+/// MiB for the positions and for the lines that are parked meanwhile.
+pub(super) const STATE_SIZE: u64 = 256;
 const MOUNT_WITHIN: Duration = Duration::from_secs(60);
 
 /// `$1` is the folder. The signal that ends a tied process comes too when the soak is killed.
@@ -44,14 +44,15 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// Mounts it at `folder`; returns the reason where that is not allowed.
-    pub(super) fn mount(folder: &Path, log: PathBuf) -> Result<Result<Self, String>> {
+    /// Mounts it at `folder`, with so many MiB; returns the reason where that is not allowed.
+    pub(super) fn mount(folder: &Path, size: u64, log: PathBuf) -> Result<Result<Self, String>> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Err("only root can mount one".to_owned()));
         }
         fs::create_dir_all(folder)?;
         let mut command = Command::new("sh");
-        command.args(["-c", KEEPER, "sh"]).arg(folder).arg(SIZE);
+        command.args(["-c", KEEPER, "sh"]).arg(folder);
+        command.arg(format!("{size}m"));
         let mut keeper = Tied::start("the state's disk", &command, log)?;
         let mounted = keeper.wait_until("a mounted disk", MOUNT_WITHIN, |keeper| {
             keeper.line("MOUNTED")

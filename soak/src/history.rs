@@ -10,9 +10,8 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::agent::Agent;
-use super::cluster::Cluster;
 use super::oracle::{self, Truth, Verdict, Written};
-use super::proxy::Proxy;
+use super::output::Network;
 use super::random::Dice;
 use super::{Arguments, fault, line, logs};
 use testkit::load;
@@ -31,10 +30,8 @@ pub(super) fn run(
     arguments: &Arguments,
     folder: &Path,
     mut agent: Agent,
-    proxy: &Proxy,
-    url: &str,
+    network: &Network,
 ) -> Result<bool> {
-    let cluster = Cluster::new(url);
     let mut dice = Dice::new(arguments.seed, "history");
     let first = folder.join("first");
     let second = folder.join("second");
@@ -43,8 +40,8 @@ pub(super) fn run(
     let truth = Truth::from([(LETTER, written)]);
     // No nginx runs here whose configuration could be named.
     agent.read_history(&first.join("access.log"), &folder.join("data-live"));
-    agent.set_up(url)?;
-    proxy.hit(arguments.percent);
+    agent.set_up(&network.url)?;
+    network.proxy.hit(arguments.percent);
 
     let mut verdicts = Vec::new();
     for (name, place) in [("live", &first), ("copies", &second)] {
@@ -62,7 +59,12 @@ pub(super) fn run(
             Some(read_all(&mut agent, (FILES + 1) * LINES_IN_FILE as u64)?)
         };
         agent.run_once(WITHIN)?;
-        let verdict = oracle::judge(&truth, &[logs::only(LETTER, place)], &cluster, agent.data())?;
+        let verdict = oracle::judge(
+            &truth,
+            &[logs::only(LETTER, place)],
+            &network.cluster,
+            agent.data(),
+        )?;
         println!(
             "{name}: {} files, {} lines written, {} documents, lost {}, doubled {}, strange {}",
             FILES + 1,

@@ -1,5 +1,5 @@
-//! `cargo xtask soak`: the agent between real logs and a real Elasticsearch. Faults hit everything around it, and at the
-//! end every line is accounted for.
+//! `cargo xtask soak`: the agent between real logs and a real Elasticsearch, or with its embedded store. Faults hit
+//! everything around it, and at the end every line is accounted for.
 //!
 //! A seed decides which fault happens when (`schedule`) and which request it hits (`fault`), so that a run can be
 //! repeated; how the processes interleave is up to the machine. The truth about the written lines is a second log of
@@ -20,20 +20,22 @@ mod line;
 mod logs;
 mod names;
 mod oracle;
+mod output;
 mod positions;
 mod proxy;
 mod random;
+mod reader;
 mod report;
 mod rotation;
 mod schedule;
 mod stage;
+mod stored;
 mod traffic;
 mod wire;
 mod writer;
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -44,11 +46,12 @@ use anyhow::{Context as _, Result, anyhow};
 
 use agent::Agent;
 use clock::Clock;
-use cluster::Cluster;
 use disk::Disk;
 use oracle::{Truth, Verdict};
-use proxy::Proxy;
+use output::Output;
+pub use output::OutputKind;
 use random::Dice;
+use reader::Reader;
 use report::{Run, Tally};
 use rotation::Rotations;
 use stage::Stage;
@@ -63,6 +66,10 @@ use writer::Shared;
 const NODES: usize = 3;
 /// More memory than this means that some buffer is not bounded.
 const MEMORY_BOUND: u64 = 128 * 1024 * 1024;
+/// The same with the store, which holds documents until they are on disk, and merges segments.
+const STORE_MEMORY_BOUND: u64 = 200_000_000;
+/// What a line takes on the store's disk at most, with the copies that merges make, in bytes.
+const LINE_ON_DISK: u64 = 2048;
 /// Every delayed line arrives within this.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(1200);
 /// A run of this length includes rotations to names of any kind.
@@ -85,6 +92,9 @@ pub struct Arguments {
     /// Lines a second that the own writers write, all together; nginx adds some hundred
     #[arg(long, default_value_t = 1500)]
     rate: u64,
+    /// Where the documents go; with the store no cluster runs, and faults of networks are left out
+    #[arg(long, value_enum, default_value = "elasticsearch")]
+    output: OutputKind,
     /// Of a hundred bulk requests so many are hit
     #[arg(long, default_value_t = 25)]
     percent: u64,
@@ -92,7 +102,7 @@ pub struct Arguments {
     #[arg(long, default_value = place::QUICK)]
     profile: String,
     /// Instead: 200 rotated files, half of them compressed, read live and again from copies elsewhere
-    #[arg(long)]
+    #[arg(long, conflicts_with = "output")]
     history: bool,
 }
 
@@ -102,28 +112,32 @@ pub struct Arguments {
 ///
 /// When a process, the network or the disk fails the soak itself.
 pub fn run(arguments: &Arguments) -> Result<ExitCode> {
-    tools::provide(&[Tool::Nginx, Tool::Logrotate, Tool::Jdk, Tool::Maven])?;
-    let name = match arguments.history {
-        true => "soak-history",
-        false => "soak",
+    let has_cluster = arguments.output == OutputKind::Elasticsearch;
+    tools::provide(&[Tool::Nginx, Tool::Logrotate])?;
+    if has_cluster {
+        tools::provide(&[Tool::Jdk, Tool::Maven])?;
+    }
+    let name = match (arguments.history, arguments.output) {
+        (true, _) => "soak-history",
+        (false, OutputKind::Elasticsearch) => "soak",
+        (false, OutputKind::Store) => "soak-store",
     };
     disk::unmount_old(&place::target().join("xtask").join(name).join("data"));
     let folder = Folder::empty(name)?;
-    println!("starting Elasticsearch (the first time it is downloaded), building the agent …");
-    let mut server = Server::start(Kind::Elasticsearch, &folder)?;
+    let server = match has_cluster {
+        true => {
+            println!("starting Elasticsearch (the first time it is downloaded) …");
+            Some(Server::start(Kind::Elasticsearch, &folder)?)
+        }
+        false => None,
+    };
+    println!("building the agent …");
     // A copy, so that another build cannot change it.
     let program = folder.join("logweir");
     fs::copy(place::build_agent(&arguments.profile)?, &program)?;
-    let url = server.address()?;
     let tally = Arc::new(Tally::default());
-    let proxy = Proxy::start(
-        &url,
-        (0..NODES)
-            .map(|_| Ok(TcpListener::bind(("127.0.0.1", free_port()))?))
-            .collect::<Result<_>>()?,
-        Dice::new(arguments.seed, "proxy"),
-        Arc::clone(&tally),
-    )?;
+    let data = folder.join("data");
+    let output = Output::of(server, &data, arguments.seed, &tally)?;
     let mut left_out = Vec::new();
     let clock = match arguments.history {
         true => None,
@@ -132,14 +146,14 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
     let agent = Agent::new(
         program,
         &folder,
-        proxy.urls(),
+        output.nodes(),
         free_port(),
         Dice::new(arguments.seed, "settings"),
         clock,
     );
     let went = match arguments.history {
-        true => history::run(arguments, &folder, agent, &proxy, &url),
-        false => soak(arguments, &folder, agent, proxy, &url, &tally, left_out),
+        true => history::run(arguments, &folder, agent, output.network()?),
+        false => soak(arguments, &folder, agent, output, &tally, left_out),
     };
     let good = went.with_context(|| failure(arguments, &folder))?;
     if !good {
@@ -172,8 +186,7 @@ fn soak(
     arguments: &Arguments,
     folder: &Path,
     mut agent: Agent,
-    proxy: Proxy,
-    url: &str,
+    output: Output,
     tally: &Arc<Tally>,
     mut left_out: Vec<String>,
 ) -> Result<bool> {
@@ -181,14 +194,20 @@ fn soak(
     let logs = logs::all(folder);
     let rotations = Rotations::new(folder, &logs)?;
     fs::create_dir_all(folder.join("flags"))?;
-    let disk = match Disk::mount(agent.data(), folder.join("disk.log"))? {
+    let size = match &output {
+        Output::Cluster(_) => disk::STATE_SIZE,
+        Output::Store(_) => {
+            disk::STATE_SIZE + arguments.rate * length.as_secs() * LINE_ON_DISK / (1 << 20)
+        }
+    };
+    let disk = match Disk::mount(agent.data(), size, folder.join("disk.log"))? {
         Ok(disk) => Some(disk),
         Err(why) => {
             left_out.push(format!("a full disk ({why})"));
             None
         }
     };
-    let mut events = schedule::draw(arguments.seed, length, logs.len());
+    let mut events = schedule::draw(arguments.seed, length, logs.len(), arguments.output);
     events.retain(|(_, event)| match event {
         schedule::Event::DiskFull { .. } => disk.is_some(),
         schedule::Event::Clock { .. } => agent.clock.is_some(),
@@ -198,10 +217,24 @@ fn soak(
 
     // The agent's configuration names nginx's.
     let traffic = Traffic::start(folder, arguments.seed)?;
-    agent.set_up(url)?;
+    let reader = match &output {
+        Output::Cluster(network) => {
+            agent.set_up(&network.url)?;
+            network.proxy.hit(arguments.percent);
+            None
+        }
+        Output::Store(stored) => {
+            if !reader::admit(agent.data())? {
+                left_out.push("a reader of another user (only root can be one)".to_owned());
+            }
+            let program = folder.join("logweir");
+            Some(Reader::start(&program, folder, stored.path()))
+        }
+    };
     let shared = Arc::new(Shared {
         stop: AtomicBool::new(false),
         days: AtomicU64::new(1),
+        tomorrow: arguments.output == OutputKind::Store,
         lines: AtomicU64::new(0),
     });
     let own = logs.iter().filter(|log| log.writer != logs::Writer::Nginx);
@@ -212,11 +245,9 @@ fn soak(
             writers.push((log.letter, writing));
         }
     }
-    proxy.hit(arguments.percent);
     let mut stage = Stage::new(
         agent,
-        proxy,
-        Cluster::new(url),
+        output,
         traffic,
         disk,
         Arc::clone(tally),
@@ -241,13 +272,14 @@ fn soak(
     let caught_up = stage.catch_up(CATCH_UP_WITHIN)?;
     let Stage {
         mut agent,
-        cluster,
+        output,
         mut wrong,
         rotations: Rotations { counts, .. },
         identity_checks,
         parked,
         unparked,
-        proxy: _proxy,
+        commits,
+        merges,
         disk: _disk,
         traffic: _traffic,
         ..
@@ -258,7 +290,30 @@ fn soak(
         let path = folder.join(format!("truth/{letter}.log"));
         truth.insert(letter, oracle::read_truth(&path, letter)?);
     }
-    let verdict = oracle::judge(&truth, &logs, &cluster, agent.data())?;
+    let verdict = oracle::judge(&truth, &logs, output.index(), agent.data())?;
+    let mut of_the_store = Vec::new();
+    if let Some(reader) = reader {
+        let readings = reader.stop()?;
+        of_the_store = vec![
+            ("commits of the store, seen", commits.total().to_string()),
+            ("merges of the store, seen", merges.total().to_string()),
+            (
+                "runs of the reader, before the store",
+                format!("{}, {}", readings.runs, readings.before_the_store),
+            ),
+        ];
+        if readings.requests != verdict.documents {
+            wrong.push(format!(
+                "the reader was told of {} requests in the end; the store has {} documents",
+                readings.requests, verdict.documents
+            ));
+        }
+        wrong.extend(readings.wrong);
+    }
+    let bound = match &output {
+        Output::Cluster(_) => MEMORY_BOUND,
+        Output::Store(_) => STORE_MEMORY_BOUND,
+    };
     let run = Run {
         seed: arguments.seed,
         seconds: length.as_secs(),
@@ -266,17 +321,18 @@ fn soak(
         starts: agent.starts,
         rotations: counts,
         peak_bytes: agent.peak,
-        bound_bytes: MEMORY_BOUND,
+        bound_bytes: bound,
         identity_checks,
         parked: parked.total(),
         unparked: unparked.total(),
         caught_up_seconds: caught_up.as_secs(),
+        of_the_store,
         left_out,
     };
     let table = report::table(&run, &verdict, tally);
     fs::write(folder.join("report.md"), &table)?;
     println!("\n{table}");
-    if agent.peak > MEMORY_BOUND {
+    if agent.peak > bound {
         wrong.push("the agent took more memory than it may".to_owned());
     }
     if counts.named == 0 && length >= ENOUGH_TO_NAME {
@@ -308,8 +364,12 @@ fn write_schedule(
     }
     let path = folder.join("schedule.txt");
     fs::write(&path, text)?;
+    let requests = match arguments.output {
+        OutputKind::Elasticsearch => format!(", and {} % of all bulk requests", arguments.percent),
+        OutputKind::Store => String::new(),
+    };
     println!(
-        "seed {}: {} events, {} of them rotations ({}), and {} % of all bulk requests",
+        "seed {}: {} events, {} of them rotations ({}){requests}",
         arguments.seed,
         events.len(),
         events
@@ -317,7 +377,6 @@ fn write_schedule(
             .filter(|(_, event)| matches!(event, schedule::Event::Rotate { .. }))
             .count(),
         path.display(),
-        arguments.percent
     );
     Ok(())
 }

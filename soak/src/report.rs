@@ -77,6 +77,8 @@ pub(super) struct Run {
     pub(super) bound_bytes: u64,
     pub(super) identity_checks: u64,
     pub(super) caught_up_seconds: u64,
+    /// What the store adds.
+    pub(super) of_the_store: Vec<(&'static str, String)>,
     /// Faults that this machine does not allow, and why.
     pub(super) left_out: Vec<String>,
 }
@@ -148,6 +150,9 @@ pub(super) fn table(run: &Run, verdict: &Verdict, tally: &Tally) -> String {
         "caught up after, seconds",
         run.caught_up_seconds.to_string(),
     );
+    for (name, value) in &run.of_the_store {
+        row(name, value.clone());
+    }
     row("**faults that hit**", tally.hits().to_string());
     let _ = writeln!(
         out,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::output::OutputKind;
 use super::random::Dice;
 
 /// Seconds in a day.
@@ -57,6 +58,8 @@ pub(super) enum Event {
         down: Duration,
         tamper: Option<Tamper>,
     },
+    /// SIGKILL as soon as the store has begun a new file, in a commit or a merge; the agent starts again after a while.
+    KillAtWrite { down: Duration },
     /// SIGTERM, and again after a while.
     Terminate { down: Duration },
     /// SIGSTOP, and SIGCONT after a while.
@@ -105,6 +108,7 @@ impl Event {
                 ..
             } => tamper.name(),
             Self::Kill { .. } => "kill -9",
+            Self::KillAtWrite { .. } => "kill -9 while the store writes",
             Self::Terminate { .. } => "SIGTERM, started again",
             Self::Freeze { .. } => "SIGSTOP, SIGCONT",
             Self::HangUp => "SIGHUP with other settings",
@@ -144,6 +148,7 @@ impl fmt::Display for Event {
             Self::HangUp | Self::Reformat => Ok(()),
             Self::Clock { ahead } => write!(f, ", {ahead} s ahead"),
             Self::Kill { down: time, .. }
+            | Self::KillAtWrite { down: time }
             | Self::Terminate { down: time }
             | Self::Freeze { time }
             | Self::StateBlocked { time }
@@ -161,17 +166,32 @@ impl fmt::Display for Event {
 }
 
 /// The events of a run of this length, in their order.
-pub(super) fn draw(seed: u64, length: Duration, logs: usize) -> Vec<(Duration, Event)> {
+pub(super) fn draw(
+    seed: u64,
+    length: Duration,
+    logs: usize,
+    output: OutputKind,
+) -> Vec<(Duration, Event)> {
     let mut events = Vec::new();
     rotations(seed, length, logs, &mut events);
     of_the_agent(seed, length, logs, &mut events);
     of_the_host(seed, length, &mut events);
     of_nginx(seed, length, &mut events);
-    of_the_cluster(seed, length, &mut events);
-    of_the_nodes(seed, length, &mut events);
-    of_outages(seed, length, logs, &mut events);
-    if let Some((at, time)) = closed_day(length) {
-        events.push((at, Event::DayClosed { time }));
+    match output {
+        OutputKind::Elasticsearch => {
+            of_the_cluster(seed, length, &mut events);
+            of_the_nodes(seed, length, &mut events);
+            let outage = |time| Event::Refuse { time };
+            of_outages(seed, length, logs, outage, &mut events);
+            if let Some((at, time)) = closed_day(length) {
+                events.push((at, Event::DayClosed { time }));
+            }
+        }
+        OutputKind::Store => {
+            of_the_store(seed, length, &mut events);
+            let outage = |time| Event::DiskFull { time };
+            of_outages(seed, length, logs, outage, &mut events);
+        }
     }
     events.sort_by_key(|(at, _)| *at);
     name_rotations(seed, &mut events);
@@ -358,6 +378,16 @@ fn of_the_nodes(seed: u64, length: Duration, events: &mut Vec<(Duration, Event)>
     }
 }
 
+fn of_the_store(seed: u64, length: Duration, events: &mut Vec<(Duration, Event)>) {
+    let mut dice = Dice::new(seed, "store");
+    let mut at = dice.millis(3000, 8000);
+    while at < length {
+        let down = dice.millis(0, 1500);
+        events.push((at, Event::KillAtWrite { down }));
+        at += down + dice.millis(3000, 12_000);
+    }
+}
+
 fn of_the_cluster(seed: u64, length: Duration, events: &mut Vec<(Duration, Event)>) {
     #[derive(Clone, Copy)]
     enum What {
@@ -394,13 +424,19 @@ fn of_the_cluster(seed: u64, length: Duration, events: &mut Vec<(Duration, Event
 
 /// Longer outages, and in each of them rotations and a reload, often also the agent's end: what it could not send must
 /// outlive all of that.
-fn of_outages(seed: u64, length: Duration, logs: usize, events: &mut Vec<(Duration, Event)>) {
+fn of_outages(
+    seed: u64,
+    length: Duration,
+    logs: usize,
+    outage: fn(Duration) -> Event,
+    events: &mut Vec<(Duration, Event)>,
+) {
     let mut dice = Dice::new(seed, "outages");
     let mut at = dice.millis(10_000, 16_000);
     while at < length {
         let time = dice.millis(5000, 12_000);
         if !is_closed(at, length) && !is_closed(at + time, length) {
-            events.push((at, Event::Refuse { time }));
+            events.push((at, outage(time)));
             let mut meanwhile = Vec::new();
             for _ in 0..1 + dice.below(3) {
                 meanwhile.push(rotation(dice.place(logs)));
@@ -431,16 +467,18 @@ fn of_outages(seed: u64, length: Duration, logs: usize, events: &mut Vec<(Durati
 mod tests {
     use super::*;
 
+    const ES: OutputKind = OutputKind::Elasticsearch;
+
     #[test]
     fn a_seed_has_one_schedule() {
         let hour = Duration::from_secs(3600);
-        assert_eq!(draw(7, hour, 7), draw(7, hour, 7));
-        assert_ne!(draw(7, hour, 7), draw(8, hour, 7));
+        assert_eq!(draw(7, hour, 7, ES), draw(7, hour, 7, ES));
+        assert_ne!(draw(7, hour, 7, ES), draw(8, hour, 7, ES));
     }
 
     #[test]
     fn an_hour_has_each_kind_of_event_and_a_longer_run_begins_alike() {
-        let events = draw(7, Duration::from_secs(3600), 7);
+        let events = draw(7, Duration::from_secs(3600), 7, ES);
         let kinds: std::collections::BTreeSet<_> =
             events.iter().map(|(_, event)| event.name()).collect();
         assert_eq!(kinds.len(), 24, "{kinds:?}");
@@ -448,13 +486,13 @@ mod tests {
             |events: &[(Duration, Event)]| events.iter().take(5).copied().collect::<Vec<_>>();
         assert_eq!(
             first(&events),
-            first(&draw(7, Duration::from_secs(5400), 7))
+            first(&draw(7, Duration::from_secs(5400), 7, ES))
         );
     }
 
     #[test]
     fn in_an_outage_logs_are_rotated_and_the_agent_is_reloaded_and_ended() {
-        let events = draw(7, Duration::from_secs(150), 8);
+        let events = draw(7, Duration::from_secs(150), 8, ES);
         let during = |of: fn(&Event) -> bool| {
             let outage = |at: &Duration| {
                 events.iter().any(|(from, event)| {
@@ -483,7 +521,7 @@ mod tests {
         };
         let mut seen = 0;
         for seed in 0..20 {
-            let events = draw(seed, Duration::from_secs(600), 8);
+            let events = draw(seed, Duration::from_secs(600), 8, ES);
             for loss in losses(&events) {
                 seen += 1;
                 assert!(events.iter().all(|(at, event)| {
@@ -505,14 +543,34 @@ mod tests {
                 Event::Kill { .. } | Event::Terminate { .. } | Event::HangUp | Event::Reformat
             )
         };
-        let events = draw(7, hour, 7);
+        let events = draw(7, hour, 7, ES);
         let ending = events.iter().filter(|(_, event)| ends(event));
         assert!(ending.clone().count() > 100);
         assert!(ending.clone().all(|(at, _)| !is_closed(*at, hour)));
         assert!(
-            draw(7, LONG_RUN / 2, 7)
+            draw(7, LONG_RUN / 2, 7, ES)
                 .iter()
                 .all(|(_, event)| !matches!(event, Event::DayClosed { .. }))
         );
+    }
+
+    #[test]
+    fn with_a_store_no_network_and_no_cluster_fails() {
+        let events = draw(7, Duration::from_secs(3600), 8, OutputKind::Store);
+        let kinds: std::collections::BTreeSet<_> =
+            events.iter().map(|(_, event)| event.name()).collect();
+        assert!(kinds.contains("kill -9 while the store writes"));
+        assert!(kinds.contains("both checkpoints removed"));
+        assert_eq!(kinds.len(), 17, "{kinds:?}");
+        assert!(events.iter().all(|(_, event)| !matches!(
+            event,
+            Event::Refuse { .. }
+                | Event::NodesGone { .. }
+                | Event::Unauthorized { .. }
+                | Event::WriteBlock { .. }
+                | Event::DiskBlock { .. }
+                | Event::ShardLimit { .. }
+                | Event::DayClosed { .. }
+        )));
     }
 }

@@ -12,10 +12,10 @@ use rustix::process::{Rlimit, Signal};
 
 use super::NODES;
 use super::agent::Agent;
-use super::cluster::Cluster;
 use super::disk::Disk;
 use super::line;
-use super::proxy::{Absence, Proxy};
+use super::output::Output;
+use super::proxy::Absence;
 use super::report::{Counted, Tally};
 use super::rotation::{Meanwhile, Rotations};
 use super::schedule::{Event, Tamper};
@@ -70,8 +70,7 @@ enum Act {
 /// All participants.
 pub(super) struct Stage<'a> {
     pub(super) agent: Agent,
-    pub(super) proxy: Proxy,
-    pub(super) cluster: Cluster,
+    pub(super) output: Output,
     pub(super) traffic: Traffic,
     pub(super) disk: Option<Disk>,
     pub(super) tally: Arc<Tally>,
@@ -81,6 +80,8 @@ pub(super) struct Stage<'a> {
     pub(super) identity_checks: u64,
     pub(super) parked: Counted,
     pub(super) unparked: Counted,
+    pub(super) commits: Counted,
+    pub(super) merges: Counted,
     /// Documents that could not be sent for want of a connection.
     refused: Counted,
     /// What went wrong.
@@ -101,8 +102,7 @@ impl<'a> Stage<'a> {
     #[allow(clippy::too_many_arguments, reason = "each is somebody who takes part")]
     pub(super) fn new(
         agent: Agent,
-        proxy: Proxy,
-        cluster: Cluster,
+        output: Output,
         traffic: Traffic,
         disk: Option<Disk>,
         tally: Arc<Tally>,
@@ -111,8 +111,7 @@ impl<'a> Stage<'a> {
     ) -> Self {
         Self {
             agent,
-            proxy,
-            cluster,
+            output,
             traffic,
             disk,
             tally,
@@ -122,6 +121,8 @@ impl<'a> Stage<'a> {
             identity_checks: 0,
             parked: Counted::default(),
             unparked: Counted::default(),
+            commits: Counted::default(),
+            merges: Counted::default(),
             refused: Counted::default(),
             wrong: Vec::new(),
             due: Vec::new(),
@@ -157,8 +158,7 @@ impl<'a> Stage<'a> {
 
     /// Runs on without faults until the agent has nothing left to do.
     pub(super) fn catch_up(&mut self, within: Duration) -> Result<Duration> {
-        self.proxy.hit(0);
-        self.cluster.mend()?;
+        self.output.mend()?;
         let begin = self.start.elapsed();
         self.quiet_since = None;
         loop {
@@ -253,7 +253,7 @@ impl<'a> Stage<'a> {
                 }
             }
             Act::Accept { before } => {
-                self.proxy.come_back(0..NODES);
+                self.output.network()?.proxy.come_back(0..NODES);
                 if self.refused.total() > before {
                     self.tally.hit(Event::Refuse { time: now }.name());
                 }
@@ -279,13 +279,16 @@ impl<'a> Stage<'a> {
                     resets: false,
                     time: now,
                 };
-                if self.proxy.absence().told_since(before) {
+                if self.output.network()?.proxy.absence().told_since(before) {
                     self.tally.hit(event.name());
                 }
-                self.proxy.come_back(some_nodes(first, count));
+                self.output
+                    .network()?
+                    .proxy
+                    .come_back(some_nodes(first, count));
             }
             Act::OpenDay { index, parked } => {
-                self.cluster.open(&index)?;
+                self.output.network()?.cluster.open(&index)?;
                 if self.parked.total() > parked {
                     self.tally.hit(Event::DayClosed { time: now }.name());
                 } else {
@@ -293,14 +296,14 @@ impl<'a> Stage<'a> {
                         .push(format!("{index} was closed, and nothing was parked"));
                 }
             }
-            Act::Authorize => self.proxy.unauthorized(false),
+            Act::Authorize => self.output.network()?.proxy.unauthorized(false),
             Act::LiftBlock(block) => {
-                self.cluster.block(block, false)?;
-                self.proxy.look_for(None);
+                self.output.network()?.cluster.block(block, false)?;
+                self.output.network()?.proxy.look_for(None);
             }
             Act::LiftShards => {
-                self.cluster.limit_shards(None)?;
-                self.proxy.look_for(None);
+                self.output.network()?.cluster.limit_shards(None)?;
+                self.output.network()?.proxy.look_for(None);
             }
         }
         Ok(())
@@ -357,6 +360,13 @@ impl<'a> Stage<'a> {
                 }
                 Ok(hit && tampered)
             }
+            Event::KillAtWrite { down } => {
+                let writes = self.agent.is_running() && self.output.store()?.wait_for_a_new_file();
+                let hit = self.agent.kill()?;
+                self.stopping = None;
+                self.at(now + down, Act::Start);
+                Ok(hit && writes)
+            }
             Event::Terminate { .. } | Event::HangUp if !self.agent.obeys() => Ok(false),
             Event::Terminate { down } => {
                 let hit = self.agent.signal(Signal::TERM)?;
@@ -405,8 +415,11 @@ impl<'a> Stage<'a> {
                 resets,
                 time,
             } => {
-                self.proxy.leave(some_nodes(first, count), resets);
-                let before = self.proxy.absence();
+                self.output
+                    .network()?
+                    .proxy
+                    .leave(some_nodes(first, count), resets);
+                let before = self.output.network()?.proxy.absence();
                 let back = Act::NodesBack {
                     first,
                     count,
@@ -417,19 +430,19 @@ impl<'a> Stage<'a> {
             }
             Event::DayClosed { time } => {
                 let index = line::index_of(1);
-                self.cluster.close(&index)?;
+                self.output.network()?.cluster.close(&index)?;
                 let parked = self.parked.total();
                 self.at(now + time, Act::OpenDay { index, parked });
                 Ok(false)
             }
             Event::Refuse { time } => {
                 let before = self.refused.total();
-                self.proxy.leave(0..NODES, false);
+                self.output.network()?.proxy.leave(0..NODES, false);
                 self.at(now + time, Act::Accept { before });
                 Ok(false)
             }
             Event::Unauthorized { time } => {
-                self.proxy.unauthorized(true);
+                self.output.network()?.proxy.unauthorized(true);
                 self.at(now + time, Act::Authorize);
                 // The proxy counts those that it turned away.
                 Ok(true)
@@ -443,8 +456,10 @@ impl<'a> Stage<'a> {
                 now,
             ),
             Event::ShardLimit { time } => {
-                self.cluster.limit_shards(Some(1))?;
-                self.proxy
+                self.output.network()?.cluster.limit_shards(Some(1))?;
+                self.output
+                    .network()?
+                    .proxy
                     .look_for(Some((event.name(), b"maximum normal shards")));
                 self.writers.days.fetch_add(1, Ordering::Relaxed);
                 self.at(now + time, Act::LiftShards);
@@ -495,8 +510,9 @@ impl<'a> Stage<'a> {
         time: Duration,
         now: Duration,
     ) -> Result<bool> {
-        self.cluster.block(block, true)?;
-        self.proxy.look_for(Some((event.name(), sign)));
+        let network = self.output.network()?;
+        network.cluster.block(block, true)?;
+        network.proxy.look_for(Some((event.name(), sign)));
         self.at(now + time, Act::LiftBlock(block));
         Ok(false)
     }
@@ -553,6 +569,12 @@ impl<'a> Stage<'a> {
             .saw(numbers.sum("logweir_documents_unparked_total"));
         self.refused
             .saw(numbers.one("logweir_documents_retried_total{reason=\"unreachable\"}"));
+        self.commits.saw(numbers.sum("logweir_store_commits_total"));
+        self.merges.saw(numbers.sum("logweir_store_merges_total"));
+        if numbers.sum("logweir_store_damaged_days_total") > 0.0 {
+            self.wrong
+                .push("the agent found a damaged day in its store".to_owned());
+        }
         let busy = numbers.sum("logweir_in_flight_lines")
             + numbers.sum("logweir_source_lag_bytes")
             + self.agent.parked_bytes();

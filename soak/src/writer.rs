@@ -29,6 +29,8 @@ pub(super) struct Shared {
     pub(super) stop: AtomicBool,
     /// The greatest age of a line in days.
     pub(super) days: AtomicU64,
+    /// Whether some lines are of the day after, so that many batches touch three days.
+    pub(super) tomorrow: bool,
     pub(super) lines: AtomicU64,
 }
 
@@ -143,7 +145,10 @@ impl Scribe {
             '?'
         };
         let mut age = self.dice.below(3);
-        if self.dice.percent(OLD) {
+        let mut ahead = 0;
+        if self.shared.tomorrow && self.dice.percent(OLD) {
+            ahead = SECONDS_IN_DAY;
+        } else if self.dice.percent(OLD) {
             let days = self.shared.days.load(Ordering::Relaxed);
             age += SECONDS_IN_DAY * self.dice.below(days + 1);
         }
@@ -157,7 +162,7 @@ impl Scribe {
             out,
             "{} - - [{}] \"{method} {}{sign}{} HTTP/1.1\" 200 {} \"-\" \"soak/1 {}\"",
             self.client,
-            line::time_local(line::now() - age),
+            line::time_local(line::now() + ahead - age),
             self.path_text,
             line::mark(self.letter, number),
             self.dice.below(60_000),

@@ -288,7 +288,7 @@ impl OpenIndex {
             seconds: segment.seconds,
             keys: segment.keys,
         };
-        // An attempt that fails leaves a file, and a manifest on disk may name it: the next attempt takes another number.
+        // When the manifest cannot be replaced, the one on disk may name the file: the next attempt takes another number.
         self.manifest.next += 1;
         write_segment(disk, &self.path, &entry, &segment.bytes)?;
         let mut manifest = self.manifest.clone();
@@ -391,10 +391,19 @@ pub(crate) fn write_segment<D: Disk>(
     bytes: &[u8],
 ) -> Result<(), StoreError> {
     let path = directory.join(segment.file());
-    disk.write(&path, bytes)
-        .map_err(StoreError::io("write", &path))?;
-    disk.sync_dir(directory)
-        .map_err(StoreError::io("sync", directory))
+    let written = disk
+        .write(&path, bytes)
+        .map_err(StoreError::io("write", &path))
+        .and_then(|()| {
+            disk.sync_dir(directory)
+                .map_err(StoreError::io("sync", directory))
+        });
+    if written.is_err() {
+        // No manifest names it yet. On a full disk a part of it would keep the room that the next attempt needs. One that
+        // stays is removed at the next start.
+        let _ = disk.remove_file(&path);
+    }
+    written
 }
 
 /// Makes a directory and those above it, durably.

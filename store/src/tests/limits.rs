@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::sim_disk::{Fault, SimDisk};
 use super::{DAY, NO_LIMITS, STORE, add, key, open, stored};
-use crate::{DocumentKey, Event, Index, Limits, StoreError, Writer};
+use crate::{Disk, DocumentKey, Event, Index, Limits, StoreError, Writer};
 
 fn filled(disk: &SimDisk, days: u32) {
     let mut writer = open(disk, NO_LIMITS);
@@ -246,4 +246,28 @@ fn a_second_writer_is_refused() {
     let _writer = open(&disk, NO_LIMITS);
     let second = Writer::open(disk.clone(), Path::new(STORE), super::schema(), NO_LIMITS);
     assert!(matches!(second, Err(StoreError::Locked { .. })));
+}
+
+/// On a full disk each attempt of a commit would otherwise leave a part of its segment, until no room that is made is enough.
+#[test]
+fn a_segment_that_cannot_be_written_leaves_nothing_on_the_disk() {
+    let directory = Path::new(STORE).join(Index::Day(DAY).to_string());
+    let mut failed = 0;
+    for step in 1..10 {
+        let disk = SimDisk::new(9);
+        filled(&disk, 1);
+        let before = disk.observer().list(&directory).unwrap();
+        let mut writer = open(&disk, NO_LIMITS);
+        add(&mut writer, &[key(DAY, 7, 2, 0)]).unwrap();
+        disk.fail(step, Fault::Once);
+        let error = match writer.commit() {
+            Err(error) if error.to_string().contains(".columns") => error,
+            _ => continue,
+        };
+        failed += 1;
+        assert_eq!(disk.observer().list(&directory).unwrap(), before, "{error}");
+        writer.commit().unwrap();
+        assert_eq!(stored(&disk.observer()).len(), 2);
+    }
+    assert_eq!(failed, 5, "each step of the file");
 }
