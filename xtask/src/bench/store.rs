@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use logweir_store::Reader;
 
 use super::steady::{due, percent};
@@ -120,12 +120,15 @@ pub(super) fn steady(agent: &Agent, rate: u64, duration: Duration) -> Result<()>
         at(99),
         at(100),
     );
+    // A stop would leave unread lines to the next start.
+    child.wait_until("the last line in the store", START_WITHIN, |_| {
+        (documents(&store) >= written).then_some(())
+    })?;
     let status = child.stop()?;
     ensure!(status.success(), "the agent ended with {status}");
-    match documents(&store) {
-        found if found == written => Ok(()),
-        found => bail!("{written} lines, but {found} documents"),
-    }
+    let found = documents(&store);
+    ensure!(found == written, "{written} lines, but {found} documents");
+    Ok(())
 }
 
 fn directory(agent: &Agent) -> PathBuf {
