@@ -21,8 +21,9 @@ use crate::clock::Clock;
 use child::AgentProcess;
 use site::{PARTS, Site};
 
-/// How long the agent may take to index what was written when the demo ends.
-const CATCH_UP: Duration = Duration::from_secs(60);
+/// When the demo ends, the agent may take as long as it gets on: a line that is still missing when it has indexed nothing
+/// for so long is lost.
+const STANDSTILL: Duration = Duration::from_secs(30);
 /// How often the store is looked at while it catches up.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -135,10 +136,14 @@ pub(crate) async fn run(
     )
     .await?;
     // What was written last takes a moment; an agent that was killed has to start first.
-    let deadline = Instant::now() + CATCH_UP;
-    while documents(&site) < site.lines && Instant::now() < deadline {
+    let (mut seen, mut changed) = (documents(&site), Instant::now());
+    while seen < site.lines && changed.elapsed() < STANDSTILL {
         agent.keep_alive().map_err(DemoError::Agent)?;
         sleep(LOOK).await;
+        let now_seen = documents(&site);
+        if now_seen != seen {
+            (seen, changed) = (now_seen, Instant::now());
+        }
     }
     let restarts = agent.restarts;
     agent.stop().map_err(DemoError::Agent)?;
@@ -167,7 +172,6 @@ async fn write_past(
         site.write_past_day(first, end, days_ago, |lines| {
             let days = count;
             show(Scene::WritingPast { day, days, lines });
-            true
         })
         .map_err(DemoError::Site)?;
         if stop.came().await {

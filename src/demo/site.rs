@@ -79,13 +79,13 @@ impl Site {
     }
 
     /// Writes the log of one past day, from `first` to before `end` (seconds since 1970), as a rotated file. `progress`
-    /// gets the lines written so far; false from it ends the writing.
+    /// gets the lines written so far.
     pub(super) fn write_past_day(
         &mut self,
         first: i64,
         end: i64,
         days_ago: i64,
-        mut progress: impl FnMut(u64) -> bool,
+        mut progress: impl FnMut(u64),
     ) -> io::Result<()> {
         let mut log = open(&self.directory.join(format!("access.log.{days_ago}")))?;
         let mut text = String::with_capacity(2 * PAST_BYTES);
@@ -94,9 +94,7 @@ impl Site {
             if text.len() >= PAST_BYTES || second + 1 == end {
                 log.write_all(text.as_bytes())?;
                 text.clear();
-                if !progress(self.lines) {
-                    break;
-                }
+                progress(self.lines);
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use logweir_store::{Disk, DocumentKey, Event, Merged, StoreError, Writer};
 use tokio::sync::mpsc;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{Delivery, Shared, key};
@@ -65,10 +65,19 @@ pub(super) async fn run<D: Disk>(
                 }
             }
             () = sleep_until(next) => {}
-            Some(merged) = finished(&mut merge) => {
+            merged = finished(&mut merge) => {
                 merge = None;
-                let Some(back) = task.finish_merge(merged).await else { return };
-                task = back;
+                match merged {
+                    Ok(merged) => {
+                        let Some(back) = task.finish_merge(merged).await else { return };
+                        task = back;
+                    }
+                    // The writer waits for the result of this one, so it begins no other.
+                    Err(error) => tracing::warn!(
+                        "a merge of the store ended by a bug ({error}): all documents are there, and segments are not \
+                         merged until the agent is restarted"
+                    ),
+                }
             }
         }
         let now = Instant::now();
@@ -105,10 +114,22 @@ pub(super) async fn run<D: Disk>(
     task.commit().await;
 }
 
-/// The result of the current merge, `None` if it failed; pending for ever without a merge.
-async fn finished(merge: &mut Option<JoinHandle<Merged>>) -> Option<Merged> {
+/// The result of a call of the writer; `None` when the runtime ends, or by a bug, which ends the writer.
+async fn unless_broken<T>(called: JoinHandle<T>) -> Option<T> {
+    called
+        .await
+        .inspect_err(|error| {
+            if error.is_panic() {
+                tracing::error!("the store's writer ended by a bug ({error}): nothing is indexed until the agent is restarted");
+            }
+        })
+        .ok()
+}
+
+/// The result of the current merge; pending for ever without one. A handle must not be polled again after this.
+async fn finished(merge: &mut Option<JoinHandle<Merged>>) -> Result<Merged, JoinError> {
     match merge {
-        Some(merge) => merge.await.ok(),
+        Some(merge) => merge.await,
         None => std::future::pending().await,
     }
 }
@@ -132,7 +153,7 @@ impl<D: Disk> Task<D> {
                 (self, result)
             });
             let result;
-            (self, result) = called.await.ok()?;
+            (self, result) = unless_broken(called).await?;
             self.report();
             match result {
                 Ok(value) => return Some((self, value)),
@@ -191,7 +212,7 @@ impl<D: Disk> Task<D> {
             let result = self.writer.upkeep(now);
             (self, result)
         });
-        let (mut task, result) = called.await.ok()?;
+        let (mut task, result) = unless_broken(called).await?;
         if let Err(error) = result {
             tracing::warn!("{error}; the store's limits are not kept until it can be done");
         }
@@ -204,7 +225,7 @@ impl<D: Disk> Task<D> {
             let result = self.writer.finish_merge(merged);
             (self, result)
         });
-        let (mut task, result) = called.await.ok()?;
+        let (mut task, result) = unless_broken(called).await?;
         match result {
             Ok(()) => {
                 task.shared.merges.fetch_add(1, Ordering::Relaxed);

@@ -240,8 +240,14 @@ impl Output for Store {
     }
 
     async fn deliver(&self, batch: Batch, ack: Ack, stop: &CancellationToken) -> Batch {
-        // The writer ends only with its store, or by a bug.
+        // The writer ends only with its store, or by a bug, which must not look like an output that delivers.
         let given_up = async || {
+            let problem = self.shared.health.guard();
+            problem.holding(
+                self.shared.clock.unix_millis(),
+                "the store's writer has ended by a bug".to_owned(),
+                "restart the agent: what is not indexed is read again; and report the error in its log".to_owned(),
+            );
             stop.cancelled().await;
             Batch::default()
         };

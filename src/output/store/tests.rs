@@ -15,9 +15,9 @@ use crate::output::BatchOutcome;
 
 const SECOND: i64 = 20_780 * 86_400 + 5;
 
-/// The host's disk, which may be full.
+/// The host's disk, which may be full, or meet a bug.
 #[derive(Clone, Default)]
-struct FullDisk(Arc<AtomicBool>);
+struct FullDisk(Arc<AtomicBool>, Arc<AtomicBool>);
 
 impl Disk for FullDisk {
     type Lock = std::fs::File;
@@ -35,6 +35,7 @@ impl Disk for FullDisk {
         HostDisk.read(path)
     }
     fn write(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        assert!(!self.1.load(Ordering::Relaxed), "a bug of the store");
         match self.0.load(Ordering::Relaxed) {
             true => Err(io::ErrorKind::StorageFull.into()),
             false => HostDisk.write(path, bytes),
@@ -239,4 +240,25 @@ async fn what_was_accepted_is_committed_when_the_store_is_dropped() {
     drop(store);
     assert_eq!(outcome.await.unwrap(), counts(1, 0));
     assert_eq!(host.documents().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bug_of_the_writer_releases_its_batches_and_shows() {
+    let host = Host::new();
+    let store = host.open(None);
+    host.disk.1.store(true, Ordering::Relaxed);
+    let outcome = deliver(&store, &[line(0)]).await;
+    assert_eq!(outcome.await.unwrap(), BatchOutcome::Released);
+    let stop = CancellationToken::new();
+    let delivery = store.deliver(batch(&[line(10)]), Ack::new(drop), &stop);
+    let watch = async {
+        while store.health() == Health::Delivering {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let health = store.health();
+        stop.cancel();
+        health
+    };
+    let (_, health) = tokio::join!(delivery, watch);
+    assert!(matches!(health, Health::Holding { reason, .. } if reason.contains("by a bug")));
 }
