@@ -286,7 +286,8 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
             Ok(()) => self.unsaved = false,
             Err(error) if now >= self.warn_at => {
                 self.warn_at = now + WARN_INTERVAL;
-                tracing::warn!(%error, "positions are not saved; reading and sending go on, trying again");
+                tracing::warn!(%error, "positions are not saved, trying again; known logs are read and sent meanwhile, new ones \
+                     wait");
             }
             Err(_) => {}
         }

@@ -209,6 +209,11 @@ impl<F: FileSystem> FileReader<F> {
         }
     }
 
+    /// Forgets lines that were found and not handed out.
+    pub(super) fn read_again(&mut self, track: &Track) {
+        self.scanned = track.read.offset;
+    }
+
     /// Bytes of the unterminated line at the end, as far as it was searched.
     pub(super) fn half_line(&self, track: &Track) -> u64 {
         self.scanned.saturating_sub(track.read.offset)

@@ -63,16 +63,19 @@ impl<F: FileSystem> OpenFiles<F> {
     }
 
     /// Reads the files in turn until one of them has a result; `None` if all are read to their end. `idle` counts the
-    /// consecutive files without a result; the caller sets it to 0 when files were opened or closed.
+    /// consecutive files without a result; the caller sets it to 0 when files were opened or closed. `only_saved`:
+    /// streams whose identity is not saved wait.
     pub(super) fn next_event(
         &mut self,
         streams: &mut StreamTable,
         idle: &mut usize,
         clock: &impl Clock,
+        only_saved: bool,
     ) -> Option<Event> {
         while *idle < self.files.len() {
             let index = self.turn % self.files.len();
-            if self.must_wait(index) {
+            let is_held = only_saved && !streams.has_saved_identity(self.files[index].key);
+            if is_held || self.must_wait(index) {
                 self.turn = index + 1;
                 *idle += 1;
                 continue;
@@ -185,6 +188,15 @@ impl<F: FileSystem> OpenFiles<F> {
             }
         }
         unread
+    }
+
+    /// Makes a file the next one to be read, from where it was before the lines that were found last.
+    pub(super) fn read_again(&mut self, index: usize, streams: &StreamTable) {
+        let file = &mut self.files[index];
+        if let Some(track) = streams.get(file.key) {
+            file.read_again(track);
+        }
+        self.turn = index;
     }
 
     /// Makes each file search its incomplete line again.

@@ -24,9 +24,9 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     pub(super) fn next_lines(&mut self) -> Option<(FileKey, FoundLines, u64)> {
         let mut idle = 0;
         loop {
-            let event = self
-                .open
-                .next_event(&mut self.streams, &mut idle, &self.clock);
+            let event =
+                self.open
+                    .next_event(&mut self.streams, &mut idle, &self.clock, self.save_fails);
             match event {
                 Some(Event::Lines { index, found }) => {
                     if self.turns_out_foreign(index, &found) {
@@ -35,7 +35,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                         self.reconcile();
                         idle = 0;
                     } else {
-                        return Some(self.hand_on(index, found));
+                        self.identify_by_lines(index, &found);
+                        if self.is_identity_saved(index) {
+                            return Some(self.hand_on(index, found));
+                        }
+                        // Saving uses the buffer, so the lines are read again.
+                        idle = 0;
                     }
                 }
                 Some(Event::Replaced { index }) => {
@@ -95,26 +100,43 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let key = file.key;
         file.at_end = false;
         file.quiet_since = self.clock.now();
-        let Some(track) = self.streams.get(key) else {
-            return (key, found, 0);
-        };
-        let offset = track.read.offset;
-        if offset == 0 {
-            let line = self.open.first_line(&found);
-            let (stream, beginning) = self.streams.identity(&track.name, line);
-            if track.stream != Some(stream) {
-                self.part_with_unread(key);
-                self.streams.identify(key, stream, Some(beginning));
-            }
-        }
         let Some(track) = self.streams.get_mut(key) else {
             return (key, found, 0);
         };
+        let offset = track.read.offset;
         track.finished = false;
         track.hand_on(found.end);
         self.stats.bytes_read += found.end.offset - offset;
         self.stats.long_lines += u64::from(found.cut);
         (key, found, offset)
+    }
+
+    /// Gives a stream the identity of its first line if that line is among those that were found.
+    fn identify_by_lines(&mut self, index: usize, found: &FoundLines) {
+        let key = self.open.files[index].key;
+        let Some(track) = self.streams.get(key) else {
+            return;
+        };
+        if track.read.offset > 0 {
+            return;
+        }
+        let line = self.open.first_line(found);
+        let (stream, beginning) = self.streams.identity(&track.name, line);
+        if track.stream != Some(stream) {
+            self.part_with_unread(key);
+            self.streams.identify(key, stream, Some(beginning));
+        }
+    }
+
+    /// Whether the identity of a stream was saved before. If not, it is saved now, for as many streams as possible, and
+    /// the lines that were found must be read again. A failure is counted and reported by the next regular save.
+    fn is_identity_saved(&mut self, index: usize) -> bool {
+        if (self.streams).has_saved_identity(self.open.files[index].key) {
+            return true;
+        }
+        self.open.read_again(index, &self.streams);
+        self.save().unwrap_or_default();
+        false
     }
 
     /// The file was truncated and written again before any of it was read. A copy may contain its old content, which

@@ -32,6 +32,8 @@ pub(super) struct StreamTable {
     next_key: u64,
     /// Whether anything differs from what was saved.
     changed: bool,
+    /// Tracks whose identity is not saved yet.
+    unsaved: HashSet<FileKey>,
 }
 
 /// An identity of a first line: the stream id, and the hash of the line.
@@ -50,6 +52,7 @@ impl StreamTable {
             unmatched,
             next_key: 0,
             changed: true,
+            unsaved: HashSet::new(),
         }
     }
 
@@ -120,6 +123,7 @@ impl StreamTable {
             Some(beginning) => self.by_beginning.entry(beginning).or_default().push(key),
             None => _ = self.without_beginning.insert(Arc::clone(&track.name)),
         }
+        self.unsaved.insert(key);
         self.changed = true;
     }
 
@@ -128,6 +132,7 @@ impl StreamTable {
         let Some(track) = self.tracks.remove(&key) else {
             return;
         };
+        self.unsaved.remove(&key);
         if let Some(stream) = track.stream {
             remove_from(&mut self.by_stream, &stream, key);
         }
@@ -148,6 +153,7 @@ impl StreamTable {
             keys.retain(|key| tracks.contains_key(key));
             !keys.is_empty()
         };
+        self.unsaved.retain(|key| tracks.contains_key(key));
         self.by_stream.retain(|_, keys| is_left(keys));
         self.by_beginning.retain(|_, keys| is_left(keys));
         self.changed = true;
@@ -287,6 +293,12 @@ impl StreamTable {
     /// Records that the present state is saved.
     pub(super) fn mark_saved(&mut self) {
         self.changed = false;
+        self.unsaved.clear();
+    }
+
+    /// Whether the identity of a stream is saved: the next start knows its content under any name.
+    pub(super) fn has_saved_identity(&self, key: FileKey) -> bool {
+        self.get(key).is_some_and(|track| track.stream.is_some()) && !self.unsaved.contains(&key)
     }
 
     /// Whether something differs from what was saved.

@@ -47,6 +47,8 @@ pub(crate) struct Tailer<F: FileSystem, C: Clock> {
     pub(super) vacant: Vec<(PathBuf, Duration)>,
     /// The next scan must search by content, although nothing is missing.
     pub(super) search_again: bool,
+    /// The last attempt to save failed.
+    pub(super) save_fails: bool,
     /// The streams that the start did not find are not reported yet.
     pub(super) unreported: bool,
     /// Problems that a scan does not find again: those of the state directory, and those of reading.
@@ -166,6 +168,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             earlier,
             vacant: Vec::new(),
             search_again: false,
+            save_fails: false,
             unreported: true,
             lasting_problems: problems,
             ambiguous: Vec::new(),
@@ -283,12 +286,19 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
     /// If the state directory cannot be written; the caller tries again later, and nothing is lost.
     pub(crate) fn save(&mut self) -> Result<(), TailError> {
         if !self.state.is_kept() {
+            self.streams.mark_saved();
             return Ok(());
         }
         self.identify_unread();
         if !self.streams.is_changed() {
             return Ok(());
         }
+        let saved = self.save_changes();
+        self.save_fails = saved.is_err();
+        saved
+    }
+
+    fn save_changes(&mut self) -> Result<(), TailError> {
         self.save_assignments()?;
         self.state.save(&self.checkpoint())?;
         self.streams.mark_saved();
@@ -357,11 +367,12 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         self.vacant.iter().any(is_filled) || self.open.iter().any(has_moved)
     }
 
-    /// Whether existing lines can be read only later: a compressed file may still be written, or a file waits until
-    /// another one is read to its end and closed.
+    /// Whether existing lines can be read only later: a compressed file may still be written, a file waits until
+    /// another one is read to its end and closed, or the identity of a new one cannot be saved.
     pub(crate) fn waits(&self) -> bool {
         !self.scan.young.is_empty()
             || self.search_again
+            || self.save_fails
             || self.open.slots.backlog
             || self.open.slots.is_waited_for()
             || self.open.iter().any(FileReader::ends_early)

@@ -338,9 +338,11 @@ fn a_shortage_of_descriptors_is_reported_and_only_delays_reading() {
 }
 
 #[test]
-fn a_full_disk_stops_only_the_saving() {
+fn a_full_disk_stops_only_the_saving_for_logs_that_are_known() {
     let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, b"before\n");
     host.start();
+    assert_eq!(host.texts(), ["before"]);
     host.fs.fail(Op::Write, DATA, Errno::NOSPC, 1_000);
     for round in 0..20 {
         host.fs.append(LIVE, format!("{round}\n").as_bytes());
@@ -355,6 +357,38 @@ fn a_full_disk_stops_only_the_saving() {
     host.tailer().save().unwrap();
     host.start();
     assert!(host.texts().is_empty());
+}
+
+/// If it were read, and renamed while the agent is stopped, its lines would be read again as those of another log.
+#[test]
+fn a_log_that_is_new_waits_while_its_identity_cannot_be_saved() {
+    let mut host = Host::logs(&[GLOB]);
+    host.fs.append(LIVE, b"one\n");
+    host.start();
+    assert_eq!(host.texts(), ["one"]);
+    host.fs.fail(Op::Write, DATA, Errno::NOSPC, 1_000);
+    host.fs.mv(LIVE, "/logs/access.log.1");
+    host.fs.append("/logs/access.log.1", b"two\n");
+    host.fs.append(LIVE, b"new\n");
+    assert_eq!(host.texts(), ["two"]);
+    assert!(host.tailer().waits());
+    host.fs.append(LIVE, b"newer\n");
+    assert!(host.texts().is_empty());
+    assert!(host.tailer().save().is_err());
+    host.fs.heal();
+    assert!(host.texts().is_empty());
+    host.tailer().save().unwrap();
+    assert_eq!(host.texts(), ["new", "newer"]);
+    assert!(!host.tailer().waits());
+    host.kill();
+    host.fs.mv(LIVE, "/logs/access_20261123.log");
+    host.start();
+    assert_eq!(
+        host.texts(),
+        ["one", "two", "new", "newer"],
+        "read again, under their first identity"
+    );
+    assert!(host.read().is_empty());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod carried_files;
 mod cases;
+mod compressing;
 mod content;
 mod descriptor_slots;
 mod faults;
