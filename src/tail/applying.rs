@@ -48,16 +48,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 name,
                 equally_likely,
             } => {
-                self.note_other(candidate);
                 self.report_equally_likely(candidate, &name, &equally_likely);
                 return self.match_as_file_of(&name, &opened, context);
             }
             Decision::CopyOf(key) => {
-                self.note_other(candidate);
                 self.leave_copy(candidate, key, context);
             }
             Decision::Later => {
-                self.note_other(candidate);
                 self.scan.is_complete = false;
                 self.search_again = true;
             }

@@ -86,7 +86,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         state.unwrap_or_else(|error| {
             self.scan.is_complete = false;
             self.scan.has_failed = true;
-            self.note_other(candidate);
             // A file that was renamed since the scan is found by the next one. A shortage is reported once for all
             // files.
             if error.kind() != io::ErrorKind::NotFound
@@ -136,7 +135,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         if compressed && context.wall.abs_diff(changed) < COMPRESSION_GRACE {
             self.scan.is_complete = false;
             self.scan.young.push(candidate.path.clone());
-            self.note_other(candidate);
             return Ok(MatchState::Decided);
         }
         let Some(opened) = self.open_candidate(candidate, compressed)? else {
@@ -194,7 +192,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
         if let Some(key) = self.is_known_copy(candidate) {
             self.leave_copy(candidate, key, context);
-            self.note_other(candidate);
             return true;
         }
         let Some(seen) = self.seen.finished(file.inode) else {
@@ -208,9 +205,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             return false;
         }
         let is_other = |track: &Track| !candidate.names.contains(&track.name);
-        if self.streams.get(key).is_some_and(is_other) {
-            self.note_other(candidate);
-        }
+        if self.streams.get(key).is_some_and(is_other) {}
         self.assign(key, candidate);
         if let Some(track) = self.streams.get_mut(key) {
             track.seen = context.wall;
@@ -220,12 +215,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             }
         }
         true
-    }
-
-    /// The name of the file is not that of a log.
-    pub(super) fn note_other(&mut self, candidate: &Candidate) {
-        let names = candidate.names.iter().cloned();
-        self.scan.names_of_others.extend(names);
     }
 
     /// Whether it is a rotated file, or a file that only a glob takes for live and that was read as another log's.

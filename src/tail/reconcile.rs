@@ -113,17 +113,16 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         }
     }
 
-    /// Remembers the names of logs, so that a file that rotates from now on is not taken for old history. The name of a
-    /// file that a glob finds and that belongs to another log is not a log's name.
+    /// Remembers the names of logs, so that a file that rotates from now on is not taken for old history. A name is a
+    /// log's if a path without a wildcard is this name, or if a content was found to be that log's: other names that
+    /// a glob finds may be those of other logs' files.
     fn remember_logs(&mut self, scan: &Scan) {
         let read: HashSet<Arc<str>> = (self.streams.tracks())
             .map(|track| Arc::clone(&track.name))
             .collect();
         for candidate in scan.live.iter().chain(&scan.siblings) {
             for name in &candidate.names {
-                let is_of_another =
-                    candidate.is_tentative() || self.scan.names_of_others.contains(name);
-                if !is_of_another || self.discover.fixes(name) || read.contains(name) {
+                if self.discover.fixes(name) || read.contains(name) {
                     self.streams.add_log(name);
                 }
             }
@@ -149,10 +148,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 Some(candidate) => {
                     // A file that a glob finds by another name than its log's is a rotated file.
                     let is_named = candidate.names.contains(&track.name);
-                    if !is_named {
-                        let names = candidate.names.iter().cloned();
-                        self.scan.names_of_others.extend(names);
-                    }
                     file.live = candidate.live && (!candidate.is_tentative() || is_named);
                     file.visible = true;
                     if was_live && !file.live {

@@ -69,8 +69,6 @@ pub(super) struct LastScan {
     pub(super) young: Vec<PathBuf>,
     /// Files behind links that are not followed.
     pub(super) refused: HashSet<Inode>,
-    /// Names of files that belong, or may belong, to other logs.
-    pub(super) names_of_others: HashSet<Arc<str>>,
     /// Whether a file was assigned to a log by its content.
     pub(super) has_assigned: bool,
     /// The paths of each log's live files.
