@@ -204,8 +204,6 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         {
             return false;
         }
-        let is_other = |track: &Track| !candidate.names.contains(&track.name);
-        if self.streams.get(key).is_some_and(is_other) {}
         self.assign(key, candidate);
         if let Some(track) = self.streams.get_mut(key) {
             track.seen = context.wall;
