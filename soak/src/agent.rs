@@ -289,10 +289,12 @@ request_timeout = "3s"
 
     /// Looks at its memory and its checkpoint.
     pub(super) fn look(&mut self) {
+        // Pages of its program file count as memory for the kernel, and a development build has many of them.
         if let Some(child) = &self.running
             && let Some(most) = usage::memory(child.id(), "VmHWM")
+            && let Some(program) = usage::memory(child.id(), "RssFile")
         {
-            self.peak = self.peak.max(most);
+            self.peak = self.peak.max(most.saturating_sub(program));
         }
         if let Ok(bytes) = fs::read(self.run().join("checkpoint")) {
             if self.checkpoints.len() == REMEMBERED {

@@ -142,7 +142,7 @@ impl OpenIndex {
 
     /// Whether a document with this key may be on disk; where this says no, it is not.
     pub(crate) fn may_have(&self, key: &DocumentKey) -> bool {
-        !self.pending.contains(key) && self.manifest.may_have(key.stream, key.offset)
+        self.manifest.may_have(key.stream, key.offset) && !self.pending.contains(key)
     }
 
     /// Those of `candidates` that are on disk.
@@ -222,14 +222,16 @@ impl OpenIndex {
         key: DocumentKey,
         document: &[u8],
     ) -> Result<bool, Unsupported> {
-        if self.pending.contains(&key) {
+        if !self.pending.insert(key) {
             return Ok(false);
         }
         let building = self
             .building
             .get_or_insert_with(|| SegmentBuilder::new(Arc::clone(schema)));
-        building.add(key, document)?;
-        self.pending.insert(key);
+        if let Err(error) = building.add(key, document) {
+            self.pending.remove(&key);
+            return Err(error);
+        }
         Manifest::cover(&mut self.streams, key.stream, key.offset);
         Ok(true)
     }

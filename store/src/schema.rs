@@ -116,7 +116,7 @@ impl Schema {
         self.fields.get(field).copied()
     }
 
-    /// Whether a field holds times. Each text of each document is asked for.
+    /// Whether a field holds times.
     pub(crate) fn is_date(&self, field: &str) -> bool {
         self.dates.iter().any(|date| date == field)
     }

@@ -212,6 +212,7 @@ impl<D: Disk> Writer<D> {
     pub fn add(&mut self, batch: &[(DocumentKey, &[u8])]) -> Result<Added, StoreError> {
         let present = self.present(batch)?;
         let mut outcome = Added::default();
+        let mut last = None;
         for (number, (key, document)) in batch.iter().enumerate() {
             let index = Index::of(key);
             if self.is_expired(index) {
@@ -228,7 +229,10 @@ impl<D: Disk> Writer<D> {
                 Ok(false) => outcome.duplicate += 1,
                 Err(error) => outcome.rejected.push((number, error)),
             }
-            self.written.insert(index);
+            if last != Some(index) {
+                last = Some(index);
+                self.written.insert(index);
+            }
         }
         Ok(outcome)
     }
