@@ -1,8 +1,10 @@
-//! The embedded store: a whole file as fast as it goes, and a steady trickle, seen by a reader beside the agent.
+//! The embedded store: a whole file as fast as it goes, and a steady trickle, seen by a reader beside the agent, with
+//! `logweir top` over the last minute each second.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -73,7 +75,8 @@ pub(super) fn steady(agent: &Agent, rate: u64, duration: Duration) -> Result<()>
     let (mut written, mut begun) = (1, None);
     // the moments at which so many lines were written, until they are seen
     let mut unseen: Vec<(u64, Instant)> = Vec::new();
-    let mut delays = Vec::new();
+    let (mut delays, mut answers) = (Vec::new(), Vec::new());
+    let mut next_question = SETTLE;
     loop {
         let elapsed = start.elapsed();
         if begun.is_none() && elapsed >= SETTLE {
@@ -98,27 +101,33 @@ pub(super) fn steady(agent: &Agent, rate: u64, duration: Duration) -> Result<()>
             let done = unseen.partition_point(|(count, _)| *count <= seen);
             delays.extend(unseen.drain(..done).map(|(_, at)| at.elapsed()));
         }
+        if elapsed >= next_question {
+            next_question = elapsed + Duration::from_secs(1);
+            answers.push(ask(agent, elapsed.as_secs())?);
+        }
         sleep(TICK);
     }
     let (begun, before) = begun.context("no time was measured")?;
     let wall = begun.elapsed();
     let used = Cpu::of(child.id())?.total().saturating_sub(before);
     let memory = usage::memory(child.id(), "VmHWM").context("the agent has ended")?;
-    delays.sort_unstable();
-    let at = |percent: usize| {
-        let delay = delays.get(delays.len().saturating_sub(1) * percent / 100);
-        delay.copied().unwrap_or_default().as_secs_f64() * 1e3
+    let at = |times: &mut Vec<Duration>, percent: usize| {
+        times.sort_unstable();
+        let time = times.get(times.len().saturating_sub(1) * percent / 100);
+        time.copied().unwrap_or_default().as_secs_f64() * 1e3
     };
     println!(
         "{} lines a second for {:.0} s into the store: CPU {:.1} % of a core, peak RSS {:.1} MB, line to reader p50 {:.0} ms, \
-         p99 {:.0} ms, most {:.0} ms",
+         p99 {:.0} ms, most {:.0} ms; `logweir top` of the last minute, from its start to its end: p50 {:.0} ms, most {:.0} ms",
         grouped(rate),
         wall.as_secs_f64(),
         percent(used, wall),
         megabytes(memory),
-        at(50),
-        at(99),
-        at(100),
+        at(&mut delays, 50),
+        at(&mut delays, 99),
+        at(&mut delays, 100),
+        at(&mut answers, 50),
+        at(&mut answers, 100),
     );
     // A stop would leave unread lines to the next start.
     child.wait_until("the last line in the store", START_WITHIN, |_| {
@@ -129,6 +138,25 @@ pub(super) fn steady(agent: &Agent, rate: u64, duration: Duration) -> Result<()>
     let found = documents(&store);
     ensure!(found == written, "{written} lines, but {found} documents");
     Ok(())
+}
+
+/// Asks for the top ten routes of the minute before the second `second` of the lines' day, as a user would.
+fn ask(agent: &Agent, second: u64) -> Result<Duration> {
+    let time = |second: u64| {
+        let (hour, minute, second) = (second / 3600 % 24, second / 60 % 60, second % 60);
+        format!("2026-11-23T{hour:02}:{minute:02}:{second:02}Z")
+    };
+    let (from, to) = (time(second.saturating_sub(60)), time(second));
+    let begun = Instant::now();
+    let answer = Command::new(&agent.program)
+        .args(["top", "--limit", "10", "--from", &from, "--to", &to, "-c"])
+        .arg(agent.folder.join("logweir.toml"))
+        .stdin(Stdio::null())
+        .output()?;
+    let time = begun.elapsed();
+    let text = String::from_utf8_lossy(&answer.stderr);
+    ensure!(answer.status.success(), "logweir top: {text}");
+    Ok(time)
 }
 
 fn directory(agent: &Agent) -> PathBuf {
