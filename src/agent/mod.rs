@@ -46,6 +46,7 @@ use crate::tail::watch::Watcher;
 use crate::tail::{CarriedFiles, TailError, Tailer, known_outputs};
 use crate::telemetry::Telemetry;
 
+pub(crate) use announce::one_line;
 pub(crate) use changes::read_watched;
 pub(crate) use process::{Options, run};
 pub(crate) use seen_formats::seen as seen_formats;

@@ -190,6 +190,10 @@ impl RunningAgent for Agent {
         Arc::clone(&self.output)
     }
 
+    fn finish(&self) {
+        self.stop.finish();
+    }
+
     fn drain(&self) {
         self.stop.drain();
     }

@@ -23,6 +23,7 @@ mod dead_letters;
 mod discovery;
 mod files;
 mod guarantees;
+mod health;
 mod hostile_cluster;
 mod hostile_port;
 mod hostile_text;
@@ -55,6 +56,7 @@ mod silence;
 mod store;
 mod template;
 mod trust;
+mod version;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

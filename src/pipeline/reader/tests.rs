@@ -389,6 +389,76 @@ fn a_drain_ends_when_everything_is_delivered() {
     assert!(lab.clock.now() - stopped_at.unwrap() <= *LOOK.end() + SECOND);
 }
 
+/// Runs the lab; when all is quiet, lines are written, and `stop` is called before they are read.
+fn stop_with_unread_lines(lab: &Lab, stop: impl Fn(&Stop)) -> Ended {
+    let mut stopped = false;
+    lab.run(|moment| {
+        settle_all(moment);
+        if !stopped && lab.armed.get().now && lab.settled() == 7 {
+            stopped = true;
+            lab.write(7..100);
+            stop(moment.stop);
+            return Duration::ZERO;
+        }
+        if stopped {
+            Duration::ZERO
+        } else {
+            moment.timeout
+        }
+    })
+}
+
+#[test]
+fn a_stop_reads_and_delivers_what_the_logs_contain_and_a_reload_leaves_it_to_the_next_agent() {
+    let lab = Lab::new();
+    lab.write(0..7);
+    assert_eq!(stop_with_unread_lines(&lab, Stop::finish), Ended::Settled);
+    assert_eq!((lab.settled(), lab.unsaved()), (100, 0));
+
+    let lab = Lab::new();
+    lab.write(0..7);
+    assert_eq!(stop_with_unread_lines(&lab, Stop::drain), Ended::Settled);
+    assert_eq!((lab.settled(), lab.unsaved()), (7, 93));
+}
+
+#[test]
+fn a_stop_reads_a_log_that_was_rotated_since_the_last_scan() {
+    let lab = Lab::new();
+    lab.write(0..7);
+    let ended = stop_with_unread_lines(&lab, |stop| {
+        lab.fs.mv(LIVE, "/logs/access.log.1");
+        lab.write(100..150);
+        stop.finish();
+    });
+    assert_eq!(ended, Ended::Settled);
+    assert_eq!((lab.settled(), lab.unsaved()), (150, 0));
+}
+
+#[test]
+fn a_stop_reads_for_half_of_its_time_and_leaves_the_rest_in_the_logs() {
+    let lab = Lab::new();
+    lab.write(0..100);
+    let mut stopped_at = None;
+    let ended = lab.run(|moment| {
+        let now = moment.clock.now();
+        let Some(began) = stopped_at else {
+            stopped_at = Some(now);
+            moment.stop.finish();
+            return Duration::ZERO;
+        };
+        if now - began >= lab.settings.shutdown_timeout / 2 {
+            settle_all(moment);
+        }
+        moment.timeout
+    });
+    // three batches of five lines: two in delivery, one open
+    assert_eq!(ended, Ended::Settled);
+    assert_eq!(lab.settled(), 15);
+    // positions move by chunks
+    assert!(lab.unsaved() >= 85, "{}", lab.unsaved());
+    assert!(lab.clock.now() - stopped_at.unwrap() <= lab.settings.shutdown_timeout);
+}
+
 #[test]
 fn an_abort_ends_at_once() {
     let lab = Lab::new();
