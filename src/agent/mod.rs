@@ -8,7 +8,9 @@
 
 mod announce;
 mod changes;
+mod container;
 pub(crate) mod descriptors;
+mod lasting;
 mod pages;
 mod ports;
 mod process;
@@ -48,6 +50,7 @@ use crate::telemetry::Telemetry;
 
 pub(crate) use announce::one_line;
 pub(crate) use changes::read_watched;
+pub(crate) use lasting::warnings as lasting;
 pub(crate) use process::{Options, run};
 pub(crate) use seen_formats::seen as seen_formats;
 pub(crate) use settings::links as link_settings;

@@ -110,6 +110,9 @@ async fn supervise(
     if !options.mode.once {
         pages::serve(config, telemetry, current).await?;
     }
+    for warning in super::lasting(&first.loaded) {
+        tracing::warn!("{warning}");
+    }
     warn_beforehand(config);
     supervisor.run(first).await.map_err(|error| {
         match &error {

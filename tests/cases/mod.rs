@@ -18,6 +18,7 @@
 mod bad_days;
 mod check;
 mod console;
+mod containers;
 mod data_stream;
 mod dead_letters;
 mod discovery;
