@@ -285,6 +285,11 @@ impl View {
             ("commit", build_info::COMMIT),
             ("profile", build_info::PROFILE),
         ])?;
+        page.gauge(
+            "start_time_seconds",
+            "When the process started, in seconds since 1970",
+            self.started_millis as f64 / 1000.0,
+        )?;
         match &self.output {
             Some(output) => output.write_metrics(page),
             None => Ok(()),
