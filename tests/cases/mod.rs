@@ -33,6 +33,7 @@ mod log_format;
 mod man;
 mod neutral;
 mod nginx;
+mod operating;
 mod output;
 mod own_log;
 mod pages;
