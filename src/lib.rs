@@ -13,6 +13,7 @@
 #![warn(clippy::print_stdout, clippy::print_stderr)]
 
 mod agent;
+mod build_info;
 pub mod cli;
 pub mod clock;
 pub mod config;

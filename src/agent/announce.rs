@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::End;
 use super::ports::{OutputHealth, OutputState};
+use crate::build_info;
 use crate::config::{Config, ConfigErrors};
 use crate::pipeline::Ended;
 use crate::tail::{Leaves, Problem};
@@ -28,9 +29,9 @@ pub(super) fn started(config: &Config, host: &str, status: &OutputState) {
         (false, None) => "not asked yet".to_owned(),
         (false, Some(reason)) => format!("not yet: {}", one_line(reason)),
     };
-    let version = env!("CARGO_PKG_VERSION");
     tracing::info!(
-        version,
+        version = build_info::VERSION,
+        commit = build_info::COMMIT,
         host,
         logs = config.logs.len(),
         output = status.target,
@@ -109,7 +110,7 @@ pub(super) fn refused(why: &str, errors: &ConfigErrors) {
 }
 
 /// A text of several lines as one.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let lines: Vec<&str> = text
         .lines()
         .map(str::trim)

@@ -8,7 +8,9 @@
 
 mod announce;
 mod changes;
+mod container;
 pub(crate) mod descriptors;
+mod lasting;
 mod pages;
 mod ports;
 mod process;
@@ -46,7 +48,9 @@ use crate::tail::watch::Watcher;
 use crate::tail::{CarriedFiles, TailError, Tailer, known_outputs};
 use crate::telemetry::Telemetry;
 
+pub(crate) use announce::one_line;
 pub(crate) use changes::read_watched;
+pub(crate) use lasting::warnings as lasting;
 pub(crate) use process::{Options, run};
 pub(crate) use seen_formats::seen as seen_formats;
 pub(crate) use settings::links as link_settings;

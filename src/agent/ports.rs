@@ -94,6 +94,9 @@ pub(super) trait RunningAgent {
     /// Where its documents go; it outlives the agent.
     fn output(&self) -> Arc<Self::Output>;
 
+    /// Reads what the logs contain now, and delivers it, within the time of the settings.
+    fn finish(&self);
+
     /// Stops reading; lines that were read are delivered, within the time of the settings.
     fn drain(&self);
 

@@ -110,6 +110,9 @@ async fn supervise(
     if !options.mode.once {
         pages::serve(config, telemetry, current).await?;
     }
+    for warning in super::lasting(&first.loaded) {
+        tracing::warn!("{warning}");
+    }
     warn_beforehand(config);
     supervisor.run(first).await.map_err(|error| {
         match &error {
@@ -188,6 +191,10 @@ impl RunningAgent for Agent {
 
     fn output(&self) -> Arc<dyn GateStatus> {
         Arc::clone(&self.output)
+    }
+
+    fn finish(&self) {
+        self.stop.finish();
     }
 
     fn drain(&self) {

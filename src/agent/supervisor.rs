@@ -1,7 +1,7 @@
 //! The supervisor: which agent runs when, from the start of `logweir run` to its end.
 //!
-//! Owns the order of events: a stop drains for as long as the output takes something, and a second stop ends at once; a
-//! reload replaces the agent, and a configuration that is wrong or does not start leaves the old one at work; an agent
+//! Owns the order of events: a stop reads and delivers what there is, for as long as the output takes something, and a second
+//! stop ends at once; a reload replaces the agent, and a configuration that is wrong or does not start leaves the old one at work; an agent
 //! that worked is started again until it starts. Refuses to know how signals arrive, how files are read and what an
 //! agent consists of: these are the traits of `ports`. Invariant: at most one agent runs, and what it leaves goes to the
 //! next one.
@@ -219,13 +219,13 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
                 }
                 Event::Asked(Request::Stop) => {
                     tracing::info!(
-                        "stopping after the delivery of the lines in flight; a second signal stops at once"
+                        "stopping after the delivery of what the logs contain; a second signal stops at once"
                     );
                     stopping = true;
                     restart = None;
                     // An output that waits for a template, or for its first response, takes nothing.
                     if output.status().waits_for.is_none() {
-                        agent.drain();
+                        agent.finish();
                         progress = Some(Progress::new(&*output));
                     } else {
                         agent.hand_back();

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// EX_OK.
     Ok = 0,
+    /// Not of sysexits.h: health checks expect it.
+    Unhealthy = 1,
     /// EX_USAGE.
     Usage = 64,
     /// EX_DATAERR.
@@ -30,8 +32,12 @@ pub enum Exit {
 
 impl Exit {
     /// All codes with their meanings.
-    pub(super) const ALL: [(Self, &str); 10] = [
+    pub(super) const ALL: [(Self, &str); 11] = [
         (Self::Ok, "Everything that was asked for is done."),
+        (
+            Self::Unhealthy,
+            "The agent does not work, or cannot be asked (`health`).",
+        ),
         (Self::Usage, "The command line is wrong."),
         (
             Self::Data,

@@ -11,6 +11,7 @@ use clap_mangen::roff::{Inline, Roff, bold, roman};
 
 use super::Exit;
 use crate::agent::signals;
+use crate::build_info;
 use crate::config::DEFAULT_FILE;
 use crate::config::settings::{ENVIRONMENT, SETTINGS, Section, Setting, UNITS, find};
 
@@ -18,7 +19,11 @@ use crate::config::settings::{ENVIRONMENT, SETTINGS, Section, Setting, UNITS, fi
 pub(super) fn page(command: Command) -> String {
     let mut page = Page::default();
     let name = command.get_name().to_owned();
-    let man = Man::new(command.clone()).manual("logweir manual");
+    // The page is of a version, not of a build: packages of one version contain the same page.
+    let source = format!("{name} {}", build_info::VERSION);
+    let man = Man::new(command.clone())
+        .manual("logweir manual")
+        .source(source);
     page.generated(|out| man.render_title(out));
     page.generated(|out| man.render_name_section(out));
     page.generated(|out| man.render_synopsis_section(out));
@@ -401,7 +406,7 @@ mod tests {
         let codes: BTreeSet<u8> = Exit::ALL.iter().map(|(exit, _)| *exit as u8).collect();
         assert_eq!(
             codes.into_iter().collect::<Vec<_>>(),
-            [0, 64, 65, 69, 70, 73, 74, 75, 77, 78]
+            [0, 1, 64, 65, 69, 70, 73, 74, 75, 77, 78]
         );
         let status = plain(&page[page.find(".SH \"EXIT STATUS\"").unwrap()..]);
         for (exit, text) in Exit::ALL {

@@ -9,6 +9,7 @@ mod check;
 mod dead_letters;
 mod demo;
 mod exit;
+mod health;
 mod logging;
 mod man;
 mod prune;
@@ -26,6 +27,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 
 use self::terminal::complain;
+use crate::build_info;
 use crate::config::settings::{self, Bounds, Section};
 use crate::config::{self, ConfigErrors, DEFAULT_FILE, Loaded, LogLevel, show_duration};
 use crate::output::dead_letters::EntryKind;
@@ -34,7 +36,7 @@ pub(crate) use exit::Exit;
 
 /// Indexes each line of nginx's access logs exactly once into Elasticsearch or OpenSearch.
 #[derive(Debug, Parser)]
-#[command(name = "logweir", version, propagate_version = true)]
+#[command(name = "logweir", version = build_info::LONG.as_str(), propagate_version = true)]
 struct Cli {
     #[command(flatten)]
     common: Common,
@@ -57,6 +59,8 @@ enum Command {
     Run(RunArgs),
     /// Check the configuration; with --connect the cluster, with --parse a log.
     Check(CheckArgs),
+    /// Ask the agent that runs here whether it works; ends with 0 if it does, otherwise with 1 and the reason.
+    Health(HealthArgs),
     /// Put index templates, life cycle and dashboards into the cluster.
     Setup(SetupArgs),
     /// Delete the indices of days that are older than `retention`, for clusters without a life cycle.
@@ -131,6 +135,14 @@ struct CheckArgs {
     /// With --parse: show the fields of this many lines.
     #[arg(long, requires = "parse", default_value_t = 3, value_name = "N")]
     lines: usize,
+}
+
+/// Arguments of `health`.
+#[derive(Debug, Args)]
+struct HealthArgs {
+    /// Ask whether the agent can read its logs (/readyz), not only whether it works (/livez).
+    #[arg(long)]
+    ready: bool,
 }
 
 /// Arguments of `setup`.
@@ -275,6 +287,7 @@ pub fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Run(args) => run::run(&cli.common, &args),
         Command::Check(args) => check::run(&cli.common, &args),
+        Command::Health(args) => health::run(&cli.common, &args),
         Command::Setup(args) => setup::run(&cli.common, &args),
         Command::Prune(args) => prune::run(&cli.common, &args),
         Command::Top(args) => top::run(&cli.common, &args),

@@ -307,6 +307,37 @@ pub(crate) fn load(
     env: &dyn Env,
     files: &dyn Files,
 ) -> Result<Loaded, ConfigErrors> {
+    finish(own(source, env, files)?, env, files, None)
+}
+
+/// Reads the address of the agent's own pages alone, so that a running agent is found whatever else is wrong with the
+/// configuration now.
+///
+/// # Errors
+///
+/// The address is wrong, or the file cannot be read.
+pub(crate) fn listen(
+    source: Option<&Path>,
+    env: &dyn Env,
+    files: &dyn Files,
+) -> Result<SocketAddr, ConfigErrors> {
+    let OwnConfig { mut raw, .. } = own(source, env, files)?;
+    let mut problems = std::mem::take(&mut raw.problems);
+    let values = raw.sections.get(&Section::Http);
+    let mut http = Scope::new(Section::Http, values, &mut problems);
+    let listen = http::listen(&mut http);
+    let about_listen = |problem: &Problem| problem.key == "http.listen";
+    match listen {
+        Some(listen) if !problems.iter().any(about_listen) => Ok(listen),
+        _ => {
+            problems.retain(about_listen);
+            Err(ConfigErrors(problems))
+        }
+    }
+}
+
+/// Reads logweir's own settings: the file, and the environment, which overrides it.
+fn own(source: Option<&Path>, env: &dyn Env, files: &dyn Files) -> Result<OwnConfig, ConfigErrors> {
     let path = source.unwrap_or(Path::new(DEFAULT_FILE));
     let whole = Origin::File {
         path: path.into(),
@@ -337,7 +368,7 @@ pub(crate) fn load(
     for values in raw.sections.values_mut() {
         credentials::environment_first(values);
     }
-    finish(OwnConfig { file, raw }, env, files, None)
+    Ok(OwnConfig { file, raw })
 }
 
 /// Reads again the files that others change: nginx.conf, OpenAPI documents, databases. logweir's own settings are those of

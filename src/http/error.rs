@@ -158,8 +158,17 @@ impl fmt::Display for FaultMessage<'_> {
             ),
             NodeFault::Tls(why) => write!(f, "TLS: {why}"),
             NodeFault::Timeout(time) => {
-                write!(f, "no answer within {} s (request_timeout)", time.as_secs())
+                write!(f, "no answer within {} s", time.as_secs())?;
+                match service {
+                    // Its time is no setting.
+                    Service::Agent => Ok(()),
+                    Service::Cluster | Service::Kibana => f.write_str(" (request_timeout)"),
+                }
             }
+            NodeFault::Broken(why) if *service == Service::Agent => write!(
+                f,
+                "the connection ended before the answer did ({why}); is another program on the port of {setting}?"
+            ),
             NodeFault::Broken(why) => write!(
                 f,
                 "the connection ended before the answer did ({why}); if it speaks TLS, use https:// in {setting}"

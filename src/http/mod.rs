@@ -1,9 +1,9 @@
-//! The one HTTP client for every request to a cluster or to Kibana.
+//! The one HTTP client for every request to a cluster, to Kibana, or to the agent that runs on this host.
 //!
 //! Owns the connection: addresses, credentials, TLS, proxies, time limits, the choice of a node, the bounded [`Response`],
 //! and the parsing of error bodies, which Elasticsearch, OpenSearch, Kibana and OpenSearch Dashboards write in few shapes.
 //! Refuses to know what a request is for and what is done about an error: `output/elasticsearch` sends documents with it,
-//! `setup` sends templates and dashboards.
+//! `setup` sends templates and dashboards, `logweir health` asks an agent.
 //!
 //! Invariant: a request reaches the node that it is meant for and no other host, and ends in bounded time and memory. It
 //! guards against redirects that send credentials elsewhere, and against responses without an end.
@@ -78,6 +78,8 @@ pub enum Service {
     Cluster,
     /// Kibana or OpenSearch Dashboards.
     Kibana,
+    /// The agent that runs on this host.
+    Agent,
 }
 
 impl Service {
@@ -86,6 +88,7 @@ impl Service {
         match self {
             Self::Cluster => "the cluster",
             Self::Kibana => "Kibana",
+            Self::Agent => "logweir",
         }
     }
 
@@ -94,6 +97,7 @@ impl Service {
         match self {
             Self::Cluster => "[elasticsearch]",
             Self::Kibana => "[kibana]",
+            Self::Agent => "[http]",
         }
     }
 
@@ -102,6 +106,7 @@ impl Service {
         match self {
             Self::Cluster => "nodes",
             Self::Kibana => "`[kibana] url`",
+            Self::Agent => "`[http] listen`",
         }
     }
 
@@ -109,7 +114,7 @@ impl Service {
     fn quoted_addresses(self) -> &'static str {
         match self {
             Self::Cluster => "`nodes`",
-            Self::Kibana => self.addresses(),
+            Self::Kibana | Self::Agent => self.addresses(),
         }
     }
 
@@ -117,7 +122,7 @@ impl Service {
     fn full_addresses(self) -> &'static str {
         match self {
             Self::Cluster => "nodes in [elasticsearch]",
-            Self::Kibana => self.addresses(),
+            Self::Kibana | Self::Agent => self.addresses(),
         }
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct Settings {
 /// Stops the pipeline, from any thread.
 #[derive(Debug, Clone)]
 pub(crate) struct Stop {
+    /// Read what the logs contain now, then stop reading and finish deliveries.
+    pub finish: CancellationToken,
     /// Stop reading, and finish deliveries.
     pub drain: CancellationToken,
     /// Recall the batches in delivery.
@@ -64,11 +66,18 @@ impl Stop {
     /// Nothing is stopped yet.
     pub(crate) fn new(waker: Waker) -> Self {
         Self {
+            finish: CancellationToken::new(),
             drain: CancellationToken::new(),
             recall: CancellationToken::new(),
             abort: CancellationToken::new(),
             waker,
         }
+    }
+
+    /// Reads what the logs contain now, and delivers it, within the limit of the settings: the logs of a pod end with it.
+    pub(crate) fn finish(&self) {
+        self.finish.cancel();
+        self.waker.wake();
     }
 
     /// Stops reading and finishes deliveries, within the limit of the settings.

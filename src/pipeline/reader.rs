@@ -42,6 +42,8 @@ const CHUNKS_PER_POLL: usize = 16;
 const RECALL: Duration = Duration::from_millis(100);
 /// How many names are checked per millisecond; that takes a hundredth of the time.
 const LOGS_ASKED_PER_MILLI: u64 = 10;
+/// How often a stop reads logs to their ends while they still grow.
+const LAST_SCANS: u32 = 3;
 /// How often a busy log is polled while a batch fills.
 const LOOKS_PER_FLUSH: u32 = 5;
 
@@ -130,10 +132,11 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
     /// Reads until it is stopped; with `once` until everything that exists is settled. Returns what the next reader in
     /// this process needs.
     pub(crate) fn run(mut self) -> (Ended, CarriedFiles<F>) {
-        let ended = match self.read_on() {
-            Ok(()) => self.drain(),
-            Err(Broken) => Err(Broken),
-        };
+        let ended = self.read_on().and_then(|()| {
+            let began = self.clock.now();
+            self.read_rest(began + self.settings.shutdown_timeout / 2)?;
+            self.drain(began + self.settings.shutdown_timeout)
+        });
         self.publish(self.settings.once);
         let ended = ended.unwrap_or_else(|Broken| {
             tracing::error!(
@@ -146,7 +149,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
 
     fn read_on(&mut self) -> Result<(), Broken> {
         let mut armed = false;
-        while !self.stop.drain.is_cancelled() {
+        while !self.stop.drain.is_cancelled() && !self.stop.finish.is_cancelled() {
             self.take_returns()?;
             let now = self.clock.now();
             // without a watch, a rename under load is noticed only by checking the name
@@ -355,12 +358,44 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         until.saturating_sub(now)
     }
 
-    /// Waits for deliveries, within the limit, and saves.
-    fn drain(&mut self) -> Result<Ended, Broken> {
+    /// After a stop: reads what the logs contain now, as far as the output takes it until `limit`. What a sidecar does not
+    /// read now is lost with its pod. Half of a stop's time is left for the deliveries.
+    fn read_rest(&mut self, limit: Duration) -> Result<(), Broken> {
+        if self.settings.once || !self.stop.finish.is_cancelled() {
+            return Ok(());
+        }
+        // Only acks are waited for.
+        self.watcher.disarm();
+        // A file may have been renamed or created since the last scan.
+        self.tailer.reconcile();
+        let mut scans = 0;
+        while !self.stop.drain.is_cancelled() {
+            self.take_returns()?;
+            let found = self.read();
+            let now = self.clock.now();
+            self.note_full(now);
+            if now >= limit {
+                break;
+            }
+            if self.batcher.is_full() {
+                self.watcher.wait(HOLD.min(limit - now));
+            } else if found != PollResult::More {
+                // Lines that a busy server writes meanwhile are not waited for.
+                scans += 1;
+                if found == PollResult::Nothing || scans == LAST_SCANS {
+                    break;
+                }
+                self.tailer.reconcile();
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for deliveries until `limit`, and saves.
+    fn drain(&mut self, limit: Duration) -> Result<Ended, Broken> {
         if !self.stop.abort.is_cancelled() && !self.stop.recall.is_cancelled() {
             self.batcher.send();
         }
-        let limit = self.clock.now() + self.settings.shutdown_timeout;
         let mut abandon_at = None;
         loop {
             self.take_returns()?;

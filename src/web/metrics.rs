@@ -15,6 +15,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
 use super::{View, status};
+use crate::build_info;
 use crate::telemetry::MetricSink;
 
 /// The page's media type.
@@ -279,7 +280,16 @@ impl View {
         let mut info = page
             .0
             .encode_descriptor("build", "The agent", None, MetricType::Info)?;
-        info.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
+        info.encode_info(&[
+            ("version", build_info::VERSION),
+            ("commit", build_info::COMMIT),
+            ("profile", build_info::PROFILE),
+        ])?;
+        page.gauge(
+            "start_time_seconds",
+            "When the process started, in seconds since 1970",
+            self.started_millis as f64 / 1000.0,
+        )?;
         match &self.output {
             Some(output) => output.write_metrics(page),
             None => Ok(()),

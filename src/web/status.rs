@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::View;
+use crate::build_info;
 use crate::output::Health;
 
 /// The page.
@@ -10,7 +11,9 @@ pub(super) fn page(view: &View) -> Value {
     let accounts = &view.snapshot.accounts;
     let settled = &accounts.settled;
     json!({
-        "version": env!("CARGO_PKG_VERSION"),
+        "version": build_info::VERSION,
+        "commit": build_info::COMMIT,
+        "profile": build_info::PROFILE,
         "host": view.host,
         "uptime_seconds": (view.unix_millis - view.started_millis) / 1000,
         "delivery": delivery(&view.delivery, view.unix_millis),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::*;
+use crate::build_info;
 use crate::config::IndexTarget;
 use crate::event::{FileKey, OutcomeCounts};
 use crate::output::elasticsearch::{Elasticsearch, Settings};
@@ -124,7 +125,16 @@ fn samples(page: &str) -> BTreeMap<&str, f64> {
 #[test]
 fn the_metrics_page() {
     let page = metrics::page(with_output()).unwrap();
-    let page = page.replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    let build = format!(
+        "version=\"{}\",commit=\"{}\",profile=\"{}\"",
+        build_info::VERSION,
+        build_info::COMMIT,
+        build_info::PROFILE
+    );
+    let page = page.replace(
+        &build,
+        "version=\"VERSION\",commit=\"COMMIT\",profile=\"PROFILE\"",
+    );
     insta::with_settings!({ omit_expression => true, prepend_module_to_snapshot => false }, {
         insta::assert_snapshot!("metrics", page);
     });
@@ -230,7 +240,10 @@ fn the_status_page() {
     let mut pages = Vec::new();
     for delivery in states {
         let mut page = status::page(&View { delivery, ..view() });
-        page["version"] = "VERSION".into();
+        for part in ["version", "commit", "profile"] {
+            assert!(page[part].is_string(), "{page}");
+            page[part] = part.to_uppercase().into();
+        }
         pages.push(if pages.is_empty() {
             page
         } else {

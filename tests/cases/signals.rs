@@ -406,3 +406,26 @@ fn rotations_while_the_agent_is_stopped_are_caught_up() {
     stage.assert_exactly(0..40);
     assert_eq!(stage.cluster().conflicts, 0);
 }
+
+/// The logs of a pod end with it, so a sidecar reads at its stop what the server wrote last.
+#[test]
+fn sigterm_delivers_what_is_written_and_not_read_yet() {
+    let (home, stage) = (Home::new(), Stage::new());
+    home.configure_log(&stage.address());
+    home.append(0..10);
+    let mut agent = home.run();
+    agent.until_so("the first lines", || stage.count() == 10);
+    // the agent sees neither these lines nor the signal before it goes on
+    agent.signal(Signal::STOP);
+    home.append(10..20_000);
+    agent.signal(Signal::TERM);
+    agent.signal(Signal::CONT);
+    let ended = agent.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.words);
+    assert!(
+        ended.words.contains("everything delivered"),
+        "{}",
+        ended.words
+    );
+    stage.assert_exactly(0..20_000);
+}

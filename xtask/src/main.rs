@@ -8,6 +8,7 @@
 mod bench;
 mod dashboards;
 mod hostile;
+mod manifests;
 mod routes;
 mod sink;
 mod sizes;
@@ -43,6 +44,8 @@ enum Chore {
     Soak(soak::Arguments),
     /// Attack the agent under tight limits from every side that strangers can reach; it must keep indexing.
     Hostile(hostile::Arguments),
+    /// Validate the Kubernetes manifests against their schemas, and test the alerts.
+    Manifests(manifests::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Chore::Sizes(arguments) => sizes::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
         Chore::Hostile(arguments) => hostile::run(&arguments),
+        Chore::Manifests(arguments) => manifests::run(&arguments),
     };
     match done {
         Ok(code) => code,

@@ -185,6 +185,13 @@ struct FakeAgent {
     abort: CancellationToken,
 }
 
+impl FakeAgent {
+    fn stop_reading(&self) {
+        let _ = self.drained_at.set(Instant::now());
+        self.drain.cancel();
+    }
+}
+
 impl RunningAgent for FakeAgent {
     type Carried = u32;
     type Output = World;
@@ -197,10 +204,14 @@ impl RunningAgent for FakeAgent {
         Arc::clone(&self.world)
     }
 
+    fn finish(&self) {
+        self.world.note("finish");
+        self.stop_reading();
+    }
+
     fn drain(&self) {
         self.world.note("drain");
-        let _ = self.drained_at.set(Instant::now());
-        self.drain.cancel();
+        self.stop_reading();
     }
 
     fn hand_back(&self) {
@@ -382,7 +393,7 @@ async fn a_reload_replaces_the_agent_and_carries_its_state_over() {
             "read",
             "drain",
             "start /b after 1",
-            "drain"
+            "finish"
         ]
     );
     assert_eq!((world.reloads("taken"), world.reloads("refused")), (1, 0));
@@ -418,7 +429,7 @@ async fn a_configuration_that_does_not_start_is_replaced_by_the_old_one() {
         "drain",
         "fail /b after 1",
         "start /a after 1",
-        "drain",
+        "finish",
     ];
     assert_eq!(world.journal(), expected);
     assert_eq!((world.reloads("taken"), world.reloads("refused")), (1, 1));
@@ -440,7 +451,7 @@ async fn an_agent_that_worked_is_started_again_every_five_seconds() {
         "fail /a after 1",
         "fail /a after 1",
         "start /a after 1",
-        "drain",
+        "finish",
     ];
     assert_eq!(world.journal(), expected);
     assert_eq!(took, 2 * START_AGAIN);
@@ -506,12 +517,12 @@ async fn a_second_stop_aborts() {
     let world = World::new([Ok(Until::Aborted)]);
     let (end, took) = run(&world, async |operator| {
         operator.stop().await;
-        operator.sees("drain").await;
+        operator.sees("finish").await;
         operator.stop().await;
     })
     .await;
     assert_eq!(end.unwrap(), released(false));
-    assert_eq!(world.journal(), ["start /a after 0", "drain", "abort"]);
+    assert_eq!(world.journal(), ["start /a after 0", "finish", "abort"]);
     assert_eq!(took, Duration::ZERO);
 }
 
@@ -525,7 +536,7 @@ async fn a_stop_gives_up_on_an_output_that_takes_nothing() {
         });
         let (end, took) = run_and_stop(&world).await;
         assert_eq!(end.unwrap(), released(false));
-        let expected = ["start /a after 0", "drain", "hand back"];
+        let expected = ["start /a after 0", "finish", "hand back"];
         assert_eq!(world.journal(), expected);
         assert!(took >= HOPELESS && took < HOPELESS + 2 * LOOK, "{took:?}");
     }
@@ -537,7 +548,7 @@ async fn a_stop_waits_while_an_output_in_trouble_takes_something_now_and_then() 
     world.set_status(|status| status.takes_nothing = true);
     let (end, took) = run(&world, async |operator| {
         operator.stop().await;
-        operator.sees("drain").await;
+        operator.sees("finish").await;
         for _ in 0..10 {
             tokio::time::sleep(HOPELESS - 2 * LOOK).await;
             world.set_status(|status| status.settled += 1);
@@ -558,7 +569,7 @@ async fn a_stop_waits_for_an_output_that_is_only_slow() {
     let world = World::new([Ok(Until::Drained(slow))]);
     let (end, took) = run_and_stop(&world).await;
     assert_eq!(end.unwrap(), settled());
-    assert_eq!(world.journal(), ["start /a after 0", "drain"]);
+    assert_eq!(world.journal(), ["start /a after 0", "finish"]);
     assert_eq!(took, slow);
 }
 
@@ -571,14 +582,14 @@ async fn a_stop_cancels_a_reload_and_a_reload_does_not_cancel_a_stop() {
         operator.reload().await;
         operator.sees("drain").await;
         operator.stop().await;
-        operator.sees_times("drain", 2).await;
+        operator.sees("finish").await;
         operator.reload().await;
         world.change.notify_one();
         operator.stop().await;
     })
     .await;
     assert_eq!(end.unwrap(), released(false));
-    let expected = ["start /a after 0", "read", "drain", "drain", "abort"];
+    let expected = ["start /a after 0", "read", "drain", "finish", "abort"];
     assert_eq!(world.journal(), expected);
 }
 
@@ -613,7 +624,7 @@ async fn a_reload_does_not_wait_for_an_output_that_takes_nothing() {
         "read",
         "hand back",
         "start /b after 1",
-        "drain",
+        "finish",
     ];
     assert_eq!(world.journal(), expected);
     assert_eq!(took, Duration::ZERO);
@@ -641,7 +652,7 @@ async fn a_change_of_a_file_is_followed_without_a_signal() {
         "follow",
         "drain",
         "start /b after 1",
-        "drain",
+        "finish",
     ];
     assert_eq!(world.journal(), expected);
     assert_eq!((world.reloads("taken"), world.reloads("refused")), (1, 1));

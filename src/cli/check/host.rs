@@ -1,6 +1,6 @@
 //! The host of the agent: whether its name is stable and its state can be stored.
 //!
-//! Owns the pattern of a container's name and the check of the permissions of `data_dir`. Invariant: it changes nothing.
+//! Owns the check of the permissions of `data_dir`. Invariant: it changes nothing.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,15 +9,12 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 
 use super::super::Exit;
+use super::names;
 use super::report::Report;
-use super::{container, names};
 use crate::agent;
 use crate::config::Loaded;
 
-/// Length of the ids that Docker names containers by.
-const ID_LENGTHS: [usize; 2] = [12, 64];
-
-/// The host, with a warning if its name will not outlive a container.
+/// The host, with a warning if its name or the state will not outlive a container.
 pub(super) fn name(loaded: &Loaded, report: &mut Report) {
     let host = &loaded.config.host;
     let from = if loaded.host_is_set {
@@ -26,26 +23,9 @@ pub(super) fn name(loaded: &Loaded, report: &mut Report) {
         " (the system's name)"
     };
     report.item("host", &format!("{host}{from}"));
-    if loaded.host_is_set {
-        return;
+    for warning in agent::lasting(loaded) {
+        report.warn(&warning);
     }
-    let why = if is_container_id(host) {
-        "the name looks like a container's id".to_owned()
-    } else if let Some(sign) = container::sign(Path::new("/"), container::variable) {
-        format!("this is a container ({sign}), whose name may change when it is made anew")
-    } else {
-        return;
-    };
-    report.warn(&format!(
-        "{why}; the host is part of each line's identity: set host to a name that outlives the container"
-    ));
-}
-
-fn is_container_id(host: &str) -> bool {
-    ID_LENGTHS.contains(&host.len())
-        && host
-            .bytes()
-            .all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
 }
 
 /// Whether this user can write the state directory.
@@ -92,18 +72,4 @@ fn may_write(folder: &Path) -> std::io::Result<()> {
         folder,
         Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK,
     )?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn container_ids_are_recognised_by_their_form() {
-        assert!(is_container_id("3f2a9c0d11be"));
-        assert!(is_container_id(&"0a".repeat(32)));
-        assert!(!is_container_id("web-07"));
-        assert!(!is_container_id("webserver-07"));
-        assert!(!is_container_id("3f2a9c0d11b"));
-    }
 }

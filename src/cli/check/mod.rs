@@ -7,7 +7,6 @@
 mod beside;
 mod cluster;
 mod connect;
-mod container;
 mod doubles;
 mod extras;
 mod formats;

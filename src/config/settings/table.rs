@@ -182,8 +182,9 @@ pub(crate) static SETTINGS: &[Setting] = &[
         time(Duration::ZERO, HOUR),
         r#""25s""#,
         "",
-        "How long a stop may take to deliver what was read, while the output accepts something. If it accepts nothing \
-         (no connection, 401, a missing template), a stop takes at most 2s. The rest is read again at the next start. \
+        "How long a stop may take to read and deliver what the logs contain, while the output accepts something; half of \
+         it is for reading. If the output accepts nothing (no connection, 401, a missing template), a stop takes at most \
+         2s. The rest is read at the next start. \
          Keep this below the limit of whatever stops the agent (Kubernetes kills after 30s, systemd after 90s).",
     ),
     setting(

@@ -389,6 +389,75 @@ fn a_drain_ends_when_everything_is_delivered() {
     assert!(lab.clock.now() - stopped_at.unwrap() <= *LOOK.end() + SECOND);
 }
 
+/// Runs the lab over seven lines; when all is quiet, `stop` is called, and nothing that it writes is read before.
+fn stop_when_quiet(lab: &Lab, stop: impl Fn(&Stop)) -> Ended {
+    lab.write(0..7);
+    let mut stopped = false;
+    lab.run(|moment| {
+        settle_all(moment);
+        if !stopped && lab.armed.get().now && lab.settled() == 7 {
+            stopped = true;
+            stop(moment.stop);
+            return Duration::ZERO;
+        }
+        if stopped {
+            Duration::ZERO
+        } else {
+            moment.timeout
+        }
+    })
+}
+
+#[test]
+fn a_stop_reads_and_delivers_what_the_logs_contain_and_a_reload_leaves_it_to_the_next_agent() {
+    for (stop, settled, unsaved) in [(Stop::finish as fn(&Stop), 100, 0), (Stop::drain, 7, 93)] {
+        let lab = Lab::new();
+        let ended = stop_when_quiet(&lab, |this| {
+            lab.write(7..100);
+            stop(this);
+        });
+        assert_eq!(ended, Ended::Settled);
+        assert_eq!((lab.settled(), lab.unsaved()), (settled, unsaved));
+    }
+}
+
+#[test]
+fn a_stop_reads_a_log_that_was_rotated_since_the_last_scan() {
+    let lab = Lab::new();
+    let ended = stop_when_quiet(&lab, |stop| {
+        lab.fs.mv(LIVE, "/logs/access.log.1");
+        lab.write(7..50);
+        stop.finish();
+    });
+    assert_eq!(ended, Ended::Settled);
+    assert_eq!((lab.settled(), lab.unsaved()), (50, 0));
+}
+
+#[test]
+fn a_stop_reads_for_half_of_its_time_and_leaves_the_rest_in_the_logs() {
+    let lab = Lab::new();
+    lab.write(0..100);
+    let mut stopped_at = None;
+    let ended = lab.run(|moment| {
+        let now = moment.clock.now();
+        let Some(began) = stopped_at else {
+            stopped_at = Some(now);
+            moment.stop.finish();
+            return Duration::ZERO;
+        };
+        if now - began >= lab.settings.shutdown_timeout / 2 {
+            settle_all(moment);
+        }
+        moment.timeout
+    });
+    // three batches of five lines: two in delivery, one open
+    assert_eq!(ended, Ended::Settled);
+    assert_eq!(lab.settled(), 15);
+    // positions move by chunks
+    assert!(lab.unsaved() >= 85, "{}", lab.unsaved());
+    assert!(lab.clock.now() - stopped_at.unwrap() <= lab.settings.shutdown_timeout);
+}
+
 #[test]
 fn an_abort_ends_at_once() {
     let lab = Lab::new();

@@ -60,9 +60,19 @@ pub(super) fn sign(root: &Path, variable: impl Fn(&str) -> bool) -> Option<Strin
     {
         return Some("the variable container is set for process 1".to_owned());
     }
-    let layer = root_file_system(&read("proc/self/mountinfo"))
-        .filter(|of| LAYERS.contains(&of.as_str()))?;
+    let layer = layer(root)?;
     Some(format!("the root file system is of type {layer}"))
+}
+
+/// Whether the root file system consists of layers, the last of which ends with the container.
+pub(super) fn is_layered(root: &Path) -> bool {
+    layer(root).is_some()
+}
+
+/// The type of the root file system, if it is one of [`LAYERS`].
+fn layer(root: &Path) -> Option<String> {
+    let mounts = fs::read_to_string(root.join("proc/self/mountinfo")).unwrap_or_default();
+    root_file_system(&mounts).filter(|of| LAYERS.contains(&of.as_str()))
 }
 
 /// Whether a variable of this process is set and not empty.
