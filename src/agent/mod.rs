@@ -9,11 +9,13 @@
 mod announce;
 mod changes;
 pub(crate) mod descriptors;
+mod liveness;
 mod pages;
 mod ports;
 mod process;
 pub(crate) mod root;
 mod seen_formats;
+mod service_manager;
 mod settings;
 pub(crate) mod signals;
 mod state_rights;

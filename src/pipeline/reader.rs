@@ -147,6 +147,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
     fn read_on(&mut self) -> Result<(), Broken> {
         let mut armed = false;
         while !self.stop.drain.is_cancelled() {
+            self.telemetry.turn();
             self.take_returns()?;
             let now = self.clock.now();
             // without a watch, a rename under load is noticed only by checking the name
@@ -362,6 +363,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         let limit = self.clock.now() + self.settings.shutdown_timeout;
         let mut abandon_at = None;
         loop {
+            self.telemetry.turn();
             self.take_returns()?;
             if self.batcher.unacknowledged() == 0 {
                 break;
