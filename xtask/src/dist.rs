@@ -39,34 +39,29 @@ pub(crate) fn run(_: &Arguments) -> Result<ExitCode> {
     let folder = place::target().join("dist");
     fs::create_dir_all(&folder)?;
     remove_earlier(&folder)?;
-    let binary = binary::build(Build::Portable)?;
-    let packages = pack(&binary, 1, &folder)?;
+    let packages = pack(Build::Portable, 1, &folder)?;
     let sums = checksums(&packages, &folder)?;
     println!("\n{sums}in {}", folder.display());
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the packages of the agent, built in this way, with this revision of the package, in `folder`.
-pub(crate) fn pack(binary: &Path, revision: u32, folder: &Path) -> Result<Packages> {
+/// Builds the agent, and makes its packages with this revision in `folder`.
+pub(crate) fn pack(how: Build, revision: u32, folder: &Path) -> Result<Packages> {
+    let binary = binary::build(how)?;
     programs::provide(&[Tool::Binutils])?;
     let staging = formats::staging();
     if staging.exists() {
         fs::remove_dir_all(&staging)?;
     }
     fs::create_dir_all(staging.join("completions"))?;
-    let symbols = binary::split(binary, &staging.join("logweir"), folder)?;
+    let symbols = binary::split(&binary, &staging.join("logweir"), folder)?;
     formats::generate(&staging)?;
     Ok(Packages {
-        deb: formats::deb(revision, folder)?,
+        deb: formats::deb(how, revision, folder)?,
         rpm: formats::rpm(revision, folder)?,
         archive: formats::archive(folder)?,
         symbols,
     })
-}
-
-/// Builds the agent for [`pack`].
-pub(crate) fn build(how: Build) -> Result<PathBuf> {
-    binary::build(how)
 }
 
 /// Removes packages of earlier runs, so that `logweir_*.deb` is one file. Cargo keeps its own build in the same folder.

@@ -33,16 +33,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     );
     tools::provide(&[Tool::Mmdebstrap, Tool::Nspawn, Tool::Rpm])?;
     let folder = Folder::empty("packages")?;
-    let binary = dist::build(match arguments.quick {
+    let how = match arguments.quick {
         true => Build::Quick,
         false => Build::Portable,
-    })?;
+    };
     let made = folder.join("made");
     std::fs::create_dir(&made)?;
-    let (first, second) = (
-        dist::pack(&binary, 1, &made)?,
-        dist::pack(&binary, 2, &made)?,
-    );
+    let (first, second) = (dist::pack(how, 1, &made)?, dist::pack(how, 2, &made)?);
     let debian = Debian::make(&folder.join("debian"))?;
     for package in [&first, &second] {
         debian.take(&package.deb)?;

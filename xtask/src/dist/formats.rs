@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::{VERSION, done, output, tools};
+use super::{Build, VERSION, done, output, tools};
 use testkit::place;
 
 /// The files of the archive: what it is, and its place in the archive.
@@ -55,7 +55,7 @@ pub(super) fn generate(staging: &Path) -> Result<()> {
 }
 
 /// The .deb.
-pub(super) fn deb(revision: u32, folder: &Path) -> Result<PathBuf> {
+pub(super) fn deb(how: Build, revision: u32, folder: &Path) -> Result<PathBuf> {
     let arch = match env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",
@@ -69,6 +69,9 @@ pub(super) fn deb(revision: u32, folder: &Path) -> Result<PathBuf> {
         "--deb-revision",
         &revision.to_string(),
     ]);
+    if how == Build::Quick {
+        cargo.arg("--fast");
+    }
     done(cargo.arg("--output").arg(&path))?;
     Ok(path)
 }

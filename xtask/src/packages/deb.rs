@@ -60,8 +60,11 @@ pub(super) fn with_systemd(debian: &Debian, folder: &Path) -> Result<()> {
     ensure!(problems.contains("\"problems\":[]"), "{problems}");
 
     step("root and members of the group may ask, others may not");
-    machine.sh("useradd -G logweir reader; runuser -u reader -- logweir top | grep -q first")?;
-    machine.sh("useradd stranger; ! runuser -u stranger -- logweir top 2>/dev/null")?;
+    machine.sh("useradd -G logweir reader; runuser -u reader -- logweir top --by path --where path=/first-1 | grep first-1")?;
+    let refused =
+        machine.sh("useradd stranger; runuser -u stranger -- logweir top 2>&1 || true")?;
+    println!("   {}", refused.trim());
+    ensure!(refused.contains("this user may not read it"), "{refused}");
     ensure!(machine.sh("stat -c '%a %U:%G' /var/lib/logweir")? == "750 logweir:logweir\n");
 
     hardening(&machine)?;
@@ -100,6 +103,13 @@ fn hardening(machine: &Booted) -> Result<()> {
     println!("   {exposure}");
     ensure!(exposure <= EXPOSURE, "{table}");
     machine.sh("systemd-analyze verify --man=no logweir.service")?;
+    let status = machine.sh("cat /proc/$(systemctl show -p MainPID --value logweir)/status")?;
+    for fact in ["NoNewPrivs:\t1", "Seccomp:\t2", "CapBnd:\t0000000000000000"] {
+        ensure!(status.contains(fact), "no {fact} in\n{status}");
+    }
+    machine.sh("main=$(systemctl show -p MainPID --value logweir); \
+         test \"$(readlink /proc/$main/ns/user)\" != \"$(readlink /proc/1/ns/user)\"; \
+         ! nsenter --target $main --mount touch /usr/written /etc/logweir/written 2>/dev/null")?;
     Ok(())
 }
 
@@ -221,7 +231,10 @@ fn credentials(machine: &Booted) -> Result<()> {
         "systemctl show -p NRestarts --value logweir; systemctl show -p ExecMainStatus --value logweir",
     )?;
     ensure!(state == "0\n78\n", "{state}");
-    machine.sh("rm -r /etc/systemd/system/logweir.service.d; systemctl daemon-reload")?;
+    machine.sh(
+        "rm -r /etc/systemd/system/logweir.service.d; systemctl daemon-reload; \
+         echo 'keep_original = true' > /etc/logweir/logweir.toml; systemctl start logweir",
+    )?;
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use testkit::child::Tied;
 const RELEASE: &str = "bookworm";
 
 /// What the tests need besides the essential packages.
-const PACKAGES: &str = "ca-certificates,curl,nginx-light,systemd-sysv,acl,procps";
+const PACKAGES: &str = "ca-certificates,curl,nginx-light,systemd-sysv,acl,procps,logrotate";
 
 /// How long the Debian may take to boot.
 const BOOT: Duration = Duration::from_secs(90);

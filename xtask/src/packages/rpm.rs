@@ -25,13 +25,15 @@ pub(super) fn by_rpm(debian: &Debian, first: &Packages, second: &Packages) -> Re
     rpm(debian, &["-i", "--nodeps"], Some(&first.rpm))?;
     let rights = "stat -c '%a %U:%G' /etc/logweir /etc/logweir/logweir.toml";
     ensure!(debian.sh(rights)? == "750 root:logweir\n640 root:logweir\n");
-    let may_read = "setpriv --reuid=logweir --regid=logweir --init-groups cat";
+    let as_logweir = "setpriv --reuid=logweir --regid=logweir --init-groups";
+    let may_read = format!("{as_logweir} cat");
     debian.sh(&format!("{may_read} /var/log/nginx/access.log"))?;
-    step("a log that a rotation creates is readable too");
+    step("a log that logrotate creates is readable too, and so is the directory");
     debian.sh(&format!(
-        "cd /var/log/nginx; mv access.log access.log-20261128; install -m 0640 -o nginx -g root /dev/null access.log; \
-         {may_read} access.log access.log-20261128; chmod 0640 access.log; {may_read} access.log; \
-         setpriv --reuid=logweir --regid=logweir --init-groups ls /var/log/nginx"
+        "printf '/var/log/nginx/*.log {{\\n create 0640 nginx root\\n rotate 3\\n}}\\n' > /tmp/rotate; \
+         logrotate --force /tmp/rotate; cd /var/log/nginx; \
+         stat -c '%a %U:%G' access.log | grep -x '640 nginx:root'; \
+         {may_read} access.log access.log.1; {as_logweir} ls /var/log/nginx"
     ))?;
 
     step("upgrade and remove: settings and state stay, the access control list goes");
@@ -48,8 +50,8 @@ pub(super) fn by_rpm(debian: &Debian, first: &Packages, second: &Packages) -> Re
 
     step("a group that may read the logs is joined instead");
     debian.sh(
-        "groupadd -r weblog; cd /var/log/nginx; chgrp weblog . access.log*; chmod 0750 .; chmod 0640 access.log*; \
-         setfacl -b . access.log*",
+        "groupadd -r weblog; cd /var/log/nginx; setfacl -b . access.log*; chgrp weblog . access.log*; \
+         chmod 0750 .; chmod 0640 access.log*",
     )?;
     rpm(debian, &["-i", "--nodeps"], Some(&first.rpm))?;
     ensure!(debian.sh("id -nG logweir")?.contains("weblog"));
