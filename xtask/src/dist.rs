@@ -69,9 +69,10 @@ fn remove_earlier(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_package = ["deb", "rpm", "tar.gz", "debug"]
-            .iter()
-            .any(|end| name.starts_with("logweir") && name.ends_with(&format!(".{end}")));
+        let is_package = name.starts_with("logweir")
+            && [".deb", ".rpm", ".tar.gz", ".debug"]
+                .iter()
+                .any(|end| name.ends_with(end));
         if is_package {
             fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))?;
         }

@@ -12,7 +12,7 @@ use super::{Build, VERSION, done, output, tools};
 use testkit::place;
 
 /// The files of the archive: what it is, and its place in the archive.
-const ARCHIVED: [(&str, &str); 8] = [
+const ARCHIVED: [(&str, &str); 10] = [
     ("target/staging/logweir", "logweir"),
     ("target/staging/logweir.1", "logweir.1"),
     ("target/staging/completions", "completions"),
@@ -20,6 +20,8 @@ const ARCHIVED: [(&str, &str); 8] = [
     ("packaging/systemd/logweir.service", "logweir.service"),
     ("packaging/systemd/examples", "examples"),
     ("packaging/host/grant-log-access", "grant-log-access"),
+    ("README.md", "README.md"),
+    ("CHANGELOG.md", "CHANGELOG.md"),
     ("LICENSE", "LICENSE"),
 ];
 
@@ -62,7 +64,7 @@ pub(super) fn deb(how: Build, revision: u32, folder: &Path) -> Result<PathBuf> {
         other => other,
     };
     let path = folder.join(format!("logweir_{VERSION}-{revision}_{arch}.deb"));
-    let mut cargo = packer(&tools::cargo_deb()?)?;
+    let mut cargo = packer(&tools::cargo_deb()?);
     cargo.args([
         "--no-build",
         "--no-strip",
@@ -80,7 +82,7 @@ pub(super) fn deb(how: Build, revision: u32, folder: &Path) -> Result<PathBuf> {
 pub(super) fn rpm(revision: u32, folder: &Path) -> Result<PathBuf> {
     let name = format!("logweir-{VERSION}-{revision}.{}.rpm", env::consts::ARCH);
     let path = folder.join(name);
-    let mut cargo = packer(&tools::cargo_generate_rpm()?)?;
+    let mut cargo = packer(&tools::cargo_generate_rpm()?);
     cargo.args(["--set-metadata", &format!("release = \"{revision}\"")]);
     // zstd is unknown to the rpm of RHEL 8
     done(
@@ -115,10 +117,10 @@ pub(super) fn archive(folder: &Path) -> Result<PathBuf> {
 }
 
 /// A subcommand of cargo that is not in the PATH.
-fn packer(program: &Path) -> Result<Command> {
+fn packer(program: &Path) -> Command {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     let subcommand = name.trim_start_matches("cargo-").to_owned();
     let mut command = Command::new(program);
     command.arg(subcommand).current_dir(place::root());
-    Ok(command)
+    command
 }
