@@ -52,6 +52,13 @@ impl Clock for SystemClock {
     }
 }
 
+/// Microseconds of the host's monotonic clock, the one that systemd compares with its own.
+pub(crate) fn monotonic_micros() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    seconds * 1_000_000 + u64::try_from(now.tv_nsec).unwrap_or_default() / 1000
+}
+
 /// A clock that stands still until a test moves it.
 #[cfg(test)]
 #[derive(Debug, Clone, Default)]

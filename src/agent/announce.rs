@@ -86,6 +86,26 @@ pub(super) fn stopped(end: End, snapshot: &Snapshot) {
     }
 }
 
+/// How the agent stands, in one line for people; `stalled` is why nothing moves, if so.
+pub(super) fn status_line(
+    snapshot: &Snapshot,
+    output: &OutputState,
+    stalled: Option<&str>,
+) -> String {
+    let state = match (&output.waits_for, output.takes_nothing) {
+        (Some(reason), _) => format!("waiting: {}", one_line(reason)),
+        (None, true) => "in trouble, see the log".to_owned(),
+        (None, false) => "delivering".to_owned(),
+    };
+    let unread: u64 = snapshot.lag.iter().map(|lag| lag.unread).sum();
+    let accounts = &snapshot.accounts;
+    let stalled = stalled.map_or_else(String::new, |reason| format!("stalled: {reason}; "));
+    format!(
+        "{stalled}{} lines read, {} in flight, {unread} bytes unread; {}: {state}",
+        accounts.read, accounts.in_flight, output.target
+    )
+}
+
 /// Logs that a configuration cannot be used and the old one stays; `why` is the reason it was read.
 pub(super) fn refused(why: &str, errors: &ConfigErrors) {
     let problems = errors.0.len();

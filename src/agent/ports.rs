@@ -4,6 +4,7 @@
 //! Invariant: a test of the supervisor needs no process, no file and no clock of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::StartError;
 use super::changes::{Change, Marks};
@@ -106,6 +107,9 @@ pub(super) trait RunningAgent {
     /// Stops now, and waits for nothing.
     fn abort(&self);
 
+    /// Makes the reader give a sign of life, even where it sleeps.
+    fn wake(&self);
+
     /// Waits for the end. Cancelling the wait loses nothing.
     async fn ended(&mut self) -> (Ended, Self::Carried);
 }
@@ -123,6 +127,30 @@ pub(super) struct OutputState {
     pub(super) has_answered: bool,
     /// Documents settled since the start of the process.
     pub(super) settled: u64,
+}
+
+/// What a service manager is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// An agent works.
+    Ready,
+    /// The configuration is read again; `Ready` follows.
+    Reloading,
+    /// The process is about to end.
+    Stopping,
+    /// The pipeline moves, or waits for a known reason; the text is the status for people.
+    Works(String),
+    /// The pipeline does not move: no sign of life.
+    Stalled(String),
+}
+
+/// Who started this process as a service, and watches it.
+pub(super) trait ServiceManager {
+    /// How often it is told how the agent stands; `None` where nobody listens.
+    fn interval(&self) -> Option<Duration>;
+
+    /// Tells it this.
+    fn tell(&self, notice: &Notice);
 }
 
 /// Reports the state of an output.

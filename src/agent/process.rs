@@ -16,6 +16,7 @@ use tokio::runtime::Handle;
 use super::changes::{Changes, read_watched};
 use super::pages::{self, CurrentAgent};
 use super::ports::{AgentFactory, ConfigSource, RunningAgent, WatchedConfig};
+use super::service_manager::Systemd;
 use super::signals::Signals;
 use super::supervisor::Supervisor;
 use super::{Agent, CarriedState, End, Mode, RunError, StartError, descriptors, root};
@@ -102,6 +103,7 @@ async fn supervise(
         signals,
         ConfigFiles(read),
         agents,
+        Box::new(Systemd::from_environment()),
         telemetry.clone(),
         options.timeout,
     );
@@ -207,6 +209,10 @@ impl RunningAgent for Agent {
 
     fn abort(&self) {
         self.stop.abort();
+    }
+
+    fn wake(&self) {
+        self.stop.wake();
     }
 
     async fn ended(&mut self) -> (Ended, CarriedState) {

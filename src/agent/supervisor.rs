@@ -20,12 +20,14 @@ use tokio::time::Instant;
 
 use super::announce;
 use super::changes::Change;
+use super::liveness::Liveness;
 use super::ports::{
-    AgentFactory, ConfigChanges, ConfigSource, OutputHealth, Requests, RunningAgent, WatchedConfig,
+    AgentFactory, ConfigChanges, ConfigSource, Notice, OutputHealth, Requests, RunningAgent,
+    ServiceManager, WatchedConfig,
 };
 use super::signals::Request;
 use super::{End, StartError};
-use crate::config::Loaded;
+use crate::config::{Config, Destination, Loaded};
 use crate::pipeline::Ended;
 use crate::record::StaleFormats;
 use crate::telemetry::Telemetry;
@@ -46,6 +48,8 @@ pub(super) struct Supervisor<R, C, F: AgentFactory> {
     requests: R,
     configs: C,
     agents: F,
+    manager: Box<dyn ServiceManager>,
+    liveness: Liveness,
     telemetry: Telemetry,
     /// The state carried over from the last agent.
     carried: Carried<F>,
@@ -70,6 +74,8 @@ enum Event<S> {
     Asked(Request),
     /// It is time to check the progress of a stop.
     Look,
+    /// It is time to tell the service manager how the agent stands.
+    Report,
     /// A file of the configuration has changed.
     Changed(Change),
     /// The deadline has passed.
@@ -82,6 +88,7 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
         requests: R,
         configs: C,
         agents: F,
+        manager: Box<dyn ServiceManager>,
         telemetry: Telemetry,
         timeout: Option<Duration>,
     ) -> Self {
@@ -89,6 +96,8 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
             requests,
             configs,
             agents,
+            manager,
+            liveness: Liveness::new(),
             telemetry,
             carried: Carried::<F>::default(),
             deadline: timeout.map(|limit| Instant::now() + limit),
@@ -128,8 +137,12 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
                         error = announce::one_line(&error.to_string()),
                         "the agent does not start again; it is tried every few seconds"
                     );
+                    self.manager.tell(&Notice::Works(format!(
+                        "the agent does not start again: {error}"
+                    )));
                     match tokio::time::timeout(START_AGAIN, self.requests.next()).await {
                         Ok(Request::Stop) => {
+                            self.manager.tell(&Notice::Stopping);
                             tracing::info!("stopped: nothing was read since the agent ended");
                             return Ok(End {
                                 ended: Ended::Settled,
@@ -149,6 +162,7 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
                 (Err(error), None) => return Err(error),
             };
             has_worked = true;
+            self.manager.tell(&Notice::Ready);
             match self.supervise(agent, &loaded, &changes).await {
                 Next::End(end) => return Ok(end),
                 Next::Restart(new) => {
@@ -178,12 +192,15 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
         // A stop was requested. The drain before a restart is not a stop: requests are still obeyed.
         let mut stopping = false;
         let mut progress: Option<Progress> = None;
+        let interval = self.manager.interval();
+        let mut report_at = interval.map(|_| Instant::now());
         loop {
             let event = tokio::select! {
                 (ended, carried) = agent.ended() => Event::Ended(ended, carried),
                 () = &mut first_answer, if !is_announced => Event::FirstAnswer,
                 request = self.requests.next() => Event::Asked(request),
                 () = tokio::time::sleep(LOOK), if progress.is_some() => Event::Look,
+                () = at(report_at) => Event::Report,
                 change = changes.next(), if restart.is_none() && !stopping => Event::Changed(change),
                 () = at(self.deadline), if !self.timed_out => Event::TimeUp,
             };
@@ -198,6 +215,9 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
                             Next::Restart(new)
                         }
                         _ => {
+                            if !stopping {
+                                self.manager.tell(&Notice::Stopping);
+                            }
                             let timed_out = self.timed_out;
                             let end = End { ended, timed_out };
                             announce::stopped(end, &self.telemetry.snapshot());
@@ -221,6 +241,7 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
                     tracing::info!(
                         "stopping after the delivery of what the logs contain; a second signal stops at once"
                     );
+                    self.manager.tell(&Notice::Stopping);
                     stopping = true;
                     restart = None;
                     // An output that waits for a template, or for its first response, takes nothing.
@@ -241,6 +262,12 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
                         );
                         agent.hand_back();
                     }
+                    continue;
+                }
+                Event::Report => {
+                    self.report(&loaded.config, &*output);
+                    agent.wake();
+                    report_at = interval.map(|interval| Instant::now() + interval);
                     continue;
                 }
                 Event::TimeUp => {
@@ -272,6 +299,23 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
         }
     }
 
+    /// Tells the service manager how the agent stands; that it works only if something moves, or waits for a known reason.
+    fn report(&mut self, config: &Config, output: &(impl OutputHealth + ?Sized)) {
+        let (snapshot, state) = (self.telemetry.snapshot(), output.status());
+        let (turns, in_flight) = (self.telemetry.turns(), snapshot.accounts.in_flight);
+        let stalled = self
+            .liveness
+            .look(turns, in_flight, &state, time_of_delivery(config));
+        let status = announce::status_line(&snapshot, &state, stalled.as_deref());
+        self.manager.tell(&match stalled {
+            None => Notice::Works(status),
+            Some(reason) => {
+                tracing::warn!("{reason}; the service manager restarts the agent if that lasts");
+                Notice::Stalled(status)
+            }
+        });
+    }
+
     /// Reads the configuration again, or only follows what others change; `None` when the old one stays.
     fn reload(
         &self,
@@ -279,6 +323,7 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
         old: &Loaded,
         follow: bool,
     ) -> Option<Box<WatchedConfig<C::Changes>>> {
+        self.manager.tell(&Notice::Reloading);
         let read = match follow {
             true => self.configs.follow(old),
             false => self.configs.read(),
@@ -297,6 +342,7 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
             }
             Err(errors) => {
                 announce::refused(why, &errors);
+                self.manager.tell(&Notice::Ready);
                 None
             }
         }
@@ -305,6 +351,14 @@ impl<R: Requests, C: ConfigSource, F: AgentFactory> Supervisor<R, C, F> {
     fn count_reload(&self, result: &'static str) {
         self.telemetry
             .update(|book| *book.reloads.entry(result).or_default() += 1);
+    }
+}
+
+/// How long the settings let a line wait for its batch and a request for its response.
+fn time_of_delivery(config: &Config) -> Duration {
+    match config.destination() {
+        Destination::Cluster(cluster) => cluster.request_timeout + config.batches.flush_interval,
+        Destination::Store(_) => Duration::ZERO,
     }
 }
 

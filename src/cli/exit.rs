@@ -45,7 +45,7 @@ impl Exit {
         ),
         (
             Self::Unavailable,
-            "The cluster did not take everything in time, or another agent uses the state directory.",
+            "The cluster did not take everything in time, or something else uses the state directory or the HTTP port.",
         ),
         (Self::Internal, "A bug in logweir."),
         (

@@ -57,7 +57,8 @@ fn exit_of_error(error: &RunError) -> Exit {
         RunError::System | RunError::Start(StartError::Thread(_) | StartError::Console(_)) => {
             Exit::Io
         }
-        RunError::Listen => Exit::Config,
+        // Whatever has the address may go: a restart can help.
+        RunError::Listen => Exit::Unavailable,
         RunError::Start(StartError::Tail(TailError::State(error))) => {
             match (error.source.kind(), error.action) {
                 (io::ErrorKind::PermissionDenied, _) => Exit::Permission,
@@ -131,6 +132,6 @@ mod tests {
         assert_eq!(exit_of_error(&state("read", other)), Exit::Io);
         assert_eq!(exit_of_error(&state("write", other)), Exit::CannotCreate);
         assert_eq!(exit_of_error(&RunError::System), Exit::Io);
-        assert_eq!(exit_of_error(&RunError::Listen), Exit::Config);
+        assert_eq!(exit_of_error(&RunError::Listen), Exit::Unavailable);
     }
 }

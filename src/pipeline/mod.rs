@@ -80,6 +80,11 @@ impl Stop {
         self.waker.wake();
     }
 
+    /// Makes a sleeping reader begin another turn of its loop, and changes nothing else.
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+    }
+
     /// Stops reading and finishes deliveries, within the limit of the settings.
     pub(crate) fn drain(&self) {
         self.drain.cancel();

@@ -150,6 +150,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
     fn read_on(&mut self) -> Result<(), Broken> {
         let mut armed = false;
         while !self.stop.drain.is_cancelled() && !self.stop.finish.is_cancelled() {
+            self.telemetry.turn();
             self.take_returns()?;
             let now = self.clock.now();
             // without a watch, a rename under load is noticed only by checking the name
@@ -370,6 +371,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         self.tailer.reconcile();
         let mut scans = 0;
         while !self.stop.drain.is_cancelled() {
+            self.telemetry.turn();
             self.take_returns()?;
             let found = self.read();
             let now = self.clock.now();
@@ -398,6 +400,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
         }
         let mut abandon_at = None;
         loop {
+            self.telemetry.turn();
             self.take_returns()?;
             if self.batcher.unacknowledged() == 0 {
                 break;

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::event::OutcomeCounts;
@@ -99,6 +100,8 @@ pub(crate) struct Snapshot {
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Telemetry {
     book: Arc<Mutex<Snapshot>>,
+    /// How often the reader's loop has begun a turn.
+    turns: Arc<AtomicU64>,
 }
 
 impl Telemetry {
@@ -116,6 +119,16 @@ impl Telemetry {
             "accounts do not add up: {:?}",
             book.accounts
         );
+    }
+
+    /// Counts a turn of the reader's loop, the sign that the reader works.
+    pub(crate) fn turn(&self) {
+        self.turns.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the reader's loop has begun a turn since the start of the process.
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// Counting goes on although a thread died while it counted.

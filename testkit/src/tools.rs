@@ -24,6 +24,16 @@ pub enum Tool {
     Logrotate,
     /// It shows a program another time than the machine's.
     Faketime,
+    /// `objcopy` and `objdump`.
+    Binutils,
+    /// Python with `venv`.
+    PythonVenv,
+    /// It makes a Debian in a folder.
+    Mmdebstrap,
+    /// It boots a Debian that is in a folder.
+    Nspawn,
+    /// It looks into packages for RHEL and its relatives.
+    Rpm,
 }
 
 impl Tool {
@@ -35,6 +45,11 @@ impl Tool {
             Self::Maven => "Maven",
             Self::Logrotate => "logrotate",
             Self::Faketime => "libfaketime",
+            Self::Binutils => "binutils",
+            Self::PythonVenv => "Python's venv",
+            Self::Mmdebstrap => "mmdebstrap",
+            Self::Nspawn => "systemd-nspawn",
+            Self::Rpm => "rpm",
         }
     }
 
@@ -46,6 +61,11 @@ impl Tool {
             Self::Maven => "maven",
             Self::Logrotate => "logrotate",
             Self::Faketime => "faketime",
+            Self::Binutils => "binutils",
+            Self::PythonVenv => "python3-venv",
+            Self::Mmdebstrap => "mmdebstrap",
+            Self::Nspawn => "systemd-container",
+            Self::Rpm => "rpm",
         }
     }
 
@@ -57,6 +77,11 @@ impl Tool {
             Self::Maven => answers("mvn", "-version"),
             Self::Logrotate => logrotate().is_some(),
             Self::Faketime => faketime().is_some(),
+            Self::Binutils => system_program("objcopy").is_some(),
+            Self::PythonVenv => succeeds(&["python3"], &["-c", "import ensurepip"]),
+            Self::Mmdebstrap => system_program("mmdebstrap").is_some(),
+            Self::Nspawn => system_program("systemd-nspawn").is_some(),
+            Self::Rpm => system_program("rpm").is_some(),
         }
     }
 }

@@ -51,6 +51,7 @@ mod routes;
 mod run;
 mod saved_objects;
 mod secured;
+mod service_manager;
 mod setup;
 mod setup_command;
 mod signals;

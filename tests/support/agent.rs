@@ -164,9 +164,14 @@ impl Home {
 
     /// Runs a command to its end with these variables, `NAME=value`.
     pub(crate) fn end_with_variables(&self, variables: &[&str], arguments: &[&str]) -> Ended {
+        self.start_with_variables(variables, arguments).end()
+    }
+
+    /// Starts a command with these variables, `NAME=value`.
+    pub(crate) fn start_with_variables(&self, variables: &[&str], arguments: &[&str]) -> Agent {
         let mut command = Command::new("/usr/bin/env");
         command.args(variables).arg(env!("CARGO_BIN_EXE_logweir"));
-        self.start_by(command, arguments).end()
+        self.start_by(command, arguments)
     }
 
     /// Starts `logweir run`, to run on, and waits until it follows its logs and obeys signals.

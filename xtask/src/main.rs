@@ -7,8 +7,10 @@
 
 mod bench;
 mod dashboards;
+mod dist;
 mod hostile;
 mod manifests;
+mod packages;
 mod routes;
 mod sink;
 mod sizes;
@@ -42,6 +44,10 @@ enum Chore {
     Sizes(sizes::Arguments),
     /// Run the agent under faults of every kind for a while, and count the lines: none may be lost or duplicated.
     Soak(soak::Arguments),
+    /// Make the packages for hosts (.deb, .rpm, .tar.gz) in target/dist.
+    Dist(dist::Arguments),
+    /// Install, upgrade, remove and purge the packages in a clean Debian, and run the service there beside nginx.
+    Packages(packages::Arguments),
     /// Attack the agent under tight limits from every side that strangers can reach; it must keep indexing.
     Hostile(hostile::Arguments),
     /// Validate the Kubernetes manifests against their schemas, and test the alerts.
@@ -57,6 +63,8 @@ fn main() -> ExitCode {
         Chore::Routes => routes::run(),
         Chore::Sizes(arguments) => sizes::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
+        Chore::Dist(arguments) => dist::run(&arguments),
+        Chore::Packages(arguments) => packages::run(&arguments),
         Chore::Hostile(arguments) => hostile::run(&arguments),
         Chore::Manifests(arguments) => manifests::run(&arguments),
     };

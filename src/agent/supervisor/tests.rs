@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod service_manager;
+
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Mutex, OnceLock};
@@ -30,8 +32,14 @@ enum Until {
     DrainedTo(Ended),
     /// Only handing back ends it, because a delivery hangs.
     HandedBack,
-    /// Only an abort ends it.
+    /// Only an abort ends it, because its reader hangs.
     Aborted,
+}
+
+impl Until {
+    fn hangs(self) -> bool {
+        matches!(self, Self::Aborted)
+    }
 }
 
 const AT_ONCE: Until = Until::Drained(Duration::ZERO);
@@ -45,6 +53,10 @@ struct World {
     /// A file of the configuration changes.
     change: Notify,
     status: Mutex<OutputState>,
+    /// How often the service manager is told how the agent stands.
+    interval: Option<Duration>,
+    /// What the service manager was told, in order.
+    notices: watch::Sender<Vec<Notice>>,
     /// What the supervisor did, in order.
     journal: watch::Sender<Vec<String>>,
     telemetry: Telemetry,
@@ -53,7 +65,17 @@ struct World {
 impl World {
     /// An output that takes everything, and agents that start so.
     fn new(starts: impl IntoIterator<Item = Result<Until, StartError>>) -> Arc<Self> {
+        Self::under(None, starts)
+    }
+
+    /// The same under a service manager that is told how the agent stands this often.
+    fn under(
+        interval: Option<Duration>,
+        starts: impl IntoIterator<Item = Result<Until, StartError>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
+            interval,
+            notices: watch::Sender::new(Vec::new()),
             starts: Mutex::new(starts.into_iter().collect()),
             configs: Mutex::default(),
             change: Notify::new(),
@@ -101,6 +123,20 @@ impl Requests for FakeRequests {
             Some(request) => request,
             None => std::future::pending().await,
         }
+    }
+}
+
+struct FakeManager(Arc<World>);
+
+impl ServiceManager for FakeManager {
+    fn interval(&self) -> Option<Duration> {
+        self.0.interval
+    }
+
+    fn tell(&self, notice: &Notice) {
+        self.0
+            .notices
+            .send_modify(|notices| notices.push(notice.clone()));
     }
 }
 
@@ -224,6 +260,12 @@ impl RunningAgent for FakeAgent {
         self.abort.cancel();
     }
 
+    fn wake(&self) {
+        if !self.until.hangs() {
+            self.world.telemetry.turn();
+        }
+    }
+
     async fn ended(&mut self) -> (Ended, u32) {
         let by_itself = async {
             match self.until {
@@ -328,6 +370,7 @@ async fn run_for(
         FakeRequests(receiver),
         FakeConfigs(Arc::clone(world)),
         FakeAgents(Arc::clone(world)),
+        Box::new(FakeManager(Arc::clone(world))),
         world.telemetry.clone(),
         limit,
     );
