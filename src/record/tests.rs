@@ -48,6 +48,7 @@ pub(crate) fn settings(formats: Vec<Format>) -> Settings {
         logs: vec![LogSettings {
             formats: named(formats).into(),
             fields: vec![],
+            pods: false,
         }],
     }
 }
@@ -74,6 +75,7 @@ fn source(log: usize, path: &Path) -> LineSource<'_> {
         log,
         stream: STREAM,
         path,
+        is_framed: false,
     }
 }
 

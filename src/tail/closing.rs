@@ -59,6 +59,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         while index < self.open.len() {
             if self.may_close(&self.open.files[index], now)
                 && let Some(end) = self.open.last_attempt(index, &mut self.streams)
+                && !end.open_record
                 && !self.is_only_source(&self.open.files[index], &end)
             {
                 let file = self.open.remove(index);

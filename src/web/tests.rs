@@ -36,6 +36,7 @@ pub(super) fn view() -> View {
         parsing: Parsing {
             parsed: BTreeMap::from([("main".to_owned(), 119), ("combined".to_owned(), 120)]),
             errors: BTreeMap::from([("literal", 121), ("status", 122)]),
+            stderr_lines: 123,
         },
         tail: tail::Stats {
             files_waiting: 3,

@@ -10,6 +10,7 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 use memchr::memchr;
 
+use crate::framing::Record;
 use crate::tail::stem::{self, Compression};
 
 /// Bytes read at once.
@@ -39,6 +40,8 @@ pub(super) struct Line<'b> {
     pub(super) length: u64,
     /// A `\n` ends it.
     pub(super) ended: bool,
+    /// What a container runtime put around it; `bytes` are without that.
+    pub(super) record: Option<Record<'b>>,
 }
 
 /// Opens a log; `-` is standard input. A line over `limit` bytes is cut.
@@ -132,6 +135,7 @@ impl Lines {
             bytes: &self.line,
             length,
             ended,
+            record: None,
         }))
     }
 
