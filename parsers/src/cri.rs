@@ -143,7 +143,12 @@ mod tests {
     fn parts(line: &str) -> Option<(&str, Stream, bool, &str)> {
         let line = parse(line.as_bytes())?;
         let text = |bytes| std::str::from_utf8(bytes).expect("ASCII");
-        Some((text(line.time), line.stream, line.is_part, text(line.payload)))
+        Some((
+            text(line.time),
+            line.stream,
+            line.is_part,
+            text(line.payload),
+        ))
     }
 
     #[test]
@@ -204,9 +209,18 @@ mod tests {
     #[test]
     fn the_beginning_of_a_line_decides() {
         let tags = |length: usize| {
-            format!("2026-11-27T12:00:00Z stdout F:{} payload {}", "t".repeat(length), "p".repeat(500))
+            format!(
+                "2026-11-27T12:00:00Z stdout F:{} payload {}",
+                "t".repeat(length),
+                "p".repeat(500)
+            )
         };
-        for (line, has_head) in [(tags(1), true), (tags(96), true), (tags(97), true), (tags(98), false)] {
+        for (line, has_head) in [
+            (tags(1), true),
+            (tags(96), true),
+            (tags(97), true),
+            (tags(98), false),
+        ] {
             let line = line.as_bytes();
             assert_eq!(parse(line).is_some(), has_head);
             assert_eq!(parse(&line[..MAX_HEAD]).is_some(), has_head);
@@ -219,7 +233,8 @@ mod tests {
 
     #[test]
     fn times() {
-        let at = |text: &str| time(text.as_bytes()).map(|at| (at.seconds, at.nanos, at.offset_minutes));
+        let at =
+            |text: &str| time(text.as_bytes()).map(|at| (at.seconds, at.nanos, at.offset_minutes));
         let noon = 1_795_780_800;
         assert_eq!(at("2026-11-27T12:00:00Z"), Some((noon, 0, Some(0))));
         assert_eq!(

@@ -139,7 +139,10 @@ pub(super) fn read(
             );
         }
         let choices = written_formats(&mut scope, nginx, notes);
-        let framing = scope.one_of("framing", &FramingSetting::WORDS.map(|(_, setting)| setting));
+        let framing = scope.one_of(
+            "framing",
+            &FramingSetting::WORDS.map(|(_, setting)| setting),
+        );
         let log = Log {
             framing: framing.unwrap_or_else(|| usual_framing(&paths)),
             name: name.map(|(name, _)| name),

@@ -80,6 +80,14 @@ impl LineFraming {
         }
     }
 
+    /// Its word, as in the configuration.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Cri | Self::LikelyCri => "cri",
+        }
+    }
+
     /// Whether lines have CRI heads.
     pub(crate) fn is_cri(self) -> bool {
         self != Self::Raw

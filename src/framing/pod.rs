@@ -56,8 +56,9 @@ impl<'p> Pod<'p> {
 }
 
 fn is_name(text: &str, longest: usize, others: &str) -> bool {
-    let is_allowed =
-        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || others.contains(letter);
+    let is_allowed = |letter: char| {
+        letter.is_ascii_lowercase() || letter.is_ascii_digit() || others.contains(letter)
+    };
     !text.is_empty() && text.len() <= longest && text.chars().all(is_allowed)
 }
 
@@ -69,8 +70,14 @@ mod tests {
 
     #[test]
     fn a_path_of_kubelet_names_the_pod() {
-        for file in ["0.log", "12.log", "0.log.20261127-120000", "0.log.20261127-120000.gz"] {
-            let path = format!("/host/log/pods/ingress-nginx_controller-6d.x_{UID}/controller/{file}");
+        for file in [
+            "0.log",
+            "12.log",
+            "0.log.20261127-120000",
+            "0.log.20261127-120000.gz",
+        ] {
+            let path =
+                format!("/host/log/pods/ingress-nginx_controller-6d.x_{UID}/controller/{file}");
             let pod = Pod {
                 namespace: "ingress-nginx",
                 name: "controller-6d.x",

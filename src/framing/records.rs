@@ -65,7 +65,14 @@ impl Records {
             record,
         };
         let Some(head) = cri::parse(line) else {
-            return alone(Some(single(line, line, &[], limit, is_beginning, Shape::Unframed)));
+            return alone(Some(single(
+                line,
+                line,
+                &[],
+                limit,
+                is_beginning,
+                Shape::Unframed,
+            )));
         };
         match (head.stream, head.is_part) {
             (Stream::Stderr, _) => alone(None),

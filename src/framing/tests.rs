@@ -14,12 +14,21 @@ const LIMIT: usize = 60;
 #[derive(Debug, Clone)]
 enum Written {
     /// Bytes of standard output, and lines of standard error between its parts.
-    Stdout { length: usize, between: usize },
-    Stderr { parts: bool },
+    Stdout {
+        length: usize,
+        between: usize,
+    },
+    Stderr {
+        parts: bool,
+    },
     /// A line without a head.
-    Unframed { length: usize },
+    Unframed {
+        length: usize,
+    },
     /// A part whose rest never comes.
-    BrokenOff { parts: usize },
+    BrokenOff {
+        parts: usize,
+    },
 }
 
 /// A record as it must be read: offset, payload, shape, and whether it is cut.
@@ -175,7 +184,9 @@ const MAX_LINE: usize = 120;
 fn record_length(bytes: &[u8], steps: &[usize]) -> usize {
     let (mut end, mut at, mut step) = (RecordEnd::default(), 0, 0);
     loop {
-        let part = &bytes[at..bytes.len().min(at + cri::MAX_HEAD + steps[step % steps.len()])];
+        let part = &bytes[at..bytes
+            .len()
+            .min(at + cri::MAX_HEAD + steps[step % steps.len()])];
         step += 1;
         match end.search(part) {
             Searched::Ends(length) => return at + length,
@@ -188,7 +199,9 @@ fn record_length(bytes: &[u8], steps: &[usize]) -> usize {
 fn condense(bytes: &[u8], steps: &[usize]) -> Condenser {
     let (mut condenser, mut at, mut step) = (Condenser::new(LIMIT), 0, 0);
     while at < bytes.len() {
-        let part = &bytes[at..bytes.len().min(at + cri::MAX_HEAD + steps[step % steps.len()])];
+        let part = &bytes[at..bytes
+            .len()
+            .min(at + cri::MAX_HEAD + steps[step % steps.len()])];
         step += 1;
         match condenser.take(part) {
             0 => break,

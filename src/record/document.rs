@@ -41,8 +41,14 @@ const TAG_USER_UNVERIFIED: &str = "user_unverified";
 /// The result for the line as a whole.
 #[derive(Debug, Clone, Copy)]
 enum Whole<'e> {
-    Parsed { sensitive: bool, marks: &'e Marks },
-    Unparsed { message: &'e str, may_be_partial: bool },
+    Parsed {
+        sensitive: bool,
+        marks: &'e Marks,
+    },
+    Unparsed {
+        message: &'e str,
+        may_be_partial: bool,
+    },
 }
 
 /// Writes the bytes from the end of `@timestamp` to `event.created`.

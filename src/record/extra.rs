@@ -11,8 +11,8 @@ use logweir_parsers::{Format, client, number, time};
 use super::members::{Text, Value, address, integer};
 use super::privacy::Masked;
 use super::{Values, route, stamp};
-use crate::framing::Pod;
 use crate::config::{DataStream, Field, FieldType, FieldValue};
+use crate::framing::Pod;
 use crate::json::{self, open};
 
 /// One or several members of an object, each ending with a comma.

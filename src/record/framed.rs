@@ -9,7 +9,10 @@ use logweir_parsers::time::Stamp;
 
 use super::{Recorded, Recorder};
 use crate::event::{Batch, Framing};
-use crate::framing::{LineFraming, Record, Shape, is_docker_json};
+use crate::framing::{LineFraming, Record, Shape};
+
+/// The reason of lines of Docker's json-file driver.
+pub(crate) const DOCKER_JSON: &str = "docker_json";
 
 /// A line that was framed.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +70,7 @@ impl Incomplete {
         match self {
             Self::BrokenOff => "partial_line",
             Self::NotCri => "not_cri",
-            Self::DockerJson => "docker_json",
+            Self::DockerJson => DOCKER_JSON,
         }
     }
 
@@ -100,7 +103,6 @@ impl<F: Framing> Recorder<F> {
         let incomplete = match record.shape {
             Shape::Whole => None,
             Shape::BrokenOff => Some(Incomplete::BrokenOff),
-            Shape::Unframed if is_docker_json(record.payload) => Some(Incomplete::DockerJson),
             Shape::Unframed => Some(Incomplete::NotCri),
         };
         let frame = Frame {

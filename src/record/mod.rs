@@ -36,12 +36,12 @@ use logweir_parsers::{Captures, ParseError, Plainness};
 use crate::config::{DataStream, Field, FieldValue, Formats, NamedFormat, Privacy, Routes};
 use crate::enrich::{Enrich, Enrichment};
 use crate::event::{Batch, DocumentId, EventTime, Framing, Item, StreamId};
-use crate::framing::Pod;
+use crate::framing::{Pod, is_docker_json};
 use crate::json;
-use extra::{Ending, Extras};
 use extra::PodNames;
-pub(crate) use framed::FramedLine;
-use framed::Frame;
+use extra::{Ending, Extras};
+pub(crate) use framed::{DOCKER_JSON, FramedLine};
+use framed::{Frame, Incomplete};
 use members::Request;
 use plan::Plan;
 use privacy::{Cleaned, Redactor, Seen};
@@ -453,10 +453,12 @@ impl<F: Framing> Recorder<F> {
         let Some(times) = chunk.event_times(stamp) else {
             return Recorded::Expired;
         };
+        let docker = (log.pods && is_docker_json(line)).then_some(Incomplete::DockerJson);
+        let incomplete = docker.or(frame.incomplete);
         let furthest = taken.err().flatten();
         let furthest = furthest.and_then(|(at, error)| Some((log.formats.get(at)?, error)));
         let (reason, message) = match furthest {
-            _ if let Some(incomplete) = frame.incomplete => {
+            _ if let Some(incomplete) = incomplete => {
                 (incomplete.reason(), incomplete.message().to_owned())
             }
             Some((NamedFormat { format, .. }, error)) => {

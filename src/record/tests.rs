@@ -4,6 +4,7 @@
 
 mod corpus;
 mod enriched;
+mod framed;
 mod lines;
 mod mapped;
 mod privacy;

@@ -258,7 +258,10 @@ impl<F: FileSystem> Gzip<F> {
                 Ok(Some(found)) => {
                     let line = &buffer.bytes()[found.start..found.start + found.length];
                     let has_record = is_record(line, framing);
-                    Some(FoundLines { has_record, ..found })
+                    Some(FoundLines {
+                        has_record,
+                        ..found
+                    })
                 }
                 Ok(None) => return self.end_without_line(end),
                 Err(error) => return self.stop(error),

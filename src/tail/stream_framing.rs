@@ -21,7 +21,8 @@ pub(super) enum SavedFraming {
 /// See the module.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct StreamFraming {
-    setting: FramingSetting,
+    /// The setting of its log; unknown until a file of it is opened.
+    setting: Option<FramingSetting>,
     /// Known after the beginning of the first line.
     decided: Option<LineFraming>,
     saved: Option<SavedFraming>,
@@ -42,7 +43,7 @@ impl StreamFraming {
     /// Applies the setting of the stream's log when a file is opened for it. `line` is the file's first line, empty if
     /// it is not known.
     pub(super) fn configure(&mut self, setting: FramingSetting, line: &[u8]) {
-        self.setting = setting;
+        self.setting = Some(setting);
         self.decided = match (setting, self.saved) {
             (FramingSetting::Auto, Some(SavedFraming::Raw)) => Some(LineFraming::Raw),
             (FramingSetting::Auto, Some(SavedFraming::Cri)) => Some(LineFraming::LikelyCri),
@@ -54,11 +55,11 @@ impl StreamFraming {
     /// Looks at bytes of the stream that begin at `offset`. Those at its beginning decide: an earlier look at the file
     /// may have found another content.
     pub(super) fn look(&mut self, offset: u64, bytes: &[u8]) -> LineFraming {
-        if offset == 0 && self.setting == FramingSetting::Auto {
+        if offset == 0 && self.setting == Some(FramingSetting::Auto) {
             let end = memchr::memchr(b'\n', bytes);
             if end.is_some() || bytes.len() >= MAX_HEAD {
                 let line = &bytes[..end.unwrap_or(bytes.len())];
-                self.decided = Some(LineFraming::of(self.setting, line));
+                self.decided = Some(LineFraming::of(FramingSetting::Auto, line));
             }
         }
         self.get()
@@ -71,7 +72,7 @@ impl StreamFraming {
 
     /// Whether lines are never anything but records.
     pub(super) fn is_raw_by_setting(&self) -> bool {
-        self.setting == FramingSetting::Raw
+        matches!(self.setting, None | Some(FramingSetting::Raw))
     }
 
     /// Records that a chunk up to `end` was handed out; `has_record` if there is a record in it.
@@ -89,8 +90,8 @@ impl StreamFraming {
     /// The framing to save; none for a log that is raw by its setting.
     pub(super) fn to_save(self) -> Option<SavedFraming> {
         match (self.setting, self.decided) {
-            (FramingSetting::Raw, _) => None,
-            (_, None) => self.saved,
+            (None, _) | (_, None) => self.saved,
+            (Some(FramingSetting::Raw), _) => None,
             (_, Some(LineFraming::Raw)) => Some(SavedFraming::Raw),
             (_, Some(LineFraming::Cri | LineFraming::LikelyCri)) => Some(SavedFraming::Cri),
         }

@@ -408,6 +408,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 log: track.log,
                 path: file.path.clone(),
                 unread,
+                framing: track.framing.get(),
             })
         };
         self.open.iter().filter_map(of_file).collect()

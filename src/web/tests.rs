@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::*;
 use crate::config::IndexTarget;
 use crate::event::{FileKey, OutcomeCounts};
+use crate::framing::LineFraming;
 use crate::output::elasticsearch::{Elasticsearch, Settings};
 use crate::tail::{self, Lag, Leaves, Problem, Rotations};
 use crate::telemetry::{Accounts, Parsing};
@@ -70,6 +71,7 @@ pub(super) fn view() -> View {
                 log: 0,
                 path: PathBuf::from(path),
                 unread,
+                framing: LineFraming::Raw,
             })
             .into(),
         backpressure_seconds: 141.5,

@@ -26,9 +26,7 @@ pub(super) fn hint(line: &[u8], error: &ParseError, ended: bool) -> Option<&'sta
         );
     }
     if is_cri(line) {
-        return Some(
-            "a container runtime wraps each line; let nginx write to a file on a shared volume",
-        );
+        return Some("a container runtime wraps each line; set framing = \"cri\" in its [[logs]]");
     }
     if begins(b"{") && offset == 0 {
         return Some(

@@ -44,7 +44,7 @@ pub(super) struct Line<'b> {
     pub(super) record: Option<Record<'b>>,
 }
 
-/// Opens a log; `-` is standard input. A line over `limit` bytes is cut.
+/// Opens a log; `-` is standard input. A line over `limit` bytes is cut; a CRI head does not count.
 pub(super) fn open(path: &Path, limit: usize) -> io::Result<Lines> {
     if path.as_os_str() == "-" {
         return Lines::new(io::stdin(), limit);

@@ -11,6 +11,7 @@ mod container;
 mod doubles;
 mod extras;
 mod formats;
+mod framed;
 mod hints;
 mod host;
 mod kibana;

@@ -5,9 +5,7 @@
 
 use std::time::Duration;
 
-use super::Section::{
-    Elasticsearch, Enrich, Http, Kibana, Log, Logs, Privacy, Routes, Store, Top,
-};
+use super::Section::{Elasticsearch, Enrich, Http, Kibana, Log, Logs, Privacy, Routes, Store, Top};
 use super::entry::{CENTURY, HOUR, KIB, MIB, count, setting, size, time};
 use super::redact::{REDACT_QUERY, REDACT_QUERY_EXCEPT, REDACT_VALUES};
 use super::{Setting, SettingKind};

@@ -10,8 +10,8 @@ use tokio::runtime::Runtime;
 use super::super::harness;
 use super::super::scripted_output::{self, Ending, IdFraming, ScriptedOutput};
 use super::*;
-use crate::record::StaleFormats;
 use crate::framing::LineFraming;
+use crate::record::StaleFormats;
 use crate::tail::watch::Watcher;
 
 const BYTES: usize = 4 * 1024;

@@ -49,6 +49,7 @@ fn documents() -> impl Iterator<Item = Value> {
         .flat_map(|case| case.items())
         .filter_map(|(_, item)| Some(take_apart(&item?).unwrap().2))
         .chain([enriched::document("203.0.113.77", Privacy::default())])
+        .chain([framed::document()])
 }
 
 #[test]

@@ -16,8 +16,14 @@ fn host(framing: FramingSetting) -> Host {
     let mut settings = settings(&["/var/log/pods/*_*_*/*/*.log"]);
     settings.logs[0].framing = framing;
     settings.read_bytes = 300;
-    let mut host = Host::new(settings);
-    for folder in ["/var", "/var/log", "/var/log/pods", "/var/log/pods/shop_web-1_8e1f7a3c", POD] {
+    let host = Host::new(settings);
+    for folder in [
+        "/var",
+        "/var/log",
+        "/var/log/pods",
+        "/var/log/pods/shop_web-1_8e1f7a3c",
+        POD,
+    ] {
         host.fs.mkdir(folder);
     }
     host
@@ -90,10 +96,12 @@ impl Host {
 fn a_record_begins_at_its_first_part_and_waits_for_its_last() {
     let mut host = host(FramingSetting::Cri);
     let before = full(1, "one");
-    host.fs.append(LIVE, (before.clone() + &part(2, "tw")).as_bytes());
+    host.fs
+        .append(LIVE, (before.clone() + &part(2, "tw")).as_bytes());
     host.start();
     assert_eq!(host.payloads(), ["one"]);
-    host.fs.append(LIVE, line(3, "stderr", "P", "no").as_bytes());
+    host.fs
+        .append(LIVE, line(3, "stderr", "P", "no").as_bytes());
     host.fs.append(LIVE, part(3, "o, ").as_bytes());
     host.fs.append(LIVE, &full(4, "three").as_bytes()[..20]);
     assert_eq!(host.payloads(), [""; 0]);
@@ -105,7 +113,10 @@ fn a_record_begins_at_its_first_part_and_waits_for_its_last() {
     let [(_, offset, text, shape, is_first)] = &records[..] else {
         panic!("{records:?}")
     };
-    assert_eq!((text.as_str(), *shape, *is_first), ("two, three", Shape::Whole, false));
+    assert_eq!(
+        (text.as_str(), *shape, *is_first),
+        ("two, three", Shape::Whole, false)
+    );
     assert_eq!(*offset, before.len() as u64);
     host.restart();
     assert_eq!(host.payloads(), [""; 0]);
@@ -139,7 +150,10 @@ fn a_part_at_the_end_of_a_rotated_file_is_handed_out_when_the_file_is_closed() {
         let [(_, offset, text, Shape::BrokenOff, _)] = &records[..] else {
             panic!("{records:?}")
         };
-        assert_eq!((*offset, text.as_str()), (full(1, "one").len() as u64, "tw"));
+        assert_eq!(
+            (*offset, text.as_str()),
+            (full(1, "one").len() as u64, "tw")
+        );
         host.restart();
         host.wait(100);
         assert_eq!(host.payloads(), [""; 0]);
@@ -150,11 +164,13 @@ fn a_part_at_the_end_of_a_rotated_file_is_handed_out_when_the_file_is_closed() {
 #[test]
 fn the_first_record_of_a_file_is_known_after_a_restart() {
     let mut host = host(FramingSetting::Cri);
-    host.fs.append(LIVE, line(1, "stderr", "F", "no").as_bytes());
+    host.fs
+        .append(LIVE, line(1, "stderr", "F", "no").as_bytes());
     host.start();
     assert_eq!(host.payloads(), [""; 0]);
     host.restart();
-    host.fs.append(LIVE, (full(2, "rest") + &full(3, "next")).as_bytes());
+    host.fs
+        .append(LIVE, (full(2, "rest") + &full(3, "next")).as_bytes());
     let is_first = |records: Vec<Got>| -> Vec<bool> {
         records.iter().map(|(.., is_first)| *is_first).collect()
     };
@@ -170,7 +186,8 @@ fn the_first_record_of_a_file_is_known_after_a_restart() {
 #[test]
 fn a_file_that_kubelet_compresses_is_read_once() {
     let mut host = host(FramingSetting::Cri);
-    host.fs.append(LIVE, (full(1, "one") + &full(2, "two")).as_bytes());
+    host.fs
+        .append(LIVE, (full(1, "one") + &full(2, "two")).as_bytes());
     host.start();
     assert_eq!(host.payloads(), ["one", "two"]);
     let rotated = format!("{LIVE}.20261127-120000");
@@ -180,7 +197,8 @@ fn a_file_that_kubelet_compresses_is_read_once() {
     // It writes `.tmp`, renames that to `.gz`, and removes the file.
     let gz = host.fs.gzip(&rotated, "/var/log/pods/gz");
     host.fs.rm("/var/log/pods/gz");
-    host.fs.append(&rotated, (full(1, "one") + &full(2, "two")).as_bytes());
+    host.fs
+        .append(&rotated, (full(1, "one") + &full(2, "two")).as_bytes());
     for (rounds, bytes) in [(1, &gz[..gz.len() / 2]), (2, &gz[..])] {
         host.fs.put(&format!("{rotated}.tmp"), bytes);
         for _ in 0..rounds {
@@ -188,17 +206,22 @@ fn a_file_that_kubelet_compresses_is_read_once() {
             host.wait(10);
             let again = host.payloads();
             // `gzip` of the simulated host removed the file, which was then written again.
-            assert!(again.iter().all(|text| text == "one" || text == "two"), "{again:?}");
+            assert!(
+                again.iter().all(|text| text == "one" || text == "two"),
+                "{again:?}"
+            );
             host.settle();
         }
     }
-    host.fs.mv(&format!("{rotated}.tmp"), &format!("{rotated}.gz"));
+    host.fs
+        .mv(&format!("{rotated}.tmp"), &format!("{rotated}.gz"));
     host.fs.rm(&rotated);
     host.restart();
     host.wait(10);
     assert_eq!(host.payloads(), [""; 0]);
     // The container starts again.
-    host.fs.append(&format!("{POD}/1.log"), full(4, "four").as_bytes());
+    host.fs
+        .append(&format!("{POD}/1.log"), full(4, "four").as_bytes());
     assert_eq!(host.payloads(), ["four"]);
     assert!(host.problems().is_empty(), "{:?}", host.problems());
 }
@@ -219,9 +242,6 @@ fn auto_remembers_what_the_first_line_decided() {
     assert_eq!(host.payloads(), ["two"]);
     host.restart();
     host.fs.append(&other, b"odd\n");
-    let chunk = host.tailer().read();
-    assert!(chunk.is_none());
-    host.tailer().reconcile();
     let framing = host.tailer().read().map(|chunk| chunk.framing);
     assert_eq!(framing, Some(LineFraming::LikelyCri));
 }
@@ -229,7 +249,8 @@ fn auto_remembers_what_the_first_line_decided() {
 #[test]
 fn the_parts_of_a_deleted_pod_that_were_not_read_count_as_lost() {
     let mut host = host(FramingSetting::Cri);
-    host.fs.append(LIVE, (full(1, "one") + &part(2, "tw")).as_bytes());
+    host.fs
+        .append(LIVE, (full(1, "one") + &part(2, "tw")).as_bytes());
     host.start();
     assert_eq!(host.payloads(), ["one"]);
     host.settle();
@@ -287,13 +308,21 @@ fn a_record_longer_than_the_limit_is_cut_wherever_it_is_split() {
             host.fs.append(LIVE, text.as_bytes());
             host.start();
             let expected = payload[..length.min(LIMIT)].to_owned();
-            assert_eq!(host.payloads(), ["one", &expected, "three"], "{split} {length}");
+            assert_eq!(
+                host.payloads(),
+                ["one", &expected, "three"],
+                "{split} {length}"
+            );
             // The same from the compressed file.
             host.kill();
             host.fs.gzip(LIVE, &format!("{LIVE}.20261127-120000.gz"));
             host.wait(10);
             host.start();
-            assert_eq!(host.payloads(), ["one", &expected, "three"], "{split} {length}");
+            assert_eq!(
+                host.payloads(),
+                ["one", &expected, "three"],
+                "{split} {length}"
+            );
         }
     }
 }
@@ -302,7 +331,11 @@ fn a_record_longer_than_the_limit_is_cut_wherever_it_is_split() {
 #[derive(Debug, Clone)]
 enum Act {
     /// A line of the container in parts of a length, with lines of standard error between them.
-    Stdout { parts: usize, between: usize, wide: bool },
+    Stdout {
+        parts: usize,
+        between: usize,
+        wide: bool,
+    },
     Stderr,
     /// A line without a head.
     Torn,
@@ -314,8 +347,12 @@ enum Act {
     Rotate,
     /// kubelet's compression of the oldest plain file.
     Compress,
-    Read { chunks: usize },
-    Settle { chunks: usize },
+    Read {
+        chunks: usize,
+    },
+    Settle {
+        chunks: usize,
+    },
     Save,
     Kill,
     Reload,
@@ -387,7 +424,11 @@ impl Pods {
 
     fn act(&mut self, act: &Act) {
         match *act {
-            Act::Stdout { parts, between, wide } => {
+            Act::Stdout {
+                parts,
+                between,
+                wide,
+            } => {
                 for at in 1..=parts {
                     let filler = if wide { 1500 } else { self.number % 30 };
                     let tag = if at < parts { "P" } else { "F" };
@@ -490,7 +531,10 @@ impl Pods {
         for (stream, offset, text, shape, is_first) in records {
             let document = (text, shape, is_first);
             // A record that is read again makes the same document.
-            let known = self.index.entry((stream, offset)).or_insert(document.clone());
+            let known = self
+                .index
+                .entry((stream, offset))
+                .or_insert(document.clone());
             assert_eq!(*known, document, "at {offset}");
         }
     }
@@ -574,14 +618,14 @@ proptest! {
         pods.drain();
         let files = pods.rotated.iter().map(|(content, _)| (content.clone(), false));
         let live = pods.host.fs.content(LIVE);
-        let mut left: HashMap<String, (u64, Shape)> = HashMap::new();
+        let mut left: HashMap<String, (u64, Shape, bool)> = HashMap::new();
         for (content, is_live) in files.chain([(live, true)]) {
-            for (offset, text, shape) in expected(&content, is_live) {
-                left.insert(text, (offset, shape));
+            for (at, (offset, text, shape)) in expected(&content, is_live).into_iter().enumerate() {
+                left.insert(text, (offset, shape, at == 0));
             }
         }
-        for ((_, offset), (text, shape, _)) in &pods.index {
-            prop_assert_eq!(left.remove(text), Some((*offset, *shape)), "{}", &text[..text.len().min(40)]);
+        for ((_, offset), (text, shape, is_first)) in &pods.index {
+            prop_assert_eq!(left.remove(text), Some((*offset, *shape, *is_first)), "{}", &text[..text.len().min(40)]);
         }
         prop_assert!(left.is_empty(), "not indexed: {:.200?}", left);
         // Nothing is read again.

@@ -23,7 +23,8 @@ use std::time::Duration;
 
 use super::sim::SimFs;
 use super::{
-    CarriedFiles, FileKey, FramingSetting, Links, LogSettings, Settings, StreamId, TailError, Tailer,
+    CarriedFiles, FileKey, FramingSetting, Links, LogSettings, Settings, StreamId, TailError,
+    Tailer,
 };
 use crate::clock::ManualClock;
 
