@@ -49,7 +49,6 @@ fn documents() -> impl Iterator<Item = Value> {
         .flat_map(|case| case.items())
         .filter_map(|(_, item)| Some(take_apart(&item?).unwrap().2))
         .chain([enriched::document("203.0.113.77", Privacy::default())])
-        .chain([framed::document()])
 }
 
 #[test]
@@ -61,7 +60,8 @@ fn every_field_is_mapped_with_its_type() {
         assert_eq!(dynamic["match_mapping_type"], "string", "{family}");
         assert_eq!(dynamic["mapping"]["type"], "keyword", "{family}");
         let mut met = BTreeSet::new();
-        for document in documents() {
+        // The configuration may replace the names of a pod.
+        for document in documents().chain([framed::document()]) {
             let mut found = vec![];
             leaves("", &document, &mut found);
             for (field, value) in found {

@@ -327,6 +327,38 @@ fn a_record_longer_than_the_limit_is_cut_wherever_it_is_split() {
     }
 }
 
+#[test]
+fn a_pod_that_was_deleted_is_forgotten_after_a_day() {
+    let mut host = host(FramingSetting::Auto);
+    host.fs.append(LIVE, full(1, "one").as_bytes());
+    host.fs.append("/var/log/pods/access.log", b"raw\n");
+    host.settings.logs[0]
+        .paths
+        .push("/var/log/pods/access.log".to_owned());
+    host.start();
+    assert_eq!(host.payloads().len(), 2);
+    host.settle();
+    host.fs.rm(LIVE);
+    host.fs.rm("/var/log/pods/access.log");
+    let known = |host: &mut Host| host.tailer().streams.log_names();
+    for hours in 0..23 {
+        host.wait(3_600);
+        host.records();
+        assert_eq!(known(&mut host).len(), 2, "after {hours} h");
+    }
+    host.restart();
+    host.wait(2 * 3_600);
+    host.records();
+    assert_eq!(known(&mut host), ["/var/log/pods/access.log"]);
+    let names: Vec<String> = host
+        .tailer()
+        .streams
+        .tracks()
+        .map(|track| track.name.to_string())
+        .collect();
+    assert_eq!(names, ["/var/log/pods/access.log"]);
+}
+
 /// What happens to a pod's log.
 #[derive(Debug, Clone)]
 enum Act {
