@@ -97,7 +97,7 @@ mod tests {
             format!("/pods/shop_web_{UID}/nginx/access.log"),
             format!("/pods/shop_web_{UID}/nginx/0.logs"),
             format!("/pods/shop_web_{UID}/nginx/.log"),
-            format!("/pods/shop_web/nginx/0.log"),
+            "/pods/shop_web/nginx/0.log".to_owned(),
             format!("/pods/shop_web_{UID}_x/nginx/0.log"),
             format!("/pods/shop__{UID}/nginx/0.log"),
             format!("/pods/Shop_web_{UID}/nginx/0.log"),

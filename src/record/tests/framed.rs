@@ -16,13 +16,16 @@ fn pods(formats: Vec<Format>) -> Settings {
     settings
 }
 
+/// Index, id and document.
+type Item = (String, String, Value);
+
 /// What becomes of the lines of a chunk at offset 7, read from `path`.
 fn recorded(
     settings: Settings,
     path: &str,
     framing: LineFraming,
     chunk: &str,
-) -> Vec<(Recorded, Option<(String, String, Value)>)> {
+) -> Vec<(Recorded, Option<Item>)> {
     let mut recorder = recorder(settings);
     let source = LineSource {
         is_framed: true,
@@ -51,7 +54,7 @@ fn recorded(
     all
 }
 
-fn documents(framing: LineFraming, chunk: &str) -> Vec<(String, String, Value)> {
+fn documents(framing: LineFraming, chunk: &str) -> Vec<Item> {
     let all = recorded(pods(vec![Format::combined()]), PATH, framing, chunk);
     all.into_iter().filter_map(|(_, item)| item).collect()
 }

@@ -413,6 +413,9 @@ fn act() -> impl Strategy<Value = Act> {
 /// What the index has of a record, by the file's identity and the record's offset.
 type Index = BTreeMap<(StreamId, u64), (String, Shape, bool)>;
 
+/// The file of a chunk in delivery, its records with their ends, and its end.
+type InFlight = (FileKey, Vec<(Got, u64)>, u64);
+
 struct Pods {
     host: Host,
     /// The content of each file that was rotated, oldest first, and its name while it is not compressed.
@@ -420,7 +423,7 @@ struct Pods {
     number: usize,
     /// The rest of a line whose first bytes are written.
     rest: Vec<u8>,
-    in_flight: Vec<(FileKey, Vec<(Got, u64)>, u64)>,
+    in_flight: Vec<InFlight>,
     index: Index,
 }
 
