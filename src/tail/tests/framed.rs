@@ -347,7 +347,7 @@ fn a_pod_that_was_deleted_is_forgotten_after_a_day() {
         assert_eq!(known(&mut host).len(), 2, "after {hours} h");
     }
     host.restart();
-    host.wait(2 * 3_600);
+    host.wait(4 * 3_600);
     host.records();
     assert_eq!(known(&mut host), ["/var/log/pods/access.log"]);
     let names: Vec<String> = host
