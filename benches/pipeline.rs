@@ -158,6 +158,7 @@ fn source() -> LineSource<'static> {
         log: 0,
         stream: StreamId([7; 10]),
         path: Path::new("/var/log/nginx/access.log"),
+        is_framed: false,
     }
 }
 
@@ -180,6 +181,7 @@ fn recorder(setup: Setup) -> Recorder<ActionLines> {
         logs: vec![LogSettings {
             formats: vec![NamedFormat::combined()].into(),
             fields: Vec::new(),
+            pods: false,
         }],
     };
     Recorder::new(settings, ActionLines::new(pattern.into()))

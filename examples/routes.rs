@@ -69,6 +69,7 @@ fn recorder() -> Recorder<ActionLines> {
         logs: vec![LogSettings {
             formats: vec![NamedFormat::combined()].into(),
             fields: Vec::new(),
+            pods: false,
         }],
     };
     Recorder::new(settings, ActionLines::new(index.into()))

@@ -23,6 +23,7 @@ pub mod enrich;
 pub mod event;
 #[cfg(test)]
 mod fail_points;
+mod framing;
 mod globs;
 pub mod http;
 mod json;

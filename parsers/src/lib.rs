@@ -18,12 +18,14 @@
 //! - [`mod@format`]: a `log_format` string, compiled once to a sequence of steps.
 //! - [`mod@line`]: running those steps over one line.
 //! - [`nginx_conf`]: nginx.conf, to find the logs and their formats.
+//! - [`cri`]: the head that a container runtime puts before each line.
 //! - [`error_log`]: recognising lines of an error log, which is not an access log.
 //! - [`escape`], [`time`], [`request`], [`number`], [`list`], [`client`]: the values of single fields.
 //! - [`event_time`]: which time of a line is that of its request.
 //! - [`variable`]: the meaning of variables, and which of them a client can set.
 
 pub mod client;
+pub mod cri;
 pub mod error_log;
 pub mod escape;
 pub mod event_time;

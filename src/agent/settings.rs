@@ -8,6 +8,7 @@ use rustix::process::geteuid;
 
 use super::descriptors;
 use crate::config::{Batches, Config, DataStream, Elasticsearch, Log, Poll, Store};
+use crate::framing::FramingSetting;
 use crate::http::ConnectionSettings;
 use crate::output::{elasticsearch as output, store};
 use crate::tail::fs::{HostFs, is_silent};
@@ -23,6 +24,7 @@ pub(crate) fn logs(config: &Config) -> (Vec<tail::LogSettings>, Vec<String>) {
         exclude: log.exclude.clone(),
         rotated: log.rotated.clone(),
         name: log.name.clone(),
+        framing: log.framing,
     });
     let mut rotated_dirs: Vec<String> = config
         .logs
@@ -78,6 +80,7 @@ pub(super) fn record(
     let log = |log: &Log| record::LogSettings {
         formats: log.formats.clone(),
         fields: log.fields.clone(),
+        pods: log.framing != FramingSetting::Raw,
     };
     record::Settings {
         data_stream,

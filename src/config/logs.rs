@@ -20,6 +20,7 @@ use super::scope::Scope;
 use super::settings::Section;
 use super::tried::Formats;
 use super::{Config, Note, silent};
+use crate::framing::FramingSetting;
 use crate::globs::{self, Globs};
 
 /// Files of one kind.
@@ -41,6 +42,8 @@ pub(crate) struct Log {
     pub auto: bool,
     /// Extra fields of each record.
     pub fields: Vec<Field>,
+    /// How its files are framed.
+    pub framing: FramingSetting,
 }
 
 impl Config {
@@ -136,7 +139,12 @@ pub(super) fn read(
             );
         }
         let choices = written_formats(&mut scope, nginx, notes);
+        let framing = scope.one_of(
+            "framing",
+            &FramingSetting::WORDS.map(|(_, setting)| setting),
+        );
         let log = Log {
+            framing: framing.unwrap_or_else(|| usual_framing(&paths)),
             name: name.map(|(name, _)| name),
             paths,
             exclude,
@@ -245,6 +253,7 @@ fn of_access_log(nginx: &Nginx, log: &AccessLog) -> Log {
         formats: Vec::new().into(),
         auto: true,
         fields: Vec::new(),
+        framing: FramingSetting::Raw,
     };
     one_of_nginx(
         whole,
@@ -355,6 +364,7 @@ fn split(
             formats: Vec::new().into(),
             auto: log.auto,
             fields: log.fields.clone(),
+            framing: log.framing,
         };
         logs.push(one_of_nginx(alone, choices, nginx, &[access_log], unknown));
     }
@@ -417,6 +427,19 @@ fn paths(scope: &mut Scope<'_>, seen: &mut HashMap<String, String>) -> Vec<Strin
         }
     }
     paths
+}
+
+/// Where kubelet keeps the logs of pods, and links to them.
+const POD_LOGS: [&str; 2] = ["/var/log/pods/", "/var/log/containers/"];
+
+/// The framing of a log that does not set it. Only files of kubelet may be framed, so that no other log is read
+/// differently than by earlier versions.
+fn usual_framing(paths: &[String]) -> FramingSetting {
+    let is_of_pods = |path: &String| POD_LOGS.iter().any(|folder| path.starts_with(folder));
+    match paths.iter().any(is_of_pods) {
+        true => FramingSetting::Auto,
+        false => FramingSetting::Raw,
+    }
 }
 
 fn globs(scope: &mut Scope<'_>, name: &str) -> Vec<String> {

@@ -3,6 +3,8 @@
 //! The detection of unknown keys, the names of environment variables, the defaults and bounds, the annotated sample, the
 //! reference and the man page derive from it. Invariant: a setting that is not in this table cannot be set.
 
+mod entry;
+mod redact;
 mod table;
 
 use std::time::Duration;

@@ -16,8 +16,9 @@ use super::Settings;
 use super::ack_tracker::{AckTracker, BatchNumber};
 use super::unparsed::UnparsedLogs;
 use crate::event::{Batch, FileKey, OutcomeCounts, Span, StreamId};
+use crate::framing::{LineFraming, Records};
 use crate::output::{Ack, BatchOutcome, Output};
-use crate::record::{LineSource, Recorded, Recorder};
+use crate::record::{FramedLine, LineSource, Recorded, Recorder};
 use crate::tail::watch::Waker;
 use crate::tail::{Chunk, Problem};
 use crate::telemetry::Telemetry;
@@ -50,6 +51,12 @@ pub(super) struct Batcher<O: Output> {
     /// Cancelled when the output must give up what it has not acknowledged.
     recall: CancellationToken,
     counted: Counted,
+    /// Takes records out of framed chunks.
+    records: Records,
+    /// No record of the chunk's stream is before the next line.
+    is_first: bool,
+    /// Framed lines that were cut for their length.
+    long_records: u64,
     unparsed: UnparsedLogs,
 }
 
@@ -58,6 +65,13 @@ struct Limits {
     bytes: usize,
     count: usize,
     age: Duration,
+}
+
+impl Limits {
+    /// Whether a batch takes another document.
+    fn has_room(&self, batch: &Batch) -> bool {
+        batch.body.len() < self.bytes && batch.items.len() < self.count
+    }
 }
 
 struct OpenBatch {
@@ -93,6 +107,9 @@ struct PendingChunk {
     marker: u64,
     bytes: Vec<u8>,
     cut: bool,
+    limit: usize,
+    framing: LineFraming,
+    is_first: bool,
 }
 
 /// Counts of one chunk, booked at its end.
@@ -102,6 +119,8 @@ struct Counted {
     items: u64,
     expired: u64,
     blank: u64,
+    /// Lines of standard error.
+    passed_over: u64,
     by_format: Vec<u64>,
     errors: Vec<&'static str>,
 }
@@ -139,6 +158,9 @@ impl<O: Output> Batcher<O> {
             last_times: HashMap::new(),
             recall: CancellationToken::new(),
             counted: Counted::default(),
+            records: Records::default(),
+            is_first: false,
+            long_records: 0,
             unparsed: UnparsedLogs::default(),
         }
     }
@@ -163,6 +185,11 @@ impl<O: Output> Batcher<O> {
         is_open: impl Fn(&Path) -> bool,
     ) -> Vec<Problem> {
         self.unparsed.problems(now, at_the_end, is_open)
+    }
+
+    /// Framed lines that were cut for their length so far.
+    pub(super) fn long_records(&self) -> u64 {
+        self.long_records
     }
 
     /// Batches that are not acknowledged.
@@ -194,6 +221,9 @@ impl<O: Output> Batcher<O> {
                 marker: chunk.marker,
                 bytes: chunk.bytes[taken..].to_vec(),
                 cut: chunk.cut,
+                limit: chunk.limit,
+                framing: chunk.framing,
+                is_first: self.is_first,
             });
         }
     }
@@ -214,6 +244,10 @@ impl<O: Output> Batcher<O> {
                 marker: pending.marker,
                 bytes: &pending.bytes,
                 cut: pending.cut,
+                limit: pending.limit,
+                framing: pending.framing,
+                is_first: pending.is_first,
+                passed_over: 0,
             };
             self.take(chunk, now, unix_millis);
         }
@@ -225,7 +259,10 @@ impl<O: Output> Batcher<O> {
             log: chunk.log,
             stream: chunk.stream,
             path: chunk.path,
+            is_framed: chunk.framing.is_cri(),
         };
+        self.is_first = chunk.is_first;
+        self.counted.passed_over += chunk.passed_over;
         self.recorder.begin(
             source,
             unix_millis,
@@ -267,11 +304,28 @@ impl<O: Output> Batcher<O> {
     fn fill(&mut self, batch: &mut Batch, chunk: &Chunk<'_>, mut taken: usize) -> (usize, bool) {
         let from = chunk.offset + taken as u64;
         let documents_before = batch.items.len();
-        let (mut lines, mut waits) = (0, false);
-        while taken < chunk.bytes.len()
-            && batch.body.len() < self.limits.bytes
-            && batch.items.len() < self.limits.count
-        {
+        let lines;
+        let waits;
+        (taken, lines, waits) = match chunk.framing.is_cri() {
+            false => self.fill_lines(batch, chunk, taken),
+            true => self.fill_records(batch, chunk, taken),
+        };
+        if lines == 0 {
+            return (taken, waits);
+        }
+        self.extend_span(batch, chunk, from, taken, lines, documents_before);
+        (taken, waits)
+    }
+
+    /// Encodes lines of which each is a record; returns the total bytes taken, the number of lines, and whether one waits.
+    fn fill_lines(
+        &mut self,
+        batch: &mut Batch,
+        chunk: &Chunk<'_>,
+        mut taken: usize,
+    ) -> (usize, u32, bool) {
+        let mut lines = 0;
+        while taken < chunk.bytes.len() && self.limits.has_room(batch) {
             let rest = &chunk.bytes[taken..];
             let (line, width) = match memchr::memchr(b'\n', rest) {
                 Some(newline) => (&rest[..newline], newline + 1),
@@ -281,16 +335,59 @@ impl<O: Output> Batcher<O> {
             let offset = chunk.offset + taken as u64;
             let recorded = self.recorder.record(offset, line, chunk.cut, batch);
             if recorded == Recorded::Waits {
-                waits = true;
-                break;
+                return (taken, lines, true);
             }
             self.counted.count(recorded);
             taken += width;
             lines += 1;
         }
-        if lines == 0 {
-            return (taken, waits);
+        (taken, lines, false)
+    }
+
+    /// The same for lines that a container runtime has framed; lines of standard error count too.
+    fn fill_records(
+        &mut self,
+        batch: &mut Batch,
+        chunk: &Chunk<'_>,
+        mut taken: usize,
+    ) -> (usize, u32, bool) {
+        let mut lines = 0;
+        while taken < chunk.bytes.len() && self.limits.has_room(batch) {
+            let rest = &chunk.bytes[taken..];
+            let next = self.records.next(rest, chunk.limit, chunk.cut);
+            if let Some(record) = next.record {
+                let line = FramedLine {
+                    record,
+                    framing: chunk.framing,
+                    is_first: self.is_first,
+                };
+                let offset = chunk.offset + taken as u64;
+                let recorded = self.recorder.record_framed(offset, &line, batch);
+                if recorded == Recorded::Waits {
+                    return (taken, lines, true);
+                }
+                self.counted.count(recorded);
+                self.is_first = false;
+                self.long_records += u64::from(record.is_cut);
+                lines += 1;
+            }
+            self.counted.passed_over += next.passed_over;
+            taken += next.width;
+            lines += u32::try_from(next.passed_over).unwrap_or(u32::MAX);
         }
+        (taken, lines, false)
+    }
+
+    /// Records that the batch contains the lines of `chunk` from the offset `from` up to `taken`.
+    fn extend_span(
+        &self,
+        batch: &mut Batch,
+        chunk: &Chunk<'_>,
+        from: u64,
+        taken: usize,
+        lines: u32,
+        documents_before: usize,
+    ) {
         let (to, marker) = if taken == chunk.bytes.len() {
             (chunk.end, Some(chunk.marker))
         } else {
@@ -317,7 +414,6 @@ impl<O: Output> Batcher<O> {
                 documents,
             }),
         }
-        (taken, waits)
     }
 
     fn book(&mut self, log: usize, path: &Path, now: Duration) {
@@ -331,9 +427,10 @@ impl<O: Output> Batcher<O> {
         let has_parsed = counted.by_format.iter().any(|lines| *lines > 0);
         unparsed.note(path, has_parsed, &counted.errors, now);
         telemetry.update(|book| {
-            book.accounts.read += counted.lines;
+            book.accounts.read += counted.lines + counted.passed_over;
             book.accounts.expired += counted.expired;
-            book.accounts.settled.filtered += counted.blank;
+            book.accounts.settled.filtered += counted.blank + counted.passed_over;
+            book.parsing.stderr_lines += counted.passed_over;
             book.accounts.in_flight += counted.items;
             for (format, lines) in counted.by_format.iter_mut().enumerate() {
                 if *lines > 0 {
@@ -352,7 +449,7 @@ impl<O: Output> Batcher<O> {
             }
         });
         (counted.lines, counted.items) = (0, 0);
-        (counted.expired, counted.blank) = (0, 0);
+        (counted.expired, counted.blank, counted.passed_over) = (0, 0, 0);
     }
 
     fn is_full_batch(&self) -> bool {

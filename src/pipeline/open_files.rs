@@ -74,6 +74,7 @@ mod tests {
             log: 0,
             path: path.into(),
             unread: 0,
+            framing: crate::framing::LineFraming::Raw,
         };
         let mut files = OpenFiles::default();
         assert_eq!(

@@ -301,6 +301,7 @@ impl<F: FileSystem, C: Clock, O: Output, W: Wait> Reader<F, C, O, W> {
     fn publish(&mut self, at_the_end: bool) {
         let (mut stats, lag) = (self.tailer.stats().clone(), self.tailer.lag());
         stats.problems.extend(self.watcher.problem().cloned());
+        stats.long_lines += self.batcher.long_records();
         self.open_files.log_changes(&lag);
         let open: HashSet<&Path> = lag.iter().map(|lag| lag.path.as_path()).collect();
         // a run that ends by itself logs every file that it has read

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::record::DOCKER_JSON;
 use crate::tail::{Leaves, Problem};
 
 /// This many consecutive unparsed lines are a problem.
@@ -75,13 +76,19 @@ impl UnparsedLogs {
             .filter(|(_, run)| run.is_problem(now, at_the_end))
             .map(|(path, run)| Problem {
                 path: path.clone(),
-                text: format!(
+                text: if run.reason == DOCKER_JSON {
+                    "is written by Docker's json-file driver, which is not CRI: its lines are indexed unparsed; the \
+                     container runtime must be containerd or CRI-O, or let nginx write to a file on a shared volume"
+                        .to_owned()
+                } else {
+                    format!(
                     "holds lines and none of them fits a format (reason of the first: {}); name the format of this log, as in \
                      format = \"main\" in its [[logs]], or the text of its log_format; logweir check --parse {} \
                      shows what does not fit",
                     run.reason,
                     path.display()
-                ),
+                )
+                },
                 leaves: Leaves::Nothing,
             })
             .collect();

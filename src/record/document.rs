@@ -27,6 +27,8 @@ const TAG_CLOCK_SKEW: &str = "clock_skew";
 const TAG_NO_TIME: &str = "time_unreadable";
 /// Tag of a line that matches no format.
 const TAG_UNPARSED: &str = "unparsed";
+/// Tag of a framed line that matches no format and of which a part may be missing.
+const TAG_PARTIAL: &str = "partial_line";
 /// Tag of a request to a sensitive route.
 const TAG_SENSITIVE: &str = "sensitive";
 /// Tag of a line with a value whose type does not fit the configured field.
@@ -39,8 +41,14 @@ const TAG_USER_UNVERIFIED: &str = "user_unverified";
 /// The result for the line as a whole.
 #[derive(Debug, Clone, Copy)]
 enum Whole<'e> {
-    Parsed { sensitive: bool, marks: &'e Marks },
-    Unparsed(&'e str),
+    Parsed {
+        sensitive: bool,
+        marks: &'e Marks,
+    },
+    Unparsed {
+        message: &'e str,
+        may_be_partial: bool,
+    },
 }
 
 /// Writes the bytes from the end of `@timestamp` to `event.created`.
@@ -92,6 +100,7 @@ impl ChunkContext {
             plain: values.plain,
             watched: values.watched,
             redactor: values.redactor,
+            pod: &self.pod,
         };
         self.event(&mut text, times, values, position, (found.kind(), status));
         members::http(&mut text, values, &request, status, (found, &buffers.route));
@@ -134,6 +143,7 @@ impl ChunkContext {
             plain: false,
             watched: true,
             redactor: &log.redactor,
+            pod: &self.pod,
         };
         text.out.extend_from_slice(WEB);
         let shown = log.redactor.line(position.line, &mut text.scratch.cleaned);
@@ -141,7 +151,11 @@ impl ChunkContext {
         text.extras(&log.unparsed.event, None);
         json::end(text.out);
         text.extras(&log.unparsed.ending, None);
-        self.close(times, position, Whole::Unparsed(reason), &mut sink);
+        let unparsed = Whole::Unparsed {
+            message: reason,
+            may_be_partial: position.may_be_partial,
+        };
+        self.close(times, position, unparsed, &mut sink);
     }
 
     /// Appends the document up to `event.created`.
@@ -171,14 +185,14 @@ impl ChunkContext {
         out.extend_from_slice(b"},");
         let (sensitive, marks) = match whole {
             Whole::Parsed { sensitive, marks } => (sensitive, marks),
-            Whole::Unparsed(_) => (false, &Marks::default()),
+            Whole::Unparsed { .. } => (false, &Marks::default()),
         };
         let tags = [
             (sensitive, TAG_SENSITIVE),
             (marks.type_mismatch, TAG_TYPE_MISMATCH),
             (marks.client_unverified, TAG_CLIENT_UNVERIFIED),
             (marks.user_unverified, TAG_USER_UNVERIFIED),
-            (matches!(whole, Whole::Unparsed(_)), TAG_UNPARSED),
+            (matches!(whole, Whole::Unparsed { .. }), TAG_UNPARSED),
             (position.cut, TAG_CUT),
             (times.ahead, TAG_CLOCK_SKEW),
             (!times.is_readable(), TAG_NO_TIME),
@@ -190,10 +204,14 @@ impl ChunkContext {
                 out.extend_from_slice(tag.as_bytes());
                 out.extend_from_slice(b"\",");
             }
+            // It is none of the tags above, which are looked at for each line.
+            if matches!(whole, Whole::Unparsed { may_be_partial, .. } if may_be_partial) {
+                out.extend_from_slice(format!("\"{TAG_PARTIAL}\",").as_bytes());
+            }
             out.pop();
             out.extend_from_slice(b"],");
         }
-        if let Whole::Unparsed(message) = whole {
+        if let Whole::Unparsed { message, .. } = whole {
             out.extend_from_slice(b"\"error\":{\"message\":\"");
             json::text(out, message.as_bytes());
             out.extend_from_slice(b"\"},");

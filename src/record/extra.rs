@@ -12,6 +12,7 @@ use super::members::{Text, Value, address, integer};
 use super::privacy::Masked;
 use super::{Values, route, stamp};
 use crate::config::{DataStream, Field, FieldType, FieldValue};
+use crate::framing::Pod;
 use crate::json::{self, open};
 
 /// One or several members of an object, each ending with a comma.
@@ -25,6 +26,12 @@ pub(super) enum Member {
         key: Vec<u8>,
         capture: usize,
         kind: FieldType,
+    },
+    /// A name of the pod that writes the file, by its place in [`POD`].
+    Pod {
+        /// `"name":"`
+        key: Vec<u8>,
+        at: usize,
     },
     /// An object whose members may all be absent.
     Object {
@@ -54,6 +61,48 @@ pub(super) struct Extras {
 pub(super) struct Ending<'s> {
     pub(super) host: &'s str,
     pub(super) stream: Option<&'s DataStream>,
+    /// Whether records may name a pod.
+    pub(super) pods: bool,
+}
+
+/// The fields of a pod: those of ECS, and those of Elastic's Kubernetes integrations.
+const POD: [(&str, PodName); 9] = [
+    ("container.name", |pod| pod.container),
+    ("kubernetes.container.name", |pod| pod.container),
+    ("kubernetes.namespace", |pod| pod.namespace),
+    ("kubernetes.pod.name", |pod| pod.name),
+    ("kubernetes.pod.uid", |pod| pod.uid),
+    ("orchestrator.namespace", |pod| pod.namespace),
+    ("orchestrator.resource.name", |pod| pod.name),
+    ("orchestrator.resource.type", |_| "pod"),
+    ("orchestrator.type", |_| "kubernetes"),
+];
+
+/// Takes one text of a pod. None needs escaping in JSON.
+type PodName = for<'p> fn(&Pod<'p>) -> &'p str;
+
+/// The texts of [`POD`] for the file that is read; none without a pod.
+#[derive(Debug, Default)]
+pub(super) struct PodNames {
+    texts: [String; POD.len()],
+    is_known: bool,
+}
+
+impl PodNames {
+    /// Sets the pod of the following records.
+    pub(super) fn set(&mut self, pod: Option<Pod<'_>>) {
+        self.is_known = pod.is_some();
+        let Some(pod) = pod else { return };
+        for (text, (_, name)) in self.texts.iter_mut().zip(POD) {
+            text.clear();
+            text.push_str(name(&pod));
+        }
+    }
+
+    fn get(&self, at: usize) -> Option<&str> {
+        let text = self.texts.get(at)?;
+        self.is_known.then_some(text)
+    }
 }
 
 impl Extras {
@@ -119,6 +168,11 @@ impl Ending<'_> {
             tree.fix(name, &quoted(value));
         }
         tree.fix("logweir.route_rule", &route::RULE.to_string());
+        if self.pods {
+            for (at, (name, _)) in POD.iter().enumerate() {
+                tree.put_if_free(name, Leaf::Pod(at));
+            }
+        }
         if let Some(stream) = self.stream {
             tree.fix("data_stream.type", &quoted(stream.kind()));
             tree.fix("data_stream.dataset", &quoted(stream.dataset()));
@@ -158,6 +212,8 @@ enum Leaf {
     /// JSON.
     Fixed(String),
     Line(usize, FieldType),
+    /// A place in [`POD`].
+    Pod(usize),
 }
 
 impl Tree {
@@ -174,6 +230,19 @@ impl Tree {
         let node = self.0.entry(object.to_owned());
         if let Node::Object(tree) = node.or_insert_with(|| Node::Object(Tree::default())) {
             tree.put(rest, leaf);
+        }
+    }
+
+    /// The same, unless the configuration has set this field.
+    fn put_if_free(&mut self, name: &str, leaf: Leaf) {
+        let (node, rest) = match name.split_once('.') {
+            Some((object, rest)) => (self.0.get_mut(object), Some(rest)),
+            None => (self.0.get_mut(name), None),
+        };
+        match (node, rest) {
+            (None, _) => self.put(name, leaf),
+            (Some(Node::Object(tree)), Some(rest)) => tree.put_if_free(rest, leaf),
+            (Some(_), _) => {}
         }
     }
 
@@ -198,6 +267,10 @@ impl Tree {
                     let quote = if kind == FieldType::Long { "" } else { "\"" };
                     let key = format!("\"{name}\":{quote}").into_bytes();
                     members.push(Member::Value { key, capture, kind });
+                }
+                Node::Leaf(Leaf::Pod(at)) => {
+                    let key = format!("\"{name}\":\"").into_bytes();
+                    members.push(Member::Pod { key, at });
                 }
                 Node::Object(tree) => {
                     let key = format!("\"{name}\":{{").into_bytes();
@@ -238,6 +311,13 @@ impl Text<'_> {
                 Member::Value { key, capture, kind } => {
                     if let Some(value) = values.and_then(|values| values.value(Some(*capture))) {
                         self.extra(key, *kind, value);
+                    }
+                }
+                Member::Pod { key, at } => {
+                    if let Some(text) = self.pod.get(*at) {
+                        self.out.extend_from_slice(key);
+                        self.out.extend_from_slice(text.as_bytes());
+                        self.out.extend_from_slice(b"\",");
                     }
                 }
                 Member::Object { key, members } => {

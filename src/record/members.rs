@@ -10,6 +10,7 @@ use logweir_parsers::client::{self, Chosen};
 use logweir_parsers::{Escape, list, number, request};
 
 use super::clients;
+use super::extra::PodNames;
 use super::plan::{Secrecy, Upstream, UpstreamForm};
 use super::privacy::{Masked, REDACTED, Redactor, Scope};
 use super::request_target::{self, RequestTarget};
@@ -355,6 +356,7 @@ impl<'l> Values<'l> {
             plain: self.plain,
             watched: self.watched,
             redactor: self.redactor,
+            pod: &PodNames::default(),
         };
         match value.secrecy {
             Secrecy::Text => text.with_clean(value.raw, |out, text| out.extend_from_slice(text)),
@@ -372,6 +374,7 @@ pub(super) struct Text<'o> {
     pub(super) plain: bool,
     pub(super) watched: bool,
     pub(super) redactor: &'o Redactor,
+    pub(super) pod: &'o PodNames,
 }
 
 impl Text<'_> {

@@ -12,6 +12,7 @@
 mod clients;
 mod document;
 mod extra;
+mod framed;
 mod members;
 mod plan;
 pub(crate) mod privacy;
@@ -35,8 +36,12 @@ use logweir_parsers::{Captures, ParseError, Plainness};
 use crate::config::{DataStream, Field, FieldValue, Formats, NamedFormat, Privacy, Routes};
 use crate::enrich::{Enrich, Enrichment};
 use crate::event::{Batch, DocumentId, EventTime, Framing, Item, StreamId};
+use crate::framing::{Pod, is_docker_json};
 use crate::json;
+use extra::PodNames;
 use extra::{Ending, Extras};
+pub(crate) use framed::{DOCKER_JSON, FramedLine};
+use framed::{Frame, Incomplete};
 use members::Request;
 use plan::Plan;
 use privacy::{Cleaned, Redactor, Seen};
@@ -72,6 +77,8 @@ pub struct LogSettings {
     pub formats: Formats,
     /// Further fields of every record of this log, such as `url.domain`.
     pub fields: Vec<Field>,
+    /// A container runtime may write its files, so that the path of a file names a pod.
+    pub pods: bool,
 }
 
 /// Checks whether the formats are stale, and starts reading them again if they are. The recorder calls it before it
@@ -117,6 +124,8 @@ pub struct LineSource<'s> {
     pub stream: StreamId,
     /// The path that the lines are read from.
     pub path: &'s Path,
+    /// A container runtime has framed the lines.
+    pub is_framed: bool,
 }
 
 /// Writes records. One per reader thread; all its buffers are reused.
@@ -137,6 +146,8 @@ pub struct Recorder<F> {
 struct LogRecorder {
     formats: Formats,
     fields: Vec<Field>,
+    /// Documents may name a pod.
+    pods: bool,
     /// The plans of the formats that matched a line so far, with their positions. They are few, even if there are many
     /// formats.
     plans: Vec<(usize, Plan)>,
@@ -172,6 +183,8 @@ struct ChunkContext {
     /// The last readable time of the source, for lines without one.
     last: Option<Stamp>,
     time_memo: TimeMemo,
+    /// The pod that writes the source.
+    pod: PodNames,
 }
 
 /// Buffers for values that are not copied unchanged, and caches.
@@ -214,6 +227,7 @@ impl<F: Framing> Recorder<F> {
         let ending = Ending {
             host: &settings.host,
             stream: settings.data_stream.as_ref(),
+            pods: false,
         };
         let router = Arc::new(Router::new(settings.routes));
         let redactor = Arc::new(Redactor::new(&settings.privacy));
@@ -237,6 +251,7 @@ impl<F: Framing> Recorder<F> {
             trusted_millis: i64::MAX,
             last: None,
             time_memo: TimeMemo::default(),
+            pod: PodNames::default(),
         };
         Self {
             framing,
@@ -276,6 +291,8 @@ impl<F: Framing> Recorder<F> {
         document::event_head(&mut chunk.event, now_millis);
         chunk.heads.forget();
         document::log_file(&mut chunk.log_file, source.path);
+        let pod = source.is_framed.then(|| Pod::of(source.path)).flatten();
+        chunk.pod.set(pod);
     }
 
     /// Sets the latest time that is known to be right. A line does not expire by a clock that is ahead of it.
@@ -346,6 +363,19 @@ impl<F: Framing> Recorder<F> {
     /// Writes the record of `line`, at `offset` of the source, as one item of `batch`.
     /// `cut`: the line was longer than the limit and this is its beginning.
     pub fn record(&mut self, offset: u64, line: &[u8], cut: bool, batch: &mut Batch) -> Recorded {
+        self.take(offset, line, cut, &Frame::RAW, batch)
+    }
+
+    /// The same for a line in a frame. Inlined, so that a line without one costs nothing more.
+    #[inline(always)]
+    fn take(
+        &mut self,
+        offset: u64,
+        line: &[u8],
+        cut: bool,
+        frame: &Frame<'_>,
+        batch: &mut Batch,
+    ) -> Recorded {
         let Self {
             framing,
             logs,
@@ -355,7 +385,7 @@ impl<F: Framing> Recorder<F> {
             stale,
             formats_current,
         } = self;
-        let line = match line {
+        let mut line = match line {
             // a `\r` belongs to the end of the line, unless the line was cut
             [text @ .., b'\r'] if !cut => text,
             line => line,
@@ -364,29 +394,28 @@ impl<F: Framing> Recorder<F> {
             return Recorded::Blank;
         }
         let log = &mut logs[chunk.log];
-        let position = LinePosition { offset, line, cut };
-        let mut furthest: Option<(usize, ParseError)> = None;
-        let mut taken = None;
-        // there may be thousands of formats
-        let bytes = Plainness::of(line);
-        for (index, NamedFormat { format, .. }) in log.formats.iter().enumerate() {
-            match format.parse_known(line, bytes, captures) {
-                Ok(()) => {
-                    taken = Some(index);
-                    break;
-                }
-                Err(error) => {
-                    if furthest.is_none_or(|(_, best)| error.offset > best.offset) {
-                        furthest = Some((index, error));
-                    }
-                }
-            }
+        let mut taken = match frame.incomplete {
+            None => choose(&log.formats, line, captures),
+            Some(_) => Err(None),
+        };
+        if taken.is_err()
+            && let Some(whole) = frame.whole
+            && let Ok(index) = choose(&log.formats, whole, captures)
+        {
+            (taken, line) = (Ok(index), whole);
         }
-        if let Some(index) = taken {
+        let position = LinePosition {
+            offset,
+            line,
+            cut,
+            may_be_partial: frame.may_be_partial,
+        };
+        if let Ok(index) = taken {
             log.prepare(index, chunk);
             let log = &*log;
             if let Some(plan) = log.plan(index) {
                 let stamp = chunk.time_memo.read(&plan.times, captures, line);
+                let stamp = stamp.or_else(|| frame.stamp());
                 let shows_line = chunk.shows_line(cut, stamp);
                 let values = Values {
                     plan,
@@ -420,11 +449,18 @@ impl<F: Framing> Recorder<F> {
             }
             *formats_current = true;
         }
-        let Some(times) = chunk.event_times(find_time(line)) else {
+        let stamp = find_time(line).or_else(|| frame.stamp());
+        let Some(times) = chunk.event_times(stamp) else {
             return Recorded::Expired;
         };
+        let docker = (log.pods && is_docker_json(line)).then_some(Incomplete::DockerJson);
+        let incomplete = docker.or(frame.incomplete);
+        let furthest = taken.err().flatten();
         let furthest = furthest.and_then(|(at, error)| Some((log.formats.get(at)?, error)));
         let (reason, message) = match furthest {
+            _ if let Some(incomplete) = incomplete => {
+                (incomplete.reason(), incomplete.message().to_owned())
+            }
             Some((NamedFormat { format, .. }, error)) => {
                 (error.reason(), format.explain(&error).to_string())
             }
@@ -437,6 +473,29 @@ impl<F: Framing> Recorder<F> {
         chunk.unparsed(&times, log, &message, &position, buffers, sink);
         Recorded::Unparsed(reason)
     }
+}
+
+/// The first format that matches the line, or the one that matches most of it, with its error.
+#[inline(always)]
+fn choose(
+    formats: &Formats,
+    line: &[u8],
+    captures: &mut Captures,
+) -> Result<usize, Option<(usize, ParseError)>> {
+    let mut furthest: Option<(usize, ParseError)> = None;
+    // there may be thousands of formats
+    let bytes = Plainness::of(line);
+    for (index, NamedFormat { format, .. }) in formats.iter().enumerate() {
+        match format.parse_known(line, bytes, captures) {
+            Ok(()) => return Ok(index),
+            Err(error) => {
+                if furthest.is_none_or(|(_, best)| error.offset > best.offset) {
+                    furthest = Some((index, error));
+                }
+            }
+        }
+    }
+    Err(furthest)
 }
 
 /// The number of nodes that one path would visit in the trie of templates, if the templates cross too much for a trie.
@@ -461,10 +520,15 @@ impl LogRecorder {
             FieldValue::Constant(site) if field.name == "url.domain" => Some(json::constant(site)),
             _ => None,
         });
+        let ending = Ending {
+            pods: settings.pods,
+            ..ending
+        };
         let unparsed = Extras::of_unparsed(fields, ending);
         Self {
             formats: settings.formats,
             fields: settings.fields,
+            pods: settings.pods,
             plans: Vec::new(),
             site,
             unparsed,
@@ -482,6 +546,7 @@ impl LogRecorder {
             let ending = Ending {
                 host: &chunk.host,
                 stream: chunk.data_stream.as_ref(),
+                pods: self.pods,
             };
             let plan = Plan::new(&named.format, &self.fields, ending, &self.redactor);
             self.plans.push((index, plan));
@@ -528,6 +593,8 @@ struct LinePosition<'l> {
     offset: u64,
     line: &'l [u8],
     cut: bool,
+    /// If no format matches the line, a part of it may be missing.
+    may_be_partial: bool,
 }
 
 /// The values of a parsed line.

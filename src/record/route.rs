@@ -22,6 +22,7 @@ mod trie;
 
 use logweir_parsers::Escape;
 
+use super::extra::PodNames;
 use super::members::{Request, Text};
 use super::privacy::Scope;
 use super::{Buffers, Scratch, Values};
@@ -123,6 +124,7 @@ impl<'r> MatchedRoute<'r> {
             plain: values.plain,
             watched: values.watched,
             redactor: values.redactor,
+            pod: &PodNames::default(),
         };
         self.write(&mut text, normalised);
         let member = out.strip_prefix(b"\"route\":")?.strip_suffix(b",")?;

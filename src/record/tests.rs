@@ -4,6 +4,7 @@
 
 mod corpus;
 mod enriched;
+mod framed;
 mod lines;
 mod mapped;
 mod privacy;
@@ -48,6 +49,7 @@ pub(crate) fn settings(formats: Vec<Format>) -> Settings {
         logs: vec![LogSettings {
             formats: named(formats).into(),
             fields: vec![],
+            pods: false,
         }],
     }
 }
@@ -74,6 +76,7 @@ fn source(log: usize, path: &Path) -> LineSource<'_> {
         log,
         stream: STREAM,
         path,
+        is_framed: false,
     }
 }
 

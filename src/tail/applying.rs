@@ -194,7 +194,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 true => LineSource::Gzip(Box::new(Gzip::new(self.fs.clone(), file))),
                 false => LineSource::Plain(file),
             };
-            self.attach(key, source, candidate, &content.metadata, context);
+            let (metadata, line) = (&content.metadata, &content.line);
+            self.attach(key, source, candidate, metadata, line, context);
         }
     }
 
@@ -203,13 +204,14 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         (self.open).has_slot(live, &candidate.metadata, &mut self.streams, now)
     }
 
-    /// Continues a stream from this file.
+    /// Continues a stream from this file, whose first line is `line`; empty if that is not known.
     pub(super) fn attach(
         &mut self,
         key: FileKey,
         source: LineSource<F>,
         candidate: &Candidate,
         metadata: &Metadata,
+        line: &[u8],
         context: ScanContext,
     ) {
         let Some(track) = self.streams.get_mut(key) else {
@@ -219,6 +221,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             1 => candidate.log,
             _ => self.discover.log_of(&track.name).unwrap_or(candidate.log),
         };
+        let setting = self.settings.logs.get(track.log).map(|log| log.framing);
+        track.framing.configure(setting.unwrap_or_default(), line);
         track.seen = context.wall;
         track.inode = metadata.inode;
         track.finished = false;
@@ -333,6 +337,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let key = self.streams.add(name, identity, position);
         if let Some(track) = self.streams.get_mut(key) {
             track.log = opened.candidate.log;
+            track.framing.hand_on(position.offset, true);
             track.finished = true;
             track.skipped = content.compressed;
             track.inode = content.metadata.inode;

@@ -17,6 +17,7 @@ use super::identity::Position;
 use super::reconcile::ScanContext;
 use super::state::State;
 use super::stats::Stats;
+use super::stream_framing::StreamFraming;
 use super::tailer::Tailer;
 use super::{FileKey, StreamId};
 use crate::clock::Clock;
@@ -42,6 +43,8 @@ pub(super) struct CarriedFile<F: FileSystem> {
     beginning: Option<u64>,
     /// Whether it was opened as a rotated file.
     from_name: bool,
+    /// How its records are framed, as far as it is settled.
+    framing: StreamFraming,
     /// Everything before it is durable elsewhere.
     settled: Position,
 }
@@ -90,6 +93,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 stream: track.stream,
                 beginning: track.beginning,
                 from_name: file.opened_as_rotated,
+                framing: StreamFraming::restored(
+                    track.framing.to_save(),
+                    track.framing.has_record_before(track.settled().offset),
+                ),
                 settled: track.settled(),
             })
         };
@@ -154,7 +161,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 compression: None,
                 owners: None,
             };
-            self.attach(key, source, &candidate, &metadata, context);
+            self.attach(key, source, &candidate, &metadata, &[], context);
             if let Some(file) = self.open.files.last_mut() {
                 // The next scan finds its name, if it has one.
                 file.visible = false;
@@ -207,6 +214,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let key = self.streams.add(&carried.name, None, position);
         if let Some(stream) = carried.stream {
             self.streams.identify(key, stream, carried.beginning);
+        }
+        if let Some(track) = self.streams.get_mut(key)
+            && position.offset > 0
+        {
+            track.framing = carried.framing;
         }
         key
     }

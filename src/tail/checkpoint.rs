@@ -10,6 +10,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::StreamId;
+use super::stream_framing::SavedFraming;
 
 /// The version written now.
 pub(super) const VERSION: u32 = 1;
@@ -79,6 +80,12 @@ pub(super) struct CheckpointEntry {
     /// The missing rest was searched for and not found.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) unfound: bool,
+    /// How the records are framed; absent for a log that is raw by its setting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) framing: Option<SavedFraming>,
+    /// There is a record before the position. Only for framed streams.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) has_record: bool,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -292,6 +299,8 @@ mod tests {
                     gzip: None,
                     beginning: None,
                     unfound: false,
+                    framing: None,
+                    has_record: false,
                 },
                 CheckpointEntry {
                     stream: StreamId([9; 10]),
@@ -308,6 +317,8 @@ mod tests {
                     gzip: Some((7, 99)),
                     beginning: None,
                     unfound: false,
+                    framing: None,
+                    has_record: false,
                 },
             ],
         }
@@ -344,6 +355,9 @@ mod tests {
         let mut later = sample();
         later.entries[0].beginning = Some(0x00ab_cdef_0123_4567);
         later.entries[1].unfound = true;
+        later.entries[0].framing = Some(SavedFraming::Raw);
+        later.entries[1].framing = Some(SavedFraming::Cri);
+        later.entries[1].has_record = true;
         assert_eq!(decode(&encode(&later).unwrap()), Ok(later));
     }
 

@@ -6,6 +6,7 @@
 //! closed while nginx still writes to it, and its last lines are never read.
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use super::stats::Problem;
 use super::tailer::Tailer;
 use super::track::Track;
 use crate::clock::Clock;
+use crate::framing::Pod;
 
 /// nginx continues to write into a renamed file until its workers have opened the new one, so a file is closed only
 /// after it was idle for this long. (`ngx_reopen_files` runs in each worker's own event loop.)
@@ -35,6 +37,10 @@ const GRACE_FOR_A_COPY: Duration = Duration::from_secs(60);
 
 /// Positions of content that was not seen for longer than this are forgotten, if no retention is set.
 const DEFAULT_MEMORY: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// The same for files of pods, milliseconds: kubelet deletes a pod's files for good. A file that is read again after it
+/// was forgotten only makes the same documents.
+const MEMORY_OF_PODS: i64 = 24 * 3600 * 1000;
 
 /// The reason for lost bytes: their file was deleted, and ended with an incomplete line.
 const UNTERMINATED: &str = "unterminated";
@@ -59,6 +65,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         while index < self.open.len() {
             if self.may_close(&self.open.files[index], now)
                 && let Some(end) = self.open.last_attempt(index, &mut self.streams)
+                && !end.open_record
                 && !self.is_only_source(&self.open.files[index], &end)
             {
                 let file = self.open.remove(index);
@@ -295,13 +302,23 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let oldest = now.saturating_sub(memory);
         let open: HashSet<FileKey> = self.open.keys().collect();
         self.streams.forget_unmatched_before(oldest);
+        // A node has new pods every day, and none of them returns.
+        let of_pods = match self.scan.is_complete {
+            true => oldest.max(now.saturating_sub(MEMORY_OF_PODS)),
+            // A directory that could not be read may still hold them.
+            false => oldest,
+        };
+        let is_of_pod = |track: &Track| Pod::of(Path::new(&*track.name)).is_some();
         let has_forgotten = self.streams.retain(|key, track| {
             track.in_flight()
-                || track.seen >= oldest
+                || track.seen >= of_pods
+                || track.seen >= oldest && !is_of_pod(track)
                 || open.contains(&key)
                 || track.missing.is_some()
         });
         if has_forgotten {
+            self.streams
+                .forget_logs(|name| Pod::of(Path::new(name)).is_some());
             let streams = &self.streams;
             self.seen.retain_finished(|key| streams.get(key).is_some());
         }

@@ -11,11 +11,14 @@
 //! the file was not truncated before that second read, and therefore not during the first one. As everywhere, two
 //! contents that agree in these bytes are taken for one.
 
+mod long_records;
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use logweir_parsers::cri;
 use memchr::memchr;
 
 use super::FileKey;
@@ -25,6 +28,7 @@ use super::gzip::Gzip;
 use super::identity::{MARKER_BYTES, Position, marker, marker_length};
 use super::lines::{self, Head};
 use super::track::Track;
+use crate::framing::{LineFraming, RecordEnd, begins_with_part, closed, is_record};
 
 /// The limits of a read.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +37,24 @@ pub(super) struct Limits {
     pub(super) read_bytes: usize,
     /// Longer lines are cut.
     pub(super) line_bytes: usize,
+}
+
+impl Limits {
+    /// The longest line that is handed out whole. A CRI head does not count.
+    pub(super) fn line(&self, framing: LineFraming) -> usize {
+        match framing.is_cri() {
+            true => self.line_bytes + cri::MAX_HEAD,
+            false => self.line_bytes,
+        }
+    }
+
+    /// The limits for a stream that may have heads, which must fit into one read.
+    fn with_heads(self) -> Self {
+        Self {
+            read_bytes: self.read_bytes.max(cri::MAX_HEAD),
+            ..self
+        }
+    }
 }
 
 /// The one buffer of all files. It grows for a long line and shrinks after it.
@@ -73,8 +95,12 @@ pub(super) struct FileReader<F: FileSystem> {
     pub(super) source: LineSource<F>,
     pub(super) inode: Inode,
     pub(super) path: PathBuf,
-    /// The bytes from the track's `read` to here contain no `\n`.
+    /// The bytes from the track's `read` to here contain no `\n`; or no end of the open record.
     scanned: u64,
+    /// The search for the end of the record that begins at the track's `read` and is not complete.
+    open_record: Option<RecordEnd>,
+    /// No more is expected: an open record at the end is handed out as it is.
+    pub(super) ends: bool,
     /// It has the log's live name.
     pub(super) live: bool,
     /// The last scan found a name for it.
@@ -110,6 +136,10 @@ pub(super) struct FoundLines {
     /// The position after the last line.
     pub(super) end: Position,
     pub(super) cut: bool,
+    /// Whether there is a record in them.
+    pub(super) has_record: bool,
+    /// Lines of standard error that are not in the buffer.
+    pub(super) passed_over: u64,
 }
 
 impl<F: FileSystem> FileReader<F> {
@@ -128,6 +158,8 @@ impl<F: FileSystem> FileReader<F> {
             inode,
             path,
             scanned: 0,
+            open_record: None,
+            ends: false,
             live,
             visible: true,
             opened_as_rotated: !live,
@@ -183,6 +215,11 @@ impl<F: FileSystem> FileReader<F> {
         buffer: &mut Buffer,
         limits: Limits,
     ) -> io::Result<Step> {
+        let is_raw = track.framing.is_raw_by_setting();
+        let limits = match is_raw {
+            true => limits,
+            false => limits.with_heads(),
+        };
         let file = match &mut self.source {
             LineSource::Gzip(gzip) => return gzip.step(track, buffer, limits),
             LineSource::Plain(file) => file,
@@ -192,13 +229,26 @@ impl<F: FileSystem> FileReader<F> {
             file,
             limits,
             read: track.read,
+            ends: self.ends,
         };
-        if self.scanned > track.read.offset {
-            plain.go_on_with_half_line(&mut self.scanned, track, buffer)
+        let mut search = Search {
+            scanned: &mut self.scanned,
+            record: &mut self.open_record,
+        };
+        let searched = search.scanned.saturating_sub(track.read.offset);
+        // The beginning of a line must show whether it has a head.
+        let is_known = is_raw || searched >= cri::MAX_HEAD as u64;
+        let step = if search.record.is_some() && *search.scanned >= track.read.offset {
+            plain.go_on_with_record(&mut search, track, buffer)
+        } else if searched > 0 && is_known {
+            plain.go_on_with_half_line(&mut search, track, buffer)
         } else {
-            self.scanned = track.read.offset;
-            plain.lines(&mut self.scanned, track, buffer, 0)
-        }
+            search.begin(track.read.offset);
+            plain.lines(&mut search, track, buffer, 0)
+        };
+        // Lines after these may begin another record.
+        self.ends &= !matches!(step, Ok(Step::Lines(_)));
+        step
     }
 
     /// Forgets how far an incomplete line was searched. A truncated and regrown file may have a `\n` there by now. The
@@ -206,6 +256,7 @@ impl<F: FileSystem> FileReader<F> {
     pub(super) fn look_again(&mut self, track: &Track, limits: Limits) {
         if self.scanned.saturating_sub(track.read.offset) <= limits.line_bytes as u64 {
             self.scanned = track.read.offset;
+            self.open_record = None;
         }
     }
 
@@ -219,9 +270,30 @@ impl<F: FileSystem> FileReader<F> {
         self.scanned.saturating_sub(track.read.offset)
     }
 
+    /// Whether complete lines at the end, as far as they were searched, belong to a record that is not complete.
+    pub(super) fn has_open_record(&self, track: &Track) -> bool {
+        let half_line = self.open_record.map(|record| record.half_line());
+        half_line.is_some_and(|half_line| self.half_line(track) > half_line)
+    }
+
     /// Forgets what was searched after the track's position.
     pub(super) fn start_again(&mut self) {
         self.scanned = 0;
+        self.open_record = None;
+    }
+}
+
+/// How far the line, or the record, after the track's `read` was searched for its end.
+struct Search<'a> {
+    scanned: &'a mut u64,
+    record: &'a mut Option<RecordEnd>,
+}
+
+impl Search<'_> {
+    /// Begins again at this offset.
+    fn begin(&mut self, offset: u64) {
+        *self.scanned = offset;
+        *self.record = None;
     }
 }
 
@@ -231,13 +303,14 @@ struct Plain<'a, F: FileSystem> {
     file: &'a F::File,
     limits: Limits,
     read: Position,
+    ends: bool,
 }
 
 impl<F: FileSystem> Plain<'_, F> {
     /// Reads the window before `read` and at least `need` bytes after it.
     fn lines(
         &self,
-        scanned: &mut u64,
+        search: &mut Search<'_>,
         track: &mut Track,
         buffer: &mut Buffer,
         need: usize,
@@ -259,8 +332,15 @@ impl<F: FileSystem> Plain<'_, F> {
             });
         }
         let at_end = count < length;
-        match lines::head(data, self.limits.line_bytes) {
+        let framing = track.framing.look(offset, data);
+        match lines::head(data, self.limits.line(framing)) {
             Head::Lines(lines) => {
+                let is_last = self.ends && at_end && memchr(b'\n', &data[lines..]).is_none();
+                let closed = closed(&data[..lines], framing, is_last);
+                let lines = closed.bytes;
+                if lines == 0 {
+                    return self.open_record(count, at_end, search, track, buffer);
+                }
                 let end = Position::after(&bytes[..window + lines], offset + lines as u64);
                 // A read that came to the end of the file gives its size.
                 let size = if at_end {
@@ -276,24 +356,29 @@ impl<F: FileSystem> Plain<'_, F> {
                     return Ok(Step::Replaced);
                 }
                 track.size = track.size.max(size);
-                *scanned = end.offset;
+                *search.scanned = end.offset;
                 Ok(Step::Lines(FoundLines {
                     start: window,
                     length: lines,
                     end,
                     cut: false,
+                    has_record: closed.has_record,
+                    passed_over: 0,
                 }))
             }
+            Head::Long | Head::Partial if begins_with_part(data, framing) => {
+                self.open_record(count, at_end, search, track, buffer)
+            }
             Head::Long if let Some(line) = memchr(b'\n', data) => {
-                self.long_line(offset + line as u64 + 1, scanned, buffer)
+                self.long_line(offset + line as u64 + 1, search, track, buffer)
             }
             Head::Long | Head::Partial => {
                 // The same as above: before the first line there is no marker, but nginx only appends.
                 if offset == 0 && at_end && (data.len() as u64) < track.size {
                     return Ok(Step::Replaced);
                 }
-                *scanned = offset + data.len() as u64;
-                track.size = track.size.max(*scanned);
+                *search.scanned = offset + data.len() as u64;
+                track.size = track.size.max(*search.scanned);
                 Ok(if at_end { Step::Idle } else { Step::More })
             }
         }
@@ -302,70 +387,89 @@ impl<F: FileSystem> Plain<'_, F> {
     /// Searches for the `\n` only in the bytes that are new since the last time.
     fn go_on_with_half_line(
         &self,
-        scanned: &mut u64,
+        search: &mut Search<'_>,
         track: &mut Track,
         buffer: &mut Buffer,
     ) -> io::Result<Step> {
         let Position { offset, .. } = self.read;
         let part = buffer.take(self.limits.read_bytes, self.usual());
-        let count = self.fs.read_at(self.file, part, *scanned)?;
+        let count = self.fs.read_at(self.file, part, *search.scanned)?;
         if count == 0 {
-            if self.fs.metadata_of(self.file)?.size < *scanned {
-                *scanned = offset;
-                return self.lines(scanned, track, buffer, 0);
+            if self.fs.metadata_of(self.file)?.size < *search.scanned {
+                search.begin(offset);
+                return self.lines(search, track, buffer, 0);
             }
-            let unchanged = self.window_and(marker_length(offset), buffer)?.is_some();
-            return Ok(if unchanged {
-                Step::Idle
-            } else {
-                Step::Replaced
-            });
+            return self.nothing_new(buffer);
         }
         let Some(at) = memchr(b'\n', &part[..count]) else {
-            *scanned += count as u64;
-            track.size = track.size.max(*scanned);
+            *search.scanned += count as u64;
+            track.size = track.size.max(*search.scanned);
             return Ok(Step::More);
         };
-        let end = *scanned + at as u64 + 1;
+        let end = *search.scanned + at as u64 + 1;
         match usize::try_from(end - offset) {
-            Ok(length) if length <= self.limits.line_bytes + 1 => {
-                self.lines(scanned, track, buffer, length)
+            Ok(length) if length <= self.limits.line(track.framing.get()) + 1 => {
+                self.lines(search, track, buffer, length)
             }
-            _ => self.long_line(end, scanned, buffer),
+            _ => self.long_line(end, search, track, buffer),
         }
     }
 
+    /// No bytes follow those that were searched; the file may have been replaced meanwhile.
+    fn nothing_new(&self, buffer: &mut Buffer) -> io::Result<Step> {
+        let unchanged = self.window_and(marker_length(self.read.offset), buffer)?;
+        Ok(match unchanged {
+            Some(_) => Step::Idle,
+            None => Step::Replaced,
+        })
+    }
+
     /// The beginning of the line after `read`, which ends before `end`.
-    fn long_line(&self, end: u64, scanned: &mut u64, buffer: &mut Buffer) -> io::Result<Step> {
+    fn long_line(
+        &self,
+        end: u64,
+        search: &mut Search<'_>,
+        track: &Track,
+        buffer: &mut Buffer,
+    ) -> io::Result<Step> {
         let window = marker_length(self.read.offset);
-        let length = window + self.limits.line_bytes;
+        let line = self.limits.line(track.framing.get());
+        let length = window + line;
         match self.window_and(length, buffer)? {
             Some(count) if count == length => {}
             _ => return Ok(Step::Replaced),
         }
         let bytes = &buffer.bytes()[..length];
-        let mut tail = [0; MARKER_BYTES];
-        let tail = &mut tail[..marker_length(end)];
-        let before = end - tail.len() as u64;
-        let ends =
-            self.fs.read_at(self.file, tail, before)? == tail.len() && tail.last() == Some(&b'\n');
-        if !ends || memchr(b'\n', &bytes[window..]).is_some() {
+        let end = self.line_end(end)?;
+        let Some(end) = end.filter(|_| memchr(b'\n', &bytes[window..]).is_none()) else {
             // The content of the file changed since the end of the line was found.
-            *scanned = self.read.offset;
+            search.begin(self.read.offset);
             return Ok(Step::More);
-        }
+        };
         if !self.still_holds(bytes)? {
             return Ok(Step::Replaced);
         }
-        *scanned = end;
+        *search.scanned = end.offset;
         Ok(Step::Lines(FoundLines {
             start: window,
-            length: self.limits.line_bytes,
-            end: Position {
-                offset: end,
-                marker: marker(tail),
-            },
+            length: line,
+            end,
             cut: true,
+            has_record: is_record(&bytes[window..], track.framing.get()),
+            passed_over: 0,
+        }))
+    }
+
+    /// The position at `offset` if a line ends there.
+    fn line_end(&self, offset: u64) -> io::Result<Option<Position>> {
+        let mut tail = [0; MARKER_BYTES];
+        let tail = &mut tail[..marker_length(offset)];
+        let before = offset - tail.len() as u64;
+        let count = self.fs.read_at(self.file, tail, before)?;
+        let ends = count == tail.len() && tail.last() == Some(&b'\n');
+        Ok(ends.then(|| Position {
+            offset,
+            marker: marker(tail),
         }))
     }
 

@@ -16,6 +16,7 @@ use super::fs::FileSystem;
 use super::identity::{FIRST_LINE_BYTES, MARKER_BYTES, Position, marker_length};
 use super::lines::{self, Head};
 use super::track::Track;
+use crate::framing::{Condenser, RecordEnd, Searched, begins_with_part, closed, is_record};
 
 /// Compressed bytes read at once.
 const INPUT_BYTES: usize = 32 * 1024;
@@ -213,7 +214,27 @@ impl<F: FileSystem> Gzip<F> {
         // An incomplete line at the end of a truncated file does not count as lost when the file is deleted.
         let lines = memchr::memrchr(b'\n', data).map_or(0, |at| at as u64 + 1);
         track.size = track.size.max(self.offset + lines);
-        let step = match lines::head(data, limits.line_bytes) {
+        let framing = track.framing.look(self.offset, data);
+        let line_limit = limits.line(framing);
+        let mut head = lines::head(data, line_limit);
+        let mut has_record = true;
+        let mut is_open = head == Head::Long && begins_with_part(data, framing);
+        if let Head::Lines(lines) = head {
+            let is_last = matches!(end, Some(None)) && memchr(b'\n', &data[lines..]).is_none();
+            let closed = closed(&data[..lines], framing, is_last);
+            head = Head::Lines(closed.bytes);
+            has_record = closed.has_record;
+            is_open = closed.bytes == 0;
+        }
+        let step = match head {
+            _ if is_open => {
+                let is_regular = !matches!(end, Some(Some(_)));
+                match self.long_record(count, buffer, limits, end.is_none(), is_regular) {
+                    Ok(Some(found)) => Some(found),
+                    Ok(None) => return self.end_without_line(end),
+                    Err(error) => return self.stop(error),
+                }
+            }
             Head::Lines(lines) => {
                 let end = Position::after(&bytes[..window + lines], self.offset + lines as u64);
                 self.carry.clear();
@@ -224,6 +245,8 @@ impl<F: FileSystem> Gzip<F> {
                     length: lines,
                     end,
                     cut: false,
+                    has_record,
+                    passed_over: 0,
                 })
             }
             Head::Partial => {
@@ -231,16 +254,16 @@ impl<F: FileSystem> Gzip<F> {
                 self.carry.extend_from_slice(data);
                 None
             }
-            Head::Long => match self.skip_long_line(count, buffer, limits, end.is_none()) {
-                Ok(Some(found)) => Some(found),
-                // An over-long line has no end yet: further decoding would begin it again and again.
-                Ok(None) => {
-                    if let Some(error) = end.flatten() {
-                        return self.stop(error);
-                    }
-                    self.complete = true;
-                    return self.pause();
+            Head::Long => match self.skip_long_line(count, buffer, line_limit, end.is_none()) {
+                Ok(Some(found)) => {
+                    let line = &buffer.bytes()[found.start..found.start + found.length];
+                    let has_record = is_record(line, framing);
+                    Some(FoundLines {
+                        has_record,
+                        ..found
+                    })
                 }
+                Ok(None) => return self.end_without_line(end),
                 Err(error) => return self.stop(error),
             },
         };
@@ -293,7 +316,7 @@ impl<F: FileSystem> Gzip<F> {
         &mut self,
         count: usize,
         buffer: &mut Buffer,
-        limits: Limits,
+        line_limit: usize,
         more: bool,
     ) -> io::Result<Option<FoundLines>> {
         let start = self.window.len();
@@ -323,10 +346,88 @@ impl<F: FileSystem> Gzip<F> {
         self.offset = end;
         Ok(Some(FoundLines {
             start,
-            length: limits.line_bytes,
+            length: line_limit,
             end: Position::after(&self.window, end),
             cut: true,
+            has_record: true,
+            passed_over: 0,
         }))
+    }
+
+    /// A record begins at `offset`, and the lines in the buffer do not end it. `more`: the end of the file is not
+    /// reached; `is_regular`: it is, or may be, the regular end.
+    fn long_record(
+        &mut self,
+        count: usize,
+        buffer: &mut Buffer,
+        limits: Limits,
+        more: bool,
+        is_regular: bool,
+    ) -> io::Result<Option<FoundLines>> {
+        let mut bytes = buffer.bytes()[self.window.len()..count].to_vec();
+        let mut block = vec![0; INPUT_BYTES];
+        let mut record = RecordEnd::default();
+        let mut condenser = Condenser::new(limits.line_bytes);
+        let mut end = self.offset;
+        // The state at the end of the last whole line.
+        let (mut line_end, mut line_window) = (end, self.window.clone());
+        let is_whole = loop {
+            let (passed, is_whole) = match record.search(&bytes) {
+                Searched::Ends(passed) => (passed, true),
+                Searched::GoesOn(passed) => (passed, false),
+            };
+            condenser.take(&bytes[..passed]);
+            let half_line = usize::try_from(record.half_line()).unwrap_or(usize::MAX);
+            let lines = passed.saturating_sub(half_line);
+            self.slide_window(&bytes[..lines]);
+            if passed >= half_line {
+                line_end = end + lines as u64;
+                line_window.clone_from(&self.window);
+            }
+            self.slide_window(&bytes[lines..passed]);
+            end += passed as u64;
+            bytes.drain(..passed);
+            if is_whole {
+                break true;
+            }
+            let decoded = if more { self.decode(&mut block)? } else { 0 };
+            if decoded == 0 {
+                break false;
+            }
+            bytes.extend_from_slice(&block[..decoded]);
+        };
+        if !is_whole && (!is_regular || line_end == self.offset) {
+            // The record does not end in this file, so all of it stays unread.
+            self.decoder = None;
+            return Ok(None);
+        }
+        self.carry.clear();
+        if is_whole {
+            self.carry.extend_from_slice(&bytes);
+        }
+        self.offset = line_end;
+        self.window = line_window;
+        let kept = condenser.kept();
+        buffer
+            .take(kept.len(), MARKER_BYTES + limits.read_bytes)
+            .copy_from_slice(kept);
+        Ok(Some(FoundLines {
+            start: 0,
+            length: kept.len(),
+            end: Position::after(&self.window, self.offset),
+            cut: false,
+            has_record: true,
+            passed_over: condenser.passed_over(),
+        }))
+    }
+
+    /// An over-long line, or a record, has no end yet: further decoding would begin it again and again.
+    fn end_without_line(&mut self, end: Option<Option<io::Error>>) -> io::Result<Step> {
+        if let Some(error) = end.flatten() {
+            return self.stop(error);
+        }
+        self.complete = true;
+        self.pause()
     }
 
     fn decode(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

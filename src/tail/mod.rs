@@ -16,7 +16,7 @@
 //!
 //! - Which files there are: `discover` with `pattern`, `leaf` and `likely`; `stem` (rotated names); `links` and `access`
 //!   (which files may be read).
-//! - What is known: `stream_table` (the streams, with the `track` of each), `identity` (what makes a file this file),
+//! - What is known: `stream_table` (the streams, with the `track` of each), `stream_framing` (what makes a record), `identity` (what makes a file this file),
 //!   `seen_files` (files that need not be opened again), `trusted_clock`.
 //! - What is open: `open_files` with `file_reader`, `gzip` and `lines`, and `descriptor_slots` (which files may
 //!   be open).
@@ -59,6 +59,7 @@ pub(crate) mod sim;
 mod state;
 mod stats;
 pub(crate) mod stem;
+mod stream_framing;
 mod stream_table;
 mod survey;
 mod tailer;
@@ -74,6 +75,7 @@ use std::time::Duration;
 
 use crate::disk::DiskError;
 use crate::event::{FileKey, StreamId};
+use crate::framing::{FramingSetting, LineFraming};
 
 pub(crate) use access::user_id;
 pub(crate) use carried_files::CarriedFiles;
@@ -107,6 +109,15 @@ pub(crate) struct Chunk<'b> {
     pub bytes: &'b [u8],
     /// `bytes` is the beginning of one line longer than the limit.
     pub cut: bool,
+    /// The longest payload that a record keeps whole.
+    pub limit: usize,
+    /// How the lines make records. With CRI, `bytes` ends where a record does, or with one that was broken off. Of a
+    /// single record that does not fit into one read, `bytes` has only the lines that matter.
+    pub framing: LineFraming,
+    /// No record of the stream is before this chunk.
+    pub is_first: bool,
+    /// Lines of standard error between `offset` and `end` that are not in `bytes`.
+    pub passed_over: u64,
 }
 
 /// What to tail and how.
@@ -151,6 +162,8 @@ pub(crate) struct LogSettings {
     pub rotated: Vec<String>,
     /// The log's name in the identity of its lines, instead of its live path.
     pub name: Option<String>,
+    /// How its files are framed.
+    pub framing: FramingSetting,
 }
 
 /// Why the tailer cannot start, or cannot save.

@@ -47,6 +47,8 @@ pub(super) struct FileEnd {
     pub(super) metadata: Option<Metadata>,
     /// Bytes of an unterminated line.
     pub(super) half_line: u64,
+    /// Its last lines are the beginning of a record, and are handed out by the next read.
+    pub(super) open_record: bool,
 }
 
 impl<F: FileSystem> OpenFiles<F> {
@@ -123,6 +125,11 @@ impl<F: FileSystem> OpenFiles<F> {
         file.is_compressed() && !file.is_decoding() && at_work.count() >= MAX_DECODERS
     }
 
+    /// The longest line that is handed out whole.
+    pub(super) fn line_bytes(&self) -> usize {
+        self.limits.line_bytes
+    }
+
     /// The bytes of lines that the last read found.
     pub(super) fn bytes(&self, found: &FoundLines) -> &[u8] {
         &self.buffer.bytes()[found.start..found.start + found.length]
@@ -147,6 +154,7 @@ impl<F: FileSystem> OpenFiles<F> {
             return Some(FileEnd {
                 metadata,
                 half_line: 0,
+                open_record: false,
             });
         };
         file.start_again();
@@ -160,9 +168,13 @@ impl<F: FileSystem> OpenFiles<F> {
                 }
             }
         }
+        let open_record = file.has_open_record(track);
+        file.ends = open_record;
+        file.at_end &= !open_record;
         Some(FileEnd {
             metadata,
             half_line: file.half_line(track),
+            open_record,
         })
     }
 

@@ -106,8 +106,11 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
         let offset = track.read.offset;
         track.finished = false;
         track.hand_on(found.end);
+        track.framing.hand_on(found.end.offset, found.has_record);
         self.stats.bytes_read += found.end.offset - offset;
-        self.stats.long_lines += u64::from(found.cut);
+        // The length of a framed line is known only without its head.
+        let is_long = found.cut && !track.framing.get().is_cri();
+        self.stats.long_lines += u64::from(is_long);
         (key, found, offset)
     }
 
@@ -185,6 +188,8 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             track.path.clone_from(&file.path);
             track.inode = file.inode;
             track.seen = self.clock.unix_millis();
+            let setting = self.settings.logs.get(log).map(|log| log.framing);
+            track.framing.configure(setting.unwrap_or_default(), &[]);
         }
         file.key = key;
         file.start_again();

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::FileKey;
 use super::access;
 use super::fs::FileSystem;
+use crate::framing::LineFraming;
 
 /// Rotations by kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub(crate) struct Lag {
     pub path: PathBuf,
     /// The number of bytes after those that were handed out.
     pub unread: u64,
+    /// How its records are framed, as far as that is known.
+    pub framing: LineFraming,
 }
 
 /// Counters, gauges and problems.

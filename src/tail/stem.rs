@@ -13,6 +13,7 @@
 //! | `access.log-20261123-1700000000`, `access.log-1700000000` | logrotate `dateformat -%Y%m%d-%s`, `-%s` |
 //! | `access.log-2026-11-23`, `access.log.2026-11-23`, `access.log_20261123` | logrotate `dateformat`, hand-made scripts |
 //! | `access.log.20261123`, `access.log.20261123T040000` | newsyslog `-t`, scripts |
+//! | `0.log.20261123-040000` | kubelet |
 //! | `access.1.log`, `access-20261123.log` | logrotate `extension .log`; only while `access.log` is known |
 //! | `access.log.gz` | a file compressed by hand |
 
@@ -226,6 +227,8 @@ pub(super) mod tests {
             ("access.log.2026-11-23", None),
             ("access.log_20261123", None),
             ("access.log.20261123", None),
+            ("access.log.20261123-040000", None),
+            ("access.log.20261123-040000.gz", Some(Compression::Gzip)),
             ("access.log.20261123T040000.xz", Some(Compression::Xz)),
             ("access.log.gz", Some(Compression::Gzip)),
             ("access.1.log", None),
@@ -243,6 +246,7 @@ pub(super) mod tests {
         for name in [
             "access.log",
             "access.log.bak",
+            "access.log.20261123-040000.tmp",
             "access.log.1x",
             "access.log-2026",
             "access.log-20261323",

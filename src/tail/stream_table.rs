@@ -160,6 +160,21 @@ impl StreamTable {
         true
     }
 
+    /// Forgets the names of logs for which `is_meant` is true and that have no track.
+    pub(super) fn forget_logs(&mut self, is_meant: impl Fn(&str) -> bool) {
+        let tracks = &self.tracks;
+        let mut named: Option<HashSet<Arc<str>>> = None;
+        self.known_logs.retain(|name| {
+            let names = || {
+                tracks
+                    .values()
+                    .map(|track| Arc::clone(&track.name))
+                    .collect()
+            };
+            !is_meant(name) || named.get_or_insert_with(names).contains(name)
+        });
+    }
+
     /// The tracks with this identity.
     pub(super) fn keys_of(&self, stream: StreamId) -> &[FileKey] {
         self.by_stream.get(&stream).map_or(&[], Vec::as_slice)

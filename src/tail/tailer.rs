@@ -265,6 +265,10 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             marker: found.end.marker,
             bytes: self.open.bytes(&found),
             cut: found.cut,
+            limit: self.open.line_bytes(),
+            framing: track.framing.get(),
+            is_first: !track.framing.has_record_before(offset),
+            passed_over: found.passed_over,
         })
     }
 
@@ -374,6 +378,13 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
             || self.open.slots.backlog
             || self.open.slots.is_waited_for()
             || self.open.iter().any(FileReader::ends_early)
+            || self.open.iter().any(|file| self.waits_for_end(file))
+    }
+
+    /// Whether a rotated file ends with an open record, which is handed out when the file is closed.
+    fn waits_for_end(&self, file: &FileReader<F>) -> bool {
+        let track = self.streams.get(file.key);
+        !file.live && track.is_some_and(|track| file.has_open_record(track))
     }
 
     /// Whether logs wait until others give up their descriptor.
@@ -406,6 +417,7 @@ impl<F: FileSystem, C: Clock> Tailer<F, C> {
                 log: track.log,
                 path: file.path.clone(),
                 unread,
+                framing: track.framing.get(),
             })
         };
         self.open.iter().filter_map(of_file).collect()

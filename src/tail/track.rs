@@ -13,6 +13,7 @@ use super::StreamId;
 use super::fs::Inode;
 use super::gzip::Trailer;
 use super::identity::Position;
+use super::stream_framing::StreamFraming;
 
 /// The maximum number of positions remembered between `settled` and `read`. Beyond it the newest are merged, which is
 /// coarser but never wrong.
@@ -25,6 +26,8 @@ pub(super) struct Track {
     pub(super) log: usize,
     /// The log's name, part of the identity.
     pub(super) name: Arc<str>,
+    /// How its records are framed.
+    pub(super) framing: StreamFraming,
     /// Known after the first complete line.
     pub(super) stream: Option<StreamId>,
     /// The hash of the first line; unknown for a stream of an older checkpoint until its file is found.
@@ -82,6 +85,7 @@ impl Track {
         Self {
             log: 0,
             name,
+            framing: StreamFraming::default(),
             stream: None,
             beginning: None,
             read: position,

@@ -69,6 +69,8 @@ pub(crate) struct Parsing {
     pub parsed: BTreeMap<String, u64>,
     /// Lines that no format took, by the first format's reason.
     pub errors: BTreeMap<&'static str, u64>,
+    /// Lines that a container wrote to standard error, which are not indexed. They are among `filtered`.
+    pub stderr_lines: u64,
 }
 
 /// One consistent view of everything counted.

@@ -148,6 +148,11 @@ impl View {
             "reason",
             &mut errors,
         )?;
+        page.counter(
+            "stderr_lines",
+            "Lines that containers wrote to standard error, which are not indexed; they count as filtered",
+            parsing.stderr_lines,
+        )?;
         page.gauge(
             "unparsed_logs",
             "Logs of which no line matches a format at present",

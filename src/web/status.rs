@@ -73,7 +73,13 @@ fn files(view: &View) -> Value {
         .snapshot
         .lag
         .iter()
-        .map(|lag| json!({ "path": lag.path, "unread_bytes": lag.unread }))
+        .map(|lag| {
+            json!({
+                "path": lag.path,
+                "framing": lag.framing.word(),
+                "unread_bytes": lag.unread,
+            })
+        })
         .collect();
     json!({
         "open": tail.files_open,

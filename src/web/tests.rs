@@ -10,6 +10,7 @@ use super::*;
 use crate::build_info;
 use crate::config::IndexTarget;
 use crate::event::{FileKey, OutcomeCounts};
+use crate::framing::LineFraming;
 use crate::output::elasticsearch::{Elasticsearch, Settings};
 use crate::tail::{self, Lag, Leaves, Problem, Rotations};
 use crate::telemetry::{Accounts, Parsing};
@@ -37,6 +38,7 @@ pub(super) fn view() -> View {
         parsing: Parsing {
             parsed: BTreeMap::from([("main".to_owned(), 119), ("combined".to_owned(), 120)]),
             errors: BTreeMap::from([("literal", 121), ("status", 122)]),
+            stderr_lines: 123,
         },
         tail: tail::Stats {
             files_waiting: 3,
@@ -70,6 +72,7 @@ pub(super) fn view() -> View {
                 log: 0,
                 path: PathBuf::from(path),
                 unread,
+                framing: LineFraming::Raw,
             })
             .into(),
         backpressure_seconds: 141.5,

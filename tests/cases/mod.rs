@@ -40,6 +40,7 @@ mod pages;
 mod panel_cost;
 mod panels;
 mod people;
+mod pods;
 mod proxies;
 mod prune;
 mod questions;

@@ -12,6 +12,7 @@ use logweir_parsers::{Escape, Format, FormatError};
 use super::super::terminal;
 use crate::agent;
 use crate::config::{Field, Loaded, NamedFormat, for_any_log, well_known};
+use crate::framing::FramingSetting;
 use crate::tail::fs::HostFs;
 use crate::tail::survey;
 
@@ -23,6 +24,8 @@ pub(super) struct Chosen {
     pub(super) source: String,
     /// Further fields of the records of this log.
     pub(super) fields: Vec<Field>,
+    /// How its files are framed.
+    pub(super) framing: FramingSetting,
 }
 
 /// A `--format` that cannot be used.
@@ -57,6 +60,7 @@ pub(super) fn asked_for(text: &str, loaded: &Loaded) -> Result<Chosen, BadFormat
         source: format!("--format {}", named.name),
         formats: vec![named],
         fields: Vec::new(),
+        framing: FramingSetting::Auto,
     };
     let name = text.trim();
     if name == "auto" {
@@ -86,6 +90,7 @@ pub(super) fn asked_for(text: &str, loaded: &Loaded) -> Result<Chosen, BadFormat
         }],
         source: "--format".to_owned(),
         fields: Vec::new(),
+        framing: FramingSetting::Auto,
     })
 }
 
@@ -98,6 +103,7 @@ pub(super) fn configured(path: &Path, loaded: &Loaded) -> Chosen {
         formats: log.formats.iter().cloned().collect(),
         source: format!("those of the log {}", log.paths.join(", ")),
         fields: log.fields.clone(),
+        framing: log.framing,
     }
 }
 
@@ -133,6 +139,7 @@ fn all(loaded: &Loaded) -> Chosen {
         formats: for_any_log(known(loaded)),
         source,
         fields: Vec::new(),
+        framing: FramingSetting::Auto,
     }
 }
 

@@ -3,7 +3,7 @@
 //! Owns the looks of lines that occur in access logs but are not access log lines. A hint never decides anything: it
 //! accompanies the parser's own reason.
 
-use logweir_parsers::{Expected, ParseError, error_log};
+use logweir_parsers::{Expected, ParseError, cri, error_log};
 
 /// The hint about a line that no format matches.
 pub(super) fn hint(line: &[u8], error: &ParseError, ended: bool) -> Option<&'static str> {
@@ -25,10 +25,8 @@ pub(super) fn hint(line: &[u8], error: &ParseError, ended: bool) -> Option<&'sta
             "Docker's json-file wraps each line; let nginx write to a file on a shared volume",
         );
     }
-    if is_cri(line) {
-        return Some(
-            "a container runtime wraps each line; let nginx write to a file on a shared volume",
-        );
+    if cri::parse(line).is_some() {
+        return Some("a container runtime wraps each line; set framing = \"cri\" in its [[logs]]");
     }
     if begins(b"{") && offset == 0 {
         return Some(
@@ -52,22 +50,6 @@ pub(super) fn hint(line: &[u8], error: &ParseError, ended: bool) -> Option<&'sta
         );
     }
     None
-}
-
-/// `2026-11-23T05:41:14.123456789Z stdout F …` (Kubernetes' CRI log format).
-fn is_cri(line: &[u8]) -> bool {
-    let mut words = line.splitn(3, |byte| *byte == b' ');
-    let time = words.next().unwrap_or_default();
-    like(time, b"0000-00-00T00:00:00.") && matches!(words.next(), Some(b"stdout" | b"stderr"))
-}
-
-/// Whether a line begins like this; `0` stands for a digit.
-fn like(line: &[u8], pattern: &[u8]) -> bool {
-    line.len() >= pattern.len()
-        && line.iter().zip(pattern).all(|(byte, like)| match like {
-            b'0' => byte.is_ascii_digit(),
-            other => byte == other,
-        })
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::path::Path;
 use flate2::bufread::MultiGzDecoder;
 use memchr::memchr;
 
+use crate::framing::Record;
 use crate::tail::stem::{self, Compression};
 
 /// Bytes read at once.
@@ -39,9 +40,11 @@ pub(super) struct Line<'b> {
     pub(super) length: u64,
     /// A `\n` ends it.
     pub(super) ended: bool,
+    /// What a container runtime put around it; `bytes` are without that.
+    pub(super) record: Option<Record<'b>>,
 }
 
-/// Opens a log; `-` is standard input. A line over `limit` bytes is cut.
+/// Opens a log; `-` is standard input. A line over `limit` bytes is cut; a CRI head does not count.
 pub(super) fn open(path: &Path, limit: usize) -> io::Result<Lines> {
     if path.as_os_str() == "-" {
         return Lines::new(io::stdin(), limit);
@@ -132,6 +135,7 @@ impl Lines {
             bytes: &self.line,
             length,
             ended,
+            record: None,
         }))
     }
 

@@ -19,6 +19,7 @@ use super::report::{Report, count, size};
 use super::sample::{self, Proxy, Sample};
 use crate::agent;
 use crate::config::{FieldValue, Loaded, Log, NamedFormat, not_followed};
+use crate::framing::{FramingSetting, LineFraming};
 use crate::globs::Globs;
 use crate::tail::fs::{HostFs, is_console};
 use crate::tail::{LogFile, Problem, survey};
@@ -201,6 +202,9 @@ impl<'a> Look<'a> {
             None => format!("log {paths}"),
         });
         report.item("formats", &log.formats.shown());
+        if log.framing != FramingSetting::Raw {
+            report.item("framing", log.framing.word());
+        }
         for field in &log.fields {
             match &field.value {
                 FieldValue::Constant(site) if field.name == SITE => report.item("site", site),
@@ -276,7 +280,8 @@ impl<'a> Look<'a> {
             ));
             return None;
         }
-        let sample = match sample::take(&file.path, &log.formats) {
+        let framing = LineFraming::of(log.framing, &first_line(&file.path));
+        let sample = match sample::take(&file.path, &log.formats, framing) {
             Ok(sample) => sample,
             Err(error) => {
                 report.item("live", &what);
@@ -284,7 +289,19 @@ impl<'a> Look<'a> {
                 return None;
             }
         };
-        report.item("live", &format!("{what}, readable{}", taken(&sample, log)));
+        let read_as = match framing.is_cri() {
+            true => ", read as cri",
+            false => "",
+        };
+        let by = taken(&sample, log);
+        report.item("live", &format!("{what}, readable{read_as}{by}"));
+        if sample.is_docker_json && log.framing != FramingSetting::Raw {
+            report.warn(&format!(
+                "{} is written by Docker's json-file driver, which is not CRI: its lines are indexed unparsed; the \
+                 container runtime must be containerd or CRI-O, or let nginx write to a file on a shared volume",
+                file.path.display()
+            ));
+        }
         if sample.odd() > 0 {
             report.warn(&format!(
                 "{} of the last {} lines fit no format: logweir check --parse {} explains them",
@@ -357,6 +374,18 @@ impl<'a> Look<'a> {
                 });
             }
         }
+    }
+}
+
+/// The beginning of a file's first line.
+fn first_line(path: &Path) -> Vec<u8> {
+    let mut beginning = Vec::new();
+    let read =
+        File::open(path).and_then(|open| open.take(BEGINNING_BYTES).read_to_end(&mut beginning));
+    let end = memchr::memchr(b'\n', &beginning);
+    match (read, end) {
+        (Err(_), _) => Vec::new(),
+        (Ok(_), end) => beginning[..end.unwrap_or(beginning.len())].to_vec(),
     }
 }
 

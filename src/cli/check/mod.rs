@@ -10,6 +10,7 @@ mod connect;
 mod doubles;
 mod extras;
 mod formats;
+mod framed;
 mod hints;
 mod host;
 mod kibana;

@@ -7,18 +7,20 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use logweir_parsers::event_time::TimeFields;
-use logweir_parsers::{Captures, ParseError};
+use logweir_parsers::{Captures, ParseError, cri};
 
 use super::super::Exit;
 use super::super::terminal;
 use super::super::terminal::print;
 use super::formats::{self, Chosen};
-use super::lines::{self, Line, Lines};
+use super::framed::FramedLines;
+use super::lines::{self, Line};
 use super::route_counts::RouteCounts;
 use super::shown::{Record, Records};
 use super::tally::Tally;
 use super::{hints, names};
 use crate::config::{Loaded, variable_of};
+use crate::framing::{Shape, is_docker_json};
 use crate::record::is_blank;
 use crate::record::privacy::{Cleaned, Redactor};
 
@@ -50,13 +52,14 @@ pub(super) fn run(loaded: &Loaded, asked: Asked<'_>) -> Exit {
         },
     };
     let limit = loaded.config.max_line_bytes.as_usize();
-    let mut lines = match lines::open(asked.path, limit) {
+    let lines = match lines::open(asked.path, limit + cri::MAX_HEAD) {
         Ok(lines) => lines,
         Err(error) => return unreadable(asked.path, &error),
     };
+    let mut lines = FramedLines::new(lines, chosen.framing, limit);
     let mut walk = Walk::new(loaded, &chosen, asked);
     let result = walk.all(&mut lines);
-    print(&walk.text(lines.bytes()));
+    print(&walk.text(&lines));
     match result {
         Err(error) => unreadable(asked.path, &error),
         Ok(()) if walk.tally.odd_lines() > 0 => Exit::Data,
@@ -124,7 +127,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn all(&mut self, lines: &mut Lines) -> io::Result<()> {
+    fn all(&mut self, lines: &mut FramedLines) -> io::Result<()> {
         while let Some(line) = lines.next()? {
             self.tally.unfinished = !line.ended;
             self.line(&line);
@@ -138,6 +141,11 @@ impl<'a> Walk<'a> {
         }
         if is_blank(line.bytes) {
             return self.tally.blank();
+        }
+        match line.record.map(|record| record.shape) {
+            Some(Shape::BrokenOff) => return self.broken_off(line),
+            Some(Shape::Unframed) => return self.not_framed(line),
+            Some(Shape::Whole) | None => {}
         }
         let mut furthest: Option<(usize, ParseError)> = None;
         for (index, named) in self.chosen.formats.iter().enumerate() {
@@ -157,6 +165,9 @@ impl<'a> Walk<'a> {
     fn parsed(&mut self, index: usize, line: &Line<'_>) {
         let times = &self.times[index];
         let stamp = times.read(&self.captures, line.bytes);
+        // The runtime's time counts where the format has none.
+        let runtime = || line.record.and_then(|record| cri::time(record.time));
+        let stamp = stamp.or_else(runtime);
         if stamp.is_none()
             && let Some(capture) = times.capture()
         {
@@ -228,6 +239,35 @@ impl<'a> Walk<'a> {
         ));
     }
 
+    fn not_framed(&mut self, line: &Line<'_>) {
+        let (reason, why) = match is_docker_json(line.bytes) {
+            true => (
+                "docker_json",
+                "is written by Docker's json-file driver, which is not CRI and is not read; its pods' runtime must be \
+                 containerd or CRI-O, or nginx must write to a file on a shared volume",
+            ),
+            false => (
+                "not_cri",
+                "has no CRI head (time, stdout or stderr, P or F), although the file is framed so",
+            ),
+        };
+        if self.tally.odd(reason, line.number) <= SHOWN_PER_REASON {
+            let place = self.place(line.bytes, 0);
+            self.odd
+                .push(format!("line {}: {why}\n{place}", line.number));
+        }
+    }
+
+    fn broken_off(&mut self, line: &Line<'_>) {
+        if self.tally.odd("partial_line", line.number) <= SHOWN_PER_REASON {
+            let place = self.place(line.bytes, line.bytes.len());
+            self.odd.push(format!(
+                "line {}: its last part is missing; `run` waits for it while the file is live\n{place}",
+                line.number
+            ));
+        }
+    }
+
     fn too_long(&mut self, line: &Line<'_>) {
         if self.tally.odd(TOO_LONG, line.number) > SHOWN_PER_REASON {
             return;
@@ -252,7 +292,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Reports everything. The summary comes last, so that it is visible in a terminal.
-    fn text(&self, bytes: u64) -> String {
+    fn text(&self, lines: &FramedLines) -> String {
         let names: Vec<&str> = self
             .chosen
             .formats
@@ -266,6 +306,9 @@ impl<'a> Walk<'a> {
             self.chosen.source
         ))];
         parts[0].push('\n');
+        if let Some(text) = lines.framing_text() {
+            parts[0].push_str(&text);
+        }
         if self.asked.format.is_none() {
             for note in &self.loaded.notes {
                 parts[0].push_str(&terminal::safe(&format!("note: {note}")));
@@ -294,7 +337,7 @@ impl<'a> Walk<'a> {
             ));
         }
         parts.extend(self.routes.text());
-        parts.push(self.tally.summary(&names, bytes));
+        parts.push(self.tally.summary(&names, lines.bytes()));
         parts.join("\n")
     }
 }

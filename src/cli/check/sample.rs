@@ -11,9 +11,11 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use ipnet::IpNet;
+use logweir_parsers::cri::{self, Stream};
 use logweir_parsers::{Captures, client};
 
 use crate::config::{Formats, NamedFormat};
+use crate::framing::{LineFraming, is_docker_json};
 use crate::record::is_blank;
 
 /// Read from the end of a log.
@@ -34,6 +36,8 @@ pub(super) struct Sample {
     pub(super) taken: Vec<usize>,
     /// The peer that nearly all requests come from, when it is a private address.
     pub(super) proxy: Option<Proxy>,
+    /// Lines are those of Docker's json-file driver.
+    pub(super) is_docker_json: bool,
 }
 
 /// One peer for nearly all requests.
@@ -70,7 +74,7 @@ impl Proxy {
 }
 
 /// Looks at the end of a log.
-pub(super) fn take(path: &Path, formats: &Formats) -> io::Result<Sample> {
+pub(super) fn take(path: &Path, formats: &Formats, framing: LineFraming) -> io::Result<Sample> {
     let mut file = File::open(path)?;
     let start = file.metadata()?.len().saturating_sub(SAMPLE_BYTES);
     file.seek(SeekFrom::Start(start))?;
@@ -91,7 +95,30 @@ pub(super) fn take(path: &Path, formats: &Formats) -> io::Result<Sample> {
             .collect(),
     };
     lines.reverse();
+    let lines = match framing.is_cri() {
+        true => payloads(&lines),
+        false => lines,
+    };
     Ok(of(&lines, formats))
+}
+
+/// What a container wrote to standard output in single lines; parts are not joined for a sample.
+fn payloads<'l>(lines: &[&'l [u8]]) -> Vec<&'l [u8]> {
+    let mut is_open = false;
+    let mut payloads = Vec::new();
+    for line in lines {
+        match cri::parse(line) {
+            None => payloads.push(*line),
+            Some(line) if line.stream == Stream::Stderr => {}
+            Some(line) => {
+                if !line.is_part && !is_open {
+                    payloads.push(line.payload);
+                }
+                is_open = line.is_part;
+            }
+        }
+    }
+    payloads
 }
 
 fn of(lines: &[&[u8]], formats: &Formats) -> Sample {
@@ -128,6 +155,7 @@ fn of(lines: &[&[u8]], formats: &Formats) -> Sample {
         lines: lines.len(),
         taken,
         proxy: proxy.map(|(proxy, _)| proxy),
+        is_docker_json: lines.iter().any(|line| is_docker_json(line)),
     }
 }
 
@@ -185,7 +213,7 @@ mod tests {
         let formats = vec![NamedFormat::combined()].into();
         let look = |text: String| {
             std::fs::write(&path, text).unwrap();
-            take(&path, &formats).unwrap()
+            take(&path, &formats, LineFraming::Raw).unwrap()
         };
         assert_eq!(look(String::new()).lines, 0);
         assert_eq!(look("\n".to_owned()).lines, 0);

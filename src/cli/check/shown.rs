@@ -15,8 +15,9 @@ use super::lines::Line;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, IndexTarget};
 use crate::event::{Batch, StreamId};
+use crate::framing::LineFraming;
 use crate::output::elasticsearch::ActionLines;
-use crate::record::{self, LineSource, Recorder};
+use crate::record::{self, FramedLine, LineSource, Recorder};
 
 /// Columns of a value in the table.
 const VALUE_COLUMNS: usize = 80;
@@ -43,6 +44,7 @@ impl Records {
         let log = record::LogSettings {
             formats: chosen.formats.clone().into(),
             fields: chosen.fields.clone(),
+            pods: true,
         };
         let settings = record::Settings {
             data_stream: target.stream().cloned(),
@@ -110,12 +112,26 @@ impl Records {
             log: 0,
             stream: StreamId([0; 10]),
             path,
+            is_framed: line.record.is_some(),
         };
         self.batch.clear();
         self.recorder
             .begin(source, SystemClock::new().unix_millis(), None);
-        self.recorder
-            .record(line.offset, line.bytes, false, &mut self.batch);
+        match line.record {
+            None => {
+                self.recorder
+                    .record(line.offset, line.bytes, false, &mut self.batch);
+            }
+            Some(record) => {
+                let framed = FramedLine {
+                    record,
+                    framing: LineFraming::Cri,
+                    is_first: false,
+                };
+                self.recorder
+                    .record_framed(line.offset, &framed, &mut self.batch);
+            }
+        }
         let mut parts = self.batch.body.split(|byte| *byte == b'\n');
         let action: Value = serde_json::from_slice(parts.next()?).ok()?;
         let document: Value = serde_json::from_slice(parts.next()?).ok()?;

@@ -5,60 +5,11 @@
 
 use std::time::Duration;
 
-use super::Section::{
-    self, Elasticsearch, Enrich, Http, Kibana, Log, Logs, Privacy, Routes, Store, Top,
-};
-use super::{Bounds, Setting, SettingKind};
+use super::Section::{Elasticsearch, Enrich, Http, Kibana, Log, Logs, Privacy, Routes, Store, Top};
+use super::entry::{CENTURY, HOUR, KIB, MIB, count, setting, size, time};
+use super::redact::{REDACT_QUERY, REDACT_QUERY_EXCEPT, REDACT_VALUES};
+use super::{Setting, SettingKind};
 use crate::config::LogLevel;
-use crate::config::units::Bytes;
-
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const HOUR: Duration = Duration::from_secs(3600);
-const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
-
-const fn size(least: u64, most: u64) -> SettingKind {
-    SettingKind::Bytes(Bounds {
-        least: Bytes::new(least),
-        most: Bytes::new(most),
-    })
-}
-
-const fn time(least: Duration, most: Duration) -> SettingKind {
-    SettingKind::Duration(Bounds { least, most })
-}
-
-const fn count(least: usize, most: usize) -> SettingKind {
-    SettingKind::Count(Bounds { least, most })
-}
-
-const fn setting(
-    section: Section,
-    name: &'static str,
-    kind: SettingKind,
-    default: &'static str,
-    example: &'static str,
-    doc: &'static str,
-) -> Setting {
-    Setting {
-        section,
-        name,
-        kind,
-        default,
-        example,
-        doc,
-    }
-}
-
-/// Names of keys whose values are secret. `code` and `key` are not in the list, because most of their values are not
-/// secret. The `code` of an OAuth callback is recognised by the `state` beside it.
-const REDACT_QUERY: &str = r#"["access_code", "*access_key*", "account_key", "activation_code", "activation_key", "*api_key*", "*aspsessionid*", "aspxauth", "assertion", "auth", "*authcode", "authorization", "backup_code", "bearer", "*card_number*", "cc_number", "code_verifier", "*credential*", "csrf", "cvc", "cvv", "device_code", "encryption_key", "*hmac", "iban", "jsessionid", "jwt", "keycloak_identity", "login_code", "master_key", "mfa", "mnemonic", "oauth2_proxy", "oauth_verifier", "one_time_code", "otp", "pass", "*passcode*", "*passphrase*", "*passwd*", "*password*", "*phpsessid*", "pin", "*private_key*", "psw", "pswd", "pw", "*pwd", "recovery_code", "*remember_me*", "remember_web", "reset_code", "*saml_request*", "*saml_response*", "samlart", "*secret", "*secret_key*", "security_answer", "security_code", "seed_phrase", "sess", "*sessid*", "session", "*session_id*", "*session_key*", "shared_key", "*shibsession*", "sid", "sig", "signature", "signing_key", "sms_code", "smsession", "ssess", "ssn", "subscription_key", "ticket", "*token", "totp", "2fa", "verification_code", "wordpress_logged_in", "wordpress_sec", "wresult", "xsrf"]"#;
-
-/// Names of keys whose values are not secret although a word of them is in the list.
-const REDACT_QUERY_EXCEPT: &str = r#"["auth_method", "auth_provider", "auth_type", "pass_through", "passwordless", "session_type", "signature_method", "signature_type", "signature_version", "ticket_category", "ticket_class", "ticket_count", "ticket_price", "ticket_type", "token_type"]"#;
-
-/// All shapes of values, by their names.
-const REDACT_VALUES: &str = r#"["anthropic", "aws", "basic", "bearer", "github", "gitlab", "google", "jwt", "npm", "openai", "private_key", "slack", "stripe", "userinfo"]"#;
 
 /// Every setting, in the order of the sample.
 pub(crate) static SETTINGS: &[Setting] = &[
@@ -248,6 +199,17 @@ pub(crate) static SETTINGS: &[Setting] = &[
         r#""default""#,
         "",
         "The escaping of formats without escape=.",
+    ),
+    setting(
+        Logs,
+        "framing",
+        SettingKind::OneOf(&["raw", "cri", "auto"]),
+        "",
+        r#""cri""#,
+        "How the lines of the files make log lines. raw: each line is one, as nginx writes it. cri: a container runtime of \
+         Kubernetes has put a time and a stream before each line and may have split it (/var/log/pods). auto: cri if \
+         the first line of a file has such a head, otherwise raw. Default: auto for paths below /var/log/pods and \
+         /var/log/containers, otherwise raw. See CRI.md.",
     ),
     setting(
         Logs,

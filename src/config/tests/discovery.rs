@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::*;
+use crate::framing::FramingSetting;
 use crate::globs::tests::COMPILED;
 
 fn paths(config: &Config) -> Vec<&str> {
@@ -44,6 +45,37 @@ fn with_discover_the_logs_that_no_section_takes_are_followed_too() {
     assert!(
         notes.iter().any(|note| note.contains("$host.log")),
         "{notes:?}"
+    );
+}
+
+#[test]
+fn only_logs_of_pods_are_framed_by_default() {
+    let framing = |paths: &str, set: &str| {
+        let toml = format!("[[logs]]\npaths = {paths}\n{set}\n");
+        text(&toml).config().logs[0].framing
+    };
+    for (paths, expected) in [
+        ("['/var/log/nginx/*.log']", FramingSetting::Raw),
+        ("['/var/log/podsx/*.log']", FramingSetting::Raw),
+        ("['/var/log/pods/*_*_*/*/*.log']", FramingSetting::Auto),
+        (
+            "['/a.log', '/var/log/containers/*.log']",
+            FramingSetting::Auto,
+        ),
+    ] {
+        assert_eq!(framing(paths, ""), expected, "{paths}");
+        assert_eq!(framing(paths, "framing = 'cri'"), FramingSetting::Cri);
+        assert_eq!(framing(paths, "framing = 'raw'"), FramingSetting::Raw);
+    }
+    let errors = text("[[logs]]\npaths = ['/a.log']\nframing = 'crio'\n").errors();
+    assert!(errors.contains("did you mean \"cri\"?"), "{errors}");
+    // The logs of nginx.conf are files that nginx writes.
+    let config = nginx("").config();
+    assert!(
+        config
+            .logs
+            .iter()
+            .all(|log| log.framing == FramingSetting::Raw)
     );
 }
 

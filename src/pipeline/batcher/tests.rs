@@ -10,6 +10,7 @@ use tokio::runtime::Runtime;
 use super::super::harness;
 use super::super::scripted_output::{self, Ending, IdFraming, ScriptedOutput};
 use super::*;
+use crate::framing::LineFraming;
 use crate::record::StaleFormats;
 use crate::tail::watch::Watcher;
 
@@ -168,6 +169,10 @@ impl Lab {
             marker: 0,
             bytes,
             cut,
+            limit: 4096,
+            framing: LineFraming::Raw,
+            is_first: true,
+            passed_over: 0,
         };
         let mut at = offset;
         for line in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -407,6 +412,10 @@ fn blank_lines_are_counted_as_filtered() {
             marker: 0,
             bytes: &bytes,
             cut: false,
+            limit: 4096,
+            framing: LineFraming::Raw,
+            is_first: true,
+            passed_over: 0,
         },
         lab.now,
         NOW,

@@ -308,7 +308,7 @@ proptest! {
         let formats: Vec<_> = lines.iter().map(|(format, _)| format.clone()).collect();
         let mut one = recorder(settings(formats.clone()));
         let mut other = settings(vec![Format::combined()]);
-        other.logs.push(LogSettings { formats: named(formats).into(), fields: vec![] });
+        other.logs.push(LogSettings { formats: named(formats).into(), fields: vec![], pods: false });
         let mut other = recorder(other);
         let last = seconds.map(|seconds| Stamp { seconds, nanos: 0, offset_minutes: None });
         let mut batch = Batch::default();

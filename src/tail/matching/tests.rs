@@ -16,7 +16,7 @@ use super::super::history::HistoryRule;
 use super::super::identity::{Position, beginning};
 use super::super::stem::Compression;
 use super::super::stream_table::StreamTable;
-use super::super::{FileKey, Links, LogSettings};
+use super::super::{FileKey, FramingSetting, Links, LogSettings};
 use super::{Content, Decision, Match, OpenFile, Probe};
 
 /// The log that the settings name.
@@ -290,6 +290,7 @@ impl Case {
             exclude: vec![exclude.to_owned()],
             rotated: vec![],
             name: None,
+            framing: FramingSetting::Raw,
         });
         let discover = Discover::new(&settings, &[], &Links::default()).unwrap();
         let line = first_line(self.content);

@@ -10,6 +10,7 @@ use super::super::assignments::Assignment;
 use super::super::checkpoint::CheckpointEntry;
 use super::super::gzip::Trailer;
 use super::super::identity::Position;
+use super::super::stream_framing::StreamFraming;
 use super::super::track::Track;
 use super::StreamTable;
 
@@ -47,6 +48,7 @@ impl StreamTable {
                 track.finished = entry.finished;
                 track.skipped = entry.skipped;
                 track.unfound = entry.unfound;
+                track.framing = StreamFraming::restored(entry.framing, entry.has_record);
                 track.assigned = assigned.unwrap_or(false);
                 track.gzip = entry.gzip.map(|(crc32, size)| Trailer { crc32, size });
             }
@@ -85,6 +87,7 @@ fn entry(track: &Track) -> Option<CheckpointEntry> {
     let finished = track.finished && !track.in_flight();
     // A compressed file counts as decoded only when its lines are settled.
     let gzip = track.gzip.filter(|_| finished);
+    let framing = track.framing.to_save();
     Some(CheckpointEntry {
         stream,
         log: track.name.to_string(),
@@ -100,6 +103,8 @@ fn entry(track: &Track) -> Option<CheckpointEntry> {
         gzip: gzip.map(|trailer| (trailer.crc32, trailer.size)),
         beginning: track.beginning,
         unfound: track.unfound,
+        framing,
+        has_record: framing.is_some() && track.framing.has_record_before(position.offset),
     })
 }
 

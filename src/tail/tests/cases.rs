@@ -4,7 +4,7 @@ use rustix::io::Errno;
 
 use super::{DATA, DAY, Host, LIVE, settings};
 use crate::tail::sim::Op;
-use crate::tail::{LogSettings, TailError};
+use crate::tail::{FramingSetting, LogSettings, TailError};
 
 pub(super) const GLOB: &str = "/logs/*access.log";
 
@@ -517,6 +517,7 @@ fn a_new_log_of_a_used_directory_starts_as_at_the_first_start() {
         exclude: vec![],
         rotated: vec![],
         name: None,
+        framing: FramingSetting::Raw,
     });
     host.start();
     assert_eq!(host.texts(), ["live"]);

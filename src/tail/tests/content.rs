@@ -1,7 +1,7 @@
 //! Files whose names do not identify their log, and how their lines are read.
 
 use super::{DATA, DAY, Host, LIVE, Read, settings};
-use crate::tail::{Leaves, LogSettings, other_files};
+use crate::tail::{FramingSetting, Leaves, LogSettings, other_files};
 
 const STATE: &str = "/state/logweir";
 
@@ -520,6 +520,7 @@ fn a_dated_name_found_by_a_glob_does_not_affect_other_logs() {
         exclude: vec![],
         rotated: vec![],
         name: None,
+        framing: FramingSetting::Raw,
     });
     host.reload();
     assert_eq!(host.texts(), ["shop", "gala"]);

@@ -9,6 +9,7 @@ mod content;
 mod descriptor_slots;
 mod faults;
 mod foreign;
+mod framed;
 mod host;
 mod left;
 mod links;
@@ -22,7 +23,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::sim::SimFs;
-use super::{CarriedFiles, FileKey, Links, LogSettings, Settings, StreamId, TailError, Tailer};
+use super::{
+    CarriedFiles, FileKey, FramingSetting, Links, LogSettings, Settings, StreamId, TailError,
+    Tailer,
+};
 use crate::clock::ManualClock;
 
 pub(super) const LIVE: &str = "/logs/access.log";
@@ -41,6 +45,7 @@ pub(crate) fn settings(globs: &[&str]) -> Settings {
             exclude: vec![],
             rotated: vec![],
             name: None,
+            framing: FramingSetting::Raw,
         }],
         rotated_dirs: vec![],
         history: Duration::ZERO,
