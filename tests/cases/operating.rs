@@ -144,14 +144,16 @@ fn the_daemonsets_configuration_is_valid_and_reads_the_default_log_of_ingress_ng
     let home = Home::new();
     let pod = home.path("pods/ingress-nginx_controller-7d_0f1e/controller");
     fs::create_dir_all(&pod).unwrap();
-    append_text(&pod.join("0.log"), INGRESS);
+    let framed = |line| format!("2026-03-23T04:00:05.000000001Z stdout F {line}\n");
+    append_text(
+        &pod.join("0.log"),
+        &INGRESS.lines().map(framed).collect::<String>(),
+    );
     fs::write(home.path("api-key"), "id:key\n").unwrap();
     let path = |name: &str| home.path(name).display().to_string();
     let text = text("packaging/kubernetes/daemonset/logweir.toml")
         .replace("/var/log/pods", &path("pods"))
         .replace("/etc/logweir/secret/api-key", &path("api-key"))
-        // until the setting exists
-        .replace("framing = \"cri\"\n", "")
         .replace("retention = \"30d\"\n", "");
     fs::write(home.config(), text).unwrap();
     let data = format!("LOGWEIR_DATA_DIR={}", path("data"));
