@@ -48,6 +48,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode> {
     deb::without_systemd(&debian)?;
     deb::with_systemd(&debian, &folder)?;
     rpm::by_rpm(&debian, &first, &second)?;
+    std::fs::remove_dir_all(debian.root())?;
     println!("all steps passed");
     Ok(ExitCode::SUCCESS)
 }
