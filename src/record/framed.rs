@@ -48,6 +48,8 @@ impl Frame<'_> {
     };
 
     /// The runtime's time, if it is readable.
+    #[cold]
+    #[inline(never)]
     pub(super) fn stamp(&self) -> Option<Stamp> {
         match self.time {
             [] => None,

@@ -362,12 +362,13 @@ impl<F: Framing> Recorder<F> {
 
     /// Writes the record of `line`, at `offset` of the source, as one item of `batch`.
     /// `cut`: the line was longer than the limit and this is its beginning.
+    #[inline(always)]
     pub fn record(&mut self, offset: u64, line: &[u8], cut: bool, batch: &mut Batch) -> Recorded {
         self.take(offset, line, cut, &Frame::RAW, batch)
     }
 
-    /// The same for a line in a frame. Inlined, so that a line without one costs nothing more.
-    #[inline(always)]
+    /// The same for a line in a frame. There is one copy of it, into which the steps of a line are inlined.
+    #[inline(never)]
     fn take(
         &mut self,
         offset: u64,
@@ -400,7 +401,7 @@ impl<F: Framing> Recorder<F> {
         };
         if taken.is_err()
             && let Some(whole) = frame.whole
-            && let Ok(index) = choose(&log.formats, whole, captures)
+            && let Some(index) = choose_for_whole(&log.formats, whole, captures)
         {
             (taken, line) = (Ok(index), whole);
         }
@@ -496,6 +497,13 @@ fn choose(
         }
     }
     Err(furthest)
+}
+
+/// The first format that matches a line with its head, which is rare.
+#[cold]
+#[inline(never)]
+fn choose_for_whole(formats: &Formats, line: &[u8], captures: &mut Captures) -> Option<usize> {
+    choose(formats, line, captures).ok()
 }
 
 /// The number of nodes that one path would visit in the trie of templates, if the templates cross too much for a trie.
