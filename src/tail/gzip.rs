@@ -294,6 +294,8 @@ impl<F: FileSystem> Gzip<F> {
     /// Decodes up to `position` and checks that the file contains what was read before it.
     fn resume(&mut self, position: Position) -> io::Result<bool> {
         self.decoder = Some(decoder(&self.fs, &self.file));
+        // The new decoder comes to the same error again.
+        self.failed = None;
         self.carry.clear();
         self.window.clear();
         self.offset = 0;
