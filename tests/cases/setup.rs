@@ -135,6 +135,7 @@ fn full_document() -> Value {
     json!({
         "@timestamp": "2026-11-23T09:30:00.123Z",
         "agent": { "id": "a1", "name": "web-07", "type": "logweir", "version": "0.1.0" },
+        "container": { "name": "nginx" },
         "destination": { "address": "192.0.2.1", "domain": "shop.example", "ip": "192.0.2.1", "port": 443 },
         "ecs": { "version": "8.11.0" },
         "error": { "message": "expected a number for $status" },
@@ -151,6 +152,9 @@ fn full_document() -> Value {
             "route": "/users/{id}/orders", "version": "1.1",
         },
         "input": { "type": "log" },
+        "kubernetes": {
+            "container": { "name": "nginx" }, "namespace": "shop", "pod": { "name": "web-7d", "uid": "0f1e" },
+        },
         "log": { "file": { "path": "/var/log/nginx/access.log" }, "offset": 4_294_967_296_u64 },
         "logweir": { "route_rule": 2 },
         "nginx": { "access": {
@@ -161,6 +165,9 @@ fn full_document() -> Value {
                 "queue_time_ms": 0, "response_length": [0, 512], "response_time_ms": [0, 10], "status": [502, 200],
             },
         } },
+        "orchestrator": {
+            "namespace": "shop", "resource": { "name": "web-7d", "type": "pod" }, "type": "kubernetes",
+        },
         "related": { "ip": ["203.0.113.9", "2001:db8::1"], "user": "ada" },
         "service": { "type": "nginx" },
         "source": {
