@@ -25,6 +25,9 @@ const SMALLEST: u32 = 1 << 10;
 const LARGEST: u32 = 1 << 19;
 /// Most documents of a merged segment.
 const MOST: u64 = 1 << 20;
+/// Most bytes of its parts: a merge holds them and the result in memory. A million documents take less, unless they have
+/// long texts of their own, such as `event.original`.
+const MOST_BYTES: u64 = 32 << 20;
 
 /// Segments to be joined, apart from the writer.
 pub struct MergeJob<D> {
@@ -105,12 +108,13 @@ pub(crate) fn choose(segments: &[SegmentEntry], at_rest: bool) -> Option<&[Segme
 fn run(segments: &[SegmentEntry], from: u32, below: u32, width: usize) -> Option<&[SegmentEntry]> {
     let mut rest = segments;
     while !rest.is_empty() {
-        let mut documents = 0;
+        let (mut documents, mut bytes) = (0, 0);
         let length = rest
             .iter()
             .take_while(|segment| {
                 documents += u64::from(segment.documents);
-                segment.documents < below && documents <= MOST
+                bytes += segment.bytes;
+                segment.documents < below && documents <= MOST && bytes <= MOST_BYTES
             })
             .count();
         let found = rest.get(..length).unwrap_or_default();
@@ -164,6 +168,16 @@ mod tests {
         assert_eq!(chosen(&[100_000, 5, 3], true), [0, 1, 2]);
         assert_eq!(chosen(&[LARGEST, 5, 3], true), [1, 2]);
         assert_eq!(chosen(&[LARGEST, 5], true), Vec::<u64>::new());
+    }
+
+    #[test]
+    fn a_merge_holds_a_bounded_number_of_bytes() {
+        let mut segments = segments(&[1000; 4]);
+        for (segment, mebibytes) in segments.iter_mut().zip([40, 20, 10, 10]) {
+            segment.bytes = mebibytes << 20;
+        }
+        let numbers = |run: &[SegmentEntry]| run.iter().map(|one| one.number).collect::<Vec<_>>();
+        assert_eq!(choose(&segments, true).map(numbers), Some(vec![1, 2]));
     }
 
     #[test]
