@@ -259,7 +259,7 @@ request_timeout = "3s"
     pub(super) fn obeys(&self) -> bool {
         let log = self.folder.join(format!("agent-{}.log", self.starts));
         let text = fs::read(log).unwrap_or_default();
-        self.is_running() && memchr::memmem::find(&text, b" started host=").is_some()
+        self.is_running() && memchr::memmem::find(&text, b" INFO started ").is_some()
     }
 
     /// Kills it and waits until it is gone; false when it was not running.

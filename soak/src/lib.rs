@@ -314,6 +314,11 @@ fn soak(
         Output::Cluster(_) => MEMORY_BOUND,
         Output::Store(_) => STORE_MEMORY_BOUND,
     };
+    for fault in tally.without_effect() {
+        wrong.push(format!(
+            "the fault {fault:?} was injected often and never hit"
+        ));
+    }
     let run = Run {
         seed: arguments.seed,
         seconds: length.as_secs(),

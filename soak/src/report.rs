@@ -11,6 +11,9 @@ use super::rotation::Counts;
 #[derive(Debug, Default)]
 pub(super) struct Tally(Mutex<BTreeMap<&'static str, Count>>);
 
+/// A fault that was injected so often must have hit.
+const OFTEN: u64 = 20;
+
 #[derive(Debug, Default, Clone, Copy)]
 struct Count {
     injected: u64,
@@ -35,6 +38,15 @@ impl Tally {
     /// All that hit something.
     pub(super) fn hits(&self) -> u64 {
         self.counts().values().map(|count| count.hit).sum()
+    }
+
+    /// Faults that were injected often and never hit: the soak does not test them.
+    pub(super) fn without_effect(&self) -> Vec<&'static str> {
+        let counts = self.counts();
+        let idle = counts
+            .iter()
+            .filter(|(_, count)| count.hit == 0 && count.injected >= OFTEN);
+        idle.map(|(fault, _)| *fault).collect()
     }
 
     fn counts(&self) -> MutexGuard<'_, BTreeMap<&'static str, Count>> {
@@ -170,4 +182,21 @@ pub(super) fn table(run: &Run, verdict: &Verdict, tally: &Tally) -> String {
         let _ = writeln!(out, "\nLeft out here: {words}.");
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fault_that_is_injected_often_must_hit() {
+        let tally = Tally::default();
+        for _ in 0..OFTEN {
+            tally.injected("never");
+            tally.injected("once");
+        }
+        tally.injected("seldom");
+        tally.hit("once");
+        assert_eq!(tally.without_effect(), ["never"]);
+    }
 }

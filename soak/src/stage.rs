@@ -392,6 +392,8 @@ impl<'a> Stage<'a> {
                 }
                 Ok(false)
             }
+            // With the files that it has at its beginning it could not start.
+            Event::FilesLimited { .. } if !self.agent.obeys() => Ok(false),
             Event::FilesLimited { time } => {
                 let said = self.agent.says(TOO_MANY_FILES);
                 if let Some(before) = self.agent.limit_files(None)? {
