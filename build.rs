@@ -7,8 +7,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Names the commit where git cannot be asked, as in an image or an unpacked archive.
-const GIVEN: &str = "LOGWEIR_COMMIT";
+/// Names the commit where git cannot be asked, as in an image or an unpacked archive. It does not begin with `LOGWEIR_`, and
+/// neither do the variables for the compiler: `cargo run` hands those on, and the agent would take them for settings.
+const GIVEN: &str = "BUILD_COMMIT";
 
 /// What goes into the binary. A change elsewhere does not make a build dirty.
 const SOURCES: [&str; 8] = [
@@ -37,10 +38,10 @@ fn main() {
             return;
         }
     };
-    println!("cargo::rustc-env=LOGWEIR_BUILD_COMMIT={}", commit.name);
-    println!("cargo::rustc-env=LOGWEIR_BUILD_DATE={}", commit.date);
+    println!("cargo::rustc-env=BUILT_COMMIT={}", commit.name);
+    println!("cargo::rustc-env=BUILT_DATE={}", commit.date);
     println!(
-        "cargo::rustc-env=LOGWEIR_BUILD_PROFILE={}",
+        "cargo::rustc-env=BUILT_PROFILE={}",
         name_of_profile(&out, &profile)
     );
     println!("cargo::rerun-if-env-changed={GIVEN}");

@@ -8,11 +8,11 @@ use std::sync::LazyLock;
 /// The version of the package.
 pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The commit, 12 digits, with `-dirty` where the sources differed from it; `unknown` where the build could not tell.
-pub(crate) const COMMIT: &str = env!("LOGWEIR_BUILD_COMMIT");
+pub(crate) const COMMIT: &str = env!("BUILT_COMMIT");
 /// Cargo's profile: `debug`, `release` or `dist`.
-pub(crate) const PROFILE: &str = env!("LOGWEIR_BUILD_PROFILE");
+pub(crate) const PROFILE: &str = env!("BUILT_PROFILE");
 /// The day of the commit, or empty.
-const DATE: &str = env!("LOGWEIR_BUILD_DATE");
+const DATE: &str = env!("BUILT_DATE");
 
 /// What `--version` prints after the name: `0.1.0 (5cd1bc9a1b2c 2026-11-28, dist)`.
 pub(crate) static LONG: LazyLock<String> = LazyLock::new(|| long(COMMIT, DATE, PROFILE));

@@ -198,7 +198,7 @@ fn the_profile_is_the_name_of_its_directory() {
 fn the_binary_prints_version_commit_and_profile() {
     let home = Home::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let expected = commit(root, std::env::var("LOGWEIR_COMMIT").ok().as_deref()).unwrap();
+    let expected = commit(root, std::env::var("BUILD_COMMIT").ok().as_deref()).unwrap();
     for arguments in [["--version"], ["-V"]] {
         let words = home.end_of(&arguments).words;
         let beginning = format!("logweir {} (", env!("CARGO_PKG_VERSION"));
@@ -210,4 +210,13 @@ fn the_binary_prints_version_commit_and_profile() {
         let name = expected.name.trim_end_matches("-dirty");
         assert!(words.contains(name), "{words}: {expected:?}");
     }
+}
+
+/// `cargo run` hands the variables of a build script on to the program, which refuses unknown settings.
+#[test]
+fn no_variable_of_the_build_looks_like_a_setting() {
+    let script = include_str!("../../build.rs");
+    assert!(script.contains("rustc-env="));
+    assert!(!script.contains("rustc-env=LOGWEIR_"));
+    assert!(!script.contains("\"LOGWEIR_"));
 }
